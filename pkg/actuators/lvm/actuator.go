@@ -1,0 +1,75 @@
+package lvm
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+)
+
+// Actuator applies the changes of LVM. It is safe for concurrent use; LVM itself
+// lets changes of one volume group wait for each other.
+type Actuator struct {
+	run   host.Runner
+	files host.Files
+}
+
+var _ change.Actuator = (*Actuator)(nil)
+
+// New returns an Actuator. Commands run through run, best a [host.LVMShell];
+// files is where it looks for who holds a device.
+func New(run host.Runner, files host.Files) *Actuator { return &Actuator{run: run, files: files} }
+
+// Apply makes a change true, see [change.Actuator].
+func (a *Actuator) Apply(ctx context.Context, c change.Change) error {
+	if err := check(c); err != nil {
+		return err
+	}
+	switch c := c.(type) {
+	case change.CreateThinPool:
+		return a.createThinPool(ctx, c)
+	case change.CreateVolume:
+		return a.createVolume(ctx, c)
+	case change.CreateSnapshot:
+		return a.createSnapshot(ctx, c)
+	case change.GrowThinPool:
+		return a.growThinPool(ctx, c)
+	case change.GrowVolume:
+		return a.growVolume(ctx, c)
+	case change.GrowSnapshot:
+		return a.growSnapshot(ctx, c)
+	case change.SetTags:
+		return a.setTags(ctx, c)
+	case change.Activate:
+		return a.activate(ctx, c)
+	case change.RemoveLV:
+		return a.remove(ctx, c)
+	default:
+		return fmt.Errorf("%s is not a change to LVM", change.Name(c))
+	}
+}
+
+// lvm runs an LVM command and says what its error means.
+func (a *Actuator) lvm(ctx context.Context, argv ...string) (host.Output, error) {
+	out, err := a.run.Run(ctx, argv...)
+	return out, classify(err)
+}
+
+// look reads the logical volume as it is now. It returns an error that is
+// [change.ErrStale] if it is not the one that the plan saw.
+func (a *Actuator) look(ctx context.Context, lv change.LV) (observe.LogicalVolume, error) {
+	now, found, err := observe.ReadLV(ctx, a.run, lv.VolumeGroup, lv.Name)
+	switch {
+	case err != nil:
+		return now, classify(err)
+	case !found:
+		return now, stale("%s is gone", lv)
+	case lv.UUID == "" && !now.Marked():
+		return now, stale("%s is not ours", lv)
+	case lv.UUID != "" && now.UUID != lv.UUID:
+		return now, stale("%s is another logical volume by now, %s", lv, now.UUID)
+	}
+	return now, nil
+}

@@ -1,0 +1,79 @@
+package lvm
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+)
+
+// What LVM takes as names, tags and UUIDs (lvm(8), "VALID NAMES"). None of it
+// can be taken for an option or ends a condition that it is put into.
+var (
+	nameForm = regexp.MustCompile(`^[A-Za-z0-9_+.][A-Za-z0-9_+.-]*$`)
+	tagForm  = regexp.MustCompile(`^[A-Za-z0-9_+.][A-Za-z0-9_+./=:-]*$`)
+	uuidForm = regexp.MustCompile(`^[A-Za-z0-9]{6}(-[A-Za-z0-9]{4}){5}-[A-Za-z0-9]{6}$`)
+)
+
+// check refuses changes that LVM could take for something else than is meant,
+// and those that lack the UUID of what they change.
+func check(c change.Change) error {
+	var (
+		errs  []error
+		names = func(names ...string) { errs = append(errs, form(nameForm, "name", names...)) }
+		tags  = func(tags ...string) { errs = append(errs, form(tagForm, "tag", tags...)) }
+		known = func(lv change.LV) {
+			names(lv.VolumeGroup, lv.Name)
+			errs = append(errs, form(uuidForm, "UUID", lv.UUID))
+		}
+	)
+	switch c := c.(type) {
+	case change.CreateThinPool:
+		names(c.VolumeGroup, c.Name)
+		tags(c.Tags...)
+	case change.CreateVolume:
+		names(c.VolumeGroup, c.Name)
+		if c.ThinPool != "" {
+			names(c.ThinPool)
+		}
+		tags(c.Tags...)
+	case change.CreateSnapshot:
+		names(c.VolumeGroup, c.Name, c.Origin)
+		tags(c.Tags...)
+	case change.GrowThinPool:
+		known(c.LV)
+	case change.GrowVolume:
+		known(c.LV)
+	case change.GrowSnapshot:
+		known(c.LV)
+	case change.SetTags:
+		known(c.LV)
+		tags(c.Add...)
+		tags(c.Remove...)
+	case change.Activate:
+		names(c.VolumeGroup, c.Name)
+		if c.UUID != "" {
+			known(c.LV)
+		}
+	case change.RemoveLV:
+		known(c.LV)
+		tags(c.Tags...)
+		if len(c.Tags) == 0 {
+			errs = append(errs, errors.New("no tags to know it by"))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("cannot %s: %w", c, err)
+	}
+	return nil
+}
+
+func form(want *regexp.Regexp, what string, values ...string) error {
+	for _, v := range values {
+		if !want.MatchString(v) {
+			return fmt.Errorf("%q is no %s that LVM takes", v, what)
+		}
+	}
+	return nil
+}

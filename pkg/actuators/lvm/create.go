@@ -1,0 +1,84 @@
+package lvm
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+func (a *Actuator) createThinPool(ctx context.Context, c change.CreateThinPool) error {
+	// -Zy: a chunk is cleared before a volume gets it; what another volume left
+	// there would be readable otherwise.
+	argv := []string{"lvcreate", "-y", "--type", "thin-pool", "-Zy", "-L", bytes(c.Size)}
+	return a.create(ctx, append(argv, c.VolumeGroup), c.LV, c.Tags, func(now observe.LogicalVolume) bool {
+		return now.Type == observe.ThinPool && now.Size >= uint64(c.Size)
+	})
+}
+
+func (a *Actuator) createVolume(ctx context.Context, c change.CreateVolume) error {
+	// -Wy -Zy: no file system that once was there is found at its start.
+	argv := []string{"lvcreate", "-y", "-Wy", "-Zy", "-L", bytes(c.Size), c.VolumeGroup}
+	want := observe.Thick
+	if c.ThinPool != "" {
+		argv = []string{"lvcreate", "-y", "-V", bytes(c.Size), "-T", c.VolumeGroup + "/" + c.ThinPool}
+		want = observe.Thin
+	}
+	return a.create(ctx, argv, c.LV, c.Tags, func(now observe.LogicalVolume) bool {
+		return now.Type == want && now.Pool == c.ThinPool && now.Origin == "" && now.Size >= uint64(c.Size) && now.Active
+	})
+}
+
+func (a *Actuator) createSnapshot(ctx context.Context, c change.CreateSnapshot) error {
+	argv := []string{"lvcreate", "-y", "-s"}
+	want := observe.ThickSnapshot
+	switch {
+	case c.Thin:
+		// Without a size LVM makes a thin snapshot. It stays inactive and flagged
+		// to be skipped at activation, as LVM's default is.
+		want = observe.Thin
+	case c.Size == 0:
+		argv = append(argv, "-l", "100%ORIGIN")
+	default:
+		argv = append(argv, "-L", bytes(c.Size))
+	}
+	argv = append(argv, c.VolumeGroup+"/"+c.Origin)
+	// The size of what is there already is not compared: LVM makes the space no
+	// larger than a complete overwrite needs.
+	return a.create(ctx, argv, c.LV, c.Tags, func(now observe.LogicalVolume) bool {
+		return now.Type == want && now.Origin == c.Origin
+	})
+}
+
+// create runs an lvcreate, which gets name and tags here, so that there is no
+// moment at which the logical volume is not marked as ours. One of that name
+// that is there already is what was to be created if it carries the tags and
+// done says so.
+func (a *Actuator) create(ctx context.Context, argv []string, lv change.LV, tags []string, done func(observe.LogicalVolume) bool) error {
+	options := []string{"-n", lv.Name}
+	for _, t := range tags {
+		options = append(options, "--addtag", t)
+	}
+	_, err := a.lvm(ctx, slices.Insert(argv, 1, options...)...)
+	if !alreadyExists(err) {
+		return err
+	}
+	now, err := a.look(ctx, change.LV{VolumeGroup: lv.VolumeGroup, Name: lv.Name})
+	if err != nil {
+		return err
+	}
+	if !carries(now, tags) || !done(now) {
+		return stale("%s exists, and is not what was to be created", lv)
+	}
+	return nil
+}
+
+func carries(lv observe.LogicalVolume, tags []string) bool {
+	return !slices.ContainsFunc(tags, func(t string) bool { return !slices.Contains(lv.Tags, t) })
+}
+
+// bytes returns a size as LVM takes it.
+func bytes(s spec.Size) string { return fmt.Sprintf("%db", uint64(s)) }

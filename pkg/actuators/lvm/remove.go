@@ -1,0 +1,48 @@
+package lvm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+)
+
+// remove removes a logical volume if LVM, under its lock, finds it removable.
+func (a *Actuator) remove(ctx context.Context, c change.RemoveLV) error {
+	out, err := a.lvm(ctx, "lvremove", "-y", "-S", removable(c.LV, c.Tags), c.LV.String())
+	switch {
+	case observe.LVMissing(err):
+		return nil
+	case errors.Is(err, change.ErrInUse):
+		return a.inUse(ctx, c.LV, err)
+	case err != nil, said(out, "successfully removed"):
+		return err
+	}
+	// Nothing was removed. Is there nothing left to remove?
+	now, found, err := observe.ReadLV(ctx, a.run, c.VolumeGroup, c.Name)
+	switch {
+	case err != nil:
+		return classify(err)
+	case !found:
+		return nil
+	case now.UUID != c.UUID:
+		return stale("%s is another logical volume by now, %s", c.LV, now.UUID)
+	default:
+		return stale("%s has lost its tags, or others depend on it", c.LV)
+	}
+}
+
+// inUse adds who holds the logical volume to an error.
+func (a *Actuator) inUse(ctx context.Context, lv change.LV, inUse error) error {
+	now, err := a.look(ctx, lv)
+	if err != nil {
+		return inUse
+	}
+	if held := observe.ReadHolders(a.files).Of(now.Major, now.Minor); len(held) > 0 {
+		return fmt.Errorf("%w: %s", inUse, strings.Join(held, ", "))
+	}
+	return inUse
+}

@@ -1,0 +1,31 @@
+package lvm
+
+import (
+	"context"
+	"slices"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+)
+
+func (a *Actuator) setTags(ctx context.Context, c change.SetTags) error {
+	argv := []string{"lvchange", "-S", is(c.LV)}
+	for _, t := range c.Add {
+		argv = append(argv, "--addtag", t)
+	}
+	for _, t := range c.Remove {
+		argv = append(argv, "--deltag", t)
+	}
+	out, err := a.lvm(ctx, append(argv, c.LV.String())...)
+	if err != nil || said(out, "changed") {
+		return err
+	}
+	// Nothing was changed: it is another one, or LVM has changed its words.
+	now, err := a.look(ctx, c.LV)
+	if err != nil {
+		return err
+	}
+	if !carries(now, c.Add) || slices.ContainsFunc(c.Remove, func(t string) bool { return slices.Contains(now.Tags, t) }) {
+		return stale("%s did not take the tags", c.LV)
+	}
+	return nil
+}

@@ -1,0 +1,76 @@
+package lio
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/host"
+)
+
+// Actuator applies the changes of LIO. Changes of different lanes may be
+// applied at the same time.
+type Actuator struct {
+	host host.Host
+	// loading keeps changes that find LIO not loaded from all loading it.
+	loading sync.Mutex
+}
+
+var _ change.Actuator = (*Actuator)(nil)
+
+// New returns the actuator of the machine's LIO.
+func New(h host.Host) *Actuator { return &Actuator{host: h} }
+
+// Apply makes one change true, see [change.Actuator]. Once begun, a change is
+// carried through even if ctx ends: it takes milliseconds, and half of it would
+// only have to be completed by the next pass. Only waiting for a device ends
+// with ctx.
+func (a *Actuator) Apply(ctx context.Context, c change.Change) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	switch c := c.(type) {
+	case change.CreateBackstore:
+		return a.createBackstore(ctx, c)
+	case change.SetUnmap:
+		return a.setUnmap(c)
+	case change.RemoveBackstore:
+		return a.removeBackstore(c)
+	case change.CreateTarget:
+		return a.createTarget(ctx, c)
+	case change.SetAttributes:
+		return a.setAttributes(c)
+	case change.EnableTarget:
+		return a.enableTarget(c)
+	case change.RemoveTarget:
+		return a.removeTarget(c)
+	case change.AddPortal:
+		return a.addPortal(c)
+	case change.RemovePortal:
+		return a.removePortal(c)
+	case change.AddLUN:
+		return a.addLUN(c)
+	case change.RemoveLUN:
+		return a.removeLUN(c)
+	case change.AddInitiator:
+		return a.addInitiator(c)
+	case change.SetAuth:
+		return a.setAuth(c)
+	case change.RemoveInitiator:
+		return a.removeInitiator(c)
+	case change.MapLUN:
+		return a.mapLUN(c)
+	case change.UnmapLUN:
+		return a.unmapLUN(c)
+	case change.SetWriteProtect:
+		return a.setWriteProtect(c)
+	default:
+		return fmt.Errorf("%s is not a change of LIO", change.Name(c))
+	}
+}
+
+// stale returns a [change.ErrStale] that says what is different.
+func stale(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", change.ErrStale, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,182 @@
+package lio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"syscall"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+)
+
+// createBackstore binds a backstore to its logical volume. Enabling comes last,
+// so that a backstore that is enabled has its serial, and one that is not was
+// left behind half made.
+func (a *Actuator) createBackstore(ctx context.Context, c change.CreateBackstore) error {
+	if err := checkOurs(c.Backstore); err != nil {
+		return err
+	}
+	lv, err := a.findVolume(ctx, c.Device)
+	if err != nil {
+		return err
+	}
+	if err := checkVolume(c.Device, lv, c.LVUUID); err != nil {
+		return err
+	}
+	want := observe.Backstore{
+		HBA: c.HBA, Name: c.Name,
+		Enabled: true, BlockDevice: lv.blockDevice, Device: c.Device,
+		Serial: observe.UnitSerial(lv.uuid), ReadOnly: c.ReadOnly, Unmap: c.Unmap,
+	}
+	have, err := observe.ReadBackstore(a.host, c.HBA, c.Name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = a.bind(ctx, want)
+	case err != nil:
+		return err
+	case !have.Enabled:
+		if err := a.dropBackstore(c.Backstore); err != nil {
+			return err
+		}
+		err = a.bind(ctx, want)
+	default:
+		err = checkBound(have, want)
+	}
+	if err != nil {
+		return err
+	}
+	return a.writeUnmap(c.Backstore, c.Unmap)
+}
+
+// checkBound compares an enabled backstore with the one that is wanted. What
+// can be set at any time is not compared.
+func checkBound(have, want observe.Backstore) error {
+	switch {
+	case have.BlockDevice != want.BlockDevice:
+		return stale("backstore %s is bound to %s, not to %s", have.Path(), have.BlockDevice, want.BlockDevice)
+	case have.Device != want.Device:
+		return stale("backstore %s was bound by the name %s, not %s", have.Path(), have.Device, want.Device)
+	case have.Serial != want.Serial:
+		return stale("backstore %s has unit serial %q, not %q", have.Path(), have.Serial, want.Serial)
+	case have.ReadOnly != want.ReadOnly:
+		return stale("backstore %s is bound with read-only %t, not %t", have.Path(), have.ReadOnly, want.ReadOnly)
+	}
+	return nil
+}
+
+func (a *Actuator) bind(ctx context.Context, b observe.Backstore) error {
+	dir := observe.BackstoreDir(b.HBA, b.Name)
+	if err := a.makeBackstoreDir(ctx, b.HBA, dir); err != nil {
+		return err
+	}
+	control := "udev_path=" + b.Device
+	if b.ReadOnly {
+		control += ",readonly=1"
+	}
+	for _, w := range []struct{ attribute, value string }{
+		{"control", control},
+		{"udev_path", b.Device}, // for tools: the kernel keeps it but does not use it
+		{"wwn/vpd_unit_serial", b.Serial},
+		{"enable", "1"},
+	} {
+		if err := a.host.WriteFile(path.Join(dir, w.attribute), []byte(w.value)); err != nil {
+			// Half a backstore serves nobody and is in the way of other tools.
+			_ = a.host.Remove(dir)
+			return a.explainBind(err, b)
+		}
+	}
+	bound, err := observe.ReadBackstore(a.host, b.HBA, b.Name)
+	if err != nil {
+		return err
+	}
+	if err := checkBound(bound, b); err != nil {
+		// The device node was switched to another volume meanwhile.
+		return errors.Join(err, a.host.Remove(dir))
+	}
+	return nil
+}
+
+// makeBackstoreDir makes a backstore's directory and that of its HBA, which
+// goes away with the last backstore in it, maybe at this moment.
+func (a *Actuator) makeBackstoreDir(ctx context.Context, hba, dir string) error {
+	if err := a.loadCore(ctx); err != nil {
+		return err
+	}
+	const attempts = 5
+	var err error
+	for range attempts {
+		if err := a.makeDriverDir(ctx, observe.HBADir(hba), "target_core_iblock"); err != nil {
+			return err
+		}
+		if err = a.host.Mkdir(dir); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return err
+}
+
+func (a *Actuator) explainBind(err error, b observe.Backstore) error {
+	switch {
+	case errors.Is(err, syscall.EBUSY):
+		return fmt.Errorf("%w: %s is %s", change.ErrInUse, b.Device, a.holders(b.BlockDevice))
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%s is read-only and can only be exported read-only: %w", b.Device, err)
+	default:
+		return err
+	}
+}
+
+func (a *Actuator) setUnmap(c change.SetUnmap) error {
+	if err := checkOurs(c.Backstore); err != nil {
+		return err
+	}
+	have, err := observe.ReadBackstore(a.host, c.HBA, c.Name)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !have.Enabled {
+		return stale("backstore %s is gone", c.Path())
+	} else if err != nil {
+		return err
+	}
+	return a.writeUnmap(c.Backstore, c.Unmap)
+}
+
+func (a *Actuator) writeUnmap(b change.Backstore, unmap bool) error {
+	err := a.set(path.Join(observe.BackstoreDir(b.HBA, b.Name), "attrib", "emulate_tpu"), flag(unmap))
+	if errors.Is(err, syscall.ENOSYS) {
+		return fmt.Errorf("the device of backstore %s does not support discards: %w", b.Path(), err)
+	}
+	return err
+}
+
+func (a *Actuator) removeBackstore(c change.RemoveBackstore) error {
+	if err := checkOurs(c.Backstore); err != nil {
+		return err
+	}
+	if err := a.dropBackstore(c.Backstore); err != nil {
+		return err
+	}
+	// Its directory stays as long as other backstores are in it.
+	err := a.remove(observe.HBADir(c.HBA))
+	if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EBUSY) {
+		return nil
+	}
+	return err
+}
+
+func (a *Actuator) dropBackstore(b change.Backstore) error {
+	err := a.remove(observe.BackstoreDir(b.HBA, b.Name))
+	if errors.Is(err, syscall.EBUSY) {
+		return fmt.Errorf("%w: backstore %s is linked to a LUN", change.ErrInUse, b.Path())
+	}
+	return err
+}
+
+// checkOurs guards against a plan that names a backstore of somebody else.
+func checkOurs(b change.Backstore) error {
+	if _, ours := (observe.Backstore{HBA: b.HBA, Name: b.Name}).Owner(); !ours {
+		return stale("backstore %s is not ours", b.Path())
+	}
+	return nil
+}

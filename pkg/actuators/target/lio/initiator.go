@@ -1,0 +1,131 @@
+package lio
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+)
+
+// addInitiator makes an ACL. Until its authentication is set the group's holds,
+// so the group must ask for one: an ACL without credentials then lets nobody in
+// (chap_server_open in drivers/target/iscsi/iscsi_target_auth.c).
+func (a *Actuator) addInitiator(c change.AddInitiator) error {
+	if err := a.own(c.Target); err != nil {
+		return err
+	}
+	if err := checkCredentials(c.Auth); err != nil {
+		return err
+	}
+	attrib, err := observe.ReadTPGAttrib(a.host, c.IQN)
+	if err != nil {
+		return err
+	}
+	if !attrib.Authentication && !attrib.GenerateNodeACLs {
+		return stale("target %s does not ask its initiators for authentication", c.IQN)
+	}
+	if err := a.makeDir(observe.ACLDir(c.IQN, c.Initiator)); err != nil {
+		return err
+	}
+	return a.writeAuth(c.Target, c.Initiator, c.Auth)
+}
+
+func (a *Actuator) setAuth(c change.SetAuth) error {
+	if err := a.own(c.Target); err != nil {
+		return err
+	}
+	if err := checkCredentials(c.Auth); err != nil {
+		return err
+	}
+	return a.writeAuth(c.Target, c.Initiator, c.Auth)
+}
+
+func (a *Actuator) writeAuth(t change.Target, initiator string, auth change.Auth) error {
+	dir := observe.ACLDir(t.IQN, initiator)
+	for _, w := range authWrites(auth) {
+		err := a.host.WriteFile(path.Join(dir, w.attribute), []byte(w.value))
+		if errors.Is(err, fs.ErrNotExist) && w.attribute == authentication {
+			err = a.withoutOwnAuthentication(dir, auth)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withoutOwnAuthentication is for kernels before 6.0, on which an ACL has no
+// authentication attribute and the group's holds.
+func (a *Actuator) withoutOwnAuthentication(acl string, auth change.Auth) error {
+	if _, err := a.host.ReadDir(acl); errors.Is(err, fs.ErrNotExist) {
+		return stale("the ACL of %s is gone", path.Base(acl))
+	}
+	if auth.Needed() {
+		return nil
+	}
+	return fmt.Errorf("this kernel, older than 6.0, cannot admit %s without authentication", path.Base(acl))
+}
+
+// authentication says whether an ACL asks for authentication, whatever its
+// group says.
+const authentication = "attrib/authentication"
+
+// aclWrite sets an attribute of an ACL. Values may be secret.
+type aclWrite struct{ attribute, value string }
+
+// authWrites returns the writes that give an ACL its authentication, whatever
+// it has now. To ask for one comes before the credentials, to ask for none
+// before they are cleared: in between nobody gets in who neither had nor will
+// have access. Sessions are not concerned: credentials count at login only.
+//
+// Values have no newline at their end, because the kernel would keep it.
+func authWrites(auth change.Auth) []aclWrite {
+	return []aclWrite{
+		{authentication, flag(auth.Needed())},
+		{"auth/userid", orNull(auth.Username)},
+		{"auth/password", orNull(auth.Password.Reveal())},
+		{"auth/userid_mutual", orNull(auth.MutualUsername)},
+		{"auth/password_mutual", orNull(auth.MutualPassword.Reveal())},
+	}
+}
+
+const null = "NULL"
+
+// orNull returns what the kernel takes for an unset credential if it is empty.
+func orNull(credential string) string {
+	if credential == "" {
+		return null
+	}
+	return credential
+}
+
+func (a *Actuator) removeInitiator(c change.RemoveInitiator) error {
+	exists, err := a.ownership(c.Target)
+	if err != nil || !exists {
+		return err
+	}
+	dynamic, err := observe.ReadDynamicSessions(a.host, c.IQN)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(dynamic, c.Initiator) {
+		// It came in while the target admitted anybody. An ACL takes over its
+		// session, and ends it when it is removed.
+		if err := a.makeDir(observe.ACLDir(c.IQN, c.Initiator)); err != nil {
+			return err
+		}
+	}
+	return a.dropACL(c.IQN, c.Initiator)
+}
+
+func (a *Actuator) dropACL(iqn, initiator string) error {
+	dir := observe.ACLDir(iqn, initiator)
+	if err := a.unmap(dir, func(observe.MappedLUN) bool { return true }); err != nil {
+		return err
+	}
+	return a.remove(dir)
+}

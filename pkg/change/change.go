@@ -1,0 +1,47 @@
+package change
+
+import (
+	"context"
+	"errors"
+	"reflect"
+
+	"github.com/volreconciler/volreconciler/pkg/observe"
+)
+
+// Change is one change to one thing. The set of implementations is closed: they
+// are all in this package.
+type Change interface {
+	// String is what the plan shows: a verb, the thing, and what of it.
+	String() string
+	// Lane names what the change must not run beside: changes of one lane run
+	// one after the other, in the order of the plan.
+	Lane() string
+	// System is the part of the machine that the change is made to.
+	System() observe.System
+	sealed()
+}
+
+// Name returns the change's type name, its name in machine-readable plans.
+func Name(c Change) string { return reflect.TypeOf(c).Name() }
+
+// Actuator applies changes.
+type Actuator interface {
+	// Apply makes a change true. A change that is true already succeeds and
+	// does nothing, so that every change can be applied again after a crash. It
+	// returns [ErrStale] if the thing is not what the plan saw, and an error
+	// that is [ErrInUse] or [ErrNoSpace] where that is the cause.
+	//
+	// ctx stops it between two calls to the machine, never within one.
+	Apply(ctx context.Context, c Change) error
+}
+
+// Errors that say more than that a change failed.
+var (
+	// ErrStale means that the machine changed after it was observed. A new pass
+	// sorts it out.
+	ErrStale = errors.New("the machine changed after the plan was made")
+	// ErrInUse means that something on this machine holds the device open.
+	ErrInUse = errors.New("in use")
+	// ErrNoSpace means that the volume group or thin pool is full.
+	ErrNoSpace = errors.New("not enough free space")
+)

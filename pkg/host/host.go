@@ -1,0 +1,84 @@
+// Package host is the only door to the machine: whatever the agent runs, reads
+// or changes outside its own files goes through it.
+//
+// It decides nothing and knows nothing of volumes or targets. [Host] is the
+// door; os.go opens it to the real machine, lvmshell.go makes a series of LVM
+// commands cheap.
+package host
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"strings"
+)
+
+// Runner runs commands.
+type Runner interface {
+	// Run runs a command to its end and returns what it printed. A command
+	// that ends with another exit status than 0 returns its Output and a
+	// [CommandError]. Arguments are never seen by a shell. The environment is
+	// minimal, with LC_ALL=C, so that error texts can be told apart.
+	//
+	// ctx stops a command from being started. One that runs is not killed when
+	// ctx ends, because LVM must not die between writing and committing
+	// metadata; it is killed only after the host's own long time limit.
+	Run(ctx context.Context, argv ...string) (Output, error)
+}
+
+// Output is what a command printed.
+type Output struct {
+	Stdout []byte
+	Stderr string
+}
+
+// Files reads and changes files. Paths are absolute.
+//
+// Errors are those of package os, so that errors.Is(err, fs.ErrNotExist),
+// fs.ErrExist and the syscall.Errno values can be told apart.
+type Files interface {
+	ReadFile(path string) ([]byte, error)
+	ReadDir(path string) ([]fs.DirEntry, error)
+	Readlink(path string) (string, error)
+	// WriteFile writes data to an existing file with one write(2), as
+	// attributes in configfs ask for. It does not create files.
+	WriteFile(path string, data []byte) error
+	Mkdir(path string) error
+	// Remove removes a symlink or an empty directory.
+	Remove(path string) error
+	Symlink(target, link string) error
+}
+
+// Host is the machine.
+type Host interface {
+	Runner
+	Files
+}
+
+// CommandError is a command that could not be run or failed.
+type CommandError struct {
+	Argv []string
+	// ExitCode is the exit status; -1 if the command did not run or was killed.
+	ExitCode int
+	// Stderr is what the command had to say.
+	Stderr string
+	// Err is why it did not run; nil if it ran and failed.
+	Err error
+}
+
+// Error renders the command line, how it ended and what it said.
+func (e *CommandError) Error() string {
+	s := strings.Join(e.Argv, " ")
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	} else {
+		s += fmt.Sprintf(": exit status %d", e.ExitCode)
+	}
+	if msg := strings.Join(strings.Fields(e.Stderr), " "); msg != "" {
+		s += ": " + msg
+	}
+	return s
+}
+
+// Unwrap returns why the command did not run.
+func (e *CommandError) Unwrap() error { return e.Err }

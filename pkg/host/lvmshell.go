@@ -1,0 +1,299 @@
+package host
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// LVMFailed is the exit status of an LVM command that was understood and failed
+// (ECMD_FAILED in its tools/errors.h). Its text may tell why.
+const LVMFailed = 5
+
+// LVMShell runs LVM commands in persistent lvm(8) shells, so that a series of
+// commands costs one process instead of one each: most of a short command's
+// time is its start.
+//
+// It starts a shell when there is none idle, and so has as many as there were
+// commands at the same time: one, as long as they come one after the other.
+// [LVMShell.Close] ends them.
+//
+// The shells run under the node's own configuration, lvm.conf, devices file,
+// metadata backups and all; nothing but the form of their answers is set, by
+// the command profile that LVM ships for its own D-Bus daemon. Where that, or
+// the shell, is missing from the build, each command gets its own process.
+type LVMShell struct {
+	os    *OS
+	limit time.Duration
+
+	mu     sync.Mutex
+	idle   []*shell
+	broken bool // no shell can be had on this machine
+}
+
+var _ Runner = (*LVMShell)(nil)
+
+// NewLVMShell returns an LVMShell without a process yet.
+func NewLVMShell(o *OS) *LVMShell { return &LVMShell{os: o, limit: o.limit} }
+
+// Run runs an LVM command such as lvcreate, see [Runner]. The Output is that of
+// the command as a process of its own: what it printed and its warnings and
+// errors; of a report it is JSON, "report" and "log".
+//
+// If the shell is lost on the way, the error says so, and what became of the
+// command is not known. The next Run starts a new shell.
+func (s *LVMShell) Run(ctx context.Context, argv ...string) (Output, error) {
+	if err := ctx.Err(); err != nil {
+		return Output{}, notRun(argv, err)
+	}
+	if len(argv) > shellWords {
+		return s.os.Run(ctx, argv...)
+	}
+	line, err := shellLine(argv)
+	if err != nil {
+		return Output{}, notRun(argv, err)
+	}
+	sh := s.take()
+	if sh == nil {
+		return s.os.Run(ctx, argv...)
+	}
+	a, err := sh.ask(line, s.limit)
+	if err == nil && (a.Report == nil || a.ret != retProcessed) {
+		// What LVM printed besides its report, and why it failed, are in the log
+		// that it keeps of the last command.
+		a, err = sh.lastLog(a)
+	}
+	if err != nil {
+		sh.abandon()
+		return Output{}, notRun(argv, fmt.Errorf("lvm shell: %w", err))
+	}
+	s.giveBack(sh)
+	return a.result(argv)
+}
+
+// Close ends the shells that are idle, and waits for them. A later Run starts a
+// new one.
+func (s *LVMShell) Close() error {
+	s.mu.Lock()
+	idle := s.idle
+	s.idle, s.broken = nil, false
+	s.mu.Unlock()
+	var errs []error
+	for _, sh := range idle {
+		errs = append(errs, sh.close())
+	}
+	return errors.Join(errs...)
+}
+
+// take returns a shell that is ready for a command, or nil if none can be had.
+func (s *LVMShell) take() *shell {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.idle) > 0 {
+		sh := s.idle[len(s.idle)-1]
+		s.idle = s.idle[:len(s.idle)-1]
+		if !sh.dead() {
+			return sh
+		}
+		sh.abandon()
+	}
+	if s.broken {
+		return nil
+	}
+	sh, err := startShell(s.os)
+	// Until Close, it is not tried again.
+	s.broken = err != nil
+	return sh
+}
+
+func (s *LVMShell) giveBack(sh *shell) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.idle = append(s.idle, sh)
+}
+
+// shellWords is how many words LVM takes on a line (MAX_ARGS in its
+// tools/tools.h, less one). It does not answer to more.
+const shellWords = 63
+
+// shellLine returns the line that makes the shell run a command.
+//
+// The shell splits lines at white space and knows quotes but no escapes
+// (lvm_split in its tools/lvmcmdline.c). What could be taken for anything else
+// than part of a word is refused rather than quoted in some clever way: no name,
+// tag or size that LVM takes needs it.
+func shellLine(argv []string) (string, error) {
+	words := make([]string, len(argv))
+	for i, arg := range argv {
+		if strings.ContainsFunc(arg, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`'"\`, r) }) {
+			return "", fmt.Errorf("argument %q cannot be passed to the lvm shell", arg)
+		}
+		words[i] = arg
+		if arg == "" || strings.ContainsAny(arg, " #") {
+			words[i] = "'" + arg + "'"
+		}
+	}
+	return strings.Join(words, " ") + "\n", nil
+}
+
+// shell is one process.
+type shell struct {
+	cmd     *exec.Cmd
+	stdin   io.WriteCloser
+	report  *os.File
+	answers *bufio.Reader
+	stderr  tail
+	ended   chan struct{}
+}
+
+// shellProfile is the command profile that makes LVM answer each line with a
+// JSON object. It comes with lvm2 since 2.02.174, as /etc/lvm/profile/lvmdbusd.profile.
+const shellProfile = "lvmdbusd"
+
+// startLimit is how long a new shell may take to answer.
+const startLimit = 30 * time.Second
+
+// startShell starts a shell and sees whether it answers.
+func startShell(o *OS) (*shell, error) {
+	cmd, err := command("lvm")
+	if err != nil {
+		return nil, err
+	}
+	report, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	// On its own pipe the report is not mixed with the prompt (lvm(8)).
+	cmd.ExtraFiles = []*os.File{w}
+	cmd.Env = append(cmd.Env,
+		"LVM_REPORT_FD=3",
+		"LVM_COMMAND_PROFILE="+shellProfile,
+		// The shell writes its history there after every command.
+		"HOME=/dev/null",
+	)
+	sh := &shell{cmd: cmd, report: report, answers: bufio.NewReader(report), ended: make(chan struct{})}
+	cmd.Stderr, cmd.WaitDelay = &sh.stderr, outputGrace
+	if sh.stdin, err = cmd.StdinPipe(); err != nil {
+		return nil, errors.Join(err, report.Close())
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, errors.Join(err, report.Close())
+	}
+	o.processes.Add(1)
+	go func() {
+		defer close(sh.ended)
+		// How it ended matters to nobody: a command that it did not answer has
+		// failed by that.
+		_ = cmd.Wait()
+	}()
+	if _, err := sh.ask("version\n", startLimit); err != nil {
+		sh.abandon()
+		return nil, err
+	}
+	return sh, nil
+}
+
+// ask sends a line and returns the answer to it.
+func (sh *shell) ask(line string, limit time.Duration) (answer, error) {
+	if err := sh.report.SetReadDeadline(time.Now().Add(limit)); err != nil {
+		return answer{}, err
+	}
+	if _, err := io.WriteString(sh.stdin, line); err != nil {
+		return answer{}, sh.explain(err)
+	}
+	a, err := readAnswer(sh.answers)
+	if err != nil {
+		return answer{}, sh.explain(err)
+	}
+	return a, nil
+}
+
+// lastLog completes the answer to the last command.
+func (sh *shell) lastLog(a answer) (answer, error) {
+	last, err := sh.ask("lastlog\n", startLimit)
+	if err != nil {
+		return answer{}, err
+	}
+	if last.ret != a.ret {
+		return answer{}, errors.New("out of step: the log is that of another command")
+	}
+	a.Log = last.Log
+	return a, nil
+}
+
+// explain adds what a shell that is lost had to say.
+func (sh *shell) explain(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return errors.New("no answer within the time limit")
+	}
+	if said := strings.Join(strings.Fields(sh.stderr.String()), " "); said != "" {
+		return fmt.Errorf("%w: %s", err, said)
+	}
+	return err
+}
+
+// dead reports whether the process has ended.
+func (sh *shell) dead() bool {
+	select {
+	case <-sh.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// close ends an idle shell, by the end of its input.
+func (sh *shell) close() error {
+	err := sh.stdin.Close()
+	select {
+	case <-sh.ended:
+	case <-time.After(stopGrace):
+		sh.abandon()
+		return fmt.Errorf("lvm shell: process %d does not end", sh.cmd.Process.Pid)
+	}
+	return errors.Join(err, sh.report.Close())
+}
+
+// abandon ends a shell that is of no more use. As for why it is not killed, see
+// [OS.Run]. A command that it still runs goes on to its end.
+func (sh *shell) abandon() {
+	if !sh.dead() {
+		stop(sh.cmd)
+	}
+	_ = sh.stdin.Close()
+	_ = sh.report.Close()
+}
+
+// tail keeps the end of what a shell writes to stderr, which must be read lest
+// the shell blocks.
+type tail struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+const tailSize = 2048
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf = append(t.buf, p...)
+	if n := len(t.buf) - tailSize; n > 0 {
+		t.buf = slices.Delete(t.buf, 0, n)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.buf)
+}

@@ -1,0 +1,197 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// commandLimit is how long a command may take. LVM waits without a limit
+	// for the lock of a volume group, and a dead device can make it hang.
+	commandLimit = 5 * time.Minute
+	// stopGrace is how long a command may take to end after SIGTERM.
+	stopGrace = 10 * time.Second
+	// outputGrace is how long output is waited for after a command has ended.
+	// Daemons that it started, dmeventd for one, may hold its output open.
+	outputGrace = 2 * time.Second
+)
+
+// searchPath is where commands are searched, whatever the agent's own PATH.
+var searchPath = []string{"/usr/sbin", "/usr/bin", "/sbin", "/bin"}
+
+// OS is the real machine. It is safe for concurrent use.
+type OS struct {
+	processes atomic.Int64
+	limit     time.Duration
+	grace     time.Duration
+}
+
+var _ Host = (*OS)(nil)
+
+// New returns the real machine.
+func New() *OS { return &OS{limit: commandLimit, grace: stopGrace} }
+
+// Processes returns how many processes were started so far.
+func (o *OS) Processes() int64 { return o.processes.Load() }
+
+// Run runs a command, see [Runner].
+//
+// A command that exceeds the time limit gets SIGTERM. LVM ends by that where it
+// can, as while it waits for a lock, and blocks it where it must not, as while
+// it holds one. It never gets SIGKILL, which could leave devices suspended, and
+// with them everybody who uses them: a command that goes on all the same is
+// left behind, and reported as an error.
+func (o *OS) Run(ctx context.Context, argv ...string) (Output, error) {
+	if err := ctx.Err(); err != nil {
+		return Output{}, notRun(argv, err)
+	}
+	cmd, err := command(argv...)
+	if err != nil {
+		return Output{}, notRun(argv, err)
+	}
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &stdout, &stderr, outputGrace
+	if err := cmd.Start(); err != nil {
+		return Output{}, notRun(argv, err)
+	}
+	o.processes.Add(1)
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+
+	select {
+	case err = <-ended:
+	case <-time.After(o.limit):
+		stop(cmd)
+		select {
+		case <-ended:
+			err = fmt.Errorf("stopped after %s", o.limit)
+		case <-time.After(o.grace):
+			// The buffers are still the command's: nothing of them is returned.
+			return Output{}, notRun(argv, fmt.Errorf("does not end after %s; left behind as process %d", o.limit, cmd.Process.Pid))
+		}
+	}
+	out := Output{Stdout: stdout.Bytes(), Stderr: stderr.String()}
+	return out, result(argv, out, err)
+}
+
+// result makes the error that Run returns of the one that Wait returned.
+func result(argv []string, out Output, err error) error {
+	var exit *exec.ExitError
+	switch {
+	case err == nil, errors.Is(err, exec.ErrWaitDelay):
+		return nil
+	case errors.As(err, &exit) && exit.Exited():
+		return &CommandError{Argv: argv, ExitCode: exit.ExitCode(), Stderr: out.Stderr}
+	default:
+		return &CommandError{Argv: argv, ExitCode: -1, Stderr: out.Stderr, Err: err}
+	}
+}
+
+// notRun is the error of a command that has no exit status.
+func notRun(argv []string, err error) error {
+	return &CommandError{Argv: argv, ExitCode: -1, Err: err}
+}
+
+// command prepares a command: minimal environment, no open files of ours, and
+// a process group of its own, so that Ctrl-C at the agent does not hit it.
+func command(argv ...string) (*exec.Cmd, error) {
+	if len(argv) == 0 {
+		return nil, errors.New("no command")
+	}
+	path, err := find(argv[0])
+	if err != nil {
+		return nil, err
+	}
+	return &exec.Cmd{
+		Path: path,
+		Args: argv,
+		Dir:  "/",
+		Env: []string{
+			"LC_ALL=C",
+			"PATH=" + strings.Join(searchPath, ":"),
+			// LVM complains of open files that are not its own. It has none of
+			// ours; those of a test runner or a service manager are no news.
+			"LVM_SUPPRESS_FD_WARNINGS=1",
+		},
+		SysProcAttr: &unix.SysProcAttr{Setpgid: true},
+	}, nil
+}
+
+// stop asks a command and what it started to end.
+func stop(cmd *exec.Cmd) {
+	// It fails only if they have ended, which is what was wanted.
+	_ = unix.Kill(-cmd.Process.Pid, unix.SIGTERM)
+}
+
+// find returns the path of a command.
+func find(name string) (string, error) {
+	if filepath.IsAbs(name) {
+		return name, nil
+	}
+	for _, dir := range searchPath {
+		path := filepath.Join(dir, name)
+		if fi, err := os.Stat(path); err == nil && fi.Mode().IsRegular() && fi.Mode()&0o111 != 0 {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%w in %s", exec.ErrNotFound, strings.Join(searchPath, ":"))
+}
+
+// ReadFile reads a file, see [Files].
+func (*OS) ReadFile(path string) ([]byte, error) { return os.ReadFile(path) }
+
+// ReadDir reads a directory, see [Files].
+func (*OS) ReadDir(path string) ([]fs.DirEntry, error) { return os.ReadDir(path) }
+
+// Readlink reads a symlink, see [Files].
+func (*OS) Readlink(path string) (string, error) { return os.Readlink(path) }
+
+// WriteFile writes to an existing file, see [Files].
+//
+// It does without os.File, which would go on after a short write with a second
+// one, and the kernel would take that for a new value of the attribute.
+func (*OS) WriteFile(path string, data []byte) error {
+	fd, err := retry(func() (int, error) { return unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0) })
+	if err != nil {
+		return &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	n, err := retry(func() (int, error) { return unix.Write(fd, data) })
+	if err == nil && n < len(data) {
+		err = io.ErrShortWrite
+	}
+	if err := errors.Join(err, unix.Close(fd)); err != nil {
+		return &fs.PathError{Op: "write", Path: path, Err: err}
+	}
+	return nil
+}
+
+// retry repeats a system call that a signal interrupted before it did anything.
+func retry(call func() (int, error)) (int, error) {
+	for {
+		n, err := call()
+		if !errors.Is(err, unix.EINTR) {
+			return n, err
+		}
+	}
+}
+
+// Mkdir makes a directory, see [Files].
+func (*OS) Mkdir(path string) error { return os.Mkdir(path, 0o755) }
+
+// Remove removes a symlink or an empty directory, see [Files].
+func (*OS) Remove(path string) error { return os.Remove(path) }
+
+// Symlink makes a symlink, see [Files].
+func (*OS) Symlink(target, link string) error { return os.Symlink(target, link) }

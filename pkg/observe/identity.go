@@ -1,0 +1,26 @@
+package observe
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"strings"
+)
+
+// UnitSerial returns the SCSI unit serial number of a logical volume: a
+// function of its LVM UUID alone, so that initiators see the same device after
+// a reboot and after the export was made anew.
+//
+// LIO makes the NAA identifier from the first 25 hexadecimal digits of the
+// serial (drivers/target/target_core_spc.c, spc_gen_naa_6h_vendor_specific).
+// LVM's UUIDs are not hexadecimal, hence the hash.
+func UnitSerial(lvUUID string) string {
+	h := sha256.Sum256([]byte("volreconciler:" + strings.ReplaceAll(lvUUID, "-", "")))
+	return fmt.Sprintf("%x-%x-%x-%x-%x", h[0:4], h[4:6], h[6:8], h[8:10], h[10:16])
+}
+
+// NAA returns the NAA identifier that initiators see for a unit serial, as in
+// /dev/disk/by-id/wwn-0x….
+func NAA(serial string) string {
+	hex := strings.ReplaceAll(serial, "-", "")
+	return "6001405" + hex[:25]
+}

@@ -1,0 +1,68 @@
+package observe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/volreconciler/volreconciler/pkg/host"
+)
+
+// readLVM reads all volume groups with one process. If anything cannot be read
+// there is an error and nothing else: what is left out would look as if it did
+// not exist.
+func readLVM(ctx context.Context, h host.Host) (map[string]VolumeGroup, error) {
+	// A report that fails is printed all the same: it is unknown, not empty.
+	out, err := h.Run(ctx, reportCommand()...)
+	if err != nil {
+		return nil, err
+	}
+	groups, err := parseReport(out.Stdout)
+	if err != nil {
+		return nil, fmt.Errorf("lvm fullreport: %w", err)
+	}
+	addHolders(h, groups)
+	return groups, nil
+}
+
+// ReadLV reads one logical volume, all but HeldBy. It reports false if the
+// volume group holds no visible one of that name; that there is no such volume
+// group is an error.
+func ReadLV(ctx context.Context, run host.Runner, vg, name string) (LogicalVolume, bool, error) {
+	out, err := run.Run(ctx, "lvs", "--reportformat", "json", "--units", "b", "--nosuffix",
+		"-o", fields[lvRow](), vg+"/"+name)
+	if LVMissing(err) {
+		return LogicalVolume{}, false, nil
+	}
+	if err != nil {
+		return LogicalVolume{}, false, err
+	}
+	lv, err := parseLV(out.Stdout, vg, name)
+	if err != nil {
+		return LogicalVolume{}, false, fmt.Errorf("lvs %s/%s: %w", vg, name, err)
+	}
+	return lv, true, nil
+}
+
+// LVMissing reports whether an LVM command failed because the volume group does
+// not hold the logical volume that it was to work on.
+func LVMissing(err error) bool {
+	var cmd *host.CommandError
+	return errors.As(err, &cmd) && cmd.ExitCode == host.LVMFailed &&
+		strings.Contains(cmd.Stderr, "Failed to find logical volume")
+}
+
+// addHolders says who holds the open devices.
+func addHolders(h host.Files, groups map[string]VolumeGroup) {
+	holders := sync.OnceValue(func() Holders { return ReadHolders(h) })
+	for _, vg := range groups {
+		for name, lv := range vg.LogicalVolumes {
+			if lv.Open {
+				lv.HeldBy = holders().Of(lv.Major, lv.Minor)
+				vg.LogicalVolumes[name] = lv
+			}
+		}
+	}
+}

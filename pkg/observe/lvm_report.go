@@ -1,0 +1,285 @@
+package observe
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// reportCommand asks for all volume groups and their visible logical volumes.
+//
+// fullreport is the one report in which a volume group without logical volumes
+// appears too. Its other parts cannot be left out, but their rows can be emptied.
+func reportCommand() []string {
+	argv := []string{"lvm", "fullreport", "--reportformat", "json", "--units", "b", "--nosuffix",
+		"--configreport", "vg", "-o", fields[vgRow](),
+		"--configreport", "lv", "-o", fields[lvRow]()}
+	for _, part := range []string{"pv", "pvseg", "seg"} {
+		argv = append(argv, "--configreport", part, "-o-all")
+	}
+	return argv
+}
+
+// report is what lvm fullreport prints (lvmreport(7)). All values are strings,
+// empty if the field does not apply.
+type report struct {
+	Report []struct {
+		VG []vgRow `json:"vg"`
+		LV []lvRow `json:"lv"`
+	} `json:"report"`
+}
+
+// vgRow is a volume group. The fields' names, here and in lvRow, are what LVM
+// is asked for.
+type vgRow struct {
+	Name       string `json:"vg_name"`
+	UUID       string `json:"vg_uuid"`
+	ExtentSize string `json:"vg_extent_size"`
+	Size       string `json:"vg_size"`
+	Free       string `json:"vg_free"`
+	MissingPVs string `json:"vg_missing_pv_count"`
+}
+
+// lvRow is a logical volume.
+type lvRow struct {
+	Name            string `json:"lv_name"`
+	UUID            string `json:"lv_uuid"`
+	Layout          string `json:"lv_layout"`
+	Role            string `json:"lv_role"`
+	Size            string `json:"lv_size"`
+	OriginSize      string `json:"origin_size"`
+	Origin          string `json:"origin"`
+	Pool            string `json:"pool_lv"`
+	Tags            string `json:"lv_tags"`
+	Active          string `json:"lv_active"`
+	Open            string `json:"lv_device_open"`
+	Permissions     string `json:"lv_permissions"`
+	SnapshotInvalid string `json:"lv_snapshot_invalid"`
+	DataPercent     string `json:"data_percent"`
+	MetadataPercent string `json:"metadata_percent"`
+	Health          string `json:"lv_health_status"`
+	Major           string `json:"lv_kernel_major"`
+	Minor           string `json:"lv_kernel_minor"`
+}
+
+// fields returns the names of a row's fields, as LVM's -o takes them.
+func fields[row any]() string {
+	var names []string
+	for t, i := reflect.TypeFor[row](), 0; i < t.NumField(); i++ {
+		names = append(names, t.Field(i).Tag.Get("json"))
+	}
+	return strings.Join(names, ",")
+}
+
+// parseReport returns the volume groups that lvm fullreport printed.
+func parseReport(data []byte) (map[string]VolumeGroup, error) {
+	var r report
+	if err := json.Unmarshal(data, &r); err != nil {
+		return nil, err
+	}
+	if r.Report == nil {
+		return nil, fmt.Errorf("no report in it")
+	}
+	groups := map[string]VolumeGroup{}
+	for _, part := range r.Report {
+		// A node without any volume group gives one part without rows.
+		if len(part.VG) == 0 && len(part.LV) == 0 {
+			continue
+		}
+		if len(part.VG) != 1 {
+			return nil, fmt.Errorf("%d volume groups in one part", len(part.VG))
+		}
+		vg, err := part.VG[0].parse()
+		if err != nil {
+			return nil, err
+		}
+		// LVM's commands do not know which one is meant, and nor do we.
+		if _, ok := groups[vg.Name]; ok {
+			return nil, fmt.Errorf("two volume groups are named %s", vg.Name)
+		}
+		for _, row := range part.LV {
+			if row.hidden() {
+				continue
+			}
+			lv, err := row.parse(vg.Name)
+			if err != nil {
+				return nil, err
+			}
+			vg.LogicalVolumes[lv.Name] = lv
+		}
+		groups[vg.Name] = vg
+	}
+	return groups, nil
+}
+
+// parseLV returns the logical volume that lvs printed as the only one.
+func parseLV(data []byte, vg, name string) (LogicalVolume, error) {
+	var r report
+	if err := json.Unmarshal(data, &r); err != nil {
+		return LogicalVolume{}, err
+	}
+	if len(r.Report) != 1 || len(r.Report[0].LV) != 1 {
+		return LogicalVolume{}, fmt.Errorf("not one logical volume in it")
+	}
+	lv, err := r.Report[0].LV[0].parse(vg)
+	if err == nil && lv.Name != name {
+		err = fmt.Errorf("it is of %s", lv.Name)
+	}
+	return lv, err
+}
+
+func (r vgRow) parse() (VolumeGroup, error) {
+	p := parser{thing: "volume group " + r.Name}
+	vg := VolumeGroup{
+		Name:           p.needed("vg_name", r.Name),
+		UUID:           p.needed("vg_uuid", r.UUID),
+		ExtentSize:     p.size("vg_extent_size", r.ExtentSize),
+		Size:           p.size("vg_size", r.Size),
+		Free:           p.size("vg_free", r.Free),
+		MissingPVs:     p.number("vg_missing_pv_count", r.MissingPVs),
+		LogicalVolumes: map[string]LogicalVolume{},
+	}
+	return vg, p.err
+}
+
+// hidden reports whether LVM keeps the logical volume for itself.
+func (r lvRow) hidden() bool { return strings.HasPrefix(r.Name, "[") }
+
+func (r lvRow) parse(vg string) (LogicalVolume, error) {
+	p := parser{thing: "logical volume " + vg + "/" + r.Name}
+	lv := LogicalVolume{
+		VolumeGroup:     vg,
+		Name:            p.needed("lv_name", r.Name),
+		UUID:            p.needed("lv_uuid", r.UUID),
+		Type:            r.lvType(),
+		Size:            p.size("lv_size", r.Size),
+		Origin:          r.Origin,
+		Pool:            r.Pool,
+		Tags:            list(r.Tags),
+		Active:          p.flag("lv_active", r.Active, "active"),
+		SnapshotInvalid: r.SnapshotInvalid == "snapshot invalid",
+		DataPercent:     p.percent("data_percent", r.DataPercent),
+		MetadataPercent: p.percent("metadata_percent", r.MetadataPercent),
+		Health:          r.health(),
+		Major:           p.number("lv_kernel_major", r.Major),
+		Minor:           p.number("lv_kernel_minor", r.Minor),
+	}
+	lv.ReadOnly = r.readOnly(&p)
+	if lv.Active {
+		// Of an inactive one LVM calls this unknown.
+		lv.Open = p.flag("lv_device_open", r.Open, "open")
+	}
+	if lv.Type == ThickSnapshot {
+		// Its lv_size is that of the copy-on-write space; its device is as large
+		// as the origin was.
+		lv.COWSize, lv.Size = lv.Size, p.size("origin_size", r.OriginSize)
+	}
+	return lv, p.err
+}
+
+// lvType tells what a logical volume is by the words of lv_layout and lv_role.
+// Only what is known to be nothing else is given a type of ours.
+func (r lvRow) lvType() LVType {
+	layout, role := list(r.Layout), list(r.Role)
+	is := func(words ...string) bool {
+		return !slices.ContainsFunc(layout, func(w string) bool { return !slices.Contains(words, w) })
+	}
+	switch {
+	case slices.Contains(role, "thicksnapshot"):
+		return ThickSnapshot
+	case len(layout) == 0:
+		return OtherLV
+	case is("thin", "sparse"):
+		return Thin
+	case is("thin", "pool"):
+		return ThinPool
+	case layout[0] == "raid", is("linear"), is("striped"), is("mirror"):
+		return Thick
+	default:
+		return OtherLV
+	}
+}
+
+func (r lvRow) readOnly(p *parser) bool {
+	switch r.Permissions {
+	case "writeable", "unknown":
+		return false
+	case "read-only", "read-only-override":
+		return true
+	default:
+		p.fail("lv_permissions", fmt.Errorf("%q", r.Permissions))
+		return false
+	}
+}
+
+// health leaves out what LVM says of inactive logical volumes.
+func (r lvRow) health() string {
+	if r.Health == "unknown" {
+		return ""
+	}
+	return r.Health
+}
+
+// list splits a field that holds a list.
+func list(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, ",")
+}
+
+// parser parses the values of one thing's fields and keeps the first error.
+type parser struct {
+	thing string
+	err   error
+}
+
+func (p *parser) fail(field string, err error) {
+	if err != nil && p.err == nil {
+		p.err = fmt.Errorf("%s: %s: %w", p.thing, field, err)
+	}
+}
+
+func (p *parser) needed(field, value string) string {
+	if value == "" {
+		p.fail(field, fmt.Errorf("missing"))
+	}
+	return value
+}
+
+// size parses bytes.
+func (p *parser) size(field, value string) uint64 {
+	n, err := strconv.ParseUint(value, 10, 64)
+	p.fail(field, err)
+	return n
+}
+
+func (p *parser) number(field, value string) int {
+	n, err := strconv.Atoi(value)
+	p.fail(field, err)
+	return n
+}
+
+// percent parses a percentage; empty: 0.
+func (p *parser) percent(field, value string) float64 {
+	if value == "" {
+		return 0
+	}
+	f, err := strconv.ParseFloat(value, 64)
+	if err == nil && !(f >= 0 && f <= 100) {
+		err = fmt.Errorf("%q", value)
+	}
+	p.fail(field, err)
+	return f
+}
+
+// flag parses a field that holds a word or nothing.
+func (p *parser) flag(field, value, word string) bool {
+	if value != "" && value != word {
+		p.fail(field, fmt.Errorf("%q", value))
+	}
+	return value == word
+}

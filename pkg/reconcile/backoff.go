@@ -1,0 +1,101 @@
+package reconcile
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// The delays between the attempts at an object that fails.
+const (
+	firstDelay = time.Second
+	maxDelay   = 5 * time.Minute
+	// jitter is the share by which a delay is varied, so that objects which
+	// failed together do not all come back together.
+	jitter = 0.2
+)
+
+// attempts remembers which objects failed, and when to try them again. It is
+// not for concurrent use.
+type attempts struct {
+	failed map[spec.ID]attempt
+}
+
+type attempt struct {
+	count int
+	next  time.Time
+	err   error
+	step  change.Change
+	// desired is what the object was when it failed: once it is changed, it is
+	// tried again at once.
+	desired any
+}
+
+// held reports whether an object's time has not come yet.
+func (a *attempts) held(id spec.ID, now time.Time) bool { return now.Before(a.failed[id].next) }
+
+// forgetChanged drops the delays of objects whose spec was changed since.
+func (a *attempts) forgetChanged(set spec.Set) {
+	for id, f := range a.failed {
+		if !sameObject(f.desired, set.Object(id)) {
+			delete(a.failed, id)
+		}
+	}
+}
+
+// record takes in what became of a plan.
+func (a *attempts) record(plan Plan, failures map[StepID]error, set spec.Set, now time.Time) {
+	if a.failed == nil {
+		a.failed = map[spec.ID]attempt{}
+	}
+	last := map[spec.ID]attempt{}
+	waiting := map[spec.ID]bool{}
+	for _, s := range plan.Steps {
+		err := failures[s.ID]
+		switch {
+		case errors.Is(err, ErrHeld), errors.Is(err, ErrNeeds):
+			waiting[s.Object] = true
+		case err == nil, errors.Is(err, change.ErrStale):
+			// A stale step is no failure: the next pass plans it anew.
+		case last[s.Object].err == nil:
+			last[s.Object] = attempt{err: err, step: s.Change}
+		default:
+			f := last[s.Object]
+			f.err = errors.Join(f.err, err)
+			last[s.Object] = f
+		}
+	}
+	for id := range a.failed {
+		if _, again := last[id]; !again && !waiting[id] {
+			delete(a.failed, id)
+		}
+	}
+	for id, f := range last {
+		f.count = a.failed[id].count + 1
+		f.next = now.Add(delay(f.count))
+		f.desired = set.Object(id)
+		a.failed[id] = f
+	}
+}
+
+// next returns when the first of the failed objects is tried again.
+func (a *attempts) next() (time.Time, bool) {
+	var first time.Time
+	for _, f := range a.failed {
+		if first.IsZero() || f.next.Before(first) {
+			first = f.next
+		}
+	}
+	return first, !first.IsZero()
+}
+
+func delay(count int) time.Duration {
+	d := maxDelay
+	if count < 10 {
+		d = min(maxDelay, firstDelay<<(count-1))
+	}
+	return time.Duration(float64(d) * (1 - jitter + 2*jitter*rand.Float64()))
+}

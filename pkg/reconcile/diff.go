@@ -1,0 +1,233 @@
+package reconcile
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// Input is all that a plan depends on.
+type Input struct {
+	Desired  spec.Set
+	Observed observe.State
+	// Known is the logical volume that each Volume and Snapshot had when it was
+	// last seen. It can only make the plan more careful; an empty map will do.
+	Known map[spec.ID]Identity
+	// LastNamed is when a file last named an object that none names now. What is
+	// not in it was never named since Started.
+	LastNamed map[spec.ID]time.Time
+	Started   time.Time
+	Now       time.Time
+	// Grace is how long an object must have been named by no file before
+	// anything of it is removed.
+	Grace time.Duration
+}
+
+// Identity is the logical volume behind an object.
+type Identity struct {
+	UUID        string `json:"uuid"`
+	VolumeGroup string `json:"volumeGroup"`
+}
+
+// Diff compares what is desired with what was observed and returns what has to
+// change. It is pure: no I/O, no clock, no randomness, and the same input gives
+// the same plan.
+//
+// The rules that keep data safe are all here. In doubt it plans nothing for an
+// object and says why in the object's status.
+func Diff(in Input) Plan {
+	d := newDiffer(in)
+	for _, name := range sorted(in.Desired.Pools) {
+		d.pool(in.Desired.Pools[name])
+	}
+	for _, name := range sorted(in.Desired.Volumes) {
+		d.volume(in.Desired.Volumes[name])
+	}
+	for _, name := range sorted(in.Desired.Snapshots) {
+		d.snapshot(in.Desired.Snapshots[name])
+	}
+	for _, name := range sorted(in.Desired.Exports) {
+		d.export(in.Desired.Exports[name])
+	}
+	d.absentTargets()
+	d.absentBackstores()
+	d.absentVolumes()
+	return d.finish()
+}
+
+// differ holds a plan while it is made.
+type differ struct {
+	in   Input
+	plan Plan
+
+	objects map[spec.ID]*Object
+	pools   map[string]pool
+	backing map[spec.ID]backing
+	// owned are the logical volumes that carry an object's tags. More than one
+	// for an object means that somebody made a copy.
+	owned map[spec.ID][]observe.LogicalVolume
+	// backstoreOf is the backstore that carries an object's name.
+	backstoreOf map[spec.ID]observe.Backstore
+	// backstores are those that the desired exports need, and the step that
+	// creates each, if any.
+	backstores map[spec.ID]wantedBackstore
+	// removedTargets and removedLUNs are what this plan takes away, so that
+	// what was below can go as well.
+	removedTargets map[string]StepID
+	removedLUNs    map[lunKey]StepID
+}
+
+type lunKey struct {
+	iqn string
+	lun int
+}
+
+func newDiffer(in Input) *differ {
+	d := &differ{
+		in:             in,
+		objects:        map[spec.ID]*Object{},
+		pools:          map[string]pool{},
+		backing:        map[spec.ID]backing{},
+		owned:          map[spec.ID][]observe.LogicalVolume{},
+		backstoreOf:    map[spec.ID]observe.Backstore{},
+		backstores:     map[spec.ID]wantedBackstore{},
+		removedTargets: map[string]StepID{},
+		removedLUNs:    map[lunKey]StepID{},
+	}
+	d.plan.Findings = in.Desired.Findings
+	for _, vgName := range sorted(in.Observed.VolumeGroups) {
+		lvs := in.Observed.VolumeGroups[vgName].LogicalVolumes
+		for _, lvName := range sorted(lvs) {
+			if id, ok := lvs[lvName].Owner(); ok {
+				d.owned[id] = append(d.owned[id], lvs[lvName])
+			}
+		}
+	}
+	for _, path := range sorted(in.Observed.LIO.Backstores) {
+		b := in.Observed.LIO.Backstores[path]
+		if id, ok := b.Owner(); ok {
+			d.backstoreOf[id] = b
+		}
+	}
+	for id, err := range in.Desired.Invalid {
+		d.block(id, ReasonInvalid, "%v", err)
+	}
+	return d
+}
+
+// object returns the status of an object, Ready until something else is said.
+func (d *differ) object(id spec.ID) *Object {
+	o, ok := d.objects[id]
+	if !ok {
+		o = &Object{Kind: id.Kind, Name: id.Name, Phase: Ready, Reason: ReasonAsDesired}
+		d.objects[id] = o
+	}
+	return o
+}
+
+// say gives an object a phase. The first thing that stands in the way is the
+// one that is shown.
+func (d *differ) say(id spec.ID, phase Phase, reason, format string, args ...any) {
+	o := d.object(id)
+	if o.Phase != Ready && o.Phase != Progressing {
+		return
+	}
+	o.Phase, o.Reason, o.Message = phase, reason, fmt.Sprintf(format, args...)
+}
+
+func (d *differ) block(id spec.ID, reason, format string, args ...any) {
+	d.say(id, Blocked, reason, format, args...)
+}
+
+// step adds a step to the plan. Needs that are 0 are none.
+func (d *differ) step(id spec.ID, why string, c change.Change, needs ...StepID) StepID {
+	return d.dangerousStep(id, why, Harmless, nil, c, needs...)
+}
+
+func (d *differ) dangerousStep(id spec.ID, why string, danger Danger, affects []string, c change.Change, needs ...StepID) StepID {
+	s := Step{ID: StepID(len(d.plan.Steps) + 1), Object: id, Change: c, Danger: danger, Why: why, Affects: affects}
+	for _, n := range needs {
+		if n != 0 && !slices.Contains(s.Needs, n) {
+			s.Needs = append(s.Needs, n)
+		}
+	}
+	d.plan.Steps = append(d.plan.Steps, s)
+	if o := d.object(id); o.Phase == Ready {
+		o.Phase, o.Reason, o.Message = Progressing, ReasonConverging, c.String()
+	}
+	return s.ID
+}
+
+// unknown says that an object's system could not be read.
+func (d *differ) unknown(id spec.ID, system observe.System) bool {
+	err := d.in.Observed.Unknown[system]
+	if err != nil {
+		d.say(id, Failed, ReasonObservationFailed, "%v", err)
+	}
+	return err != nil
+}
+
+// suspended reports whether an object is to be left alone, and says so.
+func (d *differ) suspended(id spec.ID, m spec.Metadata) bool {
+	if m.Suspended() {
+		d.say(id, Suspended, ReasonSuspended, "annotation %s: suspended", spec.AnnotationReconcile)
+	}
+	return m.Suspended()
+}
+
+// names reports whether the files name an object, valid or not.
+func (d *differ) names(id spec.ID) bool {
+	if _, ok := d.in.Desired.Invalid[id]; ok {
+		return true
+	}
+	return d.in.Desired.Has(id)
+}
+
+// removable reports whether things of an object that no file names may be
+// removed in this pass; if not, it says why.
+func (d *differ) removable(id spec.ID) bool {
+	if !d.in.Desired.Complete {
+		d.block(id, ReasonIncompleteInput, "nothing is removed while there are findings in the specs, because what cannot be read might still name it")
+		return false
+	}
+	for _, system := range sorted(d.in.Observed.Unknown) {
+		d.block(id, ReasonObservationFailed, "nothing is removed while %s cannot be read: %v", system, d.in.Observed.Unknown[system])
+		return false
+	}
+	last, ok := d.in.LastNamed[id]
+	if !ok {
+		last = d.in.Started
+	}
+	if left := d.in.Grace - d.in.Now.Sub(last); left > 0 {
+		d.say(id, Deleting, ReasonGracePeriod, "removed in %s unless a file names it again", left.Round(time.Second))
+		return false
+	}
+	return true
+}
+
+// provision adds to what a Pool's thin pool will have promised.
+func (d *differ) provision(pool string, bytes uint64) {
+	if o := d.object(spec.ID{Kind: spec.KindPool, Name: pool}); o.Pool != nil && d.in.Desired.Pools[pool].Spec.ThinPool != nil {
+		o.Pool.ProvisionedAfter += bytes
+	}
+}
+
+// finish sorts the statuses.
+func (d *differ) finish() Plan {
+	for _, o := range d.objects {
+		d.plan.Objects = append(d.plan.Objects, *o)
+	}
+	sortObjects(d.plan.Objects)
+	return d.plan
+}
+
+func sorted[K ~string, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+
+func sortedIDs[V any](m map[spec.ID]V) []spec.ID {
+	return slices.SortedFunc(maps.Keys(m), compareIDs)
+}

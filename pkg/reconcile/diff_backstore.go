@@ -1,0 +1,94 @@
+package reconcile
+
+import (
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// wantedBackstore is the backstore of an object that a desired export needs.
+type wantedBackstore struct {
+	path string
+	// usable is false if nothing can be linked to it now.
+	usable bool
+	// step must have succeeded before it can be linked; 0: none.
+	step StepID
+}
+
+// backstore sees to the backstore of an object, once however many exports share
+// it: LIO binds a device to one backstore only.
+func (d *differ) backstore(id spec.ID) wantedBackstore {
+	if w, done := d.backstores[id]; done {
+		return w
+	}
+	w := d.planBackstore(id)
+	d.backstores[id] = w
+	return w
+}
+
+func (d *differ) planBackstore(id spec.ID) wantedBackstore {
+	name := change.Backstore{HBA: observe.HBA, Name: observe.BackstoreName(id)}
+	have, exists := d.backstoreOf[id]
+	if exists {
+		name.HBA = have.HBA
+	}
+	back := d.backing[id]
+	want := wantedBackstore{path: name.Path(), usable: back.usable}
+	if !back.usable {
+		return want
+	}
+	create := change.CreateBackstore{
+		Backstore: name, Device: back.lv.Path(), LVUUID: back.lv.UUID, ReadOnly: back.lv.ReadOnly, Unmap: back.thin,
+	}
+	serial := observe.UnitSerial(back.lv.UUID)
+	switch {
+	case !exists:
+		if other, taken := d.foreignBackstore(back.lv); taken {
+			d.block(id, ReasonInUse, "%s is held by backstore %s, which is not ours", back.lv.Path(), other)
+			want.usable = false
+			return want
+		}
+		want.step = d.step(id, "not there", create, back.step)
+	case !have.Enabled:
+		want.step = d.step(id, "not bound to its device", create, back.step)
+	case back.lv.UUID != "" && have.Serial == serial && have.ReadOnly == back.lv.ReadOnly:
+		// The device path is not compared: the serial tells that it is the same
+		// logical volume, even if somebody renamed it meanwhile.
+		if have.Unmap != back.thin {
+			d.step(id, "differs", change.SetUnmap{Backstore: name, Unmap: back.thin})
+		}
+	case len(d.linksTo(have)) == 0:
+		removed := d.step(id, "bound to another logical volume or in another mode", change.RemoveBackstore{Backstore: name})
+		want.step = d.step(id, "removed", create, removed, back.step)
+	default:
+		d.block(id, ReasonBackstoreMismatch, "backstore %s has serial %s on %s; %s needs serial %s. Take its LUN off the exports and put it back to have it rebuilt",
+			have.Path(), have.Serial, have.Device, back.lv.FullName(), serial)
+		want.usable = false
+	}
+	return want
+}
+
+// foreignBackstore looks for somebody else's backstore on a logical volume.
+func (d *differ) foreignBackstore(lv observe.LogicalVolume) (string, bool) {
+	for _, path := range sorted(d.in.Observed.LIO.Backstores) {
+		b := d.in.Observed.LIO.Backstores[path]
+		if _, ours := b.Owner(); !ours && b.Enabled && b.Device == lv.Path() {
+			return path, true
+		}
+	}
+	return "", false
+}
+
+// linksTo returns the LUNs that are linked to a backstore, in whatever target.
+func (d *differ) linksTo(b observe.Backstore) []lunKey {
+	var keys []lunKey
+	for _, iqn := range sorted(d.in.Observed.LIO.ISCSI) {
+		luns := d.in.Observed.LIO.ISCSI[iqn].LUNs
+		for _, n := range sortedInts(luns) {
+			if luns[n].Backstore == b.Path() {
+				keys = append(keys, lunKey{iqn, n})
+			}
+		}
+	}
+	return keys
+}

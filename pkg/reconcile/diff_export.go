@@ -1,0 +1,274 @@
+package reconcile
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// exportDiffer holds one export while its steps are planned. The steps of a
+// target are applied in the order of the plan: what is missing is added before
+// what is superfluous is taken away, and the target is enabled last.
+type exportDiffer struct {
+	*differ
+	id     spec.ID
+	spec   spec.ExportSpec
+	target change.Target
+	have   observe.Target
+	// base are the steps without which nothing else may be done to the target:
+	// it has to be there, and closed to whoever is not listed.
+	base []StepID
+	// luns are the desired LUNs that are there or will be, with the step that
+	// adds each; 0: it is there.
+	luns map[int]StepID
+}
+
+func (d *differ) export(e spec.Export) {
+	id := spec.ID{Kind: spec.KindExport, Name: e.Metadata.Name}
+	if d.unknown(id, observe.LIO) {
+		return
+	}
+	have, exists := d.in.Observed.LIO.ISCSI[e.Spec.Target]
+	owner, owned := have.Owner()
+	if exists && !have.Empty() && (!owned || owner != id) {
+		d.block(id, ReasonNotOwned, "target %s exists and is not ours; it stays as it is. Choose another target name, or remove that one", e.Spec.Target)
+		return
+	}
+	if owned && owner == id {
+		d.object(id).Export = exportStatus(have)
+	}
+	if d.suspended(id, e.Metadata) {
+		return
+	}
+	x := &exportDiffer{
+		differ: d, id: id, spec: e.Spec, have: have, luns: map[int]StepID{},
+		target: change.Target{IQN: e.Spec.Target, Export: e.Metadata.Name},
+	}
+	if !exists || !owned {
+		x.base = append(x.base, x.step(id, "not there", change.CreateTarget{Target: x.target}))
+	}
+	x.attributes()
+	x.addPortals()
+	x.addLUNs()
+	x.addInitiators()
+	x.removeInitiators()
+	x.removeLUNs()
+	x.removePortals()
+	if !have.Enabled {
+		x.step(id, "not enabled", change.EnableTarget{Target: x.target}, x.base...)
+	}
+}
+
+func (x *exportDiffer) attributes() {
+	readOnly := !slices.ContainsFunc(x.spec.LUNs, func(l spec.LUN) bool { return !l.ReadOnly })
+	want := observe.TPGAttrib{
+		// With ACLs the group asks for authentication by default, so that an
+		// ACL which is only half set up lets nobody in.
+		Authentication:       !x.spec.AllowAnyInitiator,
+		GenerateNodeACLs:     x.spec.AllowAnyInitiator,
+		CacheDynamicACLs:     x.spec.AllowAnyInitiator,
+		DemoModeDiscovery:    x.spec.AllowAnyInitiator,
+		DemoModeWriteProtect: !x.spec.AllowAnyInitiator || readOnly,
+	}
+	if len(x.base) > 0 || x.have.Attrib != want {
+		x.base = append(x.base, x.step(x.id, "differ", change.SetAttributes{Target: x.target, Attrib: want}, x.base...))
+	}
+}
+
+func (x *exportDiffer) addPortals() {
+	for _, p := range x.spec.Portals {
+		if !x.have.Portals[p] {
+			x.step(x.id, "not there", change.AddPortal{Target: x.target, Portal: p}, x.base...)
+		}
+	}
+}
+
+func (x *exportDiffer) removePortals() {
+	for _, p := range slices.Sorted(maps.Keys(x.have.Portals)) {
+		if !slices.Contains(x.spec.Portals, p) && x.mayRemove("portal "+p, nil) {
+			x.dangerousStep(x.id, "not in the spec", Disruptive, nil, change.RemovePortal{Target: x.target, Portal: p})
+		}
+	}
+}
+
+func (x *exportDiffer) addLUNs() {
+	for _, l := range x.spec.LUNs {
+		n, backing := *l.Number, l.Backing()
+		store := x.backstore(backing)
+		have, exists := x.have.LUNs[n]
+		if exists && have.Backstore == store.path {
+			x.luns[n] = 0
+		}
+		if !store.usable {
+			o := x.object(backing)
+			x.block(x.id, ReasonNotReady, "LUN %d: %s is %s: %s: %s", n, backing, o.Phase, o.Reason, o.Message)
+			continue
+		}
+		needs := append(slices.Clone(x.base), store.step)
+		switch {
+		case exists && have.Backstore == store.path:
+			continue
+		case exists && have.Backstore != "":
+			if !x.mayRemove(fmt.Sprintf("LUN %d, which is %s now,", n, have.Backstore), x.initiatorsOf(n)) {
+				continue
+			}
+			needs = append(needs, x.removeLUN(n, "spec asks for "+backing.String()))
+		}
+		x.luns[n] = x.step(x.id, "not there", change.AddLUN{Target: x.target, LUN: n, Backstore: store.path}, needs...)
+	}
+}
+
+func (x *exportDiffer) removeLUNs() {
+	for _, n := range sortedInts(x.have.LUNs) {
+		wanted := slices.ContainsFunc(x.spec.LUNs, func(l spec.LUN) bool { return *l.Number == n })
+		if !wanted && x.mayRemove(fmt.Sprintf("LUN %d", n), x.initiatorsOf(n)) {
+			x.removeLUN(n, "not in the spec")
+		}
+	}
+}
+
+func (x *exportDiffer) removeLUN(n int, why string) StepID {
+	step := x.dangerousStep(x.id, why, Disruptive, x.initiatorsOf(n), change.RemoveLUN{Target: x.target, LUN: n})
+	x.removedLUNs[lunKey{x.target.IQN, n}] = step
+	return step
+}
+
+func (x *exportDiffer) addInitiators() {
+	for _, i := range x.spec.Initiators {
+		have, exists := x.have.ACLs[i.Name]
+		auth := authOf(i.Auth)
+		var added StepID
+		switch {
+		case !exists:
+			added = x.step(x.id, "not there", change.AddInitiator{Target: x.target, Initiator: i.Name, Auth: auth}, x.base...)
+		case !sameAuth(have, auth):
+			x.step(x.id, "differs", change.SetAuth{Target: x.target, Initiator: i.Name, Auth: auth}, x.base...)
+		}
+		x.mapLUNs(i, have, added)
+	}
+}
+
+func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID) {
+	for _, l := range x.spec.LUNs {
+		n := *l.Number
+		step, exported := x.luns[n]
+		if !exported {
+			continue
+		}
+		readOnly := l.ReadOnly || i.ReadOnly || x.backing[l.Backing()].lv.ReadOnly
+		mapped, exists := have.LUNs[n]
+		if exists && step == 0 && mapped.LUN == n {
+			if mapped.WriteProtect != readOnly {
+				x.step(x.id, "differs", change.SetWriteProtect{Target: x.target, Initiator: i.Name, LUN: n, ReadOnly: readOnly})
+			}
+			continue
+		}
+		if exists && mapped.LUN >= 0 && mapped.LUN != n {
+			if !x.mayRemove(fmt.Sprintf("mapped LUN %d", n), loggedIn(have)) {
+				continue
+			}
+			step = x.dangerousStep(x.id, fmt.Sprintf("shows LUN %d", mapped.LUN), Disruptive, loggedIn(have),
+				change.UnmapLUN{Target: x.target, Initiator: i.Name, LUN: n}, step)
+		}
+		x.step(x.id, "not there", change.MapLUN{Target: x.target, Initiator: i.Name, LUN: n, ReadOnly: readOnly}, append(slices.Clone(x.base), step, added)...)
+	}
+	for _, n := range sortedInts(have.LUNs) {
+		// A mapped LUN of a number that the group has is dealt with where that
+		// LUN is.
+		_, inGroup := x.have.LUNs[n]
+		wanted := slices.ContainsFunc(x.spec.LUNs, func(l spec.LUN) bool { return *l.Number == n })
+		if !wanted && !inGroup && x.mayRemove(fmt.Sprintf("mapped LUN %d", n), loggedIn(have)) {
+			x.dangerousStep(x.id, "not in the spec", Disruptive, loggedIn(have), change.UnmapLUN{Target: x.target, Initiator: i.Name, LUN: n})
+		}
+	}
+}
+
+func (x *exportDiffer) removeInitiators() {
+	for _, name := range slices.Sorted(maps.Keys(x.have.ACLs)) {
+		wanted := slices.ContainsFunc(x.spec.Initiators, func(i spec.Initiator) bool { return i.Name == name })
+		if acl := x.have.ACLs[name]; !wanted && x.mayRemove("initiator "+name, loggedIn(acl)) {
+			x.dangerousStep(x.id, "not in the spec", Disruptive, nil, change.RemoveInitiator{Target: x.target, Initiator: name})
+		}
+	}
+}
+
+// mayRemove reports whether a part of the export may be taken away in this
+// pass; if not, it says why. sessions are the initiators that would lose it.
+func (x *exportDiffer) mayRemove(what string, sessions []string) bool {
+	if !x.in.Desired.Complete {
+		x.block(x.id, ReasonIncompleteInput, "%s is not in the spec; it is not removed while there are findings in the specs", what)
+		return false
+	}
+	if len(sessions) > 0 {
+		x.block(x.id, ReasonSessionsActive, "%s of %s is not in the spec; it is removed when these log out: %s", what, x.target.IQN, strings.Join(sessions, ", "))
+		return false
+	}
+	return true
+}
+
+// initiatorsOf returns the initiators that are logged in and see a LUN.
+func (x *exportDiffer) initiatorsOf(lun int) []string {
+	names := slices.Clone(x.have.DynamicSessions)
+	for _, name := range slices.Sorted(maps.Keys(x.have.ACLs)) {
+		for _, m := range x.have.ACLs[name].LUNs {
+			if m.LUN == lun {
+				names = append(names, loggedIn(x.have.ACLs[name])...)
+			}
+		}
+	}
+	return names
+}
+
+func loggedIn(acl observe.ACL) []string {
+	if acl.LoggedIn {
+		return []string{acl.Initiator}
+	}
+	return nil
+}
+
+// sessions returns who is logged in to a target.
+func sessions(t observe.Target) []string {
+	names := slices.Clone(t.DynamicSessions)
+	for _, name := range slices.Sorted(maps.Keys(t.ACLs)) {
+		names = append(names, loggedIn(t.ACLs[name])...)
+	}
+	if len(names) == 0 && t.Sessions > 0 {
+		names = append(names, fmt.Sprintf("%d unnamed sessions", t.Sessions))
+	}
+	return names
+}
+
+func authOf(a *spec.Auth) change.Auth {
+	var out change.Auth
+	if a != nil && a.CHAP != nil {
+		out.Username, out.Password = a.CHAP.Username, a.CHAP.Password
+	}
+	if a != nil && a.Mutual != nil {
+		out.MutualUsername, out.MutualPassword = a.Mutual.Username, a.Mutual.Password
+	}
+	return out
+}
+
+// sameAuth reports whether an ACL asks for what it should. An ACL of which
+// nothing is asked must say so itself, because its group asks by default.
+func sameAuth(have observe.ACL, want change.Auth) bool {
+	authentication := "0"
+	if want.Needed() {
+		authentication = "1"
+	}
+	return have.Authentication == authentication && have.Auth == observe.CHAP{
+		Username: want.Username, Password: want.Password,
+		MutualUsername: want.MutualUsername, MutualPassword: want.MutualPassword,
+	}
+}
+
+func exportStatus(t observe.Target) *ExportStatus {
+	return &ExportStatus{Target: t.IQN, Portals: slices.Sorted(maps.Keys(t.Portals)), LUNs: len(t.LUNs), Sessions: sessions(t)}
+}
+
+func sortedInts[V any](m map[int]V) []int { return slices.Sorted(maps.Keys(m)) }

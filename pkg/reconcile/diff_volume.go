@@ -1,0 +1,252 @@
+package reconcile
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// backing is what exports need to know of the logical volume behind a Volume
+// or Snapshot.
+type backing struct {
+	lv observe.LogicalVolume
+	// usable is false if it must not be exported: it is gone, not ours, or its
+	// content is lost.
+	usable bool
+	// step must have succeeded before it can be exported; 0: none.
+	step StepID
+	thin bool
+}
+
+func (d *differ) volume(v spec.Volume) {
+	id := spec.ID{Kind: spec.KindVolume, Name: v.Metadata.Name}
+	if d.unknown(id, observe.LVM) {
+		return
+	}
+	p := d.pools[v.Spec.Pool]
+	if !p.known {
+		d.block(id, ReasonNotReady, "Pool/%s: %s", v.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: v.Spec.Pool}).Message)
+		return
+	}
+	suspended := d.suspended(id, v.Metadata)
+	size := roundUp(uint64(v.Spec.Size), p.vg.ExtentSize)
+	tags := append(observe.OwnerTags(id), observe.DeletionTag(v.Spec.DeletionPolicy))
+
+	lv, verdict := d.find(id, v.Metadata, p, v.Spec.LVName, v.Spec.Adopt)
+	switch {
+	case verdict == refused:
+		return
+	case verdict == absent && suspended:
+		return
+	case verdict == absent && !p.creatable:
+		d.block(id, ReasonNotReady, "Pool/%s cannot take new volumes: %s", v.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: v.Spec.Pool}).Message)
+		return
+	case verdict == absent:
+		lv = observe.LogicalVolume{VolumeGroup: p.vg.Name, Name: v.Spec.LVName, Size: size}
+		create := change.CreateVolume{LV: nameOf(lv), ThinPool: p.thinPool, Size: spec.Size(size), Tags: tags}
+		d.backing[id] = backing{lv: lv, usable: true, thin: p.thinPool != "", step: d.step(id, "not there", create, p.step)}
+		d.provision(v.Spec.Pool, size)
+		return
+	}
+
+	d.object(id).Volume = volumeStatus(lv)
+	b := backing{lv: lv, usable: true, thin: lv.Type == observe.Thin}
+	switch {
+	case lv.Type == observe.Thin && p.thinPool != lv.Pool, lv.Type == observe.Thick && p.thinPool != "":
+		d.block(id, ReasonImmutableField, "spec.pool: %s lives in %s; moving it to Pool/%s is not supported", lv.FullName(), placeOf(lv), v.Spec.Pool)
+		if !lv.Marked() {
+			return // not adopted, so not ours to export
+		}
+	case lv.Type != observe.Thin && lv.Type != observe.Thick:
+		d.block(id, ReasonNotOwned, "%s is neither a thick nor a thin volume", lv.FullName())
+		return
+	case suspended:
+	default:
+		d.correctTags(id, lv, tags)
+		if d.growVolume(id, lv, size) {
+			d.provision(v.Spec.Pool, size-lv.Size)
+		}
+		b.step = d.activate(id, lv)
+	}
+	d.backing[id] = b
+}
+
+// growVolume reports whether the volume grows.
+func (d *differ) growVolume(id spec.ID, lv observe.LogicalVolume, size uint64) bool {
+	switch {
+	case lv.Size > size:
+		d.block(id, ReasonShrinkRefused, "spec.size: %s has %s, the spec asks for %s; volumes are never shrunk", lv.FullName(), spec.Size(lv.Size), spec.Size(size))
+	case lv.Size < size:
+		if s := d.thickSnapshotsOf(lv); len(s) > 0 {
+			d.block(id, ReasonSnapshotsExist, "spec.size: LVM cannot extend %s while it has thick snapshots (%s); remove them first", lv.FullName(), strings.Join(s, ", "))
+			return false
+		}
+		d.step(id, "spec asks for "+spec.Size(size).String(), change.GrowVolume{LV: nameOf(lv), From: spec.Size(lv.Size), To: spec.Size(size)})
+		return true
+	}
+	return false
+}
+
+func (d *differ) snapshot(s spec.Snapshot) {
+	id := spec.ID{Kind: spec.KindSnapshot, Name: s.Metadata.Name}
+	if d.unknown(id, observe.LVM) {
+		return
+	}
+	origin := spec.ID{Kind: spec.KindVolume, Name: s.Spec.Volume}
+	volume := d.in.Desired.Volumes[s.Spec.Volume]
+	p := d.pools[volume.Spec.Pool]
+	if !p.known {
+		d.block(id, ReasonNotReady, "Pool/%s: %s", volume.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: volume.Spec.Pool}).Message)
+		return
+	}
+	suspended := d.suspended(id, s.Metadata)
+	thin := p.thinPool != ""
+	tags := append(observe.OwnerTags(id), observe.DeletionTag(s.Spec.DeletionPolicy))
+
+	lv, verdict := d.find(id, s.Metadata, p, s.Metadata.Name, false)
+	switch {
+	case verdict == refused, verdict == absent && suspended:
+		return
+	case verdict == absent:
+		o, ok := d.backing[origin]
+		if !ok || !o.usable {
+			d.block(id, ReasonNotReady, "%s: %s", origin, d.object(origin).Message)
+			return
+		}
+		lv = observe.LogicalVolume{VolumeGroup: p.vg.Name, Name: s.Metadata.Name}
+		create := change.CreateSnapshot{LV: nameOf(lv), Origin: o.lv.Name, Thin: thin, Tags: tags}
+		if size := roundUp(uint64(s.Spec.Size), p.vg.ExtentSize); !thin && size < o.lv.Size {
+			create.Size = spec.Size(size)
+		}
+		step := d.step(id, "not there", create, o.step)
+		if thin {
+			// A thin snapshot is created inactive; its device is needed only
+			// while it is exported.
+			step = d.activateForExport(id, lv, step)
+		}
+		d.backing[id] = backing{lv: lv, usable: true, thin: thin, step: step}
+		return
+	}
+
+	d.object(id).Snapshot = volumeStatus(lv)
+	b := backing{lv: lv, usable: true, thin: lv.Type == observe.Thin}
+	switch {
+	case lv.SnapshotInvalid:
+		d.say(id, Failed, ReasonSnapshotOverflow, "%s overflowed its copy-on-write space of %s; what it held is lost, remove it", lv.FullName(), spec.Size(lv.COWSize))
+		return
+	case lv.Type != observe.Thin && lv.Type != observe.ThickSnapshot:
+		d.block(id, ReasonNotOwned, "%s is not a snapshot", lv.FullName())
+		return
+	case lv.Origin != "" && lv.Origin != d.originName(origin, volume):
+		d.block(id, ReasonImmutableField, "spec.volume: %s is a snapshot of %s, not of %s", lv.FullName(), lv.Origin, origin)
+	case suspended:
+	default:
+		d.correctTags(id, lv, tags)
+		if lv.Type == observe.ThickSnapshot {
+			d.growSnapshot(id, lv, roundUp(uint64(s.Spec.Size), p.vg.ExtentSize))
+		}
+		if lv.Type == observe.Thin {
+			b.step = d.activateForExport(id, lv, 0)
+		} else {
+			b.step = d.activate(id, lv)
+		}
+	}
+	d.backing[id] = b
+}
+
+// originName is the name of a Volume's logical volume, which somebody may have
+// renamed.
+func (d *differ) originName(id spec.ID, v spec.Volume) string {
+	if b, ok := d.backing[id]; ok {
+		return b.lv.Name
+	}
+	return v.Spec.LVName
+}
+
+// growSnapshot extends copy-on-write space. More than the origin's size is
+// never needed, and LVM would not give it.
+func (d *differ) growSnapshot(id spec.ID, lv observe.LogicalVolume, size uint64) {
+	size = min(size, lv.Size)
+	if size > lv.COWSize {
+		d.step(id, "spec asks for "+spec.Size(size).String(), change.GrowSnapshot{LV: nameOf(lv), From: spec.Size(lv.COWSize), To: spec.Size(size)})
+	}
+}
+
+// activateForExport activates a thin snapshot if an export needs its device.
+func (d *differ) activateForExport(id spec.ID, lv observe.LogicalVolume, created StepID) StepID {
+	if lv.Active || !d.exported(id) {
+		return created
+	}
+	return d.step(id, "exported", change.Activate{LV: nameOf(lv)}, created)
+}
+
+// exported reports whether a desired export names an object.
+func (d *differ) exported(id spec.ID) bool {
+	for _, e := range d.in.Desired.Exports {
+		if slices.ContainsFunc(e.Spec.LUNs, func(l spec.LUN) bool { return l.Backing() == id }) {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *differ) activate(id spec.ID, lv observe.LogicalVolume) StepID {
+	if lv.Active {
+		return 0
+	}
+	return d.step(id, "inactive", change.Activate{LV: nameOf(lv)})
+}
+
+func (d *differ) correctTags(id spec.ID, lv observe.LogicalVolume, want []string) {
+	var set change.SetTags
+	for _, t := range want {
+		if !slices.Contains(lv.Tags, t) {
+			set.Add = append(set.Add, t)
+		}
+	}
+	for _, t := range lv.Tags {
+		if strings.HasPrefix(t, observe.TagDeletion) && !slices.Contains(want, t) {
+			set.Remove = append(set.Remove, t)
+		}
+	}
+	if len(set.Add)+len(set.Remove) == 0 {
+		return
+	}
+	set.LV = nameOf(lv)
+	d.step(id, "tags differ", set)
+}
+
+// thickSnapshotsOf returns the copy-on-write snapshots of a logical volume,
+// whoever made them.
+func (d *differ) thickSnapshotsOf(origin observe.LogicalVolume) []string {
+	var names []string
+	lvs := d.in.Observed.VolumeGroups[origin.VolumeGroup].LogicalVolumes
+	for _, name := range sorted(lvs) {
+		if lvs[name].Type == observe.ThickSnapshot && lvs[name].Origin == origin.Name {
+			names = append(names, lvs[name].FullName())
+		}
+	}
+	return names
+}
+
+func nameOf(lv observe.LogicalVolume) change.LV {
+	return change.LV{VolumeGroup: lv.VolumeGroup, Name: lv.Name, UUID: lv.UUID}
+}
+
+func placeOf(lv observe.LogicalVolume) string {
+	if lv.Pool != "" {
+		return "thin pool " + lv.VolumeGroup + "/" + lv.Pool
+	}
+	return "volume group " + lv.VolumeGroup
+}
+
+func volumeStatus(lv observe.LogicalVolume) *VolumeStatus {
+	serial := observe.UnitSerial(lv.UUID)
+	return &VolumeStatus{
+		Size: lv.Size, DevicePath: lv.Path(), LVUUID: lv.UUID, Serial: serial, WWN: "naa." + observe.NAA(serial),
+		Active: lv.Active, DataPercent: lv.DataPercent, HeldBy: lv.HeldBy,
+	}
+}

@@ -1,0 +1,188 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// Source says what is desired.
+type Source interface {
+	// Load returns all that is desired now. What cannot be read is a finding.
+	Load(ctx context.Context) spec.Set
+}
+
+// Observer says what is there.
+type Observer interface {
+	// Observe reads the machine. What cannot be read is unknown.
+	Observe(ctx context.Context) observe.State
+}
+
+// Loop is the main loop.
+type Loop struct {
+	Source   Source
+	Observer Observer
+	Executor *Executor
+	Memory   *Memory
+	Status   *Status
+	Log      logr.Logger
+	// Grace is the time an object must have been named by no file before
+	// anything of it is removed.
+	Grace time.Duration
+	// Resync is the time between passes when nothing calls for one.
+	Resync time.Duration
+	// AfterPass, if not nil, is called when a pass has made its changes, to let
+	// go of what is only needed while there are some.
+	AfterPass func()
+
+	started   time.Time
+	lastNamed map[spec.ID]time.Time
+	last      spec.Set
+	attempts  attempts
+	busy      int // passes in a row that changed something
+}
+
+// Run converges the machine onto what is desired, over and over, until ctx
+// ends. It passes at once when wake fires, and from time to time without: what
+// happened is never asked, everything is compared anew.
+func (l *Loop) Run(ctx context.Context, wake <-chan struct{}) {
+	for {
+		next := l.Pass(ctx)
+		timer := time.NewTimer(next)
+		select {
+		case <-ctx.Done():
+		case <-wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// Pass does one round: load, observe, compare, change, publish. It returns how
+// long to wait before the next one if nothing else calls for it; 0 means that
+// it changed something and that the result is to be checked.
+func (l *Loop) Pass(ctx context.Context) time.Duration {
+	desired := l.Source.Load(ctx)
+	observed := l.Observer.Observe(ctx)
+	now := l.begin(desired, observed)
+
+	plan := Diff(Input{
+		Desired: desired, Observed: observed, Known: l.Memory.Known(),
+		LastNamed: l.lastNamed, Started: l.started, Now: now, Grace: l.Grace,
+	})
+	failures := l.Executor.Execute(ctx, plan, func(id spec.ID) bool { return l.attempts.held(id, now) })
+	if l.AfterPass != nil {
+		l.AfterPass()
+	}
+	if ctx.Err() != nil {
+		return l.Resync
+	}
+	l.attempts.record(plan, failures, desired, time.Now())
+	l.logSteps(plan, failures, desired)
+	l.Status.publish(plan, l.attempts.failed, failures, time.Now())
+	l.last = desired
+	return l.wait(plan, failures, time.Now())
+}
+
+// begin takes in what the pass starts from.
+func (l *Loop) begin(desired spec.Set, observed observe.State) time.Time {
+	now := time.Now()
+	if l.started.IsZero() {
+		l.started, l.lastNamed = now, map[spec.ID]time.Time{}
+	}
+	for _, id := range desired.IDs() {
+		l.lastNamed[id] = now
+	}
+	for id := range desired.Invalid {
+		l.lastNamed[id] = now
+	}
+	l.attempts.forgetChanged(desired)
+	if err := l.Memory.Learn(desired, observed); err != nil {
+		l.Log.Error(err, "cannot remember which logical volume each object has; one removed by hand might be created anew after a restart")
+	}
+	l.logInput(desired, observed)
+	return now
+}
+
+// wait returns how long the next pass can wait.
+func (l *Loop) wait(plan Plan, failures map[StepID]error, now time.Time) time.Duration {
+	if len(plan.Steps) > len(failures) {
+		l.busy++
+		// A change that has to be made again and again means that somebody else
+		// undoes it, or that it does not do what the plan thinks: do not spin.
+		if l.busy > 3 {
+			return min(l.Resync, time.Second<<min(l.busy-4, 10))
+		}
+		return 0
+	}
+	l.busy = 0
+	wait := l.Resync
+	if next, ok := l.attempts.next(); ok {
+		wait = min(wait, next.Sub(now))
+	}
+	for _, o := range plan.Objects {
+		if o.Reason == ReasonGracePeriod {
+			wait = min(wait, l.Grace)
+		}
+	}
+	for _, err := range failures {
+		if errors.Is(err, change.ErrStale) {
+			wait = min(wait, time.Second)
+		}
+	}
+	return max(wait, 100*time.Millisecond)
+}
+
+func (l *Loop) logInput(desired spec.Set, observed observe.State) {
+	if !reflect.DeepEqual(findingTexts(desired.Findings), findingTexts(l.last.Findings)) {
+		for _, f := range desired.Findings {
+			l.Log.Error(f.Err, "finding", "file", f.File, "line", f.Line, "column", f.Column, "field", f.Path)
+		}
+		if len(desired.Findings) == 0 {
+			l.Log.Info("no findings any more")
+		}
+	}
+	for system, err := range observed.Unknown {
+		l.Log.Error(err, "cannot be read; nothing is changed there", "system", system)
+	}
+}
+
+func (l *Loop) logSteps(plan Plan, failures map[StepID]error, desired spec.Set) {
+	for _, s := range plan.Steps {
+		err := failures[s.ID]
+		log := l.Log.WithValues("object", s.Object.String(), "change", change.Name(s.Change))
+		switch {
+		case errors.Is(err, ErrHeld), errors.Is(err, ErrNeeds):
+		case errors.Is(err, change.ErrStale):
+			log.Info("stale", "what", s.Change.String(), "because", err.Error())
+		case err != nil:
+			log.Error(err, "failed", "what", s.Change.String())
+		case l.Status.wasReady(s.Object) && sameObject(l.last.Object(s.Object), desired.Object(s.Object)):
+			log.Info("done", "what", s.Change.String(), "why", s.Why, "event", "DriftCorrected")
+		default:
+			log.Info("done", "what", s.Change.String(), "why", s.Why)
+		}
+	}
+}
+
+func findingTexts(findings []spec.Finding) []string {
+	texts := make([]string, len(findings))
+	for i, f := range findings {
+		texts[i] = f.Error()
+	}
+	return texts
+}
+
+// sameObject reports whether an object is desired in the same way, secrets
+// included.
+func sameObject(a, b any) bool { return reflect.DeepEqual(a, b) }

@@ -1,0 +1,126 @@
+package reconcile
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// Memory remembers across restarts which logical volume each object had. It
+// only ever makes the agent more careful: without it, an object whose logical
+// volume somebody removed would be created anew, and empty.
+type Memory struct {
+	path  string
+	known map[spec.ID]Identity
+}
+
+// OpenMemory reads the memory kept in a file. A missing file is an empty
+// memory; its directory is created when something is first remembered.
+func OpenMemory(path string) (*Memory, error) {
+	m := &Memory{path: path, known: map[spec.ID]Identity{}}
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var stored map[string]Identity
+	if err := json.Unmarshal(data, &stored); err != nil {
+		return nil, fmt.Errorf("%s: %w; move it away to start without it: volumes removed by hand would then be created anew", path, err)
+	}
+	for key, identity := range stored {
+		kind, name, _ := strings.Cut(key, "/")
+		m.known[spec.ID{Kind: spec.Kind(kind), Name: name}] = identity
+	}
+	return m, nil
+}
+
+// Known returns what is remembered.
+func (m *Memory) Known() map[spec.ID]Identity { return m.known }
+
+// Learn takes in what was observed, and stores it if it is news.
+func (m *Memory) Learn(desired spec.Set, observed observe.State) error {
+	next := learn(m.known, desired, observed)
+	if maps.Equal(next, m.known) {
+		return nil
+	}
+	m.known = next
+	return m.store()
+}
+
+// learn returns what is known after an observation. It is pure.
+//
+// An identity is learnt when an object's logical volume is first seen, or when
+// the object's annotation gives up the one that is known. It is forgotten when
+// no file names the object and its volume group, which is there, holds nothing
+// of it.
+func learn(known map[spec.ID]Identity, desired spec.Set, observed observe.State) map[spec.ID]Identity {
+	if observed.Unknown[observe.LVM] != nil {
+		return known
+	}
+	next := maps.Clone(known)
+	owned := map[spec.ID]int{}
+	for _, vg := range observed.VolumeGroups {
+		for _, lv := range vg.LogicalVolumes {
+			id, ours := lv.Owner()
+			if !ours || id.Kind == spec.KindPool {
+				continue
+			}
+			owned[id]++
+			old, isKnown := known[id]
+			if !isKnown || desired.Annotation(id, spec.AnnotationRecreate) == old.UUID {
+				next[id] = Identity{UUID: lv.UUID, VolumeGroup: lv.VolumeGroup}
+			}
+		}
+	}
+	for id, identity := range known {
+		_, vgThere := observed.VolumeGroups[identity.VolumeGroup]
+		_, invalid := desired.Invalid[id]
+		if desired.Complete && vgThere && owned[id] == 0 && !invalid && !desired.Has(id) {
+			delete(next, id)
+		}
+	}
+	for id, n := range owned {
+		// Which of several copies is the right one is for somebody else to say.
+		if _, wasKnown := known[id]; n > 1 && !wasKnown {
+			delete(next, id)
+		}
+	}
+	return next
+}
+
+// store replaces the file in one step, so that a crash leaves the old or the
+// new content.
+func (m *Memory) store() error {
+	stored := make(map[string]Identity, len(m.known))
+	for id, identity := range m.known {
+		stored[id.String()] = identity
+	}
+	data, err := json.MarshalIndent(stored, "", "  ")
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(m.path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, filepath.Base(m.path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }()
+	_, err = f.Write(append(data, '\n'))
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), m.path)
+}

@@ -1,0 +1,230 @@
+package reconcile
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// model is a machine that does exactly what changes say, without a kernel.
+type model struct {
+	state observe.State
+	uuids int
+}
+
+const mib = 1 << 20
+
+// newModel returns a node with one empty volume group, vg0, of 10 GiB.
+func newModel() *model {
+	return &model{state: observe.State{
+		VolumeGroups: map[string]observe.VolumeGroup{"vg0": {
+			Name: "vg0", UUID: "vg0-uuid", ExtentSize: 4 * mib, Size: 10240 * mib, Free: 10240 * mib,
+			LogicalVolumes: map[string]observe.LogicalVolume{},
+		}},
+		LIO: observe.Targets{Backstores: map[string]observe.Backstore{}, ISCSI: map[string]observe.Target{}},
+	}}
+}
+
+func (m *model) apply(p Plan) {
+	for _, s := range p.Steps {
+		m.change(s.Change)
+	}
+}
+
+func (m *model) lvs(vg string) map[string]observe.LogicalVolume {
+	return m.state.VolumeGroups[vg].LogicalVolumes
+}
+
+// edit changes a logical volume, as somebody might by hand.
+func (m *model) edit(name string, f func(*observe.LogicalVolume)) {
+	vg, lv, _ := strings.Cut(name, "/")
+	v, ok := m.lvs(vg)[lv]
+	if !ok {
+		panic("no such logical volume: " + name)
+	}
+	f(&v)
+	m.lvs(vg)[lv] = v
+}
+
+func (m *model) add(lv observe.LogicalVolume) {
+	m.uuids++
+	lv.UUID = fmt.Sprintf("uuid-%d", m.uuids)
+	if _, exists := m.lvs(lv.VolumeGroup)[lv.Name]; exists {
+		panic("exists: " + lv.FullName())
+	}
+	m.lvs(lv.VolumeGroup)[lv.Name] = lv
+}
+
+// editTarget changes a target.
+func (m *model) editTarget(iqn string, f func(*observe.Target)) {
+	t, ok := m.state.LIO.ISCSI[iqn]
+	if !ok {
+		panic("no such target: " + iqn)
+	}
+	f(&t)
+	m.state.LIO.ISCSI[iqn] = t
+}
+
+func (m *model) editACL(iqn, initiator string, f func(*observe.ACL)) {
+	m.editTarget(iqn, func(t *observe.Target) {
+		acl, ok := t.ACLs[initiator]
+		if !ok {
+			panic("no such initiator: " + initiator)
+		}
+		f(&acl)
+		t.ACLs[initiator] = acl
+	})
+}
+
+func (m *model) change(c change.Change) {
+	switch c := c.(type) {
+	case change.CreateThinPool:
+		m.add(observe.LogicalVolume{VolumeGroup: c.VolumeGroup, Name: c.Name, Type: observe.ThinPool, Size: uint64(c.Size), Tags: c.Tags, Active: true})
+	case change.CreateVolume:
+		lv := observe.LogicalVolume{VolumeGroup: c.VolumeGroup, Name: c.Name, Type: observe.Thick, Size: uint64(c.Size), Tags: c.Tags, Active: true}
+		if c.ThinPool != "" {
+			lv.Type, lv.Pool = observe.Thin, c.ThinPool
+		}
+		m.add(lv)
+	case change.CreateSnapshot:
+		origin := m.lvs(c.VolumeGroup)[c.Origin]
+		lv := observe.LogicalVolume{VolumeGroup: c.VolumeGroup, Name: c.Name, Type: observe.ThickSnapshot, Size: origin.Size, COWSize: uint64(c.Size), Origin: c.Origin, Tags: c.Tags, Active: true}
+		if c.Size == 0 {
+			lv.COWSize = origin.Size + 4*mib
+		}
+		if c.Thin {
+			lv.Type, lv.Pool, lv.Active, lv.COWSize = observe.Thin, origin.Pool, false, 0
+		}
+		m.add(lv)
+	case change.GrowThinPool:
+		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) { lv.Size = uint64(c.To) })
+	case change.GrowVolume:
+		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) { lv.Size = uint64(c.To) })
+	case change.GrowSnapshot:
+		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) { lv.COWSize = uint64(c.To) })
+	case change.SetTags:
+		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) {
+			lv.Tags = slices.DeleteFunc(slices.Clone(lv.Tags), func(t string) bool { return slices.Contains(c.Remove, t) })
+			lv.Tags = append(lv.Tags, c.Add...)
+		})
+	case change.Activate:
+		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) { lv.Active = true })
+	case change.RemoveLV:
+		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) {
+			if lv.Open || lv.UUID != c.UUID || len(c.Tags) < 3 {
+				panic("must not be removed: " + lv.FullName())
+			}
+		})
+		delete(m.lvs(c.VolumeGroup), c.Name)
+	case change.CreateBackstore:
+		vg, name, _ := strings.Cut(strings.TrimPrefix(c.Device, "/dev/"), "/")
+		m.edit(vg+"/"+name, func(lv *observe.LogicalVolume) {
+			if lv.Open || !lv.Active {
+				panic("cannot be bound: " + lv.FullName())
+			}
+			lv.Open = true
+			m.state.LIO.Backstores[c.Path()] = observe.Backstore{HBA: c.HBA, Name: c.Backstore.Name, Enabled: true, Device: c.Device, Serial: observe.UnitSerial(lv.UUID), ReadOnly: c.ReadOnly, Unmap: c.Unmap}
+		})
+	case change.SetUnmap:
+		b := m.state.LIO.Backstores[c.Path()]
+		b.Unmap = c.Unmap
+		m.state.LIO.Backstores[c.Path()] = b
+	case change.RemoveBackstore:
+		for iqn, t := range m.state.LIO.ISCSI {
+			for _, l := range t.LUNs {
+				if l.Backstore == c.Path() {
+					panic("linked to " + iqn)
+				}
+			}
+		}
+		device := m.state.LIO.Backstores[c.Path()].Device
+		delete(m.state.LIO.Backstores, c.Path())
+		if device != "" {
+			m.edit(strings.TrimPrefix(device, "/dev/"), func(lv *observe.LogicalVolume) { lv.Open = false })
+		}
+	case change.CreateTarget:
+		m.state.LIO.ISCSI[c.IQN] = observe.Target{
+			IQN: c.IQN, HasTPG: true, Alias: observe.Alias(c.Export),
+			Attrib:  observe.TPGAttrib{Authentication: true, DemoModeWriteProtect: true, DemoModeDiscovery: true},
+			Portals: map[string]bool{}, LUNs: map[int]observe.TargetLUN{}, ACLs: map[string]observe.ACL{},
+		}
+	case change.RemoveTarget:
+		delete(m.state.LIO.ISCSI, c.IQN)
+	default:
+		m.changeTarget(c)
+	}
+}
+
+func (m *model) changeTarget(c change.Change) {
+	iqn := strings.TrimPrefix(c.Lane(), "target/")
+	t, ok := m.state.LIO.ISCSI[iqn]
+	if !ok {
+		panic("no such target: " + iqn)
+	}
+	switch c := c.(type) {
+	case change.SetAttributes:
+		t.Attrib = c.Attrib
+	case change.AddPortal:
+		t.Portals[c.Portal] = true
+	case change.RemovePortal:
+		delete(t.Portals, c.Portal)
+	case change.AddLUN:
+		if _, ok := m.state.LIO.Backstores[c.Backstore]; !ok {
+			panic("no such backstore: " + c.Backstore)
+		}
+		if have := t.LUNs[c.LUN]; have.Backstore != "" {
+			panic("LUN is taken")
+		}
+		t.LUNs[c.LUN] = observe.TargetLUN{Backstore: c.Backstore}
+	case change.RemoveLUN:
+		delete(t.LUNs, c.LUN)
+		for _, acl := range t.ACLs {
+			maps.DeleteFunc(acl.LUNs, func(_ int, l observe.MappedLUN) bool { return l.LUN == c.LUN })
+		}
+	case change.AddInitiator:
+		t.ACLs[c.Initiator] = observe.ACL{Initiator: c.Initiator, Authentication: authentication(c.Auth), Auth: chap(c.Auth), LUNs: map[int]observe.MappedLUN{}}
+	case change.SetAuth:
+		acl := t.ACLs[c.Initiator]
+		acl.Authentication, acl.Auth = authentication(c.Auth), chap(c.Auth)
+		t.ACLs[c.Initiator] = acl
+	case change.RemoveInitiator:
+		delete(t.ACLs, c.Initiator)
+	case change.MapLUN:
+		if _, ok := t.LUNs[c.LUN]; !ok {
+			panic("no such LUN")
+		}
+		t.ACLs[c.Initiator].LUNs[c.LUN] = observe.MappedLUN{LUN: c.LUN, WriteProtect: c.ReadOnly}
+	case change.UnmapLUN:
+		delete(t.ACLs[c.Initiator].LUNs, c.LUN)
+	case change.SetWriteProtect:
+		l := t.ACLs[c.Initiator].LUNs[c.LUN]
+		l.WriteProtect = c.ReadOnly
+		t.ACLs[c.Initiator].LUNs[c.LUN] = l
+	case change.EnableTarget:
+		t.Enabled = true
+	default:
+		panic("unknown change " + change.Name(c))
+	}
+	m.state.LIO.ISCSI[iqn] = t
+}
+
+func authentication(a change.Auth) string {
+	if a.Needed() {
+		return "1"
+	}
+	return "0"
+}
+
+func chap(a change.Auth) observe.CHAP {
+	return observe.CHAP{Username: a.Username, Password: a.Password, MutualUsername: a.MutualUsername, MutualPassword: a.MutualPassword}
+}
+
+// identities returns what an agent that saw the model remembers.
+func (m *model) identities(set spec.Set) map[spec.ID]Identity {
+	return learn(map[spec.ID]Identity{}, set, m.state)
+}

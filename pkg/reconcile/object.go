@@ -1,0 +1,119 @@
+package reconcile
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// Phase is how an object stands.
+type Phase string
+
+// The phases.
+const (
+	Ready       Phase = "Ready"       // as desired
+	Progressing Phase = "Progressing" // being changed, or about to be
+	Blocked     Phase = "Blocked"     // waits for somebody; nothing is tried
+	Failed      Phase = "Failed"      // was tried, and will be again
+	Deleting    Phase = "Deleting"    // no file names it any more; it goes away
+	Orphaned    Phase = "Orphaned"    // no file names it any more; it stays
+	Suspended   Phase = "Suspended"   // left alone because its annotation says so
+)
+
+// Reasons, one CamelCase word each, that scripts may rely on.
+const (
+	ReasonAsDesired          = "AsDesired"
+	ReasonConverging         = "Converging"
+	ReasonSuspended          = "Suspended"
+	ReasonInvalid            = "Invalid"
+	ReasonObservationFailed  = "ObservationFailed"
+	ReasonVolumeGroupMissing = "VolumeGroupMissing"
+	ReasonDeviceMissing      = "DeviceMissing"
+	ReasonNotOwned           = "NotOwned"
+	ReasonAmbiguous          = "Ambiguous"
+	ReasonImmutableField     = "ImmutableField"
+	ReasonShrinkRefused      = "ShrinkRefused"
+	ReasonVanished           = "Vanished"
+	ReasonSnapshotsExist     = "SnapshotsExist"
+	ReasonSnapshotOverflow   = "SnapshotOverflow"
+	ReasonNoSpace            = "NoSpace"
+	ReasonNotReady           = "DependencyNotReady"
+	ReasonInUse              = "InUse"
+	ReasonSessionsActive     = "SessionsActive"
+	ReasonBackstoreMismatch  = "BackstoreMismatch"
+	ReasonGracePeriod        = "GracePeriod"
+	ReasonIncompleteInput    = "IncompleteInput"
+	ReasonRetained           = "Retained"
+	ReasonRemoving           = "Removing"
+	ReasonRetrying           = "Retrying"
+)
+
+// Object is one object's status. Sizes are in bytes.
+type Object struct {
+	Kind    spec.Kind `json:"kind"`
+	Name    string    `json:"name"`
+	Phase   Phase     `json:"phase"`
+	Reason  string    `json:"reason"`
+	Message string    `json:"message,omitempty"`
+	// Since is when Phase and Reason last changed.
+	Since time.Time `json:"since,omitzero"`
+
+	Pool     *PoolStatus   `json:"pool,omitempty"`
+	Volume   *VolumeStatus `json:"volume,omitempty"`
+	Export   *ExportStatus `json:"export,omitempty"`
+	Snapshot *VolumeStatus `json:"snapshot,omitempty"`
+}
+
+// ID names the object.
+func (o Object) ID() spec.ID { return spec.ID{Kind: o.Kind, Name: o.Name} }
+
+// PoolStatus is what a Pool holds.
+type PoolStatus struct {
+	VolumeGroup string `json:"volumeGroup"`
+	ThinPool    string `json:"thinPool,omitempty"`
+	Size        uint64 `json:"size"`
+	Free        uint64 `json:"free"`
+	// Provisioned is the sum of the sizes of the thin volumes in a thin pool,
+	// ProvisionedAfter what it will be once the plan is carried out.
+	Provisioned      uint64 `json:"provisioned,omitempty"`
+	ProvisionedAfter uint64 `json:"provisionedAfter,omitempty"`
+	// DataPercent and MetadataPercent say how full a thin pool is.
+	DataPercent     float64 `json:"dataPercent,omitempty"`
+	MetadataPercent float64 `json:"metadataPercent,omitempty"`
+}
+
+// VolumeStatus is the logical volume of a Volume or Snapshot.
+type VolumeStatus struct {
+	Size       uint64 `json:"size"`
+	DevicePath string `json:"devicePath"`
+	LVUUID     string `json:"lvUUID"`
+	// Serial is the unit serial, and WWN the NAA identifier, that initiators
+	// see wherever it is exported.
+	Serial      string   `json:"serial"`
+	WWN         string   `json:"wwn"`
+	Active      bool     `json:"active"`
+	DataPercent float64  `json:"dataPercent,omitempty"`
+	HeldBy      []string `json:"heldBy,omitempty"`
+}
+
+// ExportStatus is the target of an Export.
+type ExportStatus struct {
+	Target  string   `json:"target"`
+	Portals []string `json:"portals"`
+	LUNs    int      `json:"luns"`
+	// Sessions are the initiators that are logged in.
+	Sessions []string `json:"sessions,omitempty"`
+}
+
+// kindOrder is the order in which objects depend on each other.
+var kindOrder = map[spec.Kind]int{spec.KindPool: 0, spec.KindVolume: 1, spec.KindSnapshot: 2, spec.KindExport: 3}
+
+func compareIDs(a, b spec.ID) int {
+	return cmp.Or(cmp.Compare(kindOrder[a.Kind], kindOrder[b.Kind]), cmp.Compare(a.Name, b.Name))
+}
+
+func sortObjects(objects []Object) {
+	slices.SortFunc(objects, func(a, b Object) int { return compareIDs(a.ID(), b.ID()) })
+}

@@ -1,0 +1,148 @@
+package reconcile
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// NodeStatus is what the last pass found, as `get` and the HTTP interface show it.
+type NodeStatus struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"` // Status
+	// Generation counts the reports that differ from the one before; 0: there
+	// was no pass yet.
+	Generation int64 `json:"generation"`
+	// Time is when the last pass ended.
+	Time     time.Time `json:"time"`
+	Findings []Finding `json:"findings"`
+	Objects  []Object  `json:"objects"`
+}
+
+// Finding is a [spec.Finding] as it is shown.
+type Finding struct {
+	File    string `json:"file,omitempty"`
+	Line    int    `json:"line,omitempty"`
+	Column  int    `json:"column,omitempty"`
+	Path    string `json:"path,omitempty"`
+	Message string `json:"message"`
+}
+
+// Converged reports whether all is as desired.
+func (r NodeStatus) Converged() bool {
+	return len(r.Findings) == 0 && !slices.ContainsFunc(r.Objects, func(o Object) bool {
+		return o.Phase != Ready && o.Phase != Orphaned && o.Phase != Suspended
+	})
+}
+
+// Status holds the report of the last pass. It is for concurrent use; the zero
+// value is ready.
+type Status struct {
+	mu      sync.Mutex
+	report  NodeStatus
+	changed chan struct{}
+}
+
+// Report returns the last report, and a channel that is closed when there is
+// another one.
+func (s *Status) Report() (NodeStatus, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.changed == nil {
+		s.changed = make(chan struct{})
+	}
+	return s.report, s.changed
+}
+
+// publish makes a pass's outcome the report.
+func (s *Status) publish(plan Plan, failed map[spec.ID]attempt, failures map[StepID]error, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := map[spec.ID]Object{}
+	for _, o := range s.report.Objects {
+		before[o.ID()] = o
+	}
+	objects := outcome(plan, failed, failures)
+	for i, o := range objects {
+		old, existed := before[o.ID()]
+		if existed && old.Phase == o.Phase && old.Reason == o.Reason {
+			objects[i].Since = old.Since
+		} else {
+			objects[i].Since = now
+		}
+	}
+	findings := Findings(plan.Findings)
+	if s.report.Generation > 0 && reflect.DeepEqual(objects, s.report.Objects) && reflect.DeepEqual(findings, s.report.Findings) {
+		s.report.Time = now
+		return
+	}
+	s.report = NodeStatus{
+		APIVersion: spec.APIVersion, Kind: "Status", Generation: s.report.Generation + 1, Time: now,
+		Findings: findings, Objects: objects,
+	}
+	if s.changed != nil {
+		close(s.changed)
+	}
+	s.changed = make(chan struct{})
+}
+
+func (s *Status) wasReady(id spec.ID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.report.Objects, func(o Object) bool { return o.ID() == id && o.Phase == Ready })
+}
+
+// outcome returns the objects as they stand after a plan was executed. It is
+// pure.
+func outcome(plan Plan, failed map[spec.ID]attempt, failures map[StepID]error) []Object {
+	waiting := map[spec.ID]spec.ID{} // object to the one it waits for
+	owner := map[StepID]spec.ID{}
+	for _, s := range plan.Steps {
+		owner[s.ID] = s.Object
+		for _, n := range s.Needs {
+			if failures[n] != nil && owner[n] != s.Object {
+				waiting[s.Object] = owner[n]
+			}
+		}
+	}
+	objects := slices.Clone(plan.Objects)
+	for i := range objects {
+		o := &objects[i]
+		if o.Phase != Ready && o.Phase != Progressing && o.Phase != Deleting {
+			continue
+		}
+		if f, ok := failed[o.ID()]; ok {
+			o.Phase, o.Reason = classify(f)
+			o.Message = f.step.String() + ": " + f.err.Error()
+		} else if on, ok := waiting[o.ID()]; ok {
+			o.Phase, o.Reason, o.Message = Blocked, ReasonNotReady, "waits for "+on.String()
+		}
+	}
+	return objects
+}
+
+// classify says what a failed attempt means to users.
+func classify(f attempt) (Phase, string) {
+	switch {
+	case errors.Is(f.err, change.ErrInUse):
+		return Blocked, ReasonInUse
+	case errors.Is(f.err, change.ErrNoSpace):
+		return Failed, ReasonNoSpace
+	default:
+		return Failed, change.Name(f.step) + "Failed"
+	}
+}
+
+// Findings returns findings in the form in which they are shown.
+func Findings(findings []spec.Finding) []Finding {
+	shown := []Finding{}
+	for _, f := range findings {
+		shown = append(shown, Finding{File: f.File, Line: f.Line, Column: f.Column, Path: f.Path, Message: f.Err.Error()})
+	}
+	return shown
+}

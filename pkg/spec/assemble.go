@@ -1,0 +1,345 @@
+package spec
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+)
+
+// assembly brings the objects of all files together and judges what no file
+// can be judged for alone: names given twice, references that lead nowhere, and
+// objects that stand for the same thing on the node.
+//
+// It works in three steps: find root causes, spread them to what depends on
+// them, and fill the maps of the Set with the rest. Only root causes are
+// findings; a broken Pool is one mistake, not one per Volume in it.
+type assembly struct {
+	objects []*object      // without duplicates, in the order of files
+	index   map[ID]*object // the same
+	// invalid is why an object cannot be acted on.
+	invalid  map[ID]error
+	findings []Finding
+	// unreadable is true if some file could not be told apart into objects.
+	unreadable bool
+	dangling   int
+}
+
+// maxHints is for how many references that lead nowhere the nearest name is
+// searched. If there are more, something else is wrong than a slip of the pen,
+// and comparing all names with all would take long.
+const maxHints = 20
+
+// assemble makes a Set of the objects. The objects have been judged by
+// themselves: invalid has those that failed, and findings all that is wrong so
+// far. secrets, if not nil, reads the password files that the Exports name.
+func assemble(objects []*object, invalid map[ID]error, findings []Finding, secrets secretReader) Set {
+	a := &assembly{index: map[ID]*object{}, invalid: maps.Clone(invalid), findings: slices.Clone(findings)}
+	a.unreadable = slices.ContainsFunc(findings, func(f Finding) bool { return f.Object == ID{} })
+	a.collect(objects)
+
+	a.pools()
+	a.references()
+	a.logicalVolumes()
+	a.targets()
+	a.portals()
+	if secrets != nil {
+		a.secrets(secrets)
+	}
+	a.spread()
+	return a.set()
+}
+
+// refuse records a finding and takes the object out.
+func (a *assembly) refuse(o *object, path, format string, args ...any) {
+	f := o.finding(path, fmt.Errorf(format, args...))
+	a.findings = append(a.findings, f)
+	a.invalidate(o.id, f)
+}
+
+// invalidate takes an object out. The first reason stays.
+func (a *assembly) invalidate(id ID, reason error) {
+	if a.invalid[id] == nil {
+		a.invalid[id] = reason
+	}
+}
+
+// collect indexes the objects. Of several with one name, none counts: which of
+// them is meant cannot be told.
+func (a *assembly) collect(objects []*object) {
+	for _, o := range objects {
+		first, twice := a.index[o.id]
+		if !twice {
+			a.index[o.id] = o
+			a.objects = append(a.objects, o)
+			continue
+		}
+		a.refuse(o, "metadata.name", "%s is already defined at %s; remove or rename one of them, until then neither is acted on",
+			o.id, first.where("metadata.name"))
+	}
+	for id := range a.invalid {
+		delete(a.index, id)
+	}
+	a.objects = slices.DeleteFunc(a.objects, func(o *object) bool { return a.invalid[o.id] != nil })
+}
+
+// pools refuses two Pools for the same space: they would both manage it.
+func (a *assembly) pools() {
+	type space struct{ vg, thinPool string }
+	first := map[space]*object{}
+	for o, p := range objectsOf[Pool](a) {
+		s := space{vg: p.Spec.VolumeGroup}
+		if p.Spec.ThinPool != nil {
+			s.thinPool = p.Spec.ThinPool.Name
+		}
+		if other := claim(first, s, o); other != nil {
+			what := fmt.Sprintf("thick volumes of the volume group %s", s.vg)
+			if s.thinPool != "" {
+				what = fmt.Sprintf("the thin pool %s/%s", s.vg, s.thinPool)
+			}
+			a.clash(o, other, "spec.volumeGroup", "stands for "+what)
+		}
+	}
+}
+
+// references refuses names that no object has.
+func (a *assembly) references() {
+	for o, v := range objectsOf[Volume](a) {
+		a.resolve(o, "spec.pool", ID{KindPool, v.Spec.Pool})
+	}
+	for o, s := range objectsOf[Snapshot](a) {
+		origin := ID{KindVolume, s.Spec.Volume}
+		if _, isVolume := a.index[origin]; !isVolume && a.known(ID{KindSnapshot, s.Spec.Volume}) && !a.known(origin) {
+			a.refuse(o, "spec.volume", "%s is a Snapshot; snapshots of snapshots are not supported, name a Volume", s.Spec.Volume)
+			continue
+		}
+		a.resolve(o, "spec.volume", origin)
+		if pool := a.poolOf(origin); pool != nil && pool.Spec.ThinPool != nil && s.Spec.Size != 0 {
+			a.refuse(o, "spec.size", "is for thick pools only, but %s is in the thin pool of Pool/%s, where a snapshot takes space as it needs it; leave the field out",
+				origin, pool.Metadata.Name)
+		}
+	}
+	for o, e := range objectsOf[Export](a) {
+		for i, lun := range e.Spec.LUNs {
+			path := itemPath("spec.luns", i) + ".volume"
+			if lun.Snapshot != "" {
+				path = itemPath("spec.luns", i) + ".snapshot"
+			}
+			a.resolve(o, path, lun.Backing())
+		}
+	}
+}
+
+// resolve refuses a reference if no file names the object it leads to. One that
+// is named but invalid is no mistake of the reference.
+func (a *assembly) resolve(o *object, path string, to ID) {
+	if a.known(to) {
+		return
+	}
+	a.dangling++
+	a.refuse(o, path, "no %s is named %s%s", to.Kind, quote(to.Name), a.hint(to))
+}
+
+// hint says what a reference that leads nowhere may have been meant to be.
+func (a *assembly) hint(to ID) string {
+	hint := ""
+	switch {
+	case to.Kind == KindVolume && a.known(ID{KindSnapshot, to.Name}):
+		hint = "; there is a Snapshot of that name"
+	case to.Kind == KindSnapshot && a.known(ID{KindVolume, to.Name}):
+		hint = "; there is a Volume of that name"
+	case a.dangling <= maxHints:
+		var names []string
+		for id := range a.index {
+			if id.Kind == to.Kind {
+				names = append(names, id.Name)
+			}
+		}
+		hint = suggest(to.Name, names)
+	}
+	if a.unreadable {
+		hint += " (a file that cannot be read might define it)"
+	}
+	return hint
+}
+
+// known reports whether any file names the object, valid or not.
+func (a *assembly) known(id ID) bool { return a.index[id] != nil || a.invalid[id] != nil }
+
+// poolOf returns the Pool of a Volume, nil if it cannot be told.
+func (a *assembly) poolOf(volume ID) *Pool {
+	if o := a.index[volume]; o != nil {
+		if pool := a.index[ID{KindPool, o.value.(*Volume).Spec.Pool}]; pool != nil {
+			return pool.value.(*Pool)
+		}
+	}
+	return nil
+}
+
+// logicalVolume is the full name of a logical volume.
+type logicalVolume struct{ vg, lv string }
+
+// logicalVolumes refuses two objects that stand for one logical volume, and
+// names too long for the device. A Volume or Snapshot named like a thin pool is
+// wrong itself: the Pool, with all that lives in it, is not.
+func (a *assembly) logicalVolumes() {
+	first := map[logicalVolume]*object{}
+	take := func(o *object, path string, lv logicalVolume) {
+		if err := checkDeviceName(lv.vg, lv.lv); err != nil {
+			a.refuse(o, path, "%w", err)
+		}
+		other := claim(first, lv, o)
+		switch {
+		case other == nil:
+		case other.id.Kind == KindPool:
+			a.refuse(o, path, "%s/%s is the thin pool of %s (%s); choose another name", lv.vg, lv.lv, other.id, other.where(""))
+		default:
+			a.clash(o, other, path, fmt.Sprintf("stands for the logical volume %s/%s", lv.vg, lv.lv))
+		}
+	}
+	for o, p := range objectsOf[Pool](a) {
+		// Two Pools with the same thin pool have been reported by now.
+		if p.Spec.ThinPool != nil && a.invalid[o.id] == nil {
+			take(o, "spec.thinPool.name", logicalVolume{p.Spec.VolumeGroup, p.Spec.ThinPool.Name})
+		}
+	}
+	for o, v := range objectsOf[Volume](a) {
+		if pool := a.poolOf(o.id); pool != nil {
+			take(o, "spec.lvName", logicalVolume{pool.Spec.VolumeGroup, v.Spec.LVName})
+		}
+	}
+	for o, s := range objectsOf[Snapshot](a) {
+		if pool := a.poolOf(ID{KindVolume, s.Spec.Volume}); pool != nil {
+			take(o, "metadata.name", logicalVolume{pool.Spec.VolumeGroup, s.Metadata.Name})
+		}
+	}
+}
+
+// targets refuses two Exports with one target name.
+func (a *assembly) targets() {
+	first := map[string]*object{}
+	for o, e := range objectsOf[Export](a) {
+		if other := claim(first, e.Spec.Target, o); other != nil {
+			a.clash(o, other, "spec.target", "has the target "+e.Spec.Target)
+		}
+	}
+}
+
+// portals refuses a portal for one address where another Export serves every
+// address on the same port: the kernel listens only once. The wildcard stays
+// valid, since it serves that address too.
+func (a *assembly) portals() {
+	wildcards := map[netip.AddrPort]*object{}
+	for o, e := range objectsOf[Export](a) {
+		for _, text := range e.Spec.Portals {
+			if portal, err := netip.ParseAddrPort(text); err == nil && portal.Addr().IsUnspecified() {
+				claim(wildcards, portal, o)
+			}
+		}
+	}
+	for o, e := range objectsOf[Export](a) {
+		for i, text := range e.Spec.Portals {
+			portal, err := netip.ParseAddrPort(text)
+			if err != nil || portal.Addr().IsUnspecified() {
+				continue
+			}
+			wildcard := netip.AddrPortFrom(netip.IPv4Unspecified(), portal.Port())
+			if portal.Addr().Is6() {
+				wildcard = netip.AddrPortFrom(netip.IPv6Unspecified(), portal.Port())
+			}
+			if other := wildcards[wildcard]; other != nil && other != o {
+				a.refuse(o, itemPath("spec.portals", i), "%s cannot be served beside %s of %s (%s), which covers every address; use the same portals in both",
+					portal, wildcard, other.id, other.where("spec.portals"))
+			}
+		}
+	}
+}
+
+// secrets reads the passwords of all Exports.
+func (a *assembly) secrets(read secretReader) {
+	for o, e := range objectsOf[Export](a) {
+		filled, findings := withSecrets(o, e, read)
+		if len(findings) > 0 {
+			a.findings = append(a.findings, findings...)
+			a.invalidate(o.id, findings[0])
+			continue
+		}
+		replaced := *o
+		replaced.value = filled
+		a.index[o.id] = &replaced
+	}
+}
+
+// spread takes out what depends on an invalid object. The kinds come in an
+// order in which every object comes after what it depends on.
+func (a *assembly) spread() {
+	depends := func(o *object, on ID) {
+		if reason := a.invalid[on]; reason != nil {
+			a.invalidate(o.id, fmt.Errorf("its %s is invalid: %w", on, reason))
+		}
+	}
+	for o, v := range objectsOf[Volume](a) {
+		depends(o, ID{KindPool, v.Spec.Pool})
+	}
+	for o, s := range objectsOf[Snapshot](a) {
+		depends(o, ID{KindVolume, s.Spec.Volume})
+	}
+	for o, e := range objectsOf[Export](a) {
+		for _, lun := range e.Spec.LUNs {
+			depends(o, lun.Backing())
+		}
+	}
+}
+
+// set fills the maps with what is left.
+func (a *assembly) set() Set {
+	s := Set{
+		Pools: map[string]Pool{}, Volumes: map[string]Volume{}, Snapshots: map[string]Snapshot{}, Exports: map[string]Export{},
+		Invalid: a.invalid, Findings: a.findings, Complete: len(a.findings) == 0,
+	}
+	sortFindings(s.Findings)
+	for id, o := range a.index {
+		if a.invalid[id] != nil {
+			continue
+		}
+		switch v := o.value.(type) {
+		case *Pool:
+			s.Pools[id.Name] = *v
+		case *Volume:
+			s.Volumes[id.Name] = *v
+		case *Snapshot:
+			s.Snapshots[id.Name] = *v
+		case *Export:
+			s.Exports[id.Name] = *v
+		}
+	}
+	return s
+}
+
+// clash refuses two objects that stand for one thing. The finding is at the
+// second; the first is taken out as well.
+func (a *assembly) clash(o, other *object, path, what string) {
+	a.refuse(o, path, "%s %s, and so does %s (%s); until one of them changes, neither is acted on",
+		o.id, what, other.id, other.where(path))
+	a.invalidate(other.id, fmt.Errorf("%s, and so does %s (%s)", what, o.id, o.where(path)))
+}
+
+// claim notes who is the first to have a key, and returns who was before.
+func claim[K comparable](first map[K]*object, key K, o *object) (before *object) {
+	if before = first[key]; before == nil {
+		first[key] = o
+	}
+	return before
+}
+
+// objectsOf yields the objects of one kind with their values, in the order of
+// files, whether they have turned out to be invalid or not.
+func objectsOf[T Pool | Volume | Snapshot | Export](a *assembly) func(yield func(*object, *T) bool) {
+	return func(yield func(*object, *T) bool) {
+		for _, o := range a.objects {
+			if v, ok := o.value.(*T); ok && !yield(o, v) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,71 @@
+package spec
+
+// Defaults that depend on nothing else.
+const (
+	// DefaultTargetPrefix is what iSCSI target names begin with unless the
+	// agent is configured otherwise.
+	DefaultTargetPrefix = "iqn.2026-11.io.volreconciler"
+	// DefaultPortal serves every IPv4 address of the node on the port that IANA
+	// has assigned to iSCSI.
+	DefaultPortal = "0.0.0.0:3260"
+	// DefaultDeletionPolicy keeps the data: what a missing line means must never
+	// be what cannot be undone.
+	DefaultDeletionPolicy = Retain
+)
+
+// setDefaults fills in every field that the file leaves out, and writes
+// addresses in their one canonical form, so that nobody after it has to know
+// what a missing field means. What cannot be read stays for validation to
+// complain about.
+func (o *object) setDefaults(targetPrefix string) {
+	switch v := o.value.(type) {
+	case *Pool:
+		v.setDefaults()
+	case *Volume:
+		v.setDefaults()
+	case *Snapshot:
+		v.setDefaults()
+	case *Export:
+		v.setDefaults(targetPrefix)
+	}
+}
+
+func (p *Pool) setDefaults() {
+	if p.Spec.ThinPool != nil && p.Spec.ThinPool.Name == "" {
+		p.Spec.ThinPool.Name = p.Metadata.Name
+	}
+}
+
+func (v *Volume) setDefaults() {
+	if v.Spec.LVName == "" {
+		v.Spec.LVName = v.Metadata.Name
+	}
+	if v.Spec.DeletionPolicy == "" {
+		v.Spec.DeletionPolicy = DefaultDeletionPolicy
+	}
+}
+
+func (s *Snapshot) setDefaults() {
+	if s.Spec.DeletionPolicy == "" {
+		s.Spec.DeletionPolicy = DefaultDeletionPolicy
+	}
+}
+
+func (e *Export) setDefaults(targetPrefix string) {
+	if e.Spec.Target == "" {
+		e.Spec.Target = targetPrefix + ":" + e.Metadata.Name
+	}
+	if e.Spec.Portals == nil { // an empty list is given, and refused
+		e.Spec.Portals = []string{DefaultPortal}
+	}
+	for i, text := range e.Spec.Portals {
+		if portal, err := parsePortal(text); err == nil {
+			e.Spec.Portals[i] = portal.String()
+		}
+	}
+	for i := range e.Spec.LUNs {
+		if e.Spec.LUNs[i].Number == nil {
+			e.Spec.LUNs[i].Number = &i
+		}
+	}
+}

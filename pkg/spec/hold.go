@@ -1,0 +1,128 @@
+package spec
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// reading is what is known about one file of a listing.
+type reading struct {
+	path string
+	// problem is why the file cannot be read, or cannot be trusted yet; nil if
+	// content counts.
+	problem error
+	content content
+	// blank is true if the file has no text at all, not even a comment.
+	blank bool
+}
+
+// holding is what the files say that holds now: for each path, the objects of
+// its last good content.
+type holding map[string][]*object
+
+// hold decides what holds after a pass over the directory. It is pure.
+//
+// A file that is well says what it says. One that is not goes on saying what it
+// said before, so that a typo deletes nothing; if it was never read without
+// mistakes, those of its objects count that are well. A file that is gone says
+// nothing any more, unless it may just be hidden by a place that cannot be
+// looked into. And if no object at all is left, everything goes on holding: a
+// directory that is empty is a file system that is not mounted, or a checkout
+// that failed, more often than it is a wish.
+func hold(before holding, dir string, now []reading, hides func(path string) bool) (holding, []Finding) {
+	after := holding{}
+	var findings []Finding
+	for _, r := range now {
+		old, known := before[r.path]
+		switch {
+		case r.problem != nil:
+			findings = append(findings, Finding{File: r.path, Err: r.problem})
+		case len(r.content.findings) > 0:
+			findings = append(findings, r.content.findings...)
+			if !known {
+				after[r.path] = r.content.objects
+			}
+		case r.blank && len(old) > 0:
+			// Also what a full disk makes of a file that is written anew.
+			findings = append(findings, Finding{File: r.path, Err: fmt.Errorf(
+				"the file is empty, but had %d objects, which go on holding; remove the file if they are to go", len(old))})
+		default:
+			after[r.path] = r.content.objects
+			continue
+		}
+		if known {
+			after[r.path] = heldAll(old)
+		}
+	}
+	for path, old := range before {
+		if _, listed := after[path]; !listed && hides(path) {
+			after[path] = heldAll(old)
+		}
+	}
+	if after.empty() && len(findings) == 0 && !hides(dir) {
+		findings = append(findings, Finding{File: dir, Err: noObjects(before, len(now))})
+		after = holding{}
+		for path, old := range before {
+			after[path] = heldAll(old)
+		}
+	}
+	return after, findings
+}
+
+func noObjects(before holding, files int) error {
+	text := "the directory has no *.yaml or *.yml file"
+	if files > 0 {
+		text = "no file of the directory names an object"
+	}
+	if !before.empty() {
+		text += "; what was there before goes on holding"
+	}
+	return fmt.Errorf("%s", text)
+}
+
+// heldAll marks objects as no longer what their file says. Doing so twice
+// changes nothing.
+func heldAll(objects []*object) []*object {
+	held := make([]*object, len(objects))
+	for i, o := range objects {
+		held[i] = o.held()
+	}
+	return held
+}
+
+func (h holding) empty() bool {
+	for _, objects := range h {
+		if len(objects) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// objects returns all objects in the order of files.
+func (h holding) objects() []*object {
+	var all []*object
+	for _, path := range slices.Sorted(maps.Keys(h)) {
+		all = append(all, h[path]...)
+	}
+	return all
+}
+
+// invalid returns why objects cannot be acted on that files name, except those
+// for which the last good content of the same file holds.
+func (h holding) invalid(now []reading) map[ID]error {
+	invalid := map[ID]error{}
+	for _, r := range now {
+		for id, reason := range r.content.invalid {
+			if !slices.ContainsFunc(h[r.path], func(o *object) bool { return o.id == id }) {
+				invalid[id] = reason
+			}
+		}
+	}
+	return invalid
+}
+
+// isBlank reports whether a file has nothing but white space.
+func isBlank(data []byte) bool { return len(bytes.TrimSpace(data)) == 0 }

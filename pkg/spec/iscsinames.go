@@ -1,0 +1,83 @@
+package spec
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// maxISCSIName is the length that RFC 7143 allows for an iSCSI name, in bytes.
+const maxISCSIName = 223
+
+const iqnForm = "iqn.YYYY-MM.<domain, reversed>:<name>"
+
+// CheckTargetPrefix reports whether target names can be made of a prefix: the
+// name of an Export after it, with a colon between.
+func CheckTargetPrefix(prefix string) error {
+	if err := checkIQN(prefix); err != nil {
+		return err
+	}
+	if longest := maxISCSIName - len(":") - maxDNSLabel; len(prefix) > longest {
+		return fmt.Errorf("%s has %d characters; at most %d leave room for an Export's name", quote(prefix), len(prefix), longest)
+	}
+	return nil
+}
+
+// checkTargetName accepts what the kernel, initiators and targetcli all accept.
+// The kernel alone takes any text, but a single name that targetcli does not
+// know breaks it as a whole.
+func checkTargetName(name string) error {
+	if !strings.HasPrefix(name, "iqn.") {
+		return fmt.Errorf("%s is no target name; write %s", quote(name), iqnForm)
+	}
+	if err := checkIQN(name); err != nil {
+		return err
+	}
+	if _, unique, _ := strings.Cut(name, ":"); unique == "" {
+		return fmt.Errorf("%s has nothing after a colon that tells targets apart; write %s", quote(name), iqnForm)
+	}
+	return nil
+}
+
+// checkInitiatorName accepts iqn., eui. and naa. names, those that targetcli
+// accepts too.
+func checkInitiatorName(name string) error {
+	switch {
+	case name != strings.ToLower(name):
+		return fmt.Errorf("%s must be in lower case, which is how initiators send it: %s", quote(name), quote(strings.ToLower(name)))
+	case strings.HasPrefix(name, "iqn."):
+		return checkIQN(name)
+	case strings.HasPrefix(name, "eui."):
+		if !regexp.MustCompile(`^eui\.[0-9a-f]{16}$`).MatchString(name) {
+			return fmt.Errorf("%s must have 16 hexadecimal digits after eui.", quote(name))
+		}
+		return nil
+	case strings.HasPrefix(name, "naa."):
+		if !regexp.MustCompile(`^naa\.[125][0-9a-f]{15}$`).MatchString(name) {
+			return fmt.Errorf("%s must have 16 hexadecimal digits after naa., the first of them 1, 2 or 5: targetcli knows no other and would fail as a whole", quote(name))
+		}
+		return nil
+	default:
+		return fmt.Errorf("%s is no initiator name; write %s, eui.<16 hexadecimal digits> or naa.<16 hexadecimal digits>", quote(name), iqnForm)
+	}
+}
+
+// checkIQN checks an iSCSI qualified name.
+func checkIQN(name string) error {
+	if len(name) > maxISCSIName {
+		return fmt.Errorf("%s has %d bytes; at most %d are allowed", quote(name), len(name), maxISCSIName)
+	}
+	if name != strings.ToLower(name) {
+		return fmt.Errorf("%s must be in lower case: %s", quote(name), quote(strings.ToLower(name)))
+	}
+	if err := checkCharacters(name, lowerLetters+decimalDigits+".-:", "lower-case letters, digits, ., - and :"); err != nil {
+		return err
+	}
+	if !regexp.MustCompile(`^iqn\.[0-9]{4}-(0[1-9]|1[0-2])\.[^.:]`).MatchString(name) {
+		return fmt.Errorf("%s does not begin like %s, with the year and month in which the domain was yours", quote(name), iqnForm)
+	}
+	if !strings.Contains(name[len("iqn.YYYY-MM."):], ".") {
+		return fmt.Errorf("%s needs a domain with a dot in it, like com.example: targetcli knows no other and would fail as a whole", quote(name))
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+package spec
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Limits of one file. They bound the memory and the time that a file can cost,
+// far above what an administrator writes.
+const (
+	maxFileBytes = 1 << 20
+	maxDocuments = 10_000
+)
+
+// checkText refuses what is no text before the YAML library sees it, because
+// the library names no place for it. It returns the text without a byte order
+// mark, which some editors put in front of UTF-8.
+func checkText(file string, data []byte) ([]byte, *Finding) {
+	if len(data) > maxFileBytes {
+		return nil, tooLarge(file, int64(len(data)))
+	}
+	if bytes.HasPrefix(data, []byte{0xff, 0xfe}) || bytes.HasPrefix(data, []byte{0xfe, 0xff}) {
+		return nil, &Finding{File: file, Line: 1, Column: 1, Err: errors.New("the file is UTF-16; save it as UTF-8")}
+	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	line, column := 1, 1
+	for rest := data; len(rest) > 0; {
+		r, size := utf8.DecodeRune(rest)
+		var err error
+		switch {
+		case r == 0:
+			err = errors.New("a NUL byte: this is no text file")
+		case r == utf8.RuneError && size == 1:
+			err = fmt.Errorf("the byte 0x%02x is not UTF-8; save the file as UTF-8", rest[0])
+		case isForbidden(r):
+			err = fmt.Errorf("the control character %U cannot stand in YAML; remove it", r)
+		}
+		if err != nil {
+			return nil, &Finding{File: file, Line: line, Column: column, Err: err}
+		}
+		if column++; r == '\n' {
+			line, column = line+1, 1
+		}
+		rest = rest[size:]
+	}
+	return data, nil
+}
+
+func tooLarge(file string, size int64) *Finding {
+	return &Finding{File: file, Err: fmt.Errorf(
+		"the file has %d bytes, more than the %d that are read; split it", size, maxFileBytes)}
+}
+
+// isForbidden reports whether YAML has no place for a character.
+func isForbidden(r rune) bool {
+	switch {
+	case r == '\t' || r == '\n' || r == '\r' || r == 0x85:
+		return false
+	case r < 0x20 || r >= 0x7f && r < 0xa0:
+		return true
+	default:
+		return r == 0xfeff || r == 0xfffe || r == 0xffff
+	}
+}
+
+// parse splits a file into its documents. A syntax error ends it: what stands
+// before is returned, what comes after cannot be told.
+func parse(file string, data []byte) (documents []*yaml.Node, finding *Finding) {
+	// The library panics on a few malformed inputs. Whatever it trips over is a
+	// mistake in the file, and must not stop the agent.
+	defer func() {
+		if r := recover(); r != nil {
+			finding = &Finding{File: file, Err: fmt.Errorf("not valid YAML: %v", r)}
+		}
+	}()
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var document yaml.Node
+		switch err := decoder.Decode(&document); {
+		case errors.Is(err, io.EOF):
+			return documents, nil
+		case err != nil:
+			return documents, syntaxError(file, data, err)
+		case len(documents) == maxDocuments:
+			return documents, &Finding{File: file, Line: document.Line, Err: fmt.Errorf(
+				"more than %d documents in one file; split it", maxDocuments)}
+		}
+		documents = append(documents, &document)
+	}
+}
+
+// syntaxError finds the line of an error of the YAML library.
+func syntaxError(file string, data []byte, err error) *Finding {
+	parts := regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`).FindStringSubmatch(err.Error())
+	if parts == nil {
+		return &Finding{File: file, Err: fmt.Errorf("not valid YAML: %w", err)}
+	}
+	problem := parts[2]
+	if name, ok := strings.CutPrefix(problem, "unknown anchor '"); ok {
+		name = "*" + strings.TrimSuffix(name, "' referenced")
+		line, column := find(data, name)
+		return &Finding{File: file, Line: line, Column: column, Err: fmt.Errorf(
+			"%s is a YAML alias, which is not supported here; put text that begins with * in quotes", name)}
+	}
+	// The library leaves out the first line, and counts from zero in the errors
+	// of its parser (but not in those of its scanner).
+	line, convErr := strconv.Atoi(parts[1])
+	if convErr != nil {
+		line = 1
+	} else if isParserProblem(problem) {
+		line++
+	}
+	if isParserProblem(problem) && strings.HasPrefix(problem, "did not find expected") {
+		problem += ", in the mapping or list that begins here"
+	}
+	if strings.HasPrefix(strings.TrimLeft(lineOf(data, line), " "), "\t") {
+		problem += "; YAML is indented with spaces, never with tabs"
+	}
+	return &Finding{File: file, Line: line, Err: fmt.Errorf("not valid YAML: %s", problem)}
+}
+
+// isParserProblem tells the errors of the library's parser from those of its
+// scanner.
+func isParserProblem(problem string) bool {
+	for _, prefix := range []string{
+		"did not find expected <", "did not find expected node content", "did not find expected '-' indicator",
+		"did not find expected key", "did not find expected ',' or", "found undefined tag handle",
+		"found duplicate %", "found incompatible YAML document",
+	} {
+		if strings.HasPrefix(problem, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// find returns the line and column of the first occurrence of a text.
+func find(data []byte, text string) (line, column int) {
+	before, _, found := bytes.Cut(data, []byte(text))
+	if !found {
+		return 0, 0
+	}
+	start := bytes.LastIndexByte(before, '\n') + 1
+	return bytes.Count(before, []byte("\n")) + 1, utf8.RuneCount(before[start:]) + 1
+}
+
+// lineOf returns a line of the file without its end.
+func lineOf(data []byte, line int) string {
+	for n := 1; ; n++ {
+		text, rest, more := bytes.Cut(data, []byte("\n"))
+		if n == line {
+			return string(text)
+		}
+		if !more {
+			return ""
+		}
+		data = rest
+	}
+}

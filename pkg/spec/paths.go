@@ -1,0 +1,79 @@
+package spec
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// LoadPaths reads files and directories once, as they are: for checks away from
+// the node. It reads no password files. An empty targetPrefix stands for
+// [DefaultTargetPrefix].
+//
+// A file that is named itself is read whatever its name is.
+func LoadPaths(paths []string, targetPrefix string) Set {
+	targetPrefix = cmp.Or(targetPrefix, DefaultTargetPrefix)
+	held := holding{}
+	var findings []Finding
+	var all []reading
+	seen := map[string]bool{} // by real path: a file may be named twice
+	for _, path := range paths {
+		path = filepath.Clean(path)
+		found := listPath(path)
+		findings = append(findings, found.problems...)
+		var readings []reading
+		for _, e := range found.entries {
+			if !seen[e.real] {
+				seen[e.real] = true
+				readings = append(readings, readOnce(e, targetPrefix))
+			}
+		}
+		isDir := len(found.dirs) > 0
+		objects, more := hold(nil, path, readings, func(string) bool { return !isDir })
+		findings = append(findings, more...)
+		for file, of := range objects {
+			held[file] = of
+		}
+		all = append(all, readings...)
+	}
+	return assemble(held.objects(), held.invalid(all), findings, nil)
+}
+
+// listPath lists a directory, or a single file.
+func listPath(path string) listing {
+	stat, err := os.Stat(path)
+	if err == nil && !stat.IsDir() {
+		var real string
+		if real, err = realPath(path); err == nil {
+			return listing{entries: []entry{{path, real, stampOf(stat)}}}
+		}
+	}
+	if err != nil {
+		var l lister
+		l.problem(path, "cannot be read", err)
+		return l.listing
+	}
+	return list(path)
+}
+
+// readOnce reads a file that nobody is writing.
+func readOnce(e entry, targetPrefix string) reading {
+	data, _, err := readFile(e.real)
+	if err != nil {
+		return reading{path: e.path, problem: readProblem(err)}
+	}
+	return reading{path: e.path, content: read(e.path, data, targetPrefix), blank: isBlank(data)}
+}
+
+// readProblem says why a file cannot be read. The finding it goes into has the
+// path already.
+func readProblem(err error) error {
+	var pathError *fs.PathError
+	if errors.As(err, &pathError) {
+		err = pathError.Err
+	}
+	return fmt.Errorf("the file cannot be read: %w", err)
+}

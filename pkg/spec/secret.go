@@ -1,0 +1,137 @@
+package spec
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+)
+
+const (
+	maxSecretFile = 4 << 10
+	// minPassword is 96 bits: RFC 7143 asks for that where nothing else
+	// protects the exchange, and initiators such as Windows take no less.
+	minPassword = 12
+)
+
+// secretReader returns the password in a file. Its errors say what to do, and
+// never contain what the file says.
+type secretReader func(path string) (Secret, error)
+
+// withSecrets returns a copy of an Export in which every password is filled in.
+// The Export itself is shared with other Sets and stays as it is.
+func withSecrets(o *object, e *Export, read secretReader) (*Export, []Finding) {
+	var findings []Finding
+	filled := *e
+	filled.Spec.Initiators = append([]Initiator(nil), e.Spec.Initiators...)
+	fill := func(c *Credentials, path string) *Credentials {
+		if c == nil {
+			return nil
+		}
+		secret, err := read(c.PasswordFrom.File)
+		if err != nil {
+			findings = append(findings, o.finding(path+".passwordFrom.file", err))
+		}
+		with := *c
+		with.Password = secret
+		return &with
+	}
+	for i := range filled.Spec.Initiators {
+		initiator := &filled.Spec.Initiators[i]
+		if initiator.Auth == nil {
+			continue
+		}
+		path := itemPath("spec.initiators", i) + ".auth"
+		initiator.Auth = &Auth{
+			CHAP:   fill(initiator.Auth.CHAP, path+".chap"),
+			Mutual: fill(initiator.Auth.Mutual, path+".mutual"),
+		}
+		if a := initiator.Auth; a.CHAP != nil && a.Mutual != nil &&
+			a.CHAP.Password == a.Mutual.Password && a.CHAP.Password != (Secret{}) {
+			findings = append(findings, o.finding(path+".mutual.passwordFrom.file", errors.New(
+				"holds the same password as chap's file, but the two must differ (RFC 7143, section 12.1.3)")))
+		}
+	}
+	return &filled, findings
+}
+
+// secretFiles lists the password files that an object names.
+func (o *object) secretFiles() []string {
+	e, ok := o.value.(*Export)
+	if !ok {
+		return nil
+	}
+	var files []string
+	for _, initiator := range e.Spec.Initiators {
+		if initiator.Auth == nil {
+			continue
+		}
+		for _, c := range []*Credentials{initiator.Auth.CHAP, initiator.Auth.Mutual} {
+			if c != nil {
+				files = append(files, c.PasswordFrom.File)
+			}
+		}
+	}
+	return files
+}
+
+// readSecret is the secretReader for the files of this node: only root (or
+// whoever runs the agent) may be able to read them.
+func readSecret(path string) (Secret, error) {
+	// A FIFO must not hold up the pass, hence O_NONBLOCK.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return Secret{}, fmt.Errorf("the password file cannot be read: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	stat, err := f.Stat()
+	if err != nil {
+		return Secret{}, fmt.Errorf("the password file cannot be read: %w", err)
+	}
+	if err := checkSecretFile(path, stat); err != nil {
+		return Secret{}, err
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxSecretFile))
+	if err != nil {
+		return Secret{}, fmt.Errorf("the password file cannot be read: %w", err)
+	}
+	password := strings.TrimSuffix(string(text), "\n")
+	if err := checkPassword(password); err != nil {
+		return Secret{}, fmt.Errorf("the password file %s %w", path, err)
+	}
+	return NewSecret(password), nil
+}
+
+func checkSecretFile(path string, stat fs.FileInfo) error {
+	switch {
+	case !stat.Mode().IsRegular():
+		return fmt.Errorf("the password file %s is no regular file", path)
+	case stat.Mode().Perm()&0o077 != 0:
+		return fmt.Errorf("the password file %s is open to others (mode %04o); run chmod 600 %s", path, stat.Mode().Perm(), path)
+	case stat.Size() > maxSecretFile:
+		return fmt.Errorf("the password file %s has %d bytes; it must hold a password alone", path, stat.Size())
+	default:
+		return nil
+	}
+}
+
+// checkPassword accepts what the kernel and common initiators take.
+func checkPassword(password string) error {
+	switch {
+	case password == "":
+		return errors.New("is empty")
+	case password == "NULL":
+		return errors.New(`holds "NULL", which is how the kernel is told that there is no password`)
+	case strings.ContainsFunc(password, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return errors.New("holds a control character (more than one line, or a carriage return?); it must hold the password alone")
+	case len(password) > maxCHAP:
+		return fmt.Errorf("holds %d bytes; the kernel takes at most %d", len(password), maxCHAP)
+	case len(password) < minPassword:
+		return fmt.Errorf("holds a password of %d bytes; at least %d (96 bits) are needed (RFC 7143, section 12.1.3)", len(password), minPassword)
+	default:
+		return nil
+	}
+}

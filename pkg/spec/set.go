@@ -1,0 +1,55 @@
+package spec
+
+// Object returns a valid object of the set; nil if there is none.
+func (s Set) Object(id ID) any {
+	switch id.Kind {
+	case KindPool:
+		return get(s.Pools, id.Name)
+	case KindVolume:
+		return get(s.Volumes, id.Name)
+	case KindSnapshot:
+		return get(s.Snapshots, id.Name)
+	case KindExport:
+		return get(s.Exports, id.Name)
+	}
+	return nil
+}
+
+// Has reports whether the set holds an object, valid by itself.
+func (s Set) Has(id ID) bool { return s.Object(id) != nil }
+
+// IDs returns the valid objects, in no particular order.
+func (s Set) IDs() []ID {
+	ids := make([]ID, 0, len(s.Pools)+len(s.Volumes)+len(s.Snapshots)+len(s.Exports))
+	ids = appendIDs(ids, KindPool, s.Pools)
+	ids = appendIDs(ids, KindVolume, s.Volumes)
+	ids = appendIDs(ids, KindSnapshot, s.Snapshots)
+	return appendIDs(ids, KindExport, s.Exports)
+}
+
+// Annotation returns an annotation of a Volume or Snapshot; empty if there is
+// none.
+func (s Set) Annotation(id ID, key string) string {
+	switch id.Kind {
+	case KindVolume:
+		return s.Volumes[id.Name].Metadata.Annotations[key]
+	case KindSnapshot:
+		return s.Snapshots[id.Name].Metadata.Annotations[key]
+	default:
+		return ""
+	}
+}
+
+func get[T any](m map[string]T, name string) any {
+	if o, ok := m[name]; ok {
+		return o
+	}
+	return nil
+}
+
+func appendIDs[T any](ids []ID, kind Kind, m map[string]T) []ID {
+	for name := range m {
+		ids = append(ids, ID{kind, name})
+	}
+	return ids
+}

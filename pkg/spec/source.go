@@ -1,0 +1,241 @@
+package spec
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+)
+
+const (
+	defaultSettle = 100 * time.Millisecond
+	defaultPoll   = 10 * time.Second
+
+	// settleRounds is how many times a pass waits for files that go on
+	// changing, before it goes on without their new content.
+	settleRounds = 5
+
+	// coarse is how close to a read a change may lie without changing the times
+	// of the file, on the coarsest file systems.
+	coarse = 2 * time.Second
+)
+
+// Options say how a Source follows its directory. The zero value is usable.
+type Options struct {
+	// TargetPrefix is what target names begin with where an Export gives none;
+	// default: [DefaultTargetPrefix].
+	TargetPrefix string
+	// Secrets asks for the password files to be read. Without it passwords stay
+	// empty, and mistakes in those files are not found.
+	Secrets bool
+	// Settle is for how long a file must stay the same before its new content
+	// counts; default: 100 ms.
+	Settle time.Duration
+	// Poll is how often Watch looks for changes of which the kernel has not
+	// told it; default: 10 s.
+	Poll time.Duration
+	// Log is told when watching falls back to polling. Findings are not logged
+	// here; whoever gets the Set knows which are new.
+	Log logr.Logger
+}
+
+// Source follows a directory of spec files over time.
+//
+// It only remembers what makes it more careful: the last good content of every
+// file. A Source that has just been made therefore trusts what it reads, as far
+// as it is without mistakes.
+//
+// Its methods may be called from several goroutines at once.
+type Source struct {
+	dir     string
+	options Options
+	loaded  chan struct{} // tells Watch that a Load has ended
+
+	mu      sync.Mutex
+	files   map[string]*file
+	holding holding
+	follow  followed // what the last Load depended on
+}
+
+// file is what is known about a file from one Load to the next, so that one
+// that has not changed is neither read nor parsed again.
+type file struct {
+	stamp   stamp
+	readAt  time.Time
+	problem error // why it cannot be read
+	// digest is of the content last read, first seen like that at since.
+	digest [sha256.Size]byte
+	since  time.Time
+	// settled is true once the content stayed the same for long enough; only
+	// then has it been parsed.
+	settled bool
+	content content
+	blank   bool
+}
+
+// NewSource returns a Source for a directory, which need not exist yet.
+func NewSource(dir string, options Options) *Source {
+	options.TargetPrefix = cmp.Or(options.TargetPrefix, DefaultTargetPrefix)
+	options.Settle = cmp.Or(options.Settle, defaultSettle)
+	options.Poll = cmp.Or(options.Poll, defaultPoll)
+	return &Source{
+		dir:     filepath.Clean(dir),
+		options: options,
+		loaded:  make(chan struct{}, 1),
+		files:   map[string]*file{},
+		holding: holding{},
+	}
+}
+
+// Load reads the directory and returns all that is desired.
+//
+// It never fails: what is wrong is among the Findings, and then Complete is
+// false. If a file has changed it waits until the file has settled, once for
+// all of them; if ctx ends meanwhile, the old content holds and a finding says
+// so. The maps are the caller's; what is in them is shared and must not be
+// changed.
+func (s *Source) Load(ctx context.Context) Set {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	found, settled := s.settle(ctx)
+	readings := s.readings(found)
+	findings := slices.Clone(found.problems)
+	held, more := hold(s.holding, s.dir, readings, found.hides)
+	findings = append(findings, more...)
+	s.holding = held
+
+	var secrets secretReader
+	if s.options.Secrets {
+		secrets = readSecret
+	}
+	objects := held.objects()
+	set := assemble(objects, held.invalid(readings), findings, secrets)
+
+	s.follow = s.follow.next(s.dir, found, s.secretFiles(objects), settled)
+	signal(s.loaded)
+	return set
+}
+
+// settle reads the files that changed until all have stayed the same for the
+// settling time, and forgets those that are gone.
+func (s *Source) settle(ctx context.Context) (found listing, settled bool) {
+	for round := 0; ; round++ {
+		found = list(s.dir)
+		settled = s.readAll(found)
+		if settled || round == settleRounds || ctx.Err() != nil {
+			break
+		}
+		timer := time.NewTimer(s.options.Settle)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+	}
+	listed := make(map[string]bool, len(found.entries))
+	for _, e := range found.entries {
+		listed[e.path] = true
+	}
+	for path := range s.files {
+		if !listed[path] {
+			delete(s.files, path)
+		}
+	}
+	return found, settled
+}
+
+// readAll reads the files of a listing, and reports whether all have settled,
+// and the listing is still the right one.
+func (s *Source) readAll(found listing) bool {
+	settled := true
+	for _, e := range found.entries {
+		f := s.files[e.path]
+		if f == nil {
+			f = &file{}
+			s.files[e.path] = f
+		}
+		if !f.fresh(e.stamp) {
+			f.read(e, s.options.Settle, s.options.TargetPrefix)
+		}
+		settled = settled && (f.settled || f.problem != nil && !errors.Is(f.problem, fs.ErrNotExist))
+	}
+	// A directory that is a symbolic link may have been switched while the files
+	// were read: then they are a mixture, or all old.
+	root, err := realPath(s.dir)
+	return settled && (err != nil || root == found.root)
+}
+
+// fresh reports whether the file need not be read again.
+func (f *file) fresh(now stamp) bool {
+	last := now.mtime
+	if now.ctime.After(last) {
+		last = now.ctime
+	}
+	return f.settled && f.problem == nil && f.stamp == now && f.readAt.Sub(last) > coarse
+}
+
+// read reads the file. Content counts only if it is what an earlier read found,
+// at least the settling time ago: a file may be in the middle of being written.
+func (f *file) read(e entry, settle time.Duration, targetPrefix string) {
+	now := time.Now()
+	data, stamp, err := readFile(e.real)
+	f.stamp, f.readAt, f.problem = stamp, now, err
+	if err != nil {
+		return
+	}
+	if digest := sha256.Sum256(data); f.since.IsZero() || digest != f.digest {
+		f.digest, f.since, f.settled = digest, now, false
+	}
+	if !f.settled && now.Sub(f.since) >= settle {
+		f.settled, f.content, f.blank = true, read(e.path, data, targetPrefix), isBlank(data)
+	}
+}
+
+// readings says what each listed file means for this pass.
+func (s *Source) readings(found listing) []reading {
+	readings := make([]reading, 0, len(found.entries))
+	for _, e := range found.entries {
+		f := s.files[e.path]
+		r := reading{path: e.path, content: f.content, blank: f.blank}
+		switch {
+		case f.problem != nil:
+			r.problem = readProblem(f.problem)
+		case !f.settled:
+			r.problem = fmt.Errorf("the file is still being written; its new content counts once it stays the same for %s", s.options.Settle)
+		}
+		if r.problem != nil {
+			r.content = content{} // of an earlier version, which hold knows
+		}
+		readings = append(readings, r)
+	}
+	return readings
+}
+
+func (s *Source) secretFiles(objects []*object) []string {
+	if !s.options.Secrets {
+		return nil
+	}
+	var files []string
+	for _, o := range objects {
+		files = append(files, o.secretFiles()...)
+	}
+	slices.Sort(files)
+	return slices.Compact(files)
+}
+
+// signal wakes whoever waits for the channel; several wakes become one.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,282 @@
+package spec
+
+import (
+	"fmt"
+)
+
+// APIVersion is the only value of apiVersion that this version understands.
+const APIVersion = "volreconciler/v1alpha1"
+
+// Kind says what an object describes.
+type Kind string
+
+// The kinds of objects.
+const (
+	KindPool     Kind = "Pool"
+	KindVolume   Kind = "Volume"
+	KindSnapshot Kind = "Snapshot"
+	KindExport   Kind = "Export"
+)
+
+// ID names an object. Names are unique per kind.
+type ID struct {
+	Kind Kind
+	Name string
+}
+
+// String returns the ID as Kind/name, the form used in logs and plans.
+func (id ID) String() string { return string(id.Kind) + "/" + id.Name }
+
+// Annotation keys that the agent understands.
+const (
+	// AnnotationReconcile with the value "suspended" freezes an object: it is
+	// observed and shown, never changed.
+	AnnotationReconcile = "volreconciler/reconcile"
+	// AnnotationRecreate allows a vanished volume or snapshot to be created
+	// anew. Its value is the UUID of the logical volume that is gone.
+	AnnotationRecreate = "volreconciler/recreate"
+)
+
+// Metadata is what every object has.
+type Metadata struct {
+	// Name is a DNS-1123 label of at most 63 characters, unique per kind.
+	Name string `yaml:"name"`
+	// Labels and Annotations are as in Kubernetes.
+	Labels      map[string]string `yaml:"labels,omitempty"`
+	Annotations map[string]string `yaml:"annotations,omitempty"`
+}
+
+// Suspended reports whether the object is to be left as it is.
+func (m Metadata) Suspended() bool { return m.Annotations[AnnotationReconcile] == "suspended" }
+
+// DeletionPolicy says what becomes of the data when an object's file goes away.
+type DeletionPolicy string
+
+// The deletion policies.
+const (
+	Retain DeletionPolicy = "Retain" // the logical volume stays; the default
+	Delete DeletionPolicy = "Delete" // the logical volume is removed
+)
+
+// Pool is a volume group, with or without a thin pool in it.
+type Pool struct {
+	Metadata Metadata `yaml:"metadata"`
+	Spec     PoolSpec `yaml:"spec"`
+}
+
+// PoolSpec is the desired state of a Pool.
+type PoolSpec struct {
+	// VolumeGroup is an existing LVM volume group.
+	VolumeGroup string `yaml:"volumeGroup"`
+	// ThinPool asks for thin volumes; nil means thick ones.
+	ThinPool *ThinPool `yaml:"thinPool,omitempty"`
+}
+
+// ThinPool is the LVM thin pool of a Pool.
+type ThinPool struct {
+	// Name is the thin pool's logical volume; default: the Pool's name.
+	Name string `yaml:"name,omitempty"`
+	// Size is a size, or a share of the volume group.
+	Size SizeOrPercent `yaml:"size"`
+}
+
+// Volume is a logical volume.
+type Volume struct {
+	Metadata Metadata   `yaml:"metadata"`
+	Spec     VolumeSpec `yaml:"spec"`
+}
+
+// VolumeSpec is the desired state of a Volume.
+type VolumeSpec struct {
+	// Pool names the Pool it lives in.
+	Pool string `yaml:"pool"`
+	// Size is rounded up to the volume group's extent size. It may grow.
+	Size Size `yaml:"size"`
+	// LVName is the logical volume's name; default: metadata.name.
+	LVName string `yaml:"lvName,omitempty"`
+	// Adopt takes over an existing logical volume of that name that nobody owns.
+	Adopt bool `yaml:"adopt,omitempty"`
+	// DeletionPolicy is Retain unless given.
+	DeletionPolicy DeletionPolicy `yaml:"deletionPolicy,omitempty"`
+}
+
+// Snapshot is a point-in-time copy of a Volume in the Volume's pool. Its logical
+// volume has the Snapshot's name.
+type Snapshot struct {
+	Metadata Metadata     `yaml:"metadata"`
+	Spec     SnapshotSpec `yaml:"spec"`
+}
+
+// SnapshotSpec is the desired state of a Snapshot.
+type SnapshotSpec struct {
+	// Volume names the Volume of which it is a snapshot.
+	Volume string `yaml:"volume"`
+	// Size is the copy-on-write space, for thick pools only; 0 means the
+	// origin's size. It may grow.
+	Size Size `yaml:"size,omitempty"`
+	// DeletionPolicy is Retain unless given.
+	DeletionPolicy DeletionPolicy `yaml:"deletionPolicy,omitempty"`
+}
+
+// Protocol is how an Export is reached.
+type Protocol string
+
+// ProtocolISCSI is iSCSI over TCP, served by LIO.
+const ProtocolISCSI Protocol = "iscsi"
+
+// Export offers volumes and snapshots to initiators.
+type Export struct {
+	Metadata Metadata   `yaml:"metadata"`
+	Spec     ExportSpec `yaml:"spec"`
+}
+
+// ExportSpec is the desired state of an Export.
+type ExportSpec struct {
+	Protocol Protocol `yaml:"protocol"`
+	// Target is the iSCSI qualified name; default: <targetPrefix>:<name>.
+	Target string `yaml:"target,omitempty"`
+	// Portals are the addresses served, as ip:port or [ip]:port;
+	// default: 0.0.0.0:3260.
+	Portals []string `yaml:"portals,omitempty"`
+	LUNs    []LUN    `yaml:"luns"`
+	// AllowAnyInitiator serves whoever asks, without ACL or authentication.
+	AllowAnyInitiator bool        `yaml:"allowAnyInitiator,omitempty"`
+	Initiators        []Initiator `yaml:"initiators,omitempty"`
+}
+
+// LUN is one logical unit of an Export: a Volume or a Snapshot.
+type LUN struct {
+	Volume   string `yaml:"volume,omitempty"`
+	Snapshot string `yaml:"snapshot,omitempty"`
+	// Number is the logical unit number, 0 to 255; default: the position in
+	// the list. After defaulting it is never nil.
+	Number *int `yaml:"lun,omitempty"`
+	// ReadOnly write-protects this LUN for every initiator.
+	ReadOnly bool `yaml:"readOnly,omitempty"`
+}
+
+// Backing returns the object behind the LUN.
+func (l LUN) Backing() ID {
+	if l.Snapshot != "" {
+		return ID{KindSnapshot, l.Snapshot}
+	}
+	return ID{KindVolume, l.Volume}
+}
+
+// Initiator is one initiator that may log in.
+type Initiator struct {
+	// Name is the initiator's iSCSI name, in lower case.
+	Name string `yaml:"name"`
+	// ReadOnly write-protects all LUNs for this initiator.
+	ReadOnly bool  `yaml:"readOnly,omitempty"`
+	Auth     *Auth `yaml:"auth,omitempty"`
+}
+
+// Auth is the authentication between an initiator and the target.
+type Auth struct {
+	// CHAP authenticates the initiator to the target.
+	CHAP *Credentials `yaml:"chap,omitempty"`
+	// Mutual authenticates the target to the initiator, besides CHAP.
+	Mutual *Credentials `yaml:"mutual,omitempty"`
+}
+
+// Credentials are a user name and where its password is found.
+type Credentials struct {
+	Username     string       `yaml:"username"`
+	PasswordFrom PasswordFrom `yaml:"passwordFrom"`
+	// Password is filled in from PasswordFrom when a directory is loaded on a
+	// node; it is no field of the file.
+	Password Secret `yaml:"-"`
+}
+
+// PasswordFrom says where a password is found.
+type PasswordFrom struct {
+	// File is the absolute path of a file that holds the password alone. One
+	// newline at its end is not part of the password.
+	File string `yaml:"file"`
+}
+
+// Secret is a value that no output shows: printed, logged or marshalled it
+// reads "<redacted>".
+type Secret struct{ value string }
+
+// NewSecret returns the secret with the given value.
+func NewSecret(value string) Secret { return Secret{value} }
+
+// Reveal returns the value. Only the code that hands it to the kernel calls it.
+func (s Secret) Reveal() string { return s.value }
+
+const redacted = "<redacted>"
+
+// String and the other methods below keep the value out of every output.
+func (s Secret) String() string { return redacted }
+
+// Format covers every verb of package fmt, %#v and %x included.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
+// MarshalText covers JSON and YAML.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// Set is all that is desired.
+//
+// The objects in it are valid by themselves and have their defaults filled in.
+// Objects in Invalid are named by the files but cannot be acted on; they are in
+// none of the maps, and whatever exists for them stays as it is.
+type Set struct {
+	Pools     map[string]Pool
+	Volumes   map[string]Volume
+	Snapshots map[string]Snapshot
+	Exports   map[string]Export
+
+	// Invalid says why an object that the files name is left out.
+	Invalid map[ID]error
+	// Findings are all that is wrong with the input, in the order of files and
+	// lines.
+	Findings []Finding
+	// Complete is false if there is any finding. Nothing may be deleted or
+	// unexported then, because a file that cannot be read might still name it.
+	Complete bool
+}
+
+// Finding is one thing that is wrong with the input.
+type Finding struct {
+	File   string
+	Line   int // from 1; 0: the file as a whole
+	Column int // from 1; 0: the line as a whole
+	// Path is the field, as in spec.luns[0].volume; empty: none in particular.
+	Path string
+	// Object is the object concerned, as far as it could be told.
+	Object ID
+	Err    error
+}
+
+// Error renders the finding as file:line:column: path: what is wrong.
+func (f Finding) Error() string {
+	s := f.File
+	if f.Line > 0 {
+		s += fmt.Sprintf(":%d", f.Line)
+		if f.Column > 0 {
+			s += fmt.Sprintf(":%d", f.Column)
+		}
+	}
+	if s != "" {
+		s += ": "
+	}
+	if f.Path != "" {
+		s += f.Path + ": "
+	}
+	return s + f.Err.Error()
+}
+
+// Unwrap returns what is wrong, without the place.
+func (f Finding) Unwrap() error { return f.Err }
+
+// Size is a number of bytes, written as a string with a unit (20Gi, 1500M) or
+// as plain bytes.
+type Size uint64
+
+// SizeOrPercent is a Size or a whole percentage of the volume group, like 80%.
+type SizeOrPercent struct {
+	Bytes   Size
+	Percent int // 1 to 95; 0: Bytes counts
+}

@@ -1,0 +1,188 @@
+package spec
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/go-logr/logr"
+)
+
+// Watch returns a channel that wakes its reader when a Load may find something
+// new: soon after a change where the kernel tells of it, and within the polling
+// time where it does not (network file systems, 9p, too many watches). It also
+// wakes once at the start. Several wakes become one, and a wake may turn out to
+// be for nothing.
+//
+// Call it once per Source, and Load after every wake: the directories to watch
+// are those that the last Load has met. Watching ends with ctx. The channel is
+// never closed, because a closed one would wake its reader for ever.
+func (s *Source) Watch(ctx context.Context) <-chan struct{} {
+	wake := make(chan struct{}, 1)
+	go s.watch(ctx, wake)
+	return wake
+}
+
+func (s *Source) watch(ctx context.Context, wake chan<- struct{}) {
+	w := newWatcher(s.options.Log)
+	defer w.close()
+	poll := time.NewTicker(s.options.Poll)
+	defer poll.Stop()
+
+	// Watch first, then read: what changes between the two must not be missed.
+	// Hence a wake whenever a directory is watched that was not before.
+	w.follow(s.points())
+	signal(wake)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.loaded:
+			if w.follow(s.points()) {
+				signal(wake)
+			}
+		case event, open := <-w.events():
+			if !open {
+				w.lose()
+			}
+			if !open || w.concerns(event.Name) {
+				signal(wake)
+			}
+		case <-w.errors():
+			// Most likely the queue has overflown: anything may have changed.
+			signal(wake)
+		case <-poll.C:
+			if s.changed() {
+				signal(wake)
+			}
+		}
+	}
+}
+
+// points returns what to watch: what the last Load has met, or before the first
+// what it will meet.
+func (s *Source) points() points {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.follow.points == nil {
+		return pointsOf(s.dir, list(s.dir), nil)
+	}
+	return s.follow.points
+}
+
+// changed reports whether anything looks different from what the last Load saw.
+func (s *Source) changed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return fingerprint(list(s.dir), s.follow.secrets) != s.follow.print
+}
+
+// watcher watches a changing set of directories. If the kernel gives no
+// watches, it does nothing, and polling remains.
+type watcher struct {
+	log        logr.Logger
+	inotify    *fsnotify.Watcher // nil: not to be had
+	points     points
+	inodes     map[string]os.FileInfo // the directory watched under a path
+	complained bool
+}
+
+func newWatcher(log logr.Logger) *watcher {
+	w := &watcher{log: log, inodes: map[string]os.FileInfo{}}
+	inotify, err := fsnotify.NewWatcher()
+	if err != nil {
+		w.complain(err)
+		return w
+	}
+	w.inotify = inotify
+	return w
+}
+
+// complain says once that changes will be noticed later than they should.
+func (w *watcher) complain(err error) {
+	if !w.complained {
+		w.log.Info("not all spec directories can be watched; changes there are found by polling", "reason", err.Error())
+		w.complained = true
+	}
+}
+
+// lose goes on without watches after the kernel's end of them has failed.
+func (w *watcher) lose() {
+	w.close()
+	w.inotify = nil
+	w.complain(errors.New("inotify has stopped"))
+}
+
+func (w *watcher) close() {
+	if w.inotify != nil {
+		_ = w.inotify.Close()
+	}
+}
+
+// events and errors return nil channels, which never deliver, if there are no
+// watches.
+func (w *watcher) events() <-chan fsnotify.Event {
+	if w.inotify == nil {
+		return nil
+	}
+	return w.inotify.Events
+}
+
+func (w *watcher) errors() <-chan error {
+	if w.inotify == nil {
+		return nil
+	}
+	return w.inotify.Errors
+}
+
+// follow watches these directories, and no others. It reports whether one of
+// them was not watched before.
+//
+// Every watch is set again each time: the kernel drops it with the directory,
+// and tells nothing of one that is made anew in the same place.
+func (w *watcher) follow(wanted points) (added bool) {
+	w.points = wanted
+	if w.inotify == nil {
+		return false
+	}
+	watched := map[string]bool{}
+	for _, dir := range w.inotify.WatchList() {
+		if _, ok := wanted[dir]; !ok {
+			_ = w.inotify.Remove(dir) // gone by itself, or never wanted again
+			delete(w.inodes, dir)
+			continue
+		}
+		watched[dir] = true
+	}
+	for dir := range wanted {
+		now, err := os.Stat(dir)
+		if err != nil {
+			continue // its parent is watched, and tells when it comes
+		}
+		if watched[dir] && !os.SameFile(w.inodes[dir], now) {
+			_ = w.inotify.Remove(dir)
+			watched[dir] = false
+		}
+		if err := w.inotify.Add(dir); err != nil {
+			if !os.IsNotExist(err) {
+				w.complain(err)
+			}
+			continue
+		}
+		w.inodes[dir] = now
+		added = added || !watched[dir]
+	}
+	return added
+}
+
+// concerns reports whether an event may change what a Load finds.
+func (w *watcher) concerns(path string) bool {
+	if _, self := w.points[path]; self {
+		return true
+	}
+	names, known := w.points[filepath.Dir(path)]
+	return !known || names == nil || names[filepath.Base(path)]
+}
