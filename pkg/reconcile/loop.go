@@ -41,6 +41,8 @@ type Loop struct {
 	// AfterPass, if not nil, is called when a pass has made its changes, to let
 	// go of what is only needed while there are some.
 	AfterPass func()
+	// Processes, if not nil, returns the number of processes started so far.
+	Processes func() int64
 
 	started   time.Time
 	lastNamed map[spec.ID]time.Time
@@ -72,6 +74,7 @@ func (l *Loop) Run(ctx context.Context, wake <-chan struct{}) {
 // long to wait before the next one if nothing else calls for it; 0 means that
 // it changed something and that the result is to be checked.
 func (l *Loop) Pass(ctx context.Context) time.Duration {
+	cost := l.meter()
 	desired := l.Source.Load(ctx)
 	observed := l.Observer.Observe(ctx)
 	now := l.begin(desired, observed)
@@ -89,9 +92,21 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	}
 	l.attempts.record(plan, failures, desired, time.Now())
 	l.logSteps(plan, failures, desired)
-	l.Status.publish(plan, l.attempts.failed, failures, time.Now())
+	l.Status.publish(plan, l.attempts.failed, failures, cost(), time.Now())
 	l.last = desired
 	return l.wait(plan, failures, time.Now())
+}
+
+// meter begins to measure a pass and returns what ends it.
+func (l *Loop) meter() func() PassCost {
+	processes := l.Processes
+	if processes == nil {
+		processes = func() int64 { return 0 }
+	}
+	began, before := time.Now(), processes()
+	return func() PassCost {
+		return PassCost{Seconds: time.Since(began).Seconds(), Processes: processes() - before}
+	}
 }
 
 // begin takes in what the pass starts from.

@@ -20,8 +20,16 @@ type NodeStatus struct {
 	Generation int64 `json:"generation"`
 	// Time is when the last pass ended.
 	Time     time.Time `json:"time"`
+	LastPass PassCost  `json:"lastPass"`
 	Findings []Finding `json:"findings"`
 	Objects  []Object  `json:"objects"`
+}
+
+// PassCost is what a pass cost.
+type PassCost struct {
+	Seconds float64 `json:"seconds"`
+	// Processes is the number of processes that it started.
+	Processes int64 `json:"processes"`
 }
 
 // Finding is a [spec.Finding] as it is shown.
@@ -60,7 +68,7 @@ func (s *Status) Report() (NodeStatus, <-chan struct{}) {
 }
 
 // publish makes a pass's outcome the report.
-func (s *Status) publish(plan Plan, failed map[spec.ID]attempt, failures map[StepID]error, now time.Time) {
+func (s *Status) publish(plan Plan, failed map[spec.ID]attempt, failures map[StepID]error, cost PassCost, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := map[spec.ID]Object{}
@@ -78,11 +86,11 @@ func (s *Status) publish(plan Plan, failed map[spec.ID]attempt, failures map[Ste
 	}
 	findings := Findings(plan.Findings)
 	if s.report.Generation > 0 && reflect.DeepEqual(objects, s.report.Objects) && reflect.DeepEqual(findings, s.report.Findings) {
-		s.report.Time = now
+		s.report.Time, s.report.LastPass = now, cost
 		return
 	}
 	s.report = NodeStatus{
-		APIVersion: spec.APIVersion, Kind: "Status", Generation: s.report.Generation + 1, Time: now,
+		APIVersion: spec.APIVersion, Kind: "Status", Generation: s.report.Generation + 1, Time: now, LastPass: cost,
 		Findings: findings, Objects: objects,
 	}
 	if s.changed != nil {

@@ -1,0 +1,111 @@
+package e2e
+
+import (
+	"context"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/test/guest"
+)
+
+// exported is what an administrator would check after a crash: every logical
+// volume with its tags, every backstore with its serial, every target with its
+// LUNs and who may use them.
+func exported(ctx context.Context) string {
+	GinkgoHelper()
+	return sh(ctx, `lvs --noheadings -o lv_name,lv_size,lv_tags,pool_lv,origin vg0 | sort
+		cd /sys/kernel/config/target
+		find core/iblock_* iscsi/*/tpgt_1/lun iscsi/*/tpgt_1/acls iscsi/*/tpgt_1/np -mindepth 1 -maxdepth 3 \( -name 'lun_*' -o -path 'core/*:*' -prune -o -path '*np/*' -o -path '*acls/iqn*' -prune \) | sort
+		grep -H . iscsi/*/tpgt_1/enable iscsi/*/tpgt_1/param/TargetAlias core/*/*/udev_path iscsi/*/tpgt_1/acls/*/attrib/authentication iscsi/*/tpgt_1/acls/*/auth/userid* iscsi/*/tpgt_1/acls/*/lun_*/write_protect`)
+}
+
+// identities are the WWNs by LUN, and the contents behind them.
+func identities(ctx context.Context) string {
+	GinkgoHelper()
+	return sh(ctx, "cd /sys/kernel/config/target && grep -H . core/*/*/wwn/vpd_unit_serial && find iscsi/*/tpgt_1/lun -type l -exec readlink {} + | sort")
+}
+
+var _ = Describe("An agent that is killed", func() {
+	It("at 20 moments of a first convergence leaves nothing behind and forgets nothing", func(ctx SpecContext) {
+		examples(ctx)
+		started := time.Now()
+		agent(ctx)
+		allReady(ctx, exampleObjects)
+		convergence := time.Since(started)
+		want := exported(ctx)
+		reset(ctx)
+
+		examples(ctx)
+		seed := uint64(GinkgoRandomSeed())
+		random := rand.New(rand.NewPCG(seed, seed))
+		for i := range 20 {
+			// Moments that lie early are as many as those that lie late: every
+			// start goes on where the last one ended.
+			moment := time.Duration(random.Int64N(int64(convergence / 6)))
+			background, cancel := context.WithCancel(ctx)
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				_, _ = vm.Exec(background, guest.Command{Argv: []string{"volreconciler", "run", "--specs", "/specs", "--resync", "1s"}})
+			}()
+			select {
+			case <-ctx.Done():
+			case <-time.After(moment):
+			}
+			kill(ctx)
+			cancel()
+			<-ended
+			GinkgoWriter.Printf("kill %d after %s: %d logical volumes\n", i+1, moment.Round(time.Millisecond), strings.Count(sh(ctx, "lvs --noheadings"), "\n"))
+		}
+		agent(ctx)
+		allReady(ctx, exampleObjects)
+		Expect(exported(ctx)).To(Equal(want))
+	}, NodeTimeout(8*minute))
+})
+
+var _ = Describe("A node that goes down", func() {
+	DescribeTable("exports all again, with the same devices and the same data",
+		func(ctx SpecContext, restart func(context.Context)) {
+			examples(ctx)
+			agent(ctx)
+			allReady(ctx, exampleObjects)
+			Expect(login(ctx, dbTarget, loopback, dbHost, chap("db", secrets["db"])...).ExitCode).To(BeZero())
+			fill(ctx, disk(ctx, "Volume/db-data"), "precious", 8)
+			sh(ctx, "sync")
+			data := content(ctx, disk(ctx, "Volume/db-data"), 8)
+			before, devices := exported(ctx), identities(ctx)
+			files := sh(ctx, "tar -C / -c specs var/lib/volreconciler | base64 -w0")
+
+			restart(ctx)
+			prepare(ctx)
+			// The guest's root is new after a boot; a node's is not.
+			put(ctx, "/tmp/files", files)
+			sh(ctx, "base64 -d /tmp/files | tar -C / -x")
+
+			agent(ctx)
+			allReady(ctx, exampleObjects)
+			Expect(exported(ctx)).To(Equal(before))
+			Expect(identities(ctx)).To(Equal(devices))
+			Expect(login(ctx, dbTarget, loopback, dbHost, chap("db", secrets["db"])...).ExitCode).To(BeZero())
+			Expect(content(ctx, disk(ctx, "Volume/db-data"), 8)).To(Equal(data))
+		},
+		Entry("after a reboot", func(ctx context.Context) {
+			kill(ctx)
+			logout(ctx, dbTarget, dbHost)
+			var err error
+			vm, err = vm.Reboot(ctx)
+			Expect(err).NotTo(HaveOccurred())
+		}, NodeTimeout(6*minute)),
+		Entry("after a power cut", func(ctx context.Context) {
+			vm.PowerCut()
+			Eventually(ctx, vm.Done()).Should(BeClosed())
+			var err error
+			vm, err = guest.Start(ctx, machine)
+			Expect(err).NotTo(HaveOccurred())
+		}, NodeTimeout(6*minute)),
+	)
+})

@@ -1,0 +1,100 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+)
+
+// thinPool, volume and so on are documents of specs.
+const (
+	thinPool  = "kind: Pool\nmetadata: {name: fast}\nspec: {volumeGroup: vg0, thinPool: {name: pool0, size: 1Gi}}"
+	thickPool = "kind: Pool\nmetadata: {name: slow}\nspec: {volumeGroup: vg0}"
+)
+
+func volume(name, pool, size, more string) string {
+	return fmt.Sprintf("kind: Volume\nmetadata: {name: %s}\nspec: {pool: %s, size: %s, %s}", name, pool, size, more)
+}
+
+func snapshot(name, of, more string) string {
+	return fmt.Sprintf("kind: Snapshot\nmetadata: {name: %s}\nspec: {volume: %s, %s}", name, of, more)
+}
+
+// export serves LUNs to dbHost without a password.
+func export(name, luns string) string {
+	return fmt.Sprintf("kind: Export\nmetadata: {name: %s}\nspec: {protocol: iscsi, luns: [%s], initiators: [{name: %q}]}", name, luns, dbHost)
+}
+
+func target(export string) string { return "iqn.2026-11.io.volreconciler:" + export }
+
+// fill writes a pattern over the first MiB of a device and reads it back from
+// the disk itself.
+func fill(ctx context.Context, device, pattern string, mib int) {
+	GinkgoHelper()
+	sh(ctx, fmt.Sprintf("yes %s | tr -d '\\n' | dd of=%s bs=1M count=%d iflag=fullblock oflag=direct", pattern, device, mib))
+}
+
+// content returns the checksum of the first MiBs of a device, read past the
+// page cache.
+func content(ctx context.Context, device string, mib int) string {
+	GinkgoHelper()
+	return sh(ctx, fmt.Sprintf("dd if=%s bs=1M count=%d iflag=direct | sha256sum", device, mib))
+}
+
+var _ = DescribeTable("Volumes that are in use",
+	func(ctx SpecContext, pool, snapshotSpec string) {
+		name := "slow"
+		if pool == thinPool {
+			name = "fast"
+		}
+		specs(ctx, "pool.yaml", pool)
+		specs(ctx, "volume.yaml", volume("data", name, "64Mi", ""))
+		specs(ctx, "export.yaml", export("data", "{volume: data}"))
+		agent(ctx)
+		allReady(ctx, 3)
+		Expect(login(ctx, target("data"), loopback, dbHost).ExitCode).To(BeZero())
+		device := disk(ctx, "Volume/data")
+
+		By("growing while an initiator is logged in")
+		fill(ctx, device, "before", 32)
+		specs(ctx, "volume.yaml", volume("data", name, "128Mi", ""))
+		eventually(ctx, "Volume/data", And(HaveField("Phase", reconcile.Ready), HaveField("Volume.Size", uint64(128<<20))))
+		Expect(sh(ctx, "blockdev --getsize64 "+device)).To(Equal("67108864"))
+		sh(ctx, "iscsiadm -m session -R && udevadm settle")
+		Expect(sh(ctx, "blockdev --getsize64 "+device)).To(Equal("134217728"))
+
+		By("a snapshot that keeps its content while the origin is overwritten")
+		before := content(ctx, device, 32)
+		specs(ctx, "snapshot.yaml", snapshot("snap", "data", snapshotSpec))
+		specs(ctx, "backup.yaml", export("backup", "{snapshot: snap, readOnly: true, lun: 9}"))
+		eventually(ctx, "Export/backup", HaveField("Phase", reconcile.Ready))
+		fill(ctx, device, "after", 32)
+		Expect(content(ctx, device, 32)).NotTo(Equal(before))
+		Expect(login(ctx, target("backup"), loopback, dbHost).ExitCode).To(BeZero())
+		snap := disk(ctx, "Snapshot/snap")
+		Expect(content(ctx, snap, 32)).To(Equal(before))
+
+		By("a read-only LUN that refuses a write, whoever asks for it")
+		sh(ctx, "blockdev --setrw "+snap)
+		Expect(try(ctx, "dd if=/dev/zero of="+snap+" bs=1M count=1 oflag=direct").ExitCode).NotTo(BeZero())
+		Expect(content(ctx, snap, 32)).To(Equal(before))
+	},
+	Entry("thin", thinPool, "", NodeTimeout(4*minute)),
+	Entry("thick", thickPool, "size: 64Mi", NodeTimeout(4*minute)),
+)
+
+var _ = It("Discards through the LUN give a thin volume's space back", func(ctx SpecContext) {
+	specs(ctx, "all.yaml", thinPool, volume("data", "fast", "64Mi", ""), export("data", "{volume: data}"))
+	agent(ctx)
+	allReady(ctx, 3)
+	Expect(login(ctx, target("data"), loopback, dbHost).ExitCode).To(BeZero())
+	used := func() string { return sh(ctx, "lvs --noheadings -o data_percent vg0/data") }
+	fill(ctx, disk(ctx, "Volume/data"), "full", 64)
+	Expect(used()).To(Equal("100.00"))
+	sh(ctx, "blkdiscard "+disk(ctx, "Volume/data"))
+	Expect(used()).To(Equal("0.00"))
+}, NodeTimeout(3*minute))

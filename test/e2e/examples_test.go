@@ -1,0 +1,83 @@
+package e2e
+
+import (
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+)
+
+const (
+	dbTarget   = "iqn.2026-11.io.volreconciler:db"
+	mailTarget = "iqn.2026-11.org.example:mail"
+	dbHost     = "iqn.1993-08.org.debian:01:db-host"
+	mailHost   = "iqn.1993-08.org.debian:01:mail-host"
+	backupHost = "iqn.1993-08.org.debian:01:backup-host"
+	stranger   = "iqn.1993-08.org.debian:01:stranger"
+	loopback   = "127.0.0.1:3260"
+)
+
+// exampleObjects is the number of objects in the examples.
+const exampleObjects = 14
+
+var _ = Describe("The examples on an empty volume group", Ordered, func() {
+	BeforeEach(func(ctx SpecContext) {
+		examples(ctx)
+		agent(ctx)
+		allReady(ctx, exampleObjects)
+	})
+
+	It("serve initiators that have the secret, and refuse all others", func(ctx SpecContext) {
+		By("a file system that survives a new login")
+		Expect(login(ctx, dbTarget, loopback, dbHost, chap("db", secrets["db"])...).ExitCode).To(BeZero())
+		device := disk(ctx, "Volume/db-data")
+		sh(ctx, "mkfs.ext4 -q "+device+" && mount "+device+" /mnt && echo precious > /mnt/file && umount /mnt")
+		logout(ctx, dbTarget, dbHost)
+		Expect(login(ctx, dbTarget, loopback, dbHost, chap("db", secrets["db"])...).ExitCode).To(BeZero())
+		Expect(sh(ctx, "mount -r "+device+" /mnt && cat /mnt/file && umount /mnt")).To(Equal("precious"))
+		logout(ctx, dbTarget, dbHost)
+
+		By("a wrong password, none at all, and a stranger")
+		Expect(login(ctx, dbTarget, loopback, dbHost, chap("db", "wrong-horse-battery")...).ExitCode).NotTo(BeZero())
+		Expect(login(ctx, dbTarget, loopback, dbHost, "node.session.auth.authmethod", "None").ExitCode).NotTo(BeZero())
+		Expect(login(ctx, dbTarget, loopback, stranger, chap("db", secrets["db"])...).ExitCode).NotTo(BeZero())
+		Expect(try(ctx, "iscsiadm -m session").Stdout).To(BeEmpty())
+
+		By("mutual authentication over IPv6")
+		settings := append(chap("mail", secrets["mail"]), mutualCHAP("node", secrets["mail-back"])...)
+		Expect(login(ctx, mailTarget, "[::1]:3261", mailHost, settings...).ExitCode).To(BeZero())
+		Expect(sh(ctx, "lsscsi 2>/dev/null || ls /sys/class/scsi_device")).To(And(
+			ContainSubstring(":0"), ContainSubstring(":3"), ContainSubstring(":7")))
+		logout(ctx, mailTarget, mailHost)
+		impostor := append(chap("mail", secrets["mail"]), mutualCHAP("node", "another-password")...)
+		Expect(login(ctx, mailTarget, "[::1]:3261", mailHost, impostor...).ExitCode).NotTo(BeZero())
+		Expect(try(ctx, "iscsiadm -m session").Stdout).To(BeEmpty())
+
+		By("anybody where the spec says so")
+		Expect(login(ctx, "iqn.2026-11.io.volreconciler:scratch", loopback, stranger).ExitCode).To(BeZero())
+		scratch := disk(ctx, "Volume/scratch")
+		sh(ctx, "dd if=/dev/zero of="+scratch+" bs=4k count=1 oflag=direct")
+	}, NodeTimeout(5*minute))
+
+	It("need nothing more afterwards: one process a pass, and not one write", func(ctx SpecContext) {
+		passes(ctx, 2)
+		before := fingerprint(ctx)
+		passes(ctx, 3)
+		Expect(fingerprint(ctx)).To(Equal(before))
+
+		// strace shows what a pass of its own really does: the agent's, and all
+		// that it starts.
+		kill(ctx)
+		sh(ctx, "strace -f -qq -e trace=execve,openat,write,mkdirat,unlinkat,symlinkat -o /tmp/trace volreconciler plan --specs /specs")
+		Expect(sh(ctx, `grep -c 'execve(.*/lvm' /tmp/trace`)).To(Equal("1"))
+		Expect(sh(ctx, `grep -c 'execve(.* = 0' /tmp/trace`)).To(Equal("2"), "the agent itself, and lvm")
+		Expect(sh(ctx, `grep -E '(O_WRONLY|O_RDWR|mkdirat|unlinkat|symlinkat).*/sys/kernel/config' /tmp/trace || true`)).To(BeEmpty())
+	}, NodeTimeout(3*minute))
+
+	It("can be planned by a plan that changes nothing and says so", func(ctx SpecContext) {
+		Expect(try(ctx, "volreconciler plan --specs /specs").ExitCode).To(BeZero())
+		for _, o := range objects(ctx) {
+			Expect(o.Phase).To(Equal(reconcile.Ready))
+		}
+	}, NodeTimeout(3*minute))
+})

@@ -1,0 +1,232 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/gbytes"
+	"github.com/onsi/gomega/types"
+
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/test/guest"
+)
+
+// secrets are the CHAP passwords that the examples name.
+var secrets = map[string]string{
+	"db":        "correct-horse-battery",
+	"mail":      "staple-of-the-mail",
+	"mail-back": "the-node-is-genuine",
+}
+
+// sh runs a script in the guest and returns what it printed. The spec fails if
+// the script does.
+func sh(ctx context.Context, script string) string {
+	GinkgoHelper()
+	r := try(ctx, script)
+	Expect(r.ExitCode).To(BeZero(), "%s\n%s%s", script, r.Stdout, r.Stderr)
+	return strings.TrimSpace(r.Stdout)
+}
+
+// try runs a script in the guest that may fail.
+func try(ctx context.Context, script string) guest.Result {
+	GinkgoHelper()
+	r, err := vm.Sh(ctx, script)
+	Expect(err).NotTo(HaveOccurred(), script)
+	return r
+}
+
+// put writes a file in the guest, by way of a rename as careful tools do.
+func put(ctx context.Context, path, content string) {
+	GinkgoHelper()
+	_, err := vm.Exec(ctx, guest.Command{
+		Argv:  []string{"sh", "-c", `mkdir -p "${1%/*}" && cat > "$1.tmp" && mv "$1.tmp" "$1"`, "put", path},
+		Stdin: []byte(content),
+	})
+	Expect(err).NotTo(HaveOccurred())
+}
+
+// specs writes a file into the spec directory. The documents need no apiVersion.
+func specs(ctx context.Context, name string, documents ...string) {
+	GinkgoHelper()
+	for i, d := range documents {
+		documents[i] = "apiVersion: volreconciler/v1alpha1\n" + d
+	}
+	put(ctx, "/specs/"+name, strings.Join(documents, "\n---\n"))
+}
+
+func remove(ctx context.Context, names ...string) {
+	GinkgoHelper()
+	for _, name := range names {
+		sh(ctx, "rm /specs/"+name)
+	}
+}
+
+// examples copies the examples of the repository into the spec directory.
+func examples(ctx context.Context) {
+	GinkgoHelper()
+	files, err := filepath.Glob("../../examples/specs/*.yaml")
+	Expect(err).NotTo(HaveOccurred())
+	Expect(files).NotTo(BeEmpty())
+	for _, f := range files {
+		content, err := os.ReadFile(f)
+		Expect(err).NotTo(HaveOccurred())
+		put(ctx, "/specs/"+filepath.Base(f), string(content))
+	}
+}
+
+func secret(ctx context.Context, name, password string) {
+	GinkgoHelper()
+	path := "/etc/volreconciler/secrets/" + name
+	put(ctx, path, password+"\n")
+	sh(ctx, "chmod 600 "+path)
+}
+
+// agent starts the agent and stops it when the spec ends. Flags come last, so
+// that they win.
+func agent(ctx context.Context, flags ...string) *gbytes.Buffer {
+	GinkgoHelper()
+	log := gbytes.NewBuffer()
+	argv := append([]string{"volreconciler", "run", "--specs", "/specs", "--resync", "1s", "--deletion-grace", "1s", "--log-format", "json"}, flags...)
+	background, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = vm.Exec(background, guest.Command{Argv: argv, Stdout: log, Stderr: log})
+	}()
+	DeferCleanup(func() {
+		cancel()
+		<-ended
+		if CurrentSpecReport().Failed() {
+			AddReportEntry("agent", string(log.Contents()))
+		}
+	})
+	return log
+}
+
+// kill ends the agent as a crash would.
+func kill(ctx context.Context) {
+	GinkgoHelper()
+	sh(ctx, "pkill -9 -x volreconciler || true; while pgrep -x volreconciler >/dev/null; do sleep 0.05; done")
+}
+
+// status asks the running agent for an object's status, as Kind/name.
+func status(ctx context.Context, id string) reconcile.Object {
+	for _, o := range objects(ctx) {
+		if o.ID().String() == id {
+			return o
+		}
+	}
+	return reconcile.Object{}
+}
+
+func objects(ctx context.Context) []reconcile.Object {
+	return nodeStatus(ctx).Objects
+}
+
+// nodeStatus is empty while no agent answers.
+func nodeStatus(ctx context.Context) reconcile.NodeStatus {
+	var s reconcile.NodeStatus
+	r, err := vm.Run(ctx, "volreconciler", "get", "-o", "json")
+	if err != nil || r.ExitCode != 0 || json.Unmarshal([]byte(r.Stdout), &s) != nil {
+		return reconcile.NodeStatus{}
+	}
+	return s
+}
+
+// eventually waits until an object's status matches.
+func eventually(ctx context.Context, id string, m types.GomegaMatcher) {
+	GinkgoHelper()
+	Eventually(ctx, func() reconcile.Object { return status(ctx, id) }).Should(m)
+}
+
+// allReady waits until the agent says that all n objects are as desired, in a
+// pass that began after this call.
+func allReady(ctx context.Context, n int) {
+	GinkgoHelper()
+	passes(ctx, 2)
+	Eventually(ctx, func() []reconcile.Object { return objects(ctx) }).WithTimeout(3 * time.Minute).Should(
+		And(HaveLen(n), HaveEach(HaveField("Phase", reconcile.Ready))))
+}
+
+// passes waits until the agent has made so many passes. The last of two began
+// after the call.
+func passes(ctx context.Context, n int) {
+	GinkgoHelper()
+	for range n {
+		last := nodeStatus(ctx).Time
+		Eventually(ctx, func() time.Time { return nodeStatus(ctx).Time }).WithTimeout(2 * time.Minute).Should(BeTemporally(">", last))
+	}
+}
+
+func beIn(phase reconcile.Phase, reason string) types.GomegaMatcher {
+	return And(HaveField("Phase", phase), HaveField("Reason", reason))
+}
+
+// fingerprint is all that must not change while nothing is to be done: LVM's
+// metadata and everything in configfs that can be read, with times of change.
+func fingerprint(ctx context.Context) string {
+	GinkgoHelper()
+	return sh(ctx, `vgs --noheadings -o vg_name,vg_seqno; lvs --noheadings -o lv_full_name,lv_uuid,lv_tags,lv_size,lv_active
+		cd /sys/kernel/config/target && find . -ls | awk '{print $3, $8, $9, $10, $11, $12, $13}'`)
+}
+
+// login makes the guest's initiator log in to a target under a name and
+// returns how that ended.
+func login(ctx context.Context, target, portal, initiator string, settings ...string) guest.Result {
+	GinkgoHelper()
+	script := fmt.Sprintf(`set -e
+		iscsiadm -m iface -I %[3]s -o new >/dev/null 2>&1 || true
+		iscsiadm -m iface -I %[3]s -o update -n iface.transport_name -v tcp >/dev/null
+		iscsiadm -m iface -I %[3]s -o update -n iface.initiatorname -v %[4]s >/dev/null
+		N="iscsiadm -m node -T %[1]s -p %[2]s -I %[3]s"
+		$N -o new >/dev/null
+		$N -o update -n node.session.initial_login_retry_max -v 1
+		$N -o update -n node.session.timeo.replacement_timeout -v 5
+		`, target, portal, ifaceName(initiator), initiator)
+	for i := 0; i+1 < len(settings); i += 2 {
+		script += fmt.Sprintf("$N -o update -n %s -v '%s'\n", settings[i], settings[i+1])
+	}
+	return try(ctx, script+"$N -l && udevadm settle")
+}
+
+func logout(ctx context.Context, target, initiator string) {
+	GinkgoHelper()
+	sh(ctx, fmt.Sprintf("iscsiadm -m node -T %s -I %s -u && udevadm settle", target, ifaceName(initiator)))
+}
+
+func ifaceName(initiator string) string {
+	_, name, _ := strings.Cut(initiator, ":")
+	return strings.NewReplacer(":", "-").Replace(name)
+}
+
+// chap are the settings of an initiator for one-way CHAP.
+func chap(username, password string) []string {
+	return []string{
+		"node.session.auth.authmethod", "CHAP",
+		"node.session.auth.username", username, "node.session.auth.password", password,
+	}
+}
+
+// mutualCHAP adds what the initiator asks of the target.
+func mutualCHAP(username, password string) []string {
+	return []string{"node.session.auth.username_in", username, "node.session.auth.password_in", password}
+}
+
+// disk returns the initiator's device for an object, found by its WWN.
+func disk(ctx context.Context, id string) string {
+	GinkgoHelper()
+	o := status(ctx, id)
+	v := o.Volume
+	if v == nil {
+		v = o.Snapshot
+	}
+	Expect(v).NotTo(BeNil(), id)
+	return "/dev/disk/by-id/wwn-0x" + strings.TrimPrefix(v.WWN, "naa.")
+}

@@ -1,0 +1,128 @@
+package e2e
+
+import (
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+)
+
+var _ = Describe("Files that go away", func() {
+	It("take with them what is Delete, and leave what is Retain", func(ctx SpecContext) {
+		specs(ctx, "pools.yaml", thinPool, thickPool)
+		specs(ctx, "gone.yaml", volume("gone", "slow", "64Mi", "deletionPolicy: Delete"), snapshot("gone-snap", "gone", "size: 16Mi, deletionPolicy: Delete"),
+			volume("thin-gone", "fast", "64Mi", "deletionPolicy: Delete"), export("gone", "{volume: gone}, {volume: thin-gone}"))
+		specs(ctx, "kept.yaml", volume("kept", "slow", "64Mi", ""), volume("thin-kept", "fast", "64Mi", ""))
+		specs(ctx, "kept-snapshot.yaml", snapshot("kept-snap", "thin-kept", ""))
+		specs(ctx, "kept-export.yaml", export("kept", "{volume: kept}, {snapshot: kept-snap, readOnly: true}"))
+		agent(ctx)
+		allReady(ctx, 10)
+		fill(ctx, "/dev/vg0/kept", "precious", 8)
+		data, device := content(ctx, "/dev/vg0/kept", 8), status(ctx, "Volume/kept").Volume
+
+		By("Delete: nothing is left")
+		remove(ctx, "gone.yaml")
+		Eventually(ctx, func() string { return sh(ctx, "lvs --noheadings -o lv_name vg0; ls /sys/kernel/config/target/iscsi") }).
+			ShouldNot(ContainSubstring("gone"))
+		Expect(sh(ctx, "ls /sys/kernel/config/target/core/iblock_*")).NotTo(ContainSubstring("gone"))
+
+		By("Retain: the exports go, the data stays")
+		remove(ctx, "kept.yaml", "kept-snapshot.yaml", "kept-export.yaml")
+		eventually(ctx, "Volume/kept", beIn(reconcile.Orphaned, reconcile.ReasonRetained))
+		eventually(ctx, "Snapshot/kept-snap", beIn(reconcile.Orphaned, reconcile.ReasonRetained))
+		Eventually(ctx, func() string {
+			return try(ctx, "ls /sys/kernel/config/target/iscsi; ls /sys/kernel/config/target/core/iblock_*").Stdout
+		}).
+			ShouldNot(ContainSubstring("kept"))
+		Expect(content(ctx, "/dev/vg0/kept", 8)).To(Equal(data))
+
+		By("and back again: the same device, the same data")
+		specs(ctx, "kept.yaml", volume("kept", "slow", "64Mi", ""), volume("thin-kept", "fast", "64Mi", ""), snapshot("kept-snap", "thin-kept", ""))
+		specs(ctx, "kept-export.yaml", export("kept", "{volume: kept}, {snapshot: kept-snap, readOnly: true}"))
+		allReady(ctx, 6)
+		Expect(status(ctx, "Volume/kept").Volume).To(And(HaveField("LVUUID", device.LVUUID), HaveField("WWN", device.WWN)))
+		Expect(login(ctx, target("kept"), loopback, dbHost).ExitCode).To(BeZero())
+		Expect(content(ctx, disk(ctx, "Volume/kept"), 8)).To(Equal(data))
+	}, NodeTimeout(5*minute))
+
+	It("take nothing while anybody uses it", func(ctx SpecContext) {
+		specs(ctx, "pools.yaml", thickPool)
+		specs(ctx, "all.yaml", volume("data", "slow", "64Mi", "deletionPolicy: Delete"), volume("mounted", "slow", "64Mi", "deletionPolicy: Delete"), export("data", "{volume: data}"))
+		agent(ctx)
+		allReady(ctx, 4)
+		Expect(login(ctx, target("data"), loopback, dbHost).ExitCode).To(BeZero())
+		sh(ctx, "mkfs.ext4 -q /dev/vg0/mounted && mount /dev/vg0/mounted /mnt")
+
+		remove(ctx, "all.yaml")
+		eventually(ctx, "Export/data", And(beIn(reconcile.Blocked, reconcile.ReasonSessionsActive), HaveField("Message", ContainSubstring(dbHost))))
+		eventually(ctx, "Volume/mounted", And(beIn(reconcile.Blocked, reconcile.ReasonInUse), HaveField("Message", ContainSubstring("/mnt"))))
+		passes(ctx, 2)
+		fill(ctx, "/dev/disk/by-id/wwn-*", "still-there", 1)
+
+		By("and go on by themselves when nobody does")
+		logout(ctx, target("data"), dbHost)
+		sh(ctx, "umount /mnt")
+		Eventually(ctx, func() string { return sh(ctx, "lvs --noheadings vg0; ls /sys/kernel/config/target/iscsi") }).ShouldNot(Or(ContainSubstring("data"), ContainSubstring("mounted")))
+	}, NodeTimeout(4*minute))
+
+	It("take nothing while any file cannot be understood", func(ctx SpecContext) {
+		specs(ctx, "pools.yaml", thickPool)
+		specs(ctx, "data.yaml", volume("data", "slow", "64Mi", "deletionPolicy: Delete"))
+		specs(ctx, "other.yaml", volume("other", "slow", "64Mi", "deletionPolicy: Delete"))
+		agent(ctx)
+		allReady(ctx, 3)
+		put(ctx, "/specs/other.yaml", "apiVersion: volreconciler/v1alpha1\nkind: Volume\nmetadata: {name: other}\nspec: {pool: slow, sise: 1Gi}\n")
+		Eventually(ctx, func() any { return nodeStatus(ctx).Findings }).Should(ContainElement(And(HaveField("Line", 4), HaveField("Message", ContainSubstring("sise")))))
+		remove(ctx, "data.yaml")
+		passes(ctx, 4)
+		Expect(sh(ctx, "lvs --noheadings -o lv_name vg0")).To(And(ContainSubstring("data"), ContainSubstring("other")))
+		By("the whole directory away")
+		sh(ctx, "mv /specs /specs.away")
+		passes(ctx, 4)
+		Expect(sh(ctx, "lvs --noheadings -o lv_name vg0")).To(And(ContainSubstring("data"), ContainSubstring("other")))
+		By("and back without the finding")
+		sh(ctx, "mv /specs.away /specs")
+		specs(ctx, "other.yaml", volume("other", "slow", "64Mi", ""))
+		Eventually(ctx, func() string { return sh(ctx, "lvs --noheadings -o lv_name vg0") }).ShouldNot(ContainSubstring("data"))
+		Expect(sh(ctx, "lvs --noheadings -o lv_name vg0")).To(ContainSubstring("other"))
+	}, NodeTimeout(4*minute))
+})
+
+var _ = Describe("What is not ours", func() {
+	It("is never touched, in the way or beside", func(ctx SpecContext) {
+		sh(ctx, `set -e
+			lvcreate -qq -y -n taken -L 64M vg0; lvcreate -qq -y -n beside -L 64M vg0
+			modprobe -a target_core_mod target_core_iblock iscsi_target_mod
+			cd /sys/kernel/config/target; mkdir -p core/iblock_0/theirs
+			echo udev_path=/dev/vg0/beside > core/iblock_0/theirs/control; echo 1 > core/iblock_0/theirs/enable
+			for iqn in `+target("taken")+` iqn.2003-01.org.example:theirs; do
+				mkdir -p iscsi/$iqn/tpgt_1/lun/lun_0 iscsi/$iqn/tpgt_1/np/127.0.0.1:3269
+				ln -s /sys/kernel/config/target/core/iblock_0/theirs iscsi/$iqn/tpgt_1/lun/lun_0/x; echo 1 > iscsi/$iqn/tpgt_1/enable
+			done`)
+		theirs := func() string {
+			return sh(ctx, `lvs --noheadings -o lv_name,lv_uuid,lv_tags,lv_size vg0/taken vg0/beside
+				cd /sys/kernel/config/target; find core/iblock_0 iscsi/`+target("taken")+` iscsi/iqn.2003-01.org.example:theirs | sort; cat iscsi/*/tpgt_1/enable`)
+		}
+		before := theirs()
+		specs(ctx, "pools.yaml", thickPool)
+		specs(ctx, "all.yaml", volume("taken", "slow", "64Mi", "deletionPolicy: Delete"), volume("free", "slow", "64Mi", "deletionPolicy: Delete"),
+			export("taken", "{volume: free}"))
+		agent(ctx)
+		eventually(ctx, "Volume/free", HaveField("Phase", reconcile.Ready))
+		eventually(ctx, "Volume/taken", beIn(reconcile.Blocked, reconcile.ReasonNotOwned))
+		eventually(ctx, "Export/taken", beIn(reconcile.Blocked, reconcile.ReasonNotOwned))
+		passes(ctx, 2)
+		Expect(theirs()).To(Equal(before))
+
+		By("when our files go away, either")
+		remove(ctx, "all.yaml")
+		Eventually(ctx, func() string { return sh(ctx, "lvs --noheadings -o lv_name vg0") }).ShouldNot(ContainSubstring("free"))
+		passes(ctx, 2)
+		Expect(theirs()).To(Equal(before))
+
+		By("but a volume is adopted when its spec says so")
+		specs(ctx, "all.yaml", volume("mine-now", "slow", "64Mi", "lvName: taken, adopt: true"))
+		allReady(ctx, 2)
+		Expect(sh(ctx, "lvs --noheadings -o lv_tags vg0/taken")).To(ContainSubstring("volreconciler/name=mine-now"))
+	}, NodeTimeout(4*minute))
+})

@@ -1,0 +1,105 @@
+package e2e
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/test/guest"
+)
+
+const minute = time.Minute
+
+func TestE2E(t *testing.T) {
+	if os.Getenv("VOLRECONCILER_GUEST") == "" {
+		t.Skip("set VOLRECONCILER_GUEST=1 to run this in a guest machine (make test does)")
+	}
+	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(60 * time.Second)
+	SetDefaultEventuallyPollingInterval(250 * time.Millisecond)
+	RunSpecs(t, "end to end")
+}
+
+// vm is the guest that all specs share. A spec that reboots it puts the machine
+// that takes its place here.
+var vm *guest.Machine
+
+// machine is how vm was started, for specs that start it again.
+var machine guest.Config
+
+var _ = BeforeSuite(func(ctx SpecContext) {
+	share := GinkgoT().TempDir()
+	build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(share, "volreconciler"), "../../cmd/volreconciler")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
+	Expect(err).NotTo(HaveOccurred(), "%s", out)
+
+	disks := GinkgoT().TempDir()
+	machine = guest.Config{
+		Share: share,
+		Disks: []guest.Disk{{Path: filepath.Join(disks, "vda"), Size: 8 << 30}, {Path: filepath.Join(disks, "vdb"), Size: 1 << 30}},
+	}
+	vm, err = guest.Start(ctx, machine)
+	Expect(err).NotTo(HaveOccurred())
+	prepare(ctx)
+}, NodeTimeout(20*time.Minute))
+
+var _ = AfterSuite(func(ctx SpecContext) {
+	if vm != nil {
+		Expect(vm.Shutdown(ctx)).To(Succeed())
+	}
+}, NodeTimeout(time.Minute))
+
+var _ = BeforeEach(func(ctx SpecContext) {
+	reset(ctx)
+}, NodeTimeout(2*time.Minute))
+
+var _ = ReportAfterEach(func(report SpecReport) {
+	if !report.Failed() || vm == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	state, err := vm.Sh(ctx, `/host/volreconciler get -o wide; lvs -a -o +tags; cd /sys/kernel/config/target && find . -path '*lun*' -type l -exec ls -l {} + ; ps ax | tail -30; dmesg | tail -20`)
+	AddReportEntry("node", state.Stdout+state.Stderr, err)
+})
+
+// prepare makes the guest ready for the first time after it was booted.
+func prepare(ctx context.Context) {
+	GinkgoHelper()
+	sh(ctx, `mkdir -p /usr/local/bin && ln -sf /host/volreconciler /usr/local/bin/volreconciler
+		mkdir -p /etc/volreconciler/secrets && chmod 700 /etc/volreconciler/secrets`)
+	for name, password := range secrets {
+		secret(ctx, name, password)
+	}
+}
+
+// reset takes everything down, ours or not, so that a spec starts with an empty
+// volume group vg0 and nothing exported.
+func reset(ctx context.Context) {
+	GinkgoHelper()
+	sh(ctx, `
+		pkill -9 -x volreconciler; while pgrep -x lvm >/dev/null; do sleep 0.1; done
+		iscsiadm -m node -u; rm -rf /etc/iscsi/nodes /etc/iscsi/send_targets
+		cd /sys/kernel/config/target 2>/dev/null && {
+			for tpg in iscsi/iqn*/tpgt_*; do echo 0 > $tpg/enable; done
+			find iscsi/*/tpgt_*/acls iscsi/*/tpgt_*/lun -type l -delete
+			rmdir iscsi/*/tpgt_*/acls/*/lun_* iscsi/*/tpgt_*/acls/* iscsi/*/tpgt_*/lun/lun_* iscsi/*/tpgt_*/np/* iscsi/*/tpgt_* iscsi/iqn*
+			rmdir core/iblock_*/* core/iblock_*
+		}
+		vgremove -f -y vg0; vgremove -f -y vg1; pvremove -f -y /dev/vda /dev/vdb
+		wipefs -a /dev/vda /dev/vdb; blkdiscard -f /dev/vda; blkdiscard -f /dev/vdb
+		rm -rf /specs /var/lib/volreconciler /run/volreconciler /etc/lvm/archive /etc/lvm/backup
+		mkdir -p /specs
+		set -e
+		vgcreate -qq vg0 /dev/vda
+	`)
+	Expect(sh(ctx, "ls /sys/kernel/config/target/iscsi 2>/dev/null | grep iqn || true")).To(BeEmpty())
+	Expect(sh(ctx, "lvs --noheadings")).To(BeEmpty())
+}
