@@ -30,6 +30,26 @@ func newModel() *model {
 	}}
 }
 
+// copy returns the state as it is now, which later changes do not reach.
+func (m *model) copy() observe.State {
+	s := m.state
+	s.VolumeGroups = maps.Clone(s.VolumeGroups)
+	for name, vg := range s.VolumeGroups {
+		vg.LogicalVolumes = maps.Clone(vg.LogicalVolumes)
+		s.VolumeGroups[name] = vg
+	}
+	s.LIO.Backstores, s.LIO.ISCSI = maps.Clone(s.LIO.Backstores), maps.Clone(s.LIO.ISCSI)
+	for iqn, t := range s.LIO.ISCSI {
+		t.Portals, t.LUNs, t.ACLs = maps.Clone(t.Portals), maps.Clone(t.LUNs), maps.Clone(t.ACLs)
+		for name, acl := range t.ACLs {
+			acl.LUNs = maps.Clone(acl.LUNs)
+			t.ACLs[name] = acl
+		}
+		s.LIO.ISCSI[iqn] = t
+	}
+	return s
+}
+
 func (m *model) apply(p Plan) {
 	for _, s := range p.Steps {
 		m.change(s.Change)

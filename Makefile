@@ -1,0 +1,48 @@
+# make help prints the targets.
+.DEFAULT_GOAL := help
+SPECS ?= examples/specs
+
+.PHONY: help
+help: ## print this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build the agent into bin/
+	CGO_ENABLED=0 go build -o bin/volreconciler ./cmd/volreconciler
+
+.PHONY: demo
+demo: deps ## show the agent at work in a throw-away guest (SPECS=dir; DEMO_ONCE=1 ends it by itself)
+	go run ./test/demo -specs $(SPECS)
+
+.PHONY: test
+test: deps lint test-fast test-guest ## all tests: lint, unit tests, end to end on a real kernel in a guest
+
+.PHONY: test-fast
+test-fast: ## the tests that need no guest
+	go vet ./...
+	go test -race ./...
+
+.PHONY: test-guest
+test-guest: deps ## the tests that need a guest
+	VOLRECONCILER_GUEST=1 go test -count=1 -timeout 40m ./test/guest/... ./test/demo/...
+	VOLRECONCILER_GUEST=1 go test -count=1 -timeout 60m ./test/e2e -ginkgo.label-filter='!bench' -ginkgo.no-color
+
+.PHONY: bench
+bench: deps ## measure the agent in a guest, as ratios against a shell loop and lvs
+	@VOLRECONCILER_GUEST=1 go test -count=1 -timeout 30m ./test/e2e -ginkgo.label-filter=bench -ginkgo.no-color -v | grep -E '^(converge|idle|FAIL|---|  \[FAILED)'
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (default 1m)
+	hack/fuzz.sh $(FUZZTIME)
+
+.PHONY: lint
+lint: ## lint (builds the linter once)
+	hack/golangci-lint.sh run ./...
+
+.PHONY: deps
+deps: ## install the Debian packages that tests and demo need
+	@hack/install-deps.sh
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin

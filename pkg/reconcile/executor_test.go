@@ -1,0 +1,159 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// actuator records what it is asked to apply, and fails where it is told to.
+type actuator struct {
+	mu      sync.Mutex
+	applied []string
+	fail    map[string]error
+	hook    func(change.Change)
+}
+
+func (a *actuator) Apply(_ context.Context, c change.Change) error {
+	a.mu.Lock()
+	hook, err := a.hook, a.fail[c.String()]
+	a.applied = append(a.applied, c.String())
+	a.mu.Unlock()
+	if hook != nil {
+		hook(c)
+	}
+	return err
+}
+
+func (a *actuator) executor() *Executor {
+	return &Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: a, observe.LIO: a}}
+}
+
+func activate(vg, name string) change.Activate {
+	return change.Activate{LV: change.LV{VolumeGroup: vg, Name: name}}
+}
+
+// planOf makes a plan of steps that are numbered from 1.
+func planOf(steps ...Step) Plan {
+	for i := range steps {
+		steps[i].ID = StepID(i + 1)
+	}
+	return Plan{Steps: steps}
+}
+
+func nobody(spec.ID) bool { return false }
+
+var _ = Describe("Executor", func() {
+	It("keeps the order of a lane and waits for what a step needs in another", func(ctx SpecContext) {
+		a := &actuator{}
+		failed := a.executor().Execute(ctx, planOf(
+			Step{Change: activate("vg0", "1")},
+			Step{Change: activate("vg1", "2")},
+			Step{Change: activate("vg0", "3"), Needs: []StepID{2}},
+			Step{Change: activate("vg0", "4")},
+			Step{Change: change.EnableTarget{Target: change.Target{IQN: "t"}}, Needs: []StepID{3, 4}},
+		), nobody)
+		Expect(failed).To(BeEmpty())
+		Expect(a.applied[len(a.applied)-1]).To(Equal("enable target t"))
+		var vg0 []string
+		for _, s := range a.applied {
+			if s != "activate vg1/2" && s != "enable target t" {
+				vg0 = append(vg0, s)
+			}
+		}
+		Expect(vg0).To(Equal([]string{"activate vg0/1", "activate vg0/3", "activate vg0/4"}))
+	})
+	It("runs lanes side by side", func(ctx SpecContext) {
+		met := make(chan struct{})
+		a := &actuator{hook: func(change.Change) {
+			select {
+			case met <- struct{}{}:
+			case <-met:
+			case <-ctx.Done():
+			}
+		}}
+		a.executor().Execute(ctx, planOf(Step{Change: activate("vg0", "1")}, Step{Change: activate("vg1", "2")}), nobody)
+		Expect(ctx.Err()).NotTo(HaveOccurred(), "the two never met")
+	}, SpecTimeout(10*time.Second))
+	It("holds back what needs a failed step, and nothing else", func(ctx SpecContext) {
+		a := &actuator{fail: map[string]error{"activate vg0/1": change.ErrNoSpace}}
+		failed := a.executor().Execute(ctx, planOf(
+			Step{Change: activate("vg0", "1")},
+			Step{Change: activate("vg0", "2"), Needs: []StepID{1}},
+			Step{Change: activate("vg0", "3"), Needs: []StepID{2}},
+			Step{Change: activate("vg0", "4")},
+		), nobody)
+		Expect(a.applied).To(ConsistOf("activate vg0/1", "activate vg0/4"))
+		Expect(failed).To(And(HaveLen(3),
+			HaveKeyWithValue(StepID(1), MatchError(change.ErrNoSpace)),
+			HaveKeyWithValue(StepID(2), MatchError(ErrNeeds)),
+			HaveKeyWithValue(StepID(3), MatchError(ErrNeeds))))
+	})
+	It("begins nothing when it is to end", func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		a := &actuator{hook: func(change.Change) { cancel() }}
+		failed := a.executor().Execute(ctx, planOf(Step{Change: activate("vg0", "1")}, Step{Change: activate("vg0", "2")}), nobody)
+		Expect(a.applied).To(Equal([]string{"activate vg0/1"}))
+		Expect(failed).To(HaveKeyWithValue(StepID(2), MatchError(context.Canceled)))
+	})
+	It("leaves objects alone whose time has not come", func(ctx SpecContext) {
+		a := &actuator{}
+		failed := a.executor().Execute(ctx, planOf(
+			Step{Object: volumeID("a"), Change: activate("vg0", "a")}, Step{Object: volumeID("b"), Change: activate("vg0", "b")},
+		), func(id spec.ID) bool { return id == volumeID("a") })
+		Expect(a.applied).To(Equal([]string{"activate vg0/b"}))
+		Expect(failed).To(Equal(map[StepID]error{1: ErrHeld}))
+	})
+})
+
+var _ = Describe("attempts", func() {
+	now := time.Now()
+	failing := planOf(Step{Object: volumeID("a"), Change: activate("vg0", "a")})
+	boom := map[StepID]error{1: errors.New("boom")}
+
+	It("wait longer after every failure, and not at all after a success", func() {
+		var a attempts
+		var last time.Duration
+		for range 12 {
+			a.record(failing, boom, spec.Set{}, now)
+			wait := a.failed[volumeID("a")].next.Sub(now)
+			Expect(wait).To(BeNumerically("<=", maxDelay*12/10))
+			if wait < maxDelay/4 {
+				Expect(wait).To(BeNumerically(">", last))
+			}
+			last = wait
+		}
+		Expect(a.held(volumeID("a"), now)).To(BeTrue())
+		Expect(a.held(volumeID("b"), now)).To(BeFalse())
+		a.record(failing, nil, spec.Set{}, now)
+		Expect(a.held(volumeID("a"), now)).To(BeFalse())
+	})
+	It("do not forget an object while it is held", func() {
+		var a attempts
+		a.record(failing, boom, spec.Set{}, now)
+		a.record(failing, map[StepID]error{1: ErrHeld}, spec.Set{}, now)
+		Expect(a.held(volumeID("a"), now)).To(BeTrue())
+	})
+	It("end at once when the spec is changed", func() {
+		var a attempts
+		set := spec.Set{Volumes: map[string]spec.Volume{"a": {Spec: spec.VolumeSpec{Size: 1}}}}
+		a.record(failing, boom, set, now)
+		a.forgetChanged(set)
+		Expect(a.held(volumeID("a"), now)).To(BeTrue())
+		a.forgetChanged(spec.Set{Volumes: map[string]spec.Volume{"a": {Spec: spec.VolumeSpec{Size: 2}}}})
+		Expect(a.held(volumeID("a"), now)).To(BeFalse())
+	})
+	It("do not count a stale plan as a failure", func() {
+		var a attempts
+		a.record(failing, map[StepID]error{1: change.ErrStale}, spec.Set{}, now)
+		Expect(a.failed).To(BeEmpty())
+	})
+})

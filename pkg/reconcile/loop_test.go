@@ -1,0 +1,168 @@
+package reconcile
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// machine is a model behind the interfaces of the loop.
+type machine struct {
+	mu   sync.Mutex
+	node *node
+	fail func(change.Change) error
+}
+
+func (m *machine) Load(context.Context) spec.Set {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.node.desired
+}
+
+func (m *machine) Observe(context.Context) observe.State {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.node.copy()
+}
+
+func (m *machine) Apply(_ context.Context, c change.Change) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fail != nil {
+		if err := m.fail(c); err != nil {
+			return err
+		}
+	}
+	m.node.change(c)
+	return nil
+}
+
+func newLoop(m *machine, state string) *Loop {
+	memory, err := OpenMemory(state)
+	Expect(err).NotTo(HaveOccurred())
+	return &Loop{
+		Source: m, Observer: m, Memory: memory, Status: &Status{}, Log: logr.Discard(), Resync: time.Hour,
+		Executor: &Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: m, observe.LIO: m}},
+	}
+}
+
+var _ = Describe("Loop", func() {
+	var m *machine
+	var state string
+	var loop *Loop
+	BeforeEach(func() {
+		m = &machine{node: newNode()}
+		state = filepath.Join(GinkgoT().TempDir(), "state", "identities.json")
+		loop = newLoop(m, state)
+	})
+
+	It("converges, checks the result, and then waits", func(ctx SpecContext) {
+		Expect(loop.Pass(ctx)).To(BeZero(), "what was changed is to be checked")
+		Expect(loop.Pass(ctx)).To(Equal(time.Hour))
+		report, _ := loop.Status.Report()
+		Expect(report.Converged()).To(BeTrue())
+	})
+	It("remembers what it made, also across a restart", func(ctx SpecContext) {
+		loop.Pass(ctx)
+		loop.Pass(ctx)
+		delete(m.node.state.LIO.ISCSI, iqn)
+		m.node.change(change.RemoveBackstore{Backstore: change.Backstore{HBA: observe.HBA, Name: "volreconciler:volume:data"}})
+		delete(m.node.lvs("vg0"), "data")
+
+		loop = newLoop(m, state)
+		loop.Pass(ctx)
+		loop.Pass(ctx)
+		report, _ := loop.Status.Report()
+		Expect(status(Plan{Objects: report.Objects}, volumeID("data"))).To(beIn(Blocked, ReasonVanished))
+		Expect(m.node.lvs("vg0")).NotTo(HaveKey("data"))
+	})
+	It("refuses to start with a memory that it cannot read", func() {
+		Expect(os.MkdirAll(filepath.Dir(state), 0o700)).To(Succeed())
+		Expect(os.WriteFile(state, []byte(`{"Volume/data": 1`), 0o600)).To(Succeed())
+		_, err := OpenMemory(state)
+		Expect(err).To(MatchError(ContainSubstring(state)))
+	})
+	It("goes on with the others when one object fails, and says so", func(ctx SpecContext) {
+		m.fail = func(c change.Change) error {
+			if create, ok := c.(change.CreateVolume); ok && create.Name == "data" {
+				return change.ErrNoSpace
+			}
+			return nil
+		}
+		loop.Pass(ctx)
+		wait := loop.Pass(ctx)
+		Expect(wait).To(BeNumerically("<=", 2*time.Second), "a failure is retried")
+		report, _ := loop.Status.Report()
+		objects := Plan{Objects: report.Objects}
+		Expect(status(objects, volumeID("data"))).To(beIn(Failed, ReasonNoSpace))
+		Expect(status(objects, snapshotID("nightly"))).To(beIn(Blocked, ReasonNotReady))
+		Expect(status(objects, volumeID("thick"))).To(beIn(Ready, ReasonAsDesired))
+		Expect(m.node.state.LIO.ISCSI[iqn].LUNs).To(HaveKey(1))
+	})
+	It("does not spin when somebody undoes what it does", func(ctx SpecContext) {
+		loop.Pass(ctx)
+		var waits []time.Duration
+		for range 8 {
+			m.node.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Active = false })
+			waits = append(waits, loop.Pass(ctx))
+		}
+		Expect(waits[len(waits)-1]).To(BeNumerically(">", time.Second))
+		Expect(slices.IsSorted(waits)).To(BeTrue(), "%v", waits)
+	})
+	It("gives removed files the grace period, counted from its own start", func(ctx SpecContext) {
+		loop.Pass(ctx)
+		loop.Grace = time.Hour
+		m.node.desired.Volumes, m.node.desired.Snapshots, m.node.desired.Exports = nil, nil, nil
+		loop.Pass(ctx)
+		Expect(m.node.lvs("vg0")).To(HaveKey("data"))
+		loop = newLoop(m, state)
+		loop.Grace = time.Hour
+		loop.Pass(ctx)
+		Expect(m.node.lvs("vg0")).To(HaveKey("data"))
+		loop.Grace = 0
+		loop.Pass(ctx)
+		Expect(m.node.lvs("vg0")).NotTo(HaveKey("data"))
+	})
+	It("passes when it is woken, and ends when it is told to", func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		wake, ended := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer GinkgoRecover()
+			defer close(ended)
+			loop.Run(ctx, wake)
+		}()
+		converged := func() bool { r, _ := loop.Status.Report(); return r.Converged() && r.Generation > 0 }
+		Eventually(converged).Should(BeTrue())
+		m.mu.Lock()
+		m.node.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Active = false })
+		m.mu.Unlock()
+		wake <- struct{}{}
+		Eventually(func() bool { return m.Observe(ctx).VolumeGroups["vg0"].LogicalVolumes["thick"].Active }).Should(BeTrue())
+		cancel()
+		Eventually(ended).Should(BeClosed())
+	})
+	It("keeps the time of a phase while it lasts, and tells who watches of news alone", func(ctx SpecContext) {
+		loop.Pass(ctx)
+		loop.Pass(ctx)
+		first, changed := loop.Status.Report()
+		loop.Pass(ctx)
+		second, _ := loop.Status.Report()
+		Expect(second.Objects).To(Equal(first.Objects))
+		Expect(second.Time).To(BeTemporally(">", first.Time))
+		Expect(changed).NotTo(BeClosed())
+		m.node.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Active = false })
+		loop.Pass(ctx)
+		Expect(changed).To(BeClosed())
+	})
+})

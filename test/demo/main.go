@@ -1,0 +1,222 @@
+// Command demo shows the agent at its main job, on a real kernel, without
+// touching this machine: it boots a throw-away guest with an empty disk, runs
+// the agent in it on a directory of specs, and has a real iSCSI initiator log
+// in, write and read back. Then it stays: what is edited in the directory is
+// handed to the agent, and what becomes of it is shown.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/volreconciler/volreconciler/test/guest"
+)
+
+func main() {
+	specs := flag.String("specs", "examples/specs", "directory of specs to show")
+	once := flag.Bool("once", os.Getenv("DEMO_ONCE") != "", "end after the first convergence (also DEMO_ONCE=1)")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, *specs, *once, os.Stdout)
+	if err != nil && ctx.Err() == nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+// demo is a guest with an agent in it.
+type demo struct {
+	vm   *guest.Machine
+	dir  string // of specs, on this machine
+	seen string // fingerprint of what the agent was given last
+	n    int    // how often it was given something
+	out  io.Writer
+}
+
+func run(ctx context.Context, specs string, once bool, out io.Writer) error {
+	share, err := os.MkdirTemp("", "volreconciler-demo-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(share) }()
+	d := &demo{dir: specs, out: out}
+	d.say("building the agent")
+	if err := build(ctx, filepath.Join(share, "volreconciler")); err != nil {
+		return err
+	}
+	d.say("booting a guest with an empty disk (the first time, its packages are fetched: a minute or two more)")
+	d.vm, err = guest.Start(ctx, guest.Config{Share: share, Disks: []guest.Disk{{Path: filepath.Join(share, "vda"), Size: 4 << 30}}})
+	if err != nil {
+		return err
+	}
+	defer d.shutdown()
+	if err := d.prepare(ctx); err != nil {
+		return err
+	}
+
+	agent, cancel := context.WithCancel(ctx)
+	defer cancel()
+	d.say("$ volreconciler run --specs /specs")
+	ended := d.start(agent, "volreconciler", "run", "--specs", "/specs/current", "--resync", "5s")
+	defer func() { cancel(); <-ended }()
+	if err := d.converged(ctx); err != nil {
+		return err
+	}
+	d.show(ctx, "volreconciler get")
+	if err := d.initiator(ctx); err != nil || once {
+		return err
+	}
+	return d.follow(ctx)
+}
+
+// prepare makes a volume group of the empty disk, the one thing that specs take
+// for granted, and the passwords that the examples name.
+func (d *demo) prepare(ctx context.Context) error {
+	if err := d.sync(ctx); err != nil {
+		return err
+	}
+	d.say("$ vgcreate vg0 /dev/vda")
+	return d.sh(ctx, `ln -s /host/volreconciler /usr/bin/volreconciler
+		mkdir -p /etc/volreconciler/secrets && cd /etc/volreconciler/secrets && umask 077
+		for name in db mail mail-back; do echo demo-password-of-$name > $name; done
+		vgcreate -qq vg0 /dev/vda`)
+}
+
+// sync hands the specs to the agent if they changed, all at once, by switching
+// a symlink.
+func (d *demo) sync(ctx context.Context) error {
+	archive, err := exec.CommandContext(ctx, "tar", "-C", d.dir, "--sort=name", "-c", ".").Output()
+	if err != nil {
+		return fmt.Errorf("read %s: %w", d.dir, err)
+	}
+	if string(archive) == d.seen {
+		return nil
+	}
+	d.seen, d.n = string(archive), d.n+1
+	script := fmt.Sprintf("mkdir -p /specs/%[1]d && tar -C /specs/%[1]d --no-same-owner -x && ln -sfn %[1]d /specs/next && mv -T /specs/next /specs/current", d.n)
+	status, err := d.vm.Exec(ctx, guest.Command{Argv: []string{"sh", "-c", script}, Stdin: archive})
+	if err == nil && status != 0 {
+		err = errors.New("cannot copy the specs into the guest")
+	}
+	return err
+}
+
+// converged waits until the agent has nothing left to do for the first time.
+func (d *demo) converged(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	for {
+		r, err := d.vm.Run(ctx, "volreconciler", "get")
+		if err != nil {
+			return fmt.Errorf("the agent did not converge: %w", err)
+		}
+		if r.ExitCode == 0 && strings.Contains(r.Stdout, "Ready") && !strings.Contains(r.Stdout, "Progressing") {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+// initiator does what the host would do that example 2 exports to.
+func (d *demo) initiator(ctx context.Context) error {
+	const target = "iqn.2026-11.io.volreconciler:db"
+	if r, err := d.vm.Run(ctx, "test", "-e", "/sys/kernel/config/target/iscsi/"+target); err != nil || r.ExitCode != 0 {
+		d.say("no export named db here: the initiator has nothing to do")
+		return err
+	}
+	d.say("an initiator logs in with its password, makes a file system, and finds its data again after a new login")
+	return d.sh(ctx, `set -e
+		iscsiadm -m iface -I demo -o new >/dev/null
+		iscsiadm -m iface -I demo -o update -n iface.transport_name -v tcp >/dev/null
+		iscsiadm -m iface -I demo -o update -n iface.initiatorname -v iqn.1993-08.org.debian:01:db-host >/dev/null
+		N="iscsiadm -m node -T `+target+` -p 127.0.0.1:3260 -I demo"
+		$N -o new >/dev/null
+		$N -o update -n node.session.auth.authmethod -v CHAP
+		$N -o update -n node.session.auth.username -v db
+		$N -o update -n node.session.auth.password -v demo-password-of-db
+		say() { echo "$ $*"; "$@"; }
+		say $N --login; udevadm settle
+		DISK=$(ls /dev/disk/by-path/*iscsi*db-lun-0)
+		say ls -l /dev/disk/by-id/ | grep wwn
+		say mkfs.ext4 -q $DISK; mount $DISK /mnt
+		echo "hello from the initiator" > /mnt/hello; umount /mnt
+		say $N --logout; say $N --login; udevadm settle
+		mount -r $DISK /mnt; say cat /mnt/hello; umount /mnt
+		say $N --logout`)
+}
+
+// follow hands every edit to the agent until somebody has seen enough.
+func (d *demo) follow(ctx context.Context) error {
+	d.say("edit the files in %s and watch; Ctrl-C ends this", d.dir)
+	watch := d.start(ctx, "volreconciler", "get", "--watch")
+	defer func() { <-watch }()
+	for ctx.Err() == nil {
+		if err := d.sync(ctx); err != nil && ctx.Err() == nil {
+			d.say("%v", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-d.vm.Done():
+			return errors.New("the guest went down")
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// start runs a command whose output is shown as it comes, and returns a channel
+// that is closed when it has ended.
+func (d *demo) start(ctx context.Context, argv ...string) <-chan struct{} {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = d.vm.Exec(ctx, guest.Command{Argv: argv, Stdout: d.out, Stderr: d.out})
+	}()
+	return ended
+}
+
+func (d *demo) show(ctx context.Context, script string) {
+	d.say("$ %s", script)
+	_ = d.sh(ctx, script)
+}
+
+func (d *demo) sh(ctx context.Context, script string) error {
+	status, err := d.vm.Exec(ctx, guest.Command{Argv: []string{"sh", "-c", script}, Stdout: d.out, Stderr: d.out})
+	if err == nil && status != 0 {
+		err = fmt.Errorf("exit status %d of: %s", status, script)
+	}
+	return err
+}
+
+func (d *demo) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(d.out, "\n==> "+format+"\n", args...)
+}
+
+// shutdown needs a context of its own: the demo's has ended when Ctrl-C did.
+func (d *demo) shutdown() {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	d.say("shutting the guest down; nothing of it is left on this machine")
+	_ = d.vm.Shutdown(ctx)
+}
+
+func build(ctx context.Context, path string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "./cmd/volreconciler")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Stderr = os.Stderr
+	return cmd.Run()
+}
