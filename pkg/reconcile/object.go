@@ -47,7 +47,6 @@ const (
 	ReasonIncompleteInput    = "IncompleteInput"
 	ReasonRetained           = "Retained"
 	ReasonRemoving           = "Removing"
-	ReasonRetrying           = "Retrying"
 )
 
 // Object is one object's status. Sizes are in bytes.
