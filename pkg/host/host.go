@@ -74,10 +74,30 @@ func (e *CommandError) Error() string {
 	} else {
 		s += fmt.Sprintf(": exit status %d", e.ExitCode)
 	}
-	if msg := strings.Join(strings.Fields(e.Stderr), " "); msg != "" {
+	if msg := essence(e.Stderr); msg != "" {
 		s += ": " + msg
 	}
 	return s
+}
+
+// essence puts what a command said on one line, without its warnings if it said
+// anything else: LVM has many that have nothing to do with the error.
+func essence(stderr string) string {
+	var all, errs []string
+	for line := range strings.Lines(stderr) {
+		line = strings.Join(strings.Fields(line), " ")
+		if line == "" {
+			continue
+		}
+		all = append(all, line)
+		if !strings.HasPrefix(line, "WARNING:") {
+			errs = append(errs, line)
+		}
+	}
+	if len(errs) == 0 {
+		errs = all
+	}
+	return strings.Join(errs, " ")
 }
 
 // Unwrap returns why the command did not run.

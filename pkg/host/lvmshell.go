@@ -32,6 +32,7 @@ const LVMFailed = 5
 // the shell, is missing from the build, each command gets its own process.
 type LVMShell struct {
 	os    *OS
+	lvm   string // the command
 	limit time.Duration
 
 	mu     sync.Mutex
@@ -42,7 +43,7 @@ type LVMShell struct {
 var _ Runner = (*LVMShell)(nil)
 
 // NewLVMShell returns an LVMShell without a process yet.
-func NewLVMShell(o *OS) *LVMShell { return &LVMShell{os: o, limit: o.limit} }
+func NewLVMShell(o *OS) *LVMShell { return &LVMShell{os: o, lvm: "lvm", limit: o.limit} }
 
 // Run runs an LVM command such as lvcreate, see [Runner]. The Output is that of
 // the command as a process of its own: what it printed and its warnings and
@@ -66,6 +67,10 @@ func (s *LVMShell) Run(ctx context.Context, argv ...string) (Output, error) {
 		return s.os.Run(ctx, argv...)
 	}
 	a, err := sh.ask(line, s.limit)
+	if errors.Is(err, errNotSent) {
+		sh.abandon()
+		return s.os.Run(ctx, argv...)
+	}
 	if err == nil && (a.Report == nil || a.ret != retProcessed) {
 		// What LVM printed besides its report, and why it failed, are in the log
 		// that it keeps of the last command.
@@ -95,23 +100,30 @@ func (s *LVMShell) Close() error {
 
 // take returns a shell that is ready for a command, or nil if none can be had.
 func (s *LVMShell) take() *shell {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for len(s.idle) > 0 {
-		sh := s.idle[len(s.idle)-1]
-		s.idle = s.idle[:len(s.idle)-1]
-		if !sh.dead() {
-			return sh
-		}
-		sh.abandon()
+	if sh, ok := s.takeIdle(); ok {
+		return sh
 	}
-	if s.broken {
+	sh, err := startShell(s.os, s.lvm)
+	if err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.broken = true // until Close, it is not tried again
 		return nil
 	}
-	sh, err := startShell(s.os)
-	// Until Close, it is not tried again.
-	s.broken = err != nil
 	return sh
+}
+
+// takeIdle returns an idle shell, or nil if none is to be started either. It
+// reports false if one is.
+func (s *LVMShell) takeIdle() (*shell, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.idle); n > 0 {
+		sh := s.idle[n-1]
+		s.idle = s.idle[:n-1]
+		return sh, true
+	}
+	return nil, s.broken
 }
 
 func (s *LVMShell) giveBack(sh *shell) {
@@ -162,8 +174,8 @@ const shellProfile = "lvmdbusd"
 const startLimit = 30 * time.Second
 
 // startShell starts a shell and sees whether it answers.
-func startShell(o *OS) (*shell, error) {
-	cmd, err := command("lvm")
+func startShell(o *OS, lvm string) (*shell, error) {
+	cmd, err := command(lvm)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +183,9 @@ func startShell(o *OS) (*shell, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer w.Close()
+	// While we had it open too, the report would have no end.
+	closeOurs := sync.OnceFunc(func() { _ = w.Close() })
+	defer closeOurs()
 	// On its own pipe the report is not mixed with the prompt (lvm(8)).
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.Env = append(cmd.Env,
@@ -188,6 +202,7 @@ func startShell(o *OS) (*shell, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(err, report.Close())
 	}
+	closeOurs()
 	o.processes.Add(1)
 	go func() {
 		defer close(sh.ended)
@@ -202,13 +217,16 @@ func startShell(o *OS) (*shell, error) {
 	return sh, nil
 }
 
+// errNotSent means that the shell had ended before it was given a line.
+var errNotSent = errors.New("not sent")
+
 // ask sends a line and returns the answer to it.
 func (sh *shell) ask(line string, limit time.Duration) (answer, error) {
 	if err := sh.report.SetReadDeadline(time.Now().Add(limit)); err != nil {
 		return answer{}, err
 	}
 	if _, err := io.WriteString(sh.stdin, line); err != nil {
-		return answer{}, sh.explain(err)
+		return answer{}, fmt.Errorf("%w: %w", errNotSent, err)
 	}
 	a, err := readAnswer(sh.answers)
 	if err != nil {
@@ -241,16 +259,6 @@ func (sh *shell) explain(err error) error {
 	return err
 }
 
-// dead reports whether the process has ended.
-func (sh *shell) dead() bool {
-	select {
-	case <-sh.ended:
-		return true
-	default:
-		return false
-	}
-}
-
 // close ends an idle shell, by the end of its input.
 func (sh *shell) close() error {
 	err := sh.stdin.Close()
@@ -266,7 +274,9 @@ func (sh *shell) close() error {
 // abandon ends a shell that is of no more use. As for why it is not killed, see
 // [OS.Run]. A command that it still runs goes on to its end.
 func (sh *shell) abandon() {
-	if !sh.dead() {
+	select {
+	case <-sh.ended:
+	default:
 		stop(sh.cmd)
 	}
 	_ = sh.stdin.Close()

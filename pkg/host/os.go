@@ -19,8 +19,9 @@ import (
 
 const (
 	// commandLimit is how long a command may take. LVM waits without a limit
-	// for the lock of a volume group, and a dead device can make it hang.
-	commandLimit = 5 * time.Minute
+	// for the lock of a volume group, and a dead device can make it hang. It also
+	// takes minutes for discards, where lvm.conf asks for them.
+	commandLimit = 10 * time.Minute
 	// stopGrace is how long a command may take to end after SIGTERM.
 	stopGrace = 10 * time.Second
 	// outputGrace is how long output is waited for after a command has ended.

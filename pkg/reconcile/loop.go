@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"time"
 
@@ -77,12 +78,18 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	cost := l.meter()
 	desired := l.Source.Load(ctx)
 	observed := l.Observer.Observe(ctx)
-	now := l.begin(desired, observed)
+	if ctx.Err() != nil {
+		return l.Resync // what was read is not worth a word, let alone a change
+	}
+	now, memory := l.begin(desired, observed)
 
 	plan := Diff(Input{
 		Desired: desired, Observed: observed, Known: l.Memory.Known(),
 		LastNamed: l.lastNamed, Started: l.started, Now: now, Grace: l.Grace,
 	})
+	if memory != nil {
+		plan.Findings = append(plan.Findings[:len(plan.Findings):len(plan.Findings)], spec.Finding{Err: memory})
+	}
 	failures := l.Executor.Execute(ctx, plan, func(id spec.ID) bool { return l.attempts.held(id, now) })
 	if l.AfterPass != nil {
 		l.AfterPass()
@@ -109,8 +116,9 @@ func (l *Loop) meter() func() PassCost {
 	}
 }
 
-// begin takes in what the pass starts from.
-func (l *Loop) begin(desired spec.Set, observed observe.State) time.Time {
+// begin takes in what the pass starts from. The error is that of the memory,
+// without which the pass goes on.
+func (l *Loop) begin(desired spec.Set, observed observe.State) (time.Time, error) {
 	now := time.Now()
 	if l.started.IsZero() {
 		l.started, l.lastNamed = now, map[spec.ID]time.Time{}
@@ -122,11 +130,13 @@ func (l *Loop) begin(desired spec.Set, observed observe.State) time.Time {
 		l.lastNamed[id] = now
 	}
 	l.attempts.forgetChanged(desired)
-	if err := l.Memory.Learn(desired, observed); err != nil {
-		l.Log.Error(err, "cannot remember which logical volume each object has; one removed by hand might be created anew after a restart")
+	err := l.Memory.Learn(desired, observed)
+	if err != nil {
+		err = fmt.Errorf("cannot remember which logical volume each object has, so that one removed by hand might be created anew after a restart: %w", err)
+		l.Log.Error(err, "memory")
 	}
 	l.logInput(desired, observed)
-	return now
+	return now, err
 }
 
 // wait returns how long the next pass can wait.

@@ -87,6 +87,15 @@ var _ = Describe("Loop", func() {
 		Expect(status(Plan{Objects: report.Objects}, volumeID("data"))).To(beIn(Blocked, ReasonVanished))
 		Expect(m.node.lvs("vg0")).NotTo(HaveKey("data"))
 	})
+	It("says when it cannot remember, and goes on", func(ctx SpecContext) {
+		Expect(os.WriteFile(filepath.Dir(state), nil, 0o600)).To(Succeed())
+		loop.Pass(ctx)
+		loop.Pass(ctx)
+		report, _ := loop.Status.Report()
+		Expect(report.Findings).To(ContainElement(HaveField("Message", ContainSubstring("cannot remember"))))
+		Expect(report.Converged()).To(BeFalse())
+		Expect(m.node.lvs("vg0")).To(HaveKey("data"))
+	})
 	It("refuses to start with a memory that it cannot read", func() {
 		Expect(os.MkdirAll(filepath.Dir(state), 0o700)).To(Succeed())
 		Expect(os.WriteFile(state, []byte(`{"Volume/data": 1`), 0o600)).To(Succeed())

@@ -121,8 +121,8 @@ func outcome(plan Plan, failed map[spec.ID]attempt, failures map[StepID]error) [
 	objects := slices.Clone(plan.Objects)
 	for i := range objects {
 		o := &objects[i]
-		if o.Phase != Ready && o.Phase != Progressing && o.Phase != Deleting {
-			continue
+		if o.Phase == Blocked || o.Phase == Suspended || o.Phase == Failed {
+			continue // what is known already says more
 		}
 		if f, ok := failed[o.ID()]; ok {
 			o.Phase, o.Reason = classify(f)

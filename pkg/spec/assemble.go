@@ -34,8 +34,8 @@ const maxHints = 20
 // themselves: invalid has those that failed, and findings all that is wrong so
 // far. secrets, if not nil, reads the password files that the Exports name.
 func assemble(objects []*object, invalid map[ID]error, findings []Finding, secrets secretReader) Set {
-	a := &assembly{index: map[ID]*object{}, invalid: maps.Clone(invalid), findings: slices.Clone(findings)}
-	a.unreadable = slices.ContainsFunc(findings, func(f Finding) bool { return f.Object == ID{} })
+	a := &assembly{index: make(map[ID]*object, len(objects)), invalid: maps.Clone(invalid), findings: slices.Clone(findings)}
+	a.unreadable = slices.ContainsFunc(findings, func(f Finding) bool { return f.Object == (ID{}) })
 	a.collect(objects)
 
 	a.pools()
@@ -158,7 +158,7 @@ func (a *assembly) hint(to ID) string {
 		hint = suggest(to.Name, names)
 	}
 	if a.unreadable {
-		hint += " (a file that cannot be read might define it)"
+		hint += " (something that cannot be read may define it)"
 	}
 	return hint
 }
@@ -293,9 +293,16 @@ func (a *assembly) spread() {
 
 // set fills the maps with what is left.
 func (a *assembly) set() Set {
+	count := map[Kind]int{}
+	for id := range a.index {
+		count[id.Kind]++
+	}
 	s := Set{
-		Pools: map[string]Pool{}, Volumes: map[string]Volume{}, Snapshots: map[string]Snapshot{}, Exports: map[string]Export{},
-		Invalid: a.invalid, Findings: a.findings, Complete: len(a.findings) == 0,
+		Pools:     make(map[string]Pool, count[KindPool]),
+		Volumes:   make(map[string]Volume, count[KindVolume]),
+		Snapshots: make(map[string]Snapshot, count[KindSnapshot]),
+		Exports:   make(map[string]Export, count[KindExport]),
+		Invalid:   a.invalid, Findings: a.findings, Complete: len(a.findings) == 0,
 	}
 	sortFindings(s.Findings)
 	for id, o := range a.index {

@@ -53,7 +53,7 @@ func read(file string, data []byte, targetPrefix string) content {
 	}
 	sortFindings(c.findings)
 	for _, f := range c.findings {
-		if _, known := c.invalid[f.Object]; !known && f.Object.Name != "" {
+		if _, known := c.invalid[f.Object]; !known && f.Object != (ID{}) {
 			c.invalid[f.Object] = f
 		}
 	}
@@ -103,8 +103,7 @@ func decode(file string, document *yaml.Node) (*object, []Finding) {
 	form.check(root, "", 1)
 	w.findings = form.findings
 	w.header(root)
-	if value := newValue(w.object.id.Kind); value != nil && w.versionKnown && !form.exceeded {
-		w.kind = string(w.object.id.Kind)
+	if value := newValue(w.kind); value != nil && w.versionKnown && !form.exceeded {
 		w.object.value = value
 		w.mapping(root, "", reflect.ValueOf(value).Elem())
 	}
@@ -121,7 +120,7 @@ func decode(file string, document *yaml.Node) (*object, []Finding) {
 type walker struct {
 	object   *object
 	findings []Finding
-	kind     string
+	kind     Kind
 	// versionKnown is false for another apiVersion: its fields may differ, so
 	// nothing more is said about them.
 	versionKnown bool
@@ -157,11 +156,11 @@ func (w *walker) header(root *yaml.Node) {
 		w.add(kind, "kind", fmt.Errorf("is %s, which is no known kind%s (allowed: %s)",
 			describe(kind), suggest(kind.Value, kinds()), strings.Join(kinds(), ", ")))
 	default:
-		w.object.id.Kind = Kind(kind.Value)
+		w.kind = Kind(kind.Value)
 	}
-	if metadata := field(root, "metadata"); metadata != nil {
-		if name := field(metadata, "name"); name != nil && name.Kind == yaml.ScalarNode {
-			w.object.id.Name = name.Value
+	if metadata := field(root, "metadata"); metadata != nil && w.kind != "" {
+		if name := field(metadata, "name"); name != nil && name.Value != "" {
+			w.object.id = ID{w.kind, name.Value}
 		}
 	}
 }
@@ -301,7 +300,7 @@ func (w *walker) mapping(n *yaml.Node, path string, into reflect.Value) {
 			w.value(value, below, into.Field(fields[i].index))
 		case refused(key) == nil && !slices.Contains(names, key.Value):
 			w.add(key, below, fmt.Errorf("unknown field %s of %s%s (allowed: %s)",
-				quote(key.Value), strings.TrimSpace(w.kind+" "+path), suggest(key.Value, names), strings.Join(names, ", ")))
+				quote(key.Value), strings.TrimSpace(string(w.kind)+" "+path), suggest(key.Value, names), strings.Join(names, ", ")))
 		}
 	}
 	for _, f := range fields {

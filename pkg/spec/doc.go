@@ -5,7 +5,8 @@
 // the secret files that the objects name, and nothing else.
 //
 // Start reading at [Set]. Files become objects in decode.go (strict, with
-// positions), objects are judged in validate.go (pure), and source.go follows a
-// directory over time: it keeps the last good content of a broken file and
-// wakes the loop when something changed.
+// positions), are judged by themselves in validate.go and together in assemble.go
+// (both pure), and source.go follows a directory over time: it keeps the last
+// good content of a broken file (hold.go), and watch.go wakes the loop when
+// something changed.
 package spec

@@ -41,8 +41,9 @@ func hold(before holding, dir string, now []reading, hides func(path string) boo
 			findings = append(findings, Finding{File: r.path, Err: r.problem})
 		case len(r.content.findings) > 0:
 			findings = append(findings, r.content.findings...)
-			if !known {
+			if !known || slices.Equal(old, r.content.objects) { // first read like this, or still
 				after[r.path] = r.content.objects
+				continue
 			}
 		case r.blank && len(old) > 0:
 			// Also what a full disk makes of a file that is written anew.

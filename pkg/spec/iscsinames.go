@@ -2,8 +2,8 @@ package spec
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+	"time"
 )
 
 // maxISCSIName is the length that RFC 7143 allows for an iSCSI name, in bytes.
@@ -48,12 +48,12 @@ func checkInitiatorName(name string) error {
 	case strings.HasPrefix(name, "iqn."):
 		return checkIQN(name)
 	case strings.HasPrefix(name, "eui."):
-		if !regexp.MustCompile(`^eui\.[0-9a-f]{16}$`).MatchString(name) {
+		if !isHex(name[len("eui."):], 16) {
 			return fmt.Errorf("%s must have 16 hexadecimal digits after eui.", quote(name))
 		}
 		return nil
 	case strings.HasPrefix(name, "naa."):
-		if !regexp.MustCompile(`^naa\.[125][0-9a-f]{15}$`).MatchString(name) {
+		if digits := name[len("naa."):]; !isHex(digits, 16) || !strings.Contains("125", digits[:1]) {
 			return fmt.Errorf("%s must have 16 hexadecimal digits after naa., the first of them 1, 2 or 5: targetcli knows no other and would fail as a whole", quote(name))
 		}
 		return nil
@@ -73,11 +73,19 @@ func checkIQN(name string) error {
 	if err := checkCharacters(name, lowerLetters+decimalDigits+".-:", "lower-case letters, digits, ., - and :"); err != nil {
 		return err
 	}
-	if !regexp.MustCompile(`^iqn\.[0-9]{4}-(0[1-9]|1[0-2])\.[^.:]`).MatchString(name) {
+	rest, isIQN := strings.CutPrefix(name, "iqn.")
+	date, domain, _ := strings.Cut(rest, ".")
+	_, err := time.Parse("2006-01", date)
+	if !isIQN || err != nil || domain == "" || strings.ContainsAny(domain[:1], ".:") {
 		return fmt.Errorf("%s does not begin like %s, with the year and month in which the domain was yours", quote(name), iqnForm)
 	}
-	if !strings.Contains(name[len("iqn.YYYY-MM."):], ".") {
+	if !strings.Contains(domain, ".") {
 		return fmt.Errorf("%s needs a domain with a dot in it, like com.example: targetcli knows no other and would fail as a whole", quote(name))
 	}
 	return nil
+}
+
+// isHex reports whether a text is that many hexadecimal digits in lower case.
+func isHex(text string, digits int) bool {
+	return len(text) == digits && strings.Trim(text, decimalDigits+"abcdef") == ""
 }

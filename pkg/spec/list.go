@@ -18,7 +18,7 @@ type listing struct {
 	// root is the directory itself, without symbolic links; empty if it could
 	// not be found.
 	root string
-	// entries are the spec files, in the order of their paths.
+	// entries are the spec files.
 	entries []entry
 	// dirs are the directories looked into, and links the symbolic links
 	// followed. A change to any of them may change the listing.
@@ -73,11 +73,11 @@ func list(dir string) listing {
 
 // realPath returns the absolute path without symbolic links.
 func realPath(path string) (string, error) {
-	real, err := filepath.EvalSymlinks(path)
+	resolved, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return "", err
 	}
-	return filepath.Abs(real)
+	return filepath.Abs(resolved)
 }
 
 // lister walks the directories.
@@ -96,31 +96,31 @@ func (l *lister) problem(path, what string, err error) {
 
 // directory lists a directory; above are the real paths of those it was
 // reached through.
-func (l *lister) directory(path, real string, above []string) {
-	if slices.Contains(above, real) {
+func (l *lister) directory(path, resolved string, above []string) {
+	if slices.Contains(above, resolved) {
 		l.problem(path, "cannot be followed", errors.New("the symbolic link leads back to a directory above it"))
 		return
 	}
-	if l.seen[real] {
+	if l.seen[resolved] {
 		return
 	}
-	l.seen[real] = true
-	l.dirs = append(l.dirs, real)
-	names, err := os.ReadDir(real)
+	l.seen[resolved] = true
+	l.dirs = append(l.dirs, resolved)
+	names, err := os.ReadDir(resolved)
 	if err != nil {
 		l.problem(path, "the directory cannot be read", err)
 		return
 	}
-	above = append(above[:len(above):len(above)], real)
+	above = append(above[:len(above):len(above)], resolved)
 	for _, name := range names {
 		if !isDropping(name.Name()) {
-			l.name(filepath.Join(path, name.Name()), filepath.Join(real, name.Name()), name, above)
+			l.name(filepath.Join(path, name.Name()), filepath.Join(resolved, name.Name()), name, above)
 		}
 	}
 }
 
 // name lists one name of a directory.
-func (l *lister) name(path, real string, name fs.DirEntry, above []string) {
+func (l *lister) name(path, resolved string, name fs.DirEntry, above []string) {
 	isLink := name.Type()&fs.ModeSymlink != 0
 	if !isLink && !name.IsDir() && !isSpecFile(path) {
 		return
@@ -128,9 +128,9 @@ func (l *lister) name(path, real string, name fs.DirEntry, above []string) {
 	var stat fs.FileInfo
 	var err error
 	if isLink {
-		l.links = append(l.links, real)
-		if stat, err = os.Stat(real); err == nil {
-			real, err = realPath(real)
+		l.links = append(l.links, resolved)
+		if stat, err = os.Stat(resolved); err == nil {
+			resolved, err = realPath(resolved)
 		}
 	} else {
 		stat, err = name.Info()
@@ -146,10 +146,10 @@ func (l *lister) name(path, real string, name fs.DirEntry, above []string) {
 	case stat.IsDir() && isSpecFile(path):
 		l.problem(path, "cannot be read", errors.New("it is a directory, but has the name of a file; rename it"))
 	case stat.IsDir():
-		l.directory(path, real, above)
-	case isSpecFile(path) && !l.seen[real]:
-		l.seen[real] = true
-		l.entries = append(l.entries, entry{path, real, stampOf(stat)})
+		l.directory(path, resolved, above)
+	case isSpecFile(path) && !l.seen[resolved]:
+		l.seen[resolved] = true
+		l.entries = append(l.entries, entry{path, resolved, stampOf(stat)})
 	}
 }
 

@@ -118,8 +118,11 @@ func syntaxError(file string, data []byte, err error) *Finding {
 	} else if isParserProblem(problem) {
 		line++
 	}
-	if isParserProblem(problem) && strings.HasPrefix(problem, "did not find expected") {
-		problem += ", in the mapping or list that begins here"
+	switch {
+	case strings.HasPrefix(problem, "did not find expected <document start>"):
+		problem = "the document has ended before this line; is it indented less than it should be?"
+	case strings.HasPrefix(problem, "did not find expected") && isParserProblem(problem):
+		problem += ", here or in the mapping or list that begins here"
 	}
 	if strings.HasPrefix(strings.TrimLeft(lineOf(data, line), " "), "\t") {
 		problem += "; YAML is indented with spaces, never with tabs"

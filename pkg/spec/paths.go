@@ -31,8 +31,10 @@ func LoadPaths(paths []string, targetPrefix string) Set {
 				readings = append(readings, readOnce(e, targetPrefix))
 			}
 		}
-		isDir := len(found.dirs) > 0
-		objects, more := hold(nil, path, readings, func(string) bool { return !isDir })
+		// Only a directory must hold objects, and it does if they have been read
+		// by another name.
+		mayBeEmpty := len(found.dirs) == 0 || len(readings) < len(found.entries)
+		objects, more := hold(nil, path, readings, func(string) bool { return mayBeEmpty })
 		findings = append(findings, more...)
 		for file, of := range objects {
 			held[file] = of
@@ -46,9 +48,9 @@ func LoadPaths(paths []string, targetPrefix string) Set {
 func listPath(path string) listing {
 	stat, err := os.Stat(path)
 	if err == nil && !stat.IsDir() {
-		var real string
-		if real, err = realPath(path); err == nil {
-			return listing{entries: []entry{{path, real, stampOf(stat)}}}
+		var resolved string
+		if resolved, err = realPath(path); err == nil {
+			return listing{entries: []entry{{path, resolved, stampOf(stat)}}}
 		}
 	}
 	if err != nil {

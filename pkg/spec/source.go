@@ -186,13 +186,15 @@ func (f *file) fresh(now stamp) bool {
 // read reads the file. Content counts only if it is what an earlier read found,
 // at least the settling time ago: a file may be in the middle of being written.
 func (f *file) read(e entry, settle time.Duration, targetPrefix string) {
-	now := time.Now()
+	now, before := time.Now(), f.stamp
 	data, stamp, err := readFile(e.real)
 	f.stamp, f.readAt, f.problem = stamp, now, err
 	if err != nil {
 		return
 	}
-	if digest := sha256.Sum256(data); f.since.IsZero() || digest != f.digest {
+	digest := sha256.Sum256(data)
+	written := !f.settled && stamp != before // even if to the same content: emptied twice, say
+	if f.since.IsZero() || digest != f.digest || written {
 		f.digest, f.since, f.settled = digest, now, false
 	}
 	if !f.settled && now.Sub(f.since) >= settle {

@@ -123,7 +123,7 @@ func (v *validation) because(path, source string, err error) error {
 	switch {
 	case err == nil || v.object.given(path):
 		return err
-	case checkObjectName(v.object.id.Name) != nil:
+	case v.object.id.Name == "" || checkObjectName(v.object.id.Name) != nil:
 		return nil
 	}
 	return fmt.Errorf("%w (it is taken from %s, because the field is not given)", err, source)

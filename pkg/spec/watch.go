@@ -22,12 +22,11 @@ import (
 // never closed, because a closed one would wake its reader for ever.
 func (s *Source) Watch(ctx context.Context) <-chan struct{} {
 	wake := make(chan struct{}, 1)
-	go s.watch(ctx, wake)
+	go s.watch(ctx, newWatcher(s.options.Log), wake)
 	return wake
 }
 
-func (s *Source) watch(ctx context.Context, wake chan<- struct{}) {
-	w := newWatcher(s.options.Log)
+func (s *Source) watch(ctx context.Context, w *watcher, wake chan<- struct{}) {
 	defer w.close()
 	poll := time.NewTicker(s.options.Poll)
 	defer poll.Stop()
@@ -109,7 +108,7 @@ func (w *watcher) complain(err error) {
 	}
 }
 
-// lose goes on without watches after the kernel's end of them has failed.
+// lose goes on without watches after inotify has failed.
 func (w *watcher) lose() {
 	w.close()
 	w.inotify = nil

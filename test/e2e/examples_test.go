@@ -18,7 +18,7 @@ const (
 )
 
 // exampleObjects is the number of objects in the examples.
-const exampleObjects = 14
+const exampleObjects = 13
 
 var _ = Describe("The examples on an empty volume group", Ordered, func() {
 	BeforeEach(func(ctx SpecContext) {

@@ -33,23 +33,34 @@ func (a *Actuator) createVolume(ctx context.Context, c change.CreateVolume) erro
 }
 
 func (a *Actuator) createSnapshot(ctx context.Context, c change.CreateSnapshot) error {
-	argv := []string{"lvcreate", "-y", "-s"}
-	want := observe.ThickSnapshot
-	switch {
-	case c.Thin:
-		// Without a size LVM makes a thin snapshot. It stays inactive and flagged
-		// to be skipped at activation, as LVM's default is.
-		want = observe.Thin
-	case c.Size == 0:
-		argv = append(argv, "-l", "100%ORIGIN")
-	default:
-		argv = append(argv, "-L", bytes(c.Size))
+	if c.Thin {
+		return a.createThinSnapshot(ctx, c)
 	}
-	argv = append(argv, c.VolumeGroup+"/"+c.Origin)
+	size := c.Size
+	if size == 0 {
+		// LVM's own way to say it, -l 100%ORIGIN, is an upper limit: in a volume
+		// group that is nearly full the snapshot gets what is left, and no error.
+		origin, err := a.look(ctx, change.LV{VolumeGroup: c.VolumeGroup, Name: c.Origin})
+		if err != nil {
+			return err
+		}
+		size = spec.Size(observe.MaxCOWSize(origin.Size))
+	}
+	argv := []string{"lvcreate", "-y", "-s", "-L", bytes(size), c.VolumeGroup + "/" + c.Origin}
 	// The size of what is there already is not compared: LVM makes the space no
 	// larger than a complete overwrite needs.
 	return a.create(ctx, argv, c.LV, c.Tags, func(now observe.LogicalVolume) bool {
-		return now.Type == want && now.Origin == c.Origin
+		return now.Type == observe.ThickSnapshot && now.Origin == c.Origin
+	})
+}
+
+// createThinSnapshot leaves the snapshot inactive and flagged to be skipped at
+// activation, as LVM's default is.
+func (a *Actuator) createThinSnapshot(ctx context.Context, c change.CreateSnapshot) error {
+	// Without a size it is a thin one.
+	argv := []string{"lvcreate", "-y", "-s", c.VolumeGroup + "/" + c.Origin}
+	return a.create(ctx, argv, c.LV, c.Tags, func(now observe.LogicalVolume) bool {
+		return now.Type == observe.Thin && now.Origin == c.Origin
 	})
 }
 

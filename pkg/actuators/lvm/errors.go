@@ -44,7 +44,7 @@ func classify(err error) error {
 }
 
 // alreadyExists reports whether lvcreate found the name taken.
-func alreadyExists(err error) bool { return failedWith(err, "already exists in volume group") }
+func alreadyExists(err error) bool { return failedWith(err, "already exists in ") }
 
 // largeEnough reports whether lvextend found nothing to extend.
 func largeEnough(err error) bool {

@@ -42,7 +42,7 @@ func (a *Actuator) inUse(ctx context.Context, lv change.LV, inUse error) error {
 		return inUse
 	}
 	if held := observe.ReadHolders(a.files).Of(now.Major, now.Minor); len(held) > 0 {
-		return fmt.Errorf("%w: %s", inUse, strings.Join(held, ", "))
+		return fmt.Errorf("%w (%s)", inUse, strings.Join(held, ", "))
 	}
 	return inUse
 }

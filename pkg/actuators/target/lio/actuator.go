@@ -15,6 +15,10 @@ type Actuator struct {
 	host host.Host
 	// loading keeps changes that find LIO not loaded from all loading it.
 	loading sync.Mutex
+	// portals is held while a portal is added or removed. Targets that listen
+	// on the same address share one socket, and the kernel forgets the portal
+	// before it closes the socket: adding it at that moment fails.
+	portals sync.Mutex
 }
 
 var _ change.Actuator = (*Actuator)(nil)

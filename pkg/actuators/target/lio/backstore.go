@@ -52,13 +52,12 @@ func (a *Actuator) createBackstore(ctx context.Context, c change.CreateBackstore
 }
 
 // checkBound compares an enabled backstore with the one that is wanted. What
-// can be set at any time is not compared.
+// can be set at any time is not compared, and neither is the name by which the
+// device was found: a logical volume may be renamed while it is exported.
 func checkBound(have, want observe.Backstore) error {
 	switch {
 	case have.BlockDevice != want.BlockDevice:
 		return stale("backstore %s is bound to %s, not to %s", have.Path(), have.BlockDevice, want.BlockDevice)
-	case have.Device != want.Device:
-		return stale("backstore %s was bound by the name %s, not %s", have.Path(), have.Device, want.Device)
 	case have.Serial != want.Serial:
 		return stale("backstore %s has unit serial %q, not %q", have.Path(), have.Serial, want.Serial)
 	case have.ReadOnly != want.ReadOnly:

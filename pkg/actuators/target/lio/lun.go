@@ -2,7 +2,6 @@ package lio
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 	"strings"
@@ -34,9 +33,19 @@ func (a *Actuator) addLUN(c change.AddLUN) error {
 	case have.Link != "":
 		return stale("LUN %d of %s is backstore %s, not %s", c.LUN, c.IQN, have.Backstore, c.Backstore)
 	}
-	err = a.host.Symlink(path.Join(observe.BackstoresDir, c.Backstore), path.Join(dir, backstoreLink))
+	err = a.link(path.Join(observe.BackstoresDir, c.Backstore), dir, backstoreLink)
 	if errors.Is(err, fs.ErrNotExist) {
 		return stale("backstore %s is gone", c.Backstore)
+	}
+	return err
+}
+
+// link links an object to the LUN in dir. A LUN that cannot be linked does not
+// stay: rtslib, and with it targetcli, fails altogether where it finds one.
+func (a *Actuator) link(to, dir, name string) error {
+	err := a.host.Symlink(to, path.Join(dir, name))
+	if err != nil {
+		_ = a.host.Remove(dir)
 	}
 	return err
 }
@@ -143,13 +152,11 @@ func (a *Actuator) linkMappedLUN(c change.MapLUN, dir string) (err error) {
 	if c.ReadOnly {
 		defer func() { err = errors.Join(err, a.set(protect, flag(false))) }()
 	}
-	err = a.host.Symlink(observe.LUNDir(c.IQN, c.LUN), path.Join(dir, lunLink))
+	err = a.link(observe.LUNDir(c.IQN, c.LUN), dir, lunLink)
 	if errors.Is(err, fs.ErrNotExist) {
 		return stale("%s has no LUN %d", c.IQN, c.LUN)
-	} else if err != nil {
-		return fmt.Errorf("mapping LUN %d of %s: %w", c.LUN, c.IQN, err)
 	}
-	return nil
+	return err
 }
 
 func (a *Actuator) unmapLUN(c change.UnmapLUN) error {

@@ -20,9 +20,14 @@ func (a *Actuator) addPortal(c change.AddPortal) error {
 	if err != nil || name != "" {
 		return err
 	}
+	a.portals.Lock()
 	err = a.makeDir(path.Join(observe.PortalsDir(c.IQN), c.Portal))
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("another program, or a target on another address that includes this one, listens on %s: %w", c.Portal, err)
+	a.portals.Unlock()
+	if errors.Is(err, syscall.EINVAL) {
+		// target_fabric_make_np in drivers/target/target_core_fabric_configfs.c
+		// turns every error into this one.
+		return fmt.Errorf("the kernel cannot listen on %s, and its log says why; "+
+			"most likely another program does already: %w", c.Portal, err)
 	}
 	return err
 }
@@ -36,7 +41,13 @@ func (a *Actuator) removePortal(c change.RemovePortal) error {
 	if err != nil || name == "" {
 		return err
 	}
-	return a.remove(path.Join(observe.PortalsDir(c.IQN), name))
+	return a.dropPortal(c.IQN, name)
+}
+
+func (a *Actuator) dropPortal(iqn, name string) error {
+	a.portals.Lock()
+	defer a.portals.Unlock()
+	return a.remove(path.Join(observe.PortalsDir(iqn), name))
 }
 
 // portalName returns the name of the portal's directory, which need not be

@@ -191,7 +191,7 @@ func (a *Actuator) removeTPG(t observe.Target) error {
 		return err
 	}
 	for _, portal := range portals {
-		if err := a.remove(path.Join(observe.PortalsDir(t.IQN), portal)); err != nil {
+		if err := a.dropPortal(t.IQN, portal); err != nil {
 			return err
 		}
 	}

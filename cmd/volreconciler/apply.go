@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+)
+
+func newApplyCommand() *cobra.Command {
+	s := newSettings()
+	cmd := &cobra.Command{
+		Use:   "apply",
+		Short: "Make this node as the files say, once",
+		Long: `Make this node as the files say, once: pass after pass until all is as desired
+or nothing more can be done. What fails is tried again until --timeout is over;
+what waits for somebody is not waited for. A command that runs is never cut off.
+
+An object that is in no file any more is removed at once, without the
+--deletion-grace of the agent. No agent may run on the node.
+
+SIGTERM or SIGINT ends it once the commands that are running have ended; a second
+one ends it at once. What was done stays done, and can be gone on with.
+
+Exit status: 0 if all objects are Ready (or Orphaned or Suspended), else 1.`,
+		Example: `  volreconciler plan --specs specs/
+  volreconciler apply --specs specs/ --timeout 1m`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return applySpecs(cmd.Context(), s, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	s.forCommand(cmd, "specs", "target-prefix", "state-dir", "runtime-dir", "timeout")
+	return cmd
+}
+
+func applySpecs(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
+	ctx, stop := untilSignal(ctx)
+	defer stop()
+	held, err := lockNode(s.runtimeDir)
+	if err != nil {
+		return err
+	}
+	defer held.release()
+
+	// The loop's log says what the progress says.
+	loop, err := newLoop(s, s.source(logr.Discard()), logr.Discard())
+	if err != nil {
+		return err
+	}
+	loop.Resync = s.timeout // what fails is tried again earlier than that
+	progress := newProgress(stdout)
+	loop.Executor.Done = progress.done
+
+	node := converge(ctx, loop, progress, time.Now().Add(s.timeout))
+	if ctx.Err() != nil {
+		return errors.New("interrupted; what was done stays done, run apply again to go on")
+	}
+	if err := writeOutcome(stdout, stderr, node); err != nil {
+		return err
+	}
+	return shortcomings(node)
+}
+
+// converge makes passes until all is as desired, nothing more can be done, or
+// the deadline does not leave time for another one.
+func converge(ctx context.Context, loop *reconcile.Loop, progress *progress, deadline time.Time) reconcile.NodeStatus {
+	for {
+		progress.begin()
+		wait := loop.Pass(ctx)
+		node, _ := loop.Status.Report()
+		if ctx.Err() != nil || !progress.more(node) || time.Now().Add(wait).After(deadline) {
+			return node
+		}
+		progress.waits(wait)
+		sleep(ctx, wait)
+	}
+}
+
+func writeOutcome(stdout, stderr io.Writer, node reconcile.NodeStatus) error {
+	if len(node.Objects) > 0 {
+		if err := statusTable(node.Objects, false, time.Now()).write(stdout, painterFor(stdout), statusColour); err != nil {
+			return err
+		}
+	}
+	writeFindings(stderr, node.Findings)
+	return nil
+}
+
+// shortcomings says what is not as desired.
+func shortcomings(node reconcile.NodeStatus) error {
+	if node.Converged() {
+		return nil
+	}
+	var errs []error
+	if n := len(node.Findings); n > 0 {
+		errs = append(errs, errors.New(findingsSum(n)))
+	}
+	var names []string
+	for _, o := range node.Objects {
+		if alone := (reconcile.NodeStatus{Objects: []reconcile.Object{o}}); !alone.Converged() {
+			names = append(names, fmt.Sprintf("%s (%s)", o.ID(), o.Reason))
+		}
+	}
+	if len(names) > 0 {
+		errs = append(errs, fmt.Errorf("%s not as desired: %s", count(len(names), "object"), strings.Join(names, ", ")))
+	}
+	return errors.Join(errs...)
+}

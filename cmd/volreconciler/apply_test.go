@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// machine is a node with one volume group, on which volumes can be created and
+// nothing else.
+type machine struct {
+	mu      sync.Mutex
+	volumes map[string]observe.LogicalVolume
+	// refusals is how many changes fail before one succeeds.
+	refusals int
+	passes   int
+}
+
+func (m *machine) Observe(context.Context) observe.State {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.passes++
+	vg := observe.VolumeGroup{Name: "vg0", ExtentSize: 4 << 20, Size: 100 * gib, Free: 100 * gib, LogicalVolumes: map[string]observe.LogicalVolume{}}
+	for name, lv := range m.volumes {
+		vg.LogicalVolumes[name] = lv
+	}
+	return observe.State{VolumeGroups: map[string]observe.VolumeGroup{"vg0": vg}}
+}
+
+func (m *machine) Apply(_ context.Context, c change.Change) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.refusals > 0 {
+		m.refusals--
+		return errors.New("not now")
+	}
+	create, ok := c.(change.CreateVolume)
+	if !ok {
+		return errors.New("cannot do that")
+	}
+	m.volumes[create.Name] = observe.LogicalVolume{
+		VolumeGroup: create.VolumeGroup, Name: create.Name, UUID: "uuid-of-" + create.Name,
+		Type: observe.Thick, Size: uint64(create.Size), Tags: create.Tags, Active: true,
+	}
+	return nil
+}
+
+// desired is a Source that says the same all the time.
+type desired spec.Set
+
+func (d desired) Load(context.Context) spec.Set { return spec.Set(d) }
+
+func oneVolumeIn(vg string) desired {
+	return desired{
+		Complete: true,
+		Pools:    map[string]spec.Pool{"slow": {Metadata: spec.Metadata{Name: "slow"}, Spec: spec.PoolSpec{VolumeGroup: vg}}},
+		Volumes: map[string]spec.Volume{"db": {Metadata: spec.Metadata{Name: "db"}, Spec: spec.VolumeSpec{
+			Pool: "slow", LVName: "db", Size: gib, DeletionPolicy: spec.Retain,
+		}}},
+	}
+}
+
+var _ = Describe("apply", func() {
+	var (
+		node *machine
+		out  *strings.Builder
+	)
+	BeforeEach(func() {
+		node = &machine{volumes: map[string]observe.LogicalVolume{}}
+		out = &strings.Builder{}
+	})
+	run := func(ctx context.Context, want desired, timeout time.Duration) reconcile.NodeStatus {
+		memory, err := reconcile.OpenMemory(filepath.Join(GinkgoT().TempDir(), "identities.json"))
+		Expect(err).NotTo(HaveOccurred())
+		progress := newProgress(out)
+		loop := &reconcile.Loop{
+			Source: want, Observer: node, Memory: memory, Status: &reconcile.Status{}, Log: logr.Discard(), Resync: timeout,
+			Executor: &reconcile.Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: node}, Done: progress.done},
+		}
+		return converge(ctx, loop, progress, time.Now().Add(timeout))
+	}
+
+	It("ends once it has seen that all is as desired", func(ctx SpecContext) {
+		Expect(run(ctx, oneVolumeIn("vg0"), time.Minute).Converged()).To(BeTrue())
+		Expect(node.passes).To(Equal(2))
+		Expect(out.String()).To(Equal("done   Volume/db: create thick volume vg0/db, 1Gi\n"))
+	}, SpecTimeout(20*time.Second))
+
+	It("tries again what fails", func(ctx SpecContext) {
+		node.refusals = 2
+		Expect(run(ctx, oneVolumeIn("vg0"), time.Minute).Converged()).To(BeTrue())
+		Expect(out.String()).To(MatchRegexp(`^failed Volume/db: create thick volume vg0/db, 1Gi: not now
+trying again in 1s
+failed Volume/db: create thick volume vg0/db, 1Gi, as before
+trying again in 2s
+done   Volume/db: create thick volume vg0/db, 1Gi
+$`))
+	}, SpecTimeout(20*time.Second))
+
+	It("gives up what goes on failing when its time is over", func(ctx SpecContext) {
+		node.refusals = 1000
+		status := run(ctx, oneVolumeIn("vg0"), 0)
+		Expect(shortcomings(status)).To(MatchError("1 object not as desired: Volume/db (CreateVolumeFailed)"))
+	}, SpecTimeout(20*time.Second))
+
+	It("does not wait for what waits for somebody", func(ctx SpecContext) {
+		status := run(ctx, oneVolumeIn("elsewhere"), time.Minute)
+		Expect(node.passes).To(Equal(1))
+		Expect(shortcomings(status)).To(MatchError(
+			"2 objects not as desired: Pool/slow (VolumeGroupMissing), Volume/db (DependencyNotReady)"))
+	}, SpecTimeout(20*time.Second))
+
+	It("does what it can despite findings, and reports them", func(ctx SpecContext) {
+		want := oneVolumeIn("vg0")
+		want.Complete, want.Findings = false, []spec.Finding{{File: "a.yaml", Line: 1, Err: errors.New("no")}}
+		status := run(ctx, want, time.Minute)
+		Expect(node.volumes).To(HaveKey("db"))
+		var stdout, stderr strings.Builder
+		Expect(writeOutcome(&stdout, &stderr, status)).To(Succeed())
+		Expect(stdout.String()).To(MatchRegexp(`Volume +db +Ready`))
+		Expect(stderr.String()).To(Equal("a.yaml:1: no\n"))
+		Expect(shortcomings(status)).To(MatchError("1 finding in the specs; until there is none, nothing is removed"))
+	}, SpecTimeout(20*time.Second))
+})

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/volreconciler/volreconciler/pkg/api"
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+)
+
+func newDescribeCommand() *cobra.Command {
+	s := newSettings()
+	cmd := &cobra.Command{
+		Use:   "describe KIND NAME",
+		Short: "Show all that the running agent knows of an object",
+		Long: `Show all that the agent on this node knows of an object. KIND/NAME will do as
+well.
+
+Exit status: 0, however the object stands; 1 if no agent answers, or there is no
+such object.`,
+		Example: `  volreconciler describe volume db-data
+  volreconciler describe Export/db`,
+		Args: cobra.MatchAll(atMostKindAndName, knownKind, func(cmd *cobra.Command, args []string) error {
+			if selected, err := selectionOf(args); err != nil || !selected.one() {
+				return fmt.Errorf("name an object, as in describe volume db-data; see %s --help", cmd.CommandPath())
+			}
+			return nil
+		}),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			selected, err := selectionOf(args)
+			if err != nil {
+				return err
+			}
+			node, err := view{client: api.NewClient(s.socket()), socket: s.socket()}.ask(cmd.Context(), 0)
+			if err != nil {
+				return err
+			}
+			objects, err := selected.of(node)
+			if err != nil {
+				return err
+			}
+			return describe(cmd.OutOrStdout(), objects[0], time.Now())
+		},
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			return suggestObjects(cmd.Context(), s, args), cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+	s.forCommand(cmd, "runtime-dir")
+	return cmd
+}
+
+// describe writes one field per line.
+func describe(w io.Writer, o reconcile.Object, now time.Time) error {
+	t := &table{}
+	field := func(name, value string) {
+		if value != "" {
+			t.add(name+":", value)
+		}
+	}
+	field("Kind", string(o.Kind))
+	field("Name", o.Name)
+	field("Phase", string(o.Phase))
+	field("Reason", o.Reason)
+	field("Message", oneLine(o.Message))
+	field("Since", fmt.Sprintf("%s (%s ago)", o.Since.Format(time.RFC3339), age(now.Sub(o.Since))))
+	switch {
+	case o.Pool != nil:
+		describePool(field, *o.Pool)
+	case o.Export != nil:
+		describeExport(field, *o.Export)
+	case volumeOf(o) != nil:
+		describeVolume(field, *volumeOf(o))
+	}
+	return t.write(w, painterFor(w), func(column int, cell string) colour {
+		if column == 1 && cell == string(o.Phase) {
+			return phaseColour(o.Phase)
+		}
+		return plain
+	})
+}
+
+func describePool(field func(name, value string), p reconcile.PoolStatus) {
+	field("Volume group", p.VolumeGroup)
+	field("Thin pool", p.ThinPool)
+	field("Size", exactBytes(p.Size))
+	field("Free", exactBytes(p.Free))
+	if p.ThinPool == "" {
+		return
+	}
+	field("Promised to volumes", share(p.Provisioned, p.Size))
+	field("Data used", percent(p.DataPercent))
+	field("Metadata used", percent(p.MetadataPercent))
+}
+
+func describeVolume(field func(name, value string), v reconcile.VolumeStatus) {
+	field("Size", exactBytes(v.Size))
+	if v.DataPercent > 0 {
+		field("Data used", percent(v.DataPercent))
+	}
+	field("Device", v.DevicePath)
+	field("Active", yesOrNo(v.Active))
+	field("LV UUID", v.LVUUID)
+	field("Unit serial", v.Serial)
+	field("WWN", v.WWN)
+	field("Held by", oneLine(strings.Join(v.HeldBy, ", ")))
+}
+
+func describeExport(field func(name, value string), e reconcile.ExportStatus) {
+	field("Target", e.Target)
+	field("Portals", strings.Join(e.Portals, ", "))
+	field("LUNs", fmt.Sprint(e.LUNs))
+	sessions := "none"
+	if len(e.Sessions) > 0 {
+		sessions = strings.Join(e.Sessions, ", ")
+	}
+	field("Sessions", oneLine(sessions))
+}
+
+func exactBytes(n uint64) string { return fmt.Sprintf("%s (%d bytes)", bytes(n), n) }
+
+func percent(p float64) string { return fmt.Sprintf("%.1f%%", p) }
+
+func yesOrNo(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no"
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"reflect"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/volreconciler/volreconciler/pkg/api"
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+)
+
+func newGetCommand() *cobra.Command {
+	s := newSettings()
+	format, watch := "table", false
+	cmd := &cobra.Command{
+		Use:   "get [KIND [NAME]]",
+		Short: "Show how the objects stand, as the running agent says",
+		Long: `Show how the objects stand. The answer is that of the agent that runs on this
+node: what its last pass has found.
+
+KIND is pools, volumes, snapshots or exports, also in the singular and as vol,
+snap or exp; KIND/NAME will do as well.
+
+Phases: Ready; Progressing: is being changed; Blocked: waits for somebody, and
+the message says what for; Failed: is tried again; Deleting; Orphaned: in no file
+any more, and kept; Suspended: left alone, as its annotation says.
+
+With -o json or -o yaml the fields are stable: those of one object if NAME is
+given, else apiVersion, kind, generation, time, findings and objects.
+
+Exit status: 0, however the objects stand; 1 if no agent answers, or there is no
+such object.`,
+		Example: `  volreconciler get
+  volreconciler get volumes -o wide
+  volreconciler get export/db -o yaml
+  volreconciler get --watch`,
+		Args: cobra.MatchAll(atMostKindAndName, knownKind),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			selected, err := selectionOf(args)
+			if err != nil {
+				return err
+			}
+			ctx, stop := untilSignal(cmd.Context())
+			defer stop()
+			v := view{client: api.NewClient(s.socket()), socket: s.socket(), selected: selected, format: format, out: cmd.OutOrStdout()}
+			if watch {
+				return v.watch(ctx)
+			}
+			return v.show(ctx)
+		},
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			return suggestObjects(cmd.Context(), s, args), cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+	s.forCommand(cmd, "runtime-dir")
+	outputFlag(cmd, &format, "table", "wide", "json", "yaml")
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it again whenever it changes")
+	return cmd
+}
+
+func atMostKindAndName(cmd *cobra.Command, args []string) error {
+	if len(args) > 2 {
+		return fmt.Errorf("%s takes a kind and a name at most, but got %d words; see %s --help", cmd.Name(), len(args), cmd.CommandPath())
+	}
+	return nil
+}
+
+func knownKind(_ *cobra.Command, args []string) error {
+	_, err := selectionOf(args)
+	return err
+}
+
+// view shows some of an agent's status.
+type view struct {
+	client   *api.Client
+	socket   string
+	selected selection
+	format   string
+	out      io.Writer
+}
+
+// show shows what there is now.
+func (v view) show(ctx context.Context) error {
+	node, err := v.ask(ctx, 0)
+	if err != nil {
+		return err
+	}
+	objects, err := v.selected.of(node)
+	if err != nil {
+		return err
+	}
+	node.Objects = objects
+	return v.write(node)
+}
+
+// watch shows it again whenever what is selected has changed, until ctx ends.
+func (v view) watch(ctx context.Context) error {
+	var shown reconcile.NodeStatus
+	for {
+		node, err := v.ask(ctx, shown.Generation)
+		if ctx.Err() != nil {
+			return nil // that is how a watch ends
+		}
+		if err != nil {
+			return err
+		}
+		if node.Objects, err = v.selected.of(node); err != nil {
+			return err
+		}
+		if shown.Generation == 0 || differ(shown, node) {
+			if err := v.write(node); err != nil {
+				return err
+			}
+		}
+		shown = node
+	}
+}
+
+func differ(a, b reconcile.NodeStatus) bool {
+	return !reflect.DeepEqual(a.Objects, b.Objects) || !slices.Equal(a.Findings, b.Findings)
+}
+
+func (v view) write(node reconcile.NodeStatus) error {
+	var shown any = node
+	if v.selected.one() {
+		shown = node.Objects[0]
+	}
+	switch v.format {
+	case "json":
+		return writeJSON(v.out, shown)
+	case "yaml":
+		return writeYAML(v.out, shown)
+	default:
+		return writeStatus(v.out, node, v.format == "wide", time.Now())
+	}
+}
+
+// ask asks the agent, and says what to do if there is none.
+func (v view) ask(ctx context.Context, generation int64) (reconcile.NodeStatus, error) {
+	node, err := v.client.Status(ctx, generation)
+	switch {
+	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):
+		return node, fmt.Errorf("no agent answers at %s; start one with: volreconciler run --specs DIR. "+
+			"If it runs with another --runtime-dir, name that here too", v.socket)
+	case errors.Is(err, fs.ErrPermission):
+		return node, fmt.Errorf("%s may not be opened by this user; root may", v.socket)
+	case errors.Is(err, api.ErrNotReady):
+		return node, fmt.Errorf("the agent at %s has just been started: %w", v.socket, err)
+	case err != nil:
+		return node, fmt.Errorf("asking the agent at %s: %w", v.socket, err)
+	}
+	return node, nil
+}
+
+// suggestLimit is how long the shell's completion waits for an agent.
+const suggestLimit = time.Second
+
+// suggestObjects completes KIND, and NAME if an agent runs.
+func suggestObjects(ctx context.Context, s *settings, args []string) []string {
+	if len(args) == 0 {
+		return kindSuggestions()
+	}
+	kind, err := kindOf(args[0])
+	if err != nil || len(args) > 1 || s.complete() != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, suggestLimit)
+	defer cancel()
+	node, err := api.NewClient(s.socket()).Status(ctx, 0)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, o := range node.Objects {
+		if o.Kind == kind {
+			names = append(names, o.Name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,52 @@
+// Command volreconciler keeps the block storage of a Linux node as YAML files
+// say: volumes and snapshots in LVM, exports in the kernel's iSCSI target.
+//
+// There is one file per command. Start reading at run.go, which is the agent;
+// node.go puts its parts together, settings.go says what can be configured.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+func main() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// execute runs a command line and returns its exit status.
+func execute(args []string, stdout, stderr io.Writer) int {
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(context.Background())
+
+	var status exitStatus
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &status):
+		return int(status)
+	default:
+		complain(stderr, err)
+		return 1
+	}
+}
+
+// complain writes an error; of several in one, each on its own line.
+func complain(w io.Writer, err error) {
+	if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only where nothing is around them
+		for _, each := range several.Unwrap() {
+			complain(w, each)
+		}
+		return
+	}
+	_, _ = fmt.Fprintf(w, "volreconciler: %v\n", err)
+}
+
+// exitStatus ends a command that has already said why it does.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"volreconciler": main})
+}
+
+func TestCommand(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "cmd/volreconciler")
+}
+
+// TestSessions runs the terminal sessions in testdata. They may run on a node
+// that is in use: none of them has complete specs while it runs an agent, so
+// that no agent of theirs has anything to do or to remove.
+func TestSessions(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("VOLRECONCILER_STATE_DIR", env.WorkDir+"/state")
+			env.Setenv("VOLRECONCILER_RUNTIME_DIR", env.WorkDir+"/run")
+			env.Setenv("VOLRECONCILER_CONFIG", env.WorkDir+"/config.yaml")
+			return os.WriteFile(env.WorkDir+"/config.yaml", nil, 0o600)
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"appears": appears},
+	})
+}
+
+// appears waits for a file that a command in the background is to make.
+func appears(ts *testscript.TestScript, _ bool, args []string) {
+	deadline := time.Now().Add(20 * time.Second)
+	for _, name := range args {
+		for {
+			_, err := os.Stat(ts.MkAbs(name))
+			if err == nil {
+				break
+			}
+			if time.Now().After(deadline) {
+				ts.Check(fmt.Errorf("%s does not appear: %w", name, err))
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/volreconciler/volreconciler/pkg/actuators/lvm"
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/lio"
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// socket is where the agent answers.
+func (s *settings) socket() string { return filepath.Join(s.runtimeDir, "agent.sock") }
+
+// memory is the file that remembers which logical volume each object had.
+func (s *settings) memory() string { return filepath.Join(s.stateDir, "identities.json") }
+
+// source returns the source of what is desired on this node.
+func (s *settings) source(log logr.Logger) *spec.Source {
+	return spec.NewSource(s.specs, spec.Options{TargetPrefix: s.targetPrefix, Secrets: true, Log: log})
+}
+
+// newLoop puts the parts together that change this node. The caller must hold
+// the node's lock.
+func newLoop(s *settings, source reconcile.Source, log logr.Logger) (*reconcile.Loop, error) {
+	// Found out now, not when there is something to be remembered: by then it
+	// would be too late to do without.
+	if err := os.MkdirAll(s.stateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("the state directory cannot be made: %w", err)
+	}
+	memory, err := reconcile.OpenMemory(s.memory())
+	if err != nil {
+		return nil, err
+	}
+	machine := host.New()
+	shells := host.NewLVMShell(machine)
+	return &reconcile.Loop{
+		Source:   source,
+		Observer: observe.New(machine),
+		Executor: &reconcile.Executor{Actuators: map[observe.System]change.Actuator{
+			observe.LVM: lvm.New(shells, machine),
+			observe.LIO: lio.New(machine),
+		}},
+		Memory:    memory,
+		Status:    &reconcile.Status{},
+		Log:       log,
+		Processes: machine.Processes,
+		AfterPass: func() {
+			if err := shells.Close(); err != nil {
+				log.Error(err, "an LVM shell did not end as it should")
+			}
+		},
+	}, nil
+}
+
+// untilSignal returns a context that ends with the first SIGINT or SIGTERM. The
+// second one then has its usual effect and ends the process.
+func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
+// sleep waits, unless ctx ends first.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

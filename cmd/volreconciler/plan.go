@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+
+	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+)
+
+// exitChanges is plan's exit status when there is something to do.
+const exitChanges exitStatus = 2
+
+func newPlanCommand() *cobra.Command {
+	s := newSettings()
+	format := "text"
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "Show what would change on this node, and whom it would hit",
+		Long: `Show what would change on this node, why, and whom it would hit. Nothing is
+changed, and nothing is locked: plan can run beside the agent.
+
+An object that is in no file any more is shown as removed at once, without the
+--deletion-grace of the agent, which is what apply would do.
+
+With -o json the fields are stable: apiVersion, kind, complete, findings, steps
+(id, object, type, change, summary, why, needs, danger, affects) and objects.
+
+Exit status: 0 if there is nothing to do, 2 if there are changes, 1 if there are
+findings in the files, something could not be read, or the command is wrong.`,
+		Example: `  volreconciler plan --specs /srv/storage/specs
+  volreconciler plan -o json | jq '.steps[] | select(.danger != "none")'`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return showPlan(cmd.Context(), s, format, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	s.forCommand(cmd, "specs", "target-prefix", "state-dir")
+	outputFlag(cmd, &format, "text", "json")
+	return cmd
+}
+
+func showPlan(ctx context.Context, s *settings, format string, stdout, stderr io.Writer) error {
+	ctx, stop := untilSignal(ctx)
+	defer stop()
+	memory, err := reconcile.OpenMemory(s.memory())
+	if err != nil {
+		return err
+	}
+	desired := s.source(logr.Discard()).Load(ctx)
+	observed := observe.New(host.New()).Observe(ctx)
+	if ctx.Err() != nil {
+		return errors.New("interrupted")
+	}
+	now := time.Now()
+	plan := reconcile.Diff(reconcile.Input{
+		Desired: desired, Observed: observed, Known: memory.Known(), Started: now, Now: now,
+	})
+	if err := writePlan(stdout, plan, format); err != nil {
+		return err
+	}
+	writeFindings(stderr, reconcile.Findings(plan.Findings))
+	return verdict(plan, observed)
+}
+
+func writePlan(w io.Writer, plan reconcile.Plan, format string) error {
+	if format == "json" {
+		return writeJSON(w, plan)
+	}
+	_, err := io.WriteString(w, planText(plan, painterFor(w)))
+	return err
+}
+
+// verdict is plan's exit status. What could not be read is worse than a change:
+// there may be more to do than the plan shows.
+func verdict(plan reconcile.Plan, observed observe.State) error {
+	var errs []error
+	for _, system := range slices.Sorted(maps.Keys(observed.Unknown)) {
+		errs = append(errs, fmt.Errorf("%s cannot be read, so the plan does not have what would change there: %w", system, observed.Unknown[system]))
+	}
+	switch {
+	case len(errs) > 0:
+		return errors.Join(errs...)
+	case len(plan.Findings) > 0:
+		return errors.New(findingsSum(len(plan.Findings)))
+	case !plan.Empty():
+		return exitChanges
+	default:
+		return nil
+	}
+}

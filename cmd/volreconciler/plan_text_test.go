@@ -1,0 +1,119 @@
+package main
+
+import (
+	"errors"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+const gib = 1 << 30
+
+// aPlan has a bit of everything.
+func aPlan() reconcile.Plan {
+	db, old := spec.ID{Kind: spec.KindVolume, Name: "db"}, spec.ID{Kind: spec.KindVolume, Name: "old"}
+	web := spec.ID{Kind: spec.KindExport, Name: "web"}
+	target := change.Target{IQN: "iqn.2026-11.io.volreconciler:web", Export: "web"}
+	backstore := change.Backstore{HBA: "iblock_900", Name: "volreconciler:volume:db"}
+	step := func(id reconcile.StepID, object spec.ID, c change.Change, why string) reconcile.Step {
+		return reconcile.Step{ID: id, Object: object, Change: c, Why: why, Danger: reconcile.Harmless}
+	}
+	unlink := step(3, web, change.RemoveLUN{Target: target, LUN: 3}, "not in the spec")
+	unlink.Danger, unlink.Affects = reconcile.Disruptive, []string{"iqn.1993-08.org.debian:01:abc"}
+	remove := step(4, old, change.RemoveLV{LV: change.LV{VolumeGroup: "vg0", Name: "old"}}, "no file names it")
+	remove.Danger = reconcile.Destructive
+	return reconcile.Plan{
+		Steps: []reconcile.Step{
+			step(1, db, change.CreateVolume{LV: change.LV{VolumeGroup: "vg0", Name: "db"}, ThinPool: "fast", Size: 20 * gib}, "not there"),
+			step(2, db, change.CreateBackstore{Backstore: backstore, Device: "/dev/vg0/db"}, "not there"),
+			unlink, remove,
+		},
+		Objects: []reconcile.Object{
+			{Kind: spec.KindPool, Name: "fast", Phase: reconcile.Ready, Pool: &reconcile.PoolStatus{
+				VolumeGroup: "vg0", ThinPool: "fast", Size: 100 * gib, Free: 60 * gib, Provisioned: 120 * gib, ProvisionedAfter: 140 * gib,
+			}},
+			{Kind: spec.KindVolume, Name: "db", Phase: reconcile.Progressing},
+			{Kind: spec.KindVolume, Name: "old", Phase: reconcile.Deleting},
+			{Kind: spec.KindVolume, Name: "small", Phase: reconcile.Blocked, Reason: reconcile.ReasonShrinkRefused, Message: "spec.size: no\nreally"},
+			{Kind: spec.KindVolume, Name: "kept", Phase: reconcile.Orphaned},
+			{Kind: spec.KindExport, Name: "web", Phase: reconcile.Blocked, Reason: reconcile.ReasonNotReady, Message: "waits for Volume/small"},
+		},
+	}
+}
+
+var _ = Describe("The text of a plan", func() {
+	It("shows the steps of each object, what stands in its way, and the sum", func() {
+		Expect(planText(aPlan(), painter{})).To(Equal(`+ Volume/db
+    + create thin volume vg0/db, 20Gi, in fast (not there)
+    + create backstore iblock_900/volreconciler:volume:db on /dev/vg0/db (not there)
+
+- Volume/old
+    - remove vg0/old and the data in it (no file names it) DESTRUCTIVE
+
+! Volume/small Blocked (ShrinkRefused): spec.size: no; really
+
+~ Export/web
+    - remove LUN 3 from iqn.2026-11.io.volreconciler:web (not in the spec) DISRUPTIVE
+      hits iqn.1993-08.org.debian:01:abc
+    ! Blocked (DependencyNotReady): waits for Volume/small
+
+Thin pool vg0/fast has 100Gi, 60Gi of it free; promised to volumes: 120Gi (120%) now, 140Gi (140%) after.
+
+Plan: 1 to create, 1 to change, 1 to remove; 2 objects are blocked, 1 object is orphaned.
+`))
+	})
+
+	It("has no escape sequence unless it is for a terminal", func() {
+		Expect(planText(aPlan(), painter{})).NotTo(ContainSubstring("\x1b"))
+		coloured := planText(aPlan(), painter{colours: true})
+		Expect(coloured).To(ContainSubstring("\x1b[32m+\x1b[0m \x1b[1mVolume/db\x1b[0m\n"))
+	})
+
+	It("says that there is nothing to do", func() {
+		ready := reconcile.Plan{Objects: []reconcile.Object{{Kind: spec.KindVolume, Name: "db", Phase: reconcile.Ready}}}
+		Expect(planText(ready, painter{})).To(Equal("Plan: nothing to do.\n"))
+		Expect(planText(reconcile.Plan{}, painter{})).To(Equal("Nothing is desired, and nothing here is ours.\n"))
+	})
+
+	It("is stable as JSON", func() {
+		var out strings.Builder
+		Expect(writePlan(&out, aPlan(), "json")).To(Succeed())
+		Expect(out.String()).To(HavePrefix(`{
+  "apiVersion": "volreconciler/v1alpha1",
+  "kind": "Plan",
+  "complete": true,
+  "findings": [],
+  "steps": [
+    {
+      "id": 1,
+      "object": {
+        "kind": "Volume",
+        "name": "db"
+      },
+      "type": "CreateVolume",
+`))
+	})
+})
+
+var _ = DescribeTable("The exit status of plan",
+	func(plan reconcile.Plan, unknown map[observe.System]error, expected any) {
+		err := verdict(plan, observe.State{Unknown: unknown})
+		if expected == nil {
+			Expect(err).NotTo(HaveOccurred())
+			return
+		}
+		Expect(err).To(MatchError(expected))
+	},
+	Entry("0 if there is nothing to do", reconcile.Plan{}, nil, nil),
+	Entry("2 if there are changes", aPlan(), nil, exitChanges),
+	Entry("1 if there are findings", reconcile.Plan{Steps: aPlan().Steps, Findings: []spec.Finding{{File: "a.yaml", Err: errors.New("no")}}}, nil,
+		"1 finding in the specs; until there is none, nothing is removed"),
+	Entry("1 if something could not be read", aPlan(), map[observe.System]error{observe.LVM: errors.New("exit status 5")},
+		"lvm cannot be read, so the plan does not have what would change there: exit status 5"),
+)

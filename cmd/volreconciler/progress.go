@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// progress shows the steps of apply as they are done, and keeps in mind what
+// there is hope for.
+type progress struct {
+	painter
+	out io.Writer
+
+	mu        sync.Mutex
+	succeeded int // steps of this pass
+	// failing are the objects whose last step failed, with what was said of it.
+	failing map[spec.ID]string
+}
+
+func newProgress(w io.Writer) *progress {
+	return &progress{painter: painterFor(w), out: w, failing: map[spec.ID]string{}}
+}
+
+// begin is called before each pass.
+func (p *progress) begin() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.succeeded = 0
+}
+
+// done is told of each step that was tried, by several goroutines.
+func (p *progress) done(s reconcile.Step, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case err == nil:
+		p.succeeded++
+		delete(p.failing, s.Object)
+		p.line(green, "done", s, "")
+	case errors.Is(err, change.ErrStale):
+		// Looked at again in the next pass.
+		p.line(yellow, "stale", s, "")
+	default:
+		p.failed(s, oneLine(err.Error()))
+	}
+}
+
+// failed shows why a step failed, unless it did for the same reason the last
+// time.
+func (p *progress) failed(s reconcile.Step, why string) {
+	if p.failing[s.Object] == why {
+		p.line(red, "failed", s, ", as before")
+		return
+	}
+	p.failing[s.Object] = why
+	p.line(red, "failed", s, ": "+why)
+}
+
+func (p *progress) line(c colour, word string, s reconcile.Step, why string) {
+	// The changes go on even if nobody looks.
+	_, _ = fmt.Fprintf(p.out, "%s %s: %s%s\n", p.paint(c, fmt.Sprintf("%-6s", word)), s.Object, s.Change, why)
+}
+
+// waits shows that the next pass will be some time coming.
+func (p *progress) waits(d time.Duration) {
+	if rounded := d.Round(time.Second); rounded > 0 {
+		_, _ = fmt.Fprintf(p.out, "trying again in %s\n", rounded)
+	}
+}
+
+// more reports whether another pass may get further: something was done, whose
+// result is to be looked at, or is going on, or failed in the doing. What failed
+// without having been tried does not get better by trying.
+func (p *progress) more(node reconcile.NodeStatus) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.succeeded > 0 || slices.ContainsFunc(node.Objects, func(o reconcile.Object) bool {
+		switch o.Phase {
+		case reconcile.Progressing, reconcile.Deleting:
+			return true
+		case reconcile.Failed:
+			return p.failing[o.ID()] != ""
+		default:
+			return false
+		}
+	})
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+
+	"github.com/volreconciler/volreconciler/pkg/api"
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+)
+
+func newRunCommand() *cobra.Command {
+	s := newSettings()
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Keep this node as the files say: the agent",
+		Long: `Keep this node as the files say, for ever: read the specs, observe LVM and the
+kernel's iSCSI target, change what differs, and start again whenever a file
+changes, and from time to time without.
+
+Only one agent or apply works on a node at a time. "volreconciler get" shows how
+things stand; it asks over the socket agent.sock in --runtime-dir, which answers
+GET /healthz, /readyz and /v1/status.
+
+SIGTERM or SIGINT ends the agent once the commands that are running have ended;
+a second one ends it at once. Exports go on being served either way. SIGHUP makes
+it look at everything now.
+
+Exit status: 0 after SIGTERM or SIGINT; 1 if it could not start.`,
+		Example: `  volreconciler run --specs /srv/storage/specs
+  VOLRECONCILER_LOG_FORMAT=json volreconciler run`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := newLogger(cmd.ErrOrStderr(), s.logLevel, s.logFormat)
+			if err != nil {
+				return err
+			}
+			return runAgent(cmd.Context(), s, log)
+		},
+	}
+	s.forCommand(cmd, "specs", "target-prefix", "state-dir", "runtime-dir", "deletion-grace", "resync", "log-level", "log-format")
+	return cmd
+}
+
+func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
+	ctx, stop := untilSignal(ctx)
+	defer stop()
+	held, err := lockNode(s.runtimeDir)
+	if err != nil {
+		return err
+	}
+	defer held.release()
+
+	source := s.source(log)
+	loop, err := newLoop(s, source, log)
+	if err != nil {
+		return err
+	}
+	loop.Grace, loop.Resync = s.deletionGrace, s.resync
+
+	stopServing, err := serve(s.socket(), loop.Status, log)
+	if err != nil {
+		return err
+	}
+	defer stopServing()
+
+	log.Info("started", "version", describeBuild(), "specs", s.specs, "socket", s.socket())
+	context.AfterFunc(ctx, func() { log.Info("stopping as soon as the commands that are running have ended") })
+	loop.Run(ctx, withHangup(ctx, source.Watch(ctx)))
+	log.Info("stopped")
+	return nil
+}
+
+// serve answers on the socket until the function that it returns is called. The
+// status can be asked for until the last pass has ended.
+func serve(socket string, status *reconcile.Status, log logr.Logger) (stop func(), err error) {
+	listener, err := api.Listen(socket)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		// Volumes and exports are kept in order all the same.
+		if err := api.Serve(ctx, listener, status); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			log.Error(err, "nobody can ask for the status any more", "socket", socket)
+		}
+	}()
+	return func() { cancel(); <-ended }, nil
+}
+
+// withHangup adds SIGHUP to what wakes the loop.
+func withHangup(ctx context.Context, wake <-chan struct{}) <-chan struct{} {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	out := make(chan struct{}, 1)
+	go func() {
+		defer signal.Stop(hangup)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-wake:
+			case <-hangup:
+			}
+			select {
+			case out <- struct{}{}:
+			default: // it has not been taken yet: one wake is as good as two
+			}
+		}
+	}()
+	return out
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// selection is which objects a command is about. An empty kind means all, an
+// empty name all of the kind.
+type selection struct {
+	kind spec.Kind
+	name string
+}
+
+// selectionOf reads KIND, KIND NAME or KIND/NAME, the form in which messages
+// name objects.
+func selectionOf(args []string) (selection, error) {
+	if len(args) == 1 && strings.Contains(args[0], "/") {
+		kind, name, _ := strings.Cut(args[0], "/")
+		args = []string{kind, name}
+	}
+	var s selection
+	if len(args) == 0 {
+		return s, nil
+	}
+	var err error
+	if s.kind, err = kindOf(args[0]); err != nil {
+		return s, err
+	}
+	if len(args) > 1 {
+		s.name = args[1]
+		if s.name == "" {
+			return s, fmt.Errorf("the name of a %s must not be empty", s.kind)
+		}
+	}
+	return s, nil
+}
+
+// one reports whether a single object is asked for.
+func (s selection) one() bool { return s.name != "" }
+
+// of returns the selected objects of a node. That a named one is not there is
+// an error.
+func (s selection) of(node reconcile.NodeStatus) ([]reconcile.Object, error) {
+	objects := slices.DeleteFunc(slices.Clone(node.Objects), func(o reconcile.Object) bool {
+		return s.kind != "" && o.Kind != s.kind
+	})
+	if !s.one() {
+		return objects, nil
+	}
+	for _, o := range objects {
+		if o.Name == s.name {
+			return []reconcile.Object{o}, nil
+		}
+	}
+	return nil, fmt.Errorf("there is no %s %q; %s", s.kind, s.name, whatThereIs(objects))
+}
+
+// maxNames is how many names an error lists.
+const maxNames = 20
+
+func whatThereIs(objects []reconcile.Object) string {
+	var names []string
+	for _, o := range objects {
+		names = append(names, o.Name)
+	}
+	switch {
+	case len(names) == 0:
+		return "there is none of that kind at all"
+	case len(names) > maxNames:
+		return fmt.Sprintf("there are %s and %d others", strings.Join(names[:maxNames], ", "), len(names)-maxNames)
+	default:
+		return "there are: " + strings.Join(names, ", ")
+	}
+}
+
+// kindWords are the words for a kind, the one to be suggested first.
+type kindWords struct {
+	kind  spec.Kind
+	words []string
+}
+
+func allKinds() []kindWords {
+	return []kindWords{
+		{spec.KindPool, []string{"pools", "pool"}},
+		{spec.KindVolume, []string{"volumes", "volume", "vols", "vol"}},
+		{spec.KindSnapshot, []string{"snapshots", "snapshot", "snaps", "snap"}},
+		{spec.KindExport, []string{"exports", "export", "exps", "exp"}},
+	}
+}
+
+func kindOf(word string) (spec.Kind, error) {
+	for _, k := range allKinds() {
+		if slices.Contains(k.words, strings.ToLower(word)) {
+			return k.kind, nil
+		}
+	}
+	return "", fmt.Errorf("there is no kind %q; there are: %s", word, strings.Join(kindSuggestions(), ", "))
+}
+
+func kindSuggestions() []string {
+	var words []string
+	for _, k := range allKinds() {
+		words = append(words, k.words[0])
+	}
+	return words
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+const (
+	defaultConfig     = "/etc/volreconciler/config.yaml"
+	defaultSpecs      = "/etc/volreconciler/specs"
+	defaultStateDir   = "/var/lib/volreconciler"
+	defaultRuntimeDir = "/run/volreconciler"
+
+	defaultDeletionGrace = 30 * time.Second
+	defaultResync        = 30 * time.Second
+	defaultTimeout       = 5 * time.Minute
+	// minResync keeps the agent from doing nothing but looking.
+	minResync = time.Second
+)
+
+// settings are what can be configured, by flags, environment variables and the
+// configuration file alike.
+type settings struct {
+	specs         string
+	targetPrefix  string
+	stateDir      string
+	runtimeDir    string
+	deletionGrace time.Duration
+	resync        time.Duration
+	timeout       time.Duration
+	logLevel      string
+	logFormat     string
+
+	config string         // path of the configuration file
+	all    *pflag.FlagSet // every setting by its name
+}
+
+// newSettings returns the defaults. This is the list of all settings.
+func newSettings() *settings {
+	s := &settings{
+		specs: defaultSpecs, targetPrefix: spec.DefaultTargetPrefix, stateDir: defaultStateDir, runtimeDir: defaultRuntimeDir,
+		deletionGrace: defaultDeletionGrace, resync: defaultResync, timeout: defaultTimeout,
+		logLevel: "info", logFormat: "text",
+		all: pflag.NewFlagSet("settings", pflag.ContinueOnError),
+	}
+	s.all.Var(text(&s.specs, "dir", notEmpty), "specs", "directory of the YAML files, read with all below it")
+	s.all.Var(text(&s.targetPrefix, "iqn", targetPrefix), "target-prefix", "what target names begin with where an Export gives none")
+	s.all.Var(text(&s.stateDir, "dir", absolute), "state-dir", "directory that remembers which logical volume each object had")
+	s.all.Var(text(&s.runtimeDir, "dir", absolute), "runtime-dir", "directory of the agent's socket and lock")
+	s.all.Var(duration(&s.deletionGrace, 0), "deletion-grace", "how long an object must have been in no file before it is deleted")
+	s.all.Var(duration(&s.resync, minResync), "resync", "time between two passes when nothing calls for one")
+	s.all.Var(duration(&s.timeout, 0), "timeout", "how long what fails is tried again")
+	s.all.Var(text(&s.logLevel, "level", oneOf("debug", "info", "warn", "error")), "log-level", "debug, info, warn or error")
+	s.all.Var(text(&s.logFormat, "format", oneOf("text", "json")), "log-format", "text or json")
+	return s
+}
+
+// forCommand gives a command the flags of the named settings, and completes the
+// settings before it runs.
+func (s *settings) forCommand(cmd *cobra.Command, names ...string) {
+	for _, name := range names {
+		cmd.Flags().AddFlag(s.all.Lookup(name))
+	}
+	cmd.Flags().StringVar(&s.config, "config", "", "`file` with settings (default "+defaultConfig+")")
+	cmd.PreRunE = func(*cobra.Command, []string) error { return s.complete() }
+}
+
+// value is a setting that is checked whenever it is set, wherever that comes
+// from.
+type value[T any] struct {
+	target *T
+	kind   string
+	parse  func(text string) (T, error)
+}
+
+func (v value[T]) Set(text string) error {
+	parsed, err := v.parse(text)
+	if err == nil {
+		*v.target = parsed
+	}
+	return err
+}
+
+func (v value[T]) String() string { return fmt.Sprint(*v.target) }
+
+func (v value[T]) Type() string { return v.kind }
+
+// text is a setting that is text, as parse makes it.
+func text(target *string, kind string, parse func(string) (string, error)) value[string] {
+	return value[string]{target, kind, parse}
+}
+
+func duration(target *time.Duration, least time.Duration) value[time.Duration] {
+	return value[time.Duration]{target, "duration", func(text string) (time.Duration, error) {
+		d, err := time.ParseDuration(text)
+		switch {
+		case err != nil:
+			return 0, errors.New("write a duration with a unit, like 30s or 5m")
+		case d < least:
+			return 0, fmt.Errorf("must be at least %s", least)
+		default:
+			return d, nil
+		}
+	}}
+}
+
+func notEmpty(text string) (string, error) {
+	if text == "" {
+		return "", errors.New("must not be empty")
+	}
+	return text, nil
+}
+
+func absolute(text string) (string, error) {
+	if text == "" {
+		return "", errors.New("must not be empty")
+	}
+	return filepath.Abs(text)
+}
+
+func targetPrefix(text string) (string, error) { return text, spec.CheckTargetPrefix(text) }
+
+func oneOf(allowed ...string) func(string) (string, error) {
+	return func(text string) (string, error) {
+		for _, a := range allowed {
+			if text == a {
+				return text, nil
+			}
+		}
+		return "", fmt.Errorf("must be %s", alternatives(allowed))
+	}
+}
+
+// outputFlag gives a command -o. It is no setting: what a script reads must not
+// depend on the environment.
+func outputFlag(cmd *cobra.Command, target *string, formats ...string) {
+	cmd.Flags().VarP(text(target, "format", oneOf(formats...)), "output", "o", alternatives(formats))
+	// It fails only for a flag that is not there.
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+}

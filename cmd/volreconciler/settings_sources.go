@@ -1,0 +1,128 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"gopkg.in/yaml.v3"
+)
+
+const environmentPrefix = "VOLRECONCILER_"
+
+// complete adds to the flags, which have been parsed, what the environment and
+// the configuration file say. All of the file is checked, also what is
+// overridden and what is of another command: a mistake in it is better found
+// now than when it starts to matter.
+func (s *settings) complete() error {
+	flags := map[string]string{}
+	s.all.VisitAll(func(f *pflag.Flag) {
+		if f.Changed {
+			flags[f.Name] = f.Value.String()
+		}
+	})
+	if err := s.readFile(); err != nil {
+		return err
+	}
+	if err := s.readEnvironment(); err != nil {
+		return err
+	}
+	for name, text := range flags {
+		if err := s.all.Lookup(name).Value.Set(text); err != nil {
+			return fmt.Errorf("--%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// variable returns the environment variable of a setting.
+func variable(name string) string {
+	return environmentPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+}
+
+// readEnvironment takes in the variables. An empty one counts as not set.
+func (s *settings) readEnvironment() error {
+	var errs []error
+	s.all.VisitAll(func(f *pflag.Flag) {
+		text := os.Getenv(variable(f.Name))
+		if text == "" {
+			return
+		}
+		if err := f.Value.Set(text); err != nil {
+			errs = append(errs, fmt.Errorf("environment variable %s: %q: %w", variable(f.Name), text, err))
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// readFile takes in the configuration file. Only the default one may be missing.
+func (s *settings) readFile() error {
+	path := s.config
+	if path == "" {
+		path = os.Getenv(variable("config"))
+	}
+	optional := path == ""
+	if optional {
+		path = defaultConfig
+	}
+	data, err := os.ReadFile(path)
+	switch {
+	case optional && errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("the configuration file cannot be read: %w", err)
+	}
+	return s.parseFile(path, data)
+}
+
+func (s *settings) parseFile(path string, data []byte) error {
+	var document yaml.Node
+	if err := yaml.Unmarshal(data, &document); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if document.IsZero() {
+		return nil
+	}
+	root := document.Content[0]
+	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
+		return nil // nothing but comments
+	}
+	if root.Kind != yaml.MappingNode {
+		return fmt.Errorf("%s:%d:%d: write one setting per line, as in resync: 1m", path, root.Line, root.Column)
+	}
+	var errs []error
+	seen := map[string]bool{}
+	for i := 0; i < len(root.Content); i += 2 {
+		key, value := root.Content[i], root.Content[i+1]
+		if err := s.setFromFile(key, value, seen[key.Value]); err != nil {
+			errs = append(errs, fmt.Errorf("%s:%d:%d: %w", path, key.Line, key.Column, err))
+		}
+		seen[key.Value] = true
+	}
+	return errors.Join(errs...)
+}
+
+func (s *settings) setFromFile(key, value *yaml.Node, again bool) error {
+	f := s.all.Lookup(key.Value)
+	switch {
+	case f == nil:
+		return fmt.Errorf("there is no setting %q; there are %s", key.Value, strings.Join(s.names(), ", "))
+	case again:
+		return fmt.Errorf("%s is set twice", key.Value)
+	case value.Kind != yaml.ScalarNode:
+		return fmt.Errorf("%s: write a single value", key.Value)
+	}
+	if err := f.Value.Set(value.Value); err != nil {
+		return fmt.Errorf("%s: %q: %w", key.Value, value.Value, err)
+	}
+	return nil
+}
+
+func (s *settings) names() []string {
+	var names []string
+	s.all.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	return names
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+)
+
+// phaseColumn is where objects' phases stand in the table.
+const phaseColumn = 2
+
+// writeStatus writes objects as a table, and below it what is wrong with the
+// files.
+func writeStatus(w io.Writer, node reconcile.NodeStatus, wide bool, now time.Time) error {
+	p := painterFor(w)
+	if len(node.Objects) == 0 {
+		if _, err := fmt.Fprintln(w, "There are no such objects."); err != nil {
+			return err
+		}
+	} else if err := statusTable(node.Objects, wide, now).write(w, p, statusColour); err != nil {
+		return err
+	}
+	if len(node.Findings) == 0 {
+		return nil
+	}
+	if _, err := fmt.Fprintf(w, "\n%s:\n", p.paint(red, findingsSum(len(node.Findings)))); err != nil {
+		return err
+	}
+	writeFindings(w, node.Findings)
+	return nil
+}
+
+func statusTable(objects []reconcile.Object, wide bool, now time.Time) *table {
+	heading := []string{"KIND", "NAME", "PHASE", "REASON", "AGE"}
+	if wide {
+		heading = append(heading, "SIZE", "DEVICE/TARGET", "WWN", "SESSIONS")
+	}
+	t := &table{}
+	t.add(append(heading, "MESSAGE")...)
+	for _, o := range objects {
+		row := []string{string(o.Kind), o.Name, string(o.Phase), o.Reason, age(now.Sub(o.Since))}
+		if wide {
+			row = append(row, wideCells(o)...)
+		}
+		t.add(append(row, oneLine(o.Message))...)
+	}
+	return t
+}
+
+// wideCells returns size, device or target, WWN, and sessions.
+func wideCells(o reconcile.Object) []string {
+	switch {
+	case o.Pool != nil:
+		return []string{bytes(o.Pool.Size), poolName(*o.Pool), "", ""}
+	case o.Export != nil:
+		return []string{"", o.Export.Target, "", strings.Join(o.Export.Sessions, ",")}
+	case volumeOf(o) != nil:
+		v := volumeOf(o)
+		return []string{bytes(v.Size), v.DevicePath, v.WWN, ""}
+	default:
+		return []string{"", "", "", ""}
+	}
+}
+
+func poolName(p reconcile.PoolStatus) string {
+	if p.ThinPool == "" {
+		return p.VolumeGroup
+	}
+	return p.VolumeGroup + "/" + p.ThinPool
+}
+
+// volumeOf returns the logical volume of a Volume or Snapshot, nil if there is
+// none.
+func volumeOf(o reconcile.Object) *reconcile.VolumeStatus {
+	if o.Volume != nil {
+		return o.Volume
+	}
+	return o.Snapshot
+}
+
+func statusColour(column int, cell string) colour {
+	if column != phaseColumn {
+		return plain
+	}
+	return phaseColour(reconcile.Phase(cell))
+}
+
+func phaseColour(phase reconcile.Phase) colour {
+	switch phase {
+	case reconcile.Ready:
+		return green
+	case reconcile.Progressing, reconcile.Deleting:
+		return yellow
+	case reconcile.Blocked:
+		return magenta
+	case reconcile.Failed:
+		return red
+	case reconcile.Orphaned, reconcile.Suspended:
+		return faint
+	default:
+		return plain // the heading
+	}
+}

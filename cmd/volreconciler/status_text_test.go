@@ -1,0 +1,181 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// aNode has an object of each kind, as seen at noon.
+func aNode() (node reconcile.NodeStatus, noon time.Time) {
+	noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	return reconcile.NodeStatus{
+		APIVersion: spec.APIVersion, Kind: "Status", Generation: 7, Time: noon,
+		Findings: []reconcile.Finding{
+			{File: "specs/a.yaml", Line: 3, Column: 9, Path: "spec.size", Message: `"x" is not a size`},
+			{File: "specs", Message: "the directory cannot be read"},
+		},
+		Objects: []reconcile.Object{
+			{Kind: spec.KindPool, Name: "fast", Phase: reconcile.Ready, Reason: reconcile.ReasonAsDesired, Since: noon.Add(-72 * time.Hour),
+				Pool: &reconcile.PoolStatus{VolumeGroup: "vg0", ThinPool: "pool0", Size: 100 * gib, Free: 75 * gib, Provisioned: 50 * gib, DataPercent: 25, MetadataPercent: 1.5}},
+			{Kind: spec.KindVolume, Name: "db", Phase: reconcile.Blocked, Reason: reconcile.ReasonShrinkRefused, Message: "spec.size: no\nreally", Since: noon.Add(-5 * time.Minute),
+				Volume: &reconcile.VolumeStatus{Size: 20 * gib, DevicePath: "/dev/vg0/db", LVUUID: "abc", Serial: "0123", WWN: "naa.60014050123", Active: true, HeldBy: []string{"mounted on /mnt"}}},
+			{Kind: spec.KindSnapshot, Name: "nightly", Phase: reconcile.Failed, Reason: reconcile.ReasonNoSpace, Message: "full", Since: noon.Add(-10 * time.Second)},
+			{Kind: spec.KindExport, Name: "web", Phase: reconcile.Ready, Reason: reconcile.ReasonAsDesired, Since: noon.Add(-3 * time.Hour),
+				Export: &reconcile.ExportStatus{Target: "iqn.2026-11.io.volreconciler:web", Portals: []string{"0.0.0.0:3260"}, LUNs: 2, Sessions: []string{"iqn.1993-08.org.debian:01:abc"}}},
+		},
+	}, noon
+}
+
+var _ = Describe("The text of a status", func() {
+	It("is a table, with the findings below it", func() {
+		node, noon := aNode()
+		var out strings.Builder
+		Expect(writeStatus(&out, node, false, noon)).To(Succeed())
+		Expect(out.String()).To(Equal(`KIND      NAME     PHASE    REASON         AGE  MESSAGE
+Pool      fast     Ready    AsDesired      3d
+Volume    db       Blocked  ShrinkRefused  5m   spec.size: no; really
+Snapshot  nightly  Failed   NoSpace        10s  full
+Export    web      Ready    AsDesired      3h
+
+2 findings in the specs; until there is none, nothing is removed:
+specs/a.yaml:3:9: spec.size: "x" is not a size
+specs: the directory cannot be read
+`))
+	})
+
+	It("shows more when asked for more", func() {
+		node, noon := aNode()
+		node.Findings = nil
+		var out strings.Builder
+		Expect(writeStatus(&out, node, true, noon)).To(Succeed())
+		Expect(out.String()).To(Equal(`KIND      NAME     PHASE    REASON         AGE  SIZE   DEVICE/TARGET                     WWN              SESSIONS                       MESSAGE
+Pool      fast     Ready    AsDesired      3d   100Gi  vg0/pool0
+Volume    db       Blocked  ShrinkRefused  5m   20Gi   /dev/vg0/db                       naa.60014050123                                 spec.size: no; really
+Snapshot  nightly  Failed   NoSpace        10s                                                                                           full
+Export    web      Ready    AsDesired      3h          iqn.2026-11.io.volreconciler:web                   iqn.1993-08.org.debian:01:abc
+`))
+	})
+
+	It("keeps its columns when it is coloured", func() {
+		node, noon := aNode()
+		var out strings.Builder
+		Expect(statusTable(node.Objects, false, noon).write(&out, painter{colours: true}, statusColour)).To(Succeed())
+		Expect(out.String()).To(ContainSubstring("fast     \x1b[32mReady\x1b[0m    AsDesired"))
+	})
+
+	It("says that there is nothing", func() {
+		var out strings.Builder
+		Expect(writeStatus(&out, reconcile.NodeStatus{}, false, time.Now())).To(Succeed())
+		Expect(out.String()).To(Equal("There are no such objects.\n"))
+	})
+
+	It("has as YAML the fields that it has as JSON", func() {
+		node, _ := aNode()
+		var out strings.Builder
+		Expect(writeYAML(&out, node.Objects[3])).To(Succeed())
+		Expect(out.String()).To(Equal(`kind: Export
+name: web
+phase: Ready
+reason: AsDesired
+since: "2026-11-22T09:00:00Z"
+export:
+  target: iqn.2026-11.io.volreconciler:web
+  portals:
+    - 0.0.0.0:3260
+  luns: 2
+  sessions:
+    - iqn.1993-08.org.debian:01:abc
+`))
+	})
+
+	DescribeTable("has a field per line when an object is described",
+		func(index int, expected string) {
+			node, noon := aNode()
+			var out strings.Builder
+			Expect(describe(&out, node.Objects[index], noon)).To(Succeed())
+			Expect(out.String()).To(Equal(expected))
+		},
+		Entry("a Pool", 0, `Kind:                 Pool
+Name:                 fast
+Phase:                Ready
+Reason:               AsDesired
+Since:                2026-11-19T12:00:00Z (3d ago)
+Volume group:         vg0
+Thin pool:            pool0
+Size:                 100Gi (107374182400 bytes)
+Free:                 75Gi (80530636800 bytes)
+Promised to volumes:  50Gi (50%)
+Data used:            25.0%
+Metadata used:        1.5%
+`),
+		Entry("a Volume", 1, `Kind:         Volume
+Name:         db
+Phase:        Blocked
+Reason:       ShrinkRefused
+Message:      spec.size: no; really
+Since:        2026-11-22T11:55:00Z (5m ago)
+Size:         20Gi (21474836480 bytes)
+Device:       /dev/vg0/db
+Active:       yes
+LV UUID:      abc
+Unit serial:  0123
+WWN:          naa.60014050123
+Held by:      mounted on /mnt
+`),
+		Entry("a Snapshot that is not there", 2, `Kind:     Snapshot
+Name:     nightly
+Phase:    Failed
+Reason:   NoSpace
+Message:  full
+Since:    2026-11-22T11:59:50Z (10s ago)
+`),
+		Entry("an Export", 3, `Kind:      Export
+Name:      web
+Phase:     Ready
+Reason:    AsDesired
+Since:     2026-11-22T09:00:00Z (3h ago)
+Target:    iqn.2026-11.io.volreconciler:web
+Portals:   0.0.0.0:3260
+LUNs:      2
+Sessions:  iqn.1993-08.org.debian:01:abc
+`),
+	)
+})
+
+var _ = DescribeTable("Selecting objects",
+	func(args []string, names []string) {
+		node, _ := aNode()
+		s, err := selectionOf(args)
+		Expect(err).NotTo(HaveOccurred())
+		objects, err := s.of(node)
+		Expect(err).NotTo(HaveOccurred())
+		var got []string
+		for _, o := range objects {
+			got = append(got, o.Name)
+		}
+		Expect(got).To(Equal(names))
+	},
+	Entry("all", nil, []string{"fast", "db", "nightly", "web"}),
+	Entry("a kind", []string{"volumes"}, []string{"db"}),
+	Entry("a kind, written like in the files", []string{"Snapshot"}, []string{"nightly"}),
+	Entry("a kind, in short", []string{"exp"}, []string{"web"}),
+	Entry("an object", []string{"pool", "fast"}, []string{"fast"}),
+	Entry("an object, as messages name it", []string{"Pool/fast"}, []string{"fast"}),
+)
+
+var _ = Describe("Selecting what is not there", func() {
+	It("says what there is", func() {
+		node, _ := aNode()
+		_, err := selection{spec.KindVolume, "dv"}.of(node)
+		Expect(err).To(MatchError(`there is no Volume "dv"; there are: db`))
+		node.Objects = nil
+		_, err = selection{spec.KindVolume, "dv"}.of(node)
+		Expect(err).To(MatchError(`there is no Volume "dv"; there is none of that kind at all`))
+	})
+})

@@ -1,0 +1,69 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+)
+
+// ErrNotReady means that the agent runs and has no status to show yet.
+var ErrNotReady = errors.New(notReady)
+
+// maxMessage is how much is read of an answer that is an error.
+const maxMessage = 4 << 10
+
+// Client asks the agent on this node.
+type Client struct{ http http.Client }
+
+// NewClient returns a Client of the agent that listens on a socket.
+func NewClient(socket string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", socket)
+	}
+	return &Client{http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+}
+
+// Status returns the agent's report as soon as it is of another generation than
+// the given one; of no generation is 0. After a while it returns what there is,
+// or [ErrNotReady] if the agent has not ended a pass yet.
+//
+// If there is no agent, the error is that of connect(2).
+func (c *Client) Status(ctx context.Context, generation int64) (reconcile.NodeStatus, error) {
+	// The host in the URL is for HTTP's sake; the connection goes to the socket.
+	url := "http://agent/v1/status?wait=" + strconv.FormatInt(generation, 10)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return reconcile.NodeStatus{}, err
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return reconcile.NodeStatus{}, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	return readReport(response)
+}
+
+func readReport(response *http.Response) (reconcile.NodeStatus, error) {
+	switch response.StatusCode {
+	case http.StatusOK:
+	case http.StatusServiceUnavailable:
+		return reconcile.NodeStatus{}, ErrNotReady
+	default:
+		text, err := io.ReadAll(io.LimitReader(response.Body, maxMessage))
+		return reconcile.NodeStatus{}, errors.Join(fmt.Errorf("the agent answers %s: %s", response.Status, strings.TrimSpace(string(text))), err)
+	}
+	var report reconcile.NodeStatus
+	if err := json.NewDecoder(response.Body).Decode(&report); err != nil {
+		return reconcile.NodeStatus{}, fmt.Errorf("the agent's answer cannot be read: %w", err)
+	}
+	return report, nil
+}

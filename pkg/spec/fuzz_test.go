@@ -1,0 +1,83 @@
+package spec_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// FuzzDecode checks that no input stops the loader, that whatever is accepted
+// keeps the promises of a Set, and that everything else is reported.
+func FuzzDecode(f *testing.F) {
+	for _, seed := range []string{
+		"",
+		aPool + aVolume,
+		aPool + aVolume + snapshot("nightly", "volume: db") + export("db", "luns: [{volume: db}, {snapshot: nightly, lun: 7}], initiators: [{name: 'iqn.1993-08.org.debian:a', auth: {chap: {username: u, passwordFrom: {file: /s}}}}]"),
+		"a: &a [*a]\n",
+		"<<: {a: b}\n[c]: d\n",
+		"? {a: b}\n: c\n",
+		"%YAML 1.1\n--- !!binary aGk=\n...\n",
+		"\ufeffkind: Pool\n",
+		"a:\n\t- b\n",
+		"kind: |\n  Pool\napiVersion: >-\n  volreconciler/v1alpha1\n",
+		header + "Volume\nmetadata: {name: db}\nspec: {size: 0x10, pool: ~}\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	path := filepath.Join(f.TempDir(), "x.yaml")
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		set := spec.LoadPaths([]string{path}, "")
+		if set.Complete != (len(set.Findings) == 0) {
+			t.Errorf("Complete is %v with %d findings", set.Complete, len(set.Findings))
+		}
+		for _, finding := range set.Findings {
+			if finding.Err == nil || finding.Error() == "" || finding.File != path {
+				t.Errorf("a finding without a reason or file: %#v", finding)
+			}
+		}
+		for id, reason := range set.Invalid {
+			if reason == nil || contains(set, id) {
+				t.Errorf("%s is invalid for %v, and in the maps: %v", id, reason, contains(set, id))
+			}
+		}
+		for name, v := range set.Volumes {
+			if v.Metadata.Name != name || v.Spec.Size == 0 || v.Spec.LVName == "" || v.Spec.DeletionPolicy == "" {
+				t.Errorf("an incomplete Volume: %+v", v)
+			}
+			if _, ok := set.Pools[v.Spec.Pool]; !ok {
+				t.Errorf("a Volume without its Pool: %+v", v)
+			}
+		}
+		for _, e := range set.Exports {
+			for _, lun := range e.Spec.LUNs {
+				if lun.Number == nil || !contains(set, lun.Backing()) {
+					t.Errorf("a LUN that leads nowhere: %+v", lun)
+				}
+			}
+		}
+	})
+}
+
+// FuzzParseSize checks that what is accepted is written back as the same size.
+func FuzzParseSize(f *testing.F) {
+	for _, seed := range []string{"1", "20Gi", "1500M", "8Ei", "010", "1e3", "1.5Gi", "-1", "", "9223372036854775807", "80%", "7E"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		size, err := spec.ParseSizeOrPercent(text)
+		if err != nil {
+			return
+		}
+		if (size.Bytes == 0) == (size.Percent == 0) || size.Percent > 95 || size.Bytes > 1<<63-1 {
+			t.Errorf("%q became %+v", text, size)
+		}
+		if again, err := spec.ParseSizeOrPercent(size.String()); err != nil || again != size {
+			t.Errorf("%q became %+v, written %s, read back as %+v (%v)", text, size, size, again, err)
+		}
+	})
+}

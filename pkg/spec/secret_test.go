@@ -1,0 +1,122 @@
+package spec_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+var _ = Describe("Passwords", func() {
+	const good, other = "correct horse battery", "staple staple staple"
+	var dir, chap, mutual string
+	var source *spec.Source
+
+	BeforeEach(func() {
+		base := GinkgoT().TempDir()
+		dir, chap, mutual = filepath.Join(base, "specs"), filepath.Join(base, "chap"), filepath.Join(base, "mutual")
+		write(dir+"/x.yaml", aPool+aVolume+export("open", "luns: [{volume: db}]")+
+			header+"Export\nmetadata: {name: db}\nspec:\n  protocol: iscsi\n  luns: [{volume: db}]\n  initiators:\n"+
+			"    - name: iqn.1993-08.org.debian:a\n      auth:\n"+
+			"        chap: {username: u, passwordFrom: {file: "+chap+"}}\n"+
+			"        mutual: {username: t, passwordFrom: {file: "+mutual+"}}\n")
+		write(chap, good+"\n")
+		write(mutual, other)
+		source = spec.NewSource(dir, spec.Options{Settle: quick, Secrets: true})
+	})
+	password := func(set spec.Set) string {
+		return set.Exports["db"].Spec.Initiators[0].Auth.CHAP.Password.Reveal()
+	}
+	expectRefused := func(ctx context.Context, path, message string) {
+		GinkgoHelper()
+		set := source.Load(ctx)
+		Expect(errorsOf(set.Findings)).To(HaveLen(1))
+		f := set.Findings[0]
+		Expect(f.Err).To(MatchError(ContainSubstring(message)))
+		Expect(f.Path).To(Equal("spec.initiators[0].auth." + path + ".passwordFrom.file"))
+		Expect(f.Line).To(BeNumerically(">", 20))
+		Expect(set.Complete).To(BeFalse())
+		Expect(set.Invalid).To(HaveKey(spec.ID{Kind: spec.KindExport, Name: "db"}))
+		Expect(set.Exports).To(HaveKey("open"))
+		text := fmt.Sprintf("%v %+v %#v", set, set.Findings, set.Invalid)
+		Expect(text).NotTo(Or(ContainSubstring(good), ContainSubstring(other)))
+	}
+
+	It("are read, without the newline at their end", func(ctx SpecContext) {
+		set := source.Load(ctx)
+		Expect(errorsOf(set.Findings)).To(BeEmpty())
+		Expect(password(set)).To(Equal(good))
+		Expect(set.Exports["db"].Spec.Initiators[0].Auth.Mutual.Password.Reveal()).To(Equal(other))
+	})
+
+	It("are read again each time", func(ctx SpecContext) {
+		before := source.Load(ctx)
+		write(chap, "a new password\n")
+		Expect(password(source.Load(ctx))).To(Equal("a new password"))
+		Expect(password(before)).To(Equal(good), "an earlier Set stays as it was")
+	})
+
+	It("are not read unless asked for", func(ctx SpecContext) {
+		Expect(os.Remove(chap)).To(Succeed())
+		set := spec.NewSource(dir, spec.Options{Settle: quick}).Load(ctx)
+		Expect(set.Complete).To(BeTrue())
+		Expect(password(set)).To(BeEmpty())
+		Expect(spec.LoadPaths([]string{dir}, "").Complete).To(BeTrue())
+	})
+
+	It("may be behind symbolic links", func(ctx SpecContext) {
+		Expect(os.Rename(chap, chap+".real")).To(Succeed())
+		Expect(os.Symlink("chap.real", chap)).To(Succeed())
+		Expect(password(source.Load(ctx))).To(Equal(good))
+	})
+
+	It("appear in no output", func(ctx SpecContext) {
+		set := source.Load(ctx)
+		Expect(fmt.Sprintf("%v %+v %#v %s", set, set, set, set.Exports["db"].Spec.Initiators[0].Auth.CHAP.Password)).
+			NotTo(ContainSubstring(good))
+	})
+
+	DescribeTable("are refused",
+		func(ctx SpecContext, text, message string) {
+			write(chap, text)
+			expectRefused(ctx, "chap", message)
+		},
+		Entry("empty", "", "is empty"),
+		Entry("only a newline", "\n", "is empty"),
+		Entry("NULL", "NULL\n", "no password"),
+		Entry("short", "elevenchars\n", "11 bytes; at least 12"),
+		Entry("long", strings.Repeat("x", 256), "256 bytes; the kernel takes at most 255"),
+		Entry("two lines", good+"\n\n", "control character"),
+		Entry("Windows line end", good+"\r\n", "control character"),
+		Entry("a large file", strings.Repeat("x", 5000), "must hold a password alone"),
+	)
+
+	It("are refused if the two are the same, at the second", func(ctx SpecContext) {
+		write(mutual, good)
+		expectRefused(ctx, "mutual", "holds the same password as chap's file")
+	})
+
+	It("are refused if others could read them", func(ctx SpecContext) {
+		for _, mode := range []os.FileMode{0o640, 0o604, 0o620, 0o601} {
+			Expect(os.Chmod(chap, mode)).To(Succeed())
+			expectRefused(ctx, "chap", fmt.Sprintf("is open to others (mode %04o); run chmod 600 %s", mode, chap))
+		}
+	})
+
+	It("are refused if they are in no regular file", func(ctx SpecContext) {
+		Expect(os.Remove(chap)).To(Succeed())
+		expectRefused(ctx, "chap", "no such file or directory")
+		Expect(os.Mkdir(chap, 0o700)).To(Succeed())
+		expectRefused(ctx, "chap", "no regular file")
+		Expect(os.Remove(chap)).To(Succeed())
+		Expect(syscall.Mkfifo(chap, 0o600)).To(Succeed())
+		expectRefused(ctx, "chap", "no regular file")
+	})
+})
