@@ -91,10 +91,15 @@ var _ = Describe("Loop", func() {
 		Expect(os.WriteFile(filepath.Dir(state), nil, 0o600)).To(Succeed())
 		loop.Pass(ctx)
 		loop.Pass(ctx)
+		loop.Pass(ctx)
 		report, _ := loop.Status.Report()
 		Expect(report.Findings).To(ContainElement(HaveField("Message", ContainSubstring("cannot remember"))))
 		Expect(report.Converged()).To(BeFalse())
 		Expect(m.node.lvs("vg0")).To(HaveKey("data"))
+
+		Expect(os.Remove(filepath.Dir(state))).To(Succeed())
+		loop.Pass(ctx)
+		Expect(state).To(BeAnExistingFile())
 	})
 	It("refuses to start with a memory that it cannot read", func() {
 		Expect(os.MkdirAll(filepath.Dir(state), 0o700)).To(Succeed())

@@ -20,12 +20,14 @@ import (
 type Memory struct {
 	path  string
 	known map[spec.ID]Identity
+	// stored is false if the file does not hold what is known.
+	stored bool
 }
 
 // OpenMemory reads the memory kept in a file. A missing file is an empty
 // memory; its directory is created when something is first remembered.
 func OpenMemory(path string) (*Memory, error) {
-	m := &Memory{path: path, known: map[spec.ID]Identity{}}
+	m := &Memory{path: path, known: map[spec.ID]Identity{}, stored: true}
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, nil
@@ -47,14 +49,17 @@ func OpenMemory(path string) (*Memory, error) {
 // Known returns what is remembered.
 func (m *Memory) Known() map[spec.ID]Identity { return m.known }
 
-// Learn takes in what was observed, and stores it if it is news.
+// Learn takes in what was observed, and stores it if it is news. What could not
+// be stored is known all the same, and stored by a later call.
 func (m *Memory) Learn(desired spec.Set, observed observe.State) error {
 	next := learn(m.known, desired, observed)
-	if maps.Equal(next, m.known) {
+	if m.stored && maps.Equal(next, m.known) {
 		return nil
 	}
 	m.known = next
-	return m.store()
+	err := m.store()
+	m.stored = err == nil
+	return err
 }
 
 // learn returns what is known after an observation. It is pure.
