@@ -263,13 +263,13 @@ func (p *parser) number(field, value string) int {
 	return n
 }
 
-// percent parses a percentage; empty: 0.
+// percent parses a fullness in per cent; empty: 0.
 func (p *parser) percent(field, value string) float64 {
 	if value == "" {
 		return 0
 	}
 	f, err := strconv.ParseFloat(value, 64)
-	if err == nil && !(f >= 0 && f <= 100) {
+	if err == nil && !(f >= 0) {
 		err = fmt.Errorf("%q", value)
 	}
 	p.fail(field, err)

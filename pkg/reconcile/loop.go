@@ -90,7 +90,7 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	if memory != nil {
 		plan.Findings = append(plan.Findings[:len(plan.Findings):len(plan.Findings)], spec.Finding{Err: memory})
 	}
-	failures := l.Executor.Execute(ctx, plan, func(id spec.ID) bool { return l.attempts.held(id, now) })
+	failures := l.logging(desired).Execute(ctx, plan, func(id spec.ID) bool { return l.attempts.held(id, now) })
 	if l.AfterPass != nil {
 		l.AfterPass()
 	}
@@ -98,7 +98,6 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 		return l.Resync
 	}
 	l.attempts.record(plan, failures, desired, time.Now())
-	l.logSteps(plan, failures, desired)
 	l.Status.publish(plan, l.attempts.failed, failures, cost(), time.Now())
 	l.last = desired
 	return l.wait(plan, failures, time.Now())
@@ -182,21 +181,30 @@ func (l *Loop) logInput(desired spec.Set, observed observe.State) {
 	}
 }
 
-func (l *Loop) logSteps(plan Plan, failures map[StepID]error, desired spec.Set) {
-	for _, s := range plan.Steps {
-		err := failures[s.ID]
-		log := l.Log.WithValues("object", s.Object.String(), "change", change.Name(s.Change))
-		switch {
-		case errors.Is(err, ErrHeld), errors.Is(err, ErrNeeds):
-		case errors.Is(err, change.ErrStale):
-			log.Info("stale", "what", s.Change.String(), "because", err.Error())
-		case err != nil:
-			log.Error(err, "failed", "what", s.Change.String())
-		case l.Status.wasReady(s.Object) && sameObject(l.last.Object(s.Object), desired.Object(s.Object)):
-			log.Info("done", "what", s.Change.String(), "why", s.Why, "event", "DriftCorrected")
-		default:
-			log.Info("done", "what", s.Change.String(), "why", s.Why)
+// logging returns the executor with a log line for every step that is tried, as
+// soon as it was.
+func (l *Loop) logging(desired spec.Set) *Executor {
+	x := *l.Executor
+	x.Done = func(s Step, err error) {
+		l.logStep(s, err, desired)
+		if l.Executor.Done != nil {
+			l.Executor.Done(s, err)
 		}
+	}
+	return &x
+}
+
+func (l *Loop) logStep(s Step, err error, desired spec.Set) {
+	log := l.Log.WithValues("object", s.Object.String(), "change", change.Name(s.Change), "what", s.Change.String())
+	switch {
+	case errors.Is(err, change.ErrStale):
+		log.Info("stale", "because", err.Error())
+	case err != nil:
+		log.Error(err, "failed")
+	case l.Status.wasReady(s.Object) && sameObject(l.last.Object(s.Object), desired.Object(s.Object)):
+		log.Info("done", "why", s.Why, "event", "DriftCorrected")
+	default:
+		log.Info("done", "why", s.Why)
 	}
 }
 

@@ -88,7 +88,7 @@ func (d *demo) prepare(ctx context.Context) error {
 	}
 	d.say("$ vgcreate vg0 /dev/vda")
 	return d.sh(ctx, `ln -s /host/volreconciler /usr/bin/volreconciler
-		mkdir -p /etc/volreconciler/secrets && cd /etc/volreconciler/secrets && umask 077
+		mkdir -p /mnt /etc/volreconciler/secrets && cd /etc/volreconciler/secrets && umask 077
 		for name in db mail mail-back; do echo demo-password-of-$name > $name; done
 		vgcreate -qq vg0 /dev/vda`)
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -67,13 +68,13 @@ var _ = ReportAfterEach(func(report SpecReport) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	state, err := vm.Sh(ctx, `/host/volreconciler get -o wide; lvs -a -o +tags; cd /sys/kernel/config/target && find . -path '*lun*' -type l -exec ls -l {} + ; ps ax | tail -30; dmesg | tail -20`)
-	AddReportEntry("node", state.Stdout+state.Stderr, err)
+	fmt.Fprintln(GinkgoWriter, "the node after the failure:", err, "\n"+state.Stdout+state.Stderr)
 })
 
 // prepare makes the guest ready for the first time after it was booted.
 func prepare(ctx context.Context) {
 	GinkgoHelper()
-	sh(ctx, `mkdir -p /usr/local/bin && ln -sf /host/volreconciler /usr/local/bin/volreconciler
+	sh(ctx, `mkdir -p /mnt /usr/local/bin && ln -sf /host/volreconciler /usr/local/bin/volreconciler
 		mkdir -p /etc/volreconciler/secrets && chmod 700 /etc/volreconciler/secrets`)
 	for name, password := range secrets {
 		secret(ctx, name, password)

@@ -15,9 +15,11 @@ type Actuator struct {
 	host host.Host
 	// loading keeps changes that find LIO not loaded from all loading it.
 	loading sync.Mutex
-	// portals is held while a portal is added or removed. Targets that listen
-	// on the same address share one socket, and the kernel forgets the portal
-	// before it closes the socket: adding it at that moment fails.
+	// portals is held while a portal is added or removed, or a target disabled.
+	// All targets that listen on an address share one socket. Disabling one of
+	// them, or taking the address from it, restarts the socket's thread, and
+	// whoever adds the address in that moment gets a second socket, which cannot
+	// be bound (iscsit_get_np in drivers/target/iscsi/iscsi_target_login.c).
 	portals sync.Mutex
 }
 

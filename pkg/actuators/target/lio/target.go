@@ -173,7 +173,7 @@ func checkIdle(t observe.Target) error {
 // removeTPG removes the portal group and all that is in it. Disabling it comes
 // first, so that nobody logs in to what is going away.
 func (a *Actuator) removeTPG(t observe.Target) error {
-	if err := a.set(path.Join(observe.TPGDir(t.IQN), "enable"), "0"); err != nil {
+	if err := a.disable(t.IQN); err != nil {
 		return err
 	}
 	for _, initiator := range slices.Sorted(maps.Keys(t.ACLs)) {
@@ -196,4 +196,10 @@ func (a *Actuator) removeTPG(t observe.Target) error {
 		}
 	}
 	return a.remove(observe.TPGDir(t.IQN))
+}
+
+func (a *Actuator) disable(iqn string) error {
+	a.portals.Lock()
+	defer a.portals.Unlock()
+	return a.set(path.Join(observe.TPGDir(iqn), "enable"), "0")
 }
