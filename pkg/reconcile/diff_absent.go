@@ -31,7 +31,7 @@ func (d *differ) absentTargets() {
 			d.block(id, ReasonNotOwned, "target %s has target portal groups that are not ours; remove them first", iqn)
 			continue
 		}
-		d.removedTargets[iqn] = d.removal(id, "no export asks for it", Disruptive, change.RemoveTarget{Target: change.Target{IQN: iqn, Export: id.Name}})
+		d.removedTargets[iqn] = d.removal(id, "no export asks for it", Disruptive, nil, change.RemoveTarget{Target: change.Target{IQN: iqn, Export: id.Name}})
 	}
 }
 
@@ -131,7 +131,7 @@ func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume, removed map[
 	if b, planned := d.backstores[id]; planned {
 		needs = append(needs, b.step)
 	}
-	step := d.removal(id, "no file names it, and its deletion policy is Delete", Destructive,
+	step := d.removal(id, "no file names it, and its deletion policy is Delete", Destructive, d.outliving(lv),
 		change.RemoveLV{LV: nameOf(lv), Tags: append(observe.OwnerTags(id), observe.DeletionTag(spec.Delete))}, needs...)
 	removed[lv.FullName()] = step
 }
@@ -150,6 +150,19 @@ func (d *differ) dependentsGone(id spec.ID, lv observe.LogicalVolume, removed ma
 		needs = append(needs, step)
 	}
 	return needs, true
+}
+
+// outliving returns the thin snapshots of a logical volume, which lose nothing
+// but their origin's name when it is removed.
+func (d *differ) outliving(origin observe.LogicalVolume) []string {
+	var names []string
+	lvs := d.in.Observed.VolumeGroups[origin.VolumeGroup].LogicalVolumes
+	for _, name := range sorted(lvs) {
+		if lvs[name].Type == observe.Thin && lvs[name].Origin == origin.Name {
+			names = append(names, "thin snapshot "+lvs[name].FullName()+", which stays")
+		}
+	}
+	return names
 }
 
 // inUse reports whether something other than a backstore that this plan removes
@@ -173,11 +186,11 @@ func (d *differ) inUse(id spec.ID, lv observe.LogicalVolume) bool {
 }
 
 // removal adds a step that takes away something of an object that no file names.
-func (d *differ) removal(id spec.ID, why string, danger Danger, c change.Change, needs ...StepID) StepID {
+func (d *differ) removal(id spec.ID, why string, danger Danger, affects []string, c change.Change, needs ...StepID) StepID {
 	if !d.names(id) {
 		d.say(id, Deleting, ReasonRemoving, "%s", c)
 	}
-	return d.dangerousStep(id, why, danger, nil, c, needs...)
+	return d.dangerousStep(id, why, danger, affects, c, needs...)
 }
 
 func (d *differ) isSuspended(id spec.ID) bool {

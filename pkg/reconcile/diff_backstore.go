@@ -1,6 +1,9 @@
 package reconcile
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/spec"
@@ -77,6 +80,33 @@ func (d *differ) foreignBackstore(lv observe.LogicalVolume) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// connectedTo returns the initiators that are logged in and see an object.
+func (d *differ) connectedTo(id spec.ID) []string {
+	var names []string
+	b, exported := d.backstoreOf[id]
+	if !exported {
+		return nil
+	}
+	for _, key := range d.linksTo(b) {
+		names = append(names, initiatorsOf(d.in.Observed.LIO.ISCSI[key.iqn], key.lun)...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// initiatorsOf returns the initiators that are logged in and see a LUN.
+func initiatorsOf(t observe.Target, lun int) []string {
+	names := slices.Clone(t.DynamicSessions)
+	for _, name := range slices.Sorted(maps.Keys(t.ACLs)) {
+		for _, m := range t.ACLs[name].LUNs {
+			if m.LUN == lun {
+				names = append(names, loggedIn(t.ACLs[name])...)
+			}
+		}
+	}
+	return names
 }
 
 // linksTo returns the LUNs that are linked to a backstore, in whatever target.

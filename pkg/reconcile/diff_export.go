@@ -91,7 +91,7 @@ func (x *exportDiffer) addPortals() {
 func (x *exportDiffer) removePortals() {
 	for _, p := range slices.Sorted(maps.Keys(x.have.Portals)) {
 		if !slices.Contains(x.spec.Portals, p) && x.mayRemove("portal "+p, nil) {
-			x.dangerousStep(x.id, "not in the spec", Disruptive, nil, change.RemovePortal{Target: x.target, Portal: p})
+			x.dangerousStep(x.id, "not in the spec", Disruptive, sessions(x.have), change.RemovePortal{Target: x.target, Portal: p})
 		}
 	}
 }
@@ -114,7 +114,7 @@ func (x *exportDiffer) addLUNs() {
 		case exists && have.Backstore == store.path:
 			continue
 		case exists && have.Backstore != "":
-			if !x.mayRemove(fmt.Sprintf("LUN %d, which is %s now,", n, have.Backstore), x.initiatorsOf(n)) {
+			if !x.mayRemove(fmt.Sprintf("LUN %d, which is %s now,", n, have.Backstore), initiatorsOf(x.have, n)) {
 				continue
 			}
 			needs = append(needs, x.removeLUN(n, "spec asks for "+backing.String()))
@@ -126,14 +126,14 @@ func (x *exportDiffer) addLUNs() {
 func (x *exportDiffer) removeLUNs() {
 	for _, n := range sortedInts(x.have.LUNs) {
 		wanted := slices.ContainsFunc(x.spec.LUNs, func(l spec.LUN) bool { return *l.Number == n })
-		if !wanted && x.mayRemove(fmt.Sprintf("LUN %d", n), x.initiatorsOf(n)) {
+		if !wanted && x.mayRemove(fmt.Sprintf("LUN %d", n), initiatorsOf(x.have, n)) {
 			x.removeLUN(n, "not in the spec")
 		}
 	}
 }
 
 func (x *exportDiffer) removeLUN(n int, why string) StepID {
-	step := x.dangerousStep(x.id, why, Disruptive, x.initiatorsOf(n), change.RemoveLUN{Target: x.target, LUN: n})
+	step := x.dangerousStep(x.id, why, Disruptive, initiatorsOf(x.have, n), change.RemoveLUN{Target: x.target, LUN: n})
 	x.removedLUNs[lunKey{x.target.IQN, n}] = step
 	return step
 }
@@ -209,19 +209,6 @@ func (x *exportDiffer) mayRemove(what string, sessions []string) bool {
 		return false
 	}
 	return true
-}
-
-// initiatorsOf returns the initiators that are logged in and see a LUN.
-func (x *exportDiffer) initiatorsOf(lun int) []string {
-	names := slices.Clone(x.have.DynamicSessions)
-	for _, name := range slices.Sorted(maps.Keys(x.have.ACLs)) {
-		for _, m := range x.have.ACLs[name].LUNs {
-			if m.LUN == lun {
-				names = append(names, loggedIn(x.have.ACLs[name])...)
-			}
-		}
-	}
-	return names
 }
 
 func loggedIn(acl observe.ACL) []string {

@@ -287,6 +287,12 @@ var _ = Describe("Diff and growth", func() {
 		Expect(changes(n.diff())).To(Equal([]string{"grow volume vg0/data from 100Mi to 200Mi"}))
 		n.converge()
 	})
+	It("names the initiators that have to rescan", func() {
+		n := converged()
+		n.editACL(iqn, initiator, func(a *observe.ACL) { a.LoggedIn = true })
+		grow(n, "data", 200*mib)
+		Expect(n.diff().Steps).To(ConsistOf(HaveField("Affects", []string{initiator})))
+	})
 	It("refuses to shrink", func() {
 		n := converged()
 		grow(n, "data", 50*mib)
