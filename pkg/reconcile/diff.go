@@ -51,6 +51,7 @@ func Diff(in Input) Plan {
 	for _, name := range sorted(in.Desired.Snapshots) {
 		d.snapshot(in.Desired.Snapshots[name])
 	}
+	d.invalidBackings()
 	for _, name := range sorted(in.Desired.Exports) {
 		d.export(in.Desired.Exports[name])
 	}

@@ -572,6 +572,16 @@ var _ = Describe("Diff and files that went away", func() {
 		Expect(p.Steps).To(BeEmpty())
 		Expect(status(p, volumeID("data"))).To(beIn(Blocked, ReasonInvalid))
 	})
+	It("goes on exporting what is there while its object is invalid", func() {
+		n.desired.Invalid = map[spec.ID]error{volumeID("data"): errors.New("bad size"), snapshotID("nightly"): errors.New("its Volume/data is invalid")}
+		delete(n.desired.Volumes, "data")
+		delete(n.desired.Snapshots, "nightly")
+		n.desired.Complete = false
+		Expect(n.diff().Steps).To(BeEmpty())
+		delete(n.state.LIO.ISCSI, iqn)
+		n.converge()
+		Expect(n.state.LIO.ISCSI[iqn].LUNs).To(HaveLen(3))
+	})
 	It("moves a target when its name changes, once nobody is logged in", func() {
 		e := n.desired.Exports["db"]
 		e.Spec.Target = iqn + "2"

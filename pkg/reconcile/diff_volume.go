@@ -158,6 +158,20 @@ func (d *differ) snapshot(s spec.Snapshot) {
 	d.backing[id] = b
 }
 
+// invalidBackings lets exports go on offering what is there of objects that the
+// files name with an error, which is most likely what was meant.
+func (d *differ) invalidBackings() {
+	for id := range d.in.Desired.Invalid {
+		lvs := d.owned[id]
+		if len(lvs) != 1 || !lvs[0].Active || lvs[0].SnapshotInvalid {
+			continue
+		}
+		if known := d.in.Known[id].UUID; known == "" || known == lvs[0].UUID {
+			d.backing[id] = backing{lv: lvs[0], usable: true, thin: lvs[0].Type == observe.Thin}
+		}
+	}
+}
+
 // originName is the name of a Volume's logical volume, which somebody may have
 // renamed.
 func (d *differ) originName(id spec.ID, v spec.Volume) string {

@@ -271,7 +271,8 @@ func (a *assembly) secrets(read secretReader) {
 }
 
 // spread takes out what depends on an invalid object. The kinds come in an
-// order in which every object comes after what it depends on.
+// order in which every object comes after what it depends on. Exports stay: one
+// that has lost a LUN goes on offering the others.
 func (a *assembly) spread() {
 	depends := func(o *object, on ID) {
 		if reason := a.invalid[on]; reason != nil {
@@ -283,11 +284,6 @@ func (a *assembly) spread() {
 	}
 	for o, s := range objectsOf[Snapshot](a) {
 		depends(o, ID{KindVolume, s.Spec.Volume})
-	}
-	for o, e := range objectsOf[Export](a) {
-		for _, lun := range e.Spec.LUNs {
-			depends(o, lun.Backing())
-		}
 	}
 }
 

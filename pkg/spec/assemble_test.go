@@ -59,13 +59,13 @@ var _ = Describe("A set of objects", func() {
 			"metadata.name", "Volume/db is already defined at ", "Volume/db"),
 		Entry("a Pool that is not there",
 			volume("db", "pool: "+mark+"fast, size: 1Gi")+snapshot("nightly", "volume: db")+export("db", "luns: [{snapshot: nightly}]"),
-			"spec.pool", `no Pool is named "fast"`, "Volume/db", "Snapshot/nightly", "Export/db"),
+			"spec.pool", `no Pool is named "fast"`, "Volume/db", "Snapshot/nightly"),
 		Entry("a mistyped Pool",
 			aPool+volume("db", "pool: "+mark+"fsat, size: 1Gi"),
 			"spec.pool", `no Pool is named "fsat"; did you mean "fast"?`, "Volume/db"),
 		Entry("a broken Pool",
 			header+"Pool\nmetadata: {name: fast}\nspec: {volumeGroup: "+mark+"my vg}\n---\n"+aVolume+export("db", "luns: [{volume: db}]"),
-			"spec.volumeGroup", "contains ' '", "Pool/fast", "Volume/db", "Export/db"),
+			"spec.volumeGroup", "contains ' '", "Pool/fast", "Volume/db"),
 		Entry("a Volume that is not there",
 			aPool+aVolume+snapshot("nightly", "volume: "+mark+"dbb"),
 			"spec.volume", `no Volume is named "dbb"; did you mean "db"?`, "Snapshot/nightly"),
@@ -118,11 +118,12 @@ var _ = Describe("A set of objects", func() {
 	})
 
 	It("says of a dependent object what the root cause is", func() {
-		set := loadText(header + "Pool\nmetadata: {name: fast}\nspec: {volumeGroup: my vg}\n---\n" + aVolume + export("db", "luns: [{volume: db}]"))
+		set := loadText(header + "Pool\nmetadata: {name: fast}\nspec: {volumeGroup: my vg}\n---\n" + aVolume + snapshot("nightly", "volume: db") + export("db", "luns: [{volume: db}]"))
 		Expect(set.Invalid[spec.ID{Kind: spec.KindVolume, Name: "db"}]).To(MatchError(And(
 			HavePrefix("its Pool/fast is invalid: "), ContainSubstring(`spec.volumeGroup: "my vg" contains ' '`))))
-		Expect(set.Invalid[spec.ID{Kind: spec.KindExport, Name: "db"}]).To(MatchError(
+		Expect(set.Invalid[spec.ID{Kind: spec.KindSnapshot, Name: "nightly"}]).To(MatchError(
 			HavePrefix("its Volume/db is invalid: its Pool/fast is invalid: ")))
+		Expect(set.Exports).To(HaveKey("db"), "an export goes on offering its other LUNs")
 	})
 
 	It("says that a missing object may be in what cannot be read", func() {

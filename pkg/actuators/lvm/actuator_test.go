@@ -1,0 +1,250 @@
+package lvm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/host"
+)
+
+// script is a machine that answers each command as LVM 2.03.16 did. lvs answers
+// with the logical volume that is there, if any.
+type script struct {
+	host.Files
+	answers map[string]answer // by command: lvcreate, lvremove, …
+	there   map[string]string // the row of lvs, by vg/lv
+	ran     []string
+}
+
+type answer struct {
+	code   int
+	stderr string
+	stdout string
+}
+
+func (s *script) Run(_ context.Context, argv ...string) (host.Output, error) {
+	line := strings.Join(argv, " ")
+	a, scripted := s.answers[argv[0]]
+	if argv[0] == "lvs" && !scripted {
+		row, ok := s.there[argv[len(argv)-1]]
+		if !ok {
+			a = answer{code: 5, stderr: `Failed to find logical volume "` + argv[len(argv)-1] + `"`}
+		}
+		a.stdout = `{"report":[{"lv":[` + row + `]}]}`
+	} else {
+		s.ran = append(s.ran, line)
+	}
+	out := host.Output{Stdout: []byte(a.stdout), Stderr: a.stderr}
+	if a.code != 0 {
+		return out, &host.CommandError{Argv: argv, ExitCode: a.code, Stderr: a.stderr}
+	}
+	return out, nil
+}
+
+func (*script) ReadFile(path string) ([]byte, error) {
+	if path == "/proc/self/mountinfo" {
+		return []byte("74 22 253:4 / /mnt rw - ext4 /dev/mapper/vg0-v rw\n"), nil
+	}
+	return nil, fs.ErrNotExist
+}
+
+func (*script) ReadDir(string) ([]fs.DirEntry, error) { return nil, fs.ErrNotExist }
+
+const (
+	mib       = 1 << 20
+	uuid      = "bEoYTC-tMDZ-CoaZ-dDFM-hChS-tpB9-ENqeEA"
+	otherUUID = "hdgxmh-HqES-WxA5-KHb9-d38T-QjDY-9Iu2MI"
+)
+
+// row is a logical volume as lvs shows it.
+func row(set map[string]string) string {
+	r := map[string]string{
+		"lv_name": "v", "lv_uuid": uuid, "lv_layout": "linear", "lv_role": "public", "lv_size": "67108864",
+		"lv_tags": "volreconciler/kind=volume,volreconciler/name=v", "lv_active": "active", "lv_device_open": "",
+		"lv_permissions": "writeable", "lv_kernel_major": "253", "lv_kernel_minor": "4",
+	}
+	for k, v := range set {
+		r[k] = v
+	}
+	data, err := json.Marshal(r)
+	if err != nil {
+		panic(err)
+	}
+	return string(data)
+}
+
+type fields = map[string]string
+
+var (
+	v    = change.LV{VolumeGroup: "vg0", Name: "v", UUID: uuid}
+	newV = change.LV{VolumeGroup: "vg0", Name: "v"}
+	tags = []string{"volreconciler/kind=volume", "volreconciler/name=v"}
+)
+
+const marked = " --addtag volreconciler/kind=volume --addtag volreconciler/name=v"
+
+var _ = DescribeTable("the command that makes a change",
+	func(ctx SpecContext, c change.Change, now map[string]string, want string) {
+		m := &script{there: map[string]string{"vg0/v": row(now), "vg0/o": row(fields{"lv_name": "o"})},
+			answers: map[string]answer{
+				"lvchange": {stdout: "Logical volume vg0/v changed."},
+				"lvremove": {stdout: `Logical volume "v" successfully removed.`},
+			}}
+		Expect(New(m, m).Apply(ctx, c)).To(Succeed())
+		Expect(m.ran).To(Equal([]string{want}))
+	},
+	Entry(nil, change.CreateThinPool{LV: newV, Size: 256 * mib, Tags: tags}, nil,
+		"lvcreate -n v"+marked+" -y --type thin-pool -Zy -L 268435456b vg0"),
+	Entry(nil, change.CreateVolume{LV: newV, Size: 64 * mib, Tags: tags}, nil,
+		"lvcreate -n v"+marked+" -y -Wy -Zy -L 67108864b vg0"),
+	Entry(nil, change.CreateVolume{LV: newV, ThinPool: "p", Size: 64 * mib, Tags: tags}, nil,
+		"lvcreate -n v"+marked+" -y -V 67108864b -T vg0/p"),
+	Entry(nil, change.CreateSnapshot{LV: newV, Origin: "o", Thin: true, Tags: tags}, nil,
+		"lvcreate -n v"+marked+" -y -s vg0/o"),
+	Entry(nil, change.CreateSnapshot{LV: newV, Origin: "o", Size: 16 * mib, Tags: tags}, nil,
+		"lvcreate -n v"+marked+" -y -s -L 16777216b vg0/o"),
+	Entry("a snapshot with room for everything", change.CreateSnapshot{LV: newV, Origin: "o", Tags: tags}, nil,
+		"lvcreate -n v"+marked+" -y -s -L 67379200b vg0/o"),
+	Entry(nil, change.GrowVolume{LV: v, To: 128 * mib}, nil, "lvextend -y -L 134217728b vg0/v"),
+	Entry(nil, change.GrowThinPool{LV: v, To: 128 * mib}, fields{"lv_layout": "thin,pool"}, "lvextend -y -L 134217728b vg0/v"),
+	Entry(nil, change.GrowSnapshot{LV: v, To: 32 * mib},
+		fields{"lv_role": "public,snapshot,thicksnapshot", "origin_size": "67108864", "lv_size": "16777216"},
+		"lvextend -y -L 33554432b vg0/v"),
+	Entry(nil, change.SetTags{LV: v, Add: []string{"a"}, Remove: []string{"b"}}, nil,
+		"lvchange -S lv_uuid="+uuid+" --addtag a --deltag b vg0/v"),
+	Entry(nil, change.Activate{LV: v}, fields{"lv_active": ""}, "lvchange -ay -K -S lv_uuid="+uuid+" vg0/v"),
+	Entry("one that the same plan created", change.Activate{LV: newV}, fields{"lv_active": ""},
+		"lvchange -ay -K -S lv_uuid="+uuid+" vg0/v"),
+	Entry(nil, change.RemoveLV{LV: v, Tags: tags}, nil,
+		"lvremove -y -S lv_uuid="+uuid+" && lv_tags=volreconciler/kind=volume && lv_tags=volreconciler/name=v"+
+			" && !(lv_role=thickorigin) && !(lv_layout=pool) vg0/v"),
+)
+
+var (
+	taken     = map[string]answer{"lvcreate": {code: 5, stderr: `Logical Volume "v" already exists in volume group "vg0"`}}
+	takenPool = map[string]answer{"lvcreate": {code: 5, stderr: `Logical volume v already exists in Volume group vg0.`}}
+)
+
+var _ = DescribeTable("a change that is true already",
+	func(ctx SpecContext, c change.Change, now string, answers map[string]answer) {
+		m := &script{answers: answers, there: map[string]string{}}
+		if now != "" {
+			m.there["vg0/v"] = now
+		}
+		Expect(New(m, m).Apply(ctx, c)).To(Succeed())
+	},
+	Entry(nil, change.CreateVolume{LV: newV, Size: 64 * mib, Tags: tags}, row(nil), taken),
+	Entry(nil, change.CreateVolume{LV: newV, ThinPool: "p", Size: 64 * mib, Tags: tags},
+		row(fields{"lv_layout": "thin,sparse", "pool_lv": "p"}), taken),
+	Entry(nil, change.CreateThinPool{LV: newV, Size: 64 * mib, Tags: tags}, row(fields{"lv_layout": "thin,pool"}), takenPool),
+	Entry(nil, change.CreateSnapshot{LV: newV, Origin: "o", Thin: true, Tags: tags},
+		row(fields{"lv_layout": "thin,sparse", "origin": "o", "lv_active": ""}), taken),
+	Entry(nil, change.CreateSnapshot{LV: newV, Origin: "o", Size: 64 * mib, Tags: tags},
+		row(fields{"lv_role": "public,snapshot,thicksnapshot", "origin": "o", "origin_size": "67108864", "lv_size": "4194304"}), taken),
+	Entry(nil, change.GrowVolume{LV: v, To: 64 * mib}, row(nil), nil),
+	Entry("grown meanwhile", change.GrowVolume{LV: v, To: 128 * mib}, row(nil),
+		map[string]answer{"lvextend": {code: 5, stderr: "New size (32 extents) matches existing size (32 extents)."}}),
+	Entry("as large as LVM makes it", change.GrowSnapshot{LV: v, To: 1024 * mib},
+		row(fields{"lv_role": "public,snapshot,thicksnapshot", "origin_size": "67108864", "lv_size": "71303168"}), nil),
+	Entry("LVM says nothing", change.SetTags{LV: v, Add: tags, Remove: []string{"x"}}, row(nil), nil),
+	Entry(nil, change.Activate{LV: v}, row(nil), nil),
+	Entry("gone", change.RemoveLV{LV: v, Tags: tags}, "",
+		map[string]answer{"lvremove": {code: 5, stderr: `Failed to find logical volume "vg0/v"`}}),
+	Entry("gone, and LVM says nothing", change.RemoveLV{LV: v, Tags: tags}, "", nil),
+)
+
+var _ = DescribeTable("a machine that is not what the plan saw",
+	func(ctx SpecContext, c change.Change, now string, answers map[string]answer) {
+		m := &script{answers: answers, there: map[string]string{"vg0/o": row(fields{"lv_name": "o"})}}
+		if now != "" {
+			m.there["vg0/v"] = now
+		}
+		Expect(New(m, m).Apply(ctx, c)).To(MatchError(change.ErrStale))
+	},
+	Entry("another type", change.CreateVolume{LV: newV, ThinPool: "p", Size: 64 * mib, Tags: tags}, row(nil), taken),
+	Entry("another pool", change.CreateVolume{LV: newV, ThinPool: "p", Size: 64 * mib, Tags: tags},
+		row(fields{"lv_layout": "thin,sparse", "pool_lv": "q"}), taken),
+	Entry("a snapshot", change.CreateVolume{LV: newV, ThinPool: "p", Size: 64 * mib, Tags: tags},
+		row(fields{"lv_layout": "thin,sparse", "pool_lv": "p", "origin": "o"}), taken),
+	Entry("a smaller one", change.CreateVolume{LV: newV, Size: 128 * mib, Tags: tags}, row(nil), taken),
+	Entry("an inactive one", change.CreateVolume{LV: newV, Size: 64 * mib, Tags: tags}, row(fields{"lv_active": ""}), taken),
+	Entry("not ours", change.CreateVolume{LV: newV, Size: 64 * mib, Tags: tags}, row(fields{"lv_tags": ""}), taken),
+	Entry("another object's", change.CreateVolume{LV: newV, Size: 64 * mib, Tags: tags}, row(fields{"lv_tags": "volreconciler/name=w"}), taken),
+	Entry("another origin", change.CreateSnapshot{LV: newV, Origin: "o", Thin: true, Tags: tags},
+		row(fields{"lv_layout": "thin,sparse", "origin": "x"}), taken),
+	Entry("no origin", change.CreateSnapshot{LV: newV, Origin: "none", Tags: tags}, "", nil),
+	Entry("grow: gone", change.GrowVolume{LV: v, To: 128 * mib}, "", nil),
+	Entry("grow: another one", change.GrowVolume{LV: v, To: 128 * mib}, row(fields{"lv_uuid": otherUUID}), nil),
+	Entry("grow: another type", change.GrowThinPool{LV: v, To: 128 * mib}, row(nil), nil),
+	Entry("tags: another one", change.SetTags{LV: v, Add: tags}, row(fields{"lv_uuid": otherUUID}), nil),
+	Entry("tags: not taken", change.SetTags{LV: v, Add: []string{"a"}}, row(nil), nil),
+	Entry("tags: not dropped", change.SetTags{LV: v, Remove: tags}, row(nil), nil),
+	Entry("activate: gone", change.Activate{LV: v}, "", nil),
+	Entry("activate: another one", change.Activate{LV: v}, row(fields{"lv_uuid": otherUUID}), nil),
+	Entry("activate: not ours", change.Activate{LV: newV}, row(fields{"lv_tags": ""}), nil),
+	Entry("remove: another one", change.RemoveLV{LV: v, Tags: tags}, row(fields{"lv_uuid": otherUUID}), nil),
+	Entry("remove: nothing selected", change.RemoveLV{LV: v, Tags: tags}, row(fields{"lv_tags": ""}), nil),
+)
+
+var _ = DescribeTable("what LVM's errors mean",
+	func(code int, stderr string, want error) {
+		err := classify(&host.CommandError{ExitCode: code, Stderr: stderr})
+		for _, class := range []error{change.ErrNoSpace, change.ErrInUse, change.ErrStale} {
+			Expect(errors.Is(err, class)).To(Equal(class == want), "%v", class)
+		}
+		var cmd *host.CommandError
+		Expect(errors.As(err, &cmd)).To(BeTrue(), "the cause is kept")
+	},
+	Entry(nil, 5, `Volume group "vg1" has insufficient free space (146 extents): 16384 required.`, change.ErrNoSpace),
+	Entry(nil, 5, "Insufficient free space: 16352 extents needed, but only 146 available", change.ErrNoSpace),
+	Entry(nil, 5, "Insufficient suitable allocatable extents for logical volume r1: 6 more required", change.ErrNoSpace),
+	Entry(nil, 5, "Cannot create new thin volume, free space in thin pool vg0/full reached threshold.", change.ErrNoSpace),
+	Entry(nil, 5, "VG vg0 1300 metadata on /dev/vda (262600 bytes) too large for circular buffer (520192 bytes with 262300 used)", change.ErrNoSpace),
+	Entry(nil, 5, "Logical volume vg1/t1 in use.", change.ErrInUse),
+	Entry(nil, 5, "Logical volume vg1/t1 contains a filesystem in use.", change.ErrInUse),
+	Entry(nil, 5, "Logical volume vg1/t1 is used by another device.", change.ErrInUse),
+	Entry(nil, 5, `Failed to find logical volume "vg1/gone"`, change.ErrStale),
+	Entry(nil, 5, "Snapshot origin LV no not found in Volume group vg1.", change.ErrStale),
+	Entry(nil, 5, "Pool nopool not found in Volume group vg1.", change.ErrStale),
+	Entry(nil, 5, "Logical volume x not found in volume group vg1.", change.ErrStale),
+	Entry(nil, 5, "Volume group \"novg\" not found\nCannot process volume group novg", change.ErrStale),
+	Entry(nil, 5, "Snapshot origin volumes can be resized only while inactive: try lvchange -an.", nil),
+	Entry("bad arguments", 3, "Insufficient free space", nil),
+	Entry("not run", -1, "Logical volume vg1/t1 in use.", nil),
+)
+
+var _ = Describe("removing a device that is open", func() {
+	It("says by whom", func(ctx SpecContext) {
+		m := &script{there: map[string]string{"vg0/v": row(nil)},
+			answers: map[string]answer{"lvremove": {code: 5, stderr: "Logical volume vg0/v contains a filesystem in use."}}}
+		err := New(m, m).Apply(ctx, change.RemoveLV{LV: v, Tags: tags})
+		Expect(err).To(MatchError(change.ErrInUse))
+		Expect(err).To(MatchError(ContainSubstring("(mounted on /mnt)")))
+	})
+})
+
+var _ = DescribeTable("changes that are refused before anything runs",
+	func(ctx SpecContext, c change.Change) {
+		m := &script{}
+		err := New(m, m).Apply(ctx, c)
+		Expect(err).To(HaveOccurred())
+		Expect(err).NotTo(MatchError(change.ErrStale), "a new pass would not help")
+		Expect(m.ran).To(BeEmpty())
+	},
+	Entry("a name that is an option", change.CreateVolume{LV: change.LV{VolumeGroup: "vg0", Name: "-v"}, Tags: tags}),
+	Entry("a volume group that is an option", change.CreateVolume{LV: change.LV{VolumeGroup: "--vg0", Name: "v"}, Tags: tags}),
+	Entry("an origin that is an option", change.CreateSnapshot{LV: newV, Origin: "-o", Tags: tags}),
+	Entry("a pool elsewhere", change.CreateVolume{LV: newV, ThinPool: "a/b", Tags: tags}),
+	Entry("a tag that is a condition", change.RemoveLV{LV: v, Tags: []string{"a || lv_name=b"}}),
+	Entry("a UUID that is a condition", change.RemoveLV{LV: change.LV{VolumeGroup: "vg0", Name: "v", UUID: uuid + "||1=1"}, Tags: tags}),
+	Entry("no UUID", change.RemoveLV{LV: newV, Tags: tags}),
+	Entry("no tags", change.RemoveLV{LV: v}),
+	Entry("a change to something else", change.EnableTarget{}),
+)

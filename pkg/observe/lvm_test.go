@@ -1,0 +1,251 @@
+package observe
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/host"
+)
+
+// recording is a machine that says what was recorded.
+type recording struct {
+	host.Files
+	stdout []byte
+	err    error
+	files  map[string]string
+	dirs   map[string][]string
+	ran    []string
+}
+
+func (r *recording) Run(_ context.Context, argv ...string) (host.Output, error) {
+	r.ran = append(r.ran, strings.Join(argv, " "))
+	return host.Output{Stdout: r.stdout}, r.err
+}
+
+func (r *recording) ReadFile(path string) ([]byte, error) {
+	if text, ok := r.files[path]; ok {
+		return []byte(text), nil
+	}
+	return nil, fs.ErrNotExist
+}
+
+func (r *recording) ReadDir(path string) ([]fs.DirEntry, error) {
+	names, ok := r.dirs[path]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	var entries []fs.DirEntry
+	for _, name := range names {
+		entries = append(entries, entry{name: name})
+	}
+	return entries, nil
+}
+
+type entry struct {
+	fs.DirEntry
+	name string
+}
+
+func (e entry) Name() string { return e.name }
+
+func testdata(name string) []byte {
+	GinkgoHelper()
+	data, err := os.ReadFile(filepath.Join("testdata", name))
+	Expect(err).NotTo(HaveOccurred())
+	return data
+}
+
+const mib = 1 << 20
+
+var _ = Describe("reading LVM", func() {
+	var (
+		m      *recording
+		groups map[string]VolumeGroup
+		lv     = func(name string) LogicalVolume {
+			GinkgoHelper()
+			Expect(groups["vg0"].LogicalVolumes).To(HaveKey(name))
+			return groups["vg0"].LogicalVolumes[name]
+		}
+	)
+	BeforeEach(func(ctx SpecContext) {
+		m = &recording{
+			stdout: testdata("lvm_fullreport.json"),
+			files: map[string]string{
+				"/proc/self/mountinfo":    "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n74 22 253:7 / /run/m\\040nt rw,relatime - ext4 /dev/mapper/vg0-thin1 rw\n",
+				"/sys/block/dm-8/dm/name": "over\n",
+			},
+			dirs: map[string][]string{"/sys/dev/block/253:9/holders": {"dm-8", "md0"}},
+		}
+		var err error
+		groups, err = readLVM(ctx, m)
+		Expect(err).NotTo(HaveOccurred())
+	})
+
+	It("takes one process", func() { Expect(m.ran).To(HaveLen(1)) })
+
+	It("reads volume groups, those without logical volumes and with missing devices too", func() {
+		Expect(groups).To(HaveLen(4))
+		Expect(groups["empty"]).To(Equal(VolumeGroup{
+			Name: "empty", UUID: "W7pXt4-EOX8-uYnE-JNKF-R624-CEV5-U0B7ey", ExtentSize: 4 * mib,
+			Size: 56 * mib, Free: 56 * mib, LogicalVolumes: map[string]LogicalVolume{},
+		}))
+		Expect(groups["missing"].MissingPVs).To(Equal(1))
+		Expect(groups["missing"].LogicalVolumes["span"].Health).To(Equal("partial"))
+	})
+
+	It("reads a thick volume", func() {
+		Expect(lv("thick1")).To(Equal(LogicalVolume{
+			VolumeGroup: "vg0", Name: "thick1", UUID: "GKgr7M-XjMX-B0Oq-k9wZ-aAdN-0AUl-Daz23Y",
+			Type: Thick, Size: 64 * mib, Active: true, Major: 253, Minor: 0,
+			Tags: []string{"volreconciler/kind=volume", "volreconciler/name=thick1"},
+		}))
+	})
+
+	It("reads thick snapshots, with the size that their users see", func() {
+		Expect(lv("cow1")).To(And(
+			HaveField("Type", ThickSnapshot), HaveField("Origin", "thick1"),
+			HaveField("Size", uint64(64*mib)), HaveField("COWSize", uint64(16*mib)), HaveField("SnapshotInvalid", false)))
+		Expect(lv("over")).To(And(
+			HaveField("SnapshotInvalid", true), HaveField("DataPercent", 100.0)))
+	})
+
+	It("reads thin pools", func() {
+		Expect(lv("full")).To(And(
+			HaveField("Type", ThinPool), HaveField("Health", "out_of_data"), HaveField("Size", uint64(32*mib)),
+			HaveField("DataPercent", 100.0), HaveField("MetadataPercent", 11.23)))
+	})
+
+	It("reads thin volumes and snapshots", func() {
+		Expect(lv("thin1")).To(And(
+			HaveField("Type", Thin), HaveField("Pool", "pool0"), HaveField("Origin", ""),
+			HaveField("Size", uint64(1024*mib)), HaveField("DataPercent", 4.78), HaveField("Active", true)))
+		Expect(lv("thin1s")).To(And(
+			HaveField("Type", Thin), HaveField("Pool", "pool0"), HaveField("Origin", "thin1"),
+			HaveField("Active", false), HaveField("Open", false), HaveField("Major", -1), HaveField("Minor", -1)))
+	})
+
+	It("reads who holds a device", func() {
+		Expect(lv("thin1")).To(And(HaveField("Open", true), HaveField("HeldBy", []string{"mounted on /run/m nt"})))
+		Expect(lv("ro")).To(And(
+			HaveField("Open", true), HaveField("ReadOnly", true), HaveField("HeldBy", []string{"dm-8 (over)", "md0"})))
+	})
+
+	It("keeps private logical volumes out", func(ctx SpecContext) {
+		m.stdout = []byte(strings.ReplaceAll(string(m.stdout), `"lv_name":"off"`, `"lv_name":"[off]"`))
+		groups, err := readLVM(ctx, m)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(groups["vg0"].LogicalVolumes).NotTo(HaveKey("[off]"))
+	})
+
+	It("reads a node without volume groups", func(ctx SpecContext) {
+		m.stdout = testdata("lvm_none.json")
+		Expect(readLVM(ctx, m)).To(BeEmpty())
+	})
+
+	It("does not take a failed report for an answer", func(ctx SpecContext) {
+		m.err = &host.CommandError{ExitCode: 5}
+		groups, err := readLVM(ctx, m)
+		Expect(err).To(MatchError(m.err))
+		Expect(groups).To(BeNil())
+	})
+
+	DescribeTable("refuses a report that it does not understand, and names the field",
+		func(ctx SpecContext, old, new, message string) {
+			Expect(string(m.stdout)).To(ContainSubstring(old))
+			m.stdout = []byte(strings.ReplaceAll(string(m.stdout), old, new))
+			groups, err := readLVM(ctx, m)
+			Expect(err).To(MatchError(ContainSubstring(message)))
+			Expect(groups).To(BeNil())
+		},
+		Entry("a size with a unit", `"lv_size":"4194304"`, `"lv_size":"4.00m"`, "logical volume vg1/killed: lv_size: "),
+		Entry("a negative size", `"vg_free":"58720256"`, `"vg_free":"-1"`, "volume group empty: vg_free: "),
+		Entry("no UUID", `"lv_uuid":"Iwek3I-5QJ3-lXlD-Q2K7-Hif4-FwPi-hxMKLS", `, "", "vg0/full: lv_uuid: missing"),
+		Entry("unknown activity", `"lv_active":"active"`, `"lv_active":"unknown"`, `lv_active: "unknown"`),
+		Entry("new permissions", `"lv_permissions":"read-only"`, `"lv_permissions":"odd"`, `lv_permissions: "odd"`),
+		Entry("no snapshot size", `"origin_size":"67108864"`, `"origin_size":""`, "vg0/cow1: origin_size: "),
+		Entry("a name twice", `"vg_name":"empty"`, `"vg_name":"vg0"`, "two volume groups are named vg0"),
+		Entry("no volume group", `"vg_name"`, `"xx_name"`, "vg_name: missing"),
+		Entry("no report", `"report"`, `"log"`, "no report in it"),
+		Entry("no JSON", `"report"`, `report`, "invalid character"),
+	)
+})
+
+var _ = Describe("reading one logical volume", func() {
+	It("reads it", func(ctx SpecContext) {
+		lv, found, err := ReadLV(ctx, &recording{stdout: testdata("lvm_lvs.json")}, "vg0", "o")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(found).To(BeTrue())
+		Expect(lv).To(And(HaveField("Name", "o"), HaveField("VolumeGroup", "vg0"), HaveField("Size", uint64(32*mib))))
+	})
+
+	It("tells that it is not there from that nothing is known", func(ctx SpecContext) {
+		_, found, err := ReadLV(ctx, &recording{err: &host.CommandError{ExitCode: 5, Stderr: "  Failed to find logical volume \"vg0/o\"\n"}}, "vg0", "o")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(found).To(BeFalse())
+		for _, failure := range []error{
+			&host.CommandError{ExitCode: 5, Stderr: "  Volume group \"vg0\" not found\n"},
+			&host.CommandError{ExitCode: -1, Stderr: "Failed to find logical volume"},
+			errors.New("no lvm"),
+		} {
+			_, _, err := ReadLV(ctx, &recording{err: failure}, "vg0", "o")
+			Expect(err).To(MatchError(failure))
+		}
+	})
+
+	It("refuses the answer of another one", func(ctx SpecContext) {
+		_, _, err := ReadLV(ctx, &recording{stdout: testdata("lvm_lvs.json")}, "vg0", "p")
+		Expect(err).To(HaveOccurred())
+	})
+})
+
+var _ = DescribeTable("the types of logical volumes",
+	func(layout, role string, want LVType) {
+		Expect(lvRow{Layout: layout, Role: role}.lvType()).To(Equal(want))
+	},
+	Entry("linear", "linear", "public", Thick),
+	Entry("origin of a snapshot", "linear", "public,origin,thickorigin", Thick),
+	Entry("striped", "striped", "public", Thick),
+	Entry("mirror", "mirror", "public", Thick),
+	Entry("raid1", "raid,raid1", "public", Thick),
+	Entry("raid10", "raid,raid10,raid10_near", "public", Thick),
+	Entry("snapshot", "linear", "public,snapshot,thicksnapshot", ThickSnapshot),
+	Entry("thin", "thin,sparse", "public", Thin),
+	Entry("thin snapshot", "thin,sparse", "public,snapshot,thinsnapshot", Thin),
+	Entry("thin pool", "thin,pool", "private", ThinPool),
+	Entry("cache pool", "cache,pool", "private", OtherLV),
+	Entry("cached", "cache", "public", OtherLV),
+	Entry("VDO pool", "vdo,pool", "private", OtherLV),
+	Entry("VDO", "vdo,sparse", "public", OtherLV),
+	Entry("something new", "quantum", "public", OtherLV),
+	Entry("nothing said", "", "", OtherLV),
+)
+
+// As LVM 2.03.16 makes them, with extents of 4 KiB.
+var _ = DescribeTable("the largest copy-on-write space",
+	func(origin, want uint64) { Expect(MaxCOWSize(origin)).To(Equal(want)) },
+	Entry("4 MiB", uint64(4194304), uint64(4218880)),
+	Entry("64 MiB", uint64(67108864), uint64(67379200)),
+)
+
+var _ = Describe("the observer", func() {
+	It("leaves a system that cannot be read out, and says why", func(ctx SpecContext) {
+		failure := &host.CommandError{ExitCode: 5}
+		s := New(&recording{stdout: testdata("lvm_fullreport.json"), err: failure}).Observe(ctx)
+		Expect(s.Unknown).To(HaveKeyWithValue(LVM, failure))
+		Expect(s.Unknown).NotTo(HaveKey(LIO))
+		Expect(s.VolumeGroups).To(BeNil())
+	})
+
+	It("knows everything when all can be read", func(ctx SpecContext) {
+		s := New(&recording{stdout: testdata("lvm_fullreport.json")}).Observe(ctx)
+		Expect(s.Unknown).To(BeEmpty())
+		Expect(s.VolumeGroups).To(HaveKey("vg0"))
+	})
+})
