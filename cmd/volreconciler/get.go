@@ -107,7 +107,7 @@ func (v view) watch(ctx context.Context) error {
 	for {
 		node, err := v.ask(ctx, shown.Generation)
 		if ctx.Err() != nil {
-			return nil // that is how a watch ends
+			return nil //nolint:nilerr // that is how a watch ends
 		}
 		if err != nil {
 			return err

@@ -37,7 +37,7 @@ func execute(args []string, stdout, stderr io.Writer) int {
 
 // complain writes an error; of several in one, each on its own line.
 func complain(w io.Writer, err error) {
-	if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only where nothing is around them
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, each := range several.Unwrap() {
 			complain(w, each)
 		}

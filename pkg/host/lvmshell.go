@@ -24,16 +24,17 @@ const LVMFailed = 5
 //
 // It starts a shell when there is none idle, and so has as many as there were
 // commands at the same time: one, as long as they come one after the other.
-// [LVMShell.Close] ends them.
+// [LVMShell.Close] ends them, best after each series.
 //
 // The shells run under the node's own configuration, lvm.conf, devices file,
 // metadata backups and all; nothing but the form of their answers is set, by
 // the command profile that LVM ships for its own D-Bus daemon. Where that, or
 // the shell, is missing from the build, each command gets its own process.
 type LVMShell struct {
-	os    *OS
-	lvm   string // the command
-	limit time.Duration
+	os       *OS
+	lvm      string // the command
+	limit    time.Duration
+	lifetime time.Duration
 
 	mu     sync.Mutex
 	idle   []*shell
@@ -43,7 +44,9 @@ type LVMShell struct {
 var _ Runner = (*LVMShell)(nil)
 
 // NewLVMShell returns an LVMShell without a process yet.
-func NewLVMShell(o *OS) *LVMShell { return &LVMShell{os: o, lvm: "lvm", limit: o.limit} }
+func NewLVMShell(o *OS) *LVMShell {
+	return &LVMShell{os: o, lvm: "lvm", limit: o.limit, lifetime: shellLifetime}
+}
 
 // Run runs an LVM command such as lvcreate, see [Runner]. The Output is that of
 // the command as a process of its own: what it printed and its warnings and
@@ -118,10 +121,13 @@ func (s *LVMShell) take() *shell {
 func (s *LVMShell) takeIdle() (*shell, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n := len(s.idle); n > 0 {
-		sh := s.idle[n-1]
-		s.idle = s.idle[:n-1]
-		return sh, true
+	for n := len(s.idle) - 1; n >= 0; n-- {
+		sh := s.idle[n]
+		s.idle = s.idle[:n]
+		if time.Since(sh.started) < s.lifetime {
+			return sh, true
+		}
+		go func() { _ = sh.close() }() // it ends when it likes
 	}
 	return nil, s.broken
 }
@@ -131,6 +137,11 @@ func (s *LVMShell) giveBack(sh *shell) {
 	defer s.mu.Unlock()
 	s.idle = append(s.idle, sh)
 }
+
+// shellLifetime is how old a shell may become before a new one takes its place.
+// Between two commands a shell sees changes of lvm.conf and of all metadata, but
+// not those of the devices file (lvmdevices(8)), tried with LVM 2.03.16.
+const shellLifetime = time.Minute
 
 // shellWords is how many words LVM takes on a line (MAX_ARGS in its
 // tools/tools.h, less one). It does not answer to more.
@@ -159,6 +170,7 @@ func shellLine(argv []string) (string, error) {
 // shell is one process.
 type shell struct {
 	cmd     *exec.Cmd
+	started time.Time
 	stdin   io.WriteCloser
 	report  *os.File
 	answers *bufio.Reader
@@ -194,7 +206,7 @@ func startShell(o *OS, lvm string) (*shell, error) {
 		// The shell writes its history there after every command.
 		"HOME=/dev/null",
 	)
-	sh := &shell{cmd: cmd, report: report, answers: bufio.NewReader(report), ended: make(chan struct{})}
+	sh := &shell{cmd: cmd, started: time.Now(), report: report, answers: bufio.NewReader(report), ended: make(chan struct{})}
 	cmd.Stderr, cmd.WaitDelay = &sh.stderr, outputGrace
 	if sh.stdin, err = cmd.StdinPipe(); err != nil {
 		return nil, errors.Join(err, report.Close())

@@ -147,6 +147,15 @@ var _ = Describe("LVM's shell", func() {
 		Expect(o.Processes()).To(Equal(int64(2)))
 	})
 
+	It("does not use a shell for too long", func(ctx SpecContext) {
+		s.lifetime = 0
+		for range 2 {
+			_, err := s.Run(ctx, "lvs", "vg0")
+			Expect(err).NotTo(HaveOccurred())
+		}
+		Expect(o.Processes()).To(Equal(int64(2)))
+	})
+
 	It("does not lose a command to a shell that died in the meantime", func(ctx SpecContext) {
 		_, err := s.Run(ctx, "lvs", "vg0")
 		Expect(err).NotTo(HaveOccurred())

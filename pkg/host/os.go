@@ -76,8 +76,8 @@ func (o *OS) Run(ctx context.Context, argv ...string) (Output, error) {
 	case <-time.After(o.limit):
 		stop(cmd)
 		select {
-		case <-ended:
-			err = fmt.Errorf("stopped after %s", o.limit)
+		case err = <-ended:
+			err = errors.Join(fmt.Errorf("stopped after %s", o.limit), err)
 		case <-time.After(o.grace):
 			// The buffers are still the command's: nothing of them is returned.
 			return Output{}, notRun(argv, fmt.Errorf("does not end after %s; left behind as process %d", o.limit, cmd.Process.Pid))

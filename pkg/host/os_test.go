@@ -90,7 +90,7 @@ var _ = Describe("running commands", func() {
 		dir := GinkgoT().TempDir()
 		_, err := o.Run(ctx, "sh", "-c", "trap '' TERM; sleep 1; touch "+dir+"/done")
 		Expect(err).To(MatchError(ContainSubstring("left behind as process")))
-		Eventually(ctx, filepath.Join(dir, "done")).Should(BeAnExistingFile())
+		Eventually(ctx, func() string { return filepath.Join(dir, "done") }).Should(BeAnExistingFile())
 	}, SpecTimeout(30*time.Second))
 })
 

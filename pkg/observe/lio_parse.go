@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -92,7 +93,7 @@ func parseLUNLink(link string) (int, error) { return parseLUNName(path.Base(link
 // NUL each, see target_show_dynamic_sessions in
 // drivers/target/target_core_transport.c.
 func parseDynamicSessions(text string) []string {
-	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == 0 })
+	return slices.Collect(strings.FieldsFuncSeq(text, func(r rune) bool { return r == '\n' || r == 0 }))
 }
 
 // parseLoggedIn reads an ACL's info. A session that lost its connection a

@@ -19,6 +19,9 @@ const (
 	ISCSIDir = LIODir + "/iscsi"
 )
 
+// lioModuleDir is there while LIO is loaded, whether configfs is mounted or not.
+const lioModuleDir = "/sys/module/target_core_mod"
+
 const (
 	tpgName   = "tpgt_1"
 	tpgPrefix = "tpgt_"

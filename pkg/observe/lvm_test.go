@@ -157,9 +157,9 @@ var _ = Describe("reading LVM", func() {
 	})
 
 	DescribeTable("refuses a report that it does not understand, and names the field",
-		func(ctx SpecContext, old, new, message string) {
-			Expect(string(m.stdout)).To(ContainSubstring(old))
-			m.stdout = []byte(strings.ReplaceAll(string(m.stdout), old, new))
+		func(ctx SpecContext, before, after, message string) {
+			Expect(string(m.stdout)).To(ContainSubstring(before))
+			m.stdout = []byte(strings.ReplaceAll(string(m.stdout), before, after))
 			groups, err := readLVM(ctx, m)
 			Expect(err).To(MatchError(ContainSubstring(message)))
 			Expect(groups).To(BeNil())

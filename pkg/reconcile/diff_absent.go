@@ -111,6 +111,7 @@ func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume, removed map[
 		d.object(id).Volume = volumeStatus(lv)
 	case spec.KindSnapshot:
 		d.object(id).Snapshot = volumeStatus(lv)
+	default: // a Pool's thin pool
 	}
 	// Without the tag there is no permission to delete; a Pool never has one.
 	if id.Kind == spec.KindPool || !hasTag(lv, observe.DeletionTag(spec.Delete)) {

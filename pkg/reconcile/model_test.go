@@ -148,7 +148,7 @@ func (m *model) change(c change.Change) {
 				panic("cannot be bound: " + lv.FullName())
 			}
 			lv.Open = true
-			m.state.LIO.Backstores[c.Path()] = observe.Backstore{HBA: c.HBA, Name: c.Backstore.Name, Enabled: true, Device: c.Device, Serial: observe.UnitSerial(lv.UUID), ReadOnly: c.ReadOnly, Unmap: c.Unmap}
+			m.state.LIO.Backstores[c.Path()] = observe.Backstore{HBA: c.HBA, Name: c.Name, Enabled: true, Device: c.Device, Serial: observe.UnitSerial(lv.UUID), ReadOnly: c.ReadOnly, Unmap: c.Unmap}
 		})
 	case change.SetUnmap:
 		b := m.state.LIO.Backstores[c.Path()]

@@ -49,8 +49,8 @@ func anyYoung(found listing, now time.Time) bool {
 func fingerprint(found listing, secrets []string) uint64 {
 	h := fnv.New64a()
 	line := make([]byte, 0, 512)
-	add := func(path, real string, s stamp) {
-		line = append(append(append(append(line[:0], path...), 0), real...), 0)
+	add := func(path, target string, s stamp) {
+		line = append(append(append(append(line[:0], path...), 0), target...), 0)
 		for _, n := range []int64{
 			int64(s.dev), int64(s.ino), int64(s.mode), s.size, s.mtime.UnixNano(), s.ctime.UnixNano(),
 		} {

@@ -49,7 +49,7 @@ func checkInitiatorName(name string) error {
 		return checkIQN(name)
 	case strings.HasPrefix(name, "eui."):
 		if !isHex(name[len("eui."):], 16) {
-			return fmt.Errorf("%s must have 16 hexadecimal digits after eui.", quote(name))
+			return fmt.Errorf("%s must be eui. and 16 hexadecimal digits", quote(name))
 		}
 		return nil
 	case strings.HasPrefix(name, "naa."):

@@ -50,12 +50,8 @@ func loadText(text string) spec.Set {
 
 const header = "apiVersion: volreconciler/v1alpha1\nkind: "
 
-// pool, thickPool, volume, snapshot and export are documents with only the
-// interesting lines left to write.
-func pool(name string) string {
-	return header + "Pool\nmetadata: {name: " + name + "}\nspec: {volumeGroup: vg-" + name + ", thinPool: {size: 80%}}\n---\n"
-}
-
+// thickPool, volume, snapshot and export are documents with only the interesting
+// lines left to write.
 func thickPool(name string) string {
 	return header + "Pool\nmetadata: {name: " + name + "}\nspec: {volumeGroup: vg-" + name + "}\n---\n"
 }

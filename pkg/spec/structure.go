@@ -47,6 +47,7 @@ func (s *structure) check(n *yaml.Node, path string, depth int) {
 		for i, item := range n.Content {
 			s.check(item, itemPath(path, i), depth+1)
 		}
+	default: // nothing is below the others
 	}
 }
 

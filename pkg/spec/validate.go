@@ -124,7 +124,7 @@ func (v *validation) because(path, source string, err error) error {
 	case err == nil || v.object.given(path):
 		return err
 	case v.object.id.Name == "" || checkObjectName(v.object.id.Name) != nil:
-		return nil
+		return nil //nolint:nilerr // the name's own finding says it
 	}
 	return fmt.Errorf("%w (it is taken from %s, because the field is not given)", err, source)
 }

@@ -100,7 +100,7 @@ var _ = Describe("An object", func() {
 		Entry("initiator: nothing like it", "luns: [{volume: db}], initiators: [{name: "+mark+"client1}]", "spec.initiators[0].name", "is no initiator name"),
 		Entry("initiator: upper case", "luns: [{volume: db}], initiators: [{name: "+mark+"'iqn.1991-05.com.microsoft:WIN'}]", "spec.initiators[0].name", "in lower case"),
 		Entry("initiator: space", "luns: [{volume: db}], initiators: [{name: "+mark+"'iqn.1991-05.com.microsoft:a b'}]", "spec.initiators[0].name", `contains ' '`),
-		Entry("initiator: short eui", "luns: [{volume: db}], initiators: [{name: "+mark+"eui.0123}]", "spec.initiators[0].name", "16 hexadecimal digits after eui."),
+		Entry("initiator: short eui", "luns: [{volume: db}], initiators: [{name: "+mark+"eui.0123}]", "spec.initiators[0].name", "must be eui. and 16 hexadecimal digits"),
 		Entry("initiator: naa that targetcli refuses", "luns: [{volume: db}], initiators: [{name: "+mark+"naa.6001405a0123456789abcdef01234567}]", "spec.initiators[0].name", "1, 2 or 5"),
 		Entry("initiator twice", "luns: [{volume: db}], initiators: [{name: 'iqn.1993-08.org.debian:a'}, {name: "+mark+"'iqn.1993-08.org.debian:a'}]", "spec.initiators[1].name", "already listed as spec.initiators[0]"),
 		Entry("anyone, and initiators", "luns: [{volume: db}], allowAnyInitiator: "+mark+"true, initiators: [{name: 'iqn.1993-08.org.debian:a'}]", "spec.allowAnyInitiator", "cannot be combined with initiators"),

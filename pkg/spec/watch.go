@@ -50,8 +50,9 @@ func (s *Source) watch(ctx context.Context, w *watcher, wake chan<- struct{}) {
 			if !open || w.concerns(event.Name) {
 				signal(wake)
 			}
-		case <-w.errors():
+		case err := <-w.errors():
 			// Most likely the queue has overflown: anything may have changed.
+			s.options.Log.V(1).Info("watching has missed something", "reason", err)
 			signal(wake)
 		case <-poll.C:
 			if s.changed() {

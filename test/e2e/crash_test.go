@@ -33,7 +33,7 @@ var _ = Describe("An agent that is killed", func() {
 	It("at 20 moments of a first convergence leaves nothing behind and forgets nothing", func(ctx SpecContext) {
 		examples(ctx)
 		started := time.Now()
-		agent(ctx)
+		agent()
 		allReady(ctx, exampleObjects)
 		convergence := time.Since(started)
 		want := exported(ctx)
@@ -61,7 +61,7 @@ var _ = Describe("An agent that is killed", func() {
 			<-ended
 			GinkgoWriter.Printf("kill %d after %s: %d logical volumes\n", i+1, moment.Round(time.Millisecond), strings.Count(sh(ctx, "lvs --noheadings"), "\n"))
 		}
-		agent(ctx)
+		agent()
 		allReady(ctx, exampleObjects)
 		Expect(exported(ctx)).To(Equal(want))
 	}, NodeTimeout(8*minute))
@@ -71,7 +71,7 @@ var _ = Describe("A node that goes down", func() {
 	DescribeTable("exports all again, with the same devices and the same data",
 		func(ctx SpecContext, restart func(context.Context)) {
 			examples(ctx)
-			agent(ctx)
+			agent()
 			allReady(ctx, exampleObjects)
 			Expect(login(ctx, dbTarget, loopback, dbHost, chap("db", secrets["db"])...).ExitCode).To(BeZero())
 			fill(ctx, disk(ctx, "Volume/db-data"), "precious", 8)
@@ -86,7 +86,7 @@ var _ = Describe("A node that goes down", func() {
 			put(ctx, "/tmp/files", files)
 			sh(ctx, "base64 -d /tmp/files | tar -C / -x")
 
-			agent(ctx)
+			agent()
 			allReady(ctx, exampleObjects)
 			Expect(exported(ctx)).To(Equal(before))
 			Expect(identities(ctx)).To(Equal(devices))

@@ -54,7 +54,7 @@ var _ = DescribeTable("Volumes that are in use",
 		specs(ctx, "pool.yaml", pool)
 		specs(ctx, "volume.yaml", volume("data", name, "64Mi", ""))
 		specs(ctx, "export.yaml", export("data", "{volume: data}"))
-		agent(ctx)
+		agent()
 		allReady(ctx, 3)
 		Expect(login(ctx, target("data"), loopback, dbHost).ExitCode).To(BeZero())
 		device := disk(ctx, "Volume/data")
@@ -89,7 +89,7 @@ var _ = DescribeTable("Volumes that are in use",
 
 var _ = It("Discards through the LUN give a thin volume's space back", func(ctx SpecContext) {
 	specs(ctx, "all.yaml", thinPool, volume("data", "fast", "64Mi", ""), export("data", "{volume: data}"))
-	agent(ctx)
+	agent()
 	allReady(ctx, 3)
 	Expect(login(ctx, target("data"), loopback, dbHost).ExitCode).To(BeZero())
 	used := func() string { return sh(ctx, "lvs --noheadings -o data_percent vg0/data") }

@@ -12,7 +12,7 @@ import (
 var _ = Describe("What somebody changes by hand", Ordered, func() {
 	It("is put back, without touching the sessions of others", func(ctx SpecContext) {
 		examples(ctx)
-		agent(ctx)
+		agent()
 		allReady(ctx, exampleObjects)
 		settings := append(chap("mail", secrets["mail"]), mutualCHAP("node", secrets["mail-back"])...)
 		Expect(login(ctx, mailTarget, loopback, mailHost, settings...).ExitCode).To(BeZero())
@@ -26,7 +26,7 @@ var _ = Describe("What somebody changes by hand", Ordered, func() {
 			kill(ctx) // so that nothing is put back before it is gone
 			sh(ctx, "cd /sys/kernel/config/target/iscsi/"+dbTarget+"/tpgt_1 && "+script)
 			Expect(try(ctx, check).Stdout).NotTo(ContainSubstring(want), "the change by hand did not take")
-			agent(ctx)
+			agent()
 			Eventually(ctx, func() string { return try(ctx, check).Stdout }).Should(ContainSubstring(want))
 			allReady(ctx, exampleObjects)
 		}
@@ -55,7 +55,7 @@ var _ = Describe("What somebody changes by hand", Ordered, func() {
 		specs(ctx, "pools.yaml", thinPool, thickPool)
 		specs(ctx, "volumes.yaml", volume("data", "fast", "64Mi", ""), volume("more", "slow", "64Mi", ""), snapshot("snap", "data", ""))
 		specs(ctx, "export.yaml", export("both", "{volume: data}, {volume: more}"))
-		agent(ctx)
+		agent()
 		allReady(ctx, 6)
 		lost := status(ctx, "Volume/data").Volume.LVUUID
 		kill(ctx)
@@ -63,7 +63,7 @@ var _ = Describe("What somebody changes by hand", Ordered, func() {
 			find . -type l -delete; rmdir acls/*/lun_* lun/lun_* /sys/kernel/config/target/core/iblock_*/*
 			lvremove -qq -y vg0/data vg0/snap`)
 
-		log := agent(ctx)
+		log := agent()
 		eventually(ctx, "Volume/data", beIn(reconcile.Blocked, reconcile.ReasonVanished))
 		eventually(ctx, "Snapshot/snap", beIn(reconcile.Blocked, reconcile.ReasonVanished))
 		eventually(ctx, "Export/both", beIn(reconcile.Blocked, reconcile.ReasonNotReady))

@@ -23,7 +23,7 @@ const exampleObjects = 13
 var _ = Describe("The examples on an empty volume group", Ordered, func() {
 	BeforeEach(func(ctx SpecContext) {
 		examples(ctx)
-		agent(ctx)
+		agent()
 		allReady(ctx, exampleObjects)
 	})
 

@@ -31,7 +31,7 @@ func hundredVolumes(ctx context.Context) {
 var _ = Describe("One hundred thin volumes, each with an export", func() {
 	It("converge, and then cost one process a pass", func(ctx SpecContext) {
 		hundredVolumes(ctx)
-		agent(ctx)
+		agent()
 		allReady(ctx, 1+2*hundred)
 		Expect(sh(ctx, "cat /sys/kernel/config/target/iscsi/*/tpgt_1/enable | grep -c 1")).To(Equal(strconv.Itoa(hundred)))
 		before := fingerprint(ctx)
@@ -45,7 +45,7 @@ var _ = Describe("One hundred thin volumes, each with an export", func() {
 		sh(ctx, "modprobe -a target_core_mod target_core_iblock iscsi_target_mod dm-thin-pool")
 		agentSeconds := seconds(ctx, "volreconciler apply --specs /specs")
 
-		agent(ctx)
+		agent()
 		allReady(ctx, 1+2*hundred)
 		var idle, lvs []float64
 		processes := int64(0)

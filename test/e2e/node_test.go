@@ -90,7 +90,7 @@ func secret(ctx context.Context, name, password string) {
 
 // agent starts the agent and stops it when the spec ends. Flags come last, so
 // that they win.
-func agent(ctx context.Context, flags ...string) *gbytes.Buffer {
+func agent(flags ...string) *gbytes.Buffer {
 	GinkgoHelper()
 	log := gbytes.NewBuffer()
 	argv := append([]string{"volreconciler", "run", "--specs", "/specs", "--resync", "1s", "--deletion-grace", "1s", "--log-format", "json"}, flags...)

@@ -15,7 +15,7 @@ var _ = Describe("Files that go away", func() {
 		specs(ctx, "kept.yaml", volume("kept", "slow", "64Mi", ""), volume("thin-kept", "fast", "64Mi", ""))
 		specs(ctx, "kept-snapshot.yaml", snapshot("kept-snap", "thin-kept", ""))
 		specs(ctx, "kept-export.yaml", export("kept", "{volume: kept}, {snapshot: kept-snap, readOnly: true}"))
-		agent(ctx)
+		agent()
 		allReady(ctx, 10)
 		fill(ctx, "/dev/vg0/kept", "precious", 8)
 		data, device := content(ctx, "/dev/vg0/kept", 8), status(ctx, "Volume/kept").Volume
@@ -48,7 +48,7 @@ var _ = Describe("Files that go away", func() {
 	It("take nothing while anybody uses it", func(ctx SpecContext) {
 		specs(ctx, "pools.yaml", thickPool)
 		specs(ctx, "all.yaml", volume("data", "slow", "64Mi", "deletionPolicy: Delete"), volume("mounted", "slow", "64Mi", "deletionPolicy: Delete"), export("data", "{volume: data}"))
-		agent(ctx)
+		agent()
 		allReady(ctx, 4)
 		Expect(login(ctx, target("data"), loopback, dbHost).ExitCode).To(BeZero())
 		sh(ctx, "mkfs.ext4 -q /dev/vg0/mounted && mount /dev/vg0/mounted /mnt")
@@ -69,7 +69,7 @@ var _ = Describe("Files that go away", func() {
 		specs(ctx, "pools.yaml", thickPool)
 		specs(ctx, "data.yaml", volume("data", "slow", "64Mi", "deletionPolicy: Delete"))
 		specs(ctx, "other.yaml", volume("other", "slow", "64Mi", "deletionPolicy: Delete"))
-		agent(ctx)
+		agent()
 		allReady(ctx, 3)
 		put(ctx, "/specs/other.yaml", "apiVersion: volreconciler/v1alpha1\nkind: Volume\nmetadata: {name: other}\nspec: {pool: slow, sise: 1Gi}\n")
 		Eventually(ctx, func() any { return nodeStatus(ctx).Findings }).Should(ContainElement(And(HaveField("Line", 4), HaveField("Message", ContainSubstring("sise")))))
@@ -107,7 +107,7 @@ var _ = Describe("What is not ours", func() {
 		specs(ctx, "pools.yaml", thickPool)
 		specs(ctx, "all.yaml", volume("taken", "slow", "64Mi", "deletionPolicy: Delete"), volume("free", "slow", "64Mi", "deletionPolicy: Delete"),
 			export("taken", "{volume: free}"))
-		agent(ctx)
+		agent()
 		eventually(ctx, "Volume/free", HaveField("Phase", reconcile.Ready))
 		eventually(ctx, "Volume/taken", beIn(reconcile.Blocked, reconcile.ReasonNotOwned))
 		eventually(ctx, "Export/taken", beIn(reconcile.Blocked, reconcile.ReasonNotOwned))

@@ -68,7 +68,7 @@ var _ = ReportAfterEach(func(report SpecReport) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	state, err := vm.Sh(ctx, `/host/volreconciler get -o wide; lvs -a -o +tags; cd /sys/kernel/config/target && find . -path '*lun*' -type l -exec ls -l {} + ; ps ax | tail -30; dmesg | tail -20`)
-	fmt.Fprintln(GinkgoWriter, "the node after the failure:", err, "\n"+state.Stdout+state.Stderr)
+	_, _ = fmt.Fprintln(GinkgoWriter, "the node after the failure:", err, "\n"+state.Stdout+state.Stderr)
 })
 
 // prepare makes the guest ready for the first time after it was booted.

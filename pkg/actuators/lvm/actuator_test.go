@@ -197,7 +197,7 @@ var _ = DescribeTable("what LVM's errors mean",
 	func(code int, stderr string, want error) {
 		err := classify(&host.CommandError{ExitCode: code, Stderr: stderr})
 		for _, class := range []error{change.ErrNoSpace, change.ErrInUse, change.ErrStale} {
-			Expect(errors.Is(err, class)).To(Equal(class == want), "%v", class)
+			Expect(errors.Is(err, class)).To(Equal(errors.Is(want, class)), "%v", class)
 		}
 		var cmd *host.CommandError
 		Expect(errors.As(err, &cmd)).To(BeTrue(), "the cause is kept")

@@ -10,7 +10,8 @@ import (
 )
 
 // meanings are parts of LVM's messages, and what they mean. The first that
-// matches counts. They are the same from LVM 2.03.16 to 2.03.39.
+// matches counts. Each was seen with LVM 2.03.16; the sources of 2.03.40 have the
+// same.
 var meanings = []struct {
 	text  string
 	means error
@@ -22,11 +23,11 @@ var meanings = []struct {
 	{"reached threshold", change.ErrNoSpace},             // data or metadata of a thin pool
 	{"too large for circular buffer", change.ErrNoSpace}, // the metadata of the volume group
 	{" in use.", change.ErrInUse},                        // also: contains a filesystem in use
-	{"is used by another device", change.ErrInUse},       //
-	{"Failed to find logical volume", change.ErrStale},   // lvchange, lvremove, lvs
-	{"not found in volume group", change.ErrStale},       // lvextend
-	{"not found in Volume group", change.ErrStale},       // origin, thin pool
-	{"Cannot process volume group", change.ErrStale},     // the volume group itself
+	{"is used by another device", change.ErrInUse},
+	{"Failed to find logical volume", change.ErrStale}, // lvchange, lvremove, lvs
+	{"not found in volume group", change.ErrStale},     // lvextend
+	{"not found in Volume group", change.ErrStale},     // origin, thin pool
+	{"Cannot process volume group", change.ErrStale},   // the volume group itself
 }
 
 // classify says what the error of an LVM command means, where that is known.
@@ -48,7 +49,9 @@ func alreadyExists(err error) bool { return failedWith(err, "already exists in "
 
 // largeEnough reports whether lvextend found nothing to extend.
 func largeEnough(err error) bool {
-	return failedWith(err, "matches existing size") || failedWith(err, "not larger than existing size")
+	return failedWith(err, "matches existing size") ||
+		failedWith(err, "not larger than existing size") ||
+		failedWith(err, "No size change") // later versions only print the above
 }
 
 func failedWith(err error, text string) bool {

@@ -3,6 +3,7 @@ package lio
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"path"
 	"syscall"
 
@@ -16,20 +17,62 @@ func (a *Actuator) addPortal(c change.AddPortal) error {
 	if err := a.own(c.Target); err != nil {
 		return err
 	}
-	name, err := a.portalName(c.IQN, c.Portal)
-	if err != nil || name != "" {
+	portal, err := netip.ParseAddrPort(c.Portal)
+	if err != nil {
 		return err
 	}
-	a.portals.Lock()
-	err = a.makeDir(path.Join(observe.PortalsDir(c.IQN), c.Portal))
-	a.portals.Unlock()
-	if errors.Is(err, syscall.EINVAL) {
-		// target_fabric_make_np in drivers/target/target_core_fabric_configfs.c
-		// turns every error into this one.
-		return fmt.Errorf("the kernel cannot listen on %s, and its log says why; "+
-			"most likely another program does already: %w", c.Portal, err)
+	name, err := a.portalName(c.IQN, c.Portal)
+	if err != nil {
+		return err
 	}
-	return err
+	if name == "" {
+		name = c.Portal
+		if err := a.makePortal(c.IQN, portal); err != nil {
+			return err
+		}
+	}
+	return a.checkServed(c.IQN, name, portal)
+}
+
+func (a *Actuator) makePortal(iqn string, portal netip.AddrPort) error {
+	a.portals.Lock()
+	err := a.makeDir(path.Join(observe.PortalsDir(iqn), portal.String()))
+	a.portals.Unlock()
+	if !errors.Is(err, syscall.EINVAL) {
+		return err
+	}
+	// target_fabric_make_np in drivers/target/target_core_fabric_configfs.c
+	// turns every error into this one.
+	listeners, _ := a.listeners()
+	for _, l := range listeners {
+		if overlaps(l, portal) {
+			return fmt.Errorf("cannot listen on %s while something listens on %s: %w", portal, l, err)
+		}
+	}
+	return fmt.Errorf("cannot listen on %s, and the kernel log says why: %w", portal, err)
+}
+
+// checkServed removes a portal for which no socket listens, and says so.
+//
+// The kernel compares addresses without their family (iscsit_check_np_match in
+// drivers/target/iscsi/iscsi_target_login.c): it takes 0.0.0.0 for any IPv6
+// address, and [::] for any IPv4 address, on which a target listens with that
+// port. The portal then shares that socket, seems to be there, and nobody
+// reaches it.
+func (a *Actuator) checkServed(iqn, name string, portal netip.AddrPort) error {
+	listeners, err := a.listeners()
+	if err != nil {
+		return err
+	}
+	for _, l := range listeners {
+		if serves(l, portal) {
+			return nil
+		}
+	}
+	return errors.Join(
+		fmt.Errorf("the kernel does not listen on %s while a target has a portal of the other IP version on port %d", portal, portal.Port()),
+		a.dropPortal(iqn, name),
+	)
 }
 
 func (a *Actuator) removePortal(c change.RemovePortal) error {

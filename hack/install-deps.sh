@@ -1,0 +1,34 @@
+#!/bin/sh
+# Installs the Debian packages that tests and demo need on top of Go, if any is
+# missing: the emulator and what makes the guest's root file system, and what
+# go test -race needs.
+set -eu
+
+packages="qemu-system-x86 mmdebstrap kmod xz-utils zstd make git gcc libc6-dev"
+
+missing=
+for package in $packages; do
+	case $(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null) in
+	ii*) ;;
+	*) missing="$missing $package" ;;
+	esac
+done
+
+# The guest's packages come from the repositories that apt knows, and it knows
+# them only once it has their lists.
+if [ -z "$missing" ] && [ -n "$(apt-get indextargets 'Created-By: Packages')" ]; then
+	exit 0
+fi
+
+sudo=
+if [ "$(id -u)" -ne 0 ]; then
+	sudo="sudo"
+fi
+
+$sudo apt-get update -qq
+if [ -n "$missing" ]; then
+	echo "installing$missing"
+	# shellcheck disable=SC2086 # words, and no words at all without sudo
+	$sudo env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -qq -y --no-install-recommends $missing
+fi

@@ -1,0 +1,34 @@
+package lio
+
+import (
+	"context"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+)
+
+var _ = Describe("applying", func() {
+	// No machine: what is tested here must not get that far.
+	actuator := New(nil)
+
+	It("refuses a change of another system", func(ctx SpecContext) {
+		Expect(actuator.Apply(ctx, change.Activate{})).To(MatchError("Activate is not a change of LIO"))
+	})
+
+	It("begins nothing once it is to stop", func(ctx SpecContext) {
+		stopped, stop := context.WithCancel(ctx)
+		stop()
+		Expect(actuator.Apply(stopped, change.EnableTarget{})).To(MatchError(context.Canceled))
+	})
+
+	DescribeTable("leaves somebody else's backstore alone",
+		func(ctx SpecContext, c change.Change) {
+			Expect(actuator.Apply(ctx, c)).To(MatchError(change.ErrStale))
+		},
+		Entry(nil, change.CreateBackstore{Backstore: change.Backstore{HBA: "iblock_0", Name: "disk1"}}),
+		Entry(nil, change.SetUnmap{Backstore: change.Backstore{HBA: "iblock_900", Name: "disk1"}}),
+		Entry(nil, change.RemoveBackstore{Backstore: change.Backstore{HBA: "iblock_900", Name: "volreconciler:"}}),
+	)
+})

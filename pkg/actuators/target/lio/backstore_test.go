@@ -1,0 +1,38 @@
+package lio
+
+import (
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+)
+
+var _ = Describe("a backstore that exists", func() {
+	want := observe.Backstore{
+		HBA: observe.HBA, Name: "volreconciler:volume:db",
+		Enabled: true, BlockDevice: "dm-3", Device: "/dev/vg0/db", Serial: "1234",
+	}
+
+	DescribeTable("is the one that is wanted",
+		func(differ func(*observe.Backstore)) {
+			have := want
+			differ(&have)
+			Expect(checkBound(have, want)).To(Succeed())
+		},
+		Entry("if all is the same", func(*observe.Backstore) {}),
+		Entry("if only unmap differs", func(b *observe.Backstore) { b.Unmap = true }),
+		Entry("if its logical volume was renamed", func(b *observe.Backstore) { b.Device = "/dev/vg0/old" }),
+	)
+
+	DescribeTable("is another one",
+		func(differ func(*observe.Backstore)) {
+			have := want
+			differ(&have)
+			Expect(checkBound(have, want)).To(MatchError(change.ErrStale))
+		},
+		Entry("on another device", func(b *observe.Backstore) { b.BlockDevice = "dm-4" }),
+		Entry("with another serial", func(b *observe.Backstore) { b.Serial = "5678" }),
+		Entry("if it is read-only", func(b *observe.Backstore) { b.ReadOnly = true }),
+	)
+})

@@ -1,0 +1,70 @@
+package observe
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/host"
+)
+
+func readBackstores(h host.Files) (map[string]Backstore, error) {
+	hbas, err := readDirIfThere(h, BackstoresDir)
+	if err != nil {
+		return nil, err
+	}
+	backstores := map[string]Backstore{}
+	for _, hba := range hbas {
+		if !strings.HasPrefix(hba, "iblock_") {
+			continue
+		}
+		names, err := readDirIfThere(h, HBADir(hba))
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			b, found, err := settled(h, BackstoreDir(hba, name), func() (Backstore, error) {
+				return ReadBackstore(h, hba, name)
+			})
+			if err != nil {
+				return nil, err
+			}
+			if found {
+				backstores[b.Path()] = b
+			}
+		}
+	}
+	return backstores, nil
+}
+
+// ReadBackstore reads one block backstore. The error is fs.ErrNotExist if it, or
+// its HBA, does not exist.
+func ReadBackstore(h host.Files, hba, name string) (Backstore, error) {
+	dir := BackstoreDir(hba, name)
+	text, err := h.ReadFile(path.Join(dir, "info"))
+	if err != nil {
+		return Backstore{}, err
+	}
+	info, err := parseBackstoreInfo(string(text))
+	if err != nil {
+		return Backstore{}, fmt.Errorf("%s: %w", dir, err)
+	}
+	serial, err := h.ReadFile(path.Join(dir, "wwn", "vpd_unit_serial"))
+	if err != nil {
+		return Backstore{}, err
+	}
+	unmap, err := readFlag(h, path.Join(dir, "attrib", "emulate_tpu"))
+	if err != nil {
+		return Backstore{}, err
+	}
+	return Backstore{
+		HBA:         hba,
+		Name:        name,
+		Enabled:     info.blockDevice != "",
+		BlockDevice: info.blockDevice,
+		Device:      info.path,
+		Serial:      parseUnitSerial(string(serial)),
+		ReadOnly:    info.readOnly,
+		Unmap:       unmap,
+	}, nil
+}

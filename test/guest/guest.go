@@ -1,0 +1,217 @@
+// Package guest boots a throw-away virtual machine with a real Linux kernel,
+// LVM and the kernel's storage targets, and runs commands in it.
+//
+// The machine consists of Debian packages alone ([Root]); nothing of it is
+// installed on the host, and nothing that happens in it outlives it but its
+// disks. It is no isolation for hostile code, and it has no network.
+//
+// Start reading at [Start]. root.go makes the guest's root file system,
+// initrd.go what it boots from, qemu.go runs the emulator; the program that is
+// PID 1 inside is in the folder init. Command cmd/guest is the same for a
+// terminal.
+package guest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/volreconciler/volreconciler/test/guest/internal/wire"
+)
+
+// Config describes a machine. The zero value is a machine without disks.
+type Config struct {
+	// Disks become /dev/vda, /dev/vdb, … in this order.
+	Disks []Disk
+	// Share is a directory of the host that the guest has at /host, to read
+	// and to write. inotify does not work across it. Empty: none.
+	Share string
+	// MemoryMiB is 2048 if not set.
+	MemoryMiB int
+	// CPUs is 2 if not set.
+	CPUs int
+	// BootTimeout limits the time until the guest takes commands. Default: 2
+	// minutes, many times what an emulated processor needs.
+	BootTimeout time.Duration
+}
+
+// Disk is a raw disk image on the host. It outlives the machine.
+type Disk struct {
+	// Path is the image file. [Start] creates it, sparse, if it is missing.
+	Path string
+	// Size in bytes; a file that is smaller grows to it.
+	Size int64
+	// Serial makes /dev/disk/by-id/virtio-<Serial>. Default: the file's name
+	// without its extension. At most 20 bytes.
+	Serial string
+}
+
+// Command is a command for [Machine.Exec]. Without Stdout and Stderr its output
+// is lost.
+type Command = wire.Command
+
+// Result is how a command ended.
+type Result struct {
+	Stdout, Stderr string
+	// ExitCode is 128 plus the signal's number if a signal ended the command.
+	ExitCode int
+}
+
+// Machine is a running guest. Its methods are safe for concurrent use.
+type Machine struct {
+	config Config
+	vm     *qemu
+	client *wire.Client
+}
+
+func (c Config) withDefaults() Config {
+	if c.MemoryMiB == 0 {
+		c.MemoryMiB = 2048
+	}
+	if c.CPUs == 0 {
+		c.CPUs = 2
+	}
+	if c.BootTimeout == 0 {
+		c.BootTimeout = 2 * time.Minute
+	}
+	c.Disks = append([]Disk(nil), c.Disks...)
+	for i, d := range c.Disks {
+		if d.Serial == "" {
+			c.Disks[i].Serial = strings.TrimSuffix(filepath.Base(d.Path), filepath.Ext(d.Path))
+		}
+	}
+	return c
+}
+
+// Start boots a guest and returns when it takes commands. The guest root is
+// made first if this machine does not have it yet, which takes minutes and is
+// not part of the boot timeout.
+//
+// ctx limits the start alone. The machine runs until [Machine.Shutdown] or
+// [Machine.PowerCut], and never longer than this process.
+func Start(ctx context.Context, config Config) (*Machine, error) {
+	root, err := Root(ctx)
+	if err != nil {
+		return nil, err
+	}
+	accel, err := chooseAccelerator(ctx, root)
+	if err != nil {
+		return nil, err
+	}
+	return start(ctx, root, accel, config)
+}
+
+func start(ctx context.Context, root string, accel accelerator, config Config) (*Machine, error) {
+	config = config.withDefaults()
+	program, err := buildInit(ctx)
+	if err != nil {
+		return nil, err
+	}
+	initrd, err := makeInitrd(root, program)
+	if err != nil {
+		return nil, err
+	}
+	vm, err := startQEMU(accel, root, initrd, config)
+	if err != nil {
+		return nil, err
+	}
+	m := &Machine{config: config, vm: vm, client: wire.NewClient(vm.agent)}
+
+	ctx, cancel := context.WithTimeoutCause(ctx, config.BootTimeout,
+		fmt.Errorf("not up after %s", config.BootTimeout))
+	defer cancel()
+	select {
+	case <-m.client.Ready():
+		return m, nil
+	case <-m.vm.done:
+		err = m.vm.exitError()
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	m.PowerCut()
+	return nil, m.explain(fmt.Errorf("boot the guest: %w", err))
+}
+
+// Run runs a command, found in the guest's PATH, and returns how it ended. An
+// exit status other than 0 is no error; an error means that the command could
+// not be started, that ctx ended, or that the guest is gone.
+func (m *Machine) Run(ctx context.Context, argv ...string) (Result, error) {
+	return m.collect(ctx, Command{Argv: argv})
+}
+
+// Sh is Run for a shell script.
+func (m *Machine) Sh(ctx context.Context, script string) (Result, error) {
+	return m.Run(ctx, "sh", "-c", script)
+}
+
+func (m *Machine) collect(ctx context.Context, command Command) (Result, error) {
+	var stdout, stderr strings.Builder
+	command.Stdout, command.Stderr = &stdout, &stderr
+	exitCode, err := m.Exec(ctx, command)
+	return Result{Stdout: stdout.String(), Stderr: stderr.String(), ExitCode: exitCode}, err
+}
+
+// Exec runs a command whose output goes to its writers as it comes, and
+// returns its exit status. When ctx ends, the command and the processes of its
+// process group are killed.
+func (m *Machine) Exec(ctx context.Context, command Command) (int, error) {
+	exitCode, err := m.client.Exec(ctx, command)
+	if err == nil || ctx.Err() != nil {
+		return exitCode, err
+	}
+	select {
+	case <-m.client.Done():
+		return 0, m.explain(err)
+	default:
+		return 0, fmt.Errorf("guest: %w", err)
+	}
+}
+
+// PowerCut ends the machine as if its plug had been pulled: what the guest had
+// not written to its disks is lost. It does nothing if the machine has ended.
+func (m *Machine) PowerCut() {
+	m.vm.kill()
+}
+
+// Shutdown ends the machine in an orderly way: processes are stopped, file
+// systems unmounted, disks flushed. If ctx ends before that is done, the power
+// is cut and the error says so.
+func (m *Machine) Shutdown(ctx context.Context) error {
+	defer m.PowerCut()
+	// The guest may go down before it has answered.
+	_, execErr := m.client.Exec(ctx, Command{Argv: []string{"poweroff"}})
+	select {
+	case <-m.vm.done:
+		return nil
+	case <-ctx.Done():
+		return m.explain(errors.Join(fmt.Errorf("shut the guest down: %w", ctx.Err()), execErr))
+	}
+}
+
+// Reboot shuts the machine down and starts it again with the same
+// configuration, and the same disks above all. m has ended then; the machine
+// that it returns takes its place.
+func (m *Machine) Reboot(ctx context.Context) (*Machine, error) {
+	if err := m.Shutdown(ctx); err != nil {
+		return nil, err
+	}
+	return Start(ctx, m.config)
+}
+
+// Done is closed when the machine has ended, for whatever reason.
+func (m *Machine) Done() <-chan struct{} { return m.vm.done }
+
+// Console returns the end of what the kernel and PID 1 have printed.
+func (m *Machine) Console() string { return m.vm.console.String() }
+
+// consoleLines is enough for a panic with its trace.
+const consoleLines = 80
+
+// explain adds what the console showed last to an error: for a guest that broke
+// it is all that is left.
+func (m *Machine) explain(err error) error {
+	return fmt.Errorf("%w\nthe console's last lines:\n%s", err, lastLines(m.Console(), consoleLines))
+}

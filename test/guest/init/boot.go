@@ -1,0 +1,123 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// moduleList names the module files of the initial RAM file system, in the
+// order in which they have to be loaded.
+const moduleList = "/modules/list"
+
+type mount struct {
+	source, target, fstype string
+	flags                  uintptr
+	options                string
+}
+
+func (m mount) do() error {
+	if err := os.MkdirAll(m.target, 0o755); err != nil {
+		return err
+	}
+	if err := unix.Mount(m.source, m.target, m.fstype, m.flags, m.options); err != nil {
+		return fmt.Errorf("mount %s on %s: %w", m.source, m.target, err)
+	}
+	return nil
+}
+
+func mountAll(mounts []mount) error {
+	for _, m := range mounts {
+		if err := m.do(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// boot goes from the initial RAM file system to a root that is the cached guest
+// root below and a file system in memory above, so that guests share the one
+// and never change it.
+func boot() error {
+	err := mountAll([]mount{
+		{source: "proc", target: "/proc", fstype: "proc"},
+		{source: "sysfs", target: "/sys", fstype: "sysfs"},
+		{source: "devtmpfs", target: "/dev", fstype: "devtmpfs"},
+	})
+	if err != nil {
+		return err
+	}
+	say("init", "loading modules")
+	if err := loadModules(); err != nil {
+		return err
+	}
+	say("init", "mounting the root")
+	err = mountAll([]mount{
+		{"root", "/lower", "9p", unix.MS_RDONLY, "trans=virtio,version=9p2000.L,cache=loose,msize=524288"},
+		{source: "tmpfs", target: "/upper", fstype: "tmpfs"},
+	})
+	if err != nil {
+		return err
+	}
+	for _, dir := range []string{"/upper/upper", "/upper/work"} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	err = mountAll([]mount{
+		{"overlay", "/new", "overlay", 0, "lowerdir=/lower,upperdir=/upper/upper,workdir=/upper/work"},
+		{source: "/proc", target: "/new/proc", flags: unix.MS_MOVE},
+		{source: "/sys", target: "/new/sys", flags: unix.MS_MOVE},
+		{source: "/dev", target: "/new/dev", flags: unix.MS_MOVE},
+	})
+	if err != nil {
+		return err
+	}
+	return switchRoot("/new")
+}
+
+// switchRoot makes dir the root. The old one stays beneath, out of sight: it
+// still holds the mounts that the overlay consists of.
+func switchRoot(dir string) error {
+	if err := unix.Chdir(dir); err != nil {
+		return err
+	}
+	if err := unix.Mount(".", "/", "", unix.MS_MOVE, ""); err != nil {
+		return fmt.Errorf("move the root: %w", err)
+	}
+	if err := unix.Chroot("."); err != nil {
+		return err
+	}
+	return unix.Chdir("/")
+}
+
+func loadModules() error {
+	list, err := os.ReadFile(moduleList)
+	if err != nil {
+		return err
+	}
+	for name := range strings.FieldsSeq(string(list)) {
+		if err := loadModule(filepath.Join(filepath.Dir(moduleList), name)); err != nil {
+			return fmt.Errorf("load %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func loadModule(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	flags := 0
+	if filepath.Ext(path) != ".ko" {
+		flags = unix.MODULE_INIT_COMPRESSED_FILE
+	}
+	return unix.FinitModule(int(f.Fd()), "", flags)
+}

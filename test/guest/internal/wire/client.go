@@ -1,0 +1,154 @@
+package wire
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// killGrace is how long Exec waits for a cancelled command to be dead. A
+// process in an uninterruptible sleep never is.
+const killGrace = 5 * time.Second
+
+// Client asks the other end to run commands. Its methods are safe for
+// concurrent use.
+type Client struct {
+	ready chan struct{}
+	done  chan struct{}
+	err   error // why the connection ended; set before done is closed
+
+	write   sync.Mutex
+	encoder *json.Encoder
+
+	mu      sync.Mutex
+	lastID  uint64
+	pending map[uint64]*call
+}
+
+type call struct {
+	command Command
+	end     chan end
+}
+
+// NewClient starts reading conn. It stops when conn ends; closing conn is up to
+// the caller.
+func NewClient(conn io.ReadWriter) *Client {
+	c := &Client{
+		ready:   make(chan struct{}),
+		done:    make(chan struct{}),
+		encoder: json.NewEncoder(conn),
+		pending: map[uint64]*call{},
+	}
+	go c.read(json.NewDecoder(conn))
+	return c
+}
+
+// Ready is closed when the other end can take commands.
+func (c *Client) Ready() <-chan struct{} { return c.ready }
+
+// Done is closed when the connection has ended.
+func (c *Client) Done() <-chan struct{} { return c.done }
+
+// Exec runs a command and returns its exit status, 128 plus the signal's number
+// if a signal ended it. An error means that the command could not be started or
+// that its end is not known. When ctx ends, the command and the processes of
+// its process group are killed, and the error is the context's.
+func (c *Client) Exec(ctx context.Context, command Command) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	id, call := c.begin(command)
+	defer c.forget(id)
+	if err := c.send(request{ID: id, Command: &command}); err != nil {
+		return 0, err
+	}
+	select {
+	case end := <-call.end:
+		return end.result()
+	case <-c.done:
+		return 0, c.err
+	case <-ctx.Done():
+	}
+
+	if err := c.send(request{ID: id}); err != nil {
+		return 0, errors.Join(ctx.Err(), err)
+	}
+	select {
+	case <-call.end:
+	case <-c.done:
+	case <-time.After(killGrace):
+		return 0, fmt.Errorf("%w, and the command could not be killed", ctx.Err())
+	}
+	return 0, ctx.Err()
+}
+
+func (e end) result() (int, error) {
+	if e.Error != "" {
+		return 0, errors.New(e.Error)
+	}
+	return e.ExitCode, nil
+}
+
+func (c *Client) begin(command Command) (uint64, *call) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lastID++
+	call := &call{command: command, end: make(chan end, 1)}
+	c.pending[c.lastID] = call
+	return c.lastID, call
+}
+
+func (c *Client) forget(id uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.pending, id)
+}
+
+func (c *Client) send(r request) error {
+	c.write.Lock()
+	defer c.write.Unlock()
+	return c.encoder.Encode(r)
+}
+
+func (c *Client) read(decoder *json.Decoder) {
+	defer close(c.done)
+	for {
+		var r reply
+		if err := decoder.Decode(&r); err != nil {
+			c.err = fmt.Errorf("connection to the guest: %w", err)
+			return
+		}
+		if r.ID == 0 {
+			select {
+			case <-c.ready:
+			default:
+				close(c.ready)
+			}
+			continue
+		}
+		c.mu.Lock()
+		call := c.pending[r.ID]
+		c.mu.Unlock()
+		if call == nil {
+			continue
+		}
+		deliver(call.command.Stdout, r.Stdout)
+		deliver(call.command.Stderr, r.Stderr)
+		if r.End != nil {
+			call.end <- *r.End
+			c.forget(r.ID)
+		}
+	}
+}
+
+// deliver drops what the writer refuses: one reader that went away must not
+// stop the other commands of the connection.
+func deliver(w io.Writer, p []byte) {
+	if w != nil && len(p) > 0 {
+		_, _ = w.Write(p)
+	}
+}
