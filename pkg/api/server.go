@@ -40,7 +40,7 @@ func Handler(ctx context.Context, status *reconcile.Status) http.Handler {
 		answer(w, http.StatusOK, "ok")
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if report, _ := status.Report(); report.Generation == 0 {
+		if report, _ := status.Report(); report.Time.IsZero() {
 			answer(w, http.StatusServiceUnavailable, notReady)
 			return
 		}

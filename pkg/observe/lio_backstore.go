@@ -57,6 +57,17 @@ func ReadBackstore(h host.Files, hba, name string) (Backstore, error) {
 	if err != nil {
 		return Backstore{}, err
 	}
+	canUnmap := unmap
+	if !canUnmap {
+		// What the kernel took over from the device when it was bound
+		// (target_configure_unmap_from_queue in
+		// drivers/target/target_core_device.c); 0: no discards.
+		descriptors, err := readText(h, path.Join(dir, "attrib", "max_unmap_block_desc_count"))
+		if err != nil {
+			return Backstore{}, err
+		}
+		canUnmap = descriptors != "0"
+	}
 	return Backstore{
 		HBA:         hba,
 		Name:        name,
@@ -66,5 +77,6 @@ func ReadBackstore(h host.Files, hba, name string) (Backstore, error) {
 		Serial:      parseUnitSerial(string(serial)),
 		ReadOnly:    info.readOnly,
 		Unmap:       unmap,
+		CanUnmap:    canUnmap,
 	}, nil
 }

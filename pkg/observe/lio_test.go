@@ -43,12 +43,12 @@ var _ = Describe("reading LIO", func() {
 		Expect(targets.Backstores).To(Equal(map[string]Backstore{
 			"iblock_0/foreign1": {
 				HBA: "iblock_0", Name: "foreign1",
-				Enabled: true, BlockDevice: "dm-7", Device: "/dev/vg0/f1",
+				Enabled: true, BlockDevice: "dm-7", Device: "/dev/vg0/f1", CanUnmap: true,
 				Serial: "8a636f00-ac5f-4b35-b273-3edf30144979",
 			},
 			"iblock_900/volreconciler:snapshot:t2": {
 				HBA: "iblock_900", Name: "volreconciler:snapshot:t2",
-				Enabled: true, BlockDevice: "dm-6", Device: "/dev/vg0/t2", ReadOnly: true,
+				Enabled: true, BlockDevice: "dm-6", Device: "/dev/vg0/t2", ReadOnly: true, CanUnmap: true,
 				Serial: "599b2b39-a530-ec32-6917-30289065a97f",
 			},
 			"iblock_900/volreconciler:volume:half": {
@@ -56,12 +56,12 @@ var _ = Describe("reading LIO", func() {
 			},
 			"iblock_900/volreconciler:volume:t1": {
 				HBA: "iblock_900", Name: "volreconciler:volume:t1",
-				Enabled: true, BlockDevice: "dm-5", Device: "/dev/vg0/t-1", Unmap: true,
+				Enabled: true, BlockDevice: "dm-5", Device: "/dev/vg0/t-1", Unmap: true, CanUnmap: true,
 				Serial: "61a93689-da4d-a3b9-6dcd-06d1b4709b1c",
 			},
 			"iblock_900/volreconciler:volume:v1": {
 				HBA: "iblock_900", Name: "volreconciler:volume:v1",
-				Enabled: true, BlockDevice: "dm-0", Device: "/dev/vg0/v1",
+				Enabled: true, BlockDevice: "dm-0", Device: "/dev/vg0/v1", CanUnmap: true,
 				Serial: "1944ffe3-5b92-5c9c-3844-d8a4c112c7ee",
 			},
 		}))

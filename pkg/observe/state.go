@@ -159,6 +159,8 @@ type Backstore struct {
 	ReadOnly    bool
 	// Unmap is emulate_tpu: discards of the initiators reach the device.
 	Unmap bool
+	// CanUnmap is true if the device supports discards; else Unmap cannot be set.
+	CanUnmap bool
 }
 
 // Path is the backstore's place below core/.

@@ -90,7 +90,13 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	if memory != nil {
 		plan.Findings = append(plan.Findings[:len(plan.Findings):len(plan.Findings)], spec.Finding{Err: memory})
 	}
-	failures := l.logging(desired).Execute(ctx, plan, func(id spec.ID) bool { return l.attempts.held(id, now) })
+	// What was Ready before the pass counts for DriftCorrected, not what the
+	// announcement makes of it.
+	ready := l.Status.ready()
+	if !plan.Empty() {
+		l.Status.announce(plan, l.attempts.failed, now)
+	}
+	failures := l.logging(desired, ready).Execute(ctx, plan, func(id spec.ID) bool { return l.attempts.held(id, now) })
 	if l.AfterPass != nil {
 		l.AfterPass()
 	}
@@ -183,10 +189,11 @@ func (l *Loop) logInput(desired spec.Set, observed observe.State) {
 
 // logging returns the executor with a log line for every step that is tried, as
 // soon as it was.
-func (l *Loop) logging(desired spec.Set) *Executor {
+func (l *Loop) logging(desired spec.Set, ready map[spec.ID]bool) *Executor {
 	x := *l.Executor
 	x.Done = func(s Step, err error) {
-		l.logStep(s, err, desired)
+		drift := ready[s.Object] && sameObject(l.last.Object(s.Object), desired.Object(s.Object))
+		l.logStep(s, err, drift)
 		if l.Executor.Done != nil {
 			l.Executor.Done(s, err)
 		}
@@ -194,14 +201,14 @@ func (l *Loop) logging(desired spec.Set) *Executor {
 	return &x
 }
 
-func (l *Loop) logStep(s Step, err error, desired spec.Set) {
+func (l *Loop) logStep(s Step, err error, drift bool) {
 	log := l.Log.WithValues("object", s.Object.String(), "change", change.Name(s.Change), "what", s.Change.String())
 	switch {
 	case errors.Is(err, change.ErrStale):
 		log.Info("stale", "because", err.Error())
 	case err != nil:
 		log.Error(err, "failed")
-	case l.Status.wasReady(s.Object) && sameObject(l.last.Object(s.Object), desired.Object(s.Object)):
+	case drift:
 		log.Info("done", "why", s.Why, "event", "DriftCorrected")
 	default:
 		log.Info("done", "why", s.Why)

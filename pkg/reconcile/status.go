@@ -15,10 +15,10 @@ import (
 type NodeStatus struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"` // Status
-	// Generation counts the reports that differ from the one before; 0: there
-	// was no pass yet.
+	// Generation counts the reports that differ from the one before; 0: nothing
+	// is known yet.
 	Generation int64 `json:"generation"`
-	// Time is when the last pass ended.
+	// Time is when the last pass ended; zero during the first one.
 	Time     time.Time `json:"time"`
 	LastPass PassCost  `json:"lastPass"`
 	Findings []Finding `json:"findings"`
@@ -67,15 +67,28 @@ func (s *Status) Report() (NodeStatus, <-chan struct{}) {
 	return s.report, s.changed
 }
 
+// announce shows what a pass is about to do: a first convergence may take
+// minutes, and whoever asks meanwhile is to see more than nothing.
+func (s *Status) announce(plan Plan, failed map[spec.ID]attempt, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.show(outcome(plan, failed, nil), Findings(plan.Findings), now)
+}
+
 // publish makes a pass's outcome the report.
 func (s *Status) publish(plan Plan, failed map[spec.ID]attempt, failures map[StepID]error, cost PassCost, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.report.Time, s.report.LastPass = now, cost
+	s.show(outcome(plan, failed, failures), Findings(plan.Findings), now)
+}
+
+// show wakes those who wait, if there is any news.
+func (s *Status) show(objects []Object, findings []Finding, now time.Time) {
 	before := map[spec.ID]Object{}
 	for _, o := range s.report.Objects {
 		before[o.ID()] = o
 	}
-	objects := outcome(plan, failed, failures)
 	for i, o := range objects {
 		old, existed := before[o.ID()]
 		if existed && old.Phase == o.Phase && old.Reason == o.Reason {
@@ -84,25 +97,27 @@ func (s *Status) publish(plan Plan, failed map[spec.ID]attempt, failures map[Ste
 			objects[i].Since = now
 		}
 	}
-	findings := Findings(plan.Findings)
 	if s.report.Generation > 0 && reflect.DeepEqual(objects, s.report.Objects) && reflect.DeepEqual(findings, s.report.Findings) {
-		s.report.Time, s.report.LastPass = now, cost
 		return
 	}
-	s.report = NodeStatus{
-		APIVersion: spec.APIVersion, Kind: "Status", Generation: s.report.Generation + 1, Time: now, LastPass: cost,
-		Findings: findings, Objects: objects,
-	}
+	s.report.APIVersion, s.report.Kind = spec.APIVersion, "Status"
+	s.report.Generation++
+	s.report.Objects, s.report.Findings = objects, findings
 	if s.changed != nil {
 		close(s.changed)
 	}
 	s.changed = make(chan struct{})
 }
 
-func (s *Status) wasReady(id spec.ID) bool {
+// ready returns the objects that the last report calls Ready.
+func (s *Status) ready() map[spec.ID]bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.ContainsFunc(s.report.Objects, func(o Object) bool { return o.ID() == id && o.Phase == Ready })
+	ready := map[spec.ID]bool{}
+	for _, o := range s.report.Objects {
+		ready[o.ID()] = o.Phase == Ready
+	}
+	return ready
 }
 
 // outcome returns the objects as they stand after a plan was executed. It is

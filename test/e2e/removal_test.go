@@ -57,7 +57,7 @@ var _ = Describe("Files that go away", func() {
 		eventually(ctx, "Export/data", And(beIn(reconcile.Blocked, reconcile.ReasonSessionsActive), HaveField("Message", ContainSubstring(dbHost))))
 		eventually(ctx, "Volume/mounted", And(beIn(reconcile.Blocked, reconcile.ReasonInUse), HaveField("Message", ContainSubstring("/mnt"))))
 		passes(ctx, 2)
-		fill(ctx, "/dev/disk/by-id/wwn-*", "still-there", 1)
+		fill(ctx, disk(ctx, "Volume/data"), "still-there", 1)
 
 		By("and go on by themselves when nobody does")
 		logout(ctx, target("data"), dbHost)

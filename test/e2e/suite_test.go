@@ -86,6 +86,7 @@ func prepare(ctx context.Context) {
 func reset(ctx context.Context) {
 	GinkgoHelper()
 	sh(ctx, `
+		umount -l /mnt
 		pkill -9 -x volreconciler; while pgrep -x lvm >/dev/null; do sleep 0.1; done
 		iscsiadm -m node -u; rm -rf /etc/iscsi/nodes /etc/iscsi/send_targets
 		cd /sys/kernel/config/target 2>/dev/null && {

@@ -29,7 +29,7 @@ func (a *Actuator) createBackstore(ctx context.Context, c change.CreateBackstore
 	want := observe.Backstore{
 		HBA: c.HBA, Name: c.Name,
 		Enabled: true, BlockDevice: lv.blockDevice, Device: c.Device,
-		Serial: observe.UnitSerial(lv.uuid), ReadOnly: c.ReadOnly, Unmap: c.Unmap,
+		Serial: observe.UnitSerial(lv.uuid), ReadOnly: c.ReadOnly,
 	}
 	have, err := observe.ReadBackstore(a.host, c.HBA, c.Name)
 	switch {
@@ -48,7 +48,11 @@ func (a *Actuator) createBackstore(ctx context.Context, c change.CreateBackstore
 	if err != nil {
 		return err
 	}
-	return a.writeUnmap(c.Backstore, c.Unmap)
+	err = a.writeUnmap(c.Backstore, c.Unmap)
+	if errors.Is(err, syscall.ENOSYS) {
+		return nil // Without discards the volume can be served all the same.
+	}
+	return err
 }
 
 // checkBound compares an enabled backstore with the one that is wanted. What
