@@ -104,7 +104,9 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 		return l.Resync
 	}
 	l.attempts.record(plan, failures, desired, time.Now())
-	l.Status.publish(plan, l.attempts.failed, failures, cost(), time.Now())
+	spent := cost()
+	l.Status.publish(plan, l.attempts.failed, failures, spent, time.Now())
+	l.Log.V(1).Info("pass", "seconds", spent.Seconds, "processes", spent.Processes, "steps", len(plan.Steps), "failed", len(failures))
 	l.last = desired
 	return l.wait(plan, failures, time.Now())
 }
