@@ -76,6 +76,20 @@ var _ = Describe("Files that go away", func() {
 		remove(ctx, "data.yaml")
 		passes(ctx, 4)
 		Expect(sh(ctx, "lvs --noheadings -o lv_name vg0")).To(And(ContainSubstring("data"), ContainSubstring("other")))
+		By("worse files still")
+		sh(ctx, `cd /specs
+			head -c 50M /dev/zero | tr '\0' '#' > huge.yaml
+			head -c 64k /dev/urandom > binary.yaml
+			printf 'a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n' > bomb.yaml
+			printf 'apiVersion: volreconciler/v1alpha1\nkind: Volume\nmetadata: {name: v}\nspec:\n' > truncated.yaml
+			mkdir directory.yaml; ln -s loop.yaml loop.yaml; ln -s /nowhere dangling.yaml`)
+		Eventually(ctx, func() any { return nodeStatus(ctx).Findings }).Should(And(
+			ContainElement(HaveField("File", "/specs/huge.yaml")), ContainElement(HaveField("File", "/specs/binary.yaml")),
+			ContainElement(HaveField("File", "/specs/bomb.yaml")), ContainElement(HaveField("File", "/specs/truncated.yaml")),
+			ContainElement(HaveField("File", "/specs/loop.yaml")), ContainElement(HaveField("File", "/specs/dangling.yaml"))))
+		passes(ctx, 2)
+		Expect(sh(ctx, "lvs --noheadings -o lv_name vg0")).To(And(ContainSubstring("data"), ContainSubstring("other")))
+		sh(ctx, "cd /specs && rm -r huge.yaml binary.yaml bomb.yaml truncated.yaml directory.yaml loop.yaml dangling.yaml")
 		By("the whole directory away")
 		sh(ctx, "mv /specs /specs.away")
 		passes(ctx, 4)
