@@ -159,15 +159,13 @@ func (m *Machine) collect(ctx context.Context, command Command) (Result, error) 
 // process group are killed.
 func (m *Machine) Exec(ctx context.Context, command Command) (int, error) {
 	exitCode, err := m.client.Exec(ctx, command)
-	if err == nil || ctx.Err() != nil {
-		return exitCode, err
-	}
-	select {
-	case <-m.client.Done():
+	switch {
+	case errors.Is(err, wire.ErrGone):
 		return 0, m.explain(err)
-	default:
+	case err != nil && ctx.Err() == nil:
 		return 0, fmt.Errorf("guest: %w", err)
 	}
+	return exitCode, err
 }
 
 // PowerCut ends the machine as if its plug had been pulled: what the guest had
@@ -177,10 +175,12 @@ func (m *Machine) PowerCut() {
 }
 
 // Shutdown ends the machine in an orderly way: processes are stopped, file
-// systems unmounted, disks flushed. If ctx ends before that is done, the power
-// is cut and the error says so.
+// systems unmounted, disks flushed. If ctx ends before that is done, or after a
+// minute, the power is cut and the error says so.
 func (m *Machine) Shutdown(ctx context.Context) error {
 	defer m.PowerCut()
+	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
+	defer cancel()
 	// The guest may go down before it has answered.
 	_, execErr := m.client.Exec(ctx, Command{Argv: []string{"poweroff"}})
 	select {
@@ -207,11 +207,20 @@ func (m *Machine) Done() <-chan struct{} { return m.vm.done }
 // Console returns the end of what the kernel and PID 1 have printed.
 func (m *Machine) Console() string { return m.vm.console.String() }
 
-// consoleLines is enough for a panic with its trace.
-const consoleLines = 80
+const (
+	shutdownTimeout = time.Minute
+
+	// consoleLines is enough for a panic with its trace.
+	consoleLines = 80
+)
 
 // explain adds what the console showed last to an error: for a guest that broke
-// it is all that is left.
+// it is all that is left. The connection may end a moment before QEMU, and the
+// console with it.
 func (m *Machine) explain(err error) error {
+	select {
+	case <-m.vm.done:
+	case <-time.After(time.Second):
+	}
 	return fmt.Errorf("%w\nthe console's last lines:\n%s", err, lastLines(m.Console(), consoleLines))
 }

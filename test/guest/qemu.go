@@ -66,8 +66,9 @@ func arguments(accel accelerator, root string, config Config) []string {
 
 var kernelOptions = []string{
 	"console=ttyS0", "quiet",
-	// A panic is a reboot, which -no-reboot makes the end of QEMU.
-	"panic=-1",
+	// A panic is a reboot, which -no-reboot makes the end of QEMU. A kernel
+	// that has gone wrong must not go on as if nothing had happened.
+	"panic=-1", "oops=panic",
 	"mitigations=off",
 	// What the kernel spends a slow processor's time on without need.
 	"cryptomgr.notests", "nowatchdog", "apparmor=0", "audit=0", "rcupdate.rcu_expedited=1",

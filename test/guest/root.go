@@ -77,7 +77,7 @@ func recipeHash() (string, error) {
 // removeUnused removes what earlier recipes and killed processes have left.
 func removeUnused(cache string) error {
 	var errs []error
-	for _, pattern := range []string{"guest-*", "unfinished-*"} {
+	for _, pattern := range []string{"guest-*", "unfinished-*", "kvm-*"} {
 		dirs, err := filepath.Glob(filepath.Join(cache, pattern))
 		if err != nil {
 			return err

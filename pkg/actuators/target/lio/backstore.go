@@ -86,7 +86,7 @@ func (a *Actuator) bind(ctx context.Context, b observe.Backstore) error {
 		{"enable", "1"},
 	} {
 		if err := a.host.WriteFile(path.Join(dir, w.attribute), []byte(w.value)); err != nil {
-			// Half a backstore serves nobody and is in the way of other tools.
+			// Half a backstore serves nobody, and targetcli cannot cope with it.
 			_ = a.host.Remove(dir)
 			return a.explainBind(err, b)
 		}

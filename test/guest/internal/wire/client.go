@@ -14,6 +14,9 @@ import (
 // process in an uninterruptible sleep never is.
 const killGrace = 5 * time.Second
 
+// ErrGone is the error of commands whose connection ended before they did.
+var ErrGone = errors.New("connection to the guest lost")
+
 // Client asks the other end to run commands. Its methods are safe for
 // concurrent use.
 type Client struct {
@@ -30,8 +33,30 @@ type Client struct {
 }
 
 type call struct {
-	command Command
-	end     chan end
+	end chan end
+
+	mu             sync.Mutex
+	stdout, stderr io.Writer // nil once the caller has gone on
+}
+
+// deliver drops what a writer refuses: one reader that went away must not stop
+// the other commands of the connection.
+func (c *call) deliver(r reply) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stdout != nil && len(r.Stdout) > 0 {
+		_, _ = c.stdout.Write(r.Stdout)
+	}
+	if c.stderr != nil && len(r.Stderr) > 0 {
+		_, _ = c.stderr.Write(r.Stderr)
+	}
+}
+
+// abandon sees to it that the caller's writers are not used any more.
+func (c *call) abandon() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stdout, c.stderr = nil, nil
 }
 
 // NewClient starts reading conn. It stops when conn ends; closing conn is up to
@@ -54,28 +79,48 @@ func (c *Client) Ready() <-chan struct{} { return c.ready }
 func (c *Client) Done() <-chan struct{} { return c.done }
 
 // Exec runs a command and returns its exit status, 128 plus the signal's number
-// if a signal ended it. An error means that the command could not be started or
-// that its end is not known. When ctx ends, the command and the processes of
-// its process group are killed, and the error is the context's.
+// if a signal ended it. An error means that the command could not be started or,
+// if it is [ErrGone], that its end is not known. When ctx ends, the command and
+// the processes of its process group are killed, and the error is the context's.
 func (c *Client) Exec(ctx context.Context, command Command) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
 	id, call := c.begin(command)
+	defer call.abandon()
 	defer c.forget(id)
-	if err := c.send(request{ID: id, Command: &command}); err != nil {
-		return 0, err
-	}
+	sent, over := make(chan struct{}), make(chan struct{})
+	defer close(over)
+	failed := make(chan error, 1)
+	go func() {
+		// A guest that hangs reads nothing, and sending may block for ever.
+		if err := c.send(request{ID: id, Command: &command}); err != nil {
+			failed <- fmt.Errorf("%w: %w", ErrGone, err)
+			return
+		}
+		close(sent)
+		select {
+		case <-ctx.Done():
+		case <-over:
+		}
+		if ctx.Err() != nil {
+			_ = c.send(request{ID: id})
+		}
+	}()
+
 	select {
 	case end := <-call.end:
 		return end.result()
+	case err := <-failed:
+		return 0, err
 	case <-c.done:
 		return 0, c.err
 	case <-ctx.Done():
 	}
-
-	if err := c.send(request{ID: id}); err != nil {
-		return 0, errors.Join(ctx.Err(), err)
+	select {
+	case <-sent:
+	default:
+		return 0, ctx.Err()
 	}
 	select {
 	case <-call.end:
@@ -97,7 +142,7 @@ func (c *Client) begin(command Command) (uint64, *call) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lastID++
-	call := &call{command: command, end: make(chan end, 1)}
+	call := &call{end: make(chan end, 1), stdout: command.Stdout, stderr: command.Stderr}
 	c.pending[c.lastID] = call
 	return c.lastID, call
 }
@@ -119,7 +164,7 @@ func (c *Client) read(decoder *json.Decoder) {
 	for {
 		var r reply
 		if err := decoder.Decode(&r); err != nil {
-			c.err = fmt.Errorf("connection to the guest: %w", err)
+			c.err = fmt.Errorf("%w: %w", ErrGone, err)
 			return
 		}
 		if r.ID == 0 {
@@ -136,19 +181,10 @@ func (c *Client) read(decoder *json.Decoder) {
 		if call == nil {
 			continue
 		}
-		deliver(call.command.Stdout, r.Stdout)
-		deliver(call.command.Stderr, r.Stderr)
+		call.deliver(r)
 		if r.End != nil {
 			call.end <- *r.End
 			c.forget(r.ID)
 		}
-	}
-}
-
-// deliver drops what the writer refuses: one reader that went away must not
-// stop the other commands of the connection.
-func deliver(w io.Writer, p []byte) {
-	if w != nil && len(p) > 0 {
-		_, _ = w.Write(p)
 	}
 }

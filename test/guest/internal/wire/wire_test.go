@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -102,6 +103,17 @@ var _ = Describe("the conversation", func() {
 		Expect(err).To(MatchError(context.Canceled))
 	})
 
+	It("gives up with the context when nobody reads", func(ctx SpecContext) {
+		here, there := net.Pipe()
+		client := wire.NewClient(here)
+		limited, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
+		defer cancel()
+		_, err := client.Exec(limited, wire.Command{})
+		Expect(err).To(MatchError(context.DeadlineExceeded))
+		Expect(there.Close()).To(Succeed())
+		Eventually(ctx, client.Done()).Should(BeClosed())
+	}, SpecTimeout(time.Minute))
+
 	It("ends every command when the connection ends", func(ctx SpecContext) {
 		here, there := net.Pipe()
 		client := wire.NewClient(here)
@@ -113,10 +125,10 @@ var _ = Describe("the conversation", func() {
 		_, err := there.Read(make([]byte, 1))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(there.Close()).To(Succeed())
-		Eventually(ctx, failed).Should(Receive(HaveOccurred()))
+		Eventually(ctx, failed).Should(Receive(MatchError(wire.ErrGone)))
 		Eventually(ctx, client.Done()).Should(BeClosed())
 		_, err = client.Exec(ctx, wire.Command{})
-		Expect(err).To(HaveOccurred())
+		Expect(err).To(MatchError(wire.ErrGone))
 	})
 
 	It("cancels what still runs when the client goes", func(ctx SpecContext) {

@@ -1,0 +1,115 @@
+package lio
+
+import (
+	"errors"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+)
+
+// unmap removes those mapped LUNs of an ACL that which selects.
+func (a *Actuator) unmap(acl string, which func(observe.MappedLUN) bool) error {
+	names, err := a.children(acl)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !strings.HasPrefix(name, "lun_") {
+			continue
+		}
+		dir := path.Join(acl, name)
+		mapped, err := observe.ReadMappedLUN(a.host, dir)
+		if err != nil {
+			return err
+		}
+		if which(mapped) {
+			if err := a.dropMappedLUN(dir, mapped.Link); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (a *Actuator) dropMappedLUN(dir, link string) error {
+	if err := a.removeLink(dir, link); err != nil {
+		return err
+	}
+	return a.remove(dir)
+}
+
+// mapLUN shows a LUN to an initiator. A LUN that is to be read-only is
+// read-only from the moment the initiator sees it: the kernel maps it as the
+// group's prod_mode_write_protect says, which is set for that moment only, so
+// that another one is never write-protected by accident.
+func (a *Actuator) mapLUN(c change.MapLUN) error {
+	if err := a.own(c.Target); err != nil {
+		return err
+	}
+	dir := observe.MappedLUNDir(c.IQN, c.Initiator, c.LUN)
+	err := a.makeDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return stale("%s has no ACL for %s", c.IQN, c.Initiator)
+	} else if err != nil {
+		return err
+	}
+	have, err := observe.ReadMappedLUN(a.host, dir)
+	switch {
+	case err != nil:
+		return err
+	case have.Link == "":
+		if err := a.linkMappedLUN(c, dir); err != nil {
+			return err
+		}
+	case have.LUN != c.LUN:
+		return stale("LUN %d of initiator %s is LUN %d of %s", c.LUN, c.Initiator, have.LUN, c.IQN)
+	}
+	return a.set(path.Join(dir, "write_protect"), flag(c.ReadOnly))
+}
+
+func (a *Actuator) linkMappedLUN(c change.MapLUN, dir string) (err error) {
+	protect := path.Join(observe.TPGDir(c.IQN), "attrib", "prod_mode_write_protect")
+	if err := a.set(protect, flag(c.ReadOnly)); err != nil {
+		return err
+	}
+	if c.ReadOnly {
+		defer func() { err = errors.Join(err, a.set(protect, flag(false))) }()
+	}
+	err = a.link(observe.LUNDir(c.IQN, c.LUN), dir, lunLink)
+	if errors.Is(err, fs.ErrNotExist) {
+		return stale("%s has no LUN %d", c.IQN, c.LUN)
+	}
+	return err
+}
+
+func (a *Actuator) unmapLUN(c change.UnmapLUN) error {
+	exists, err := a.ownership(c.Target)
+	if err != nil || !exists {
+		return err
+	}
+	dir := observe.MappedLUNDir(c.IQN, c.Initiator, c.LUN)
+	have, err := observe.ReadMappedLUN(a.host, dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return a.dropMappedLUN(dir, have.Link)
+}
+
+func (a *Actuator) setWriteProtect(c change.SetWriteProtect) error {
+	if err := a.own(c.Target); err != nil {
+		return err
+	}
+	dir := observe.MappedLUNDir(c.IQN, c.Initiator, c.LUN)
+	have, err := observe.ReadMappedLUN(a.host, dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && have.LUN != c.LUN {
+		return stale("LUN %d of %s is not mapped to %s", c.LUN, c.IQN, c.Initiator)
+	} else if err != nil {
+		return err
+	}
+	return a.set(path.Join(dir, "write_protect"), flag(c.ReadOnly))
+}
