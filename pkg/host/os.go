@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -151,7 +152,28 @@ func find(name string) (string, error) {
 }
 
 // ReadFile reads a file, see [Files].
-func (*OS) ReadFile(path string) ([]byte, error) { return os.ReadFile(path) }
+//
+// It does without os.File too: a pass reads thousands of attributes of a few
+// bytes, and more than half of the time would go into stat and the poller.
+func (*OS) ReadFile(path string) ([]byte, error) {
+	fd, err := retry(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	data := make([]byte, 0, 512)
+	for {
+		n, err := retry(func() (int, error) { return unix.Read(fd, data[len(data):cap(data)]) })
+		if err != nil || n == 0 {
+			if err := errors.Join(err, unix.Close(fd)); err != nil {
+				return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+			}
+			return data, nil
+		}
+		if data = data[:len(data)+n]; len(data) == cap(data) {
+			data = slices.Grow(data, len(data))
+		}
+	}
+}
 
 // ReadDir reads a directory, see [Files].
 func (*OS) ReadDir(path string) ([]fs.DirEntry, error) { return os.ReadDir(path) }

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -54,11 +55,11 @@ func (d *differ) planBackstore(id spec.ID) wantedBackstore {
 		want.step = d.step(id, "not there", create, back.step)
 	case !have.Enabled:
 		want.step = d.step(id, "not bound to its device", create, back.step)
-	case back.lv.UUID != "" && have.Serial == serial && have.ReadOnly == back.lv.ReadOnly:
+	case back.lv.UUID != "" && have.Serial == serial && have.ReadOnly == back.lv.ReadOnly && boundTo(have, back.lv):
 		// The device path is not compared: the serial tells that it is the same
 		// logical volume, even if somebody renamed it meanwhile.
-		if have.Unmap != back.thin {
-			d.step(id, "differs", change.SetUnmap{Backstore: name, Unmap: back.thin})
+		if unmap := back.thin && have.CanUnmap; have.Unmap != unmap {
+			d.step(id, "differs", change.SetUnmap{Backstore: name, Unmap: unmap})
 		}
 	case len(d.linksTo(have)) == 0:
 		removed := d.step(id, "bound to another logical volume or in another mode", change.RemoveBackstore{Backstore: name})
@@ -75,11 +76,17 @@ func (d *differ) planBackstore(id spec.ID) wantedBackstore {
 func (d *differ) foreignBackstore(lv observe.LogicalVolume) (string, bool) {
 	for _, path := range sorted(d.in.Observed.LIO.Backstores) {
 		b := d.in.Observed.LIO.Backstores[path]
-		if _, ours := b.Owner(); !ours && b.Enabled && b.Device == lv.Path() {
+		if _, ours := b.Owner(); !ours && b.Enabled && (b.Device == lv.Path() || lv.Active && boundTo(b, lv)) {
 			return path, true
 		}
 	}
 	return "", false
+}
+
+// boundTo reports whether the kernel holds a logical volume's device by a
+// backstore. That counts, and not the path or serial that somebody wrote down.
+func boundTo(b observe.Backstore, lv observe.LogicalVolume) bool {
+	return b.BlockDevice == fmt.Sprintf("dm-%d", lv.Minor)
 }
 
 // connectedTo returns the initiators that are logged in and see an object.

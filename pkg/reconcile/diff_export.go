@@ -146,7 +146,7 @@ func (x *exportDiffer) addInitiators() {
 		switch {
 		case !exists:
 			added = x.step(x.id, "not there", change.AddInitiator{Target: x.target, Initiator: i.Name, Auth: auth}, x.base...)
-		case !sameAuth(have, auth):
+		case !sameAuth(have, x.have.Attrib, auth):
 			x.step(x.id, "differs", change.SetAuth{Target: x.target, Initiator: i.Name, Auth: auth}, x.base...)
 		}
 		x.mapLUNs(i, have, added)
@@ -241,14 +241,13 @@ func authOf(a *spec.Auth) change.Auth {
 	return out
 }
 
-// sameAuth reports whether an ACL asks for what it should. An ACL of which
-// nothing is asked must say so itself, because its group asks by default.
-func sameAuth(have observe.ACL, want change.Auth) bool {
-	authentication := "0"
-	if want.Needed() {
-		authentication = "1"
+// sameAuth reports whether an ACL asks for what it should.
+func sameAuth(have observe.ACL, group observe.TPGAttrib, want change.Auth) bool {
+	asks := have.Authentication == "1"
+	if have.Authentication == "-1" {
+		asks = group.Authentication // also what kernels before 6.0 know alone
 	}
-	return have.Authentication == authentication && have.Auth == observe.CHAP{
+	return asks == want.Needed() && have.Auth == observe.CHAP{
 		Username: want.Username, Password: want.Password,
 		MutualUsername: want.MutualUsername, MutualPassword: want.MutualPassword,
 	}

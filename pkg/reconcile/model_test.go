@@ -73,7 +73,7 @@ func (m *model) edit(name string, f func(*observe.LogicalVolume)) {
 
 func (m *model) add(lv observe.LogicalVolume) {
 	m.uuids++
-	lv.UUID = fmt.Sprintf("uuid-%d", m.uuids)
+	lv.UUID, lv.Minor = fmt.Sprintf("uuid-%d", m.uuids), m.uuids
 	if _, exists := m.lvs(lv.VolumeGroup)[lv.Name]; exists {
 		panic("exists: " + lv.FullName())
 	}
@@ -148,7 +148,7 @@ func (m *model) change(c change.Change) {
 				panic("cannot be bound: " + lv.FullName())
 			}
 			lv.Open = true
-			m.state.LIO.Backstores[c.Path()] = observe.Backstore{HBA: c.HBA, Name: c.Name, Enabled: true, Device: c.Device, Serial: observe.UnitSerial(lv.UUID), ReadOnly: c.ReadOnly, Unmap: c.Unmap}
+			m.state.LIO.Backstores[c.Path()] = observe.Backstore{HBA: c.HBA, Name: c.Name, Enabled: true, CanUnmap: true, BlockDevice: fmt.Sprintf("dm-%d", lv.Minor), Device: c.Device, Serial: observe.UnitSerial(lv.UUID), ReadOnly: c.ReadOnly, Unmap: c.Unmap}
 		})
 	case change.SetUnmap:
 		b := m.state.LIO.Backstores[c.Path()]

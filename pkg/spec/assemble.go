@@ -42,6 +42,7 @@ func assemble(objects []*object, invalid map[ID]error, findings []Finding, secre
 	a.references()
 	a.logicalVolumes()
 	a.targets()
+	a.wildcards()
 	a.portals()
 	if secrets != nil {
 		a.secrets(secrets)
@@ -225,15 +226,37 @@ func (a *assembly) targets() {
 	}
 }
 
+// wildcards lets [::] stand for 0.0.0.0 as well, in all Exports, on the ports on
+// which any of them asks for it: the kernel cannot listen on both, and [::] alone
+// serves IPv4 too.
+func (a *assembly) wildcards() {
+	both := map[uint16]bool{}
+	for _, e := range objectsOf[Export](a) {
+		for _, text := range e.Spec.Portals {
+			if portal, err := netip.ParseAddrPort(text); err == nil && portal.Addr() == netip.IPv6Unspecified() {
+				both[portal.Port()] = true
+			}
+		}
+	}
+	for o, e := range objectsOf[Export](a) {
+		if portals := withoutIPv4Wildcards(e.Spec.Portals, both); !slices.Equal(portals, e.Spec.Portals) {
+			replaced := *e
+			replaced.Spec.Portals = portals
+			a.replace(o, &replaced)
+		}
+	}
+}
+
 // portals refuses a portal for one address where another Export serves every
-// address on the same port: the kernel listens only once. The wildcard stays
-// valid, since it serves that address too.
+// address on the same port: the kernel listens only once, and compares addresses
+// without their family. The wildcard stays valid, since it serves that address
+// too.
 func (a *assembly) portals() {
-	wildcards := map[netip.AddrPort]*object{}
+	wildcards := map[uint16]*object{}
 	for o, e := range objectsOf[Export](a) {
 		for _, text := range e.Spec.Portals {
 			if portal, err := netip.ParseAddrPort(text); err == nil && portal.Addr().IsUnspecified() {
-				claim(wildcards, portal, o)
+				claim(wildcards, portal.Port(), o)
 			}
 		}
 	}
@@ -243,15 +266,23 @@ func (a *assembly) portals() {
 			if err != nil || portal.Addr().IsUnspecified() {
 				continue
 			}
-			wildcard := netip.AddrPortFrom(netip.IPv4Unspecified(), portal.Port())
-			if portal.Addr().Is6() {
-				wildcard = netip.AddrPortFrom(netip.IPv6Unspecified(), portal.Port())
-			}
-			if other := wildcards[wildcard]; other != nil && other != o {
-				a.refuse(o, itemPath("spec.portals", i), "%s cannot be served beside %s of %s (%s), which covers every address; use the same portals in both",
-					portal, wildcard, other.id, other.where("spec.portals"))
+			if other := wildcards[portal.Port()]; other != nil && other.id != o.id {
+				a.refuse(o, itemPath("spec.portals", i), "%s cannot be served beside a portal for every address on the same port, which %s has (%s); use the same portals in both, or another port",
+					portal, other.id, other.where("spec.portals"))
 			}
 		}
+	}
+}
+
+// replace gives an object another value, in this assembly alone.
+func (a *assembly) replace(o *object, value any) {
+	replaced := *o
+	replaced.value = value
+	if i := slices.Index(a.objects, o); i >= 0 {
+		a.objects[i] = &replaced
+	}
+	if a.index[o.id] == o {
+		a.index[o.id] = &replaced
 	}
 }
 
@@ -264,9 +295,7 @@ func (a *assembly) secrets(read secretReader) {
 			a.invalidate(o.id, findings[0])
 			continue
 		}
-		replaced := *o
-		replaced.value = filled
-		a.index[o.id] = &replaced
+		a.replace(o, filled)
 	}
 }
 

@@ -104,7 +104,7 @@ var _ = Describe("A set of objects", func() {
 			"spec.target", "Export/b has the target iqn.2026-11.io.volreconciler:a, and so does Export/a", "Export/a", "Export/b"),
 		Entry("a portal that another Export's wildcard covers",
 			aPool+aVolume+export("a", "luns: [{volume: db}], portals: ["+mark+"'192.0.2.1:3260']")+export("b", "luns: [{volume: db}]"),
-			"spec.portals[0]", "cannot be served beside 0.0.0.0:3260 of Export/b", "Export/a"),
+			"spec.portals[0]", "cannot be served beside a portal for every address on the same port, which Export/b has", "Export/a"),
 	)
 
 	It("may share what can be shared", func() {
@@ -115,6 +115,15 @@ var _ = Describe("A set of objects", func() {
 			export("a", "luns: [{volume: db}]") + export("b", "luns: [{volume: db}]"))
 		Expect(errorsOf(set.Findings)).To(BeEmpty())
 		Expect(set.Complete).To(BeTrue())
+	})
+
+	It("lets [::] stand for both families, in all Exports, because the kernel cannot listen on both", func() {
+		set := loadText(aPool + aVolume +
+			export("a", "luns: [{volume: db}], portals: ['0.0.0.0:3260', '[::]:3260', '0.0.0.0:3261']") +
+			export("b", "luns: [{volume: db}]"))
+		Expect(errorsOf(set.Findings)).To(BeEmpty())
+		Expect(set.Exports["a"].Spec.Portals).To(Equal([]string{"[::]:3260", "0.0.0.0:3261"}))
+		Expect(set.Exports["b"].Spec.Portals).To(Equal([]string{"[::]:3260"}))
 	})
 
 	It("says of a dependent object what the root cause is", func() {

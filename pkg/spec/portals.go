@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -25,10 +26,25 @@ func parsePortal(text string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(portal.Addr().Unmap(), portal.Port()), nil
 }
 
-// portalsCollide reports whether the kernel cannot listen on both: one is the
-// wildcard address of the other's family, on the same port. (The same portal
-// twice is no collision; targets share it.)
+// portalsCollide reports whether the kernel cannot listen on both: one is a
+// wildcard address on the other's port. The kernel compares without the family of
+// the addresses. (The same portal twice is no collision, targets share it; and of
+// the two wildcards [::] serves for both.)
 func portalsCollide(a, b netip.AddrPort) bool {
-	return a.Port() == b.Port() && a.Addr().Is4() == b.Addr().Is4() &&
-		a.Addr().IsUnspecified() != b.Addr().IsUnspecified()
+	return a.Port() == b.Port() && a.Addr().IsUnspecified() != b.Addr().IsUnspecified()
+}
+
+// withoutIPv4Wildcards returns the portals with [::] for 0.0.0.0 on some ports.
+func withoutIPv4Wildcards(portals []string, ports map[uint16]bool) []string {
+	var out []string
+	for _, text := range portals {
+		portal, err := netip.ParseAddrPort(text)
+		if err == nil && portal.Addr() == netip.IPv4Unspecified() && ports[portal.Port()] {
+			text = netip.AddrPortFrom(netip.IPv6Unspecified(), portal.Port()).String()
+		}
+		if !slices.Contains(out, text) {
+			out = append(out, text)
+		}
+	}
+	return out
 }
