@@ -60,7 +60,7 @@ var _ = DescribeTable("Volumes that are in use",
 		device := disk(ctx, "Volume/data")
 
 		By("growing while an initiator is logged in")
-		fill(ctx, device, "before", 32)
+		fill(ctx, device, "before", 4)
 		specs(ctx, "volume.yaml", volume("data", name, "128Mi", ""))
 		eventually(ctx, "Volume/data", And(HaveField("Phase", reconcile.Ready), HaveField("Volume.Size", uint64(128<<20))))
 		Expect(sh(ctx, "blockdev --getsize64 "+device)).To(Equal("67108864"))
@@ -68,32 +68,32 @@ var _ = DescribeTable("Volumes that are in use",
 		Expect(sh(ctx, "blockdev --getsize64 "+device)).To(Equal("134217728"))
 
 		By("a snapshot that keeps its content while the origin is overwritten")
-		before := content(ctx, device, 32)
+		before := content(ctx, device, 4)
 		specs(ctx, "snapshot.yaml", snapshot("snap", "data", snapshotSpec))
 		specs(ctx, "backup.yaml", export("backup", "{snapshot: snap, readOnly: true, lun: 9}"))
 		eventually(ctx, "Export/backup", HaveField("Phase", reconcile.Ready))
-		fill(ctx, device, "after", 32)
-		Expect(content(ctx, device, 32)).NotTo(Equal(before))
+		fill(ctx, device, "after", 4)
+		Expect(content(ctx, device, 4)).NotTo(Equal(before))
 		Expect(login(ctx, target("backup"), loopback, dbHost).ExitCode).To(BeZero())
 		snap := disk(ctx, "Snapshot/snap")
-		Expect(content(ctx, snap, 32)).To(Equal(before))
+		Expect(content(ctx, snap, 4)).To(Equal(before))
 
 		By("a read-only LUN that refuses a write, whoever asks for it")
 		sh(ctx, "blockdev --setrw "+snap)
 		Expect(try(ctx, "dd if=/dev/zero of="+snap+" bs=1M count=1 oflag=direct").ExitCode).NotTo(BeZero())
-		Expect(content(ctx, snap, 32)).To(Equal(before))
+		Expect(content(ctx, snap, 4)).To(Equal(before))
 	},
 	Entry("thin", thinPool, "", NodeTimeout(4*minute)),
 	Entry("thick", thickPool, "size: 64Mi", NodeTimeout(4*minute)),
 )
 
 var _ = It("Discards through the LUN give a thin volume's space back", func(ctx SpecContext) {
-	specs(ctx, "all.yaml", thinPool, volume("data", "fast", "64Mi", ""), export("data", "{volume: data}"))
+	specs(ctx, "all.yaml", thinPool, volume("data", "fast", "16Mi", ""), export("data", "{volume: data}"))
 	agent()
 	allReady(ctx, 3)
 	Expect(login(ctx, target("data"), loopback, dbHost).ExitCode).To(BeZero())
 	used := func() string { return sh(ctx, "lvs --noheadings -o data_percent vg0/data") }
-	fill(ctx, disk(ctx, "Volume/data"), "full", 64)
+	fill(ctx, disk(ctx, "Volume/data"), "full", 16)
 	Expect(used()).To(Equal("100.00"))
 	sh(ctx, "blkdiscard "+disk(ctx, "Volume/data"))
 	Expect(used()).To(Equal("0.00"))

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -196,22 +197,20 @@ func fingerprint(ctx context.Context) string {
 }
 
 // login makes the guest's initiator log in to a target under a name and
-// returns how that ended.
+// returns how that ended. The records are written as iscsiadm would: each call of
+// it takes an emulated processor a second.
 func login(ctx context.Context, target, portal, initiator string, settings ...string) guest.Result {
 	GinkgoHelper()
-	script := fmt.Sprintf(`set -e
-		iscsiadm -m iface -I %[3]s -o new >/dev/null 2>&1 || true
-		iscsiadm -m iface -I %[3]s -o update -n iface.transport_name -v tcp >/dev/null
-		iscsiadm -m iface -I %[3]s -o update -n iface.initiatorname -v %[4]s >/dev/null
-		N="iscsiadm -m node -T %[1]s -p %[2]s -I %[3]s"
-		$N -o new >/dev/null
-		$N -o update -n node.session.initial_login_retry_max -v 1
-		$N -o update -n node.session.timeo.replacement_timeout -v 5
-		`, target, portal, ifaceName(initiator), initiator)
-	for i := 0; i+1 < len(settings); i += 2 {
-		script += fmt.Sprintf("$N -o update -n %s -v '%s'\n", settings[i], settings[i+1])
+	iface := ifaceName(initiator)
+	put(ctx, "/etc/iscsi/ifaces/"+iface, fmt.Sprintf("iface.iscsi_ifacename = %s\niface.transport_name = tcp\niface.initiatorname = %s\n", iface, initiator))
+	node := fmt.Sprintf("iscsiadm -m node -T %s -p %s -I %s", target, portal, iface)
+	update := []string{"node.session.initial_login_retry_max", "1", "node.session.timeo.replacement_timeout", "5"}
+	script := ""
+	for pair := range slices.Chunk(append(update, settings...), 2) {
+		script += fmt.Sprintf("s|^%s = .*||;$a %s = %s\n", pair[0], pair[0], pair[1])
 	}
-	return try(ctx, script+"$N -l && udevadm settle")
+	put(ctx, "/tmp/record.sed", strings.ReplaceAll(script, ";$a", "\n$a"))
+	return try(ctx, node+" -o new >/dev/null && find /etc/iscsi/nodes/"+target+" -type f -name "+iface+" -exec sed -i -f /tmp/record.sed {} + && "+node+" -l && udevadm settle")
 }
 
 func logout(ctx context.Context, target, initiator string) {

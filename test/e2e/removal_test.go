@@ -17,8 +17,8 @@ var _ = Describe("Files that go away", func() {
 		specs(ctx, "kept-export.yaml", export("kept", "{volume: kept}, {snapshot: kept-snap, readOnly: true}"))
 		agent()
 		allReady(ctx, 10)
-		fill(ctx, "/dev/vg0/kept", "precious", 8)
-		data, device := content(ctx, "/dev/vg0/kept", 8), status(ctx, "Volume/kept").Volume
+		fill(ctx, "/dev/vg0/kept", "precious", 2)
+		data, device := content(ctx, "/dev/vg0/kept", 2), status(ctx, "Volume/kept").Volume
 
 		By("Delete: nothing is left")
 		remove(ctx, "gone.yaml")
@@ -34,7 +34,7 @@ var _ = Describe("Files that go away", func() {
 			return try(ctx, "ls /sys/kernel/config/target/iscsi; ls /sys/kernel/config/target/core/iblock_*").Stdout
 		}).
 			ShouldNot(ContainSubstring("kept"))
-		Expect(content(ctx, "/dev/vg0/kept", 8)).To(Equal(data))
+		Expect(content(ctx, "/dev/vg0/kept", 2)).To(Equal(data))
 
 		By("and back again: the same device, the same data")
 		specs(ctx, "kept.yaml", volume("kept", "slow", "64Mi", ""), volume("thin-kept", "fast", "64Mi", ""), snapshot("kept-snap", "thin-kept", ""))
@@ -42,7 +42,7 @@ var _ = Describe("Files that go away", func() {
 		allReady(ctx, 6)
 		Expect(status(ctx, "Volume/kept").Volume).To(And(HaveField("LVUUID", device.LVUUID), HaveField("WWN", device.WWN)))
 		Expect(login(ctx, target("kept"), loopback, dbHost).ExitCode).To(BeZero())
-		Expect(content(ctx, disk(ctx, "Volume/kept"), 8)).To(Equal(data))
+		Expect(content(ctx, disk(ctx, "Volume/kept"), 2)).To(Equal(data))
 	}, NodeTimeout(5*minute))
 
 	It("take nothing while anybody uses it", func(ctx SpecContext) {
