@@ -207,10 +207,10 @@ func login(ctx context.Context, target, portal, initiator string, settings ...st
 	update := []string{"node.session.initial_login_retry_max", "1", "node.session.timeo.replacement_timeout", "5"}
 	script := ""
 	for pair := range slices.Chunk(append(update, settings...), 2) {
-		script += fmt.Sprintf("s|^%s = .*||;$a %s = %s\n", pair[0], pair[0], pair[1])
+		script += fmt.Sprintf("/^%s = /d\n/^# END RECORD/i %s = %s\n", pair[0], pair[0], pair[1])
 	}
-	put(ctx, "/tmp/record.sed", strings.ReplaceAll(script, ";$a", "\n$a"))
-	return try(ctx, node+" -o new >/dev/null && find /etc/iscsi/nodes/"+target+" -type f -name "+iface+" -exec sed -i -f /tmp/record.sed {} + && "+node+" -l && udevadm settle")
+	put(ctx, "/tmp/record.sed", script)
+	return try(ctx, node+" -o new >/dev/null && grep -rl 'iface.iscsi_ifacename = "+iface+"$' /etc/iscsi/nodes/"+target+" | xargs sed -i -f /tmp/record.sed && "+node+" -l && udevadm settle")
 }
 
 func logout(ctx context.Context, target, initiator string) {

@@ -31,7 +31,8 @@ type Config struct {
 	Share string
 	// MemoryMiB is 2048 if not set.
 	MemoryMiB int
-	// CPUs is 2 if not set.
+	// CPUs is 2 with KVM and 1 without if not set. Two emulated processors get
+	// less done than one: keeping them in step costs more than they gain.
 	CPUs int
 	// BootTimeout limits the time until the guest takes commands. Default: 2
 	// minutes, many times what an emulated processor needs.
@@ -67,12 +68,15 @@ type Machine struct {
 	client *wire.Client
 }
 
-func (c Config) withDefaults() Config {
+func (c Config) withDefaults(accel accelerator) Config {
 	if c.MemoryMiB == 0 {
 		c.MemoryMiB = 2048
 	}
 	if c.CPUs == 0 {
-		c.CPUs = 2
+		c.CPUs = 1
+		if accel == kvm {
+			c.CPUs = 2
+		}
 	}
 	if c.BootTimeout == 0 {
 		c.BootTimeout = 2 * time.Minute
@@ -105,7 +109,7 @@ func Start(ctx context.Context, config Config) (*Machine, error) {
 }
 
 func start(ctx context.Context, root string, accel accelerator, config Config) (*Machine, error) {
-	config = config.withDefaults()
+	config = config.withDefaults(accel)
 	program, err := buildInit(ctx)
 	if err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ import (
 
 var _ = Describe("the emulator's command line", func() {
 	line := func(config Config) string {
-		return strings.Join(arguments(tcg, "/guest", config.withDefaults()), " ")
+		return strings.Join(arguments(tcg, "/guest", config.withDefaults(tcg)), " ")
 	}
 
 	It("names a disk after its file", func() {
@@ -26,7 +26,7 @@ var _ = Describe("the emulator's command line", func() {
 
 	It("has defaults that the caller's disks do not share", func() {
 		disks := []Disk{{Path: "/d/one.raw"}}
-		Config{Disks: disks}.withDefaults()
+		Config{Disks: disks}.withDefaults(tcg)
 		Expect(disks[0].Serial).To(BeEmpty())
 	})
 })

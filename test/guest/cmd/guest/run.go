@@ -32,7 +32,7 @@ func (f *machineFlags) register(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.disks, "disk", nil, "add a disk of this size (500M, 1G); repeat for more")
 	flags.StringVar(&f.share, "share", "", "directory that the guest has at /host, to read and write")
 	flags.IntVar(&f.memory, "memory", 0, "memory in MiB (default 2048)")
-	flags.IntVar(&f.cpus, "cpus", 0, "number of processors (default 2)")
+	flags.IntVar(&f.cpus, "cpus", 0, "number of processors (default 2 with KVM, 1 without)")
 }
 
 // config puts the disks into dir.
