@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"strings"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 )
@@ -69,7 +71,8 @@ var _ = Describe("The examples on an empty volume group", func() {
 		Expect(sh(ctx, `grep -E '(O_WRONLY|O_RDWR|mkdirat|unlinkat|symlinkat).*/sys/kernel/config' /tmp/trace || true`)).To(BeEmpty())
 		Expect(sh(ctx, `grep -E '/sys/kernel/config.*(O_WRONLY|O_RDWR)' /tmp/trace || true`)).To(BeEmpty())
 
-		By("a plan that has nothing to say")
+		By("a status and a plan that have nothing to say")
+		Expect(strings.Count(sh(ctx, "volreconciler get"), "Ready")).To(Equal(exampleObjects))
 		r := try(ctx, "volreconciler plan --specs /specs")
 		Expect(r.ExitCode).To(BeZero(), r.Stdout+r.Stderr)
 	}, NodeTimeout(6*minute))

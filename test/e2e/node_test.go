@@ -39,8 +39,12 @@ func sh(ctx context.Context, script string) string {
 // try runs a script in the guest that may fail.
 func try(ctx context.Context, script string) guest.Result {
 	GinkgoHelper()
+	began := time.Now()
 	r, err := vm.Sh(ctx, script)
 	Expect(err).NotTo(HaveOccurred(), script)
+	if took := time.Since(began); took > time.Second {
+		GinkgoWriter.Printf("%.1fs: %s\n", took.Seconds(), strings.TrimSpace(script))
+	}
 	return r
 }
 
@@ -139,7 +143,7 @@ func objects(ctx context.Context) []reconcile.Object {
 // nodeStatus is empty while no agent answers.
 func nodeStatus(ctx context.Context) reconcile.NodeStatus {
 	var s reconcile.NodeStatus
-	r, err := vm.Run(ctx, "volreconciler", "get", "-o", "json")
+	r, err := vm.Run(ctx, "curl", "-sf", "--unix-socket", "/run/volreconciler/agent.sock", "http://agent/v1/status")
 	if err != nil || r.ExitCode != 0 || json.Unmarshal([]byte(r.Stdout), &s) != nil {
 		return reconcile.NodeStatus{}
 	}

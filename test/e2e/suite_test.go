@@ -44,6 +44,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	disks := GinkgoT().TempDir()
 	machine = guest.Config{
 		Share: share,
+		CPUs:  2, // the agent and udev side by side: less time, if more of the processor
 		Disks: []guest.Disk{{Path: filepath.Join(disks, "vda"), Size: 8 << 30}, {Path: filepath.Join(disks, "vdb"), Size: 1 << 30}},
 	}
 	vm, err = guest.Start(ctx, machine)
@@ -95,8 +96,7 @@ func reset(ctx context.Context) {
 			rmdir iscsi/*/tpgt_*/acls/*/lun_* iscsi/*/tpgt_*/acls/* iscsi/*/tpgt_*/lun/lun_* iscsi/*/tpgt_*/np/* iscsi/*/tpgt_* iscsi/iqn*
 			rmdir core/iblock_*/* core/iblock_*
 		}
-		vgremove -f -y vg0; vgremove -f -y vg1; pvremove -f -y /dev/vda /dev/vdb
-		wipefs -a /dev/vda /dev/vdb; blkdiscard -f /dev/vda; blkdiscard -f /dev/vdb
+		dmsetup remove_all --noudevsync; blkdiscard -f /dev/vda; blkdiscard -f /dev/vdb; rm -rf /dev/vg0 /dev/vg1
 		rm -rf /specs /var/lib/volreconciler /run/volreconciler /etc/lvm/archive /etc/lvm/backup
 		mkdir -p /specs
 		set -e
