@@ -24,8 +24,7 @@ test-fast: ## the tests that need no guest
 
 .PHONY: test-guest
 test-guest: deps ## the tests that need a guest
-	VOLRECONCILER_GUEST=1 go test -count=1 -timeout 40m ./test/guest/... ./test/demo/...
-	VOLRECONCILER_GUEST=1 go test -count=1 -timeout 60m ./test/e2e -ginkgo.label-filter='!bench' -ginkgo.no-color
+	hack/test-guest.sh
 
 .PHONY: bench
 bench: deps ## measure the agent in a guest, as ratios against a shell loop and lvs

@@ -1,0 +1,28 @@
+#!/bin/sh
+# Runs the tests that need a guest: several guests at a time, because one leaves
+# half of a small machine idle. What each printed is shown when it has ended.
+set -u
+export VOLRECONCILER_GUEST=1
+
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+trap 'kill 0' INT TERM
+
+# The guest's root is made once, and the agent compiled, before the clocks run.
+go run ./test/guest/cmd/guest root >/dev/null || exit 1
+
+run() { # NAME ARGUMENT...
+	name=$1
+	shift
+	go test -count=1 -timeout 60m "$@" >"$logs/$name" 2>&1
+	echo $? >"$logs/$name.status"
+	cat "$logs/$name"
+}
+run e2e ./test/e2e -ginkgo.no-color -ginkgo.label-filter='!bench && !long' &
+{
+	run guest ./test/guest/...
+	run e2e-long ./test/e2e -ginkgo.no-color -ginkgo.label-filter='!bench && long'
+} &
+wait
+
+[ "$(cat "$logs"/*.status | sort -u)" = 0 ]
