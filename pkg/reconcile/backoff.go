@@ -22,7 +22,12 @@ const (
 // not for concurrent use.
 type attempts struct {
 	failed map[spec.ID]attempt
+	// stale counts the passes in a row in which the plan was stale.
+	stale map[spec.ID]int
 }
+
+// maxStale is how often in a row a plan may be stale before that is a failure.
+const maxStale = 3
 
 type attempt struct {
 	count int
@@ -52,14 +57,18 @@ func (a *attempts) record(plan Plan, failures map[StepID]error, set spec.Set, no
 		a.failed = map[spec.ID]attempt{}
 	}
 	last := map[spec.ID]attempt{}
+	stale := map[spec.ID]int{}
 	waiting := map[spec.ID]bool{}
 	for _, s := range plan.Steps {
 		err := failures[s.ID]
 		switch {
 		case errors.Is(err, ErrHeld), errors.Is(err, ErrNeeds):
 			waiting[s.Object] = true
-		case err == nil, errors.Is(err, change.ErrStale):
-			// A stale step is no failure: the next pass plans it anew.
+		case err == nil:
+		case errors.Is(err, change.ErrStale) && a.stale[s.Object] < maxStale:
+			// A stale step is no failure: the next pass plans it anew. But what is
+			// stale again and again has another cause.
+			stale[s.Object] = a.stale[s.Object] + 1
 		case last[s.Object].err == nil:
 			last[s.Object] = attempt{err: err, step: s.Change}
 		default:
@@ -69,10 +78,15 @@ func (a *attempts) record(plan Plan, failures map[StepID]error, set spec.Set, no
 		}
 	}
 	for id := range a.failed {
-		if _, again := last[id]; !again && !waiting[id] {
+		// What waited, though its own time had come, waits for another object.
+		if _, again := last[id]; !again && (!waiting[id] || !a.held(id, now)) {
 			delete(a.failed, id)
 		}
 	}
+	for id := range last {
+		stale[id] = a.stale[id]
+	}
+	a.stale = stale
 	for id, f := range last {
 		f.count = a.failed[id].count + 1
 		f.next = now.Add(delay(f.count))
@@ -81,11 +95,12 @@ func (a *attempts) record(plan Plan, failures map[StepID]error, set spec.Set, no
 	}
 }
 
-// next returns when the first of the failed objects is tried again.
-func (a *attempts) next() (time.Time, bool) {
+// next returns when the first of the failed objects is tried again. Those whose
+// time has come were tried: they wait for something else.
+func (a *attempts) next(now time.Time) (time.Time, bool) {
 	var first time.Time
 	for _, f := range a.failed {
-		if first.IsZero() || f.next.Before(first) {
+		if f.next.After(now) && (first.IsZero() || f.next.Before(first)) {
 			first = f.next
 		}
 	}

@@ -32,6 +32,9 @@ type Input struct {
 type Identity struct {
 	UUID        string `json:"uuid"`
 	VolumeGroup string `json:"volumeGroup"`
+	// Retain is true if the files said so last. The tag may be older: it is not
+	// corrected on what is suspended.
+	Retain bool `json:"retain,omitempty"`
 }
 
 // Diff compares what is desired with what was observed and returns what has to
@@ -199,6 +202,9 @@ func (d *differ) removable(id spec.ID) bool {
 	for _, system := range sorted(d.in.Observed.Unknown) {
 		d.block(id, ReasonObservationFailed, "nothing is removed while %s cannot be read: %v", system, d.in.Observed.Unknown[system])
 		return false
+	}
+	if d.names(id) {
+		return true // superseded, not given up: the spec says what is in its place
 	}
 	last, ok := d.in.LastNamed[id]
 	if !ok {

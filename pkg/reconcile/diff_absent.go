@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
@@ -114,7 +115,7 @@ func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume, removed map[
 	default: // a Pool's thin pool
 	}
 	// Without the tag there is no permission to delete; a Pool never has one.
-	if id.Kind == spec.KindPool || !hasTag(lv, observe.DeletionTag(spec.Delete)) {
+	if id.Kind == spec.KindPool || !mayDelete(lv) || d.in.Known[id].Retain {
 		d.say(id, Orphaned, ReasonRetained, "no file names it; %s stays, and is ours again when one does", lv.FullName())
 		return
 	}
@@ -123,6 +124,11 @@ func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume, removed map[
 	}
 	if len(d.owned[id]) > 1 {
 		d.block(id, ReasonAmbiguous, "several logical volumes carry its tags; remove the tags (lvchange --deltag) from all but one")
+		return
+	}
+	if heir, named := d.namedByAnother(lv); named {
+		d.block(id, ReasonInUse, "%s names %s; it is removed by no other name. To hand it over, change its tag: lvchange --deltag %s%s --addtag %s%s %s",
+			heir, lv.FullName(), observe.TagName, id.Name, observe.TagName, heir.Name, lv.FullName())
 		return
 	}
 	needs, ok := d.dependentsGone(id, lv, removed)
@@ -135,6 +141,25 @@ func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume, removed map[
 	step := d.removal(id, "no file names it, and its deletion policy is Delete", Destructive, d.outliving(lv),
 		change.RemoveLV{LV: nameOf(lv), Tags: append(observe.OwnerTags(id), observe.DeletionTag(spec.Delete))}, needs...)
 	removed[lv.FullName()] = step
+}
+
+// namedByAnother returns the desired object that stands for a logical volume by
+// its name, whoever's tags are on it: an object that was renamed still means its
+// data.
+func (d *differ) namedByAnother(lv observe.LogicalVolume) (spec.ID, bool) {
+	for _, name := range sorted(d.in.Desired.Volumes) {
+		v := d.in.Desired.Volumes[name]
+		if v.Spec.LVName == lv.Name && d.in.Desired.Pools[v.Spec.Pool].Spec.VolumeGroup == lv.VolumeGroup {
+			return spec.ID{Kind: spec.KindVolume, Name: name}, true
+		}
+	}
+	for _, name := range sorted(d.in.Desired.Snapshots) {
+		v := d.in.Desired.Volumes[d.in.Desired.Snapshots[name].Spec.Volume]
+		if name == lv.Name && d.in.Desired.Pools[v.Spec.Pool].Spec.VolumeGroup == lv.VolumeGroup {
+			return spec.ID{Kind: spec.KindSnapshot, Name: name}, true
+		}
+	}
+	return spec.ID{}, false
 }
 
 // dependentsGone reports whether all thick snapshots of a logical volume are
@@ -205,7 +230,9 @@ func (d *differ) isSuspended(id spec.ID) bool {
 	}
 }
 
-func hasTag(lv observe.LogicalVolume, tag string) bool {
-	name, value, _ := strings.Cut(tag, "=")
-	return lv.Tag(name+"=") == value
+// mayDelete reports whether the one deletion policy on a logical volume is
+// Delete. Somebody who adds another tag by hand means to keep it.
+func mayDelete(lv observe.LogicalVolume) bool {
+	policies := slices.DeleteFunc(slices.Clone(lv.Tags), func(t string) bool { return !strings.HasPrefix(t, observe.TagDeletion) })
+	return len(policies) == 1 && policies[0] == observe.DeletionTag(spec.Delete)
 }

@@ -59,25 +59,68 @@ func (d *differ) export(e spec.Export) {
 	x.removeInitiators()
 	x.removeLUNs()
 	x.removePortals()
+	x.open()
+	x.strangers()
 	if !have.Enabled {
 		x.step(id, "not enabled", change.EnableTarget{Target: x.target}, x.base...)
 	}
 }
 
+// attributes closes the group first of all where it has to be closed. It is
+// opened to anybody last, by open.
 func (x *exportDiffer) attributes() {
-	readOnly := !slices.ContainsFunc(x.spec.LUNs, func(l spec.LUN) bool { return !l.ReadOnly })
-	want := observe.TPGAttrib{
-		// With ACLs the group asks for authentication by default, so that an
-		// ACL which is only half set up lets nobody in.
-		Authentication:       !x.spec.AllowAnyInitiator,
-		GenerateNodeACLs:     x.spec.AllowAnyInitiator,
-		CacheDynamicACLs:     x.spec.AllowAnyInitiator,
-		DemoModeDiscovery:    x.spec.AllowAnyInitiator,
-		DemoModeWriteProtect: !x.spec.AllowAnyInitiator || readOnly,
+	want := x.wantedAttributes()
+	opens := want.GenerateNodeACLs && !x.have.Attrib.GenerateNodeACLs
+	if opens {
+		want = closedAttributes
 	}
 	if len(x.base) > 0 || x.have.Attrib != want {
 		x.base = append(x.base, x.step(x.id, "differ", change.SetAttributes{Target: x.target, Attrib: want}, x.base...))
 	}
+}
+
+// closedAttributes admit listed initiators only. The group asks for
+// authentication by default, so that an access list which is only half set up
+// lets nobody in.
+var closedAttributes = observe.TPGAttrib{Authentication: true, DemoModeWriteProtect: true}
+
+func (x *exportDiffer) wantedAttributes() observe.TPGAttrib {
+	if !x.spec.AllowAnyInitiator {
+		return closedAttributes
+	}
+	return observe.TPGAttrib{
+		GenerateNodeACLs: true, CacheDynamicACLs: true, DemoModeDiscovery: true,
+		DemoModeWriteProtect: !slices.ContainsFunc(x.spec.LUNs, func(l spec.LUN) bool { return !l.ReadOnly }),
+	}
+}
+
+// open lets anybody in, once nothing is in the group that they are not to have.
+func (x *exportDiffer) open() {
+	if !x.spec.AllowAnyInitiator || x.have.Attrib.GenerateNodeACLs {
+		return
+	}
+	needs := slices.Clone(x.base)
+	for _, n := range sortedInts(x.have.LUNs) {
+		if step, kept := x.luns[n]; kept && step == 0 {
+			continue // there, and as desired
+		}
+		removed, ok := x.removedLUNs[lunKey{x.target.IQN, n}]
+		if !ok {
+			x.block(x.id, ReasonSessionsActive, "%s is opened to any initiator when LUN %d, which is not for them, is gone", x.target.IQN, n)
+			return
+		}
+		needs = append(needs, removed)
+	}
+	x.step(x.id, "spec allows any initiator", change.SetAttributes{Target: x.target, Attrib: x.wantedAttributes()}, needs...)
+}
+
+// strangers says who is still logged in though the target was closed to them.
+func (x *exportDiffer) strangers() {
+	if x.spec.AllowAnyInitiator || len(x.have.DynamicSessions) == 0 {
+		return
+	}
+	x.block(x.id, ReasonSessionsActive, "%s admits listed initiators only, and these are still logged in from before: %s",
+		x.target.IQN, strings.Join(x.have.DynamicSessions, ", "))
 }
 
 func (x *exportDiffer) addPortals() {
@@ -101,9 +144,6 @@ func (x *exportDiffer) addLUNs() {
 		n, backing := *l.Number, l.Backing()
 		store := x.backstore(backing)
 		have, exists := x.have.LUNs[n]
-		if exists && have.Backstore == store.path {
-			x.luns[n] = 0
-		}
 		if !store.usable {
 			o := x.object(backing)
 			x.block(x.id, ReasonNotReady, "LUN %d: %s is %s: %s: %s", n, backing, o.Phase, o.Reason, o.Message)
@@ -112,6 +152,7 @@ func (x *exportDiffer) addLUNs() {
 		needs := append(slices.Clone(x.base), store.step)
 		switch {
 		case exists && have.Backstore == store.path:
+			x.luns[n] = 0
 			continue
 		case exists && have.Backstore != "":
 			if !x.mayRemove(fmt.Sprintf("LUN %d, which is %s now,", n, have.Backstore), initiatorsOf(x.have, n)) {
@@ -119,8 +160,30 @@ func (x *exportDiffer) addLUNs() {
 			}
 			needs = append(needs, x.removeLUN(n, "spec asks for "+backing.String()))
 		}
+		elsewhere, removable := x.elsewhere(store.path, n)
+		if !removable {
+			continue
+		}
+		needs = append(needs, elsewhere...)
 		x.luns[n] = x.step(x.id, "not there", change.AddLUN{Target: x.target, LUN: n, Backstore: store.path}, needs...)
 	}
+}
+
+// elsewhere takes a backstore out of the target under all other numbers, before
+// it is added under the right one: an initiator that sees one volume twice
+// corrupts it. It reports false if that cannot be done in this pass.
+func (x *exportDiffer) elsewhere(backstore string, number int) ([]StepID, bool) {
+	var steps []StepID
+	for _, n := range sortedInts(x.have.LUNs) {
+		if n == number || x.have.LUNs[n].Backstore != backstore {
+			continue
+		}
+		if !x.mayRemove(fmt.Sprintf("LUN %d, which becomes LUN %d,", n, number), initiatorsOf(x.have, n)) {
+			return nil, false
+		}
+		steps = append(steps, x.removeLUN(n, fmt.Sprintf("becomes LUN %d", number)))
+	}
+	return steps, true
 }
 
 func (x *exportDiffer) removeLUNs() {
@@ -133,6 +196,9 @@ func (x *exportDiffer) removeLUNs() {
 }
 
 func (x *exportDiffer) removeLUN(n int, why string) StepID {
+	if step, planned := x.removedLUNs[lunKey{x.target.IQN, n}]; planned {
+		return step
+	}
 	step := x.dangerousStep(x.id, why, Disruptive, initiatorsOf(x.have, n), change.RemoveLUN{Target: x.target, LUN: n})
 	x.removedLUNs[lunKey{x.target.IQN, n}] = step
 	return step

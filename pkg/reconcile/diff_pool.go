@@ -54,6 +54,12 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 		if suspended || !creatable {
 			return false, 0
 		}
+		known := d.in.Known[id].UUID
+		if known != "" && d.in.Desired.Annotation(id, spec.AnnotationRecreate) != known {
+			d.block(id, ReasonVanished, "thin pool %s (UUID %s) is gone, and with it the volumes in it; nothing is put in its place, so that it can be restored (vgcfgrestore). To start with a new one, annotate %s: %s",
+				name, known, spec.AnnotationRecreate, known)
+			return false, 0
+		}
 		return true, d.step(id, "not there", change.CreateThinPool{LV: name, Size: spec.Size(size), Tags: observe.OwnerTags(id)})
 	}
 	if lv.Type != observe.ThinPool {

@@ -113,7 +113,7 @@ func (d *differ) snapshot(s spec.Snapshot) {
 		return
 	case verdict == absent:
 		o, ok := d.backing[origin]
-		if !ok || !o.usable {
+		if !ok || !o.usable || o.lv.VolumeGroup != p.vg.Name {
 			d.block(id, ReasonNotReady, "%s: %s", origin, d.object(origin).Message)
 			return
 		}

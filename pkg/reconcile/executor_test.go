@@ -151,9 +151,24 @@ var _ = Describe("attempts", func() {
 		a.forgetChanged(spec.Set{Volumes: map[string]spec.Volume{"a": {Spec: spec.VolumeSpec{Size: 2}}}})
 		Expect(a.held(volumeID("a"), now)).To(BeFalse())
 	})
-	It("do not count a stale plan as a failure", func() {
+	It("do not count a stale plan as a failure, unless it is stale again and again", func() {
 		var a attempts
+		for range maxStale {
+			a.record(failing, map[StepID]error{1: change.ErrStale}, spec.Set{}, now)
+			Expect(a.failed).To(BeEmpty())
+		}
+		a.record(failing, map[StepID]error{1: change.ErrStale}, spec.Set{}, now)
+		Expect(a.held(volumeID("a"), now)).To(BeTrue())
+		a.record(Plan{}, nil, spec.Set{}, now)
 		a.record(failing, map[StepID]error{1: change.ErrStale}, spec.Set{}, now)
 		Expect(a.failed).To(BeEmpty())
+	})
+	It("do not keep the loop awake for what waits for another object", func() {
+		var a attempts
+		a.record(failing, boom, spec.Set{}, now)
+		later := now.Add(time.Hour)
+		a.record(failing, map[StepID]error{1: ErrNeeds}, spec.Set{}, later)
+		_, any := a.next(later)
+		Expect(any).To(BeFalse())
 	})
 })

@@ -159,7 +159,7 @@ func (l *Loop) wait(plan Plan, failures map[StepID]error, now time.Time) time.Du
 	}
 	l.busy = 0
 	wait := l.Resync
-	if next, ok := l.attempts.next(); ok {
+	if next, ok := l.attempts.next(now); ok {
 		wait = min(wait, next.Sub(now))
 	}
 	for _, o := range plan.Objects {

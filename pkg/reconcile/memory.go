@@ -77,14 +77,19 @@ func learn(known map[spec.ID]Identity, desired spec.Set, observed observe.State)
 	for _, vg := range observed.VolumeGroups {
 		for _, lv := range vg.LogicalVolumes {
 			id, ours := lv.Owner()
-			if !ours || id.Kind == spec.KindPool {
+			if !ours {
 				continue
 			}
 			owned[id]++
 			old, isKnown := known[id]
-			if !isKnown || desired.Annotation(id, spec.AnnotationRecreate) == old.UUID {
-				next[id] = Identity{UUID: lv.UUID, VolumeGroup: lv.VolumeGroup}
+			identity := Identity{UUID: lv.UUID, VolumeGroup: lv.VolumeGroup, Retain: old.Retain}
+			if isKnown && desired.Annotation(id, spec.AnnotationRecreate) != old.UUID {
+				identity = old
 			}
+			if policy, named := desired.DeletionPolicy(id); named {
+				identity.Retain = policy == spec.Retain
+			}
+			next[id] = identity
 		}
 	}
 	for id, identity := range known {

@@ -27,17 +27,31 @@ func (s Set) IDs() []ID {
 	return appendIDs(ids, KindExport, s.Exports)
 }
 
-// Annotation returns an annotation of a Volume or Snapshot; empty if there is
-// none.
+// Annotation returns an annotation of an object; empty if there is none.
 func (s Set) Annotation(id ID, key string) string {
 	switch id.Kind {
+	case KindPool:
+		return s.Pools[id.Name].Metadata.Annotations[key]
+	case KindExport:
+		return s.Exports[id.Name].Metadata.Annotations[key]
 	case KindVolume:
 		return s.Volumes[id.Name].Metadata.Annotations[key]
 	case KindSnapshot:
 		return s.Snapshots[id.Name].Metadata.Annotations[key]
-	default:
-		return ""
 	}
+	return ""
+}
+
+// DeletionPolicy returns the policy of a Volume or Snapshot. It reports false if
+// the set has none of that name.
+func (s Set) DeletionPolicy(id ID) (DeletionPolicy, bool) {
+	if v, ok := s.Volumes[id.Name]; ok && id.Kind == KindVolume {
+		return v.Spec.DeletionPolicy, true
+	}
+	if v, ok := s.Snapshots[id.Name]; ok && id.Kind == KindSnapshot {
+		return v.Spec.DeletionPolicy, true
+	}
+	return "", false
 }
 
 func get[T any](m map[string]T, name string) any {
