@@ -11,17 +11,21 @@ trap 'kill 0' INT TERM
 # The guest's root is made once, and the agent compiled, before the clocks run.
 go run ./test/guest/cmd/guest root >/dev/null || exit 1
 
-run() { # NAME ARGUMENT...
+run() { # NAME COMMAND...
 	name=$1
 	shift
-	go test -count=1 -timeout 60m "$@" >"$logs/$name" 2>&1
+	"$@" >"$logs/$name" 2>&1
 	echo $? >"$logs/$name.status"
 	cat "$logs/$name"
 }
-run e2e ./test/e2e -ginkgo.no-color -ginkgo.label-filter='!bench && !long' &
+test="go test -count=1 -timeout 60m"
 {
-	run guest ./test/guest/...
-	run e2e-long ./test/e2e -ginkgo.no-color -ginkgo.label-filter='!bench && long'
+	run e2e $test ./test/e2e -ginkgo.no-color -ginkgo.label-filter='!bench && !long'
+	run demo env DEMO_ONCE=1 go run ./test/demo
+} &
+{
+	run e2e-long $test ./test/e2e -ginkgo.no-color -ginkgo.label-filter='!bench && long'
+	run guest $test ./test/guest/...
 } &
 wait
 

@@ -32,7 +32,7 @@ const (
 	// AnnotationReconcile with the value "suspended" freezes an object: it is
 	// observed and shown, never changed.
 	AnnotationReconcile = "volreconciler/reconcile"
-	// AnnotationRecreate allows a vanished volume or snapshot to be created
+	// AnnotationRecreate allows a vanished volume, snapshot or thin pool to be created
 	// anew. Its value is the UUID of the logical volume that is gone.
 	AnnotationRecreate = "volreconciler/recreate"
 )

@@ -151,7 +151,7 @@ func (d *demo) initiator(ctx context.Context) error {
 		say() { echo "$ $*"; "$@"; }
 		say $N --login; udevadm settle
 		DISK=$(ls /dev/disk/by-path/*iscsi*db-lun-0)
-		say ls -l /dev/disk/by-id/ | grep wwn
+		say ls /dev/disk/by-path/
 		say mkfs.ext4 -q $DISK; mount $DISK /mnt
 		echo "hello from the initiator" > /mnt/hello; umount /mnt
 		say $N --logout; say $N --login; udevadm settle
