@@ -247,10 +247,10 @@ func (a *assembly) wildcards() {
 	}
 }
 
-// portals refuses a portal for one address where another Export serves every
+// portals finds a portal for one address where another Export serves every
 // address on the same port: the kernel listens only once, and compares addresses
-// without their family. The wildcard stays valid, since it serves that address
-// too.
+// without their family. Neither Export is taken out for it: what listens already
+// goes on, and a new neighbour must not take down those that were there.
 func (a *assembly) portals() {
 	wildcards := map[uint16]*object{}
 	for o, e := range objectsOf[Export](a) {
@@ -267,8 +267,9 @@ func (a *assembly) portals() {
 				continue
 			}
 			if other := wildcards[portal.Port()]; other != nil && other.id != o.id {
-				a.refuse(o, itemPath("spec.portals", i), "%s cannot be served beside a portal for every address on the same port, which %s has (%s); use the same portals in both, or another port",
-					portal, other.id, other.where("spec.portals"))
+				a.findings = append(a.findings, o.finding(itemPath("spec.portals", i), fmt.Errorf(
+					"%s cannot be served beside a portal for every address on the same port, which %s has (%s); use the same portals in both, or another port",
+					portal, other.id, other.where("spec.portals"))))
 			}
 		}
 	}

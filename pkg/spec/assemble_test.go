@@ -104,7 +104,7 @@ var _ = Describe("A set of objects", func() {
 			"spec.target", "Export/b has the target iqn.2026-11.io.volreconciler:a, and so does Export/a", "Export/a", "Export/b"),
 		Entry("a portal that another Export's wildcard covers",
 			aPool+aVolume+export("a", "luns: [{volume: db}], portals: ["+mark+"'192.0.2.1:3260']")+export("b", "luns: [{volume: db}]"),
-			"spec.portals[0]", "cannot be served beside a portal for every address on the same port, which Export/b has", "Export/a"),
+			"spec.portals[0]", "cannot be served beside a portal for every address on the same port, which Export/b has"),
 	)
 
 	It("may share what can be shared", func() {
