@@ -101,6 +101,13 @@ var _ = Describe("Documentation", func() {
 			Expect(read("docs/reference.md")).To(ContainSubstring("`" + name[1] + "`"))
 		}
 	})
+	It("gives the reason for every dependency", func() {
+		direct := regexp.MustCompile(`(?m)^\t([^ ]+) v[^ ]+$`).FindAllStringSubmatch(read("go.mod"), -1)
+		Expect(len(direct)).To(BeNumerically(">", 10))
+		for _, module := range direct {
+			Expect(read("docs/dependencies.md")).To(ContainSubstring(module[1]))
+		}
+	})
 	It("links to what is there", func() {
 		link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
 		for _, page := range pages() {
