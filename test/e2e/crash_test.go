@@ -63,7 +63,7 @@ var _ = Describe("An agent that is killed", Label("long"), func() {
 		agent()
 		allReady(ctx, exampleObjects)
 		Expect(exported(ctx)).To(Equal(want))
-	}, NodeTimeout(8*minute))
+	}, NodeTimeout(limit))
 })
 
 var _ = Describe("A node that goes down", Label("long"), func() {
@@ -105,5 +105,5 @@ var _ = Describe("A node that goes down", Label("long"), func() {
 		vm, err = vm.Reboot(ctx)
 		Expect(err).NotTo(HaveOccurred())
 		back()
-	}, NodeTimeout(10*minute))
+	}, NodeTimeout(limit))
 })

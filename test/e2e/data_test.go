@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -83,18 +84,21 @@ var _ = DescribeTable("Volumes that are in use",
 		Expect(try(ctx, "dd if=/dev/zero of="+snap+" bs=1M count=1 oflag=direct").ExitCode).NotTo(BeZero())
 		Expect(content(ctx, snap, 4)).To(Equal(before))
 	},
-	Entry("thin", thinPool, "", NodeTimeout(4*minute)),
-	Entry("thick", thickPool, "size: 64Mi", NodeTimeout(4*minute)),
+	Entry("thin", thinPool, "", NodeTimeout(limit)),
+	Entry("thick", thickPool, "size: 64Mi", NodeTimeout(limit)),
 )
 
-var _ = It("Discards through the LUN give a thin volume's space back", func(ctx SpecContext) {
-	specs(ctx, "all.yaml", thinPool, volume("data", "fast", "16Mi", ""), export("data", "{volume: data}"))
+var _ = It("Discards through the LUN give a thin volume's space back, over IPv6 and IPv4", func(ctx SpecContext) {
+	both := strings.Replace(export("data", "{volume: data}"), "luns:", `portals: ["0.0.0.0:3260", "[::]:3260"], luns:`, 1)
+	specs(ctx, "all.yaml", thinPool, volume("data", "fast", "16Mi", ""), both)
 	agent()
 	allReady(ctx, 3)
+	Expect(login(ctx, target("data"), "[::1]:3260", dbHost).ExitCode).To(BeZero())
+	logout(ctx, target("data"), dbHost)
 	Expect(login(ctx, target("data"), loopback, dbHost).ExitCode).To(BeZero())
 	used := func() string { return sh(ctx, "lvs --noheadings -o data_percent vg0/data") }
 	fill(ctx, disk(ctx, "Volume/data"), "full", 16)
 	Expect(used()).To(Equal("100.00"))
 	sh(ctx, "blkdiscard "+disk(ctx, "Volume/data"))
 	Expect(used()).To(Equal("0.00"))
-}, NodeTimeout(3*minute))
+}, NodeTimeout(limit))

@@ -78,7 +78,7 @@ var _ = Describe("What somebody changes by hand", func() {
 		Expect(session()).To(Equal(before), "the session to another target has suffered")
 		fill(ctx, device, "after", 1)
 		Expect(login(ctx, target("d4"), loopback, dbHost, chap("db", secrets["db"])...).ExitCode).To(BeZero())
-	}, NodeTimeout(6*minute))
+	}, NodeTimeout(limit))
 
 	It("is never replaced by something empty if it was data", func(ctx SpecContext) {
 		specs(ctx, "pools.yaml", thinPool, thickPool)
@@ -109,5 +109,5 @@ var _ = Describe("What somebody changes by hand", func() {
 		allReady(ctx, 5)
 		Expect(status(ctx, "Volume/data").Volume.LVUUID).NotTo(Equal(lost))
 		Expect(string(log.Contents())).NotTo(ContainSubstring("panic"))
-	}, NodeTimeout(4*minute))
+	}, NodeTimeout(limit))
 })

@@ -75,5 +75,5 @@ var _ = Describe("The examples on an empty volume group", func() {
 		Expect(strings.Count(sh(ctx, "volreconciler get"), "Ready")).To(Equal(exampleObjects))
 		r := try(ctx, "volreconciler plan --specs /specs")
 		Expect(r.ExitCode).To(BeZero(), r.Stdout+r.Stderr)
-	}, NodeTimeout(6*minute))
+	}, NodeTimeout(limit))
 })

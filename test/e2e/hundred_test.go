@@ -38,7 +38,7 @@ var _ = Describe("One hundred thin volumes, each with an export", Label("long"),
 		passes(ctx, 3)
 		Expect(nodeStatus(ctx).LastPass.Processes).To(BeEquivalentTo(1))
 		Expect(fingerprint(ctx)).To(Equal(before))
-	}, NodeTimeout(6*minute))
+	}, NodeTimeout(limit))
 
 	It("are made no slower than by a shell loop, and kept at the cost of one lvs", Label("bench"), func(ctx SpecContext) {
 		hundredVolumes(ctx)
@@ -65,7 +65,7 @@ var _ = Describe("One hundred thin volumes, each with an export", Label("long"),
 		Expect(sh(ctx, "cat /sys/kernel/config/target/iscsi/*/tpgt_1/enable | grep -c 1")).To(Equal(strconv.Itoa(hundred)))
 		fmt.Printf("\nconverge-100 ratio=%.2f agent=%.1fs loop=%.1fs\n", agentSeconds/loopSeconds, agentSeconds, loopSeconds)
 		fmt.Printf("idle-100 ratio=%.2f processes=%d agent=%.3fs lvs=%.3fs\n", median(idle)/median(lvs), processes, median(idle), median(lvs))
-	}, NodeTimeout(15*minute))
+	}, NodeTimeout(limit))
 })
 
 // shellLoop makes the same end state in the way of a careful shell script.

@@ -43,7 +43,7 @@ var _ = Describe("Files that go away", func() {
 		Expect(status(ctx, "Volume/kept").Volume).To(And(HaveField("LVUUID", device.LVUUID), HaveField("WWN", device.WWN)))
 		Expect(login(ctx, target("kept"), loopback, dbHost).ExitCode).To(BeZero())
 		Expect(content(ctx, disk(ctx, "Volume/kept"), 2)).To(Equal(data))
-	}, NodeTimeout(5*minute))
+	}, NodeTimeout(limit))
 
 	It("take nothing while anybody uses it", func(ctx SpecContext) {
 		specs(ctx, "pools.yaml", thickPool)
@@ -63,7 +63,7 @@ var _ = Describe("Files that go away", func() {
 		logout(ctx, target("data"), dbHost)
 		sh(ctx, "umount /mnt")
 		Eventually(ctx, func() string { return sh(ctx, "lvs --noheadings vg0; ls /sys/kernel/config/target/iscsi") }).ShouldNot(Or(ContainSubstring("data"), ContainSubstring("mounted")))
-	}, NodeTimeout(4*minute))
+	}, NodeTimeout(limit))
 
 	It("take nothing while any file cannot be understood", func(ctx SpecContext) {
 		specs(ctx, "pools.yaml", thickPool)
@@ -99,7 +99,7 @@ var _ = Describe("Files that go away", func() {
 		specs(ctx, "other.yaml", volume("other", "slow", "64Mi", ""))
 		Eventually(ctx, func() string { return sh(ctx, "lvs --noheadings -o lv_name vg0") }).ShouldNot(ContainSubstring("data"))
 		Expect(sh(ctx, "lvs --noheadings -o lv_name vg0")).To(ContainSubstring("other"))
-	}, NodeTimeout(4*minute))
+	}, NodeTimeout(limit))
 })
 
 var _ = Describe("What is not ours", func() {
@@ -138,5 +138,5 @@ var _ = Describe("What is not ours", func() {
 		specs(ctx, "all.yaml", volume("mine-now", "slow", "64Mi", "lvName: taken, adopt: true"))
 		allReady(ctx, 2)
 		Expect(sh(ctx, "lvs --noheadings -o lv_tags vg0/taken")).To(ContainSubstring("volreconciler/name=mine-now"))
-	}, NodeTimeout(4*minute))
+	}, NodeTimeout(limit))
 })
