@@ -146,6 +146,20 @@ var _ = Describe("Diff and traps for data", func() {
 		n.desired.Snapshots["new"] = spec.Snapshot{Metadata: meta("new"), Spec: spec.SnapshotSpec{Volume: "data"}}
 		Expect(status(n.diff(), snapshotID("new"))).To(beIn(Blocked, ReasonNotReady))
 	})
+	It("shows nobody else a LUN whose backstore holds another device", func() {
+		path := observe.HBA + "/" + observe.BackstoreName(volumeID("data"))
+		b := n.state.LIO.Backstores[path]
+		b.BlockDevice = "dm-4711"
+		n.state.LIO.Backstores[path] = b
+		e := n.desired.Exports["db"]
+		e.Spec.Initiators = append(slices.Clone(e.Spec.Initiators), spec.Initiator{Name: "iqn.2000-01.a.b:new"})
+		n.desired.Exports["db"] = e
+		Expect(changes(n.diff())).To(And(
+			ContainElement(ContainSubstring("admit initiator iqn.2000-01.a.b:new")),
+			ContainElement("map LUN 1 of "+iqn+" to initiator iqn.2000-01.a.b:new"),
+			Not(ContainElement(ContainSubstring("map LUN 0 of")))))
+		Expect(status(n.diff(), volumeID("data"))).To(beIn(Blocked, ReasonBackstoreMismatch))
+	})
 	It("never shows one volume under two numbers", func() {
 		n.editACL(iqn, initiator, func(a *observe.ACL) { a.LoggedIn = true })
 		e := n.desired.Exports["db"]
