@@ -42,9 +42,10 @@ var _ = Describe("An agent that is killed", Label("long"), func() {
 		seed := uint64(GinkgoRandomSeed())
 		random := rand.New(rand.NewPCG(seed, seed))
 		for i := range 20 {
-			// Moments that lie early are as many as those that lie late: every
-			// start goes on where the last one ended.
-			moment := time.Duration(random.Int64N(int64(convergence / 6)))
+			// Every start goes on where the last one ended, and needs a while before
+			// it does anything: with a quarter of the whole at most, 20 kills reach
+			// from the first volume to the last export.
+			moment := time.Duration(random.Int64N(int64(convergence / 4)))
 			background, cancel := context.WithCancel(ctx)
 			ended := make(chan struct{})
 			go func() {
@@ -58,7 +59,8 @@ var _ = Describe("An agent that is killed", Label("long"), func() {
 			kill(ctx)
 			cancel()
 			<-ended
-			GinkgoWriter.Printf("kill %d after %s: %s devices\n", i+1, moment.Round(time.Millisecond), sh(ctx, "ls /dev/mapper | wc -l"))
+			GinkgoWriter.Printf("kill %d after %s: %s devices, LUNs, enabled targets\n", i+1, moment.Round(time.Millisecond),
+				sh(ctx, "cd /sys/kernel/config/target/iscsi 2>/dev/null; echo $(ls /dev/mapper | wc -l) $(ls -d */tpgt_1/lun/lun_* 2>/dev/null | wc -l) $(cat */tpgt_1/enable 2>/dev/null | grep -c 1)"))
 		}
 		agent()
 		allReady(ctx, exampleObjects)
