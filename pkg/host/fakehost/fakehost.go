@@ -1,0 +1,120 @@
+package fakehost
+
+import (
+	"context"
+	"io/fs"
+	"sync"
+
+	"github.com/volreconciler/volreconciler/pkg/host"
+)
+
+// Host is the machine. It is safe for concurrent use; each call is atomic.
+type Host struct {
+	mu   sync.Mutex
+	lvm  lvm
+	tree configfs
+}
+
+var _ host.Host = (*Host)(nil)
+
+// New returns a machine that holds what a node holds.
+func New(n Node) (*Host, error) {
+	h := &Host{}
+	if err := h.lvm.load(n); err != nil {
+		return nil, err
+	}
+	if err := h.tree.load(n, &h.lvm); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// Node returns what the machine holds now.
+func (h *Host) Node() Node {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := Node{APIVersion: APIVersion, Kind: "Node"}
+	h.lvm.store(&n)
+	h.tree.store(&n)
+	return n
+}
+
+// Edit changes what the machine holds, as somebody might by hand.
+func (h *Host) Edit(change func(*Node)) error {
+	n := h.Node()
+	change(&n)
+	next, err := New(n)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lvm, h.tree = next.lvm, next.tree
+	h.tree.lvm = &h.lvm
+	return nil
+}
+
+// Run runs one of the commands that the agent uses.
+func (h *Host) Run(ctx context.Context, argv ...string) (host.Output, error) {
+	if err := ctx.Err(); err != nil {
+		return host.Output{}, &host.CommandError{Argv: argv, ExitCode: -1, Err: err}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(argv) > 0 && argv[0] == "modprobe" {
+		return h.tree.modprobe(argv)
+	}
+	return h.lvm.run(argv)
+}
+
+// ReadFile reads a file, see [host.Files].
+func (h *Host) ReadFile(path string) ([]byte, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.tree.readFile(path)
+}
+
+// ReadDir reads a directory, see [host.Files].
+func (h *Host) ReadDir(path string) ([]fs.DirEntry, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.tree.readDir(path)
+}
+
+// Readlink reads a symlink, see [host.Files].
+func (h *Host) Readlink(path string) (string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.tree.readlink(path)
+}
+
+// WriteFile writes an attribute, see [host.Files].
+func (h *Host) WriteFile(path string, data []byte) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.tree.writeFile(path, data)
+}
+
+// Mkdir makes a directory, see [host.Files].
+func (h *Host) Mkdir(path string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.tree.mkdir(path)
+}
+
+// Remove removes a symlink or an empty directory, see [host.Files].
+func (h *Host) Remove(path string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.tree.remove(path)
+}
+
+// Symlink makes a symlink, see [host.Files].
+func (h *Host) Symlink(target, link string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.tree.symlink(target, link)
+}
+
+// APIVersion is that of a captured node's file.
+const APIVersion = "volreconciler/v1alpha1"
