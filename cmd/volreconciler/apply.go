@@ -57,7 +57,7 @@ func applySpecs(ctx context.Context, s *settings, stdout, stderr io.Writer) erro
 	}
 	loop.Resync = s.timeout // what fails is tried again earlier than that
 	progress := newProgress(stdout)
-	loop.Executor.Done = progress.done
+	loop.Tried = progress.done
 
 	node := converge(ctx, loop, progress, time.Now().Add(s.timeout))
 	if ctx.Err() != nil {

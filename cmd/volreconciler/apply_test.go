@@ -87,7 +87,8 @@ var _ = Describe("apply", func() {
 		progress := newProgress(out)
 		loop := &reconcile.Loop{
 			Source: want, Observer: node, Memory: memory, Status: &reconcile.Status{}, Log: logr.Discard(), Resync: timeout,
-			Executor: &reconcile.Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: node}, Done: progress.done},
+			Executor: &reconcile.Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: node}},
+			Tried:    progress.done,
 		}
 		return converge(ctx, loop, progress, time.Now().Add(timeout))
 	}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -83,13 +81,10 @@ func writePlan(w io.Writer, plan reconcile.Plan, format string) error {
 // verdict is plan's exit status. What could not be read is worse than a change:
 // there may be more to do than the plan shows.
 func verdict(plan reconcile.Plan, observed observe.State) error {
-	var errs []error
-	for _, system := range slices.Sorted(maps.Keys(observed.Unknown)) {
-		errs = append(errs, fmt.Errorf("%s cannot be read, so the plan does not have what would change there: %w", system, observed.Unknown[system]))
-	}
+	unread := observed.Err()
 	switch {
-	case len(errs) > 0:
-		return errors.Join(errs...)
+	case unread != nil:
+		return fmt.Errorf("not everything can be read, so the plan does not have what would change there: %w", unread)
 	case len(plan.Findings) > 0:
 		return errors.New(findingsSum(len(plan.Findings)))
 	case !plan.Empty():

@@ -116,5 +116,5 @@ var _ = DescribeTable("The exit status of plan",
 	Entry("1 if there are findings", reconcile.Plan{Steps: aPlan().Steps, Findings: []spec.Finding{{File: "a.yaml", Err: errors.New("no")}}}, nil,
 		"1 finding in the specs; until there is none, nothing is removed"),
 	Entry("1 if something could not be read", aPlan(), map[observe.System]error{observe.LVM: errors.New("exit status 5")},
-		"lvm cannot be read, so the plan does not have what would change there: exit status 5"),
+		"not everything can be read, so the plan does not have what would change there: lvm: exit status 5"),
 )

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
@@ -62,6 +63,7 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 		return err
 	}
 	loop.Grace, loop.Resync = s.deletionGrace, s.resync
+	loop.Executor.Patience = changePatience
 
 	stopServing, err := serve(s.socket(), loop.Status, log)
 	if err != nil {
@@ -75,6 +77,10 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 	log.Info("stopped")
 	return nil
 }
+
+// changePatience is how long a pass waits for its changes before the next one
+// begins without those that hang.
+const changePatience = 30 * time.Second
 
 // serve answers on the socket until the function that it returns is called. The
 // status can be asked for until the last pass has ended.

@@ -10,23 +10,6 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/host"
 )
 
-// readLVM reads all volume groups with one process. If anything cannot be read
-// there is an error and nothing else: what is left out would look as if it did
-// not exist.
-func readLVM(ctx context.Context, h host.Host) (map[string]VolumeGroup, error) {
-	// A report that fails is printed all the same: it is unknown, not empty.
-	out, err := h.Run(ctx, reportCommand()...)
-	if err != nil {
-		return nil, err
-	}
-	groups, err := parseReport(out.Stdout)
-	if err != nil {
-		return nil, fmt.Errorf("lvm fullreport: %w", err)
-	}
-	addHolders(h, groups)
-	return groups, nil
-}
-
 // ReadLV reads one logical volume, all but HeldBy. It reports false if the
 // volume group holds no visible one of that name; that there is no such volume
 // group is an error.

@@ -17,7 +17,7 @@ func FuzzParseReport(f *testing.F) {
 	}
 	f.Add([]byte(`{"report":[{"vg":[{}]}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		groups, err := parseReport(data)
+		groups, _, err := parseReport(data)
 		if err != nil {
 			if groups != nil {
 				t.Fatal("an error, and something else")

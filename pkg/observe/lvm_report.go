@@ -2,6 +2,7 @@ package observe
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -13,10 +14,11 @@ import (
 //
 // fullreport is the one report in which a volume group without logical volumes
 // appears too. Its other parts cannot be left out, but their rows can be emptied.
-func reportCommand() []string {
-	argv := []string{"lvm", "fullreport", "--reportformat", "json", "--units", "b", "--nosuffix",
+func reportCommand(options ...string) []string {
+	argv := append([]string{"lvm", "fullreport"}, options...)
+	argv = append(argv, "--reportformat", "json", "--units", "b", "--nosuffix",
 		"--configreport", "vg", "-o", fields[vgRow](),
-		"--configreport", "lv", "-o", fields[lvRow]()}
+		"--configreport", "lv", "-o", fields[lvRow]())
 	for _, part := range []string{"pv", "pvseg", "seg"} {
 		argv = append(argv, "--configreport", part, "-o-all")
 	}
@@ -41,6 +43,9 @@ type vgRow struct {
 	Size       string `json:"vg_size"`
 	Free       string `json:"vg_free"`
 	MissingPVs string `json:"vg_missing_pv_count"`
+	// LVCount is the number of visible logical volumes, by which a report that
+	// lacks one can be told.
+	LVCount string `json:"lv_count"`
 }
 
 // lvRow is a logical volume.
@@ -74,45 +79,62 @@ func fields[row any]() string {
 	return strings.Join(names, ",")
 }
 
-// parseReport returns the volume groups that lvm fullreport printed.
-func parseReport(data []byte) (map[string]VolumeGroup, error) {
+// parseReport returns the volume groups that lvm fullreport printed. One that
+// cannot be understood is left out, and is in the error for groups; the other
+// error means that nothing could be understood.
+func parseReport(data []byte) (all map[string]VolumeGroup, groups, err error) {
 	var r report
 	if err := json.Unmarshal(data, &r); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if r.Report == nil {
-		return nil, fmt.Errorf("no report in it")
+		return nil, nil, fmt.Errorf("no report in it")
 	}
-	groups := map[string]VolumeGroup{}
+	all = map[string]VolumeGroup{}
+	twice := map[string]bool{}
 	for _, part := range r.Report {
 		// A node without any volume group gives one part without rows.
 		if len(part.VG) == 0 && len(part.LV) == 0 {
 			continue
 		}
 		if len(part.VG) != 1 {
-			return nil, fmt.Errorf("%d volume groups in one part", len(part.VG))
+			return nil, nil, fmt.Errorf("%d volume groups in one part", len(part.VG))
 		}
-		vg, err := part.VG[0].parse()
+		vg, err := parseGroup(part.VG[0], part.LV)
 		if err != nil {
-			return nil, err
+			groups = errors.Join(groups, err)
 		}
 		// LVM's commands do not know which one is meant, and nor do we.
-		if _, ok := groups[vg.Name]; ok {
-			return nil, fmt.Errorf("two volume groups are named %s", vg.Name)
+		if name := part.VG[0].Name; twice[name] {
+			groups = errors.Join(groups, fmt.Errorf("two volume groups are named %s", name))
+			delete(all, name)
+		} else if twice[name] = true; err == nil {
+			all[name] = vg
 		}
-		for _, row := range part.LV {
-			if row.hidden() {
-				continue
-			}
-			lv, err := row.parse(vg.Name)
-			if err != nil {
-				return nil, err
-			}
-			vg.LogicalVolumes[lv.Name] = lv
-		}
-		groups[vg.Name] = vg
 	}
-	return groups, nil
+	return all, groups, nil
+}
+
+// parseGroup returns a volume group with its visible logical volumes.
+func parseGroup(group vgRow, rows []lvRow) (VolumeGroup, error) {
+	vg, err := group.parse()
+	if err != nil {
+		return VolumeGroup{}, err
+	}
+	for _, row := range rows {
+		if row.hidden() {
+			continue
+		}
+		lv, err := row.parse(vg.Name)
+		if err != nil {
+			return VolumeGroup{}, err
+		}
+		vg.LogicalVolumes[lv.Name] = lv
+	}
+	if have := strconv.Itoa(len(vg.LogicalVolumes)); have != group.LVCount {
+		return VolumeGroup{}, fmt.Errorf("volume group %s: %s logical volumes reported of %s", vg.Name, have, group.LVCount)
+	}
+	return vg, nil
 }
 
 // parseLV returns the logical volume that lvs printed as the only one.

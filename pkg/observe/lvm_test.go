@@ -6,7 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -64,6 +67,11 @@ func testdata(name string) []byte {
 
 const mib = 1 << 20
 
+func readLVM(ctx context.Context, h host.Host) lvmReport {
+	r := lvmReader{host: h, patience: defaultPatience}
+	return r.read(ctx)
+}
+
 var _ = Describe("reading LVM", func() {
 	var (
 		m      *recording
@@ -83,9 +91,9 @@ var _ = Describe("reading LVM", func() {
 			},
 			dirs: map[string][]string{"/sys/dev/block/253:9/holders": {"dm-8", "md0"}},
 		}
-		var err error
-		groups, err = readLVM(ctx, m)
-		Expect(err).NotTo(HaveOccurred())
+		report := readLVM(ctx, m)
+		Expect(errors.Join(report.err, report.unread)).NotTo(HaveOccurred())
+		groups = report.groups
 	})
 
 	It("takes one process", func() { Expect(m.ran).To(HaveLen(1)) })
@@ -139,41 +147,64 @@ var _ = Describe("reading LVM", func() {
 
 	It("keeps private logical volumes out", func(ctx SpecContext) {
 		m.stdout = []byte(strings.ReplaceAll(string(m.stdout), `"lv_name":"off"`, `"lv_name":"[off]"`))
-		groups, err := readLVM(ctx, m)
-		Expect(err).NotTo(HaveOccurred())
-		Expect(groups["vg0"].LogicalVolumes).NotTo(HaveKey("[off]"))
+		m.stdout = []byte(strings.ReplaceAll(string(m.stdout), `"lv_count":"11"`, `"lv_count":"10"`))
+		report := readLVM(ctx, m)
+		Expect(errors.Join(report.err, report.unread)).NotTo(HaveOccurred())
+		Expect(report.groups["vg0"].LogicalVolumes).NotTo(HaveKey("[off]"))
 	})
 
 	It("reads a node without volume groups", func(ctx SpecContext) {
 		m.stdout = testdata("lvm_none.json")
-		Expect(readLVM(ctx, m)).To(BeEmpty())
+		Expect(readLVM(ctx, m)).To(Equal(lvmReport{groups: map[string]VolumeGroup{}}))
 	})
 
-	It("does not take a failed report for an answer", func(ctx SpecContext) {
-		m.err = &host.CommandError{ExitCode: 5}
-		groups, err := readLVM(ctx, m)
-		Expect(err).To(MatchError(m.err))
-		Expect(groups).To(BeNil())
+	It("does not take what a failed report lacks for absent", func(ctx SpecContext) {
+		m.err = &host.CommandError{Argv: []string{"lvm", "fullreport", "--many", "options"}, ExitCode: host.LVMFailed, Stderr: "VG bad metadata"}
+		report := readLVM(ctx, m)
+		Expect(report.err).NotTo(HaveOccurred())
+		Expect(report.groups).To(HaveKey("vg0"))
+		Expect(report.unread).To(MatchError("lvm fullreport: exit status 5: VG bad metadata"))
+
+		m.stdout = nil
+		Expect(readLVM(ctx, m).err).To(MatchError(ContainSubstring("VG bad metadata")))
 	})
 
-	DescribeTable("refuses a report that it does not understand, and names the field",
-		func(ctx SpecContext, before, after, message string) {
+	It("takes nothing from a report that was cut off", func(ctx SpecContext) {
+		m.err = &host.CommandError{Argv: []string{"lvm", "fullreport"}, ExitCode: -1, Err: errors.New("signal: segmentation fault")}
+		Expect(readLVM(ctx, m)).To(Equal(lvmReport{err: m.err}))
+	})
+
+	DescribeTable("leaves out a volume group that it does not understand, and names the field",
+		func(ctx SpecContext, before, after, out, message string) {
 			Expect(string(m.stdout)).To(ContainSubstring(before))
 			m.stdout = []byte(strings.ReplaceAll(string(m.stdout), before, after))
-			groups, err := readLVM(ctx, m)
-			Expect(err).To(MatchError(ContainSubstring(message)))
-			Expect(groups).To(BeNil())
+			report := readLVM(ctx, m)
+			if out == "" {
+				Expect(report.err).To(MatchError(ContainSubstring(message)))
+				Expect(report.groups).To(BeNil())
+				return
+			}
+			Expect(report.err).NotTo(HaveOccurred())
+			Expect(report.unread).To(MatchError(ContainSubstring(message)))
+			for name := range groups {
+				if strings.Contains(out, name) {
+					Expect(report.groups).NotTo(HaveKey(name))
+				} else {
+					Expect(report.groups).To(HaveKeyWithValue(name, groups[name]))
+				}
+			}
 		},
-		Entry("a size with a unit", `"lv_size":"4194304"`, `"lv_size":"4.00m"`, "logical volume vg1/killed: lv_size: "),
-		Entry("a negative size", `"vg_free":"58720256"`, `"vg_free":"-1"`, "volume group empty: vg_free: "),
-		Entry("no UUID", `"lv_uuid":"Iwek3I-5QJ3-lXlD-Q2K7-Hif4-FwPi-hxMKLS", `, "", "vg0/full: lv_uuid: missing"),
-		Entry("unknown activity", `"lv_active":"active"`, `"lv_active":"unknown"`, `lv_active: "unknown"`),
-		Entry("new permissions", `"lv_permissions":"read-only"`, `"lv_permissions":"odd"`, `lv_permissions: "odd"`),
-		Entry("no snapshot size", `"origin_size":"67108864"`, `"origin_size":""`, "vg0/cow1: origin_size: "),
-		Entry("a name twice", `"vg_name":"empty"`, `"vg_name":"vg0"`, "two volume groups are named vg0"),
-		Entry("no volume group", `"vg_name"`, `"xx_name"`, "vg_name: missing"),
-		Entry("no report", `"report"`, `"log"`, "no report in it"),
-		Entry("no JSON", `"report"`, `report`, "invalid character"),
+		Entry("a size with a unit", `"lv_size":"4194304"`, `"lv_size":"4.00m"`, "vg0 vg1", "logical volume vg1/killed: lv_size: "),
+		Entry("a negative size", `"vg_free":"58720256"`, `"vg_free":"-1"`, "empty", "volume group empty: vg_free: "),
+		Entry("no UUID", `"lv_uuid":"Iwek3I-5QJ3-lXlD-Q2K7-Hif4-FwPi-hxMKLS", `, "", "vg0", "vg0/full: lv_uuid: missing"),
+		Entry("unknown activity", `"lv_active":"active"`, `"lv_active":"unknown"`, "vg0 vg1", `lv_active: "unknown"`),
+		Entry("new permissions", `"lv_permissions":"read-only"`, `"lv_permissions":"odd"`, "vg0", `lv_permissions: "odd"`),
+		Entry("no snapshot size", `"origin_size":"67108864"`, `"origin_size":""`, "vg0", "vg0/cow1: origin_size: "),
+		Entry("a name twice", `"vg_name":"empty"`, `"vg_name":"vg0"`, "vg0 empty", "two volume groups are named vg0"),
+		Entry("no volume group", `"vg_name"`, `"xx_name"`, "vg0 vg1 empty missing", "vg_name: missing"),
+		Entry("a logical volume too few", `"lv_count":"11"`, `"lv_count":"12"`, "vg0", "volume group vg0: 11 logical volumes reported of 12"),
+		Entry("no report", `"report"`, `"log"`, "", "no report in it"),
+		Entry("no JSON", `"report"`, `report`, "", "invalid character"),
 	)
 })
 
@@ -236,7 +267,7 @@ var _ = DescribeTable("the largest copy-on-write space",
 
 var _ = Describe("the observer", func() {
 	It("leaves a system that cannot be read out, and says why", func(ctx SpecContext) {
-		failure := &host.CommandError{ExitCode: 5}
+		failure := &host.CommandError{Argv: []string{"lvm", "fullreport"}, ExitCode: 3}
 		s := New(&recording{stdout: testdata("lvm_fullreport.json"), err: failure}).Observe(ctx)
 		Expect(s.Unknown).To(HaveKeyWithValue(LVM, failure))
 		Expect(s.Unknown).NotTo(HaveKey(LIO))
@@ -248,4 +279,51 @@ var _ = Describe("the observer", func() {
 		Expect(s.Unknown).To(BeEmpty())
 		Expect(s.VolumeGroups).To(HaveKey("vg0"))
 	})
+})
+
+// stuck is a machine whose complete reports do not end before they are let go.
+type stuck struct {
+	recording
+	letGo chan struct{}
+	mu    sync.Mutex
+	asked []string
+}
+
+func (s *stuck) Run(_ context.Context, argv ...string) (host.Output, error) {
+	s.mu.Lock()
+	kind := "complete"
+	if slices.Contains(argv, "global/wait_for_locks=0") {
+		kind = "unlocked"
+	}
+	s.asked = append(s.asked, kind)
+	s.mu.Unlock()
+	out := host.Output{Stdout: s.stdout}
+	if kind == "complete" {
+		<-s.letGo
+		return out, nil
+	}
+	return out, &host.CommandError{Argv: argv, ExitCode: host.LVMFailed, Stderr: "Can't get lock for vg9"}
+}
+
+var _ = Describe("a report that does not end", func() {
+	It("is left to itself, and the rest is read without it", func(ctx SpecContext) {
+		s := &stuck{recording: recording{stdout: testdata("lvm_fullreport.json")}, letGo: make(chan struct{})}
+		o := New(s)
+		o.lvm.patience = 10 * time.Millisecond
+		for range 3 {
+			state := o.Observe(ctx)
+			Expect(state.Unknown).To(BeEmpty())
+			Expect(state.VolumeGroups).To(HaveKey("vg0"))
+			_, there, err := state.Group("vg9")
+			Expect(there).To(BeFalse())
+			Expect(err).To(MatchError(ContainSubstring("Can't get lock for vg9")))
+		}
+		Expect(s.asked).To(Equal([]string{"complete", "unlocked", "unlocked", "unlocked"}))
+
+		close(s.letGo)
+		Eventually(ctx, func() error { return o.Observe(ctx).UnknownGroups }).Should(Succeed())
+		_, there, err := o.Observe(ctx).Group("vg9")
+		Expect(there).To(BeFalse())
+		Expect(err).NotTo(HaveOccurred())
+	}, NodeTimeout(time.Minute))
 })

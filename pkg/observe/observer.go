@@ -7,30 +7,35 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/host"
 )
 
-// Observer reads the machine. It is safe for concurrent use and remembers
-// nothing.
+// Observer reads the machine. It is safe for concurrent use, and remembers
+// nothing but the reports of LVM that have not ended yet.
 type Observer struct {
 	host host.Host
+	lvm  lvmReader
 }
 
 // New returns an Observer of a machine.
-func New(h host.Host) *Observer { return &Observer{host: h} }
+func New(h host.Host) *Observer {
+	return &Observer{host: h, lvm: lvmReader{host: h, patience: defaultPatience}}
+}
 
 // Observe reads all systems. One that cannot be read is in Unknown, and nothing
-// of it is in the State.
+// of it is in the State. Volume groups that cannot be read are in UnknownGroups.
 func (o *Observer) Observe(ctx context.Context) State {
 	var (
-		s              State
-		lvmErr, lioErr error
-		both           sync.WaitGroup
+		s      State
+		lvm    lvmReport
+		lioErr error
+		both   sync.WaitGroup
 	)
-	both.Go(func() { s.VolumeGroups, lvmErr = readLVM(ctx, o.host) })
+	both.Go(func() { lvm = o.lvm.read(ctx) })
 	both.Go(func() { s.LIO, lioErr = readLIO(o.host) })
 	both.Wait()
 
+	s.VolumeGroups, s.UnknownGroups = lvm.groups, lvm.unread
 	s.Unknown = map[System]error{}
-	if lvmErr != nil {
-		s.Unknown[LVM] = lvmErr
+	if lvm.err != nil {
+		s.Unknown[LVM] = lvm.err
 	}
 	if lioErr != nil {
 		s.Unknown[LIO] = lioErr

@@ -1,6 +1,10 @@
 package observe
 
 import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/spec"
@@ -22,6 +26,27 @@ type State struct {
 	// Unknown are the systems that could not be read, with the reason. They
 	// get no steps: unknown is not empty.
 	Unknown map[System]error
+	// UnknownGroups is why some volume groups could not be read though LVM could:
+	// whatever is not in VolumeGroups is unknown then, too. Nil: it is not there.
+	UnknownGroups error
+}
+
+// Group returns a volume group. It reports false if it is not on this machine;
+// the error is why that cannot be told.
+func (s State) Group(name string) (VolumeGroup, bool, error) {
+	if vg, ok := s.VolumeGroups[name]; ok {
+		return vg, true, nil
+	}
+	return VolumeGroup{}, false, errors.Join(s.Unknown[LVM], s.UnknownGroups)
+}
+
+// Err is all that could not be read; nil if everything could.
+func (s State) Err() error {
+	var errs []error
+	for _, system := range slices.Sorted(maps.Keys(s.Unknown)) {
+		errs = append(errs, fmt.Errorf("%s: %w", system, s.Unknown[system]))
+	}
+	return errors.Join(append(errs, s.UnknownGroups)...)
 }
 
 // VolumeGroup is an LVM volume group. Sizes are in bytes.

@@ -62,7 +62,7 @@ func (a *attempts) record(plan Plan, failures map[StepID]error, set spec.Set, no
 	for _, s := range plan.Steps {
 		err := failures[s.ID]
 		switch {
-		case errors.Is(err, ErrHeld), errors.Is(err, ErrNeeds):
+		case errors.Is(err, ErrHeld), errors.Is(err, ErrNeeds), errors.Is(err, ErrUnfinished):
 			waiting[s.Object] = true
 		case err == nil:
 		case errors.Is(err, change.ErrStale) && a.stale[s.Object] < maxStale:

@@ -32,6 +32,10 @@ func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bo
 	if m.Annotations[spec.AnnotationRecreate] == known {
 		known = ""
 	}
+	if _, _, err := d.in.Observed.Group(d.in.Known[id].VolumeGroup); known != "" && err != nil {
+		d.say(id, Failed, ReasonObservationFailed, "its logical volume was in volume group %s, which cannot be read: %v", d.in.Known[id].VolumeGroup, err)
+		return observe.LogicalVolume{}, refused
+	}
 	if lvs := d.owned[id]; len(lvs) > 0 {
 		return d.marked(id, lvs, p, name, known)
 	}

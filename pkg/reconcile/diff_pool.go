@@ -10,7 +10,7 @@ import (
 type pool struct {
 	vg observe.VolumeGroup
 	// known is false if the volume group is not there or could not be read.
-	known bool
+	known, unreadable bool
 	// thinPool is the thin pool's name; empty: thick volumes.
 	thinPool string
 	// creatable is false if nothing new can be put into the pool now.
@@ -24,7 +24,12 @@ func (d *differ) pool(p spec.Pool) {
 	if d.unknown(id, observe.LVM) {
 		return
 	}
-	vg, ok := d.in.Observed.VolumeGroups[p.Spec.VolumeGroup]
+	vg, ok, err := d.in.Observed.Group(p.Spec.VolumeGroup)
+	if err != nil {
+		d.say(id, Failed, ReasonObservationFailed, "volume group %s cannot be read: %v", p.Spec.VolumeGroup, err)
+		d.pools[p.Metadata.Name] = pool{unreadable: true}
+		return
+	}
 	if !ok {
 		d.block(id, ReasonVolumeGroupMissing, "volume group %s is not on this node; create it with vgcreate, or connect its disks", p.Spec.VolumeGroup)
 		return

@@ -27,8 +27,7 @@ func (d *differ) volume(v spec.Volume) {
 		return
 	}
 	p := d.pools[v.Spec.Pool]
-	if !p.known {
-		d.block(id, ReasonNotReady, "Pool/%s: %s", v.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: v.Spec.Pool}).Message)
+	if !d.poolKnown(id, v.Spec.Pool) {
 		return
 	}
 	suspended := d.suspended(id, v.Metadata)
@@ -74,6 +73,20 @@ func (d *differ) volume(v spec.Volume) {
 	d.backing[id] = b
 }
 
+// poolKnown reports whether a Pool's volume group is there and could be read; if
+// not, it says so of an object that lives in it.
+func (d *differ) poolKnown(id spec.ID, name string) bool {
+	p := d.pools[name]
+	message := d.object(spec.ID{Kind: spec.KindPool, Name: name}).Message
+	switch {
+	case p.unreadable:
+		d.say(id, Failed, ReasonObservationFailed, "%s", message)
+	case !p.known:
+		d.block(id, ReasonNotReady, "Pool/%s: %s", name, message)
+	}
+	return p.known
+}
+
 // growVolume reports whether the volume grows.
 func (d *differ) growVolume(id spec.ID, lv observe.LogicalVolume, size uint64) bool {
 	switch {
@@ -99,8 +112,7 @@ func (d *differ) snapshot(s spec.Snapshot) {
 	origin := spec.ID{Kind: spec.KindVolume, Name: s.Spec.Volume}
 	volume := d.in.Desired.Volumes[s.Spec.Volume]
 	p := d.pools[volume.Spec.Pool]
-	if !p.known {
-		d.block(id, ReasonNotReady, "Pool/%s: %s", volume.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: volume.Spec.Pool}).Message)
+	if !d.poolKnown(id, volume.Spec.Pool) {
 		return
 	}
 	suspended := d.suspended(id, s.Metadata)

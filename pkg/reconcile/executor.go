@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -15,82 +16,215 @@ import (
 type Executor struct {
 	// Actuators apply the changes to each system.
 	Actuators map[observe.System]change.Actuator
-	// Done, if not nil, is told of every step that was tried, from several
-	// goroutines at once.
-	Done func(Step, error)
+	// Patience is how long a plan is waited for; 0: for ever. A change that takes
+	// longer goes on by itself: what hangs in one volume group must not keep the
+	// others waiting.
+	Patience time.Duration
+	// OneByOne applies the steps in the order of the plan instead of lane beside
+	// lane.
+	OneByOne bool
+
+	running sync.WaitGroup
+	mu      sync.Mutex
+	busy    map[string]bool // lanes with a change that goes on by itself
+	freed   chan struct{}
 }
 
-// Errors of steps that were not tried.
+// Errors of steps that were not tried, or of which nothing is known yet.
 var (
 	// ErrHeld means that the step's object waits for its next attempt.
 	ErrHeld = errors.New("waiting for the next attempt")
 	// ErrNeeds means that a step it needs did not succeed.
 	ErrNeeds = errors.New("needs a step that did not succeed")
+	// ErrUnfinished means that a change in the step's lane is still being made.
+	ErrUnfinished = errors.New("an earlier change has not ended")
 )
 
 // Execute applies a plan and returns the error of every step that did not
 // succeed; all steps are tried but those that need one of these, and those of
-// held objects.
+// held objects. done, if not nil, is told of every step that was tried, from
+// several goroutines at once.
 //
 // Steps of one lane run one after the other in the order of the plan; lanes run
 // side by side. No step waits for a later one, so there is no deadlock. When ctx
 // ends, steps that have not begun fail with its error.
-func (x *Executor) Execute(ctx context.Context, plan Plan, held func(spec.ID) bool) map[StepID]error {
-	type outcome struct {
-		done chan struct{}
-		err  error
+func (x *Executor) Execute(ctx context.Context, plan Plan, held func(spec.ID) bool, done func(Step, error)) map[StepID]error {
+	r := &execution{
+		actuators: x.Actuators, held: held, done: done,
+		outcomes: make(map[StepID]*stepOutcome, len(plan.Steps)),
 	}
-	outcomes := make(map[StepID]*outcome, len(plan.Steps))
 	lanes := map[string][]Step{}
 	for _, s := range plan.Steps {
-		outcomes[s.ID] = &outcome{done: make(chan struct{})}
-		lanes[s.Change.Lane()] = append(lanes[s.Change.Lane()], s)
+		r.outcomes[s.ID] = &stepOutcome{known: make(chan struct{})}
+		lane := s.Change.Lane()
+		if x.OneByOne {
+			lane = ""
+		}
+		lanes[lane] = append(lanes[lane], s)
 	}
-
-	var wg sync.WaitGroup
-	for _, steps := range lanes {
-		wg.Go(func() {
-			for _, s := range steps {
-				o := outcomes[s.ID]
-				for _, n := range s.Needs {
-					need := outcomes[n]
-					<-need.done
-					if need.err != nil {
-						o.err = fmt.Errorf("%w: step %d", ErrNeeds, n)
-					}
+	for lane, steps := range lanes {
+		if !x.begin(lane) {
+			r.settle(ErrUnfinished, steps...)
+			continue
+		}
+		x.running.Go(func() {
+			late := r.lane(ctx, steps)
+			x.end(lane)
+			if late {
+				select {
+				case x.signal() <- struct{}{}:
+				default: // the last one was not taken yet: one is as good as two
 				}
-				if o.err == nil {
-					o.err = x.apply(ctx, s, held)
-				}
-				close(o.done)
 			}
 		})
 	}
-	wg.Wait()
+	r.wait(plan.Steps, x.Patience)
+	return r.failures()
+}
 
+// Wait waits until all changes have ended.
+func (x *Executor) Wait() { x.running.Wait() }
+
+// Freed returns a channel that receives when a change has ended that was not
+// waited for.
+func (x *Executor) Freed() <-chan struct{} { return x.signal() }
+
+func (x *Executor) signal() chan struct{} {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.freed == nil {
+		x.freed = make(chan struct{}, 1)
+	}
+	return x.freed
+}
+
+// begin takes a lane. It reports false if a change in it has not ended.
+func (x *Executor) begin(lane string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.busy[lane] {
+		return false
+	}
+	if x.busy == nil {
+		x.busy = map[string]bool{}
+	}
+	x.busy[lane] = true
+	return true
+}
+
+func (x *Executor) end(lane string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.busy, lane)
+}
+
+// execution is a plan that is being applied.
+type execution struct {
+	actuators map[observe.System]change.Actuator
+	held      func(spec.ID) bool
+	done      func(Step, error)
+
+	mu       sync.Mutex
+	outcomes map[StepID]*stepOutcome
+	// over is set when the plan is no longer waited for. What has not begun by
+	// then is left to a newer plan.
+	over bool
+}
+
+// stepOutcome is what became of a step.
+type stepOutcome struct {
+	known chan struct{} // closed when err is set for good
+	err   error
+}
+
+// wait returns when the outcomes of all steps are known. Those that are not
+// after patience are unfinished.
+func (r *execution) wait(steps []Step, patience time.Duration) {
+	var late <-chan time.Time
+	if patience > 0 {
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		late = timer.C
+	}
+	for _, s := range steps {
+		select {
+		case <-r.outcomes[s.ID].known:
+		case <-late:
+			r.mu.Lock()
+			r.over = true
+			r.mu.Unlock()
+			r.settle(ErrUnfinished, steps...)
+			return
+		}
+	}
+}
+
+// settle sets the outcome of steps, unless it is known already.
+func (r *execution) settle(err error, steps ...Step) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range steps {
+		o := r.outcomes[s.ID]
+		select {
+		case <-o.known:
+		default:
+			o.err = err
+			close(o.known)
+		}
+	}
+}
+
+// lane applies the steps of one lane. It reports whether nobody waited for them
+// any more.
+func (r *execution) lane(ctx context.Context, steps []Step) (late bool) {
+	for _, s := range steps {
+		r.settle(r.step(ctx, s), s)
+	}
+	return r.isOver()
+}
+
+func (r *execution) isOver() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.over
+}
+
+func (r *execution) step(ctx context.Context, s Step) error {
+	for _, n := range s.Needs {
+		need := r.outcomes[n]
+		<-need.known
+		if need.err != nil {
+			return fmt.Errorf("%w: step %d", ErrNeeds, n)
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if r.isOver() {
+		return ErrUnfinished
+	}
+	if r.held(s.Object) {
+		return ErrHeld
+	}
+	actuator, ok := r.actuators[s.Change.System()]
+	if !ok {
+		return fmt.Errorf("no actuator for %s", s.Change.System())
+	}
+	err := actuator.Apply(ctx, s.Change)
+	if r.done != nil {
+		r.done(s, err)
+	}
+	return err
+}
+
+func (r *execution) failures() map[StepID]error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	failed := map[StepID]error{}
-	for id, o := range outcomes {
+	for id, o := range r.outcomes {
 		if o.err != nil {
 			failed[id] = o.err
 		}
 	}
 	return failed
-}
-
-func (x *Executor) apply(ctx context.Context, s Step, held func(spec.ID) bool) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if held(s.Object) {
-		return ErrHeld
-	}
-	actuator, ok := x.Actuators[s.Change.System()]
-	if !ok {
-		return fmt.Errorf("no actuator for %s", s.Change.System())
-	}
-	err := actuator.Apply(ctx, s.Change)
-	if x.Done != nil {
-		x.Done(s, err)
-	}
-	return err
 }

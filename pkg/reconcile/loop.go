@@ -42,6 +42,9 @@ type Loop struct {
 	// AfterPass, if not nil, is called when a pass has made its changes, to let
 	// go of what is only needed while there are some.
 	AfterPass func()
+	// Tried, if not nil, is told of every step that was tried, from several
+	// goroutines at once.
+	Tried func(Step, error)
 	// Processes, if not nil, returns the number of processes started so far.
 	Processes func() int64
 
@@ -50,18 +53,23 @@ type Loop struct {
 	last      spec.Set
 	attempts  attempts
 	busy      int // passes in a row that changed something
+	unread    int // passes in a row in which something could not be read
+	unknown   error
 }
 
 // Run converges the machine onto what is desired, over and over, until ctx
 // ends. It passes at once when wake fires, and from time to time without: what
-// happened is never asked, everything is compared anew.
+// happened is never asked, everything is compared anew. It returns when the
+// changes that are being made have ended.
 func (l *Loop) Run(ctx context.Context, wake <-chan struct{}) {
+	defer l.Executor.Wait()
 	for {
 		next := l.Pass(ctx)
 		timer := time.NewTimer(next)
 		select {
 		case <-ctx.Done():
 		case <-wake:
+		case <-l.Executor.Freed():
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -96,7 +104,8 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	if !plan.Empty() {
 		l.Status.announce(plan, l.attempts.failed, now)
 	}
-	failures := l.logging(desired, ready).Execute(ctx, plan, func(id spec.ID) bool { return l.attempts.held(id, now) })
+	held := func(id spec.ID) bool { return l.attempts.held(id, now) }
+	failures := l.Executor.Execute(ctx, plan, held, l.report(desired, ready))
 	if l.AfterPass != nil {
 		l.AfterPass()
 	}
@@ -108,7 +117,7 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	l.Status.publish(plan, l.attempts.failed, failures, spent, time.Now())
 	l.Log.V(1).Info("pass", "seconds", spent.Seconds, "processes", spent.Processes, "steps", len(plan.Steps), "failed", len(failures))
 	l.last = desired
-	return l.wait(plan, failures, time.Now())
+	return l.wait(plan, failures, observed, time.Now())
 }
 
 // meter begins to measure a pass and returns what ends it.
@@ -147,7 +156,7 @@ func (l *Loop) begin(desired spec.Set, observed observe.State) (time.Time, error
 }
 
 // wait returns how long the next pass can wait.
-func (l *Loop) wait(plan Plan, failures map[StepID]error, now time.Time) time.Duration {
+func (l *Loop) wait(plan Plan, failures map[StepID]error, observed observe.State, now time.Time) time.Duration {
 	if len(plan.Steps) > len(failures) {
 		l.busy++
 		// A change that has to be made again and again means that somebody else
@@ -172,6 +181,13 @@ func (l *Loop) wait(plan Plan, failures map[StepID]error, now time.Time) time.Du
 			wait = min(wait, time.Second)
 		}
 	}
+	// Most of what cannot be read can be read a moment later.
+	if observed.Err() != nil {
+		wait = min(wait, firstDelay<<min(l.unread, 10))
+		l.unread++
+	} else {
+		l.unread = 0
+	}
 	return max(wait, 100*time.Millisecond)
 }
 
@@ -184,23 +200,26 @@ func (l *Loop) logInput(desired spec.Set, observed observe.State) {
 			l.Log.Info("no findings any more")
 		}
 	}
-	for system, err := range observed.Unknown {
-		l.Log.Error(err, "cannot be read; nothing is changed there", "system", system)
+	switch err := observed.Err(); {
+	case sameText(err, l.unknown):
+	case err == nil:
+		l.Log.Info("everything can be read again")
+	default:
+		l.Log.Error(err, "cannot be read; nothing is changed there")
 	}
+	l.unknown = observed.Err()
 }
 
-// logging returns the executor with a log line for every step that is tried, as
-// soon as it was.
-func (l *Loop) logging(desired spec.Set, ready map[spec.ID]bool) *Executor {
-	x := *l.Executor
-	x.Done = func(s Step, err error) {
-		drift := ready[s.Object] && sameObject(l.last.Object(s.Object), desired.Object(s.Object))
+// report returns what is told of every step that is tried, as soon as it was.
+func (l *Loop) report(desired spec.Set, ready map[spec.ID]bool) func(Step, error) {
+	last := l.last
+	return func(s Step, err error) {
+		drift := ready[s.Object] && sameObject(last.Object(s.Object), desired.Object(s.Object))
 		l.logStep(s, err, drift)
-		if l.Executor.Done != nil {
-			l.Executor.Done(s, err)
+		if l.Tried != nil {
+			l.Tried(s, err)
 		}
 	}
-	return &x
 }
 
 func (l *Loop) logStep(s Step, err error, drift bool) {
@@ -223,6 +242,11 @@ func findingTexts(findings []spec.Finding) []string {
 		texts[i] = f.Error()
 	}
 	return texts
+}
+
+// sameText reports whether two errors say the same.
+func sameText(a, b error) bool {
+	return (a == nil) == (b == nil) && (a == nil || a.Error() == b.Error())
 }
 
 // sameObject reports whether an object is desired in the same way, secrets

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -73,6 +74,36 @@ var _ = Describe("Loop", func() {
 		report, _ := loop.Status.Report()
 		Expect(report.Converged()).To(BeTrue())
 	})
+	It("looks again soon at what it could not read", func(ctx SpecContext) {
+		loop.Pass(ctx)
+		loop.Pass(ctx)
+		m.node.state.UnknownGroups = errors.New("locked")
+		Expect(loop.Pass(ctx)).To(Equal(time.Second))
+		Expect(loop.Pass(ctx)).To(Equal(2 * time.Second))
+		m.node.state.UnknownGroups = nil
+		Expect(loop.Pass(ctx)).To(Equal(time.Hour))
+	})
+	It("does not wait for ever for a change that hangs, and passes again when it ends", func(ctx SpecContext) {
+		letGo := make(chan struct{})
+		m.fail = func(c change.Change) error {
+			if _, ok := c.(change.CreateThinPool); ok {
+				m.mu.Unlock()
+				<-letGo
+				m.mu.Lock()
+			}
+			return nil
+		}
+		loop.Executor.Patience = 10 * time.Millisecond
+		running, stop := context.WithCancel(ctx)
+		ended := make(chan struct{})
+		go func() { defer close(ended); loop.Run(running, nil) }()
+		Eventually(ctx, func() []Object { report, _ := loop.Status.Report(); return report.Objects }).Should(ContainElement(
+			And(HaveField("Name", "fast"), beIn(Progressing, ReasonConverging))))
+		close(letGo)
+		Eventually(ctx, func() bool { report, _ := loop.Status.Report(); return report.Converged() && len(report.Objects) > 0 }).Should(BeTrue())
+		stop()
+		Eventually(ctx, ended).Should(BeClosed())
+	}, NodeTimeout(time.Minute))
 	It("remembers what it made, also across a restart", func(ctx SpecContext) {
 		loop.Pass(ctx)
 		loop.Pass(ctx)

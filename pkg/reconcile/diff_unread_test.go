@@ -1,0 +1,63 @@
+package reconcile
+
+import (
+	"errors"
+	"maps"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+var _ = Describe("A volume group that cannot be read", func() {
+	var n *node
+	BeforeEach(func() {
+		n = newNode()
+		n.state.VolumeGroups["vg1"] = observe.VolumeGroup{
+			Name: "vg1", UUID: "vg1-uuid", ExtentSize: 4 * mib, Size: 10240 * mib, Free: 10240 * mib,
+			LogicalVolumes: map[string]observe.LogicalVolume{},
+		}
+		n.desired.Pools["other"] = spec.Pool{Metadata: meta("other"), Spec: spec.PoolSpec{VolumeGroup: "vg1"}}
+		n.desired.Volumes["far"] = spec.Volume{Metadata: meta("far"), Spec: spec.VolumeSpec{Pool: "other", Size: 64 * mib, LVName: "far", DeletionPolicy: spec.Delete}}
+		e := n.desired.Exports["db"]
+		e.Spec.LUNs = append(e.Spec.LUNs, spec.LUN{Volume: "far", Number: ptr(9)})
+		n.desired.Exports["db"] = e
+		n.converge()
+		n.remember()
+		delete(n.state.VolumeGroups, "vg1")
+		n.state.UnknownGroups = errors.New("lvm fullreport: exit status 5: bad metadata")
+	})
+
+	It("concerns its own objects only, and nothing is taken from them", func() {
+		p := n.diff()
+		Expect(p.Steps).To(BeEmpty())
+		for _, id := range []spec.ID{{Kind: spec.KindPool, Name: "other"}, volumeID("far")} {
+			Expect(status(p, id)).To(And(beIn(Failed, ReasonObservationFailed), HaveField("Message", ContainSubstring("bad metadata"))))
+		}
+		Expect(status(p, volumeID("data"))).To(beIn(Ready, ReasonAsDesired))
+		Expect(status(p, exportID("db"))).To(beIn(Blocked, ReasonNotReady))
+	})
+	It("does not keep others from being made and removed", func() {
+		delete(n.desired.Snapshots, "tnightly")
+		n.desired.Volumes["new"] = spec.Volume{Metadata: meta("new"), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * mib, LVName: "new"}}
+		n.apply(n.diff())
+		Expect(n.lvs("vg0")).To(HaveKey("new"))
+		Expect(n.diff().Steps).To(BeEmpty())
+	})
+	It("is not forgotten, nor is what was in it", func() {
+		known := n.input.Known
+		Expect(known).To(HaveKey(volumeID("far")))
+		delete(n.desired.Volumes, "far")
+		Expect(learn(maps.Clone(known), n.desired, n.state)).To(HaveKey(volumeID("far")))
+	})
+	It("keeps an object that moved away from it from being made anew", func() {
+		v := n.desired.Volumes["far"]
+		v.Spec.Pool = "slow"
+		n.desired.Volumes["far"] = v
+		p := n.diff()
+		Expect(p.Steps).To(BeEmpty())
+		Expect(status(p, volumeID("far"))).To(beIn(Failed, ReasonObservationFailed))
+	})
+})
