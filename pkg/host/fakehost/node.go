@@ -59,6 +59,17 @@ type Node struct {
 	Mounts []Mount `yaml:"mounts,omitempty"`
 	// Modules are the kernel modules that are loaded, of those that matter.
 	Modules []string `yaml:"modules,omitempty"`
+	// MissingModules are kernel modules that the machine does not have.
+	MissingModules []string `yaml:"missingModules,omitempty"`
+	// Listeners are the addresses, ip:port or [ip]:port, on which something
+	// else than LIO accepts connections.
+	Listeners []string `yaml:"listeners,omitempty"`
+	// Sockets are the addresses on which LIO listens, in the same form. A portal
+	// that is not among them shares one of them. If there are none, they are
+	// those that the portals would open one after the other.
+	Sockets []string `yaml:"sockets,omitempty"`
+	// ConfigFSUnmounted is true if configfs is not mounted, whatever it holds.
+	ConfigFSUnmounted bool `yaml:"configfsUnmounted,omitempty"`
 	// ConfigFS is what is below /sys/kernel/config/target, parents first. It is
 	// empty while target_core_mod is not loaded.
 	ConfigFS []Entry `yaml:"configfs,omitempty"`
