@@ -20,6 +20,7 @@ func (d *differ) absentTargets() {
 		}
 		if !d.names(id) {
 			d.object(id).Export = exportStatus(t)
+			d.doomed[id] = append(d.doomed[id], iqn)
 		}
 		if !d.removable(id) {
 			continue
@@ -93,25 +94,25 @@ func (d *differ) unlinks(b observe.Backstore) ([]StepID, bool) {
 // absentVolumes sees to the logical volumes that are ours and that no file
 // names: snapshots go before what they are snapshots of.
 func (d *differ) absentVolumes() {
-	removed := map[string]StepID{} // by full name
 	for _, kind := range []spec.Kind{spec.KindSnapshot, spec.KindVolume, spec.KindPool} {
 		for _, id := range sortedIDs(d.owned) {
 			if id.Kind != kind || d.names(id) {
 				continue
 			}
 			for _, lv := range d.owned[id] {
-				d.absentVolume(id, lv, removed)
+				d.absentVolume(id, lv)
 			}
 		}
 	}
 }
 
-func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume, removed map[string]StepID) {
+func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume) {
+	status := volumeStatus(lv)
 	switch id.Kind {
 	case spec.KindVolume:
-		d.object(id).Volume = volumeStatus(lv)
+		d.object(id).Volume = status
 	case spec.KindSnapshot:
-		d.object(id).Snapshot = volumeStatus(lv)
+		d.object(id).Snapshot = status
 	default: // a Pool's thin pool
 	}
 	// Without the tag there is no permission to delete; a Pool never has one.
@@ -119,28 +120,64 @@ func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume, removed map[
 		d.say(id, Orphaned, ReasonRetained, "no file names it; %s stays, and is ours again when one does", lv.FullName())
 		return
 	}
+	if d.contested(id, lv) {
+		return
+	}
+	keep, keepKnown := d.trashTime(lv)
+	stay, inTrash := d.stayInTrash(id, lv)
+	switch {
+	case inTrash && !(keepKnown && d.over(stay, keep)):
+		d.keepInTrash(id, lv, status, stay)
+		return
+	case !inTrash:
+		d.doomed[id] = append(d.doomed[id], lv.UUID)
+	}
 	if !d.removable(id) {
 		return
 	}
+	switch {
+	case inTrash:
+		d.removeVolume(id, lv, "its time in the trash is over", stay.tags)
+	case keepKnown && keep == 0:
+		d.removeVolume(id, lv, "no file names it, and its deletion policy is Delete", nil)
+	default:
+		d.trashVolume(id, lv, stay)
+	}
+}
+
+// contested reports whether it is for somebody else to say what a logical volume
+// is, and says so.
+func (d *differ) contested(id spec.ID, lv observe.LogicalVolume) bool {
 	if len(d.owned[id]) > 1 {
 		d.block(id, ReasonAmbiguous, "several logical volumes carry its tags; remove the tags (lvchange --deltag) from all but one")
-		return
+		return true
 	}
-	if heir, named := d.namedByAnother(lv); named {
+	heir, named := d.namedByAnother(lv)
+	if named {
 		d.block(id, ReasonInUse, "%s names %s; it is removed by no other name. To hand it over, change its tag: lvchange --deltag %s%s --addtag %s%s %s",
 			heir, lv.FullName(), observe.TagName, id.Name, observe.TagName, heir.Name, lv.FullName())
-		return
 	}
-	needs, ok := d.dependentsGone(id, lv, removed)
+	return named
+}
+
+// removeVolume removes a logical volume that has the given tags besides those
+// that every such logical volume has.
+func (d *differ) removeVolume(id spec.ID, lv observe.LogicalVolume, why string, tags []string) {
+	needs, ok := d.dependentsGone(id, lv)
 	if !ok || d.inUse(id, lv) {
 		return
 	}
+	tags = append(append(observe.OwnerTags(id), observe.DeletionTag(spec.Delete)), tags...)
+	d.removedLVs[lv.FullName()] = d.removal(id, why, Destructive, d.outliving(lv),
+		change.RemoveLV{LV: nameOf(lv), Tags: tags}, d.released(id, needs)...)
+}
+
+// released adds the step that lets go of an object's logical volume, if any.
+func (d *differ) released(id spec.ID, needs []StepID) []StepID {
 	if b, planned := d.backstores[id]; planned {
 		needs = append(needs, b.step)
 	}
-	step := d.removal(id, "no file names it, and its deletion policy is Delete", Destructive, d.outliving(lv),
-		change.RemoveLV{LV: nameOf(lv), Tags: append(observe.OwnerTags(id), observe.DeletionTag(spec.Delete))}, needs...)
-	removed[lv.FullName()] = step
+	return needs
 }
 
 // namedByAnother returns the desired object that stands for a logical volume by
@@ -165,10 +202,14 @@ func (d *differ) namedByAnother(lv observe.LogicalVolume) (spec.ID, bool) {
 // dependentsGone reports whether all thick snapshots of a logical volume are
 // removed by this plan, and by which steps: LVM removes them with their origin,
 // without asking.
-func (d *differ) dependentsGone(id spec.ID, lv observe.LogicalVolume, removed map[string]StepID) ([]StepID, bool) {
+func (d *differ) dependentsGone(id spec.ID, lv observe.LogicalVolume) ([]StepID, bool) {
 	var needs []StepID
 	for _, name := range d.thickSnapshotsOf(lv) {
-		step, ok := removed[name]
+		step, ok := d.removedLVs[name]
+		if _, inTrash := d.trashedLVs[name]; !ok && inTrash {
+			d.say(id, Deleting, ReasonInTrash, "in the trash; %s is removed when its snapshot %s, which is there too, is gone", lv.FullName(), name)
+			return nil, false
+		}
 		if !ok {
 			d.block(id, ReasonSnapshotsExist, "%s is removed when its snapshot %s is gone, which would be lost with it", lv.FullName(), name)
 			return nil, false

@@ -52,7 +52,7 @@ func newLoop(m *machine, state string) *Loop {
 	memory, err := OpenMemory(state)
 	Expect(err).NotTo(HaveOccurred())
 	return &Loop{
-		Source: m, Observer: m, Memory: memory, Status: &Status{}, Log: logr.Discard(), Resync: time.Hour,
+		Source: m, Observer: m, Memory: memory, Status: &Status{}, Log: logr.Discard(), Resync: time.Hour, MaxDeletions: 100,
 		Executor: &Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: m, observe.LIO: m}},
 	}
 }

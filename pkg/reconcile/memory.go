@@ -24,6 +24,15 @@ type Memory struct {
 	stored bool
 }
 
+// Identity is the logical volume behind an object.
+type Identity struct {
+	UUID        string `json:"uuid"`
+	VolumeGroup string `json:"volumeGroup"`
+	// Retain is true if the files said so last. The tag may be older: it is not
+	// corrected on what is suspended.
+	Retain bool `json:"retain,omitempty"`
+}
+
 // OpenMemory reads the memory kept in a file. A missing file is an empty
 // memory; its directory is created when something is first remembered.
 func OpenMemory(path string) (*Memory, error) {

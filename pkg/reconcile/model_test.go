@@ -80,6 +80,18 @@ func (m *model) add(lv observe.LogicalVolume) {
 	m.lvs(lv.VolumeGroup)[lv.Name] = lv
 }
 
+// withThickSnapshots returns the full names of a logical volume and of the thick
+// snapshots of it.
+func (m *model) withThickSnapshots(of change.LV) []string {
+	names := []string{of.String()}
+	for _, lv := range m.lvs(of.VolumeGroup) {
+		if lv.Type == observe.ThickSnapshot && lv.Origin == of.Name {
+			names = append(names, lv.FullName())
+		}
+	}
+	return names
+}
+
 // editTarget changes a target.
 func (m *model) editTarget(iqn string, f func(*observe.Target)) {
 	t, ok := m.state.LIO.ISCSI[iqn]
@@ -134,9 +146,19 @@ func (m *model) change(c change.Change) {
 		})
 	case change.Activate:
 		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) { lv.Active = true })
+	case change.Deactivate:
+		for _, name := range m.withThickSnapshots(c.LV) {
+			m.edit(name, func(lv *observe.LogicalVolume) {
+				if lv.Open || name == c.LV.String() && (lv.UUID != c.UUID || lv.Type == observe.ThickSnapshot) {
+					panic("must not be deactivated: " + name)
+				}
+				lv.Active = false
+			})
+		}
 	case change.RemoveLV:
 		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) {
-			if lv.Open || lv.UUID != c.UUID || len(c.Tags) < 3 {
+			lost := slices.ContainsFunc(c.Tags, func(t string) bool { return !slices.Contains(lv.Tags, t) })
+			if lv.Open || lv.UUID != c.UUID || len(c.Tags) < 3 || lost || len(m.withThickSnapshots(c.LV)) > 1 {
 				panic("must not be removed: " + lv.FullName())
 			}
 		})

@@ -122,6 +122,7 @@ var _ = DescribeTable("the command that makes a change",
 	Entry(nil, change.Activate{LV: v}, fields{"lv_active": ""}, "lvchange -ay -K -S lv_uuid="+uuid+" vg0/v"),
 	Entry("one that the same plan created", change.Activate{LV: newV}, fields{"lv_active": ""},
 		"lvchange -ay -K -S lv_uuid="+uuid+" vg0/v"),
+	Entry(nil, change.Deactivate{LV: v}, nil, "lvchange -an -S lv_uuid="+uuid+" vg0/v"),
 	Entry(nil, change.RemoveLV{LV: v, Tags: tags}, nil,
 		"lvremove -y -S lv_uuid="+uuid+" && lv_tags=volreconciler/kind=volume && lv_tags=volreconciler/name=v"+
 			" && !(lv_role=thickorigin) && !(lv_layout=pool) vg0/v"),
@@ -155,6 +156,7 @@ var _ = DescribeTable("a change that is true already",
 		row(fields{"lv_role": "public,snapshot,thicksnapshot", "origin_size": "67108864", "lv_size": "71303168"}), nil),
 	Entry("LVM says nothing", change.SetTags{LV: v, Add: tags, Remove: []string{"x"}}, row(nil), nil),
 	Entry(nil, change.Activate{LV: v}, row(nil), nil),
+	Entry("LVM is not asked", change.Deactivate{LV: v}, row(fields{"lv_active": ""}), map[string]answer{"lvchange": {code: 5}}),
 	Entry("gone", change.RemoveLV{LV: v, Tags: tags}, "",
 		map[string]answer{"lvremove": {code: 5, stderr: `Failed to find logical volume "vg0/v"`}}),
 	Entry("gone, and LVM says nothing", change.RemoveLV{LV: v, Tags: tags}, "", nil),
@@ -189,6 +191,8 @@ var _ = DescribeTable("a machine that is not what the plan saw",
 	Entry("activate: gone", change.Activate{LV: v}, "", nil),
 	Entry("activate: another one", change.Activate{LV: v}, row(fields{"lv_uuid": otherUUID}), nil),
 	Entry("activate: not ours", change.Activate{LV: newV}, row(fields{"lv_tags": ""}), nil),
+	Entry("deactivate: gone", change.Deactivate{LV: v}, "", nil),
+	Entry("deactivate: another one", change.Deactivate{LV: v}, row(fields{"lv_uuid": otherUUID}), nil),
 	Entry("remove: another one", change.RemoveLV{LV: v, Tags: tags}, row(fields{"lv_uuid": otherUUID}), nil),
 	Entry("remove: nothing selected", change.RemoveLV{LV: v, Tags: tags}, row(fields{"lv_tags": ""}), nil),
 )
@@ -210,6 +214,7 @@ var _ = DescribeTable("what LVM's errors mean",
 	Entry(nil, 5, "Logical volume vg1/t1 in use.", change.ErrInUse),
 	Entry(nil, 5, "Logical volume vg1/t1 contains a filesystem in use.", change.ErrInUse),
 	Entry(nil, 5, "Logical volume vg1/t1 is used by another device.", change.ErrInUse),
+	Entry(nil, 5, "LV vg1/o has open 1 snapshot(s), not deactivating.", change.ErrInUse),
 	Entry(nil, 5, `Failed to find logical volume "vg1/gone"`, change.ErrStale),
 	Entry(nil, 5, "Snapshot origin LV no not found in Volume group vg1.", change.ErrStale),
 	Entry(nil, 5, "Pool nopool not found in Volume group vg1.", change.ErrStale),
@@ -220,15 +225,17 @@ var _ = DescribeTable("what LVM's errors mean",
 	Entry("not run", -1, "Logical volume vg1/t1 in use.", nil),
 )
 
-var _ = Describe("removing a device that is open", func() {
-	It("says by whom", func(ctx SpecContext) {
+var _ = DescribeTable("taking away a device that is open says by whom",
+	func(ctx SpecContext, c change.Change, command string) {
 		m := &script{there: map[string]string{"vg0/v": row(nil)},
-			answers: map[string]answer{"lvremove": {code: 5, stderr: "Logical volume vg0/v contains a filesystem in use."}}}
-		err := New(m, m).Apply(ctx, change.RemoveLV{LV: v, Tags: tags})
+			answers: map[string]answer{command: {code: 5, stderr: "Logical volume vg0/v contains a filesystem in use."}}}
+		err := New(m, m).Apply(ctx, c)
 		Expect(err).To(MatchError(change.ErrInUse))
 		Expect(err).To(MatchError(ContainSubstring("(mounted on /mnt)")))
-	})
-})
+	},
+	Entry(nil, change.RemoveLV{LV: v, Tags: tags}, "lvremove"),
+	Entry(nil, change.Deactivate{LV: v}, "lvchange"),
+)
 
 var _ = DescribeTable("changes that are refused before anything runs",
 	func(ctx SpecContext, c change.Change) {
@@ -244,6 +251,7 @@ var _ = DescribeTable("changes that are refused before anything runs",
 	Entry("a pool elsewhere", change.CreateVolume{LV: newV, ThinPool: "a/b", Tags: tags}),
 	Entry("a tag that is a condition", change.RemoveLV{LV: v, Tags: []string{"a || lv_name=b"}}),
 	Entry("a UUID that is a condition", change.RemoveLV{LV: change.LV{VolumeGroup: "vg0", Name: "v", UUID: uuid + "||1=1"}, Tags: tags}),
+	Entry("no UUID of what is deactivated", change.Deactivate{LV: newV}),
 	Entry("no UUID", change.RemoveLV{LV: newV, Tags: tags}),
 	Entry("no tags", change.RemoveLV{LV: v}),
 	Entry("a change to something else", change.EnableTarget{}),

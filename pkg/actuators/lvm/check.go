@@ -56,6 +56,8 @@ func check(c change.Change) error {
 		if c.UUID != "" {
 			known(c.LV)
 		}
+	case change.Deactivate:
+		known(c.LV)
 	case change.RemoveLV:
 		known(c.LV)
 		tags(c.Tags...)
