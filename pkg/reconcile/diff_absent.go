@@ -25,7 +25,8 @@ func (d *differ) absentTargets() {
 		if !d.removable(id) {
 			continue
 		}
-		if who := sessions(t); len(who) > 0 {
+		force, who := d.forced(id, iqn), sessions(t)
+		if len(who) > 0 && !force {
 			d.block(id, ReasonSessionsActive, "target %s is removed when these log out: %s", iqn, strings.Join(who, ", "))
 			continue
 		}
@@ -33,8 +34,55 @@ func (d *differ) absentTargets() {
 			d.block(id, ReasonNotOwned, "target %s has target portal groups that are not ours; remove them first", iqn)
 			continue
 		}
-		d.removedTargets[iqn] = d.removal(id, "no export asks for it", Disruptive, nil, change.RemoveTarget{Target: change.Target{IQN: iqn, Export: id.Name}})
+		d.removedTargets[iqn] = d.removal(id, "no export asks for it", Disruptive, who,
+			change.RemoveTarget{Target: change.Target{IQN: iqn, Export: id.Name}, Force: force})
 	}
+	d.emptyShells()
+}
+
+// forced reports whether live sessions of an export's target are not waited
+// for, as its spec says, or said last.
+func (d *differ) forced(id spec.ID, iqn string) bool {
+	if e, desired := d.in.Desired.Exports[id.Name]; desired {
+		return e.Spec.Disconnect == spec.DisconnectForce
+	}
+	known := d.in.Known[id]
+	return known.Force && slices.Contains(known.Targets, iqn)
+}
+
+// emptyShells removes what a crash in the midst of a removal leaves of our
+// targets: a directory without a portal group, and so without the mark that was
+// on it. Memory alone says whose it was.
+func (d *differ) emptyShells() {
+	for _, iqn := range sorted(d.in.Observed.LIO.ISCSI) {
+		if t := d.in.Observed.LIO.ISCSI[iqn]; t.HasTPG || !t.Empty() {
+			continue
+		}
+		id, known := d.formerOwner(iqn)
+		if known && d.removable(id) {
+			d.removal(id, "empty, left from the removal of its portal group", Harmless, nil,
+				change.RemoveTarget{Target: change.Target{IQN: iqn, Export: id.Name}})
+		}
+	}
+}
+
+// formerOwner returns the export that had a target which none asks for now.
+func (d *differ) formerOwner(iqn string) (owner spec.ID, known bool) {
+	for _, e := range d.in.Desired.Exports {
+		if e.Spec.Target == iqn {
+			return spec.ID{}, false
+		}
+	}
+	for _, id := range sortedIDs(d.in.Known) {
+		if !slices.Contains(d.in.Known[id].Targets, iqn) {
+			continue
+		}
+		if d.keepsTarget(id, iqn) {
+			return spec.ID{}, false
+		}
+		owner, known = id, true
+	}
+	return owner, known
 }
 
 // keepsTarget reports whether an export's target stays: it is asked for, or its

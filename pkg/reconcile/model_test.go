@@ -196,6 +196,10 @@ func (m *model) change(c change.Change) {
 			Portals: map[string]bool{}, LUNs: map[int]observe.TargetLUN{}, ACLs: map[string]observe.ACL{},
 		}
 	case change.RemoveTarget:
+		t, ok := m.state.LIO.ISCSI[c.IQN]
+		if owner, ours := t.Owner(); !ok || !t.Empty() && (!ours || owner.Name != c.Export) || len(sessions(t)) > 0 && !c.Force {
+			panic("must not be removed: " + c.IQN)
+		}
 		delete(m.state.LIO.ISCSI, c.IQN)
 	default:
 		m.changeTarget(c)
@@ -236,6 +240,7 @@ func (m *model) changeTarget(c change.Change) {
 		t.ACLs[c.Initiator] = acl
 	case change.RemoveInitiator:
 		delete(t.ACLs, c.Initiator)
+		t.DynamicSessions = slices.DeleteFunc(slices.Clone(t.DynamicSessions), func(name string) bool { return name == c.Initiator })
 	case change.MapLUN:
 		if _, ok := t.LUNs[c.LUN]; !ok {
 			panic("no such LUN")
