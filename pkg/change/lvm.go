@@ -60,6 +60,9 @@ type GrowVolume struct {
 type CreateSnapshot struct {
 	LV
 	Origin string `json:"origin"`
+	// OriginUUID is that of the origin that the plan saw; empty if the origin is
+	// created by the same plan.
+	OriginUUID string `json:"originUUID,omitempty"`
 	// Thin tells the two kinds of snapshots apart.
 	Thin bool `json:"thin"`
 	// Size is the copy-on-write space of a thick snapshot; 0: as much as a

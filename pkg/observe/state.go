@@ -96,7 +96,7 @@ const (
 	// TagDeleted is followed by when the logical volume went into the trash, in
 	// the form of [TimeOfTag].
 	TagDeleted = "volreconciler/deleted="
-	tagPrefix   = "volreconciler/"
+	tagPrefix  = "volreconciler/"
 )
 
 // Tag returns the value of the tag with the given prefix, such as [TagName].

@@ -164,6 +164,22 @@ var _ = Describe("Diff on an empty volume group", func() {
 		Expect(n.lvs("vg0")["thick"].Size).To(Equal(uint64(104 * mib)))
 		Expect(n.lvs("vg0")["pool0"].Size).To(Equal(uint64(5120 * mib)))
 	})
+	It("names the origin of a snapshot by its UUID, if it has one yet", func() {
+		n := newNode()
+		origin := func() string {
+			for _, s := range n.diff().Steps {
+				if c, ok := s.Change.(change.CreateSnapshot); ok && c.Name == "nightly" {
+					return c.OriginUUID
+				}
+			}
+			return "none"
+		}
+		Expect(origin()).To(BeEmpty())
+		n.desired.Snapshots, n.desired.Exports = nil, nil
+		n.converge()
+		n.desired.Snapshots = newNode().desired.Snapshots
+		Expect(origin()).To(Equal(n.lvs("vg0")["data"].UUID))
+	})
 	It("shows what a thin pool will have promised", func() {
 		n := newNode()
 		pool := spec.ID{Kind: spec.KindPool, Name: "fast"}

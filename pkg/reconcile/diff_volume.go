@@ -118,7 +118,7 @@ func (d *differ) snapshot(s spec.Snapshot) {
 			return
 		}
 		lv = observe.LogicalVolume{VolumeGroup: p.vg.Name, Name: s.Metadata.Name}
-		create := change.CreateSnapshot{LV: nameOf(lv), Origin: o.lv.Name, Thin: thin, Tags: tags}
+		create := change.CreateSnapshot{LV: nameOf(lv), Origin: o.lv.Name, OriginUUID: o.lv.UUID, Thin: thin, Tags: tags}
 		if size := roundUp(uint64(s.Spec.Size), p.vg.ExtentSize); !thin && size < o.lv.Size {
 			create.Size = spec.Size(size)
 		}

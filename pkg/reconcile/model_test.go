@@ -125,6 +125,9 @@ func (m *model) change(c change.Change) {
 		m.add(lv)
 	case change.CreateSnapshot:
 		origin := m.lvs(c.VolumeGroup)[c.Origin]
+		if c.OriginUUID != "" && origin.UUID != c.OriginUUID {
+			panic("not the origin that was seen: " + origin.FullName())
+		}
 		lv := observe.LogicalVolume{VolumeGroup: c.VolumeGroup, Name: c.Name, Type: observe.ThickSnapshot, Size: origin.Size, COWSize: uint64(c.Size), Origin: c.Origin, Tags: c.Tags, Active: true}
 		if c.Size == 0 {
 			lv.COWSize = origin.Size + 4*mib

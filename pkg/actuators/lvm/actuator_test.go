@@ -106,7 +106,7 @@ var _ = DescribeTable("the command that makes a change",
 		"lvcreate -n v"+marked+" -y -Wy -Zy -L 67108864b vg0"),
 	Entry(nil, change.CreateVolume{LV: newV, ThinPool: "p", Size: 64 * mib, Tags: tags}, nil,
 		"lvcreate -n v"+marked+" -y -V 67108864b -T vg0/p"),
-	Entry(nil, change.CreateSnapshot{LV: newV, Origin: "o", Thin: true, Tags: tags}, nil,
+	Entry(nil, change.CreateSnapshot{LV: newV, Origin: "o", OriginUUID: uuid, Thin: true, Tags: tags}, nil,
 		"lvcreate -n v"+marked+" -y -s vg0/o"),
 	Entry(nil, change.CreateSnapshot{LV: newV, Origin: "o", Size: 16 * mib, Tags: tags}, nil,
 		"lvcreate -n v"+marked+" -y -s -L 16777216b vg0/o"),
@@ -135,7 +135,7 @@ var (
 
 var _ = DescribeTable("a change that is true already",
 	func(ctx SpecContext, c change.Change, now string, answers map[string]answer) {
-		m := &script{answers: answers, there: map[string]string{}}
+		m := &script{answers: answers, there: map[string]string{"vg0/o": row(fields{"lv_name": "o"})}}
 		if now != "" {
 			m.there["vg0/v"] = now
 		}
@@ -181,6 +181,9 @@ var _ = DescribeTable("a machine that is not what the plan saw",
 	Entry("another object's", change.CreateVolume{LV: newV, Size: 64 * mib, Tags: tags}, row(fields{"lv_tags": "volreconciler/name=w"}), taken),
 	Entry("another origin", change.CreateSnapshot{LV: newV, Origin: "o", Thin: true, Tags: tags},
 		row(fields{"lv_layout": "thin,sparse", "origin": "x"}), taken),
+	Entry("another origin of that name", change.CreateSnapshot{LV: newV, Origin: "o", OriginUUID: otherUUID, Thin: true, Tags: tags}, "", nil),
+	Entry("another thick origin of that name", change.CreateSnapshot{LV: newV, Origin: "o", OriginUUID: otherUUID, Size: 16 * mib, Tags: tags}, "", nil),
+	Entry("a thin snapshot's origin gone", change.CreateSnapshot{LV: newV, Origin: "none", OriginUUID: uuid, Thin: true, Tags: tags}, "", nil),
 	Entry("no origin", change.CreateSnapshot{LV: newV, Origin: "none", Tags: tags}, "", nil),
 	Entry("grow: gone", change.GrowVolume{LV: v, To: 128 * mib}, "", nil),
 	Entry("grow: another one", change.GrowVolume{LV: v, To: 128 * mib}, row(fields{"lv_uuid": otherUUID}), nil),
@@ -248,6 +251,7 @@ var _ = DescribeTable("changes that are refused before anything runs",
 	Entry("a name that is an option", change.CreateVolume{LV: change.LV{VolumeGroup: "vg0", Name: "-v"}, Tags: tags}),
 	Entry("a volume group that is an option", change.CreateVolume{LV: change.LV{VolumeGroup: "--vg0", Name: "v"}, Tags: tags}),
 	Entry("an origin that is an option", change.CreateSnapshot{LV: newV, Origin: "-o", Tags: tags}),
+	Entry("an origin's UUID that is a condition", change.CreateSnapshot{LV: newV, Origin: "o", OriginUUID: "1=1", Tags: tags}),
 	Entry("a pool elsewhere", change.CreateVolume{LV: newV, ThinPool: "a/b", Tags: tags}),
 	Entry("a tag that is a condition", change.RemoveLV{LV: v, Tags: []string{"a || lv_name=b"}}),
 	Entry("a UUID that is a condition", change.RemoveLV{LV: change.LV{VolumeGroup: "vg0", Name: "v", UUID: uuid + "||1=1"}, Tags: tags}),
