@@ -115,7 +115,7 @@ var _ = Describe("what the product reads", func() {
 		// The volume group vg0 of the record, made by hand.
 		h, err := fakehost.New(recordedNode())
 		Expect(err).NotTo(HaveOccurred())
-		vgFields := "vg_name,vg_uuid,vg_extent_size,vg_size,vg_free,vg_missing_pv_count"
+		vgFields := "vg_name,vg_uuid,vg_extent_size,vg_size,vg_free,vg_missing_pv_count,lv_count"
 		lvFields := "lv_name,lv_uuid,lv_layout,lv_role,lv_size,origin_size,origin,pool_lv,lv_tags,lv_active,lv_device_open,lv_permissions," +
 			"lv_snapshot_invalid,data_percent,metadata_percent,lv_health_status,lv_kernel_major,lv_kernel_minor"
 		text := sh(h, "lvm fullreport --reportformat json --units b --nosuffix --configreport vg -o "+vgFields+
@@ -143,7 +143,7 @@ var _ = Describe("what the product reads", func() {
 			n.VolumeGroups = append(n.VolumeGroups, fakehost.VolumeGroup{Name: "bad", ExtentSize: 4 * mib, Unusable: "VG bad is foreign."})
 		})).To(Succeed())
 		s := observe.New(h).Observe(ctx)
-		Expect(s.Unknown[observe.LVM]).To(MatchError(ContainSubstring("VG bad is foreign.")))
+		Expect(s.UnknownGroups).To(MatchError(ContainSubstring("VG bad is foreign.")))
 		stdout, code, _ := run(h, "lvm fullreport --reportformat json")
 		Expect(code).To(Equal(5))
 		Expect(stdout).To(And(ContainSubstring(`"lv_name":"thick"`), Not(ContainSubstring(`"bad"`))))
