@@ -23,13 +23,15 @@ func newApplyCommand() *cobra.Command {
 or nothing more can be done. What fails is tried again until --timeout is over;
 what waits for somebody is not waited for. A command that runs is never cut off.
 
-An object that is in no file any more is removed at once, without the
---deletion-grace of the agent. No agent may run on the node.
+An object that is in no file any more is deleted at once, without the
+--deletion-grace of the agent; its data goes into the trash first, for as long as
+the Pool says. No agent may run on the node.
 
 SIGTERM or SIGINT ends it once the commands that are running have ended; a second
 one ends it at once. What was done stays done, and can be gone on with.
 
-Exit status: 0 if all objects are Ready (or Orphaned or Suspended), else 1.`,
+Exit status: 0 if all objects are Ready (or Orphaned, Suspended or in the trash),
+else 1.`,
 		Example: `  volreconciler plan --specs specs/
   volreconciler apply --specs specs/ --timeout 1m`,
 		Args: noArguments,
@@ -37,7 +39,7 @@ Exit status: 0 if all objects are Ready (or Orphaned or Suspended), else 1.`,
 			return applySpecs(cmd.Context(), s, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	s.forCommand(cmd, "specs", "target-prefix", "state-dir", "runtime-dir", "timeout")
+	s.forCommand(cmd, "specs", "target-prefix", "state-dir", "runtime-dir", "max-deletions", "timeout")
 	return cmd
 }
 

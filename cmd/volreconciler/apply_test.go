@@ -123,6 +123,16 @@ $`))
 			"2 objects not as desired: Pool/slow (VolumeGroupMissing), Volume/db (DependencyNotReady)"))
 	}, SpecTimeout(20*time.Second))
 
+	It("does not wait for what is in the trash", func(ctx SpecContext) {
+		id := spec.ID{Kind: spec.KindVolume, Name: "old"}
+		node.volumes["old"] = observe.LogicalVolume{VolumeGroup: "vg0", Name: "old", UUID: "abc", Type: observe.Thick,
+			Tags: append(observe.OwnerTags(id), observe.DeletionTag(spec.Delete), observe.DeletedTag(time.Now()))}
+		status := run(ctx, oneVolumeIn("vg0"), time.Minute)
+		Expect(status.Converged()).To(BeTrue())
+		Expect(node.passes).To(Equal(2))
+		Expect(node.volumes).To(HaveKey("old"))
+	}, SpecTimeout(20*time.Second))
+
 	It("does what it can despite findings, and reports them", func(ctx SpecContext) {
 		want := oneVolumeIn("vg0")
 		want.Complete, want.Findings = false, []spec.Finding{{File: "a.yaml", Line: 1, Err: errors.New("no")}}

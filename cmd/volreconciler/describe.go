@@ -73,7 +73,7 @@ func describe(w io.Writer, o reconcile.Object, now time.Time) error {
 	case o.Export != nil:
 		describeExport(field, *o.Export)
 	case volumeOf(o) != nil:
-		describeVolume(field, *volumeOf(o))
+		describeVolume(field, *volumeOf(o), now)
 	}
 	return t.write(w, painterFor(w), func(column int, cell string) colour {
 		if column == 1 && cell == string(o.Phase) {
@@ -96,7 +96,13 @@ func describePool(field func(name, value string), p reconcile.PoolStatus) {
 	field("Metadata used", percent(p.MetadataPercent))
 }
 
-func describeVolume(field func(name, value string), v reconcile.VolumeStatus) {
+func describeVolume(field func(name, value string), v reconcile.VolumeStatus, now time.Time) {
+	if !v.DeletedAt.IsZero() {
+		field("In the trash since", fmt.Sprintf("%s (%s ago)", v.DeletedAt.Format(time.RFC3339), age(now.Sub(v.DeletedAt))))
+	}
+	if !v.RemovedAfter.IsZero() {
+		field("Removed after", fmt.Sprintf("%s (%s)", v.RemovedAfter.Format(time.RFC3339), left(v.RemovedAfter.Sub(now))))
+	}
 	field("Size", exactBytes(v.Size))
 	if v.DataPercent > 0 {
 		field("Data used", percent(v.DataPercent))

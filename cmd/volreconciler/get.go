@@ -30,8 +30,10 @@ KIND is pools, volumes, snapshots or exports, also in the singular and as vol,
 snap or exp; KIND/NAME will do as well.
 
 Phases: Ready; Progressing: is being changed; Blocked: waits for somebody, and
-the message says what for; Failed: is tried again; Deleting; Orphaned: in no file
-any more, and kept; Suspended: left alone, as its annotation says.
+the message says what for; Failed: is tried again; Deleting: in no file any more,
+and with the reason InTrash in the trash, from which it comes back with its file;
+Orphaned: in no file any more, and kept; Suspended: left alone, as its annotation
+says.
 
 With -o json or -o yaml the fields are stable: those of one object if NAME is
 given, else apiVersion, kind, generation, time, findings and objects.

@@ -52,10 +52,11 @@ func newLoop(s *settings, source reconcile.Source, log logr.Logger) (*reconcile.
 			observe.LVM: lvm.New(shells, machine),
 			observe.LIO: lio.New(machine),
 		}},
-		Memory:    memory,
-		Status:    &reconcile.Status{},
-		Log:       log,
-		Processes: machine.Processes,
+		MaxDeletions: s.maxDeletions,
+		Memory:       memory,
+		Status:       &reconcile.Status{},
+		Log:          log,
+		Processes:    machine.Processes,
 		AfterPass: func() {
 			if err := shells.Close(); err != nil {
 				log.Error(err, "an LVM shell did not end as it should")

@@ -27,8 +27,9 @@ func newPlanCommand() *cobra.Command {
 		Long: `Show what would change on this node, why, and whom it would hit. Nothing is
 changed, and nothing is locked: plan can run beside the agent.
 
-An object that is in no file any more is shown as removed at once, without the
---deletion-grace of the agent, which is what apply would do.
+An object that is in no file any more is shown as deleted at once, without the
+--deletion-grace of the agent, which is what apply would do. Its data goes into
+the trash first, for as long as the Pool says.
 
 With -o json the fields are stable: apiVersion, kind, complete, findings, steps
 (id, object, type, change, summary, why, needs, danger, affects) and objects.
@@ -42,7 +43,7 @@ findings in the files, something could not be read, or the command is wrong.`,
 			return showPlan(cmd.Context(), s, format, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	s.forCommand(cmd, "specs", "target-prefix", "state-dir")
+	s.forCommand(cmd, "specs", "target-prefix", "state-dir", "max-deletions")
 	outputFlag(cmd, &format, "text", "json")
 	return cmd
 }
@@ -62,6 +63,7 @@ func showPlan(ctx context.Context, s *settings, format string, stdout, stderr io
 	now := time.Now()
 	plan := reconcile.Diff(reconcile.Input{
 		Desired: desired, Observed: observed, Known: memory.Known(), Started: now, Now: now,
+		MaxDeletions: s.maxDeletions,
 	})
 	if err := writePlan(stdout, plan, format); err != nil {
 		return err

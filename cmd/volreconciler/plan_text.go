@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
@@ -128,6 +130,10 @@ func (t *planWriter) sum(plan reconcile.Plan) {
 		fmt.Fprintf(&t.text, "Plan: %d to create, %d to change, %d to remove", effects[creates], effects[changes], effects[removes])
 	}
 	separator := "; "
+	if n := inTrash(plan.Objects); n > 0 {
+		fmt.Fprintf(&t.text, "; %s in the trash", count(n, "object"))
+		separator = ", "
+	}
 	for _, phase := range []reconcile.Phase{reconcile.Blocked, reconcile.Failed, reconcile.Suspended, reconcile.Orphaned} {
 		if n := phases[phase]; n > 0 {
 			fmt.Fprintf(&t.text, "%s%s %s", separator, count(n, "object"), isOrAre(n, phase))
@@ -135,6 +141,16 @@ func (t *planWriter) sum(plan reconcile.Plan) {
 		}
 	}
 	t.text.WriteString(".\n")
+}
+
+func inTrash(objects []reconcile.Object) int {
+	n := 0
+	for _, o := range objects {
+		if o.Reason == reconcile.ReasonInTrash {
+			n++
+		}
+	}
+	return n
 }
 
 func isOrAre(n int, phase reconcile.Phase) string {
@@ -159,9 +175,19 @@ func effectOnObject(steps []reconcile.Step) effect {
 			return creates
 		case change.RemoveLV, change.RemoveTarget:
 			return removes
+		case change.SetTags:
+			if trashes(s.Change) {
+				return removes
+			}
 		}
 	}
 	return changes
+}
+
+// trashes reports whether a change puts a logical volume into the trash.
+func trashes(c change.Change) bool {
+	set, ok := c.(change.SetTags)
+	return ok && slices.ContainsFunc(set.Add, func(t string) bool { return strings.HasPrefix(t, observe.TagDeleted) })
 }
 
 // effectOf is what becomes of the thing that a change is made to.
@@ -173,7 +199,9 @@ func effectOf(c change.Change) effect {
 	case change.RemoveLV, change.RemoveBackstore, change.RemoveTarget,
 		change.RemovePortal, change.RemoveLUN, change.RemoveInitiator, change.UnmapLUN:
 		return removes
-	default:
-		return changes
 	}
+	if trashes(c) {
+		return removes
+	}
+	return changes
 }

@@ -81,6 +81,28 @@ Plan: 1 to create, 1 to change, 1 to remove; 2 objects are blocked, 1 object is 
 		Expect(planText(reconcile.Plan{}, painter{})).To(Equal("Nothing is desired, and nothing here is ours.\n"))
 	})
 
+	It("shows what goes into the trash as removed, and how much is there", func() {
+		old := spec.ID{Kind: spec.KindVolume, Name: "old"}
+		lv := change.LV{VolumeGroup: "vg0", Name: "old"}
+		plan := reconcile.Plan{
+			Steps: []reconcile.Step{
+				{ID: 1, Object: old, Change: change.SetTags{LV: lv, Add: []string{"volreconciler/deleted=20261122T120000Z"}}, Why: "no file names it", Danger: reconcile.Disruptive},
+				{ID: 2, Object: old, Change: change.Deactivate{LV: lv}, Why: "in the trash", Danger: reconcile.Harmless},
+			},
+			Objects: []reconcile.Object{
+				{Kind: spec.KindVolume, Name: "old", Phase: reconcile.Deleting, Reason: reconcile.ReasonRemoving},
+				{Kind: spec.KindVolume, Name: "older", Phase: reconcile.Deleting, Reason: reconcile.ReasonInTrash},
+				{Kind: spec.KindVolume, Name: "kept", Phase: reconcile.Orphaned},
+			},
+		}
+		Expect(planText(plan, painter{})).To(Equal(`- Volume/old
+    - set tags of vg0/old: +volreconciler/deleted=20261122T120000Z (no file names it) DISRUPTIVE
+    ~ deactivate vg0/old (in the trash)
+
+Plan: 0 to create, 0 to change, 1 to remove; 1 object in the trash, 1 object is orphaned.
+`))
+	})
+
 	It("is stable as JSON", func() {
 		var out strings.Builder
 		Expect(writePlan(&out, aPlan(), "json")).To(Succeed())

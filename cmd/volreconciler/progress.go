@@ -84,8 +84,10 @@ func (p *progress) more(node reconcile.NodeStatus) bool {
 	defer p.mu.Unlock()
 	return p.succeeded > 0 || slices.ContainsFunc(node.Objects, func(o reconcile.Object) bool {
 		switch o.Phase {
-		case reconcile.Progressing, reconcile.Deleting:
+		case reconcile.Progressing:
 			return true
+		case reconcile.Deleting:
+			return o.Reason != reconcile.ReasonInTrash
 		case reconcile.Failed:
 			return p.failing[o.ID()] != ""
 		default:

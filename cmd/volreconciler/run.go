@@ -15,6 +15,10 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 )
 
+// trashSettle is the time that a node gets to correct its clock after a boot,
+// before that clock empties the trash.
+const trashSettle = 10 * time.Minute
+
 func newRunCommand() *cobra.Command {
 	s := newSettings()
 	cmd := &cobra.Command{
@@ -44,7 +48,7 @@ Exit status: 0 after SIGTERM or SIGINT; 1 if it could not start.`,
 			return runAgent(cmd.Context(), s, log)
 		},
 	}
-	s.forCommand(cmd, "specs", "target-prefix", "state-dir", "runtime-dir", "deletion-grace", "resync", "log-level", "log-format")
+	s.forCommand(cmd, "specs", "target-prefix", "state-dir", "runtime-dir", "deletion-grace", "max-deletions", "resync", "log-level", "log-format")
 	return cmd
 }
 
@@ -62,7 +66,7 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 	if err != nil {
 		return err
 	}
-	loop.Grace, loop.Resync = s.deletionGrace, s.resync
+	loop.Grace, loop.Resync, loop.TrashSettle = s.deletionGrace, s.resync, trashSettle
 	loop.Executor.Patience = changePatience
 
 	stopServing, err := serve(s.socket(), loop.Status, log)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,6 +22,7 @@ const (
 	defaultDeletionGrace = 30 * time.Second
 	defaultResync        = 30 * time.Second
 	defaultTimeout       = 5 * time.Minute
+	defaultMaxDeletions  = 10
 	// minResync keeps the agent from doing nothing but looking.
 	minResync = time.Second
 )
@@ -33,6 +35,7 @@ type settings struct {
 	stateDir      string
 	runtimeDir    string
 	deletionGrace time.Duration
+	maxDeletions  int
 	resync        time.Duration
 	timeout       time.Duration
 	logLevel      string
@@ -46,7 +49,7 @@ type settings struct {
 func newSettings() *settings {
 	s := &settings{
 		specs: defaultSpecs, targetPrefix: spec.DefaultTargetPrefix, stateDir: defaultStateDir, runtimeDir: defaultRuntimeDir,
-		deletionGrace: defaultDeletionGrace, resync: defaultResync, timeout: defaultTimeout,
+		deletionGrace: defaultDeletionGrace, maxDeletions: defaultMaxDeletions, resync: defaultResync, timeout: defaultTimeout,
 		logLevel: "info", logFormat: "text",
 		all: pflag.NewFlagSet("settings", pflag.ContinueOnError),
 	}
@@ -55,6 +58,7 @@ func newSettings() *settings {
 	s.all.Var(text(&s.stateDir, "dir", absolute), "state-dir", "directory that remembers which logical volume each object had")
 	s.all.Var(text(&s.runtimeDir, "dir", absolute), "runtime-dir", "directory of the agent's socket and lock")
 	s.all.Var(duration(&s.deletionGrace, 0), "deletion-grace", "how long an object must have been in no file before it is deleted")
+	s.all.Var(number(&s.maxDeletions), "max-deletions", "how many objects that are in no file any more may be deleted at once; if there are more, none is")
 	s.all.Var(duration(&s.resync, minResync), "resync", "time between two passes when nothing calls for one")
 	s.all.Var(duration(&s.timeout, 0), "timeout", "how long what fails is tried again")
 	s.all.Var(text(&s.logLevel, "level", oneOf("debug", "info", "warn", "error")), "log-level", "debug, info, warn or error")
@@ -107,6 +111,20 @@ func duration(target *time.Duration, least time.Duration) value[time.Duration] {
 			return 0, fmt.Errorf("must be at least %s", least)
 		default:
 			return d, nil
+		}
+	}}
+}
+
+func number(target *int) value[int] {
+	return value[int]{target, "int", func(text string) (int, error) {
+		n, err := strconv.Atoi(text)
+		switch {
+		case err != nil:
+			return 0, errors.New("write a whole number, like 10")
+		case n < 0:
+			return 0, errors.New("must not be negative; 0 means none without permission")
+		default:
+			return n, nil
 		}
 	}}
 }

@@ -45,9 +45,19 @@ func statusTable(objects []reconcile.Object, wide bool, now time.Time) *table {
 		if wide {
 			row = append(row, wideCells(o)...)
 		}
-		t.add(append(row, oneLine(o.Message))...)
+		t.add(append(row, oneLine(message(o, now)))...)
 	}
 	return t
+}
+
+// message is an object's message, with the time that an object in the trash has
+// left in front.
+func message(o reconcile.Object, now time.Time) string {
+	v := volumeOf(o)
+	if o.Reason != reconcile.ReasonInTrash || v == nil || v.RemovedAfter.IsZero() {
+		return o.Message
+	}
+	return left(v.RemovedAfter.Sub(now)) + "; " + o.Message
 }
 
 // wideCells returns size, device or target, WWN, and sessions.

@@ -32,6 +32,16 @@ func aNode() (node reconcile.NodeStatus, noon time.Time) {
 	}, noon
 }
 
+// anObjectInTrash has been there for an hour, at noon.
+func anObjectInTrash() (o reconcile.Object, noon time.Time) {
+	_, noon = aNode()
+	deleted := noon.Add(-time.Hour)
+	return reconcile.Object{
+		Kind: spec.KindVolume, Name: "old", Phase: reconcile.Deleting, Reason: reconcile.ReasonInTrash, Message: "in the trash since then", Since: deleted,
+		Volume: &reconcile.VolumeStatus{Size: gib, DevicePath: "/dev/vg0/old", LVUUID: "abc", Serial: "0123", WWN: "naa.60014050123", DeletedAt: deleted, RemovedAfter: noon.Add(23 * time.Hour)},
+	}, noon
+}
+
 var _ = Describe("The text of a status", func() {
 	It("is a table, with the findings below it", func() {
 		node, noon := aNode()
@@ -60,6 +70,19 @@ Volume    db       Blocked  ShrinkRefused  5m   20Gi   /dev/vg0/db              
 Snapshot  nightly  Failed   NoSpace        10s                                                                                           full
 Export    web      Ready    AsDesired      3h          iqn.2026-11.io.volreconciler:web                   iqn.1993-08.org.debian:01:abc
 `))
+	})
+
+	It("says how much time is left in the trash", func() {
+		o, noon := anObjectInTrash()
+		var out strings.Builder
+		Expect(writeStatus(&out, reconcile.NodeStatus{Objects: []reconcile.Object{o}}, false, noon)).To(Succeed())
+		Expect(out.String()).To(Equal(`KIND    NAME  PHASE     REASON   AGE  MESSAGE
+Volume  old   Deleting  InTrash  60m  23h0m left; in the trash since then
+`))
+		o.Volume.RemovedAfter = time.Time{}
+		out.Reset()
+		Expect(writeStatus(&out, reconcile.NodeStatus{Objects: []reconcile.Object{o}}, false, noon)).To(Succeed())
+		Expect(out.String()).To(HaveSuffix("60m  in the trash since then\n"))
 	})
 
 	It("keeps its columns when it is coloured", func() {
@@ -92,6 +115,15 @@ export:
   sessions:
     - iqn.1993-08.org.debian:01:abc
 `))
+	})
+
+	It("has the times of the trash when an object is described", func() {
+		o, noon := anObjectInTrash()
+		var out strings.Builder
+		Expect(describe(&out, o, noon)).To(Succeed())
+		Expect(out.String()).To(And(
+			ContainSubstring("In the trash since:  2026-11-22T11:00:00Z (60m ago)\n"),
+			ContainSubstring("Removed after:       2026-11-23T11:00:00Z (23h0m left)\n")))
 	})
 
 	DescribeTable("has a field per line when an object is described",

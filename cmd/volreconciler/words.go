@@ -50,3 +50,16 @@ func age(d time.Duration) string {
 		return fmt.Sprintf("%dd", int(d.Hours()/24))
 	}
 }
+
+// left returns how long until something may happen, to the minute; once it may,
+// "due".
+func left(d time.Duration) string {
+	switch {
+	case d <= 0:
+		return "due"
+	case d < time.Minute:
+		return "less than 1m left"
+	default:
+		return strings.TrimSuffix(d.Truncate(time.Minute).String(), "0s") + " left"
+	}
+}

@@ -29,6 +29,16 @@ var _ = DescribeTable("Ages are short",
 	Entry(nil, 48*time.Hour, "2d"),
 )
 
+var _ = DescribeTable("What is left is counted in minutes",
+	func(d time.Duration, expected string) { Expect(left(d)).To(Equal(expected)) },
+	Entry(nil, -time.Hour, "due"),
+	Entry(nil, time.Duration(0), "due"),
+	Entry(nil, 59*time.Second, "less than 1m left"),
+	Entry(nil, 10*time.Minute, "10m left"),
+	Entry(nil, 24*time.Hour-time.Second, "23h59m left"),
+	Entry(nil, 24*time.Hour, "24h0m left"),
+)
+
 var _ = It("keeps control characters from the terminal", func() {
 	Expect(oneLine("a\nb\x1b[31mc\r\n")).To(Equal("a; b [31mc"))
 })

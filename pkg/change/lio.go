@@ -139,9 +139,13 @@ type SetWriteProtect struct {
 // EnableTarget lets initiators log in.
 type EnableTarget struct{ Target }
 
-// RemoveTarget takes a target down with all that is in it. It does nothing and
-// returns [ErrInUse] if there are live sessions.
-type RemoveTarget struct{ Target }
+// RemoveTarget takes a target down with all that is in it. Unless it is forced,
+// it does nothing and returns [ErrInUse] if there are live sessions.
+type RemoveTarget struct {
+	Target
+	// Force ends live sessions.
+	Force bool `json:"force,omitempty"`
+}
 
 // Auth is the authentication of an initiator as the kernel knows it. Passwords
 // are never shown.
@@ -242,7 +246,12 @@ func (c SetWriteProtect) String() string {
 
 func (c EnableTarget) String() string { return fmt.Sprintf("enable target %s", c.IQN) }
 
-func (c RemoveTarget) String() string { return fmt.Sprintf("remove target %s", c.IQN) }
+func (c RemoveTarget) String() string {
+	if c.Force {
+		return fmt.Sprintf("remove target %s, whoever is logged in", c.IQN)
+	}
+	return fmt.Sprintf("remove target %s", c.IQN)
+}
 
 func readOnly(yes bool) string {
 	if yes {

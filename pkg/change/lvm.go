@@ -60,6 +60,9 @@ type GrowVolume struct {
 type CreateSnapshot struct {
 	LV
 	Origin string `json:"origin"`
+	// OriginUUID is that of the origin that the plan saw; empty if the origin is
+	// created by the same plan.
+	OriginUUID string `json:"originUUID,omitempty"`
 	// Thin tells the two kinds of snapshots apart.
 	Thin bool `json:"thin"`
 	// Size is the copy-on-write space of a thick snapshot; 0: as much as a
@@ -75,8 +78,8 @@ type GrowSnapshot struct {
 	To   spec.Size `json:"to"`
 }
 
-// SetTags adds and removes tags, which is how a logical volume is adopted and
-// how a deletion policy is remembered.
+// SetTags adds and removes tags, which is how a logical volume is adopted, how a
+// deletion policy is remembered, and how it goes into the trash and comes back.
 type SetTags struct {
 	LV
 	Add    []string `json:"add,omitempty"`
@@ -85,6 +88,10 @@ type SetTags struct {
 
 // Activate makes a logical volume's device appear.
 type Activate struct{ LV }
+
+// Deactivate makes a logical volume's device disappear, and with it those of its
+// thick snapshots, which cannot be without it.
+type Deactivate struct{ LV }
 
 // RemoveLV removes a logical volume and what is in it. It needs the UUID, and
 // does nothing to a logical volume that does not carry the object's tags or
@@ -102,6 +109,7 @@ func (CreateSnapshot) sealed() {}
 func (GrowSnapshot) sealed()   {}
 func (SetTags) sealed()        {}
 func (Activate) sealed()       {}
+func (Deactivate) sealed()     {}
 func (RemoveLV) sealed()       {}
 
 func (c CreateThinPool) String() string {
@@ -150,4 +158,7 @@ func (c SetTags) String() string {
 }
 
 func (c Activate) String() string { return fmt.Sprintf("activate %s", c.LV) }
+
+func (c Deactivate) String() string { return fmt.Sprintf("deactivate %s", c.LV) }
+
 func (c RemoveLV) String() string { return fmt.Sprintf("remove %s and the data in it", c.LV) }

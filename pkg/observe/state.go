@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
@@ -117,7 +118,10 @@ const (
 	TagKind     = "volreconciler/kind="
 	TagName     = "volreconciler/name="
 	TagDeletion = "volreconciler/deletion="
-	tagPrefix   = "volreconciler/"
+	// TagDeleted is followed by when the logical volume went into the trash, in
+	// the form of [TimeOfTag].
+	TagDeleted = "volreconciler/deleted="
+	tagPrefix  = "volreconciler/"
 )
 
 // Tag returns the value of the tag with the given prefix, such as [TagName].
@@ -161,6 +165,13 @@ func OwnerTags(id spec.ID) []string {
 
 // DeletionTag returns the tag that remembers a deletion policy.
 func DeletionTag(p spec.DeletionPolicy) string { return TagDeletion + strings.ToLower(string(p)) }
+
+// TimeOfTag is how tags say a time, which is in UTC: LVM does not take every
+// character in them.
+const TimeOfTag = "20060102T150405Z"
+
+// DeletedTag returns the tag that a logical volume in the trash carries.
+func DeletedTag(at time.Time) string { return TagDeleted + at.UTC().Format(TimeOfTag) }
 
 // Targets is what LIO holds.
 type Targets struct {

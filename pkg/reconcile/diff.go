@@ -15,26 +15,27 @@ import (
 type Input struct {
 	Desired  spec.Set
 	Observed observe.State
-	// Known is the logical volume that each Volume and Snapshot had when it was
-	// last seen. It can only make the plan more careful; an empty map will do.
+	// Known is what is remembered of each object. An empty map will do: the
+	// plan is less careful then, leaves an empty directory behind, or waits for
+	// sessions that it was told to end.
 	Known map[spec.ID]Identity
 	// LastNamed is when a file last named an object that none names now. What is
 	// not in it was never named since Started.
 	LastNamed map[spec.ID]time.Time
 	Started   time.Time
 	Now       time.Time
+	// Elapsed is the time since Started by a clock that nobody sets. Started and
+	// Now are of the wall clock, which may have been set in between.
+	Elapsed time.Duration
 	// Grace is how long an object must have been named by no file before
 	// anything of it is removed.
 	Grace time.Duration
-}
-
-// Identity is the logical volume behind an object.
-type Identity struct {
-	UUID        string `json:"uuid"`
-	VolumeGroup string `json:"volumeGroup"`
-	// Retain is true if the files said so last. The tag may be older: it is not
-	// corrected on what is suspended.
-	Retain bool `json:"retain,omitempty"`
+	// TrashSettle is how long after Started nothing leaves the trash, unless the
+	// trash keeps it for less: time for a wrong clock to be corrected.
+	TrashSettle time.Duration
+	// MaxDeletions is how many objects may be deleted at once; 0: none, without
+	// permission.
+	MaxDeletions int
 }
 
 // Diff compares what is desired with what was observed and returns what has to
@@ -44,7 +45,16 @@ type Identity struct {
 // The rules that keep data safe are all here. In doubt it plans nothing for an
 // object and says why in the object's status.
 func Diff(in Input) Plan {
+	d := diff(in, refusal{})
+	if refused := d.excess(); len(refused.objects) > 0 {
+		d = diff(in, refused)
+	}
+	return d.finish()
+}
+
+func diff(in Input, refused refusal) *differ {
 	d := newDiffer(in)
+	d.refused = refused
 	for _, name := range sorted(in.Desired.Pools) {
 		d.pool(in.Desired.Pools[name])
 	}
@@ -61,7 +71,7 @@ func Diff(in Input) Plan {
 	d.absentTargets()
 	d.absentBackstores()
 	d.absentVolumes()
-	return d.finish()
+	return d
 }
 
 // differ holds a plan while it is made.
@@ -84,6 +94,16 @@ type differ struct {
 	// what was below can go as well.
 	removedTargets map[string]StepID
 	removedLUNs    map[lunKey]StepID
+	// removedLVs are the logical volumes that this plan removes, by full name,
+	// and trashedLVs those that are in the trash, with the step that puts them
+	// there; 0: they are there.
+	removedLVs map[string]StepID
+	trashedLVs map[string]StepID
+	// doomed is what objects that no file names are about to lose: UUIDs of
+	// logical volumes and names of targets.
+	doomed map[spec.ID][]string
+	// refused are deletions that the plan must not have.
+	refused refusal
 }
 
 type lunKey struct {
@@ -102,6 +122,9 @@ func newDiffer(in Input) *differ {
 		backstores:     map[spec.ID]wantedBackstore{},
 		removedTargets: map[string]StepID{},
 		removedLUNs:    map[lunKey]StepID{},
+		removedLVs:     map[string]StepID{},
+		trashedLVs:     map[string]StepID{},
+		doomed:         map[spec.ID][]string{},
 	}
 	d.plan.Findings = in.Desired.Findings
 	for _, vgName := range sorted(in.Observed.VolumeGroups) {
@@ -206,15 +229,24 @@ func (d *differ) removable(id spec.ID) bool {
 	if d.names(id) {
 		return true // superseded, not given up: the spec says what is in its place
 	}
-	last, ok := d.in.LastNamed[id]
-	if !ok {
-		last = d.in.Started
+	if d.refused.objects[id] {
+		d.block(id, ReasonTooManyDeletions, "%s", d.refused.why)
+		return false
 	}
-	if left := d.in.Grace - d.in.Now.Sub(last); left > 0 {
+	if left := d.graceLeft(id); left > 0 {
 		d.say(id, Deleting, ReasonGracePeriod, "removed in %s unless a file names it again", left.Round(time.Second))
 		return false
 	}
 	return true
+}
+
+// graceLeft returns how long an object that no file names is still spared.
+func (d *differ) graceLeft(id spec.ID) time.Duration {
+	last, ok := d.in.LastNamed[id]
+	if !ok {
+		last = d.in.Started
+	}
+	return d.in.Grace - d.in.Now.Sub(last)
 }
 
 // provision adds to what a Pool's thin pool will have promised.

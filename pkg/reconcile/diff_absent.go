@@ -20,11 +20,13 @@ func (d *differ) absentTargets() {
 		}
 		if !d.names(id) {
 			d.object(id).Export = exportStatus(t)
+			d.doomed[id] = append(d.doomed[id], iqn)
 		}
 		if !d.removable(id) {
 			continue
 		}
-		if who := sessions(t); len(who) > 0 {
+		force, who := d.forced(id, iqn), sessions(t)
+		if len(who) > 0 && !force {
 			d.block(id, ReasonSessionsActive, "target %s is removed when these log out: %s", iqn, strings.Join(who, ", "))
 			continue
 		}
@@ -32,8 +34,55 @@ func (d *differ) absentTargets() {
 			d.block(id, ReasonNotOwned, "target %s has target portal groups that are not ours; remove them first", iqn)
 			continue
 		}
-		d.removedTargets[iqn] = d.removal(id, "no export asks for it", Disruptive, nil, change.RemoveTarget{Target: change.Target{IQN: iqn, Export: id.Name}})
+		d.removedTargets[iqn] = d.removal(id, "no export asks for it", Disruptive, who,
+			change.RemoveTarget{Target: change.Target{IQN: iqn, Export: id.Name}, Force: force})
 	}
+	d.emptyShells()
+}
+
+// forced reports whether live sessions of an export's target are not waited
+// for, as its spec says, or said last.
+func (d *differ) forced(id spec.ID, iqn string) bool {
+	if e, desired := d.in.Desired.Exports[id.Name]; desired {
+		return e.Spec.Disconnect == spec.DisconnectForce
+	}
+	known := d.in.Known[id]
+	return known.Force && slices.Contains(known.Targets, iqn)
+}
+
+// emptyShells removes what a crash in the midst of a removal leaves of our
+// targets: a directory without a portal group, and so without the mark that was
+// on it. Memory alone says whose it was.
+func (d *differ) emptyShells() {
+	for _, iqn := range sorted(d.in.Observed.LIO.ISCSI) {
+		if t := d.in.Observed.LIO.ISCSI[iqn]; t.HasTPG || !t.Empty() {
+			continue
+		}
+		id, known := d.formerOwner(iqn)
+		if known && d.removable(id) {
+			d.removal(id, "empty, left from the removal of its portal group", Harmless, nil,
+				change.RemoveTarget{Target: change.Target{IQN: iqn, Export: id.Name}})
+		}
+	}
+}
+
+// formerOwner returns the export that had a target which none asks for now.
+func (d *differ) formerOwner(iqn string) (owner spec.ID, known bool) {
+	for _, e := range d.in.Desired.Exports {
+		if e.Spec.Target == iqn {
+			return spec.ID{}, false
+		}
+	}
+	for _, id := range sortedIDs(d.in.Known) {
+		if !slices.Contains(d.in.Known[id].Targets, iqn) {
+			continue
+		}
+		if d.keepsTarget(id, iqn) {
+			return spec.ID{}, false
+		}
+		owner, known = id, true
+	}
+	return owner, known
 }
 
 // keepsTarget reports whether an export's target stays: it is asked for, or its
@@ -93,25 +142,25 @@ func (d *differ) unlinks(b observe.Backstore) ([]StepID, bool) {
 // absentVolumes sees to the logical volumes that are ours and that no file
 // names: snapshots go before what they are snapshots of.
 func (d *differ) absentVolumes() {
-	removed := map[string]StepID{} // by full name
 	for _, kind := range []spec.Kind{spec.KindSnapshot, spec.KindVolume, spec.KindPool} {
 		for _, id := range sortedIDs(d.owned) {
 			if id.Kind != kind || d.names(id) {
 				continue
 			}
 			for _, lv := range d.owned[id] {
-				d.absentVolume(id, lv, removed)
+				d.absentVolume(id, lv)
 			}
 		}
 	}
 }
 
-func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume, removed map[string]StepID) {
+func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume) {
+	status := volumeStatus(lv)
 	switch id.Kind {
 	case spec.KindVolume:
-		d.object(id).Volume = volumeStatus(lv)
+		d.object(id).Volume = status
 	case spec.KindSnapshot:
-		d.object(id).Snapshot = volumeStatus(lv)
+		d.object(id).Snapshot = status
 	default: // a Pool's thin pool
 	}
 	// Without the tag there is no permission to delete; a Pool never has one.
@@ -119,28 +168,64 @@ func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume, removed map[
 		d.say(id, Orphaned, ReasonRetained, "no file names it; %s stays, and is ours again when one does", lv.FullName())
 		return
 	}
+	if d.contested(id, lv) {
+		return
+	}
+	keep, keepKnown := d.trashTime(lv)
+	stay, inTrash := d.stayInTrash(id, lv)
+	switch {
+	case inTrash && !(keepKnown && d.over(stay, keep)):
+		d.keepInTrash(id, lv, status, stay)
+		return
+	case !inTrash:
+		d.doomed[id] = append(d.doomed[id], lv.UUID)
+	}
 	if !d.removable(id) {
 		return
 	}
+	switch {
+	case inTrash:
+		d.removeVolume(id, lv, "its time in the trash is over", stay.tags)
+	case keepKnown && keep == 0:
+		d.removeVolume(id, lv, "no file names it, and its deletion policy is Delete", nil)
+	default:
+		d.trashVolume(id, lv, stay)
+	}
+}
+
+// contested reports whether it is for somebody else to say what a logical volume
+// is, and says so.
+func (d *differ) contested(id spec.ID, lv observe.LogicalVolume) bool {
 	if len(d.owned[id]) > 1 {
 		d.block(id, ReasonAmbiguous, "several logical volumes carry its tags; remove the tags (lvchange --deltag) from all but one")
-		return
+		return true
 	}
-	if heir, named := d.namedByAnother(lv); named {
+	heir, named := d.namedByAnother(lv)
+	if named {
 		d.block(id, ReasonInUse, "%s names %s; it is removed by no other name. To hand it over, change its tag: lvchange --deltag %s%s --addtag %s%s %s",
 			heir, lv.FullName(), observe.TagName, id.Name, observe.TagName, heir.Name, lv.FullName())
-		return
 	}
-	needs, ok := d.dependentsGone(id, lv, removed)
+	return named
+}
+
+// removeVolume removes a logical volume that has the given tags besides those
+// that every such logical volume has.
+func (d *differ) removeVolume(id spec.ID, lv observe.LogicalVolume, why string, tags []string) {
+	needs, ok := d.dependentsGone(id, lv)
 	if !ok || d.inUse(id, lv) {
 		return
 	}
+	tags = append(append(observe.OwnerTags(id), observe.DeletionTag(spec.Delete)), tags...)
+	d.removedLVs[lv.FullName()] = d.removal(id, why, Destructive, d.outliving(lv),
+		change.RemoveLV{LV: nameOf(lv), Tags: tags}, d.released(id, needs)...)
+}
+
+// released adds the step that lets go of an object's logical volume, if any.
+func (d *differ) released(id spec.ID, needs []StepID) []StepID {
 	if b, planned := d.backstores[id]; planned {
 		needs = append(needs, b.step)
 	}
-	step := d.removal(id, "no file names it, and its deletion policy is Delete", Destructive, d.outliving(lv),
-		change.RemoveLV{LV: nameOf(lv), Tags: append(observe.OwnerTags(id), observe.DeletionTag(spec.Delete))}, needs...)
-	removed[lv.FullName()] = step
+	return needs
 }
 
 // namedByAnother returns the desired object that stands for a logical volume by
@@ -165,10 +250,14 @@ func (d *differ) namedByAnother(lv observe.LogicalVolume) (spec.ID, bool) {
 // dependentsGone reports whether all thick snapshots of a logical volume are
 // removed by this plan, and by which steps: LVM removes them with their origin,
 // without asking.
-func (d *differ) dependentsGone(id spec.ID, lv observe.LogicalVolume, removed map[string]StepID) ([]StepID, bool) {
+func (d *differ) dependentsGone(id spec.ID, lv observe.LogicalVolume) ([]StepID, bool) {
 	var needs []StepID
 	for _, name := range d.thickSnapshotsOf(lv) {
-		step, ok := removed[name]
+		step, ok := d.removedLVs[name]
+		if _, inTrash := d.trashedLVs[name]; !ok && inTrash {
+			d.say(id, Deleting, ReasonInTrash, "in the trash; %s is removed when its snapshot %s, which is there too, is gone", lv.FullName(), name)
+			return nil, false
+		}
 		if !ok {
 			d.block(id, ReasonSnapshotsExist, "%s is removed when its snapshot %s is gone, which would be lost with it", lv.FullName(), name)
 			return nil, false

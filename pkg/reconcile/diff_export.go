@@ -114,13 +114,27 @@ func (x *exportDiffer) open() {
 	x.step(x.id, "spec allows any initiator", change.SetAttributes{Target: x.target, Attrib: x.wantedAttributes()}, needs...)
 }
 
-// strangers says who is still logged in though the target was closed to them.
+// strangers sees to those who are still logged in though the target was closed
+// to them: they are waited for, or, if the spec says so, put out. Those whom the
+// spec lists get an access list of their own in this pass.
 func (x *exportDiffer) strangers() {
 	if x.spec.AllowAnyInitiator || len(x.have.DynamicSessions) == 0 {
 		return
 	}
-	x.block(x.id, ReasonSessionsActive, "%s admits listed initiators only, and these are still logged in from before: %s",
-		x.target.IQN, strings.Join(x.have.DynamicSessions, ", "))
+	var waited []string
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(x.have.DynamicSessions))) {
+		listed := slices.ContainsFunc(x.spec.Initiators, func(i spec.Initiator) bool { return i.Name == name })
+		if listed || x.spec.Disconnect != spec.DisconnectForce || !x.in.Desired.Complete {
+			waited = append(waited, name)
+			continue
+		}
+		x.dangerousStep(x.id, "logged in from before, and not listed", Disruptive, []string{name},
+			change.RemoveInitiator{Target: x.target, Initiator: name}, x.base...)
+	}
+	if len(waited) > 0 {
+		x.block(x.id, ReasonSessionsActive, "%s admits listed initiators only, and these are still logged in from before: %s",
+			x.target.IQN, strings.Join(waited, ", "))
+	}
 }
 
 func (x *exportDiffer) addPortals() {
@@ -155,7 +169,7 @@ func (x *exportDiffer) addLUNs() {
 			x.luns[n] = 0
 			continue
 		case exists && have.Backstore != "":
-			if !x.mayRemove(fmt.Sprintf("LUN %d, which is %s now,", n, have.Backstore), initiatorsOf(x.have, n)) {
+			if !x.mayReplace(fmt.Sprintf("LUN %d, which is %s now,", n, have.Backstore), initiatorsOf(x.have, n)) {
 				continue
 			}
 			needs = append(needs, x.removeLUN(n, "spec asks for "+backing.String()))
@@ -235,7 +249,7 @@ func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID)
 			continue
 		}
 		if exists && mapped.LUN >= 0 && mapped.LUN != n {
-			if !x.mayRemove(fmt.Sprintf("mapped LUN %d", n), loggedIn(have)) {
+			if !x.mayReplace(fmt.Sprintf("mapped LUN %d", n), loggedIn(have)) {
 				continue
 			}
 			step = x.dangerousStep(x.id, fmt.Sprintf("shows LUN %d", mapped.LUN), Disruptive, loggedIn(have),
@@ -258,7 +272,7 @@ func (x *exportDiffer) removeInitiators() {
 	for _, name := range slices.Sorted(maps.Keys(x.have.ACLs)) {
 		wanted := slices.ContainsFunc(x.spec.Initiators, func(i spec.Initiator) bool { return i.Name == name })
 		if acl := x.have.ACLs[name]; !wanted && x.mayRemove("initiator "+name, loggedIn(acl)) {
-			x.dangerousStep(x.id, "not in the spec", Disruptive, nil, change.RemoveInitiator{Target: x.target, Initiator: name})
+			x.dangerousStep(x.id, "not in the spec", Disruptive, loggedIn(acl), change.RemoveInitiator{Target: x.target, Initiator: name})
 		}
 	}
 }
@@ -266,6 +280,17 @@ func (x *exportDiffer) removeInitiators() {
 // mayRemove reports whether a part of the export may be taken away in this
 // pass; if not, it says why. sessions are the initiators that would lose it.
 func (x *exportDiffer) mayRemove(what string, sessions []string) bool {
+	if x.spec.Disconnect == spec.DisconnectForce {
+		sessions = nil
+	}
+	return x.mayReplace(what, sessions)
+}
+
+// mayReplace is mayRemove for what something else is put in the place of. It
+// waits for live sessions whatever the spec says: an initiator that was not told
+// goes on writing what was meant for one volume to the number that another one
+// has now.
+func (x *exportDiffer) mayReplace(what string, sessions []string) bool {
 	if !x.in.Desired.Complete {
 		x.block(x.id, ReasonIncompleteInput, "%s is not in the spec; it is not removed while there are findings in the specs", what)
 		return false

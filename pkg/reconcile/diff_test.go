@@ -31,13 +31,13 @@ type node struct {
 }
 
 // newNode desires a thin pool with a volume, a snapshot of it, and an export of
-// both, and a thick pool with the same.
+// both, and a thick pool with the same. No trash keeps anything.
 func newNode() *node {
 	set := spec.Set{
 		Complete: true,
 		Pools: map[string]spec.Pool{
-			"fast": {Metadata: meta("fast"), Spec: spec.PoolSpec{VolumeGroup: "vg0", ThinPool: &spec.ThinPool{Name: "pool0", Size: spec.SizeOrPercent{Percent: 50}}}},
-			"slow": {Metadata: meta("slow"), Spec: spec.PoolSpec{VolumeGroup: "vg0"}},
+			"fast": {Metadata: meta("fast"), Spec: spec.PoolSpec{VolumeGroup: "vg0", Trash: ptr(spec.Duration(0)), ThinPool: &spec.ThinPool{Name: "pool0", Size: spec.SizeOrPercent{Percent: 50}}}},
+			"slow": {Metadata: meta("slow"), Spec: spec.PoolSpec{VolumeGroup: "vg0", Trash: ptr(spec.Duration(0))}},
 		},
 		Volumes: map[string]spec.Volume{
 			"data":  {Metadata: meta("data"), Spec: spec.VolumeSpec{Pool: "fast", Size: 100 * mib, LVName: "data", DeletionPolicy: spec.Delete}},
@@ -60,7 +60,9 @@ func newNode() *node {
 		Invalid: map[spec.ID]error{},
 	}
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-	return &node{model: newModel(), desired: set, input: Input{Started: now.Add(-time.Hour), Now: now, Grace: 30 * time.Second}}
+	return &node{model: newModel(), desired: set, input: Input{
+		Started: now.Add(-time.Hour), Now: now, Elapsed: time.Hour, Grace: 30 * time.Second, MaxDeletions: 100,
+	}}
 }
 
 // converged returns a node on which all of it is there.
@@ -161,6 +163,22 @@ var _ = Describe("Diff on an empty volume group", func() {
 		n.apply(n.diff())
 		Expect(n.lvs("vg0")["thick"].Size).To(Equal(uint64(104 * mib)))
 		Expect(n.lvs("vg0")["pool0"].Size).To(Equal(uint64(5120 * mib)))
+	})
+	It("names the origin of a snapshot by its UUID, if it has one yet", func() {
+		n := newNode()
+		origin := func() string {
+			for _, s := range n.diff().Steps {
+				if c, ok := s.Change.(change.CreateSnapshot); ok && c.Name == "nightly" {
+					return c.OriginUUID
+				}
+			}
+			return "none"
+		}
+		Expect(origin()).To(BeEmpty())
+		n.desired.Snapshots, n.desired.Exports = nil, nil
+		n.converge()
+		n.desired.Snapshots = newNode().desired.Snapshots
+		Expect(origin()).To(Equal(n.lvs("vg0")["data"].UUID))
 	})
 	It("shows what a thin pool will have promised", func() {
 		n := newNode()

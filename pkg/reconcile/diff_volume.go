@@ -94,7 +94,7 @@ func (d *differ) growVolume(id spec.ID, lv observe.LogicalVolume, size uint64) b
 		d.block(id, ReasonShrinkRefused, "spec.size: %s has %s, the spec asks for %s; volumes are never shrunk", lv.FullName(), spec.Size(lv.Size), spec.Size(size))
 	case lv.Size < size:
 		if s := d.thickSnapshotsOf(lv); len(s) > 0 {
-			d.block(id, ReasonSnapshotsExist, "spec.size: LVM cannot extend %s while it has thick snapshots (%s); remove them first", lv.FullName(), strings.Join(s, ", "))
+			d.block(id, ReasonSnapshotsExist, "spec.size: LVM cannot extend %s while it has thick snapshots, in the trash or not (%s); remove them first", lv.FullName(), strings.Join(s, ", "))
 			return false
 		}
 		d.dangerousStep(id, "spec asks for "+spec.Size(size).String(), Harmless, d.connectedTo(id),
@@ -130,7 +130,7 @@ func (d *differ) snapshot(s spec.Snapshot) {
 			return
 		}
 		lv = observe.LogicalVolume{VolumeGroup: p.vg.Name, Name: s.Metadata.Name}
-		create := change.CreateSnapshot{LV: nameOf(lv), Origin: o.lv.Name, Thin: thin, Tags: tags}
+		create := change.CreateSnapshot{LV: nameOf(lv), Origin: o.lv.Name, OriginUUID: o.lv.UUID, Thin: thin, Tags: tags}
 		if size := roundUp(uint64(s.Spec.Size), p.vg.ExtentSize); !thin && size < o.lv.Size {
 			create.Size = spec.Size(size)
 		}
@@ -227,6 +227,8 @@ func (d *differ) activate(id spec.ID, lv observe.LogicalVolume) StepID {
 	return d.step(id, "inactive", change.Activate{LV: nameOf(lv)})
 }
 
+// correctTags gives a logical volume an object's tags, and takes it out of the
+// trash if it is there.
 func (d *differ) correctTags(id spec.ID, lv observe.LogicalVolume, want []string) {
 	var set change.SetTags
 	for _, t := range want {
@@ -235,7 +237,8 @@ func (d *differ) correctTags(id spec.ID, lv observe.LogicalVolume, want []string
 		}
 	}
 	for _, t := range lv.Tags {
-		if strings.HasPrefix(t, observe.TagDeletion) && !slices.Contains(want, t) {
+		other := strings.HasPrefix(t, observe.TagDeletion) || strings.HasPrefix(t, observe.TagDeleted)
+		if other && !slices.Contains(want, t) {
 			set.Remove = append(set.Remove, t)
 		}
 	}

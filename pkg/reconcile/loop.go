@@ -37,6 +37,9 @@ type Loop struct {
 	// Grace is the time an object must have been named by no file before
 	// anything of it is removed.
 	Grace time.Duration
+	// TrashSettle and MaxDeletions are those of [Input].
+	TrashSettle  time.Duration
+	MaxDeletions int
 	// Resync is the time between passes when nothing calls for one.
 	Resync time.Duration
 	// AfterPass, if not nil, is called when a pass has made its changes, to let
@@ -93,7 +96,8 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 
 	plan := Diff(Input{
 		Desired: desired, Observed: observed, Known: l.Memory.Known(),
-		LastNamed: l.lastNamed, Started: l.started, Now: now, Grace: l.Grace,
+		LastNamed: l.lastNamed, Started: l.started, Now: now, Elapsed: now.Sub(l.started), Grace: l.Grace,
+		TrashSettle: l.TrashSettle, MaxDeletions: l.MaxDeletions,
 	})
 	if memory != nil {
 		plan.Findings = append(plan.Findings[:len(plan.Findings):len(plan.Findings)], spec.Finding{Err: memory})

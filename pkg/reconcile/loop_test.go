@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -53,7 +54,7 @@ func newLoop(m *machine, state string) *Loop {
 	memory, err := OpenMemory(state)
 	Expect(err).NotTo(HaveOccurred())
 	return &Loop{
-		Source: m, Observer: m, Memory: memory, Status: &Status{}, Log: logr.Discard(), Resync: time.Hour,
+		Source: m, Observer: m, Memory: memory, Status: &Status{}, Log: logr.Discard(), Resync: time.Hour, MaxDeletions: 100,
 		Executor: &Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: m, observe.LIO: m}},
 	}
 }
@@ -117,6 +118,55 @@ var _ = Describe("Loop", func() {
 		report, _ := loop.Status.Report()
 		Expect(status(Plan{Objects: report.Objects}, volumeID("data"))).To(beIn(Blocked, ReasonVanished))
 		Expect(m.node.lvs("vg0")).NotTo(HaveKey("data"))
+	})
+	It("remembers what a file said about sessions, also across a restart", func(ctx SpecContext) {
+		m.node.editExport(func(e *spec.ExportSpec) { e.Disconnect = spec.DisconnectForce })
+		loop.Pass(ctx)
+		m.node.nameNothing()
+		m.node.logIn()
+		loop = newLoop(m, state)
+		loop.Pass(ctx)
+		Expect(m.node.state.LIO.ISCSI).To(BeEmpty())
+		loop.Pass(ctx)
+		Expect(os.ReadFile(state)).NotTo(ContainSubstring("Export/db"))
+	})
+	It("reads a memory that knows of volumes alone", func() {
+		Expect(os.MkdirAll(filepath.Dir(state), 0o700)).To(Succeed())
+		Expect(os.WriteFile(state, []byte(`{"Volume/data": {"uuid": "u", "volumeGroup": "vg0"}}`), 0o600)).To(Succeed())
+		memory, err := OpenMemory(state)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(memory.Known()).To(Equal(map[spec.ID]Identity{volumeID("data"): {UUID: "u", VolumeGroup: "vg0"}}))
+	})
+	It("deletes no more than it may, and says so", func(ctx SpecContext) {
+		loop.Pass(ctx)
+		m.node.nameNothing()
+		loop.MaxDeletions = 4
+		loop.Pass(ctx)
+		Expect(m.node.state.LIO.ISCSI).To(HaveKey(iqn))
+		report, _ := loop.Status.Report()
+		Expect(status(Plan{Objects: report.Objects}, exportID("db"))).To(beIn(Blocked, ReasonTooManyDeletions))
+		loop.MaxDeletions = 5
+		loop.Pass(ctx)
+		Expect(m.node.state.LIO.ISCSI).To(BeEmpty())
+	})
+	It("keeps the trash for the time that it takes a clock to be corrected", func(ctx SpecContext) {
+		m.node.keepFor(24 * time.Hour)
+		loop.Pass(ctx)
+		m.node.nameNothing()
+		loop.Pass(ctx)
+		for name := range m.node.lvs("vg0") {
+			m.node.edit("vg0/"+name, func(lv *observe.LogicalVolume) {
+				lv.Tags = slices.DeleteFunc(slices.Clone(lv.Tags), func(t string) bool { return strings.HasPrefix(t, observe.TagDeleted) })
+				lv.Tags = append(lv.Tags, observe.DeletedTag(time.Now().Add(-48*time.Hour)))
+			})
+		}
+		loop = newLoop(m, state)
+		loop.TrashSettle = time.Hour
+		Expect(loop.Pass(ctx)).To(Equal(time.Hour))
+		Expect(m.node.lvs("vg0")).To(HaveLen(5))
+		loop = newLoop(m, state)
+		loop.Pass(ctx)
+		Expect(m.node.lvs("vg0")).To(HaveLen(1))
 	})
 	It("says when it cannot remember, and goes on", func(ctx SpecContext) {
 		Expect(os.WriteFile(filepath.Dir(state), nil, 0o600)).To(Succeed())

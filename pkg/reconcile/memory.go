@@ -8,20 +8,40 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// Memory remembers across restarts which logical volume each object had. It
-// only ever makes the agent more careful: without it, an object whose logical
-// volume somebody removed would be created anew, and empty.
+// Memory remembers across restarts which logical volume each object had, and
+// which targets. Of volumes it only ever makes the agent more careful: without
+// it, an object whose logical volume somebody removed would be created anew, and
+// empty. Of Exports it says whose the empty directory is that a crash leaves of a
+// target, and what the file that is gone said about live sessions: without it,
+// the directory stays and sessions are waited for.
 type Memory struct {
 	path  string
 	known map[spec.ID]Identity
 	// stored is false if the file does not hold what is known.
 	stored bool
+}
+
+// Identity is what is remembered of an object: the logical volume behind it, or
+// the targets of an Export.
+type Identity struct {
+	UUID        string `json:"uuid,omitempty"`
+	VolumeGroup string `json:"volumeGroup,omitempty"`
+	// Retain is true if the files said so last. The tag may be older: it is not
+	// corrected on what is suspended.
+	Retain bool `json:"retain,omitempty"`
+	// Targets are the targets that an Export names, and those that it had and
+	// that are still there.
+	Targets []string `json:"targets,omitempty"`
+	// Force is true if an Export said last that live sessions are not waited for.
+	Force bool `json:"force,omitempty"`
 }
 
 // OpenMemory reads the memory kept in a file. A missing file is an empty
@@ -53,7 +73,7 @@ func (m *Memory) Known() map[spec.ID]Identity { return m.known }
 // be stored is known all the same, and stored by a later call.
 func (m *Memory) Learn(desired spec.Set, observed observe.State) error {
 	next := learn(m.known, desired, observed)
-	if m.stored && maps.Equal(next, m.known) {
+	if m.stored && reflect.DeepEqual(next, m.known) {
 		return nil
 	}
 	m.known = next
@@ -63,12 +83,50 @@ func (m *Memory) Learn(desired spec.Set, observed observe.State) error {
 }
 
 // learn returns what is known after an observation. It is pure.
+func learn(known map[spec.ID]Identity, desired spec.Set, observed observe.State) map[spec.ID]Identity {
+	return learnTargets(learnVolumes(known, desired, observed), desired, observed)
+}
+
+// learnTargets learns of Exports. A target is forgotten when no file names it
+// and no directory of it is there.
+func learnTargets(known map[spec.ID]Identity, desired spec.Set, observed observe.State) map[spec.ID]Identity {
+	next := maps.Clone(known)
+	targets := map[spec.ID][]string{}
+	for iqn, t := range observed.LIO.ISCSI {
+		if id, ours := t.Owner(); ours {
+			targets[id] = append(targets[id], iqn)
+		}
+	}
+	for name, e := range desired.Exports {
+		id := spec.ID{Kind: spec.KindExport, Name: name}
+		targets[id] = append(targets[id], e.Spec.Target)
+		next[id] = Identity{Targets: next[id].Targets, Force: e.Spec.Disconnect == spec.DisconnectForce}
+	}
+	for id, identity := range next {
+		for _, iqn := range identity.Targets {
+			_, there := observed.LIO.ISCSI[iqn]
+			if there || !desired.Complete || observed.Unknown[observe.LIO] != nil {
+				targets[id] = append(targets[id], iqn)
+			}
+		}
+		if id.Kind == spec.KindExport && len(targets[id]) == 0 {
+			delete(next, id)
+		}
+	}
+	for id, iqns := range targets {
+		slices.Sort(iqns)
+		next[id] = Identity{Targets: slices.Compact(iqns), Force: next[id].Force}
+	}
+	return next
+}
+
+// learnVolumes learns of Volumes, Snapshots and Pools.
 //
 // An identity is learnt when an object's logical volume is first seen, or when
 // the object's annotation gives up the one that is known. It is forgotten when
 // no file names the object and its volume group, which is there, holds nothing
 // of it.
-func learn(known map[spec.ID]Identity, desired spec.Set, observed observe.State) map[spec.ID]Identity {
+func learnVolumes(known map[spec.ID]Identity, desired spec.Set, observed observe.State) map[spec.ID]Identity {
 	if observed.Unknown[observe.LVM] != nil {
 		return known
 	}

@@ -80,6 +80,18 @@ func (m *model) add(lv observe.LogicalVolume) {
 	m.lvs(lv.VolumeGroup)[lv.Name] = lv
 }
 
+// withThickSnapshots returns the full names of a logical volume and of the thick
+// snapshots of it.
+func (m *model) withThickSnapshots(of change.LV) []string {
+	names := []string{of.String()}
+	for _, lv := range m.lvs(of.VolumeGroup) {
+		if lv.Type == observe.ThickSnapshot && lv.Origin == of.Name {
+			names = append(names, lv.FullName())
+		}
+	}
+	return names
+}
+
 // editTarget changes a target.
 func (m *model) editTarget(iqn string, f func(*observe.Target)) {
 	t, ok := m.state.LIO.ISCSI[iqn]
@@ -113,6 +125,9 @@ func (m *model) change(c change.Change) {
 		m.add(lv)
 	case change.CreateSnapshot:
 		origin := m.lvs(c.VolumeGroup)[c.Origin]
+		if c.OriginUUID != "" && origin.UUID != c.OriginUUID {
+			panic("not the origin that was seen: " + origin.FullName())
+		}
 		lv := observe.LogicalVolume{VolumeGroup: c.VolumeGroup, Name: c.Name, Type: observe.ThickSnapshot, Size: origin.Size, COWSize: uint64(c.Size), Origin: c.Origin, Tags: c.Tags, Active: true}
 		if c.Size == 0 {
 			lv.COWSize = origin.Size + 4*mib
@@ -134,9 +149,19 @@ func (m *model) change(c change.Change) {
 		})
 	case change.Activate:
 		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) { lv.Active = true })
+	case change.Deactivate:
+		for _, name := range m.withThickSnapshots(c.LV) {
+			m.edit(name, func(lv *observe.LogicalVolume) {
+				if lv.Open || name == c.LV.String() && (lv.UUID != c.UUID || lv.Type == observe.ThickSnapshot) {
+					panic("must not be deactivated: " + name)
+				}
+				lv.Active = false
+			})
+		}
 	case change.RemoveLV:
 		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) {
-			if lv.Open || lv.UUID != c.UUID || len(c.Tags) < 3 {
+			lost := slices.ContainsFunc(c.Tags, func(t string) bool { return !slices.Contains(lv.Tags, t) })
+			if lv.Open || lv.UUID != c.UUID || len(c.Tags) < 3 || lost || len(m.withThickSnapshots(c.LV)) > 1 {
 				panic("must not be removed: " + lv.FullName())
 			}
 		})
@@ -174,6 +199,10 @@ func (m *model) change(c change.Change) {
 			Portals: map[string]bool{}, LUNs: map[int]observe.TargetLUN{}, ACLs: map[string]observe.ACL{},
 		}
 	case change.RemoveTarget:
+		t, ok := m.state.LIO.ISCSI[c.IQN]
+		if owner, ours := t.Owner(); !ok || !t.Empty() && (!ours || owner.Name != c.Export) || len(sessions(t)) > 0 && !c.Force {
+			panic("must not be removed: " + c.IQN)
+		}
 		delete(m.state.LIO.ISCSI, c.IQN)
 	default:
 		m.changeTarget(c)
@@ -214,6 +243,7 @@ func (m *model) changeTarget(c change.Change) {
 		t.ACLs[c.Initiator] = acl
 	case change.RemoveInitiator:
 		delete(t.ACLs, c.Initiator)
+		t.DynamicSessions = slices.DeleteFunc(slices.Clone(t.DynamicSessions), func(name string) bool { return name == c.Initiator })
 	case change.MapLUN:
 		if _, ok := t.LUNs[c.LUN]; !ok {
 			panic("no such LUN")

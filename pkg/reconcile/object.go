@@ -45,6 +45,8 @@ const (
 	ReasonBackstoreMismatch  = "BackstoreMismatch"
 	ReasonGracePeriod        = "GracePeriod"
 	ReasonIncompleteInput    = "IncompleteInput"
+	ReasonTooManyDeletions   = "TooManyDeletions"
+	ReasonInTrash            = "InTrash"
 	ReasonRetained           = "Retained"
 	ReasonRemoving           = "Removing"
 )
@@ -95,6 +97,10 @@ type VolumeStatus struct {
 	Active      bool     `json:"active"`
 	DataPercent float64  `json:"dataPercent,omitempty"`
 	HeldBy      []string `json:"heldBy,omitempty"`
+	// DeletedAt is when it went into the trash, RemovedAfter when it may be
+	// removed; zero: it is not there, or it is not known.
+	DeletedAt    time.Time `json:"deletedAt,omitzero"`
+	RemovedAfter time.Time `json:"removedAfter,omitzero"`
 }
 
 // ExportStatus is the target of an Export.

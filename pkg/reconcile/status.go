@@ -41,10 +41,11 @@ type Finding struct {
 	Message string `json:"message"`
 }
 
-// Converged reports whether all is as desired.
+// Converged reports whether all is as desired. What is in the trash is: nothing
+// is to be done about it but wait.
 func (r NodeStatus) Converged() bool {
 	return len(r.Findings) == 0 && !slices.ContainsFunc(r.Objects, func(o Object) bool {
-		return o.Phase != Ready && o.Phase != Orphaned && o.Phase != Suspended
+		return o.Phase != Ready && o.Phase != Orphaned && o.Phase != Suspended && o.Reason != ReasonInTrash
 	})
 }
 

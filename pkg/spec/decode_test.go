@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -94,6 +95,7 @@ spec: {protocol: iscsi, target: "iqn.2026-11.com.example:open", portals: ["192.0
 		Expect(set.Pools["fast"].Spec).To(Equal(spec.PoolSpec{
 			VolumeGroup: "vg0",
 			ThinPool:    &spec.ThinPool{Name: "fast", Size: spec.SizeOrPercent{Percent: 80}},
+			Trash:       duration(24 * time.Hour),
 		}))
 		Expect(set.Pools["fast"].Metadata.Labels).To(HaveKeyWithValue("empty", ""))
 		Expect(set.Volumes["db-data"].Spec).To(Equal(spec.VolumeSpec{
@@ -269,8 +271,7 @@ spec: {pool: fast, size: 1Gi, "\e[31m": 1}
 		Entry("unknown with odd characters", header+"Volume\nmetadata: {name: db}\nspec: {pool: fast, size: 1Gi, "+mark+"a b: 1}\n", `spec["a b"]`, `unknown field "a b" of Volume spec (allowed`),
 		Entry("in another case", volume("db", "pool: fast, "+mark+"Size: 1Gi, size: 1Gi"), "spec.Size", `did you mean "size"?`),
 		Entry("source, of a later version", volume("db", "pool: fast, size: 1Gi, "+mark+"source: {volume: other}"), "spec.source", `unknown field "source" of Volume spec`),
-		Entry("devices, of a later version", header+"Pool\nmetadata: {name: p}\nspec: {volumeGroup: vg1, "+mark+"devices: [/dev/sdb]}\n", "spec.devices", `unknown field "devices" of Pool spec (allowed: thinPool, volumeGroup)`),
-		Entry("trash, of a later version", header+"Pool\nmetadata: {name: p}\nspec: {volumeGroup: vg1, "+mark+"trash: 24h}\n", "spec.trash", `unknown field "trash"`),
+		Entry("devices, of a later version", header+"Pool\nmetadata: {name: p}\nspec: {volumeGroup: vg1, "+mark+"devices: [/dev/sdb]}\n", "spec.devices", `unknown field "devices" of Pool spec (allowed: thinPool, trash, volumeGroup)`),
 		Entry("autoExtend, of a later version", header+"Pool\nmetadata: {name: p}\nspec: {volumeGroup: vg1, "+mark+"autoExtend: {threshold: 80}}\n", "spec.autoExtend", `unknown field`),
 		Entry("a number for a name", header+"Volume\nmetadata: {name: "+mark+"123}\nspec: {pool: fast, size: 1Gi}\n", "metadata.name", `to YAML this is the number 123; put it in quotes: "123"`),
 		Entry("true for a name", volume("db", "pool: "+mark+"true, size: 1Gi"), "spec.pool", `to YAML this is true (true or false); put it in quotes`),
@@ -286,6 +287,8 @@ spec: {pool: fast, size: 1Gi, "\e[31m": 1}
 		Entry("a text for a boolean", volume("db", "pool: fast, size: 1Gi, adopt: "+mark+`"true"`), "spec.adopt", `must be true or false, but is the text "true"`),
 		Entry("yes for a boolean", volume("db", "pool: fast, size: 1Gi, adopt: "+mark+"yes"), "spec.adopt", "must be true or false"),
 		Entry("1 for a boolean", volume("db", "pool: fast, size: 1Gi, adopt: "+mark+"1"), "spec.adopt", "must be true or false, but is the number 1"),
+		Entry("a duration without a unit", header+"Pool\nmetadata: {name: p}\nspec: {volumeGroup: vg0, trash: "+mark+"24}\n", "spec.trash", "has no unit"),
+		Entry("a negative duration", header+"Pool\nmetadata: {name: p}\nspec: {volumeGroup: vg0, trash: "+mark+"-1h}\n", "spec.trash", "is negative"),
 		Entry("a size in octal", volume("db", "pool: fast, size: "+mark+"010"), "spec.size", "leading zero"),
 		Entry("a size as a float", volume("db", "pool: fast, size: "+mark+"1e3"), "spec.size", `"1e3" is not a size`),
 		Entry("a size with a fraction", volume("db", "pool: fast, size: "+mark+"1.5Gi"), "spec.size", "is a fraction"),
@@ -318,7 +321,6 @@ spec: {pool: fast, size: 1Gi, "\e[31m": 1}
 		Entry("an initiator without a name", "luns: [{volume: db}], initiators: ["+mark+"{readOnly: true}]", "spec.initiators[0].name", "is missing"),
 		Entry("a password in the file", "luns: [{volume: db}], initiators: [{name: iqn.1993-08.org.debian:a, auth: {chap: {username: u, "+mark+"password: s, passwordFrom: {file: /s}}}}]", "spec.initiators[0].auth.chap.password", `unknown field "password"`),
 		Entry("no file of a password", "luns: [{volume: db}], initiators: [{name: iqn.1993-08.org.debian:a, auth: {chap: {username: u, "+mark+"passwordFrom: {}}}}]", "spec.initiators[0].auth.chap.passwordFrom.file", "is missing"),
-		Entry("disconnect, of a later version", "luns: [{volume: db}], "+mark+"disconnect: Force", "spec.disconnect", "unknown field"),
 		Entry("a protocol of a later version", "luns: [{volume: db}], "+mark+"protocols: nvme-tcp", "spec.protocols", `did you mean "protocol"?`),
 	)
 

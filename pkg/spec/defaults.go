@@ -1,5 +1,7 @@
 package spec
 
+import "time"
+
 // Defaults that depend on nothing else.
 const (
 	// DefaultTargetPrefix is what iSCSI target names begin with unless the
@@ -11,6 +13,10 @@ const (
 	// DefaultDeletionPolicy keeps the data: what a missing line means must never
 	// be what cannot be undone.
 	DefaultDeletionPolicy = Retain
+	// DefaultDisconnect spares whoever is logged in.
+	DefaultDisconnect = DisconnectWait
+	// DefaultTrash is long enough for a mistake to be found out.
+	DefaultTrash = Duration(24 * time.Hour)
 )
 
 // setDefaults fills in every field that the file leaves out, and writes
@@ -34,6 +40,10 @@ func (p *Pool) setDefaults() {
 	if p.Spec.ThinPool != nil && p.Spec.ThinPool.Name == "" {
 		p.Spec.ThinPool.Name = p.Metadata.Name
 	}
+	if p.Spec.Trash == nil {
+		trash := DefaultTrash
+		p.Spec.Trash = &trash
+	}
 }
 
 func (v *Volume) setDefaults() {
@@ -54,6 +64,9 @@ func (s *Snapshot) setDefaults() {
 func (e *Export) setDefaults(targetPrefix string) {
 	if e.Spec.Target == "" {
 		e.Spec.Target = targetPrefix + ":" + e.Metadata.Name
+	}
+	if e.Spec.Disconnect == "" {
+		e.Spec.Disconnect = DefaultDisconnect
 	}
 	if e.Spec.Portals == nil { // an empty list is given, and refused
 		e.Spec.Portals = []string{DefaultPortal}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -66,6 +67,11 @@ func snapshot(name, fields string) string {
 
 func export(name, fields string) string {
 	return header + "Export\nmetadata: {name: " + name + "}\nspec: {protocol: iscsi, " + fields + "}\n---\n"
+}
+
+func duration(d time.Duration) *spec.Duration {
+	out := spec.Duration(d)
+	return &out
 }
 
 // errorsOf renders findings with the base names of their files.

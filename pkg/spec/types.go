@@ -35,6 +35,10 @@ const (
 	// AnnotationRecreate allows a vanished volume, snapshot or thin pool to be created
 	// anew. Its value is the UUID of the logical volume that is gone.
 	AnnotationRecreate = "volreconciler/recreate"
+	// AnnotationAllowDeletions on any Pool lets more objects be deleted at once
+	// than is allowed otherwise. Its value is what the status of these objects
+	// names; it stands for exactly these.
+	AnnotationAllowDeletions = "volreconciler/allow-deletions"
 )
 
 // Metadata is what every object has.
@@ -70,6 +74,10 @@ type PoolSpec struct {
 	VolumeGroup string `yaml:"volumeGroup"`
 	// ThinPool asks for thin volumes; nil means thick ones.
 	ThinPool *ThinPool `yaml:"thinPool,omitempty"`
+	// Trash is how long a deleted Volume or Snapshot can still come back;
+	// default: [DefaultTrash], 0: it is removed at once. After defaulting it is
+	// never nil.
+	Trash *Duration `yaml:"trash,omitempty"`
 }
 
 // ThinPool is the LVM thin pool of a Pool.
@@ -142,7 +150,18 @@ type ExportSpec struct {
 	// AllowAnyInitiator serves whoever asks, without ACL or authentication.
 	AllowAnyInitiator bool        `yaml:"allowAnyInitiator,omitempty"`
 	Initiators        []Initiator `yaml:"initiators,omitempty"`
+	// Disconnect is Wait unless given.
+	Disconnect Disconnect `yaml:"disconnect,omitempty"`
 }
+
+// Disconnect says what becomes of live sessions that would lose something.
+type Disconnect string
+
+// What becomes of live sessions.
+const (
+	DisconnectWait  Disconnect = "Wait"  // what they would lose stays until they end; the default
+	DisconnectForce Disconnect = "Force" // they lose it, and with a target or access list they end
+)
 
 // LUN is one logical unit of an Export: a Volume or a Snapshot.
 type LUN struct {

@@ -83,17 +83,24 @@ func (v *validation) metadata(m Metadata) {
 // mistyped one is refused: it would leave an object unfrozen that somebody
 // believes to be frozen.
 func checkOwnAnnotation(key, value string) error {
-	known := []string{AnnotationReconcile, AnnotationRecreate}
+	known := []string{AnnotationReconcile, AnnotationRecreate, AnnotationAllowDeletions}
 	switch {
 	case key == AnnotationReconcile && value != "suspended":
 		return fmt.Errorf("%s is no known value; write suspended, or remove the annotation", quote(value))
 	case key == AnnotationRecreate && (value == "" || strings.ContainsAny(value, " \t\r\n")):
 		return fmt.Errorf("%s is no UUID of a logical volume; copy it from the object's status", quote(value))
+	case key == AnnotationAllowDeletions && !isToken(value):
+		return fmt.Errorf("%s is no token of deletions, 16 hexadecimal digits; copy it from the status of the objects that wait", quote(value))
 	case strings.HasPrefix(key, "volreconciler/") && !slices.Contains(known, key):
 		return fmt.Errorf("unknown annotation%s (allowed: %s)", suggest(key, known), strings.Join(known, ", "))
 	default:
 		return nil
 	}
+}
+
+// isToken reports whether a text has the form of what allows deletions.
+func isToken(text string) bool {
+	return len(text) == 16 && strings.Trim(text, "0123456789abcdef") == ""
 }
 
 func (v *validation) pool(s PoolSpec) {
@@ -130,9 +137,12 @@ func (v *validation) because(path, source string, err error) error {
 }
 
 func (v *validation) deletionPolicy(p DeletionPolicy) {
-	if known := []string{string(Delete), string(Retain)}; !slices.Contains(known, string(p)) {
-		v.refuse("spec.deletionPolicy", "%s is no deletion policy%s (allowed: %s)",
-			quote(string(p)), suggest(string(p), known), strings.Join(known, ", "))
+	v.oneOf("spec.deletionPolicy", "deletion policy", string(p), string(Delete), string(Retain))
+}
+
+func (v *validation) oneOf(path, what, value string, known ...string) {
+	if !slices.Contains(known, value) {
+		v.refuse(path, "%s is no %s%s (allowed: %s)", quote(value), what, suggest(value, known), strings.Join(known, ", "))
 	}
 }
 
@@ -142,6 +152,7 @@ func (v *validation) export(s ExportSpec) {
 			quote(string(s.Protocol)), suggest(string(s.Protocol), []string{string(ProtocolISCSI)}), ProtocolISCSI)
 	}
 	v.check("spec.target", v.because("spec.target", "the target prefix and metadata.name", checkTargetName(s.Target)))
+	v.oneOf("spec.disconnect", "way to treat live sessions", string(s.Disconnect), string(DisconnectForce), string(DisconnectWait))
 	v.portals(s.Portals)
 	v.luns(s.LUNs)
 	v.initiators(s)

@@ -34,6 +34,7 @@ var _ = Describe("An object", func() {
 		Entry("suspension as a boolean", "name: db, annotations: {volreconciler/reconcile: "+mark+"false}", "metadata.annotations[volreconciler/reconcile]", "put it in quotes"),
 		Entry("annotation, mistyped", "name: db, annotations: {volreconciler/reconcil: "+mark+"suspended}", "metadata.annotations[volreconciler/reconcil]", `did you mean "volreconciler/reconcile"?`),
 		Entry("recreation of nothing", "name: db, annotations: {volreconciler/recreate: "+mark+`""}`, "metadata.annotations[volreconciler/recreate]", "no UUID"),
+		Entry("permission for nothing known", "name: db, annotations: {volreconciler/allow-deletions: "+mark+`"yes"}`, "metadata.annotations[volreconciler/allow-deletions]", "16 hexadecimal digits"),
 		Entry("too many annotations", "name: db, annotations: "+mark+"{a: "+strings.Repeat("x", 256<<10)+"}", "metadata.annotations", "at most 262144"),
 	)
 
@@ -64,6 +65,7 @@ var _ = Describe("An object", func() {
 			expectOneFinding(aPool+aVolume+export("db", marked), path, message)
 		},
 		Entry("protocol", "target: 'iqn.2026-11.com.example:db', luns: [{volume: db}]}\n---\n"+header+"Export\nmetadata: {name: b}\nspec: {protocol: "+mark+"fc, luns: [{volume: db}]", "spec.protocol", `"fc" is not supported (allowed: iscsi)`),
+		Entry("disconnect", "luns: [{volume: db}], disconnect: "+mark+"force", "spec.disconnect", `did you mean "Force"? (allowed: Force, Wait)`),
 		Entry("target: nothing like it", "target: "+mark+"disk1, luns: [{volume: db}]", "spec.target", "is no target name; write iqn.YYYY-MM"),
 		Entry("target: upper case", "target: "+mark+"'iqn.2026-11.com.Example:db', luns: [{volume: db}]", "spec.target", `in lower case: "iqn.2026-11.com.example:db"`),
 		Entry("target: underscore", "target: "+mark+"'iqn.2026-11.com.example:db_1', luns: [{volume: db}]", "spec.target", `contains '_'`),

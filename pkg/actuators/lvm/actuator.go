@@ -44,6 +44,8 @@ func (a *Actuator) Apply(ctx context.Context, c change.Change) error {
 		return a.setTags(ctx, c)
 	case change.Activate:
 		return a.activate(ctx, c)
+	case change.Deactivate:
+		return a.deactivate(ctx, c)
 	case change.RemoveLV:
 		return a.remove(ctx, c)
 	default:

@@ -106,7 +106,7 @@ var _ = DescribeTable("the command that makes a change",
 		"lvcreate -n v"+marked+" -y -Wy -Zy -L 67108864b vg0"),
 	Entry(nil, change.CreateVolume{LV: newV, ThinPool: "p", Size: 64 * mib, Tags: tags}, nil,
 		"lvcreate -n v"+marked+" -y -V 67108864b -T vg0/p"),
-	Entry(nil, change.CreateSnapshot{LV: newV, Origin: "o", Thin: true, Tags: tags}, nil,
+	Entry(nil, change.CreateSnapshot{LV: newV, Origin: "o", OriginUUID: uuid, Thin: true, Tags: tags}, nil,
 		"lvcreate -n v"+marked+" -y -s vg0/o"),
 	Entry(nil, change.CreateSnapshot{LV: newV, Origin: "o", Size: 16 * mib, Tags: tags}, nil,
 		"lvcreate -n v"+marked+" -y -s -L 16777216b vg0/o"),
@@ -122,6 +122,7 @@ var _ = DescribeTable("the command that makes a change",
 	Entry(nil, change.Activate{LV: v}, fields{"lv_active": ""}, "lvchange -ay -K -S lv_uuid="+uuid+" vg0/v"),
 	Entry("one that the same plan created", change.Activate{LV: newV}, fields{"lv_active": ""},
 		"lvchange -ay -K -S lv_uuid="+uuid+" vg0/v"),
+	Entry(nil, change.Deactivate{LV: v}, nil, "lvchange -an -S lv_uuid="+uuid+" vg0/v"),
 	Entry(nil, change.RemoveLV{LV: v, Tags: tags}, nil,
 		"lvremove -y -S lv_uuid="+uuid+" && lv_tags=volreconciler/kind=volume && lv_tags=volreconciler/name=v"+
 			" && !(lv_role=thickorigin) && !(lv_layout=pool) vg0/v"),
@@ -134,7 +135,7 @@ var (
 
 var _ = DescribeTable("a change that is true already",
 	func(ctx SpecContext, c change.Change, now string, answers map[string]answer) {
-		m := &script{answers: answers, there: map[string]string{}}
+		m := &script{answers: answers, there: map[string]string{"vg0/o": row(fields{"lv_name": "o"})}}
 		if now != "" {
 			m.there["vg0/v"] = now
 		}
@@ -155,6 +156,7 @@ var _ = DescribeTable("a change that is true already",
 		row(fields{"lv_role": "public,snapshot,thicksnapshot", "origin_size": "67108864", "lv_size": "71303168"}), nil),
 	Entry("LVM says nothing", change.SetTags{LV: v, Add: tags, Remove: []string{"x"}}, row(nil), nil),
 	Entry(nil, change.Activate{LV: v}, row(nil), nil),
+	Entry("LVM is not asked", change.Deactivate{LV: v}, row(fields{"lv_active": ""}), map[string]answer{"lvchange": {code: 5}}),
 	Entry("gone", change.RemoveLV{LV: v, Tags: tags}, "",
 		map[string]answer{"lvremove": {code: 5, stderr: `Failed to find logical volume "vg0/v"`}}),
 	Entry("gone, and LVM says nothing", change.RemoveLV{LV: v, Tags: tags}, "", nil),
@@ -179,6 +181,9 @@ var _ = DescribeTable("a machine that is not what the plan saw",
 	Entry("another object's", change.CreateVolume{LV: newV, Size: 64 * mib, Tags: tags}, row(fields{"lv_tags": "volreconciler/name=w"}), taken),
 	Entry("another origin", change.CreateSnapshot{LV: newV, Origin: "o", Thin: true, Tags: tags},
 		row(fields{"lv_layout": "thin,sparse", "origin": "x"}), taken),
+	Entry("another origin of that name", change.CreateSnapshot{LV: newV, Origin: "o", OriginUUID: otherUUID, Thin: true, Tags: tags}, "", nil),
+	Entry("another thick origin of that name", change.CreateSnapshot{LV: newV, Origin: "o", OriginUUID: otherUUID, Size: 16 * mib, Tags: tags}, "", nil),
+	Entry("a thin snapshot's origin gone", change.CreateSnapshot{LV: newV, Origin: "none", OriginUUID: uuid, Thin: true, Tags: tags}, "", nil),
 	Entry("no origin", change.CreateSnapshot{LV: newV, Origin: "none", Tags: tags}, "", nil),
 	Entry("grow: gone", change.GrowVolume{LV: v, To: 128 * mib}, "", nil),
 	Entry("grow: another one", change.GrowVolume{LV: v, To: 128 * mib}, row(fields{"lv_uuid": otherUUID}), nil),
@@ -189,6 +194,8 @@ var _ = DescribeTable("a machine that is not what the plan saw",
 	Entry("activate: gone", change.Activate{LV: v}, "", nil),
 	Entry("activate: another one", change.Activate{LV: v}, row(fields{"lv_uuid": otherUUID}), nil),
 	Entry("activate: not ours", change.Activate{LV: newV}, row(fields{"lv_tags": ""}), nil),
+	Entry("deactivate: gone", change.Deactivate{LV: v}, "", nil),
+	Entry("deactivate: another one", change.Deactivate{LV: v}, row(fields{"lv_uuid": otherUUID}), nil),
 	Entry("remove: another one", change.RemoveLV{LV: v, Tags: tags}, row(fields{"lv_uuid": otherUUID}), nil),
 	Entry("remove: nothing selected", change.RemoveLV{LV: v, Tags: tags}, row(fields{"lv_tags": ""}), nil),
 )
@@ -210,6 +217,7 @@ var _ = DescribeTable("what LVM's errors mean",
 	Entry(nil, 5, "Logical volume vg1/t1 in use.", change.ErrInUse),
 	Entry(nil, 5, "Logical volume vg1/t1 contains a filesystem in use.", change.ErrInUse),
 	Entry(nil, 5, "Logical volume vg1/t1 is used by another device.", change.ErrInUse),
+	Entry(nil, 5, "LV vg1/o has open 1 snapshot(s), not deactivating.", change.ErrInUse),
 	Entry(nil, 5, `Failed to find logical volume "vg1/gone"`, change.ErrStale),
 	Entry(nil, 5, "Snapshot origin LV no not found in Volume group vg1.", change.ErrStale),
 	Entry(nil, 5, "Pool nopool not found in Volume group vg1.", change.ErrStale),
@@ -220,15 +228,17 @@ var _ = DescribeTable("what LVM's errors mean",
 	Entry("not run", -1, "Logical volume vg1/t1 in use.", nil),
 )
 
-var _ = Describe("removing a device that is open", func() {
-	It("says by whom", func(ctx SpecContext) {
+var _ = DescribeTable("taking away a device that is open says by whom",
+	func(ctx SpecContext, c change.Change, command string) {
 		m := &script{there: map[string]string{"vg0/v": row(nil)},
-			answers: map[string]answer{"lvremove": {code: 5, stderr: "Logical volume vg0/v contains a filesystem in use."}}}
-		err := New(m, m).Apply(ctx, change.RemoveLV{LV: v, Tags: tags})
+			answers: map[string]answer{command: {code: 5, stderr: "Logical volume vg0/v contains a filesystem in use."}}}
+		err := New(m, m).Apply(ctx, c)
 		Expect(err).To(MatchError(change.ErrInUse))
 		Expect(err).To(MatchError(ContainSubstring("(mounted on /mnt)")))
-	})
-})
+	},
+	Entry(nil, change.RemoveLV{LV: v, Tags: tags}, "lvremove"),
+	Entry(nil, change.Deactivate{LV: v}, "lvchange"),
+)
 
 var _ = DescribeTable("changes that are refused before anything runs",
 	func(ctx SpecContext, c change.Change) {
@@ -241,9 +251,11 @@ var _ = DescribeTable("changes that are refused before anything runs",
 	Entry("a name that is an option", change.CreateVolume{LV: change.LV{VolumeGroup: "vg0", Name: "-v"}, Tags: tags}),
 	Entry("a volume group that is an option", change.CreateVolume{LV: change.LV{VolumeGroup: "--vg0", Name: "v"}, Tags: tags}),
 	Entry("an origin that is an option", change.CreateSnapshot{LV: newV, Origin: "-o", Tags: tags}),
+	Entry("an origin's UUID that is a condition", change.CreateSnapshot{LV: newV, Origin: "o", OriginUUID: "1=1", Tags: tags}),
 	Entry("a pool elsewhere", change.CreateVolume{LV: newV, ThinPool: "a/b", Tags: tags}),
 	Entry("a tag that is a condition", change.RemoveLV{LV: v, Tags: []string{"a || lv_name=b"}}),
 	Entry("a UUID that is a condition", change.RemoveLV{LV: change.LV{VolumeGroup: "vg0", Name: "v", UUID: uuid + "||1=1"}, Tags: tags}),
+	Entry("no UUID of what is deactivated", change.Deactivate{LV: newV}),
 	Entry("no UUID", change.RemoveLV{LV: newV, Tags: tags}),
 	Entry("no tags", change.RemoveLV{LV: v}),
 	Entry("a change to something else", change.EnableTarget{}),

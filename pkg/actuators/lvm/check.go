@@ -40,6 +40,9 @@ func check(c change.Change) error {
 		tags(c.Tags...)
 	case change.CreateSnapshot:
 		names(c.VolumeGroup, c.Name, c.Origin)
+		if c.OriginUUID != "" {
+			known(originOf(c))
+		}
 		tags(c.Tags...)
 	case change.GrowThinPool:
 		known(c.LV)
@@ -56,6 +59,8 @@ func check(c change.Change) error {
 		if c.UUID != "" {
 			known(c.LV)
 		}
+	case change.Deactivate:
+		known(c.LV)
 	case change.RemoveLV:
 		known(c.LV)
 		tags(c.Tags...)

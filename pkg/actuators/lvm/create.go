@@ -32,7 +32,15 @@ func (a *Actuator) createVolume(ctx context.Context, c change.CreateVolume) erro
 	})
 }
 
+// createSnapshot looks first whether the origin is the one that the plan saw.
+// That is a check before the act, and not under LVM's lock, because lvcreate
+// takes no condition. Should another logical volume get the origin's name in the
+// moment between, the snapshot is one of that.
 func (a *Actuator) createSnapshot(ctx context.Context, c change.CreateSnapshot) error {
+	origin, err := a.look(ctx, originOf(c))
+	if err != nil {
+		return err
+	}
 	if c.Thin {
 		return a.createThinSnapshot(ctx, c)
 	}
@@ -40,10 +48,6 @@ func (a *Actuator) createSnapshot(ctx context.Context, c change.CreateSnapshot) 
 	if size == 0 {
 		// LVM's own way to say it, -l 100%ORIGIN, is an upper limit: in a volume
 		// group that is nearly full the snapshot gets what is left, and no error.
-		origin, err := a.look(ctx, change.LV{VolumeGroup: c.VolumeGroup, Name: c.Origin})
-		if err != nil {
-			return err
-		}
 		size = spec.Size(observe.MaxCOWSize(origin.Size))
 	}
 	argv := []string{"lvcreate", "-y", "-s", "-L", bytes(size), c.VolumeGroup + "/" + c.Origin}
@@ -52,6 +56,10 @@ func (a *Actuator) createSnapshot(ctx context.Context, c change.CreateSnapshot) 
 	return a.create(ctx, argv, c.LV, c.Tags, func(now observe.LogicalVolume) bool {
 		return now.Type == observe.ThickSnapshot && now.Origin == c.Origin
 	})
+}
+
+func originOf(c change.CreateSnapshot) change.LV {
+	return change.LV{VolumeGroup: c.VolumeGroup, Name: c.Origin, UUID: c.OriginUUID}
 }
 
 // createThinSnapshot leaves the snapshot inactive and flagged to be skipped at

@@ -24,6 +24,7 @@ var meanings = []struct {
 	{"too large for circular buffer", change.ErrNoSpace}, // the metadata of the volume group
 	{" in use.", change.ErrInUse},                        // also: contains a filesystem in use
 	{"is used by another device", change.ErrInUse},
+	{"not deactivating", change.ErrInUse},              // a thick origin with an open snapshot
 	{"Failed to find logical volume", change.ErrStale}, // lvchange, lvremove, lvs
 	{"not found in volume group", change.ErrStale},     // lvextend
 	{"not found in Volume group", change.ErrStale},     // origin, thin pool

@@ -33,7 +33,7 @@ func New(n Node) (*Host, error) {
 func (h *Host) Node() Node {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	n := Node{APIVersion: APIVersion, Kind: "Node"}
+	n := Node{APIVersion: APIVersion, Kind: kind}
 	h.lvm.store(&n)
 	h.tree.store(&n)
 	return n
@@ -115,6 +115,3 @@ func (h *Host) Symlink(target, link string) error {
 	defer h.mu.Unlock()
 	return h.tree.symlink(target, link)
 }
-
-// APIVersion is that of a captured node's file.
-const APIVersion = "volreconciler/v1alpha1"

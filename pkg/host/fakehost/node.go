@@ -1,16 +1,75 @@
 package fakehost
 
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"gopkg.in/yaml.v3"
+)
+
+// APIVersion is that of a captured node's file.
+const APIVersion = "volreconciler/v1alpha1"
+
+// kind is the kind of object that a captured node's file holds.
+const kind = "Node"
+
+// Parse reads a captured node's file: one YAML document. A field that a Node
+// does not have is an error. Whether the parts fit together is for [New] to say.
+func Parse(data []byte) (Node, error) {
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	d.KnownFields(true)
+	var n Node
+	switch err := d.Decode(&n); {
+	case errors.Is(err, io.EOF):
+		return Node{}, errors.New("node: empty")
+	case err != nil:
+		return Node{}, fmt.Errorf("node: %w", err)
+	case n.APIVersion != APIVersion || n.Kind != kind:
+		return Node{}, fmt.Errorf("node: it is a %q of %q, not a %q of %q", n.Kind, n.APIVersion, kind, APIVersion)
+	}
+	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return Node{}, errors.New("node: more than one document")
+	}
+	return n, nil
+}
+
+// Marshal returns the file that [Parse] reads.
+func (n Node) Marshal() ([]byte, error) {
+	n.APIVersion, n.Kind = APIVersion, kind
+	data, err := yaml.Marshal(n)
+	if err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	return data, nil
+}
+
 // Node is what a machine holds, as plain data. It is the content of a captured
 // node's file. Sizes are in bytes.
 type Node struct {
 	APIVersion string `yaml:"apiVersion"`
 	Kind       string `yaml:"kind"` // Node
+	// Serial is how many UUIDs were made up so far. It only grows, so that none
+	// is given out twice.
+	Serial uint64 `yaml:"serial,omitempty"`
 	// VolumeGroups are LVM's.
 	VolumeGroups []VolumeGroup `yaml:"volumeGroups,omitempty"`
 	// Mounts are the mounted logical volumes.
 	Mounts []Mount `yaml:"mounts,omitempty"`
 	// Modules are the kernel modules that are loaded, of those that matter.
 	Modules []string `yaml:"modules,omitempty"`
+	// MissingModules are kernel modules that the machine does not have.
+	MissingModules []string `yaml:"missingModules,omitempty"`
+	// Listeners are the addresses, ip:port or [ip]:port, on which something
+	// else than LIO accepts connections.
+	Listeners []string `yaml:"listeners,omitempty"`
+	// Sockets are the addresses on which LIO listens, in the same form. A portal
+	// that is not among them shares one of them. If there are none, they are
+	// those that the portals would open one after the other.
+	Sockets []string `yaml:"sockets,omitempty"`
+	// ConfigFSUnmounted is true if configfs is not mounted, whatever it holds.
+	ConfigFSUnmounted bool `yaml:"configfsUnmounted,omitempty"`
 	// ConfigFS is what is below /sys/kernel/config/target, parents first. It is
 	// empty while target_core_mod is not loaded.
 	ConfigFS []Entry `yaml:"configfs,omitempty"`
@@ -18,11 +77,14 @@ type Node struct {
 
 // VolumeGroup is an LVM volume group.
 type VolumeGroup struct {
-	Name       string `yaml:"name"`
+	Name string `yaml:"name"`
+	// UUID is made up if it is empty.
 	UUID       string `yaml:"uuid"`
 	ExtentSize uint64 `yaml:"extentSize"`
 	Extents    uint64 `yaml:"extents"`
 	MissingPVs int    `yaml:"missingPVs,omitempty"`
+	// Seqno is how often its metadata was written.
+	Seqno uint64 `yaml:"seqno,omitempty"`
 	// Unusable is why LVM cannot read the volume group, as it would say it on
 	// stderr; empty: it can.
 	Unusable string `yaml:"unusable,omitempty"`
@@ -33,6 +95,7 @@ type VolumeGroup struct {
 // LogicalVolume is an LVM logical volume.
 type LogicalVolume struct {
 	Name string `yaml:"name"`
+	// UUID is made up if it is empty.
 	UUID string `yaml:"uuid"`
 	// Type is thick, thickSnapshot, thin, thinPool or other.
 	Type string `yaml:"type"`
@@ -40,12 +103,13 @@ type LogicalVolume struct {
 	Size uint64 `yaml:"size"`
 	// COWSize is the copy-on-write space of a thickSnapshot.
 	COWSize uint64 `yaml:"cowSize,omitempty"`
-	// MetadataSize is that of a thinPool.
+	// MetadataSize is that of a thinPool; 0: LVM's default.
 	MetadataSize uint64   `yaml:"metadataSize,omitempty"`
 	Origin       string   `yaml:"origin,omitempty"`
 	Pool         string   `yaml:"pool,omitempty"`
 	Tags         []string `yaml:"tags,omitempty"`
-	Active       bool     `yaml:"active,omitempty"`
+	// Active is the origin's if it is a thickSnapshot.
+	Active bool `yaml:"active,omitempty"`
 	// SkipActivation is the flag that lvchange -K overrides.
 	SkipActivation bool    `yaml:"skipActivation,omitempty"`
 	ReadOnly       bool    `yaml:"readOnly,omitempty"`
@@ -53,7 +117,8 @@ type LogicalVolume struct {
 	Health         string  `yaml:"health,omitempty"`
 	DataPercent    float64 `yaml:"dataPercent,omitempty"`
 	MetaPercent    float64 `yaml:"metadataPercent,omitempty"`
-	// Minor is the number of its device-mapper device while it is active.
+	// Minor is the number of its device-mapper device while it is active, and 0
+	// otherwise. Of two active ones with the same number the second gets another.
 	Minor int `yaml:"minor,omitempty"`
 	// Content stands for the data in it. A snapshot gets its origin's, a new
 	// logical volume none.

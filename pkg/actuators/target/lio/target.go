@@ -136,12 +136,8 @@ func (a *Actuator) removeTarget(c change.RemoveTarget) error {
 		return nil
 	case err != nil:
 		return err
-	case t.OtherTPGs > 0:
-		return stale("target %s has portal groups that are not ours", c.IQN)
-	case t.Alias != observe.Alias(c.Export) && !t.Empty():
-		return stale("target %s has the alias %q and is not that of export %s", c.IQN, t.Alias, c.Export)
 	}
-	if err := checkIdle(t); err != nil {
+	if err := checkRemovable(t, c); err != nil {
 		return err
 	}
 	if t.HasTPG {
@@ -150,6 +146,20 @@ func (a *Actuator) removeTarget(c change.RemoveTarget) error {
 		}
 	}
 	return a.remove(observe.TargetDir(c.IQN))
+}
+
+// checkRemovable is an error if a target is not the export's, or in use by
+// somebody who is to be waited for.
+func checkRemovable(t observe.Target, c change.RemoveTarget) error {
+	switch {
+	case t.OtherTPGs > 0:
+		return stale("target %s has portal groups that are not ours", c.IQN)
+	case t.Alias != observe.Alias(c.Export) && !t.Empty():
+		return stale("target %s has the alias %q and is not that of export %s", c.IQN, t.Alias, c.Export)
+	case c.Force:
+		return nil
+	}
+	return checkIdle(t)
 }
 
 // checkIdle is a [change.ErrInUse] while anybody is logged in.

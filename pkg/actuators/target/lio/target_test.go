@@ -98,6 +98,20 @@ var _ = Describe("a target that is to be removed", func() {
 		Expect(err).To(MatchError("in use: iqn.x:y has sessions of iqn.a:b, iqn.c:d, iqn.g:h"))
 	})
 
+	DescribeTable("must be the export's, and idle unless that is forced", func(have observe.Target, wait, force OmegaMatcher) {
+		have.IQN = "iqn.x:y"
+		c := change.RemoveTarget{Target: change.Target{IQN: have.IQN, Export: "db"}}
+		Expect(checkRemovable(have, c)).To(wait)
+		c.Force = true
+		Expect(checkRemovable(have, c)).To(force)
+	},
+		Entry("ours", observe.Target{HasTPG: true, Alias: "volreconciler:db", Enabled: true}, Succeed(), Succeed()),
+		Entry("ours, with a session", observe.Target{HasTPG: true, Alias: "volreconciler:db", Sessions: 1}, MatchError(change.ErrInUse), Succeed()),
+		Entry("an empty shell", observe.Target{Sessions: -1}, Succeed(), Succeed()),
+		Entry("another's", observe.Target{HasTPG: true, Alias: "volreconciler:web"}, MatchError(change.ErrStale), MatchError(change.ErrStale)),
+		Entry("another's besides", observe.Target{HasTPG: true, Alias: "volreconciler:db", OtherTPGs: 1}, MatchError(change.ErrStale), MatchError(change.ErrStale)),
+	)
+
 	It("is in use by sessions that nobody names", func() {
 		Expect(checkIdle(observe.Target{IQN: "iqn.x:y", Sessions: 2})).To(MatchError(change.ErrInUse))
 	})

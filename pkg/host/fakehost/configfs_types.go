@@ -1,0 +1,345 @@
+package fakehost
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// What directories are, where others have to know.
+const (
+	aBackstore = "backstore"
+	aTPG       = "portal group"
+	aPortal    = "portal"
+	aLUN       = "LUN"
+	anACL      = "ACL"
+	aMappedLUN = "mapped LUN"
+)
+
+// The layout below /sys/kernel/config/target, with the defaults of Linux 6.1.
+// What the agent has no use for is left out.
+
+var rootType = &itemType{
+	groups:  map[string]*itemType{"core": coreType},
+	members: iscsiType,
+	check: func(c *configfs, _ *node, name string) error {
+		// target_core_register_fabric in drivers/target/target_core_configfs.c
+		// takes all that begins so for iSCSI.
+		if !strings.HasPrefix(name, "iscsi") || !c.insert(iscsiModule) {
+			return syscall.EINVAL
+		}
+		return nil
+	},
+}
+
+var coreType = &itemType{
+	members: hbaType,
+	check: func(c *configfs, _ *node, name string) error {
+		plugin, number, found := cutLast(name, "_")
+		if !found {
+			return syscall.EINVAL
+		}
+		if _, err := parseUint(number, 32); err != nil {
+			return err
+		}
+		if plugin != "iblock" || !c.insert(iblockModule) {
+			return syscall.EINVAL
+		}
+		return nil
+	},
+}
+
+var hbaType = &itemType{
+	attributes: map[string]attribute{"hba_info": {}},
+	make: func(_ *configfs, n *node) error {
+		index := 0
+		for _, hba := range n.parent.children {
+			var other int
+			if _, err := fmt.Sscanf(hba.textOf("hba_info"), "HBA Index: %d", &other); err == nil {
+				index = max(index, other+1)
+			}
+		}
+		n.setText("hba_info", fmt.Sprintf("HBA Index: %d plugin: iblock version: v5.0\n", index))
+		return nil
+	},
+	members: backstoreType,
+	check:   anyName,
+}
+
+var backstoreType = &itemType{
+	what: aBackstore,
+	attributes: map[string]attribute{
+		"alias":     {store: storeAlias},
+		"control":   {store: storeControl, writeOnly: true},
+		"enable":    {text: "0\n", store: storeEnable},
+		"info":      {text: backstore{minor: -1}.String()},
+		"udev_path": {store: storeUdevPath},
+	},
+	groups: map[string]*itemType{
+		"attrib": {attributes: map[string]attribute{
+			"emulate_tpu":                {text: "0\n", store: storeEmulateTPU},
+			"max_unmap_block_desc_count": {text: "0\n", store: storeNumber},
+		}},
+		"wwn": {attributes: map[string]attribute{
+			"vpd_unit_serial": {text: serialText(""), store: storeSerial},
+		}},
+	},
+	drop: func(c *configfs, n *node) {
+		if b, ok := parseBackstore(n.textOf("info")); ok && b.minor >= 0 {
+			c.lvm.release(b.minor)
+		}
+	},
+}
+
+var iscsiType = &itemType{
+	attributes: map[string]attribute{"lio_version": {text: "Datera Inc. iSCSI Target v4.1.0\n"}},
+	groups:     map[string]*itemType{"discovery_auth": {}},
+	members:    targetType,
+	check: func(_ *configfs, _ *node, name string) error {
+		if len(name) >= 224 { // ISCSI_IQN_LEN
+			return syscall.EINVAL
+		}
+		return nil
+	},
+}
+
+var targetType = &itemType{
+	groups: map[string]*itemType{
+		"fabric_statistics": {groups: map[string]*itemType{
+			"iscsi_instance": {attributes: map[string]attribute{"sessions": {text: "0\n"}}},
+		}},
+		"param": {},
+	},
+	members: tpgType,
+	check: func(_ *configfs, _ *node, name string) error {
+		_, tag, found := strings.Cut(name, "tpgt_")
+		if _, err := parseUint(tag, 16); !found || err != nil {
+			return syscall.EINVAL
+		}
+		return nil
+	},
+}
+
+var tpgType = &itemType{
+	what: aTPG,
+	attributes: map[string]attribute{
+		"dynamic_sessions": {},
+		"enable":           {text: "0\n", store: storeTPGEnable},
+	},
+	groups: map[string]*itemType{
+		"acls": {members: aclType, check: anyName},
+		"attrib": {attributes: map[string]attribute{
+			"authentication":          {text: "1\n", store: storeFlag},
+			"cache_dynamic_acls":      {text: "0\n", store: storeCacheDynamicACLs},
+			"demo_mode_discovery":     {text: "1\n", store: storeFlag},
+			"demo_mode_write_protect": {text: "1\n", store: storeFlag},
+			"generate_node_acls":      {text: "0\n", store: storeGenerateNodeACLs},
+			"prod_mode_write_protect": {text: "0\n", store: storeFlag},
+		}},
+		"auth":  authType,
+		"lun":   {members: lunType, check: checkLUNName},
+		"np":    {members: portalType, check: anyName},
+		"param": {attributes: map[string]attribute{"TargetAlias": {text: "LIO Target\n", store: storeParam}}},
+	},
+	drop: func(_ *configfs, n *node) { endSessions(n) },
+}
+
+var authType = &itemType{attributes: map[string]attribute{
+	"password":        {text: "\n", store: storeCredential},
+	"password_mutual": {text: "\n", store: storeCredential},
+	"userid":          {text: "\n", store: storeCredential},
+	"userid_mutual":   {text: "\n", store: storeCredential},
+}}
+
+var portalType = &itemType{
+	what:       aPortal,
+	attributes: map[string]attribute{"iser": {text: "0\n", store: storeISER}},
+	make:       func(c *configfs, n *node) error { return c.listen(n) },
+	drop:       func(c *configfs, n *node) { c.stopListening(n) },
+}
+
+var lunType = &itemType{
+	what:   aLUN,
+	link:   linkLUN,
+	unlink: unlinkLUN,
+}
+
+var aclType = &itemType{
+	what:       anACL,
+	attributes: map[string]attribute{"info": {}},
+	groups: map[string]*itemType{
+		"attrib":            {attributes: map[string]attribute{"authentication": {text: "-1\n", store: storeACLAuthentication}}},
+		"auth":              authType,
+		"fabric_statistics": {},
+		"param":             {},
+	},
+	members: mappedLUNType,
+	check:   checkLUNName,
+	make: func(_ *configfs, n *node) error {
+		adoptSession(n)
+		return nil
+	},
+	drop: func(_ *configfs, n *node) { endSession(n) },
+}
+
+var mappedLUNType = &itemType{
+	what: aMappedLUN,
+	// There is nothing to protect until it is linked.
+	attributes: map[string]attribute{"write_protect": {store: storeWriteProtect}},
+	link:       linkMappedLUN,
+	unlink:     func(_ *configfs, from, _ *node) { from.setText("write_protect", "") },
+}
+
+func anyName(*configfs, *node, string) error { return nil }
+
+func checkLUNName(_ *configfs, _ *node, name string) error {
+	number, found := strings.CutPrefix(name, "lun_")
+	if !found {
+		return syscall.EINVAL
+	}
+	_, err := parseUint(number, 64)
+	return err
+}
+
+func cutLast(text, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(text, sep)
+	if i < 0 {
+		return text, "", false
+	}
+	return text[:i], text[i+len(sep):], true
+}
+
+// storeFlag keeps 0 or 1.
+func storeFlag(_ *configfs, _ *node, value string) (string, error) {
+	n, err := parseUint(value, 32)
+	if err == nil && n > 1 {
+		err = syscall.EINVAL
+	}
+	return flagText(n == 1), err
+}
+
+func storeNumber(_ *configfs, _ *node, value string) (string, error) {
+	n, err := parseUint(value, 32)
+	return strconv.FormatUint(n, 10) + "\n", err
+}
+
+// storeGenerateNodeACLs follows iscsit_ta_generate_node_acls in
+// drivers/target/iscsi/iscsi_target_tpg.c.
+func storeGenerateNodeACLs(c *configfs, n *node, value string) (string, error) {
+	text, err := storeFlag(c, n, value)
+	if err == nil && text == flagText(true) {
+		n.parent.setText("cache_dynamic_acls", text)
+	}
+	return text, err
+}
+
+// storeCacheDynamicACLs follows iscsit_ta_cache_dynamic_acls: while anybody is
+// admitted, it silently stays set.
+func storeCacheDynamicACLs(c *configfs, n *node, value string) (string, error) {
+	text, err := storeFlag(c, n, value)
+	if err == nil && n.parent.textOf("generate_node_acls") == flagText(true) && text == flagText(false) {
+		return n.text, nil
+	}
+	return text, err
+}
+
+func storeTPGEnable(_ *configfs, n *node, value string) (string, error) {
+	on, err := parseBool(value)
+	if err == nil && !on {
+		endSessions(n.parent)
+	}
+	return flagText(on), err
+}
+
+// storeParam follows iscsi_tpg_param_##name##_store. Only lists may have commas.
+func storeParam(_ *configfs, _ *node, value string) (string, error) {
+	if value != "" && strings.ContainsRune(" \t\n\v\f\r", rune(value[len(value)-1])) {
+		value = value[:len(value)-1]
+	}
+	if strings.Contains(value, ",") {
+		return "", syscall.EINVAL
+	}
+	return value + "\n", nil
+}
+
+// storeCredential keeps what it gets, a newline at its end included.
+func storeCredential(_ *configfs, _ *node, value string) (string, error) {
+	if len(value) >= 256 { // MAX_USER_LEN
+		return "", syscall.EINVAL
+	}
+	return value + "\n", nil
+}
+
+func storeACLAuthentication(_ *configfs, _ *node, value string) (string, error) {
+	n, err := parseInt(value)
+	if err == nil && (n < -1 || n > 1) {
+		err = syscall.EINVAL
+	}
+	return strconv.FormatInt(n, 10) + "\n", err
+}
+
+// storeISER refuses iSER: the machine has no RDMA.
+func storeISER(c *configfs, n *node, value string) (string, error) {
+	text, err := storeFlag(c, n, value)
+	if err == nil && text == flagText(true) {
+		err = syscall.ENODEV
+	}
+	return text, err
+}
+
+// storeWriteProtect follows target_fabric_mappedlun_write_protect_store: before
+// there is a LUN, nothing happens.
+func storeWriteProtect(c *configfs, n *node, value string) (string, error) {
+	text, err := storeFlag(c, n, value)
+	if err == nil && n.text == "" {
+		return "", nil
+	}
+	return text, err
+}
+
+// linkLUN follows target_fabric_port_link in
+// drivers/target/target_core_fabric_configfs.c.
+func linkLUN(_ *configfs, lun, to *node) error {
+	switch {
+	case !to.is(aBackstore):
+		return syscall.EFAULT
+	case to.textOf("enable") != flagText(true):
+		return syscall.ENODEV
+	case lun.linkIn() != nil:
+		return syscall.EEXIST
+	}
+	setExported(to, true)
+	return nil
+}
+
+// unlinkLUN follows core_clear_lun_from_tpg in drivers/target/target_core_tpg.c:
+// no initiator sees the LUN any more, though the mapped ones stay.
+func unlinkLUN(_ *configfs, lun, backstore *node) {
+	if backstore.links == 1 {
+		setExported(backstore, false)
+	}
+	acls, err := lun.up(2).walk("acls")
+	if err != nil {
+		return
+	}
+	acls.each(func(n *node) bool {
+		if link := n.linkIn(); n.is(aMappedLUN) && link != nil && link.target == lun {
+			n.setText("write_protect", "")
+		}
+		return true
+	})
+}
+
+// linkMappedLUN follows target_fabric_mappedlun_link.
+func linkMappedLUN(_ *configfs, mapped, to *node) error {
+	tpg := mapped.up(3)
+	switch {
+	case !to.is(aLUN):
+		return syscall.EFAULT
+	case to.linkIn() == nil, to.up(2) != tpg, mapped.linkIn() != nil:
+		return syscall.EINVAL
+	}
+	mapped.setText("write_protect", flagText(tpg.textOf("attrib/prod_mode_write_protect") == flagText(true)))
+	return nil
+}

@@ -1,0 +1,55 @@
+package fakehost
+
+import "slices"
+
+// lvremove removes logical volumes, and what depends on them.
+func (c *command) lvremove() error { return c.each(c.writable, c.removeLV) }
+
+func (c *command) removeLV(g *group, lv *LogicalVolume) error {
+	sure := c.options.has("yes") || c.options.has("force")
+	if (lv.Active || lv.Type == thinPool) && !sure {
+		what := ""
+		if lv.Active {
+			what = " active"
+		}
+		c.warn("Do you really want to remove%s logical volume %s/%s? [y/n]: [n]", what, g.Name, lv.Name)
+		return failure("Logical volume %s/%s not removed.", g.Name, lv.Name)
+	}
+	return c.removeWithDependants(g, lv)
+}
+
+// removeWithDependants removes a logical volume after the copy-on-write
+// snapshots of it and the thin volumes in it. Nothing goes of an origin whose
+// device or snapshots are open; of a thin pool, what comes before one that is.
+func (c *command) removeWithDependants(g *group, lv *LogicalVolume) error {
+	if lv.Type != thickSnapshot && len(g.snapshots(lv)) > 0 {
+		if err := c.deactivate(g, lv); err != nil {
+			return err
+		}
+	}
+	if err := c.checkNotInUse(g, lv); err != nil {
+		return err
+	}
+	for _, s := range g.snapshots(lv) {
+		if err := c.removeWithDependants(g, s); err != nil {
+			return err
+		}
+	}
+	for _, dependant := range slices.Clone(g.lvs) {
+		// A thin volume may have gone as the snapshot of another.
+		if lv.Type == thinPool && dependant.Pool == lv.Name && g.find(dependant.Name) == dependant {
+			if err := c.removeWithDependants(g, dependant); err != nil {
+				return err
+			}
+		}
+	}
+	g.lvs = slices.DeleteFunc(g.lvs, func(other *LogicalVolume) bool { return other == lv })
+	for _, other := range g.lvs {
+		if other.Origin == lv.Name {
+			other.Origin = "" // a thin snapshot, which does without
+		}
+	}
+	g.written()
+	c.print("Logical volume %q successfully removed.", lv.Name)
+	return nil
+}

@@ -1,0 +1,161 @@
+package reconcile
+
+import (
+	"fmt"
+	"regexp"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+var tokenIn = regexp.MustCompile(`volreconciler/allow-deletions: "([0-9a-f]{16})"`)
+
+// permit annotates a Pool with the token that an object's status names.
+func (n *node) permit(id spec.ID) {
+	GinkgoHelper()
+	message := status(n.diff(), id).Message
+	token := tokenIn.FindStringSubmatch(message)
+	Expect(token).NotTo(BeNil(), message)
+	p := n.desired.Pools["slow"]
+	p.Metadata.Annotations = map[string]string{spec.AnnotationAllowDeletions: token[1]}
+	n.desired.Pools["slow"] = p
+}
+
+var _ = Describe("Diff and the number of deletions", func() {
+	// The node has two Volumes, two Snapshots and one Export.
+	const everything = 5
+	var n *node
+	BeforeEach(func() { n = converged() })
+	refused := beIn(Blocked, ReasonTooManyDeletions)
+
+	It("deletes as many as are allowed", func() {
+		n.nameNothing()
+		n.input.MaxDeletions = everything
+		n.converge()
+		Expect(n.lvs("vg0")).To(HaveLen(1))
+	})
+	DescribeTable("deletes and unexports none of them if there is one more", func(trash time.Duration) {
+		n.keepFor(trash)
+		n.nameNothing()
+		n.input.MaxDeletions = everything - 1
+		p := n.diff()
+		Expect(changes(p)).To(BeEmpty())
+		for _, o := range p.Objects {
+			if o.Kind != spec.KindPool {
+				Expect(o).To(refused)
+			}
+		}
+		Expect(status(p, volumeID("data")).Message).To(MatchRegexp(
+			`^5 objects would be deleted at once, more than --max-deletions 4: ` +
+				`Export/db, Snapshot/nightly, Snapshot/tnightly, Volume/data, Volume/thick\. ` +
+				`To allow exactly these, once, annotate any Pool with volreconciler/allow-deletions: "[0-9a-f]{16}"$`))
+		Expect(NodeStatus{Objects: p.Objects}.Converged()).To(BeFalse())
+	}, Entry("into the trash", 24*time.Hour), Entry("for good", time.Duration(0)))
+	It("names ten of them", func() {
+		for i := range 13 {
+			id := volumeID(fmt.Sprintf("v%02d", i))
+			n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: id.Name, Type: observe.Thick, Active: true, Tags: append(observe.OwnerTags(id), observe.DeletionTag(spec.Delete))})
+		}
+		n.input.MaxDeletions = 10
+		Expect(status(n.diff(), volumeID("v00")).Message).To(ContainSubstring("Volume/v08, Volume/v09, and 3 more. To allow"))
+		Expect(n.diff().Steps).To(BeEmpty())
+	})
+	It("goes on with everything else", func() {
+		n.nameNothing()
+		n.input.MaxDeletions = 0
+		n.desired.Volumes = map[string]spec.Volume{"new": {Metadata: meta("new"), Spec: spec.VolumeSpec{Pool: "slow", Size: 8 * mib, LVName: "new"}}}
+		n.converge()
+		Expect(n.lvs("vg0")).To(And(HaveKey("new"), HaveLen(6)))
+	})
+	It("deletes nothing without permission where none is allowed", func() {
+		n.input.MaxDeletions = 0
+		delete(n.desired.Exports, "db")
+		Expect(changes(n.diff())).To(BeEmpty())
+		Expect(status(n.diff(), exportID("db"))).To(And(refused, HaveField("Message", HavePrefix("1 object would be deleted"))))
+		n.permit(exportID("db"))
+		n.converge()
+		Expect(n.state.LIO.ISCSI).To(BeEmpty())
+	})
+	It("deletes what a Pool permits", func() {
+		n.nameNothing()
+		n.input.MaxDeletions = 1
+		n.permit(volumeID("data"))
+		n.converge()
+		Expect(n.lvs("vg0")).To(HaveLen(1))
+	})
+	It("takes the permission for nothing but what it was given for", func() {
+		all := n.desired
+		n.nameNothing()
+		n.input.MaxDeletions = 1
+		n.permit(volumeID("data"))
+		By("fewer")
+		n.desired.Exports = all.Exports
+		n.desired.Volumes, n.desired.Snapshots = all.Volumes, all.Snapshots
+		Expect(n.diff().Steps).To(BeEmpty())
+		n.desired.Exports, n.desired.Snapshots = nil, nil
+		Expect(status(n.diff(), exportID("db"))).To(refused)
+		Expect(n.diff().Steps).To(BeEmpty())
+		By("the same names with other data")
+		n.nameNothing()
+		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.UUID = "another" })
+		n.input.Known = nil
+		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(status(n.diff(), volumeID("data"))).To(refused)
+	})
+	DescribeTable("deletes nothing when no file names anything", func(limit int) {
+		n.desired = spec.Set{Complete: true}
+		n.input.MaxDeletions = limit
+		p := n.diff()
+		Expect(changes(p)).To(BeEmpty())
+		Expect(status(p, volumeID("data"))).To(And(refused, HaveField("Message", HavePrefix("no file names anything any more, and 5 objects would be deleted"))))
+	}, Entry(nil, everything-1), Entry(nil, everything), Entry(nil, 1000))
+	It("counts what is still in its grace period", func() {
+		n.input.MaxDeletions = everything - 1
+		n.nameNothing()
+		n.input.LastNamed = map[spec.ID]time.Time{volumeID("thick"): n.input.Now, exportID("db"): n.input.Now}
+		p := n.diff()
+		Expect(changes(p)).To(BeEmpty())
+		Expect(status(p, volumeID("thick"))).To(refused)
+		Expect(status(p, volumeID("data"))).To(refused)
+		n.input.MaxDeletions = everything
+		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Deleting, ReasonGracePeriod))
+	})
+	It("counts what is in use, so that a mistake does not get through piece by piece", func() {
+		n.input.MaxDeletions = everything - 1
+		n.nameNothing()
+		n.editACL(iqn, initiator, func(a *observe.ACL) { a.LoggedIn = true })
+		Expect(changes(n.diff())).To(BeEmpty())
+	})
+	It("counts what is in the trash no more, and what stays never", func() {
+		n.keepFor(24 * time.Hour)
+		n.nameNothing()
+		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Tags[2] = observe.DeletionTag(spec.Retain) })
+		n.input.MaxDeletions = everything - 1
+		n.converge()
+		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Deleting, ReasonInTrash))
+		Expect(status(n.diff(), volumeID("data"))).To(beIn(Orphaned, ReasonRetained))
+		n.input.MaxDeletions = 0
+		n.wait(24 * time.Hour)
+		n.converge()
+		Expect(n.lvs("vg0")).To(HaveLen(2))
+	})
+	It("does not count what a named object no longer needs", func() {
+		n.input.MaxDeletions = 0
+		e := n.desired.Exports["db"]
+		e.Spec.Target, e.Spec.LUNs = iqn+"2", e.Spec.LUNs[:1]
+		n.desired.Exports["db"] = e
+		n.converge()
+		Expect(n.state.LIO.ISCSI).To(And(HaveLen(1), HaveKey(iqn+"2")))
+		Expect(n.state.LIO.Backstores).To(HaveLen(1))
+	})
+	It("changes no word on what is held back for another reason", func() {
+		n.nameNothing()
+		n.input.MaxDeletions = 0
+		n.desired.Complete = false
+		Expect(status(n.diff(), volumeID("data"))).To(beIn(Blocked, ReasonIncompleteInput))
+	})
+})

@@ -1,0 +1,212 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/volreconciler/volreconciler/pkg/actuators/lvm"
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/lio"
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// Fake is a machine in memory with its directory of specs.
+type Fake struct {
+	*fakehost.Host
+	files map[string]string
+	dir   string // holds the specs and what the agent remembers
+}
+
+var _ Machine = (*Fake)(nil)
+
+// NewFake returns a machine that holds a node, in a directory of its own.
+func NewFake(n fakehost.Node, dir string) (*Fake, error) {
+	h, err := fakehost.New(n)
+	if err != nil {
+		return nil, err
+	}
+	return &Fake{Host: h, files: map[string]string{}, dir: dir}, os.MkdirAll(filepath.Join(dir, "specs"), 0o700)
+}
+
+// Empty is a node with nothing but the volume group vg0.
+func Empty() fakehost.Node {
+	return fakehost.Node{
+		APIVersion: fakehost.APIVersion, Kind: "Node",
+		VolumeGroups: []fakehost.VolumeGroup{{Name: "vg0", UUID: "vg0000-0000-0000-0000-0000-0000-000000", ExtentSize: 4 << 20, Extents: 2047}},
+	}
+}
+
+// Begin does what a step begins with, before the agent runs.
+func (f *Fake) Begin(ctx context.Context, s Step, before reconcile.NodeStatus) error {
+	files := maps.Clone(s.Files)
+	if s.Answer != nil {
+		files = s.Answer(before)
+	}
+	for name, text := range files {
+		path := filepath.Join(f.dir, "specs", name)
+		if text == "" {
+			delete(f.files, name)
+			if err := os.Remove(path); err != nil {
+				return err
+			}
+			continue
+		}
+		f.files[name] = text
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	if s.ByHand != nil {
+		return s.ByHand(ctx, f)
+	}
+	return nil
+}
+
+// Write puts text into a logical volume.
+func (f *Fake) Write(_ context.Context, lv, text string) error {
+	found := false
+	err := f.Edit(func(n *fakehost.Node) {
+		for _, vg := range n.VolumeGroups {
+			for i := range vg.LogicalVolumes {
+				if vg.Name+"/"+vg.LogicalVolumes[i].Name == lv {
+					vg.LogicalVolumes[i].Content, found = text, true
+				}
+			}
+		}
+	})
+	if err == nil && !found {
+		err = fmt.Errorf("no logical volume %s", lv)
+	}
+	return err
+}
+
+// Mount mounts a logical volume.
+func (f *Fake) Mount(_ context.Context, lv, dir string) error {
+	return f.Edit(func(n *fakehost.Node) { n.Mounts = append(n.Mounts, fakehost.Mount{LV: lv, Dir: dir}) })
+}
+
+// Unmount undoes Mount.
+func (f *Fake) Unmount(_ context.Context, dir string) error {
+	return f.Edit(func(n *fakehost.Node) {
+		n.Mounts = slices.DeleteFunc(n.Mounts, func(m fakehost.Mount) bool { return m.Dir == dir })
+	})
+}
+
+// Login logs an initiator in.
+func (f *Fake) Login(_ context.Context, target, initiator string) error {
+	return f.Host.Login(target, initiator)
+}
+
+// Logout logs it out.
+func (f *Fake) Logout(_ context.Context, target, initiator string) error {
+	return f.Host.Logout(target, initiator)
+}
+
+// Reboot restarts the machine.
+func (f *Fake) Reboot(context.Context) error {
+	f.Host.Reboot()
+	return nil
+}
+
+// Agent is one life of the agent on a machine.
+type Agent struct {
+	loop *reconcile.Loop
+}
+
+// Start starts an agent that sees the machine through a host, which may fail.
+func (f *Fake) Start(h host.Host) (*Agent, error) {
+	memory, err := reconcile.OpenMemory(filepath.Join(f.dir, "state", "identities.json"))
+	if err != nil {
+		return nil, err
+	}
+	return &Agent{loop: &reconcile.Loop{
+		Source:   source(filepath.Join(f.dir, "specs")),
+		Observer: observe.New(h),
+		Executor: &reconcile.Executor{
+			Actuators: map[observe.System]change.Actuator{observe.LVM: lvm.New(h, h), observe.LIO: lio.New(h)},
+			OneByOne:  true,
+		},
+		Memory: memory, Status: &reconcile.Status{}, Log: logr.Discard(),
+		MaxDeletions: 10, Resync: time.Hour,
+	}}, nil
+}
+
+const (
+	// maxPasses is more than any convergence needs.
+	maxPasses = 30
+	// maxWait lets the agent try once more what failed, and not for ever.
+	maxWait = 1500 * time.Millisecond
+)
+
+// Apply makes passes until nothing more can be done, as the command of that name
+// does, and returns how the objects stand.
+func (a *Agent) Apply(ctx context.Context) (reconcile.NodeStatus, error) {
+	for range maxPasses {
+		wait := a.loop.Pass(ctx)
+		if err := ctx.Err(); err != nil {
+			return reconcile.NodeStatus{}, err
+		}
+		if wait > maxWait {
+			status, _ := a.loop.Status.Report()
+			return status, nil
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+	}
+	status, _ := a.loop.Status.Report()
+	return status, fmt.Errorf("not at rest after %d passes: %s", maxPasses, Stand(status))
+}
+
+// Stand is how the objects stand that are not Ready, as in [Step].
+func Stand(status reconcile.NodeStatus) map[string]string {
+	stand := map[string]string{}
+	for _, o := range status.Objects {
+		if o.Phase != reconcile.Ready {
+			stand[o.ID().String()] = string(o.Phase) + ": " + o.Reason
+		}
+	}
+	return stand
+}
+
+// source reads the specs of a directory, with the passwords of the scenarios.
+type source string
+
+func (s source) Load(context.Context) spec.Set {
+	set := spec.LoadPaths([]string{string(s)}, "")
+	for name, e := range set.Exports {
+		e.Spec.Initiators = slices.Clone(e.Spec.Initiators)
+		for i, initiator := range e.Spec.Initiators {
+			e.Spec.Initiators[i].Auth = withPasswords(initiator.Auth)
+		}
+		set.Exports[name] = e
+	}
+	return set
+}
+
+func withPasswords(a *spec.Auth) *spec.Auth {
+	if a == nil {
+		return nil
+	}
+	with := func(c *spec.Credentials) *spec.Credentials {
+		if c == nil {
+			return nil
+		}
+		filled := *c
+		filled.Password = spec.NewSecret(Password(filepath.Base(c.PasswordFrom.File)))
+		return &filled
+	}
+	return &spec.Auth{CHAP: with(a.CHAP), Mutual: with(a.Mutual)}
+}

@@ -1,0 +1,67 @@
+package scenario
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+)
+
+// trashed is the time at which something was thrown away.
+var trashed = regexp.MustCompile(regexp.QuoteMeta(observe.TagDeleted) + `\S+`)
+
+// Portrait renders what a node holds, without what is another one each time:
+// UUIDs and what derives from them, device numbers, times. Two machines on which
+// the same happened look the same.
+func Portrait(n fakehost.Node) []string {
+	var lines, names []string
+	name := func(from, to string) {
+		if from != "" {
+			names = append(names, from, to)
+		}
+	}
+	for _, vg := range n.VolumeGroups {
+		for _, lv := range vg.LogicalVolumes {
+			full := vg.Name + "/" + lv.Name
+			name(lv.UUID, "<UUID of "+full+">")
+			name(observe.UnitSerial(lv.UUID), "<serial of "+full+">")
+			if lv.Active {
+				name(fmt.Sprintf("dm-%d ", lv.Minor), "<device of "+full+"> ")
+			}
+			tags := slices.Sorted(slices.Values(lv.Tags))
+			line := fmt.Sprintf("lv %s type=%s size=%d cow=%d metadata=%d origin=%s pool=%s tags=%v active=%t skip=%t readonly=%t invalid=%t",
+				full, lv.Type, lv.Size, lv.COWSize, lv.MetadataSize, lv.Origin, lv.Pool, tags, lv.Active, lv.SkipActivation, lv.ReadOnly, lv.Invalid)
+			lines = append(lines, trashed.ReplaceAllString(line, observe.TagDeleted+"<time>"))
+		}
+	}
+	for _, e := range n.ConfigFS {
+		switch {
+		case e.Link != "":
+			lines = append(lines, "link "+e.Path+" -> "+e.Link)
+		case e.Text != nil:
+			lines = append(lines, "file "+e.Path+": "+strings.TrimSpace(*e.Text))
+		default:
+			lines = append(lines, "dir "+e.Path)
+		}
+	}
+	replace := strings.NewReplacer(names...)
+	for i := range lines {
+		lines[i] = replace.Replace(lines[i])
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// Contents returns what is in the logical volumes, by vg/lv, where it is known.
+func Contents(n fakehost.Node) map[string]string {
+	contents := map[string]string{}
+	for _, vg := range n.VolumeGroups {
+		for _, lv := range vg.LogicalVolumes {
+			contents[vg.Name+"/"+lv.Name] = lv.Content
+		}
+	}
+	return contents
+}

@@ -1,0 +1,117 @@
+package scenario
+
+import (
+	"context"
+
+	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+)
+
+// Scenario is a history of a node, which begins with an empty volume group vg0.
+type Scenario struct {
+	Name  string
+	Steps []Step
+	// FakeOnly is why it cannot happen on a real kernel; empty: it can.
+	FakeOnly string
+}
+
+// Step is what happens, and how the objects stand once the agent has done what
+// it can.
+type Step struct {
+	Name string
+	// Files are written to the directory of specs, by name; an empty one is
+	// removed.
+	Files map[string]string
+	// Answer, if not nil, returns files that depend on how the objects stood
+	// before.
+	Answer func(reconcile.NodeStatus) map[string]string
+	// ByHand, if not nil, is what people do to the machine before the agent runs.
+	ByHand func(context.Context, Machine) error
+	// Stand is how the objects stand that are not Ready, as Phase: Reason by
+	// Kind/name.
+	Stand map[string]string
+	// Content is what is found in logical volumes afterwards, by vg/lv.
+	Content map[string]string
+}
+
+// Expected is how the objects stand that are not Ready; never nil.
+func (s Step) Expected() map[string]string {
+	if s.Stand == nil {
+		return map[string]string{}
+	}
+	return s.Stand
+}
+
+// Machine is where people do something by hand.
+type Machine interface {
+	host.Runner
+	// WriteFile, Mkdir, Remove and Symlink are those of [host.Files].
+	WriteFile(path string, data []byte) error
+	Mkdir(path string) error
+	Remove(path string) error
+	Symlink(target, link string) error
+	// Write puts text at the beginning of a logical volume, vg/lv.
+	Write(ctx context.Context, lv, text string) error
+	// Mount mounts a logical volume that holds a file system, or makes one.
+	Mount(ctx context.Context, lv, dir string) error
+	Unmount(ctx context.Context, dir string) error
+	// Login logs an initiator in to a target that asks for no password.
+	Login(ctx context.Context, target, initiator string) error
+	Logout(ctx context.Context, target, initiator string) error
+	// Reboot restarts the machine.
+	Reboot(ctx context.Context) error
+}
+
+// commands runs commands by hand.
+func commands(lines ...[]string) func(context.Context, Machine) error {
+	return func(ctx context.Context, m Machine) error {
+		for _, argv := range lines {
+			if _, err := m.Run(ctx, argv...); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// all does several things by hand.
+func all(doings ...func(context.Context, Machine) error) func(context.Context, Machine) error {
+	return func(ctx context.Context, m Machine) error {
+		for _, do := range doings {
+			if err := do(ctx, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func write(lv, text string) func(context.Context, Machine) error {
+	return func(ctx context.Context, m Machine) error { return m.Write(ctx, lv, text) }
+}
+
+// configfs changes LIO by hand. Each line is an operation and its operands below
+// the directory of LIO: mkdir, rmdir and rm take a path, echo a value and a
+// path, ln where it leads and a path.
+func configfs(lines ...[]string) func(context.Context, Machine) error {
+	const lio = "/sys/kernel/config/target/"
+	return func(_ context.Context, m Machine) error {
+		for _, l := range lines {
+			var err error
+			switch l[0] {
+			case "mkdir":
+				err = m.Mkdir(lio + l[1])
+			case "rmdir", "rm":
+				err = m.Remove(lio + l[1])
+			case "echo":
+				err = m.WriteFile(lio+l[2], []byte(l[1]))
+			case "ln":
+				err = m.Symlink(lio+l[1], lio+l[2])
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,117 @@
+package scenario_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/test/scenario"
+)
+
+func TestScenario(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "test/scenario")
+}
+
+// entries are the scenarios as those of a table.
+func entries() []TableEntry {
+	var entries []TableEntry
+	for _, s := range scenario.All() {
+		entries = append(entries, Entry(s.Name, s))
+	}
+	return entries
+}
+
+var _ = DescribeTable("On a machine in memory",
+	func(ctx SpecContext, s scenario.Scenario) {
+		f, err := scenario.NewFake(scenario.Empty(), GinkgoT().TempDir())
+		Expect(err).NotTo(HaveOccurred())
+		var status reconcile.NodeStatus
+		for _, step := range s.Steps {
+			By(step.Name)
+			Expect(f.Begin(ctx, step, status)).To(Succeed())
+			var calls []string
+			agent, err := f.Start(&fakehost.Tap{Host: f.Host, Before: func(c fakehost.Call) error {
+				if c.Changes() {
+					calls = append(calls, c.String())
+				}
+				return nil
+			}})
+			Expect(err).NotTo(HaveOccurred())
+			status, err = agent.Apply(ctx)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(scenario.Stand(status)).To(Equal(step.Expected()), "%s\n%s", messages(status), strings.Join(calls, "\n"))
+			for lv, content := range step.Content {
+				Expect(scenario.Contents(f.Node())).To(HaveKeyWithValue(lv, content))
+			}
+			calls = nil
+			_, err = agent.Apply(ctx)
+			Expect(err).NotTo(HaveOccurred())
+			if len(step.Stand) == 0 {
+				Expect(calls).To(BeEmpty(), "what is as desired is left alone")
+			}
+		}
+	},
+	entries(),
+)
+
+// messages are what the objects say that are not Ready.
+func messages(status reconcile.NodeStatus) string {
+	var lines []string
+	for _, f := range status.Findings {
+		lines = append(lines, f.Message)
+	}
+	for _, o := range status.Objects {
+		if o.Phase != reconcile.Ready {
+			lines = append(lines, fmt.Sprintf("%s: %s: %s: %s", o.ID(), o.Phase, o.Reason, o.Message))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// long asks for every crash that can be tried, not just the most telling.
+var long = os.Getenv("VOLRECONCILER_CRASH") == "long"
+
+var _ = Describe("An agent that is killed at any moment", func() {
+	var tried scenario.Crashes
+	AfterEach(func() {
+		AddReportEntry("crashes", fmt.Sprintf("crash points=%d scenarios=%d lost=%d leaked=%d", tried.Points, tried.Scenarios, tried.Lost, tried.Leaked), ReportEntryVisibilityAlways)
+	})
+	run := func(ctx SpecContext, k *scenario.Killer, scenarios []scenario.Scenario) {
+		GinkgoHelper()
+		k.Dir = GinkgoT().TempDir()
+		for _, s := range scenarios {
+			Expect(k.Run(ctx, s)).To(Succeed())
+		}
+		tried = k.Tried()
+		Expect(tried.Points).To(BeNumerically(">", 100))
+		Expect(tried.Differences).To(BeEmpty())
+	}
+	It("is followed by one that comes to the same", func(ctx SpecContext) {
+		run(ctx, &scenario.Killer{}, scenario.All())
+	})
+	It("once more while it recovers, too", func(ctx SpecContext) {
+		scenarios := scenario.All()
+		if !long {
+			scenarios = scenarios[:0]
+			for _, s := range scenario.All() {
+				if s.Name == "trash" {
+					scenarios = append(scenarios, s)
+				}
+			}
+		}
+		run(ctx, &scenario.Killer{Twice: true}, scenarios)
+	})
+	It("while it only looks, too", func(ctx SpecContext) {
+		if !long {
+			Skip("make crash")
+		}
+		run(ctx, &scenario.Killer{Counted: func(fakehost.Call) bool { return true }}, scenario.All())
+	})
+})
