@@ -39,7 +39,7 @@ else 1.`,
 			return applySpecs(cmd.Context(), s, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	s.forCommand(cmd, "specs", "target-prefix", "state-dir", "runtime-dir", "max-deletions", "timeout")
+	s.forCommand(cmd, "specs", "target-prefix", "state-dir", "runtime-dir", "max-deletions", "timeout", "backend", "node")
 	return cmd
 }
 
@@ -52,13 +52,17 @@ func applySpecs(ctx context.Context, s *settings, stdout, stderr io.Writer) erro
 	}
 	defer held.release()
 
+	progress := newProgress(stdout)
+	b, err := s.openBackend(progress.faked)
+	if err != nil {
+		return err
+	}
 	// The loop's log says what the progress says.
-	loop, err := newLoop(s, s.source(logr.Discard()), logr.Discard())
+	loop, err := newLoop(s, s.source(logr.Discard()), b, logr.Discard())
 	if err != nil {
 		return err
 	}
 	loop.Resync = s.timeout // what fails is tried again earlier than that
-	progress := newProgress(stdout)
 	loop.Tried = progress.done
 
 	node := converge(ctx, loop, progress, time.Now().Add(s.timeout))
@@ -68,7 +72,7 @@ func applySpecs(ctx context.Context, s *settings, stdout, stderr io.Writer) erro
 	if err := writeOutcome(stdout, stderr, node); err != nil {
 		return err
 	}
-	return shortcomings(node)
+	return errors.Join(shortcomings(node), b.endPass())
 }
 
 // converge makes passes until all is as desired, nothing more can be done, or

@@ -1,8 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -30,9 +34,14 @@ func TestSessions(t *testing.T) {
 			env.Setenv("VOLRECONCILER_STATE_DIR", env.WorkDir+"/state")
 			env.Setenv("VOLRECONCILER_RUNTIME_DIR", env.WorkDir+"/run")
 			env.Setenv("VOLRECONCILER_CONFIG", env.WorkDir+"/config.yaml")
+			examples, err := filepath.Abs("../../examples")
+			if err != nil {
+				return err
+			}
+			env.Setenv("EXAMPLES", examples)
 			return os.WriteFile(env.WorkDir+"/config.yaml", nil, 0o600)
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"appears": appears},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"appears": appears, "exits": exits},
 	})
 }
 
@@ -50,5 +59,22 @@ func appears(ts *testscript.TestScript, _ bool, args []string) {
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
+	}
+}
+
+// exits runs a command, which must end with an exit status: exits 2 COMMAND…
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits STATUS COMMAND...")
+	}
+	status := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		status = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if want := args[0]; strconv.Itoa(status) != want {
+		ts.Fatalf("exit status %d instead of %s", status, want)
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/actuators/lvm"
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/lio"
 	"github.com/volreconciler/volreconciler/pkg/change"
-	"github.com/volreconciler/volreconciler/pkg/host"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 	"github.com/volreconciler/volreconciler/pkg/spec"
@@ -23,43 +22,49 @@ import (
 // socket is where the agent answers.
 func (s *settings) socket() string { return filepath.Join(s.runtimeDir, "agent.sock") }
 
-// memory is the file that remembers which logical volume each object had.
-func (s *settings) memory() string { return filepath.Join(s.stateDir, "identities.json") }
-
-// source returns the source of what is desired on this node.
-func (s *settings) source(log logr.Logger) *spec.Source {
-	return spec.NewSource(s.specs, spec.Options{TargetPrefix: s.targetPrefix, Secrets: true, Log: log})
+// memory is the file that remembers which logical volume each object had. A fake
+// node has its own, beside its file: this machine's are others.
+func (s *settings) memory() string {
+	if s.backend == backendFake {
+		return s.nodeFile() + ".identities.json"
+	}
+	return filepath.Join(s.stateDir, "identities.json")
 }
 
-// newLoop puts the parts together that change this node. The caller must hold
+// source returns the source of what is desired on this node. A fake node gets no
+// passwords, because they would end up in its file.
+func (s *settings) source(log logr.Logger) *spec.Source {
+	fake := s.backend == backendFake
+	return spec.NewSource(s.specs, spec.Options{TargetPrefix: s.targetPrefix, Secrets: !fake, Redact: fake, Log: log})
+}
+
+// newLoop puts the parts together that change a machine. The caller must hold
 // the node's lock.
-func newLoop(s *settings, source reconcile.Source, log logr.Logger) (*reconcile.Loop, error) {
+func newLoop(s *settings, source reconcile.Source, b *backend, log logr.Logger) (*reconcile.Loop, error) {
 	// Found out now, not when there is something to be remembered: by then it
 	// would be too late to do without.
-	if err := os.MkdirAll(s.stateDir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(s.memory()), 0o700); err != nil {
 		return nil, fmt.Errorf("the state directory cannot be made: %w", err)
 	}
 	memory, err := reconcile.OpenMemory(s.memory())
 	if err != nil {
 		return nil, err
 	}
-	machine := host.New()
-	shells := host.NewLVMShell(machine)
 	return &reconcile.Loop{
 		Source:   source,
-		Observer: observe.New(machine),
+		Observer: observe.New(b),
 		Executor: &reconcile.Executor{Actuators: map[observe.System]change.Actuator{
-			observe.LVM: lvm.New(shells, machine),
-			observe.LIO: lio.New(machine),
+			observe.LVM: lvm.New(b.lvm, b),
+			observe.LIO: lio.New(b),
 		}},
 		MaxDeletions: s.maxDeletions,
 		Memory:       memory,
 		Status:       &reconcile.Status{},
 		Log:          log,
-		Processes:    machine.Processes,
+		Processes:    b.processes,
 		AfterPass: func() {
-			if err := shells.Close(); err != nil {
-				log.Error(err, "an LVM shell did not end as it should")
+			if err := b.endPass(); err != nil {
+				log.Error(err, "a pass did not end as it should")
 			}
 		},
 	}, nil

@@ -10,7 +10,6 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 
-	"github.com/volreconciler/volreconciler/pkg/host"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 )
@@ -40,10 +39,11 @@ findings in the files, something could not be read, or the command is wrong.`,
   volreconciler plan -o json | jq '.steps[] | select(.danger != "none")'`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			s.planNode()
 			return showPlan(cmd.Context(), s, format, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	s.forCommand(cmd, "specs", "target-prefix", "state-dir", "max-deletions")
+	s.forCommand(cmd, "specs", "target-prefix", "state-dir", "max-deletions", "backend", "node")
 	outputFlag(cmd, &format, "text", "json")
 	return cmd
 }
@@ -51,12 +51,16 @@ findings in the files, something could not be read, or the command is wrong.`,
 func showPlan(ctx context.Context, s *settings, format string, stdout, stderr io.Writer) error {
 	ctx, stop := untilSignal(ctx)
 	defer stop()
+	b, err := s.openBackend(nil)
+	if err != nil {
+		return err
+	}
 	memory, err := reconcile.OpenMemory(s.memory())
 	if err != nil {
 		return err
 	}
 	desired := s.source(logr.Discard()).Load(ctx)
-	observed := observe.New(host.New()).Observe(ctx)
+	observed := observe.New(b).Observe(ctx)
 	if ctx.Err() != nil {
 		return errors.New("interrupted")
 	}

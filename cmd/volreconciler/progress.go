@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
@@ -62,6 +63,13 @@ func (p *progress) failed(s reconcile.Step, why string) {
 	}
 	p.failing[s.Object] = why
 	p.line(red, "failed", s, ": "+why)
+}
+
+// faked is told of each call that is made to a fake machine only.
+func (p *progress) faked(c fakehost.Call) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, _ = fmt.Fprintf(p.out, "%-6s %s\n", "faked", oneLine(c.String()))
 }
 
 func (p *progress) line(c colour, word string, s reconcile.Step, why string) {

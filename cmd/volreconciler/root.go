@@ -32,7 +32,7 @@ before the file. VOLRECONCILER_CONFIG or --config name another file.`,
 		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		newRunCommand(), newPlanCommand(), newApplyCommand(), newValidateCommand(),
+		newRunCommand(), newPlanCommand(), newApplyCommand(), newValidateCommand(), newCaptureCommand(),
 		newGetCommand(), newDescribeCommand(), newVersionCommand(),
 	)
 	return root

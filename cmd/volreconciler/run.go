@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/volreconciler/volreconciler/pkg/api"
+	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 )
 
@@ -48,7 +49,7 @@ Exit status: 0 after SIGTERM or SIGINT; 1 if it could not start.`,
 			return runAgent(cmd.Context(), s, log)
 		},
 	}
-	s.forCommand(cmd, "specs", "target-prefix", "state-dir", "runtime-dir", "deletion-grace", "max-deletions", "resync", "log-level", "log-format")
+	s.forCommand(cmd, "specs", "target-prefix", "state-dir", "runtime-dir", "deletion-grace", "max-deletions", "resync", "log-level", "log-format", "backend", "node")
 	return cmd
 }
 
@@ -62,7 +63,11 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 	defer held.release()
 
 	source := s.source(log)
-	loop, err := newLoop(s, source, log)
+	b, err := s.openBackend(func(c fakehost.Call) { log.Info("faked", "call", c.String()) })
+	if err != nil {
+		return err
+	}
+	loop, err := newLoop(s, source, b, log)
 	if err != nil {
 		return err
 	}

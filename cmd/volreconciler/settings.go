@@ -40,6 +40,8 @@ type settings struct {
 	timeout       time.Duration
 	logLevel      string
 	logFormat     string
+	backend       string
+	node          string // empty: in the state directory
 
 	config string         // path of the configuration file
 	all    *pflag.FlagSet // every setting by its name
@@ -50,7 +52,7 @@ func newSettings() *settings {
 	s := &settings{
 		specs: defaultSpecs, targetPrefix: spec.DefaultTargetPrefix, stateDir: defaultStateDir, runtimeDir: defaultRuntimeDir,
 		deletionGrace: defaultDeletionGrace, maxDeletions: defaultMaxDeletions, resync: defaultResync, timeout: defaultTimeout,
-		logLevel: "info", logFormat: "text",
+		logLevel: "info", logFormat: "text", backend: backendKernel,
 		all: pflag.NewFlagSet("settings", pflag.ContinueOnError),
 	}
 	s.all.Var(text(&s.specs, "dir", notEmpty), "specs", "directory of the YAML files, read with all below it")
@@ -63,6 +65,8 @@ func newSettings() *settings {
 	s.all.Var(duration(&s.timeout, 0), "timeout", "how long what fails is tried again")
 	s.all.Var(text(&s.logLevel, "level", oneOf("debug", "info", "warn", "error")), "log-level", "debug, info, warn or error")
 	s.all.Var(text(&s.logFormat, "format", oneOf("text", "json")), "log-format", "text or json")
+	s.all.Var(text(&s.backend, "name", oneOf(backendKernel, backendFake)), "backend", "kernel: this machine; fake: a captured node's file")
+	s.all.Var(text(&s.node, "file", absolute), "node", "captured node of --backend fake (default <state-dir>/node.yaml)")
 	return s
 }
 

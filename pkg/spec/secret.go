@@ -50,7 +50,7 @@ func withSecrets(o *object, e *Export, read secretReader) (*Export, []Finding) {
 			Mutual: fill(initiator.Auth.Mutual, path+".mutual"),
 		}
 		if a := initiator.Auth; a.CHAP != nil && a.Mutual != nil &&
-			a.CHAP.Password == a.Mutual.Password && a.CHAP.Password != (Secret{}) {
+			a.CHAP.Password == a.Mutual.Password && a.CHAP.Password != (Secret{}) && a.CHAP.Password != NewSecret(Redacted) {
 			findings = append(findings, o.finding(path+".mutual.passwordFrom.file", errors.New(
 				"holds the same password as chap's file, but the two must differ (RFC 7143, section 12.1.3)")))
 		}
@@ -77,6 +77,9 @@ func (o *object) secretFiles() []string {
 	}
 	return files
 }
+
+// redacted is a secretReader that reads nothing.
+func redacted(string) (Secret, error) { return NewSecret(Redacted), nil }
 
 // readSecret is the secretReader for the files of this node: only root (or
 // whoever runs the agent) may be able to read them.

@@ -36,6 +36,9 @@ type Options struct {
 	// Secrets asks for the password files to be read. Without it passwords stay
 	// empty, and mistakes in those files are not found.
 	Secrets bool
+	// Redact, without Secrets, puts [Redacted] in the place of every password,
+	// for comparing with a node whose passwords were replaced by the same.
+	Redact bool
 	// Settle is for how long a file must stay the same before its new content
 	// counts; default: 100 ms.
 	Settle time.Duration
@@ -114,8 +117,11 @@ func (s *Source) Load(ctx context.Context) Set {
 	s.holding = held
 
 	var secrets secretReader
-	if s.options.Secrets {
+	switch {
+	case s.options.Secrets:
 		secrets = readSecret
+	case s.options.Redact:
+		secrets = redacted
 	}
 	objects := held.objects()
 	set := assemble(objects, held.invalid(readings), findings, secrets)

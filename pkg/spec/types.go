@@ -225,16 +225,17 @@ func NewSecret(value string) Secret { return Secret{value} }
 // Reveal returns the value. Only the code that hands it to the kernel calls it.
 func (s Secret) Reveal() string { return s.value }
 
-const redacted = "<redacted>"
+// Redacted is what stands for a password wherever one may be seen.
+const Redacted = "<redacted>"
 
 // String and the other methods below keep the value out of every output.
-func (s Secret) String() string { return redacted }
+func (s Secret) String() string { return Redacted }
 
 // Format covers every verb of package fmt, %#v and %x included.
-func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(Redacted)) }
 
 // MarshalText covers JSON and YAML.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+func (s Secret) MarshalText() ([]byte, error) { return []byte(Redacted), nil }
 
 // Set is all that is desired.
 //

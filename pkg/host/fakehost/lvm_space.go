@@ -9,13 +9,25 @@ import (
 // extents returns how many extents a size needs.
 func (g *group) extents(size uint64) uint64 { return (size + g.ExtentSize - 1) / g.ExtentSize }
 
+// Used returns how many extents of a volume group are allocated.
+func (vg VolumeGroup) Used() uint64 {
+	g := group{VolumeGroup: vg}
+	for i := range vg.LogicalVolumes {
+		g.lvs = append(g.lvs, &vg.LogicalVolumes[i])
+	}
+	return g.used()
+}
+
 // used returns how many extents are allocated.
 func (g *group) used() uint64 {
 	used := g.spare()
 	for _, lv := range g.lvs {
 		used += g.allocated(lv)
 	}
-	return used
+	if reserved := g.ReservedExtents; reserved < 0 {
+		return used - min(used, uint64(-reserved))
+	}
+	return used + uint64(g.ReservedExtents)
 }
 
 func (g *group) free() uint64 { return g.Extents - g.used() }

@@ -82,7 +82,10 @@ type VolumeGroup struct {
 	UUID       string `yaml:"uuid"`
 	ExtentSize uint64 `yaml:"extentSize"`
 	Extents    uint64 `yaml:"extents"`
-	MissingPVs int    `yaml:"missingPVs,omitempty"`
+	// ReservedExtents are those that hidden logical volumes have beyond what
+	// follows from LogicalVolumes; negative if they have less.
+	ReservedExtents int64 `yaml:"reservedExtents,omitempty"`
+	MissingPVs      int   `yaml:"missingPVs,omitempty"`
 	// Seqno is how often its metadata was written.
 	Seqno uint64 `yaml:"seqno,omitempty"`
 	// Unusable is why LVM cannot read the volume group, as it would say it on

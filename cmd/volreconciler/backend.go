@@ -1,0 +1,154 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"sync"
+
+	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
+)
+
+// The backends: where volumes and exports are.
+const (
+	backendKernel = "kernel" // on this machine
+	backendFake   = "fake"   // in a node's file
+)
+
+// backend is a machine that is observed and changed. The agent's parts do not know which
+// one it is.
+type backend struct {
+	host.Host
+	// lvm runs LVM's changes.
+	lvm host.Runner
+	// processes returns how many processes were started so far.
+	processes func() int64
+	// endPass is called when a pass has made its changes.
+	endPass func() error
+}
+
+// openBackend opens the machine that the settings name. called is told of every call
+// that would have changed a real one, if it is not; it may be nil, and is called
+// by several goroutines.
+func (s *settings) openBackend(called func(fakehost.Call)) (*backend, error) {
+	switch {
+	case s.backend == backendFake:
+		return openNode(s.nodeFile(), called)
+	case s.given("node"):
+		return nil, errors.New("--node is for --backend fake; without that it is this machine that would be worked on")
+	}
+	return thisMachine(), nil
+}
+
+func thisMachine() *backend {
+	os := host.New()
+	shells := host.NewLVMShell(os)
+	return &backend{Host: os, lvm: shells, processes: os.Processes, endPass: func() error {
+		if err := shells.Close(); err != nil {
+			return fmt.Errorf("an LVM shell did not end as it should: %w", err)
+		}
+		return nil
+	}}
+}
+
+// given reports whether a setting was given as a flag.
+func (s *settings) given(name string) bool { return s.all.Lookup(name).Changed }
+
+// planNode makes a node's file that is given as a flag the one to plan against:
+// nobody names one to see the plan of another machine.
+func (s *settings) planNode() {
+	if s.given("node") && !s.given("backend") {
+		s.backend = backendFake
+	}
+}
+
+// nodeFile is the file of the node that the fake backend works on.
+func (s *settings) nodeFile() string {
+	if s.node == "" {
+		return filepath.Join(s.stateDir, "node.yaml")
+	}
+	return s.node
+}
+
+// openNode opens the machine that a captured node's file describes.
+func openNode(file string, called func(fakehost.Call)) (*backend, error) {
+	data, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("there is no node file %s; make one with: volreconciler capture > node.yaml (on the node)", file)
+	case err != nil:
+		return nil, fmt.Errorf("the node file cannot be read: %w", err)
+	}
+	node, err := fakehost.Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	fake, err := fakehost.New(node)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	watched := &fakehost.Tap{Host: fake, Before: func(c fakehost.Call) error {
+		if c.Changes() && called != nil {
+			called(c)
+		}
+		return nil
+	}}
+	kept := &nodeStore{file: file, fake: fake, stored: fake.Node()}
+	return &backend{Host: watched, lvm: watched, processes: func() int64 { return 0 }, endPass: kept.save}, nil
+}
+
+// nodeStore keeps a fake machine in its file.
+type nodeStore struct {
+	file string
+	fake *fakehost.Host
+
+	mu     sync.Mutex
+	stored fakehost.Node
+}
+
+// save stores the machine if it has changed. What could not be stored is stored
+// by a later call.
+func (n *nodeStore) save() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := n.fake.Node()
+	if reflect.DeepEqual(now, n.stored) {
+		return nil
+	}
+	data, err := now.Marshal()
+	if err == nil {
+		err = replaceFile(n.file, data)
+	}
+	if err != nil {
+		return fmt.Errorf("the node file %s cannot be written: %w", n.file, err)
+	}
+	n.stored = now
+	return nil
+}
+
+// replaceFile gives a file another content in one step, so that a crash leaves
+// the old or the new one.
+func replaceFile(file string, data []byte) error {
+	file, err := filepath.EvalSymlinks(file)
+	if err != nil {
+		return err
+	}
+	was, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }() // gone already if all went well
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Chmod(was.Mode().Perm()), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), file)
+}

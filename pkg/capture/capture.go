@@ -1,0 +1,113 @@
+// Package capture reads a machine into a file that can be planned against
+// elsewhere.
+//
+// It reads what the agent reads, through the agent's own observer, and changes
+// nothing. What it returns is complete or an error, and never holds a password.
+// It knows nothing of what is desired.
+//
+// Start reading at [Capture]; configfs.go records what is read of LIO, and lvm.go
+// renders volume groups.
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+)
+
+// Capture returns what a machine holds, as far as the agent looks at it. If a
+// part of it cannot be read there is an error that says which, and nothing else:
+// what is left out would look as if it did not exist.
+//
+// Where a password is set the node has [spec.Redacted].
+func Capture(ctx context.Context, h host.Host) (fakehost.Node, error) {
+	r := newRecorder(h)
+	state := observe.New(r).Observe(ctx)
+	if err := errors.Join(ctx.Err(), state.Err()); err != nil {
+		return fakehost.Node{}, err
+	}
+	if err := readMore(r, state.LIO); err != nil {
+		return fakehost.Node{}, fmt.Errorf("%s: %w", observe.LIO, err)
+	}
+	more, err := readUnobserved(ctx, h)
+	if err != nil {
+		return fakehost.Node{}, fmt.Errorf("%s: %w", observe.LVM, err)
+	}
+	modules, err := loaded(h)
+	if err != nil {
+		return fakehost.Node{}, fmt.Errorf("%s: %w", observe.LIO, err)
+	}
+	entries, err := r.entries()
+	if err != nil {
+		return fakehost.Node{}, fmt.Errorf("%s: %w", observe.LIO, err)
+	}
+	n := fakehost.Node{APIVersion: fakehost.APIVersion, Kind: "Node", Modules: modules, ConfigFS: entries}
+	addVolumeGroups(&n, state, more)
+	if _, err := fakehost.New(n); err != nil {
+		return fakehost.Node{}, fmt.Errorf("what was read does not fit together, as if it changed meanwhile: %w", err)
+	}
+	return n, nil
+}
+
+// modules are the kernel modules without which there is no export.
+var modules = []string{"iscsi_target_mod", "target_core_iblock", "target_core_mod"}
+
+// loaded returns those of the modules that are loaded.
+func loaded(h host.Files) ([]string, error) {
+	var there []string
+	for _, name := range modules {
+		_, err := h.ReadDir(path.Join("/sys/module", name))
+		switch {
+		case err == nil:
+			there = append(there, name)
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, err
+		}
+	}
+	return there, nil
+}
+
+// readMore reads what is decided by when the agent changes something, though the
+// agent itself need not read it: a machine that is made of the node must decide
+// the same. What has gone since it was observed is an error.
+func readMore(h host.Files, lio observe.Targets) error {
+	for _, b := range lio.Backstores {
+		for _, attribute := range []string{"enable", "attrib/max_unmap_block_desc_count"} {
+			if _, err := h.ReadFile(path.Join(observe.BackstoreDir(b.HBA, b.Name), attribute)); err != nil {
+				return err
+			}
+		}
+	}
+	for iqn, t := range lio.ISCSI {
+		if !t.HasTPG {
+			continue
+		}
+		if err := readAll(h, path.Join(observe.TPGDir(iqn), "attrib")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readAll reads all files in a directory.
+func readAll(h host.Files, dir string) error {
+	entries, err := h.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			continue
+		}
+		if _, err := h.ReadFile(path.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
