@@ -230,7 +230,6 @@ var _ = Describe("Capture", func() {
 		Expect(node).To(BeZero())
 	},
 		Entry("of LIO", "/auth/password", "lio: reading iSCSI targets: cannot be read"),
-		Entry("of what the agent does not read of LIO", "/attrib/prod_mode_write_protect", "lio: cannot be read"),
 		Entry("of modules", "/sys/module/iscsi_target_mod", "lio: cannot be read"),
 		Entry("of LVM", "-o-all", "lvm: cannot be read"),
 		Entry("of what only LVM knows", "lv_skip_activation", "lvm: cannot be read"),

@@ -99,6 +99,7 @@ func ReadTPGAttrib(h host.Files, iqn string) (TPGAttrib, error) {
 		{"cache_dynamic_acls", &a.CacheDynamicACLs},
 		{"demo_mode_write_protect", &a.DemoModeWriteProtect},
 		{"demo_mode_discovery", &a.DemoModeDiscovery},
+		{"prod_mode_write_protect", &a.ProdModeWriteProtect},
 	} {
 		var err error
 		if *attribute.value, err = readFlag(h, path.Join(TPGDir(iqn), "attrib", attribute.name)); err != nil {

@@ -255,6 +255,7 @@ type TPGAttrib struct {
 	CacheDynamicACLs     bool // cache_dynamic_acls
 	DemoModeWriteProtect bool // demo_mode_write_protect
 	DemoModeDiscovery    bool // demo_mode_discovery
+	ProdModeWriteProtect bool // prod_mode_write_protect
 }
 
 // TargetLUN is a LUN of a target portal group.

@@ -38,9 +38,9 @@ func (h hands) run(argv ...string) error {
 }
 
 func (h hands) WriteFile(path string, data []byte) error {
-	r, err := vm.Exec(h, guest.Command{Argv: []string{"dd", "status=none", "conv=nocreat", "of=" + path}, Stdin: data})
-	if err == nil && r.ExitCode != 0 {
-		err = &host.CommandError{Argv: []string{"dd", path}, ExitCode: r.ExitCode, Stderr: r.Stderr}
+	status, err := vm.Exec(h, guest.Command{Argv: []string{"dd", "status=none", "conv=nocreat", "of=" + path}, Stdin: data})
+	if err == nil && status != 0 {
+		err = &host.CommandError{Argv: []string{"write", path}, ExitCode: status}
 	}
 	return err
 }

@@ -162,7 +162,7 @@ func (k *Killer) Run(ctx context.Context, s Scenario) error {
 	if k.Counted == nil {
 		k.Counted = fakehost.Call.Changes
 	}
-	f, err := NewFake(Empty(), filepath.Join(k.Dir, "calm"))
+	f, err := image{node: Empty()}.restore(filepath.Join(k.Dir, "calm"))
 	if err != nil {
 		return err
 	}

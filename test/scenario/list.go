@@ -389,7 +389,7 @@ func tooMany() Scenario {
 	for name, text := range volumes {
 		made[name] = text
 	}
-	token := regexp.MustCompile(`allow-deletions: (\S+)`)
+	token := regexp.MustCompile(`allow-deletions: "?(\w+)`)
 	return Scenario{Name: "too many deletions", Steps: []Step{
 		{Name: "made", Files: made},
 		{Name: "all gone", Files: gone, Stand: held},

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -42,7 +43,7 @@ func Portrait(n fakehost.Node) []string {
 		case e.Link != "":
 			lines = append(lines, "link "+e.Path+" -> "+e.Link)
 		case e.Text != nil:
-			lines = append(lines, "file "+e.Path+": "+strings.TrimSpace(*e.Text))
+			lines = append(lines, "file "+e.Path+": "+text(e))
 		default:
 			lines = append(lines, "dir "+e.Path)
 		}
@@ -53,6 +54,16 @@ func Portrait(n fakehost.Node) []string {
 	}
 	slices.Sort(lines)
 	return lines
+}
+
+// text is an attribute's, without what the kernel adds. An unset credential has
+// two faces.
+func text(e fakehost.Entry) string {
+	text := strings.TrimSpace(*e.Text)
+	if text == "NULL" && path.Base(path.Dir(e.Path)) == "auth" {
+		return ""
+	}
+	return text
 }
 
 // Contents returns what is in the logical volumes, by vg/lv, where it is known.

@@ -91,7 +91,7 @@ var _ = Describe("An agent that is killed at any moment", func() {
 		}
 		tried = k.Tried()
 		Expect(tried.Points).To(BeNumerically(">", 100))
-		Expect(tried.Differences).To(BeEmpty())
+		Expect(tried.Differences).To(BeEmpty(), strings.Join(tried.Differences[:min(len(tried.Differences), 5)], "\n"))
 	}
 	It("is followed by one that comes to the same", func(ctx SpecContext) {
 		run(ctx, &scenario.Killer{}, scenario.All())

@@ -155,7 +155,7 @@ var _ = Describe("configfs on the fake machine", func() {
 			}),
 			Entry("of a target with one", "iscsi/iqn.2026-11.io.volreconciler:empty", func() {
 				all(mkdir("iscsi/iqn.2026-11.io.volreconciler:empty"), mkdir("iscsi/iqn.2026-11.io.volreconciler:empty/tpgt_1"))
-			}, "tpgt_1/attrib/prod_mode_write_protect"),
+			}),
 			Entry("of a target that is in use", "iscsi/iqn.2003-01.org.foreign:x", func() {
 				const (
 					tgt = "iscsi/iqn.2003-01.org.foreign:x"
@@ -168,7 +168,7 @@ var _ = Describe("configfs on the fake machine", func() {
 					link("core/iblock_0/foreign1", tpg+"/lun/lun_0/9afeecee37"), write(tpg+"/attrib/authentication", "0\n"),
 					mkdir(acl), write(acl+"/auth/userid", "foo"), write(acl+"/auth/password", "foopassword1"),
 					mkdir(acl+"/lun_0"), link(tpg+"/lun/lun_0", acl+"/lun_0/afbe070eab"), write(tpg+"/enable", "1\n"))
-			}, "tpgt_1/attrib/prod_mode_write_protect"),
+			}),
 		)
 	})
 

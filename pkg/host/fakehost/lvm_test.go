@@ -200,13 +200,13 @@ var _ = Describe("what the product changes", func() {
 	})
 
 	It("creates snapshots with the origin's content", func(ctx SpecContext) {
-		Expect(twice(ctx, change.CreateSnapshot{LV: newV, Origin: "thin", Thin: true, Tags: tags})).To(And(
+		Expect(twice(ctx, change.CreateSnapshot{LV: newV, Origin: "thin", OriginUUID: at("thin").UUID, Thin: true, Tags: tags})).To(And(
 			HaveField("Type", observe.Thin), HaveField("Origin", "thin"), HaveField("Active", false), HaveField("Minor", -1)))
 		n := h.Node()
 		Expect(lv(&n, "v").Content).To(Equal("B"))
 		Expect(apply(ctx, change.RemoveLV{LV: at("v"), Tags: tags})).To(Succeed())
 
-		Expect(twice(ctx, change.CreateSnapshot{LV: newV, Origin: "thick", Size: 8 * mib, Tags: tags})).To(And(
+		Expect(twice(ctx, change.CreateSnapshot{LV: newV, Origin: "thick", OriginUUID: at("thick").UUID, Size: 8 * mib, Tags: tags})).To(And(
 			HaveField("Type", observe.ThickSnapshot), HaveField("Origin", "thick"), HaveField("Active", true),
 			HaveField("Size", BeEquivalentTo(64*mib)), HaveField("COWSize", BeEquivalentTo(8*mib))))
 		n = h.Node()
@@ -216,7 +216,7 @@ var _ = Describe("what the product changes", func() {
 		// As much as a complete overwrite needs, and no more on request.
 		sh(h, "lvchange --addtag volreconciler/name=o vg0/thick")
 		for _, size := range []spec.Size{0, 512 * mib} {
-			Expect(twice(ctx, change.CreateSnapshot{LV: newV, Origin: "thick", Size: size, Tags: tags}).COWSize).
+			Expect(twice(ctx, change.CreateSnapshot{LV: newV, Origin: "thick", OriginUUID: at("thick").UUID, Size: size, Tags: tags}).COWSize).
 				To(BeEquivalentTo(68 * mib))
 			Expect(apply(ctx, change.RemoveLV{LV: at("v"), Tags: tags})).To(Succeed())
 		}
@@ -227,7 +227,7 @@ var _ = Describe("what the product changes", func() {
 		twice(ctx, change.GrowVolume{LV: at("thick"), From: 64 * mib, To: 128 * mib})
 		twice(ctx, change.GrowVolume{LV: at("thin"), From: 64 * mib, To: 1 << 30})
 		twice(ctx, change.GrowThinPool{LV: at("pool"), From: 64 * mib, To: 72 * mib})
-		Expect(apply(ctx, change.CreateSnapshot{LV: newV, Origin: "thick", Size: 8 * mib, Tags: tags})).To(Succeed())
+		Expect(apply(ctx, change.CreateSnapshot{LV: newV, Origin: "thick", OriginUUID: at("thick").UUID, Size: 8 * mib, Tags: tags})).To(Succeed())
 		twice(ctx, change.GrowSnapshot{LV: at("v"), From: 8 * mib, To: 16 * mib})
 		Expect(state(h)["vg0/v"].COWSize).To(BeEquivalentTo(16 * mib))
 		twice(ctx, change.GrowSnapshot{LV: at("v"), From: 16 * mib, To: 512 * mib})
@@ -243,7 +243,7 @@ var _ = Describe("what the product changes", func() {
 		Expect(state(h)["vg0/thick"].Tags).To(Equal([]string{"b", tags[0], tags[1]}))
 		sh(h, "lvchange -an vg0/thick")
 		twice(ctx, change.Activate{LV: at("thick")})
-		Expect(apply(ctx, change.CreateSnapshot{LV: newV, Origin: "thin", Thin: true, Tags: tags})).To(Succeed())
+		Expect(apply(ctx, change.CreateSnapshot{LV: newV, Origin: "thin", OriginUUID: at("thin").UUID, Thin: true, Tags: tags})).To(Succeed())
 		Expect(twice(ctx, change.Activate{LV: newV}).Active).To(BeTrue())
 	})
 
@@ -298,6 +298,10 @@ var _ = Describe("what the product changes", func() {
 
 	DescribeTable("finds a thin pool full", func(ctx SpecContext, fill func(*fakehost.LogicalVolume), c change.Change) {
 		Expect(h.Edit(func(n *fakehost.Node) { fill(lv(n, "pool")) })).To(Succeed())
+		if s, ok := c.(change.CreateSnapshot); ok {
+			s.OriginUUID = at(s.Origin).UUID
+			c = s
+		}
 		Expect(apply(ctx, c)).To(MatchError(change.ErrNoSpace))
 		Expect(state(h)).NotTo(HaveKey("vg0/v"))
 	},

@@ -102,23 +102,16 @@ func (a *Actuator) bind(ctx context.Context, b observe.Backstore) error {
 	return nil
 }
 
-// makeBackstoreDir makes a backstore's directory and that of its HBA, which
-// goes away with the last backstore in it, maybe at this moment.
+// makeBackstoreDir makes a backstore's directory and that of our HBA, which stays
+// once it is there.
 func (a *Actuator) makeBackstoreDir(ctx context.Context, hba, dir string) error {
 	if err := a.loadCore(ctx); err != nil {
 		return err
 	}
-	const attempts = 5
-	var err error
-	for range attempts {
-		if err := a.makeDriverDir(ctx, observe.HBADir(hba), "target_core_iblock"); err != nil {
-			return err
-		}
-		if err = a.host.Mkdir(dir); !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	if err := a.makeDriverDir(ctx, observe.HBADir(hba), "target_core_iblock"); err != nil {
+		return err
 	}
-	return err
+	return a.host.Mkdir(dir)
 }
 
 func (a *Actuator) explainBind(err error, b observe.Backstore) error {
@@ -157,15 +150,7 @@ func (a *Actuator) removeBackstore(c change.RemoveBackstore) error {
 	if err := checkOurs(c.Backstore); err != nil {
 		return err
 	}
-	if err := a.dropBackstore(c.Backstore); err != nil {
-		return err
-	}
-	// Its directory stays as long as other backstores are in it.
-	err := a.remove(observe.HBADir(c.HBA))
-	if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EBUSY) {
-		return nil
-	}
-	return err
+	return a.dropBackstore(c.Backstore)
 }
 
 func (a *Actuator) dropBackstore(b change.Backstore) error {

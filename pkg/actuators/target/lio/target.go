@@ -113,6 +113,7 @@ func attributeWrites(have, want observe.TPGAttrib) []attributeWrite {
 	turn("demo_mode_write_protect", have.DemoModeWriteProtect, want.DemoModeWriteProtect, false)
 	turn("demo_mode_discovery", have.DemoModeDiscovery, want.DemoModeDiscovery, true)
 	turn("cache_dynamic_acls", have.CacheDynamicACLs, want.CacheDynamicACLs, true)
+	turn("prod_mode_write_protect", have.ProdModeWriteProtect, want.ProdModeWriteProtect, want.ProdModeWriteProtect)
 	turn("authentication", have.Authentication, want.Authentication, false)
 	turn("generate_node_acls", have.GenerateNodeACLs, want.GenerateNodeACLs, true)
 	return writes

@@ -52,11 +52,12 @@ var _ = Describe("the attributes of a portal group", func() {
 
 func allAttributes() []observe.TPGAttrib {
 	var all []observe.TPGAttrib
-	for bits := range 1 << 5 {
+	for bits := range 1 << 6 {
 		on := func(bit int) bool { return bits&(1<<bit) != 0 }
 		all = append(all, observe.TPGAttrib{
 			Authentication: on(0), GenerateNodeACLs: on(1), CacheDynamicACLs: on(2),
 			DemoModeWriteProtect: on(3), DemoModeDiscovery: on(4),
+			ProdModeWriteProtect: on(5),
 		})
 	}
 	return all
@@ -75,6 +76,8 @@ func written(a observe.TPGAttrib, w attributeWrite) observe.TPGAttrib {
 		a.DemoModeWriteProtect = w.on
 	case "demo_mode_discovery":
 		a.DemoModeDiscovery = w.on
+	case "prod_mode_write_protect":
+		a.ProdModeWriteProtect = w.on
 	default:
 		Fail("no attribute " + w.name)
 	}
