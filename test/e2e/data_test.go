@@ -11,11 +11,15 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 )
 
-// thinPool, volume and so on are documents of specs.
+// thinPool, volume and so on are documents of specs. What is deleted in these
+// Pools is gone at once.
 const (
-	thinPool  = "kind: Pool\nmetadata: {name: fast}\nspec: {volumeGroup: vg0, thinPool: {name: pool0, size: 1Gi}}"
-	thickPool = "kind: Pool\nmetadata: {name: slow}\nspec: {volumeGroup: vg0}"
+	thinPool  = "kind: Pool\nmetadata: {name: fast}\nspec: {volumeGroup: vg0, trash: 0s, thinPool: {name: pool0, size: 1Gi}}"
+	thickPool = "kind: Pool\nmetadata: {name: slow}\nspec: {trash: 0s, volumeGroup: vg0}"
 )
+
+// withTrash is a Pool with the trash that a Pool has when it says nothing.
+func withTrash(pool string) string { return strings.Replace(pool, "trash: 0s, ", "", 1) }
 
 func volume(name, pool, size, more string) string {
 	return fmt.Sprintf("kind: Volume\nmetadata: {name: %s}\nspec: {pool: %s, size: %s, %s}", name, pool, size, more)

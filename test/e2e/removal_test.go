@@ -45,6 +45,62 @@ var _ = Describe("Files that go away", func() {
 		Expect(content(ctx, disk(ctx, "Volume/kept"), 2)).To(Equal(data))
 	}, NodeTimeout(limit))
 
+	It("take with them what is Delete, which comes back from the trash with its data", func(ctx SpecContext) {
+		all := func() {
+			specs(ctx, "all.yaml", volume("data", "slow", "64Mi", "deletionPolicy: Delete"), snapshot("data-snap", "data", "size: 16Mi, deletionPolicy: Delete"),
+				volume("thin", "fast", "64Mi", "deletionPolicy: Delete"), snapshot("thin-snap", "thin", "deletionPolicy: Delete"),
+				export("data", "{volume: data}, {volume: thin}, {snapshot: thin-snap, lun: 7}"))
+		}
+		specs(ctx, "pools.yaml", withTrash(thinPool), withTrash(thickPool))
+		all()
+		agent()
+		allReady(ctx, 7)
+		fill(ctx, "/dev/vg0/data", "precious", 2)
+		fill(ctx, "/dev/vg0/thin", "delicate", 2)
+		ids := []string{"Volume/data", "Volume/thin", "Snapshot/data-snap", "Snapshot/thin-snap"}
+		before := map[string]reconcile.Object{}
+		for _, id := range ids {
+			before[id] = status(ctx, id)
+		}
+		content1, content2 := content(ctx, "/dev/vg0/data", 2), content(ctx, "/dev/vg0/thin", 2)
+		luns := func() string {
+			return sh(ctx, "cd /sys/kernel/config/target/iscsi && find */tpgt_1/lun -type l -printf '%p %l\n' | sort")
+		}
+		wanted := luns()
+
+		By("into the trash")
+		remove(ctx, "all.yaml")
+		for _, id := range ids {
+			eventually(ctx, id, beIn(reconcile.Deleting, reconcile.ReasonInTrash))
+		}
+		passes(ctx, 2)
+		Expect(try(ctx, "ls /sys/kernel/config/target/iscsi; ls /sys/kernel/config/target/core/iblock_*").Stdout).NotTo(ContainSubstring("volreconciler:"))
+		for _, name := range []string{"data", "data-snap", "thin", "thin-snap"} {
+			Expect(sh(ctx, "lvs --noheadings -o lv_active,lv_tags vg0/"+name)).To(
+				And(MatchRegexp(`volreconciler/deleted=\d{8}T\d{6}Z`), Not(HavePrefix("active"))), name)
+		}
+		Expect(sh(ctx, "volreconciler get volume data")).To(MatchRegexp(`Deleting +InTrash .*23h5\dm left; in the trash since`))
+		Expect(sh(ctx, "volreconciler describe volume data")).To(MatchRegexp(`Removed after: .*T.*Z \(23h5\dm left\)`))
+		Expect(try(ctx, "volreconciler plan --specs /specs").ExitCode).To(BeZero(), "there is nothing to do but wait")
+
+		By("and back again: the same devices, the same LUNs, the same data")
+		all()
+		allReady(ctx, 7)
+		for _, id := range ids {
+			now, old := status(ctx, id), before[id]
+			if old.Volume != nil {
+				Expect(now.Volume).To(And(HaveField("LVUUID", old.Volume.LVUUID), HaveField("WWN", old.Volume.WWN)), id)
+			} else {
+				Expect(now.Snapshot).To(And(HaveField("LVUUID", old.Snapshot.LVUUID), HaveField("WWN", old.Snapshot.WWN)), id)
+			}
+		}
+		Expect(luns()).To(Equal(wanted))
+		Expect(login(ctx, target("data"), loopback, dbHost).ExitCode).To(BeZero())
+		Expect(content(ctx, disk(ctx, "Volume/data"), 2)).To(Equal(content1))
+		Expect(content(ctx, disk(ctx, "Volume/thin"), 2)).To(Equal(content2))
+		Expect(sh(ctx, "lvs --noheadings -o lv_tags vg0")).NotTo(ContainSubstring("deleted="))
+	}, NodeTimeout(limit))
+
 	It("take nothing while anybody uses it", func(ctx SpecContext) {
 		specs(ctx, "pools.yaml", thickPool)
 		specs(ctx, "all.yaml", volume("data", "slow", "64Mi", "deletionPolicy: Delete"), volume("mounted", "slow", "64Mi", "deletionPolicy: Delete"), export("data", "{volume: data}"))

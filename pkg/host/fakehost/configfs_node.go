@@ -191,7 +191,7 @@ func (n *node) linkIn() *node {
 // removable is why a directory cannot be removed, as configfs_detach_prep in
 // fs/configfs/dir.c finds it.
 func (n *node) removable() error {
-	if false {
+	if n.links > 0 {
 		return syscall.EBUSY
 	}
 	for _, child := range n.children {

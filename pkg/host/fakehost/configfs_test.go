@@ -431,10 +431,13 @@ var _ = Describe("LIO on the fake machine", func() {
 		})
 
 		It("end when the portal group is disabled, and none begins", func() {
+			Expect(h.WriteFile(path.Join(observe.TPGDir(iqn), "attrib/generate_node_acls"), []byte("1"))).To(Succeed())
 			Expect(h.Login(iqn, initiator)).To(Succeed())
+			Expect(h.Login(iqn, initiator+"2")).To(Succeed())
 			Expect(h.WriteFile(path.Join(observe.TPGDir(iqn), "enable"), []byte("0"))).To(Succeed())
-			loggedIn, _, count := session(h)
+			loggedIn, dynamic, count := session(h)
 			Expect(loggedIn).To(BeFalse())
+			Expect(dynamic).To(BeEmpty())
 			Expect(count).To(BeZero())
 			Expect(h.Login(iqn, initiator)).NotTo(Succeed())
 		})

@@ -249,10 +249,10 @@ func (r row) role() string {
 	if r.thickOrigin() {
 		roles = append(roles, "origin", "thickorigin")
 	}
-	switch {
-	case r.lv.Type == thickSnapshot:
+	switch r.lv.Type {
+	case thickSnapshot:
 		roles = append(roles, "snapshot", "thicksnapshot")
-	case r.lv.Type == thin:
+	case thin:
 		if r.thinOrigin() {
 			roles = append(roles, "origin", "thinorigin")
 		}

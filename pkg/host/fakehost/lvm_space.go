@@ -131,7 +131,7 @@ func (c *command) wanted(g *group, origin *LogicalVolume) (extents uint64, more 
 	var whole uint64
 	switch {
 	case err != nil:
-	case !percent:
+	case !percent && n > 0:
 		return n, more, nil
 	case of == "FREE":
 		whole = g.free()
