@@ -27,13 +27,18 @@ An object that is in no file any more is deleted at once, without the
 --deletion-grace of the agent; its data goes into the trash first, for as long as
 the Pool says. No agent may run on the node.
 
+With --backend fake it is tried on a captured node: each call that would change a
+machine is shown, and its result kept in the --node file, whose comments go. Such
+a node has no passwords, and its own memory, in FILE.identities.json.
+
 SIGTERM or SIGINT ends it once the commands that are running have ended; a second
 one ends it at once. What was done stays done, and can be gone on with.
 
 Exit status: 0 if all objects are Ready (or Orphaned, Suspended or in the trash),
 else 1.`,
 		Example: `  volreconciler plan --specs specs/
-  volreconciler apply --specs specs/ --timeout 1m`,
+  volreconciler apply --specs specs/ --timeout 1m
+  volreconciler apply --backend fake --node node.yaml --specs specs/ --runtime-dir /tmp/run`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return applySpecs(cmd.Context(), s, cmd.OutOrStdout(), cmd.ErrOrStderr())

@@ -7,7 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"sync"
+
+	"gopkg.in/yaml.v3"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
@@ -19,8 +22,8 @@ const (
 	backendFake   = "fake"   // in a node's file
 )
 
-// backend is a machine that is observed and changed. The agent's parts do not know which
-// one it is.
+// backend is a machine that is observed and changed. The agent's parts do not
+// know which one it is.
 type backend struct {
 	host.Host
 	// lvm runs LVM's changes.
@@ -31,15 +34,15 @@ type backend struct {
 	endPass func() error
 }
 
-// openBackend opens the machine that the settings name. called is told of every call
-// that would have changed a real one, if it is not; it may be nil, and is called
-// by several goroutines.
-func (s *settings) openBackend(called func(fakehost.Call)) (*backend, error) {
+// openBackend opens the machine that the settings name. faked is told of every
+// call that changes a fake one, before it is made; it may be nil, and is called by
+// several goroutines.
+func (s *settings) openBackend(faked func(fakehost.Call)) (*backend, error) {
 	switch {
 	case s.backend == backendFake:
-		return openNode(s.nodeFile(), called)
+		return openNode(s.nodeFile(), faked)
 	case s.given("node"):
-		return nil, errors.New("--node is for --backend fake; without that it is this machine that would be worked on")
+		return nil, errors.New("--node is for --backend fake; without it this machine would be worked on")
 	}
 	return thisMachine(), nil
 }
@@ -75,7 +78,7 @@ func (s *settings) nodeFile() string {
 }
 
 // openNode opens the machine that a captured node's file describes.
-func openNode(file string, called func(fakehost.Call)) (*backend, error) {
+func openNode(file string, faked func(fakehost.Call)) (*backend, error) {
 	data, err := os.ReadFile(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -85,20 +88,35 @@ func openNode(file string, called func(fakehost.Call)) (*backend, error) {
 	}
 	node, err := fakehost.Parse(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, nodeMistakes(file, err)
 	}
 	fake, err := fakehost.New(node)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	watched := &fakehost.Tap{Host: fake, Before: func(c fakehost.Call) error {
-		if c.Changes() && called != nil {
-			called(c)
+		if c.Changes() && faked != nil {
+			faked(c)
 		}
 		return nil
 	}}
 	kept := &nodeStore{file: file, fake: fake, stored: fake.Node()}
 	return &backend{Host: watched, lvm: watched, processes: func() int64 { return 0 }, endPass: kept.save}, nil
+}
+
+// nodeMistakes says what is wrong with a node's file, one line per mistake.
+func nodeMistakes(file string, err error) error {
+	var fields *yaml.TypeError
+	if !errors.As(err, &fields) {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	var errs []error
+	for _, mistake := range fields.Errors {
+		// The name of a Go type says nothing to whoever reads it.
+		mistake, _, _ = strings.Cut(mistake, " in type ")
+		errs = append(errs, fmt.Errorf("%s: %s", file, mistake))
+	}
+	return errors.Join(errs...)
 }
 
 // nodeStore keeps a fake machine in its file.

@@ -30,12 +30,18 @@ An object that is in no file any more is shown as deleted at once, without the
 --deletion-grace of the agent, which is what apply would do. Its data goes into
 the trash first, for as long as the Pool says.
 
+With --node it plans against a node that was captured elsewhere, with "volreconciler
+capture", and as any user: this machine is not looked at, and password files are
+not read. Whether a password differs cannot be told there; whether one is asked
+for can. What each object had is known if FILE.identities.json is there.
+
 With -o json the fields are stable: apiVersion, kind, complete, findings, steps
 (id, object, type, change, summary, why, needs, danger, affects) and objects.
 
 Exit status: 0 if there is nothing to do, 2 if there are changes, 1 if there are
 findings in the files, something could not be read, or the command is wrong.`,
 		Example: `  volreconciler plan --specs /srv/storage/specs
+  volreconciler plan --node node.yaml --specs specs/
   volreconciler plan -o json | jq '.steps[] | select(.danger != "none")'`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {

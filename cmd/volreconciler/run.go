@@ -33,6 +33,9 @@ Only one agent or apply works on a node at a time. "volreconciler get" shows how
 things stand; it asks over the socket agent.sock in --runtime-dir, which answers
 GET /healthz, /readyz and /v1/status.
 
+With --backend fake the agent keeps a captured node as the files say, see apply,
+and logs each call that would change a machine.
+
 SIGTERM or SIGINT ends the agent once the commands that are running have ended;
 a second one ends it at once. Exports go on being served either way. SIGHUP makes
 it look at everything now.

@@ -111,13 +111,13 @@ func withoutPasswords(s observe.State) observe.State {
 var _ = Describe("Capture", func() {
 	var machine *fakehost.Host
 
-	BeforeEach(func(ctx SpecContext) {
+	BeforeEach(func() {
 		var err error
 		machine, err = fakehost.New(fakehost.Node{VolumeGroups: []fakehost.VolumeGroup{
 			{Name: "vg0", ExtentSize: 4 << 20, Extents: 2560, LogicalVolumes: []fakehost.LogicalVolume{
 				{Name: "root", Type: "thick", Size: 1 << 30, Active: true, Minor: 4},
 				{Name: "swap-1", Type: "thick", Size: 1 << 30, Active: true, Minor: 5, HeldBy: []string{"vg1-cache"}},
-				{Name: "cache", Type: "other", Size: 1 << 20 << 2},
+				{Name: "cache", Type: "other", Size: 4 << 20},
 				{Name: "old", Type: "thick", Size: 64 << 20, ReadOnly: true, Health: "partial"},
 			}},
 			{Name: "empty", ExtentSize: 1 << 20, Extents: 100},

@@ -56,6 +56,14 @@ var _ = Describe("Passwords", func() {
 		Expect(set.Exports["db"].Spec.Initiators[0].Auth.Mutual.Password.Reveal()).To(Equal(other))
 	})
 
+	It("are a placeholder where they are to be, without the files being read", func(ctx SpecContext) {
+		Expect(os.Remove(chap)).To(Succeed())
+		set := spec.NewSource(dir, spec.Options{Settle: quick, Redact: true}).Load(ctx)
+		Expect(errorsOf(set.Findings)).To(BeEmpty())
+		Expect(password(set)).To(Equal(spec.Redacted))
+		Expect(set.Exports["db"].Spec.Initiators[0].Auth.Mutual.Password.Reveal()).To(Equal(spec.Redacted))
+	})
+
 	It("are read again each time", func(ctx SpecContext) {
 		before := source.Load(ctx)
 		write(chap, "a new password\n")
