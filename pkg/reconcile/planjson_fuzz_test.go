@@ -54,7 +54,7 @@ func FuzzPlanJSON(f *testing.F) {
 			t.Fatalf("another plan: %s", text)
 		}
 		// JSON is Unicode: what is not is replaced.
-		if utf8.ValidString(vg + name + tag + iqn) {
+		if utf8.ValidString(vg) && utf8.ValidString(name) && utf8.ValidString(tag) && utf8.ValidString(iqn) {
 			first := again.Steps[0]
 			if first.Change.VolumeGroup != vg || first.Change.Name != name || first.Change.UUID != tag || first.Object.Name != name || first.Change.Size != spec.Size(size).String() || first.Affects[0] != iqn {
 				t.Fatalf("not the same again: %s", text)
