@@ -131,6 +131,10 @@ func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume, removed map[
 			heir, lv.FullName(), observe.TagName, id.Name, observe.TagName, heir.Name, lv.FullName())
 		return
 	}
+	if missing := d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs; missing > 0 {
+		d.say(id, Failed, ReasonDeviceMissing, "nothing is removed while %d physical volumes of %s are missing: LVM would refuse them when they come back", missing, lv.VolumeGroup)
+		return
+	}
 	needs, ok := d.dependentsGone(id, lv, removed)
 	if !ok || d.inUse(id, lv) {
 		return
