@@ -50,6 +50,10 @@ func (s State) Err() error {
 	return errors.Join(append(errs, s.UnknownGroups)...)
 }
 
+// HealthPartial is the Health of a logical volume of which a part lies on a
+// physical volume that cannot be found.
+const HealthPartial = "partial"
+
 // VolumeGroup is an LVM volume group. Sizes are in bytes.
 type VolumeGroup struct {
 	Name       string

@@ -180,7 +180,7 @@ func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume) {
 	case !inTrash:
 		d.doomed[id] = append(d.doomed[id], lv.UUID)
 	}
-	if !d.removable(id) {
+	if !d.removable(id) || d.incomplete(id, lv) {
 		return
 	}
 	switch {
@@ -206,6 +206,16 @@ func (d *differ) contested(id spec.ID, lv observe.LogicalVolume) bool {
 			heir, lv.FullName(), observe.TagName, id.Name, observe.TagName, heir.Name, lv.FullName())
 	}
 	return named
+}
+
+// incomplete reports whether physical volumes of a logical volume's volume group
+// are missing, and says so.
+func (d *differ) incomplete(id spec.ID, lv observe.LogicalVolume) bool {
+	missing := d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs
+	if missing > 0 {
+		d.say(id, Failed, ReasonDeviceMissing, "nothing is removed while %d physical volumes of %s are missing: LVM would refuse them when they come back", missing, lv.VolumeGroup)
+	}
+	return missing > 0
 }
 
 // removeVolume removes a logical volume that has the given tags besides those

@@ -80,16 +80,17 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 		}
 	}
 	status.ProvisionedAfter = status.Provisioned
+	if lv.DataPercent >= 100 || lv.MetadataPercent >= 100 {
+		d.say(id, Failed, ReasonNoSpace, "thin pool %s is full (data %.1f%%, metadata %.1f%%); writes to new blocks fail until it is grown", lv.FullName(), lv.DataPercent, lv.MetadataPercent)
+	}
 	owner, owned := lv.Owner()
 	switch {
-	case lv.DataPercent >= 100 || lv.MetadataPercent >= 100:
-		d.say(id, Failed, ReasonNoSpace, "thin pool %s is full (data %.1f%%, metadata %.1f%%); writes to new blocks fail until it is grown", lv.FullName(), lv.DataPercent, lv.MetadataPercent)
 	case owned && owner != id:
 		d.block(id, ReasonNotOwned, "thin pool %s belongs to %s", lv.FullName(), owner)
 		return false, 0
 	case !owned:
 		// An administrator's own thin pool is used as it is.
-		if lv.Size < size {
+		if lv.Size < size && d.object(id).Message == "" {
 			d.object(id).Message = "thin pool " + lv.FullName() + " was not made by us: it is used, and never grown"
 		}
 		return creatable, 0

@@ -63,6 +63,10 @@ func (d *differ) volume(v spec.Volume) {
 		d.block(id, ReasonNotOwned, "%s is neither a thick nor a thin volume", lv.FullName())
 		return
 	case suspended:
+	case p.vg.MissingPVs > 0:
+		if b.step = d.activateWhole(id, lv); !lv.Active && b.step == 0 {
+			return
+		}
 	default:
 		d.correctTags(id, lv, tags)
 		if d.growVolume(id, lv, size) {
@@ -124,6 +128,10 @@ func (d *differ) snapshot(s spec.Snapshot) {
 	case verdict == refused, verdict == absent && suspended:
 		return
 	case verdict == absent:
+		if p.vg.MissingPVs > 0 {
+			d.block(id, ReasonNotReady, "Pool/%s cannot take new snapshots: %s", volume.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: volume.Spec.Pool}).Message)
+			return
+		}
 		o, ok := d.backing[origin]
 		if !ok || !o.usable || o.lv.VolumeGroup != p.vg.Name {
 			d.block(id, ReasonNotReady, "%s: %s", origin, d.object(origin).Message)
@@ -156,6 +164,13 @@ func (d *differ) snapshot(s spec.Snapshot) {
 	case lv.Origin != "" && lv.Origin != d.originName(origin, volume):
 		d.block(id, ReasonImmutableField, "spec.volume: %s is a snapshot of %s, not of %s", lv.FullName(), lv.Origin, origin)
 	case suspended:
+	case p.vg.MissingPVs > 0:
+		if lv.Type == observe.Thin && !d.exported(id) {
+			break // its device is not needed
+		}
+		if b.step = d.activateWhole(id, lv); !lv.Active && b.step == 0 {
+			return
+		}
 	default:
 		d.correctTags(id, lv, tags)
 		if lv.Type == observe.ThickSnapshot {
@@ -225,6 +240,18 @@ func (d *differ) activate(id spec.ID, lv observe.LogicalVolume) StepID {
 		return 0
 	}
 	return d.step(id, "inactive", change.Activate{LV: nameOf(lv)})
+}
+
+// activateWhole activates a logical volume in a volume group of which physical
+// volumes are missing, unless it lies on one of them. It is all that may be done
+// there: LVM lets tags and removals pass, but whatever is written to the metadata
+// makes it refuse the missing ones when they come back.
+func (d *differ) activateWhole(id spec.ID, lv observe.LogicalVolume) StepID {
+	if lv.Health == observe.HealthPartial {
+		d.say(id, Failed, ReasonDeviceMissing, "%s lies on physical volumes of %s that are missing", lv.FullName(), lv.VolumeGroup)
+		return 0
+	}
+	return d.activate(id, lv)
 }
 
 // correctTags gives a logical volume an object's tags, and takes it out of the
