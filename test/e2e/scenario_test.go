@@ -153,9 +153,7 @@ var _ = DescribeTable("On a real kernel there is the same as on a machine in mem
 			}
 
 			Expect(fake.Begin(ctx, step, fakeStatus)).To(Succeed())
-			agent, err := fake.Start(fake.Host)
-			Expect(err).NotTo(HaveOccurred())
-			fakeStatus, err = agent.Apply(ctx)
+			fakeStatus, err = fake.Start(fake.Host).Apply(ctx)
 			Expect(err).NotTo(HaveOccurred())
 			inMemory, err := capture.Capture(ctx, fake.Host)
 			Expect(err).NotTo(HaveOccurred())

@@ -265,11 +265,7 @@ func (k *Killer) live(ctx context.Context, f *Fake, until moment) (life, error) 
 	ctx, kill := context.WithCancel(ctx)
 	defer kill()
 	tap := newMortal(f, until, k.Counted, kill)
-	agent, err := f.Start(&tap.Tap)
-	if err != nil {
-		return life{}, err
-	}
-	status, err := agent.Apply(ctx)
+	status, err := f.Start(&tap.Tap).Apply(ctx)
 	if tap.dead {
 		return life{killed: true, calls: tap.calls, end: fmt.Sprintf("%s (%s)", until, tap.last)}, nil
 	}

@@ -119,55 +119,65 @@ func (f *Fake) Reboot(context.Context) error {
 	return nil
 }
 
-// Agent is one life of the agent on a machine.
+// Agent is the agent on a machine.
 type Agent struct {
-	loop *reconcile.Loop
+	dir  string
+	host host.Host
 }
 
-// Start starts an agent that sees the machine through a host, which may fail.
-func (f *Fake) Start(h host.Host) (*Agent, error) {
-	memory, err := reconcile.OpenMemory(filepath.Join(f.dir, "state", "identities.json"))
+// Start returns an agent that sees the machine through a host, which may fail.
+func (f *Fake) Start(h host.Host) *Agent { return &Agent{dir: f.dir, host: h} }
+
+// Loop returns a main loop that has just begun.
+func (a *Agent) Loop() (*reconcile.Loop, error) {
+	memory, err := reconcile.OpenMemory(filepath.Join(a.dir, "state", "identities.json"))
 	if err != nil {
 		return nil, err
 	}
-	return &Agent{loop: &reconcile.Loop{
-		Source:   source(filepath.Join(f.dir, "specs")),
-		Observer: observe.New(h),
+	return &reconcile.Loop{
+		Source:   source(filepath.Join(a.dir, "specs")),
+		Observer: observe.New(a.host),
 		Executor: &reconcile.Executor{
-			Actuators: map[observe.System]change.Actuator{observe.LVM: lvm.New(h, h), observe.LIO: lio.New(h)},
+			Actuators: map[observe.System]change.Actuator{observe.LVM: lvm.New(a.host, a.host), observe.LIO: lio.New(a.host)},
 			OneByOne:  true,
 		},
 		Memory: memory, Status: &reconcile.Status{}, Log: logr.Discard(),
 		MaxDeletions: 10, Resync: time.Hour,
-	}}, nil
+	}, nil
 }
 
 const (
 	// maxPasses is more than any convergence needs.
 	maxPasses = 30
-	// maxWait lets the agent try once more what failed, and not for ever.
-	maxWait = 1500 * time.Millisecond
+	// soon is when the agent tries once more what failed.
+	soon = 1500 * time.Millisecond
 )
 
 // Apply makes passes until nothing more can be done, as the command of that name
-// does, and returns how the objects stand.
+// does, and returns how the objects stand. What fails is tried twice, without
+// waiting in between, which is what a restart does.
 func (a *Agent) Apply(ctx context.Context) (reconcile.NodeStatus, error) {
-	for range maxPasses {
-		wait := a.loop.Pass(ctx)
-		if err := ctx.Err(); err != nil {
-			return reconcile.NodeStatus{}, err
+	var status reconcile.NodeStatus
+	for range 2 {
+		loop, err := a.Loop()
+		if err != nil {
+			return status, err
 		}
-		if wait > maxWait {
-			status, _ := a.loop.Status.Report()
-			return status, nil
+		wait := time.Duration(0)
+		for passes := 0; wait == 0; passes++ {
+			wait = loop.Pass(ctx)
+			if err := ctx.Err(); err != nil {
+				return status, err
+			}
+			if status, _ = loop.Status.Report(); passes == maxPasses {
+				return status, fmt.Errorf("not at rest after %d passes: %s", maxPasses, Stand(status))
+			}
 		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
+		if wait > soon {
+			break
 		}
 	}
-	status, _ := a.loop.Status.Report()
-	return status, fmt.Errorf("not at rest after %d passes: %s", maxPasses, Stand(status))
+	return status, nil
 }
 
 // Stand is how the objects stand that are not Ready, as in [Step].
