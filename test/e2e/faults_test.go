@@ -223,8 +223,9 @@ var _ = Describe("A fault stays where it is:", func() {
 	It("a physical volume that is not there at the start", func(ctx SpecContext) {
 		specs(ctx, "pools.yaml", thickPool, secondPool)
 		specs(ctx, "near.yaml", volume("near", "second", "64Mi", ""), export("near", "{volume: near}"))
-		specs(ctx, "far.yaml", volume("far", "second", "600Mi", ""), export("far", "{volume: far}"))
 		agent()
+		allReady(ctx, 4) // on the first device, because it comes first
+		specs(ctx, "far.yaml", volume("far", "second", "600Mi", ""), export("far", "{volume: far}"))
 		allReady(ctx, 6)
 		fill(ctx, "/dev/vg1/far", "precious", 1)
 		before := content(ctx, "/dev/vg1/far", 1)
