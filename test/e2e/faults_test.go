@@ -185,8 +185,14 @@ var _ = Describe("A fault stays where it is:", func() {
 		onlyTrouble(ctx, "Pool/second")
 		Expect(content(ctx, "/dev/vg1/thin", 1)).To(Equal(before))
 
-		By("and is cured by who repairs it")
-		sh(ctx, `lvchange -qq -an vg1/thin && lvchange -qq -an vg1/pool1 && lvconvert -qq -y --repair vg1/pool1 && lvremove -qq -y vg1/pool1_meta0`)
+		By("and is cured by who repairs it, while the agent leaves it alone")
+		suspended := strings.Replace(volume("thin", "second", "64Mi", ""), "name: thin", "name: thin, annotations: {volreconciler/reconcile: suspended}", 1)
+		specs(ctx, "thin.yaml", suspended)
+		eventually(ctx, "Volume/thin", HaveField("Phase", reconcile.Suspended))
+		sh(ctx, `set -e
+			lvchange -qq -an vg1/thin vg1/pool1; lvconvert -qq -y --repair vg1/pool1
+			lvextend -qq --poolmetadatasize +4m vg1/pool1; lvremove -qq -y vg1/pool1_meta0`)
+		specs(ctx, "thin.yaml", volume("thin", "second", "64Mi", ""))
 		allReady(ctx, 5)
 	}, NodeTimeout(limit))
 
@@ -217,15 +223,16 @@ var _ = Describe("A fault stays where it is:", func() {
 	It("a physical volume that is not there at the start", func(ctx SpecContext) {
 		specs(ctx, "pools.yaml", thickPool, secondPool)
 		specs(ctx, "near.yaml", volume("near", "second", "64Mi", ""), export("near", "{volume: near}"))
-		specs(ctx, "far.yaml", volume("far", "second", "600Mi", ""), export("far", "{volume: far}"))
 		agent()
+		allReady(ctx, 4) // on the first device, because it comes first
+		specs(ctx, "far.yaml", volume("far", "second", "600Mi", ""), export("far", "{volume: far}"))
 		allReady(ctx, 6)
 		fill(ctx, "/dev/vg1/far", "precious", 1)
 		before := content(ctx, "/dev/vg1/far", 1)
 		kill(ctx)
 		sh(ctx, `set -e; cd /sys/kernel/config/target/iscsi/
-			for e in near far; do echo 0 > *:$e/tpgt_1/enable; done
-			find . -type l -delete; rmdir */tpgt_1/acls/*/lun_* */tpgt_1/lun/lun_* ../core/iblock_*/*
+			for tpg in iqn*/tpgt_1; do echo 0 > $tpg/enable; done
+			find . -type l -delete; rmdir iqn*/tpgt_1/acls/*/lun_* iqn*/tpgt_1/lun/lun_* ../core/iblock_*/*
 			lvchange -qq --deltag volreconciler/name=far vg1/far
 			lvchange -qq -an vg1; dmsetup remove slice1`)
 
