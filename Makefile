@@ -30,9 +30,13 @@ test-guest: deps ## the tests that need a guest
 bench: deps ## measure the agent in a guest, as ratios against a shell loop and lvs
 	@VOLRECONCILER_GUEST=1 go test -count=1 -timeout 30m ./test/e2e -ginkgo.label-filter=bench -ginkgo.no-color -v | grep -E '^(converge|idle|FAIL|---|  \[FAILED)'
 
+.PHONY: crash
+crash: ## kill the agent at every call it makes, also twice in a row, in all scenarios (an hour)
+	@VOLRECONCILER_CRASH=long go test -count=1 -timeout 3h ./test/scenario -v -ginkgo.no-color | grep -E '^(crash points|--- FAIL|FAIL|  \[FAIL)'
+
 .PHONY: fuzz
-fuzz: ## run every fuzz target for FUZZTIME (default 1m)
-	hack/fuzz.sh $(FUZZTIME)
+fuzz: ## run every fuzz target for FUZZTIME (default 10m) on FUZZCORES (default all)
+	@hack/fuzz.sh $(FUZZTIME)
 
 .PHONY: lint
 lint: ## lint (builds the linter once)

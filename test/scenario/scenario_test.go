@@ -3,6 +3,7 @@ package scenario_test
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -77,20 +78,30 @@ func messages(status reconcile.NodeStatus) string {
 // long asks for every crash that can be tried, not just the most telling.
 var long = os.Getenv("VOLRECONCILER_CRASH") == "long"
 
+// tried is what all specs together tried.
+var tried scenario.Crashes
+
+var _ = ReportAfterSuite("crashes", func(Report) {
+	_, _ = fmt.Fprintf(os.Stdout, "crash points=%d scenarios=%d lost=%d leaked=%d\n", tried.Points, tried.Scenarios, tried.Lost, tried.Leaked)
+})
+
 var _ = Describe("An agent that is killed at any moment", func() {
-	var tried scenario.Crashes
-	AfterEach(func() {
-		AddReportEntry("crashes", fmt.Sprintf("crash points=%d scenarios=%d lost=%d leaked=%d", tried.Points, tried.Scenarios, tried.Lost, tried.Leaked), ReportEntryVisibilityAlways)
-	})
 	run := func(ctx SpecContext, k *scenario.Killer, scenarios []scenario.Scenario) {
 		GinkgoHelper()
 		k.Dir = GinkgoT().TempDir()
+		defer func() {
+			t := k.Tried()
+			tried.Points += t.Points
+			tried.Scenarios = max(tried.Scenarios, t.Scenarios)
+			tried.Lost += t.Lost
+			tried.Leaked += t.Leaked
+		}()
 		for _, s := range scenarios {
 			Expect(k.Run(ctx, s)).To(Succeed())
 		}
-		tried = k.Tried()
-		Expect(tried.Points).To(BeNumerically(">", 100))
-		Expect(tried.Differences).To(BeEmpty(), strings.Join(tried.Differences[:min(len(tried.Differences), 5)], "\n"))
+		Expect(k.Tried().Points).To(BeNumerically(">", 100))
+		different := k.Tried().Differences
+		Expect(different).To(BeEmpty(), strings.Join(different[:min(len(different), 5)], "\n"))
 	}
 	It("is followed by one that comes to the same", func(ctx SpecContext) {
 		run(ctx, &scenario.Killer{}, scenario.All())
@@ -98,12 +109,7 @@ var _ = Describe("An agent that is killed at any moment", func() {
 	It("once more while it recovers, too", func(ctx SpecContext) {
 		scenarios := scenario.All()
 		if !long {
-			scenarios = scenarios[:0]
-			for _, s := range scenario.All() {
-				if s.Name == "a mounted volume" || s.Name == "vanished" {
-					scenarios = append(scenarios, s)
-				}
-			}
+			scenarios = slices.DeleteFunc(scenarios, func(s scenario.Scenario) bool { return s.Name != "a mounted volume" && s.Name != "vanished" })
 		}
 		run(ctx, &scenario.Killer{Twice: true}, scenarios)
 	})
