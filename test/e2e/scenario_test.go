@@ -157,7 +157,9 @@ var _ = DescribeTable("On a real kernel there is the same as on a machine in mem
 			Expect(err).NotTo(HaveOccurred())
 			inMemory, err := capture.Capture(ctx, fake.Host)
 			Expect(err).NotTo(HaveOccurred())
-			Expect(scenario.Portrait(captured(ctx))).To(Equal(scenario.Portrait(inMemory)))
+			onlyInMemory, onlyHere := scenario.Compare(scenario.Portrait(inMemory), scenario.Portrait(captured(ctx)))
+			Expect(onlyInMemory).To(BeEmpty(), "in memory only; on the kernel only: %s", strings.Join(onlyHere, "\n"))
+			Expect(onlyHere).To(BeEmpty(), "on the kernel only")
 		}
 	},
 	scenarios(),

@@ -14,6 +14,9 @@ import (
 // trashed is the time at which something was thrown away.
 var trashed = regexp.MustCompile(regexp.QuoteMeta(observe.TagDeleted) + `\S+`)
 
+// minor is the number of a device, which is the smallest that was free.
+var minor = regexp.MustCompile(`Minor: \d+`)
+
 // Portrait renders what a node holds, without what is another one each time:
 // UUIDs and what derives from them, device numbers, times. Two machines on which
 // the same happened look the same.
@@ -59,7 +62,7 @@ func Portrait(n fakehost.Node) []string {
 // text is an attribute's, without what the kernel adds. An unset credential has
 // two faces.
 func text(e fakehost.Entry) string {
-	text := strings.TrimSpace(*e.Text)
+	text := minor.ReplaceAllString(strings.TrimSpace(*e.Text), "Minor: <minor>")
 	if text == "NULL" && path.Base(path.Dir(e.Path)) == "auth" {
 		return ""
 	}

@@ -154,7 +154,9 @@ func storeEnable(c *configfs, n *node, value string) (string, error) {
 	b.minor = lv.Minor
 	c.lvm.hold(lv.Minor)
 	n.parent.setText("info", b.String())
-	n.parent.setText("attrib/max_unmap_block_desc_count", "1\n") // all devices take discards
+	if lv.Type != thickSnapshot { // all other devices take discards
+		n.parent.setText("attrib/max_unmap_block_desc_count", "1\n")
+	}
 	return flagText(true), nil
 }
 

@@ -132,10 +132,18 @@ var tpgType = &itemType{
 		"attrib": {attributes: map[string]attribute{
 			"authentication":          {text: "1\n", store: storeFlag},
 			"cache_dynamic_acls":      {text: "0\n", store: storeCacheDynamicACLs},
+			"default_cmdsn_depth":     {text: "64\n", store: storeNumber},
+			"default_erl":             {text: "0\n", store: storeNumber},
 			"demo_mode_discovery":     {text: "1\n", store: storeFlag},
 			"demo_mode_write_protect": {text: "1\n", store: storeFlag},
+			"fabric_prot_type":        {text: "0\n", store: storeNumber},
 			"generate_node_acls":      {text: "0\n", store: storeGenerateNodeACLs},
+			"login_keys_workaround":   {text: "1\n", store: storeFlag},
+			"login_timeout":           {text: "15\n", store: storeNumber},
+			"netif_timeout":           {text: "2\n", store: storeNumber},
 			"prod_mode_write_protect": {text: "0\n", store: storeFlag},
+			"t10_pi":                  {text: "0\n", store: storeFlag},
+			"tpg_enabled_sendtargets": {text: "1\n", store: storeFlag},
 		}},
 		"auth":  authType,
 		"lun":   {members: lunType, check: checkLUNName},
@@ -161,6 +169,7 @@ var portalType = &itemType{
 
 var lunType = &itemType{
 	what:   aLUN,
+	groups: map[string]*itemType{"statistics": {}},
 	link:   linkLUN,
 	unlink: unlinkLUN,
 }
@@ -187,6 +196,7 @@ var mappedLUNType = &itemType{
 	what: aMappedLUN,
 	// There is nothing to protect until it is linked.
 	attributes: map[string]attribute{"write_protect": {store: storeWriteProtect}},
+	groups:     map[string]*itemType{"statistics": {}},
 	link:       linkMappedLUN,
 	unlink:     func(_ *configfs, from, _ *node) { from.setText("write_protect", "") },
 }
