@@ -37,8 +37,9 @@ func (d *differ) planBackstore(id spec.ID) wantedBackstore {
 		name.HBA = have.HBA
 	}
 	back := d.backing[id]
-	want := wantedBackstore{path: name.Path(), usable: back.usable}
-	if !back.usable {
+	// What is left as it is may be inactive, and then there is no device.
+	want := wantedBackstore{path: name.Path(), usable: back.usable && (back.lv.Active || back.step != 0)}
+	if !want.usable {
 		return want
 	}
 	create := change.CreateBackstore{
@@ -58,10 +59,10 @@ func (d *differ) planBackstore(id spec.ID) wantedBackstore {
 	case back.lv.UUID != "" && have.Serial == serial && have.ReadOnly == back.lv.ReadOnly && boundTo(have, back.lv):
 		// The device path is not compared: the serial tells that it is the same
 		// logical volume, even if somebody renamed it meanwhile.
-		if unmap := back.thin && have.CanUnmap; have.Unmap != unmap {
+		if unmap := back.thin && have.CanUnmap; have.Unmap != unmap && !d.isSuspended(id) {
 			d.step(id, "differs", change.SetUnmap{Backstore: name, Unmap: unmap})
 		}
-	case len(d.linksTo(have)) == 0:
+	case len(d.linksTo(have)) == 0 && !d.isSuspended(id):
 		removed := d.step(id, "bound to another logical volume or in another mode", change.RemoveBackstore{Backstore: name})
 		want.step = d.step(id, "removed", create, removed, back.step)
 	default:

@@ -26,6 +26,8 @@ type exportDiffer struct {
 	// luns are the desired LUNs that are there or will be, with the step that
 	// adds each; 0: it is there.
 	luns map[int]StepID
+	// withheld is true if something stays that the spec does not have.
+	withheld bool
 }
 
 func (d *differ) export(e spec.Export) {
@@ -61,18 +63,38 @@ func (d *differ) export(e spec.Export) {
 	x.removePortals()
 	x.open()
 	x.strangers()
-	if !have.Enabled {
-		x.step(id, "not enabled", change.EnableTarget{Target: x.target}, x.base...)
+	if !have.Enabled && !x.withheld {
+		x.step(id, "not enabled", change.EnableTarget{Target: x.target}, append(x.base, x.closing()...)...)
 	}
 }
 
+// closing returns the steps that take from somebody what is in the target, and
+// without which it must not be enabled: what an interrupted creation left may be
+// more than the spec allows by now.
+func (x *exportDiffer) closing() []StepID {
+	var steps []StepID
+	for _, s := range x.plan.Steps {
+		if s.Object != x.id || s.Change.Lane() != x.target.Lane() {
+			continue
+		}
+		switch s.Change.(type) {
+		case change.RemoveLUN, change.UnmapLUN, change.RemoveInitiator, change.RemovePortal, change.SetAuth, change.SetWriteProtect:
+			steps = append(steps, s.ID)
+		}
+	}
+	return steps
+}
+
 // attributes closes the group first of all where it has to be closed. It is
-// opened to anybody last, by open.
+// opened to anybody last, by open, and so is what anybody could only read.
 func (x *exportDiffer) attributes() {
 	want := x.wantedAttributes()
-	opens := want.GenerateNodeACLs && !x.have.Attrib.GenerateNodeACLs
-	if opens {
+	switch {
+	case !want.GenerateNodeACLs:
+	case !x.have.Attrib.GenerateNodeACLs:
 		want = closedAttributes
+	case x.have.Attrib.DemoModeWriteProtect:
+		want.DemoModeWriteProtect = true
 	}
 	if len(x.base) > 0 || x.have.Attrib != want {
 		x.base = append(x.base, x.step(x.id, "differ", change.SetAttributes{Target: x.target, Attrib: want}, x.base...))
@@ -94,9 +116,12 @@ func (x *exportDiffer) wantedAttributes() observe.TPGAttrib {
 	}
 }
 
-// open lets anybody in, once nothing is in the group that they are not to have.
+// open lets anybody in, or write, once nothing is in the group that they are not
+// to have.
 func (x *exportDiffer) open() {
-	if !x.spec.AllowAnyInitiator || x.have.Attrib.GenerateNodeACLs {
+	want := x.wantedAttributes()
+	unprotects := x.have.Attrib.DemoModeWriteProtect && !want.DemoModeWriteProtect
+	if !x.spec.AllowAnyInitiator || x.have.Attrib.GenerateNodeACLs && !unprotects {
 		return
 	}
 	needs := slices.Clone(x.base)
@@ -111,7 +136,7 @@ func (x *exportDiffer) open() {
 		}
 		needs = append(needs, removed)
 	}
-	x.step(x.id, "spec allows any initiator", change.SetAttributes{Target: x.target, Attrib: x.wantedAttributes()}, needs...)
+	x.step(x.id, "spec allows any initiator", change.SetAttributes{Target: x.target, Attrib: want}, needs...)
 }
 
 // strangers sees to those who are still logged in though the target was closed
@@ -124,7 +149,7 @@ func (x *exportDiffer) strangers() {
 	var waited []string
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(x.have.DynamicSessions))) {
 		listed := slices.ContainsFunc(x.spec.Initiators, func(i spec.Initiator) bool { return i.Name == name })
-		if listed || x.spec.Disconnect != spec.DisconnectForce || !x.in.Desired.Complete {
+		if listed || x.spec.Disconnect != spec.DisconnectForce || !x.in.Desired.Complete || len(x.in.Observed.Unknown) > 0 {
 			waited = append(waited, name)
 			continue
 		}
@@ -283,7 +308,9 @@ func (x *exportDiffer) mayRemove(what string, sessions []string) bool {
 	if x.spec.Disconnect == spec.DisconnectForce {
 		sessions = nil
 	}
-	return x.mayReplace(what, sessions)
+	may := x.mayReplace(what, sessions)
+	x.withheld = x.withheld || !may
+	return may
 }
 
 // mayReplace is mayRemove for what something else is put in the place of. It
@@ -293,6 +320,10 @@ func (x *exportDiffer) mayRemove(what string, sessions []string) bool {
 func (x *exportDiffer) mayReplace(what string, sessions []string) bool {
 	if !x.in.Desired.Complete {
 		x.block(x.id, ReasonIncompleteInput, "%s is not in the spec; it is not removed while there are findings in the specs", what)
+		return false
+	}
+	if err := x.in.Observed.Err(); len(x.in.Observed.Unknown) > 0 {
+		x.say(x.id, Failed, ReasonObservationFailed, "%s is not in the spec; nothing is removed while a system cannot be read: %v", what, err)
 		return false
 	}
 	if len(sessions) > 0 {

@@ -21,8 +21,9 @@ const (
 // one may be created:
 //
 //   - the object's tags are on it, wherever it is and whatever it is called; or
-//   - it has the right name and what is left of the object's tags, or the UUID
-//     that the object's had when it was last seen: somebody removed tags; or
+//   - it has the right name and none of another object's tags, but what is left
+//     of this one's, or the UUID that this one's had when it was last seen:
+//     somebody removed tags; or
 //   - it has the right name, nobody owns it, and the spec says adopt.
 //
 // An object that had a logical volume which is gone is never given another one,
@@ -41,7 +42,10 @@ func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bo
 	}
 	lv, exists := p.vg.LogicalVolumes[name]
 	switch {
-	case exists && (known != "" && lv.UUID == known || lostTags(lv, id)):
+	case exists && (known == "" || lv.UUID == known) && lv.Marked() && !lostTags(lv, id):
+		d.block(id, ReasonNotOwned, "%s belongs to another object (%s)", lv.FullName(), strings.Join(lv.Tags, " "))
+		return lv, refused
+	case exists && (known != "" && lv.UUID == known || known == "" && lostTags(lv, id)):
 		return lv, found
 	case known != "":
 		d.block(id, ReasonVanished, "its logical volume %s (UUID %s) is gone; nothing is put in its place. To start with a new one, annotate %s: %s",
@@ -49,9 +53,6 @@ func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bo
 		return lv, refused
 	case !exists:
 		return lv, absent
-	case lv.Marked():
-		d.block(id, ReasonNotOwned, "%s belongs to another object (%s)", lv.FullName(), strings.Join(lv.Tags, " "))
-		return lv, refused
 	case !adopt:
 		d.block(id, ReasonNotOwned, "%s exists and is not ours; it stays as it is. %s", lv.FullName(), adoptHint(id))
 		return lv, refused

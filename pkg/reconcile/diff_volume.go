@@ -63,7 +63,7 @@ func (d *differ) volume(v spec.Volume) {
 		d.block(id, ReasonNotOwned, "%s is neither a thick nor a thin volume", lv.FullName())
 		return
 	case suspended:
-	case p.vg.MissingPVs > 0:
+	case d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0: // which need not be the Pool's
 		if b.step = d.activateWhole(id, lv); !lv.Active && b.step == 0 {
 			return
 		}
@@ -120,7 +120,6 @@ func (d *differ) snapshot(s spec.Snapshot) {
 		return
 	}
 	suspended := d.suspended(id, s.Metadata)
-	thin := p.thinPool != ""
 	tags := append(observe.OwnerTags(id), observe.DeletionTag(s.Spec.DeletionPolicy))
 
 	lv, verdict := d.find(id, s.Metadata, p, s.Metadata.Name, false)
@@ -137,6 +136,8 @@ func (d *differ) snapshot(s spec.Snapshot) {
 			d.block(id, ReasonNotReady, "%s: %s", origin, d.object(origin).Message)
 			return
 		}
+		// What the origin is counts, and not what its Pool asks for by now.
+		thin := o.thin
 		lv = observe.LogicalVolume{VolumeGroup: p.vg.Name, Name: s.Metadata.Name}
 		create := change.CreateSnapshot{LV: nameOf(lv), Origin: o.lv.Name, OriginUUID: o.lv.UUID, Thin: thin, Tags: tags}
 		if size := roundUp(uint64(s.Spec.Size), p.vg.ExtentSize); !thin && size < o.lv.Size {
@@ -164,7 +165,7 @@ func (d *differ) snapshot(s spec.Snapshot) {
 	case lv.Origin != "" && lv.Origin != d.originName(origin, volume):
 		d.block(id, ReasonImmutableField, "spec.volume: %s is a snapshot of %s, not of %s", lv.FullName(), lv.Origin, origin)
 	case suspended:
-	case p.vg.MissingPVs > 0:
+	case d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0: // which need not be the Pool's
 		if lv.Type == observe.Thin && !d.exported(id) {
 			break // its device is not needed
 		}

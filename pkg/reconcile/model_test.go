@@ -11,7 +11,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// model is a machine that does exactly what changes say, without a kernel.
+// model is a machine that does exactly what changes say, without a kernel. It
+// panics at what LVM or LIO would refuse, or should never be asked for.
 type model struct {
 	state observe.State
 	uuids int
@@ -113,18 +114,55 @@ func (m *model) editACL(iqn, initiator string, f func(*observe.ACL)) {
 	})
 }
 
+// group returns the volume group whose metadata a change is about to write.
+func (m *model) group(name string) observe.VolumeGroup {
+	vg, there := m.state.VolumeGroups[name]
+	if !there || vg.MissingPVs > 0 {
+		panic("must not be written to: volume group " + name)
+	}
+	return vg
+}
+
+// grow changes one of the sizes of a logical volume, which was seen with another.
+func (m *model) grow(name change.LV, from, to spec.Size, size func(*observe.LogicalVolume) *uint64) {
+	m.group(name.VolumeGroup)
+	m.edit(name.String(), func(lv *observe.LogicalVolume) {
+		s := size(lv)
+		if lv.UUID != name.UUID || *s != uint64(from) || to <= from || lv.Type == observe.Thick && len(m.withThickSnapshots(name)) > 1 {
+			panic("cannot be extended: " + lv.FullName())
+		}
+		*s = uint64(to)
+	})
+}
+
+// family returns the full names of what is active only together: a thick volume
+// and its snapshots.
+func (m *model) family(of change.LV) []string {
+	if lv := m.lvs(of.VolumeGroup)[of.Name]; lv.Type == observe.ThickSnapshot {
+		of.Name = lv.Origin
+	}
+	return m.withThickSnapshots(of)
+}
+
 func (m *model) change(c change.Change) {
 	switch c := c.(type) {
 	case change.CreateThinPool:
+		m.group(c.VolumeGroup)
 		m.add(observe.LogicalVolume{VolumeGroup: c.VolumeGroup, Name: c.Name, Type: observe.ThinPool, Size: uint64(c.Size), Tags: c.Tags, Active: true})
 	case change.CreateVolume:
+		if pool := m.group(c.VolumeGroup).LogicalVolumes[c.ThinPool]; c.ThinPool != "" && pool.Type != observe.ThinPool {
+			panic("no thin pool: " + c.ThinPool)
+		}
 		lv := observe.LogicalVolume{VolumeGroup: c.VolumeGroup, Name: c.Name, Type: observe.Thick, Size: uint64(c.Size), Tags: c.Tags, Active: true}
 		if c.ThinPool != "" {
 			lv.Type, lv.Pool = observe.Thin, c.ThinPool
 		}
 		m.add(lv)
 	case change.CreateSnapshot:
-		origin := m.lvs(c.VolumeGroup)[c.Origin]
+		origin := m.group(c.VolumeGroup).LogicalVolumes[c.Origin]
+		if origin.UUID == "" || c.Thin != (origin.Type == observe.Thin) || !c.Thin && origin.Type != observe.Thick {
+			panic("cannot have such a snapshot: " + c.VolumeGroup + "/" + c.Origin)
+		}
 		if c.OriginUUID != "" && origin.UUID != c.OriginUUID {
 			panic("not the origin that was seen: " + origin.FullName())
 		}
@@ -137,18 +175,29 @@ func (m *model) change(c change.Change) {
 		}
 		m.add(lv)
 	case change.GrowThinPool:
-		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) { lv.Size = uint64(c.To) })
+		m.grow(c.LV, c.From, c.To, func(lv *observe.LogicalVolume) *uint64 { return &lv.Size })
 	case change.GrowVolume:
-		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) { lv.Size = uint64(c.To) })
+		m.grow(c.LV, c.From, c.To, func(lv *observe.LogicalVolume) *uint64 { return &lv.Size })
 	case change.GrowSnapshot:
-		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) { lv.COWSize = uint64(c.To) })
+		m.grow(c.LV, c.From, c.To, func(lv *observe.LogicalVolume) *uint64 { return &lv.COWSize })
 	case change.SetTags:
+		m.group(c.VolumeGroup)
 		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) {
+			if lv.UUID != c.UUID {
+				panic("not the one that was seen: " + lv.FullName())
+			}
 			lv.Tags = slices.DeleteFunc(slices.Clone(lv.Tags), func(t string) bool { return slices.Contains(c.Remove, t) })
 			lv.Tags = append(lv.Tags, c.Add...)
 		})
 	case change.Activate:
-		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) { lv.Active = true })
+		for _, name := range m.family(c.LV) {
+			m.edit(name, func(lv *observe.LogicalVolume) {
+				if lv.Health == observe.HealthPartial {
+					panic("lies on what is missing: " + name)
+				}
+				lv.Active = true
+			})
+		}
 	case change.Deactivate:
 		for _, name := range m.withThickSnapshots(c.LV) {
 			m.edit(name, func(lv *observe.LogicalVolume) {
@@ -159,6 +208,7 @@ func (m *model) change(c change.Change) {
 			})
 		}
 	case change.RemoveLV:
+		m.group(c.VolumeGroup)
 		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) {
 			lost := slices.ContainsFunc(c.Tags, func(t string) bool { return !slices.Contains(lv.Tags, t) })
 			if lv.Open || lv.UUID != c.UUID || len(c.Tags) < 3 || lost || len(m.withThickSnapshots(c.LV)) > 1 {
@@ -169,7 +219,7 @@ func (m *model) change(c change.Change) {
 	case change.CreateBackstore:
 		vg, name, _ := strings.Cut(strings.TrimPrefix(c.Device, "/dev/"), "/")
 		m.edit(vg+"/"+name, func(lv *observe.LogicalVolume) {
-			if lv.Open || !lv.Active {
+			if have, there := m.state.LIO.Backstores[c.Path()]; lv.Open || !lv.Active || there && have.Enabled || c.LVUUID != "" && c.LVUUID != lv.UUID {
 				panic("cannot be bound: " + lv.FullName())
 			}
 			lv.Open = true
@@ -177,6 +227,9 @@ func (m *model) change(c change.Change) {
 		})
 	case change.SetUnmap:
 		b := m.state.LIO.Backstores[c.Path()]
+		if !b.CanUnmap {
+			panic("cannot be set: unmap of " + c.Path())
+		}
 		b.Unmap = c.Unmap
 		m.state.LIO.Backstores[c.Path()] = b
 	case change.RemoveBackstore:
@@ -187,12 +240,12 @@ func (m *model) change(c change.Change) {
 				}
 			}
 		}
-		device := m.state.LIO.Backstores[c.Path()].Device
+		m.release(m.state.LIO.Backstores[c.Path()])
 		delete(m.state.LIO.Backstores, c.Path())
-		if device != "" {
-			m.edit(strings.TrimPrefix(device, "/dev/"), func(lv *observe.LogicalVolume) { lv.Open = false })
-		}
 	case change.CreateTarget:
+		if t, there := m.state.LIO.ISCSI[c.IQN]; there && !t.Empty() {
+			panic("not ours: " + c.IQN)
+		}
 		m.state.LIO.ISCSI[c.IQN] = observe.Target{
 			IQN: c.IQN, HasTPG: true, Alias: observe.Alias(c.Export),
 			Attrib:  observe.TPGAttrib{Authentication: true, DemoModeWriteProtect: true, DemoModeDiscovery: true},
@@ -200,12 +253,24 @@ func (m *model) change(c change.Change) {
 		}
 	case change.RemoveTarget:
 		t, ok := m.state.LIO.ISCSI[c.IQN]
-		if owner, ours := t.Owner(); !ok || !t.Empty() && (!ours || owner.Name != c.Export) || len(sessions(t)) > 0 && !c.Force {
+		if owner, ours := t.Owner(); !ok || t.OtherTPGs > 0 || !t.Empty() && (!ours || owner.Name != c.Export) || len(sessions(t)) > 0 && !c.Force {
 			panic("must not be removed: " + c.IQN)
 		}
 		delete(m.state.LIO.ISCSI, c.IQN)
 	default:
 		m.changeTarget(c)
+	}
+}
+
+// release lets go of the device of a backstore, by which it is held, whatever
+// the device is called by now.
+func (m *model) release(b observe.Backstore) {
+	for vg := range m.state.VolumeGroups {
+		for _, lv := range m.lvs(vg) {
+			if boundTo(b, lv) {
+				m.edit(lv.FullName(), func(lv *observe.LogicalVolume) { lv.Open = len(lv.HeldBy) > 0 })
+			}
+		}
 	}
 }
 
@@ -215,6 +280,9 @@ func (m *model) changeTarget(c change.Change) {
 	if !ok {
 		panic("no such target: " + iqn)
 	}
+	if _, ours := t.Owner(); !ours {
+		panic("not ours: " + iqn)
+	}
 	switch c := c.(type) {
 	case change.SetAttributes:
 		t.Attrib = c.Attrib
@@ -223,7 +291,7 @@ func (m *model) changeTarget(c change.Change) {
 	case change.RemovePortal:
 		delete(t.Portals, c.Portal)
 	case change.AddLUN:
-		if _, ok := m.state.LIO.Backstores[c.Backstore]; !ok {
+		if b, ok := m.state.LIO.Backstores[c.Backstore]; !ok || !b.Enabled {
 			panic("no such backstore: " + c.Backstore)
 		}
 		if have := t.LUNs[c.LUN]; have.Backstore != "" {
@@ -236,23 +304,33 @@ func (m *model) changeTarget(c change.Change) {
 			maps.DeleteFunc(acl.LUNs, func(_ int, l observe.MappedLUN) bool { return l.LUN == c.LUN })
 		}
 	case change.AddInitiator:
+		if _, there := t.ACLs[c.Initiator]; there {
+			panic("exists: " + c.Initiator)
+		}
 		t.ACLs[c.Initiator] = observe.ACL{Initiator: c.Initiator, Authentication: authentication(c.Auth), Auth: chap(c.Auth), LUNs: map[int]observe.MappedLUN{}}
 	case change.SetAuth:
-		acl := t.ACLs[c.Initiator]
+		acl, there := t.ACLs[c.Initiator]
+		if !there {
+			panic("no such initiator: " + c.Initiator)
+		}
 		acl.Authentication, acl.Auth = authentication(c.Auth), chap(c.Auth)
 		t.ACLs[c.Initiator] = acl
 	case change.RemoveInitiator:
 		delete(t.ACLs, c.Initiator)
 		t.DynamicSessions = slices.DeleteFunc(slices.Clone(t.DynamicSessions), func(name string) bool { return name == c.Initiator })
 	case change.MapLUN:
-		if _, ok := t.LUNs[c.LUN]; !ok {
-			panic("no such LUN")
+		mapped, there := t.ACLs[c.Initiator].LUNs[c.LUN]
+		if t.LUNs[c.LUN].Backstore == "" || there && mapped.LUN >= 0 {
+			panic(fmt.Sprintf("cannot be mapped: LUN %d of %s", c.LUN, iqn))
 		}
 		t.ACLs[c.Initiator].LUNs[c.LUN] = observe.MappedLUN{LUN: c.LUN, WriteProtect: c.ReadOnly}
 	case change.UnmapLUN:
 		delete(t.ACLs[c.Initiator].LUNs, c.LUN)
 	case change.SetWriteProtect:
-		l := t.ACLs[c.Initiator].LUNs[c.LUN]
+		l, there := t.ACLs[c.Initiator].LUNs[c.LUN]
+		if !there {
+			panic("not mapped")
+		}
 		l.WriteProtect = c.ReadOnly
 		t.ACLs[c.Initiator].LUNs[c.LUN] = l
 	case change.EnableTarget:
