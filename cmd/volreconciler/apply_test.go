@@ -110,6 +110,19 @@ done   Volume/db: create thick volume vg0/db, 1Gi
 $`))
 	}, SpecTimeout(20*time.Second))
 
+	It("tries again an object of which one step failed, though others were done after it", func() {
+		export := spec.ID{Kind: spec.KindExport, Name: "db"}
+		target := change.Target{IQN: "iqn.2026-11.org.example:db", Export: "db"}
+		p := newProgress(out)
+		p.begin()
+		p.done(reconcile.Step{Object: export, Change: change.AddInitiator{Target: target, Initiator: "iqn.1993-08.org.debian:a"}}, errors.New("not now"))
+		p.done(reconcile.Step{Object: export, Change: change.EnableTarget{Target: target}}, nil)
+		p.begin() // a pass in which it waits for its time
+		Expect(p.more(reconcile.NodeStatus{Objects: []reconcile.Object{
+			{Kind: spec.KindExport, Name: "db", Phase: reconcile.Failed, Reason: "AddInitiatorFailed"},
+		}})).To(BeTrue())
+	})
+
 	It("gives up what goes on failing when its time is over", func(ctx SpecContext) {
 		node.refusals = 1000
 		status := run(ctx, oneVolumeIn("vg0"), 0)

@@ -22,12 +22,15 @@ type progress struct {
 
 	mu        sync.Mutex
 	succeeded int // steps of this pass
-	// failing are the objects whose last step failed, with what was said of it.
-	failing map[spec.ID]string
+	// failing are the objects of which a step failed, and has not been done since.
+	failing map[spec.ID]failure
 }
 
+// failure is a step that failed, and what was said of it.
+type failure struct{ step, why string }
+
 func newProgress(w io.Writer) *progress {
-	return &progress{painter: painterFor(w), out: w, failing: map[spec.ID]string{}}
+	return &progress{painter: painterFor(w), out: w, failing: map[spec.ID]failure{}}
 }
 
 // begin is called before each pass.
@@ -44,7 +47,10 @@ func (p *progress) done(s reconcile.Step, err error) {
 	switch {
 	case err == nil:
 		p.succeeded++
-		delete(p.failing, s.Object)
+		// Of an object some steps may be done while another one fails.
+		if p.failing[s.Object].step == s.Change.String() {
+			delete(p.failing, s.Object)
+		}
 		p.line(green, "done", s, "")
 	case errors.Is(err, change.ErrStale):
 		// Looked at again in the next pass.
@@ -57,11 +63,12 @@ func (p *progress) done(s reconcile.Step, err error) {
 // failed shows why a step failed, unless it did for the same reason the last
 // time.
 func (p *progress) failed(s reconcile.Step, why string) {
-	if p.failing[s.Object] == why {
+	now := failure{s.Change.String(), why}
+	if p.failing[s.Object] == now {
 		p.line(red, "failed", s, ", as before")
 		return
 	}
-	p.failing[s.Object] = why
+	p.failing[s.Object] = now
 	p.line(red, "failed", s, ": "+why)
 }
 
@@ -97,7 +104,8 @@ func (p *progress) more(node reconcile.NodeStatus) bool {
 		case reconcile.Deleting:
 			return o.Reason != reconcile.ReasonInTrash
 		case reconcile.Failed:
-			return p.failing[o.ID()] != ""
+			_, failing := p.failing[o.ID()]
+			return failing
 		default:
 			return false
 		}

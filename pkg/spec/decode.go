@@ -135,7 +135,7 @@ func (w *walker) add(n *yaml.Node, path string, err error) {
 func (w *walker) header(root *yaml.Node) {
 	if root.Kind != yaml.MappingNode {
 		if refused(root) == nil {
-			w.add(root, "", fmt.Errorf("an object is wanted, with apiVersion, kind, metadata and spec, but this is %s", describe(root)))
+			w.add(root, "", fmt.Errorf("an object is wanted, with apiVersion, kind, metadata and spec, but this is %s", describeForm(root)))
 		}
 		return
 	}
@@ -209,9 +209,13 @@ func (w *walker) value(n *yaml.Node, path string, into reflect.Value) {
 func (w *walker) isTagged(n *yaml.Node, path, tag, wanted string) bool {
 	switch {
 	case n.Kind == yaml.ScalarNode && tag == "!!str" && n.Tag != tag:
+		if nearPassword(path) {
+			w.add(n, path, fmt.Errorf("must be %s, but to YAML this is something else; put it in quotes", wanted))
+			break
+		}
 		w.add(n, path, fmt.Errorf("must be %s, but to YAML this is %s; put it in quotes: %s", wanted, describe(n), quote(n.Value)))
 	case n.Kind != yaml.ScalarNode || n.Tag != tag:
-		w.add(n, path, fmt.Errorf("must be %s, but is %s", wanted, describe(n)))
+		w.add(n, path, fmt.Errorf("must be %s, but is %s", wanted, describeAt(n, path)))
 	case n.Value == "":
 		w.add(n, path, errors.New("is empty; give it a value, or leave the field out"))
 	default:
@@ -224,7 +228,7 @@ func (w *walker) isTagged(n *yaml.Node, path, tag, wanted string) bool {
 // scalar as it is written, whatever YAML takes it for.
 func (w *walker) text(n *yaml.Node, path string, into encoding.TextUnmarshaler) {
 	if n.Kind != yaml.ScalarNode || n.Tag == "!!bool" {
-		w.add(n, path, fmt.Errorf("must be a number or a text, but is %s", describe(n)))
+		w.add(n, path, fmt.Errorf("must be a number or a text, but is %s", describeAt(n, path)))
 		return
 	}
 	if err := into.UnmarshalText([]byte(n.Value)); err != nil {
@@ -236,7 +240,7 @@ func (w *walker) text(n *yaml.Node, path string, into encoding.TextUnmarshaler) 
 func (w *walker) integer(n *yaml.Node, path string, into reflect.Value) {
 	number, err := strconv.Atoi(n.Value)
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!int" || err != nil || strconv.Itoa(number) != n.Value {
-		w.add(n, path, fmt.Errorf("must be a whole decimal number, but is %s", describe(n)))
+		w.add(n, path, fmt.Errorf("must be a whole decimal number, but is %s", describeAt(n, path)))
 		return
 	}
 	into.SetInt(int64(number))
@@ -244,7 +248,7 @@ func (w *walker) integer(n *yaml.Node, path string, into reflect.Value) {
 
 func (w *walker) list(n *yaml.Node, path string, into reflect.Value) {
 	if n.Kind != yaml.SequenceNode {
-		w.add(n, path, fmt.Errorf("must be a list, but is %s", describe(n)))
+		w.add(n, path, fmt.Errorf("must be a list, but is %s", describeAt(n, path)))
 		return
 	}
 	into.Set(reflect.MakeSlice(into.Type(), len(n.Content), len(n.Content)))
@@ -259,7 +263,7 @@ func (w *walker) list(n *yaml.Node, path string, into reflect.Value) {
 // the one place where an empty text means something.
 func (w *walker) entries(n *yaml.Node, path string, into reflect.Value) {
 	if n.Kind != yaml.MappingNode {
-		w.add(n, path, fmt.Errorf("must be a mapping, but is %s", describe(n)))
+		w.add(n, path, fmt.Errorf("must be a mapping, but is %s", describeAt(n, path)))
 		return
 	}
 	into.Set(reflect.MakeMap(into.Type()))
@@ -279,7 +283,7 @@ func (w *walker) entries(n *yaml.Node, path string, into reflect.Value) {
 // and one without omitempty must.
 func (w *walker) mapping(n *yaml.Node, path string, into reflect.Value) {
 	if n.Kind != yaml.MappingNode {
-		w.add(n, path, fmt.Errorf("must be a mapping, but is %s", describe(n)))
+		w.add(n, path, fmt.Errorf("must be a mapping, but is %s", describeAt(n, path)))
 		return
 	}
 	fields := fieldsOf(into.Type())

@@ -242,7 +242,7 @@ spec: {pool: fast, size: 1Gi, "\e[31m": 1}
 
 	DescribeTable("has a document that is no object",
 		func(marked, path, message string) { expectOneFinding(marked, path, message) },
-		Entry("a text", mark+"hello\n", "", `an object is wanted, with apiVersion, kind, metadata and spec, but this is the text "hello"`),
+		Entry("a text", mark+"hello\n", "", `an object is wanted, with apiVersion, kind, metadata and spec, but this is a text`),
 		Entry("a list", mark+"- a\n", "", "but this is a list"),
 		Entry("null", mark+"null\n", "", "but this is empty"),
 		Entry("no kind", mark+"apiVersion: volreconciler/v1alpha1\n", "kind", "is missing (allowed: Export, Pool, Snapshot, Volume)"),

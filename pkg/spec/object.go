@@ -86,8 +86,8 @@ func joinPath(parent, name string) string {
 
 // entryPath returns the path of an entry of a map with free keys.
 func entryPath(parent, key string) string {
-	if strings.Trim(key, labelCharacters+"/") != "" {
-		key = quote(key)
+	if strings.Trim(key, labelCharacters+"/") != "" || len(key) > maxDNSName+len("/")+maxDNSLabel {
+		key = quote(key) // shorter, too
 	}
 	return parent + "[" + key + "]"
 }
@@ -100,7 +100,7 @@ func parentPath(path string) string { return path[:max(0, strings.LastIndexAny(p
 
 // isPlainName reports whether a key can stand in a path without quotes.
 func isPlainName(name string) bool {
-	return name != "" && strings.Trim(name, labelCharacters) == "" && !strings.Contains(name, ".")
+	return name != "" && len(name) <= maxQuoted && strings.Trim(name, labelCharacters) == "" && !strings.Contains(name, ".")
 }
 
 // sameBranch reports whether one path is the other, or lies inside it.

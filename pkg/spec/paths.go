@@ -41,7 +41,8 @@ func LoadPaths(paths []string, targetPrefix string) Set {
 		}
 		all = append(all, readings...)
 	}
-	return assemble(held.objects(), held.invalid(all), findings, nil)
+	objects := held.objects()
+	return assemble(objects, held.invalid(all), withoutPasswords(findings, objects), nil)
 }
 
 // listPath lists a directory, or a single file.

@@ -6,8 +6,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
+	"unicode"
 )
 
 const (
@@ -15,6 +17,9 @@ const (
 	// minPassword is 96 bits: RFC 7143 asks for that where nothing else
 	// protects the exchange, and initiators such as Windows take no less.
 	minPassword = 12
+	// null at the beginning of a name or password is all that the kernel looks
+	// at: it takes the rest for nothing, too.
+	null = "NULL"
 )
 
 // secretReader returns the password in a file. Its errors say what to do, and
@@ -81,8 +86,60 @@ func (o *object) secretFiles() []string {
 // redacted is a secretReader that reads nothing.
 func redacted(string) (Secret, error) { return NewSecret(Redacted), nil }
 
+// nearPassword reports whether a password may stand at a path by mistake, where its
+// file should be named. A finding does not repeat what stands there: findings get
+// into logs and the status.
+func nearPassword(path string) bool {
+	return strings.Contains(path, ".auth") && !strings.HasSuffix(path, ".username")
+}
+
+// withoutPasswords replaces what is said of the inside of a password file that is
+// taken for a file of specs, because such a finding repeats pieces of the file.
+func withoutPasswords(findings []Finding, objects []*object) []Finding {
+	named := map[string]*object{}
+	for _, o := range objects {
+		for _, path := range o.secretFiles() {
+			named[resolved(path)] = o
+		}
+	}
+	var kept []Finding
+	for _, f := range findings {
+		o := named[resolved(f.File)]
+		if o != nil {
+			f = Finding{File: f.File, Err: fmt.Errorf(
+				"this is the password file of %s, but everything of this name below the specs is read as specs; give it a name without .yaml and .yml", o.id)}
+		}
+		if o == nil || len(kept) == 0 || kept[len(kept)-1].File != f.File {
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
+
+// resolved returns a path without symbolic links, as far as it can be told.
+func resolved(path string) string {
+	if target, err := realPath(path); err == nil {
+		return target
+	}
+	return filepath.Clean(path)
+}
+
+// checkSecretPath accepts paths that lead to one place wherever the agent runs.
+// The error does not repeat it, see [nearPassword].
+func checkSecretPath(file string) error {
+	switch {
+	case !filepath.IsAbs(file) || filepath.Clean(file) != file:
+		return errors.New("must be an absolute path without . and .. and doubled slashes")
+	case strings.ContainsFunc(file, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return errors.New("must be a path of printable characters")
+	default:
+		return nil
+	}
+}
+
 // readSecret is the secretReader for the files of this node: only root (or
-// whoever runs the agent) may be able to read them.
+// whoever runs the agent) may be able to read them. Of a symbolic link it judges
+// the file that it leads to.
 func readSecret(path string) (Secret, error) {
 	// A FIFO must not hold up the pass, hence O_NONBLOCK.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
@@ -114,6 +171,8 @@ func checkSecretFile(path string, stat fs.FileInfo) error {
 		return fmt.Errorf("the password file %s is no regular file", path)
 	case stat.Mode().Perm()&0o077 != 0:
 		return fmt.Errorf("the password file %s is open to others (mode %04o); run chmod 600 %s", path, stat.Mode().Perm(), path)
+	case !isTrusted(stat):
+		return fmt.Errorf("the password file %s belongs to another user, who can read and change it; run chown %d %s", path, os.Geteuid(), path)
 	case stat.Size() > maxSecretFile:
 		return fmt.Errorf("the password file %s has %d bytes; it must hold a password alone", path, stat.Size())
 	default:
@@ -121,13 +180,19 @@ func checkSecretFile(path string, stat fs.FileInfo) error {
 	}
 }
 
+// isTrusted reports whether a file belongs to root, or to whoever runs the agent.
+func isTrusted(stat fs.FileInfo) bool {
+	s, ok := stat.Sys().(*syscall.Stat_t)
+	return ok && (s.Uid == 0 || int(s.Uid) == os.Geteuid())
+}
+
 // checkPassword accepts what the kernel and common initiators take.
 func checkPassword(password string) error {
 	switch {
 	case password == "":
 		return errors.New("is empty")
-	case password == "NULL":
-		return errors.New(`holds "NULL", which is how the kernel is told that there is no password`)
+	case strings.HasPrefix(password, null):
+		return errors.New(`holds a password that begins with "NULL", which is how the kernel is told that there is no password`)
 	case strings.ContainsFunc(password, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return errors.New("holds a control character (more than one line, or a carriage return?); it must hold the password alone")
 	case len(password) > maxCHAP:

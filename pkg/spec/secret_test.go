@@ -99,6 +99,8 @@ var _ = Describe("Passwords", func() {
 		Entry("empty", "", "is empty"),
 		Entry("only a newline", "\n", "is empty"),
 		Entry("NULL", "NULL\n", "no password"),
+		Entry("NULL and more, of which the kernel sees NULL only", "NULL-and-much-more\n", "no password"),
+		Entry("with a NUL", "correct\x00horse battery\n", "control character"),
 		Entry("short", "elevenchars\n", "11 bytes; at least 12"),
 		Entry("long", strings.Repeat("x", 256), "256 bytes; the kernel takes at most 255"),
 		Entry("two lines", good+"\n\n", "control character"),
@@ -117,6 +119,71 @@ var _ = Describe("Passwords", func() {
 			expectRefused(ctx, "chap", fmt.Sprintf("is open to others (mode %04o); run chmod 600 %s", mode, chap))
 		}
 	})
+
+	It("are refused if a link leads to a file that others could read", func(ctx SpecContext) {
+		Expect(os.Rename(chap, chap+".real")).To(Succeed())
+		Expect(os.Symlink("chap.real", chap+".link")).To(Succeed())
+		Expect(os.Symlink("chap.link", chap)).To(Succeed())
+		Expect(os.Chmod(chap+".real", 0o644)).To(Succeed())
+		expectRefused(ctx, "chap", "is open to others (mode 0644)")
+	})
+
+	It("are refused if they belong to somebody else", func(ctx SpecContext) {
+		if os.Geteuid() != 0 {
+			Skip("only root can give a file away")
+		}
+		Expect(os.Chown(chap, 4711, 0)).To(Succeed())
+		expectRefused(ctx, "chap", "belongs to another user")
+	})
+
+	It("are refused below the specs as anywhere else, if others could read them", func(ctx SpecContext) {
+		inside := filepath.Join(dir, "secrets", "chap")
+		write(inside, good)
+		specs, err := os.ReadFile(dir + "/x.yaml")
+		Expect(err).NotTo(HaveOccurred())
+		write(dir+"/x.yaml", strings.Replace(string(specs), chap, inside, 1))
+		Expect(password(source.Load(ctx))).To(Equal(good))
+		Expect(os.Chmod(inside, 0o644)).To(Succeed())
+		expectRefused(ctx, "chap", "is open to others (mode 0644)")
+	})
+
+	DescribeTable("are not repeated if they are in a file that is read as specs",
+		func(ctx SpecContext, text string) {
+			inside := filepath.Join(dir, "chap.yaml")
+			write(inside, text)
+			specs, err := os.ReadFile(dir + "/x.yaml")
+			Expect(err).NotTo(HaveOccurred())
+			write(dir+"/x.yaml", strings.Replace(string(specs), chap, inside, 1))
+			for _, set := range []spec.Set{source.Load(ctx), spec.LoadPaths([]string{dir}, "")} {
+				said := strings.Join(errorsOf(set.Findings), "\n")
+				Expect(said).To(ContainSubstring("chap.yaml: this is the password file of Export/db"))
+				Expect(said).NotTo(Or(ContainSubstring("hunter"), ContainSubstring("sesame")))
+			}
+		},
+		Entry("a word", "hunter-and-sesame\n"),
+		Entry("what looks like an alias", "*hunter-and-sesame\n"),
+		Entry("what looks like a tag", "!hunter-and-sesame\n"),
+		Entry("what looks like a mapping", "hunter: and sesame\n"),
+		Entry("no YAML at all", "[hunter-and-sesame\n"),
+	)
+
+	DescribeTable("are not repeated if they stand in the specs by mistake",
+		func(ctx SpecContext, auth string) {
+			write(dir+"/x.yaml", aPool+aVolume+header+"Export\nmetadata: {name: db}\nspec:\n  protocol: iscsi\n  luns: [{volume: db}]\n  initiators:\n"+
+				"    - name: iqn.1993-08.org.debian:a\n      auth: "+auth+"\n")
+			set := source.Load(ctx)
+			Expect(set.Invalid).To(HaveKey(spec.ID{Kind: spec.KindExport, Name: "db"}))
+			Expect(fmt.Sprint(errorsOf(set.Findings), set.Invalid)).NotTo(ContainSubstring("4711471147"))
+		},
+		Entry("for its file", "{chap: {username: u, passwordFrom: {file: x4711471147}}}"),
+		Entry("for where it is found", "{chap: {username: u, passwordFrom: x4711471147}}"),
+		Entry("as a number", "{chap: {username: u, passwordFrom: {file: 4711471147}}}"),
+		Entry("as a field of its own", "{chap: {username: u, password: 4711471147}}"),
+		Entry("as the credentials", "{chap: x4711471147}"),
+		Entry("as all there is", "x4711471147"),
+		Entry("with a tag", "{chap: {username: u, passwordFrom: {file: !4711471147 x}}}"),
+		Entry("with an anchor", "{chap: {username: u, passwordFrom: {file: &a4711471147 x}}}"),
+	)
 
 	It("are refused if they are in no regular file", func(ctx SpecContext) {
 		Expect(os.Remove(chap)).To(Succeed())

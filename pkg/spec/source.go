@@ -124,7 +124,7 @@ func (s *Source) Load(ctx context.Context) Set {
 		secrets = redacted
 	}
 	objects := held.objects()
-	set := assemble(objects, held.invalid(readings), findings, secrets)
+	set := assemble(objects, held.invalid(readings), withoutPasswords(findings, objects), secrets)
 
 	s.follow = s.follow.next(s.dir, found, s.secretFiles(objects), settled)
 	signal(s.loaded)

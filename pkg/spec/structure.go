@@ -38,6 +38,9 @@ func (s *structure) check(n *yaml.Node, path string, depth int) {
 		return
 	}
 	if err := refused(n); err != nil {
+		if nearPassword(path) {
+			err = errors.New("YAML's tags, anchors and aliases are not supported; put the text in quotes")
+		}
 		s.findings = append(s.findings, Finding{Line: n.Line, Column: n.Column, Path: path, Err: err})
 	}
 	switch n.Kind {
@@ -112,4 +115,21 @@ func describe(n *yaml.Node) string {
 	default:
 		return "the text " + quote(n.Value)
 	}
+}
+
+// describeAt names what kind of value stands at a path, and its text unless that
+// may be a password.
+func describeAt(n *yaml.Node, path string) string {
+	if nearPassword(path) {
+		return describeForm(n)
+	}
+	return describe(n)
+}
+
+// describeForm is describe without the text itself.
+func describeForm(n *yaml.Node) string {
+	if n.Kind == yaml.ScalarNode && n.Tag != "!!null" {
+		return "a text"
+	}
+	return describe(n)
 }

@@ -1,11 +1,9 @@
 package spec
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -288,9 +286,7 @@ func (v *validation) auth(path string, a Auth) {
 
 func (v *validation) credentials(path string, c Credentials) {
 	v.check(joinPath(path, "username"), checkUsername(c.Username))
-	if f := c.PasswordFrom.File; !filepath.IsAbs(f) || filepath.Clean(f) != f {
-		v.refuse(path+".passwordFrom.file", "%s must be an absolute path without . and .. and doubled slashes", quote(f))
-	}
+	v.check(path+".passwordFrom.file", checkSecretPath(c.PasswordFrom.File))
 }
 
 // checkUsername accepts what both ends of CHAP take for one word.
@@ -298,8 +294,12 @@ func checkUsername(name string) error {
 	switch {
 	case len(name) > maxCHAP:
 		return fmt.Errorf("has %d bytes; at most %d are allowed", len(name), maxCHAP)
-	case name == "NULL":
-		return errors.New(`"NULL" is how the kernel is told that there is no name; choose another`)
+	case strings.HasPrefix(name, null):
+		return fmt.Errorf(`%s begins with "NULL", which is how the kernel is told that there is no name; choose another`, quote(name))
+	case strings.Contains(name, ";") || strings.Contains(name, "CHAP_"):
+		return fmt.Errorf(`%s must not contain ";" or "CHAP_": the kernel takes it for the end of the name, or for another key of the login`, quote(name))
+	case len(name) > 1 && name[0] == '0' && strings.ContainsAny(name[1:2], "xXbB"):
+		return fmt.Errorf("%s begins with %s, which the kernel takes for an encoded number and not for a name; choose another", quote(name), name[:2])
 	case strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
 		return fmt.Errorf("%s must consist of printable ASCII characters without spaces", quote(name))
 	default:
