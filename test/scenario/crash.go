@@ -283,7 +283,7 @@ func (k *Killer) recover(ctx context.Context, f *Fake, want image, killed string
 	if err != nil {
 		return err
 	}
-	missing, extra := compare(want.everything(), image{node: f.Node(), status: life.status}.everything())
+	missing, extra := Compare(want.everything(), image{node: f.Node(), status: life.status}.everything())
 	k.tried.Lost += len(missing)
 	k.tried.Leaked += len(extra)
 	if len(missing)+len(extra) > 0 {
@@ -305,8 +305,8 @@ func (i image) everything() []string {
 	return lines
 }
 
-// compare returns the lines that are not in both.
-func compare(want, got []string) (missing, extra []string) {
+// Compare returns the lines that are not in both.
+func Compare(want, got []string) (missing, extra []string) {
 	without := func(lines, others []string) []string {
 		return slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return slices.Contains(others, l) })
 	}
