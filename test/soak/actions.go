@@ -209,11 +209,27 @@ func recreate(ctx context.Context, h *History) (string, error) {
 	t := h.pick(func(t *thing) bool {
 		return t.named && t.lv == nil && t.known != "" && t.recreate != t.known
 	})
-	if t == nil || t.of != "" && !t.thin && h.model.things[t.of].lv != nil && h.model.things[t.of].lv.size < h.model.things[t.of].size {
+	if t == nil || !h.appears(t) || t.of != "" && !t.thin && h.model.things[t.of].lv != nil && h.model.things[t.of].lv.size < h.model.things[t.of].size {
 		return "", nil
 	}
 	t.recreate = t.known
 	return t.id() + " is given up and made anew", h.put(ctx, t)
+}
+
+// appears claims the Exports that name a thing which may now get its logical
+// volume. It reports false if something happened to one already.
+func (h *History) appears(t *thing) bool {
+	for _, e := range h.model.exports {
+		if _, has := e.luns[t.name]; has && e.named && !h.freeExport(e) {
+			return false
+		}
+	}
+	for _, e := range h.model.exports {
+		if _, has := e.luns[t.name]; has && e.named {
+			h.touched[e.name] = true
+		}
+	}
+	return true
 }
 
 func adopt(ctx context.Context, h *History) (string, error) {
@@ -221,7 +237,7 @@ func adopt(ctx context.Context, h *History) (string, error) {
 		f := h.model.foreign[t.name]
 		return t.named && t.of == "" && t.lv == nil && !t.adopt && f != nil && f.thin == t.thin && !f.held
 	})
-	if t == nil {
+	if t == nil || !h.appears(t) {
 		return "", nil
 	}
 	t.adopt, t.size = true, max(t.size, h.model.foreign[t.name].size)
@@ -551,7 +567,7 @@ func removeForeignLV(ctx context.Context, h *History) (string, error) {
 		return "", nil
 	}
 	if t := m.things[name]; t != nil {
-		if !h.free(t) || t.adopt {
+		if !h.free(t) || t.adopt || !h.appears(t) {
 			return "", nil
 		}
 		h.touched[t.family()] = true
@@ -609,9 +625,12 @@ func mistakes(ctx context.Context, h *History) (string, error) {
 	case 1:
 		m.broken.what, broken = "what is no YAML", text+"}}: [\n"
 	case 2:
-		m.broken.what, broken = "nothing", "\n"
+		m.broken.what, m.broken.fragile, broken = "nothing", true, "\n"
+		if err := h.Node.Kill(ctx, -1); err != nil {
+			return "", err
+		}
 	default:
-		m.broken.what = "its object twice"
+		m.broken.what, m.broken.twice = "its object twice", true
 		m.broken.mend = func(ctx context.Context) error { return h.Node.Put(ctx, "twice.yaml", "") }
 		return file + " has its object in another file too", h.Node.Put(ctx, "twice.yaml", text)
 	}

@@ -46,7 +46,7 @@ var _ Node = (*Memory)(nil)
 const (
 	grace   = 30 * time.Second
 	settle  = 10 * time.Minute
-	resync  = 5 * time.Minute
+	resync  = 90 * time.Second
 	slowest = 400 * time.Millisecond
 	restFor = 2 * time.Minute
 )

@@ -36,7 +36,9 @@ type Model struct {
 	// blind is true if the agent was started anew while there was a mistake: what
 	// it then says of the objects depends on what it could still read.
 	blind bool
-	full  bool // somebody else uses all that was left of the volume group
+	// failing is true if the agent tries something again and again.
+	failing bool
+	full    bool // somebody else uses all that was left of the volume group
 	// emptied is true if the trash keeps nothing in this round.
 	emptied bool
 }
@@ -118,8 +120,13 @@ type mistake struct {
 	// the file that must not be edited.
 	object string
 	file   string
-	// life is that of the agent that saw the files before.
-	life int
+	// life is that of the agent that saw the files before. fragile is true if
+	// another one would not see that this is a mistake.
+	life    int
+	fragile bool
+	// twice is true if two files name the object, so that neither is acted on, nor
+	// on what depends on it.
+	twice bool
 	mend func(context.Context) error
 }
 
@@ -219,7 +226,7 @@ func (m *Model) doomed() int {
 func (m *Model) settle() map[string]string {
 	var stand map[string]string
 	for range 4 { // what one thing comes to may set another free
-		stand = map[string]string{}
+		stand, m.failing = map[string]string{}, false
 		for _, t := range m.volumes() {
 			m.settleVolume(t, stand)
 		}
@@ -263,7 +270,7 @@ func (m *Model) settleVolume(t *thing, stand map[string]string) {
 			t.lv = &volume{name: t.name, size: f.size, content: f.content, extra: f.tags}
 			delete(m.foreign, t.name)
 		case why == "" && m.full && !t.thin:
-			why = "Failed: NoSpace"
+			why, m.failing = "Failed: NoSpace", true
 		case why == "":
 			t.lv = &volume{name: t.name, size: t.size}
 		}
@@ -284,7 +291,7 @@ func (m *Model) settleVolume(t *thing, stand map[string]string) {
 	case !t.thin && len(m.snapshotsOf(t)) > 0:
 		why = "Blocked: SnapshotsExist"
 	case !t.thin && m.full:
-		why = "Failed: NoSpace"
+		why, m.failing = "Failed: NoSpace", true
 	default:
 		t.lv.size = t.size
 	}
@@ -309,7 +316,7 @@ func (m *Model) settleSnapshot(t *thing, stand map[string]string) {
 	case why == "" && (origin.lv == nil || !origin.named):
 		why = "Blocked: DependencyNotReady"
 	case why == "" && m.full && !t.thin:
-		why = "Failed: NoSpace"
+		why, m.failing = "Failed: NoSpace", true
 	case why == "":
 		t.lv = &volume{name: t.name, size: origin.lv.size, content: origin.lv.content, policy: t.policy}
 	}
