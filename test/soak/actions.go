@@ -91,7 +91,9 @@ func (h *History) somePolicy() spec.DeletionPolicy {
 	return spec.Retain
 }
 
-func (h *History) put(ctx context.Context, t *thing) error { return h.Node.Put(ctx, t.file(), t.text()) }
+func (h *History) put(ctx context.Context, t *thing) error {
+	return h.Node.Put(ctx, t.file(), t.text())
+}
 
 func (h *History) putExport(ctx context.Context, e *export) error {
 	return h.Node.Put(ctx, e.file(), e.text(h.model))
@@ -349,7 +351,9 @@ func renumber(ctx context.Context, h *History) (string, error) {
 }
 
 func initiators(ctx context.Context, h *History) (string, error) {
-	e := h.pickExport(func(e *export) bool { return e.named && (h.model.complete() || !e.hostB && (e.have == nil || e.asked())) })
+	e := h.pickExport(func(e *export) bool {
+		return e.named && (h.model.complete() || !e.hostB && (e.have == nil || e.asked()))
+	})
 	if e == nil {
 		return "", nil
 	}
@@ -595,6 +599,11 @@ func unfill(ctx context.Context, h *History) (string, error) {
 	}
 	m.full = false
 	delete(m.foreign, "filler")
+	if h.Node.RealTime() { // what fails is tried again at once by another agent
+		if err := h.Node.Kill(ctx, 0); err != nil {
+			return "", err
+		}
+	}
 	return "the volume group has room again", h.lvm(ctx, "lvremove", "-y", vg+"/filler")
 }
 
@@ -669,15 +678,16 @@ func emptyTrash(ctx context.Context, h *History) (string, error) {
 }
 
 func day(ctx context.Context, h *History) (string, error) {
-	if h.model.broken != nil || h.model.full || !h.Node.Day(ctx) {
+	if h.model.broken != nil || h.model.full || h.Node.RealTime() {
 		return "", nil
 	}
+	h.Node.Day(ctx)
 	h.model.emptied = true
 	return "a day goes by", nil
 }
 
 func reboot(ctx context.Context, h *History) (string, error) {
-	if h.model.broken != nil || !h.Node.CanReboot() {
+	if h.model.broken != nil || h.Node.RealTime() {
 		return "", nil
 	}
 	h.model.theirs = map[string][]string{}

@@ -34,15 +34,16 @@ type Node interface {
 	Rest(ctx context.Context) error
 	// Idle lets the agent make some more passes and returns what it changed.
 	Idle(ctx context.Context) ([]string, error)
-	// Day lets a day go by. It reports false if that is too long.
-	Day(ctx context.Context) bool
+	// RealTime reports whether time goes by no faster than for us. If so, there are
+	// no days and no reboots.
+	RealTime() bool
+	// Day lets a day go by.
+	Day(ctx context.Context)
 	// Status is how the agent says that the objects stand.
 	Status(ctx context.Context) (reconcile.NodeStatus, error)
 	// Look reads the machine, with what is in the logical volumes, or [Unread],
 	// and with passwords.
 	Look(ctx context.Context) (fakehost.Node, error)
-	// CanReboot reports whether Reboot works.
-	CanReboot() bool
 }
 
 // History is a random history of a node, which begins with an empty volume group.

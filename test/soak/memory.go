@@ -250,10 +250,7 @@ func (m *Memory) Idle(context.Context) ([]string, error) {
 }
 
 // Day is that of Node.
-func (m *Memory) Day(context.Context) bool {
-	time.Sleep(25 * time.Hour)
-	return true
-}
+func (m *Memory) Day(context.Context) { time.Sleep(25 * time.Hour) }
 
 // Status is that of Node.
 func (m *Memory) Status(context.Context) (reconcile.NodeStatus, error) {
@@ -264,8 +261,8 @@ func (m *Memory) Status(context.Context) (reconcile.NodeStatus, error) {
 // Look is that of Node.
 func (m *Memory) Look(context.Context) (fakehost.Node, error) { return m.Node(), nil }
 
-// CanReboot is that of Node.
-func (m *Memory) CanReboot() bool { return true }
+// RealTime is that of Node.
+func (m *Memory) RealTime() bool { return false }
 
 // Reboot is that of scenario.Machine. The agent ends with it.
 func (m *Memory) Reboot(ctx context.Context) error {

@@ -98,9 +98,9 @@ type lun struct {
 
 // exported is what is there of an Export.
 type exported struct {
-	luns     map[string]lun
-	hosts    map[string]string // to password
-	portal   string
+	luns   map[string]lun
+	hosts  map[string]string // to password
+	portal string
 }
 
 // asked reports whether nothing is there of an Export that its file does not ask for.
@@ -127,7 +127,7 @@ type mistake struct {
 	// twice is true if two files name the object, so that neither is acted on, nor
 	// on what depends on it.
 	twice bool
-	mend func(context.Context) error
+	mend  func(context.Context) error
 }
 
 // newModel returns a model of a node with nothing but Pools.
