@@ -26,6 +26,10 @@ test-fast: ## the tests that need no guest
 test-guest: deps ## the tests that need a guest
 	hack/test-guest.sh
 
+.PHONY: soak
+soak: deps ## an administrator at work beside the agent in a guest, at random (SOAK_MINUTES=30, SOAK_SEED=n)
+	@VOLRECONCILER_GUEST=1 go test -count=1 -timeout 13h ./test/e2e -ginkgo.label-filter=soak -ginkgo.no-color -v
+
 .PHONY: bench
 bench: deps ## measure the agent in a guest, as ratios against a shell loop and lvs
 	@VOLRECONCILER_GUEST=1 go test -count=1 -timeout 30m ./test/e2e -ginkgo.label-filter=bench -ginkgo.no-color -v | grep -E '^(converge|idle|FAIL|---|  \[FAILED)'

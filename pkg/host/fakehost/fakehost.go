@@ -33,6 +33,10 @@ func New(n Node) (*Host, error) {
 func (h *Host) Node() Node {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.node()
+}
+
+func (h *Host) node() Node {
 	n := Node{APIVersion: APIVersion, Kind: kind}
 	h.lvm.store(&n)
 	h.tree.store(&n)
@@ -41,14 +45,14 @@ func (h *Host) Node() Node {
 
 // Edit changes what the machine holds, as somebody might by hand.
 func (h *Host) Edit(change func(*Node)) error {
-	n := h.Node()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := h.node()
 	change(&n)
 	next, err := New(n)
 	if err != nil {
 		return err
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.lvm, h.tree = next.lvm, next.tree
 	h.tree.lvm = &h.lvm
 	return nil
