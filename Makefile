@@ -20,7 +20,8 @@ test: deps lint test-fast test-guest ## all tests: lint, unit tests, end to end 
 .PHONY: test-fast
 test-fast: ## the tests that need no guest
 	go vet ./...
-	go test -race ./...
+	go test -race $$(go list ./... | grep -vE '/test/(scenario|soak)$$')
+	go test ./test/scenario ./test/soak
 
 .PHONY: test-guest
 test-guest: deps ## the tests that need a guest
