@@ -279,6 +279,8 @@ var _ = Describe("Passwords are in nothing that is said, written or run", func()
 			Expect(a.said["describe export data"]).To(And(ContainSubstring("auth/"+attribute), ContainSubstring(errno.Error())))
 			Expect(a.said["the log"]).To(And(ContainSubstring("auth/"+attribute), ContainSubstring(setting), ContainSubstring(`"debug"`)))
 			Expect(a.said["plan json"]).To(ContainSubstring("SetAuth"))
+			Expect(a.said["plan text"]).To(ContainSubstring(setting))
+			Expect(a.said["capture"]).To(ContainSubstring(spec.Redacted))
 			a.expectSecret(first, firstOf, second, secOf)
 		},
 		Entry("the user name, EIO", "userid", syscall.EIO),
