@@ -90,7 +90,7 @@ var row = regexp.MustCompile(`(?m)^(Pool|Volume|Snapshot|Export)\s+(\S+)\s+([A-Z
 // apply runs the agent once, and returns how the objects stand.
 func apply(ctx context.Context) reconcile.NodeStatus {
 	GinkgoHelper()
-	r := try(ctx, "volreconciler apply --specs /specs --timeout 20s")
+	r := try(ctx, "volreconciler apply --specs /specs --timeout 3m")
 	status := reconcile.NodeStatus{}
 	// The last table counts: before it comes the progress.
 	_, table, _ := strings.Cut(r.Stdout, "\nKIND")
