@@ -40,7 +40,7 @@ func hostile() []string {
 		"1Gi", "-1", "+1", "1 Gi", "100%", "80%", "%", "1Gi;x", "99999999999999999999", "1h", "1h;x",
 		"Retain", "Delete", "delete", "Wait", "Force", "0123456789abcdef", "/etc/volreconciler/secrets/-x", "/etc/volreconciler/secrets/a b",
 	}
-	for _, n := range []int{62, 63, 64, 100, 115, 116, 127, 128, 223, 224, 255, 256, 4096, 70_000} {
+	for _, n := range []int{63, 64, 115, 116, 127, 128, 223, 224, 256, 4096, 70_000} {
 		texts = append(texts, strings.Repeat("a", n), strings.Repeat("-", n))
 		if n > 30 {
 			texts = append(texts, "iqn.2026-11.org.example:"+strings.Repeat("b", n-24))
