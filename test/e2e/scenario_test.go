@@ -93,7 +93,7 @@ func apply(ctx context.Context) reconcile.NodeStatus {
 	r := try(ctx, "volreconciler apply --specs /specs --timeout 3m")
 	status := reconcile.NodeStatus{}
 	// The last table counts: before it comes the progress.
-	_, table, _ := strings.Cut(r.Stdout, "\nKIND")
+	_, table, _ := strings.Cut("\n"+r.Stdout, "\nKIND")
 	for _, m := range row.FindAllStringSubmatch(table, -1) {
 		status.Objects = append(status.Objects, reconcile.Object{
 			Kind: spec.Kind(m[1]), Name: m[2], Phase: reconcile.Phase(m[3]), Reason: m[4], Message: strings.TrimSpace(m[5]),
