@@ -628,7 +628,11 @@ func mistakes(ctx context.Context, h *History) (string, error) {
 	m.broken = &mistake{object: object, file: file, life: h.Node.Lives(),
 		mend: func(ctx context.Context) error { return h.Node.Put(ctx, file, text) }}
 	broken := ""
-	switch h.rand.IntN(4) {
+	kind := h.rand.IntN(4)
+	if kind == 2 && h.killed {
+		kind = 0
+	}
+	switch kind {
 	case 0:
 		m.broken.what, broken = "an unknown field", strings.Replace(text, "spec: {", "spec: {sise: 1, ", 1)
 	case 1:
