@@ -38,6 +38,8 @@ type Memory struct {
 	lives int
 	life  *life
 	calls map[string]int
+	// wrong is what no agent may do, not even for a moment.
+	wrong error
 }
 
 var _ Node = (*Memory)(nil)
@@ -220,6 +222,23 @@ func (m *Memory) before(l *life, c fakehost.Call) error {
 			l.left--
 		}
 		l.changed = append(l.changed, c.String())
+		m.wrong = errors.Join(m.wrong, m.deletesExported(c))
+	}
+	return nil
+}
+
+// deletesExported returns an error if a call deletes a logical volume for which
+// there still is a backstore.
+func (m *Memory) deletesExported(c fakehost.Call) error {
+	line := c.String()
+	if !strings.HasPrefix(line, "lvremove") && !strings.Contains(line, "--addtag "+observe.TagDeleted) {
+		return nil
+	}
+	lv := strings.TrimPrefix(c.Argv[len(c.Argv)-1], vg+"/")
+	for _, e := range m.Node().ConfigFS {
+		if strings.HasSuffix(e.Path, ":"+lv+"/enable") {
+			return fmt.Errorf("%s, while there is %s", line, e.Path)
+		}
 	}
 	return nil
 }
@@ -262,7 +281,11 @@ func (m *Memory) Status(context.Context) (reconcile.NodeStatus, error) {
 }
 
 // Look is that of Node.
-func (m *Memory) Look(context.Context) (fakehost.Node, error) { return m.Node(), nil }
+func (m *Memory) Look(context.Context) (fakehost.Node, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.Node(), m.wrong
+}
 
 // RealTime is that of Node.
 func (m *Memory) RealTime() bool { return false }
