@@ -168,7 +168,7 @@ func hold(ctx context.Context, h *History) (string, error) {
 	t := h.pick(func(t *thing) bool {
 		return t.usable() && t.of == "" && t.lv.held == "" && !m.isExported(t)
 	})
-	if t == nil || len(m.theirs) > 4 {
+	if t == nil {
 		return "", nil
 	}
 	if err := h.lvm(ctx, "modprobe", "target_core_mod"); err != nil {
