@@ -21,7 +21,7 @@ var (
 	// edits are those of the files.
 	edits = []action{name, name, name, unname, grow, policy, addExport, addExport, removeExport, addLUN, addLUN, removeLUN, renumber, initiators, portal, password, password, recreate, recreate, adopt, adopt}
 	// byHand is what the administrator does to the node.
-	byHand = []action{write, write, write, removeTags, addTags, deactivate, removeLV, disown, rename, damage, damage, damage, damage, foreignLV, foreignLV, removeForeignLV, foreignLIO, removeForeignLIO}
+	byHand = []action{write, write, write, removeTags, addTags, deactivate, removeLV, disown, rename, damage, damage, damage, damage, foreignLV, foreignLV, removeForeignLV, foreignLIO, removeForeignLIO, hold, letGo, letGo}
 	// first is what comes before all else in a round, because it decides what
 	// comes of the rest.
 	first = []action{mistakes, fill}
@@ -452,7 +452,7 @@ func addTags(ctx context.Context, h *History) (string, error) {
 
 func deactivate(ctx context.Context, h *History) (string, error) {
 	t := h.pick(func(t *thing) bool {
-		return t.usable() && t.of == "" && !h.model.isExported(t) && (t.thin || len(h.model.snapshotsOf(t)) == 0)
+		return t.usable() && t.of == "" && t.lv.held == "" && !h.model.isExported(t) && (t.thin || len(h.model.snapshotsOf(t)) == 0)
 	})
 	if t == nil {
 		return "", nil
@@ -471,7 +471,7 @@ func removeLV(ctx context.Context, h *History) (string, error) {
 		if !t.thin && t.of == "" {
 			with = append(with, m.snapshotsOf(t)...)
 		}
-		return t.lv != nil && t.lv.uuid != "" && !slices.ContainsFunc(with, m.isExported)
+		return t.lv != nil && t.lv.uuid != "" && t.lv.held == "" && !slices.ContainsFunc(with, m.isExported)
 	})
 	if t == nil {
 		return "", nil
@@ -489,7 +489,7 @@ func removeLV(ctx context.Context, h *History) (string, error) {
 func disown(ctx context.Context, h *History) (string, error) {
 	m := h.model
 	t := h.pick(func(t *thing) bool {
-		return !t.named && t.of == "" && t.lv != nil && t.lv.policy == spec.Retain && m.complete() && len(m.snapshotsOf(t)) == 0
+		return !t.named && t.of == "" && t.lv != nil && t.lv.policy == spec.Retain && m.complete() && t.lv.held == "" && len(m.snapshotsOf(t)) == 0
 	})
 	if t == nil {
 		return "", nil
@@ -628,7 +628,11 @@ func mistakes(ctx context.Context, h *History) (string, error) {
 	m.broken = &mistake{object: object, file: file, life: h.Node.Lives(),
 		mend: func(ctx context.Context) error { return h.Node.Put(ctx, file, text) }}
 	broken := ""
-	switch h.rand.IntN(4) {
+	kind := h.rand.IntN(4)
+	if kind == 2 && h.killed {
+		kind = 0
+	}
+	switch kind {
 	case 0:
 		m.broken.what, broken = "an unknown field", strings.Replace(text, "spec: {", "spec: {sise: 1, ", 1)
 	case 1:
@@ -693,6 +697,11 @@ func reboot(ctx context.Context, h *History) (string, error) {
 	h.model.theirs = map[string][]string{}
 	for name, f := range h.model.foreign {
 		f.held = name == "filler"
+	}
+	for _, t := range h.model.things {
+		if t.lv != nil {
+			t.lv.held = ""
+		}
 	}
 	if err := h.Node.Reboot(ctx); err != nil {
 		return "reboot", err

@@ -65,6 +65,7 @@ type History struct {
 	rand    *rand.Rand
 	model   *Model
 	touched map[string]bool
+	killed  bool // in this round
 	serial  int
 	last    []string // what happened
 }
@@ -134,6 +135,7 @@ func (h *History) happen(ctx context.Context) error {
 		}
 	}
 	down := h.chance(20)
+	h.killed = down
 	fragile := h.model.broken != nil && h.model.broken.fragile
 	switch {
 	case fragile:
@@ -145,6 +147,7 @@ func (h *History) happen(ctx context.Context) error {
 		}
 	case h.chance(25):
 		after := h.rand.IntN(30)
+		h.killed = true
 		h.note("the agent is to be killed after %d more calls", after)
 		if err := h.Node.Kill(ctx, after); err != nil {
 			return err

@@ -162,6 +162,38 @@ func foreignLIO(ctx context.Context, h *History) (string, error) {
 	return "the target " + name + ", not ours", nil
 }
 
+// hold makes a backstore that is not ours on one of our logical volumes.
+func hold(ctx context.Context, h *History) (string, error) {
+	m := h.model
+	t := h.pick(func(t *thing) bool {
+		return t.usable() && t.of == "" && t.lv.held == "" && !m.isExported(t)
+	})
+	if t == nil {
+		return "", nil
+	}
+	if err := h.lvm(ctx, "modprobe", "target_core_mod"); err != nil {
+		return "", err
+	}
+	h.serial++
+	dir := fmt.Sprintf("core/iblock_7/theirs-%d", h.serial)
+	t.lv.held, m.theirs[dir] = dir, nil
+	h.configfs("mkdir core/iblock_7", "mkdir "+dir, "echo udev_path=/dev/"+vg+"/"+t.name+" "+dir+"/control", "echo 1 "+dir+"/enable")
+	return "a backstore on " + t.name + ", not ours", nil
+}
+
+// letGo undoes hold.
+func letGo(_ context.Context, h *History) (string, error) {
+	t := h.pick(func(t *thing) bool { return t.lv != nil && t.lv.held != "" })
+	if t == nil || !h.appears(t) {
+		return "", nil
+	}
+	dir := t.lv.held
+	t.lv.held = ""
+	delete(h.model.theirs, dir)
+	h.configfs("rm " + dir)
+	return dir + " is removed, which is not ours", nil
+}
+
 func removeForeignLIO(_ context.Context, h *History) (string, error) {
 	m := h.model
 	if len(m.theirs) == 0 {

@@ -38,6 +38,8 @@ type Memory struct {
 	lives int
 	life  *life
 	calls map[string]int
+	// wrong is what no agent may do, not even for a moment.
+	wrong error
 }
 
 var _ Node = (*Memory)(nil)
@@ -76,10 +78,13 @@ func (m *Memory) path(names ...string) string {
 	return filepath.Join(append([]string{m.dir}, names...)...)
 }
 
+// sleep lets time go by in the bubble.
+func sleep(d time.Duration) { <-time.After(d) }
+
 func (m *Memory) slow() bool { return m.seed%2 == 0 }
 
 // pause is what somebody takes to type a command.
-func (m *Memory) pause() { time.Sleep(m.delay("by hand")) }
+func (m *Memory) pause() { sleep(m.delay("by hand")) }
 
 // delay is a time that follows from the seed and from how often something
 // happened, and not from which goroutine was faster.
@@ -204,7 +209,7 @@ func (m *Memory) Start(ctx context.Context) error {
 // before is called before every call of an agent.
 func (m *Memory) before(l *life, c fakehost.Call) error {
 	if c.Changes() && m.slow() {
-		time.Sleep(m.delay(c.String()))
+		sleep(m.delay(c.String()))
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -217,6 +222,23 @@ func (m *Memory) before(l *life, c fakehost.Call) error {
 			l.left--
 		}
 		l.changed = append(l.changed, c.String())
+		m.wrong = errors.Join(m.wrong, m.deletesExported(c))
+	}
+	return nil
+}
+
+// deletesExported returns an error if a call deletes a logical volume for which
+// there still is a backstore.
+func (m *Memory) deletesExported(c fakehost.Call) error {
+	line := c.String()
+	if !strings.HasPrefix(line, "lvremove") && !strings.Contains(line, "--addtag "+observe.TagDeleted) {
+		return nil
+	}
+	lv := strings.TrimPrefix(c.Argv[len(c.Argv)-1], vg+"/")
+	for _, e := range m.Node().ConfigFS {
+		if strings.HasSuffix(e.Path, ":"+lv+"/enable") {
+			return fmt.Errorf("%s, while there is %s", line, e.Path)
+		}
 	}
 	return nil
 }
@@ -224,7 +246,7 @@ func (m *Memory) before(l *life, c fakehost.Call) error {
 // Rest is that of Node.
 func (m *Memory) Rest(ctx context.Context) error {
 	m.wake()
-	time.Sleep(restFor)
+	sleep(restFor)
 	m.mu.Lock()
 	dead := m.life == nil || m.life.left == 0
 	m.mu.Unlock()
@@ -234,7 +256,7 @@ func (m *Memory) Rest(ctx context.Context) error {
 	if err := m.Start(ctx); err != nil {
 		return err
 	}
-	time.Sleep(restFor)
+	sleep(restFor)
 	return nil
 }
 
@@ -243,14 +265,14 @@ func (m *Memory) Idle(context.Context) ([]string, error) {
 	m.mu.Lock()
 	m.life.changed = nil
 	m.mu.Unlock()
-	time.Sleep(resync + time.Second)
+	sleep(resync + time.Second)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.life.changed, nil
 }
 
 // Day is that of Node.
-func (m *Memory) Day(context.Context) { time.Sleep(25 * time.Hour) }
+func (m *Memory) Day(context.Context) { sleep(25 * time.Hour) }
 
 // Status is that of Node.
 func (m *Memory) Status(context.Context) (reconcile.NodeStatus, error) {
@@ -259,7 +281,11 @@ func (m *Memory) Status(context.Context) (reconcile.NodeStatus, error) {
 }
 
 // Look is that of Node.
-func (m *Memory) Look(context.Context) (fakehost.Node, error) { return m.Node(), nil }
+func (m *Memory) Look(context.Context) (fakehost.Node, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.Node(), m.wrong
+}
 
 // RealTime is that of Node.
 func (m *Memory) RealTime() bool { return false }

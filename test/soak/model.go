@@ -66,6 +66,7 @@ type volume struct {
 	content string
 	policy  spec.DeletionPolicy
 	extra   []string // tags that somebody added
+	held    string   // the directory of somebody else's backstore on it
 	trashed bool
 }
 
@@ -344,7 +345,11 @@ func (m *Model) settleExport(e *export, stand map[string]string) {
 		have.hosts[hostB] = ""
 	}
 	for _, name := range sorted(e.luns) {
-		if !m.things[name].usable() {
+		t := m.things[name]
+		if t.lv != nil && t.lv.held != "" && (stand[t.id()] == "" || stand[t.id()] == "Failed: NoSpace") {
+			stand[t.id()] = "Blocked: InUse"
+		}
+		if !t.usable() || t.lv.held != "" {
 			stand[id] = "Blocked: DependencyNotReady"
 			continue
 		}
@@ -387,6 +392,10 @@ func (m *Model) settleAbsent(t *thing, stand map[string]string) {
 		}
 		if !t.thin && slices.ContainsFunc(m.snapshotsOf(t), func(s *thing) bool { return !s.lv.trashed }) {
 			stand[t.id()] = "Blocked: SnapshotsExist"
+			return
+		}
+		if t.lv.held != "" {
+			stand[t.id()] = "Blocked: InUse"
 			return
 		}
 		t.lv.trashed = true
