@@ -129,8 +129,16 @@ spec: {protocol: iscsi, target: "iqn.2026-11.com.example:open", portals: ["192.0
 	})
 
 	It("may hold nothing", func() {
-		Expect(loadText("").Findings).To(BeEmpty())
+		Expect(loadText("# nothing yet").Findings).To(BeEmpty())
 		Expect(loadText("# nothing yet\n---\n---\n# nor here\n").Findings).To(BeEmpty())
+	})
+
+	It("may not be empty: nobody knows what it said", func() {
+		for _, text := range []string{"", "\n", " \n\t\n", "\ufeff"} {
+			set := loadText(text)
+			Expect(errorsOf(set.Findings)).To(ConsistOf(ContainSubstring("the file is empty")), "%q", text)
+			Expect(set.Complete).To(BeFalse())
+		}
 	})
 
 	It("reports everything that is wrong, in the order of lines", func() {

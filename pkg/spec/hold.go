@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,8 +13,6 @@ type reading struct {
 	// content counts.
 	problem error
 	content content
-	// blank is true if the file has no text at all, not even a comment.
-	blank bool
 }
 
 // holding is what the files say that holds now: for each path, the objects of
@@ -45,10 +42,6 @@ func hold(before holding, dir string, now []reading, hides func(path string) boo
 				after[r.path] = r.content.objects
 				continue
 			}
-		case r.blank && len(old) > 0:
-			// Also what a full disk makes of a file that is written anew.
-			findings = append(findings, Finding{File: r.path, Err: fmt.Errorf(
-				"the file is empty, but had %d objects, which go on holding; remove the file if they are to go", len(old))})
 		default:
 			after[r.path] = r.content.objects
 			continue
@@ -124,6 +117,3 @@ func (h holding) invalid(now []reading) map[ID]error {
 	}
 	return invalid
 }
-
-// isBlank reports whether a file has nothing but white space.
-func isBlank(data []byte) bool { return len(bytes.TrimSpace(data)) == 0 }

@@ -31,6 +31,11 @@ func checkText(file string, data []byte) ([]byte, *Finding) {
 		return nil, &Finding{File: file, Line: 1, Column: 1, Err: errors.New("the file is UTF-16; save it as UTF-8")}
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if len(bytes.TrimSpace(data)) == 0 {
+		// Nobody knows what it said. A comment says that it is meant.
+		return nil, &Finding{File: file, Err: errors.New(
+			"the file is empty, as a power cut or a full disk leaves one; write objects or a comment into it, or remove it")}
+	}
 	line, column := 1, 1
 	for rest := data; len(rest) > 0; {
 		r, size := utf8.DecodeRune(rest)

@@ -68,7 +68,7 @@ func readOnce(e entry, targetPrefix string) reading {
 	if err != nil {
 		return reading{path: e.path, problem: readProblem(err)}
 	}
-	return reading{path: e.path, content: read(e.path, data, targetPrefix), blank: isBlank(data)}
+	return reading{path: e.path, content: read(e.path, data, targetPrefix)}
 }
 
 // readProblem says why a file cannot be read. The finding it goes into has the

@@ -81,7 +81,6 @@ type file struct {
 	// then has it been parsed.
 	settled bool
 	content content
-	blank   bool
 }
 
 // NewSource returns a Source for a directory, which need not exist yet.
@@ -204,7 +203,7 @@ func (f *file) read(e entry, settle time.Duration, targetPrefix string) {
 		f.digest, f.since, f.settled = digest, now, false
 	}
 	if !f.settled && now.Sub(f.since) >= settle {
-		f.settled, f.content, f.blank = true, read(e.path, data, targetPrefix), isBlank(data)
+		f.settled, f.content = true, read(e.path, data, targetPrefix)
 	}
 }
 
@@ -213,7 +212,7 @@ func (s *Source) readings(found listing) []reading {
 	readings := make([]reading, 0, len(found.entries))
 	for _, e := range found.entries {
 		f := s.files[e.path]
-		r := reading{path: e.path, content: f.content, blank: f.blank}
+		r := reading{path: e.path, content: f.content}
 		switch {
 		case f.problem != nil:
 			r.problem = readProblem(f.problem)

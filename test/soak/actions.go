@@ -628,20 +628,13 @@ func mistakes(ctx context.Context, h *History) (string, error) {
 	m.broken = &mistake{object: object, file: file, life: h.Node.Lives(),
 		mend: func(ctx context.Context) error { return h.Node.Put(ctx, file, text) }}
 	broken := ""
-	kind := h.rand.IntN(4)
-	if kind == 2 && h.killed {
-		kind = 0
-	}
-	switch kind {
+	switch h.rand.IntN(4) {
 	case 0:
 		m.broken.what, broken = "an unknown field", strings.Replace(text, "spec: {", "spec: {sise: 1, ", 1)
 	case 1:
 		m.broken.what, broken = "what is no YAML", text+"}}: [\n"
 	case 2:
-		m.broken.what, m.broken.fragile, broken = "nothing", true, "\n"
-		if err := h.Node.Kill(ctx, -1); err != nil {
-			return "", err
-		}
+		m.broken.what, broken = "nothing", "\n"
 	default:
 		m.broken.what, m.broken.twice = "its object twice", true
 		m.broken.mend = func(ctx context.Context) error { return h.Node.Put(ctx, "twice.yaml", "") }

@@ -65,7 +65,6 @@ type History struct {
 	rand    *rand.Rand
 	model   *Model
 	touched map[string]bool
-	killed  bool // in this round
 	serial  int
 	last    []string // what happened
 }
@@ -135,11 +134,7 @@ func (h *History) happen(ctx context.Context) error {
 		}
 	}
 	down := h.chance(20)
-	h.killed = down
-	fragile := h.model.broken != nil && h.model.broken.fragile
 	switch {
-	case fragile:
-		down = false
 	case down:
 		h.note("the agent is killed, and not started yet")
 		if err := h.Node.Kill(ctx, 0); err != nil {
@@ -147,7 +142,6 @@ func (h *History) happen(ctx context.Context) error {
 		}
 	case h.chance(25):
 		after := h.rand.IntN(30)
-		h.killed = true
 		h.note("the agent is to be killed after %d more calls", after)
 		if err := h.Node.Kill(ctx, after); err != nil {
 			return err

@@ -121,10 +121,8 @@ type mistake struct {
 	// the file that must not be edited.
 	object string
 	file   string
-	// life is that of the agent that saw the files before. fragile is true if
-	// another one would not see that this is a mistake.
-	life    int
-	fragile bool
+	// life is that of the agent that saw the files before.
+	life int
 	// twice is true if two files name the object, so that neither is acted on, nor
 	// on what depends on it.
 	twice bool
