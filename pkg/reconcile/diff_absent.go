@@ -174,7 +174,7 @@ func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume) {
 	keep, keepKnown := d.trashTime(lv)
 	stay, inTrash := d.stayInTrash(id, lv)
 	switch {
-	case inTrash && !(keepKnown && d.over(stay, keep)):
+	case inTrash && (!keepKnown || !d.over(stay, keep)):
 		d.keepInTrash(id, lv, status, stay)
 		return
 	case !inTrash:

@@ -612,7 +612,7 @@ func allows(set spec.Set, v view, number int, owner spec.ID) bool {
 		}
 		for _, l := range e.Spec.LUNs {
 			readOnly := l.ReadOnly || i >= 0 && e.Spec.Initiators[i].ReadOnly
-			if *l.Number == number && l.Backing() == owner && !(readOnly && v.write) {
+			if *l.Number == number && l.Backing() == owner && (!readOnly || !v.write) {
 				return true
 			}
 		}
@@ -673,7 +673,7 @@ func authenticated(t *rapid.T, in Input, m *model, p Plan) {
 				return acl.Authentication == "1" || acl.Authentication == "-1" && group.Authentication
 			}
 			unchanged := wasThere && before.Enabled && acl.Auth == was.Auth && asked(acl, target.Attrib) == asked(was, before.Attrib)
-			if there && authOf(i.Auth).Needed() && !unchanged && !(asked(acl, target.Attrib) && acl.Auth == chap(authOf(i.Auth))) {
+			if there && authOf(i.Auth).Needed() && !unchanged && (!asked(acl, target.Attrib) || acl.Auth != chap(authOf(i.Auth))) {
 				t.Fatalf("%s of %s gets in without its password:\n%s", i.Name, e.Spec.Target, strings.Join(changes(p), "\n"))
 			}
 		}

@@ -27,7 +27,7 @@ func everything() Scenario {
 				"all.yaml": file(
 					volume("data", "fast", "64Mi", "deletionPolicy: Delete"), snapshot("nightly", "data", "deletionPolicy: Delete"),
 					volume("logs", "slow", "64Mi", "deletionPolicy: Delete"), snapshot("before", "logs", "size: 16Mi", "deletionPolicy: Delete"),
-					export("db", luns("volume: data", "volume: logs", "snapshot: nightly, lun: 7, readOnly: true"), chap(hostA, "db")),
+					export("db", luns("volume: data", "volume: logs", "snapshot: nightly, lun: 7, readOnly: true"), chap("db")),
 					export("any", "portals: ['127.0.0.1:3261']", luns("snapshot: before, readOnly: true"), "allowAnyInitiator: true"),
 				),
 			},
@@ -139,7 +139,7 @@ func drift() Scenario {
 	acl := tpg + "acls/" + hostA + "/"
 	return Scenario{Name: "drift", Steps: []Step{
 		{Name: "made", Files: map[string]string{"all.yaml": file(thin, thick,
-			volume("data", "fast", "64Mi"), volume("logs", "slow", "64Mi"), export("db", luns("volume: data", "volume: logs"), chap(hostA, "db")))}},
+			volume("data", "fast", "64Mi"), volume("logs", "slow", "64Mi"), export("db", luns("volume: data", "volume: logs"), chap("db")))}},
 		{Name: "attributes and passwords", ByHand: configfs(
 			[]string{"echo", "0", tpg + "attrib/authentication"}, []string{"echo", "1", tpg + "attrib/generate_node_acls"},
 			[]string{"echo", "0", acl + "attrib/authentication"}, []string{"echo", "somebody", acl + "auth/userid"},
@@ -242,8 +242,8 @@ func exportChanges() Scenario {
 		{Name: "one LUN", Files: with(luns("volume: a"), open(hostA))},
 		{Name: "more LUNs and initiators", Files: with(luns("volume: a", "volume: b", "snapshot: s, readOnly: true"), open(hostA, hostB))},
 		{Name: "other numbers", Files: with(luns("volume: b", "volume: a", "snapshot: s, lun: 200"), open(hostA, hostB))},
-		{Name: "with a password", Files: with(luns("volume: b", "volume: a"), chap(hostA, "db"))},
-		{Name: "with another one", Files: with(luns("volume: b", "volume: a"), chap(hostA, "other"))},
+		{Name: "with a password", Files: with(luns("volume: b", "volume: a"), chap("db"))},
+		{Name: "with another one", Files: with(luns("volume: b", "volume: a"), chap("other"))},
 		{Name: "for anybody, read-only", Files: with(luns("volume: a, readOnly: true"), "allowAnyInitiator: true")},
 		{Name: "for one again", Files: with(luns("volume: a"), open(hostB))},
 	}}
@@ -326,7 +326,7 @@ func full() Scenario {
 func reboot() Scenario {
 	return Scenario{Name: "a reboot", FakeOnly: "a guest that is booted again has lost its files", Steps: []Step{
 		{Name: "made", Files: map[string]string{"all.yaml": file(thin, thick, volume("a", "fast", "64Mi"), snapshot("s", "a"), volume("b", "slow", "64Mi"),
-			export("db", luns("volume: a", "snapshot: s, lun: 3", "volume: b, lun: 9"), chap(hostA, "db")))}},
+			export("db", luns("volume: a", "snapshot: s, lun: 3", "volume: b, lun: 9"), chap("db")))}},
 		{Name: "rebooted", ByHand: all(write("vg0/a", "thin"), func(ctx context.Context, m Machine) error { return m.Reboot(ctx) }), Content: map[string]string{"vg0/a": "thin"}},
 	}}
 }

@@ -48,9 +48,9 @@ func open(names ...string) string {
 	return "initiators: [{name: '" + strings.Join(names, "'}, {name: '") + "'}]"
 }
 
-// chap is an initiator with a password, from the secret of that name.
-func chap(initiator, secret string) string {
-	return fmt.Sprintf("initiators: [{name: '%s', auth: {chap: {username: u, passwordFrom: {file: %s}}}}]", initiator, SecretPath(secret))
+// chap is hostA with a password, from the secret of that name.
+func chap(secret string) string {
+	return fmt.Sprintf("initiators: [{name: '%s', auth: {chap: {username: u, passwordFrom: {file: %s}}}}]", hostA, SecretPath(secret))
 }
 
 // SecretPath is where the password of that name is kept. The password is the
