@@ -8,15 +8,18 @@ import (
 )
 
 // Observer reads the machine. It is safe for concurrent use, and remembers
-// nothing but the reports of LVM that have not ended yet.
+// nothing but what it has begun to read and left to itself.
 type Observer struct {
-	host host.Host
-	lvm  lvmReader
+	lvm lvmReader
+	lio lioReader
 }
 
 // New returns an Observer of a machine.
 func New(h host.Host) *Observer {
-	return &Observer{host: h, lvm: lvmReader{host: h, patience: defaultPatience}}
+	return &Observer{
+		lvm: lvmReader{host: h, patience: defaultPatience},
+		lio: lioReader{host: h, patience: defaultPatience},
+	}
 }
 
 // Observe reads all systems. One that cannot be read is in Unknown, and nothing
@@ -29,7 +32,7 @@ func (o *Observer) Observe(ctx context.Context) State {
 		both   sync.WaitGroup
 	)
 	both.Go(func() { lvm = o.lvm.read(ctx) })
-	both.Go(func() { s.LIO, lioErr = readLIO(o.host) })
+	both.Go(func() { s.LIO, lioErr = o.lio.read() })
 	both.Wait()
 
 	s.VolumeGroups, s.UnknownGroups = lvm.groups, lvm.unread

@@ -138,6 +138,17 @@ func (lv LogicalVolume) Tag(prefix string) string {
 	return ""
 }
 
+// DeletedTags returns the tags that say that the logical volume is in the trash.
+func (lv LogicalVolume) DeletedTags() []string {
+	var tags []string
+	for _, t := range lv.Tags {
+		if strings.HasPrefix(t, TagDeleted) {
+			tags = append(tags, t)
+		}
+	}
+	return tags
+}
+
 // Marked reports whether any of our tags is on the logical volume.
 func (lv LogicalVolume) Marked() bool {
 	for _, t := range lv.Tags {

@@ -27,10 +27,15 @@ const maxShown = 10
 //
 // Those that cannot be deleted yet count like the others, so that a mistake
 // which is too large to be meant does not become small enough bit by bit.
-// What is in the trash counted when it went there.
+// What is in the trash counted when it went there. So do those whose volume
+// group cannot be read now, and which would follow when it can be.
 func (d *differ) excess() refusal {
-	n := len(d.doomed)
-	nothingLeft := n > 0 && len(d.in.Desired.IDs())+len(d.in.Desired.Invalid) == 0
+	if len(d.doomed) == 0 {
+		return refusal{}
+	}
+	unread := d.unread()
+	n := len(d.doomed) + unread
+	nothingLeft := len(d.in.Desired.IDs())+len(d.in.Desired.Invalid) == 0
 	token := d.token()
 	if n <= d.in.MaxDeletions && !nothingLeft || d.permitted(token) {
 		return refusal{}
@@ -42,8 +47,11 @@ func (d *differ) excess() refusal {
 		names = append(names, id.String())
 	}
 	slices.Sort(names)
-	if n > maxShown {
-		names = append(names[:maxShown], fmt.Sprintf("and %d more", n-maxShown))
+	if more := len(names) - maxShown; more > 0 {
+		names = append(names[:maxShown], fmt.Sprintf("and %d more", more))
+	}
+	if unread > 0 {
+		names = append(names, fmt.Sprintf("and %d in volume groups that cannot be read", unread))
 	}
 	objects := "1 object"
 	if n != 1 {
@@ -59,6 +67,25 @@ func (d *differ) excess() refusal {
 		out.why += fmt.Sprintf(". To allow exactly these, once, annotate any Pool with %s: %q", spec.AnnotationAllowDeletions, token)
 	}
 	return out
+}
+
+// unread is how many objects that no file names have, as far as is remembered,
+// a logical volume in a volume group that cannot be read. Whether one of them is
+// in the trash, and counted once already, cannot be told.
+func (d *differ) unread() int {
+	n := 0
+	for id, known := range d.in.Known {
+		if id.Kind != spec.KindVolume && id.Kind != spec.KindSnapshot || known.Retain || d.names(id) {
+			continue
+		}
+		if _, seen := d.doomed[id]; seen {
+			continue
+		}
+		if _, _, err := d.in.Observed.Group(known.VolumeGroup); err != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // token stands for the objects that lose something and for what they lose. It

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,15 +23,11 @@ type stay struct {
 // reports false if there are none, or if a file named the object after it was
 // put there: it comes to the trash anew then, for the whole time.
 func (d *differ) stayInTrash(id spec.ID, lv observe.LogicalVolume) (stay, bool) {
-	var s stay
-	readable := true
-	for _, t := range lv.Tags {
-		text, ok := strings.CutPrefix(t, observe.TagDeleted)
-		if !ok {
-			continue
-		}
-		s.tags = append(s.tags, t)
-		at, err := time.Parse(observe.TimeOfTag, text)
+	s := stay{tags: lv.DeletedTags()}
+	readable, news := true, false
+	for _, t := range s.tags {
+		at, err := time.Parse(observe.TimeOfTag, strings.TrimPrefix(t, observe.TagDeleted))
+		news = news || !slices.Contains(d.in.Known[id].Outdated, t)
 		readable = readable && err == nil
 		if at.After(s.since) {
 			s.since = at
@@ -39,8 +36,9 @@ func (d *differ) stayInTrash(id spec.ID, lv observe.LogicalVolume) (stay, bool) 
 	if !readable {
 		s.since = time.Time{}
 	}
-	// A tag has no parts of a second.
-	outdated := readable && d.in.LastNamed[id].Truncate(time.Second).After(s.since)
+	// A tag has no parts of a second. When a file named the object is known since
+	// the agent's start, and from memory, that one did.
+	outdated := readable && (!news || d.in.LastNamed[id].Truncate(time.Second).After(s.since))
 	return s, len(s.tags) > 0 && !outdated
 }
 

@@ -32,6 +32,13 @@ func (n *node) wait(d time.Duration) {
 	n.input.Now, n.input.Elapsed = n.input.Now.Add(d), n.input.Elapsed+d
 }
 
+// missing takes away physical volumes of the volume group, on which nothing lies.
+func (n *node) missing(pvs int) {
+	vg := n.state.VolumeGroups["vg0"]
+	vg.MissingPVs = pvs
+	n.state.VolumeGroups["vg0"] = vg
+}
+
 var _ = Describe("Diff and the trash", func() {
 	const day = 24 * time.Hour
 	var n *node
@@ -296,6 +303,35 @@ var _ = Describe("Diff and the trash", func() {
 		Expect(status(p, volumeID("data"))).To(beIn(Deleting, ReasonInTrash))
 		Expect(n.lvs("vg0")).To(HaveLen(2))
 	})
+	DescribeTable("begins anew after a restart for what a file named meanwhile, though its tag could not be corrected", func(hinder, unhinder func()) {
+		deleted()
+		named := n.desired
+		n.wait(day - time.Hour)
+		hinder()
+		n.desired = before
+		n.remember()
+		n.converge()
+		Expect(n.lvs("vg0")["data"].Tags).To(ContainElement("volreconciler/deleted=20261122T120000Z"))
+		unhinder()
+		n.desired = named
+		n.wait(30 * day)
+		n.input.Known = learn(n.input.Known, n.desired, n.state)
+		n.input.Started, n.input.LastNamed = n.input.Now.Add(-time.Hour), nil
+		p := n.converge()
+		Expect(n.lvs("vg0")["data"].Tags).To(ConsistOf(append(observe.OwnerTags(volumeID("data")), "volreconciler/deletion=delete", "volreconciler/deleted=20261223T110000Z")))
+		Expect(status(p, volumeID("data"))).To(beIn(Deleting, ReasonInTrash))
+		n.input.Known = learn(n.input.Known, n.desired, n.state)
+		n.wait(day)
+		n.converge()
+		Expect(n.lvs("vg0")).To(HaveLen(1))
+	},
+		Entry("because it was suspended", func() {
+			v := before.Volumes["data"]
+			v.Metadata.Annotations = map[string]string{spec.AnnotationReconcile: "suspended"}
+			before.Volumes = map[string]spec.Volume{"data": v, "thick": before.Volumes["thick"]}
+		}, func() {}),
+		Entry("because physical volumes were missing", func() { n.missing(1) }, func() { n.missing(0) }),
+	)
 
 	Describe("and clocks", func() {
 		BeforeEach(func() { n.input.TrashSettle = 10 * time.Minute })

@@ -46,6 +46,26 @@ var _ = Describe("A volume group that cannot be read", func() {
 		Expect(n.lvs("vg0")).To(HaveKey("new"))
 		Expect(n.diff().Steps).To(BeEmpty())
 	})
+	It("counts among the deletions, so that they do not get through piece by piece", func() {
+		delete(n.desired.Volumes, "far")
+		n.desired.Exports = nil
+		n.input.MaxDeletions = 1
+		p := n.diff()
+		Expect(changes(p)).To(BeEmpty())
+		Expect(status(p, exportID("db"))).To(And(beIn(Blocked, ReasonTooManyDeletions),
+			HaveField("Message", HavePrefix("2 objects would be deleted at once, more than --max-deletions 1: Export/db, and 1 in volume groups that cannot be read. To allow"))))
+		By("but not what stays")
+		known := n.input.Known[volumeID("far")]
+		known.Retain = true
+		n.input.Known[volumeID("far")] = known
+		Expect(n.diff().Steps).NotTo(BeEmpty())
+		known.Retain = false
+		n.input.Known[volumeID("far")] = known
+		By("and can be permitted like the others")
+		n.permit(exportID("db"))
+		n.converge()
+		Expect(n.state.LIO.ISCSI).To(BeEmpty())
+	})
 	It("is not forgotten, nor is what was in it", func() {
 		known := n.input.Known
 		Expect(known).To(HaveKey(volumeID("far")))

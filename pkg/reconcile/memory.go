@@ -37,6 +37,10 @@ type Identity struct {
 	// Retain is true if the files said so last. The tag may be older: it is not
 	// corrected on what is suspended.
 	Retain bool `json:"retain,omitempty"`
+	// Outdated are tags on the logical volume that say that it is in the trash,
+	// though a file has named the object since. They too are not corrected on
+	// what is suspended, nor while physical volumes are missing.
+	Outdated []string `json:"outdated,omitempty"`
 	// Targets are the targets that an Export names, and those that it had and
 	// that are still there.
 	Targets []string `json:"targets,omitempty"`
@@ -132,6 +136,7 @@ func learnVolumes(known map[spec.ID]Identity, desired spec.Set, observed observe
 	}
 	next := maps.Clone(known)
 	owned := map[spec.ID]int{}
+	deleted := map[spec.ID][]string{}
 	for _, vg := range observed.VolumeGroups {
 		for _, lv := range vg.LogicalVolumes {
 			id, ours := lv.Owner()
@@ -140,13 +145,22 @@ func learnVolumes(known map[spec.ID]Identity, desired spec.Set, observed observe
 			}
 			owned[id]++
 			old, isKnown := known[id]
-			identity := Identity{UUID: lv.UUID, VolumeGroup: lv.VolumeGroup, Retain: old.Retain}
+			identity := Identity{UUID: lv.UUID, VolumeGroup: lv.VolumeGroup, Retain: old.Retain, Outdated: old.Outdated}
 			if isKnown && desired.Annotation(id, spec.AnnotationRecreate) != old.UUID {
 				identity = old
 			}
 			if policy, named := desired.DeletionPolicy(id); named {
 				identity.Retain = policy == spec.Retain
 			}
+			next[id] = identity
+			deleted[id] = append(deleted[id], lv.DeletedTags()...)
+		}
+	}
+	for id, tags := range deleted {
+		if _, invalid := desired.Invalid[id]; invalid || desired.Has(id) {
+			slices.Sort(tags)
+			identity := next[id]
+			identity.Outdated = slices.Compact(tags)
 			next[id] = identity
 		}
 	}
