@@ -38,8 +38,27 @@ func (d *differ) stayInTrash(id spec.ID, lv observe.LogicalVolume) (stay, bool) 
 	}
 	// A tag has no parts of a second. When a file named the object is known since
 	// the agent's start, and from memory, that one did.
-	outdated := readable && (!news || d.in.LastNamed[id].Truncate(time.Second).After(s.since))
+	outdated := readable && (!news || d.lastNamed(id).Truncate(time.Second).After(s.since))
 	return s, len(s.tags) > 0 && !outdated
+}
+
+// lastNamed is when a file named an object last, to be compared with what its
+// tags say.
+func (d *differ) lastNamed(id spec.ID) time.Time {
+	then := d.in.LastNamed[id]
+	return earlier(then, d.in.Now, d.in.Now.Sub(then))
+}
+
+// earlier is a time that was so long ago, by the wall clock of then or by that of
+// now, whichever says less. When the clock was set back meanwhile, no tag that is
+// made now could be later than what it said then, and every pass would make
+// another one.
+func earlier(then, now time.Time, ago time.Duration) time.Time {
+	then, byNow := then.Round(0), now.Round(0).Add(-ago)
+	if byNow.Before(then) {
+		return byNow
+	}
+	return then
 }
 
 // trashTime is how long the trash keeps a logical volume, by the Pools that name

@@ -365,6 +365,15 @@ var _ = Describe("Diff and the trash", func() {
 			expectAllInTrash()
 			Expect(status(n.diff(), volumeID("data")).Message).To(ContainSubstring("in the future of the agent's clock"))
 		})
+		DescribeTable("compares tags with when a file named the object last, by the clock that says less:",
+			func(then, now, ago, expected time.Duration) {
+				Expect(earlier(n.input.Now.Add(then), n.input.Now.Add(now), ago)).To(Equal(n.input.Now.Add(expected)))
+			},
+			Entry("as it was", time.Hour, 3*time.Hour, 2*time.Hour, time.Hour),
+			Entry("set back", time.Hour, time.Hour-2*day, time.Minute, time.Hour-2*day-time.Minute),
+			Entry("set back by less than has gone by", time.Hour, 2*time.Hour, 3*time.Hour, -time.Hour),
+			Entry("set forward", time.Hour, time.Hour+2*day, time.Minute, time.Hour),
+		)
 		It("lets ten minutes go by after a start, in case the clock is wrong", func() {
 			deleted()
 			n.wait(2 * day)
