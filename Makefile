@@ -27,6 +27,10 @@ test-fast: ## the tests that need no guest
 test-guest: deps ## the tests that need a guest
 	hack/test-guest.sh
 
+.PHONY: test-more
+test-more: deps ## what takes too long for make test: all scenarios and faults in a guest
+	VOLRECONCILER_GUEST=1 go test -count=1 -timeout 3h ./test/e2e -ginkgo.no-color -ginkgo.label-filter=more
+
 .PHONY: soak
 soak: deps ## an administrator at work beside the agent in a guest, at random (SOAK_MINUTES=30, SOAK_SEED=n)
 	@VOLRECONCILER_GUEST=1 go test -count=1 -timeout 13h ./test/e2e -ginkgo.label-filter=soak -ginkgo.no-color -v

@@ -20,11 +20,11 @@ run() { # NAME COMMAND...
 }
 test="go test -count=1 -timeout 60m"
 {
-	run e2e $test ./test/e2e -ginkgo.no-color -ginkgo.label-filter='!bench && !long && !soak'
+	run e2e $test ./test/e2e -ginkgo.no-color -ginkgo.label-filter='!bench && !long && !soak && !more'
 	run demo env DEMO_ONCE=1 go run ./test/demo
 } &
 {
-	run e2e-long $test ./test/e2e -ginkgo.no-color -ginkgo.label-filter='!bench && long && !soak'
+	run e2e-long $test ./test/e2e -ginkgo.no-color -ginkgo.label-filter='!bench && long && !soak && !more'
 	run guest $test ./test/guest/...
 } &
 wait

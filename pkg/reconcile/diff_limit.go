@@ -64,7 +64,7 @@ func (d *differ) excess() refusal {
 		out.why = fmt.Sprintf("%s would be deleted at once, more than --max-deletions %d: %s", objects, d.in.MaxDeletions, list)
 	}
 	if n > d.in.MaxDeletions {
-		out.why += fmt.Sprintf(". To allow exactly these, once, annotate any Pool with %s: %q", spec.AnnotationAllowDeletions, token)
+		out.why += fmt.Sprintf(". To allow exactly these, annotate any Pool with %s: %q, and remove that afterwards", spec.AnnotationAllowDeletions, token)
 	}
 	return out
 }

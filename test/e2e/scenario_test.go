@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -110,11 +111,19 @@ func captured(ctx context.Context) fakehost.Node {
 	return n
 }
 
+// core are the scenarios that touch most of what a kernel and LVM do. The others
+// take long, and have the label more.
+var core = []string{"everything", "trash", "drift", "foreign", "changes of an export", "snapshots"}
+
 func scenarios() []TableEntry {
 	var entries []TableEntry
 	for _, s := range scenario.All() {
-		if s.FakeOnly == "" {
+		switch {
+		case s.FakeOnly != "":
+		case slices.Contains(core, s.Name):
 			entries = append(entries, Entry(s.Name, s))
+		default:
+			entries = append(entries, Entry(s.Name, Label("more"), s))
 		}
 	}
 	return entries
