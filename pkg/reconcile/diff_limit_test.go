@@ -52,7 +52,7 @@ var _ = Describe("Diff and the number of deletions", func() {
 		Expect(status(p, volumeID("data")).Message).To(MatchRegexp(
 			`^5 objects would be deleted at once, more than --max-deletions 4: ` +
 				`Export/db, Snapshot/nightly, Snapshot/tnightly, Volume/data, Volume/thick\. ` +
-				`To allow exactly these, once, annotate any Pool with volreconciler/allow-deletions: "[0-9a-f]{16}"$`))
+				`To allow exactly these, annotate any Pool with volreconciler/allow-deletions: "[0-9a-f]{16}", and remove that afterwards$`))
 		Expect(NodeStatus{Objects: p.Objects}.Converged()).To(BeFalse())
 	}, Entry("into the trash", 24*time.Hour), Entry("for good", time.Duration(0)))
 	It("names ten of them", func() {
