@@ -34,6 +34,8 @@ type attempt struct {
 	next  time.Time
 	err   error
 	step  change.Change
+	// due: its time came while the last pass was at work, which held it.
+	due bool
 	// desired is what the object was when it failed: once it is changed, it is
 	// tried again at once.
 	desired any
@@ -58,11 +60,13 @@ func (a *attempts) record(plan Plan, failures map[StepID]error, set spec.Set, no
 	}
 	last := map[spec.ID]attempt{}
 	stale := map[spec.ID]int{}
-	waiting := map[spec.ID]bool{}
+	held, waiting := map[spec.ID]bool{}, map[spec.ID]bool{}
 	for _, s := range plan.Steps {
 		err := failures[s.ID]
 		switch {
-		case errors.Is(err, ErrHeld), errors.Is(err, ErrNeeds), errors.Is(err, ErrUnfinished):
+		case errors.Is(err, ErrHeld):
+			held[s.Object] = true
+		case errors.Is(err, ErrNeeds), errors.Is(err, ErrUnfinished):
 			waiting[s.Object] = true
 		case err == nil:
 		case errors.Is(err, change.ErrStale) && a.stale[s.Object] < maxStale:
@@ -77,9 +81,15 @@ func (a *attempts) record(plan Plan, failures map[StepID]error, set spec.Set, no
 			last[s.Object] = f
 		}
 	}
-	for id := range a.failed {
-		// What waited, though its own time had come, waits for another object.
-		if _, again := last[id]; !again && (!waiting[id] || !a.held(id, now)) {
+	for id, f := range a.failed {
+		over := !a.held(id, now)
+		switch _, again := last[id]; {
+		case again:
+		case held[id]:
+			f.due = over
+			a.failed[id] = f
+		case !waiting[id] || over:
+			// What waited, though its own time had come, waits for another object.
 			delete(a.failed, id)
 		}
 	}
@@ -100,6 +110,9 @@ func (a *attempts) record(plan Plan, failures map[StepID]error, set spec.Set, no
 func (a *attempts) next(now time.Time) (time.Time, bool) {
 	var first time.Time
 	for _, f := range a.failed {
+		if f.due {
+			return now, true
+		}
 		if f.next.After(now) && (first.IsZero() || f.next.Before(first)) {
 			first = f.next
 		}

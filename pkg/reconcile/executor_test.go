@@ -180,6 +180,19 @@ var _ = Describe("attempts", func() {
 		a.record(failing, map[StepID]error{1: ErrHeld}, spec.Set{}, now)
 		Expect(a.held(volumeID("a"), now)).To(BeTrue())
 	})
+	It("count on when the time comes during a pass that held the object", func() {
+		var a attempts
+		a.record(failing, boom, spec.Set{}, now)
+		later := a.failed[volumeID("a")].next.Add(time.Second)
+		a.record(failing, map[StepID]error{1: ErrHeld}, spec.Set{}, later)
+		next, ok := a.next(later)
+		Expect(ok).To(BeTrue())
+		Expect(next).To(Equal(later))
+		a.record(failing, boom, spec.Set{}, later)
+		Expect(a.failed[volumeID("a")].count).To(Equal(2))
+		next, _ = a.next(later)
+		Expect(next).To(BeTemporally(">", later))
+	})
 	It("end at once when the spec is changed", func() {
 		var a attempts
 		set := spec.Set{Volumes: map[string]spec.Volume{"a": {Spec: spec.VolumeSpec{Size: 1}}}}

@@ -117,13 +117,15 @@ func rounds(ctx context.Context, n int) {
 	Eventually(ctx, func() int { return len(pass.FindAll(running.Contents()[from:], -1)) }).Should(BeNumerically(">=", n))
 }
 
-// wrapLVM puts a script in the place of lvm, until the spec ends. The real one
-// is $lvm in it.
+// wrapLVM lets a script run before lvm does, under whatever name, until the spec
+// ends.
 func wrapLVM(ctx context.Context, script string) {
 	GinkgoHelper()
-	sh(ctx, `mkdir /run/lvm-real && cp -P /usr/sbin/lvm /run/lvm-real/lvm && cd /run/lvm-real &&
-		for link in $(find /usr/sbin -lname lvm -printf '%f '); do ln -s lvm $link; done`)
-	put(ctx, "/run/lvm-real/wrapper", "#!/bin/sh\nlvm=/run/lvm-real/${0##*/}\n"+script+"\nexec $lvm \"$@\"\n")
+	sh(ctx, "mkdir /run/lvm-real && cp -P /usr/sbin/lvm /run/lvm-real/lvm")
+	put(ctx, "/run/lvm-real/wrapper", "#!/bin/sh\n"+script+`
+		[ ${0##*/} = lvm ] || set -- ${0##*/} "$@"
+		exec /run/lvm-real/lvm "$@"
+`)
 	sh(ctx, "chmod 755 /run/lvm-real/wrapper && cp /run/lvm-real/wrapper /usr/sbin/lvm.tmp && mv /usr/sbin/lvm.tmp /usr/sbin/lvm")
 	DeferCleanup(func(ctx SpecContext) { unwrapLVM(ctx) }, NodeTimeout(limit))
 }
@@ -355,7 +357,7 @@ var _ = Describe("LVM", func() {
 		allReady(ctx, 4)
 	}, NodeTimeout(limit))
 
-	It("may crash or be killed", func(ctx SpecContext) {
+	It("may crash while it reports", func(ctx SpecContext) {
 		specs(ctx, "pools.yaml", thickPool, thinPool)
 		agent()
 		allReady(ctx, 2)
@@ -366,18 +368,6 @@ var _ = Describe("LVM", func() {
 			Eventually(ctx, func() string { return sh(ctx, "ls /run/lvm-real") }).ShouldNot(ContainSubstring(how))
 			allReady(ctx, 2)
 		}
-		unwrapLVM(ctx)
-
-		By("in the middle of its work")
-		documents := []string{}
-		for i := range 4 {
-			documents = append(documents, volume(fmt.Sprintf("thick%d", i), "slow", "16Mi", ""), volume(fmt.Sprintf("thin%d", i), "fast", "16Mi", ""))
-		}
-		specs(ctx, "all.yaml", documents...)
-		sh(ctx, "for i in $(seq 20); do pkill -9 -x lvm; sleep 0.7; done")
-		allReady(ctx, 10)
-		Expect(strings.Fields(sh(ctx, "lvs --noheadings -o lv_name vg0"))).To(HaveLen(9))
-		Expect(sh(ctx, "dmsetup info -c --noheadings -o name,suspended | grep Suspended || true")).To(BeEmpty())
 	}, NodeTimeout(limit))
 })
 
@@ -402,11 +392,10 @@ var _ = Describe("LIO", func() {
 		DeferCleanup(func(ctx SpecContext) { restore(ctx) }, NodeTimeout(limit))
 		specs(ctx, "all.yaml", thickPool, volume("data", "slow", "16Mi", ""), export("data", "{volume: data}"))
 		agent()
-		eventually(ctx, "Volume/data", HaveField("Phase", reconcile.Ready))
-		eventually(ctx, "Export/data", And(HaveField("Phase", reconcile.Failed), HaveField("Message", ContainSubstring("target_core"))))
+		eventually(ctx, "Volume/data", And(HaveField("Phase", reconcile.Failed), HaveField("Message", ContainSubstring("target_core"))))
 		specs(ctx, "more.yaml", volume("more", "slow", "16Mi", ""))
 		eventually(ctx, "Volume/more", HaveField("Phase", reconcile.Ready))
-		onlyTrouble(ctx, "Export/data")
+		onlyTrouble(ctx, "Volume/data", "Export/data")
 
 		restore(ctx)
 		allReady(ctx, 4)
