@@ -24,7 +24,9 @@ func TestE2E(t *testing.T) {
 		t.Skip("set VOLRECONCILER_GUEST=1 to run this in a guest machine (make test does)")
 	}
 	RegisterFailHandler(Fail)
-	SetDefaultEventuallyTimeout(2 * time.Minute)
+	// A machine may be slow; only what never happens may take that long.
+	SetDefaultEventuallyTimeout(5 * time.Minute)
+	EnforceDefaultTimeoutsWhenUsingContexts()
 	SetDefaultEventuallyPollingInterval(500 * time.Millisecond)
 	RunSpecs(t, "end to end")
 }
