@@ -18,7 +18,7 @@ run() { # NAME COMMAND...
 	echo $? >"$logs/$name.status"
 	cat "$logs/$name"
 }
-test="go test -count=1 -timeout 60m"
+test="go test -count=1 -timeout 80m -v"
 {
 	run e2e $test ./test/e2e -ginkgo.no-color -ginkgo.label-filter='!bench && !long && !soak && !more'
 	run demo env DEMO_ONCE=1 go run ./test/demo
