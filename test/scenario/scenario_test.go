@@ -82,7 +82,7 @@ var long = os.Getenv("VOLRECONCILER_CRASH") == "long"
 var tried scenario.Crashes
 
 var _ = ReportAfterSuite("crashes", func(Report) {
-	_, _ = fmt.Fprintf(os.Stdout, "crash points=%d scenarios=%d lost=%d leaked=%d\n", tried.Points, tried.Scenarios, tried.Lost, tried.Leaked)
+	_, _ = fmt.Fprintf(os.Stdout, "\ncrash points=%d scenarios=%d lost=%d leaked=%d\n", tried.Points, tried.Scenarios, tried.Lost, tried.Leaked)
 })
 
 var _ = Describe("An agent that is killed at any moment", func() {
