@@ -46,10 +46,14 @@ func (h hands) WriteFile(path string, data []byte) error {
 	return err
 }
 
-func (h hands) Mkdir(path string) error           { return h.run("mkdir", path) }
+func (h hands) Mkdir(path string) error           { return h.run("mkdir", "-p", path) }
 func (h hands) Symlink(target, link string) error { return h.run("ln", "-s", target, link) }
 
-func (h hands) Remove(path string) error { return h.run("rm", "-d", path) }
+// Remove does without rm, which wants to see a directory empty; in configfs it
+// never looks so.
+func (h hands) Remove(path string) error {
+	return h.run("sh", "-c", `if [ -L "$1" ]; then unlink "$1"; else rmdir "$1"; fi`, "remove", path)
+}
 
 func (h hands) Write(_ context.Context, lv, text string) error {
 	return h.run("sh", "-c", fmt.Sprintf("printf %%s %q | dd of=/dev/%s bs=4096 conv=sync,notrunc oflag=direct status=none", text, lv))

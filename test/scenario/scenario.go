@@ -2,6 +2,8 @@ package scenario
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
@@ -100,7 +102,9 @@ func configfs(lines ...[]string) func(context.Context, Machine) error {
 			var err error
 			switch l[0] {
 			case "mkdir":
-				err = m.Mkdir(lio + l[1])
+				if err = m.Mkdir(lio + l[1]); errors.Is(err, fs.ErrExist) {
+					err = nil
+				}
 			case "rmdir", "rm":
 				err = m.Remove(lio + l[1])
 			case "echo":
