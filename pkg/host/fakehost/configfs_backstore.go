@@ -154,7 +154,8 @@ func storeEnable(c *configfs, n *node, value string) (string, error) {
 	b.minor = lv.Minor
 	c.lvm.hold(lv.Minor)
 	n.parent.setText("info", b.String())
-	if lv.Type != thickSnapshot { // all other devices take discards
+	if vg, _ := c.lvm.byMinor(lv.Minor); lv.Type != thickSnapshot && len(c.lvm.group(vg).snapshots(lv)) == 0 {
+		// All other devices take discards.
 		n.parent.setText("attrib/max_unmap_block_desc_count", "1\n")
 	}
 	return flagText(true), nil
