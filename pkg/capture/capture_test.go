@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -245,12 +246,11 @@ var _ = Describe("Capture", func() {
 	It("leaves out what goes away meanwhile", func(ctx SpecContext) {
 		converge(ctx, machine, objects)
 		acl := observe.ACLDir(iqn, initiator)
-		removed := false
+		var removed atomic.Bool
 		node := capture(ctx, &fakehost.Tap{Host: machine, Before: func(c fakehost.Call) error {
-			if removed || c.Path != acl+"/info" {
+			if c.Path != acl+"/info" || !removed.CompareAndSwap(false, true) {
 				return nil
 			}
-			removed = true
 			defer GinkgoRecover()
 			for _, lun := range look(ctx, machine).LIO.ISCSI[iqn].ACLs[initiator].LUNs {
 				dir := observe.MappedLUNDir(iqn, initiator, lun.LUN)
@@ -260,7 +260,7 @@ var _ = Describe("Capture", func() {
 			Expect(machine.Remove(acl)).To(Succeed())
 			return nil
 		}})
-		Expect(removed).To(BeTrue())
+		Expect(removed.Load()).To(BeTrue())
 		seen := look(ctx, copied(node)).LIO.ISCSI[iqn].ACLs
 		Expect(slices.Collect(maps.Keys(seen))).To(ConsistOf("iqn.1993-08.org.debian:01:nobody"))
 	})
