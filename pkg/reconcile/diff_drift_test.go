@@ -110,3 +110,28 @@ var _ = DescribeTable("Diff after a reboot", func(gone func(n *node)) {
 	Entry("exports all again, with the same serials", func(*node) {}),
 	Entry("without the memory too", func(n *node) { n.input.Known = nil }),
 )
+
+var _ = Describe("An initiator whose password is to be set", func() {
+	It("is shown nothing more before it is", func() {
+		n := converged()
+		n.editACL(iqn, initiator, func(acl *observe.ACL) { acl.Authentication = "0" })
+		n.desired.Volumes["new"] = spec.Volume{Metadata: meta("new"), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * mib, LVName: "new"}}
+		e := n.desired.Exports["db"]
+		e.Spec.LUNs = append(e.Spec.LUNs, spec.LUN{Volume: "new", Number: ptr(9)})
+		n.desired.Exports["db"] = e
+		p := n.diff()
+		var set StepID
+		for _, s := range p.Steps {
+			switch c := s.Change.(type) {
+			case change.SetAuth:
+				set = s.ID
+			case change.MapLUN:
+				if c.Initiator == initiator {
+					Expect(s.Needs).To(ContainElement(set))
+				}
+			}
+		}
+		Expect(set).NotTo(BeZero())
+		Expect(changes(p)).To(ContainElement(HavePrefix("map LUN 9 of " + iqn + " to initiator " + initiator)))
+	})
+})

@@ -252,7 +252,8 @@ func (x *exportDiffer) addInitiators() {
 		case !exists:
 			added = x.step(x.id, "not there", change.AddInitiator{Target: x.target, Initiator: i.Name, Auth: auth}, x.base...)
 		case !sameAuth(have, x.have.Attrib, auth):
-			x.step(x.id, "differs", change.SetAuth{Target: x.target, Initiator: i.Name, Auth: auth}, x.base...)
+			// Nothing more is shown to it before it has to prove who it is.
+			added = x.step(x.id, "differs", change.SetAuth{Target: x.target, Initiator: i.Name, Auth: auth}, x.base...)
 		}
 		x.mapLUNs(i, have, added)
 	}

@@ -672,7 +672,8 @@ func authenticated(t *rapid.T, in Input, m *model, p Plan) {
 			asked := func(acl observe.ACL, group observe.TPGAttrib) bool {
 				return acl.Authentication == "1" || acl.Authentication == "-1" && group.Authentication
 			}
-			unchanged := wasThere && before.Enabled && acl.Auth == was.Auth && asked(acl, target.Attrib) == asked(was, before.Attrib)
+			// With the credentials of before, to be asked for them is no more open.
+			unchanged := wasThere && before.Enabled && acl.Auth == was.Auth && (asked(acl, target.Attrib) || !asked(was, before.Attrib))
 			if there && authOf(i.Auth).Needed() && !unchanged && (!asked(acl, target.Attrib) || acl.Auth != chap(authOf(i.Auth))) {
 				t.Fatalf("%s of %s gets in without its password:\n%s", i.Name, e.Spec.Target, strings.Join(changes(p), "\n"))
 			}
