@@ -29,4 +29,11 @@ test="go test -count=1 -timeout 80m -v"
 } &
 wait
 
-[ "$(cat "$logs"/*.status | sort -u)" = 0 ]
+# What failed comes last, where one looks first.
+for status in "$logs"/*.status; do
+	[ "$(cat "$status")" = 0 ] && continue
+	failed=1
+	echo "FAILED: $(basename "$status" .status)"
+	grep -A 25 -e '\[FAILED\]' -e '^panic:' -e '^FAIL' "${status%.status}" | tail -n 120
+done
+[ -z "${failed-}" ]
