@@ -112,7 +112,7 @@ $`))
 
 	It("tries again an object of which one step failed, though others were done after it", func() {
 		export := spec.ID{Kind: spec.KindExport, Name: "db"}
-		target := change.Target{IQN: "iqn.2026-11.org.example:db", Export: "db"}
+		target := change.Target{Fabric: observe.ISCSI, Name: "iqn.2026-11.org.example:db", Export: "db"}
 		p := newProgress(out)
 		p.begin()
 		p.done(reconcile.Step{Object: export, Change: change.AddInitiator{Target: target, Initiator: "iqn.1993-08.org.debian:a"}}, errors.New("not now"))

@@ -19,7 +19,7 @@ const gib = 1 << 30
 func aPlan() reconcile.Plan {
 	db, old := spec.ID{Kind: spec.KindVolume, Name: "db"}, spec.ID{Kind: spec.KindVolume, Name: "old"}
 	web := spec.ID{Kind: spec.KindExport, Name: "web"}
-	target := change.Target{IQN: "iqn.2026-11.io.volreconciler:web", Export: "web"}
+	target := change.Target{Fabric: observe.ISCSI, Name: "iqn.2026-11.io.volreconciler:web", Export: "web"}
 	backstore := change.Backstore{HBA: "iblock_900", Name: "volreconciler:volume:db"}
 	step := func(id reconcile.StepID, object spec.ID, c change.Change, why string) reconcile.Step {
 		return reconcile.Step{ID: id, Object: object, Change: c, Why: why, Danger: reconcile.Harmless}

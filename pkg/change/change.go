@@ -29,7 +29,7 @@ type Actuator interface {
 	// Apply makes a change true. A change that is true already succeeds and
 	// does nothing, so that every change can be applied again after a crash. It
 	// returns [ErrStale] if the thing is not what the plan saw, and an error
-	// that is [ErrInUse] or [ErrNoSpace] where that is the cause.
+	// that is [ErrInUse], [ErrNoSpace] or [ErrUnsupported] where that is the cause.
 	//
 	// ctx stops it between two calls to the machine, never within one.
 	Apply(ctx context.Context, c Change) error
@@ -44,4 +44,7 @@ var (
 	ErrInUse = errors.New("in use")
 	// ErrNoSpace means that the volume group or thin pool is full.
 	ErrNoSpace = errors.New("not enough free space")
+	// ErrUnsupported means that this machine, its kernel above all, cannot do what
+	// is asked for.
+	ErrUnsupported = errors.New("not supported on this machine")
 )

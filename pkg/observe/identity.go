@@ -24,3 +24,20 @@ func NAA(serial string) string {
 	hex := strings.ReplaceAll(serial, "-", "")
 	return "6001405" + hex[:25]
 }
+
+// NamespaceUUID returns the UUID of the NVMe namespace of a logical volume, which
+// is a function of its LVM UUID alone, like [UnitSerial]. It is of RFC 9562's
+// version 8. Its NGUID is the same without the dashes.
+func NamespaceUUID(lvUUID string) string {
+	h := sha256.Sum256([]byte("volreconciler:nvme:" + strings.ReplaceAll(lvUUID, "-", "")))
+	h[6] = h[6]&0x0f | 0x80
+	h[8] = h[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", h[0:4], h[4:6], h[6:8], h[8:10], h[10:16])
+}
+
+// SubsystemSerial returns the serial number of the NVMe subsystem of an export,
+// which is also the mark of its owner: there is no room for a name of any length.
+func SubsystemSerial(nqn, export string) string {
+	h := sha256.Sum256([]byte("volreconciler:export:" + nqn + " " + export))
+	return fmt.Sprintf("%x", h[:10])
+}

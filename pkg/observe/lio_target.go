@@ -1,6 +1,8 @@
 package observe
 
 import (
+	"errors"
+	"io/fs"
 	"path"
 	"strconv"
 	"strings"
@@ -37,7 +39,7 @@ func readTargets(h host.Files) (map[string]Target, error) {
 // fs.ErrNotExist if the target does not exist, or if a part of it vanished
 // while it was read.
 func ReadTarget(h host.Files, iqn string) (Target, error) {
-	t := Target{IQN: iqn, Sessions: -1}
+	t := Target{Fabric: ISCSI, Name: iqn, Sessions: -1}
 	entries, err := readNames(h, TargetDir(iqn))
 	if err != nil {
 		return Target{}, err
@@ -58,32 +60,32 @@ func ReadTarget(h host.Files, iqn string) (Target, error) {
 }
 
 func readTPG(h host.Files, t *Target) (err error) {
-	if t.Alias, err = readText(h, AliasFile(t.IQN)); err != nil {
+	if t.Alias, err = readText(h, AliasFile(t.Name)); err != nil {
 		return err
 	}
-	if t.Enabled, err = readFlag(h, path.Join(TPGDir(t.IQN), "enable")); err != nil {
+	if t.Enabled, err = readFlag(h, path.Join(TPGDir(t.Name), "enable")); err != nil {
 		return err
 	}
-	if t.Portals, err = readPortals(h, t.IQN); err != nil {
+	if t.Portals, err = readPortals(h, t.Name); err != nil {
 		return err
 	}
-	if t.LUNs, err = readLUNs(h, t.IQN); err != nil {
+	if t.LUNs, err = readLUNs(h, t.Name); err != nil {
 		return err
 	}
 	_, ours := t.Owner()
-	if t.ACLs, err = readACLs(h, t.IQN, ours); err != nil {
+	if t.ACLs, err = readACLs(h, t.Name, ours); err != nil {
 		return err
 	}
 	if !ours {
 		return nil
 	}
-	if t.Attrib, err = ReadTPGAttrib(h, t.IQN); err != nil {
+	if t.Attrib, err = ReadTPGAttrib(h, t.Name); err != nil {
 		return err
 	}
-	if t.DynamicSessions, err = ReadDynamicSessions(h, t.IQN); err != nil {
+	if t.DynamicSessions, err = ReadDynamicSessions(h, t.Name); err != nil {
 		return err
 	}
-	t.Sessions = readSessionCount(h, t.IQN)
+	t.Sessions = readSessionCount(h, t.Name)
 	return nil
 }
 
@@ -130,16 +132,33 @@ func readSessionCount(h host.Files, iqn string) int {
 	return n
 }
 
-func readPortals(h host.Files, iqn string) (map[string]bool, error) {
+func readPortals(h host.Files, iqn string) (map[string]Transport, error) {
 	names, err := readNames(h, PortalsDir(iqn))
 	if err != nil {
 		return nil, err
 	}
-	portals := map[string]bool{}
+	portals := map[string]Transport{}
 	for _, name := range names {
-		portals[ParsePortal(name)] = true
+		if portals[ParsePortal(name)], err = readTransport(h, path.Join(PortalsDir(iqn), name)); err != nil {
+			return nil, err
+		}
 	}
 	return portals, nil
+}
+
+// readTransport reads whether the portal in a directory serves iSER, too. A
+// kernel that was built without it has no such attribute.
+func readTransport(h host.Files, dir string) (Transport, error) {
+	iser, err := readFlag(h, path.Join(dir, "iser"))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		_, err := h.ReadDir(dir)
+		return TCP, err
+	case iser:
+		return RDMA, err
+	default:
+		return TCP, err
+	}
 }
 
 func readLUNs(h host.Files, iqn string) (map[int]TargetLUN, error) {

@@ -72,9 +72,9 @@ var _ = Describe("reading LIO", func() {
 
 	It("reads a target of ours in full", func() {
 		Expect(ReadTarget(files, "iqn.2026-11.io.volreconciler:db")).To(Equal(Target{
-			IQN: "iqn.2026-11.io.volreconciler:db", HasTPG: true, Enabled: true, Alias: "volreconciler:db",
+			Fabric: ISCSI, Name: "iqn.2026-11.io.volreconciler:db", HasTPG: true, Enabled: true, Alias: "volreconciler:db",
 			Attrib:  TPGAttrib{Authentication: true},
-			Portals: map[string]bool{"10.9.8.7:3260": true, "127.0.0.1:3260": true, "[::1]:3260": true},
+			Portals: map[string]Transport{"10.9.8.7:3260": TCP, "127.0.0.1:3260": TCP, "[::1]:3260": TCP},
 			LUNs: map[int]TargetLUN{
 				0: {Backstore: "iblock_900/volreconciler:volume:v1", Link: "backstore"},
 				7: {Backstore: "iblock_900/volreconciler:snapshot:t2", Link: "backstore"},
@@ -99,9 +99,9 @@ var _ = Describe("reading LIO", func() {
 
 	It("reads a target of ours that admits anybody, with a LUN that is linked to nothing", func() {
 		Expect(ReadTarget(files, "iqn.2026-11.io.volreconciler:any")).To(Equal(Target{
-			IQN: "iqn.2026-11.io.volreconciler:any", HasTPG: true, Enabled: true, Alias: "volreconciler:any",
+			Fabric: ISCSI, Name: "iqn.2026-11.io.volreconciler:any", HasTPG: true, Enabled: true, Alias: "volreconciler:any",
 			Attrib:          TPGAttrib{GenerateNodeACLs: true, CacheDynamicACLs: true, DemoModeDiscovery: true},
-			Portals:         map[string]bool{"[::]:3260": true},
+			Portals:         map[string]Transport{"[::]:3260": TCP},
 			LUNs:            map[int]TargetLUN{3: {Backstore: "iblock_900/volreconciler:volume:t1", Link: "backstore"}, 4: {}},
 			ACLs:            map[string]ACL{},
 			DynamicSessions: []string{guestInitiator},
@@ -111,8 +111,8 @@ var _ = Describe("reading LIO", func() {
 
 	It("does not look at the secrets of somebody else's target", func() {
 		Expect(ReadTarget(files, "iqn.2003-01.org.foreign:x")).To(Equal(Target{
-			IQN: "iqn.2003-01.org.foreign:x", HasTPG: true, Enabled: true, Alias: "LIO Target",
-			Portals:  map[string]bool{"0.0.0.0:3260": true},
+			Fabric: ISCSI, Name: "iqn.2003-01.org.foreign:x", HasTPG: true, Enabled: true, Alias: "LIO Target",
+			Portals:  map[string]Transport{"0.0.0.0:3260": TCP},
 			LUNs:     map[int]TargetLUN{0: {Backstore: "iblock_0/foreign1", Link: "9afeecee37"}},
 			ACLs:     map[string]ACL{guestInitiator: {Initiator: guestInitiator}},
 			Sessions: -1,

@@ -16,14 +16,19 @@ type System string
 
 // The systems.
 const (
-	LVM System = "lvm"
-	LIO System = "lio"
+	LVM   System = "lvm"
+	LIO   System = "lio"   // the kernel's SCSI target
+	NVMet System = "nvmet" // the kernel's NVMe target
+	TGT   System = "tgt"   // tgtd, a SCSI target in userspace
 )
 
 // State is what the machine held when it was read.
 type State struct {
 	VolumeGroups map[string]VolumeGroup
 	LIO          Targets
+	// NVMe are nvmet's subsystems and TGT are tgtd's targets, by name.
+	NVMe map[string]Target
+	TGT  map[string]Target
 	// Unknown are the systems that could not be read, with the reason. They
 	// get no steps: unknown is not empty.
 	Unknown map[System]error
@@ -187,146 +192,3 @@ const TimeOfTag = "20060102T150405Z"
 
 // DeletedTag returns the tag that a logical volume in the trash carries.
 func DeletedTag(at time.Time) string { return TagDeleted + at.UTC().Format(TimeOfTag) }
-
-// Targets is what LIO holds.
-type Targets struct {
-	// Backstores by their path below core/, as in iblock_0/name.
-	Backstores map[string]Backstore
-	// ISCSI are the iSCSI targets by name.
-	ISCSI map[string]Target
-}
-
-// Backstore is a LIO storage object.
-type Backstore struct {
-	// HBA and Name are the two levels of its path: core/<HBA>/<Name>.
-	HBA, Name string
-	// Enabled is false until the backstore is bound to its device.
-	Enabled bool
-	// BlockDevice is the kernel's name of the device it is bound to, as in
-	// dm-3; empty while it is not enabled.
-	BlockDevice string
-	Device      string // udev_path
-	Serial      string // vpd_unit_serial
-	ReadOnly    bool
-	// Unmap is emulate_tpu: discards of the initiators reach the device.
-	Unmap bool
-	// CanUnmap is true if the device supports discards; else Unmap cannot be set.
-	CanUnmap bool
-}
-
-// Path is the backstore's place below core/.
-func (b Backstore) Path() string { return b.HBA + "/" + b.Name }
-
-// HBA is where our backstores are created. Its number is high because targetcli
-// gives each of its own backstores a directory of its own, counting from 0, and
-// removes that directory together with the backstore.
-const HBA = "iblock_900"
-
-// backstorePrefix marks our backstores; no other tool names them so.
-const backstorePrefix = "volreconciler:"
-
-// BackstoreName returns the name of an object's backstore.
-func BackstoreName(id spec.ID) string {
-	return backstorePrefix + strings.ToLower(string(id.Kind)) + ":" + id.Name
-}
-
-// Owner returns the object whose backstore this is, by its name.
-func (b Backstore) Owner() (spec.ID, bool) {
-	rest, ok := strings.CutPrefix(b.Name, backstorePrefix)
-	if !ok {
-		return spec.ID{}, false
-	}
-	kind, name, _ := strings.Cut(rest, ":")
-	k, ok := kindOfTag[kind]
-	return spec.ID{Kind: k, Name: name}, ok && name != ""
-}
-
-// Target is a LIO iSCSI target. Of its target portal groups only the first,
-// tpgt_1, is looked into.
-type Target struct {
-	IQN string
-	// HasTPG is false while tpgt_1 does not exist.
-	HasTPG bool
-	// OtherTPGs is the number of target portal groups besides tpgt_1.
-	OtherTPGs int
-	Enabled   bool
-	Alias     string // param/TargetAlias
-	Attrib    TPGAttrib
-	Portals   map[string]bool // in the form of spec: ip:port, [ip]:port
-	// LUNs by number.
-	LUNs map[int]TargetLUN
-	// ACLs by initiator name.
-	ACLs map[string]ACL
-	// DynamicSessions are the initiators that are logged in without an ACL.
-	DynamicSessions []string
-	// Sessions is the number of live sessions, -1 if it could not be read.
-	Sessions int
-}
-
-// TPGAttrib are the attributes of a target portal group that we set.
-type TPGAttrib struct {
-	Authentication       bool // authentication
-	GenerateNodeACLs     bool // generate_node_acls
-	CacheDynamicACLs     bool // cache_dynamic_acls
-	DemoModeWriteProtect bool // demo_mode_write_protect
-	DemoModeDiscovery    bool // demo_mode_discovery
-	ProdModeWriteProtect bool // prod_mode_write_protect
-}
-
-// TargetLUN is a LUN of a target portal group.
-type TargetLUN struct {
-	// Backstore is the path below core/; empty while the LUN is linked to none.
-	Backstore string
-	// Link is the name of the symlink, which is for its creator to choose.
-	Link string
-}
-
-// ACL is what one initiator may do.
-type ACL struct {
-	Initiator string
-	// Authentication is attrib/authentication: "-1" means the group's.
-	Authentication string
-	Auth           CHAP
-	// LUNs by the number that the initiator sees.
-	LUNs map[int]MappedLUN
-	// LoggedIn is true while a session of the initiator is alive.
-	LoggedIn bool
-}
-
-// CHAP is what an ACL asks of both sides; empty: nothing.
-type CHAP struct {
-	Username       string
-	Password       spec.Secret
-	MutualUsername string
-	MutualPassword spec.Secret
-}
-
-// MappedLUN is a LUN as one initiator sees it.
-type MappedLUN struct {
-	// LUN is the number in the target portal group; -1 while it is linked to none.
-	LUN          int
-	Link         string
-	WriteProtect bool
-}
-
-// aliasPrefix marks our targets.
-const aliasPrefix = "volreconciler:"
-
-// Alias returns the target alias of an export.
-func Alias(export string) string { return aliasPrefix + export }
-
-// Owner returns the export whose target this is, by its alias.
-func (t Target) Owner() (spec.ID, bool) {
-	name, ok := strings.CutPrefix(t.Alias, aliasPrefix)
-	return spec.ID{Kind: spec.KindExport, Name: name}, ok && t.HasTPG && name != ""
-}
-
-// Empty reports whether the target is a bare shell: it serves nothing, nobody
-// may log in, and nobody marked it. That is what an interrupted creation leaves.
-func (t Target) Empty() bool {
-	return t.OtherTPGs == 0 && !t.Enabled && len(t.Portals) == 0 && len(t.LUNs) == 0 && len(t.ACLs) == 0 &&
-		(!t.HasTPG || t.Alias == "" || t.Alias == defaultAlias)
-}
-
-// defaultAlias is what the kernel puts into param/TargetAlias.
-const defaultAlias = "LIO Target"

@@ -36,6 +36,8 @@ type Input struct {
 	// MaxDeletions is how many objects may be deleted at once; 0: none, without
 	// permission.
 	MaxDeletions int
+	// TGT is true if iSCSI is served by tgtd and not by LIO.
+	TGT bool
 }
 
 // Diff compares what is desired with what was observed and returns what has to
@@ -45,6 +47,7 @@ type Input struct {
 // The rules that keep data safe are all here. In doubt it plans nothing for an
 // object and says why in the object's status.
 func Diff(in Input) Plan {
+	in.Observed = in.Observed.WithOwners(namesOfExports(in.Desired, in.Known))
 	d := diff(in, refusal{})
 	if refused := d.excess(); len(refused.objects) > 0 {
 		d = diff(in, refused)
@@ -89,10 +92,12 @@ type differ struct {
 	backstoreOf map[spec.ID]observe.Backstore
 	// backstores are those that the desired exports need, and the step that
 	// creates each, if any.
-	backstores map[spec.ID]wantedBackstore
+	backstores map[spec.ID]wantedStore
+	// grown are the steps that grow objects' logical volumes.
+	grown map[spec.ID]StepID
 	// removedTargets and removedLUNs are what this plan takes away, so that
 	// what was below can go as well.
-	removedTargets map[string]StepID
+	removedTargets map[observe.TargetID]StepID
 	removedLUNs    map[lunKey]StepID
 	// removedLVs are the logical volumes that this plan removes, by full name,
 	// and trashedLVs those that are in the trash, with the step that puts them
@@ -107,8 +112,8 @@ type differ struct {
 }
 
 type lunKey struct {
-	iqn string
-	lun int
+	target observe.TargetID
+	lun    int
 }
 
 func newDiffer(in Input) *differ {
@@ -119,8 +124,9 @@ func newDiffer(in Input) *differ {
 		backing:        map[spec.ID]backing{},
 		owned:          map[spec.ID][]observe.LogicalVolume{},
 		backstoreOf:    map[spec.ID]observe.Backstore{},
-		backstores:     map[spec.ID]wantedBackstore{},
-		removedTargets: map[string]StepID{},
+		backstores:     map[spec.ID]wantedStore{},
+		grown:          map[spec.ID]StepID{},
+		removedTargets: map[observe.TargetID]StepID{},
 		removedLUNs:    map[lunKey]StepID{},
 		removedLVs:     map[string]StepID{},
 		trashedLVs:     map[string]StepID{},
@@ -269,4 +275,16 @@ func sorted[K ~string, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)
 
 func sortedIDs[V any](m map[spec.ID]V) []spec.ID {
 	return slices.SortedFunc(maps.Keys(m), compareIDs)
+}
+
+// namesOfExports returns the names of all exports that are desired or remembered.
+func namesOfExports(desired spec.Set, known map[spec.ID]Identity) []string {
+	names := sorted(desired.Exports)
+	for id := range desired.Invalid {
+		names = append(names, id.Name)
+	}
+	for id := range known {
+		names = append(names, id.Name)
+	}
+	return names
 }

@@ -12,30 +12,30 @@ import (
 // absentTargets takes down our targets that no export asks for: exports go
 // before what they export.
 func (d *differ) absentTargets() {
-	for _, iqn := range sorted(d.in.Observed.LIO.ISCSI) {
-		t := d.in.Observed.LIO.ISCSI[iqn]
+	for _, target := range d.in.Observed.TargetIDs() {
+		t := d.target(target)
 		id, ours := t.Owner()
-		if !ours || d.keepsTarget(id, iqn) {
+		if !ours || d.keepsTarget(id, target) {
 			continue
 		}
 		if !d.names(id) {
 			d.object(id).Export = exportStatus(t)
-			d.doomed[id] = append(d.doomed[id], iqn)
+			d.doomed[id] = append(d.doomed[id], t.Name)
 		}
 		if !d.removable(id) {
 			continue
 		}
-		force, who := d.forced(id, iqn), sessions(t)
+		force, who := d.forced(id, t.Name), sessions(t)
 		if len(who) > 0 && !force {
-			d.block(id, ReasonSessionsActive, "target %s is removed when these log out: %s", iqn, strings.Join(who, ", "))
+			d.block(id, ReasonSessionsActive, "target %s is removed when these log out: %s", t.Name, strings.Join(who, ", "))
 			continue
 		}
 		if t.OtherTPGs > 0 {
-			d.block(id, ReasonNotOwned, "target %s has target portal groups that are not ours; remove them first", iqn)
+			d.block(id, ReasonNotOwned, "target %s has target portal groups that are not ours; remove them first", t.Name)
 			continue
 		}
-		d.removedTargets[iqn] = d.removal(id, "no export asks for it", Disruptive, who,
-			change.RemoveTarget{Target: change.Target{IQN: iqn, Export: id.Name}, Force: force})
+		d.removedTargets[target] = d.removal(id, "no export asks for it", Disruptive, who,
+			change.RemoveTarget{Target: change.Target{Fabric: t.Fabric, Name: t.Name, Export: id.Name}, Force: force})
 	}
 	d.emptyShells()
 }
@@ -54,30 +54,30 @@ func (d *differ) forced(id spec.ID, iqn string) bool {
 // targets: a directory without a portal group, and so without the mark that was
 // on it. Memory alone says whose it was.
 func (d *differ) emptyShells() {
-	for _, iqn := range sorted(d.in.Observed.LIO.ISCSI) {
-		if t := d.in.Observed.LIO.ISCSI[iqn]; t.HasTPG || !t.Empty() {
+	for _, target := range d.in.Observed.TargetIDs() {
+		if t := d.target(target); !t.Empty() || t.Fabric == observe.ISCSI && t.HasTPG {
 			continue
 		}
-		id, known := d.formerOwner(iqn)
+		id, known := d.formerOwner(target)
 		if known && d.removable(id) {
-			d.removal(id, "empty, left from the removal of its portal group", Harmless, nil,
-				change.RemoveTarget{Target: change.Target{IQN: iqn, Export: id.Name}})
+			d.removal(id, "empty, left from the removal of what was in it", Harmless, nil,
+				change.RemoveTarget{Target: change.Target{Fabric: target.Fabric, Name: target.Name, Export: id.Name}})
 		}
 	}
 }
 
 // formerOwner returns the export that had a target which none asks for now.
-func (d *differ) formerOwner(iqn string) (owner spec.ID, known bool) {
+func (d *differ) formerOwner(target observe.TargetID) (owner spec.ID, known bool) {
 	for _, e := range d.in.Desired.Exports {
-		if e.Spec.Target == iqn {
+		if d.targetOf(e) == target {
 			return spec.ID{}, false
 		}
 	}
 	for _, id := range sortedIDs(d.in.Known) {
-		if !slices.Contains(d.in.Known[id].Targets, iqn) {
+		if !slices.Contains(d.in.Known[id].Targets, target.Name) {
 			continue
 		}
-		if d.keepsTarget(id, iqn) {
+		if d.keepsTarget(id, target) {
 			return spec.ID{}, false
 		}
 		owner, known = id, true
@@ -87,12 +87,16 @@ func (d *differ) formerOwner(iqn string) (owner spec.ID, known bool) {
 
 // keepsTarget reports whether an export's target stays: it is asked for, or its
 // export cannot or must not be acted on.
-func (d *differ) keepsTarget(id spec.ID, iqn string) bool {
+func (d *differ) keepsTarget(id spec.ID, target observe.TargetID) bool {
 	e, desired := d.in.Desired.Exports[id.Name]
 	if desired {
-		return e.Spec.Target == iqn || e.Metadata.Suspended()
+		return d.targetOf(e) == target || e.Metadata.Suspended()
 	}
 	return d.names(id)
+}
+
+func (d *differ) targetOf(e spec.Export) observe.TargetID {
+	return observe.TargetID{Fabric: d.fabricOf(e.Spec.Protocol).Fabric, Name: e.Spec.Target}
 }
 
 // absentBackstores removes our backstores to which nothing is linked any more,
@@ -108,7 +112,7 @@ func (d *differ) absentBackstores() {
 			continue
 		}
 		step := d.step(id, "no export needs it", change.RemoveBackstore{Backstore: change.Backstore{HBA: b.HBA, Name: b.Name}}, needs...)
-		d.backstores[id] = wantedBackstore{path: b.Path(), step: step}
+		d.backstores[id] = wantedStore{path: b.Path(), step: step}
 	}
 }
 
@@ -124,10 +128,14 @@ func (d *differ) removableBackstore(id spec.ID) bool {
 
 // unlinks returns the steps that take away all that is linked to a backstore,
 // and whether there are such steps for all of it.
-func (d *differ) unlinks(b observe.Backstore) ([]StepID, bool) {
+func (d *differ) unlinks(b observe.Backstore) ([]StepID, bool) { return d.removals(d.linksTo(b)) }
+
+// removals returns the steps that take LUNs away, and whether there are such steps
+// for all of them.
+func (d *differ) removals(luns []lunKey) ([]StepID, bool) {
 	var steps []StepID
-	for _, key := range d.linksTo(b) {
-		step, removed := d.removedTargets[key.iqn]
+	for _, key := range luns {
+		step, removed := d.removedTargets[key.target]
 		if !removed {
 			step, removed = d.removedLUNs[key]
 		}
@@ -227,15 +235,16 @@ func (d *differ) removeVolume(id spec.ID, lv observe.LogicalVolume, why string, 
 	}
 	tags = append(append(observe.OwnerTags(id), observe.DeletionTag(spec.Delete)), tags...)
 	d.removedLVs[lv.FullName()] = d.removal(id, why, Destructive, d.outliving(lv),
-		change.RemoveLV{LV: nameOf(lv), Tags: tags}, d.released(id, needs)...)
+		change.RemoveLV{LV: nameOf(lv), Tags: tags}, d.released(id, lv, needs)...)
 }
 
-// released adds the step that lets go of an object's logical volume, if any.
-func (d *differ) released(id spec.ID, needs []StepID) []StepID {
+// released adds the steps that let go of an object's logical volume, if any.
+func (d *differ) released(id spec.ID, lv observe.LogicalVolume, needs []StepID) []StepID {
 	if b, planned := d.backstores[id]; planned {
 		needs = append(needs, b.step)
 	}
-	return needs
+	steps, _ := d.removals(d.servedDirectly(lv))
+	return append(needs, steps...)
 }
 
 // namedByAnother returns the desired object that stands for a logical volume by
@@ -297,7 +306,14 @@ func (d *differ) inUse(id spec.ID, lv observe.LogicalVolume) bool {
 		d.block(id, ReasonInUse, "%s is removed when it is no longer %s", lv.FullName(), strings.Join(lv.HeldBy, ", "))
 		return true
 	}
-	if _, released := d.backstores[id]; !lv.Open || released {
+	direct := d.servedDirectly(lv)
+	if _, gone := d.removals(direct); !gone {
+		// Looked at whether it is open or not: tgtd may have to be told to open it.
+		t := d.target(direct[0].target)
+		d.block(id, ReasonInUse, "%s is exported by target %s", lv.FullName(), t.Name)
+		return true
+	}
+	if _, released := d.backstores[id]; !lv.Open || released || len(direct) > 0 {
 		return false
 	}
 	if b, ok := d.foreignBackstore(lv); ok {

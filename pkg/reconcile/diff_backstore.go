@@ -10,18 +10,47 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// wantedBackstore is the backstore of an object that a desired export needs.
-type wantedBackstore struct {
+// wantedStore is what a desired export needs of an object: its backstore, or its
+// device.
+type wantedStore struct {
+	// path is the backstore's.
 	path string
+	// device, lvUUID, readOnly and unmap are those of a LUN without a backstore,
+	// and identity what initiators tell it by; empty: the logical volume is not
+	// there yet.
+	device, lvUUID  string
+	readOnly, unmap bool
+	identity        string
 	// usable is false if nothing can be linked to it now.
 	usable bool
 	// step must have succeeded before it can be linked; 0: none.
 	step StepID
 }
 
+// servedBy reports whether a LUN is that of the object.
+func (w wantedStore) servedBy(l observe.TargetLUN) bool {
+	if w.path != "" {
+		return l.Backstore == w.path
+	}
+	return w.identity != "" && l.Identity == w.identity && l.Device != ""
+}
+
+// store returns what the export's fabric needs of an object.
+func (x *exportDiffer) store(id spec.ID) wantedStore {
+	if x.fabric.backstores {
+		return x.backstore(id)
+	}
+	back := x.backing[id]
+	return wantedStore{
+		device: back.lv.Path(), lvUUID: back.lv.UUID, readOnly: back.lv.ReadOnly, unmap: back.thin,
+		identity: x.fabric.identity(back.lv.UUID),
+		usable:   back.usable && (back.lv.Active || back.step != 0), step: back.step,
+	}
+}
+
 // backstore sees to the backstore of an object, once however many exports share
 // it: LIO binds a device to one backstore only.
-func (d *differ) backstore(id spec.ID) wantedBackstore {
+func (d *differ) backstore(id spec.ID) wantedStore {
 	if w, done := d.backstores[id]; done {
 		return w
 	}
@@ -30,7 +59,7 @@ func (d *differ) backstore(id spec.ID) wantedBackstore {
 	return w
 }
 
-func (d *differ) planBackstore(id spec.ID) wantedBackstore {
+func (d *differ) planBackstore(id spec.ID) wantedStore {
 	name := change.Backstore{HBA: observe.HBA, Name: observe.BackstoreName(id)}
 	have, exists := d.backstoreOf[id]
 	if exists {
@@ -38,7 +67,7 @@ func (d *differ) planBackstore(id spec.ID) wantedBackstore {
 	}
 	back := d.backing[id]
 	// What is left as it is may be inactive, and then there is no device.
-	want := wantedBackstore{path: name.Path(), usable: back.usable && (back.lv.Active || back.step != 0)}
+	want := wantedStore{path: name.Path(), usable: back.usable && (back.lv.Active || back.step != 0)}
 	if !want.usable {
 		return want
 	}
@@ -93,19 +122,30 @@ func boundTo(b observe.Backstore, lv observe.LogicalVolume) bool {
 // connectedTo returns the initiators that are logged in and see an object.
 func (d *differ) connectedTo(id spec.ID) []string {
 	var names []string
-	b, exported := d.backstoreOf[id]
-	if !exported {
-		return nil
+	if b, exported := d.backstoreOf[id]; exported {
+		for _, key := range d.linksTo(b) {
+			names = append(names, initiatorsOf(d.target(key.target), key.lun)...)
+		}
 	}
-	for _, key := range d.linksTo(b) {
-		names = append(names, initiatorsOf(d.in.Observed.LIO.ISCSI[key.iqn], key.lun)...)
+	for _, lv := range d.owned[id] {
+		for _, key := range d.servedDirectly(lv) {
+			names = append(names, initiatorsOf(d.target(key.target), key.lun)...)
+		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
 }
 
+func (d *differ) target(id observe.TargetID) observe.Target {
+	t, _ := d.in.Observed.Target(id)
+	return t
+}
+
 // initiatorsOf returns the initiators that are logged in and see a LUN.
 func initiatorsOf(t observe.Target, lun int) []string {
+	if t.Fabric == observe.NVMe || t.Fabric == observe.TGTISCSI {
+		return sessions(t) // all see all
+	}
 	names := slices.Clone(t.DynamicSessions)
 	for _, name := range slices.Sorted(maps.Keys(t.ACLs)) {
 		for _, m := range t.ACLs[name].LUNs {
@@ -119,12 +159,25 @@ func initiatorsOf(t observe.Target, lun int) []string {
 
 // linksTo returns the LUNs that are linked to a backstore, in whatever target.
 func (d *differ) linksTo(b observe.Backstore) []lunKey {
+	return d.lunsWith(func(l observe.TargetLUN) bool { return l.Backstore == b.Path() })
+}
+
+// servedDirectly returns the LUNs without a backstore that serve a logical
+// volume, in whatever target.
+func (d *differ) servedDirectly(lv observe.LogicalVolume) []lunKey {
+	ids := []string{observe.NamespaceUUID(lv.UUID), observe.UnitSerial(lv.UUID)}
+	return d.lunsWith(func(l observe.TargetLUN) bool {
+		return l.Device != "" && (l.Device == lv.Path() || slices.Contains(ids, l.Identity))
+	})
+}
+
+func (d *differ) lunsWith(is func(observe.TargetLUN) bool) []lunKey {
 	var keys []lunKey
-	for _, iqn := range sorted(d.in.Observed.LIO.ISCSI) {
-		luns := d.in.Observed.LIO.ISCSI[iqn].LUNs
+	for _, id := range d.in.Observed.TargetIDs() {
+		luns := d.target(id).LUNs
 		for _, n := range sortedInts(luns) {
-			if luns[n].Backstore == b.Path() {
-				keys = append(keys, lunKey{iqn, n})
+			if is(luns[n]) {
+				keys = append(keys, lunKey{id, n})
 			}
 		}
 	}

@@ -36,13 +36,13 @@ var _ = DescribeTable("Diff corrects drift and touches nothing else",
 		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Tags[2] = "volreconciler/deletion=retain" })
 	}, "set tags of vg0/data: +volreconciler/deletion=delete -volreconciler/deletion=retain"),
 	Entry("a removed LUN", func(n *node) {
-		n.changeTarget(change.RemoveLUN{Target: change.Target{IQN: iqn}, LUN: 1})
+		n.changeTarget(change.RemoveLUN{Target: change.Target{Fabric: observe.ISCSI, Name: iqn}, LUN: 1})
 	},
 		"add LUN 1 to "+iqn+": iblock_900/volreconciler:volume:thick",
 		"map LUN 1 of "+iqn+" to initiator "+initiator,
 		"map LUN 1 of "+iqn+" to initiator iqn.1993-08.org.debian:01:open, read-only"),
 	Entry("a removed ACL", func(n *node) {
-		n.changeTarget(change.RemoveInitiator{Target: change.Target{IQN: iqn}, Initiator: initiator})
+		n.changeTarget(change.RemoveInitiator{Target: change.Target{Fabric: observe.ISCSI, Name: iqn}, Initiator: initiator})
 	},
 		"admit initiator "+initiator+" to "+iqn+", CHAP",
 		"map LUN 0 of "+iqn+" to initiator "+initiator,
@@ -64,7 +64,9 @@ var _ = DescribeTable("Diff corrects drift and touches nothing else",
 		n.editTarget(iqn, func(t *observe.Target) { t.Enabled = false })
 	}, "enable target "+iqn),
 	Entry("a removed portal, another in its place", func(n *node) {
-		n.editTarget(iqn, func(t *observe.Target) { t.Portals = map[string]bool{"0.0.0.0:3260": true, "10.0.0.1:3262": true} })
+		n.editTarget(iqn, func(t *observe.Target) {
+			t.Portals = map[string]observe.Transport{"0.0.0.0:3260": observe.TCP, "10.0.0.1:3262": observe.TCP}
+		})
 	}, "add portal [::1]:3261 to "+iqn, "remove portal 10.0.0.1:3262 from "+iqn),
 	Entry("an initiator let in by hand", func(n *node) {
 		n.editTarget(iqn, func(t *observe.Target) { t.ACLs["iqn.2000-01.a.b:c"] = observe.ACL{Initiator: "iqn.2000-01.a.b:c"} })
@@ -90,7 +92,7 @@ var _ = Describe("Diff after a whole target was removed by hand", func() {
 	})
 	It("claims the empty shell that an interrupted creation leaves", func() {
 		n := newNode()
-		n.state.LIO.ISCSI[iqn] = observe.Target{IQN: iqn}
+		n.state.LIO.ISCSI[iqn] = observe.Target{Fabric: observe.ISCSI, Name: iqn}
 		n.converge()
 		Expect(n.state.LIO.ISCSI[iqn].Alias).To(Equal("volreconciler:db"))
 	})

@@ -18,6 +18,7 @@ type exportDiffer struct {
 	*differ
 	id     spec.ID
 	spec   spec.ExportSpec
+	fabric fabric
 	target change.Target
 	have   observe.Target
 	// base are the steps without which nothing else may be done to the target:
@@ -32,10 +33,12 @@ type exportDiffer struct {
 
 func (d *differ) export(e spec.Export) {
 	id := spec.ID{Kind: spec.KindExport, Name: e.Metadata.Name}
-	if d.unknown(id, observe.LIO) {
+	f := d.fabricOf(e.Spec.Protocol)
+	if d.unknown(id, f.System()) {
 		return
 	}
-	have, exists := d.in.Observed.LIO.ISCSI[e.Spec.Target]
+	target := change.Target{Fabric: f.Fabric, Name: e.Spec.Target, Export: e.Metadata.Name}
+	have, exists := d.in.Observed.Target(target.ID())
 	owner, owned := have.Owner()
 	if exists && !have.Empty() && (!owned || owner != id) {
 		d.block(id, ReasonNotOwned, "target %s exists and is not ours; it stays as it is. Choose another target name, or remove that one", e.Spec.Target)
@@ -47,15 +50,14 @@ func (d *differ) export(e spec.Export) {
 	if d.suspended(id, e.Metadata) {
 		return
 	}
-	x := &exportDiffer{
-		differ: d, id: id, spec: e.Spec, have: have, luns: map[int]StepID{},
-		target: change.Target{IQN: e.Spec.Target, Export: e.Metadata.Name},
-	}
+	x := &exportDiffer{differ: d, id: id, spec: e.Spec, fabric: f, target: target, have: have, luns: map[int]StepID{}}
 	if !exists || !owned {
 		x.base = append(x.base, x.step(id, "not there", change.CreateTarget{Target: x.target}))
 	}
 	x.attributes()
-	x.addPortals()
+	if f.enables {
+		x.addPortals(x.base)
+	}
 	x.addLUNs()
 	x.addInitiators()
 	x.removeInitiators()
@@ -63,7 +65,12 @@ func (d *differ) export(e spec.Export) {
 	x.removePortals()
 	x.open()
 	x.strangers()
-	if !have.Enabled && !x.withheld {
+	switch {
+	case !f.enables && len(have.Portals) > 0:
+		x.addPortals(x.base)
+	case !f.enables && !x.withheld:
+		x.addPortals(append(slices.Clone(x.base), x.closing()...))
+	case f.enables && !have.Enabled && !x.withheld:
 		x.step(id, "not enabled", change.EnableTarget{Target: x.target}, append(x.base, x.closing()...)...)
 	}
 }
@@ -92,28 +99,22 @@ func (x *exportDiffer) attributes() {
 	switch {
 	case !want.GenerateNodeACLs:
 	case !x.have.Attrib.GenerateNodeACLs:
-		want = closedAttributes
+		want = x.fabric.closed
 	case x.have.Attrib.DemoModeWriteProtect:
 		want.DemoModeWriteProtect = true
 	}
-	if len(x.base) > 0 || x.have.Attrib != want {
+	if x.have.Attrib != want || len(x.base) > 0 && want != (observe.TPGAttrib{}) {
 		x.base = append(x.base, x.step(x.id, "differ", change.SetAttributes{Target: x.target, Attrib: want}, x.base...))
 	}
 }
 
-// closedAttributes admit listed initiators only. The group asks for
-// authentication by default, so that an access list which is only half set up
-// lets nobody in.
-var closedAttributes = observe.TPGAttrib{Authentication: true, DemoModeWriteProtect: true}
-
 func (x *exportDiffer) wantedAttributes() observe.TPGAttrib {
 	if !x.spec.AllowAnyInitiator {
-		return closedAttributes
+		return x.fabric.closed
 	}
-	return observe.TPGAttrib{
-		GenerateNodeACLs: true, CacheDynamicACLs: true, DemoModeDiscovery: true,
-		DemoModeWriteProtect: !slices.ContainsFunc(x.spec.LUNs, func(l spec.LUN) bool { return !l.ReadOnly }),
-	}
+	want := x.fabric.open
+	want.DemoModeWriteProtect = x.fabric.maps && !slices.ContainsFunc(x.spec.LUNs, func(l spec.LUN) bool { return !l.ReadOnly })
+	return want
 }
 
 // open lets anybody in, or write, once nothing is in the group that they are not
@@ -129,9 +130,9 @@ func (x *exportDiffer) open() {
 		if step, kept := x.luns[n]; kept && step == 0 {
 			continue // there, and as desired
 		}
-		removed, ok := x.removedLUNs[lunKey{x.target.IQN, n}]
+		removed, ok := x.removedLUNs[lunKey{x.target.ID(), n}]
 		if !ok {
-			x.block(x.id, ReasonSessionsActive, "%s is opened to any initiator when LUN %d, which is not for them, is gone", x.target.IQN, n)
+			x.block(x.id, ReasonSessionsActive, "%s is opened to any initiator when LUN %d, which is not for them, is gone", x.target.Name, n)
 			return
 		}
 		needs = append(needs, removed)
@@ -158,21 +159,25 @@ func (x *exportDiffer) strangers() {
 	}
 	if len(waited) > 0 {
 		x.block(x.id, ReasonSessionsActive, "%s admits listed initiators only, and these are still logged in from before: %s",
-			x.target.IQN, strings.Join(waited, ", "))
+			x.target.Name, strings.Join(waited, ", "))
 	}
 }
 
-func (x *exportDiffer) addPortals() {
+func (x *exportDiffer) addPortals(needs []StepID) {
 	for _, p := range x.spec.Portals {
-		if !x.have.Portals[p] {
-			x.step(x.id, "not there", change.AddPortal{Target: x.target, Portal: p}, x.base...)
+		have, exists := x.have.Portals[p]
+		switch {
+		case !exists:
+			x.step(x.id, "not there", change.AddPortal{Target: x.target, Portal: p, Transport: x.fabric.transport}, needs...)
+		case have != x.fabric.transport:
+			x.step(x.id, "differs", change.AddPortal{Target: x.target, Portal: p, Transport: x.fabric.transport}, needs...)
 		}
 	}
 }
 
 func (x *exportDiffer) removePortals() {
 	for _, p := range slices.Sorted(maps.Keys(x.have.Portals)) {
-		if !slices.Contains(x.spec.Portals, p) && x.mayRemove("portal "+p, nil) {
+		if x.fabric.ownPortals && !slices.Contains(x.spec.Portals, p) && x.mayRemove("portal "+p, nil) {
 			x.dangerousStep(x.id, "not in the spec", Disruptive, sessions(x.have), change.RemovePortal{Target: x.target, Portal: p})
 		}
 	}
@@ -181,7 +186,7 @@ func (x *exportDiffer) removePortals() {
 func (x *exportDiffer) addLUNs() {
 	for _, l := range x.spec.LUNs {
 		n, backing := *l.Number, l.Backing()
-		store := x.backstore(backing)
+		store := x.store(backing)
 		have, exists := x.have.LUNs[n]
 		if !store.usable {
 			o := x.object(backing)
@@ -190,31 +195,44 @@ func (x *exportDiffer) addLUNs() {
 		}
 		needs := append(slices.Clone(x.base), store.step)
 		switch {
-		case exists && have.Backstore == store.path:
+		case exists && store.servedBy(have):
 			x.luns[n] = 0
+			x.resize(n, have, backing)
 			continue
-		case exists && have.Backstore != "":
-			if !x.mayReplace(fmt.Sprintf("LUN %d, which is %s now,", n, have.Backstore), initiatorsOf(x.have, n)) {
+		case exists && have.Backstore+have.Device != "":
+			if !x.mayReplace(fmt.Sprintf("LUN %d, which is %s now,", n, have.Backstore+have.Device), initiatorsOf(x.have, n)) {
 				continue
 			}
 			needs = append(needs, x.removeLUN(n, "spec asks for "+backing.String()))
 		}
-		elsewhere, removable := x.elsewhere(store.path, n)
+		elsewhere, removable := x.elsewhere(store, n)
 		if !removable {
 			continue
 		}
 		needs = append(needs, elsewhere...)
-		x.luns[n] = x.step(x.id, "not there", change.AddLUN{Target: x.target, LUN: n, Backstore: store.path}, needs...)
+		x.luns[n] = x.step(x.id, "not there", change.AddLUN{
+			Target: x.target, LUN: n, Backstore: store.path,
+			Device: store.device, LVUUID: store.lvUUID, ReadOnly: store.readOnly, Unmap: store.unmap,
+		}, needs...)
 	}
 }
 
-// elsewhere takes a backstore out of the target under all other numbers, before
+// resize makes a LUN without a backstore as large as its logical volume, which
+// those that have one are by themselves.
+func (x *exportDiffer) resize(n int, have observe.TargetLUN, backing spec.ID) {
+	lv, grown := x.backing[backing].lv, x.grown[backing]
+	if !x.fabric.backstores && (grown != 0 || have.Size != 0 && have.Size != lv.Size) {
+		x.step(x.id, "has grown", change.ResizeLUN{Target: x.target, LUN: n, Device: lv.Path()}, grown)
+	}
+}
+
+// elsewhere takes a volume out of the target under all other numbers, before
 // it is added under the right one: an initiator that sees one volume twice
 // corrupts it. It reports false if that cannot be done in this pass.
-func (x *exportDiffer) elsewhere(backstore string, number int) ([]StepID, bool) {
+func (x *exportDiffer) elsewhere(store wantedStore, number int) ([]StepID, bool) {
 	var steps []StepID
 	for _, n := range sortedInts(x.have.LUNs) {
-		if n == number || x.have.LUNs[n].Backstore != backstore {
+		if n == number || !store.servedBy(x.have.LUNs[n]) {
 			continue
 		}
 		if !x.mayRemove(fmt.Sprintf("LUN %d, which becomes LUN %d,", n, number), initiatorsOf(x.have, n)) {
@@ -235,18 +253,18 @@ func (x *exportDiffer) removeLUNs() {
 }
 
 func (x *exportDiffer) removeLUN(n int, why string) StepID {
-	if step, planned := x.removedLUNs[lunKey{x.target.IQN, n}]; planned {
+	if step, planned := x.removedLUNs[lunKey{x.target.ID(), n}]; planned {
 		return step
 	}
 	step := x.dangerousStep(x.id, why, Disruptive, initiatorsOf(x.have, n), change.RemoveLUN{Target: x.target, LUN: n})
-	x.removedLUNs[lunKey{x.target.IQN, n}] = step
+	x.removedLUNs[lunKey{x.target.ID(), n}] = step
 	return step
 }
 
 func (x *exportDiffer) addInitiators() {
 	for _, i := range x.spec.Initiators {
 		have, exists := x.have.ACLs[i.Name]
-		auth := authOf(i.Auth)
+		auth := x.authOf(i.Auth)
 		var added StepID
 		switch {
 		case !exists:
@@ -260,8 +278,14 @@ func (x *exportDiffer) addInitiators() {
 }
 
 func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID) {
+	if !x.fabric.maps {
+		return
+	}
 	for _, l := range x.spec.LUNs {
 		n := *l.Number
+		if !i.Sees(n) {
+			continue
+		}
 		step, exported := x.luns[n]
 		if !exported {
 			continue
@@ -288,7 +312,8 @@ func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID)
 		// LUN is.
 		_, inGroup := x.have.LUNs[n]
 		wanted := slices.ContainsFunc(x.spec.LUNs, func(l spec.LUN) bool { return *l.Number == n })
-		if !wanted && !inGroup && x.mayRemove(fmt.Sprintf("mapped LUN %d", n), loggedIn(have)) {
+		hidden := wanted && !i.Sees(n)
+		if (hidden || !wanted && !inGroup) && x.mayRemove(fmt.Sprintf("mapped LUN %d", n), loggedIn(have)) {
 			x.dangerousStep(x.id, "not in the spec", Disruptive, loggedIn(have), change.UnmapLUN{Target: x.target, Initiator: i.Name, LUN: n})
 		}
 	}
@@ -297,8 +322,9 @@ func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID)
 func (x *exportDiffer) removeInitiators() {
 	for _, name := range slices.Sorted(maps.Keys(x.have.ACLs)) {
 		wanted := slices.ContainsFunc(x.spec.Initiators, func(i spec.Initiator) bool { return i.Name == name })
-		if acl := x.have.ACLs[name]; !wanted && x.mayRemove("initiator "+name, loggedIn(acl)) {
-			x.dangerousStep(x.id, "not in the spec", Disruptive, loggedIn(acl), change.RemoveInitiator{Target: x.target, Initiator: name})
+		who := append(loggedIn(x.have.ACLs[name]), x.have.Unattributed...)
+		if !wanted && x.mayRemove("initiator "+name, who) {
+			x.dangerousStep(x.id, "not in the spec", Disruptive, who, change.RemoveInitiator{Target: x.target, Initiator: name})
 		}
 	}
 }
@@ -328,7 +354,7 @@ func (x *exportDiffer) mayReplace(what string, sessions []string) bool {
 		return false
 	}
 	if len(sessions) > 0 {
-		x.block(x.id, ReasonSessionsActive, "%s of %s is not in the spec; it is removed when these log out: %s", what, x.target.IQN, strings.Join(sessions, ", "))
+		x.block(x.id, ReasonSessionsActive, "%s of %s is not in the spec; it is removed when these log out: %s", what, x.target.Name, strings.Join(sessions, ", "))
 		return false
 	}
 	return true
@@ -343,7 +369,7 @@ func loggedIn(acl observe.ACL) []string {
 
 // sessions returns who is logged in to a target.
 func sessions(t observe.Target) []string {
-	names := slices.Clone(t.DynamicSessions)
+	names := slices.Concat(t.DynamicSessions, t.Unattributed)
 	for _, name := range slices.Sorted(maps.Keys(t.ACLs)) {
 		names = append(names, loggedIn(t.ACLs[name])...)
 	}
@@ -351,6 +377,16 @@ func sessions(t observe.Target) []string {
 		names = append(names, fmt.Sprintf("%d unnamed sessions", t.Sessions))
 	}
 	return names
+}
+
+// authOf returns what an initiator has to prove who it is with. NVMe knows keys
+// alone, without user names.
+func (x *exportDiffer) authOf(a *spec.Auth) change.Auth {
+	out := authOf(a)
+	if x.fabric.Fabric == observe.NVMe {
+		out.Username, out.MutualUsername = "", ""
+	}
+	return out
 }
 
 func authOf(a *spec.Auth) change.Auth {
@@ -377,7 +413,7 @@ func sameAuth(have observe.ACL, group observe.TPGAttrib, want change.Auth) bool 
 }
 
 func exportStatus(t observe.Target) *ExportStatus {
-	return &ExportStatus{Target: t.IQN, Portals: slices.Sorted(maps.Keys(t.Portals)), LUNs: len(t.LUNs), Sessions: sessions(t)}
+	return &ExportStatus{Target: t.Name, Portals: slices.Sorted(maps.Keys(t.Portals)), LUNs: len(t.LUNs), Sessions: sessions(t)}
 }
 
 func sortedInts[V any](m map[int]V) []int { return slices.Sorted(maps.Keys(m)) }

@@ -67,7 +67,7 @@ var _ = Describe("Diff and sessions that are not waited for", func() {
 		n.editExport(func(e *spec.ExportSpec) { e.Target = iqn + "2" })
 		p := n.diff()
 		Expect(p.Steps).To(ContainElement(And(HaveField("Danger", Disruptive), HaveField("Affects", ConsistOf(initiator)),
-			HaveField("Change", change.RemoveTarget{Target: change.Target{IQN: iqn, Export: "db"}, Force: true}))))
+			HaveField("Change", change.RemoveTarget{Target: change.Target{Fabric: observe.ISCSI, Name: iqn, Export: "db"}, Force: true}))))
 		n.converge()
 		Expect(n.state.LIO.ISCSI).To(And(HaveLen(1), HaveKey(iqn+"2")))
 	})
@@ -126,7 +126,7 @@ var _ = Describe("Diff and sessions that are not waited for", func() {
 
 var _ = Describe("Diff and what a crash leaves of a target", func() {
 	var n *node
-	shell := observe.Target{IQN: iqn, Sessions: -1}
+	shell := observe.Target{Fabric: observe.ISCSI, Name: iqn, Sessions: -1}
 	BeforeEach(func() {
 		n = converged()
 		e := n.desired.Exports["db"]
@@ -140,7 +140,7 @@ var _ = Describe("Diff and what a crash leaves of a target", func() {
 	It("removes it", func() {
 		p := n.diff()
 		Expect(p.Steps).To(ConsistOf(And(HaveField("Danger", Harmless), HaveField("Object", exportID("db")),
-			HaveField("Change", change.RemoveTarget{Target: change.Target{IQN: iqn, Export: "db"}}))))
+			HaveField("Change", change.RemoveTarget{Target: change.Target{Fabric: observe.ISCSI, Name: iqn, Export: "db"}}))))
 		Expect(status(p, exportID("db"))).To(beIn(Deleting, ReasonRemoving))
 		n.input.MaxDeletions = 0
 		n.converge()
@@ -214,7 +214,7 @@ var _ = DescribeTable("What is learnt of exports", func(known Identity, edit fun
 	}, Identity{Targets: []string{iqn + "2"}}),
 	Entry("the empty shell of its target", Identity{Targets: []string{iqn}, Force: true}, func(n *node) {
 		n.desired.Exports = nil
-		n.state.LIO.ISCSI[iqn] = observe.Target{IQN: iqn}
+		n.state.LIO.ISCSI[iqn] = observe.Target{Fabric: observe.ISCSI, Name: iqn}
 	}, Identity{Targets: []string{iqn}, Force: true}),
 	Entry("nothing, when nothing of it is left", Identity{Targets: []string{iqn}, Force: true}, func(n *node) {
 		n.desired.Exports, n.state.LIO.ISCSI = nil, nil

@@ -82,7 +82,7 @@ var _ = Describe("Diff in odd cases", func() {
 			b.Unmap = true
 			n.state.LIO.Backstores[path] = b
 			Expect(changes(n.diff())).To(BeEmpty())
-			n.changeTarget(change.RemoveLUN{Target: change.Target{IQN: iqn, Export: "db"}, LUN: 1})
+			n.changeTarget(change.RemoveLUN{Target: change.Target{Fabric: observe.ISCSI, Name: iqn, Export: "db"}, LUN: 1})
 			b.Serial = "another"
 			n.state.LIO.Backstores[path] = b
 			Expect(changes(n.diff())).To(BeEmpty())

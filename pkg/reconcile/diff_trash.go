@@ -120,7 +120,7 @@ func (d *differ) trashVolume(id spec.ID, lv observe.LogicalVolume, old stay) {
 	}
 	set := change.SetTags{LV: nameOf(lv), Add: []string{observe.DeletedTag(d.in.Now)}, Remove: old.tags}
 	step := d.removal(id, "no file names it, and its deletion policy is Delete; it can come back until "+until, Disruptive, nil,
-		set, d.released(id, needs)...)
+		set, d.released(id, lv, needs)...)
 	d.trashedLVs[lv.FullName()] = step
 	d.deactivate(id, lv, "in the trash", step)
 }

@@ -101,7 +101,7 @@ func (d *differ) growVolume(id spec.ID, lv observe.LogicalVolume, size uint64) b
 			d.block(id, ReasonSnapshotsExist, "spec.size: LVM cannot extend %s while it has thick snapshots, in the trash or not (%s); remove them first", lv.FullName(), strings.Join(s, ", "))
 			return false
 		}
-		d.dangerousStep(id, "spec asks for "+spec.Size(size).String(), Harmless, d.connectedTo(id),
+		d.grown[id] = d.dangerousStep(id, "spec asks for "+spec.Size(size).String(), Harmless, d.connectedTo(id),
 			change.GrowVolume{LV: nameOf(lv), From: spec.Size(lv.Size), To: spec.Size(size)})
 		return true
 	}

@@ -59,7 +59,7 @@ var _ = Describe("Executor", func() {
 			Step{Change: activate("vg1", "2")},
 			Step{Change: activate("vg0", "3"), Needs: []StepID{2}},
 			Step{Change: activate("vg0", "4")},
-			Step{Change: change.EnableTarget{Target: change.Target{IQN: "t"}}, Needs: []StepID{3, 4}},
+			Step{Change: change.EnableTarget{Target: change.Target{Fabric: observe.ISCSI, Name: "t"}}, Needs: []StepID{3, 4}},
 		), nobody, nil)
 		Expect(failed).To(BeEmpty())
 		Expect(a.applied[len(a.applied)-1]).To(Equal("enable target t"))

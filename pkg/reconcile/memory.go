@@ -96,9 +96,13 @@ func learn(known map[spec.ID]Identity, desired spec.Set, observed observe.State)
 func learnTargets(known map[spec.ID]Identity, desired spec.Set, observed observe.State) map[spec.ID]Identity {
 	next := maps.Clone(known)
 	targets := map[spec.ID][]string{}
-	for iqn, t := range observed.LIO.ISCSI {
+	observed = observed.WithOwners(namesOfExports(desired, known))
+	there := map[string]bool{}
+	for _, target := range observed.TargetIDs() {
+		there[target.Name] = true
+		t, _ := observed.Target(target)
 		if id, ours := t.Owner(); ours {
-			targets[id] = append(targets[id], iqn)
+			targets[id] = append(targets[id], target.Name)
 		}
 	}
 	for name, e := range desired.Exports {
@@ -107,21 +111,30 @@ func learnTargets(known map[spec.ID]Identity, desired spec.Set, observed observe
 		next[id] = Identity{Targets: next[id].Targets, Force: e.Spec.Disconnect == spec.DisconnectForce}
 	}
 	for id, identity := range next {
-		for _, iqn := range identity.Targets {
-			_, there := observed.LIO.ISCSI[iqn]
-			if there || !desired.Complete || observed.Unknown[observe.LIO] != nil {
-				targets[id] = append(targets[id], iqn)
+		for _, name := range identity.Targets {
+			if there[name] || !desired.Complete || unknownTargets(observed) {
+				targets[id] = append(targets[id], name)
 			}
 		}
 		if id.Kind == spec.KindExport && len(targets[id]) == 0 {
 			delete(next, id)
 		}
 	}
-	for id, iqns := range targets {
-		slices.Sort(iqns)
-		next[id] = Identity{Targets: slices.Compact(iqns), Force: next[id].Force}
+	for id, names := range targets {
+		slices.Sort(names)
+		next[id] = Identity{Targets: slices.Compact(names), Force: next[id].Force}
 	}
 	return next
+}
+
+// unknownTargets reports whether targets may be there that were not seen.
+func unknownTargets(observed observe.State) bool {
+	for system := range observed.Unknown {
+		if system != observe.LVM {
+			return true
+		}
+	}
+	return false
 }
 
 // learnVolumes learns of Volumes, Snapshots and Pools.

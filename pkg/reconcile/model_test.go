@@ -243,20 +243,20 @@ func (m *model) change(c change.Change) {
 		m.release(m.state.LIO.Backstores[c.Path()])
 		delete(m.state.LIO.Backstores, c.Path())
 	case change.CreateTarget:
-		if t, there := m.state.LIO.ISCSI[c.IQN]; there && !t.Empty() {
-			panic("not ours: " + c.IQN)
+		if t, there := m.state.LIO.ISCSI[c.Name]; there && !t.Empty() {
+			panic("not ours: " + c.Name)
 		}
-		m.state.LIO.ISCSI[c.IQN] = observe.Target{
-			IQN: c.IQN, HasTPG: true, Alias: observe.Alias(c.Export),
+		m.state.LIO.ISCSI[c.Name] = observe.Target{
+			Fabric: observe.ISCSI, Name: c.Name, HasTPG: true, Alias: observe.Alias(c.Export),
 			Attrib:  observe.TPGAttrib{Authentication: true, DemoModeWriteProtect: true, DemoModeDiscovery: true},
-			Portals: map[string]bool{}, LUNs: map[int]observe.TargetLUN{}, ACLs: map[string]observe.ACL{},
+			Portals: map[string]observe.Transport{}, LUNs: map[int]observe.TargetLUN{}, ACLs: map[string]observe.ACL{},
 		}
 	case change.RemoveTarget:
-		t, ok := m.state.LIO.ISCSI[c.IQN]
+		t, ok := m.state.LIO.ISCSI[c.Name]
 		if owner, ours := t.Owner(); !ok || t.OtherTPGs > 0 || !t.Empty() && (!ours || owner.Name != c.Export) || len(sessions(t)) > 0 && !c.Force {
-			panic("must not be removed: " + c.IQN)
+			panic("must not be removed: " + c.Name)
 		}
-		delete(m.state.LIO.ISCSI, c.IQN)
+		delete(m.state.LIO.ISCSI, c.Name)
 	default:
 		m.changeTarget(c)
 	}
@@ -287,7 +287,7 @@ func (m *model) changeTarget(c change.Change) {
 	case change.SetAttributes:
 		t.Attrib = c.Attrib
 	case change.AddPortal:
-		t.Portals[c.Portal] = true
+		t.Portals[c.Portal] = c.Transport
 	case change.RemovePortal:
 		delete(t.Portals, c.Portal)
 	case change.AddLUN:

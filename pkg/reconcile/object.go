@@ -49,6 +49,7 @@ const (
 	ReasonInTrash            = "InTrash"
 	ReasonRetained           = "Retained"
 	ReasonRemoving           = "Removing"
+	ReasonUnsupported        = "Unsupported"
 )
 
 // Object is one object's status. Sizes are in bytes.

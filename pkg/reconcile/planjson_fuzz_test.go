@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -22,7 +23,7 @@ func FuzzPlanJSON(f *testing.F) {
 		auth := change.Auth{Username: iqn, Password: spec.NewSecret(password), MutualUsername: name, MutualPassword: spec.NewSecret(password)}
 		p := planOf(
 			Step{Object: spec.ID{Kind: spec.KindVolume, Name: name}, Change: change.CreateVolume{LV: lv, Size: spec.Size(size), Tags: []string{tag}}, Why: tag, Danger: Harmless, Affects: []string{iqn}},
-			Step{Object: spec.ID{Kind: spec.KindExport, Name: name}, Change: change.AddInitiator{Target: change.Target{IQN: iqn, Export: name}, Initiator: tag, Auth: auth}, Needs: []StepID{1}},
+			Step{Object: spec.ID{Kind: spec.KindExport, Name: name}, Change: change.AddInitiator{Target: change.Target{Fabric: observe.ISCSI, Name: iqn, Export: name}, Initiator: tag, Auth: auth}, Needs: []StepID{1}},
 			Step{Object: spec.ID{Kind: spec.KindVolume, Name: name}, Change: change.RemoveLV{LV: lv, Tags: []string{tag}}, Danger: Destructive},
 		)
 		p.Objects = []Object{{Kind: spec.KindVolume, Name: name, Phase: Blocked, Reason: tag, Message: iqn}}

@@ -611,7 +611,7 @@ func (s *scenario) foreignTarget(t *rapid.T) {
 		return
 	}
 	target := observe.Target{
-		IQN: name, Portals: map[string]bool{}, LUNs: map[int]observe.TargetLUN{}, ACLs: map[string]observe.ACL{},
+		Fabric: observe.ISCSI, Name: name, Portals: map[string]observe.Transport{}, LUNs: map[int]observe.TargetLUN{}, ACLs: map[string]observe.ACL{},
 		HasTPG: !oneIn(t, 3, "no portal group"), Enabled: false,
 	}
 	target.OtherTPGs = pick(t, "other groups", 0, 0, 1)
@@ -619,7 +619,7 @@ func (s *scenario) foreignTarget(t *rapid.T) {
 		target.Alias = pick(t, "alias", "", "LIO Target", "theirs", observe.Alias("gone"), observe.Alias("e"))
 		target.Attrib = genAttrib(t)
 		if target.Enabled = oneIn(t, 2, "enabled"); target.Enabled {
-			target.Portals[portals[0]] = true
+			target.Portals[portals[0]] = observe.TCP
 			if all := s.linkable(); len(all) > 0 {
 				target.LUNs[0] = observe.TargetLUN{Backstore: rapid.SampledFrom(all).Draw(t, "backstore")}
 			}
@@ -727,13 +727,13 @@ func (s *scenario) mutateTarget(t *rapid.T, iqn string) {
 		case "no portal":
 			clear(target.Portals)
 		case "portal":
-			target.Portals[pick(t, "portal", portals...)] = true
+			target.Portals[pick(t, "portal", portals...)] = observe.TCP
 		case "alias":
 			target.Alias = pick(t, "alias", observe.Alias("e"), observe.Alias("f"), observe.Alias("gone"), "theirs")
 		case "other group":
 			target.OtherTPGs = 1
 		case "shell":
-			*target = observe.Target{IQN: target.IQN, Portals: map[string]bool{}, LUNs: map[int]observe.TargetLUN{}, ACLs: map[string]observe.ACL{}}
+			*target = observe.Target{Fabric: observe.ISCSI, Name: target.Name, Portals: map[string]observe.Transport{}, LUNs: map[int]observe.TargetLUN{}, ACLs: map[string]observe.ACL{}}
 			if target.HasTPG = oneIn(t, 2, "portal group"); target.HasTPG {
 				target.Alias = pick(t, "alias", "LIO Target", observe.Alias("e"), observe.Alias("f"))
 			}

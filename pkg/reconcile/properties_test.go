@@ -410,7 +410,7 @@ func deletes(in Input, p Plan) map[spec.ID]bool {
 		}
 		switch c := step.Change.(type) {
 		case change.RemoveTarget:
-			if _, ours := in.Observed.LIO.ISCSI[c.IQN].Owner(); ours {
+			if _, ours := in.Observed.LIO.ISCSI[c.Name].Owner(); ours {
 				lost[step.Object] = true
 			}
 		case change.SetTags:
@@ -786,7 +786,7 @@ func TestPropertiesMemoryOnlyMakesCareful(t *testing.T) {
 			if removes && c.Force && in.Desired.Exports[c.Export].Spec.Disconnect != spec.DisconnectForce {
 				t.Fatalf("%s ends sessions, and nothing said so", c)
 			}
-			if target := in.Observed.LIO.ISCSI[c.IQN]; removes && !target.HasTPG {
+			if target := in.Observed.LIO.ISCSI[c.Name]; removes && !target.HasTPG {
 				t.Fatalf("%s, and nothing says whose it is", c)
 			}
 		}

@@ -157,6 +157,8 @@ func classify(f attempt) (Phase, string) {
 		return Blocked, ReasonInUse
 	case errors.Is(f.err, change.ErrNoSpace):
 		return Failed, ReasonNoSpace
+	case errors.Is(f.err, change.ErrUnsupported):
+		return Blocked, ReasonUnsupported
 	default:
 		return Failed, change.Name(f.step) + "Failed"
 	}

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"slices"
 )
 
 // APIVersion is the only value of apiVersion that this version understands.
@@ -126,12 +127,6 @@ type SnapshotSpec struct {
 	DeletionPolicy DeletionPolicy `yaml:"deletionPolicy,omitempty"`
 }
 
-// Protocol is how an Export is reached.
-type Protocol string
-
-// ProtocolISCSI is iSCSI over TCP, served by LIO.
-const ProtocolISCSI Protocol = "iscsi"
-
 // Export offers volumes and snapshots to initiators.
 type Export struct {
 	Metadata Metadata   `yaml:"metadata"`
@@ -141,10 +136,11 @@ type Export struct {
 // ExportSpec is the desired state of an Export.
 type ExportSpec struct {
 	Protocol Protocol `yaml:"protocol"`
-	// Target is the iSCSI qualified name; default: <targetPrefix>:<name>.
+	// Target is the IQN, or for NVMe the NQN; default: <targetPrefix>:<name>. For
+	// Fibre Channel it is the WWPN of a port of this node, and has no default.
 	Target string `yaml:"target,omitempty"`
-	// Portals are the addresses served, as ip:port or [ip]:port;
-	// default: 0.0.0.0:3260.
+	// Portals are the addresses served, as ip:port or [ip]:port; default:
+	// 0.0.0.0:3260, for NVMe 0.0.0.0:4420. Fibre Channel has none.
 	Portals []string `yaml:"portals,omitempty"`
 	LUNs    []LUN    `yaml:"luns"`
 	// AllowAnyInitiator serves whoever asks, without ACL or authentication.
@@ -184,12 +180,17 @@ func (l LUN) Backing() ID {
 
 // Initiator is one initiator that may log in.
 type Initiator struct {
-	// Name is the initiator's iSCSI name, in lower case.
+	// Name is the initiator's iSCSI name, in lower case, or its host NQN or WWPN.
 	Name string `yaml:"name"`
+	// LUNs are the numbers that this initiator sees; nil: all.
+	LUNs []int `yaml:"luns,omitempty"`
 	// ReadOnly write-protects all LUNs for this initiator.
 	ReadOnly bool  `yaml:"readOnly,omitempty"`
 	Auth     *Auth `yaml:"auth,omitempty"`
 }
+
+// Sees reports whether the initiator is shown a LUN.
+func (i Initiator) Sees(lun int) bool { return i.LUNs == nil || slices.Contains(i.LUNs, lun) }
 
 // Auth is the authentication between an initiator and the target.
 type Auth struct {

@@ -23,7 +23,7 @@ const (
 )
 
 var (
-	target    = change.Target{IQN: iqn, Export: export}
+	target    = change.Target{Fabric: observe.ISCSI, Name: iqn, Export: export}
 	backstore = change.Backstore{HBA: observe.HBA, Name: "volreconciler:volume:v1"}
 )
 
@@ -146,9 +146,9 @@ var _ = Describe("LIO on the fake machine", func() {
 					Username: "bob", Password: spec.NewSecret("other"), MutualUsername: "tgt", MutualPassword: spec.NewSecret("third")}},
 			)
 			want := observe.Target{
-				IQN: iqn, HasTPG: true, Enabled: true, Alias: "volreconciler:db",
+				Fabric: observe.ISCSI, Name: iqn, HasTPG: true, Enabled: true, Alias: "volreconciler:db",
 				Attrib:  observe.TPGAttrib{Authentication: true},
-				Portals: map[string]bool{"10.0.0.1:3260": true, "[::1]:3260": true},
+				Portals: map[string]observe.Transport{"10.0.0.1:3260": observe.TCP, "[::1]:3260": observe.TCP},
 				LUNs:    map[int]observe.TargetLUN{4: {Backstore: backstore.Path(), Link: "backstore"}},
 				ACLs: map[string]observe.ACL{
 					initiator: {
@@ -174,7 +174,7 @@ var _ = Describe("LIO on the fake machine", func() {
 				change.RemoveLUN{Target: target, LUN: 4},
 				change.RemovePortal{Target: target, Portal: "[::1]:3260"},
 			)
-			want.Portals = map[string]bool{"10.0.0.1:3260": true}
+			want.Portals = map[string]observe.Transport{"10.0.0.1:3260": observe.TCP}
 			want.LUNs = map[int]observe.TargetLUN{}
 			delete(want.ACLs, initiator+"2")
 			clear(want.ACLs[initiator].LUNs)
@@ -279,7 +279,7 @@ var _ = Describe("LIO on the fake machine", func() {
 
 	Describe("sockets", func() {
 		portals := func(ctx context.Context, h *fakehost.Host, name string, portals ...string) error {
-			t := change.Target{IQN: iqn + name, Export: export + name}
+			t := change.Target{Fabric: observe.ISCSI, Name: iqn + name, Export: export + name}
 			apply(ctx, h, change.CreateTarget{Target: t})
 			for _, p := range portals {
 				if err := lio.New(h).Apply(ctx, change.AddPortal{Target: t, Portal: p}); err != nil {
@@ -294,9 +294,9 @@ var _ = Describe("LIO on the fake machine", func() {
 			Expect(portals(ctx, h, "2", "10.0.0.1:3260", "[::1]:3261")).To(Succeed())
 			Expect(h.ReadFile("/proc/net/tcp")).To(ContainSubstring(" 0100000A:0CBC 00000000:0000 0A "))
 			Expect(h.ReadFile("/proc/net/tcp6")).To(ContainSubstring(" 00000000000000000000000001000000:0CBD "))
-			apply(ctx, h, change.RemovePortal{Target: change.Target{IQN: iqn + "1", Export: export + "1"}, Portal: "10.0.0.1:3260"})
+			apply(ctx, h, change.RemovePortal{Target: change.Target{Fabric: observe.ISCSI, Name: iqn + "1", Export: export + "1"}, Portal: "10.0.0.1:3260"})
 			Expect(h.ReadFile("/proc/net/tcp")).To(ContainSubstring(":0CBC"))
-			apply(ctx, h, change.RemovePortal{Target: change.Target{IQN: iqn + "2", Export: export + "2"}, Portal: "10.0.0.1:3260"})
+			apply(ctx, h, change.RemovePortal{Target: change.Target{Fabric: observe.ISCSI, Name: iqn + "2", Export: export + "2"}, Portal: "10.0.0.1:3260"})
 			Expect(h.ReadFile("/proc/net/tcp")).NotTo(ContainSubstring(":0CBC"))
 		})
 
@@ -335,9 +335,9 @@ var _ = Describe("LIO on the fake machine", func() {
 			Expect(portals(ctx, h, "3", "[::1]:3260")).To(Succeed())
 			h = reloaded(h)
 			Expect(h.Node().Sockets).To(Equal([]string{"0.0.0.0:3260", "[::1]:3260"}))
-			apply(ctx, h, change.RemovePortal{Target: change.Target{IQN: iqn + "2", Export: export + "2"}, Portal: "[::1]:3260"})
+			apply(ctx, h, change.RemovePortal{Target: change.Target{Fabric: observe.ISCSI, Name: iqn + "2", Export: export + "2"}, Portal: "[::1]:3260"})
 			Expect(h.Node().Sockets).To(HaveLen(2))
-			apply(ctx, h, change.RemovePortal{Target: change.Target{IQN: iqn + "3", Export: export + "3"}, Portal: "[::1]:3260"})
+			apply(ctx, h, change.RemovePortal{Target: change.Target{Fabric: observe.ISCSI, Name: iqn + "3", Export: export + "3"}, Portal: "[::1]:3260"})
 			Expect(h.Node().Sockets).To(HaveLen(1))
 		})
 

@@ -21,14 +21,14 @@ func (a *Actuator) addInitiator(c change.AddInitiator) error {
 	if err := checkCredentials(c.Auth); err != nil {
 		return err
 	}
-	attrib, err := observe.ReadTPGAttrib(a.host, c.IQN)
+	attrib, err := observe.ReadTPGAttrib(a.host, c.Name)
 	if err != nil {
 		return err
 	}
 	if !attrib.Authentication && !attrib.GenerateNodeACLs {
-		return stale("target %s does not ask its initiators for authentication", c.IQN)
+		return stale("target %s does not ask its initiators for authentication", c.Name)
 	}
-	if err := a.makeDir(observe.ACLDir(c.IQN, c.Initiator)); err != nil {
+	if err := a.makeDir(observe.ACLDir(c.Name, c.Initiator)); err != nil {
 		return err
 	}
 	return a.writeAuth(c.Target, c.Initiator, c.Auth)
@@ -45,7 +45,7 @@ func (a *Actuator) setAuth(c change.SetAuth) error {
 }
 
 func (a *Actuator) writeAuth(t change.Target, initiator string, auth change.Auth) error {
-	dir := observe.ACLDir(t.IQN, initiator)
+	dir := observe.ACLDir(t.Name, initiator)
 	for _, w := range authWrites(auth) {
 		err := a.host.WriteFile(path.Join(dir, w.attribute), []byte(w.value))
 		if errors.Is(err, fs.ErrNotExist) && w.attribute == authentication {
@@ -108,18 +108,18 @@ func (a *Actuator) removeInitiator(c change.RemoveInitiator) error {
 	if err != nil || !exists {
 		return err
 	}
-	dynamic, err := observe.ReadDynamicSessions(a.host, c.IQN)
+	dynamic, err := observe.ReadDynamicSessions(a.host, c.Name)
 	if err != nil {
 		return err
 	}
 	if slices.Contains(dynamic, c.Initiator) {
 		// It came in while the target admitted anybody. An ACL takes over its
 		// session, and ends it when it is removed.
-		if err := a.makeDir(observe.ACLDir(c.IQN, c.Initiator)); err != nil {
+		if err := a.makeDir(observe.ACLDir(c.Name, c.Initiator)); err != nil {
 			return err
 		}
 	}
-	return a.dropACL(c.IQN, c.Initiator)
+	return a.dropACL(c.Name, c.Initiator)
 }
 
 func (a *Actuator) dropACL(iqn, initiator string) error {

@@ -19,7 +19,7 @@ func (a *Actuator) addLUN(c change.AddLUN) error {
 	if err := a.own(c.Target); err != nil {
 		return err
 	}
-	dir := observe.LUNDir(c.IQN, c.LUN)
+	dir := observe.LUNDir(c.Name, c.LUN)
 	if err := a.makeDir(dir); err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func (a *Actuator) addLUN(c change.AddLUN) error {
 	case have.Backstore == c.Backstore:
 		return nil
 	case have.Link != "":
-		return stale("LUN %d of %s is backstore %s, not %s", c.LUN, c.IQN, have.Backstore, c.Backstore)
+		return stale("LUN %d of %s is backstore %s, not %s", c.LUN, c.Name, have.Backstore, c.Backstore)
 	}
 	err = a.link(path.Join(observe.BackstoresDir, c.Backstore), dir, backstoreLink)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -56,23 +56,23 @@ func (a *Actuator) removeLUN(c change.RemoveLUN) error {
 	if err != nil || !exists {
 		return err
 	}
-	have, err := observe.ReadLUN(a.host, observe.LUNDir(c.IQN, c.LUN))
+	have, err := observe.ReadLUN(a.host, observe.LUNDir(c.Name, c.LUN))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	initiators, err := a.children(observe.ACLsDir(c.IQN))
+	initiators, err := a.children(observe.ACLsDir(c.Name))
 	if err != nil {
 		return err
 	}
 	for _, initiator := range initiators {
-		err := a.unmap(observe.ACLDir(c.IQN, initiator), func(m observe.MappedLUN) bool { return m.LUN == c.LUN })
+		err := a.unmap(observe.ACLDir(c.Name, initiator), func(m observe.MappedLUN) bool { return m.LUN == c.LUN })
 		if err != nil {
 			return err
 		}
 	}
-	return a.dropLUN(c.IQN, c.LUN, have.Link)
+	return a.dropLUN(c.Name, c.LUN, have.Link)
 }
 
 func (a *Actuator) dropLUN(iqn string, lun int, link string) error {

@@ -49,10 +49,10 @@ func (a *Actuator) mapLUN(c change.MapLUN) error {
 	if err := a.own(c.Target); err != nil {
 		return err
 	}
-	dir := observe.MappedLUNDir(c.IQN, c.Initiator, c.LUN)
+	dir := observe.MappedLUNDir(c.Name, c.Initiator, c.LUN)
 	err := a.makeDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return stale("%s has no ACL for %s", c.IQN, c.Initiator)
+		return stale("%s has no ACL for %s", c.Name, c.Initiator)
 	} else if err != nil {
 		return err
 	}
@@ -65,22 +65,22 @@ func (a *Actuator) mapLUN(c change.MapLUN) error {
 			return err
 		}
 	case have.LUN != c.LUN:
-		return stale("LUN %d of initiator %s is LUN %d of %s", c.LUN, c.Initiator, have.LUN, c.IQN)
+		return stale("LUN %d of initiator %s is LUN %d of %s", c.LUN, c.Initiator, have.LUN, c.Name)
 	}
 	return a.set(path.Join(dir, "write_protect"), flag(c.ReadOnly))
 }
 
 func (a *Actuator) linkMappedLUN(c change.MapLUN, dir string) (err error) {
-	protect := path.Join(observe.TPGDir(c.IQN), "attrib", "prod_mode_write_protect")
+	protect := path.Join(observe.TPGDir(c.Name), "attrib", "prod_mode_write_protect")
 	if err := a.set(protect, flag(c.ReadOnly)); err != nil {
 		return err
 	}
 	if c.ReadOnly {
 		defer func() { err = errors.Join(err, a.set(protect, flag(false))) }()
 	}
-	err = a.link(observe.LUNDir(c.IQN, c.LUN), dir, lunLink)
+	err = a.link(observe.LUNDir(c.Name, c.LUN), dir, lunLink)
 	if errors.Is(err, fs.ErrNotExist) {
-		return stale("%s has no LUN %d", c.IQN, c.LUN)
+		return stale("%s has no LUN %d", c.Name, c.LUN)
 	}
 	return err
 }
@@ -90,7 +90,7 @@ func (a *Actuator) unmapLUN(c change.UnmapLUN) error {
 	if err != nil || !exists {
 		return err
 	}
-	dir := observe.MappedLUNDir(c.IQN, c.Initiator, c.LUN)
+	dir := observe.MappedLUNDir(c.Name, c.Initiator, c.LUN)
 	have, err := observe.ReadMappedLUN(a.host, dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -104,10 +104,10 @@ func (a *Actuator) setWriteProtect(c change.SetWriteProtect) error {
 	if err := a.own(c.Target); err != nil {
 		return err
 	}
-	dir := observe.MappedLUNDir(c.IQN, c.Initiator, c.LUN)
+	dir := observe.MappedLUNDir(c.Name, c.Initiator, c.LUN)
 	have, err := observe.ReadMappedLUN(a.host, dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && have.LUN != c.LUN {
-		return stale("LUN %d of %s is not mapped to %s", c.LUN, c.IQN, c.Initiator)
+		return stale("LUN %d of %s is not mapped to %s", c.LUN, c.Name, c.Initiator)
 	} else if err != nil {
 		return err
 	}

@@ -21,17 +21,17 @@ func (a *Actuator) addPortal(c change.AddPortal) error {
 	if err != nil {
 		return err
 	}
-	name, err := a.portalName(c.IQN, c.Portal)
+	name, err := a.portalName(c.Name, c.Portal)
 	if err != nil {
 		return err
 	}
 	if name == "" {
 		name = c.Portal
-		if err := a.makePortal(c.IQN, portal); err != nil {
+		if err := a.makePortal(c.Name, portal); err != nil {
 			return err
 		}
 	}
-	return a.checkServed(c.IQN, name, portal)
+	return a.checkServed(c.Name, name, portal)
 }
 
 func (a *Actuator) makePortal(iqn string, portal netip.AddrPort) error {
@@ -80,11 +80,11 @@ func (a *Actuator) removePortal(c change.RemovePortal) error {
 	if err != nil || !exists {
 		return err
 	}
-	name, err := a.portalName(c.IQN, c.Portal)
+	name, err := a.portalName(c.Name, c.Portal)
 	if err != nil || name == "" {
 		return err
 	}
-	return a.dropPortal(c.IQN, name)
+	return a.dropPortal(c.Name, name)
 }
 
 func (a *Actuator) dropPortal(iqn, name string) error {

@@ -92,7 +92,7 @@ var _ = Describe("a target that is to be removed", func() {
 
 	It("is in use by all who are logged in, each named once", func() {
 		err := checkIdle(observe.Target{
-			IQN:             "iqn.x:y",
+			Fabric: observe.ISCSI, Name: "iqn.x:y",
 			ACLs:            map[string]observe.ACL{"iqn.c:d": {LoggedIn: true}, "iqn.a:b": {LoggedIn: true}, "iqn.e:f": {}},
 			DynamicSessions: []string{"iqn.g:h", "iqn.g:h"},
 			Sessions:        4,
@@ -102,8 +102,8 @@ var _ = Describe("a target that is to be removed", func() {
 	})
 
 	DescribeTable("must be the export's, and idle unless that is forced", func(have observe.Target, wait, force OmegaMatcher) {
-		have.IQN = "iqn.x:y"
-		c := change.RemoveTarget{Target: change.Target{IQN: have.IQN, Export: "db"}}
+		have.Name = "iqn.x:y"
+		c := change.RemoveTarget{Target: change.Target{Fabric: observe.ISCSI, Name: have.Name, Export: "db"}}
 		Expect(checkRemovable(have, c)).To(wait)
 		c.Force = true
 		Expect(checkRemovable(have, c)).To(force)
@@ -116,6 +116,6 @@ var _ = Describe("a target that is to be removed", func() {
 	)
 
 	It("is in use by sessions that nobody names", func() {
-		Expect(checkIdle(observe.Target{IQN: "iqn.x:y", Sessions: 2})).To(MatchError(change.ErrInUse))
+		Expect(checkIdle(observe.Target{Fabric: observe.ISCSI, Name: "iqn.x:y", Sessions: 2})).To(MatchError(change.ErrInUse))
 	})
 })

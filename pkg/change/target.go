@@ -2,61 +2,29 @@ package change
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// Backstore names a LIO storage object by its path below core/.
-type Backstore struct {
-	HBA  string `json:"hba"`
-	Name string `json:"name"`
-}
-
-// Path is the backstore's place below core/.
-func (b Backstore) Path() string { return b.HBA + "/" + b.Name }
-
-// Lane is the backstore: all others may change beside it.
-func (b Backstore) Lane() string { return "backstore/" + b.Path() }
-
-// System is LIO.
-func (Backstore) System() observe.System { return observe.LIO }
-
-// CreateBackstore binds a backstore to a logical volume. The unit serial that
-// initiators see is derived from the UUID of the logical volume found behind
-// Device, see [observe.UnitSerial].
-type CreateBackstore struct {
-	Backstore
-	Device string `json:"device"`
-	// LVUUID is the UUID that the logical volume must have; empty if the
-	// logical volume is created by the same plan.
-	LVUUID   string `json:"lvUUID,omitempty"`
-	ReadOnly bool   `json:"readOnly,omitempty"`
-	// Unmap lets the initiators' discards through.
-	Unmap bool `json:"unmap,omitempty"`
-}
-
-// SetUnmap sets whether the initiators' discards reach the device.
-type SetUnmap struct {
-	Backstore
-	Unmap bool `json:"unmap"`
-}
-
-// RemoveBackstore lets go of a device. Nothing may be linked to the backstore.
-type RemoveBackstore struct{ Backstore }
-
-// Target names an iSCSI target, and the export whose it must be: every change
-// but CreateTarget does nothing to a target that lacks the export's mark.
+// Target names a target, and the export whose it must be: every change but
+// CreateTarget does nothing to a target that lacks the export's mark.
 type Target struct {
-	IQN    string `json:"target"`
+	Fabric observe.Fabric `json:"fabric"`
+	// Name is its IQN, NQN, or WWPN.
+	Name   string `json:"target"`
 	Export string `json:"export"`
 }
 
-// Lane is the target: all others may change beside it.
-func (t Target) Lane() string { return "target/" + t.IQN }
+// ID is the target without its owner.
+func (t Target) ID() observe.TargetID { return observe.TargetID{Fabric: t.Fabric, Name: t.Name} }
 
-// System is LIO.
-func (Target) System() observe.System { return observe.LIO }
+// Lane is the target: all others may change beside it.
+func (t Target) Lane() string { return "target/" + t.Name }
+
+// System is what serves the target's fabric.
+func (t Target) System() observe.System { return t.Fabric.System() }
 
 // CreateTarget creates a target with one, disabled, portal group, marked as ours.
 type CreateTarget struct{ Target }
@@ -67,10 +35,12 @@ type SetAttributes struct {
 	Attrib observe.TPGAttrib `json:"attributes"`
 }
 
-// AddPortal makes a target listen on an address, ip:port or [ip]:port.
+// AddPortal makes a target listen on an address, ip:port or [ip]:port. A portal
+// that listens already, for another transport, changes to this one.
 type AddPortal struct {
 	Target
-	Portal string `json:"portal"`
+	Portal    string            `json:"portal"`
+	Transport observe.Transport `json:"transport"`
 }
 
 // RemovePortal makes a target stop listening on an address.
@@ -82,8 +52,26 @@ type RemovePortal struct {
 // AddLUN links a backstore into a portal group.
 type AddLUN struct {
 	Target
-	LUN       int    `json:"lun"`
-	Backstore string `json:"backstore"` // path below core/
+	LUN int `json:"lun"`
+	// Backstore is LIO's, by its path below core/.
+	Backstore string `json:"backstore,omitempty"`
+	// Device is what a LUN without a backstore serves, and LVUUID the UUID that
+	// its logical volume must have; empty if it is created by the same plan.
+	// Initiators tell such a LUN by what is derived from that UUID.
+	Device string `json:"device,omitempty"`
+	LVUUID string `json:"lvUUID,omitempty"`
+	// ReadOnly and Unmap are for a LUN without a backstore what
+	// [CreateBackstore] has for others.
+	ReadOnly bool `json:"readOnly,omitempty"`
+	Unmap    bool `json:"unmap,omitempty"`
+}
+
+// ResizeLUN tells the initiators of a LUN without a backstore that its logical
+// volume has grown.
+type ResizeLUN struct {
+	Target
+	LUN    int    `json:"lun"`
+	Device string `json:"device"`
 }
 
 // RemoveLUN takes a LUN out of a portal group, and with it out of every ACL.
@@ -170,9 +158,6 @@ func (a Auth) String() string {
 	}
 }
 
-func (CreateBackstore) sealed() {}
-func (SetUnmap) sealed()        {}
-func (RemoveBackstore) sealed() {}
 func (CreateTarget) sealed()    {}
 func (SetAttributes) sealed()   {}
 func (AddPortal) sealed()       {}
@@ -187,75 +172,69 @@ func (UnmapLUN) sealed()        {}
 func (SetWriteProtect) sealed() {}
 func (EnableTarget) sealed()    {}
 func (RemoveTarget) sealed()    {}
+func (ResizeLUN) sealed()       {}
 
-func (c CreateBackstore) String() string {
-	return fmt.Sprintf("create backstore %s on %s%s", c.Path(), c.Device, readOnly(c.ReadOnly))
-}
-
-func (c SetUnmap) String() string {
-	return fmt.Sprintf("set unmap of backstore %s to %t", c.Path(), c.Unmap)
-}
-
-func (c RemoveBackstore) String() string { return fmt.Sprintf("remove backstore %s", c.Path()) }
-
-func (c CreateTarget) String() string { return fmt.Sprintf("create target %s", c.IQN) }
+func (c CreateTarget) String() string { return fmt.Sprintf("create target %s", c.Name) }
 
 func (c SetAttributes) String() string {
 	who := "listed initiators only"
 	if c.Attrib.GenerateNodeACLs {
 		who = "any initiator"
 	}
-	return fmt.Sprintf("set target %s to admit %s", c.IQN, who)
+	return fmt.Sprintf("set target %s to admit %s", c.Name, who)
 }
 
-func (c AddPortal) String() string { return fmt.Sprintf("add portal %s to %s", c.Portal, c.IQN) }
+func (c AddPortal) String() string {
+	over := ""
+	if c.Transport != observe.TCP {
+		over = " over " + strings.ToUpper(string(c.Transport))
+	}
+	return fmt.Sprintf("add portal %s%s to %s", c.Portal, over, c.Name)
+}
 
 func (c RemovePortal) String() string {
-	return fmt.Sprintf("remove portal %s from %s", c.Portal, c.IQN)
+	return fmt.Sprintf("remove portal %s from %s", c.Portal, c.Name)
 }
 
 func (c AddLUN) String() string {
-	return fmt.Sprintf("add LUN %d to %s: %s", c.LUN, c.IQN, c.Backstore)
+	return fmt.Sprintf("add LUN %d to %s: %s", c.LUN, c.Name, c.Backstore+c.Device)
 }
 
-func (c RemoveLUN) String() string { return fmt.Sprintf("remove LUN %d from %s", c.LUN, c.IQN) }
+func (c ResizeLUN) String() string {
+	return fmt.Sprintf("tell initiators of %s that LUN %d has grown", c.Name, c.LUN)
+}
+
+func (c RemoveLUN) String() string { return fmt.Sprintf("remove LUN %d from %s", c.LUN, c.Name) }
 
 func (c AddInitiator) String() string {
-	return fmt.Sprintf("admit initiator %s to %s, %s", c.Initiator, c.IQN, c.Auth)
+	return fmt.Sprintf("admit initiator %s to %s, %s", c.Initiator, c.Name, c.Auth)
 }
 
 func (c SetAuth) String() string {
-	return fmt.Sprintf("set authentication of initiator %s at %s: %s", c.Initiator, c.IQN, c.Auth)
+	return fmt.Sprintf("set authentication of initiator %s at %s: %s", c.Initiator, c.Name, c.Auth)
 }
 
 func (c RemoveInitiator) String() string {
-	return fmt.Sprintf("remove initiator %s from %s", c.Initiator, c.IQN)
+	return fmt.Sprintf("remove initiator %s from %s", c.Initiator, c.Name)
 }
 
 func (c MapLUN) String() string {
-	return fmt.Sprintf("map LUN %d of %s to initiator %s%s", c.LUN, c.IQN, c.Initiator, readOnly(c.ReadOnly))
+	return fmt.Sprintf("map LUN %d of %s to initiator %s%s", c.LUN, c.Name, c.Initiator, readOnly(c.ReadOnly))
 }
 
 func (c UnmapLUN) String() string {
-	return fmt.Sprintf("unmap LUN %d of %s from initiator %s", c.LUN, c.IQN, c.Initiator)
+	return fmt.Sprintf("unmap LUN %d of %s from initiator %s", c.LUN, c.Name, c.Initiator)
 }
 
 func (c SetWriteProtect) String() string {
-	return fmt.Sprintf("set write protection of LUN %d of %s for initiator %s to %t", c.LUN, c.IQN, c.Initiator, c.ReadOnly)
+	return fmt.Sprintf("set write protection of LUN %d of %s for initiator %s to %t", c.LUN, c.Name, c.Initiator, c.ReadOnly)
 }
 
-func (c EnableTarget) String() string { return fmt.Sprintf("enable target %s", c.IQN) }
+func (c EnableTarget) String() string { return fmt.Sprintf("enable target %s", c.Name) }
 
 func (c RemoveTarget) String() string {
 	if c.Force {
-		return fmt.Sprintf("remove target %s, whoever is logged in", c.IQN)
+		return fmt.Sprintf("remove target %s, whoever is logged in", c.Name)
 	}
-	return fmt.Sprintf("remove target %s", c.IQN)
-}
-
-func readOnly(yes bool) string {
-	if yes {
-		return ", read-only"
-	}
-	return ""
+	return fmt.Sprintf("remove target %s", c.Name)
 }

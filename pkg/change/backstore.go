@@ -1,0 +1,66 @@
+package change
+
+import (
+	"fmt"
+
+	"github.com/volreconciler/volreconciler/pkg/observe"
+)
+
+// Backstore names a LIO storage object by its path below core/.
+type Backstore struct {
+	HBA  string `json:"hba"`
+	Name string `json:"name"`
+}
+
+// Path is the backstore's place below core/.
+func (b Backstore) Path() string { return b.HBA + "/" + b.Name }
+
+// Lane is the backstore: all others may change beside it.
+func (b Backstore) Lane() string { return "backstore/" + b.Path() }
+
+// System is LIO.
+func (Backstore) System() observe.System { return observe.LIO }
+
+// CreateBackstore binds a backstore to a logical volume. The unit serial that
+// initiators see is derived from the UUID of the logical volume found behind
+// Device, see [observe.UnitSerial].
+type CreateBackstore struct {
+	Backstore
+	Device string `json:"device"`
+	// LVUUID is the UUID that the logical volume must have; empty if the
+	// logical volume is created by the same plan.
+	LVUUID   string `json:"lvUUID,omitempty"`
+	ReadOnly bool   `json:"readOnly,omitempty"`
+	// Unmap lets the initiators' discards through.
+	Unmap bool `json:"unmap,omitempty"`
+}
+
+// SetUnmap sets whether the initiators' discards reach the device.
+type SetUnmap struct {
+	Backstore
+	Unmap bool `json:"unmap"`
+}
+
+// RemoveBackstore lets go of a device. Nothing may be linked to the backstore.
+type RemoveBackstore struct{ Backstore }
+
+func (CreateBackstore) sealed() {}
+func (SetUnmap) sealed()        {}
+func (RemoveBackstore) sealed() {}
+
+func (c CreateBackstore) String() string {
+	return fmt.Sprintf("create backstore %s on %s%s", c.Path(), c.Device, readOnly(c.ReadOnly))
+}
+
+func (c SetUnmap) String() string {
+	return fmt.Sprintf("set unmap of backstore %s to %t", c.Path(), c.Unmap)
+}
+
+func (c RemoveBackstore) String() string { return fmt.Sprintf("remove backstore %s", c.Path()) }
+
+func readOnly(yes bool) string {
+	if yes {
+		return ", read-only"
+	}
+	return ""
+}

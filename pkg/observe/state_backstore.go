@@ -1,0 +1,62 @@
+package observe
+
+import (
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// Targets is what LIO holds.
+type Targets struct {
+	// Backstores by their path below core/, as in iblock_0/name.
+	Backstores map[string]Backstore
+	// ISCSI are the iSCSI targets by name, FC the Fibre Channel ones by their
+	// WWPN, in the form of spec: naa. and 16 digits.
+	ISCSI map[string]Target
+	FC    map[string]Target
+}
+
+// Backstore is a LIO storage object.
+type Backstore struct {
+	// HBA and Name are the two levels of its path: core/<HBA>/<Name>.
+	HBA, Name string
+	// Enabled is false until the backstore is bound to its device.
+	Enabled bool
+	// BlockDevice is the kernel's name of the device it is bound to, as in
+	// dm-3; empty while it is not enabled.
+	BlockDevice string
+	Device      string // udev_path
+	Serial      string // vpd_unit_serial
+	ReadOnly    bool
+	// Unmap is emulate_tpu: discards of the initiators reach the device.
+	Unmap bool
+	// CanUnmap is true if the device supports discards; else Unmap cannot be set.
+	CanUnmap bool
+}
+
+// Path is the backstore's place below core/.
+func (b Backstore) Path() string { return b.HBA + "/" + b.Name }
+
+// HBA is where our backstores are created. Its number is high because targetcli
+// gives each of its own backstores a directory of its own, counting from 0, and
+// removes that directory together with the backstore.
+const HBA = "iblock_900"
+
+// backstorePrefix marks our backstores; no other tool names them so.
+const backstorePrefix = "volreconciler:"
+
+// BackstoreName returns the name of an object's backstore.
+func BackstoreName(id spec.ID) string {
+	return backstorePrefix + strings.ToLower(string(id.Kind)) + ":" + id.Name
+}
+
+// Owner returns the object whose backstore this is, by its name.
+func (b Backstore) Owner() (spec.ID, bool) {
+	rest, ok := strings.CutPrefix(b.Name, backstorePrefix)
+	if !ok {
+		return spec.ID{}, false
+	}
+	kind, name, _ := strings.Cut(rest, ":")
+	k, ok := kindOfTag[kind]
+	return spec.ID{Kind: k, Name: name}, ok && name != ""
+}

@@ -1,0 +1,219 @@
+package observe
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// fabrics are all fabrics, in the order in which plans deal with them.
+var fabrics = []Fabric{ISCSI, FC, NVMe, TGTISCSI}
+
+// TargetID names a target on a machine.
+type TargetID struct {
+	Fabric Fabric
+	Name   string
+}
+
+// Targets returns the targets of a fabric by name.
+func (s State) Targets(f Fabric) map[string]Target {
+	switch f {
+	case ISCSI:
+		return s.LIO.ISCSI
+	case FC:
+		return s.LIO.FC
+	case NVMe:
+		return s.NVMe
+	case TGTISCSI:
+		return s.TGT
+	default:
+		return nil
+	}
+}
+
+// TargetIDs returns all targets, in a fixed order.
+func (s State) TargetIDs() []TargetID {
+	var ids []TargetID
+	for _, f := range fabrics {
+		for _, name := range slices.Sorted(maps.Keys(s.Targets(f))) {
+			ids = append(ids, TargetID{f, name})
+		}
+	}
+	return ids
+}
+
+// Target returns a target; an empty one if there is none.
+func (s State) Target(id TargetID) (Target, bool) {
+	t, ok := s.Targets(id.Fabric)[id.Name]
+	return t, ok
+}
+
+// Fabric is a kind of target, with names of its own.
+type Fabric string
+
+// The fabrics.
+const (
+	ISCSI    Fabric = "iscsi" // LIO's iSCSI and iSER
+	FC       Fabric = "fc"    // LIO's Fibre Channel
+	NVMe     Fabric = "nvme"  // nvmet, over TCP and RDMA
+	TGTISCSI Fabric = "tgt"   // tgtd's iSCSI
+)
+
+// System is the part of the machine that serves a fabric.
+func (f Fabric) System() System {
+	switch f {
+	case NVMe:
+		return NVMet
+	case TGTISCSI:
+		return TGT
+	default:
+		return LIO
+	}
+}
+
+// Transport is what a portal's sessions run over.
+type Transport string
+
+// The transports.
+const (
+	TCP  Transport = "tcp"
+	RDMA Transport = "rdma" // iSER, which serves TCP on the same portal; NVMe over RDMA
+)
+
+// Target is a target of any fabric: an iSCSI or Fibre Channel target, or an NVMe
+// subsystem. Of LIO's target portal groups only the first, tpgt_1, is looked
+// into.
+type Target struct {
+	Fabric Fabric
+	// Name is its IQN, NQN, or WWPN.
+	Name string
+	// HasTPG is false while tpgt_1 does not exist. Fabrics that have no portal
+	// groups say true.
+	HasTPG bool
+	// OtherTPGs is the number of target portal groups besides tpgt_1.
+	OtherTPGs int
+	// Enabled is whether initiators may log in. Of fabrics whose targets cannot be
+	// disabled it is whether anybody can reach them: whether an NVMe subsystem has
+	// a port, and tgtd's target an initiator.
+	Enabled bool
+	// Alias is where the mark of its owner is: param/TargetAlias, or what the
+	// reader of another fabric has found in the place that fabric has for it.
+	Alias  string
+	Attrib TPGAttrib
+	// Portals in the form of spec: ip:port, [ip]:port. Those of tgtd are of the
+	// whole daemon.
+	Portals map[string]Transport
+	// LUNs by number. An NVMe namespace identifier is one higher.
+	LUNs map[int]TargetLUN
+	// ACLs by initiator name.
+	ACLs map[string]ACL
+	// DynamicSessions are the initiators that are logged in without an ACL.
+	DynamicSessions []string
+	// Unattributed are peers that are connected, but of which the kernel does not
+	// say what their name is, by address.
+	Unattributed []string
+	// Sessions is the number of live sessions, -1 if it could not be read.
+	Sessions int
+}
+
+// TPGAttrib are the attributes of a target portal group that we set.
+type TPGAttrib struct {
+	Authentication       bool // authentication
+	GenerateNodeACLs     bool // generate_node_acls
+	CacheDynamicACLs     bool // cache_dynamic_acls
+	DemoModeWriteProtect bool // demo_mode_write_protect
+	DemoModeDiscovery    bool // demo_mode_discovery
+	ProdModeWriteProtect bool // prod_mode_write_protect
+}
+
+// TargetLUN is a LUN of a target portal group.
+type TargetLUN struct {
+	// Backstore is LIO's: the path below core/; empty while the LUN is linked to
+	// none.
+	Backstore string
+	// Device is the device that a LUN without a backstore serves; empty while it
+	// serves none.
+	Device string
+	// Identity is what initiators tell a LUN without a backstore by: the UUID of
+	// an NVMe namespace, the unit serial of a SCSI LUN.
+	Identity string
+	// Size is that which initiators see, where it can be read of a LUN without a
+	// backstore; else 0.
+	Size uint64
+	// Link is the name of the symlink, which is for its creator to choose.
+	Link string
+}
+
+// ACL is what one initiator may do.
+type ACL struct {
+	Initiator string
+	// Authentication is attrib/authentication: "-1" means the group's.
+	Authentication string
+	Auth           CHAP
+	// LUNs by the number that the initiator sees.
+	LUNs map[int]MappedLUN
+	// LoggedIn is true while a session of the initiator is alive.
+	LoggedIn bool
+}
+
+// CHAP is what an ACL asks of both sides; empty: nothing.
+type CHAP struct {
+	Username       string
+	Password       spec.Secret
+	MutualUsername string
+	MutualPassword spec.Secret
+}
+
+// MappedLUN is a LUN as one initiator sees it.
+type MappedLUN struct {
+	// LUN is the number in the target portal group; -1 while it is linked to none.
+	LUN          int
+	Link         string
+	WriteProtect bool
+}
+
+// aliasPrefix marks our targets.
+const aliasPrefix = "volreconciler:"
+
+// Alias returns the target alias of an export.
+func Alias(export string) string { return aliasPrefix + export }
+
+// Owner returns the export whose target this is, by its alias.
+func (t Target) Owner() (spec.ID, bool) {
+	name, ok := strings.CutPrefix(t.Alias, aliasPrefix)
+	return spec.ID{Kind: spec.KindExport, Name: name}, ok && t.HasTPG && name != ""
+}
+
+// OwnedBy reports whether a target carries the mark of an export.
+func (t Target) OwnedBy(export string) bool {
+	return t.Alias == Alias(export) || t.Fabric == NVMe && t.Alias == Alias(SubsystemSerial(t.Name, export))
+}
+
+// WithOwners returns the state with the names of the exports whose NVMe
+// subsystems are there, as far as they are among those that are given. The others
+// keep the mark as the name.
+func (s State) WithOwners(exports []string) State {
+	subsystems := maps.Clone(s.NVMe)
+	for nqn, t := range subsystems {
+		for _, name := range exports {
+			if t.OwnedBy(name) {
+				t.Alias = Alias(name)
+				subsystems[nqn] = t
+			}
+		}
+	}
+	s.NVMe = subsystems
+	return s
+}
+
+// Empty reports whether the target is a bare shell: it serves nothing, nobody
+// may log in, and nobody marked it. That is what an interrupted creation leaves.
+func (t Target) Empty() bool {
+	return t.OtherTPGs == 0 && !t.Enabled && (len(t.Portals) == 0 || t.Fabric == TGTISCSI) && len(t.LUNs) == 0 && len(t.ACLs) == 0 &&
+		(!t.HasTPG || t.Alias == "" || t.Alias == defaultAlias)
+}
+
+// defaultAlias is what the kernel puts into param/TargetAlias.
+const defaultAlias = "LIO Target"
