@@ -201,7 +201,7 @@ var _ = Describe("reading LIO", func() {
 	It("needs few reads for a target", func() {
 		_, err := ReadTarget(files, "iqn.2026-11.io.volreconciler:any")
 		Expect(err).NotTo(HaveOccurred())
-		const target, perLUN = 14, 2
+		const target, perLUN = 15, 2
 		Expect(len(files.read)).To(BeNumerically("<", target+2*perLUN))
 	})
 })
