@@ -25,15 +25,19 @@ func NAA(serial string) string {
 	return "6001405" + hex[:25]
 }
 
-// NamespaceUUID returns the UUID of the NVMe namespace of a logical volume, which
-// is a function of its LVM UUID alone, like [UnitSerial]. It is of RFC 9562's
-// version 8. Its NGUID is the same without the dashes.
+// NamespaceUUID returns the UUID of the NVMe namespace of a logical volume: a
+// function of its LVM UUID alone, like [UnitSerial]. It is of version 8 (RFC 9562,
+// section 5.8): what is in it is for its maker to say.
 func NamespaceUUID(lvUUID string) string {
 	h := sha256.Sum256([]byte("volreconciler:nvme:" + strings.ReplaceAll(lvUUID, "-", "")))
-	h[6] = h[6]&0x0f | 0x80
-	h[8] = h[8]&0x3f | 0x80
+	h[6] = h[6]&0x0f | 0x80 // version 8
+	h[8] = h[8]&0x3f | 0x80 // variant 10
 	return fmt.Sprintf("%x-%x-%x-%x-%x", h[0:4], h[4:6], h[6:8], h[8:10], h[10:16])
 }
+
+// NamespaceNGUID returns the NGUID that goes with a namespace's UUID: the same 16
+// bytes, as hexadecimal digits.
+func NamespaceNGUID(uuid string) string { return strings.ReplaceAll(uuid, "-", "") }
 
 // SubsystemSerial returns the serial number of the NVMe subsystem of an export,
 // which is also the mark of its owner: there is no room for a name of any length.

@@ -47,6 +47,7 @@ func assemble(objects []*object, invalid map[ID]error, findings []Finding, secre
 	if secrets != nil {
 		a.secrets(secrets)
 	}
+	a.hostKeys()
 	a.spread()
 	return a.set()
 }
@@ -298,6 +299,42 @@ func (a *assembly) secrets(read secretReader) {
 		}
 		a.replace(o, filled)
 	}
+}
+
+// hostKeys refuses two Exports that ask one NVMe host for different keys: the
+// kernel knows a host once, for all subsystems.
+func (a *assembly) hostKeys() {
+	type known struct {
+		export *object
+		auth   Auth
+	}
+	hosts := map[string]known{}
+	for o, e := range objectsOf[Export](a) {
+		if !e.Spec.Protocol.IsNVMe() || a.invalid[o.id] != nil {
+			continue
+		}
+		for i, host := range e.Spec.Initiators {
+			var auth Auth
+			if host.Auth != nil {
+				auth = *host.Auth
+			}
+			first, seen := hosts[host.Name]
+			switch {
+			case !seen:
+				hosts[host.Name] = known{o, auth}
+			case !sameKeys(first.auth, auth):
+				a.clash(o, first.export, itemPath("spec.initiators", i)+".auth",
+					"has keys of its own for host "+host.Name+", which the kernel knows once for all Exports")
+			}
+		}
+	}
+}
+
+func sameKeys(a, b Auth) bool {
+	same := func(a, b *Credentials) bool {
+		return (a == nil) == (b == nil) && (a == nil || a.Password == b.Password && a.PasswordFrom == b.PasswordFrom)
+	}
+	return same(a.CHAP, b.CHAP) && same(a.Mutual, b.Mutual)
 }
 
 // spread takes out what depends on an invalid object. The kinds come in an

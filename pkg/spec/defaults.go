@@ -5,11 +5,8 @@ import "time"
 // Defaults that depend on nothing else.
 const (
 	// DefaultTargetPrefix is what iSCSI target names begin with unless the
-	// agent is configured otherwise.
+	// agent is configured otherwise. Those of NVMe begin with the same, but nqn.
 	DefaultTargetPrefix = "iqn.2026-11.io.volreconciler"
-	// DefaultPortal serves every IPv4 address of the node on the port that IANA
-	// has assigned to iSCSI.
-	DefaultPortal = "0.0.0.0:3260"
 	// DefaultDeletionPolicy keeps the data: what a missing line means must never
 	// be what cannot be undone.
 	DefaultDeletionPolicy = Retain
@@ -63,13 +60,14 @@ func (s *Snapshot) setDefaults() {
 
 func (e *Export) setDefaults(targetPrefix string) {
 	if e.Spec.Target == "" {
-		e.Spec.Target = targetPrefix + ":" + e.Metadata.Name
+		e.Spec.Target = e.Spec.Protocol.defaultTarget(targetPrefix, e.Metadata.Name)
 	}
+	e.Spec.Target = e.Spec.Protocol.canonicalName(e.Spec.Target)
 	if e.Spec.Disconnect == "" {
 		e.Spec.Disconnect = DefaultDisconnect
 	}
-	if e.Spec.Portals == nil { // an empty list is given, and refused
-		e.Spec.Portals = []string{DefaultPortal}
+	if portal := e.Spec.Protocol.DefaultPortal(); e.Spec.Portals == nil && portal != "" { // an empty list is given, and refused
+		e.Spec.Portals = []string{portal}
 	}
 	for i, text := range e.Spec.Portals {
 		if portal, err := parsePortal(text); err == nil {
@@ -80,5 +78,8 @@ func (e *Export) setDefaults(targetPrefix string) {
 		if e.Spec.LUNs[i].Number == nil {
 			e.Spec.LUNs[i].Number = &i
 		}
+	}
+	for i := range e.Spec.Initiators {
+		e.Spec.Initiators[i].Name = e.Spec.Protocol.canonicalName(e.Spec.Initiators[i].Name)
 	}
 }

@@ -1,12 +1,16 @@
 package spec
 
 import (
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"unicode"
@@ -37,6 +41,9 @@ func withSecrets(o *object, e *Export, read secretReader) (*Export, []Finding) {
 			return nil
 		}
 		secret, err := read(c.PasswordFrom.File)
+		if err == nil && e.Spec.Protocol.IsNVMe() && secret != NewSecret(Redacted) {
+			err = checkHostKey(secret)
+		}
 		if err != nil {
 			findings = append(findings, o.finding(path+".passwordFrom.file", err))
 		}
@@ -61,6 +68,28 @@ func withSecrets(o *object, e *Export, read secretReader) (*Export, []Finding) {
 		}
 	}
 	return &filled, findings
+}
+
+// checkHostKey accepts the keys that nvme gen-dhchap-key makes: DHHC-1, how the key
+// is transformed, and the key in base64 with four bytes of CRC-32 at its end (TP
+// 8006; nvme_auth_extract_key in drivers/nvme/common/auth.c).
+func checkHostKey(key Secret) error {
+	parts := strings.Split(key.Reveal(), ":")
+	if len(parts) != 4 || parts[0] != "DHHC-1" || parts[3] != "" {
+		return errors.New("the file must hold a key of the form DHHC-1:00:<base64>: as nvme gen-dhchap-key makes it")
+	}
+	sizes := map[string][]int{"00": {32, 48, 64}, "01": {32}, "02": {48}, "03": {64}}[parts[1]]
+	if sizes == nil {
+		return errors.New("the file's key must have 00, 01, 02 or 03 after DHHC-1: nvme gen-dhchap-key makes it so")
+	}
+	raw, err := base64.StdEncoding.DecodeString(parts[2])
+	if err != nil || !slices.Contains(sizes, len(raw)-4) {
+		return fmt.Errorf("the file's key must be of %v bytes and a check sum, in base64; nvme gen-dhchap-key makes it so", sizes)
+	}
+	if binary.LittleEndian.Uint32(raw[len(raw)-4:]) != crc32.ChecksumIEEE(raw[:len(raw)-4]) {
+		return errors.New("the file's key does not fit its check sum: a character is wrong or missing")
+	}
+	return nil
 }
 
 // secretFiles lists the password files that an object names.

@@ -202,7 +202,8 @@ type Auth struct {
 
 // Credentials are a user name and where its password is found.
 type Credentials struct {
-	Username     string       `yaml:"username"`
+	// Username is not for NVMe, where the name is that of the host.
+	Username     string       `yaml:"username,omitempty"`
 	PasswordFrom PasswordFrom `yaml:"passwordFrom"`
 	// Password is filled in from PasswordFrom when a directory is loaded on a
 	// node; it is no field of the file.

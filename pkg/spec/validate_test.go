@@ -64,7 +64,7 @@ var _ = Describe("An object", func() {
 		func(marked, path, message string) {
 			expectOneFinding(aPool+aVolume+export("db", marked), path, message)
 		},
-		Entry("protocol", "target: 'iqn.2026-11.com.example:db', luns: [{volume: db}]}\n---\n"+header+"Export\nmetadata: {name: b}\nspec: {protocol: "+mark+"fc, luns: [{volume: db}]", "spec.protocol", `"fc" is not supported (allowed: iscsi)`),
+		Entry("protocol", "target: 'iqn.2026-11.com.example:db', luns: [{volume: db}]}\n---\n"+header+"Export\nmetadata: {name: b}\nspec: {protocol: "+mark+"nvmetcp, luns: [{volume: db}]", "spec.protocol", `"nvmetcp" is no protocol; did you mean "nvme-tcp"? (allowed: iscsi, iser, nvme-tcp, nvme-rdma, fc)`),
 		Entry("disconnect", "luns: [{volume: db}], disconnect: "+mark+"force", "spec.disconnect", `did you mean "Force"? (allowed: Force, Wait)`),
 		Entry("target: nothing like it", "target: "+mark+"disk1, luns: [{volume: db}]", "spec.target", "is no target name; write iqn.YYYY-MM"),
 		Entry("target: upper case", "target: "+mark+"'iqn.2026-11.com.Example:db', luns: [{volume: db}]", "spec.target", `in lower case: "iqn.2026-11.com.example:db"`),

@@ -1,0 +1,124 @@
+package spec
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// maxNQN is the length that the NVMe base specification allows for a qualified
+// name, in bytes.
+const maxNQN = 223
+
+const (
+	nqnForm = "nqn.YYYY-MM.<domain, reversed>:<name> or " + uuidNQN + "<UUID>"
+	// uuidNQN begins the names that hosts make for themselves (/etc/nvme/hostnqn).
+	uuidNQN = "nqn.2014-08.org.nvmexpress:uuid:"
+
+	wwpnForm = "a WWPN of 16 hexadecimal digits, as naa.2100001b32a1b2c3, 0x2100001b32a1b2c3, 21:00:00:1b:32:a1:b2:c3 or 2100001b32a1b2c3"
+)
+
+// CheckInitiator reports whether a name can be that of an initiator of a protocol:
+// an iSCSI name (iqn., eui., naa.) for iscsi and iser, an NQN for nvme-tcp and
+// nvme-rdma, a WWPN in any form that [NormalizeWWPN] takes for fc. The error says
+// what is allowed.
+func CheckInitiator(protocol Protocol, name string) error {
+	switch protocol {
+	case ProtocolISCSI, ProtocolISER:
+		return checkInitiatorName(name)
+	case ProtocolNVMeTCP, ProtocolNVMeRDMA:
+		return checkHostNQN(name)
+	case ProtocolFC:
+		_, err := NormalizeWWPN(name)
+		return err
+	default:
+		return fmt.Errorf("what initiators are called is not known for protocol %s", quote(string(protocol)))
+	}
+}
+
+// checkHostNQN accepts the names that the kernel takes for a host. It takes others
+// as well; but a comma ends an option where the initiator's kernel reads it
+// (/dev/nvme-fabrics), and a slash cannot be in the name of a directory of configfs.
+func checkHostNQN(name string) error {
+	rest, isNQN := strings.CutPrefix(name, "nqn.")
+	if !isNQN {
+		return fmt.Errorf("%s is no host name of NVMe; write %s", quote(name), nqnForm)
+	}
+	if len(name) > maxNQN {
+		return fmt.Errorf("%s has %d bytes; at most %d are allowed", quote(name), len(name), maxNQN)
+	}
+	if err := checkCharacters(name, alphanumeric+".-_:", "letters, digits, ., -, _ and :"); err != nil {
+		return err
+	}
+	if uuid, ok := strings.CutPrefix(name, uuidNQN); ok {
+		return checkNQNUUID(name, uuid)
+	}
+	domain, unique, _ := strings.Cut(rest, ":")
+	date, domain, _ := strings.Cut(domain, ".")
+	if _, err := time.Parse("2006-01", date); err != nil || strings.Trim(domain, ".") != domain || !strings.Contains(domain, ".") || unique == "" {
+		return fmt.Errorf("%s is no host name of NVMe; write %s, with the year and month in which the domain was yours", quote(name), nqnForm)
+	}
+	return nil
+}
+
+// checkSubsystemName accepts the names that the kernel takes for a subsystem, but
+// that of discovery.
+func checkSubsystemName(name string) error {
+	err := checkHostNQN(name)
+	switch {
+	case err != nil && !strings.HasPrefix(name, "nqn."):
+		return fmt.Errorf("%s is no target name of NVMe; write %s", quote(name), nqnForm)
+	case err != nil:
+		return err
+	case strings.HasPrefix(name, "nqn.2014-08.org.nvmexpress.discovery"):
+		return fmt.Errorf("%s is the name of the discovery service; choose another", quote(name))
+	}
+	return nil
+}
+
+// checkNQNUUID wants lower case: NQNs are compared byte by byte, and nvme-cli
+// makes them so.
+func checkNQNUUID(name, uuid string) error {
+	lower := strings.ToLower(uuid)
+	groups := strings.Split(lower, "-")
+	isUUID := len(groups) == 5
+	for i, digits := range []int{8, 4, 4, 4, 12} {
+		isUUID = isUUID && isHex(groups[i], digits)
+	}
+	switch {
+	case !isUUID:
+		return fmt.Errorf("%s must have a UUID after %s, as 01234567-89ab-cdef-0123-456789abcdef", quote(name), uuidNQN)
+	case uuid != lower:
+		return fmt.Errorf("%s must have its UUID in lower case: %s%s", quote(name), uuidNQN, lower)
+	default:
+		return nil
+	}
+}
+
+// NormalizeWWPN returns the world wide port name of a Fibre Channel port as naa.
+// and 16 hexadecimal digits in lower case. It takes the forms that people meet:
+// naa.2100…, 0x2100… (/sys/class/fc_host), 21:00:… (switches) and the digits alone,
+// in upper or lower case. The error says so.
+func NormalizeWWPN(name string) (string, error) {
+	digits := strings.ToLower(name)
+	if plain, ok := strings.CutPrefix(digits, "naa."); ok {
+		digits = plain
+	} else if plain, ok := strings.CutPrefix(digits, "0x"); ok {
+		digits = plain
+	} else if pairs := strings.Split(digits, ":"); len(pairs) == 8 && len(digits) == 23 {
+		for _, pair := range pairs {
+			if !isHex(pair, 2) {
+				return "", fmt.Errorf("%s is no port name; write %s", quote(name), wwpnForm)
+			}
+		}
+		digits = strings.Join(pairs, "")
+	}
+	switch {
+	case !isHex(digits, 16):
+		return "", fmt.Errorf("%s is no port name; write %s", quote(name), wwpnForm)
+	case strings.Trim(digits, "0") == "":
+		return "", fmt.Errorf("%s is all zeros, which is the name of no port; write %s", quote(name), wwpnForm)
+	default:
+		return "naa." + digits, nil
+	}
+}

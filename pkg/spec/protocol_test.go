@@ -1,0 +1,114 @@
+package spec_test
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"hash/crc32"
+	"path/filepath"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// exportOver is an Export of a protocol of the Volume db.
+func exportOver(protocol, fields string) string {
+	return header + "Export\nmetadata: {name: web}\nspec: {protocol: " + protocol + ", luns: [{volume: db}]" + fields + "}\n---\n"
+}
+
+var _ = DescribeTable("An Export of a protocol has the names and places of it", func(protocol, fields, target string, portals []string) {
+	set := loadText(aPool + aVolume + exportOver(protocol, fields))
+	Expect(errorsOf(set.Findings)).To(BeEmpty())
+	Expect(set.Exports["web"].Spec.Target).To(Equal(target))
+	Expect(set.Exports["web"].Spec.Portals).To(Equal(portals))
+},
+	Entry(nil, "iscsi", "", "iqn.2026-11.io.volreconciler:web", []string{"0.0.0.0:3260"}),
+	Entry(nil, "iser", "", "iqn.2026-11.io.volreconciler:web", []string{"0.0.0.0:3260"}),
+	Entry(nil, "nvme-tcp", "", "nqn.2026-11.io.volreconciler:web", []string{"0.0.0.0:4420"}),
+	Entry(nil, "nvme-rdma", ", portals: ['[2001:db8::1]:4421']", "nqn.2026-11.io.volreconciler:web", []string{"[2001:db8::1]:4421"}),
+	Entry(nil, "fc", ", target: '21:00:00:1B:32:a1:b2:c3'", "naa.2100001b32a1b2c3", nil),
+)
+
+var _ = Describe("Initiators", func() {
+	It("have one form of a WWPN, however it is written", func() {
+		set := loadText(aPool + aVolume + exportOver("fc", ", target: '0x2100001b32a1b2c3', initiators: [{name: '20:00:00:1B:32:A1:B2:C4'}]"))
+		Expect(errorsOf(set.Findings)).To(BeEmpty())
+		Expect(set.Exports["web"].Spec.Initiators).To(HaveExactElements(HaveField("Name", "naa.2000001b32a1b2c4")))
+	})
+
+	It("see all LUNs, or those that are listed for them", func() {
+		set := loadText(aPool + aVolume + exportOver("iscsi", ", initiators: [{name: iqn.1993-08.org.debian:a, luns: [0]}, {name: iqn.1993-08.org.debian:b}]"))
+		Expect(errorsOf(set.Findings)).To(BeEmpty())
+		listed, all := set.Exports["web"].Spec.Initiators[0], set.Exports["web"].Spec.Initiators[1]
+		Expect([]bool{listed.Sees(0), listed.Sees(1), all.Sees(0), all.Sees(1)}).To(Equal([]bool{true, false, true, true}))
+	})
+})
+
+var _ = DescribeTable("An Export asks for what its protocol does not have", func(protocol, marked, path, message string) {
+	expectOneFinding(aPool+aVolume+exportOver(protocol, marked), path, message)
+},
+	Entry("iqn for NVMe", "nvme-tcp", ", target: "+mark+"'iqn.2026-11.com.example:web'", "spec.target", "is no target name of NVMe; write nqn."),
+	Entry("nqn for iSCSI", "iscsi", ", target: "+mark+"'nqn.2026-11.com.example:web'", "spec.target", "is no target name; write iqn."),
+	Entry("the discovery service", "nvme-tcp", ", target: "+mark+"'nqn.2014-08.org.nvmexpress.discovery:x'", "spec.target", "name of the discovery service"),
+	Entry("an NQN with a slash", "nvme-tcp", ", target: "+mark+"'nqn.2026-11.com.example:../web'", "spec.target", "contains '/'"),
+	Entry("a write-protected namespace", "nvme-tcp", "}\n---\n"+header+"Export\nmetadata: {name: b}\nspec: {protocol: nvme-tcp, luns: [{volume: db, readOnly: "+mark+"true}]", "spec.luns[0].readOnly", "lets every host write"),
+	Entry("a host that may only read", "nvme-rdma", ", initiators: [{name: 'nqn.2014-08.com.example:h', readOnly: "+mark+"true}]", "spec.initiators[0].readOnly", "lets every host write"),
+	Entry("a host that sees less", "nvme-tcp", ", initiators: [{name: 'nqn.2014-08.com.example:h', luns: "+mark+"[0]}]", "spec.initiators[0].luns", "every host sees all namespaces"),
+	Entry("a user name", "nvme-tcp", ", initiators: [{name: 'nqn.2014-08.com.example:h', auth: {chap: {username: "+mark+"u, passwordFrom: {file: /k}}}}]", "spec.initiators[0].auth.chap.username", "a host proves its own name"),
+	Entry("no user name", "iscsi", ", initiators: [{name: 'iqn.1993-08.org.debian:a', auth: {chap: "+mark+"{passwordFrom: {file: /k}}}}]", "spec.initiators[0].auth.chap.username", "is missing"),
+	Entry("no port", "iscsi", "}\n---\n"+header+"Export\nmetadata: {name: b}\nspec: "+mark+"{protocol: fc, luns: [{volume: db}]", "spec.target", "is missing; for fc it is the WWPN of a port"),
+	Entry("a portal", "fc", ", target: naa.2100001b32a1b2c3, portals: "+mark+"['0.0.0.0:3260']", "spec.portals", "the target is a port itself"),
+	Entry("a password", "fc", ", target: naa.2100001b32a1b2c3, initiators: [{name: naa.2100001b32a1b2c4, auth: "+mark+"{chap: {username: u, passwordFrom: {file: /k}}}}]", "spec.initiators[0].auth", "has no passwords"),
+	Entry("anybody", "fc", ", target: naa.2100001b32a1b2c3, allowAnyInitiator: "+mark+"true", "spec.allowAnyInitiator", "list the initiators"),
+	Entry("a WWPN with too many digits", "fc", ", target: "+mark+"naa.2100001b32a1b2c3d", "spec.target", "is no port name; write a WWPN of 16"),
+	Entry("an IQN on Fibre Channel", "fc", ", target: naa.2100001b32a1b2c3, initiators: [{name: "+mark+"iqn.1993-08.org.debian:a}]", "spec.initiators[0].name", "is no port name"),
+	Entry("a LUN that is not there", "iscsi", ", initiators: [{name: iqn.1993-08.org.debian:a, luns: ["+mark+"1]}]", "spec.initiators[0].luns[0]", "has no LUN 1"),
+	Entry("a LUN twice", "iscsi", ", initiators: [{name: iqn.1993-08.org.debian:a, luns: [0, "+mark+"0]}]", "spec.initiators[0].luns[1]", "listed twice"),
+	Entry("no LUN at all", "iscsi", ", initiators: [{name: iqn.1993-08.org.debian:a, luns: "+mark+"[]}]", "spec.initiators[0].luns", "leave the field out for all"),
+)
+
+var _ = Describe("The key of an NVMe host", func() {
+	// key is as nvme gen-dhchap-key makes it.
+	key := func(kind, raw string) string {
+		sum := binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(raw)))
+		return "DHHC-1:" + kind + ":" + base64.StdEncoding.EncodeToString(append([]byte(raw), sum...)) + ":"
+	}
+	const raw = "0123456789abcdef0123456789abcdef"
+
+	load := func(ctx SpecContext, keys ...string) spec.Set {
+		dir := GinkgoT().TempDir()
+		text := aPool + aVolume
+		for i, k := range keys {
+			name := string(rune('a' + i))
+			write(filepath.Join(dir, "keys", name), k)
+			text += header + "Export\nmetadata: {name: " + name + "}\nspec: {protocol: nvme-tcp, luns: [{volume: db}], initiators: " +
+				"[{name: 'nqn.2014-08.com.example:h', auth: {chap: {passwordFrom: {file: " + filepath.Join(dir, "keys", name) + "}}}}]}\n---\n"
+		}
+		write(filepath.Join(dir, "specs", "x.yaml"), text)
+		return spec.NewSource(filepath.Join(dir, "specs"), spec.Options{Settle: quick, Secrets: true}).Load(ctx)
+	}
+
+	It("is taken as nvme-cli makes it", func(ctx SpecContext) {
+		Expect(errorsOf(load(ctx, key("00", raw)+"\n").Findings)).To(BeEmpty())
+		Expect(errorsOf(load(ctx, key("03", raw+raw)).Findings)).To(BeEmpty())
+	})
+
+	DescribeTable("is refused, and not repeated", func(ctx SpecContext, text, message string) {
+		set := load(ctx, text)
+		Expect(errorsOf(set.Findings)).To(HaveExactElements(And(ContainSubstring(message), Not(ContainSubstring(text)))))
+		Expect(set.Exports).To(BeEmpty())
+	},
+		Entry("a password", "correct horse battery", "of the form DHHC-1:00:"),
+		Entry("an unknown transformation", key("04", raw), "must have 00, 01, 02 or 03"),
+		Entry("a length that does not fit", key("02", raw), "must be of [48] bytes"),
+		Entry("no base64", "DHHC-1:00:!!!!!!!!!!!!:", "in base64"),
+		Entry("a wrong character", key("00", raw)[:11]+"A"+key("00", raw)[12:], "does not fit its check sum"),
+	)
+
+	It("is one for all Exports, because the kernel knows a host once", func(ctx SpecContext) {
+		set := load(ctx, key("00", raw), key("00", "x"+raw[1:]))
+		Expect(errorsOf(set.Findings)).To(HaveExactElements(ContainSubstring("which the kernel knows once for all Exports")))
+		Expect(set.Exports).To(BeEmpty())
+	})
+})
