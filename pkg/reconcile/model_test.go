@@ -16,6 +16,8 @@ import (
 type model struct {
 	state observe.State
 	uuids int
+	// resized are the LUNs whose initiators were told that they have grown.
+	resized []change.ResizeLUN
 }
 
 const mib = 1 << 20
@@ -27,7 +29,8 @@ func newModel() *model {
 			Name: "vg0", UUID: "vg0-uuid", ExtentSize: 4 * mib, Size: 10240 * mib, Free: 10240 * mib,
 			LogicalVolumes: map[string]observe.LogicalVolume{},
 		}},
-		LIO: observe.Targets{Backstores: map[string]observe.Backstore{}, ISCSI: map[string]observe.Target{}},
+		LIO:  observe.Targets{Backstores: map[string]observe.Backstore{}, ISCSI: map[string]observe.Target{}, FC: map[string]observe.Target{}},
+		NVMe: map[string]observe.Target{}, TGT: map[string]observe.Target{},
 	}}
 }
 
@@ -39,14 +42,16 @@ func (m *model) copy() observe.State {
 		vg.LogicalVolumes = maps.Clone(vg.LogicalVolumes)
 		s.VolumeGroups[name] = vg
 	}
-	s.LIO.Backstores, s.LIO.ISCSI = maps.Clone(s.LIO.Backstores), maps.Clone(s.LIO.ISCSI)
-	for iqn, t := range s.LIO.ISCSI {
+	s.LIO.Backstores, s.LIO.ISCSI, s.LIO.FC = maps.Clone(s.LIO.Backstores), maps.Clone(s.LIO.ISCSI), maps.Clone(s.LIO.FC)
+	s.NVMe, s.TGT = maps.Clone(s.NVMe), maps.Clone(s.TGT)
+	for _, id := range s.TargetIDs() {
+		t, _ := s.Target(id)
 		t.Portals, t.LUNs, t.ACLs = maps.Clone(t.Portals), maps.Clone(t.LUNs), maps.Clone(t.ACLs)
 		for name, acl := range t.ACLs {
 			acl.LUNs = maps.Clone(acl.LUNs)
 			t.ACLs[name] = acl
 		}
-		s.LIO.ISCSI[iqn] = t
+		s.Targets(id.Fabric)[id.Name] = t
 	}
 	return s
 }
@@ -93,14 +98,19 @@ func (m *model) withThickSnapshots(of change.LV) []string {
 	return names
 }
 
-// editTarget changes a target.
+// editTarget changes an iSCSI target.
 func (m *model) editTarget(iqn string, f func(*observe.Target)) {
-	t, ok := m.state.LIO.ISCSI[iqn]
+	m.editTargetOf(observe.TargetID{Fabric: observe.ISCSI, Name: iqn}, f)
+}
+
+// editTargetOf changes a target of any fabric.
+func (m *model) editTargetOf(id observe.TargetID, f func(*observe.Target)) {
+	t, ok := m.state.Target(id)
 	if !ok {
-		panic("no such target: " + iqn)
+		panic("no such target: " + id.Name)
 	}
 	f(&t)
-	m.state.LIO.ISCSI[iqn] = t
+	m.state.Targets(id.Fabric)[id.Name] = t
 }
 
 func (m *model) editACL(iqn, initiator string, f func(*observe.ACL)) {
@@ -233,30 +243,30 @@ func (m *model) change(c change.Change) {
 		b.Unmap = c.Unmap
 		m.state.LIO.Backstores[c.Path()] = b
 	case change.RemoveBackstore:
-		for iqn, t := range m.state.LIO.ISCSI {
+		for _, id := range m.state.TargetIDs() {
+			t, _ := m.state.Target(id)
 			for _, l := range t.LUNs {
 				if l.Backstore == c.Path() {
-					panic("linked to " + iqn)
+					panic("linked to " + id.Name)
 				}
 			}
 		}
 		m.release(m.state.LIO.Backstores[c.Path()])
 		delete(m.state.LIO.Backstores, c.Path())
 	case change.CreateTarget:
-		if t, there := m.state.LIO.ISCSI[c.Name]; there && !t.Empty() {
+		if t, there := m.state.Target(c.ID()); there && !t.Empty() {
 			panic("not ours: " + c.Name)
 		}
-		m.state.LIO.ISCSI[c.Name] = observe.Target{
-			Fabric: observe.ISCSI, Name: c.Name, HasTPG: true, Alias: observe.Alias(c.Export),
-			Attrib:  observe.TPGAttrib{Authentication: true, DemoModeWriteProtect: true, DemoModeDiscovery: true},
-			Portals: map[string]observe.Transport{}, LUNs: map[int]observe.TargetLUN{}, ACLs: map[string]observe.ACL{},
-		}
+		m.state.Targets(c.Fabric)[c.Name] = newTarget(c.Target)
 	case change.RemoveTarget:
-		t, ok := m.state.LIO.ISCSI[c.Name]
-		if owner, ours := t.Owner(); !ok || t.OtherTPGs > 0 || !t.Empty() && (!ours || owner.Name != c.Export) || len(sessions(t)) > 0 && !c.Force {
+		t, ok := m.state.Target(c.ID())
+		if !ok || t.OtherTPGs > 0 || !t.Empty() && !t.OwnedBy(c.Export) || len(sessions(t)) > 0 && !c.Force {
 			panic("must not be removed: " + c.Name)
 		}
-		delete(m.state.LIO.ISCSI, c.Name)
+		for _, l := range t.LUNs {
+			m.close(l)
+		}
+		delete(m.state.Targets(c.Fabric), c.Name)
 	default:
 		m.changeTarget(c)
 	}
@@ -274,23 +284,68 @@ func (m *model) release(b observe.Backstore) {
 	}
 }
 
+// newTarget returns what a fabric makes when it is asked for a target.
+func newTarget(c change.Target) observe.Target {
+	t := observe.Target{
+		Fabric: c.Fabric, Name: c.Name, HasTPG: true, Alias: observe.Alias(c.Export),
+		Portals: map[string]observe.Transport{}, LUNs: map[int]observe.TargetLUN{}, ACLs: map[string]observe.ACL{},
+	}
+	switch c.Fabric {
+	case observe.ISCSI:
+		t.Attrib = observe.TPGAttrib{Authentication: true, DemoModeWriteProtect: true, DemoModeDiscovery: true}
+	case observe.NVMe:
+		t.Alias = observe.Alias(observe.SubsystemSerial(c.Name, c.Export))
+	}
+	return t
+}
+
+// open makes a LUN of a device, which it holds open.
+func (m *model) open(c change.AddLUN) observe.TargetLUN {
+	l := observe.TargetLUN{Device: c.Device}
+	m.edit(strings.TrimPrefix(c.Device, "/dev/"), func(lv *observe.LogicalVolume) {
+		if c.LVUUID != "" && c.LVUUID != lv.UUID || !lv.Active {
+			panic("not the logical volume that was planned for: " + c.Device)
+		}
+		lv.Open = true
+		if l.Identity, l.Size = observe.NamespaceUUID(lv.UUID), 0; c.Fabric == observe.TGTISCSI {
+			l.Identity, l.Size = observe.UnitSerial(lv.UUID), lv.Size
+		}
+	})
+	return l
+}
+
+// close lets go of the device of a LUN without a backstore.
+func (m *model) close(l observe.TargetLUN) {
+	if l.Device != "" {
+		m.edit(strings.TrimPrefix(l.Device, "/dev/"), func(lv *observe.LogicalVolume) { lv.Open = false })
+	}
+}
+
 func (m *model) changeTarget(c change.Change) {
-	iqn := strings.TrimPrefix(c.Lane(), "target/")
-	t, ok := m.state.LIO.ISCSI[iqn]
+	id := c.(interface{ ID() observe.TargetID }).ID()
+	t, ok := m.state.Target(id)
 	if !ok {
-		panic("no such target: " + iqn)
+		panic("no such target: " + id.Name)
 	}
 	if _, ours := t.Owner(); !ours {
-		panic("not ours: " + iqn)
+		panic("not ours: " + id.Name)
 	}
 	switch c := c.(type) {
 	case change.SetAttributes:
 		t.Attrib = c.Attrib
 	case change.AddPortal:
 		t.Portals[c.Portal] = c.Transport
+		t.Enabled = t.Enabled || id.Fabric == observe.NVMe
 	case change.RemovePortal:
 		delete(t.Portals, c.Portal)
 	case change.AddLUN:
+		if c.Backstore == "" {
+			if have := t.LUNs[c.LUN]; have.Device != "" {
+				panic("LUN is taken")
+			}
+			t.LUNs[c.LUN] = m.open(c)
+			break
+		}
 		if b, ok := m.state.LIO.Backstores[c.Backstore]; !ok || !b.Enabled {
 			panic("no such backstore: " + c.Backstore)
 		}
@@ -298,7 +353,17 @@ func (m *model) changeTarget(c change.Change) {
 			panic("LUN is taken")
 		}
 		t.LUNs[c.LUN] = observe.TargetLUN{Backstore: c.Backstore}
+	case change.ResizeLUN:
+		l := t.LUNs[c.LUN]
+		m.edit(strings.TrimPrefix(c.Device, "/dev/"), func(lv *observe.LogicalVolume) {
+			if l.Size != 0 {
+				l.Size = lv.Size
+			}
+		})
+		t.LUNs[c.LUN] = l
+		m.resized = append(m.resized, c)
 	case change.RemoveLUN:
+		m.close(t.LUNs[c.LUN])
 		delete(t.LUNs, c.LUN)
 		for _, acl := range t.ACLs {
 			maps.DeleteFunc(acl.LUNs, func(_ int, l observe.MappedLUN) bool { return l.LUN == c.LUN })
@@ -321,7 +386,7 @@ func (m *model) changeTarget(c change.Change) {
 	case change.MapLUN:
 		mapped, there := t.ACLs[c.Initiator].LUNs[c.LUN]
 		if t.LUNs[c.LUN].Backstore == "" || there && mapped.LUN >= 0 {
-			panic(fmt.Sprintf("cannot be mapped: LUN %d of %s", c.LUN, iqn))
+			panic(fmt.Sprintf("cannot be mapped: LUN %d of %s", c.LUN, id.Name))
 		}
 		t.ACLs[c.Initiator].LUNs[c.LUN] = observe.MappedLUN{LUN: c.LUN, WriteProtect: c.ReadOnly}
 	case change.UnmapLUN:
@@ -338,7 +403,7 @@ func (m *model) changeTarget(c change.Change) {
 	default:
 		panic("unknown change " + change.Name(c))
 	}
-	m.state.LIO.ISCSI[iqn] = t
+	m.state.Targets(id.Fabric)[id.Name] = t
 }
 
 func authentication(a change.Auth) string {
