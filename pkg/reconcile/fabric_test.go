@@ -24,18 +24,18 @@ type over struct {
 }
 
 var (
-	iqns2 = []string{initiator, "iqn.1993-08.org.debian:01:open"}
-	hosts = []string{"nqn.2014-08.org.nvmexpress:uuid:0b1e1f00-0000-4000-8000-000000000001", "nqn.2026-11.com.example:host"}
-	wwpns = []string{"naa.2000001b32a1b2c4", "naa.2000001b32a1b2c5"}
-	keys  = &spec.Auth{CHAP: &spec.Credentials{Password: spec.NewSecret("DHHC-1:00:key:")}}
-	chaps = &spec.Auth{CHAP: &spec.Credentials{Username: "u", Password: spec.NewSecret("secretsecret")}}
+	iscsiHosts = []string{initiator, "iqn.1993-08.org.debian:01:open"}
+	nvmeHosts  = []string{"nqn.2014-08.org.nvmexpress:uuid:0b1e1f00-0000-4000-8000-000000000001", "nqn.2026-11.com.example:host"}
+	wwpns      = []string{"naa.2000001b32a1b2c4", "naa.2000001b32a1b2c5"}
+	keys       = &spec.Auth{CHAP: &spec.Credentials{Password: spec.NewSecret("DHHC-1:00:key:")}}
+	chaps      = &spec.Auth{CHAP: &spec.Credentials{Username: "u", Password: spec.NewSecret("secretsecret")}}
 
 	fabricsUnderTest = []over{
-		{spec.ProtocolISCSI, false, observe.TargetID{Fabric: observe.ISCSI, Name: iqn}, iqns2, []string{"0.0.0.0:3260"}, chaps},
-		{spec.ProtocolISER, false, observe.TargetID{Fabric: observe.ISCSI, Name: iqn}, iqns2, []string{"10.0.0.1:3260"}, chaps},
-		{spec.ProtocolISCSI, true, observe.TargetID{Fabric: observe.TGTISCSI, Name: iqn}, iqns2, []string{"0.0.0.0:3260"}, chaps},
-		{spec.ProtocolNVMeTCP, false, observe.TargetID{Fabric: observe.NVMe, Name: "nqn.2026-11.io.volreconciler:db"}, hosts, []string{"0.0.0.0:4420", "[::1]:4421"}, keys},
-		{spec.ProtocolNVMeRDMA, false, observe.TargetID{Fabric: observe.NVMe, Name: "nqn.2026-11.com.example:explicit"}, hosts, []string{"10.0.0.1:4420"}, keys},
+		{spec.ProtocolISCSI, false, observe.TargetID{Fabric: observe.ISCSI, Name: iqn}, iscsiHosts, []string{"0.0.0.0:3260"}, chaps},
+		{spec.ProtocolISER, false, observe.TargetID{Fabric: observe.ISCSI, Name: iqn}, iscsiHosts, []string{"10.0.0.1:3260"}, chaps},
+		{spec.ProtocolISCSI, true, observe.TargetID{Fabric: observe.TGTISCSI, Name: iqn}, iscsiHosts, []string{"0.0.0.0:3260"}, chaps},
+		{spec.ProtocolNVMeTCP, false, observe.TargetID{Fabric: observe.NVMe, Name: "nqn.2026-11.io.volreconciler:db"}, nvmeHosts, []string{"0.0.0.0:4420", "[::1]:4421"}, keys},
+		{spec.ProtocolNVMeRDMA, false, observe.TargetID{Fabric: observe.NVMe, Name: "nqn.2026-11.com.example:explicit"}, nvmeHosts, []string{"10.0.0.1:4420"}, keys},
 		{spec.ProtocolFC, false, observe.TargetID{Fabric: observe.FC, Name: "naa.2000001b32a1b2c3"}, wwpns, nil, nil},
 	}
 )
@@ -85,17 +85,16 @@ var _ = Describe("An Export of any fabric", func() {
 		Expect(n.state.TargetIDs()).To(HaveExactElements(o.target))
 	})
 
-	eachFabric("is closed until all is in it", func(n *node, o over) {
-		n = nodeOver(o)
+	eachFabric("is closed until all is in it", func(_ *node, o over) {
+		n := nodeOver(o)
 		order := map[string]int{}
 		for i, s := range n.diff().Steps {
 			order[change.Name(s.Change)] = i
 		}
 		opens := "EnableTarget"
-		switch o.target.Fabric {
-		case observe.NVMe:
+		if o.target.Fabric == observe.NVMe {
 			opens = "AddPortal"
-		case observe.TGTISCSI:
+		} else if o.target.Fabric == observe.TGTISCSI {
 			opens = "AddInitiator"
 		}
 		Expect(order[opens]).To(BeNumerically(">", order["AddLUN"]))
@@ -131,7 +130,7 @@ var _ = Describe("An Export of any fabric", func() {
 		Expect(n.target(o).Attrib.GenerateNodeACLs).To(BeFalse())
 	})
 
-	eachFabric("goes when no file names it, before its volumes do", func(n *node, o over) {
+	eachFabric("goes when no file names it, before its volumes do", func(n *node, _ over) {
 		n.desired.Exports, n.desired.Volumes, n.desired.Snapshots = nil, nil, nil
 		n.apply(n.diff())
 		n.converge()

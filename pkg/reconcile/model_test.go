@@ -290,10 +290,9 @@ func newTarget(c change.Target) observe.Target {
 		Fabric: c.Fabric, Name: c.Name, HasTPG: true, Alias: observe.Alias(c.Export),
 		Portals: map[string]observe.Transport{}, LUNs: map[int]observe.TargetLUN{}, ACLs: map[string]observe.ACL{},
 	}
-	switch c.Fabric {
-	case observe.ISCSI:
+	if c.Fabric == observe.ISCSI {
 		t.Attrib = observe.TPGAttrib{Authentication: true, DemoModeWriteProtect: true, DemoModeDiscovery: true}
-	case observe.NVMe:
+	} else if c.Fabric == observe.NVMe {
 		t.Alias = observe.Alias(observe.SubsystemSerial(c.Name, c.Export))
 	}
 	return t
