@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"slices"
@@ -91,12 +92,7 @@ var _ = Describe("An Export of any fabric", func() {
 		for i, s := range n.diff().Steps {
 			order[change.Name(s.Change)] = i
 		}
-		opens := "EnableTarget"
-		if o.target.Fabric == observe.NVMe {
-			opens = "AddPortal"
-		} else if o.target.Fabric == observe.TGTISCSI {
-			opens = "AddInitiator"
-		}
+		opens := cmp.Or(map[observe.Fabric]string{observe.NVMe: "AddPortal", observe.TGTISCSI: "AddInitiator"}[o.target.Fabric], "EnableTarget")
 		Expect(order[opens]).To(BeNumerically(">", order["AddLUN"]))
 		Expect(order[opens]).To(BeNumerically(">=", order["AddInitiator"]))
 	})

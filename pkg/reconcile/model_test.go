@@ -292,7 +292,8 @@ func newTarget(c change.Target) observe.Target {
 	}
 	if c.Fabric == observe.ISCSI {
 		t.Attrib = observe.TPGAttrib{Authentication: true, DemoModeWriteProtect: true, DemoModeDiscovery: true}
-	} else if c.Fabric == observe.NVMe {
+	}
+	if c.Fabric == observe.NVMe {
 		t.Alias = observe.Alias(observe.SubsystemSerial(c.Name, c.Export))
 	}
 	return t
