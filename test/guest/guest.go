@@ -29,6 +29,8 @@ type Config struct {
 	// Share is a directory of the host that the guest has at /host, to read
 	// and to write. inotify does not work across it. Empty: none.
 	Share string
+	// Kernel is the kernel that is booted. Default: [Released].
+	Kernel Kernel
 	// MemoryMiB is 2048 if not set.
 	MemoryMiB int
 	// CPUs is 2 with KVM and 1 without if not set. Two emulated processors get
@@ -97,7 +99,7 @@ func (c Config) withDefaults(accel accelerator) Config {
 // ctx limits the start alone. The machine runs until [Machine.Shutdown] or
 // [Machine.PowerCut], and never longer than this process.
 func Start(ctx context.Context, config Config) (*Machine, error) {
-	root, err := Root(ctx)
+	root, err := Root(ctx, config.Kernel)
 	if err != nil {
 		return nil, err
 	}

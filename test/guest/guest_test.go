@@ -204,7 +204,7 @@ var _ = Describe("a machine that does not start", func() {
 	}, SpecTimeout(firstTime))
 
 	It("is given up with the context", func(ctx SpecContext) {
-		_, err := guest.Root(ctx)
+		_, err := guest.Root(ctx, guest.Released)
 		Expect(err).NotTo(HaveOccurred())
 		limited, cancel := context.WithTimeout(ctx, 3*time.Second)
 		defer cancel()

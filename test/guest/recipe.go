@@ -6,11 +6,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
+// kernelPackage depends on the newest kernel of the repository it is taken from.
+const kernelPackage = "linux-image-amd64"
+
 var packages = []string{
-	"linux-image-amd64", "kmod", "udev",
+	"kmod", "udev",
 
 	"base-files", "usr-is-merged", "libc-bin", "bash", "dash", "coreutils", "findutils", "grep", "sed", "mawk", "tar", "gzip",
 	"util-linux", "mount", "fdisk", "procps", "psmisc", "busybox-static", "iproute2", "netcat-openbsd",
@@ -88,11 +92,26 @@ protocols: files
 // package usrmerge would do afterwards.
 const mergeUsr = `for dir in bin sbin lib lib64; do mkdir -p "$1/usr/$dir" && ln -s "usr/$dir" "$1/$dir"; done`
 
-func unpack(ctx context.Context, root string, sources []source) error {
+// unpackedFor returns what the root of a guest with this kernel is made of:
+// packages, as apt wants them named, and the repositories that have them. The
+// first of sources is the release's own.
+func unpackedFor(kernel Kernel, sources []source) ([]string, []source) {
+	image := kernelPackage
+	if kernel == Backported {
+		from := backports(sources[0])
+		// apt takes nothing else from backports: they rank behind the release.
+		image += "/" + from.release
+		sources = append(slices.Clone(sources), from)
+	}
+	return append([]string{image}, packages...), sources
+}
+
+func unpack(ctx context.Context, root string, kernel Kernel, sources []source) error {
+	names, sources := unpackedFor(kernel, sources)
 	args := []string{
 		"--variant=extract", "--format=directory", "--quiet",
 		"--setup-hook=" + mergeUsr,
-		"--include=" + strings.Join(packages, ","),
+		"--include=" + strings.Join(names, ","),
 	}
 	if os.Geteuid() != 0 {
 		// The only way without root that leaves files which QEMU, run by the

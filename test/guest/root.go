@@ -30,15 +30,15 @@ const (
 	rootLifetime = 7 * 24 * time.Hour
 )
 
-// Root returns the directory of the guest's root file system and makes it if
-// it is not there yet, which takes a minute or more. It is shared by all guests
-// of this machine: do not change it.
-func Root(ctx context.Context) (string, error) {
+// Root returns the directory of the root file system of guests with this kernel
+// and makes it if it is not there yet, which takes a minute or more. It is shared
+// by all those guests of this machine: do not change it.
+func Root(ctx context.Context, kernel Kernel) (string, error) {
 	cache, err := cacheDir()
 	if err != nil {
 		return "", err
 	}
-	hash, err := recipeHash()
+	hash, err := recipeHash(kernel)
 	if err != nil {
 		return "", err
 	}
@@ -50,8 +50,8 @@ func Root(ctx context.Context) (string, error) {
 			if isDir(dir) {
 				return nil
 			}
-			fmt.Fprintln(os.Stderr, "guest: making the guest's root file system, once: about two minutes")
-			return errors.Join(removeUnused(cache), makeRoot(ctx, dir))
+			fmt.Fprintln(os.Stderr, "guest: making the guest's root file system, once for each kernel: about two minutes")
+			return errors.Join(removeUnused(cache), makeRoot(ctx, dir, kernel))
 		})
 		if err != nil {
 			return "", fmt.Errorf("make the guest root: %w", err)
@@ -61,15 +61,15 @@ func Root(ctx context.Context) (string, error) {
 	return dir, os.Chtimes(dir, now, now)
 }
 
-// recipeHash tells guest roots apart: by how they are made, and by the host's
-// release, which is theirs as well.
-func recipeHash() (string, error) {
+// recipeHash tells guest roots apart: by how they are made, by the host's
+// release, which is theirs as well, and by their kernel.
+func recipeHash(kernel Kernel) (string, error) {
 	release, err := os.ReadFile("/etc/os-release")
 	if err != nil {
 		return "", err
 	}
 	h := sha256.New()
-	for _, part := range [][]byte{recipeSource, kernelSource, release} {
+	for _, part := range [][]byte{recipeSource, kernelSource, release, []byte(kernel)} {
 		h.Write(part)
 	}
 	return hex.EncodeToString(h.Sum(nil))[:12], nil
@@ -97,7 +97,7 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-func makeRoot(ctx context.Context, dir string) error {
+func makeRoot(ctx context.Context, dir string, kernel Kernel) error {
 	sources, err := debianSources(ctx)
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func makeRoot(ctx context.Context, dir string) error {
 	}
 	defer func() { _ = os.RemoveAll(unfinished) }()
 	root := filepath.Join(unfinished, "root")
-	if err := unpack(ctx, root, sources); err != nil {
+	if err := unpack(ctx, root, kernel, sources); err != nil {
 		return err
 	}
 	if err := finish(ctx, root); err != nil {

@@ -24,6 +24,7 @@ const shutdownTimeout = 30 * time.Second
 type machineFlags struct {
 	disks  []string
 	share  string
+	kernel string
 	memory int
 	cpus   int
 }
@@ -31,13 +32,22 @@ type machineFlags struct {
 func (f *machineFlags) register(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.disks, "disk", nil, "add a disk of this size (500M, 1G); repeat for more")
 	flags.StringVar(&f.share, "share", "", "directory that the guest has at /host, to read and write")
+	registerKernel(flags, &f.kernel)
 	flags.IntVar(&f.memory, "memory", 0, "memory in MiB (default 2048)")
 	flags.IntVar(&f.cpus, "cpus", 0, "number of processors (default 2 with KVM, 1 without)")
+}
+
+func registerKernel(flags *pflag.FlagSet, kernel *string) {
+	flags.StringVar(kernel, "kernel", "released", "the kernel of the host's Debian release (released), or the newer one of its backports (backported)")
 }
 
 // config puts the disks into dir.
 func (f *machineFlags) config(dir string) (guest.Config, error) {
 	config := guest.Config{MemoryMiB: f.memory, CPUs: f.cpus}
+	var err error
+	if config.Kernel, err = guest.ParseKernel(f.kernel); err != nil {
+		return config, err
+	}
 	if f.share != "" {
 		share, err := filepath.Abs(f.share)
 		if err != nil {
@@ -99,12 +109,17 @@ func runCommand() *cobra.Command {
 }
 
 func pathCommand() *cobra.Command {
-	return &cobra.Command{
+	var name string
+	command := &cobra.Command{
 		Use:   "root",
 		Short: "Print the directory of the guest's root file system; make it if need be",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			dir, err := guest.Root(cmd.Context())
+			kernel, err := guest.ParseKernel(name)
+			if err != nil {
+				return err
+			}
+			dir, err := guest.Root(cmd.Context(), kernel)
 			if err != nil {
 				return err
 			}
@@ -112,6 +127,8 @@ func pathCommand() *cobra.Command {
 			return err
 		},
 	}
+	registerKernel(command.Flags(), &name)
+	return command
 }
 
 // passThrough runs argv with our own output and makes its exit status ours.
