@@ -28,6 +28,10 @@ func kernelVersion(root string) (string, error) {
 	return strings.TrimPrefix(filepath.Base(found[0]), "vmlinuz-"), nil
 }
 
+// sizeTrailer is what the kernel's build appends to its compressed image: the
+// size of what is in it, 32 bits. zstd takes it for more input, and fails.
+const sizeTrailer = 4
+
 // decompressors read standard input and are found by the first bytes of what
 // they unpack.
 var decompressors = []struct {
@@ -44,6 +48,7 @@ func decompressKernel(ctx context.Context, image []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	payload = payload[:max(0, len(payload)-sizeTrailer)]
 	for _, d := range decompressors {
 		if !bytes.HasPrefix(payload, []byte(d.magic)) {
 			continue
