@@ -205,8 +205,14 @@ func fingerprint(ctx context.Context) string {
 // it takes an emulated processor a second.
 func login(ctx context.Context, target, portal, initiator string, settings ...string) guest.Result {
 	GinkgoHelper()
-	iface := ifaceName(initiator)
-	put(ctx, "/etc/iscsi/ifaces/"+iface, fmt.Sprintf("iface.iscsi_ifacename = %s\niface.transport_name = tcp\niface.initiatorname = %s\n", iface, initiator))
+	return loginOver(ctx, "tcp", ifaceName(initiator), target, portal, initiator, settings...)
+}
+
+// loginOver is login over a transport that iscsiadm knows, with a record of the
+// initiator's own name for the two together.
+func loginOver(ctx context.Context, transport, iface, target, portal, initiator string, settings ...string) guest.Result {
+	GinkgoHelper()
+	put(ctx, "/etc/iscsi/ifaces/"+iface, fmt.Sprintf("iface.iscsi_ifacename = %s\niface.transport_name = %s\niface.initiatorname = %s\n", iface, transport, initiator))
 	node := fmt.Sprintf("iscsiadm -m node -T %s -p %s -I %s", target, portal, iface)
 	update := []string{"node.session.initial_login_retry_max", "1", "node.session.timeo.replacement_timeout", "5"}
 	script := ""

@@ -93,6 +93,7 @@ func reset(ctx context.Context) {
 	sh(ctx, `
 		umount -l /mnt
 		pkill -9 -x volreconciler; while pgrep -x lvm >/dev/null; do sleep 0.1; done
+		`+resetNVMe+resetFC+`
 		iscsiadm -m node -u; rm -rf /etc/iscsi/nodes /etc/iscsi/send_targets
 		cd /sys/kernel/config/target 2>/dev/null && {
 			for tpg in iscsi/iqn*/tpgt_*; do echo 0 > $tpg/enable; done
@@ -106,6 +107,7 @@ func reset(ctx context.Context) {
 		set -e
 		vgcreate -qq vg0 /dev/vda
 	`)
-	Expect(sh(ctx, "ls /sys/kernel/config/target/iscsi 2>/dev/null | grep iqn || true")).To(BeEmpty())
+	Expect(sh(ctx, `ls /sys/kernel/config/target/iscsi 2>/dev/null | grep iqn
+		ls -d /sys/kernel/config/target/fc/*:* /sys/kernel/config/nvmet/*/* 2>/dev/null; true`)).To(BeEmpty())
 	Expect(sh(ctx, "lvs --noheadings")).To(BeEmpty())
 }
