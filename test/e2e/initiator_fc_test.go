@@ -91,11 +91,13 @@ func (s fcSession) rescan(ctx context.Context) {
 	GinkgoHelper()
 	sh(ctx, `for host in $(grep -l 0x`+s.host+` /sys/class/fc_host/*/port_name); do
 			host=$(basename $(dirname $host))
-			for delete in $(ls /sys/class/scsi_host/$host/device/rport-*/target*/*/rescan 2>/dev/null); do echo 1 > $delete; done
+			for lun in $(ls -d /sys/class/scsi_host/$host/device/rport-*/target*/*:*:*:* 2>/dev/null); do echo 1 > $lun/rescan; done
 			echo "- - -" > /sys/class/scsi_host/$host/scan
 		done; udevadm settle`)
 }
 
+// live is what the host's port believes. It is not told when the target removes
+// its ACL: then it is I/O that fails, after some twenty seconds.
 func (s fcSession) live(ctx context.Context) bool {
 	GinkgoHelper()
 	return try(ctx, `for port in `+s.remotePort()+`; do grep -q Online $port/port_state && grep -q 'FCP Target' $port/roles && exit 0; done; exit 1`).ExitCode == 0
