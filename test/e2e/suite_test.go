@@ -95,12 +95,7 @@ func reset(ctx context.Context) {
 		pkill -9 -x volreconciler; while pgrep -x lvm >/dev/null; do sleep 0.1; done
 		`+resetNVMe+resetFC+`
 		iscsiadm -m node -u; rm -rf /etc/iscsi/nodes /etc/iscsi/send_targets
-		cd /sys/kernel/config/target 2>/dev/null && {
-			for tpg in iscsi/iqn*/tpgt_*; do echo 0 > $tpg/enable; done
-			find iscsi/*/tpgt_*/acls iscsi/*/tpgt_*/lun -type l -delete
-			rmdir iscsi/*/tpgt_*/acls/*/lun_* iscsi/*/tpgt_*/acls/* iscsi/*/tpgt_*/lun/lun_* iscsi/*/tpgt_*/np/* iscsi/*/tpgt_* iscsi/iqn*
-			rmdir core/iblock_*/* core/iblock_*
-		}
+		`+resetLIO+`
 		dmsetup remove_all --noudevsync; blkdiscard -f /dev/vda; blkdiscard -f /dev/vdb; rm -rf /dev/vg0 /dev/vg1
 		rm -rf /specs /var/lib/volreconciler /run/volreconciler /etc/lvm/archive /etc/lvm/backup
 		mkdir -p /specs
@@ -111,3 +106,13 @@ func reset(ctx context.Context) {
 		ls -d /sys/kernel/config/target/fc/*:* /sys/kernel/config/nvmet/*/* 2>/dev/null; true`)).To(BeEmpty())
 	Expect(sh(ctx, "lvs --noheadings")).To(BeEmpty())
 }
+
+// resetLIO takes down the iSCSI targets that there are, and all backstores.
+const resetLIO = `
+	cd /sys/kernel/config/target 2>/dev/null && {
+		for tpg in iscsi/iqn*/tpgt_*; do echo 0 > $tpg/enable; done
+		find iscsi/*/tpgt_*/acls iscsi/*/tpgt_*/lun -type l -delete
+		rmdir iscsi/*/tpgt_*/acls/*/lun_* iscsi/*/tpgt_*/acls/* iscsi/*/tpgt_*/lun/lun_* iscsi/*/tpgt_*/np/* iscsi/*/tpgt_* iscsi/iqn*
+		rmdir core/iblock_*/* core/iblock_*
+	}
+`
