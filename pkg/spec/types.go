@@ -224,7 +224,8 @@ type Secret struct{ value string }
 // NewSecret returns the secret with the given value.
 func NewSecret(value string) Secret { return Secret{value} }
 
-// Reveal returns the value. Only the code that hands it to the kernel calls it.
+// Reveal returns the value. Only the code that hands it to the kernel calls it,
+// and what shows it to an administrator who asks for just that.
 func (s Secret) Reveal() string { return s.value }
 
 // Redacted is what stands for a password wherever one may be seen.
