@@ -1,0 +1,207 @@
+package connect
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// Request asks how an initiator reaches an Export.
+type Request struct {
+	// Export is valid and has its defaults.
+	Export spec.Export
+	// Initiator is the IQN, NQN or WWPN of who wants to connect.
+	Initiator string
+	// Multipath asks for all portals instead of the first.
+	Multipath bool
+	// ShowSecrets lets passwords be seen.
+	ShowSecrets bool
+
+	// Addresses are those of the node, for portals that serve all of them.
+	Addresses []netip.Addr
+	// LUNs are what the initiator sees.
+	LUNs []LUN
+	// DiscoveryAuth is what discovery asks for; nil: nothing.
+	DiscoveryAuth *spec.Auth
+}
+
+// LUN is one logical unit, or namespace, as it is on the node.
+type LUN struct {
+	// Object is the Volume or Snapshot behind it.
+	Object spec.ID
+	// Number is the logical unit number. The namespace identifier of NVMe is one
+	// more, because it begins at 1.
+	Number int
+	Size   uint64 // bytes
+	// WWN is the NAA identifier that SCSI initiators see, as naa.6001405….
+	WWN string
+	// UUID is that of the NVMe namespace.
+	UUID string
+	// ReadOnly is for every initiator.
+	ReadOnly bool
+	// Discard is true if discards reach the volume.
+	Discard bool
+}
+
+// namespaceID is the LUN's number where it is an NVMe namespace.
+func (l LUN) namespaceID() int { return l.Number + 1 }
+
+// Connection is how one initiator reaches one Export.
+type Connection struct {
+	request   Request
+	initiator spec.Initiator
+	portals   []netip.AddrPort // empty for Fibre Channel
+}
+
+// Resolve returns how an initiator reaches an Export. It is an error if the
+// initiator's name is missing or malformed or the Export does not list it, if there
+// is nothing to see, and, as [ErrNoAddress], if no address is left to connect to.
+func Resolve(r Request) (Connection, error) {
+	initiator, err := initiatorOf(r.Export, r.Initiator)
+	if err != nil {
+		return Connection{}, err
+	}
+	if len(r.LUNs) == 0 {
+		return Connection{}, fmt.Errorf("Export %s has nothing to show to %s", r.Export.Metadata.Name, initiator.Name)
+	}
+	c := Connection{request: r, initiator: initiator}
+	if r.Export.Spec.Protocol == spec.ProtocolFC {
+		if _, err := spec.NormalizeWWPN(r.Export.Spec.Target); err != nil {
+			return Connection{}, fmt.Errorf("the target of Export %s: %w", r.Export.Metadata.Name, err)
+		}
+		return c, nil
+	}
+	c.portals, err = served(r.Export.Spec.Portals, r.Addresses)
+	if err != nil {
+		return Connection{}, err
+	}
+	if !r.Multipath {
+		c.portals = c.portals[:1]
+	}
+	return c, nil
+}
+
+// ConnectionInfo is what Cinder's drivers return from initialize_connection.
+type ConnectionInfo struct {
+	// DriverVolumeType is iscsi, iser, nvmeof or fibre_channel.
+	DriverVolumeType string `json:"driver_volume_type"`
+	// Data is an [ISCSIData], [NVMeData] or [FCData].
+	Data any `json:"data"`
+}
+
+// Infos returns one ConnectionInfo per LUN, in the order of the request.
+func (c Connection) Infos() []ConnectionInfo {
+	var infos []ConnectionInfo
+	for _, lun := range c.request.LUNs {
+		switch c.protocol() {
+		case spec.ProtocolISER:
+			infos = append(infos, ConnectionInfo{"iser", c.iscsiData(lun)})
+		case spec.ProtocolNVMeTCP, spec.ProtocolNVMeRDMA:
+			infos = append(infos, ConnectionInfo{"nvmeof", c.nvmeData(lun)})
+		case spec.ProtocolFC:
+			infos = append(infos, ConnectionInfo{"fibre_channel", c.fcData(lun)})
+		default: // Resolve lets no other through
+			infos = append(infos, ConnectionInfo{"iscsi", c.iscsiData(lun)})
+		}
+	}
+	return infos
+}
+
+// Secrets is how many passwords belong to the connection.
+func (c Connection) Secrets() int {
+	n := 0
+	for _, a := range []*spec.Auth{c.initiator.Auth, c.request.DiscoveryAuth} {
+		if a != nil && a.CHAP != nil {
+			n++
+		}
+		if a != nil && a.Mutual != nil {
+			n++
+		}
+	}
+	return n
+}
+
+func (c Connection) protocol() spec.Protocol { return c.request.Export.Spec.Protocol }
+
+func (c Connection) target() string { return c.request.Export.Spec.Target }
+
+// chap and mutual are what the initiator and the target must prove; nil: nothing.
+func (c Connection) chap() *spec.Credentials {
+	if c.initiator.Auth == nil {
+		return nil
+	}
+	return c.initiator.Auth.CHAP
+}
+
+func (c Connection) mutual() *spec.Credentials {
+	if c.initiator.Auth == nil {
+		return nil
+	}
+	return c.initiator.Auth.Mutual
+}
+
+// readOnly reports whether the initiator cannot write to a LUN.
+func (c Connection) readOnly(lun LUN) bool { return lun.ReadOnly || c.initiator.ReadOnly }
+
+// accessMode is the seed's word for it.
+func (c Connection) accessMode(lun LUN) string {
+	if c.readOnly(lun) {
+		return "ro"
+	}
+	return "rw"
+}
+
+// Password is a password in the data: unless it is shown it reads "<redacted>".
+type Password struct {
+	secret spec.Secret
+	shown  bool
+}
+
+// MarshalText gives the password away if that was asked for.
+func (p Password) MarshalText() ([]byte, error) {
+	if p.shown {
+		return []byte(p.secret.Reveal()), nil
+	}
+	return p.secret.MarshalText()
+}
+
+func (c Connection) password(of *spec.Credentials) *Password {
+	return &Password{of.Password, c.request.ShowSecrets}
+}
+
+// ErrNoAddress is for portals that serve every address of a node of which none is
+// known.
+var ErrNoAddress = errors.New("no address of the node is known")
+
+// served returns the portals to connect to, in their order: one that serves every
+// address of the node stands for the addresses given. [::] serves IPv4 as well.
+func served(portals []string, addresses []netip.Addr) ([]netip.AddrPort, error) {
+	var out []netip.AddrPort
+	add := func(portal netip.AddrPort) {
+		if !slices.Contains(out, portal) {
+			out = append(out, portal)
+		}
+	}
+	for _, text := range portals {
+		portal, err := netip.ParseAddrPort(text)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no portal: %w", text, err)
+		}
+		if !portal.Addr().IsUnspecified() {
+			add(portal)
+			continue
+		}
+		for _, address := range addresses {
+			if address = address.Unmap(); address.Is4() || portal.Addr().Is6() {
+				add(netip.AddrPortFrom(address, portal.Port()))
+			}
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%w, and the portals (%q) name none that an initiator could connect to", ErrNoAddress, portals)
+	}
+	return out, nil
+}

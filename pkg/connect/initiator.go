@@ -1,0 +1,57 @@
+package connect
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// initiatorOf returns the entry of an Export under which an initiator may connect.
+// The error says what names there are.
+func initiatorOf(e spec.Export, name string) (spec.Initiator, error) {
+	if name == "" {
+		return spec.Initiator{}, fmt.Errorf("no initiator is named; %s", whoMay(e))
+	}
+	if err := spec.CheckInitiator(e.Spec.Protocol, name); err != nil {
+		return spec.Initiator{}, fmt.Errorf("the initiator %w; %s", err, whoMay(e))
+	}
+	if e.Spec.AllowAnyInitiator {
+		return spec.Initiator{Name: name}, nil
+	}
+	for _, initiator := range e.Spec.Initiators {
+		if same(e.Spec.Protocol, initiator.Name, name) {
+			initiator.Name = name
+			return initiator, nil
+		}
+	}
+	return spec.Initiator{}, errors.New("Export " + e.Metadata.Name + " does not let " + name + " in; " + whoMay(e))
+}
+
+// same reports whether two names are those of one initiator. A WWPN has several
+// forms.
+func same(protocol spec.Protocol, a, b string) bool {
+	if protocol != spec.ProtocolFC {
+		return a == b
+	}
+	left, err := spec.NormalizeWWPN(a)
+	right, errRight := spec.NormalizeWWPN(b)
+	return err == nil && errRight == nil && left == right
+}
+
+// whoMay says whom an Export lets in, as the end of a sentence.
+func whoMay(e spec.Export) string {
+	var names []string
+	for _, initiator := range e.Spec.Initiators {
+		names = append(names, initiator.Name)
+	}
+	switch {
+	case e.Spec.AllowAnyInitiator:
+		return "any initiator with a well-formed name may connect to Export " + e.Metadata.Name
+	case len(names) == 0:
+		return "Export " + e.Metadata.Name + " lists no initiator; add it under spec.initiators"
+	default:
+		return "Export " + e.Metadata.Name + " lists " + strings.Join(names, ", ")
+	}
+}
