@@ -12,6 +12,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 // exitChanges is plan's exit status when there is something to do.
@@ -55,31 +56,39 @@ findings in the files, something could not be read, or the command is wrong.`,
 }
 
 func showPlan(ctx context.Context, s *settings, format string, stdout, stderr io.Writer) error {
-	ctx, stop := untilSignal(ctx)
-	defer stop()
-	b, err := s.openBackend(nil)
+	_, observed, plan, err := s.look(ctx)
 	if err != nil {
 		return err
 	}
-	memory, err := reconcile.OpenMemory(s.memory())
-	if err != nil {
-		return err
-	}
-	desired := s.source(logr.Discard()).Load(ctx)
-	observed := observe.New(b).Observe(ctx)
-	if ctx.Err() != nil {
-		return errors.New("interrupted")
-	}
-	now := time.Now()
-	plan := reconcile.Diff(reconcile.Input{
-		Desired: desired, Observed: observed, Known: memory.Known(), Started: now, Now: now,
-		MaxDeletions: s.maxDeletions,
-	})
 	if err := writePlan(stdout, plan, format); err != nil {
 		return err
 	}
 	writeFindings(stderr, reconcile.Findings(plan.Findings))
 	return verdict(plan, observed)
+}
+
+// look reads what is desired and what there is, and plans.
+func (s *settings) look(ctx context.Context) (spec.Set, observe.State, reconcile.Plan, error) {
+	ctx, stop := untilSignal(ctx)
+	defer stop()
+	b, err := s.openBackend(nil)
+	if err != nil {
+		return spec.Set{}, observe.State{}, reconcile.Plan{}, err
+	}
+	memory, err := reconcile.OpenMemory(s.memory())
+	if err != nil {
+		return spec.Set{}, observe.State{}, reconcile.Plan{}, err
+	}
+	desired := s.source(logr.Discard()).Load(ctx)
+	observed := observe.New(b).Observe(ctx)
+	if ctx.Err() != nil {
+		return spec.Set{}, observe.State{}, reconcile.Plan{}, errors.New("interrupted")
+	}
+	now := time.Now()
+	return desired, observed, reconcile.Diff(reconcile.Input{
+		Desired: desired, Observed: observed, Known: memory.Known(), Started: now, Now: now,
+		MaxDeletions: s.maxDeletions,
+	}), nil
 }
 
 func writePlan(w io.Writer, plan reconcile.Plan, format string) error {

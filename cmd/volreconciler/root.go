@@ -33,7 +33,7 @@ before the file. VOLRECONCILER_CONFIG or --config name another file.`,
 	})
 	root.AddCommand(
 		newRunCommand(), newPlanCommand(), newApplyCommand(), newValidateCommand(), newCaptureCommand(),
-		newGetCommand(), newDescribeCommand(), newVersionCommand(),
+		newConnectCommand(), newGetCommand(), newDescribeCommand(), newVersionCommand(),
 	)
 	return root
 }

@@ -42,6 +42,7 @@ type settings struct {
 	logFormat     string
 	backend       string
 	node          string // empty: in the state directory
+	addresses     addresses
 
 	config string         // path of the configuration file
 	all    *pflag.FlagSet // every setting by its name
@@ -67,6 +68,7 @@ func newSettings() *settings {
 	s.all.Var(text(&s.logFormat, "format", oneOf("text", "json")), "log-format", "text or json")
 	s.all.Var(text(&s.backend, "name", oneOf(backendKernel, backendFake)), "backend", "kernel: this machine; fake: a captured node's file")
 	s.all.Var(text(&s.node, "file", absolute), "node", "captured node of --backend fake (default <state-dir>/node.yaml)")
+	s.all.Var(&s.addresses, "address", "`address` of this node for initiators, where a portal serves all of them; repeat it, or separate several with commas (default: what the node's interfaces have)")
 	return s
 }
 

@@ -31,11 +31,20 @@ func (s *settings) complete() error {
 		return err
 	}
 	for name, text := range flags {
-		if err := s.all.Lookup(name).Value.Set(text); err != nil {
+		if err := setting(s.all.Lookup(name), text); err != nil {
 			return fmt.Errorf("--%s: %w", name, err)
 		}
 	}
 	return nil
+}
+
+// setting sets what a source says in the place of what those before it said, also
+// for a flag that can be repeated.
+func setting(f *pflag.Flag, text string) error {
+	if list, ok := f.Value.(*addresses); ok {
+		*list = nil
+	}
+	return f.Value.Set(text)
 }
 
 // variable returns the environment variable of a setting.
@@ -51,7 +60,7 @@ func (s *settings) readEnvironment() error {
 		if text == "" {
 			return
 		}
-		if err := f.Value.Set(text); err != nil {
+		if err := setting(f, text); err != nil {
 			errs = append(errs, fmt.Errorf("environment variable %s: %q: %w", variable(f.Name), text, err))
 		}
 	})
@@ -115,7 +124,7 @@ func (s *settings) setFromFile(key, value *yaml.Node, again bool) error {
 	case value.Kind != yaml.ScalarNode:
 		return fmt.Errorf("%s: write a single value", key.Value)
 	}
-	if err := f.Value.Set(value.Value); err != nil {
+	if err := setting(f, value.Value); err != nil {
 		return fmt.Errorf("%s: %q: %w", key.Value, value.Value, err)
 	}
 	return nil

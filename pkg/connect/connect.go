@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
@@ -22,7 +23,8 @@ type Request struct {
 
 	// Addresses are those of the node, for portals that serve all of them.
 	Addresses []netip.Addr
-	// LUNs are what the initiator sees.
+	// LUNs are those of the Export. Of them the initiator is shown what its entry
+	// says.
 	LUNs []LUN
 	// DiscoveryAuth is what discovery asks for; nil: nothing.
 	DiscoveryAuth *spec.Auth
@@ -38,7 +40,8 @@ type LUN struct {
 	Size   uint64 // bytes
 	// WWN is the NAA identifier that SCSI initiators see, as naa.6001405….
 	WWN string
-	// UUID is that of the NVMe namespace.
+	// UUID is that of the NVMe namespace. Empty: there is no such volume on the
+	// node, and what is above is unknown.
 	UUID string
 	// ReadOnly is for every initiator.
 	ReadOnly bool
@@ -57,15 +60,20 @@ type Connection struct {
 }
 
 // Resolve returns how an initiator reaches an Export. It is an error if the
-// initiator's name is missing or malformed or the Export does not list it, if there
-// is nothing to see, and, as [ErrNoAddress], if no address is left to connect to.
+// initiator's name is missing or malformed or the Export does not list it, if what
+// it sees is nothing or, as [ErrNotThere], not on the node, and, as [ErrNoAddress],
+// if no address is left to connect to.
 func Resolve(r Request) (Connection, error) {
 	initiator, err := initiatorOf(r.Export, r.Initiator)
 	if err != nil {
 		return Connection{}, err
 	}
+	r.LUNs = slices.DeleteFunc(slices.Clone(r.LUNs), func(lun LUN) bool { return !initiator.Sees(lun.Number) })
 	if len(r.LUNs) == 0 {
 		return Connection{}, fmt.Errorf("Export %s has nothing to show to %s", r.Export.Metadata.Name, initiator.Name)
+	}
+	if missing := r.missing(); len(missing) > 0 {
+		return Connection{}, fmt.Errorf("%s %w, so nobody can connect to Export %s", areOrIs(missing), ErrNotThere, r.Export.Metadata.Name)
 	}
 	c := Connection{request: r, initiator: initiator}
 	if r.Export.Spec.Protocol == spec.ProtocolFC {
@@ -82,6 +90,25 @@ func Resolve(r Request) (Connection, error) {
 		c.portals = c.portals[:1]
 	}
 	return c, nil
+}
+
+// missing are the objects that are not on the node.
+func (r Request) missing() []string {
+	var names []string
+	for _, lun := range r.LUNs {
+		if lun.UUID == "" {
+			names = append(names, lun.Object.String())
+		}
+	}
+	return names
+}
+
+func areOrIs(names []string) string {
+	verb := " is"
+	if len(names) > 1 {
+		verb = " are"
+	}
+	return strings.Join(names, " and ") + verb
 }
 
 // ConnectionInfo is what Cinder's drivers return from initialize_connection.
@@ -110,18 +137,10 @@ func (c Connection) Infos() []ConnectionInfo {
 	return infos
 }
 
-// Secrets is how many passwords belong to the connection.
-func (c Connection) Secrets() int {
-	n := 0
-	for _, a := range []*spec.Auth{c.initiator.Auth, c.request.DiscoveryAuth} {
-		if a != nil && a.CHAP != nil {
-			n++
-		}
-		if a != nil && a.Mutual != nil {
-			n++
-		}
-	}
-	return n
+// HasPassword reports whether there is a password among the data.
+func (c Connection) HasPassword() bool {
+	discovery := c.request.DiscoveryAuth
+	return c.chap() != nil || discovery != nil && discovery.CHAP != nil
 }
 
 func (c Connection) protocol() spec.Protocol { return c.request.Export.Spec.Protocol }
@@ -171,6 +190,10 @@ func (p Password) MarshalText() ([]byte, error) {
 func (c Connection) password(of *spec.Credentials) *Password {
 	return &Password{of.Password, c.request.ShowSecrets}
 }
+
+// ErrNotThere is for volumes and snapshots that an initiator would see if they
+// existed.
+var ErrNotThere = errors.New("not on the node")
 
 // ErrNoAddress is for portals that serve every address of a node of which none is
 // known.

@@ -111,10 +111,16 @@ var _ = DescribeTable("The connection_info is the whole of",
 		"discovery_auth_method": "CHAP", "discovery_auth_username": "disco", "discovery_auth_password": "good password",
 		"volume_id": "db-data", "access_mode": "ro", "discard": true, "encrypted": false}}]`),
 	Entry("iscsi with two LUNs", iscsi(func(r *Request) {
-		r.LUNs = append(r.LUNs, LUN{Object: spec.ID{Kind: spec.KindSnapshot, Name: "nightly"}, Number: 7, ReadOnly: true})
+		r.LUNs = append(r.LUNs, LUN{Object: spec.ID{Kind: spec.KindSnapshot, Name: "nightly"}, Number: 7, UUID: "x", ReadOnly: true})
 	}), `[{"driver_volume_type": "iscsi", "data": {
 		"target_discovered": false, "target_portal": "192.0.2.1:3260", "target_iqn": "iqn.2026-11.org.example:db", "target_lun": 1,
 		"volume_id": "db-data", "access_mode": "rw", "discard": true, "encrypted": false}}, {"driver_volume_type": "iscsi", "data": {
+		"target_discovered": false, "target_portal": "192.0.2.1:3260", "target_iqn": "iqn.2026-11.org.example:db", "target_lun": 7,
+		"volume_id": "nightly", "access_mode": "ro", "discard": false, "encrypted": false}}]`),
+	Entry("iscsi with two LUNs, of which the initiator sees one", iscsi(func(r *Request) {
+		r.LUNs = append(r.LUNs, LUN{Object: spec.ID{Kind: spec.KindSnapshot, Name: "nightly"}, Number: 7, UUID: "x", ReadOnly: true})
+		r.Export.Spec.Initiators[0].LUNs = []int{7}
+	}), `[{"driver_volume_type": "iscsi", "data": {
 		"target_discovered": false, "target_portal": "192.0.2.1:3260", "target_iqn": "iqn.2026-11.org.example:db", "target_lun": 7,
 		"volume_id": "nightly", "access_mode": "ro", "discard": false, "encrypted": false}}]`),
 	Entry("iser", request(spec.ProtocolISER, "iqn.2026-11.org.example:db", iqn, chap(password)), `[{"driver_volume_type": "iser", "data": {
@@ -191,6 +197,12 @@ var _ = DescribeTable("An initiator is refused",
 		r.Export.Spec.AllowAnyInitiator, r.Export.Spec.Initiators = true, nil
 	}), `the initiator "x" is no initiator name; write iqn.YYYY-MM.<domain, reversed>:<name>, `+
 		"eui.<16 hexadecimal digits> or naa.<16 hexadecimal digits>; any initiator with a well-formed name may connect to Export db"),
+	Entry("while a volume is not there", iscsi(func(r *Request) { r.LUNs[0].UUID = "" }),
+		"Volume/db-data is not on the node, so nobody can connect to Export db"),
+	Entry("while several are not there", iscsi(func(r *Request) {
+		r.LUNs = append(r.LUNs, LUN{Object: spec.ID{Kind: spec.KindSnapshot, Name: "nightly"}})
+		r.LUNs[0].UUID = ""
+	}), "Volume/db-data and Snapshot/nightly are not on the node, so nobody can connect to Export db"),
 	Entry("with nothing to see", iscsi(func(r *Request) { r.LUNs = nil }), "Export db has nothing to show to "+iqn),
 )
 
@@ -198,7 +210,7 @@ var _ = Describe("Any initiator", func() {
 	It("may connect to an Export that says so", func() {
 		c := resolve(iscsi(func(r *Request) { r.Export.Spec.AllowAnyInitiator, r.Export.Spec.Initiators = true, nil }))
 		Expect(c.Infos()).To(HaveLen(1))
-		Expect(c.Secrets()).To(BeZero())
+		Expect(c.HasPassword()).To(BeFalse())
 	})
 })
 

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/volreconciler/volreconciler/pkg/connect"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// connectOptions are what connect alone is told.
+type connectOptions struct {
+	export      string
+	initiator   string
+	multipath   bool
+	showSecrets bool
+	format      string
+}
+
+func newConnectCommand() *cobra.Command {
+	s := newSettings()
+	o := connectOptions{format: "json"}
+	cmd := &cobra.Command{
+		Use:   "connect EXPORT --initiator NAME",
+		Short: "Print what an initiator needs to connect to an export of this node",
+		Long: `Print what an initiator needs to connect to an export of this node. Nothing is
+changed: who may connect is in the files. Like plan it reads the files and the
+node, and with --node a node that was captured elsewhere.
+
+With -o json it is a list with one connection_info of OpenStack Cinder per LUN that
+the initiator sees: driver_volume_type (iscsi, iser, nvmeof or fibre_channel) and
+data. With -o sh it is a shell script for root on the initiator, with iscsiadm's or
+nvme's commands; it can be run again.
+
+Passwords are not printed. The script reads them on the initiator, from files of
+the same path as on the node or where CHAP_PASSWORD_FILE and MUTUAL_PASSWORD_FILE
+say (for NVMe DHCHAP_SECRET_FILE and DHCHAP_CTRL_SECRET_FILE); they never become
+arguments of a command. --show-secrets prints them.
+
+Of several portals the first is taken, with --multipath all. A portal that serves
+every address of the node stands for those that --address gives, or else for the
+global unicast addresses of all interfaces that are up.
+
+Exit status: 0; 1 if the initiator may not connect, what it would see is not there
+yet, or the command is wrong.`,
+		Example: `  volreconciler connect db --initiator iqn.1993-08.org.debian:01:db-host
+  volreconciler connect db --initiator iqn.1993-08.org.debian:01:db-host --multipath -o sh >connect-db.sh`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("name one export, as in connect db; see %s --help", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.export = args[0]
+			s.planNode()
+			return s.connect(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	s.forCommand(cmd, "specs", "target-prefix", "state-dir", "backend", "node", "address")
+	cmd.Flags().StringVar(&o.initiator, "initiator", "", "the initiator's `name`: its IQN, NQN or WWPN")
+	cmd.Flags().BoolVar(&o.multipath, "multipath", false, "use all portals instead of the first")
+	cmd.Flags().BoolVar(&o.showSecrets, "show-secrets", false, "print passwords")
+	outputFlag(cmd, &o.format, "json", "sh")
+	return cmd
+}
+
+func (s *settings) connect(ctx context.Context, o connectOptions, stdout, stderr io.Writer) error {
+	if o.showSecrets && s.backend == backendFake {
+		return errors.New("--show-secrets is for the node itself: with a captured one no password file is read")
+	}
+	desired, observed, plan, err := s.look(ctx)
+	if err != nil {
+		return err
+	}
+	export, err := exportNamed(o.export, desired)
+	if err != nil {
+		writeFindings(stderr, reconcile.Findings(desired.Findings))
+		return err
+	}
+	request := connect.Request{
+		Export: export, Initiator: o.initiator, Multipath: o.multipath, ShowSecrets: o.showSecrets, LUNs: lunsOf(export, desired, plan),
+	}
+	if request.Addresses, err = s.reachableAt(); err != nil {
+		return err
+	}
+	connection, err := connect.Resolve(request)
+	switch {
+	case errors.Is(err, connect.ErrNoAddress):
+		return fmt.Errorf("%w; give one with --address", err)
+	case errors.Is(err, connect.ErrNotThere) && observed.Err() != nil:
+		return fmt.Errorf("%w, as far as it can be read: %w", err, observed.Err())
+	case errors.Is(err, connect.ErrNotThere):
+		return fmt.Errorf("%w; plan says why, apply or the agent makes it", err)
+	case err != nil:
+		return err
+	}
+	remarks(stderr, o, connection, plan)
+	if o.format == "sh" {
+		_, err := io.WriteString(stdout, connection.Script())
+		return err
+	}
+	return writeJSON(stdout, connection.Infos())
+}
+
+// reachableAt are the node's addresses for initiators. Those of a captured node are
+// not known.
+func (s *settings) reachableAt() (addresses, error) {
+	if len(s.addresses) > 0 || s.backend == backendFake {
+		return s.addresses, nil
+	}
+	return addressesOfInterfaces()
+}
+
+func exportNamed(name string, desired spec.Set) (spec.Export, error) {
+	if export, ok := desired.Exports[name]; ok {
+		return export, nil
+	}
+	if err := desired.Invalid[spec.ID{Kind: spec.KindExport, Name: name}]; err != nil {
+		return spec.Export{}, fmt.Errorf("Export %s has a mistake: %w", name, err)
+	}
+	names := slices.Sorted(maps.Keys(desired.Exports))
+	if len(names) == 0 {
+		return spec.Export{}, fmt.Errorf("the files name no Export %q, and no other", name)
+	}
+	return spec.Export{}, fmt.Errorf("the files name no Export %q; there are: %s", name, strings.Join(names, ", "))
+}
+
+// lunsOf returns the LUNs of an Export as they are on the node. The plan knows which
+// logical volume an object has.
+func lunsOf(export spec.Export, desired spec.Set, plan reconcile.Plan) []connect.LUN {
+	var luns []connect.LUN
+	for _, l := range export.Spec.LUNs {
+		lun := connect.LUN{Object: l.Backing(), Number: *l.Number, ReadOnly: l.ReadOnly, Discard: isThin(l.Backing(), desired)}
+		if o, ok := objectOf(lun.Object, plan); ok {
+			if status := volumeOf(o); status != nil {
+				lun.Size, lun.WWN, lun.UUID = status.Size, status.WWN, observe.NamespaceUUID(status.LVUUID)
+			}
+		}
+		luns = append(luns, lun)
+	}
+	return luns
+}
+
+func objectOf(id spec.ID, plan reconcile.Plan) (reconcile.Object, bool) {
+	i := slices.IndexFunc(plan.Objects, func(o reconcile.Object) bool { return o.ID() == id })
+	if i < 0 {
+		return reconcile.Object{}, false
+	}
+	return plan.Objects[i], true
+}
+
+// isThin reports whether a Volume or Snapshot is in a thin pool: discards reach
+// those, and no others.
+func isThin(id spec.ID, desired spec.Set) bool {
+	volume := id.Name
+	if id.Kind == spec.KindSnapshot {
+		volume = desired.Snapshots[id.Name].Spec.Volume
+	}
+	return desired.Pools[desired.Volumes[volume].Spec.Pool].Spec.ThinPool != nil
+}
+
+// remarks says what is not in the output. If nobody reads it, nobody misses it.
+func remarks(w io.Writer, o connectOptions, c connect.Connection, plan reconcile.Plan) {
+	if export, ok := objectOf(spec.ID{Kind: spec.KindExport, Name: o.export}, plan); ok && export.Phase != reconcile.Ready {
+		_, _ = fmt.Fprintf(w, "Export %s is not as desired yet: %s (%s) %s\n", o.export, export.Phase, export.Reason, oneLine(export.Message))
+	}
+	if o.format == "json" && c.HasPassword() && !o.showSecrets {
+		_, _ = fmt.Fprintln(w, "Passwords are left out; --show-secrets prints them.")
+	}
+}
