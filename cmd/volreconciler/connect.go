@@ -83,18 +83,24 @@ func (s *settings) connect(ctx context.Context, o connectOptions, stdout, stderr
 	if err != nil {
 		return err
 	}
+	at, err := s.reachableAt()
+	if err != nil {
+		return err
+	}
+	return o.show(desired, observed, plan, at, stdout, stderr)
+}
+
+// show writes what the initiator needs, given what there is.
+func (o connectOptions) show(desired spec.Set, observed observe.State, plan reconcile.Plan, at addresses, stdout, stderr io.Writer) error {
 	export, err := exportNamed(o.export, desired)
 	if err != nil {
 		writeFindings(stderr, reconcile.Findings(desired.Findings))
 		return err
 	}
-	request := connect.Request{
-		Export: export, Initiator: o.initiator, Multipath: o.multipath, ShowSecrets: o.showSecrets, LUNs: lunsOf(export, desired, plan),
-	}
-	if request.Addresses, err = s.reachableAt(); err != nil {
-		return err
-	}
-	connection, err := connect.Resolve(request)
+	connection, err := connect.Resolve(connect.Request{
+		Export: export, Initiator: o.initiator, Multipath: o.multipath, ShowSecrets: o.showSecrets,
+		Addresses: at, LUNs: lunsOf(export, desired, plan),
+	})
 	switch {
 	case errors.Is(err, connect.ErrNoAddress):
 		return fmt.Errorf("%w; give one with --address", err)

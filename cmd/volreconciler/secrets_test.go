@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/netip"
 	"os"
 	"path"
 	"path/filepath"
@@ -173,6 +174,12 @@ func (a *secretive) ask(ctx context.Context) {
 		writeFindings(&out, reconcile.Findings(plan.Findings))
 		a.say("plan "+format, out.String()+fmt.Sprintln(verdict(plan, observed)))
 	}
+	for _, format := range []string{"json", "sh"} {
+		out.Reset()
+		o := connectOptions{export: "data", initiator: "iqn.1993-08.org.debian:01:a", format: format}
+		err := o.show(desired, observed, plan, addresses{netip.MustParseAddr("192.0.2.1")}, &out, &out)
+		a.say("connect "+format, out.String()+fmt.Sprintln(err))
+	}
 	a.say("what is in memory, printed", fmt.Sprintf("%v %+v %#v %v %+v %#v", desired, desired, desired, plan, plan, observed))
 	node, err := capture.Capture(ctx, a.host)
 	Expect(err).NotTo(HaveOccurred())
@@ -280,6 +287,8 @@ var _ = Describe("Passwords are in nothing that is said, written or run", func()
 			Expect(a.said["the log"]).To(And(ContainSubstring("auth/"+attribute), ContainSubstring(setting), ContainSubstring(`"debug"`)))
 			Expect(a.said["plan json"]).To(ContainSubstring("SetAuth"))
 			Expect(a.said["plan text"]).To(ContainSubstring(setting))
+			Expect(a.said["connect json"]).To(ContainSubstring(`"auth_password": "` + spec.Redacted + `"`))
+			Expect(a.said["connect sh"]).To(ContainSubstring(a.dir + "/mutual"))
 			Expect(a.said["capture"]).To(ContainSubstring(spec.Redacted))
 			a.expectSecret(first, firstOf, second, secOf)
 		},
@@ -290,6 +299,22 @@ var _ = Describe("Passwords are in nothing that is said, written or run", func()
 		Entry("the target's password, EINVAL", "password_mutual", syscall.EINVAL),
 		Entry("the target's password, EIO", "password_mutual", syscall.EIO),
 	)
+
+	It("but for connect, when it is asked to show them", func(ctx SpecContext) {
+		Expect(a.settle(ctx).Converged()).To(BeTrue())
+		desired, observed := a.source.Load(ctx), observe.New(a.host).Observe(ctx)
+		plan := reconcile.Diff(reconcile.Input{Desired: desired, Observed: observed, Now: time.Now(), Started: time.Now(), MaxDeletions: 10})
+		for format, shown := range map[string][]string{"json": {`"` + first + `"`}, "sh": {"\npassword=" + first, "\nmutual_password=" + firstOf}} {
+			var out, remarks strings.Builder
+			o := connectOptions{export: "data", initiator: "iqn.1993-08.org.debian:01:a", format: format, showSecrets: true}
+			Expect(o.show(desired, observed, plan, addresses{netip.MustParseAddr("192.0.2.1")}, &out, &remarks)).To(Succeed())
+			for _, text := range shown {
+				Expect(out.String()).To(ContainSubstring(text))
+			}
+			Expect(remarks.String()).To(BeEmpty())
+		}
+		a.expectSecret(first, firstOf)
+	})
 
 	It("when their files are refused", func(ctx SpecContext) {
 		Expect(a.settle(ctx).Converged()).To(BeTrue())

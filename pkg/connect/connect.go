@@ -173,18 +173,25 @@ func (c Connection) accessMode(lun LUN) string {
 	return "rw"
 }
 
-// Password is a password in the data: unless it is shown it reads "<redacted>".
+// Format keeps passwords out of whatever prints a Connection: package fmt does not
+// ask the values of unexported fields how they want to be printed.
+func (c Connection) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "connection of %s to Export %s", c.initiator.Name, c.request.Export.Metadata.Name)
+}
+
+// Password is a password in the data: it reads "<redacted>", but where it is to be
+// shown and is marshalled.
 type Password struct {
-	secret spec.Secret
-	shown  bool
+	spec.Secret // with its way of being printed
+	shown       bool
 }
 
 // MarshalText gives the password away if that was asked for.
 func (p Password) MarshalText() ([]byte, error) {
 	if p.shown {
-		return []byte(p.secret.Reveal()), nil
+		return []byte(p.Reveal()), nil
 	}
-	return p.secret.MarshalText()
+	return p.Secret.MarshalText()
 }
 
 func (c Connection) password(of *spec.Credentials) *Password {

@@ -1,7 +1,9 @@
 package connect
 
 import (
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"os/exec"
 	"strings"
@@ -213,6 +215,18 @@ var _ = Describe("Any initiator", func() {
 		Expect(c.HasPassword()).To(BeFalse())
 	})
 })
+
+var _ = DescribeTable("What is in memory shows no password when it is printed",
+	func(verb string) {
+		c := resolve(iscsi(chap(password), mutual(password), discoveryAuth, showSecrets))
+		data, ok := c.Infos()[0].Data.(ISCSIData)
+		Expect(ok).To(BeTrue())
+		for _, value := range []any{c, &c, c.Infos(), data, data.AuthPassword, *data.AuthPassword} {
+			Expect(fmt.Sprintf(verb, value)).NotTo(Or(ContainSubstring(password), ContainSubstring(hex.EncodeToString([]byte(password)))))
+		}
+	},
+	Entry(nil, "%v"), Entry(nil, "%+v"), Entry(nil, "%#v"), Entry(nil, "%s"), Entry(nil, "%x"), Entry(nil, "%q"),
+)
 
 // scripts are all the scripts of these tests.
 func scripts() map[string]Request {
