@@ -133,7 +133,7 @@ func exportNamed(name string, desired spec.Set) (spec.Export, error) {
 		return export, nil
 	}
 	if err := desired.Invalid[spec.ID{Kind: spec.KindExport, Name: name}]; err != nil {
-		return spec.Export{}, fmt.Errorf("Export %s has a mistake: %w", name, err)
+		return spec.Export{}, fmt.Errorf("there is a mistake in Export %s: %w", name, err)
 	}
 	names := slices.Sorted(maps.Keys(desired.Exports))
 	if len(names) == 0 {

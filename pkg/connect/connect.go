@@ -70,7 +70,7 @@ func Resolve(r Request) (Connection, error) {
 	}
 	r.LUNs = slices.DeleteFunc(slices.Clone(r.LUNs), func(lun LUN) bool { return !initiator.Sees(lun.Number) })
 	if len(r.LUNs) == 0 {
-		return Connection{}, fmt.Errorf("Export %s has nothing to show to %s", r.Export.Metadata.Name, initiator.Name)
+		return Connection{}, fmt.Errorf("%s is shown nothing by Export %s", initiator.Name, r.Export.Metadata.Name)
 	}
 	if missing := r.missing(); len(missing) > 0 {
 		return Connection{}, fmt.Errorf("%s %w, so nobody can connect to Export %s", areOrIs(missing), ErrNotThere, r.Export.Metadata.Name)

@@ -186,9 +186,9 @@ var _ = DescribeTable("An initiator is refused",
 		Expect(err).To(MatchError(want))
 	},
 	Entry("without a name", iscsi(asked("")), "no initiator is named; Export db lists "+iqn),
-	Entry("that is not listed", iscsi(asked(iqn+"2")), "Export db does not let "+iqn+"2 in; Export db lists "+iqn),
+	Entry("that is not listed", iscsi(asked(iqn+"2")), iqn+"2 is not let in by Export db; Export db lists "+iqn),
 	Entry("where none is listed", iscsi(func(r *Request) { r.Export.Spec.Initiators = nil }),
-		"Export db does not let "+iqn+" in; Export db lists no initiator; add it under spec.initiators"),
+		iqn+" is not let in by Export db; Export db lists no initiator; add it under spec.initiators"),
 	Entry("with a malformed IQN", iscsi(asked("db-host")), `the initiator "db-host" is no initiator name; write iqn.YYYY-MM.<domain, reversed>:<name>, `+
 		"eui.<16 hexadecimal digits> or naa.<16 hexadecimal digits>; Export db lists "+iqn),
 	Entry("with an IQN where an NQN is due", nvme(spec.ProtocolNVMeTCP, asked(iqn)), `the initiator "`+iqn+`" is no host name of NVMe; `+
@@ -205,7 +205,7 @@ var _ = DescribeTable("An initiator is refused",
 		r.LUNs = append(r.LUNs, LUN{Object: spec.ID{Kind: spec.KindSnapshot, Name: "nightly"}})
 		r.LUNs[0].UUID = ""
 	}), "Volume/db-data and Snapshot/nightly are not on the node, so nobody can connect to Export db"),
-	Entry("with nothing to see", iscsi(func(r *Request) { r.LUNs = nil }), "Export db has nothing to show to "+iqn),
+	Entry("with nothing to see", iscsi(func(r *Request) { r.LUNs = nil }), iqn+" is shown nothing by Export db"),
 )
 
 var _ = Describe("Any initiator", func() {
@@ -278,7 +278,7 @@ fi
 		))
 		Expect(resolve(scripts()["iser"]).Script()).To(ContainSubstring("-I iser --login"))
 		Expect(resolve(scripts()["nvme"]).Script()).To(HaveSuffix(`failed=
-connected nqn.2026-11.org.example:db ` + nqn + ` 192.0.2.1 4420 ||
+connected tcp nqn.2026-11.org.example:db ` + nqn + ` 192.0.2.1 4420 ||
 	nvme connect -t tcp -n nqn.2026-11.org.example:db -a 192.0.2.1 -s 4420 -q ` + nqn + ` ||
 	failed="$failed 192.0.2.1:4420"
 [ -z "$failed" ] || { echo "no connection through$failed" >&2; exit 1; }

@@ -1,7 +1,6 @@
 package connect
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -26,7 +25,7 @@ func initiatorOf(e spec.Export, name string) (spec.Initiator, error) {
 			return initiator, nil
 		}
 	}
-	return spec.Initiator{}, errors.New("Export " + e.Metadata.Name + " does not let " + name + " in; " + whoMay(e))
+	return spec.Initiator{}, fmt.Errorf("%s is not let in by Export %s; %s", name, e.Metadata.Name, whoMay(e))
 }
 
 // same reports whether two names are those of one initiator. A WWPN has several

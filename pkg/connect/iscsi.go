@@ -94,10 +94,9 @@ func (c Connection) login(s *script, portal netip.AddrPort, iface string) {
 	node := fmt.Sprintf("iscsiadm -m node -T %s -p %s -I %s", quote(c.target()), quote(fmt.Sprintf("%s,%d", portal, portalGroup)), iface)
 	s.line("%s >/dev/null 2>&1 ||\n\t%s -o new", node, node)
 	chap, mutual := c.chap(), c.mutual()
-	switch {
-	case chap == nil:
+	if chap == nil {
 		s.line("%s -o update -n node.session.auth.authmethod -v None", node)
-	default:
+	} else {
 		// The directory of the record has the address without brackets.
 		record := fmt.Sprintf("%s/%s,%d,%d/%s", c.target(), portal.Addr(), portal.Port(), portalGroup, iface)
 		fields := []string{"authmethod", methodCHAP, "username", quote(chap.Username), "password", `"$password"`}

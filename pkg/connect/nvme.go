@@ -90,7 +90,7 @@ func (c Connection) nvmeScript(s *script) {
 	}
 	s.line("failed=")
 	for _, portal := range c.portals {
-		s.line("connected %s %s %s %d ||", quote(c.target()), quote(c.initiator.Name), portal.Addr(), portal.Port())
+		s.line("connected %s %s %s %s %d ||", c.transport(), quote(c.target()), quote(c.initiator.Name), portal.Addr(), portal.Port())
 		s.line("\t%s ||", c.nvmeConnect(portal))
 		s.line("\tfailed=\"$failed %s\"", portal)
 	}
@@ -113,11 +113,11 @@ func (c Connection) nvmeConnect(portal netip.AddrPort) string {
 }
 
 const nvmeConnected = `
-connected() { # NQN HOSTNQN ADDRESS PORT
+connected() { # TRANSPORT NQN HOSTNQN ADDRESS PORT
 	for ctrl in /sys/class/nvme/nvme*; do
-		[ "$(cat "$ctrl/subsysnqn" 2>/dev/null)" = "$1" ] && [ "$(cat "$ctrl/hostnqn" 2>/dev/null)" = "$2" ] || continue
+		[ "$(cat "$ctrl/transport" "$ctrl/subsysnqn" "$ctrl/hostnqn" 2>/dev/null)" = "$(printf '%s\n' "$1" "$2" "$3")" ] || continue
 		case "$(cat "$ctrl/address")," in
-		"traddr=$3,trsvcid=$4,"*) return 0 ;;
+		"traddr=$4,trsvcid=$5,"*) return 0 ;;
 		esac
 	done
 	return 1

@@ -58,7 +58,7 @@ type script struct {
 
 // line appends a line. What is put into it must be quoted.
 func (s *script) line(format string, args ...any) {
-	fmt.Fprintf(s, format+"\n", args...)
+	s.WriteString(fmt.Sprintf(format, args...) + "\n")
 }
 
 // text appends lines as they are.
