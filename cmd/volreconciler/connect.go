@@ -92,9 +92,8 @@ func (s *settings) connect(ctx context.Context, o connectOptions, stdout, stderr
 
 // show writes what the initiator needs, given what there is.
 func (o connectOptions) show(desired spec.Set, observed observe.State, plan reconcile.Plan, at addresses, stdout, stderr io.Writer) error {
-	export, err := exportNamed(o.export, desired)
+	export, err := exportNamed(o.export, desired, stderr)
 	if err != nil {
-		writeFindings(stderr, reconcile.Findings(desired.Findings))
 		return err
 	}
 	connection, err := connect.Resolve(connect.Request{
@@ -128,13 +127,16 @@ func (s *settings) reachableAt() (addresses, error) {
 	return addressesOfInterfaces()
 }
 
-func exportNamed(name string, desired spec.Set) (spec.Export, error) {
+// exportNamed returns an Export. If no file names it, that may be due to what is
+// wrong with the files, which is written then.
+func exportNamed(name string, desired spec.Set, stderr io.Writer) (spec.Export, error) {
 	if export, ok := desired.Exports[name]; ok {
 		return export, nil
 	}
 	if err := desired.Invalid[spec.ID{Kind: spec.KindExport, Name: name}]; err != nil {
 		return spec.Export{}, fmt.Errorf("there is a mistake in Export %s: %w", name, err)
 	}
+	writeFindings(stderr, reconcile.Findings(desired.Findings))
 	names := slices.Sorted(maps.Keys(desired.Exports))
 	if len(names) == 0 {
 		return spec.Export{}, fmt.Errorf("the files name no Export %q, and no other", name)

@@ -3,8 +3,8 @@ package connect
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 
+	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -52,7 +52,7 @@ func (c Connection) transport() string {
 
 func (c Connection) nvmeData(lun LUN) NVMeData {
 	data := NVMeData{
-		TargetNQN: c.target(), VolUUID: lun.UUID, NGUID: strings.ReplaceAll(lun.UUID, "-", ""), NSID: lun.namespaceID(),
+		TargetNQN: c.target(), VolUUID: lun.UUID, NGUID: observe.NamespaceNGUID(lun.UUID), NSID: lun.namespaceID(),
 		VolumeID: lun.Object.Name, AccessMode: c.accessMode(lun), Discard: lun.Discard,
 	}
 	transport := c.transport()

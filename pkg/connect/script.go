@@ -25,10 +25,10 @@ func (c Connection) Script() string {
 	s.line("set -eu")
 	s.line("umask 077")
 	s.line("")
-	switch c.protocol() {
-	case spec.ProtocolNVMeTCP, spec.ProtocolNVMeRDMA:
+	switch {
+	case c.protocol().IsNVMe():
 		c.nvmeScript(s)
-	case spec.ProtocolFC:
+	case c.protocol() == spec.ProtocolFC:
 		c.fcScript(s)
 	default: // Resolve lets no other than iscsi and iser through
 		c.iscsiScript(s)
@@ -42,10 +42,9 @@ func (c Connection) describe(s *script, lun LUN) {
 	if c.readOnly(lun) {
 		mode = "read-only"
 	}
-	switch c.protocol() {
-	case spec.ProtocolNVMeTCP, spec.ProtocolNVMeRDMA:
+	if c.protocol().IsNVMe() {
 		s.comment("Namespace %d: %s, %d bytes, %s: /dev/disk/by-id/nvme-uuid.%s", lun.namespaceID(), lun.Object, lun.Size, mode, lun.UUID)
-	default:
+	} else {
 		s.comment("LUN %d: %s, %d bytes, %s: /dev/disk/by-id/wwn-0x%s", lun.Number, lun.Object, lun.Size, mode, strings.TrimPrefix(lun.WWN, "naa."))
 	}
 }
