@@ -31,7 +31,8 @@ var (
 func (i nvmeInitiator) setUp(ctx context.Context) {
 	GinkgoHelper()
 	sh(ctx, `echo "options nvme_core multipath=N" > /etc/modprobe.d/nvme-hosts.conf
-		modprobe -a nvmet-`+i.transport+` nvme-`+i.transport)
+		modprobe -a nvmet-`+i.transport+` nvme-`+i.transport+`
+		grep -qx N /sys/module/nvme_core/parameters/multipath`)
 	if i.transport == "rdma" {
 		setUpRDMA(ctx)
 	}
