@@ -10,15 +10,17 @@ import (
 // Observer reads the machine. It is safe for concurrent use, and remembers
 // nothing but what it has begun to read and left to itself.
 type Observer struct {
-	lvm lvmReader
-	lio lioReader
+	lvm   lvmReader
+	lio   reader[Targets]
+	nvmet reader[map[string]Target]
 }
 
 // New returns an Observer of a machine.
 func New(h host.Host) *Observer {
 	return &Observer{
-		lvm: lvmReader{host: h, patience: defaultPatience},
-		lio: lioReader{host: h, patience: defaultPatience},
+		lvm:   lvmReader{host: h, patience: defaultPatience},
+		lio:   reader[Targets]{of: func() (Targets, error) { return readLIO(h) }, patience: defaultPatience},
+		nvmet: reader[map[string]Target]{of: func() (map[string]Target, error) { return readNVMet(h) }, patience: defaultPatience},
 	}
 }
 
@@ -26,14 +28,15 @@ func New(h host.Host) *Observer {
 // of it is in the State. Volume groups that cannot be read are in UnknownGroups.
 func (o *Observer) Observe(ctx context.Context) State {
 	var (
-		s      State
-		lvm    lvmReport
-		lioErr error
-		both   sync.WaitGroup
+		s                State
+		lvm              lvmReport
+		lioErr, nvmetErr error
+		all              sync.WaitGroup
 	)
-	both.Go(func() { lvm = o.lvm.read(ctx) })
-	both.Go(func() { s.LIO, lioErr = o.lio.read() })
-	both.Wait()
+	all.Go(func() { lvm = o.lvm.read(ctx) })
+	all.Go(func() { s.LIO, lioErr = o.lio.read() })
+	all.Go(func() { s.NVMe, nvmetErr = o.nvmet.read() })
+	all.Wait()
 
 	s.VolumeGroups, s.UnknownGroups = lvm.groups, lvm.unread
 	s.Unknown = map[System]error{}
@@ -42,6 +45,9 @@ func (o *Observer) Observe(ctx context.Context) State {
 	}
 	if lioErr != nil {
 		s.Unknown[LIO] = lioErr
+	}
+	if nvmetErr != nil {
+		s.Unknown[NVMet] = nvmetErr
 	}
 	return s
 }

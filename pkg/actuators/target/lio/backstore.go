@@ -8,6 +8,7 @@ import (
 	"path"
 	"syscall"
 
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/device"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )
@@ -19,17 +20,17 @@ func (a *Actuator) createBackstore(ctx context.Context, c change.CreateBackstore
 	if err := checkOurs(c.Backstore); err != nil {
 		return err
 	}
-	lv, err := a.findVolume(ctx, c.Device)
+	lv, err := device.Find(ctx, a.host, c.Device)
 	if err != nil {
 		return err
 	}
-	if err := checkVolume(c.Device, lv, c.LVUUID); err != nil {
+	if err := lv.Check(c.Device, c.LVUUID); err != nil {
 		return err
 	}
 	want := observe.Backstore{
 		HBA: c.HBA, Name: c.Name,
-		Enabled: true, BlockDevice: lv.blockDevice, Device: c.Device,
-		Serial: observe.UnitSerial(lv.uuid), ReadOnly: c.ReadOnly,
+		Enabled: true, BlockDevice: lv.BlockDevice, Device: c.Device,
+		Serial: observe.UnitSerial(lv.UUID), ReadOnly: c.ReadOnly,
 	}
 	have, err := observe.ReadBackstore(a.host, c.HBA, c.Name)
 	switch {

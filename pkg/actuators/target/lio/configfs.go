@@ -1,29 +1,14 @@
 package lio
 
 import (
-	"errors"
-	"io/fs"
 	"path"
-	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/configfs"
 )
 
-// makeDir makes an object, or leaves the one that is there.
-func (a *Actuator) makeDir(dir string) error {
-	err := a.host.Mkdir(dir)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	return err
-}
+func (a *Actuator) makeDir(dir string) error { return configfs.MakeDir(a.host, dir) }
 
-// remove removes an object or a symlink, if it is there.
-func (a *Actuator) remove(name string) error {
-	err := a.host.Remove(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
+func (a *Actuator) remove(name string) error { return configfs.Remove(a.host, name) }
 
 // removeLink removes the symlink of that name in a directory. An object can
 // only be removed once nothing links to or from it.
@@ -34,40 +19,10 @@ func (a *Actuator) removeLink(dir, link string) error {
 	return a.remove(path.Join(dir, link))
 }
 
-// children returns the names of the objects in a directory; none if it does not
-// exist.
-func (a *Actuator) children(dir string) ([]string, error) {
-	entries, err := a.host.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	var names []string
-	for _, e := range entries {
-		if e.IsDir() {
-			names = append(names, e.Name())
-		}
-	}
-	return names, err
-}
+func (a *Actuator) children(dir string) ([]string, error) { return configfs.Children(a.host, dir) }
 
-// text reads an attribute, without the newline at its end.
-func (a *Actuator) text(file string) (string, error) {
-	text, err := a.host.ReadFile(file)
-	return strings.TrimSpace(string(text)), err
-}
+func (a *Actuator) text(file string) (string, error) { return configfs.Text(a.host, file) }
 
-// set writes an attribute that is something else.
-func (a *Actuator) set(file, value string) error {
-	if have, err := a.text(file); err != nil || have == value {
-		return err
-	}
-	return a.host.WriteFile(file, []byte(value))
-}
+func (a *Actuator) set(file, value string) error { return configfs.Set(a.host, file, value) }
 
-// flag is how the kernel writes a boolean attribute.
-func flag(on bool) string {
-	if on {
-		return "1"
-	}
-	return "0"
-}
+func flag(on bool) string { return configfs.Flag(on) }

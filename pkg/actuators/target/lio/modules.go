@@ -2,10 +2,8 @@ package lio
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
 
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/configfs"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )
 
@@ -13,19 +11,7 @@ import (
 func (a *Actuator) loadCore(ctx context.Context) error {
 	a.loading.Lock()
 	defer a.loading.Unlock()
-	_, err := a.host.ReadDir(observe.LIODir)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if _, err := a.host.Run(ctx, "modprobe", "target_core_mod"); err != nil {
-		return err
-	}
-	_, err = a.host.ReadDir(observe.LIODir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("target_core_mod is loaded but %s is not there: is configfs mounted? "+
-			"(mount -t configfs configfs %s)", observe.LIODir, observe.ConfigFS)
-	}
-	return err
+	return configfs.Load(ctx, a.host, observe.LIODir, "target_core_mod")
 }
 
 // makeDriverDir makes a directory whose driver the kernel loads by itself where

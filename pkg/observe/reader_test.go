@@ -24,7 +24,7 @@ func (f *stuckFiles) ReadDir(path string) ([]fs.DirEntry, error) {
 var _ = Describe("LIO that does not answer", func() {
 	It("is unknown, and read again when it does", func(ctx SpecContext) {
 		files := &stuckFiles{readRecording("testdata/lio_6.1.txt"), make(chan struct{})}
-		r := lioReader{host: files, patience: 10 * time.Millisecond}
+		r := reader[Targets]{of: func() (Targets, error) { return readLIO(files) }, patience: 10 * time.Millisecond}
 		for range 2 {
 			targets, err := r.read()
 			Expect(err).To(MatchError(HavePrefix("configfs does not answer within 10ms")))

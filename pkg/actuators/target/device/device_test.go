@@ -1,4 +1,4 @@
-package lio
+package device
 
 import (
 	"strings"
@@ -38,7 +38,7 @@ var _ = Describe("the logical volume behind a device", func() {
 
 	DescribeTable("is compared with the one of the plan",
 		func(want string, ok bool) {
-			err := checkVolume("/dev/vg0/db", volume{uuid: lv}, want)
+			err := (Volume{UUID: lv}).Check("/dev/vg0/db", want)
 			if ok {
 				Expect(err).NotTo(HaveOccurred())
 			} else {

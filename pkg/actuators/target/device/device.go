@@ -1,0 +1,121 @@
+// Package device finds the logical volume behind a device node, for the actuators
+// of targets. It changes nothing.
+package device
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/host"
+)
+
+const (
+	// wait is how long udev gets to make the device node of a logical
+	// volume that was activated a moment ago.
+	wait     = 5 * time.Second
+	interval = 20 * time.Millisecond
+)
+
+// Volume is the active logical volume behind a device node.
+type Volume struct {
+	// BlockDevice is the kernel's name, as in dm-3.
+	BlockDevice string
+	// UUID is LVM's, without dashes.
+	UUID string
+}
+
+// Find returns the logical volume behind /dev/<vg>/<lv>. It waits for
+// udev, and trusts the symlink no further than device-mapper confirms it: a
+// symlink that udev has not removed yet may lead to another volume.
+func Find(ctx context.Context, h host.Files, device string) (Volume, error) {
+	target, err := awaitLink(ctx, h, device)
+	if err != nil {
+		return Volume{}, err
+	}
+	blockDevice := path.Base(target)
+	dm := path.Join("/sys/class/block", blockDevice, "dm")
+	name, err := text(h, path.Join(dm, "name"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return Volume{}, stale("%s is %s, not a device of device-mapper", device, target)
+	} else if err != nil {
+		return Volume{}, err
+	}
+	if want := mapperName(device); name != want {
+		return Volume{}, stale("%s leads to %s, not to %s", device, name, want)
+	}
+	mapped, err := text(h, path.Join(dm, "uuid"))
+	if err != nil {
+		return Volume{}, err
+	}
+	uuid, err := parseMapperUUID(mapped)
+	if err != nil {
+		return Volume{}, fmt.Errorf("%s: %w", device, err)
+	}
+	return Volume{BlockDevice: blockDevice, UUID: uuid}, nil
+}
+
+// awaitLink returns where a symlink leads, once it is there.
+func awaitLink(ctx context.Context, h host.Files, link string) (string, error) {
+	limit := time.NewTimer(wait)
+	defer limit.Stop()
+	again := time.NewTicker(interval)
+	defer again.Stop()
+	for {
+		target, err := h.Readlink(link)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return target, err
+		}
+		select {
+		case <-again.C:
+		case <-limit.C:
+			return "", stale("%s did not appear within %s: is the logical volume active?", link, wait)
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
+}
+
+// mapperName is the device-mapper name of /dev/<vg>/<lv>: LVM doubles the
+// dashes in both names and joins them with one.
+func mapperName(device string) string {
+	vg, lv, _ := strings.Cut(strings.TrimPrefix(device, "/dev/"), "/")
+	double := strings.NewReplacer("-", "--")
+	return double.Replace(vg) + "-" + double.Replace(lv)
+}
+
+// parseMapperUUID returns the logical volume's UUID, without dashes, from a
+// device-mapper UUID: LVM- and 32 characters each for the volume group and the
+// logical volume (build_dm_uuid in LVM's lib/activate/dev_manager.c). A suffix
+// marks an inner layer of a logical volume, which is not to be exported.
+func parseMapperUUID(text string) (string, error) {
+	const length = 32
+	uuids, ok := strings.CutPrefix(text, "LVM-")
+	if !ok || len(uuids) != 2*length {
+		return "", fmt.Errorf("device-mapper UUID %q is not that of a logical volume", text)
+	}
+	return uuids[length:], nil
+}
+
+// Check compares the logical volume that was found behind a device with the one
+// that the plan is about; want is empty if the plan did not know its UUID yet.
+func (v Volume) Check(device, want string) error {
+	if want == "" || strings.ReplaceAll(want, "-", "") == v.UUID {
+		return nil
+	}
+	return stale("%s is another logical volume, with UUID %s", device, v.UUID)
+}
+
+func text(h host.Files, file string) (string, error) {
+	text, err := h.ReadFile(file)
+	return strings.TrimSpace(string(text)), err
+}
+
+func stale(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", change.ErrStale, fmt.Sprintf(format, args...))
+}
