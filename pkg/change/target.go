@@ -144,14 +144,15 @@ type Auth struct {
 	MutualPassword spec.Secret `json:"-"`
 }
 
-// Needed reports whether the initiator has to authenticate at all.
-func (a Auth) Needed() bool { return a.Username != "" }
+// Needed reports whether the initiator has to authenticate at all. NVMe knows
+// keys without user names.
+func (a Auth) Needed() bool { return a.Username != "" || a.Password != (spec.Secret{}) }
 
 func (a Auth) String() string {
 	switch {
 	case !a.Needed():
 		return "no authentication"
-	case a.MutualUsername != "":
+	case a.MutualUsername != "" || a.MutualPassword != (spec.Secret{}):
 		return "mutual CHAP"
 	default:
 		return "CHAP"

@@ -102,9 +102,8 @@ func peersOf(ports []NVMePort, sockets []Socket) []string {
 	}
 	connections := map[path]int{}
 	for _, s := range sockets {
-		local := netip.AddrPortFrom(s.Local.Addr().Unmap(), s.Local.Port())
-		if slices.ContainsFunc(ports, func(p NVMePort) bool { return accepts(p.Address, local) }) {
-			connections[path{local, s.Remote.Addr().Unmap()}]++
+		if slices.ContainsFunc(ports, func(p NVMePort) bool { return accepts(p.Address, s.Local) }) {
+			connections[path{s.Local, s.Remote.Addr().Unmap()}]++
 		}
 	}
 	peers := map[string]bool{}
@@ -116,8 +115,30 @@ func peersOf(ports []NVMePort, sockets []Socket) []string {
 	return slices.Sorted(maps.Keys(peers))
 }
 
+// MayBeConnected reports whether anybody is connected to the ports of a subsystem,
+// for whatever purpose, as far as it can be seen: over anything but TCP it cannot.
+func MayBeConnected(h host.Files, ports []NVMePort, nqn string) (bool, error) {
+	var own []NVMePort
+	for _, p := range ports {
+		if _, serves := p.Links[nqn]; !serves {
+			continue
+		}
+		if p.Transport != TCP || !p.Address.IsValid() {
+			return true, nil
+		}
+		own = append(own, p)
+	}
+	if len(own) == 0 {
+		return false, nil
+	}
+	sockets, err := ReadSockets(h, SocketEstablished)
+	return slices.ContainsFunc(sockets, func(s Socket) bool {
+		return slices.ContainsFunc(own, func(p NVMePort) bool { return accepts(p.Address, s.Local) })
+	}), err
+}
+
 // accepts reports whether a port on one address has connections to the other.
 func accepts(port, local netip.AddrPort) bool {
 	return port.Port() == local.Port() &&
-		(port.Addr().IsUnspecified() || port.Addr().WithZone("") == local.Addr())
+		(port.Addr().IsUnspecified() || port.Addr().WithZone("") == local.Addr().Unmap())
 }

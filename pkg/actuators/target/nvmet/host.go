@@ -1,0 +1,180 @@
+package nvmet
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"syscall"
+
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/configfs"
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// admit lists a host in a subsystem, with the keys that it needs. Keys are the
+// host's own, in whatever subsystem it is listed. They are there before it is: a
+// host without one is asked for none.
+func (a *Actuator) admit(t change.Target, name string, auth change.Auth) error {
+	if err := a.own(t); err != nil {
+		return err
+	}
+	a.hosts.Lock()
+	defer a.hosts.Unlock()
+	if err := a.setKeys(t.Name, name, observe.CHAP{Password: auth.Password, MutualPassword: auth.MutualPassword}); err != nil {
+		return err
+	}
+	link, err := a.linkOf(t.Name, name)
+	if err != nil || link != "" {
+		return err
+	}
+	err = a.host.Symlink(observe.HostDir(name), path.Join(observe.AllowedHostsDir(t.Name), name))
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case errors.Is(err, syscall.EINVAL):
+		return stale("subsystem %s admits any host, and lists none as long as it does", t.Name)
+	default:
+		return err
+	}
+}
+
+// setKeys makes a host, and gives it its keys. One that cannot get them is not
+// listed in the subsystem when it returns.
+func (a *Actuator) setKeys(nqn, name string, want observe.CHAP) error {
+	have, err := observe.ReadHostAuth(a.host, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := configfs.MakeDir(a.host, observe.HostDir(name)); err != nil {
+			return err
+		}
+	case err != nil:
+		return err
+	case have == want:
+		return nil
+	default:
+		if err := a.checkOthers(nqn, name, have, want); err != nil {
+			return err
+		}
+		if clears(have, want) {
+			// The kernel takes a key for another, but not for none.
+			if err := a.unlist(nqn, name); err != nil {
+				return err
+			}
+			if err := configfs.MakeDir(a.host, observe.HostDir(name)); err != nil {
+				return err
+			}
+		}
+	}
+	if err := a.writeKeys(name, want); err != nil {
+		return errors.Join(err, a.unlist(nqn, name))
+	}
+	return nil
+}
+
+var noKey spec.Secret
+
+// clears reports whether a key is to be taken away.
+func clears(have, want observe.CHAP) bool {
+	return have.Password != noKey && want.Password == noKey || have.MutualPassword != noKey && want.MutualPassword == noKey
+}
+
+// checkOthers is an error if a host's keys cannot be changed because of the other
+// subsystems in which it is listed.
+func (a *Actuator) checkOthers(nqn, name string, have, want observe.CHAP) error {
+	subsystems, err := configfs.Children(a.host, observe.SubsystemsDir)
+	if err != nil {
+		return err
+	}
+	for _, other := range subsystems {
+		if other == nqn {
+			continue
+		}
+		link, err := a.linkOf(other, name)
+		if err != nil {
+			return err
+		}
+		if link == "" {
+			continue
+		}
+		alias, err := observe.ReadSubsystemAlias(a.host, other)
+		switch {
+		case err != nil:
+			return err
+		case alias == "":
+			return fmt.Errorf("host %s has other keys, and is listed in subsystem %s, which is not ours, with them; "+
+				"use the same keys, or take it out of that one", name, other)
+		case clears(have, want):
+			return fmt.Errorf("a host has the same keys for all subsystems, and %s, which has one, is listed in %s, too; "+
+				"ask it for the same keys in both", name, other)
+		}
+	}
+	return nil
+}
+
+// writeKeys never tells a key in its errors.
+func (a *Actuator) writeKeys(name string, want observe.CHAP) error {
+	for _, w := range []struct {
+		attribute string
+		key       spec.Secret
+	}{
+		{observe.HostKey, want.Password},
+		{observe.HostControllerKey, want.MutualPassword},
+	} {
+		if w.key == noKey {
+			continue
+		}
+		err := a.host.WriteFile(path.Join(observe.HostDir(name), w.attribute), []byte(w.key.Reveal()))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("%w: this kernel was built without CONFIG_NVME_TARGET_AUTH and cannot ask host %s for a key, "+
+				"so it is not admitted; Debian 12's own kernel is such a one, and that of bookworm-backports is not",
+				change.ErrUnsupported, name)
+		case errors.Is(err, syscall.EINVAL):
+			return fmt.Errorf("the kernel refuses the key of host %s: it has to be of the form that nvme gen-dhchap-key prints, DHHC-1:…: %w", name, err)
+		case err != nil:
+			return err
+		}
+	}
+	have, err := observe.ReadHostAuth(a.host, name)
+	if err == nil && have != want {
+		return fmt.Errorf("the kernel did not take the keys of host %s as they are", name)
+	}
+	return err
+}
+
+// linkOf returns the name of the symlink by which a host is listed in a subsystem;
+// empty if it is not.
+func (a *Actuator) linkOf(nqn, name string) (string, error) {
+	links, err := observe.ReadLinks(a.host, observe.AllowedHostsDir(nqn))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return links[name], err
+}
+
+// unlist takes a host out of a subsystem, and removes it if it is listed in no
+// other. Its sessions go on.
+func (a *Actuator) unlist(nqn, name string) error {
+	link, err := a.linkOf(nqn, name)
+	if err != nil {
+		return err
+	}
+	if link != "" {
+		if err := configfs.Remove(a.host, path.Join(observe.AllowedHostsDir(nqn), link)); err != nil {
+			return err
+		}
+	}
+	err = configfs.Remove(a.host, observe.HostDir(name))
+	if errors.Is(err, syscall.EBUSY) {
+		return nil
+	}
+	return err
+}
+
+func (a *Actuator) dropHost(nqn, name string) error {
+	a.hosts.Lock()
+	defer a.hosts.Unlock()
+	return a.unlist(nqn, name)
+}

@@ -1,0 +1,211 @@
+package nvmet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"path"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/configfs"
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+)
+
+// firstPort is the number of the first port that is ours: who counts begins with 1,
+// as nvmetcli does. Ports carry no other mark. A port of somebody else that listens
+// on the address that is asked for is used, but never changed or removed: an
+// address cannot have two.
+const firstPort = 9000
+
+// isOurs reports whether a port was made by us.
+func isOurs(p observe.NVMePort) bool {
+	n, err := strconv.ParseUint(p.ID, 10, 16)
+	return err == nil && n >= firstPort
+}
+
+// addPortal has a port serve the subsystem. A port is made, but does not listen,
+// before it serves the first one.
+func (a *Actuator) addPortal(ctx context.Context, c change.AddPortal) error {
+	if err := a.own(c.Target); err != nil {
+		return err
+	}
+	address, err := netip.ParseAddrPort(c.Portal)
+	if err != nil {
+		return err
+	}
+	if err := a.loadTransport(ctx, c.Transport); err != nil {
+		return err
+	}
+	if err := a.link(c.Name, observe.NVMePort{Transport: c.Transport, Address: address}); err != nil {
+		return err
+	}
+	// What it was served by over another transport goes.
+	ports, err := observe.ReadPorts(a.host)
+	if err != nil {
+		return err
+	}
+	return a.unlinkPorts(c.Name, func(id string) bool {
+		return slices.ContainsFunc(ports, func(p observe.NVMePort) bool {
+			return p.ID == id && p.Portal() == c.Portal && p.Transport != c.Transport
+		})
+	})
+}
+
+// link has a port serve a subsystem.
+func (a *Actuator) link(nqn string, want observe.NVMePort) error {
+	a.ports.Lock()
+	defer a.ports.Unlock()
+	id, err := a.findPort(nqn, want)
+	if err != nil || id == "" {
+		return err
+	}
+	err = a.host.Symlink(observe.SubsystemDir(nqn), path.Join(observe.PortSubsystemsDir(id), nqn))
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	} else if err != nil {
+		return errors.Join(explainLink(err, want), a.sweepPorts())
+	}
+	return nil
+}
+
+// findPort returns the port that is to be linked, which it makes if there is none;
+// empty if it serves the subsystem already.
+func (a *Actuator) findPort(nqn string, want observe.NVMePort) (string, error) {
+	ports, err := observe.ReadPorts(a.host)
+	if err != nil {
+		return "", err
+	}
+	unused := ""
+	for _, p := range ports {
+		if p.Transport == want.Transport && p.Address == want.Address {
+			if _, serves := p.Links[nqn]; serves {
+				return "", nil
+			}
+			return p.ID, nil
+		}
+		if isOurs(p) && len(p.Links) == 0 {
+			unused = p.ID // left behind, half made or half removed
+		}
+	}
+	if unused == "" {
+		if unused, err = a.makePort(ports); err != nil {
+			return "", err
+		}
+	}
+	return unused, a.setAddress(unused, want)
+}
+
+func (a *Actuator) makePort(ports []observe.NVMePort) (string, error) {
+	for n := firstPort; n < 1<<16; n++ {
+		id := strconv.Itoa(n)
+		if !slices.ContainsFunc(ports, func(p observe.NVMePort) bool { return p.ID == id }) {
+			return id, configfs.MakeDir(a.host, observe.PortDir(id))
+		}
+	}
+	return "", errors.New("there is no number left for one more NVMe port")
+}
+
+func (a *Actuator) setAddress(id string, p observe.NVMePort) error {
+	family := "ipv4"
+	if p.Address.Addr().Is6() {
+		family = "ipv6"
+	}
+	for _, w := range []struct{ attribute, value string }{
+		{"addr_trtype", string(p.Transport)},
+		{"addr_adrfam", family},
+		{"addr_traddr", p.Address.Addr().String()},
+		{"addr_trsvcid", strconv.Itoa(int(p.Address.Port()))},
+	} {
+		if err := configfs.Set(a.host, path.Join(observe.PortDir(id), w.attribute), w.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func explainLink(err error, p observe.NVMePort) error {
+	switch {
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("cannot listen on %s: this machine does not have the address (yet): %w", p.Address, err)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("cannot listen on %s while something else listens there: %w", p.Address, err)
+	case errors.Is(err, syscall.ENODEV):
+		return fmt.Errorf("cannot listen on %s over %s: there is no RDMA device with that address: %w", p.Address, p.Transport, err)
+	default:
+		return fmt.Errorf("cannot listen on %s, and the kernel log says why: %w", p.Address, err)
+	}
+}
+
+// loadTransport loads the module of a transport, which the kernel cannot do by
+// itself in every environment.
+func (a *Actuator) loadTransport(ctx context.Context, t observe.Transport) error {
+	if t != observe.TCP && t != observe.RDMA {
+		return fmt.Errorf("NVMe over %q is not served", t)
+	}
+	a.loading.Lock()
+	defer a.loading.Unlock()
+	_, err := a.host.ReadDir("/sys/module/nvmet_" + string(t))
+	if errors.Is(err, fs.ErrNotExist) {
+		_, err = a.host.Run(ctx, "modprobe", "nvmet-"+string(t))
+	}
+	return err
+}
+
+func (a *Actuator) removePortal(c change.RemovePortal) error {
+	exists, err := a.ownership(c.Target)
+	if err != nil || !exists {
+		return err
+	}
+	ports, err := observe.ReadPorts(a.host)
+	if err != nil {
+		return err
+	}
+	port, serves := observe.PortalsOf(ports, c.Name)[c.Portal]
+	if !serves {
+		a.ports.Lock()
+		defer a.ports.Unlock()
+		return a.sweepPorts()
+	}
+	return a.unlinkPorts(c.Name, func(id string) bool { return id == port.ID })
+}
+
+// unlinkPorts has those of a subsystem's ports no longer serve it that which
+// selects. That ends the sessions over them. Ports of ours that serve nothing any
+// more are removed.
+func (a *Actuator) unlinkPorts(nqn string, which func(id string) bool) error {
+	a.ports.Lock()
+	defer a.ports.Unlock()
+	ports, err := observe.ReadPorts(a.host)
+	if err != nil {
+		return err
+	}
+	for _, p := range ports {
+		if name, serves := p.Links[nqn]; serves && which(p.ID) {
+			if err := configfs.Remove(a.host, path.Join(observe.PortSubsystemsDir(p.ID), name)); err != nil {
+				return err
+			}
+		}
+	}
+	return a.sweepPorts()
+}
+
+// sweepPorts removes the ports of ours that serve nothing.
+func (a *Actuator) sweepPorts() error {
+	ports, err := observe.ReadPorts(a.host)
+	if err != nil {
+		return err
+	}
+	for _, p := range ports {
+		if isOurs(p) && len(p.Links) == 0 {
+			if err := configfs.Remove(a.host, observe.PortDir(p.ID)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+package nvmet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/configfs"
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+)
+
+// ownership reports whether a subsystem exists, and is an error if it exists and is
+// not that of the export.
+func (a *Actuator) ownership(t change.Target) (exists bool, err error) {
+	alias, err := observe.ReadSubsystemAlias(a.host, t.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	if !marked(t, alias) {
+		return true, stale("subsystem %s is not that of export %s", t.Name, t.Export)
+	}
+	return true, nil
+}
+
+// marked reports whether a subsystem's mark is that of the export.
+func marked(t change.Target, alias string) bool {
+	return observe.Target{Fabric: observe.NVMe, Name: t.Name, Alias: alias}.OwnedBy(t.Export)
+}
+
+// own is an error unless the subsystem exists and is that of the export.
+func (a *Actuator) own(t change.Target) error {
+	exists, err := a.ownership(t)
+	if err == nil && !exists {
+		return stale("subsystem %s is gone", t.Name)
+	}
+	return err
+}
+
+// read reads a subsystem, with the ports that serve it.
+func (a *Actuator) read(nqn string) (observe.Target, error) {
+	ports, err := observe.ReadPorts(a.host)
+	if err != nil {
+		return observe.Target{}, err
+	}
+	return observe.ReadSubsystem(a.host, ports, nqn)
+}
+
+// createSubsystem makes a subsystem and marks it. Until it is marked it is an empty
+// shell, which nobody reaches and which the next attempt takes over.
+func (a *Actuator) createSubsystem(ctx context.Context, c change.CreateTarget) error {
+	if err := a.load(ctx, observe.SubsystemsDir, "nvmet"); err != nil {
+		return err
+	}
+	have, err := a.read(c.Name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	case marked(c.Target, have.Alias):
+		return nil
+	case !have.Empty():
+		return stale("subsystem %s exists and is not that of export %s", c.Name, c.Export)
+	}
+	err = a.mark(c.Target)
+	if errors.Is(err, syscall.EINVAL) {
+		// Numbers that a host has seen stay what they are: the shell is not a new
+		// one.
+		if err := configfs.Remove(a.host, observe.SubsystemDir(c.Name)); err != nil {
+			return err
+		}
+		err = a.mark(c.Target)
+	}
+	return err
+}
+
+// mark makes a subsystem that admits nobody, and the mark of its owner complete
+// last.
+func (a *Actuator) mark(t change.Target) error {
+	dir := observe.SubsystemDir(t.Name)
+	if err := configfs.MakeDir(a.host, dir); err != nil {
+		return err
+	}
+	for _, w := range []struct{ attribute, value string }{
+		{anyHost, "0"},
+		{"attr_serial", observe.SubsystemSerial(t.Name, t.Export)},
+		{"attr_model", observe.SubsystemModel},
+	} {
+		if err := configfs.Set(a.host, path.Join(dir, w.attribute), w.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// anyHost is whether a subsystem admits any host, with which no keys are asked for.
+const anyHost = "attr_allow_any_host"
+
+func (a *Actuator) setAttributes(c change.SetAttributes) error {
+	if err := a.own(c.Target); err != nil {
+		return err
+	}
+	if c.Attrib != (observe.TPGAttrib{GenerateNodeACLs: c.Attrib.GenerateNodeACLs}) {
+		return fmt.Errorf("subsystem %s: an NVMe subsystem has none of these attributes: %+v", c.Name, c.Attrib)
+	}
+	err := configfs.Set(a.host, path.Join(observe.SubsystemDir(c.Name), anyHost), configfs.Flag(c.Attrib.GenerateNodeACLs))
+	if errors.Is(err, syscall.EINVAL) {
+		return fmt.Errorf("subsystem %s is opened to any host when no host is listed in it any more: %w", c.Name, err)
+	}
+	return err
+}
+
+// removeSubsystem takes down a subsystem of the export, or the empty shell of one.
+// Its ports come first, so that nobody connects to what is going away. The mark
+// goes last, with the subsystem.
+func (a *Actuator) removeSubsystem(c change.RemoveTarget) error {
+	t, err := a.read(c.Name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !marked(c.Target, t.Alias) && !t.Empty():
+		return stale("subsystem %s is not that of export %s", c.Name, c.Export)
+	case !c.Force:
+		if err := checkIdle(t); err != nil {
+			return err
+		}
+	}
+	if err := a.unlinkPorts(c.Name, func(string) bool { return true }); err != nil {
+		return err
+	}
+	for _, lun := range slices.Sorted(maps.Keys(t.LUNs)) {
+		if err := a.dropNamespace(c.Name, lun); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.ACLs)) {
+		if err := a.dropHost(c.Name, name); err != nil {
+			return err
+		}
+	}
+	return configfs.Remove(a.host, observe.SubsystemDir(c.Name))
+}
+
+// checkIdle is a [change.ErrInUse] while anybody is connected.
+func checkIdle(t observe.Target) error {
+	who := slices.Concat(t.DynamicSessions, t.Unattributed)
+	for name, acl := range t.ACLs {
+		if acl.LoggedIn {
+			who = append(who, name)
+		}
+	}
+	if len(who) == 0 {
+		return nil
+	}
+	slices.Sort(who)
+	return fmt.Errorf("%w: %s has sessions of %s", change.ErrInUse, t.Name, strings.Join(slices.Compact(who), ", "))
+}
