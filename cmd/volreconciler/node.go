@@ -13,6 +13,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/actuators/lvm"
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/lio"
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/nvmet"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
@@ -54,8 +55,9 @@ func newLoop(s *settings, source reconcile.Source, b *backend, log logr.Logger) 
 		Source:   source,
 		Observer: observe.New(b),
 		Executor: &reconcile.Executor{Actuators: map[observe.System]change.Actuator{
-			observe.LVM: lvm.New(b.lvm, b),
-			observe.LIO: lio.New(b),
+			observe.LVM:   lvm.New(b.lvm, b),
+			observe.LIO:   lio.New(b),
+			observe.NVMet: nvmet.New(b),
 		}},
 		MaxDeletions: s.maxDeletions,
 		Memory:       memory,

@@ -13,6 +13,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/actuators/lvm"
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/lio"
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/nvmet"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
@@ -138,8 +139,10 @@ func (a *Agent) Loop() (*reconcile.Loop, error) {
 		Source:   source(filepath.Join(a.dir, "specs")),
 		Observer: observe.New(a.host),
 		Executor: &reconcile.Executor{
-			Actuators: map[observe.System]change.Actuator{observe.LVM: lvm.New(a.host, a.host), observe.LIO: lio.New(a.host)},
-			OneByOne:  true,
+			Actuators: map[observe.System]change.Actuator{
+				observe.LVM: lvm.New(a.host, a.host), observe.LIO: lio.New(a.host), observe.NVMet: nvmet.New(a.host),
+			},
+			OneByOne: true,
 		},
 		Memory: memory, Status: &reconcile.Status{}, Log: logr.Discard(),
 		MaxDeletions: 10, Resync: time.Hour,

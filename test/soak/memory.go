@@ -15,6 +15,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/actuators/lvm"
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/lio"
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/nvmet"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -189,8 +190,10 @@ func (m *Memory) Start(ctx context.Context) error {
 		Source:   spec.NewSource(m.path("specs"), spec.Options{Secrets: true}),
 		Observer: observe.New(tap),
 		Executor: &reconcile.Executor{
-			Actuators: map[observe.System]change.Actuator{observe.LVM: lvm.New(tap, tap), observe.LIO: lio.New(tap)},
-			OneByOne:  m.slow(),
+			Actuators: map[observe.System]change.Actuator{
+				observe.LVM: lvm.New(tap, tap), observe.LIO: lio.New(tap), observe.NVMet: nvmet.New(tap),
+			},
+			OneByOne: m.slow(),
 		},
 		Memory: memory, Status: l.status, Log: logr.Discard(),
 		Grace: grace, TrashSettle: settle, MaxDeletions: maxDoomed + 1, Resync: resync,

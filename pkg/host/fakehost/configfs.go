@@ -38,14 +38,24 @@ type configfs struct {
 	modules   map[string]bool
 	missing   []string
 	unmounted bool
-	// root is /sys/kernel/config/target; nil while LIO is not loaded.
-	root      *node
-	mounts    []mount
-	listeners []string
+	// root is /sys/kernel/config/target; nil while LIO is not loaded. nvmet is
+	// /sys/kernel/config/nvmet.
+	root, nvmet *node
+	mounts      []mount
+	listeners   []string
 	// sockets are those on which LIO listens, in the order in which they were
 	// opened, and portals says which portal uses which.
 	sockets []*socket
 	portals map[*node]*socket
+
+	// withoutNVMeAuth, nvmeDebugFS, rdma and missingAddresses are those of Node.
+	withoutNVMeAuth, nvmeDebugFS, rdma bool
+	missingAddresses                   []string
+	// namespaces are the minor numbers of the devices that NVMe namespaces serve.
+	namespaces   map[*node]int
+	nvmeSessions []NVMeSession
+	// discovered are the NVMe subsystems that a host has seen.
+	discovered map[*node]bool
 }
 
 // mount is a mounted logical volume. It is known by its device, which stays the
@@ -64,6 +74,10 @@ func (c *configfs) load(n Node, l *lvm) error {
 		unmounted: n.ConfigFSUnmounted,
 		listeners: slices.Clone(n.Listeners),
 		portals:   map[*node]*socket{},
+
+		withoutNVMeAuth: n.WithoutNVMeAuth, nvmeDebugFS: n.NVMeDebugFS, rdma: n.RDMA,
+		missingAddresses: slices.Clone(n.MissingAddresses),
+		namespaces:       map[*node]int{}, discovered: map[*node]bool{},
 	}
 	for _, address := range n.Listeners {
 		if _, err := netip.ParseAddrPort(address); err != nil {
@@ -91,21 +105,28 @@ func (c *configfs) load(n Node, l *lvm) error {
 		c.modules[coreModule] = true
 	}
 	c.register()
-	if err := c.loadTree(n.ConfigFS); err != nil {
+	if err := loadTree(c.root, n.ConfigFS, []string{"core"}); err != nil {
 		return fmt.Errorf("configfs: %w", err)
+	}
+	for _, minor := range c.bound() {
+		c.lvm.hold(minor)
+	}
+	c.loadPortals()
+	if err := c.loadNVMet(n); err != nil {
+		return fmt.Errorf("nvmet: %w", err)
 	}
 	return nil
 }
 
-// loadTree makes what is below /sys/kernel/config/target. What is not among the
-// entries does not exist, defaults included: that kernel did not have it, or
-// nobody may know it.
-func (c *configfs) loadTree(entries []Entry) error {
+// loadTree makes what is below a root in configfs. What is not among the entries
+// does not exist, but for some defaults that come with the root: that kernel did
+// not have it, or nobody may know it.
+func loadTree(root *node, entries []Entry, defaults []string) error {
 	for _, e := range entries {
-		if e.Path == "." || e.Path == "core" {
-			continue // as soon as LIO is loaded
+		if e.Path == "." || slices.Contains(defaults, e.Path) {
+			continue
 		}
-		parent, err := c.root.walk(path.Dir(e.Path))
+		parent, err := root.walk(path.Dir(e.Path))
 		if err != nil || !parent.isDir() {
 			return fmt.Errorf("%s: its directory is not there", e.Path)
 		}
@@ -123,21 +144,17 @@ func (c *configfs) loadTree(entries []Entry) error {
 		if e.Link == "" {
 			continue
 		}
-		to, err := c.root.walk(e.Link)
+		to, err := root.walk(e.Link)
 		if err != nil || !to.isDir() {
 			return fmt.Errorf("%s: %s is not there", e.Path, e.Link)
 		}
-		from, err := c.root.walk(path.Dir(e.Path))
+		from, err := root.walk(path.Dir(e.Path))
 		if err != nil {
 			return err
 		}
 		from.children[path.Base(e.Path)].target = to
 		to.links++
 	}
-	for _, minor := range c.bound() {
-		c.lvm.hold(minor)
-	}
-	c.loadPortals()
 	return nil
 }
 
@@ -154,8 +171,14 @@ func (c *configfs) store(n *Node) {
 	for _, m := range c.mounts {
 		n.Mounts = append(n.Mounts, c.current(m))
 	}
-	n.ConfigFS = nil
-	for at := range c.all() {
+	n.ConfigFS = entriesOf(c.all())
+	c.storeNVMet(n)
+}
+
+// entriesOf is the opposite of loadTree.
+func entriesOf(all func(yield func(*node) bool)) []Entry {
+	var entries []Entry
+	for at := range all {
 		e := Entry{Path: at.path()}
 		switch {
 		case at.target != nil:
@@ -164,9 +187,10 @@ func (c *configfs) store(n *Node) {
 			text := at.text
 			e.Text = &text
 		}
-		n.ConfigFS = append(n.ConfigFS, e)
+		entries = append(entries, e)
 	}
-	slices.SortFunc(n.ConfigFS, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
+	return entries
 }
 
 // current returns a mount with the name that its logical volume has now.
@@ -201,10 +225,14 @@ func (c *configfs) modprobe(argv []string) (host.Output, error) {
 	return host.Output{}, nil
 }
 
-// register makes LIO's directory in configfs, once LIO is loaded.
+// register makes the directories of LIO and nvmet in configfs, once they are
+// loaded.
 func (c *configfs) register() {
 	if c.root == nil && c.modules[coreModule] {
 		c.root = newDir("target", rootType)
+	}
+	if c.nvmet == nil && c.modules[nvmetModule] {
+		c.nvmet = newDir("nvmet", nvmetType)
 	}
 }
 
@@ -215,9 +243,13 @@ func (c *configfs) insert(name string) bool {
 		return false
 	}
 	switch name {
-	case coreModule:
+	case coreModule, nvmetModule:
 	case iblockModule, iscsiModule:
 		if !c.insert(coreModule) {
+			return false
+		}
+	case nvmetTCPModule, nvmetRDMAModule:
+		if !c.insert(nvmetModule) {
 			return false
 		}
 	default:
@@ -273,7 +305,12 @@ func (c *configfs) writeFile(name string, data []byte) error {
 		return &fs.PathError{Op: "open", Path: name, Err: err}
 	case n.isDir():
 		return &fs.PathError{Op: "open", Path: name, Err: syscall.EISDIR}
-	case !isBelow(name, targetDir), n.attribute != nil && n.attribute.store == nil:
+	case isBelow(name, nvmeDebugDir):
+		if err := c.breakController(n, string(data)); err != nil {
+			return &fs.PathError{Op: "write", Path: name, Err: err}
+		}
+		return nil
+	case !isKernelObject(name), n.attribute != nil && n.attribute.store == nil:
 		return &fs.PathError{Op: "open", Path: name, Err: syscall.EACCES}
 	}
 	// The kernel sees a string.
@@ -389,7 +426,7 @@ func (c *configfs) makeLink(target, link string) error {
 		return err
 	case !to.isDir():
 		return syscall.ENOTDIR
-	case !isBelow(target, targetDir):
+	case !isKernelObject(target):
 		return syscall.EPERM
 	}
 	if err := from.kind.link(c, from, to); err != nil {
@@ -399,6 +436,9 @@ func (c *configfs) makeLink(target, link string) error {
 	to.links++
 	return nil
 }
+
+// isKernelObject reports whether a path is in what LIO or nvmet have in configfs.
+func isKernelObject(name string) bool { return isBelow(name, targetDir) || isBelow(name, nvmetDir) }
 
 // isBelow reports whether a path is a directory or in it.
 func isBelow(name, dir string) bool {
@@ -417,6 +457,7 @@ func (h *Host) Reboot() {
 	h.lvm.store(&n)
 	h.tree.store(&n)
 	n.Modules, n.ConfigFS, n.Sockets, n.Mounts = nil, nil, nil, nil
+	n.NVMet, n.NVMeDevices, n.NVMeSessions = nil, nil, nil
 	next := 0
 	for i := range n.VolumeGroups {
 		vg := &n.VolumeGroups[i]

@@ -130,6 +130,14 @@ func (n *node) up(levels int) *node {
 	return n
 }
 
+// root is the uppermost directory.
+func (n *node) root() *node {
+	for n.parent != nil {
+		n = n.parent
+	}
+	return n
+}
+
 // path is relative to the uppermost directory.
 func (n *node) path() string {
 	if n.parent == nil {
@@ -145,7 +153,7 @@ func (n *node) readlink() string {
 		return n.link
 	}
 	depth := strings.Count(n.path(), "/") + 1
-	return strings.Repeat("../", depth) + "target/" + n.target.path()
+	return strings.Repeat("../", depth) + n.root().name + "/" + n.target.path()
 }
 
 // each calls yield for a directory and all that is in it, parents first. It

@@ -147,6 +147,7 @@ func (c *configfs) tcpTable(v6 bool) string {
 	for _, s := range c.sockets {
 		all = append(all, s.address)
 	}
+	all = append(all, c.nvmeListeners()...)
 	var b strings.Builder
 	if v6 {
 		b.WriteString("  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n")
@@ -163,6 +164,13 @@ func (c *configfs) tcpTable(v6 bool) string {
 		fmt.Fprintf(&b, "%4d: %s %s 0A 00000000:00000000 00:00000000 00000000     0        0 %d 1 0000000000000000 100 0 0 10 0\n",
 			line, local, nobody, 20000+line)
 		line++
+	}
+	for _, s := range c.connections() {
+		if s.local.Addr().Is6() == v6 {
+			fmt.Fprintf(&b, "%4d: %s %s 01 00000000:00000000 00:00000000 00000000     0        0 %d 1 0000000000000000 20 4 24 10 -1\n",
+				line, socketText(s.local), socketText(s.remote), 20000+line)
+			line++
+		}
 	}
 	return b.String()
 }

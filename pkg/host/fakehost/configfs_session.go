@@ -11,10 +11,13 @@ import (
 // Login plays an initiator that logs in to a target: its portal group must be
 // enabled and have an ACL for the initiator, or admit anybody. Without a
 // password credentials are not looked at; with one it must be the right one,
-// where the target asks for any.
+// where the target asks for any. An NVMe host connects to a subsystem likewise.
 func (h *Host) Login(iqn, initiator string, password ...string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if subsystem := h.tree.subsystem(iqn); subsystem != nil {
+		return h.tree.loginNVMe(subsystem, initiator, password)
+	}
 	tpg, err := h.tree.enabledTPG(iqn)
 	if err != nil {
 		return err
@@ -49,6 +52,9 @@ func (h *Host) Login(iqn, initiator string, password ...string) error {
 func (h *Host) Logout(iqn, initiator string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.tree.subsystem(iqn) != nil {
+		return h.tree.logoutNVMe(iqn, initiator)
+	}
 	tpg, err := h.tree.enabledTPG(iqn)
 	if err != nil {
 		return err

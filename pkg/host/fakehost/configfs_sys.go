@@ -40,6 +40,9 @@ func (c *configfs) findSelf(name string) (*node, error) {
 	if isBelow(name, configDir) {
 		return c.configDir().walk(below(name, configDir))
 	}
+	if isBelow(name, nvmeDebugDir) && c.nvmeDebugFS && c.nvmet != nil {
+		return c.debugFS().walk(below(name, nvmeDebugDir))
+	}
 	if isBelow(name, "/sys/module") {
 		dir := newDir("module", nil)
 		for module := range c.modules {
@@ -72,6 +75,9 @@ func (c *configfs) configDir() *node {
 	if c.root != nil && !c.unmounted {
 		// Its paths begin with itself, so it does not know what it is in.
 		dir.children["target"] = c.root
+	}
+	if c.nvmet != nil && !c.unmounted {
+		dir.children["nvmet"] = c.nvmet
 	}
 	return dir
 }

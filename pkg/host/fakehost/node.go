@@ -73,6 +73,31 @@ type Node struct {
 	// ConfigFS is what is below /sys/kernel/config/target, parents first. It is
 	// empty while target_core_mod is not loaded.
 	ConfigFS []Entry `yaml:"configfs,omitempty"`
+	// NVMet is what is below /sys/kernel/config/nvmet, with paths relative to it,
+	// parents first. It is empty while nvmet is not loaded.
+	NVMet []Entry `yaml:"nvmet,omitempty"`
+	// NVMeDevices are the minor numbers of the devices that namespaces serve, by
+	// their path in NVMet. Without one it is that of the device that they name.
+	NVMeDevices map[string]int `yaml:"nvmeDevices,omitempty"`
+	// NVMeSessions are the hosts that are connected.
+	NVMeSessions []NVMeSession `yaml:"nvmeSessions,omitempty"`
+	// NVMeDebugFS is true if the kernel says in debugfs which hosts are connected.
+	NVMeDebugFS bool `yaml:"nvmeDebugFS,omitempty"`
+	// WithoutNVMeAuth is true if the kernel cannot ask hosts for keys.
+	WithoutNVMeAuth bool `yaml:"withoutNVMeAuth,omitempty"`
+	// RDMA is true if nvmet can listen by RDMA on every address.
+	RDMA bool `yaml:"rdma,omitempty"`
+	// MissingAddresses are IP addresses that the machine does not have. Only NVMe
+	// ports need one that it has.
+	MissingAddresses []string `yaml:"missingAddresses,omitempty"`
+}
+
+// NVMeSession is a host that is connected to a subsystem.
+type NVMeSession struct {
+	Subsystem string `yaml:"subsystem"`
+	Host      string `yaml:"host"`
+	// Port is the number of the port.
+	Port string `yaml:"port"`
 }
 
 // VolumeGroup is an LVM volume group.

@@ -28,7 +28,7 @@ func (c Call) String() string {
 		return strings.Join(c.Argv, " ")
 	case c.Op == "symlink":
 		return c.Op + " " + c.Path + " -> " + c.Target
-	case c.Op == "write" && path.Base(path.Dir(c.Path)) != "auth":
+	case c.Op == "write" && path.Base(path.Dir(c.Path)) != "auth" && !strings.HasPrefix(path.Base(c.Path), "dhchap"):
 		return c.Op + " " + c.Path + " " + string(c.Data)
 	default:
 		return c.Op + " " + c.Path
