@@ -5,8 +5,8 @@
 // nothing. What it returns is complete or an error, and never holds a password.
 // It knows nothing of what is desired.
 //
-// Start reading at [Capture]; configfs.go records what is read of LIO, and lvm.go
-// renders volume groups.
+// Start reading at [Capture]; configfs.go records what is read of LIO and
+// nvmet, and lvm.go renders volume groups.
 package capture
 
 import (
@@ -35,6 +35,9 @@ func Capture(ctx context.Context, h host.Host) (fakehost.Node, error) {
 	if err := readMore(r, state.LIO); err != nil {
 		return fakehost.Node{}, fmt.Errorf("%s: %w", observe.LIO, err)
 	}
+	if err := readMoreNVMe(r, state.NVMe); err != nil {
+		return fakehost.Node{}, fmt.Errorf("%s: %w", observe.NVMet, err)
+	}
 	more, err := readUnobserved(ctx, h)
 	if err != nil {
 		return fakehost.Node{}, fmt.Errorf("%s: %w", observe.LVM, err)
@@ -43,11 +46,15 @@ func Capture(ctx context.Context, h host.Host) (fakehost.Node, error) {
 	if err != nil {
 		return fakehost.Node{}, fmt.Errorf("%s: %w", observe.LIO, err)
 	}
-	entries, err := r.entries()
+	lio, err := r.entries(observe.LIODir)
 	if err != nil {
 		return fakehost.Node{}, fmt.Errorf("%s: %w", observe.LIO, err)
 	}
-	n := fakehost.Node{APIVersion: fakehost.APIVersion, Kind: "Node", Modules: modules, ConfigFS: entries}
+	nvmet, err := r.entries(observe.NVMetDir)
+	if err != nil {
+		return fakehost.Node{}, fmt.Errorf("%s: %w", observe.NVMet, err)
+	}
+	n := fakehost.Node{APIVersion: fakehost.APIVersion, Kind: "Node", Modules: modules, ConfigFS: lio, NVMet: nvmet}
 	addVolumeGroups(&n, state, more)
 	if _, err := fakehost.New(n); err != nil {
 		return fakehost.Node{}, fmt.Errorf("what was read does not fit together, as if it changed meanwhile: %w", err)
@@ -56,7 +63,7 @@ func Capture(ctx context.Context, h host.Host) (fakehost.Node, error) {
 }
 
 // modules are the kernel modules without which there is no export.
-var modules = []string{"iscsi_target_mod", "target_core_iblock", "target_core_mod"}
+var modules = []string{"iscsi_target_mod", "nvmet", "nvmet_rdma", "nvmet_tcp", "target_core_iblock", "target_core_mod"}
 
 // loaded returns those of the modules that are loaded.
 func loaded(h host.Files) ([]string, error) {

@@ -16,7 +16,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// recorder is a host that remembers what is read of LIO. What somebody removes
+// recorder is a host that remembers what is read of LIO and nvmet. What somebody removes
 // meanwhile is forgotten when that is noticed.
 type recorder struct {
 	host.Host
@@ -87,33 +87,39 @@ func (r *recorder) note(name string, e fakehost.Entry, err error) {
 	}
 }
 
+// roots are the directories of LIO and nvmet.
+var roots = []string{observe.LIODir, observe.NVMetDir}
+
+// below reports whether a path is in one of the roots, or is one.
 func below(name string) bool {
-	return name == observe.LIODir || strings.HasPrefix(name, observe.LIODir+"/")
+	return slices.ContainsFunc(roots, func(root string) bool { return isIn(root, name) })
 }
 
-// entries returns what was read, with the directories that it is in.
-func (r *recorder) entries() ([]fakehost.Entry, error) {
+func isIn(root, name string) bool { return name == root || strings.HasPrefix(name, root+"/") }
+
+// entries returns what was read below a root, with the directories that it is in.
+func (r *recorder) entries(root string) ([]fakehost.Entry, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := map[string]fakehost.Entry{}
 	for name, e := range r.seen {
-		if !r.there(name) {
+		if !isIn(root, name) || !r.there(name) {
 			continue
 		}
 		all[name] = e
-		for dir := path.Dir(name); below(dir); dir = path.Dir(dir) {
+		for dir := path.Dir(name); isIn(root, dir); dir = path.Dir(dir) {
 			all[dir] = fakehost.Entry{Path: dir}
 		}
 	}
 	sorted := make([]fakehost.Entry, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		e := all[name]
-		e.Path = relative(e.Path)
+		e.Path = relative(root, e.Path)
 		if e.Link != "" {
-			if !below(e.Link) {
-				return nil, fmt.Errorf("%s leads out of %s, to %s", name, observe.LIODir, e.Link)
+			if !isIn(root, e.Link) {
+				return nil, fmt.Errorf("%s leads out of %s, to %s", name, root, e.Link)
 			}
-			e.Link = relative(e.Link)
+			e.Link = relative(root, e.Link)
 		}
 		sorted = append(sorted, e)
 	}
@@ -132,21 +138,25 @@ func (r *recorder) there(name string) bool {
 	return true
 }
 
-// relative makes a path relative to LIO's directory.
-func relative(name string) string {
-	if name == observe.LIODir {
+// relative makes a path relative to the root that it is in.
+func relative(root, name string) string {
+	if name == root {
 		return "."
 	}
-	return strings.TrimPrefix(name, observe.LIODir+"/")
+	return strings.TrimPrefix(name, root+"/")
 }
 
-// redact replaces a password by a word that says that there is one. The kernel
-// takes all that begins with NULL for unset.
+// redact replaces a password, or a host's key, by a word that says that there is
+// one. LIO takes all that begins with NULL for unset, and nvmet may print a null
+// pointer.
 func redact(name, text string) string {
-	if !strings.HasPrefix(path.Base(name), "password") {
-		return text
-	}
+	base := path.Base(name)
+	isKey := base == observe.HostKey || base == observe.HostControllerKey
 	switch {
+	case !isKey && !strings.HasPrefix(base, "password"):
+		return text
+	case isKey && strings.TrimSpace(text) == "(null)":
+		return "\n"
 	case strings.TrimSpace(text) == "":
 		return text
 	case strings.HasPrefix(text, "NULL"):
