@@ -159,7 +159,7 @@ var _ = Describe("a host", func() {
 		apply(ctx, h, change.CreateTarget{Target: web}, change.AddInitiator{Target: web, Initiator: host1, Auth: keys(key2, key)})
 		Expect(seen(ctx, h).ACLs[host1].Auth.Password).To(Equal(spec.NewSecret(key2)))
 
-		Expect(New(h).Apply(ctx, change.SetAuth{Target: web, Initiator: host1})).To(MatchError(ContainSubstring("is listed in "+nqn+", too")))
+		Expect(New(h).Apply(ctx, change.SetAuth{Target: web, Initiator: host1})).To(MatchError(ContainSubstring("is listed in " + nqn + ", too")))
 		Expect(h.WriteFile(observe.SubsystemDir(nqn)+"/attr_model", []byte("Linux"))).To(Succeed())
 		Expect(New(h).Apply(ctx, change.SetAuth{Target: web, Initiator: host1, Auth: keys(key, key)})).To(MatchError(ContainSubstring("which is not ours")))
 		apply(ctx, h, change.RemoveTarget{Target: web})
