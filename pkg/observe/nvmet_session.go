@@ -1,6 +1,8 @@
 package observe
 
 import (
+	"errors"
+	"io/fs"
 	"maps"
 	"net/netip"
 	"path"
@@ -44,11 +46,11 @@ type NVMeController struct {
 }
 
 // ReadControllers returns the live sessions of a subsystem. It reports false if the
-// kernel does not say.
+// kernel does not say, or not to anybody, because it is locked down.
 func ReadControllers(h host.Files, nqn string) ([]NVMeController, bool, error) {
 	dir := path.Join(nvmetDebugDir, nqn)
 	names, err := readNames(h, dir)
-	if isGone(err) {
+	if isGone(err) || errors.Is(err, fs.ErrPermission) {
 		return nil, false, nil
 	} else if err != nil {
 		return nil, false, err
@@ -60,9 +62,12 @@ func ReadControllers(h host.Files, nqn string) ([]NVMeController, bool, error) {
 		}
 		c := NVMeController{Dir: path.Join(dir, name)}
 		c.Host, err = readText(h, path.Join(c.Dir, "hostnqn"))
-		if isGone(err) {
+		switch {
+		case isGone(err):
 			continue // it ended
-		} else if err != nil {
+		case errors.Is(err, fs.ErrPermission):
+			return nil, false, nil
+		case err != nil:
 			return nil, false, err
 		}
 		all = append(all, c)

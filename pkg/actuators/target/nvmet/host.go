@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"strings"
 	"syscall"
 
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/configfs"
@@ -54,15 +55,13 @@ func (a *Actuator) setKeys(nqn, name string, want observe.CHAP) error {
 	case have == want:
 		return nil
 	default:
-		if err := a.checkOthers(nqn, name, have, want); err != nil {
+		others, err := a.others(nqn, name)
+		if err != nil {
 			return err
 		}
 		if clears(have, want) {
 			// The kernel takes a key for another, but not for none.
-			if err := a.unlist(nqn, name); err != nil {
-				return err
-			}
-			if err := configfs.MakeDir(a.host, observe.HostDir(name)); err != nil {
+			if err := a.renew(nqn, name, others); err != nil {
 				return err
 			}
 		}
@@ -80,37 +79,50 @@ func clears(have, want observe.CHAP) bool {
 	return have.Password != noKey && want.Password == noKey || have.MutualPassword != noKey && want.MutualPassword == noKey
 }
 
-// checkOthers is an error if a host's keys cannot be changed because of the other
-// subsystems in which it is listed.
-func (a *Actuator) checkOthers(nqn, name string, have, want observe.CHAP) error {
-	subsystems, err := configfs.Children(a.host, observe.SubsystemsDir)
-	if err != nil {
+// renew makes a host anew, with no keys. While it is listed in other subsystems, it
+// is taken out of this one only. They no longer ask it for a key either, and the
+// last of them makes it anew.
+func (a *Actuator) renew(nqn, name string, others []string) error {
+	if err := a.unlist(nqn, name); err != nil {
 		return err
 	}
+	if len(others) > 0 {
+		return fmt.Errorf("host %s has a key that cannot be taken away while it is listed in %s; until then it is not admitted to %s",
+			name, strings.Join(others, ", "), nqn)
+	}
+	return configfs.MakeDir(a.host, observe.HostDir(name))
+}
+
+// others returns the other subsystems in which a host is listed. It is an error if
+// one of them is not ours: the keys are those of that one, too.
+func (a *Actuator) others(nqn, name string) ([]string, error) {
+	subsystems, err := configfs.Children(a.host, observe.SubsystemsDir)
+	if err != nil {
+		return nil, err
+	}
+	var others []string
 	for _, other := range subsystems {
 		if other == nqn {
 			continue
 		}
 		link, err := a.linkOf(other, name)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if link == "" {
 			continue
 		}
 		alias, err := observe.ReadSubsystemAlias(a.host, other)
-		switch {
-		case err != nil:
-			return err
-		case alias == "":
-			return fmt.Errorf("host %s has other keys, and is listed in subsystem %s, which is not ours, with them; "+
-				"use the same keys, or take it out of that one", name, other)
-		case clears(have, want):
-			return fmt.Errorf("a host has the same keys for all subsystems, and %s, which has one, is listed in %s, too; "+
-				"ask it for the same keys in both", name, other)
+		if err != nil {
+			return nil, err
 		}
+		if alias == "" {
+			return nil, fmt.Errorf("host %s has other keys, and is listed in subsystem %s, which is not ours, with them; "+
+				"use the same keys, or take it out of that one", name, other)
+		}
+		others = append(others, other)
 	}
-	return nil
+	return others, nil
 }
 
 // writeKeys never tells a key in its errors.

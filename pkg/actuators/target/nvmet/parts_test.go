@@ -159,7 +159,14 @@ var _ = Describe("a host", func() {
 		apply(ctx, h, change.CreateTarget{Target: web}, change.AddInitiator{Target: web, Initiator: host1, Auth: keys(key2, key)})
 		Expect(seen(ctx, h).ACLs[host1].Auth.Password).To(Equal(spec.NewSecret(key2)))
 
-		Expect(New(h).Apply(ctx, change.SetAuth{Target: web, Initiator: host1})).To(MatchError(ContainSubstring("is listed in " + nqn + ", too")))
+		By("losing them when no subsystem asks for them any more")
+		Expect(New(h).Apply(ctx, change.SetAuth{Target: web, Initiator: host1})).To(MatchError(ContainSubstring("while it is listed in " + nqn)))
+		Expect(New(h).Apply(ctx, change.AddInitiator{Target: web, Initiator: host1})).NotTo(Succeed())
+		apply(ctx, h, change.SetAuth{Target: db, Initiator: host1}, change.AddInitiator{Target: web, Initiator: host1})
+		Expect(seen(ctx, h).ACLs[host1].Authentication).To(Equal("0"))
+
+		By("keeping those with which somebody else lists it")
+		apply(ctx, h, change.SetAuth{Target: web, Initiator: host1, Auth: keys(key2, key)})
 		Expect(h.WriteFile(observe.SubsystemDir(nqn)+"/attr_model", []byte("Linux"))).To(Succeed())
 		Expect(New(h).Apply(ctx, change.SetAuth{Target: web, Initiator: host1, Auth: keys(key, key)})).To(MatchError(ContainSubstring("which is not ours")))
 		apply(ctx, h, change.RemoveTarget{Target: web})
