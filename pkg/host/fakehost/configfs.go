@@ -25,6 +25,7 @@ const (
 	coreModule   = "target_core_mod"
 	iblockModule = "target_core_iblock"
 	iscsiModule  = "iscsi_target_mod"
+	iserModule   = "ib_isert"
 )
 
 // configfs plays the kernel: configfs, and what else the agent reads of /dev,
@@ -43,14 +44,16 @@ type configfs struct {
 	root, nvmet *node
 	mounts      []mount
 	listeners   []string
+	// rdma are the addresses that an RDMA device serves.
+	rdma []string
 	// sockets are those on which LIO listens, in the order in which they were
 	// opened, and portals says which portal uses which.
 	sockets []*socket
 	portals map[*node]*socket
 
-	// withoutNVMeAuth, nvmeDebugFS, rdma and missingAddresses are those of Node.
-	withoutNVMeAuth, nvmeDebugFS, rdma bool
-	missingAddresses                   []string
+	// withoutNVMeAuth, nvmeDebugFS and missingAddresses are those of Node.
+	withoutNVMeAuth, nvmeDebugFS bool
+	missingAddresses             []string
 	// namespaces are the minor numbers of the devices that NVMe namespaces serve.
 	namespaces   map[*node]int
 	nvmeSessions []NVMeSession
@@ -73,9 +76,10 @@ func (c *configfs) load(n Node, l *lvm) error {
 		missing:   slices.Clone(n.MissingModules),
 		unmounted: n.ConfigFSUnmounted,
 		listeners: slices.Clone(n.Listeners),
+		rdma:      slices.Clone(n.RDMA),
 		portals:   map[*node]*socket{},
 
-		withoutNVMeAuth: n.WithoutNVMeAuth, nvmeDebugFS: n.NVMeDebugFS, rdma: n.RDMA,
+		withoutNVMeAuth: n.WithoutNVMeAuth, nvmeDebugFS: n.NVMeDebugFS,
 		missingAddresses: slices.Clone(n.MissingAddresses),
 		namespaces:       map[*node]int{}, discovered: map[*node]bool{},
 	}
@@ -162,6 +166,7 @@ func (c *configfs) store(n *Node) {
 	n.Modules = slices.Sorted(maps.Keys(c.modules))
 	n.MissingModules = slices.Clone(c.missing)
 	n.Listeners = slices.Clone(c.listeners)
+	n.RDMA = slices.Clone(c.rdma)
 	n.ConfigFSUnmounted = c.unmounted
 	n.Sockets = nil
 	for _, s := range c.sockets {
@@ -250,6 +255,10 @@ func (c *configfs) insert(name string) bool {
 		}
 	case nvmetTCPModule, nvmetRDMAModule:
 		if !c.insert(nvmetModule) {
+			return false
+		}
+	case iserModule:
+		if !c.insert(iscsiModule) {
 			return false
 		}
 	default:

@@ -185,3 +185,26 @@ func socketText(address netip.AddrPort) string {
 	fmt.Fprintf(&b, ":%04X", address.Port())
 	return b.String()
 }
+
+// storeISER makes a portal serve iSER, or TCP alone (lio_target_np_driver_store in
+// drivers/target/iscsi/iscsi_target_configfs.c, isert_setup_np in
+// drivers/infiniband/ulp/isert/ib_isert.c). The module is loaded by the kernel,
+// where it is there.
+func storeISER(c *configfs, n *node, value string) (string, error) {
+	text, err := storeFlag(c, n, value)
+	if err != nil || text == n.text || text == flagText(false) {
+		return text, err
+	}
+	portal, ok := parsePortal(n.parent.name)
+	addr := portal.Addr()
+	switch {
+	case !ok, !c.insert(iserModule):
+		return "", syscall.EINVAL
+	case addr.IsUnspecified(), slices.Contains(c.rdma, addr.String()):
+		return text, nil
+	case addr.IsLoopback():
+		return "", syscall.EADDRNOTAVAIL
+	default:
+		return "", syscall.ENODEV
+	}
+}

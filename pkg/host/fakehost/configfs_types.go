@@ -289,15 +289,6 @@ func storeACLAuthentication(_ *configfs, _ *node, value string) (string, error) 
 	return strconv.FormatInt(n, 10) + "\n", err
 }
 
-// storeISER refuses iSER: the machine has no RDMA.
-func storeISER(c *configfs, n *node, value string) (string, error) {
-	text, err := storeFlag(c, n, value)
-	if err == nil && text == flagText(true) {
-		err = syscall.ENODEV
-	}
-	return text, err
-}
-
 // storeWriteProtect follows target_fabric_mappedlun_write_protect_store: before
 // there is a LUN, nothing happens.
 func storeWriteProtect(c *configfs, n *node, value string) (string, error) {

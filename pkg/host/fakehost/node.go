@@ -64,6 +64,8 @@ type Node struct {
 	// Listeners are the addresses, ip:port or [ip]:port, on which something
 	// else than LIO accepts connections.
 	Listeners []string `yaml:"listeners,omitempty"`
+	// RDMA are the addresses, without a port, that an RDMA device serves.
+	RDMA []string `yaml:"rdma,omitempty"`
 	// Sockets are the addresses on which LIO listens, in the same form. A portal
 	// that is not among them shares one of them. If there are none, they are
 	// those that the portals would open one after the other.
@@ -85,8 +87,6 @@ type Node struct {
 	NVMeDebugFS bool `yaml:"nvmeDebugFS,omitempty"`
 	// WithoutNVMeAuth is true if the kernel cannot ask hosts for keys.
 	WithoutNVMeAuth bool `yaml:"withoutNVMeAuth,omitempty"`
-	// RDMA is true if nvmet can listen by RDMA on every address.
-	RDMA bool `yaml:"rdma,omitempty"`
 	// MissingAddresses are IP addresses that the machine does not have. Only NVMe
 	// ports need one that it has.
 	MissingAddresses []string `yaml:"missingAddresses,omitempty"`

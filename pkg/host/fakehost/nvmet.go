@@ -250,7 +250,7 @@ func (c *configfs) loadNVMet(n Node) error {
 }
 
 func (c *configfs) storeNVMet(n *Node) {
-	n.WithoutNVMeAuth, n.NVMeDebugFS, n.RDMA = c.withoutNVMeAuth, c.nvmeDebugFS, c.rdma
+	n.WithoutNVMeAuth, n.NVMeDebugFS = c.withoutNVMeAuth, c.nvmeDebugFS
 	n.MissingAddresses = append([]string(nil), c.missingAddresses...)
 	n.NVMeSessions = append([]NVMeSession(nil), c.nvmeSessions...)
 	n.NVMet = entriesOf(c.allNVMet())

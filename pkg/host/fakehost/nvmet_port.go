@@ -67,7 +67,7 @@ func (c *configfs) enablePort(port *node) error {
 		return syscall.EADDRNOTAVAIL
 	}
 	if transport == "rdma" {
-		if !c.rdma {
+		if !address.Addr().IsUnspecified() && !slices.Contains(c.rdma, address.Addr().String()) {
 			return syscall.ENODEV
 		}
 		return nil

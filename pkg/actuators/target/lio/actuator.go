@@ -52,7 +52,7 @@ func (a *Actuator) Apply(ctx context.Context, c change.Change) error {
 	case change.RemoveTarget:
 		return a.removeTarget(c)
 	case change.AddPortal:
-		return a.addPortal(c)
+		return a.addPortal(ctx, c)
 	case change.RemovePortal:
 		return a.removePortal(c)
 	case change.AddLUN:

@@ -1,6 +1,7 @@
 package lio
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -13,7 +14,7 @@ import (
 
 // addPortal makes the target listen. An address that the machine does not have
 // (yet) is no error: the kernel binds to it all the same.
-func (a *Actuator) addPortal(c change.AddPortal) error {
+func (a *Actuator) addPortal(ctx context.Context, c change.AddPortal) error {
 	if err := a.own(c.Target); err != nil {
 		return err
 	}
@@ -25,13 +26,23 @@ func (a *Actuator) addPortal(c change.AddPortal) error {
 	if err != nil {
 		return err
 	}
-	if name == "" {
+	made := name == ""
+	if made {
 		name = c.Portal
 		if err := a.makePortal(c.Name, portal); err != nil {
 			return err
 		}
 	}
-	return a.checkServed(c.Name, name, portal)
+	if err := a.checkServed(c.Name, name, portal); err != nil {
+		return err
+	}
+	if c.Transport != observe.RDMA {
+		return a.setTCP(c.Name, name)
+	}
+	if err := a.setISER(ctx, c.Name, name, portal); err != nil {
+		return errors.Join(err, a.dropWithoutISER(c.Name, name, made))
+	}
+	return nil
 }
 
 func (a *Actuator) makePortal(iqn string, portal netip.AddrPort) error {

@@ -133,7 +133,7 @@ var _ = Describe("an NVMe subsystem", func() {
 			change.RemoveInitiator{Target: db, Initiator: host2},
 			change.RemoveTarget{Target: db},
 		)
-		h := machine(func(n *fakehost.Node) { n.RDMA = true })
+		h := machine(func(n *fakehost.Node) { n.RDMA = []string{"192.0.2.1"} })
 		for _, c := range changes {
 			start := h.Node()
 			apply(ctx, h, c)

@@ -85,14 +85,14 @@ var _ = Describe("a port", func() {
 	})
 
 	It("changes its transport", func(ctx SpecContext) {
-		h := machine(func(n *fakehost.Node) { n.RDMA = true })
+		h := machine(func(n *fakehost.Node) { n.RDMA = []string{"192.0.2.1"} })
 		apply(ctx, h, change.CreateTarget{Target: db}, change.AddPortal{Target: db, Portal: portal, Transport: observe.TCP},
 			change.AddPortal{Target: db, Portal: portal, Transport: observe.RDMA})
 		Expect(seen(ctx, h).Portals).To(Equal(map[string]observe.Transport{portal: observe.RDMA}))
 	})
 
 	It("over another transport on the same address is removed by the name that it has", func(ctx SpecContext) {
-		h := machine(func(n *fakehost.Node) { n.RDMA = true })
+		h := machine(func(n *fakehost.Node) { n.RDMA = []string{"192.0.2.1"} })
 		apply(ctx, h, change.CreateTarget{Target: db}, change.AddPortal{Target: db, Portal: portal, Transport: observe.TCP})
 		Expect(h.Mkdir(observe.PortDir("9007"))).To(Succeed())
 		for name, value := range map[string]string{"trtype": "rdma", "adrfam": "ipv4", "traddr": "192.0.2.1", "trsvcid": "4420"} {
