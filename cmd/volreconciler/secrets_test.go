@@ -228,7 +228,7 @@ func (a *secretive) put(name, password string) {
 
 func (a *secretive) password(attribute string) string {
 	GinkgoHelper()
-	text, err := a.host.Host.ReadFile(observe.ACLDir("iqn.2026-11.io.volreconciler:data", "iqn.1993-08.org.debian:01:a") + "/auth/" + attribute)
+	text, err := a.host.Host.ReadFile(observe.ISCSITarget("iqn.2026-11.io.volreconciler:data").ACL("iqn.1993-08.org.debian:01:a") + "/auth/" + attribute)
 	Expect(err).NotTo(HaveOccurred())
 	return strings.TrimSuffix(string(text), "\n")
 }

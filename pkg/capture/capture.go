@@ -63,7 +63,9 @@ func Capture(ctx context.Context, h host.Host) (fakehost.Node, error) {
 }
 
 // modules are the kernel modules without which there is no export.
-var modules = []string{"iscsi_target_mod", "nvmet", "nvmet_rdma", "nvmet_tcp", "target_core_iblock", "target_core_mod"}
+var modules = []string{
+	"ib_isert", "iscsi_target_mod", "nvmet", "nvmet_rdma", "nvmet_tcp", "target_core_iblock", "target_core_mod", "tcm_fc", "tcm_qla2xxx",
+}
 
 // loaded returns those of the modules that are loaded.
 func loaded(h host.Files) ([]string, error) {
@@ -91,12 +93,18 @@ func readMore(h host.Files, lio observe.Targets) error {
 			}
 		}
 	}
-	for iqn, t := range lio.ISCSI {
-		if !t.HasTPG {
-			continue
-		}
-		if err := readAll(h, path.Join(observe.TPGDir(iqn), "attrib")); err != nil {
-			return err
+	for _, targets := range []map[string]observe.Target{lio.ISCSI, lio.FC} {
+		for _, t := range targets {
+			dir, err := observe.LIOTarget(h, observe.TargetID{Fabric: t.Fabric, Name: t.Name})
+			if err != nil {
+				return err
+			}
+			if !t.HasTPG {
+				continue
+			}
+			if err := readAll(h, dir.Attrib()); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

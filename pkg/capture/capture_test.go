@@ -245,7 +245,7 @@ var _ = Describe("Capture", func() {
 
 	It("leaves out what goes away meanwhile", func(ctx SpecContext) {
 		converge(ctx, machine, objects)
-		acl := observe.ACLDir(iqn, initiator)
+		acl := observe.ISCSITarget(iqn).ACL(initiator)
 		var removed atomic.Bool
 		node := capture(ctx, &fakehost.Tap{Host: machine, Before: func(c fakehost.Call) error {
 			if c.Path != acl+"/info" || !removed.CompareAndSwap(false, true) {
@@ -253,7 +253,7 @@ var _ = Describe("Capture", func() {
 			}
 			defer GinkgoRecover()
 			for _, lun := range look(ctx, machine).LIO.ISCSI[iqn].ACLs[initiator].LUNs {
-				dir := observe.MappedLUNDir(iqn, initiator, lun.LUN)
+				dir := observe.ISCSITarget(iqn).MappedLUN(initiator, lun.LUN)
 				Expect(machine.Remove(dir + "/" + lun.Link)).To(Succeed())
 				Expect(machine.Remove(dir)).To(Succeed())
 			}

@@ -11,7 +11,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/host"
 )
 
-// readLIO reads LIO's block backstores and iSCSI targets. A machine on which
+// readLIO reads LIO's block backstores and targets. A machine on which
 // LIO is not loaded holds none. If anything cannot be read there is an error
 // and nothing else: what is left out would look as if it did not exist.
 func readLIO(h host.Files) (Targets, error) {
@@ -22,11 +22,15 @@ func readLIO(h host.Files) (Targets, error) {
 	if err != nil {
 		return Targets{}, fmt.Errorf("reading backstores: %w", err)
 	}
-	targets, err := readTargets(h)
+	iscsi, err := readISCSI(h)
 	if err != nil {
 		return Targets{}, fmt.Errorf("reading iSCSI targets: %w", err)
 	}
-	return Targets{Backstores: backstores, ISCSI: targets}, nil
+	fc, err := readFC(h)
+	if err != nil {
+		return Targets{}, fmt.Errorf("reading Fibre Channel targets: %w", err)
+	}
+	return Targets{Backstores: backstores, ISCSI: iscsi, FC: fc}, nil
 }
 
 // checkVisible is an error if LIO is loaded but cannot be seen, and so may

@@ -10,62 +10,77 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-func readACLs(h host.Files, iqn string, withContents bool) (map[string]ACL, error) {
-	initiators, err := readNames(h, ACLsDir(iqn))
+func readACLs(h host.Files, dir TargetDir, withContents bool) (map[string]ACL, error) {
+	names, err := readNames(h, dir.ACLs())
 	if err != nil {
 		return nil, err
 	}
 	acls := map[string]ACL{}
-	for _, initiator := range initiators {
+	for _, initiator := range names {
+		if dir.Fabric == FC {
+			initiator = normalWWPN(initiator)
+		}
 		if !withContents {
 			acls[initiator] = ACL{Initiator: initiator}
 			continue
 		}
-		if acls[initiator], err = readACL(h, iqn, initiator); err != nil {
+		if acls[initiator], err = readACL(h, dir, initiator); err != nil {
 			return nil, err
 		}
 	}
 	return acls, nil
 }
 
-func readACL(h host.Files, iqn, initiator string) (ACL, error) {
-	acl := ACL{Initiator: initiator, LUNs: map[int]MappedLUN{}}
-	dir := ACLDir(iqn, initiator)
+func readACL(h host.Files, target TargetDir, initiator string) (ACL, error) {
+	acl := ACL{Initiator: initiator, Authentication: "-1"}
+	dir := target.ACL(initiator)
+	if target.Fabric == ISCSI {
+		if err := readLogin(h, dir, &acl); err != nil {
+			return ACL{}, err
+		}
+	}
 	var err error
-	acl.Authentication, err = readText(h, path.Join(dir, "attrib", "authentication"))
-	if errors.Is(err, fs.ErrNotExist) {
-		// Before Linux 6.0 there is no such attribute, and the group's holds. If
-		// it is the ACL that is gone, the next read says so.
-		acl.Authentication = "-1"
-	} else if err != nil {
-		return ACL{}, err
+	acl.LUNs, err = readMappedLUNs(h, dir)
+	return acl, err
+}
+
+// readLogin reads what an iSCSI initiator needs to log in, and whether it is.
+func readLogin(h host.Files, dir string, acl *ACL) error {
+	authentication, err := readText(h, path.Join(dir, "attrib", "authentication"))
+	// Before Linux 6.0 there is no such attribute, and the group's holds. If it is
+	// the ACL that is gone, the next read says so.
+	if err == nil {
+		acl.Authentication = authentication
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	if acl.Auth, err = readCHAP(h, path.Join(dir, "auth")); err != nil {
-		return ACL{}, err
+		return err
 	}
 	info, err := readText(h, path.Join(dir, "info"))
-	if err != nil {
-		return ACL{}, err
-	}
 	acl.LoggedIn = parseLoggedIn(info)
+	return err
+}
 
-	entries, err := readNames(h, dir)
+func readMappedLUNs(h host.Files, acl string) (map[int]MappedLUN, error) {
+	entries, err := readNames(h, acl)
 	if err != nil {
-		return ACL{}, err
+		return nil, err
 	}
+	luns := map[int]MappedLUN{}
 	for _, name := range entries {
 		if !strings.HasPrefix(name, lunPrefix) {
 			continue
 		}
 		n, err := parseLUNName(name)
 		if err != nil {
-			return ACL{}, err
+			return nil, err
 		}
-		if acl.LUNs[n], err = ReadMappedLUN(h, path.Join(dir, name)); err != nil {
-			return ACL{}, err
+		if luns[n], err = ReadMappedLUN(h, path.Join(acl, name)); err != nil {
+			return nil, err
 		}
 	}
-	return acl, nil
+	return luns, nil
 }
 
 func readCHAP(h host.Files, dir string) (CHAP, error) {

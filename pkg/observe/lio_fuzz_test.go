@@ -71,8 +71,8 @@ func (everywhere) Run(context.Context, ...string) (host.Output, error) {
 
 func (e everywhere) ReadDir(dir string) ([]fs.DirEntry, error) {
 	name := map[string]string{
-		BackstoresDir: "iblock_0", HBADir("iblock_0"): "volreconciler:volume:x", ISCSIDir: "iqn.a:b", TargetDir("iqn.a:b"): tpgName,
-		LUNsDir("iqn.a:b"): "lun_0", ACLsDir("iqn.a:b"): "iqn.c:d", ACLDir("iqn.a:b", "iqn.c:d"): "lun_0",
+		BackstoresDir: "iblock_0", HBADir("iblock_0"): "volreconciler:volume:x", ISCSIDir: "iqn.a:b", ISCSITarget("iqn.a:b").Path: tpgName,
+		ISCSITarget("iqn.a:b").LUNs(): "lun_0", ISCSITarget("iqn.a:b").ACLs(): "iqn.c:d", ISCSITarget("iqn.a:b").ACL("iqn.c:d"): "lun_0",
 	}[dir]
 	switch {
 	case name != "":

@@ -34,34 +34,56 @@ func HBADir(hba string) string { return path.Join(BackstoresDir, hba) }
 // BackstoreDir is a backstore's directory.
 func BackstoreDir(hba, name string) string { return path.Join(BackstoresDir, hba, name) }
 
-// TargetDir is a target's directory.
-func TargetDir(iqn string) string { return path.Join(ISCSIDir, iqn) }
+// TargetDir is the directory of a LIO target. What is in it is the same for all of
+// LIO's fabrics, but for how they write the names of targets and initiators.
+type TargetDir struct {
+	TargetID
+	// Path is the directory's.
+	Path string
+}
 
-// TPGDir is the directory of a target's first portal group.
-func TPGDir(iqn string) string { return path.Join(TargetDir(iqn), tpgName) }
+// ISCSITarget is the directory of an iSCSI target.
+func ISCSITarget(iqn string) TargetDir {
+	return TargetDir{TargetID{ISCSI, iqn}, path.Join(ISCSIDir, iqn)}
+}
 
-// AliasFile holds the mark of a target's owner.
-func AliasFile(iqn string) string { return path.Join(TPGDir(iqn), "param", "TargetAlias") }
+// TPG is the directory of the target's first portal group.
+func (d TargetDir) TPG() string { return path.Join(d.Path, tpgName) }
 
-// PortalsDir holds a directory per portal.
-func PortalsDir(iqn string) string { return path.Join(TPGDir(iqn), "np") }
+// Enable is the file that says whether initiators may log in. The targets of
+// some fabrics have none.
+func (d TargetDir) Enable() string { return path.Join(d.TPG(), "enable") }
 
-// LUNsDir holds a directory per LUN.
-func LUNsDir(iqn string) string { return path.Join(TPGDir(iqn), "lun") }
+// Attrib holds the portal group's attributes.
+func (d TargetDir) Attrib() string { return path.Join(d.TPG(), "attrib") }
 
-// LUNDir is the directory of a LUN, with a symlink to its backstore in it.
-func LUNDir(iqn string, lun int) string { return path.Join(LUNsDir(iqn), lunName(lun)) }
+// Alias is the file that holds the mark of an iSCSI target's owner.
+func (d TargetDir) Alias() string { return path.Join(d.TPG(), "param", "TargetAlias") }
 
-// ACLsDir holds a directory per initiator.
-func ACLsDir(iqn string) string { return path.Join(TPGDir(iqn), "acls") }
+// Portals holds a directory per portal.
+func (d TargetDir) Portals() string { return path.Join(d.TPG(), "np") }
 
-// ACLDir is the directory of an initiator's ACL.
-func ACLDir(iqn, initiator string) string { return path.Join(ACLsDir(iqn), initiator) }
+// LUNs holds a directory per LUN.
+func (d TargetDir) LUNs() string { return path.Join(d.TPG(), "lun") }
 
-// MappedLUNDir is the directory of a LUN as an initiator sees it, with a
-// symlink to the portal group's LUN in it.
-func MappedLUNDir(iqn, initiator string, lun int) string {
-	return path.Join(ACLDir(iqn, initiator), lunName(lun))
+// LUN is the directory of a LUN, with a symlink to its backstore in it.
+func (d TargetDir) LUN(lun int) string { return path.Join(d.LUNs(), lunName(lun)) }
+
+// ACLs holds a directory per initiator.
+func (d TargetDir) ACLs() string { return path.Join(d.TPG(), "acls") }
+
+// ACL is the directory of an initiator's ACL.
+func (d TargetDir) ACL(initiator string) string {
+	if d.Fabric == FC {
+		initiator = colonWWPN(initiator)
+	}
+	return path.Join(d.ACLs(), initiator)
+}
+
+// MappedLUN is the directory of a LUN as an initiator sees it, with a symlink to
+// the portal group's LUN in it.
+func (d TargetDir) MappedLUN(initiator string, lun int) string {
+	return path.Join(d.ACL(initiator), lunName(lun))
 }
 
 func lunName(lun int) string { return lunPrefix + strconv.Itoa(lun) }

@@ -10,7 +10,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/host"
 )
 
-func readTargets(h host.Files) (map[string]Target, error) {
+func readISCSI(h host.Files) (map[string]Target, error) {
 	iqns, err := readDirIfThere(h, ISCSIDir)
 	if err != nil {
 		return nil, err
@@ -20,8 +20,8 @@ func readTargets(h host.Files) (map[string]Target, error) {
 		if iqn == "discovery_auth" {
 			continue
 		}
-		t, found, err := settled(h, TargetDir(iqn), func() (Target, error) {
-			return ReadTarget(h, iqn)
+		t, found, err := settled(h, ISCSITarget(iqn).Path, func() (Target, error) {
+			return readTarget(h, ISCSITarget(iqn))
 		})
 		if err != nil {
 			return nil, err
@@ -33,14 +33,23 @@ func readTargets(h host.Files) (map[string]Target, error) {
 	return targets, nil
 }
 
-// ReadTarget reads one iSCSI target. Of a target that does not carry our mark
+// ReadTarget reads one target of LIO. Of a target that does not carry our mark
 // only that is read which shows what it uses and whether it is empty: its
 // attributes, its ACLs' contents and its sessions are left out. The error is
 // fs.ErrNotExist if the target does not exist, or if a part of it vanished
 // while it was read.
-func ReadTarget(h host.Files, iqn string) (Target, error) {
-	t := Target{Fabric: ISCSI, Name: iqn, Sessions: -1}
-	entries, err := readNames(h, TargetDir(iqn))
+func ReadTarget(h host.Files, dir TargetDir) (Target, error) {
+	t, err := readTarget(h, dir)
+	if err != nil || dir.Fabric != FC {
+		return t, err
+	}
+	remote, err := readRemotePorts(h)
+	return t.withRemotePorts(remote), err
+}
+
+func readTarget(h host.Files, dir TargetDir) (Target, error) {
+	t := Target{Fabric: dir.Fabric, Name: dir.Name, Sessions: -1}
+	entries, err := readNames(h, dir.Path)
 	if err != nil {
 		return Target{}, err
 	}
@@ -55,56 +64,87 @@ func ReadTarget(h host.Files, iqn string) (Target, error) {
 	if !t.HasTPG {
 		return t, nil
 	}
-	err = readTPG(h, &t)
+	err = readTPG(h, dir, &t)
 	return t, err
 }
 
-func readTPG(h host.Files, t *Target) (err error) {
-	if t.Alias, err = readText(h, AliasFile(t.Name)); err != nil {
+func readTPG(h host.Files, dir TargetDir, t *Target) (err error) {
+	if dir.Fabric == ISCSI {
+		if t.Alias, err = readText(h, dir.Alias()); err != nil {
+			return err
+		}
+		if t.Portals, err = readPortals(h, dir); err != nil {
+			return err
+		}
+	}
+	if t.Enabled, err = readEnabled(h, dir); err != nil {
 		return err
 	}
-	if t.Enabled, err = readFlag(h, path.Join(TPGDir(t.Name), "enable")); err != nil {
+	if t.LUNs, err = ReadLUNs(h, dir); err != nil {
 		return err
 	}
-	if t.Portals, err = readPortals(h, t.Name); err != nil {
-		return err
+	if dir.Fabric == FC {
+		t.Alias, _ = FCMark(t.LUNs)
 	}
-	if t.LUNs, err = readLUNs(h, t.Name); err != nil {
-		return err
-	}
+	// A Fibre Channel target without LUNs may be ours, and has no secrets.
 	_, ours := t.Owner()
-	if t.ACLs, err = readACLs(h, t.Name, ours); err != nil {
+	ours = ours || dir.Fabric == FC && t.Empty()
+	if t.ACLs, err = readACLs(h, dir, ours); err != nil {
 		return err
 	}
 	if !ours {
 		return nil
 	}
-	if t.Attrib, err = ReadTPGAttrib(h, t.Name); err != nil {
+	if t.Attrib, err = ReadTPGAttrib(h, dir); err != nil {
 		return err
 	}
-	if t.DynamicSessions, err = ReadDynamicSessions(h, t.Name); err != nil {
+	if t.DynamicSessions, err = ReadDynamicSessions(h, dir); err != nil {
 		return err
 	}
-	t.Sessions = readSessionCount(h, t.Name)
+	if dir.Fabric == ISCSI {
+		t.Sessions = readSessionCount(h, dir)
+	}
 	return nil
 }
 
-// ReadTPGAttrib reads the attributes of a target's first portal group.
-func ReadTPGAttrib(h host.Files, iqn string) (TPGAttrib, error) {
+// readEnabled reads whether initiators may log in, which a target that has no
+// switch for it cannot forbid.
+func readEnabled(h host.Files, dir TargetDir) (bool, error) {
+	enabled, err := readFlag(h, dir.Enable())
+	if dir.Fabric == FC && errors.Is(err, fs.ErrNotExist) {
+		_, err := h.ReadDir(dir.TPG())
+		return err == nil, err
+	}
+	return enabled, err
+}
+
+// ReadTPGAttrib reads the attributes of a target's first portal group. Of a Fibre
+// Channel target these are the ones that decide whether an initiator needs an ACL,
+// as far as its driver has them: tcm_fc always asks for one. What such an initiator
+// might do besides is not looked at.
+func ReadTPGAttrib(h host.Files, dir TargetDir) (TPGAttrib, error) {
 	var a TPGAttrib
 	for _, attribute := range []struct {
 		name  string
 		value *bool
+		fc    bool
 	}{
-		{"authentication", &a.Authentication},
-		{"generate_node_acls", &a.GenerateNodeACLs},
-		{"cache_dynamic_acls", &a.CacheDynamicACLs},
-		{"demo_mode_write_protect", &a.DemoModeWriteProtect},
-		{"demo_mode_discovery", &a.DemoModeDiscovery},
-		{"prod_mode_write_protect", &a.ProdModeWriteProtect},
+		{"authentication", &a.Authentication, false},
+		{"generate_node_acls", &a.GenerateNodeACLs, true},
+		{"cache_dynamic_acls", &a.CacheDynamicACLs, true},
+		{"demo_mode_write_protect", &a.DemoModeWriteProtect, false},
+		{"demo_mode_discovery", &a.DemoModeDiscovery, false},
+		{"prod_mode_write_protect", &a.ProdModeWriteProtect, true},
 	} {
+		if dir.Fabric == FC && !attribute.fc {
+			continue
+		}
 		var err error
-		if *attribute.value, err = readFlag(h, path.Join(TPGDir(iqn), "attrib", attribute.name)); err != nil {
+		*attribute.value, err = readFlag(h, path.Join(dir.Attrib(), attribute.name))
+		if dir.Fabric == FC && errors.Is(err, fs.ErrNotExist) {
+			_, err = h.ReadDir(dir.Attrib())
+		}
+		if err != nil {
 			return TPGAttrib{}, err
 		}
 	}
@@ -113,15 +153,18 @@ func ReadTPGAttrib(h host.Files, iqn string) (TPGAttrib, error) {
 
 // ReadDynamicSessions returns the initiators that are logged in without an ACL.
 // The kernel names as many as fit into a page.
-func ReadDynamicSessions(h host.Files, iqn string) ([]string, error) {
-	text, err := h.ReadFile(path.Join(TPGDir(iqn), "dynamic_sessions"))
+func ReadDynamicSessions(h host.Files, dir TargetDir) ([]string, error) {
+	text, err := h.ReadFile(path.Join(dir.TPG(), "dynamic_sessions"))
+	if dir.Fabric == FC && errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // tcm_fc lets nobody in without one
+	}
 	return parseDynamicSessions(string(text)), err
 }
 
 // readSessionCount returns the number of a target's live sessions, -1 if it
 // cannot be read: it is a statistic, and a kernel without it can still be used.
-func readSessionCount(h host.Files, iqn string) int {
-	text, err := readText(h, path.Join(TargetDir(iqn), "fabric_statistics", "iscsi_instance", "sessions"))
+func readSessionCount(h host.Files, dir TargetDir) int {
+	text, err := readText(h, path.Join(dir.Path, "fabric_statistics", "iscsi_instance", "sessions"))
 	if err != nil {
 		return -1
 	}
@@ -132,14 +175,14 @@ func readSessionCount(h host.Files, iqn string) int {
 	return n
 }
 
-func readPortals(h host.Files, iqn string) (map[string]Transport, error) {
-	names, err := readNames(h, PortalsDir(iqn))
+func readPortals(h host.Files, dir TargetDir) (map[string]Transport, error) {
+	names, err := readNames(h, dir.Portals())
 	if err != nil {
 		return nil, err
 	}
 	portals := map[string]Transport{}
 	for _, name := range names {
-		if portals[ParsePortal(name)], err = readTransport(h, path.Join(PortalsDir(iqn), name)); err != nil {
+		if portals[ParsePortal(name)], err = readTransport(h, path.Join(dir.Portals(), name)); err != nil {
 			return nil, err
 		}
 	}
@@ -161,8 +204,9 @@ func readTransport(h host.Files, dir string) (Transport, error) {
 	}
 }
 
-func readLUNs(h host.Files, iqn string) (map[int]TargetLUN, error) {
-	names, err := readNames(h, LUNsDir(iqn))
+// ReadLUNs reads the LUNs of a target's first portal group.
+func ReadLUNs(h host.Files, dir TargetDir) (map[int]TargetLUN, error) {
+	names, err := readNames(h, dir.LUNs())
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +216,7 @@ func readLUNs(h host.Files, iqn string) (map[int]TargetLUN, error) {
 		if err != nil {
 			return nil, err
 		}
-		if luns[n], err = ReadLUN(h, path.Join(LUNsDir(iqn), name)); err != nil {
+		if luns[n], err = ReadLUN(h, path.Join(dir.LUNs(), name)); err != nil {
 			return nil, err
 		}
 	}

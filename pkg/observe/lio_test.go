@@ -71,7 +71,7 @@ var _ = Describe("reading LIO", func() {
 	})
 
 	It("reads a target of ours in full", func() {
-		Expect(ReadTarget(files, "iqn.2026-11.io.volreconciler:db")).To(Equal(Target{
+		Expect(ReadTarget(files, ISCSITarget("iqn.2026-11.io.volreconciler:db"))).To(Equal(Target{
 			Fabric: ISCSI, Name: "iqn.2026-11.io.volreconciler:db", HasTPG: true, Enabled: true, Alias: "volreconciler:db",
 			Attrib:  TPGAttrib{Authentication: true},
 			Portals: map[string]Transport{"10.9.8.7:3260": TCP, "127.0.0.1:3260": TCP, "[::1]:3260": TCP},
@@ -98,7 +98,7 @@ var _ = Describe("reading LIO", func() {
 	})
 
 	It("reads a target of ours that admits anybody, with a LUN that is linked to nothing", func() {
-		Expect(ReadTarget(files, "iqn.2026-11.io.volreconciler:any")).To(Equal(Target{
+		Expect(ReadTarget(files, ISCSITarget("iqn.2026-11.io.volreconciler:any"))).To(Equal(Target{
 			Fabric: ISCSI, Name: "iqn.2026-11.io.volreconciler:any", HasTPG: true, Enabled: true, Alias: "volreconciler:any",
 			Attrib:          TPGAttrib{GenerateNodeACLs: true, CacheDynamicACLs: true, DemoModeDiscovery: true},
 			Portals:         map[string]Transport{"[::]:3260": TCP},
@@ -110,7 +110,7 @@ var _ = Describe("reading LIO", func() {
 	})
 
 	It("does not look at the secrets of somebody else's target", func() {
-		Expect(ReadTarget(files, "iqn.2003-01.org.foreign:x")).To(Equal(Target{
+		Expect(ReadTarget(files, ISCSITarget("iqn.2003-01.org.foreign:x"))).To(Equal(Target{
 			Fabric: ISCSI, Name: "iqn.2003-01.org.foreign:x", HasTPG: true, Enabled: true, Alias: "LIO Target",
 			Portals:  map[string]Transport{"0.0.0.0:3260": TCP},
 			LUNs:     map[int]TargetLUN{0: {Backstore: "iblock_0/foreign1", Link: "9afeecee37"}},
@@ -122,7 +122,7 @@ var _ = Describe("reading LIO", func() {
 
 	DescribeTable("tells an empty shell from a target",
 		func(name string, empty bool) {
-			target, err := ReadTarget(files, "iqn.2026-11.io.volreconciler:"+name)
+			target, err := ReadTarget(files, ISCSITarget("iqn.2026-11.io.volreconciler:"+name))
 			Expect(err).NotTo(HaveOccurred())
 			Expect(target.Empty()).To(Equal(empty))
 		},
@@ -133,15 +133,15 @@ var _ = Describe("reading LIO", func() {
 	)
 
 	It("takes the group's authentication where an ACL has none of its own", func() {
-		delete(files.tree, path.Join(ACLDir("iqn.2026-11.io.volreconciler:db", guestInitiator), "attrib/authentication")[1:])
-		target, err := ReadTarget(files, "iqn.2026-11.io.volreconciler:db")
+		delete(files.tree, path.Join(ISCSITarget("iqn.2026-11.io.volreconciler:db").ACL(guestInitiator), "attrib/authentication")[1:])
+		target, err := ReadTarget(files, ISCSITarget("iqn.2026-11.io.volreconciler:db"))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(target.ACLs[guestInitiator].Authentication).To(Equal("-1"))
 	})
 
 	It("does not know the number of sessions where the kernel does not count them", func() {
-		delete(files.tree, path.Join(TargetDir("iqn.2026-11.io.volreconciler:db"), "fabric_statistics/iscsi_instance/sessions")[1:])
-		target, err := ReadTarget(files, "iqn.2026-11.io.volreconciler:db")
+		delete(files.tree, path.Join(ISCSITarget("iqn.2026-11.io.volreconciler:db").Path, "fabric_statistics/iscsi_instance/sessions")[1:])
+		target, err := ReadTarget(files, ISCSITarget("iqn.2026-11.io.volreconciler:db"))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(target.Sessions).To(Equal(-1))
 	})
@@ -150,22 +150,22 @@ var _ = Describe("reading LIO", func() {
 		const iqn = "iqn.2026-11.io.volreconciler:db"
 
 		It("reads again what vanished while it was read", func() {
-			files.fail(AliasFile(iqn), fs.ErrNotExist, 1)
+			files.fail(ISCSITarget(iqn).Alias(), fs.ErrNotExist, 1)
 			targets, err := readLIO(files)
 			Expect(err).NotTo(HaveOccurred())
 			Expect(targets.ISCSI).To(HaveKey(iqn))
 		})
 
 		It("reads again after a signal", func() {
-			files.fail(AliasFile(iqn), syscall.EINVAL, 2)
+			files.fail(ISCSITarget(iqn).Alias(), syscall.EINVAL, 2)
 			targets, err := readLIO(files)
 			Expect(err).NotTo(HaveOccurred())
 			Expect(targets.ISCSI).To(HaveKey(iqn))
 		})
 
 		It("leaves out a target that is gone", func() {
-			files.removeWhenRead = AliasFile(iqn)
-			files.remove = TargetDir(iqn)
+			files.removeWhenRead = ISCSITarget(iqn).Alias()
+			files.remove = ISCSITarget(iqn).Path
 			targets, err := readLIO(files)
 			Expect(err).NotTo(HaveOccurred())
 			Expect(targets.ISCSI).NotTo(HaveKey(iqn))
@@ -193,13 +193,13 @@ var _ = Describe("reading LIO", func() {
 		Entry("an HBA", HBADir("iblock_0"), syscall.EIO),
 		Entry("a backstore", path.Join(BackstoreDir("iblock_0", "foreign1"), "info"), syscall.EIO),
 		Entry("the targets", ISCSIDir, fs.ErrPermission),
-		Entry("a target", AliasFile("iqn.2003-01.org.foreign:x"), syscall.EIO),
-		Entry("a password", path.Join(ACLDir("iqn.2026-11.io.volreconciler:db", guestInitiator), "auth/password"), fs.ErrPermission),
-		Entry("an attribute that stays away", path.Join(TPGDir("iqn.2026-11.io.volreconciler:db"), "enable"), fs.ErrNotExist),
+		Entry("a target", ISCSITarget("iqn.2003-01.org.foreign:x").Alias(), syscall.EIO),
+		Entry("a password", path.Join(ISCSITarget("iqn.2026-11.io.volreconciler:db").ACL(guestInitiator), "auth/password"), fs.ErrPermission),
+		Entry("an attribute that stays away", path.Join(ISCSITarget("iqn.2026-11.io.volreconciler:db").TPG(), "enable"), fs.ErrNotExist),
 	)
 
 	It("needs few reads for a target", func() {
-		_, err := ReadTarget(files, "iqn.2026-11.io.volreconciler:any")
+		_, err := ReadTarget(files, ISCSITarget("iqn.2026-11.io.volreconciler:any"))
 		Expect(err).NotTo(HaveOccurred())
 		const target, perLUN = 15, 2
 		Expect(len(files.read)).To(BeNumerically("<", target+2*perLUN))

@@ -210,7 +210,15 @@ func (s State) WithOwners(exports []string) State {
 
 // Empty reports whether the target is a bare shell: it serves nothing, nobody
 // may log in, and nobody marked it. That is what an interrupted creation leaves.
+//
+// A Fibre Channel target is one as long as no LUN is linked into it, whoever may
+// log in: only a LUN can carry a mark there, and what is left of our target
+// without one must not be taken for somebody else's.
 func (t Target) Empty() bool {
+	if t.Fabric == FC {
+		_, marked := FCMark(t.LUNs)
+		return t.OtherTPGs == 0 && !marked
+	}
 	return t.OtherTPGs == 0 && !t.Enabled && (len(t.Portals) == 0 || t.Fabric == TGTISCSI) && len(t.LUNs) == 0 && len(t.ACLs) == 0 &&
 		(!t.HasTPG || t.Alias == "" || t.Alias == defaultAlias)
 }

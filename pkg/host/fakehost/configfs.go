@@ -26,6 +26,8 @@ const (
 	iblockModule = "target_core_iblock"
 	iscsiModule  = "iscsi_target_mod"
 	iserModule   = "ib_isert"
+	fcModule     = "tcm_fc"
+	qlaModule    = "tcm_qla2xxx"
 )
 
 // configfs plays the kernel: configfs, and what else the agent reads of /dev,
@@ -46,6 +48,8 @@ type configfs struct {
 	listeners   []string
 	// rdma are the addresses that an RDMA device serves.
 	rdma []string
+	// fcPorts are the machine's Fibre Channel ports.
+	fcPorts []FCPort
 	// sockets are those on which LIO listens, in the order in which they were
 	// opened, and portals says which portal uses which.
 	sockets []*socket
@@ -77,6 +81,7 @@ func (c *configfs) load(n Node, l *lvm) error {
 		unmounted: n.ConfigFSUnmounted,
 		listeners: slices.Clone(n.Listeners),
 		rdma:      slices.Clone(n.RDMA),
+		fcPorts:   clonePorts(n.FCPorts),
 		portals:   map[*node]*socket{},
 
 		withoutNVMeAuth: n.WithoutNVMeAuth, nvmeDebugFS: n.NVMeDebugFS,
@@ -167,6 +172,7 @@ func (c *configfs) store(n *Node) {
 	n.MissingModules = slices.Clone(c.missing)
 	n.Listeners = slices.Clone(c.listeners)
 	n.RDMA = slices.Clone(c.rdma)
+	n.FCPorts = clonePorts(c.fcPorts)
 	n.ConfigFSUnmounted = c.unmounted
 	n.Sockets = nil
 	for _, s := range c.sockets {
@@ -249,7 +255,7 @@ func (c *configfs) insert(name string) bool {
 	}
 	switch name {
 	case coreModule, nvmetModule:
-	case iblockModule, iscsiModule:
+	case iblockModule, iscsiModule, fcModule, qlaModule:
 		if !c.insert(coreModule) {
 			return false
 		}
@@ -361,7 +367,7 @@ func (c *configfs) makeDir(name string) error {
 	if err := parent.kind.check(c, parent, base); err != nil {
 		return err
 	}
-	n := newDir(base, parent.kind.members)
+	n := newDir(base, parent.kind.member(base))
 	n.parent, n.made = parent, true
 	if n.kind.make != nil {
 		if err := n.kind.make(c, n); err != nil {

@@ -41,8 +41,10 @@ type itemType struct {
 	// attributes and groups are what comes with the directory.
 	attributes map[string]attribute
 	groups     map[string]*itemType
-	// members is what mkdir makes in it; nil: nothing. check refuses names.
+	// members is what mkdir makes in it; nil: nothing. named are those that are of
+	// another type, by their names. check refuses names.
 	members *itemType
+	named   map[string]*itemType
 	check   func(c *configfs, dir *node, name string) error
 	// make is called before a new directory shows up, drop before it goes.
 	make func(c *configfs, n *node) error
@@ -50,6 +52,14 @@ type itemType struct {
 	// link is asked for a symlink in the directory; nil: there can be none.
 	link   func(c *configfs, from, to *node) error
 	unlink func(c *configfs, from, to *node)
+}
+
+// member returns what a directory of a name is.
+func (k *itemType) member(name string) *itemType {
+	if special, ok := k.named[name]; ok {
+		return special
+	}
+	return k.members
 }
 
 // attribute is a file in configfs.
@@ -90,7 +100,7 @@ func (n *node) loadChild(name string) *node {
 		case isGroup:
 			child.kind = group
 		case k.members != nil:
-			child.kind, child.made = k.members, true
+			child.kind, child.made = k.member(name), true
 		}
 	}
 	n.children[name] = child

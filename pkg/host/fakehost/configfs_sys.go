@@ -43,6 +43,11 @@ func (c *configfs) findSelf(name string) (*node, error) {
 	if isBelow(name, nvmeDebugDir) && c.nvmeDebugFS && c.nvmet != nil {
 		return c.debugFS().walk(below(name, nvmeDebugDir))
 	}
+	for _, dir := range []string{"/sys/class/fc_host", "/sys/class/scsi_host", "/sys/class/fc_remote_ports", "/sys/module/qla2xxx"} {
+		if isBelow(name, dir) {
+			return c.fcSys(name)
+		}
+	}
 	if isBelow(name, "/sys/module") {
 		dir := newDir("module", nil)
 		for module := range c.modules {

@@ -349,7 +349,7 @@ var _ = Describe("LIO on the fake machine", func() {
 		DescribeTable("need an address",
 			func(ctx SpecContext, name string, want error) {
 				apply(ctx, h, change.CreateTarget{Target: target})
-				err := h.Mkdir(path.Join(observe.PortalsDir(iqn), name))
+				err := h.Mkdir(path.Join(observe.ISCSITarget(iqn).Portals(), name))
 				if want == nil {
 					Expect(err).NotTo(HaveOccurred())
 				} else {
@@ -428,10 +428,10 @@ var _ = Describe("LIO on the fake machine", func() {
 		})
 
 		It("end when the portal group is disabled, and none begins", func() {
-			Expect(h.WriteFile(path.Join(observe.TPGDir(iqn), "attrib/generate_node_acls"), []byte("1"))).To(Succeed())
+			Expect(h.WriteFile(path.Join(observe.ISCSITarget(iqn).TPG(), "attrib/generate_node_acls"), []byte("1"))).To(Succeed())
 			Expect(h.Login(iqn, initiator)).To(Succeed())
 			Expect(h.Login(iqn, initiator+"2")).To(Succeed())
-			Expect(h.WriteFile(path.Join(observe.TPGDir(iqn), "enable"), []byte("0"))).To(Succeed())
+			Expect(h.WriteFile(path.Join(observe.ISCSITarget(iqn).TPG(), "enable"), []byte("0"))).To(Succeed())
 			loggedIn, dynamic, count := session(h)
 			Expect(loggedIn).To(BeFalse())
 			Expect(dynamic).To(BeEmpty())

@@ -23,7 +23,15 @@ const (
 var rootType = &itemType{
 	groups:  map[string]*itemType{"core": coreType},
 	members: iscsiType,
+	named:   map[string]*itemType{"fc": fcType, "qla2xxx": qlaType},
 	check: func(c *configfs, _ *node, name string) error {
+		// These it does not load by itself.
+		if module, ok := map[string]string{"fc": fcModule, "qla2xxx": qlaModule}[name]; ok {
+			if !c.modules[module] {
+				return syscall.EINVAL
+			}
+			return nil
+		}
 		// target_core_register_fabric in drivers/target/target_core_configfs.c
 		// takes all that begins so for iSCSI.
 		if !strings.HasPrefix(name, "iscsi") || !c.insert(iscsiModule) {
@@ -112,13 +120,7 @@ var targetType = &itemType{
 		"param": {},
 	},
 	members: tpgType,
-	check: func(_ *configfs, _ *node, name string) error {
-		_, tag, found := strings.Cut(name, "tpgt_")
-		if _, err := parseUint(tag, 16); !found || err != nil {
-			return syscall.EINVAL
-		}
-		return nil
-	},
+	check:   checkTPGName,
 }
 
 var tpgType = &itemType{
@@ -199,6 +201,14 @@ var mappedLUNType = &itemType{
 	groups:     map[string]*itemType{"statistics": {}},
 	link:       linkMappedLUN,
 	unlink:     func(_ *configfs, from, _ *node) { from.setText("write_protect", "") },
+}
+
+func checkTPGName(_ *configfs, _ *node, name string) error {
+	_, tag, found := strings.Cut(name, "tpgt_")
+	if _, err := parseUint(tag, 16); !found || err != nil {
+		return syscall.EINVAL
+	}
+	return nil
 }
 
 func anyName(*configfs, *node, string) error { return nil }

@@ -66,6 +66,8 @@ type Node struct {
 	Listeners []string `yaml:"listeners,omitempty"`
 	// RDMA are the addresses, without a port, that an RDMA device serves.
 	RDMA []string `yaml:"rdma,omitempty"`
+	// FCPorts are the Fibre Channel ports.
+	FCPorts []FCPort `yaml:"fcPorts,omitempty"`
 	// Sockets are the addresses on which LIO listens, in the same form. A portal
 	// that is not among them shares one of them. If there are none, they are
 	// those that the portals would open one after the other.
@@ -159,6 +161,18 @@ type LogicalVolume struct {
 type Mount struct {
 	LV  string `yaml:"lv"` // vg/lv
 	Dir string `yaml:"dir"`
+}
+
+// FCPort is a Fibre Channel port of the machine.
+type FCPort struct {
+	// WWPN is its name, 16 hexadecimal digits.
+	WWPN string `yaml:"wwpn"`
+	// Driver is its low-level driver, as in fcoe or qla2xxx.
+	Driver string `yaml:"driver,omitempty"`
+	// InitiatorMode is qla2xxx's parameter qlini_mode; empty: there is none.
+	InitiatorMode string `yaml:"initiatorMode,omitempty"`
+	// Remote are the WWPNs of the ports that are connected to it.
+	Remote []string `yaml:"remote,omitempty"`
 }
 
 // Entry is a directory, an attribute or a symlink in configfs.

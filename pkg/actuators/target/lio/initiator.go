@@ -15,37 +15,53 @@ import (
 // so the group must ask for one: an ACL without credentials then lets nobody in
 // (chap_server_open in drivers/target/iscsi/iscsi_target_auth.c).
 func (a *Actuator) addInitiator(c change.AddInitiator) error {
-	if err := a.own(c.Target); err != nil {
+	dir, err := a.own(c.Target)
+	if err != nil {
 		return err
 	}
 	if err := checkCredentials(c.Auth); err != nil {
 		return err
 	}
-	attrib, err := observe.ReadTPGAttrib(a.host, c.Name)
+	if dir.Fabric == observe.FC {
+		return errors.Join(checkNoAuth(c.Target, c.Auth), a.makeDir(dir.ACL(c.Initiator)))
+	}
+	attrib, err := observe.ReadTPGAttrib(a.host, dir)
 	if err != nil {
 		return err
 	}
 	if !attrib.Authentication && !attrib.GenerateNodeACLs {
 		return stale("target %s does not ask its initiators for authentication", c.Name)
 	}
-	if err := a.makeDir(observe.ACLDir(c.Name, c.Initiator)); err != nil {
+	if err := a.makeDir(dir.ACL(c.Initiator)); err != nil {
 		return err
 	}
-	return a.writeAuth(c.Target, c.Initiator, c.Auth)
+	return a.writeAuth(dir, c.Initiator, c.Auth)
 }
 
 func (a *Actuator) setAuth(c change.SetAuth) error {
-	if err := a.own(c.Target); err != nil {
+	dir, err := a.own(c.Target)
+	if err != nil {
 		return err
 	}
 	if err := checkCredentials(c.Auth); err != nil {
 		return err
 	}
-	return a.writeAuth(c.Target, c.Initiator, c.Auth)
+	if dir.Fabric == observe.FC {
+		return checkNoAuth(c.Target, c.Auth)
+	}
+	return a.writeAuth(dir, c.Initiator, c.Auth)
 }
 
-func (a *Actuator) writeAuth(t change.Target, initiator string, auth change.Auth) error {
-	dir := observe.ACLDir(t.Name, initiator)
+// checkNoAuth refuses what Fibre Channel has no authentication for.
+func checkNoAuth(t change.Target, auth change.Auth) error {
+	if auth.Needed() {
+		return fmt.Errorf("%w: target %s cannot ask for passwords; Fibre Channel has none", change.ErrUnsupported, t.Name)
+	}
+	return nil
+}
+
+func (a *Actuator) writeAuth(target observe.TargetDir, initiator string, auth change.Auth) error {
+	dir := target.ACL(initiator)
 	for _, w := range authWrites(auth) {
 		err := a.host.WriteFile(path.Join(dir, w.attribute), []byte(w.value))
 		if errors.Is(err, fs.ErrNotExist) && w.attribute == authentication {
@@ -104,28 +120,27 @@ func orNull(credential string) string {
 }
 
 func (a *Actuator) removeInitiator(c change.RemoveInitiator) error {
-	exists, err := a.ownership(c.Target)
+	dir, exists, err := a.ownership(c.Target)
 	if err != nil || !exists {
 		return err
 	}
-	dynamic, err := observe.ReadDynamicSessions(a.host, c.Name)
+	dynamic, err := observe.ReadDynamicSessions(a.host, dir)
 	if err != nil {
 		return err
 	}
 	if slices.Contains(dynamic, c.Initiator) {
 		// It came in while the target admitted anybody. An ACL takes over its
 		// session, and ends it when it is removed.
-		if err := a.makeDir(observe.ACLDir(c.Name, c.Initiator)); err != nil {
+		if err := a.makeDir(dir.ACL(c.Initiator)); err != nil {
 			return err
 		}
 	}
-	return a.dropACL(c.Name, c.Initiator)
+	return a.dropACL(dir.ACL(c.Initiator))
 }
 
-func (a *Actuator) dropACL(iqn, initiator string) error {
-	dir := observe.ACLDir(iqn, initiator)
-	if err := a.unmap(dir, func(observe.MappedLUN) bool { return true }); err != nil {
+func (a *Actuator) dropACL(acl string) error {
+	if err := a.unmap(acl, func(observe.MappedLUN) bool { return true }); err != nil {
 		return err
 	}
-	return a.remove(dir)
+	return a.remove(acl)
 }

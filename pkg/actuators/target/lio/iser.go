@@ -18,8 +18,8 @@ const iserModule = "ib_isert"
 
 // setISER makes a portal serve iSER besides TCP. It is read back: what the kernel
 // says has failed must not be taken for done.
-func (a *Actuator) setISER(ctx context.Context, iqn, name string, portal netip.AddrPort) error {
-	file := path.Join(observe.PortalsDir(iqn), name, "iser")
+func (a *Actuator) setISER(ctx context.Context, dir observe.TargetDir, name string, portal netip.AddrPort) error {
+	file := path.Join(dir.Portals(), name, "iser")
 	if have, err := a.text(file); err == nil && have == flag(true) {
 		return nil
 	}
@@ -57,21 +57,21 @@ func (a *Actuator) writeISER(file string) error {
 // dropWithoutISER removes a portal that does not serve iSER, so that it does not
 // look as if it did. It stays if it was there before and somebody may be logged in
 // through it.
-func (a *Actuator) dropWithoutISER(iqn, name string, made bool) error {
+func (a *Actuator) dropWithoutISER(dir observe.TargetDir, name string, made bool) error {
 	if !made {
-		t, err := observe.ReadTarget(a.host, iqn)
+		t, err := observe.ReadTarget(a.host, dir)
 		if err != nil || checkIdle(t) != nil {
 			return err
 		}
 	}
-	return a.dropPortal(iqn, name)
+	return a.dropPortal(dir, name)
 }
 
 // setTCP makes a portal serve TCP alone.
-func (a *Actuator) setTCP(iqn, name string) error {
+func (a *Actuator) setTCP(dir observe.TargetDir, name string) error {
 	a.portals.Lock()
 	defer a.portals.Unlock()
-	err := a.set(path.Join(observe.PortalsDir(iqn), name, "iser"), flag(false))
+	err := a.set(path.Join(dir.Portals(), name, "iser"), flag(false))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // this kernel has no iSER
 	}

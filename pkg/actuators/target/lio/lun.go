@@ -15,11 +15,21 @@ const (
 	lunLink       = "lun"
 )
 
+// linkName returns the name of a symlink that we make in a target. On Fibre
+// Channel it is the mark of the target's owner, which has no other place there.
+func linkName(t change.Target, otherwise string) string {
+	if t.Fabric == observe.FC {
+		return observe.Alias(t.Export)
+	}
+	return otherwise
+}
+
 func (a *Actuator) addLUN(c change.AddLUN) error {
-	if err := a.own(c.Target); err != nil {
+	target, err := a.own(c.Target)
+	if err != nil {
 		return err
 	}
-	dir := observe.LUNDir(c.Name, c.LUN)
+	dir := target.LUN(c.LUN)
 	if err := a.makeDir(dir); err != nil {
 		return err
 	}
@@ -32,7 +42,7 @@ func (a *Actuator) addLUN(c change.AddLUN) error {
 	case have.Link != "":
 		return stale("LUN %d of %s is backstore %s, not %s", c.LUN, c.Name, have.Backstore, c.Backstore)
 	}
-	err = a.link(path.Join(observe.BackstoresDir, c.Backstore), dir, backstoreLink)
+	err = a.link(path.Join(observe.BackstoresDir, c.Backstore), dir, linkName(c.Target, backstoreLink))
 	if errors.Is(err, fs.ErrNotExist) {
 		return stale("backstore %s is gone", c.Backstore)
 	}
@@ -52,31 +62,30 @@ func (a *Actuator) link(to, dir, name string) error {
 // removeLUN takes the LUN out of every ACL first: the kernel keeps a LUN that
 // an ACL links to.
 func (a *Actuator) removeLUN(c change.RemoveLUN) error {
-	exists, err := a.ownership(c.Target)
+	target, exists, err := a.ownership(c.Target)
 	if err != nil || !exists {
 		return err
 	}
-	have, err := observe.ReadLUN(a.host, observe.LUNDir(c.Name, c.LUN))
+	have, err := observe.ReadLUN(a.host, target.LUN(c.LUN))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	initiators, err := a.children(observe.ACLsDir(c.Name))
+	acls, err := a.children(target.ACLs())
 	if err != nil {
 		return err
 	}
-	for _, initiator := range initiators {
-		err := a.unmap(observe.ACLDir(c.Name, initiator), func(m observe.MappedLUN) bool { return m.LUN == c.LUN })
+	for _, acl := range acls {
+		err := a.unmap(path.Join(target.ACLs(), acl), func(m observe.MappedLUN) bool { return m.LUN == c.LUN })
 		if err != nil {
 			return err
 		}
 	}
-	return a.dropLUN(c.Name, c.LUN, have.Link)
+	return a.dropLUN(target.LUN(c.LUN), have.Link)
 }
 
-func (a *Actuator) dropLUN(iqn string, lun int, link string) error {
-	dir := observe.LUNDir(iqn, lun)
+func (a *Actuator) dropLUN(dir, link string) error {
 	if err := a.removeLink(dir, link); err != nil {
 		return err
 	}

@@ -46,11 +46,12 @@ func (a *Actuator) dropMappedLUN(dir, link string) error {
 // group's prod_mode_write_protect says, which is set for that moment only, so
 // that another one is never write-protected by accident.
 func (a *Actuator) mapLUN(c change.MapLUN) error {
-	if err := a.own(c.Target); err != nil {
+	target, err := a.own(c.Target)
+	if err != nil {
 		return err
 	}
-	dir := observe.MappedLUNDir(c.Name, c.Initiator, c.LUN)
-	err := a.makeDir(dir)
+	dir := target.MappedLUN(c.Initiator, c.LUN)
+	err = a.makeDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return stale("%s has no ACL for %s", c.Name, c.Initiator)
 	} else if err != nil {
@@ -61,7 +62,7 @@ func (a *Actuator) mapLUN(c change.MapLUN) error {
 	case err != nil:
 		return err
 	case have.Link == "":
-		if err := a.linkMappedLUN(c, dir); err != nil {
+		if err := a.linkMappedLUN(c, target); err != nil {
 			return err
 		}
 	case have.LUN != c.LUN:
@@ -70,15 +71,25 @@ func (a *Actuator) mapLUN(c change.MapLUN) error {
 	return a.set(path.Join(dir, "write_protect"), flag(c.ReadOnly))
 }
 
-func (a *Actuator) linkMappedLUN(c change.MapLUN, dir string) (err error) {
-	protect := path.Join(observe.TPGDir(c.Name), "attrib", "prod_mode_write_protect")
-	if err := a.set(protect, flag(c.ReadOnly)); err != nil {
+func (a *Actuator) linkMappedLUN(c change.MapLUN, target observe.TargetDir) (err error) {
+	protect := path.Join(target.Attrib(), "prod_mode_write_protect")
+	err = a.set(protect, flag(c.ReadOnly))
+	switch {
+	case target.Fabric == observe.FC && errors.Is(err, fs.ErrNotExist):
+		// tcm_fc has no such attribute: the LUN is there for a moment before it is
+		// write-protected.
+		return a.linkTo(c, target)
+	case err != nil:
 		return err
 	}
 	if c.ReadOnly {
 		defer func() { err = errors.Join(err, a.set(protect, flag(false))) }()
 	}
-	err = a.link(observe.LUNDir(c.Name, c.LUN), dir, lunLink)
+	return a.linkTo(c, target)
+}
+
+func (a *Actuator) linkTo(c change.MapLUN, target observe.TargetDir) error {
+	err := a.link(target.LUN(c.LUN), target.MappedLUN(c.Initiator, c.LUN), linkName(c.Target, lunLink))
 	if errors.Is(err, fs.ErrNotExist) {
 		return stale("%s has no LUN %d", c.Name, c.LUN)
 	}
@@ -86,11 +97,11 @@ func (a *Actuator) linkMappedLUN(c change.MapLUN, dir string) (err error) {
 }
 
 func (a *Actuator) unmapLUN(c change.UnmapLUN) error {
-	exists, err := a.ownership(c.Target)
+	target, exists, err := a.ownership(c.Target)
 	if err != nil || !exists {
 		return err
 	}
-	dir := observe.MappedLUNDir(c.Name, c.Initiator, c.LUN)
+	dir := target.MappedLUN(c.Initiator, c.LUN)
 	have, err := observe.ReadMappedLUN(a.host, dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -101,10 +112,11 @@ func (a *Actuator) unmapLUN(c change.UnmapLUN) error {
 }
 
 func (a *Actuator) setWriteProtect(c change.SetWriteProtect) error {
-	if err := a.own(c.Target); err != nil {
+	target, err := a.own(c.Target)
+	if err != nil {
 		return err
 	}
-	dir := observe.MappedLUNDir(c.Name, c.Initiator, c.LUN)
+	dir := target.MappedLUN(c.Initiator, c.LUN)
 	have, err := observe.ReadMappedLUN(a.host, dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && have.LUN != c.LUN {
 		return stale("LUN %d of %s is not mapped to %s", c.LUN, c.Name, c.Initiator)

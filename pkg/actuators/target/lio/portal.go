@@ -15,39 +15,40 @@ import (
 // addPortal makes the target listen. An address that the machine does not have
 // (yet) is no error: the kernel binds to it all the same.
 func (a *Actuator) addPortal(ctx context.Context, c change.AddPortal) error {
-	if err := a.own(c.Target); err != nil {
+	dir, err := a.own(c.Target)
+	if err != nil {
 		return err
 	}
 	portal, err := netip.ParseAddrPort(c.Portal)
 	if err != nil {
 		return err
 	}
-	name, err := a.portalName(c.Name, c.Portal)
+	name, err := a.portalName(dir, c.Portal)
 	if err != nil {
 		return err
 	}
 	made := name == ""
 	if made {
 		name = c.Portal
-		if err := a.makePortal(c.Name, portal); err != nil {
+		if err := a.makePortal(dir, portal); err != nil {
 			return err
 		}
 	}
-	if err := a.checkServed(c.Name, name, portal); err != nil {
+	if err := a.checkServed(dir, name, portal); err != nil {
 		return err
 	}
 	if c.Transport != observe.RDMA {
-		return a.setTCP(c.Name, name)
+		return a.setTCP(dir, name)
 	}
-	if err := a.setISER(ctx, c.Name, name, portal); err != nil {
-		return errors.Join(err, a.dropWithoutISER(c.Name, name, made))
+	if err := a.setISER(ctx, dir, name, portal); err != nil {
+		return errors.Join(err, a.dropWithoutISER(dir, name, made))
 	}
 	return nil
 }
 
-func (a *Actuator) makePortal(iqn string, portal netip.AddrPort) error {
+func (a *Actuator) makePortal(dir observe.TargetDir, portal netip.AddrPort) error {
 	a.portals.Lock()
-	err := a.makeDir(path.Join(observe.PortalsDir(iqn), portal.String()))
+	err := a.makeDir(path.Join(dir.Portals(), portal.String()))
 	a.portals.Unlock()
 	if !errors.Is(err, syscall.EINVAL) {
 		return err
@@ -70,7 +71,7 @@ func (a *Actuator) makePortal(iqn string, portal netip.AddrPort) error {
 // address, and [::] for any IPv4 address, on which a target listens with that
 // port. The portal then shares that socket, seems to be there, and nobody
 // reaches it.
-func (a *Actuator) checkServed(iqn, name string, portal netip.AddrPort) error {
+func (a *Actuator) checkServed(dir observe.TargetDir, name string, portal netip.AddrPort) error {
 	listeners, err := a.listeners()
 	if err != nil {
 		return err
@@ -82,32 +83,32 @@ func (a *Actuator) checkServed(iqn, name string, portal netip.AddrPort) error {
 	}
 	return errors.Join(
 		fmt.Errorf("the kernel does not listen on %s while a target has a portal of the other IP version on port %d", portal, portal.Port()),
-		a.dropPortal(iqn, name),
+		a.dropPortal(dir, name),
 	)
 }
 
 func (a *Actuator) removePortal(c change.RemovePortal) error {
-	exists, err := a.ownership(c.Target)
+	dir, exists, err := a.ownership(c.Target)
 	if err != nil || !exists {
 		return err
 	}
-	name, err := a.portalName(c.Name, c.Portal)
+	name, err := a.portalName(dir, c.Portal)
 	if err != nil || name == "" {
 		return err
 	}
-	return a.dropPortal(c.Name, name)
+	return a.dropPortal(dir, name)
 }
 
-func (a *Actuator) dropPortal(iqn, name string) error {
+func (a *Actuator) dropPortal(dir observe.TargetDir, name string) error {
 	a.portals.Lock()
 	defer a.portals.Unlock()
-	return a.remove(path.Join(observe.PortalsDir(iqn), name))
+	return a.remove(path.Join(dir.Portals(), name))
 }
 
 // portalName returns the name of the portal's directory, which need not be
 // written as we write it: [::0]:3260 is [::]:3260. It is empty if there is none.
-func (a *Actuator) portalName(iqn, portal string) (string, error) {
-	names, err := a.children(observe.PortalsDir(iqn))
+func (a *Actuator) portalName(dir observe.TargetDir, portal string) (string, error) {
+	names, err := a.children(dir.Portals())
 	for _, name := range names {
 		if observe.ParsePortal(name) == portal {
 			return name, err

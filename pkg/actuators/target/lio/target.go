@@ -14,34 +14,55 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )
 
-// ownership reports whether a target's portal group exists, and is an error if
-// it exists and is not that of the export.
-func (a *Actuator) ownership(t change.Target) (exists bool, err error) {
-	alias, err := a.text(observe.AliasFile(t.Name))
+// ownership returns a target's directory and reports whether its portal group
+// exists. It is an error if it exists and is not that of the export.
+func (a *Actuator) ownership(t change.Target) (dir observe.TargetDir, exists bool, err error) {
+	dir, err = observe.LIOTarget(a.host, t.ID())
+	if err != nil {
+		return dir, false, err
+	}
+	alias, marked, err := a.mark(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return dir, false, nil
 	} else if err != nil {
-		return false, err
+		return dir, false, err
 	}
-	if alias != observe.Alias(t.Export) {
-		return true, stale("target %s has the alias %q and is not that of export %s", t.Name, alias, t.Export)
+	if marked && alias != observe.Alias(t.Export) {
+		return dir, true, stale("target %s has the mark %q and is not that of export %s", t.Name, alias, t.Export)
 	}
-	return true, nil
+	return dir, true, nil
 }
 
-// own is an error unless the target exists and is that of the export.
-func (a *Actuator) own(t change.Target) error {
-	exists, err := a.ownership(t)
-	if err == nil && !exists {
-		return stale("target %s is gone", t.Name)
+// mark returns the mark of a target's owner. marked is false of a target that has
+// no place for one yet: a Fibre Channel target without LUNs is nobody's.
+func (a *Actuator) mark(dir observe.TargetDir) (mark string, marked bool, err error) {
+	if dir.Fabric == observe.FC {
+		luns, err := observe.ReadLUNs(a.host, dir)
+		mark, marked = observe.FCMark(luns)
+		return mark, marked, err
 	}
-	return err
+	mark, err = a.text(dir.Alias())
+	return mark, true, err
+}
+
+// own returns a target's directory. It is an error unless the target exists and is
+// that of the export.
+func (a *Actuator) own(t change.Target) (observe.TargetDir, error) {
+	dir, exists, err := a.ownership(t)
+	if err == nil && !exists {
+		return dir, stale("target %s is gone", t.Name)
+	}
+	return dir, err
 }
 
 // createTarget makes a target and marks it. Until it is marked it is an empty
 // shell, which serves nothing and which the next attempt takes over.
 func (a *Actuator) createTarget(ctx context.Context, c change.CreateTarget) error {
-	have, err := observe.ReadTarget(a.host, c.Name)
+	dir, err := observe.LIOTarget(a.host, c.ID())
+	if err != nil {
+		return err
+	}
+	have, err := observe.ReadTarget(a.host, dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -54,32 +75,40 @@ func (a *Actuator) createTarget(ctx context.Context, c change.CreateTarget) erro
 	if err := a.loadCore(ctx); err != nil {
 		return err
 	}
+	if dir.Fabric == observe.FC {
+		return a.createFC(ctx, c)
+	}
 	if err := a.makeDriverDir(ctx, observe.ISCSIDir, "iscsi_target_mod"); err != nil {
 		return err
 	}
-	if err := a.makeDir(observe.TargetDir(c.Name)); err != nil {
+	if err := a.makeTarget(dir); err != nil {
 		return err
 	}
-	if err := a.makeDir(observe.TPGDir(c.Name)); err != nil {
+	return a.host.WriteFile(dir.Alias(), []byte(observe.Alias(c.Export)))
+}
+
+func (a *Actuator) makeTarget(dir observe.TargetDir) error {
+	if err := a.makeDir(dir.Path); err != nil {
 		return err
 	}
-	return a.host.WriteFile(observe.AliasFile(c.Name), []byte(observe.Alias(c.Export)))
+	return a.makeDir(dir.TPG())
 }
 
 func (a *Actuator) setAttributes(c change.SetAttributes) error {
-	if err := a.own(c.Target); err != nil {
+	dir, err := a.own(c.Target)
+	if err != nil {
 		return err
 	}
-	have, err := observe.ReadTPGAttrib(a.host, c.Name)
+	have, err := observe.ReadTPGAttrib(a.host, dir)
 	if err != nil {
 		return err
 	}
 	for _, w := range attributeWrites(have, c.Attrib) {
-		if err := a.host.WriteFile(path.Join(observe.TPGDir(c.Name), "attrib", w.name), []byte(flag(w.on))); err != nil {
+		if err := a.host.WriteFile(path.Join(dir.Attrib(), w.name), []byte(flag(w.on))); err != nil {
 			return err
 		}
 	}
-	have, err = observe.ReadTPGAttrib(a.host, c.Name)
+	have, err = observe.ReadTPGAttrib(a.host, dir)
 	if err == nil && have != c.Attrib {
 		// It keeps cache_dynamic_acls while generate_node_acls is set, for one.
 		return fmt.Errorf("the kernel did not take the attributes of target %s: wanted %+v, it has %+v", c.Name, c.Attrib, have)
@@ -120,10 +149,27 @@ func attributeWrites(have, want observe.TPGAttrib) []attributeWrite {
 }
 
 func (a *Actuator) enableTarget(c change.EnableTarget) error {
-	if err := a.own(c.Target); err != nil {
+	dir, err := a.own(c.Target)
+	if err != nil {
 		return err
 	}
-	return a.set(path.Join(observe.TPGDir(c.Name), "enable"), "1")
+	if dir.Fabric == observe.FC {
+		if err := a.closeFC(dir); err != nil {
+			return err
+		}
+	}
+	return a.switchTo(dir, true)
+}
+
+// switchTo lets initiators log in, or nobody. Some targets have no switch for it.
+func (a *Actuator) switchTo(dir observe.TargetDir, on bool) error {
+	a.portals.Lock()
+	defer a.portals.Unlock()
+	err := a.set(dir.Enable(), flag(on))
+	if dir.Fabric == observe.FC && errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // removeTarget takes down a target of the export, or the empty shell of one.
@@ -131,7 +177,11 @@ func (a *Actuator) enableTarget(c change.EnableTarget) error {
 // The mark goes with the portal group, and the target's own directory a moment
 // later. If the agent dies in between, what stays is such a shell.
 func (a *Actuator) removeTarget(c change.RemoveTarget) error {
-	t, err := observe.ReadTarget(a.host, c.Name)
+	dir, err := observe.LIOTarget(a.host, c.ID())
+	if err != nil {
+		return err
+	}
+	t, err := observe.ReadTarget(a.host, dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
@@ -142,11 +192,11 @@ func (a *Actuator) removeTarget(c change.RemoveTarget) error {
 		return err
 	}
 	if t.HasTPG {
-		if err := a.removeTPG(t); err != nil {
+		if err := a.removeTPG(dir, t); err != nil {
 			return err
 		}
 	}
-	return a.remove(observe.TargetDir(c.Name))
+	return a.remove(dir.Path)
 }
 
 // checkRemovable is an error if a target is not the export's, or in use by
@@ -183,34 +233,28 @@ func checkIdle(t observe.Target) error {
 
 // removeTPG removes the portal group and all that is in it. Disabling it comes
 // first, so that nobody logs in to what is going away.
-func (a *Actuator) removeTPG(t observe.Target) error {
-	if err := a.disable(t.Name); err != nil {
+func (a *Actuator) removeTPG(dir observe.TargetDir, t observe.Target) error {
+	if err := a.switchTo(dir, false); err != nil {
 		return err
 	}
 	for _, initiator := range slices.Sorted(maps.Keys(t.ACLs)) {
-		if err := a.dropACL(t.Name, initiator); err != nil {
+		if err := a.dropACL(dir.ACL(initiator)); err != nil {
 			return err
 		}
 	}
 	for _, lun := range slices.Sorted(maps.Keys(t.LUNs)) {
-		if err := a.dropLUN(t.Name, lun, t.LUNs[lun].Link); err != nil {
+		if err := a.dropLUN(dir.LUN(lun), t.LUNs[lun].Link); err != nil {
 			return err
 		}
 	}
-	portals, err := a.children(observe.PortalsDir(t.Name))
+	portals, err := a.children(dir.Portals())
 	if err != nil {
 		return err
 	}
 	for _, portal := range portals {
-		if err := a.dropPortal(t.Name, portal); err != nil {
+		if err := a.dropPortal(dir, portal); err != nil {
 			return err
 		}
 	}
-	return a.remove(observe.TPGDir(t.Name))
-}
-
-func (a *Actuator) disable(iqn string) error {
-	a.portals.Lock()
-	defer a.portals.Unlock()
-	return a.set(path.Join(observe.TPGDir(iqn), "enable"), "0")
+	return a.remove(dir.TPG())
 }
