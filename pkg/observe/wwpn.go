@@ -31,7 +31,7 @@ func normalWWPN(name string) string {
 // drivers/target/tcm_fc/tfc_conf.c). What is no such name stays as it is.
 func colonWWPN(name string) string {
 	digits, ok := strings.CutPrefix(normalWWPN(name), wwpnPrefix)
-	if !ok {
+	if !ok || len(digits) != 16 {
 		return name
 	}
 	var pairs []string

@@ -23,7 +23,10 @@ func (a *Actuator) addInitiator(c change.AddInitiator) error {
 		return err
 	}
 	if dir.Fabric == observe.FC {
-		return errors.Join(checkNoAuth(c.Target, c.Auth), a.makeDir(dir.ACL(c.Initiator)))
+		if err := checkNoAuth(c.Target, c.Auth); err != nil {
+			return err
+		}
+		return a.makeDir(dir.ACL(c.Initiator))
 	}
 	attrib, err := observe.ReadTPGAttrib(a.host, dir)
 	if err != nil {
