@@ -41,12 +41,21 @@ type SetUnmap struct {
 	Unmap bool `json:"unmap"`
 }
 
+// SetBackstoreAttribute sets an attribute of a backstore that the exports of its
+// volume may set, see [spec.Attributes].
+type SetBackstoreAttribute struct {
+	Backstore
+	Attribute string `json:"attribute"`
+	Value     string `json:"value"`
+}
+
 // RemoveBackstore lets go of a device. Nothing may be linked to the backstore.
 type RemoveBackstore struct{ Backstore }
 
-func (CreateBackstore) sealed() {}
-func (SetUnmap) sealed()        {}
-func (RemoveBackstore) sealed() {}
+func (CreateBackstore) sealed()       {}
+func (SetUnmap) sealed()              {}
+func (SetBackstoreAttribute) sealed() {}
+func (RemoveBackstore) sealed()       {}
 
 func (c CreateBackstore) String() string {
 	return fmt.Sprintf("create backstore %s on %s%s", c.Path(), c.Device, readOnly(c.ReadOnly))
@@ -54,6 +63,10 @@ func (c CreateBackstore) String() string {
 
 func (c SetUnmap) String() string {
 	return fmt.Sprintf("set unmap of backstore %s to %t", c.Path(), c.Unmap)
+}
+
+func (c SetBackstoreAttribute) String() string {
+	return fmt.Sprintf("set %s of backstore %s to %s", c.Attribute, c.Path(), c.Value)
 }
 
 func (c RemoveBackstore) String() string { return fmt.Sprintf("remove backstore %s", c.Path()) }

@@ -35,6 +35,14 @@ type SetAttributes struct {
 	Attrib observe.TPGAttrib `json:"attributes"`
 }
 
+// SetParameter sets an attribute of a target that its Export may set, see
+// [spec.Attributes]. What is negotiated at login counts from the next one on.
+type SetParameter struct {
+	Target
+	Attribute string `json:"attribute"`
+	Value     string `json:"value"`
+}
+
 // AddPortal makes a target listen on an address, ip:port or [ip]:port. A portal
 // that listens already, for another transport, changes to this one.
 type AddPortal struct {
@@ -161,6 +169,7 @@ func (a Auth) String() string {
 
 func (CreateTarget) sealed()    {}
 func (SetAttributes) sealed()   {}
+func (SetParameter) sealed()    {}
 func (AddPortal) sealed()       {}
 func (RemovePortal) sealed()    {}
 func (AddLUN) sealed()          {}
@@ -183,6 +192,10 @@ func (c SetAttributes) String() string {
 		who = "any initiator"
 	}
 	return fmt.Sprintf("set target %s to admit %s", c.Name, who)
+}
+
+func (c SetParameter) String() string {
+	return fmt.Sprintf("set %s of %s to %s", c.Attribute, c.Name, c.Value)
 }
 
 func (c AddPortal) String() string {

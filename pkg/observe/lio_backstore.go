@@ -68,7 +68,7 @@ func ReadBackstore(h host.Files, hba, name string) (Backstore, error) {
 		}
 		canUnmap = descriptors != "0"
 	}
-	return Backstore{
+	b := Backstore{
 		HBA:         hba,
 		Name:        name,
 		Enabled:     info.blockDevice != "",
@@ -78,5 +78,9 @@ func ReadBackstore(h host.Files, hba, name string) (Backstore, error) {
 		ReadOnly:    info.readOnly,
 		Unmap:       unmap,
 		CanUnmap:    canUnmap,
-	}, nil
+	}
+	if _, ours := b.Owner(); ours {
+		b.Attributes, err = readBackstoreAttributes(h, hba, name)
+	}
+	return b, err
 }

@@ -95,6 +95,11 @@ func readTPG(h host.Files, dir TargetDir, t *Target) (err error) {
 	if !ours {
 		return nil
 	}
+	if dir.Fabric == ISCSI {
+		if t.Attributes, err = readTargetAttributes(h, dir); err != nil {
+			return err
+		}
+	}
 	if t.Attrib, err = ReadTPGAttrib(h, dir); err != nil {
 		return err
 	}

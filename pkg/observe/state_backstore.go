@@ -32,6 +32,9 @@ type Backstore struct {
 	Unmap bool
 	// CanUnmap is true if the device supports discards; else Unmap cannot be set.
 	CanUnmap bool
+	// Attributes are those that an Export may set, as far as the kernel has them.
+	// They are read of our own backstores.
+	Attributes map[string]string
 }
 
 // Path is the backstore's place below core/.

@@ -102,6 +102,8 @@ type Target struct {
 	// reader of another fabric has found in the place that fabric has for it.
 	Alias  string
 	Attrib TPGAttrib
+	// Attributes are those that an Export may set, as far as the kernel has them.
+	Attributes map[string]string
 	// Portals in the form of spec: ip:port, [ip]:port. Those of tgtd are of the
 	// whole daemon.
 	Portals map[string]Transport

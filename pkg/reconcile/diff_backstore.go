@@ -82,18 +82,19 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 			want.usable = false
 			return want
 		}
-		want.step = d.step(id, "not there", create, back.step)
+		want.step = d.backstoreAttributes(id, name, have, d.step(id, "not there", create, back.step))
 	case !have.Enabled:
-		want.step = d.step(id, "not bound to its device", create, back.step)
+		want.step = d.backstoreAttributes(id, name, have, d.step(id, "not bound to its device", create, back.step))
 	case back.lv.UUID != "" && have.Serial == serial && have.ReadOnly == back.lv.ReadOnly && boundTo(have, back.lv):
 		// The device path is not compared: the serial tells that it is the same
 		// logical volume, even if somebody renamed it meanwhile.
 		if unmap := back.thin && have.CanUnmap; have.Unmap != unmap && !d.isSuspended(id) {
 			d.step(id, "differs", change.SetUnmap{Backstore: name, Unmap: unmap})
 		}
+		want.step = d.backstoreAttributes(id, name, have, 0)
 	case len(d.linksTo(have)) == 0 && !d.isSuspended(id):
 		removed := d.step(id, "bound to another logical volume or in another mode", change.RemoveBackstore{Backstore: name})
-		want.step = d.step(id, "removed", create, removed, back.step)
+		want.step = d.backstoreAttributes(id, name, have, d.step(id, "removed", create, removed, back.step))
 	default:
 		d.block(id, ReasonBackstoreMismatch, "backstore %s has serial %s on %s; %s needs serial %s. Take its LUN off the exports and put it back to have it rebuilt",
 			have.Path(), have.Serial, have.Device, back.lv.FullName(), serial)

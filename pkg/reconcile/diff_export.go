@@ -56,6 +56,7 @@ func (d *differ) export(e spec.Export) {
 		x.base = append(x.base, x.step(id, "not there", change.CreateTarget{Target: x.target}))
 	}
 	x.attributes()
+	x.parameters()
 	if f.enables {
 		x.addPortals(x.base)
 	}

@@ -146,6 +146,9 @@ type ExportSpec struct {
 	// AllowAnyInitiator serves whoever asks, without ACL or authentication.
 	AllowAnyInitiator bool        `yaml:"allowAnyInitiator,omitempty"`
 	Initiators        []Initiator `yaml:"initiators,omitempty"`
+	// Attributes are settings of the kernel's SCSI target by its names, see
+	// [Attributes]. What is not among them has the kernel's default.
+	Attributes map[string]string `yaml:"attributes,omitempty"`
 	// Disconnect is Wait unless given.
 	Disconnect Disconnect `yaml:"disconnect,omitempty"`
 }

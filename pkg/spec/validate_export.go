@@ -24,6 +24,7 @@ func (v *validation) export(s ExportSpec) {
 	v.portals(s)
 	v.luns(s.LUNs)
 	v.initiators(s)
+	v.attributes(s)
 	switch {
 	case s.Protocol == ProtocolFC:
 		v.fibreChannel(s)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 // recording is the tree of a real kernel.
@@ -134,8 +136,11 @@ var _ = Describe("configfs on the fake machine", func() {
 				Expect(want).NotTo(BeEmpty())
 				create()
 				// What was not recorded is compared where the scenarios run on a kernel.
-				for _, name := range []string{"default_cmdsn_depth", "default_erl", "fabric_prot_type", "login_keys_workaround", "login_timeout", "netif_timeout", "t10_pi", "tpg_enabled_sendtargets"} {
-					without = append(without, "tpgt_1/attrib/"+name)
+				for _, name := range append(slices.Collect(maps.Keys(spec.Attributes)), "fabric_prot_type", "netif_timeout", "t10_pi") {
+					without = append(without, "tpgt_1/attrib/"+name, "tpgt_1/param/"+name)
+					if name != "max_unmap_block_desc_count" {
+						without = append(without, "attrib/"+name)
+					}
 				}
 				for _, e := range h.Node().ConfigFS {
 					if path.Base(e.Path) == "statistics" {

@@ -122,6 +122,7 @@ var _ = Describe("LIO on the fake machine", func() {
 			want := observe.Backstore{
 				HBA: backstore.HBA, Name: backstore.Name, Enabled: true, BlockDevice: "dm-2", Device: "/dev/vg-0/v1",
 				Serial: observe.UnitSerial(v1UUID), Unmap: true, CanUnmap: true,
+				Attributes: observed(h).Backstores[backstore.Path()].Attributes,
 			}
 			Expect(observed(h).Backstores).To(Equal(map[string]observe.Backstore{backstore.Path(): want}))
 			for _, h := range []*fakehost.Host{h, reloaded(h)} {
@@ -147,9 +148,11 @@ var _ = Describe("LIO on the fake machine", func() {
 			)
 			want := observe.Target{
 				Fabric: observe.ISCSI, Name: iqn, HasTPG: true, Enabled: true, Alias: "volreconciler:db",
-				Attrib:  observe.TPGAttrib{Authentication: true},
-				Portals: map[string]observe.Transport{"10.0.0.1:3260": observe.TCP, "[::1]:3260": observe.TCP},
-				LUNs:    map[int]observe.TargetLUN{4: {Backstore: backstore.Path(), Link: "backstore"}},
+				Attrib: observe.TPGAttrib{Authentication: true},
+				// All of them are the kernel's defaults.
+				Attributes: observed(h).ISCSI[iqn].Attributes,
+				Portals:    map[string]observe.Transport{"10.0.0.1:3260": observe.TCP, "[::1]:3260": observe.TCP},
+				LUNs:       map[int]observe.TargetLUN{4: {Backstore: backstore.Path(), Link: "backstore"}},
 				ACLs: map[string]observe.ACL{
 					initiator: {
 						Initiator: initiator, Authentication: "1",

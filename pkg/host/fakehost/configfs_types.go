@@ -86,8 +86,20 @@ var backstoreType = &itemType{
 	},
 	groups: map[string]*itemType{
 		"attrib": {attributes: map[string]attribute{
+			"emulate_3pc":                {text: "1\n", store: storeFlag},
+			"emulate_caw":                {text: "1\n", store: storeFlag},
+			"emulate_pr":                 {text: "1\n", store: storeFlag},
+			"emulate_rest_reord":         {text: "0\n", store: storeFlag},
+			"emulate_tas":                {text: "1\n", store: unexported(storeFlag)},
 			"emulate_tpu":                {text: "0\n", store: storeEmulateTPU},
+			"emulate_ua_intlck_ctrl":     {text: "0\n", store: unexported(storeNumber)},
+			"is_nonrot":                  {text: "1\n", store: storeFlag},
 			"max_unmap_block_desc_count": {text: "0\n", store: storeNumber},
+			"max_unmap_lba_count":        {text: "0\n", store: storeNumber},
+			"max_write_same_len":         {text: "65535\n", store: storeNumber},
+			"optimal_sectors":            {text: "8192\n", store: unexported(storeNumber)},
+			"queue_depth":                {text: "128\n", store: unexported(storeNumber)},
+			"unmap_granularity":          {text: "0\n", store: storeNumber},
 		}},
 		"wwn": {attributes: map[string]attribute{
 			"vpd_unit_serial": {text: serialText(""), store: storeSerial},
@@ -147,10 +159,25 @@ var tpgType = &itemType{
 			"t10_pi":                  {text: "0\n", store: storeFlag},
 			"tpg_enabled_sendtargets": {text: "1\n", store: storeFlag},
 		}},
-		"auth":  authType,
-		"lun":   {members: lunType, check: checkLUNName},
-		"np":    {members: portalType, check: anyName},
-		"param": {attributes: map[string]attribute{"TargetAlias": {text: "LIO Target\n", store: storeParam}}},
+		"auth": authType,
+		"lun":  {members: lunType, check: checkLUNName},
+		"np":   {members: portalType, check: anyName},
+		"param": {attributes: map[string]attribute{
+			"DataDigest":               {text: "CRC32C,None\n", store: storeListParam},
+			"DefaultTime2Retain":       {text: "20\n", store: storeParam},
+			"DefaultTime2Wait":         {text: "2\n", store: storeParam},
+			"ErrorRecoveryLevel":       {text: "0\n", store: storeParam},
+			"FirstBurstLength":         {text: "65536\n", store: storeParam},
+			"HeaderDigest":             {text: "CRC32C,None\n", store: storeListParam},
+			"ImmediateData":            {text: "Yes\n", store: storeParam},
+			"InitialR2T":               {text: "Yes\n", store: storeParam},
+			"MaxBurstLength":           {text: "262144\n", store: storeParam},
+			"MaxConnections":           {text: "1\n", store: storeParam},
+			"MaxOutstandingR2T":        {text: "1\n", store: storeParam},
+			"MaxRecvDataSegmentLength": {text: "8192\n", store: storeParam},
+			"MaxXmitDataSegmentLength": {text: "262144\n", store: storeParam},
+			"TargetAlias":              {text: "LIO Target\n", store: storeParam},
+		}},
 	},
 	drop: func(_ *configfs, n *node) { endSessions(n) },
 }
@@ -239,6 +266,18 @@ func storeFlag(_ *configfs, _ *node, value string) (string, error) {
 	return flagText(n == 1), err
 }
 
+// unexported is for attributes of a backstore that the kernel does not change while
+// a LUN is linked to it (export_count in drivers/target/target_core_configfs.c).
+func unexported(store func(*configfs, *node, string) (string, error)) func(*configfs, *node, string) (string, error) {
+	return func(c *configfs, n *node, value string) (string, error) {
+		text, err := store(c, n, value)
+		if err == nil && n.up(2).links > 0 {
+			err = syscall.EINVAL
+		}
+		return text, err
+	}
+}
+
 func storeNumber(_ *configfs, _ *node, value string) (string, error) {
 	n, err := parseUint(value, 32)
 	return strconv.FormatUint(n, 10) + "\n", err
@@ -273,12 +312,17 @@ func storeTPGEnable(_ *configfs, n *node, value string) (string, error) {
 }
 
 // storeParam follows iscsi_tpg_param_##name##_store. Only lists may have commas.
-func storeParam(_ *configfs, _ *node, value string) (string, error) {
-	if value != "" && strings.ContainsRune(" \t\n\v\f\r", rune(value[len(value)-1])) {
-		value = value[:len(value)-1]
-	}
+func storeParam(c *configfs, n *node, value string) (string, error) {
 	if strings.Contains(value, ",") {
 		return "", syscall.EINVAL
+	}
+	return storeListParam(c, n, value)
+}
+
+// storeListParam is storeParam of what may be a list.
+func storeListParam(_ *configfs, _ *node, value string) (string, error) {
+	if value != "" && strings.ContainsRune(" \t\n\v\f\r", rune(value[len(value)-1])) {
+		value = value[:len(value)-1]
 	}
 	return value + "\n", nil
 }

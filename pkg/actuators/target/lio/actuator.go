@@ -41,12 +41,16 @@ func (a *Actuator) Apply(ctx context.Context, c change.Change) error {
 		return a.createBackstore(ctx, c)
 	case change.SetUnmap:
 		return a.setUnmap(c)
+	case change.SetBackstoreAttribute:
+		return a.setBackstoreAttribute(c)
 	case change.RemoveBackstore:
 		return a.removeBackstore(c)
 	case change.CreateTarget:
 		return a.createTarget(ctx, c)
 	case change.SetAttributes:
 		return a.setAttributes(c)
+	case change.SetParameter:
+		return a.setParameter(c)
 	case change.EnableTarget:
 		return a.enableTarget(c)
 	case change.RemoveTarget:
