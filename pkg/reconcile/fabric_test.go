@@ -59,6 +59,17 @@ func (n *node) target(o over) observe.Target {
 	return t
 }
 
+// somebodyElses takes our mark off a target.
+func somebodyElses(t *observe.Target) {
+	t.Alias = ""
+	for n, l := range t.LUNs {
+		if l.Link != "" {
+			l.Link = "9afeecee37"
+			t.LUNs[n] = l
+		}
+	}
+}
+
 // eachFabric runs a spec for each kind of export on a converged node.
 func eachFabric(text string, body func(n *node, o over)) {
 	for _, o := range fabricsUnderTest {
@@ -170,7 +181,7 @@ var _ = Describe("An Export of any fabric", func() {
 	})
 
 	eachFabric("is not ours if it carries another mark", func(n *node, o over) {
-		n.editTargetOf(o.target, func(t *observe.Target) { t.Alias = "" })
+		n.editTargetOf(o.target, somebodyElses)
 		p := n.diff()
 		Expect(p.Steps).To(BeEmpty())
 		Expect(status(p, exportID("db"))).To(beIn(Blocked, ReasonNotOwned))
@@ -179,7 +190,7 @@ var _ = Describe("An Export of any fabric", func() {
 	})
 
 	eachFabric("does not take away a volume that is in it under a name that is not ours", func(n *node, o over) {
-		n.editTargetOf(o.target, func(t *observe.Target) { t.Alias = "" })
+		n.editTargetOf(o.target, somebodyElses)
 		n.desired.Exports, n.desired.Volumes, n.desired.Snapshots = nil, nil, nil
 		n.apply(n.diff())
 		n.apply(n.diff())

@@ -353,6 +353,9 @@ func (m *model) changeTarget(c change.Change) {
 			panic("LUN is taken")
 		}
 		t.LUNs[c.LUN] = observe.TargetLUN{Backstore: c.Backstore}
+		if id.Fabric == observe.FC { // where the mark is
+			t.LUNs[c.LUN] = observe.TargetLUN{Backstore: c.Backstore, Link: observe.Alias(c.Export)}
+		}
 	case change.ResizeLUN:
 		l := t.LUNs[c.LUN]
 		m.edit(strings.TrimPrefix(c.Device, "/dev/"), func(lv *observe.LogicalVolume) {
