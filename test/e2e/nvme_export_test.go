@@ -169,3 +169,43 @@ var _ = Describe("An NVMe export with keys", Label("more"), func() {
 		Expect(string(log.Contents())).NotTo(ContainSubstring("DHHC-1"))
 	}, NodeTimeout(limit))
 })
+
+var _ = It("An NVMe export that shares its port leaves the sessions of the others alone", Label("more"), func(ctx SpecContext) {
+	i := nvmeTCP
+	i.setUp(ctx)
+	export := func(name string, hosts ...string) string {
+		list := ""
+		for _, h := range hosts {
+			list += "{name: '" + i.host(h) + "'},"
+		}
+		return strings.ReplaceAll(fmt.Sprintf(nvmeExport, i.transport, i.portal(), "Force", list), "data}", name+"}")
+	}
+	specs(ctx, "all.yaml", nvmePool, fmt.Sprintf(nvmeVolume, "64Mi"), strings.ReplaceAll(fmt.Sprintf(nvmeVolume, "64Mi"), "data}", "more}"))
+	specs(ctx, "data.yaml", export("data", "db", "mail"))
+	specs(ctx, "more.yaml", export("more", "db"))
+	agent()
+	allReady(ctx, 5)
+	Expect(sh(ctx, "ls /sys/kernel/config/nvmet/ports")).To(Equal("9000"))
+	connect := func(name, host string) nvmeSession {
+		GinkgoHelper()
+		s, ok := mustConnect(ctx, i, attachment{target: i.target(name), portal: i.portal(), host: i.host(host)}).(nvmeSession)
+		Expect(ok).To(BeTrue())
+		return s
+	}
+	data, other := connect("data", "db"), connect("more", "db")
+	// The kernel says when a controller has to connect again.
+	reconnects := func() string {
+		GinkgoHelper()
+		return sh(ctx, "dmesg | grep -c '"+other.controller(ctx)+": .*\\(reconnect\\|error recovery\\|I/O error\\)' || true")
+	}
+	controller, before := other.controller(ctx), reconnects()
+	specs(ctx, "data.yaml", export("data", "mail"))
+	allReady(ctx, 5)
+	Eventually(ctx, data.live).WithContext(ctx).Should(BeFalse())
+	remove(ctx, "data.yaml")
+	allReady(ctx, 4)
+	Expect(other.live(ctx)).To(BeTrue())
+	Expect(other.controller(ctx)).To(Equal(controller))
+	Expect(reconnects()).To(Equal(before))
+	Expect(reads(ctx, device(ctx, other, 1))).To(BeTrue())
+}, NodeTimeout(limit))
