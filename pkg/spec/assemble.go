@@ -231,16 +231,16 @@ func (a *assembly) targets() {
 // which any of them asks for it: the kernel cannot listen on both, and [::] alone
 // serves IPv4 too.
 func (a *assembly) wildcards() {
-	both := map[uint16]bool{}
+	both := map[bool]map[uint16]bool{false: {}, true: {}}
 	for _, e := range objectsOf[Export](a) {
 		for _, text := range e.Spec.Portals {
 			if portal, err := netip.ParseAddrPort(text); err == nil && portal.Addr() == netip.IPv6Unspecified() {
-				both[portal.Port()] = true
+				both[e.Spec.Protocol.withoutTCP()][portal.Port()] = true
 			}
 		}
 	}
 	for o, e := range objectsOf[Export](a) {
-		if portals := withoutIPv4Wildcards(e.Spec.Portals, both); !slices.Equal(portals, e.Spec.Portals) {
+		if portals := withoutIPv4Wildcards(e.Spec.Portals, both[e.Spec.Protocol.withoutTCP()]); !slices.Equal(portals, e.Spec.Portals) {
 			replaced := *e
 			replaced.Spec.Portals = portals
 			a.replace(o, &replaced)
@@ -253,11 +253,15 @@ func (a *assembly) wildcards() {
 // without their family. Neither Export is taken out for it: what listens already
 // goes on, and a new neighbour must not take down those that were there.
 func (a *assembly) portals() {
-	wildcards := map[uint16]*object{}
+	type port struct {
+		number     uint16
+		withoutTCP bool
+	}
+	wildcards := map[port]*object{}
 	for o, e := range objectsOf[Export](a) {
 		for _, text := range e.Spec.Portals {
 			if portal, err := netip.ParseAddrPort(text); err == nil && portal.Addr().IsUnspecified() {
-				claim(wildcards, portal.Port(), o)
+				claim(wildcards, port{portal.Port(), e.Spec.Protocol.withoutTCP()}, o)
 			}
 		}
 	}
@@ -267,7 +271,7 @@ func (a *assembly) portals() {
 			if err != nil || portal.Addr().IsUnspecified() {
 				continue
 			}
-			if other := wildcards[portal.Port()]; other != nil && other.id != o.id {
+			if other := wildcards[port{portal.Port(), e.Spec.Protocol.withoutTCP()}]; other != nil && other.id != o.id {
 				a.findings = append(a.findings, o.finding(itemPath("spec.portals", i), fmt.Errorf(
 					"%s cannot be served beside a portal for every address on the same port, which %s has (%s); use the same portals in both, or another port",
 					portal, other.id, other.where("spec.portals"))))

@@ -22,6 +22,10 @@ var protocols = []string{
 // IsNVMe reports whether a protocol's names are NQNs.
 func (p Protocol) IsNVMe() bool { return p == ProtocolNVMeTCP || p == ProtocolNVMeRDMA }
 
+// withoutTCP reports whether the protocol's ports have nothing to do with those of
+// TCP. (iSER is served on the same portal as iSCSI.)
+func (p Protocol) withoutTCP() bool { return p == ProtocolNVMeRDMA }
+
 // DefaultPortal is where an Export of the protocol is served if its file does not
 // say: on every IPv4 address of the node and the port that IANA has assigned to the
 // protocol. It is empty for Fibre Channel.

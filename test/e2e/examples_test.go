@@ -18,7 +18,7 @@ const (
 )
 
 // exampleObjects is the number of objects in the examples.
-const exampleObjects = 13
+const exampleObjects = 15
 
 var _ = Describe("The examples on an empty volume group", func() {
 	It("converge, serve those they should, and then need nothing more", func(ctx SpecContext) {
