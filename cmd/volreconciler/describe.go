@@ -112,6 +112,7 @@ func describeVolume(field func(name, value string), v reconcile.VolumeStatus, no
 	field("LV UUID", v.LVUUID)
 	field("Unit serial", v.Serial)
 	field("WWN", v.WWN)
+	field("Attached", oneLine(strings.Join(attachmentsOf(v), ", ")))
 	field("Held by", oneLine(strings.Join(v.HeldBy, ", ")))
 }
 
@@ -120,8 +121,8 @@ func describeExport(field func(name, value string), e reconcile.ExportStatus) {
 	field("Portals", strings.Join(e.Portals, ", "))
 	field("LUNs", fmt.Sprint(e.LUNs))
 	sessions := "none"
-	if len(e.Sessions) > 0 {
-		sessions = strings.Join(e.Sessions, ", ")
+	if who := sessionsOf(e); len(who) > 0 {
+		sessions = strings.Join(who, ", ")
 	}
 	field("Sessions", oneLine(sessions))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,12 +67,52 @@ func wideCells(o reconcile.Object) []string {
 	case o.Pool != nil:
 		return []string{bytes(o.Pool.Size), poolName(*o.Pool), "", ""}
 	case o.Export != nil:
-		return []string{"", o.Export.Target, "", strings.Join(o.Export.Sessions, ",")}
+		return []string{"", o.Export.Target, "", strings.Join(sessionsOf(*o.Export), ",")}
 	case volumeOf(o) != nil:
 		v := volumeOf(o)
-		return []string{bytes(v.Size), v.DevicePath, v.WWN, ""}
+		return []string{bytes(v.Size), v.DevicePath, v.WWN, strings.Join(attachmentsOf(*v), ",")}
 	default:
 		return []string{"", "", "", ""}
+	}
+}
+
+// sessionsOf returns who is logged in to an export, each with the address as far as
+// it is known.
+func sessionsOf(e reconcile.ExportStatus) []string {
+	if len(e.Connections) == 0 {
+		return e.Sessions
+	}
+	var who []string
+	for _, c := range e.Connections {
+		who = append(who, peer(c.Initiator, c.Address))
+	}
+	for _, name := range e.Sessions {
+		named := func(c reconcile.Connection) bool { return c.Initiator == name || c.Address == name }
+		if !slices.ContainsFunc(e.Connections, named) {
+			who = append(who, name)
+		}
+	}
+	return who
+}
+
+// attachmentsOf returns who is logged in and sees a volume, and through which export.
+func attachmentsOf(v reconcile.VolumeStatus) []string {
+	var who []string
+	for _, a := range v.Attachments {
+		who = append(who, a.Export+":"+peer(a.Initiator, a.Address))
+	}
+	return who
+}
+
+// peer is an initiator at its address; either may be unknown.
+func peer(initiator, address string) string {
+	switch {
+	case address == "":
+		return initiator
+	case initiator == "":
+		return address
+	default:
+		return initiator + "@" + address
 	}
 }
 

@@ -4,17 +4,20 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-func readACLs(h host.Files, dir TargetDir, withContents bool) (map[string]ACL, error) {
+// readACLs reads a target's ACLs, and the sessions of their initiators.
+func readACLs(h host.Files, dir TargetDir, withContents bool) (map[string]ACL, []Session, error) {
 	names, err := readNames(h, dir.ACLs())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	var sessions []Session
 	acls := map[string]ACL{}
 	for _, initiator := range names {
 		if dir.Fabric == FC {
@@ -24,42 +27,46 @@ func readACLs(h host.Files, dir TargetDir, withContents bool) (map[string]ACL, e
 			acls[initiator] = ACL{Initiator: initiator}
 			continue
 		}
-		if acls[initiator], err = readACL(h, dir, initiator); err != nil {
-			return nil, err
+		acl, connected, err := readACL(h, dir, initiator)
+		if err != nil {
+			return nil, nil, err
 		}
+		acls[initiator] = acl
+		sessions = append(sessions, connected...)
 	}
-	return acls, nil
+	slices.SortFunc(sessions, byInitiator)
+	return acls, sessions, nil
 }
 
-func readACL(h host.Files, target TargetDir, initiator string) (ACL, error) {
-	acl := ACL{Initiator: initiator, Authentication: "-1"}
+func readACL(h host.Files, target TargetDir, initiator string) (acl ACL, sessions []Session, err error) {
+	acl = ACL{Initiator: initiator, Authentication: "-1"}
 	dir := target.ACL(initiator)
 	if target.Fabric == ISCSI {
-		if err := readLogin(h, dir, &acl); err != nil {
-			return ACL{}, err
+		if sessions, err = readLogin(h, dir, &acl); err != nil {
+			return ACL{}, nil, err
 		}
 	}
-	var err error
 	acl.LUNs, err = readMappedLUNs(h, dir)
-	return acl, err
+	return acl, sessions, err
 }
 
-// readLogin reads what an iSCSI initiator needs to log in, and whether it is.
-func readLogin(h host.Files, dir string, acl *ACL) error {
+// readLogin reads what an iSCSI initiator needs to log in, and whether it is: the
+// kernel tells of the last of its sessions.
+func readLogin(h host.Files, dir string, acl *ACL) ([]Session, error) {
 	authentication, err := readText(h, path.Join(dir, "attrib", "authentication"))
 	// Before Linux 6.0 there is no such attribute, and the group's holds. If it is
 	// the ACL that is gone, the next read says so.
 	if err == nil {
 		acl.Authentication = authentication
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return nil, err
 	}
 	if acl.Auth, err = readCHAP(h, path.Join(dir, "auth")); err != nil {
-		return err
+		return nil, err
 	}
 	info, err := readText(h, path.Join(dir, "info"))
 	acl.LoggedIn = parseLoggedIn(info)
-	return err
+	return parseConnections(info, acl.Initiator), err
 }
 
 func readMappedLUNs(h host.Files, acl string) (map[int]MappedLUN, error) {

@@ -3,6 +3,7 @@ package observe
 import (
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
@@ -89,7 +90,9 @@ func (t Target) withRemotePorts(remote []remotePort) Target {
 		if acl, listed := t.ACLs[r.wwpn]; listed && r.local == t.Name {
 			acl.LoggedIn = true
 			t.ACLs[r.wwpn] = acl
+			t.Connections = append(t.Connections, Session{Initiator: r.wwpn, Address: r.id, Transport: OverFC})
 		}
 	}
+	slices.SortFunc(t.Connections, byInitiator)
 	return t
 }

@@ -102,6 +102,25 @@ func parseLoggedIn(info string) bool {
 	return !strings.HasPrefix(info, "No active iSCSI Session")
 }
 
+// parseConnections reads from an ACL's info where its session comes from
+// (lio_target_nacl_info_show in drivers/target/iscsi/iscsi_target_configfs.c). What is
+// not TCP is called SCTP there, also iSER.
+func parseConnections(info, initiator string) []Session {
+	var sessions []Session
+	for line := range strings.Lines(info) {
+		fields := strings.Fields(line)
+		if len(fields) < 3 || fields[0] != "Address" {
+			continue
+		}
+		over := RDMA
+		if fields[2] == "TCP" {
+			over = TCP
+		}
+		sessions = append(sessions, Session{Initiator: initiator, Address: strings.Trim(fields[1], "[]"), Transport: over})
+	}
+	return sessions
+}
+
 // parseCredential reads an attribute below auth/. The kernel takes all that
 // begins with NULL for unset. Only the newline that the kernel adds goes: the
 // rest is part of a password.

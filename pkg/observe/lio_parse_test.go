@@ -5,6 +5,19 @@ import (
 	. "github.com/onsi/gomega"
 )
 
+var _ = DescribeTable("the sessions in an ACL's info",
+	func(info string, want ...Session) {
+		sessions := parseConnections(info, "iqn.a:b")
+		Expect(append([]Session{}, sessions...)).To(Equal(append([]Session{}, want...)))
+	},
+	Entry("none", "No active iSCSI Session for Initiator Endpoint: iqn.a:b\n"),
+	Entry("TCP", "InitiatorName: iqn.a:b\nCID: 0  Connection State: TARG_CONN_STATE_LOGGED_IN\n   Address 10.0.0.2 TCP  StatSN: 0xb2bc88ef\n", Session{"iqn.a:b", "10.0.0.2", TCP}),
+	Entry("IPv6, two connections, one of them iSER",
+		"InitiatorName: iqn.a:b\nCID: 0  Connection State: X\n   Address fd00::2 TCP  StatSN: 0x1\nCID: 1  Connection State: X\n   Address [fd00::3] SCTP  StatSN: 0x1\n",
+		Session{"iqn.a:b", "fd00::2", TCP}, Session{"iqn.a:b", "fd00::3", RDMA}),
+	Entry("an alias that looks like one", "InitiatorName: iqn.a:b\nInitiatorAlias: Address\n"),
+)
+
 var _ = Describe("parsing what LIO tells", func() {
 	DescribeTable("a block backstore",
 		func(info string, want blockBackstore) {

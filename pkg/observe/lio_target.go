@@ -89,7 +89,7 @@ func readTPG(h host.Files, dir TargetDir, t *Target) (err error) {
 	// A Fibre Channel target without LUNs may be ours, and has no secrets.
 	_, ours := t.Owner()
 	ours = ours || dir.Fabric == FC && t.Empty()
-	if t.ACLs, err = readACLs(h, dir, ours); err != nil {
+	if t.ACLs, t.Connections, err = readACLs(h, dir, ours); err != nil {
 		return err
 	}
 	if !ours {
@@ -108,6 +108,9 @@ func readTPG(h host.Files, dir TargetDir, t *Target) (err error) {
 	}
 	if dir.Fabric == ISCSI {
 		t.Sessions = readSessionCount(h, dir)
+	}
+	for _, name := range t.DynamicSessions {
+		t.Connections = append(t.Connections, Session{Initiator: name})
 	}
 	return nil
 }

@@ -38,6 +38,8 @@ var _ = Describe("reading LIO", func() {
 	})
 
 	It("finds the block backstores, and no others", func() {
+		// Of the attributes that an Export may set, only this one was recorded.
+		unmaps := map[string]string{"max_unmap_block_desc_count": "1"}
 		targets, err := readLIO(files)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(targets.Backstores).To(Equal(map[string]Backstore{
@@ -49,20 +51,20 @@ var _ = Describe("reading LIO", func() {
 			"iblock_900/volreconciler:snapshot:t2": {
 				HBA: "iblock_900", Name: "volreconciler:snapshot:t2",
 				Enabled: true, BlockDevice: "dm-6", Device: "/dev/vg0/t2", ReadOnly: true, CanUnmap: true,
-				Serial: "599b2b39-a530-ec32-6917-30289065a97f",
+				Serial: "599b2b39-a530-ec32-6917-30289065a97f", Attributes: unmaps,
 			},
 			"iblock_900/volreconciler:volume:half": {
-				HBA: "iblock_900", Name: "volreconciler:volume:half",
+				HBA: "iblock_900", Name: "volreconciler:volume:half", Attributes: map[string]string{"max_unmap_block_desc_count": "0"},
 			},
 			"iblock_900/volreconciler:volume:t1": {
 				HBA: "iblock_900", Name: "volreconciler:volume:t1",
 				Enabled: true, BlockDevice: "dm-5", Device: "/dev/vg0/t-1", Unmap: true, CanUnmap: true,
-				Serial: "61a93689-da4d-a3b9-6dcd-06d1b4709b1c",
+				Serial: "61a93689-da4d-a3b9-6dcd-06d1b4709b1c", Attributes: unmaps,
 			},
 			"iblock_900/volreconciler:volume:v1": {
 				HBA: "iblock_900", Name: "volreconciler:volume:v1",
 				Enabled: true, BlockDevice: "dm-0", Device: "/dev/vg0/v1", CanUnmap: true,
-				Serial: "1944ffe3-5b92-5c9c-3844-d8a4c112c7ee",
+				Serial: "1944ffe3-5b92-5c9c-3844-d8a4c112c7ee", Attributes: unmaps,
 			},
 		}))
 		owner, ours := targets.Backstores["iblock_900/volreconciler:snapshot:t2"].Owner()
@@ -93,7 +95,8 @@ var _ = Describe("reading LIO", func() {
 					LUNs: map[int]MappedLUN{0: {LUN: 0, Link: "lun", WriteProtect: true}},
 				},
 			},
-			Sessions: 1,
+			Connections: []Session{{Initiator: guestInitiator, Address: "127.0.0.1", Transport: TCP}},
+			Sessions:    1,
 		}))
 	})
 
@@ -105,6 +108,7 @@ var _ = Describe("reading LIO", func() {
 			LUNs:            map[int]TargetLUN{3: {Backstore: "iblock_900/volreconciler:volume:t1", Link: "backstore"}, 4: {}},
 			ACLs:            map[string]ACL{},
 			DynamicSessions: []string{guestInitiator},
+			Connections:     []Session{{Initiator: guestInitiator}},
 			Sessions:        1,
 		}))
 	})
@@ -202,7 +206,7 @@ var _ = Describe("reading LIO", func() {
 		_, err := ReadTarget(files, ISCSITarget("iqn.2026-11.io.volreconciler:any"))
 		Expect(err).NotTo(HaveOccurred())
 		const target, perLUN = 15, 2
-		Expect(len(files.read)).To(BeNumerically("<", target+2*perLUN))
+		Expect(len(files.read)).To(BeNumerically("<", target+2*perLUN+len(targetAttributes)))
 	})
 })
 

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -80,7 +81,19 @@ type Transport string
 const (
 	TCP  Transport = "tcp"
 	RDMA Transport = "rdma" // iSER, which serves TCP on the same portal; NVMe over RDMA
+	// OverFC is Fibre Channel itself, whose targets have no portals.
+	OverFC Transport = "fc"
 )
+
+// Session is one connection of an initiator to a target.
+type Session struct {
+	// Initiator is its name; empty if only its address is known.
+	Initiator string
+	// Address is where it comes from: an IP address, or a port's address in the
+	// fabric, as in 0x010203. It is empty if the kernel does not say it.
+	Address   string
+	Transport Transport
+}
 
 // Target is a target of any fabric: an iSCSI or Fibre Channel target, or an NVMe
 // subsystem. Of LIO's target portal groups only the first, tpgt_1, is looked
@@ -116,6 +129,9 @@ type Target struct {
 	// Unattributed are peers that are connected, but of which the kernel does not
 	// say what their name is, by address.
 	Unattributed []string
+	// Connections are the live sessions as far as the kernel says more of them than
+	// that they are there, by initiator and address.
+	Connections []Session
 	// Sessions is the number of live sessions, -1 if it could not be read.
 	Sessions int
 }
@@ -158,6 +174,11 @@ type ACL struct {
 	LUNs map[int]MappedLUN
 	// LoggedIn is true while a session of the initiator is alive.
 	LoggedIn bool
+}
+
+// byInitiator is the order of sessions.
+func byInitiator(a, b Session) int {
+	return cmp.Or(cmp.Compare(a.Initiator, b.Initiator), cmp.Compare(a.Address, b.Address))
 }
 
 // CHAP is what an ACL asks of both sides; empty: nothing.

@@ -262,8 +262,9 @@ func (d *differ) provision(pool string, bytes uint64) {
 	}
 }
 
-// finish sorts the statuses.
+// finish completes the statuses and sorts them.
 func (d *differ) finish() Plan {
+	d.attachments()
 	for _, o := range d.objects {
 		d.plan.Objects = append(d.plan.Objects, *o)
 	}

@@ -60,8 +60,11 @@ func (d *differ) emptyShells() {
 		}
 		id, known := d.formerOwner(target)
 		if known && d.removable(id) {
-			d.removal(id, "empty, left from the removal of what was in it", Harmless, nil,
-				change.RemoveTarget{Target: change.Target{Fabric: target.Fabric, Name: target.Name, Export: id.Name}})
+			// On Fibre Channel ports stay connected for as long as they can, and what is
+			// empty serves them nothing.
+			d.removal(id, "empty, left from the removal of what was in it", Harmless, nil, change.RemoveTarget{
+				Target: change.Target{Fabric: target.Fabric, Name: target.Name, Export: id.Name}, Force: target.Fabric == observe.FC,
+			})
 		}
 	}
 }

@@ -415,7 +415,10 @@ func sameAuth(have observe.ACL, group observe.TPGAttrib, want change.Auth) bool 
 }
 
 func exportStatus(t observe.Target) *ExportStatus {
-	return &ExportStatus{Target: t.Name, Portals: slices.Sorted(maps.Keys(t.Portals)), LUNs: len(t.LUNs), Sessions: sessions(t)}
+	return &ExportStatus{
+		Target: t.Name, Portals: slices.Sorted(maps.Keys(t.Portals)), LUNs: len(t.LUNs),
+		Sessions: sessions(t), Connections: connections(t),
+	}
 }
 
 func sortedInts[V any](m map[int]V) []int { return slices.Sorted(maps.Keys(m)) }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -98,6 +99,8 @@ type VolumeStatus struct {
 	Active      bool     `json:"active"`
 	DataPercent float64  `json:"dataPercent,omitempty"`
 	HeldBy      []string `json:"heldBy,omitempty"`
+	// Attachments are the initiators that are logged in and see it.
+	Attachments []Attachment `json:"attachments,omitempty"`
 	// DeletedAt is when it went into the trash, RemovedAfter when it may be
 	// removed; zero: it is not there, or it is not known.
 	DeletedAt    time.Time `json:"deletedAt,omitzero"`
@@ -111,6 +114,27 @@ type ExportStatus struct {
 	LUNs    int      `json:"luns"`
 	// Sessions are the initiators that are logged in.
 	Sessions []string `json:"sessions,omitempty"`
+	// Connections are their sessions one by one, as far as the kernel tells more of
+	// them.
+	Connections []Connection `json:"connections,omitempty"`
+}
+
+// Connection is a session of an initiator.
+type Connection struct {
+	// Initiator is empty if the kernel says where a session comes from, but not who
+	// it is.
+	Initiator string `json:"initiator,omitempty"`
+	// Address is the initiator's, without a port; empty if the kernel does not say it.
+	Address string `json:"address,omitempty"`
+	// Transport is tcp, rdma or fc.
+	Transport observe.Transport `json:"transport,omitempty"`
+}
+
+// Attachment is an initiator that is logged in to an export and sees a volume.
+type Attachment struct {
+	Export    string `json:"export"`
+	Initiator string `json:"initiator,omitempty"`
+	Address   string `json:"address,omitempty"`
 }
 
 // kindOrder is the order in which objects depend on each other.

@@ -61,6 +61,7 @@ var _ = Describe("a Fibre Channel target", func() {
 
 			Expect(h.Connect(fcPort, fcInitiator)).To(Succeed())
 			Expect(observed(ctx, h).LIO.FC[fcPort].ACLs[fcInitiator].LoggedIn).To(BeTrue())
+			Expect(observed(ctx, h).LIO.FC[fcPort].Connections).To(Equal([]observe.Session{{Initiator: fcInitiator, Address: "0x000001", Transport: observe.OverFC}}))
 			Expect(New(h).Apply(ctx, change.RemoveTarget{Target: target})).To(MatchError(change.ErrInUse))
 			h.Disconnect(fcPort, fcInitiator)
 
