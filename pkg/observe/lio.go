@@ -30,7 +30,11 @@ func readLIO(h host.Files) (Targets, error) {
 	if err != nil {
 		return Targets{}, fmt.Errorf("reading Fibre Channel targets: %w", err)
 	}
-	return Targets{Backstores: backstores, ISCSI: iscsi, FC: fc}, nil
+	discovery, err := ReadDiscoveryAuth(h)
+	if err != nil {
+		return Targets{}, fmt.Errorf("reading the authentication of discovery: %w", err)
+	}
+	return Targets{Backstores: backstores, ISCSI: iscsi, FC: fc, Discovery: discovery}, nil
 }
 
 // checkVisible is an error if LIO is loaded but cannot be seen, and so may

@@ -14,6 +14,8 @@ type Targets struct {
 	// WWPN, in the form of spec: naa. and 16 digits.
 	ISCSI map[string]Target
 	FC    map[string]Target
+	// Discovery is what initiators need to be told of the iSCSI targets.
+	Discovery DiscoveryAuth
 }
 
 // Backstore is a LIO storage object.

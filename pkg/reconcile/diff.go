@@ -36,6 +36,9 @@ type Input struct {
 	// MaxDeletions is how many objects may be deleted at once; 0: none, without
 	// permission.
 	MaxDeletions int
+	// Discovery is what initiators need to be told of LIO's iSCSI targets; nil: what
+	// they need is not ours to say.
+	Discovery *change.Auth
 	// TGT is true if iSCSI is served by tgtd and not by LIO.
 	TGT bool
 }
@@ -68,6 +71,7 @@ func diff(in Input, refused refusal) *differ {
 		d.snapshot(in.Desired.Snapshots[name])
 	}
 	d.invalidBackings()
+	d.discovery()
 	for _, name := range sorted(in.Desired.Exports) {
 		d.export(in.Desired.Exports[name])
 	}

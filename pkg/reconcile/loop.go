@@ -40,6 +40,9 @@ type Loop struct {
 	// TrashSettle and MaxDeletions are those of [Input].
 	TrashSettle  time.Duration
 	MaxDeletions int
+	// Discovery, if not nil, returns that of [Input], in each pass anew. If it cannot,
+	// discovery stays as it is.
+	Discovery func() (*change.Auth, error)
 	// Resync is the time between passes when nothing calls for one.
 	Resync time.Duration
 	// AfterPass, if not nil, is called when a pass has made its changes, to let
@@ -94,11 +97,16 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	}
 	now, memory := l.begin(desired, observed)
 
+	discovery, unreadable := l.discovery()
 	plan := Diff(Input{
-		Desired: desired, Observed: observed, Known: l.Memory.Known(),
+		Discovery: discovery,
+		Desired:   desired, Observed: observed, Known: l.Memory.Known(),
 		LastNamed: l.lastNamed, Started: l.started, Now: now, Elapsed: now.Sub(l.started), Grace: l.Grace,
 		TrashSettle: l.TrashSettle, MaxDeletions: l.MaxDeletions,
 	})
+	if unreadable != nil {
+		plan.Findings = append(plan.Findings[:len(plan.Findings):len(plan.Findings)], spec.Finding{Err: unreadable})
+	}
 	if memory != nil {
 		plan.Findings = append(plan.Findings[:len(plan.Findings):len(plan.Findings)], spec.Finding{Err: memory})
 	}
@@ -256,3 +264,11 @@ func sameText(a, b error) bool {
 // sameObject reports whether an object is desired in the same way, secrets
 // included.
 func sameObject(a, b any) bool { return reflect.DeepEqual(a, b) }
+
+// discovery returns what discovery is to ask for.
+func (l *Loop) discovery() (*change.Auth, error) {
+	if l.Discovery == nil {
+		return nil, nil //nolint:nilnil // nothing is asked for, and nothing is wrong
+	}
+	return l.Discovery()
+}

@@ -114,7 +114,7 @@ var backstoreType = &itemType{
 
 var iscsiType = &itemType{
 	attributes: map[string]attribute{"lio_version": {text: "Datera Inc. iSCSI Target v4.1.0\n"}},
-	groups:     map[string]*itemType{"discovery_auth": {}},
+	groups:     map[string]*itemType{"discovery_auth": discoveryType},
 	members:    targetType,
 	check: func(_ *configfs, _ *node, name string) error {
 		if len(name) >= 224 { // ISCSI_IQN_LEN
@@ -187,6 +187,14 @@ var authType = &itemType{attributes: map[string]attribute{
 	"password_mutual": {text: "\n", store: storeCredential},
 	"userid":          {text: "\n", store: storeCredential},
 	"userid_mutual":   {text: "\n", store: storeCredential},
+}}
+
+var discoveryType = &itemType{attributes: map[string]attribute{
+	"enforce_discovery_auth": {text: "0\n", store: storeFlag},
+	"password":               {text: "\n", store: storeCredential},
+	"password_mutual":        {text: "\n", store: storeCredential},
+	"userid":                 {text: "\n", store: storeCredential},
+	"userid_mutual":          {text: "\n", store: storeCredential},
 }}
 
 var portalType = &itemType{

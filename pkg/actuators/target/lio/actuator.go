@@ -45,6 +45,8 @@ func (a *Actuator) Apply(ctx context.Context, c change.Change) error {
 		return a.setBackstoreAttribute(c)
 	case change.RemoveBackstore:
 		return a.removeBackstore(c)
+	case change.SetDiscoveryAuth:
+		return a.setDiscoveryAuth(ctx, c)
 	case change.CreateTarget:
 		return a.createTarget(ctx, c)
 	case change.SetAttributes:

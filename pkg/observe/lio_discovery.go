@@ -1,0 +1,34 @@
+package observe
+
+import (
+	"errors"
+	"io/fs"
+	"path"
+
+	"github.com/volreconciler/volreconciler/pkg/host"
+)
+
+// DiscoveryDir holds what initiators need to be told of the machine's iSCSI targets.
+// It is the same for all of them.
+const DiscoveryDir = ISCSIDir + "/discovery_auth"
+
+// DiscoveryAuth is the authentication that discovery asks for.
+type DiscoveryAuth struct {
+	// Enforced is enforce_discovery_auth: without it anybody is told.
+	Enforced bool
+	Auth     CHAP
+}
+
+// ReadDiscoveryAuth reads it; the zero value if there is no iSCSI target, and so
+// nobody to be asked.
+func ReadDiscoveryAuth(h host.Files) (DiscoveryAuth, error) {
+	var d DiscoveryAuth
+	var err error
+	if d.Enforced, err = readFlag(h, path.Join(DiscoveryDir, "enforce_discovery_auth")); err == nil {
+		d.Auth, err = readCHAP(h, DiscoveryDir)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return DiscoveryAuth{}, nil
+	}
+	return d, err
+}
