@@ -79,7 +79,8 @@ type remotePort struct {
 	id string
 }
 
-// readRemotePorts returns the remote ports that are connected to this machine now.
+// readRemotePorts returns the remote ports that are connected to this machine, or were
+// a moment ago and may come back: those the kernel calls blocked.
 func readRemotePorts(h host.Files) ([]remotePort, error) {
 	local, err := ReadFCPorts(h)
 	if err != nil || len(local) == 0 {
@@ -103,7 +104,7 @@ func readRemotePorts(h host.Files) ([]remotePort, error) {
 		// rport-<host>:<channel>-<number>
 		host, _, _ := strings.Cut(strings.TrimPrefix(name, "rport-"), ":")
 		for _, l := range local {
-			if l.host == host && state == "Online" {
+			if l.host == host && (state == "Online" || state == "Blocked") {
 				ports = append(ports, remotePort{local: l.WWPN, wwpn: normalWWPN(wwpn), id: id})
 			}
 		}

@@ -10,7 +10,11 @@ import (
 
 // DiscoveryDir holds what initiators need to be told of the machine's iSCSI targets.
 // It is the same for all of them.
-const DiscoveryDir = ISCSIDir + "/discovery_auth"
+const DiscoveryDir = ISCSIDir + "/" + discoveryAuth
+
+// discoveryAuth is beside the targets of every fabric, but means something to iSCSI
+// alone.
+const discoveryAuth = "discovery_auth"
 
 // DiscoveryAuth is the authentication that discovery asks for.
 type DiscoveryAuth struct {

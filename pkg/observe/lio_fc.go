@@ -18,6 +18,9 @@ func readFC(h host.Files) (map[string]Target, error) {
 			return nil, err
 		}
 		for _, name := range names {
+			if name == discoveryAuth {
+				continue
+			}
 			dir := driver.Target(name)
 			t, found, err := settled(h, dir.Path, func() (Target, error) { return readTarget(h, dir) })
 			if err != nil {

@@ -17,7 +17,7 @@ func readISCSI(h host.Files) (map[string]Target, error) {
 	}
 	targets := map[string]Target{}
 	for _, iqn := range iqns {
-		if iqn == "discovery_auth" {
+		if iqn == discoveryAuth {
 			continue
 		}
 		t, found, err := settled(h, ISCSITarget(iqn).Path, func() (Target, error) {

@@ -14,6 +14,7 @@ import (
 // fcType follows drivers/target/tcm_fc/tfc_conf.c.
 var fcType = &itemType{
 	attributes: map[string]attribute{"version": {text: "TCM FC 0.4 on Linux/x86_64 on 6.1.0\n"}},
+	groups:     map[string]*itemType{"discovery_auth": {}},
 	members: &itemType{
 		groups:  map[string]*itemType{"fabric_statistics": {}, "param": {}},
 		members: fcTPGType(nil, nil),
@@ -26,6 +27,7 @@ var fcType = &itemType{
 // qlaType follows drivers/scsi/qla2xxx/tcm_qla2xxx.c.
 var qlaType = &itemType{
 	attributes: map[string]attribute{"version": {text: "TCM QLOGIC QLA2XXX v0.1 on Linux/x86_64 on 6.1.0\n"}},
+	groups:     map[string]*itemType{"discovery_auth": {}},
 	members: &itemType{
 		groups: map[string]*itemType{"fabric_statistics": {}, "param": {}},
 		members: fcTPGType(
