@@ -60,6 +60,7 @@ func newLoop(s *settings, source reconcile.Source, b *backend, log logr.Logger) 
 			observe.NVMet: nvmet.New(b),
 		}},
 		MaxDeletions: s.maxDeletions,
+		Discovery:    s.discovery,
 		Memory:       memory,
 		Status:       &reconcile.Status{},
 		Log:          log,

@@ -50,7 +50,7 @@ findings in the files, something could not be read, or the command is wrong.`,
 			return showPlan(cmd.Context(), s, format, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	s.forCommand(cmd, "specs", "target-prefix", "state-dir", "max-deletions", "backend", "node")
+	s.forCommand(cmd, append([]string{"specs", "target-prefix", "state-dir", "max-deletions", "backend", "node"}, discoverySettings...)...)
 	outputFlag(cmd, &format, "text", "json")
 	return cmd
 }
@@ -85,10 +85,15 @@ func (s *settings) look(ctx context.Context) (spec.Set, observe.State, reconcile
 		return spec.Set{}, observe.State{}, reconcile.Plan{}, errors.New("interrupted")
 	}
 	now := time.Now()
-	return desired, observed, reconcile.Diff(reconcile.Input{
+	discovery, unreadable := s.discovery()
+	plan := reconcile.Diff(reconcile.Input{
 		Desired: desired, Observed: observed, Known: memory.Known(), Started: now, Now: now,
-		MaxDeletions: s.maxDeletions,
-	}), nil
+		MaxDeletions: s.maxDeletions, Discovery: discovery,
+	})
+	if unreadable != nil {
+		plan.Findings = append(plan.Findings[:len(plan.Findings):len(plan.Findings)], spec.Finding{Err: unreadable})
+	}
+	return desired, observed, plan, nil
 }
 
 func writePlan(w io.Writer, plan reconcile.Plan, format string) error {

@@ -44,6 +44,9 @@ type settings struct {
 	node          string // empty: in the state directory
 	addresses     addresses
 
+	discoveryUser, discoveryFile             string // empty: discovery stays as it is
+	discoveryMutualUser, discoveryMutualFile string
+
 	config string         // path of the configuration file
 	all    *pflag.FlagSet // every setting by its name
 }
@@ -69,8 +72,15 @@ func newSettings() *settings {
 	s.all.Var(text(&s.backend, "name", oneOf(backendKernel, backendFake)), "backend", "kernel: this machine; fake: a captured node's file")
 	s.all.Var(text(&s.node, "file", absolute), "node", "captured node of --backend fake (default <state-dir>/node.yaml)")
 	s.all.Var(&s.addresses, "address", "`address` of this node for initiators, where a portal serves all of them; repeat it, or separate several with commas (default: what the node's interfaces have)")
+	s.all.Var(text(&s.discoveryUser, "name", notEmpty), "discovery-username", "name that initiators must give to be told of the iSCSI targets; not given: that stays as it is")
+	s.all.Var(text(&s.discoveryFile, "file", absolute), "discovery-password-file", "file that holds the password to it alone")
+	s.all.Var(text(&s.discoveryMutualUser, "name", notEmpty), "discovery-mutual-username", "name that this node gives to the initiators in turn")
+	s.all.Var(text(&s.discoveryMutualFile, "file", absolute), "discovery-mutual-password-file", "file that holds the password to that alone")
 	return s
 }
+
+// discoverySettings are those of discovery.
+var discoverySettings = []string{"discovery-username", "discovery-password-file", "discovery-mutual-username", "discovery-mutual-password-file"}
 
 // forCommand gives a command the flags of the named settings, and completes the
 // settings before it runs.

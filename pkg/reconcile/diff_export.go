@@ -51,8 +51,8 @@ func (d *differ) export(e spec.Export) {
 		return
 	}
 	x := &exportDiffer{differ: d, id: id, spec: e.Spec, fabric: f, target: target, have: have, luns: map[int]StepID{}}
-	if !exists || !owned && !(f.Fabric == observe.FC && have.HasTPG) {
-		// A Fibre Channel target gets its mark with its first LUN.
+	if !exists || !owned && (f.Fabric != observe.FC || !have.HasTPG) {
+		// A Fibre Channel target that is there gets its mark with its first LUN.
 		x.base = append(x.base, x.step(id, "not there", change.CreateTarget{Target: x.target}))
 	}
 	x.attributes()

@@ -166,6 +166,15 @@ func checkSecretPath(file string) error {
 	}
 }
 
+// ReadSecret returns the password in a file, by the rules for the files that Exports
+// name. Its errors never contain what the file says.
+func ReadSecret(path string) (Secret, error) {
+	if err := checkSecretPath(path); err != nil {
+		return Secret{}, err
+	}
+	return readSecret(path)
+}
+
 // readSecret is the secretReader for the files of this node: only root (or
 // whoever runs the agent) may be able to read them. Of a symbolic link it judges
 // the file that it leads to.

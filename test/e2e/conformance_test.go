@@ -31,6 +31,7 @@ type protocol struct {
 	second string
 	// unseen is true if the kernel does not show that anybody is connected.
 	unseen bool
+	labels Labels
 }
 
 // conformance is one run of the suite: an export of two volumes, conf, and the
@@ -304,12 +305,14 @@ var protocols = []protocol{
 	{name: "iser", initiator: iser, password: chapPassword, maps: true, second: "[" + rdmaAddress6 + "]:3260"},
 	{name: "nvme-tcp", initiator: nvmeTCP, first: 1, second: "[::1]:4420"},
 	{name: "nvme-rdma", initiator: nvmeRDMA, first: 1, unseen: true, second: "[" + rdmaAddress6 + "]:4420"},
-	{name: "fc", initiator: fc, maps: true},
+	// Not with the others: plugging virtual ports in and out now and then ends in a
+	// NULL pointer of the kernel's libfcoe (fcoe_ctlr_vn_recv, seen with 6.1).
+	{name: "fc", initiator: fc, maps: true, labels: Label("more")},
 }
 
 var _ = Describe("An export conforms", func() {
 	for _, p := range protocols {
-		It("over "+p.name, func(ctx SpecContext) {
+		It("over "+p.name, p.labels, func(ctx SpecContext) {
 			c := &conformance{protocol: p}
 			began := time.Now()
 			c.run(ctx)

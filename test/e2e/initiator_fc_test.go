@@ -54,12 +54,13 @@ func (i fcInitiator) connect(ctx context.Context, to attachment) (session, error
 	s := fcSession{target: plain(to.target), host: plain(to.host), port: "fc" + strings.TrimLeft(to.host[len(to.host)-2:], "0")}
 	s.disconnect(ctx)
 	sh(ctx, "printf "+s.port+" > /sys/module/libfcoe/parameters/create_vn2vn")
-	r := try(ctx, fmt.Sprintf(`for i in $(seq %d); do
+	r := try(ctx, fmt.Sprintf(`end=$(($(date +%%s) + %d))
+		while [ $(date +%%s) -lt $end ]; do
 			for port in %s; do grep -q 'FCP Target' $port/roles 2>/dev/null && exit 0; done
 			sleep 0.5
 		done
 		grep -r . /sys/class/fc_remote_ports/*/port_state /sys/class/fc_remote_ports/*/roles
-		exit 1`, fcLoginTime*2, s.remotePort()))
+		exit 1`, fcLoginTime, s.remotePort()))
 	if r.ExitCode != 0 {
 		return nil, errors.New("the target's port is no SCSI target for this host:\n" + strings.TrimSpace(r.Stdout))
 	}

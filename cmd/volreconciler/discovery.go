@@ -1,0 +1,52 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// discovery returns what initiators need to be told of this node's iSCSI targets; nil
+// if that is not configured, and so stays as it is. The passwords are read each time,
+// so that a new one counts from the next pass on.
+func (s *settings) discovery() (*change.Auth, error) {
+	if s.discoveryUser == "" {
+		if s.discoveryFile+s.discoveryMutualUser+s.discoveryMutualFile != "" {
+			return nil, errors.New("discovery-username is not set, but other settings of discovery are")
+		}
+		return nil, nil //nolint:nilnil // nothing is asked for, and nothing is wrong
+	}
+	auth := change.Auth{Username: s.discoveryUser, MutualUsername: s.discoveryMutualUser}
+	var err error
+	if auth.Password, err = s.password("discovery-password-file", s.discoveryFile); err != nil {
+		return nil, err
+	}
+	if s.discoveryMutualUser == "" {
+		return &auth, nil
+	}
+	if auth.MutualPassword, err = s.password("discovery-mutual-password-file", s.discoveryMutualFile); err != nil {
+		return nil, err
+	}
+	if s.backend != backendFake && auth.Password == auth.MutualPassword {
+		return nil, errors.New("discovery-mutual-password-file holds the same password as discovery-password-file, but the two must differ (RFC 7143, section 12.1.3)")
+	}
+	return &auth, nil
+}
+
+// password reads the password in the file of a setting. A fake node gets none,
+// because it would end up in its file.
+func (s *settings) password(setting, file string) (spec.Secret, error) {
+	switch {
+	case file == "":
+		return spec.Secret{}, fmt.Errorf("%s is not set", setting)
+	case s.backend == backendFake:
+		return spec.NewSecret(spec.Redacted), nil
+	}
+	password, err := spec.ReadSecret(file)
+	if err != nil {
+		return spec.Secret{}, fmt.Errorf("%s: %w", setting, err)
+	}
+	return password, nil
+}
