@@ -27,6 +27,8 @@ type exportDiffer struct {
 	// luns are the desired LUNs that are there or will be, with the step that
 	// adds each; 0: it is there.
 	luns map[int]StepID
+	// removedInitiators are the steps that take away access lists.
+	removedInitiators []StepID
 	// withheld is true if something stays that the spec does not have.
 	withheld bool
 }
@@ -138,6 +140,14 @@ func (x *exportDiffer) open() {
 			return
 		}
 		needs = append(needs, removed)
+	}
+	if x.fabric.Fabric == observe.NVMe {
+		// nvmet refuses it while any host is listed. Why one of them has to stay is
+		// said where it is to be removed.
+		if len(x.removedInitiators) < len(x.have.ACLs) {
+			return
+		}
+		needs = append(needs, x.removedInitiators...)
 	}
 	x.step(x.id, "spec allows any initiator", change.SetAttributes{Target: x.target, Attrib: want}, needs...)
 }
@@ -326,7 +336,8 @@ func (x *exportDiffer) removeInitiators() {
 		wanted := slices.ContainsFunc(x.spec.Initiators, func(i spec.Initiator) bool { return i.Name == name })
 		who := append(loggedIn(x.have.ACLs[name]), x.have.Unattributed...)
 		if !wanted && x.mayRemove("initiator "+name, who) {
-			x.dangerousStep(x.id, "not in the spec", Disruptive, who, change.RemoveInitiator{Target: x.target, Initiator: name})
+			x.removedInitiators = append(x.removedInitiators,
+				x.dangerousStep(x.id, "not in the spec", Disruptive, who, change.RemoveInitiator{Target: x.target, Initiator: name}))
 		}
 	}
 }

@@ -246,4 +246,25 @@ var _ = Describe("An Export of any fabric", func() {
 		n.converge()
 		Expect(n.target(o)).To(Equal(before))
 	})
+
+	eachFabric("is opened to anybody when nobody is listed any more", func(n *node, o over) {
+		if o.target.Fabric == observe.FC {
+			return // has no such switch
+		}
+		anybody := func(e *spec.ExportSpec) { e.AllowAnyInitiator, e.Initiators = true, nil }
+		n.editExport(anybody)
+		n.editTargetOf(o.target, func(t *observe.Target) { t.Unattributed = []string{"10.0.0.7"} })
+		if o.target.Fabric == observe.NVMe {
+			Expect(changes(n.diff())).NotTo(ContainElement(HaveSuffix("to admit any initiator")))
+		}
+		n.editTargetOf(o.target, func(t *observe.Target) { t.Unattributed = nil })
+		for _, s := range n.diff().Steps {
+			if c, ok := s.Change.(change.SetAttributes); ok && c.Attrib.GenerateNodeACLs && o.target.Fabric == observe.NVMe {
+				Expect(s.Needs).To(HaveLen(2), "both hosts are unlisted first")
+			}
+		}
+		n.converge()
+		Expect(n.target(o).Attrib.GenerateNodeACLs).To(BeTrue())
+		Expect(n.target(o).ACLs).To(BeEmpty())
+	})
 })

@@ -207,7 +207,7 @@ func (c *conformance) run(ctx SpecContext) {
 		wrong.credentials = credentials{}
 		Expect(c.refused(ctx, wrong)).To(BeTrue())
 		db = c.connect(ctx, "db")
-		one, two = c.lun(ctx, db, 0), c.lun(ctx, db, 1)
+		one = c.lun(ctx, db, 0)
 	}
 
 	stop := workload(ctx, one)
