@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
@@ -56,10 +57,28 @@ func Capture(ctx context.Context, h host.Host) (fakehost.Node, error) {
 	}
 	n := fakehost.Node{APIVersion: fakehost.APIVersion, Kind: "Node", Modules: modules, ConfigFS: lio, NVMet: nvmet}
 	addVolumeGroups(&n, state, more)
+	if n.FCPorts, err = fcPorts(h, state.LIO.FC); err != nil {
+		return fakehost.Node{}, fmt.Errorf("%s: %w", observe.LIO, err)
+	}
 	if _, err := fakehost.New(n); err != nil {
 		return fakehost.Node{}, fmt.Errorf("what was read does not fit together, as if it changed meanwhile: %w", err)
 	}
 	return n, nil
+}
+
+// fcPorts returns the machine's Fibre Channel ports, with who is logged in to them as
+// far as that means anything to a plan: the initiators of their targets.
+func fcPorts(h host.Files, targets map[string]observe.Target) ([]fakehost.FCPort, error) {
+	found, err := observe.ReadFCPorts(h)
+	var ports []fakehost.FCPort
+	for _, p := range found {
+		port := fakehost.FCPort{WWPN: strings.TrimPrefix(p.WWPN, "naa."), Driver: p.Driver}
+		for _, s := range targets[p.WWPN].Connections {
+			port.Remote = append(port.Remote, strings.TrimPrefix(s.Initiator, "naa."))
+		}
+		ports = append(ports, port)
+	}
+	return ports, err
 }
 
 // modules are the kernel modules without which there is no export.

@@ -236,6 +236,24 @@ var _ = Describe("Capture", func() {
 		Entry("of what only LVM knows", "lv_skip_activation", "lvm: cannot be read"),
 	)
 
+	It("holds the Fibre Channel ports, and who is logged in to them", func(ctx SpecContext) {
+		ports := []fakehost.FCPort{{WWPN: "2000525400123456", Driver: "fcoe"}, {WWPN: "2000525400999999", Driver: "qla2xxx"}}
+		Expect(machine.Edit(func(n *fakehost.Node) { n.FCPorts = ports })).To(Succeed())
+		converge(ctx, machine, objects+`---
+apiVersion: volreconciler/v1alpha1
+kind: Export
+metadata: {name: fibre}
+spec: {protocol: fc, target: naa.2000525400123456, luns: [{volume: log}], initiators: [{name: naa.2000525400abcdef}]}
+`)
+		Expect(machine.Connect("naa.2000525400123456", "naa.2000525400abcdef")).To(Succeed())
+		node, err := Capture(ctx, machine)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(node.FCPorts).To(Equal(machine.Node().FCPorts))
+		again, err := fakehost.New(node)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(observe.New(again).Observe(ctx).LIO.FC).To(Equal(observe.New(machine).Observe(ctx).LIO.FC))
+	})
+
 	It("is an error that names the volume group which cannot be read", func(ctx SpecContext) {
 		Expect(machine.Edit(func(n *fakehost.Node) { n.VolumeGroups[0].Unusable = "Cannot process vg0: metadata is damaged" })).To(Succeed())
 		node, err := Capture(ctx, machine)
