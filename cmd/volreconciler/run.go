@@ -13,6 +13,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/api"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
+	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 )
 
@@ -83,11 +84,25 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 	}
 	defer stopServing()
 
+	if s.backend != backendFake {
+		warn(ctx, b, log)
+	}
 	log.Info("started", "version", describeBuild(), "specs", s.specs, "socket", s.socket())
 	context.AfterFunc(ctx, func() { log.Info("stopping as soon as the commands that are running have ended") })
 	loop.Run(ctx, withHangup(ctx, source.Watch(ctx)))
 	log.Info("stopped")
 	return nil
+}
+
+// warn logs what about this node endangers what it exports.
+func warn(ctx context.Context, b *backend, log logr.Logger) {
+	warnings, err := observe.LVMWarnings(ctx, b)
+	if err != nil {
+		log.Error(err, "the node could not be checked")
+	}
+	for _, w := range warnings {
+		log.Info("warning: " + w)
+	}
 }
 
 // changePatience is how long a pass waits for its changes before the next one
