@@ -13,6 +13,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/test/guest"
 )
 
 // protocol is a row of the table of what each protocol has been seen to do.
@@ -31,6 +32,8 @@ type protocol struct {
 	second string
 	// unseen is true if the kernel does not show that anybody is connected.
 	unseen bool
+	// kernel is the guest's; empty: the one that it has.
+	kernel guest.Kernel
 	labels Labels
 }
 
@@ -295,6 +298,12 @@ func (c *conformance) run(ctx SpecContext) {
 	Expect(content(ctx, "/dev/vg0/two", 4)).To(Equal(data))
 }
 
+// hostKey is a key as an NVMe host has it.
+func hostKey(ctx context.Context) string {
+	GinkgoHelper()
+	return sh(ctx, "nvme gen-dhchap-key --hmac=0 --nqn nqn.2014-08.org.example:any")
+}
+
 // chapPassword is a CHAP password that nothing else has.
 func chapPassword(context.Context) string {
 	return fmt.Sprintf("conformance-%d", time.Now().UnixNano())
@@ -305,6 +314,7 @@ var protocols = []protocol{
 	{name: "iser", initiator: iser, password: chapPassword, maps: true, second: "[" + rdmaAddress6 + "]:3260"},
 	{name: "nvme-tcp", initiator: nvmeTCP, first: 1, second: "[::1]:4420"},
 	{name: "nvme-rdma", initiator: nvmeRDMA, first: 1, unseen: true, second: "[" + rdmaAddress6 + "]:4420"},
+	{name: "nvme-tcp", initiator: nvmeTCP, first: 1, second: "[::1]:4420", password: hostKey, kernel: guest.Backported, labels: Label("more")},
 	// Not with the others: plugging virtual ports in and out now and then ends in a
 	// NULL pointer of the kernel's libfcoe (fcoe_ctlr_vn_recv, seen with 6.1).
 	{name: "fc", initiator: fc, maps: true, labels: Label("more")},
@@ -312,11 +322,18 @@ var protocols = []protocol{
 
 var _ = Describe("An export conforms", func() {
 	for _, p := range protocols {
-		It("over "+p.name, p.labels, func(ctx SpecContext) {
+		name := p.name
+		if p.kernel != "" {
+			name += ", with keys, on kernel " + string(p.kernel)
+		}
+		It("over "+name, p.labels, func(ctx SpecContext) {
+			if p.kernel != "" {
+				useKernel(ctx, p.kernel)
+			}
 			c := &conformance{protocol: p}
 			began := time.Now()
 			c.run(ctx)
-			AddReportEntry(fmt.Sprintf("conformance protocol=%s cases=%d seconds=%.0f", p.name, len(c.passed), time.Since(began).Seconds()))
+			AddReportEntry(fmt.Sprintf("conformance protocol=%s cases=%d seconds=%.0f", name, len(c.passed), time.Since(began).Seconds()))
 		}, NodeTimeout(limit))
 	}
 })
