@@ -13,7 +13,7 @@ func All() []Scenario {
 	return []Scenario{
 		everything(), growth(), deletion(), trash(), retained(), drift(), tags(), vanished(), adopted(),
 		foreign(), exportChanges(), portals(), sharing(), renamedTarget(), suspended(), broken(), full(), reboot(),
-		mounted(), connected(), forced(), refused(), tooMany(), renamed(), leftovers(), snapshots(),
+		mounted(), connected(), forced(), refused(), tooMany(), renamed(), leftovers(), snapshots(), nvme(),
 	}
 }
 
@@ -446,5 +446,37 @@ func snapshots() Scenario {
 			Name: "kept", ByHand: all(write("vg0/a", "three"), write("vg0/b", "four")),
 			Content: map[string]string{"vg0/as": "one", "vg0/bs": "two", "vg0/a": "three", "vg0/b": "four"},
 		},
+	}}
+}
+
+// nvme is the life of exports over NVMe that share a port and a host.
+func nvme() Scenario {
+	const a, b = "nqn.2014-08.org.example:a", "nqn.2014-08.org.example:b"
+	over := func(name string, fields ...string) string {
+		return object("Export", name, append([]string{"protocol: nvme-tcp"}, fields...))
+	}
+	volumes := func(size string) string {
+		return file(volume("data", "fast", size, "deletionPolicy: Delete"), volume("logs", "slow", "64Mi", "deletionPolicy: Delete"))
+	}
+	return Scenario{Name: "nvme", Steps: []Step{
+		{Name: "made", Files: map[string]string{
+			"pools.yaml": file(thin, thick), "volumes.yaml": volumes("64Mi"),
+			"db.yaml":    file(over("db", luns("volume: data", "volume: logs, lun: 5"), open(a, b))),
+			"share.yaml": file(over("share", "portals: ['0.0.0.0:4420', '127.0.0.1:4421']", luns("volume: logs"), open(b))),
+		}},
+		{
+			Name: "grown, with another LUN and without a host", ByHand: all(write("vg0/data", "thin"), write("vg0/logs", "thick")),
+			Files: map[string]string{
+				"volumes.yaml": volumes("96Mi"),
+				"db.yaml":      file(over("db", luns("volume: logs", "volume: data, lun: 3"), open(a))),
+			},
+			Content: map[string]string{"vg0/data": "thin", "vg0/logs": "thick"},
+		},
+		{Name: "with another protocol, and for anybody", Files: map[string]string{
+			"db.yaml":    file(export("db", luns("volume: data"), open(hostA))),
+			"share.yaml": file(over("share", luns("volume: logs"), "allowAnyInitiator: true")),
+		}},
+		{Name: "after a boot", ByHand: func(ctx context.Context, m Machine) error { return m.Reboot(ctx) }, Content: map[string]string{"vg0/data": "thin", "vg0/logs": "thick"}},
+		{Name: "gone", Files: map[string]string{"db.yaml": "", "share.yaml": "", "volumes.yaml": ""}},
 	}}
 }

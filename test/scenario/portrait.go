@@ -32,6 +32,7 @@ func Portrait(n fakehost.Node) []string {
 			full := vg.Name + "/" + lv.Name
 			name(lv.UUID, "<UUID of "+full+">")
 			name(observe.UnitSerial(lv.UUID), "<serial of "+full+">")
+			name(observe.NamespaceUUID(lv.UUID), "<NVMe UUID of "+full+">")
 			if lv.Active {
 				name(fmt.Sprintf("dm-%d ", lv.Minor), "<device of "+full+"> ")
 			}
@@ -41,10 +42,10 @@ func Portrait(n fakehost.Node) []string {
 			lines = append(lines, trashed.ReplaceAllString(line, observe.TagDeleted+"<time>"))
 		}
 	}
-	for _, e := range n.ConfigFS {
+	for _, e := range slices.Concat(n.ConfigFS, n.NVMet) {
 		// Whether the origin of a thick snapshot took discards when it was bound
 		// depends on which of the two was there first.
-		if path.Base(e.Path) == "max_unmap_block_desc_count" {
+		if path.Base(e.Path) == "max_unmap_block_desc_count" || unlisted(n, e) {
 			continue
 		}
 		switch {
@@ -62,6 +63,17 @@ func Portrait(n fakehost.Node) []string {
 	}
 	slices.Sort(lines)
 	return lines
+}
+
+// unlisted reports whether an entry is of an NVMe host that no subsystem lists.
+// Nobody gets in by it. The kernel lets go of a host only once it is unlisted, and
+// nothing on it says whose it was, so one stays if the agent dies in between.
+func unlisted(n fakehost.Node, e fakehost.Entry) bool {
+	rest, isHost := strings.CutPrefix(e.Path, "hosts/")
+	host, _, _ := strings.Cut(rest, "/")
+	return isHost && !slices.ContainsFunc(n.NVMet, func(e fakehost.Entry) bool {
+		return e.Link != "" && strings.HasSuffix(e.Path, "/allowed_hosts/"+host)
+	})
 }
 
 // text is an attribute's, without what the kernel adds. An unset credential has
