@@ -44,7 +44,7 @@ else 1.`,
 			return applySpecs(cmd.Context(), s, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	s.forCommand(cmd, append([]string{"specs", "target-prefix", "state-dir", "runtime-dir", "max-deletions", "timeout", "backend", "node"}, discoverySettings...)...)
+	s.forCommand(cmd, append([]string{"specs", "target-prefix", "state-dir", "runtime-dir", "max-deletions", "timeout", "backend", "tgt-socket", "node"}, discoverySettings...)...)
 	return cmd
 }
 

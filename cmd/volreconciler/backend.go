@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -14,12 +16,15 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/host"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/tgtadm"
 )
 
 // The backends: where volumes and exports are.
 const (
 	backendKernel = "kernel" // on this machine
 	backendFake   = "fake"   // in a node's file
+	backendTGT    = "tgt"    // on this machine, with exports by tgtd
 )
 
 // backend is a machine that is observed and changed. The agent's parts do not
@@ -28,6 +33,8 @@ type backend struct {
 	host.Host
 	// lvm runs LVM's changes.
 	lvm host.Runner
+	// tgt is tgtd; nil if exports are the kernel's.
+	tgt *tgtadm.Client
 	// processes returns how many processes were started so far.
 	processes func() int64
 	// endPass is called when a pass has made its changes.
@@ -44,11 +51,23 @@ func (s *settings) openBackend(faked func(fakehost.Call)) (*backend, error) {
 	case s.given("node"):
 		return nil, errors.New("--node is for --backend fake; without it this machine would be worked on")
 	}
-	return thisMachine(), nil
+	machine := host.New()
+	b := thisMachine(machine)
+	if s.backend == backendTGT {
+		b.tgt = tgtadm.New(func(ctx context.Context) (net.Conn, error) { return machine.DialUnix(ctx, s.tgtSocket) })
+	}
+	return b, nil
 }
 
-func thisMachine() *backend {
-	os := host.New()
+// observer returns what reads the machine.
+func (b *backend) observer() *observe.Observer {
+	if b.tgt != nil {
+		return observe.NewWithTGT(b, b.tgt)
+	}
+	return observe.New(b)
+}
+
+func thisMachine(os *host.OS) *backend {
 	shells := host.NewLVMShell(os)
 	return &backend{Host: os, lvm: shells, processes: os.Processes, endPass: func() error {
 		if err := shells.Close(); err != nil {

@@ -24,6 +24,7 @@ type connectOptions struct {
 	multipath   bool
 	showSecrets bool
 	format      string
+	firstLUN    int // that of [connect.Request]
 }
 
 func newConnectCommand() *cobra.Command {
@@ -67,7 +68,7 @@ yet, or the command is wrong.`,
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	s.forCommand(cmd, "specs", "target-prefix", "state-dir", "backend", "node", "address")
+	s.forCommand(cmd, "specs", "target-prefix", "state-dir", "backend", "tgt-socket", "node", "address")
 	cmd.Flags().StringVar(&o.initiator, "initiator", "", "the initiator's `name`: its IQN, NQN or WWPN")
 	cmd.Flags().BoolVar(&o.multipath, "multipath", false, "use all portals instead of the first")
 	cmd.Flags().BoolVar(&o.showSecrets, "show-secrets", false, "print passwords")
@@ -87,6 +88,9 @@ func (s *settings) connect(ctx context.Context, o connectOptions, stdout, stderr
 	if err != nil {
 		return err
 	}
+	if s.backend == backendTGT {
+		o.firstLUN = int(observe.TGTLUN(0))
+	}
 	return o.show(desired, observed, plan, at, stdout, stderr)
 }
 
@@ -98,7 +102,7 @@ func (o connectOptions) show(desired spec.Set, observed observe.State, plan reco
 	}
 	connection, err := connect.Resolve(connect.Request{
 		Export: export, Initiator: o.initiator, Multipath: o.multipath, ShowSecrets: o.showSecrets,
-		Addresses: at, LUNs: lunsOf(export, desired, plan),
+		Addresses: at, LUNs: lunsOf(export, desired, plan), FirstLUN: o.firstLUN,
 	})
 	switch {
 	case errors.Is(err, connect.ErrNoAddress):

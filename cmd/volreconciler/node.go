@@ -14,6 +14,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/actuators/lvm"
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/lio"
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/nvmet"
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/tgt"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
@@ -51,16 +52,21 @@ func newLoop(s *settings, source reconcile.Source, b *backend, log logr.Logger) 
 	if err != nil {
 		return nil, err
 	}
+	actuators := map[observe.System]change.Actuator{
+		observe.LVM:   lvm.New(b.lvm, b),
+		observe.LIO:   lio.New(b),
+		observe.NVMet: nvmet.New(b),
+	}
+	if b.tgt != nil {
+		actuators[observe.TGT] = tgt.New(b.tgt, b, nil)
+	}
 	return &reconcile.Loop{
-		Source:   source,
-		Observer: observe.New(b),
-		Executor: &reconcile.Executor{Actuators: map[observe.System]change.Actuator{
-			observe.LVM:   lvm.New(b.lvm, b),
-			observe.LIO:   lio.New(b),
-			observe.NVMet: nvmet.New(b),
-		}},
+		Source:       source,
+		Observer:     b.observer(),
+		Executor:     &reconcile.Executor{Actuators: actuators},
 		MaxDeletions: s.maxDeletions,
 		Discovery:    s.discovery,
+		TGT:          b.tgt != nil,
 		Memory:       memory,
 		Status:       &reconcile.Status{},
 		Log:          log,

@@ -50,7 +50,7 @@ findings in the files, something could not be read, or the command is wrong.`,
 			return showPlan(cmd.Context(), s, format, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	s.forCommand(cmd, append([]string{"specs", "target-prefix", "state-dir", "max-deletions", "backend", "node"}, discoverySettings...)...)
+	s.forCommand(cmd, append([]string{"specs", "target-prefix", "state-dir", "max-deletions", "backend", "tgt-socket", "node"}, discoverySettings...)...)
 	outputFlag(cmd, &format, "text", "json")
 	return cmd
 }
@@ -80,7 +80,7 @@ func (s *settings) look(ctx context.Context) (spec.Set, observe.State, reconcile
 		return spec.Set{}, observe.State{}, reconcile.Plan{}, err
 	}
 	desired := s.source(logr.Discard()).Load(ctx)
-	observed := observe.New(b).Observe(ctx)
+	observed := b.observer().Observe(ctx)
 	if ctx.Err() != nil {
 		return spec.Set{}, observe.State{}, reconcile.Plan{}, errors.New("interrupted")
 	}
@@ -88,7 +88,7 @@ func (s *settings) look(ctx context.Context) (spec.Set, observe.State, reconcile
 	discovery, unreadable := s.discovery()
 	plan := reconcile.Diff(reconcile.Input{
 		Desired: desired, Observed: observed, Known: memory.Known(), Started: now, Now: now,
-		MaxDeletions: s.maxDeletions, Discovery: discovery,
+		MaxDeletions: s.maxDeletions, TGT: b.tgt != nil, Discovery: discovery,
 	})
 	if unreadable != nil {
 		plan.Findings = append(plan.Findings[:len(plan.Findings):len(plan.Findings)], spec.Finding{Err: unreadable})

@@ -53,7 +53,7 @@ Exit status: 0 after SIGTERM or SIGINT; 1 if it could not start.`,
 			return runAgent(cmd.Context(), s, log)
 		},
 	}
-	s.forCommand(cmd, append([]string{"specs", "target-prefix", "state-dir", "runtime-dir", "deletion-grace", "max-deletions", "resync", "log-level", "log-format", "backend", "node"}, discoverySettings...)...)
+	s.forCommand(cmd, append([]string{"specs", "target-prefix", "state-dir", "runtime-dir", "deletion-grace", "max-deletions", "resync", "log-level", "log-format", "backend", "tgt-socket", "node"}, discoverySettings...)...)
 	return cmd
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/volreconciler/volreconciler/pkg/spec"
+	"github.com/volreconciler/volreconciler/pkg/tgtadm"
 )
 
 const (
@@ -41,6 +42,7 @@ type settings struct {
 	logLevel      string
 	logFormat     string
 	backend       string
+	tgtSocket     string
 	node          string // empty: in the state directory
 	addresses     addresses
 
@@ -56,7 +58,7 @@ func newSettings() *settings {
 	s := &settings{
 		specs: defaultSpecs, targetPrefix: spec.DefaultTargetPrefix, stateDir: defaultStateDir, runtimeDir: defaultRuntimeDir,
 		deletionGrace: defaultDeletionGrace, maxDeletions: defaultMaxDeletions, resync: defaultResync, timeout: defaultTimeout,
-		logLevel: "info", logFormat: "text", backend: backendKernel,
+		logLevel: "info", logFormat: "text", backend: backendKernel, tgtSocket: tgtadm.DefaultSocket,
 		all: pflag.NewFlagSet("settings", pflag.ContinueOnError),
 	}
 	s.all.Var(text(&s.specs, "dir", notEmpty), "specs", "directory of the YAML files, read with all below it")
@@ -69,7 +71,8 @@ func newSettings() *settings {
 	s.all.Var(duration(&s.timeout, 0), "timeout", "how long what fails is tried again")
 	s.all.Var(text(&s.logLevel, "level", oneOf("debug", "info", "warn", "error")), "log-level", "debug, info, warn or error")
 	s.all.Var(text(&s.logFormat, "format", oneOf("text", "json")), "log-format", "text or json")
-	s.all.Var(text(&s.backend, "name", oneOf(backendKernel, backendFake)), "backend", "kernel: this machine; fake: a captured node's file")
+	s.all.Var(text(&s.backend, "name", oneOf(backendKernel, backendFake, backendTGT)), "backend", "kernel: this machine; tgt: this machine, with iSCSI by tgtd; fake: a captured node's file")
+	s.all.Var(text(&s.tgtSocket, "file", absolute), "tgt-socket", "management socket of tgtd, for --backend tgt")
 	s.all.Var(text(&s.node, "file", absolute), "node", "captured node of --backend fake (default <state-dir>/node.yaml)")
 	s.all.Var(&s.addresses, "address", "`address` of this node for initiators, where a portal serves all of them; repeat it, or separate several with commas (default: what the node's interfaces have)")
 	s.all.Var(text(&s.discoveryUser, "name", notEmpty), "discovery-username", "name that initiators must give to be told of the iSCSI targets; not given: that stays as it is")

@@ -103,6 +103,13 @@ type SetAuth struct {
 	Auth      Auth   `json:"auth"`
 }
 
+// SetAccounts changes what a target that has accounts of its own asks of whoever
+// logs in, and how it proves itself. Live sessions go on.
+type SetAccounts struct {
+	Target
+	Auth observe.TargetAuth `json:"auth"`
+}
+
 // RemoveInitiator removes an initiator's ACL, which ends its session.
 type RemoveInitiator struct {
 	Target
@@ -127,12 +134,13 @@ type UnmapLUN struct {
 // SetWriteProtect changes whether an initiator may write to a LUN.
 type SetWriteProtect struct {
 	Target
+	// Initiator is empty if it is for all of them.
 	Initiator string `json:"initiator"`
 	LUN       int    `json:"lun"`
 	ReadOnly  bool   `json:"readOnly"`
 }
 
-// EnableTarget lets initiators log in.
+// EnableTarget lets those initiators log in that are admitted.
 type EnableTarget struct{ Target }
 
 // RemoveTarget takes a target down with all that is in it. Unless it is forced,
@@ -176,6 +184,7 @@ func (AddLUN) sealed()          {}
 func (RemoveLUN) sealed()       {}
 func (AddInitiator) sealed()    {}
 func (SetAuth) sealed()         {}
+func (SetAccounts) sealed()     {}
 func (RemoveInitiator) sealed() {}
 func (MapLUN) sealed()          {}
 func (UnmapLUN) sealed()        {}
@@ -228,6 +237,17 @@ func (c SetAuth) String() string {
 	return fmt.Sprintf("set authentication of initiator %s at %s: %s", c.Initiator, c.Name, c.Auth)
 }
 
+func (c SetAccounts) String() string {
+	if !c.Auth.Needed() {
+		return fmt.Sprintf("ask initiators of %s for no password", c.Name)
+	}
+	s := fmt.Sprintf("ask initiators of %s for a password, as user %s", c.Name, strings.Join(c.Auth.Usernames(), ", "))
+	if c.Auth.Own.Username != "" {
+		s += ", and prove to them to be " + c.Auth.Own.Username
+	}
+	return s
+}
+
 func (c RemoveInitiator) String() string {
 	return fmt.Sprintf("remove initiator %s from %s", c.Initiator, c.Name)
 }
@@ -241,6 +261,9 @@ func (c UnmapLUN) String() string {
 }
 
 func (c SetWriteProtect) String() string {
+	if c.Initiator == "" {
+		return fmt.Sprintf("set write protection of LUN %d of %s to %t", c.LUN, c.Name, c.ReadOnly)
+	}
 	return fmt.Sprintf("set write protection of LUN %d of %s for initiator %s to %t", c.LUN, c.Name, c.Initiator, c.ReadOnly)
 }
 

@@ -26,6 +26,9 @@ type Request struct {
 	// LUNs are those of the Export. Of them the initiator is shown what its entry
 	// says.
 	LUNs []LUN
+	// FirstLUN is what initiators call LUN 0 of an Export over iSCSI: 1 if tgtd
+	// serves it, else 0.
+	FirstLUN int
 	// DiscoveryAuth is what discovery asks for; nil: nothing.
 	DiscoveryAuth *spec.Auth
 }
@@ -51,6 +54,9 @@ type LUN struct {
 
 // namespaceID is the LUN's number where it is an NVMe namespace.
 func (l LUN) namespaceID() int { return l.Number + 1 }
+
+// number is what initiators call a LUN.
+func (c Connection) number(lun LUN) int { return lun.Number + c.request.FirstLUN }
 
 // Connection is how one initiator reaches one Export.
 type Connection struct {

@@ -60,6 +60,8 @@ func multipath(r *Request) { r.Multipath = true }
 
 func showSecrets(r *Request) { r.ShowSecrets = true }
 
+func byTGT(r *Request) { r.FirstLUN = 1 }
+
 func readOnly(r *Request) { r.Export.Spec.Initiators[0].ReadOnly = true }
 
 func asked(as string) func(*Request) { return func(r *Request) { r.Initiator = as } }
@@ -97,6 +99,9 @@ var _ = DescribeTable("The connection_info is the whole of",
 	},
 	Entry("iscsi", iscsi(), `[{"driver_volume_type": "iscsi", "data": {
 		"target_discovered": false, "target_portal": "192.0.2.1:3260", "target_iqn": "iqn.2026-11.org.example:db", "target_lun": 1,
+		"volume_id": "db-data", "access_mode": "rw", "discard": true, "encrypted": false}}]`),
+	Entry("iscsi by tgtd, which counts LUNs from 1", iscsi(byTGT), `[{"driver_volume_type": "iscsi", "data": {
+		"target_discovered": false, "target_portal": "192.0.2.1:3260", "target_iqn": "iqn.2026-11.org.example:db", "target_lun": 2,
 		"volume_id": "db-data", "access_mode": "rw", "discard": true, "encrypted": false}}]`),
 	Entry("iscsi with several portals, but one path", iscsi(portals("[2001:db8::1]:3260", "192.0.2.1:3260")), `[{"driver_volume_type": "iscsi", "data": {
 		"target_discovered": false, "target_portal": "[2001:db8::1]:3260", "target_iqn": "iqn.2026-11.org.example:db", "target_lun": 1,

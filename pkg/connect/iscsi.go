@@ -42,14 +42,14 @@ const methodCHAP = "CHAP"
 
 func (c Connection) iscsiData(lun LUN) ISCSIData {
 	data := ISCSIData{
-		TargetPortal: c.portals[0].String(), TargetIQN: c.target(), TargetLUN: lun.Number,
+		TargetPortal: c.portals[0].String(), TargetIQN: c.target(), TargetLUN: c.number(lun),
 		VolumeID: lun.Object.Name, AccessMode: c.accessMode(lun), Discard: lun.Discard,
 	}
 	if c.request.Multipath {
 		for _, portal := range c.portals {
 			data.TargetPortals = append(data.TargetPortals, portal.String())
 			data.TargetIQNs = append(data.TargetIQNs, c.target())
-			data.TargetLUNs = append(data.TargetLUNs, lun.Number)
+			data.TargetLUNs = append(data.TargetLUNs, c.number(lun))
 		}
 	}
 	if chap := c.chap(); chap != nil {

@@ -45,7 +45,7 @@ func (c Connection) describe(s *script, lun LUN) {
 	if c.protocol().IsNVMe() {
 		s.comment("Namespace %d: %s, %d bytes, %s: /dev/disk/by-id/nvme-uuid.%s", lun.namespaceID(), lun.Object, lun.Size, mode, lun.UUID)
 	} else {
-		s.comment("LUN %d: %s, %d bytes, %s: /dev/disk/by-id/wwn-0x%s", lun.Number, lun.Object, lun.Size, mode, strings.TrimPrefix(lun.WWN, "naa."))
+		s.comment("LUN %d: %s, %d bytes, %s: /dev/disk/by-id/wwn-0x%s", c.number(lun), lun.Object, lun.Size, mode, strings.TrimPrefix(lun.WWN, "naa."))
 	}
 }
 

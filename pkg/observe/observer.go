@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/tgtadm"
 )
 
 // Observer reads the machine. It is safe for concurrent use, and remembers
@@ -13,6 +14,7 @@ type Observer struct {
 	lvm   lvmReader
 	lio   reader[Targets]
 	nvmet reader[map[string]Target]
+	tgt   *tgtadm.Client // nil: tgtd is not looked at
 }
 
 // New returns an Observer of a machine.
@@ -24,18 +26,28 @@ func New(h host.Host) *Observer {
 	}
 }
 
+// NewWithTGT returns an Observer of a machine on which tgtd serves iSCSI.
+func NewWithTGT(h host.Host, tgt *tgtadm.Client) *Observer {
+	o := New(h)
+	o.tgt = tgt
+	return o
+}
+
 // Observe reads all systems. One that cannot be read is in Unknown, and nothing
 // of it is in the State. Volume groups that cannot be read are in UnknownGroups.
 func (o *Observer) Observe(ctx context.Context) State {
 	var (
-		s                State
-		lvm              lvmReport
-		lioErr, nvmetErr error
-		all              sync.WaitGroup
+		s                        State
+		lvm                      lvmReport
+		lioErr, nvmetErr, tgtErr error
+		all                      sync.WaitGroup
 	)
 	all.Go(func() { lvm = o.lvm.read(ctx) })
 	all.Go(func() { s.LIO, lioErr = o.lio.read() })
 	all.Go(func() { s.NVMe, nvmetErr = o.nvmet.read() })
+	if o.tgt != nil {
+		all.Go(func() { s.TGT, tgtErr = readTGT(ctx, o.tgt) })
+	}
 	all.Wait()
 
 	s.VolumeGroups, s.UnknownGroups = lvm.groups, lvm.unread
@@ -48,6 +60,9 @@ func (o *Observer) Observe(ctx context.Context) State {
 	}
 	if nvmetErr != nil {
 		s.Unknown[NVMet] = nvmetErr
+	}
+	if tgtErr != nil {
+		s.Unknown[TGT] = tgtErr
 	}
 	return s
 }

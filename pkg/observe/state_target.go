@@ -124,6 +124,15 @@ type Target struct {
 	LUNs map[int]TargetLUN
 	// ACLs by initiator name.
 	ACLs map[string]ACL
+	// Accounts are the users who may log in to a target that has accounts of its
+	// own instead of each of its initiators, in the order of tgtd, and OwnAccount is
+	// as whom it proves itself to them. AuthMark is what can be told of their
+	// passwords, see [TargetAuth].
+	Accounts   []string
+	OwnAccount string
+	AuthMark   string
+	// Offline is that a target of tgtd takes no logins for now.
+	Offline bool
 	// DynamicSessions are the initiators that are logged in without an ACL.
 	DynamicSessions []string
 	// Unattributed are peers that are connected, but of which the kernel does not
@@ -158,8 +167,10 @@ type TargetLUN struct {
 	// an NVMe namespace, the unit serial of a SCSI LUN.
 	Identity string
 	// Size is that which initiators see, where it can be read of a LUN without a
-	// backstore; else 0.
+	// backstore; else 0. tgtd tells it rounded, see [TargetLUN.HasSize].
 	Size uint64
+	// ReadOnly is whether nobody may write to a LUN of tgtd.
+	ReadOnly bool
 	// Link is the name of the symlink, which is for its creator to choose.
 	Link string
 }
@@ -243,6 +254,7 @@ func (t Target) Empty() bool {
 		return t.OtherTPGs == 0 && !marked
 	}
 	return t.OtherTPGs == 0 && !t.Enabled && (len(t.Portals) == 0 || t.Fabric == TGTISCSI) && len(t.LUNs) == 0 && len(t.ACLs) == 0 &&
+		len(t.Accounts) == 0 && t.OwnAccount == "" &&
 		(!t.HasTPG || t.Alias == "" || t.Alias == defaultAlias)
 }
 

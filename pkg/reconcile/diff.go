@@ -111,6 +111,8 @@ type differ struct {
 	// doomed is what objects that no file names are about to lose: UUIDs of
 	// logical volumes and names of targets.
 	doomed map[spec.ID][]string
+	// usersOf are the exports that have a user, by its name; nil: not asked yet.
+	usersOf map[string][]string
 	// refused are deletions that the plan must not have.
 	refused refusal
 }

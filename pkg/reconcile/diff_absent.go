@@ -93,7 +93,7 @@ func (d *differ) formerOwner(target observe.TargetID) (owner spec.ID, known bool
 func (d *differ) keepsTarget(id spec.ID, target observe.TargetID) bool {
 	e, desired := d.in.Desired.Exports[id.Name]
 	if desired {
-		return d.targetOf(e) == target || e.Metadata.Suspended()
+		return d.targetOf(e) == target || e.Metadata.Suspended() || d.unsupported(e) != ""
 	}
 	return d.names(id)
 }

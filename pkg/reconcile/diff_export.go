@@ -29,6 +29,8 @@ type exportDiffer struct {
 	luns map[int]StepID
 	// removedInitiators are the steps that take away access lists.
 	removedInitiators []StepID
+	// others are those who would see every new LUN and must not.
+	others []string
 	// withheld is true if something stays that the spec does not have.
 	withheld bool
 }
@@ -52,6 +54,10 @@ func (d *differ) export(e spec.Export) {
 	if d.suspended(id, e.Metadata) {
 		return
 	}
+	if why := d.unsupported(e); why != "" {
+		d.block(id, ReasonUnsupported, "%s", why)
+		return
+	}
 	x := &exportDiffer{differ: d, id: id, spec: e.Spec, fabric: f, target: target, have: have, luns: map[int]StepID{}}
 	if !exists || !owned && (f.Fabric != observe.FC || !have.HasTPG) {
 		// A Fibre Channel target that is there gets its mark with its first LUN.
@@ -59,16 +65,31 @@ func (d *differ) export(e spec.Export) {
 	}
 	x.attributes()
 	x.parameters()
+	x.askPasswords()
 	if f.enables {
 		x.addPortals(x.base)
 	}
+	if f.accounts {
+		x.removeInitiators()
+		x.strangers()
+		x.keepFromOthers()
+	}
 	x.addLUNs()
-	x.addInitiators()
-	x.removeInitiators()
+	if !f.accounts {
+		x.addInitiators()
+		x.removeInitiators()
+	}
 	x.removeLUNs()
+	if f.accounts {
+		x.askNothing()
+		x.admitAll()
+	}
 	x.removePortals()
 	x.open()
-	x.strangers()
+	if !f.accounts {
+		x.strangers()
+	}
+	x.offline()
 	switch {
 	case !f.enables && len(have.Portals) > 0:
 		x.addPortals(x.base)
@@ -129,17 +150,10 @@ func (x *exportDiffer) open() {
 	if !x.spec.AllowAnyInitiator || x.have.Attrib.GenerateNodeACLs && !unprotects {
 		return
 	}
-	needs := slices.Clone(x.base)
-	for _, n := range sortedInts(x.have.LUNs) {
-		if step, kept := x.luns[n]; kept && step == 0 {
-			continue // there, and as desired
-		}
-		removed, ok := x.removedLUNs[lunKey{x.target.ID(), n}]
-		if !ok {
-			x.block(x.id, ReasonSessionsActive, "%s is opened to any initiator when LUN %d, which is not for them, is gone", x.target.Name, n)
-			return
-		}
-		needs = append(needs, removed)
+	needs, left := x.othersRemoved()
+	if left >= 0 {
+		x.block(x.id, ReasonSessionsActive, "%s is opened to any initiator when LUN %d, which is not for them, is gone", x.target.Name, left)
+		return
 	}
 	if x.fabric.Fabric == observe.NVMe {
 		// nvmet refuses it while any host is listed. Why one of them has to stay is
@@ -149,7 +163,7 @@ func (x *exportDiffer) open() {
 		}
 		needs = append(needs, x.removedInitiators...)
 	}
-	x.step(x.id, "spec allows any initiator", change.SetAttributes{Target: x.target, Attrib: want}, needs...)
+	x.step(x.id, "spec allows any initiator", change.SetAttributes{Target: x.target, Attrib: want}, append(slices.Clone(x.base), needs...)...)
 }
 
 // strangers sees to those who are still logged in though the target was closed
@@ -176,8 +190,8 @@ func (x *exportDiffer) strangers() {
 }
 
 func (x *exportDiffer) addPortals(needs []StepID) {
-	for _, p := range x.spec.Portals {
-		have, exists := x.have.Portals[p]
+	for _, p := range x.portals() {
+		have, exists := x.listens(p)
 		switch {
 		case !exists:
 			x.step(x.id, "not there", change.AddPortal{Target: x.target, Portal: p, Transport: x.fabric.transport}, needs...)
@@ -205,10 +219,21 @@ func (x *exportDiffer) addLUNs() {
 			x.block(x.id, ReasonNotReady, "LUN %d: %s is %s: %s: %s", n, backing, o.Phase, o.Reason, o.Message)
 			continue
 		}
+		if by := x.shared(backing); by != "" {
+			x.block(x.id, ReasonInUse, "LUN %d: %s is served by %s as well, with which tgtd must not share it; it is exported when that is gone", n, backing, by)
+			continue
+		}
+		readOnly := store.readOnly
+		if x.fabric.accounts {
+			readOnly = x.readOnly(l)
+		}
 		needs := append(slices.Clone(x.base), store.step)
 		switch {
 		case exists && store.servedBy(have):
 			x.luns[n] = 0
+			if x.fabric.accounts && have.ReadOnly != readOnly {
+				x.step(x.id, "differs", change.SetWriteProtect{Target: x.target, LUN: n, ReadOnly: readOnly}, x.base...)
+			}
 			x.resize(n, have, backing)
 			continue
 		case exists && have.Backstore+have.Device != "":
@@ -217,6 +242,11 @@ func (x *exportDiffer) addLUNs() {
 			}
 			needs = append(needs, x.removeLUN(n, "spec asks for "+backing.String()))
 		}
+		if len(x.others) > 0 {
+			x.block(x.id, ReasonSessionsActive, "LUN %d is added to %s when these, who are not listed and would see it, have logged out: %s",
+				n, x.target.Name, strings.Join(x.others, ", "))
+			continue
+		}
 		elsewhere, removable := x.elsewhere(store, n)
 		if !removable {
 			continue
@@ -224,7 +254,7 @@ func (x *exportDiffer) addLUNs() {
 		needs = append(needs, elsewhere...)
 		x.luns[n] = x.step(x.id, "not there", change.AddLUN{
 			Target: x.target, LUN: n, Backstore: store.path,
-			Device: store.device, LVUUID: store.lvUUID, ReadOnly: store.readOnly, Unmap: store.unmap,
+			Device: store.device, LVUUID: store.lvUUID, ReadOnly: readOnly, Unmap: store.unmap,
 		}, needs...)
 	}
 }
@@ -233,8 +263,8 @@ func (x *exportDiffer) addLUNs() {
 // those that have one are by themselves.
 func (x *exportDiffer) resize(n int, have observe.TargetLUN, backing spec.ID) {
 	lv, grown := x.backing[backing].lv, x.grown[backing]
-	if !x.fabric.backstores && (grown != 0 || have.Size != 0 && have.Size != lv.Size) {
-		x.step(x.id, "has grown", change.ResizeLUN{Target: x.target, LUN: n, Device: lv.Path()}, grown)
+	if !x.fabric.backstores && (grown != 0 || have.Size != 0 && !have.HasSize(lv.Size)) {
+		x.dangerousStep(x.id, "has grown", Harmless, x.paused(), change.ResizeLUN{Target: x.target, LUN: n, Device: lv.Path()}, grown)
 	}
 }
 

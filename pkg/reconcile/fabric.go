@@ -21,6 +21,9 @@ type fabric struct {
 	// ownPortals is true if a target has portals of its own. Else they are those
 	// of the whole system, which is not the target's to close.
 	ownPortals bool
+	// accounts is true if passwords, and who may write, are a target's and not of
+	// each of its initiators.
+	accounts bool
 	// closed are the attributes with which listed initiators are admitted only,
 	// and open those with which anybody is.
 	closed, open observe.TPGAttrib
@@ -39,7 +42,7 @@ func (d *differ) fabricOf(p spec.Protocol) fabric {
 		return iscsi(observe.RDMA)
 	default:
 		if d.in.TGT {
-			return fabric{Fabric: observe.TGTISCSI, transport: observe.TCP, open: observe.TPGAttrib{GenerateNodeACLs: true}}
+			return fabric{Fabric: observe.TGTISCSI, transport: observe.TCP, accounts: true, open: observe.TPGAttrib{GenerateNodeACLs: true}}
 		}
 		return iscsi(observe.TCP)
 	}

@@ -43,6 +43,8 @@ type Loop struct {
 	// Discovery, if not nil, returns that of [Input], in each pass anew. If it cannot,
 	// discovery stays as it is.
 	Discovery func() (*change.Auth, error)
+	// TGT is that of [Input].
+	TGT bool
 	// Resync is the time between passes when nothing calls for one.
 	Resync time.Duration
 	// AfterPass, if not nil, is called when a pass has made its changes, to let
@@ -102,7 +104,7 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 		Discovery: discovery,
 		Desired:   desired, Observed: observed, Known: l.Memory.Known(),
 		LastNamed: l.lastNamed, Started: l.started, Now: now, Elapsed: now.Sub(l.started), Grace: l.Grace,
-		TrashSettle: l.TrashSettle, MaxDeletions: l.MaxDeletions,
+		TrashSettle: l.TrashSettle, MaxDeletions: l.MaxDeletions, TGT: l.TGT,
 	})
 	if unreadable != nil {
 		plan.Findings = append(plan.Findings[:len(plan.Findings):len(plan.Findings)], spec.Finding{Err: unreadable})

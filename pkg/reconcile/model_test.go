@@ -308,7 +308,7 @@ func (m *model) open(c change.AddLUN) observe.TargetLUN {
 		}
 		lv.Open = true
 		if l.Identity, l.Size = observe.NamespaceUUID(lv.UUID), 0; c.Fabric == observe.TGTISCSI {
-			l.Identity, l.Size = observe.UnitSerial(lv.UUID), lv.Size
+			l.Identity, l.Size, l.ReadOnly = observe.UnitSerial(lv.UUID), lv.Size, c.ReadOnly
 		}
 	})
 	return l
@@ -375,7 +375,16 @@ func (m *model) changeTarget(c change.Change) {
 		if _, there := t.ACLs[c.Initiator]; there {
 			panic("exists: " + c.Initiator)
 		}
+		if c.Fabric == observe.TGTISCSI && c.Auth.Needed() && len(t.Accounts) == 0 {
+			panic("admitted without a password: " + c.Initiator)
+		}
 		t.ACLs[c.Initiator] = observe.ACL{Initiator: c.Initiator, Authentication: authentication(c.Auth), Auth: chap(c.Auth), LUNs: map[int]observe.MappedLUN{}}
+	case change.SetAccounts:
+		t.Accounts, t.OwnAccount, t.AuthMark = nil, c.Auth.Own.Username, ""
+		if c.Auth.Needed() {
+			t.Accounts = append([]string{observe.GuardAccount}, c.Auth.Usernames()...)
+			t.AuthMark, _ = c.Auth.NewMark()
+		}
 	case change.SetAuth:
 		acl, there := t.ACLs[c.Initiator]
 		if !there {
@@ -395,6 +404,12 @@ func (m *model) changeTarget(c change.Change) {
 	case change.UnmapLUN:
 		delete(t.ACLs[c.Initiator].LUNs, c.LUN)
 	case change.SetWriteProtect:
+		if c.Initiator == "" {
+			l := t.LUNs[c.LUN]
+			l.ReadOnly = c.ReadOnly
+			t.LUNs[c.LUN] = l
+			break
+		}
 		l, there := t.ACLs[c.Initiator].LUNs[c.LUN]
 		if !there {
 			panic("not mapped")
@@ -402,7 +417,7 @@ func (m *model) changeTarget(c change.Change) {
 		l.WriteProtect = c.ReadOnly
 		t.ACLs[c.Initiator].LUNs[c.LUN] = l
 	case change.EnableTarget:
-		t.Enabled = true
+		t.Enabled, t.Offline = true, false
 	default:
 		panic("unknown change " + change.Name(c))
 	}

@@ -1,0 +1,41 @@
+package tgt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/tgtadm"
+)
+
+// addPortal makes tgtd listen on an address, for all of its targets. It stays when
+// no target asks for it any more, because it is not known who else does.
+func (a *Actuator) addPortal(ctx context.Context, c change.AddPortal) error {
+	if _, err := a.own(ctx, c.Target); err != nil {
+		return err
+	}
+	if c.Transport != observe.TCP {
+		return fmt.Errorf("%w: tgtd serves %s over TCP only", change.ErrUnsupported, c.Portal)
+	}
+	want, err := netip.ParseAddrPort(c.Portal)
+	if err != nil {
+		return err
+	}
+	have, err := a.tgt.Portals(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range have {
+		if observe.TGTServes(p, want) {
+			return nil
+		}
+	}
+	err = a.tgt.NewPortal(ctx, want)
+	if errors.Is(err, tgtadm.ErrInvalid) {
+		return fmt.Errorf("tgtd cannot listen on %s: something else does, or this machine does not have the address: %w", want, err)
+	}
+	return err
+}

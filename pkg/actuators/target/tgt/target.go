@@ -1,0 +1,162 @@
+package tgt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/tgtadm"
+)
+
+// find returns a target as it is now; nil if there is none of that name.
+func (a *Actuator) find(ctx context.Context, iqn string) (*tgtadm.Target, error) {
+	targets, err := a.tgt.Targets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return named(targets, iqn), nil
+}
+
+func named(targets []tgtadm.Target, iqn string) *tgtadm.Target {
+	i := slices.IndexFunc(targets, func(t tgtadm.Target) bool { return t.Name == iqn })
+	if i < 0 {
+		return nil
+	}
+	return &targets[i]
+}
+
+// ownership returns a target, nil if there is none, and is an error if it is not
+// that of the export.
+func (a *Actuator) ownership(ctx context.Context, t change.Target) (*tgtadm.Target, error) {
+	have, err := a.find(ctx, t.Name)
+	if err != nil || have == nil {
+		return nil, err
+	}
+	if !marked(have, t) {
+		return nil, notOurs(t)
+	}
+	return have, nil
+}
+
+// own returns a target, and is an error unless it exists and is that of the export.
+func (a *Actuator) own(ctx context.Context, t change.Target) (*tgtadm.Target, error) {
+	have, err := a.ownership(ctx, t)
+	if err == nil && have == nil {
+		err = stale("target %s is gone", t.Name)
+	}
+	return have, err
+}
+
+func marked(have *tgtadm.Target, t change.Target) bool {
+	return observe.TGTAlias(have.Access) == observe.Alias(t.Export)
+}
+
+func notOurs(t change.Target) error {
+	return stale("target %s exists and is not that of export %s", t.Name, t.Export)
+}
+
+// createTarget makes a target and marks it. Until it is marked it is an empty
+// shell, which lets nobody in and which the next attempt takes over.
+func (a *Actuator) createTarget(ctx context.Context, c change.CreateTarget) error {
+	a.shared.Lock()
+	defer a.shared.Unlock()
+	targets, err := a.tgt.Targets(ctx)
+	if err != nil {
+		return err
+	}
+	id := int32(0)
+	switch have := named(targets, c.Name); {
+	case have == nil:
+		id = freeID(targets)
+		err := a.tgt.NewTarget(ctx, id, c.Name)
+		if errors.Is(err, tgtadm.ErrTargetExists) {
+			return stale("somebody made target %s, or target %d, in this moment", c.Name, id)
+		} else if err != nil {
+			return err
+		}
+	case marked(have, c.Target):
+		return nil
+	case !observe.TGTTarget(*have, nil).Empty():
+		return notOurs(c.Target)
+	default:
+		id = have.ID
+	}
+	return a.tgt.AllowAddress(ctx, id, observe.Alias(c.Export))
+}
+
+// freeID returns the lowest ID that no target has. What initiators see does not
+// depend on it.
+func freeID(targets []tgtadm.Target) int32 {
+	id := int32(1)
+	for slices.ContainsFunc(targets, func(t tgtadm.Target) bool { return t.ID == id }) {
+		id++
+	}
+	return id
+}
+
+func (a *Actuator) enableTarget(ctx context.Context, c change.EnableTarget) error {
+	t, err := a.own(ctx, c.Target)
+	if err != nil || t.Ready {
+		return err
+	}
+	return a.tgt.SetTargetReady(ctx, t.ID, true)
+}
+
+// removeTarget takes down a target of the export, or the empty shell of one. It
+// closes it first, so that nobody logs in to what is going away. The mark goes
+// with the target.
+func (a *Actuator) removeTarget(ctx context.Context, c change.RemoveTarget) error {
+	t, err := a.find(ctx, c.Name)
+	switch {
+	case err != nil || t == nil:
+		return err
+	case !marked(t, c.Target) && !observe.TGTTarget(*t, nil).Empty():
+		return notOurs(c.Target)
+	}
+	if err := checkIdle(t, c.Force); err != nil {
+		return err
+	}
+	for _, entry := range observe.TGTInitiators(t.Access) {
+		if err := a.forbid(ctx, t.ID, entry); err != nil {
+			return err
+		}
+	}
+	if t, err = a.find(ctx, c.Name); err != nil || t == nil {
+		return err
+	}
+	// Somebody may have logged in before it was closed.
+	if err := checkIdle(t, c.Force); err != nil {
+		return err
+	}
+	if err := a.tgt.SetTargetReady(ctx, t.ID, false); err != nil {
+		return err
+	}
+	if err := a.closeSessions(ctx, t.Name, everybody); err != nil {
+		return err
+	}
+	if err := a.dropAccounts(ctx, c.Name); err != nil {
+		return err
+	}
+	return a.tgt.DeleteTarget(ctx, t.ID, false)
+}
+
+// checkIdle is a [change.ErrInUse] while anybody is logged in, unless that is not to
+// be minded.
+func checkIdle(t *tgtadm.Target, force bool) error {
+	if force || len(t.Sessions) == 0 && !t.Unclear {
+		return nil
+	}
+	var who []string
+	for _, s := range t.Sessions {
+		who = append(who, s.Initiator)
+	}
+	if t.Unclear {
+		who = append(who, "an initiator whose name cannot be read")
+	}
+	slices.Sort(who)
+	return fmt.Errorf("%w: %s has sessions of %s", change.ErrInUse, t.Name, strings.Join(slices.Compact(who), ", "))
+}

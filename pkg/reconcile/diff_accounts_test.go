@@ -1,0 +1,179 @@
+package reconcile
+
+import (
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+var _ = Describe("An Export by tgtd", func() {
+	onTGT := fabricsUnderTest[2]
+	var n *node
+	BeforeEach(func() {
+		n = nodeOver(onTGT)
+		n.converge()
+		n.remember()
+	})
+	chap := func(username, password string) *spec.Auth {
+		return &spec.Auth{CHAP: &spec.Credentials{Username: username, Password: spec.NewSecret(password)}}
+	}
+	withMutual := func(username, password string) *spec.Auth {
+		a := chap("u", "secretsecret")
+		a.Mutual = &spec.Credentials{Username: username, Password: spec.NewSecret(password)}
+		return a
+	}
+
+	DescribeTable("is not served more openly than it asks for",
+		func(edit func(e *spec.ExportSpec), why string) {
+			n.editExport(edit)
+			p := n.diff()
+			Expect(p.Steps).To(BeEmpty())
+			Expect(status(p, exportID("db"))).To(And(beIn(Blocked, ReasonUnsupported), HaveField("Message", ContainSubstring(why))))
+		},
+		Entry("over another protocol", func(e *spec.ExportSpec) { e.Protocol = spec.ProtocolISER }, "does not do iser"),
+		Entry("a password for some", func(e *spec.ExportSpec) { e.Initiators[1].Auth = nil }, "password or none"),
+		Entry("read-only for some", func(e *spec.ExportSpec) { e.Initiators[1].ReadOnly = true }, "not for an initiator"),
+		Entry("LUNs for some", func(e *spec.ExportSpec) { e.Initiators[1].LUNs = []int{0} }, "not to see every LUN"),
+		Entry("two passwords for a user", func(e *spec.ExportSpec) { e.Initiators[1].Auth = chap("u", "anothersecret") }, "two passwords"),
+		Entry("two ways to prove itself", func(e *spec.ExportSpec) {
+			e.Initiators[0].Auth, e.Initiators[1].Auth = withMutual("t", "targetsecret"), withMutual("t2", "targetsecret")
+		}, "one account to prove itself"),
+		Entry("a user for both directions", func(e *spec.ExportSpec) { e.Initiators[0].Auth = withMutual("u", "targetsecret") }, "two passwords"),
+	)
+
+	It("has users and passwords of its own, and what it proves itself with", func() {
+		n.editExport(func(e *spec.ExportSpec) {
+			e.Initiators[0].Auth, e.Initiators[1].Auth = withMutual("t", "targetsecret"), chap("v", "anothersecret")
+		})
+		Expect(changes(n.diff())).To(HaveExactElements("ask initiators of " + iqn + " for a password, as user u, v, and prove to them to be t"))
+		n.converge()
+		n.editTargetOf(onTGT.target, func(t *observe.Target) { t.Accounts = t.Accounts[:2] })
+		Expect(changes(n.diff())).To(HaveLen(1))
+	})
+
+	It("stays closed to strangers when it asks for no password any more", func() {
+		n.editTargetOf(onTGT.target, func(t *observe.Target) { t.ACLs["stranger"] = observe.ACL{Initiator: "stranger", LoggedIn: true} })
+		n.editExport(func(e *spec.ExportSpec) { e.Initiators[0].Auth, e.Initiators[1].Auth = nil, nil })
+		p := n.diff()
+		Expect(p.Steps).To(BeEmpty())
+		Expect(status(p, exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
+		n.editTargetOf(onTGT.target, func(t *observe.Target) { t.ACLs["stranger"] = observe.ACL{Initiator: "stranger"} })
+		p = n.diff()
+		Expect(changes(p)).To(HaveExactElements(HavePrefix("remove initiator stranger"), HaveSuffix("for no password")))
+		Expect(p.Steps[1].Needs).To(ContainElement(p.Steps[0].ID))
+		n.converge()
+		Expect(n.target(onTGT).HasAuth(observe.TargetAuth{})).To(BeTrue())
+	})
+
+	It("admits nobody while a LUN is in it that is not for them", func() {
+		n.editTargetOf(onTGT.target, func(t *observe.Target) { t.DynamicSessions = []string{"somebody"} })
+		n.editExport(func(e *spec.ExportSpec) {
+			e.LUNs = e.LUNs[:1]
+			e.Initiators = append(e.Initiators, spec.Initiator{Name: "iqn.2026-11.org.example:new", Auth: e.Initiators[0].Auth})
+		})
+		Expect(changes(n.diff())).NotTo(ContainElement(HavePrefix("admit")))
+		n.editTargetOf(onTGT.target, func(t *observe.Target) { t.DynamicSessions = nil })
+		Expect(changes(n.diff())).To(HaveExactElements(HavePrefix("remove LUN 1"), HavePrefix("admit initiator iqn.2026-11.org.example:new")))
+	})
+
+	It("shows no new LUN to somebody who is not listed any more", func() {
+		n.editTargetOf(onTGT.target, func(t *observe.Target) {
+			t.ACLs["stranger"] = observe.ACL{Initiator: "stranger", LoggedIn: true}
+			delete(t.LUNs, 1)
+		})
+		p := n.diff()
+		Expect(p.Steps).To(BeEmpty())
+		Expect(status(p, exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
+		n.editExport(func(e *spec.ExportSpec) { e.Disconnect = spec.DisconnectForce })
+		p = n.diff()
+		Expect(changes(p)).To(HaveExactElements(HavePrefix("remove initiator stranger"), HavePrefix("add LUN 1")))
+		Expect(p.Steps[1].Needs).To(ContainElement(p.Steps[0].ID))
+	})
+
+	It("is read-only for all, by its LUNs", func() {
+		n.editExport(func(e *spec.ExportSpec) { e.LUNs[1].ReadOnly = true })
+		Expect(changes(n.diff())).To(HaveExactElements("set write protection of LUN 1 of " + iqn + " to true"))
+		n.converge()
+		n.editExport(func(e *spec.ExportSpec) { e.Initiators[0].ReadOnly, e.Initiators[1].ReadOnly = true, true })
+		Expect(changes(n.diff())).To(HaveExactElements("set write protection of LUN 0 of " + iqn + " to true"))
+		n.converge()
+		n.editExport(func(e *spec.ExportSpec) {
+			e.LUNs[1].ReadOnly, e.Initiators[0].ReadOnly, e.Initiators[1].ReadOnly = false, false, false
+		})
+		n.converge()
+		Expect(n.target(onTGT).LUNs).To(HaveEach(HaveField("ReadOnly", false)))
+	})
+
+	It("comes online again when an interrupted change left it offline, once it asks for passwords", func() {
+		n.editTargetOf(onTGT.target, func(t *observe.Target) { t.Offline, t.Accounts, t.AuthMark = true, nil, "" })
+		p := n.diff()
+		Expect(changes(p)).To(HaveExactElements(HavePrefix("ask initiators"), HavePrefix("enable target")))
+		Expect(p.Steps[1].Needs).To(ContainElement(p.Steps[0].ID))
+		n.converge()
+		Expect(n.target(onTGT).Offline).To(BeFalse())
+	})
+
+	It("does not share a volume with the kernel's targets", func() {
+		n.input.TGT = false
+		n.state.TGT = map[string]observe.Target{}
+		for name := range n.lvs("vg0") {
+			n.edit("vg0/"+name, func(lv *observe.LogicalVolume) { lv.Open = false })
+		}
+		n.converge()
+		Expect(n.state.LIO.ISCSI).To(HaveLen(1))
+		n.remember()
+		n.input.TGT = true
+		n.editTarget(iqn, func(t *observe.Target) { t.DynamicSessions = []string{"somebody"} })
+		p := n.diff()
+		Expect(changes(p)).NotTo(ContainElement(Or(HavePrefix("add LUN"), HavePrefix("remove"))))
+		Expect(status(p, exportID("db"))).To(beIn(Blocked, ReasonInUse))
+		n.editTarget(iqn, func(t *observe.Target) { t.DynamicSessions = nil })
+		n.converge()
+		Expect(n.state.LIO.ISCSI).To(BeEmpty())
+		Expect(n.state.LIO.Backstores).To(BeEmpty())
+		Expect(status(n.diff(), exportID("db"))).To(beIn(Ready, ReasonAsDesired))
+	})
+
+	It("leaves a user's password to the export that has it", func() {
+		second := n.desired.Exports["db"]
+		second.Metadata.Name = "a"
+		second.Spec.Target = iqn + "2"
+		second.Spec.LUNs = []spec.LUN{{Volume: "thick", Number: ptr(0)}}
+		second.Spec.Initiators = []spec.Initiator{{Name: initiator, Auth: chap("u", "anothersecret")}}
+		n.desired.Exports["a"] = second
+		p := n.diff()
+		Expect(p.Steps).To(BeEmpty())
+		Expect(status(p, exportID("a"))).To(beIn(Blocked, ReasonUnsupported))
+		Expect(status(p, exportID("db"))).To(beIn(Ready, ReasonAsDesired))
+		n.editExport(func(e *spec.ExportSpec) {
+			e.Initiators[0].Auth, e.Initiators[1].Auth = chap("u", "anothersecret"), chap("u", "anothersecret")
+		})
+		n.desired.Exports["a"] = second
+		n.converge()
+		Expect(n.state.TGT).To(HaveLen(2))
+	})
+
+	It("listens where it must, and wherever tgtd does already", func() {
+		n.editExport(func(e *spec.ExportSpec) { e.Portals = []string{"10.0.0.1:3260", "[::]:3261"} })
+		Expect(n.diff().Steps).To(HaveExactElements(
+			HaveField("Change", HaveField("Portal", "[::]:3261")), HaveField("Change", HaveField("Portal", "0.0.0.0:3261"))))
+	})
+
+	It("is opened to anybody without asking for a password", func() {
+		n.editExport(func(e *spec.ExportSpec) { e.AllowAnyInitiator, e.Initiators = true, nil })
+		n.converge()
+		t := n.target(onTGT)
+		Expect(t.Attrib.GenerateNodeACLs).To(BeTrue())
+		Expect(t.HasAuth(observe.TargetAuth{})).To(BeTrue())
+		n.editExport(func(e *spec.ExportSpec) {
+			e.AllowAnyInitiator, e.Initiators = false, []spec.Initiator{{Name: initiator, Auth: chap("u", "secretsecret")}}
+		})
+		p := n.diff()
+		Expect(p.Steps[0].Change).To(BeAssignableToTypeOf(change.SetAttributes{}))
+		n.converge()
+		Expect(n.target(onTGT).Attrib.GenerateNodeACLs).To(BeFalse())
+	})
+})
