@@ -29,7 +29,9 @@ test-guest: deps ## the tests that need a guest
 
 .PHONY: test-more
 test-more: deps ## what takes too long for make test: all scenarios and faults in a guest
-	VOLRECONCILER_GUEST=1 go test -count=1 -timeout 3h ./test/e2e -ginkgo.no-color -ginkgo.label-filter=more
+	go run ./test/guest/cmd/guest root --kernel backported >/dev/null
+	VOLRECONCILER_GUEST=all go test -count=1 ./test/guest
+	VOLRECONCILER_GUEST=all go test -count=1 -timeout 4h ./test/e2e -ginkgo.no-color -ginkgo.label-filter=more
 
 .PHONY: soak
 soak: deps ## an administrator at work beside the agent in a guest, at random (SOAK_MINUTES=30, SOAK_SEED=n)

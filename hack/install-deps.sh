@@ -26,9 +26,21 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 $sudo apt-get update -qq
+# Debian starts what it installs. This machine is not to become an iSCSI target:
+# the tests start a tgtd of their own.
+systemd=
+case $missing in
+*tgt*) [ ! -d /run/systemd/system ] || systemd=yes ;;
+esac
+
 if [ -n "$missing" ]; then
 	echo "installing$missing"
+	[ -z "$systemd" ] || $sudo systemctl --quiet --runtime mask tgt.service
 	# shellcheck disable=SC2086 # words, and no words at all without sudo
 	$sudo env DEBIAN_FRONTEND=noninteractive \
 		apt-get install -qq -y --no-install-recommends $missing
+	if [ -n "$systemd" ]; then
+		$sudo systemctl --quiet disable tgt.service
+		$sudo systemctl --quiet --runtime unmask tgt.service
+	fi
 fi

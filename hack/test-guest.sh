@@ -8,9 +8,8 @@ logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 trap 'kill 0' INT TERM
 
-# The guest's roots are made once, and the agent compiled, before the clocks run.
+# The guest's root is made once, and the agent compiled, before the clocks run.
 go run ./test/guest/cmd/guest root >/dev/null || exit 1
-go run ./test/guest/cmd/guest root --kernel backported >/dev/null || exit 1
 
 run() { # NAME COMMAND...
 	name=$1

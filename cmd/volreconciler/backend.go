@@ -51,6 +51,9 @@ func (s *settings) openBackend(faked func(fakehost.Call)) (*backend, error) {
 	case s.given("node"):
 		return nil, errors.New("--node is for --backend fake; without it this machine would be worked on")
 	}
+	if s.backend == backendTGT && s.discoveryUser+s.discoveryFile+s.discoveryMutualUser+s.discoveryMutualFile != "" {
+		return nil, errors.New("the settings of discovery are those of the kernel's target; take them out, or use --backend kernel")
+	}
 	machine := host.New()
 	b := thisMachine(machine)
 	if s.backend == backendTGT {

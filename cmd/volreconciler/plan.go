@@ -88,7 +88,7 @@ func (s *settings) look(ctx context.Context) (spec.Set, observe.State, reconcile
 	discovery, unreadable := s.discovery()
 	plan := reconcile.Diff(reconcile.Input{
 		Desired: desired, Observed: observed, Known: memory.Known(), Started: now, Now: now,
-		MaxDeletions: s.maxDeletions, TGT: b.tgt != nil, Discovery: discovery,
+		MaxDeletions: s.maxDeletions, Discovery: discovery, TGT: b.tgt != nil,
 	})
 	if unreadable != nil {
 		plan.Findings = append(plan.Findings[:len(plan.Findings):len(plan.Findings)], spec.Finding{Err: unreadable})

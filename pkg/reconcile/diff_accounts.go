@@ -23,6 +23,9 @@ func (d *differ) unsupported(e spec.Export) string {
 	if e.Spec.Protocol != spec.ProtocolISCSI {
 		return fmt.Sprintf("this node serves exports by tgtd (backend: tgt), which does not do %s", e.Spec.Protocol)
 	}
+	if len(e.Spec.Attributes) > 0 {
+		return "attributes are those of the kernel's target, and this node serves exports by tgtd (backend: tgt)"
+	}
 	initiators := e.Spec.Initiators
 	for i, initiator := range initiators {
 		first := initiators[0]

@@ -34,6 +34,7 @@ var _ = Describe("An Export by tgtd", func() {
 			Expect(status(p, exportID("db"))).To(And(beIn(Blocked, ReasonUnsupported), HaveField("Message", ContainSubstring(why))))
 		},
 		Entry("over another protocol", func(e *spec.ExportSpec) { e.Protocol = spec.ProtocolISER }, "does not do iser"),
+		Entry("with attributes", func(e *spec.ExportSpec) { e.Attributes = map[string]string{"MaxBurstLength": "65536"} }, "of the kernel's target"),
 		Entry("a password for some", func(e *spec.ExportSpec) { e.Initiators[1].Auth = nil }, "password or none"),
 		Entry("read-only for some", func(e *spec.ExportSpec) { e.Initiators[1].ReadOnly = true }, "not for an initiator"),
 		Entry("LUNs for some", func(e *spec.ExportSpec) { e.Initiators[1].LUNs = []int{0} }, "not to see every LUN"),

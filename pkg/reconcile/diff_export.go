@@ -27,10 +27,10 @@ type exportDiffer struct {
 	// luns are the desired LUNs that are there or will be, with the step that
 	// adds each; 0: it is there.
 	luns map[int]StepID
-	// removedInitiators are the steps that take away access lists.
-	removedInitiators []StepID
 	// others are those who would see every new LUN and must not.
 	others []string
+	// removedInitiators are the steps that take away access lists.
+	removedInitiators []StepID
 	// withheld is true if something stays that the spec does not have.
 	withheld bool
 }
@@ -64,8 +64,8 @@ func (d *differ) export(e spec.Export) {
 		x.base = append(x.base, x.step(id, "not there", change.CreateTarget{Target: x.target}))
 	}
 	x.attributes()
-	x.parameters()
 	x.askPasswords()
+	x.parameters()
 	if f.enables {
 		x.addPortals(x.base)
 	}

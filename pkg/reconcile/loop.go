@@ -40,11 +40,11 @@ type Loop struct {
 	// TrashSettle and MaxDeletions are those of [Input].
 	TrashSettle  time.Duration
 	MaxDeletions int
+	// TGT is that of [Input].
+	TGT bool
 	// Discovery, if not nil, returns that of [Input], in each pass anew. If it cannot,
 	// discovery stays as it is.
 	Discovery func() (*change.Auth, error)
-	// TGT is that of [Input].
-	TGT bool
 	// Resync is the time between passes when nothing calls for one.
 	Resync time.Duration
 	// AfterPass, if not nil, is called when a pass has made its changes, to let

@@ -22,6 +22,9 @@ var _ = DescribeTable("a guest root has the modules of every protocol, with all 
 		if os.Getenv("VOLRECONCILER_GUEST") == "" {
 			Skip("may have to make a guest root: set VOLRECONCILER_GUEST=1 to run it")
 		}
+		if kernel == Backported && os.Getenv("VOLRECONCILER_GUEST") != "all" {
+			Skip("has a guest root of its own: make test-more")
+		}
 		root, err := Root(ctx, kernel)
 		Expect(err).NotTo(HaveOccurred())
 		version, err := kernelVersion(root)
