@@ -311,9 +311,9 @@ func chapPassword(context.Context) string {
 
 var protocols = []protocol{
 	{name: "iscsi", initiator: iscsiTCP, password: chapPassword, maps: true, second: "[::1]:3261"},
-	{name: "iser", initiator: iser, password: chapPassword, maps: true, second: "[" + rdmaAddress6 + "]:3260"},
+	{name: "iser", initiator: iser, password: chapPassword, maps: true, second: "[" + rdmaAddress6 + "]:3260", labels: Label("long")},
 	{name: "nvme-tcp", initiator: nvmeTCP, first: 1, second: "[::1]:4420"},
-	{name: "nvme-rdma", initiator: nvmeRDMA, first: 1, unseen: true, second: "[" + rdmaAddress6 + "]:4420"},
+	{name: "nvme-rdma", initiator: nvmeRDMA, first: 1, unseen: true, second: "[" + rdmaAddress6 + "]:4420", labels: Label("long")},
 	{name: "nvme-tcp", initiator: nvmeTCP, first: 1, second: "[::1]:4420", password: hostKey, kernel: guest.Backported, labels: Label("more")},
 	// Not with the others: plugging virtual ports in and out now and then ends in a
 	// NULL pointer of the kernel's libfcoe (fcoe_ctlr_vn_recv, seen with 6.1).
