@@ -32,6 +32,8 @@ type protocol struct {
 	second string
 	// unseen is true if the kernel does not show that anybody is connected.
 	unseen bool
+	// flags are the agent's.
+	flags []string
 	// kernel is the guest's; empty: the one that it has.
 	kernel guest.Kernel
 	labels Labels
@@ -157,17 +159,19 @@ func workload(ctx context.Context, device string) (stop func(ctx context.Context
 	}
 }
 
-// wipe does to the targets what a reboot does.
-func wipe(ctx context.Context) {
+// wipe does to the targets what a boot does.
+func (c *conformance) wipe(ctx context.Context) {
 	GinkgoHelper()
-	sh(ctx, resetNVMe+resetFC+resetLIO+"true")
+	sh(ctx, resetNVMe+resetFC+resetLIO+resetTGT+"true")
+	c.initiator.setUp(ctx)
 }
 
 // kernelTargets is all that the kernel's targets hold, and that must not change
 // while there is nothing to do.
 func kernelTargets(ctx context.Context) string {
 	GinkgoHelper()
-	return sh(ctx, `cd /sys/kernel/config && find target nvmet -printf '%p %l\n' 2>/dev/null | sort`)
+	return sh(ctx, `cd /sys/kernel/config && find target nvmet -printf '%p %l\n' 2>/dev/null | sort
+		! pgrep -x tgtd >/dev/null || tgtadm --op show --mode target`)
 }
 
 func (c *conformance) run(ctx SpecContext) {
@@ -176,7 +180,7 @@ func (c *conformance) run(ctx SpecContext) {
 	if c.protocol.password != nil {
 		c.password = c.protocol.password(ctx)
 	}
-	agent()
+	agent(c.flags...)
 
 	c.by("it converges, and two hosts find their volumes")
 	c.apply(ctx)
@@ -265,12 +269,12 @@ func (c *conformance) run(ctx SpecContext) {
 	c.by("after a crash at any moment, and a boot, all is as it was")
 	for i := range 4 {
 		kill(ctx)
-		wipe(ctx)
-		agent()
+		c.wipe(ctx)
+		agent(c.flags...)
 		time.Sleep(time.Duration(i) * 700 * time.Millisecond)
 	}
 	kill(ctx)
-	log := agent()
+	log := agent(c.flags...)
 	c.apply(ctx)
 	db, mail = c.connect(ctx, "db"), c.connect(ctx, "mail")
 	two = c.lun(ctx, db, 1)
@@ -298,6 +302,19 @@ func (c *conformance) run(ctx SpecContext) {
 	Expect(content(ctx, "/dev/vg0/two", 4)).To(Equal(data))
 }
 
+// tgtInitiator is an initiator of the tgtd that it starts.
+type tgtInitiator struct{ iscsiInitiator }
+
+func (tgtInitiator) setUp(ctx context.Context) {
+	GinkgoHelper()
+	sh(ctx, `mkdir -p /run/tgtd; pgrep -x tgtd >/dev/null || tgtd; until tgtadm --op show --mode sys >/dev/null 2>&1; do sleep 0.1; done`)
+}
+
+// resetTGT ends tgtd, and with it all that it serves.
+const resetTGT = `
+	if pgrep -x tgtd >/dev/null; then pkill -9 -x tgtd; while pgrep -x tgtd >/dev/null; do sleep 0.1; done; fi
+`
+
 // hostKey is a key as an NVMe host has it.
 func hostKey(ctx context.Context) string {
 	GinkgoHelper()
@@ -314,6 +331,7 @@ var protocols = []protocol{
 	{name: "iser", initiator: iser, password: chapPassword, maps: true, second: "[" + rdmaAddress6 + "]:3260", labels: Label("long")},
 	{name: "nvme-tcp", initiator: nvmeTCP, first: 1, second: "[::1]:4420"},
 	{name: "nvme-rdma", initiator: nvmeRDMA, first: 1, unseen: true, second: "[" + rdmaAddress6 + "]:4420", labels: Label("long")},
+	{name: "iscsi", initiator: tgtInitiator{iscsiTCP}, first: 1, password: chapPassword, second: "[::1]:3261", flags: []string{"--backend=tgt"}, labels: Label("more")},
 	{name: "nvme-tcp", initiator: nvmeTCP, first: 1, second: "[::1]:4420", password: hostKey, kernel: guest.Backported, labels: Label("more")},
 	// Not with the others: plugging virtual ports in and out now and then ends in a
 	// NULL pointer of the kernel's libfcoe (fcoe_ctlr_vn_recv, seen with 6.1).
@@ -322,7 +340,7 @@ var protocols = []protocol{
 
 var _ = Describe("An export conforms", func() {
 	for _, p := range protocols {
-		name := p.name
+		name := strings.Join(append([]string{p.name}, p.flags...), " ")
 		if p.kernel != "" {
 			name += ", with keys, on kernel " + string(p.kernel)
 		}

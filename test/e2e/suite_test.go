@@ -95,7 +95,7 @@ func reset(ctx context.Context) {
 		pkill -9 -x volreconciler; while pgrep -x lvm >/dev/null; do sleep 0.1; done
 		`+resetNVMe+resetFC+`
 		iscsiadm -m node -u; rm -rf /etc/iscsi/nodes /etc/iscsi/send_targets
-		`+resetLIO+`
+		`+resetLIO+resetTGT+`
 		dmsetup remove_all --noudevsync; blkdiscard -f /dev/vda; blkdiscard -f /dev/vdb; rm -rf /dev/vg0 /dev/vg1
 		rm -rf /specs /var/lib/volreconciler /run/volreconciler /etc/lvm/archive /etc/lvm/backup
 		mkdir -p /specs

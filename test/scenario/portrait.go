@@ -9,6 +9,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 // trashed is the time at which something was thrown away.
@@ -43,9 +44,7 @@ func Portrait(n fakehost.Node) []string {
 		}
 	}
 	for _, e := range slices.Concat(n.ConfigFS, n.NVMet) {
-		// Whether the origin of a thick snapshot took discards when it was bound
-		// depends on which of the two was there first.
-		if path.Base(e.Path) == "max_unmap_block_desc_count" || unlisted(n, e) {
+		if followsDevice(e) || unlisted(n, e) {
 			continue
 		}
 		switch {
@@ -63,6 +62,16 @@ func Portrait(n fakehost.Node) []string {
 	}
 	slices.Sort(lines)
 	return lines
+}
+
+// followsDevice reports whether an entry is an attribute of a backstore that the
+// kernel takes from the device, which is another one everywhere. (Whether the origin
+// of a thick snapshot took discards when it was bound, even depends on which of the
+// two was there first.)
+func followsDevice(e fakehost.Entry) bool {
+	name := path.Base(e.Path)
+	attribute, known := spec.Attributes[name]
+	return path.Base(path.Dir(e.Path)) == "attrib" && (known && attribute.Default == "" || name == "max_unmap_block_desc_count")
 }
 
 // unlisted reports whether an entry is of an NVMe host that no subsystem lists.

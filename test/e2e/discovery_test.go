@@ -1,0 +1,46 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+// discover asks the node for its targets, and returns whether it told them.
+func discover(ctx context.Context, settings ...string) bool {
+	GinkgoHelper()
+	const db = "iscsiadm -m discoverydb -t st -p " + loopback
+	script := "rm -rf /etc/iscsi/send_targets; " + db + " -o new >/dev/null"
+	for i := 0; i+1 < len(settings); i += 2 {
+		script += fmt.Sprintf(" && %s -o update -n discovery.sendtargets.%s -v '%s'", db, settings[i], settings[i+1])
+	}
+	r := try(ctx, script+" && "+db+" --discover")
+	return r.ExitCode == 0
+}
+
+var _ = It("Discovery tells the targets to who knows the password", Label("more"), func(ctx SpecContext) {
+	secret(ctx, "discovery", "open-sesame-please")
+	secret(ctx, "discovery-back", "here-is-the-cave")
+	specs(ctx, "all.yaml", thinPool, volume("data", "fast", "16Mi", ""), export("data", "{volume: data}"))
+	log := agent("--discovery-username=ali", "--discovery-password-file=/etc/volreconciler/secrets/discovery",
+		"--discovery-mutual-username=cave", "--discovery-mutual-password-file=/etc/volreconciler/secrets/discovery-back")
+	allReady(ctx, 3)
+	chap := []string{"auth.authmethod", "CHAP", "auth.username", "ali", "auth.password"}
+	with := func(more ...string) []string { return append(append([]string{}, chap...), more...) }
+
+	Expect(discover(ctx)).To(BeFalse(), "without a password")
+	Expect(discover(ctx, with("open-sesame-wrong")...)).To(BeFalse(), "with a wrong one")
+	Expect(discover(ctx, with("open-sesame-please")...)).To(BeTrue())
+	Expect(discover(ctx, with("open-sesame-please", "auth.username_in", "cave", "auth.password_in", "here-is-the-cave")...)).To(BeTrue(), "both ways")
+	Expect(discover(ctx, with("open-sesame-please", "auth.username_in", "cave", "auth.password_in", "here-is-no-cave")...)).To(BeFalse(), "both ways, and the node is another")
+
+	By("which changes without a restart")
+	secret(ctx, "discovery", "sesame-is-closed")
+	passes(ctx, 2)
+	Expect(discover(ctx, with("open-sesame-please")...)).To(BeFalse())
+	Expect(discover(ctx, with("sesame-is-closed")...)).To(BeTrue())
+	Expect(string(log.Contents())).NotTo(Or(ContainSubstring("sesame"), ContainSubstring("here-is-the-cave")))
+	sh(ctx, "echo 0 > /sys/kernel/config/target/iscsi/discovery_auth/enforce_discovery_auth; rm -rf /etc/iscsi/send_targets /etc/iscsi/nodes")
+}, NodeTimeout(limit))
