@@ -286,8 +286,8 @@ func (c *conformance) run(ctx SpecContext) {
 	c.hosts = []string{"db"}
 	lost := c.lun(ctx, mail, 0)
 	c.apply(ctx)
-	Eventually(ctx, func() bool { return reads(ctx, lost) }).WithTimeout(2 * time.Minute).Should(BeFalse())
-	Eventually(ctx, func() bool { return reads(ctx, c.lun(ctx, db, 1)) }).WithTimeout(2 * time.Minute).Should(BeTrue())
+	Eventually(ctx, func() bool { return reads(ctx, lost) }).WithTimeout(patience).Should(BeFalse())
+	Eventually(ctx, func() bool { return reads(ctx, c.lun(ctx, db, 1)) }).WithTimeout(patience).Should(BeTrue())
 	Expect(c.refused(ctx, c.attachment("mail"))).To(BeTrue())
 
 	c.by("no secret is in the log")

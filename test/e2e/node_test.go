@@ -161,7 +161,7 @@ func eventually(ctx context.Context, id string, m types.GomegaMatcher) {
 func allReady(ctx context.Context, n int) {
 	GinkgoHelper()
 	passes(ctx, 2)
-	Eventually(ctx, func() []reconcile.Object { return objects(ctx) }).WithTimeout(3 * time.Minute).Should(
+	Eventually(ctx, func() []reconcile.Object { return objects(ctx) }).WithTimeout(patience).Should(
 		And(HaveLen(n), HaveEach(HaveField("Phase", reconcile.Ready))))
 }
 
@@ -184,7 +184,7 @@ func passes(ctx context.Context, n int) {
 			idle++
 		}
 		return idle
-	}).WithTimeout(5 * time.Minute).Should(BeNumerically(">=", n))
+	}).WithTimeout(patience).Should(BeNumerically(">=", n))
 }
 
 func beIn(phase reconcile.Phase, reason string) types.GomegaMatcher {

@@ -103,7 +103,7 @@ func (k *kernel) rest(ctx context.Context) {
 			}
 		}
 		return idle
-	}).WithTimeout(2*time.Minute).WithPolling(100*time.Millisecond).Should(BeNumerically(">=", 2), func() string {
+	}).WithTimeout(patience).WithPolling(100*time.Millisecond).Should(BeNumerically(">=", 2), func() string {
 		log := string(running.Contents())
 		return log[max(0, len(log)-4000):]
 	})

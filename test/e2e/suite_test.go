@@ -19,13 +19,17 @@ import (
 // differ and are shared.
 const limit = 20 * time.Minute
 
+// patience is how long is waited for what may take its time on a machine that does
+// much else: half of what a spec has.
+const patience = limit / 2
+
 func TestE2E(t *testing.T) {
 	if os.Getenv("VOLRECONCILER_GUEST") == "" {
 		t.Skip("set VOLRECONCILER_GUEST=1 to run this in a guest machine (make test does)")
 	}
 	RegisterFailHandler(Fail)
 	// A machine may be slow; only what never happens may take that long.
-	SetDefaultEventuallyTimeout(5 * time.Minute)
+	SetDefaultEventuallyTimeout(patience)
 	EnforceDefaultTimeoutsWhenUsingContexts()
 	SetDefaultEventuallyPollingInterval(500 * time.Millisecond)
 	RunSpecs(t, "end to end")
