@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -23,7 +24,9 @@ func discover(ctx context.Context, settings ...string) bool {
 var _ = It("Discovery tells the targets to who knows the password", Label("more"), func(ctx SpecContext) {
 	secret(ctx, "discovery", "open-sesame-please")
 	secret(ctx, "discovery-back", "here-is-the-cave")
-	specs(ctx, "all.yaml", thinPool, volume("data", "fast", "16Mi", ""), export("data", "{volume: data}"))
+	// Only who is listed in a target is told of it.
+	self := sh(ctx, "sed -n s/InitiatorName=//p /etc/iscsi/initiatorname.iscsi")
+	specs(ctx, "all.yaml", thinPool, volume("data", "fast", "16Mi", ""), strings.Replace(export("data", "{volume: data}"), dbHost, self, 1))
 	log := agent("--discovery-username=ali", "--discovery-password-file=/etc/volreconciler/secrets/discovery",
 		"--discovery-mutual-username=cave", "--discovery-mutual-password-file=/etc/volreconciler/secrets/discovery-back")
 	allReady(ctx, 3)
