@@ -5,5 +5,6 @@
 // nothing itself: package reconcile decides on changes, the packages below
 // actuators apply them, each change by exactly one.
 //
-// Start reading at [Change]; lvm.go and lio.go list the changes of each system.
+// Start reading at [Change]; lvm.go, data.go, backstore.go and target.go list the changes
+// of each system.
 package change

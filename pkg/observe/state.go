@@ -20,6 +20,7 @@ const (
 	LIO   System = "lio"   // the kernel's SCSI target
 	NVMet System = "nvmet" // the kernel's NVMe target
 	TGT   System = "tgt"   // tgtd, a SCSI target in userspace
+	Data  System = "data"  // what is in logical volumes; changed, and read only while it is copied
 )
 
 // State is what the machine held when it was read.
@@ -130,7 +131,18 @@ const (
 	// TagDeleted is followed by when the logical volume went into the trash, in
 	// the form of [TimeOfTag].
 	TagDeleted = "volreconciler/deleted="
-	tagPrefix  = "volreconciler/"
+	// TagPhase is followed by a [DataPhase].
+	TagPhase = "volreconciler/phase="
+	// TagSource is followed by what a volume was filled from, as spec says it then.
+	TagSource = "volreconciler/source="
+	// TagCheckpoint is followed by what is being copied and how much of it has
+	// reached the device, see [CheckpointTag].
+	TagCheckpoint = "volreconciler/checkpoint="
+	// TagRevert is followed by the request of the revert that is being done, and
+	// TagReverted by that of the last one that was.
+	TagRevert   = "volreconciler/revert="
+	TagReverted = "volreconciler/reverted="
+	tagPrefix   = "volreconciler/"
 )
 
 // Tag returns the value of the tag with the given prefix, such as [TagName].
@@ -144,15 +156,7 @@ func (lv LogicalVolume) Tag(prefix string) string {
 }
 
 // DeletedTags returns the tags that say that the logical volume is in the trash.
-func (lv LogicalVolume) DeletedTags() []string {
-	var tags []string
-	for _, t := range lv.Tags {
-		if strings.HasPrefix(t, TagDeleted) {
-			tags = append(tags, t)
-		}
-	}
-	return tags
-}
+func (lv LogicalVolume) DeletedTags() []string { return lv.TagsWith(TagDeleted) }
 
 // Marked reports whether any of our tags is on the logical volume.
 func (lv LogicalVolume) Marked() bool {
@@ -165,8 +169,15 @@ func (lv LogicalVolume) Marked() bool {
 }
 
 // Owner returns the object whose logical volume this is, by its tags.
-// It reports false if the tags do not name one.
+// It reports false if the tags do not name one, or if what was in it is being
+// destroyed: nothing of the object is there any more.
 func (lv LogicalVolume) Owner() (spec.ID, bool) {
+	id, named := lv.LastOwner()
+	return id, named && lv.Phase() != Clearing
+}
+
+// LastOwner is Owner, and of what is being destroyed the object that had it.
+func (lv LogicalVolume) LastOwner() (spec.ID, bool) {
 	kind, ok := kindOfTag[lv.Tag(TagKind)]
 	name := lv.Tag(TagName)
 	return spec.ID{Kind: kind, Name: name}, ok && name != ""

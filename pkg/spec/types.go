@@ -79,7 +79,21 @@ type PoolSpec struct {
 	// default: [DefaultTrash], 0: it is removed at once. After defaulting it is
 	// never nil.
 	Trash *Duration `yaml:"trash,omitempty"`
+	// Clear says what happens to the blocks of a deleted thick Volume or Snapshot
+	// when it leaves the trash; default: [ClearZero].
+	Clear Clear `yaml:"clear,omitempty"`
 }
+
+// Clear says what happens to blocks that nobody is to read any more.
+type Clear string
+
+// What happens to blocks. Those of thin volumes are cleared by the thin pool before
+// it hands them out again.
+const (
+	ClearZero    Clear = "zero"    // they are overwritten with zeroes, by the device itself where it can; the default
+	ClearDiscard Clear = "discard" // the device is told that they are unused; what it reads there later is its own affair
+	ClearNone    Clear = "none"    // they stay as they are, and may be read by whoever gets the space
+)
 
 // ThinPool is the LVM thin pool of a Pool.
 type ThinPool struct {
@@ -105,8 +119,57 @@ type VolumeSpec struct {
 	LVName string `yaml:"lvName,omitempty"`
 	// Adopt takes over an existing logical volume of that name that nobody owns.
 	Adopt bool `yaml:"adopt,omitempty"`
+	// Source is what the volume holds when it is created; nil: nothing. It is read
+	// once, and may be taken out of the file afterwards.
+	Source *VolumeSource `yaml:"source,omitempty"`
+	// Revert asks for the content to be put back to that of a snapshot.
+	Revert *Revert `yaml:"revert,omitempty"`
 	// DeletionPolicy is Retain unless given.
 	DeletionPolicy DeletionPolicy `yaml:"deletionPolicy,omitempty"`
+}
+
+// VolumeSource is where the content of a new Volume comes from: exactly one of its
+// fields is given.
+type VolumeSource struct {
+	// Volume is a Volume to clone, which may be in use: what counts is what it
+	// held when the clone was begun.
+	Volume string `yaml:"volume,omitempty"`
+	// Snapshot is a Snapshot.
+	Snapshot string       `yaml:"snapshot,omitempty"`
+	Image    *ImageSource `yaml:"image,omitempty"`
+}
+
+// ImageSource is an image file: exactly one of Path and URL is given.
+type ImageSource struct {
+	// Path is an absolute path on the node.
+	Path string `yaml:"path,omitempty"`
+	// URL begins with https:// or http://; http asks for SHA256.
+	URL string `yaml:"url,omitempty"`
+	// Format is detected from the file's first bytes if it is not given.
+	Format ImageFormat `yaml:"format,omitempty"`
+	// SHA256 is the checksum of the file as it lies there or is downloaded, 64
+	// hexadecimal digits.
+	SHA256 string `yaml:"sha256,omitempty"`
+}
+
+// ImageFormat is the format of an image file.
+type ImageFormat string
+
+// The formats of image files.
+const (
+	FormatRaw   ImageFormat = "raw"
+	FormatQCOW2 ImageFormat = "qcow2"
+	FormatVMDK  ImageFormat = "vmdk"
+	FormatVHDX  ImageFormat = "vhdx"
+)
+
+// Revert asks for the content of a Volume to be put back to that of one of its
+// Snapshots, once.
+type Revert struct {
+	Snapshot string `yaml:"snapshot"`
+	// Request is a word of the user's choice. It is done once for each; another
+	// word asks again.
+	Request string `yaml:"request"`
 }
 
 // Snapshot is a point-in-time copy of a Volume in the Volume's pool. Its logical

@@ -1,0 +1,66 @@
+package observe
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// DataPhase says that what is in a logical volume is being changed as a whole, so
+// that nobody is to use it. It is a tag, so that it outlives whoever does it.
+type DataPhase string
+
+// The phases of data.
+const (
+	// Populating: it is being filled from its source; what is in it is incomplete.
+	Populating DataPhase = "populating"
+	// Reverting: it is being put back to what a snapshot of it holds.
+	Reverting DataPhase = "reverting"
+	// Clearing: what was in it is being destroyed. It is no object's any more, is
+	// never handed out again, and is removed when that is done.
+	Clearing DataPhase = "clearing"
+)
+
+// KindSource is the kind, in tags, of a snapshot that exists only to be copied from
+// while a volume is filled. Its name is that of the volume.
+const KindSource = "source"
+
+// PhaseTag returns the tag that says a phase.
+func PhaseTag(p DataPhase) string { return TagPhase + string(p) }
+
+// Phase returns what is being done to the content; empty: nothing.
+func (lv LogicalVolume) Phase() DataPhase { return DataPhase(lv.Tag(TagPhase)) }
+
+// SourceTags returns the tags of the snapshot that a volume is filled from.
+func SourceTags(volume string) []string {
+	return []string{TagKind + KindSource, TagName + volume}
+}
+
+// CheckpointTag returns the tag that says how many bytes, from the start, of what
+// have reached the device. what names what is copied, the UUID of a logical volume
+// or the key of an image: a copy of something else begins anew.
+func CheckpointTag(what string, bytes uint64) string {
+	return fmt.Sprintf("%s%s:%d", TagCheckpoint, what, bytes)
+}
+
+// Checkpoint returns how many bytes of what have reached the device; 0: none, or
+// it is not known.
+func (lv LogicalVolume) Checkpoint(what string) uint64 {
+	key, bytes, ok := strings.Cut(lv.Tag(TagCheckpoint), ":")
+	n, err := strconv.ParseUint(bytes, 10, 64)
+	if !ok || key != what || err != nil {
+		return 0
+	}
+	return n
+}
+
+// TagsWith returns the tags that begin with a prefix.
+func (lv LogicalVolume) TagsWith(prefix string) []string {
+	var tags []string
+	for _, t := range lv.Tags {
+		if strings.HasPrefix(t, prefix) {
+			tags = append(tags, t)
+		}
+	}
+	return tags
+}
