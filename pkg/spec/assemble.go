@@ -40,6 +40,8 @@ func assemble(objects []*object, invalid map[ID]error, findings []Finding, secre
 
 	a.pools()
 	a.references()
+	a.reverts()
+	a.circles()
 	a.logicalVolumes()
 	a.targets()
 	a.wildcards()
@@ -343,7 +345,8 @@ func sameKeys(a, b Auth) bool {
 
 // spread takes out what depends on an invalid object. The kinds come in an
 // order in which every object comes after what it depends on. Exports stay: one
-// that has lost a LUN goes on offering the others.
+// that has lost a LUN goes on offering the others. So do Volumes with an invalid
+// source, which may have been read, or an invalid snapshot to be put back to.
 func (a *assembly) spread() {
 	depends := func(o *object, on ID) {
 		if reason := a.invalid[on]; reason != nil {

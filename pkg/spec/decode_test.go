@@ -45,6 +45,11 @@ spec:
   thinPool:
     size: 80%
 ---
+apiVersion: volreconciler/v1alpha1
+kind: Pool
+metadata: {name: slow}
+spec: {volumeGroup: vg0, trash: 1h, clear: discard}
+---
 # only a comment
 ---
 apiVersion: volreconciler/v1alpha1
@@ -52,12 +57,34 @@ kind: Volume
 metadata:
   name: db-data
   annotations: {volreconciler/reconcile: suspended}
-spec: {pool: fast, size: 1073741824, lvName: legacy_Name, adopt: true, deletionPolicy: Delete}
+spec: {pool: fast, size: 1073741824, lvName: legacy_Name, adopt: true, deletionPolicy: Delete, revert: {snapshot: nightly, request: "1"}}
 ---
 apiVersion: volreconciler/v1alpha1
 kind: Volume
 metadata: {name: web}
 spec: {pool: fast, size: "1500M"}
+---
+apiVersion: volreconciler/v1alpha1
+kind: Volume
+metadata: {name: clone}
+spec: {pool: slow, size: 1Gi, source: {volume: web}}
+---
+apiVersion: volreconciler/v1alpha1
+kind: Volume
+metadata: {name: copy}
+spec: {pool: slow, size: 1Gi, source: {snapshot: nightly}}
+---
+apiVersion: volreconciler/v1alpha1
+kind: Volume
+metadata: {name: image}
+spec:
+  pool: slow
+  size: 1Gi
+  source:
+    image:
+      url: http://images.example:8080/debian%2013.qcow2?arch=amd64
+      format: qcow2
+      sha256: E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855
 ---
 apiVersion: volreconciler/v1alpha1
 kind: Snapshot
@@ -96,15 +123,24 @@ spec: {protocol: iscsi, target: "iqn.2026-11.com.example:open", portals: ["192.0
 			VolumeGroup: "vg0",
 			ThinPool:    &spec.ThinPool{Name: "fast", Size: spec.SizeOrPercent{Percent: 80}},
 			Trash:       duration(24 * time.Hour),
+			Clear:       spec.ClearZero,
 		}))
+		Expect(set.Pools["slow"].Spec).To(Equal(spec.PoolSpec{VolumeGroup: "vg0", Trash: duration(time.Hour), Clear: spec.ClearDiscard}))
 		Expect(set.Pools["fast"].Metadata.Labels).To(HaveKeyWithValue("empty", ""))
 		Expect(set.Volumes["db-data"].Spec).To(Equal(spec.VolumeSpec{
 			Pool: "fast", Size: 1 << 30, LVName: "legacy_Name", Adopt: true, DeletionPolicy: spec.Delete,
+			Revert: &spec.Revert{Snapshot: "nightly", Request: "1"},
 		}))
 		Expect(set.Volumes["db-data"].Metadata.Suspended()).To(BeTrue())
 		Expect(set.Volumes["web"].Spec).To(Equal(spec.VolumeSpec{
 			Pool: "fast", Size: 1_500_000_000, LVName: "web", DeletionPolicy: spec.Retain,
 		}))
+		Expect(set.Volumes["clone"].Spec.Source).To(Equal(&spec.VolumeSource{Volume: "web"}))
+		Expect(set.Volumes["copy"].Spec.Source).To(Equal(&spec.VolumeSource{Snapshot: "nightly"}))
+		Expect(set.Volumes["image"].Spec.Source).To(Equal(&spec.VolumeSource{Image: &spec.ImageSource{
+			URL: "http://images.example:8080/debian%2013.qcow2?arch=amd64", Format: spec.FormatQCOW2,
+			SHA256: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+		}}))
 		Expect(set.Snapshots["nightly"].Spec).To(Equal(spec.SnapshotSpec{Volume: "db-data", DeletionPolicy: spec.Retain}))
 
 		db := set.Exports["db"].Spec
@@ -154,7 +190,7 @@ spec:
 		Expect(errorsOf(set.Findings)).To(Equal([]string{
 			`x.yaml:3:18: metadata.name: "Big" contains 'B'; only lower-case letters, digits and - are allowed`,
 			`x.yaml:4:1: spec.pool: is missing, and there is no default`,
-			`x.yaml:5:3: spec.sise: unknown field "sise" of Volume spec; did you mean "size"? (allowed: adopt, deletionPolicy, lvName, pool, size)`,
+			`x.yaml:5:3: spec.sise: unknown field "sise" of Volume spec; did you mean "size"? (allowed: adopt, deletionPolicy, lvName, pool, revert, size, source)`,
 			`x.yaml:6:9: spec.size: "010" has a leading zero, which reads as octal elsewhere; write a whole number with a unit, like 20Gi or 1500M, or plain bytes (K, M, G, T, P, E are powers of 1000; Ki, Mi, Gi, Ti, Pi, Ei powers of 1024)`,
 			`x.yaml:7:10: spec.adopt: must be true or false, but is the text "yes"`,
 			`x.yaml:8:19: spec.deletionPolicy: "Keep" is no deletion policy (allowed: Delete, Retain)`,
@@ -278,8 +314,8 @@ spec: {pool: fast, size: 1Gi, "\e[31m": 1}
 		Entry("unknown in metadata", header+"Volume\nmetadata: {name: db, "+mark+"label: {}}\nspec: {pool: fast, size: 1Gi}\n", "metadata.label", `did you mean "labels"?`),
 		Entry("unknown with odd characters", header+"Volume\nmetadata: {name: db}\nspec: {pool: fast, size: 1Gi, "+mark+"a b: 1}\n", `spec["a b"]`, `unknown field "a b" of Volume spec (allowed`),
 		Entry("in another case", volume("db", "pool: fast, "+mark+"Size: 1Gi, size: 1Gi"), "spec.Size", `did you mean "size"?`),
-		Entry("source, of a later version", volume("db", "pool: fast, size: 1Gi, "+mark+"source: {volume: other}"), "spec.source", `unknown field "source" of Volume spec`),
-		Entry("devices, of a later version", header+"Pool\nmetadata: {name: p}\nspec: {volumeGroup: vg1, "+mark+"devices: [/dev/sdb]}\n", "spec.devices", `unknown field "devices" of Pool spec (allowed: thinPool, trash, volumeGroup)`),
+		Entry("a source of a later version", volume("db", "pool: fast, size: 1Gi, source: {"+mark+"backup: nightly}"), "spec.source.backup", `unknown field "backup" of Volume spec.source (allowed: image, snapshot, volume)`),
+		Entry("devices, of a later version", header+"Pool\nmetadata: {name: p}\nspec: {volumeGroup: vg1, "+mark+"devices: [/dev/sdb]}\n", "spec.devices", `unknown field "devices" of Pool spec (allowed: clear, thinPool, trash, volumeGroup)`),
 		Entry("autoExtend, of a later version", header+"Pool\nmetadata: {name: p}\nspec: {volumeGroup: vg1, "+mark+"autoExtend: {threshold: 80}}\n", "spec.autoExtend", `unknown field`),
 		Entry("a number for a name", header+"Volume\nmetadata: {name: "+mark+"123}\nspec: {pool: fast, size: 1Gi}\n", "metadata.name", `to YAML this is the number 123; put it in quotes: "123"`),
 		Entry("true for a name", volume("db", "pool: "+mark+"true, size: 1Gi"), "spec.pool", `to YAML this is true (true or false); put it in quotes`),

@@ -1,6 +1,9 @@
 package spec
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Defaults that depend on nothing else.
 const (
@@ -14,10 +17,12 @@ const (
 	DefaultDisconnect = DisconnectWait
 	// DefaultTrash is long enough for a mistake to be found out.
 	DefaultTrash = Duration(24 * time.Hour)
+	// DefaultClear lets nobody read what another has written.
+	DefaultClear = ClearZero
 )
 
 // setDefaults fills in every field that the file leaves out, and writes
-// addresses in their one canonical form, so that nobody after it has to know
+// addresses and checksums in their one canonical form, so that nobody after it has to know
 // what a missing field means. What cannot be read stays for validation to
 // complain about.
 func (o *object) setDefaults(targetPrefix string) {
@@ -41,6 +46,9 @@ func (p *Pool) setDefaults() {
 		trash := DefaultTrash
 		p.Spec.Trash = &trash
 	}
+	if p.Spec.Clear == "" {
+		p.Spec.Clear = DefaultClear
+	}
 }
 
 func (v *Volume) setDefaults() {
@@ -49,6 +57,9 @@ func (v *Volume) setDefaults() {
 	}
 	if v.Spec.DeletionPolicy == "" {
 		v.Spec.DeletionPolicy = DefaultDeletionPolicy
+	}
+	if v.Spec.Source != nil && v.Spec.Source.Image != nil {
+		v.Spec.Source.Image.SHA256 = strings.ToLower(v.Spec.Source.Image.SHA256)
 	}
 }
 

@@ -3,6 +3,8 @@ package spec_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/volreconciler/volreconciler/pkg/spec"
@@ -15,6 +17,10 @@ func FuzzDecode(f *testing.F) {
 		"",
 		aPool + aVolume,
 		aPool + aVolume + snapshot("nightly", "volume: db") + export("db", "luns: [{volume: db}, {snapshot: nightly, lun: 7}], initiators: [{name: 'iqn.1993-08.org.debian:a', auth: {chap: {username: u, passwordFrom: {file: /s}}}}]"),
+		aPool + aVolume + snapshot("nightly", "volume: db") + volume("a", "pool: fast, size: 1Gi, source: {volume: b}, revert: {snapshot: s, request: r1}") +
+			volume("b", "pool: fast, size: 1Gi, source: {snapshot: s}") + snapshot("s", "volume: a"),
+		thickPool("p") + volume("a", "pool: p, size: 1Gi, source: {image: {url: 'http://h:80/a?b', format: raw, sha256: "+strings.Repeat("Ab", 32)+"}}"),
+		header + "Pool\nmetadata: {name: p}\nspec: {volumeGroup: vg0, clear: none}\n---\n" + volume("a", "pool: p, size: 1Gi, source: {image: {path: /a}}"),
 		"a: &a [*a]\n",
 		"<<: {a: b}\n[c]: d\n",
 		"? {a: b}\n: c\n",
@@ -53,6 +59,14 @@ func FuzzDecode(f *testing.F) {
 				t.Errorf("a Volume without its Pool: %+v", v)
 			}
 		}
+		for _, p := range set.Pools {
+			if p.Spec.Clear == "" || p.Spec.Trash == nil {
+				t.Errorf("an incomplete Pool: %+v", p)
+			}
+		}
+		for _, v := range set.Volumes {
+			checkContent(t, set, v)
+		}
 		for _, e := range set.Exports {
 			for _, lun := range e.Spec.LUNs {
 				// An Export outlives what it exports being named with an error.
@@ -63,6 +77,33 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// checkContent checks what a Volume of a Set promises about its content.
+func checkContent(t *testing.T, set spec.Set, v spec.Volume) {
+	t.Helper()
+	if s := v.Spec.Source; s != nil {
+		_, isObject := s.Object()
+		if v.Spec.Adopt || isObject == (s.Image != nil) || s.Volume != "" && s.Snapshot != "" || !tagText.MatchString(s.Tag()) {
+			t.Errorf("not one source: %+v", s)
+		}
+		if i := s.Image; i != nil && ((i.Path == "") == (i.URL == "") || !sumText.MatchString(i.SHA256) || strings.HasPrefix(i.URL, "http:") && i.SHA256 == "") {
+			t.Errorf("no image: %+v", i)
+		}
+	}
+	if r := v.Spec.Revert; r != nil {
+		to := spec.ID{Kind: spec.KindSnapshot, Name: r.Snapshot}
+		s, valid := set.Snapshots[r.Snapshot]
+		if !tagText.MatchString(r.Request) || valid && s.Spec.Volume != v.Metadata.Name || !valid && set.Invalid[to] == nil {
+			t.Errorf("a revert to what is no snapshot of it: %+v", r)
+		}
+	}
+}
+
+// tagText is what LVM takes for the value of a tag.
+var (
+	tagText = regexp.MustCompile(`^[A-Za-z0-9_.:-]+$`)
+	sumText = regexp.MustCompile(`^([0-9a-f]{64})?$`)
+)
 
 // FuzzParseSize checks that what is accepted is written back as the same size.
 func FuzzParseSize(f *testing.F) {

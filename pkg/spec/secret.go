@@ -116,9 +116,12 @@ func (o *object) secretFiles() []string {
 func redacted(string) (Secret, error) { return NewSecret(Redacted), nil }
 
 // nearPassword reports whether a password may stand at a path by mistake, where its
-// file should be named. A finding does not repeat what stands there: findings get
-// into logs and the status.
+// file should be named, or in the URL of an image. A finding does not repeat what
+// stands there: findings get into logs and the status.
 func nearPassword(path string) bool {
+	if rest, ok := strings.CutPrefix(path, "spec.source"); ok {
+		return rest == "" || rest[0] == '.' && rest != ".volume" && rest != ".snapshot"
+	}
 	return strings.Contains(path, ".auth") && !strings.HasSuffix(path, ".username")
 }
 
@@ -153,9 +156,9 @@ func resolved(path string) string {
 	return filepath.Clean(path)
 }
 
-// checkSecretPath accepts paths that lead to one place wherever the agent runs.
+// checkFilePath accepts paths that lead to one place wherever the agent runs.
 // The error does not repeat it, see [nearPassword].
-func checkSecretPath(file string) error {
+func checkFilePath(file string) error {
 	switch {
 	case !filepath.IsAbs(file) || filepath.Clean(file) != file:
 		return errors.New("must be an absolute path without . and .. and doubled slashes")
@@ -169,7 +172,7 @@ func checkSecretPath(file string) error {
 // ReadSecret returns the password in a file, by the rules for the files that Exports
 // name. Its errors never contain what the file says.
 func ReadSecret(path string) (Secret, error) {
-	if err := checkSecretPath(path); err != nil {
+	if err := checkFilePath(path); err != nil {
 		return Secret{}, err
 	}
 	return readSecret(path)

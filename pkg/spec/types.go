@@ -80,7 +80,8 @@ type PoolSpec struct {
 	// never nil.
 	Trash *Duration `yaml:"trash,omitempty"`
 	// Clear says what happens to the blocks of a deleted thick Volume or Snapshot
-	// when it leaves the trash; default: [ClearZero].
+	// when it leaves the trash; default: [DefaultClear]. After defaulting it is
+	// never empty.
 	Clear Clear `yaml:"clear,omitempty"`
 }
 
@@ -130,11 +131,16 @@ type VolumeSpec struct {
 
 // VolumeSource is where the content of a new Volume comes from: exactly one of its
 // fields is given.
+//
+// It is read once, when the Volume is created, and what it names may go away
+// afterwards. Whether that has happened is seen on the node alone, so a Set takes a
+// Volume for valid whose source no file names, or whose source is invalid: whoever
+// creates the Volume has to look. Only sources that go in a circle are findings.
 type VolumeSource struct {
 	// Volume is a Volume to clone, which may be in use: what counts is what it
 	// held when the clone was begun.
 	Volume string `yaml:"volume,omitempty"`
-	// Snapshot is a Snapshot.
+	// Snapshot is a Snapshot, of any Volume.
 	Snapshot string       `yaml:"snapshot,omitempty"`
 	Image    *ImageSource `yaml:"image,omitempty"`
 }
@@ -143,12 +149,13 @@ type VolumeSource struct {
 type ImageSource struct {
 	// Path is an absolute path on the node.
 	Path string `yaml:"path,omitempty"`
-	// URL begins with https:// or http://; http asks for SHA256.
+	// URL begins with https:// or http://, and has no user name, password or
+	// fragment; http asks for SHA256.
 	URL string `yaml:"url,omitempty"`
 	// Format is detected from the file's first bytes if it is not given.
 	Format ImageFormat `yaml:"format,omitempty"`
 	// SHA256 is the checksum of the file as it lies there or is downloaded, 64
-	// hexadecimal digits.
+	// hexadecimal digits; after defaulting in lower case.
 	SHA256 string `yaml:"sha256,omitempty"`
 }
 
@@ -166,9 +173,10 @@ const (
 // Revert asks for the content of a Volume to be put back to that of one of its
 // Snapshots, once.
 type Revert struct {
+	// Snapshot is a Snapshot of this Volume, which a file names, valid or not.
 	Snapshot string `yaml:"snapshot"`
-	// Request is a word of the user's choice. It is done once for each; another
-	// word asks again.
+	// Request is a word of the user's choice, of 1 to 63 letters, digits, _, . and
+	// -, not beginning with -. It is done once for each; another word asks again.
 	Request string `yaml:"request"`
 }
 

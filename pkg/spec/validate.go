@@ -98,12 +98,7 @@ func (v *validation) pool(s PoolSpec) {
 	if s.ThinPool != nil {
 		v.check("spec.thinPool.name", v.because("spec.thinPool.name", "the Pool's name", checkLVName(s.ThinPool.Name)))
 	}
-}
-
-func (v *validation) volume(s VolumeSpec) {
-	v.check("spec.pool", checkObjectName(s.Pool))
-	v.check("spec.lvName", v.because("spec.lvName", "metadata.name", checkLVName(s.LVName)))
-	v.deletionPolicy(s.DeletionPolicy)
+	v.oneOf("spec.clear", "way to clear", string(s.Clear), string(ClearNone), string(ClearZero), string(ClearDiscard))
 }
 
 func (v *validation) snapshot(name string, s SnapshotSpec) {

@@ -229,7 +229,7 @@ func (v *validation) credentials(path string, p Protocol, c Credentials) {
 	case !p.IsNVMe():
 		v.check(joinPath(path, "username"), checkUsername(c.Username))
 	}
-	v.check(path+".passwordFrom.file", checkSecretPath(c.PasswordFrom.File))
+	v.check(path+".passwordFrom.file", checkFilePath(c.PasswordFrom.File))
 }
 
 // checkUsername accepts what both ends of CHAP take for one word.

@@ -1,0 +1,91 @@
+package spec
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// maxCircle is how many names of a circle one message has.
+const maxCircle = 8
+
+// circles refuses objects of which none can be the first, because each gets its
+// content from the next. If all of them exist already they are refused as well: none
+// could be created again after a loss.
+//
+// It is all that is said of sources. One that no file names is no mistake, see
+// [VolumeSource].
+func (a *assembly) circles() {
+	seen := map[ID]bool{}
+	for o, v := range objectsOf[Volume](a) {
+		if v.Spec.Source == nil {
+			continue // and no circle is without a Volume that has one
+		}
+		var way []*object
+		for o != nil && !seen[o.id] {
+			seen[o.id] = true
+			way = append(way, o)
+			_, from := contentFrom(o)
+			o = a.index[from]
+		}
+		if begin := slices.Index(way, o); begin >= 0 {
+			a.circle(way[begin:])
+		}
+	}
+}
+
+// contentFrom returns where an object's content comes from when it is created, and
+// the field that says so. Each has one such place at most.
+func contentFrom(o *object) (path string, from ID) {
+	switch v := o.value.(type) {
+	case *Snapshot:
+		return "spec.volume", ID{KindVolume, v.Spec.Volume}
+	case *Volume:
+		if v.Spec.Source != nil {
+			from, _ = v.Spec.Source.Object()
+		}
+		if from.Kind == KindSnapshot {
+			return "spec.source.snapshot", from
+		}
+		return "spec.source.volume", from
+	default:
+		return "", ID{}
+	}
+}
+
+// circle refuses the objects of one circle, in the order in which each gets its
+// content from the next.
+func (a *assembly) circle(objects []*object) {
+	for i, o := range objects {
+		var way strings.Builder
+		for n := range min(len(objects), maxCircle) {
+			way.WriteString(objects[(i+n)%len(objects)].id.String() + " from ")
+		}
+		if more := len(objects) - maxCircle; more > 0 {
+			fmt.Fprintf(&way, "%d more, and these from ", more)
+		}
+		path, _ := contentFrom(o)
+		a.refuse(o, path, "the content comes in a circle: %s%s; take the source out of a Volume that exists already, which has read it, or name another",
+			way.String(), o.id)
+	}
+}
+
+// reverts refuses to put a Volume back to what is no snapshot of it.
+func (a *assembly) reverts() {
+	const path = "spec.revert.snapshot"
+	for o, v := range objectsOf[Volume](a) {
+		if v.Spec.Revert == nil {
+			continue
+		}
+		to := ID{KindSnapshot, v.Spec.Revert.Snapshot}
+		if !a.known(to) {
+			a.dangling++
+			a.refuse(o, path, "no Snapshot is named %s (a revert that is done can be taken out of the file)%s", quote(to.Name), a.hint(to))
+			continue
+		}
+		if s := a.index[to]; s != nil && s.value.(*Snapshot).Spec.Volume != o.id.Name {
+			a.refuse(o, path, "%s (%s) is a snapshot of Volume/%s, but a Volume is put back to a snapshot of its own; for the content of another, create a new Volume with a source",
+				to, s.where("spec.volume"), s.value.(*Snapshot).Spec.Volume)
+		}
+	}
+}

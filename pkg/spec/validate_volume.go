@@ -1,0 +1,148 @@
+package spec
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+const (
+	// maxRequest leaves much room in a tag of LVM, which has 1024 characters.
+	maxRequest        = 63
+	requestCharacters = alphanumeric + "_.-"
+
+	schemeHTTP  = "http://"
+	schemeHTTPS = "https://"
+)
+
+func (v *validation) volume(s VolumeSpec) {
+	v.check("spec.pool", checkObjectName(s.Pool))
+	v.check("spec.lvName", v.because("spec.lvName", "metadata.name", checkLVName(s.LVName)))
+	v.deletionPolicy(s.DeletionPolicy)
+	if s.Source != nil {
+		v.source("spec.source", *s.Source)
+		if s.Adopt {
+			v.refuse("spec.source", "cannot be combined with adopt: a volume that is taken over has its content; remove one of the two")
+		}
+	}
+	if s.Revert != nil {
+		v.check("spec.revert.snapshot", checkObjectName(s.Revert.Snapshot))
+		v.check("spec.revert.request", checkRequest(s.Revert.Request))
+	}
+}
+
+func (v *validation) source(path string, s VolumeSource) {
+	var given []string
+	if s.Volume != "" {
+		given = append(given, "volume")
+	}
+	if s.Snapshot != "" {
+		given = append(given, "snapshot")
+	}
+	if s.Image != nil {
+		given = append(given, "image")
+	}
+	switch {
+	case len(given) == 0:
+		v.refuse(path, "names nothing; give one of volume, snapshot and image, or leave the field out")
+	case len(given) > 1:
+		v.refuse(path, "names %s, but a volume has one source; keep one of them", strings.Join(given, " and "))
+	case s.Volume != "":
+		v.check(joinPath(path, "volume"), checkObjectName(s.Volume))
+	case s.Snapshot != "":
+		v.check(joinPath(path, "snapshot"), checkObjectName(s.Snapshot))
+	default:
+		v.image(joinPath(path, "image"), *s.Image)
+	}
+}
+
+func (v *validation) image(path string, i ImageSource) {
+	switch {
+	case i.Path == "" && i.URL == "":
+		v.refuse(path, "names no file; give path or url")
+	case i.Path != "" && i.URL != "":
+		v.refuse(path, "names path and url, but an image is one file; keep one of them")
+	case i.Path != "":
+		v.check(joinPath(path, "path"), checkImagePath(i.Path))
+	default:
+		v.check(joinPath(path, "url"), checkImageURL(i.URL))
+		if strings.HasPrefix(i.URL, schemeHTTP) && i.SHA256 == "" {
+			v.refuse(joinPath(path, "sha256"), "is missing; with http:// nothing else tells that the file is the right one (or write https://)")
+		}
+	}
+	if i.Format != "" {
+		v.oneOf(joinPath(path, "format"), "format of an image", string(i.Format),
+			string(FormatRaw), string(FormatQCOW2), string(FormatVMDK), string(FormatVHDX))
+	}
+	if i.SHA256 != "" {
+		v.check(joinPath(path, "sha256"), checkSHA256(i.SHA256))
+	}
+}
+
+func checkImagePath(path string) error {
+	if strings.Contains(path, "://") {
+		return errors.New("must be an absolute path on this node; a URL stands in url")
+	}
+	return checkFilePath(path)
+}
+
+// checkImageURL accepts what names one file and holds no secret. Its errors do not
+// repeat the URL, see [nearPassword].
+func checkImageURL(text string) error {
+	rest, https := strings.CutPrefix(text, schemeHTTPS)
+	if !https {
+		var http bool
+		if rest, http = strings.CutPrefix(text, schemeHTTP); !http {
+			return errors.New("must begin with https:// or http:// (in lower case); a file of this node stands in path")
+		}
+	}
+	host := rest
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		host = rest[:end]
+	}
+	switch {
+	case strings.Contains(host, "@"):
+		return errors.New("must not hold a user name or password (what stands before @): specs are no place for secrets")
+	case strings.Contains(rest, "#"):
+		return errors.New("must not have a fragment, from # on: no server is ever asked for it; write %23 if # belongs to the name")
+	case strings.ContainsFunc(rest, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
+		return errors.New("must consist of printable ASCII characters without spaces; write others as %XX")
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		// What the parser says repeats pieces of the URL.
+		return errors.New("is no URL; write https://host/path or https://host:port/path, and % itself as %25") //nolint:nilerr // see above
+	}
+	if u.Hostname() == "" {
+		return errors.New("names no host; write https://host/path")
+	}
+	if port, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || port == 0) {
+		return fmt.Errorf("has the port %s, but a port is 1 to 65535", quote(u.Port())) //nolint:nilerr // said better
+	}
+	return nil
+}
+
+// checkSHA256 accepts a checksum as sha256sum prints it.
+func checkSHA256(text string) error {
+	if raw, err := hex.DecodeString(text); err != nil || len(raw) != 32 {
+		return fmt.Errorf("%s is no checksum of 64 hexadecimal digits; write what sha256sum prints for the file", quote(text))
+	}
+	return nil
+}
+
+// checkRequest accepts what can stand in a tag of LVM and on a command line.
+func checkRequest(text string) error {
+	switch {
+	case text == "":
+		return errors.New("is empty; write a word of your choice, another one for each revert")
+	case len(text) > maxRequest:
+		return fmt.Errorf("%s has %d characters; at most %d are allowed", quote(text), len(text), maxRequest)
+	case strings.HasPrefix(text, "-"):
+		return fmt.Errorf("%s begins with -; begin with a letter, a digit, _ or .", quote(text))
+	default:
+		return checkCharacters(text, requestCharacters, "letters, digits, _, . and -")
+	}
+}

@@ -1,0 +1,50 @@
+package spec
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+)
+
+// imageKeyBytes is how much of a hash names an image: enough that two images of one
+// node never have the same, and short in a tag.
+const imageKeyBytes = 8
+
+// Object returns the Volume or Snapshot that the content comes from. It reports
+// false if that is an image. Whether there is such an object is not said, see
+// [VolumeSource].
+func (s VolumeSource) Object() (ID, bool) {
+	switch {
+	case s.Volume != "":
+		return ID{KindVolume, s.Volume}, true
+	case s.Snapshot != "":
+		return ID{KindSnapshot, s.Snapshot}, true
+	default:
+		return ID{}, false
+	}
+}
+
+// Tag returns what stands for the source in a tag of LVM: volume:NAME,
+// snapshot:NAME, or image: and its [ImageSource.Key]. It is stored on logical
+// volumes, and must be the same in every version.
+func (s VolumeSource) Tag() string {
+	switch {
+	case s.Volume != "":
+		return "volume:" + s.Volume
+	case s.Snapshot != "":
+		return "snapshot:" + s.Snapshot
+	case s.Image != nil:
+		return "image:" + s.Image.Key()
+	default:
+		return ""
+	}
+}
+
+// Key returns 16 hexadecimal digits that stand for an image of a valid Set: another
+// path, URL, format or checksum has another key. It says nothing of what the file
+// holds. Like [VolumeSource.Tag] it is stored, and must be the same in every version.
+func (i ImageSource) Key() string {
+	// No field can have a NUL in it.
+	sum := sha256.Sum256([]byte(strings.Join([]string{i.Path, i.URL, string(i.Format), i.SHA256}, "\x00")))
+	return hex.EncodeToString(sum[:imageKeyBytes])
+}
