@@ -121,7 +121,7 @@ var _ = Describe("A revert", func() {
 			Expect(set.Volumes).NotTo(HaveKey("db"))
 		},
 		Entry("nothing", reverted(mark+"s"), `no Snapshot is named "s" (a revert that is done can be taken out of the file)`),
-		Entry("mistyped", reverted(mark+"nigthly")+snapshot("nightly", "volume: db"), `; did you mean "nightly"?`),
+		Entry("mistyped", reverted(mark+"nihgtly")+snapshot("nightly", "volume: db"), `; did you mean "nightly"?`),
 		Entry("a Volume", reverted(mark+"db"), "there is a Volume of that name"),
 		Entry("a snapshot of another", reverted(mark+"s")+volume("web", "pool: fast, size: 1Gi")+snapshot("s", "volume: web"),
 			"x.yaml:19:16) is a snapshot of Volume/web, but a Volume is put back to a snapshot of its own"),

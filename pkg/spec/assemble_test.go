@@ -160,6 +160,8 @@ var _ = Describe("A set of objects", func() {
 			export("x", "luns: [{volume: a}, {snapshot: s}]"), export("y", "luns: [{volume: c}]"),
 			export("z", "luns: [{volume: a}], target: 'iqn.2026-11.io.volreconciler:x'"),
 			export("w", "luns: [{volume: a}], portals: ['192.0.2.1:3260']"), export("v", "luns: [{snapshot: s}]"),
+			filled("k", "volume: l"), filled("l", "snapshot: ks"), snapshot("ks", "volume: k"), filled("m", "volume: k"), filled("n", "volume: gone"),
+			volume("o", "pool: fast, size: 1Gi, revert: {snapshot: s, request: r1}"), volume("p", "pool: fast, size: 1Gi, revert: {snapshot: p1, request: r1}"), snapshot("p1", "volume: p"),
 		}
 		load := func() spec.Set {
 			dir := GinkgoT().TempDir()
@@ -174,6 +176,7 @@ var _ = Describe("A set of objects", func() {
 		}
 		first := load()
 		Expect(first.Exports).To(HaveKey("v"))
+		Expect(first.Volumes).To(And(HaveKey("m"), HaveKey("n"), HaveKey("p"), Not(HaveKey("k")), Not(HaveKey("o"))))
 		for range 50 {
 			rand.Shuffle(len(documents), func(i, j int) { documents[i], documents[j] = documents[j], documents[i] })
 			set := load()

@@ -114,13 +114,13 @@ func checkImageURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil {
 		// What the parser says repeats pieces of the URL.
-		return errors.New("is no URL; write https://host/path or https://host:port/path, and % itself as %25") //nolint:nilerr // see above
+		return errors.New("is no URL; write https://host/path or https://host:port/path, and % itself as %25")
 	}
 	if u.Hostname() == "" {
 		return errors.New("names no host; write https://host/path")
 	}
 	if port, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || port == 0) {
-		return fmt.Errorf("has the port %s, but a port is 1 to 65535", quote(u.Port())) //nolint:nilerr // said better
+		return fmt.Errorf("has the port %s, but a port is 1 to 65535", quote(u.Port()))
 	}
 	return nil
 }
@@ -141,7 +141,7 @@ func checkRequest(text string) error {
 	case len(text) > maxRequest:
 		return fmt.Errorf("%s has %d characters; at most %d are allowed", quote(text), len(text), maxRequest)
 	case strings.HasPrefix(text, "-"):
-		return fmt.Errorf("%s begins with -; begin with a letter, a digit, _ or .", quote(text))
+		return fmt.Errorf("%s begins with -, as an option does; begin with a letter or digit", quote(text))
 	default:
 		return checkCharacters(text, requestCharacters, "letters, digits, _, . and -")
 	}
