@@ -1,0 +1,152 @@
+package blockcopy
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	// CheckpointEvery is after how many bytes a checkpoint comes unless the caller
+	// says otherwise.
+	CheckpointEvery = 4 << 30
+	// checkpointAfter is after what time one comes at the latest.
+	checkpointAfter = 30 * time.Second
+
+	// holeWindow is how much of a hole is zeroed in one request.
+	holeWindow = 64 << 20
+)
+
+// Copy is a copy of a block device or regular file onto another. Sizes and
+// offsets in bytes. The source must not change while it is copied, nor between
+// the calls of a copy that goes on after an interruption: copy a snapshot.
+type Copy struct {
+	// Source and Target are paths of block devices or regular files. A target
+	// file must exist and have its size; what lies beyond Size stays as it is.
+	Source, Target string
+	// Size is how much is copied. Both must have at least as much.
+	Size int64
+	// From is where an interrupted copy goes on: an offset that Checkpoint was
+	// called with. It is rounded down to a whole MiB. 0: from the start.
+	From int64
+	// TargetIsZero says that the target reads as zeroes wherever nothing was
+	// written, as a new thin volume (of a pool that zeroes new chunks) and a new
+	// file do: zeroes are skipped. Otherwise zeroes are written too, and the
+	// target is the same as the source whatever it held before.
+	TargetIsZero bool
+	// OnlyDifferent reads the target too and writes only what differs, in steps
+	// of 64 KiB. TargetIsZero means nothing then.
+	OnlyDifferent bool
+	// NoDigest does without the digest. Between two files the kernel may then copy
+	// or share the extents itself.
+	NoDigest bool
+	// Shared opens a target device although something else has claimed it.
+	// Without it a device that is mounted or held is refused.
+	Shared bool
+	// Limit is shared by all copies that are to stay below it together. nil: none.
+	Limit *Limiter
+	// Progress, if set, is called at most four times a second, and at the end.
+	// Done never goes back. Calls never overlap.
+	Progress func(Progress)
+	// Checkpoint, if set, is called when everything before the offset has been
+	// written and flushed: every CheckpointEvery bytes, at least every 30 seconds
+	// while the copy moves on, and not at the end. The offset is a multiple of a
+	// MiB. An error ends the copy. Calls never overlap; the copy goes on meanwhile.
+	Checkpoint func(offset int64) error
+	// CheckpointEvery is 4 GiB if it is 0.
+	CheckpointEvery int64
+}
+
+// Result is what a run did, in bytes.
+type Result struct {
+	Read    int64 // read from the source
+	Written int64 // written to the target
+	Zeroed  int64 // made zero on the target without sending zeroes
+	Skipped int64 // not written: zero on a target that is zero, or not different
+	// Digest of the whole source, as [Digest] returns it. Empty if the copy did
+	// not start at 0, because what came before was not read again, and with
+	// NoDigest.
+	Digest string
+}
+
+func (r *Result) add(o outcome) {
+	r.Read += o.read
+	r.Written += o.written
+	r.Zeroed += o.zeroed
+	r.Skipped += o.skipped
+}
+
+// Run copies. When it returns without an error the target is written and
+// flushed. Otherwise it holds parts of both contents; everything before the last
+// checkpoint is good. It returns the context's error (wrapped) when ctx ends,
+// after the requests under way; an [*Error] when a request fails, and an error
+// that wraps [ErrSize] before anything is written when a side is too small.
+func (c Copy) Run(ctx context.Context) (Result, error) {
+	result, err := c.run(ctx)
+	if err != nil {
+		return result, fmt.Errorf("copy %s to %s: %w", c.Source, c.Target, err)
+	}
+	return result, nil
+}
+
+func (c Copy) run(ctx context.Context) (Result, error) {
+	if err := checkRange(c.Size, c.From); err != nil {
+		return Result{}, err
+	}
+	source, err := openDevice(c.Source, reading)
+	if err != nil {
+		return Result{}, err
+	}
+	defer source.close()
+	if err := source.holds(c.Size); err != nil {
+		return Result{}, err
+	}
+	mode := claiming
+	if c.Shared {
+		mode = writing
+	}
+	target, err := openDevice(c.Target, mode)
+	if err != nil {
+		return Result{}, err
+	}
+	defer target.close()
+	if err := target.holds(c.Size); err != nil {
+		return Result{}, err
+	}
+	if source.same(target) {
+		return Result{}, fmt.Errorf("source and target are one and the same")
+	}
+	return c.between(ctx, source, target)
+}
+
+// between copies between open devices.
+func (c Copy) between(ctx context.Context, source, target *device) (Result, error) {
+	from := c.From &^ (blockSize - 1)
+	window := int64(holeWindow)
+	if c.OnlyDifferent {
+		window = blockSize // each block of the target is read
+	}
+	e := &engine{
+		size: c.Size, from: from, limit: c.Limit,
+		take:     dataSpans(source, c.Size, from, window),
+		flush:    target.flush,
+		progress: c.Progress, checkpoint: c.Checkpoint, checkpointEvery: c.CheckpointEvery,
+	}
+	if e.checkpointEvery <= 0 {
+		e.checkpointEvery = CheckpointEvery
+	}
+	p := &copier{Copy: c, reader: reader{source: source, noSum: c.NoDigest}, engine: e, target: target}
+	e.work = p.work
+	result, err := e.run(ctx)
+	if c.NoDigest {
+		result.Digest = ""
+	}
+	return result, err
+}
+
+func checkRange(size, from int64) error {
+	if size < 0 || from < 0 || from > size {
+		return fmt.Errorf("from %d of %d bytes: offsets must be between 0 and the size", from, size)
+	}
+	return nil
+}

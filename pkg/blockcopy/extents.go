@@ -1,0 +1,73 @@
+package blockcopy
+
+import (
+	"errors"
+	"io"
+
+	"golang.org/x/sys/unix"
+)
+
+// span is one piece of work: a block (the last one may be shorter), or several
+// whole blocks that are known to be a hole.
+type span struct {
+	off, len int64
+	hole     bool
+}
+
+// dataSpans returns a function that walks over a source from a block's start.
+// Holes come in spans of at most window bytes, a multiple of a block. A block
+// that is a hole only in part is data: reading it gives the zeroes.
+func dataSpans(d *device, size, from, window int64) func() (span, bool, error) {
+	off := from
+	var dataUntil int64 // before this there is data, without another look
+	if d.block {
+		dataUntil = size
+	}
+	return func() (span, bool, error) {
+		if off >= size {
+			return span{}, false, nil
+		}
+		s := span{off: off, len: min(blockSize, size-off)}
+		if off >= dataUntil {
+			data, hole, err := d.nextData(off, size)
+			if err != nil {
+				return span{}, false, err
+			}
+			dataUntil = hole
+			if blocks := (data - off) / blockSize; blocks > 0 {
+				s.len = min(blocks*blockSize, window)
+				s.hole = true
+				dataUntil = 0
+			}
+		}
+		off += s.len
+		return s, true, nil
+	}
+}
+
+// nextData returns where the next data after off begins and ends; both are size
+// if there is none. A file system that knows no holes has data everywhere.
+func (d *device) nextData(off, size int64) (data, hole int64, err error) {
+	data, err = unix.Seek(d.fd, off, unix.SEEK_DATA)
+	switch {
+	case errors.Is(err, unix.ENXIO):
+		// No data from here on; or the file has become shorter, and what is
+		// missing must not pass for zeroes.
+		if end, err := unix.Seek(d.fd, 0, unix.SEEK_END); err != nil || end < size {
+			return 0, 0, &Error{Op: "read", Path: d.path, Offset: off, Length: size - off, Err: io.ErrUnexpectedEOF}
+		}
+		return size, size, nil
+	case errors.Is(err, unix.EINVAL):
+		return off, size, nil
+	case err != nil:
+		return 0, 0, &Error{Op: "read", Path: d.path, Offset: off, Err: err}
+	}
+	if data >= size {
+		return size, size, nil
+	}
+	hole, err = unix.Seek(d.fd, data, unix.SEEK_HOLE)
+	if err != nil {
+		return 0, 0, &Error{Op: "read", Path: d.path, Offset: off, Err: err}
+	}
+	return data, min(hole, size), nil
+}
