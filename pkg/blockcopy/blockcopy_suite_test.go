@@ -65,7 +65,7 @@ func file(name string, b []byte) string {
 	path := filepath.Join(GinkgoT().TempDir(), name)
 	f, err := os.Create(path)
 	Expect(err).NotTo(HaveOccurred())
-	defer f.Close()
+	defer func() { Expect(f.Close()).To(Succeed()) }()
 	Expect(f.Truncate(int64(len(b)))).To(Succeed())
 	for off := 0; off < len(b); off += 4096 {
 		part := b[off:min(off+4096, len(b))]

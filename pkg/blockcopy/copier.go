@@ -156,7 +156,7 @@ func (p *copier) writeRuns(data []byte, off int64, out *outcome, skip func(part 
 
 // mayOffload reports whether the kernel may copy by itself.
 func (p *copier) mayOffload() bool {
-	return !p.reader.source.block && !p.target.block && !p.OnlyDifferent && !p.noOffload.Load()
+	return !p.source.block && !p.target.block && !p.OnlyDifferent && !p.noOffload.Load()
 }
 
 // offload lets the kernel copy a span, and reports whether it did.
