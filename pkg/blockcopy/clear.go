@@ -68,7 +68,7 @@ func (c Clear) run(ctx context.Context) (Result, error) {
 		// it into as many as the device can take.
 		workers: 1,
 		take:    w.take,
-		work: func(ctx context.Context, _ *worker, s span) (outcome, error) {
+		work: func(ctx context.Context, _ *buffers, s span) (outcome, error) {
 			start := time.Now()
 			out, err := c.window(ctx, target, s)
 			w.took(time.Since(start))

@@ -17,21 +17,20 @@ type reader struct {
 }
 
 // read returns a block's content, or nil if it is all zeroes.
-func (r *reader) read(ctx context.Context, e *engine, w *worker, s span) (outcome, []byte, error) {
+func (r *reader) read(ctx context.Context, e *engine, m *buffers, s span) (outcome, []byte, error) {
 	if s.hole {
 		return outcome{sum: zeroSum}, nil, nil
 	}
 	if err := e.limit.wait(ctx, s.len); err != nil {
 		return outcome{}, nil, err
 	}
-	buf, err := w.buffer(&w.a)
-	if err != nil {
+	if err := m.get(); err != nil {
 		return outcome{}, nil, err
 	}
-	if err := r.source.readFull(buf, int(s.len), s.off); err != nil {
+	if err := r.source.readFull(m.a, int(s.len), s.off); err != nil {
 		return outcome{}, nil, err
 	}
-	buf = buf[:s.len]
+	buf := m.a[:s.len]
 	out := outcome{read: s.len}
 	zero := isZero(buf)
 	switch {
@@ -56,23 +55,23 @@ type copier struct {
 	noOffload atomic.Bool // the kernel does not copy between these two files
 }
 
-func (p *copier) work(ctx context.Context, w *worker, s span) (outcome, error) {
+func (p *copier) work(ctx context.Context, m *buffers, s span) (outcome, error) {
 	if p.NoDigest && !s.hole && p.mayOffload() {
 		if done, err := p.offload(ctx, s); done || err != nil {
 			return outcome{read: s.len, written: s.len}, err
 		}
 	}
-	out, data, err := p.read(ctx, p.engine, w, s)
+	out, data, err := p.read(ctx, p.engine, m, s)
 	if err != nil {
 		return out, err
 	}
 	switch {
 	case p.OnlyDifferent:
-		err = p.writeDifferent(ctx, w, s, data, &out)
+		err = p.writeDifferent(ctx, m, s, data, &out)
 	case data == nil && p.TargetIsZero:
 		out.skipped = s.len
 	case data == nil:
-		err = p.writeZeroes(ctx, w, s, &out)
+		err = p.writeZeroes(ctx, m, s, &out)
 	case p.TargetIsZero:
 		err = p.writeRuns(data, s.off, &out, func(part []byte, _ int) bool { return isZero(part) })
 	default:
@@ -83,7 +82,7 @@ func (p *copier) work(ctx context.Context, w *worker, s span) (outcome, error) {
 }
 
 // writeZeroes makes a span of the target zero.
-func (p *copier) writeZeroes(ctx context.Context, w *worker, s span, out *outcome) error {
+func (p *copier) writeZeroes(ctx context.Context, m *buffers, s span, out *outcome) error {
 	// The kernel zeroes one range of a device at a time. Where it has to write
 	// the zeroes, workers that write at the same time are faster; for a long hole
 	// it is as good.
@@ -94,7 +93,7 @@ func (p *copier) writeZeroes(ctx context.Context, w *worker, s span, out *outcom
 			}
 		} else {
 			out.written = s.len
-			return p.target.writeFull(w.a[:s.len], s.off)
+			return p.target.writeFull(m.a[:s.len], s.off)
 		}
 	}
 	out.zeroed = s.len
@@ -102,20 +101,19 @@ func (p *copier) writeZeroes(ctx context.Context, w *worker, s span, out *outcom
 }
 
 // writeDifferent writes what differs on the target; data is nil for zeroes.
-func (p *copier) writeDifferent(ctx context.Context, w *worker, s span, data []byte, out *outcome) error {
+func (p *copier) writeDifferent(ctx context.Context, m *buffers, s span, data []byte, out *outcome) error {
 	if s.hole {
 		if err := p.engine.limit.wait(ctx, s.len); err != nil {
 			return err
 		}
 	}
-	buf, err := w.buffer(&w.b)
-	if err != nil {
+	if err := m.get(); err != nil {
 		return err
 	}
-	if err := p.target.readFull(buf, int(s.len), s.off); err != nil {
+	if err := p.target.readFull(m.b, int(s.len), s.off); err != nil {
 		return err
 	}
-	buf = buf[:s.len]
+	buf := m.b[:s.len]
 	if data != nil {
 		return p.writeRuns(data, s.off, out, func(part []byte, at int) bool {
 			return bytes.Equal(part, buf[at:at+len(part)])

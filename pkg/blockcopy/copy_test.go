@@ -326,7 +326,7 @@ var _ = Describe("Copy", func() {
 			Checkpoint:      func(int64) error { peak = max(peak, mapped.Load()); return nil },
 		}.Run(ctx)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(peak).To(And(BeNumerically(">", 0), BeNumerically("<=", 16*mib)))
+		Expect(peak).To(And(BeNumerically(">", 0), BeNumerically("<=", 12*mib)))
 	})
 })
 

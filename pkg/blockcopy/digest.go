@@ -55,8 +55,8 @@ func Digest(ctx context.Context, path string, size int64, limit *Limiter) (strin
 	}
 	e := &engine{size: size, limit: limit, take: dataSpans(source, size, 0, blockSize)}
 	r := &reader{source: source}
-	e.work = func(ctx context.Context, w *worker, s span) (outcome, error) {
-		out, _, err := r.read(ctx, e, w, s)
+	e.work = func(ctx context.Context, m *buffers, s span) (outcome, error) {
+		out, _, err := r.read(ctx, e, m, s)
 		return out, err
 	}
 	result, err := e.run(ctx)

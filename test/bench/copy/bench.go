@@ -124,7 +124,11 @@ func fill(path string, size int64, half bool) (err error) {
 // store: where a file system under it first had to find some, that would be all
 // that is measured.
 func (b *bench) emptyTarget() error {
-	return command("fallocate", "--zero-range", "--length", strconv.FormatInt(b.size, 10), b.files[1])
+	length := strconv.FormatInt(b.size, 10)
+	if command("fallocate", "--zero-range", "--length", length, b.files[1]) == nil {
+		return nil
+	}
+	return command("fallocate", "--punch-hole", "--length", length, b.files[1]) // tmpfs
 }
 
 // usedTarget makes the target as a volume that held other data.
