@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -31,6 +32,27 @@ type Progress struct {
 	Rate uint64 `json:"rate"`
 	// Left is the time until it ends at that rate; 0: not known.
 	Left time.Duration `json:"left"`
+}
+
+// SameJob reports whether two jobs do the same to the same thing. How much of it was
+// done before does not count: that changes while the job runs.
+func SameJob(a, b Job) bool { return reflect.DeepEqual(fromStart(a), fromStart(b)) }
+
+// fromStart returns a job as it was when nothing was done yet.
+func fromStart(j Job) Job {
+	switch j := j.(type) {
+	case Populate:
+		j.Done = 0
+		return j
+	case Restore:
+		j.Done = 0
+		return j
+	case Clear:
+		j.Done = 0
+		return j
+	default:
+		return j // compared as it is: at worst it is begun anew
+	}
 }
 
 type progressKey struct{}

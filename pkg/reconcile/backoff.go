@@ -36,6 +36,8 @@ type attempt struct {
 	step  change.Change
 	// due: its time came while the last pass was at work, which held it.
 	due bool
+	// trying: the step is a job, which has been begun again and has not ended.
+	trying bool
 	// desired is what the object was when it failed: once it is changed, it is
 	// tried again at once.
 	desired any
@@ -61,6 +63,7 @@ func (a *attempts) record(plan Plan, failures map[StepID]error, set spec.Set, no
 	last := map[spec.ID]attempt{}
 	stale := map[spec.ID]int{}
 	held, waiting := map[spec.ID]bool{}, map[spec.ID]bool{}
+	running := map[string]bool{} // lanes of jobs that have not ended
 	for _, s := range plan.Steps {
 		err := failures[s.ID]
 		switch {
@@ -68,6 +71,11 @@ func (a *attempts) record(plan Plan, failures map[StepID]error, set spec.Set, no
 			held[s.Object] = true
 		case errors.Is(err, ErrNeeds), errors.Is(err, ErrUnfinished):
 			waiting[s.Object] = true
+			if _, isJob := s.Change.(change.Job); isJob && errors.Is(err, ErrUnfinished) {
+				running[s.Change.Lane()] = true
+				// Between two passes in which a job was stale there is one that begins it.
+				stale[s.Object] = max(stale[s.Object], a.stale[s.Object])
+			}
 		case err == nil:
 		case errors.Is(err, change.ErrStale) && a.stale[s.Object] < maxStale:
 			// A stale step is no failure: the next pass plans it anew. But what is
@@ -87,6 +95,10 @@ func (a *attempts) record(plan Plan, failures map[StepID]error, set spec.Set, no
 		case again:
 		case held[id]:
 			f.due = over
+			a.failed[id] = f
+		case over && running[f.step.Lane()]:
+			// It counts on if this attempt fails too.
+			f.due, f.trying = false, true
 			a.failed[id] = f
 		case !waiting[id] || over:
 			// What waited, though its own time had come, waits for another object.

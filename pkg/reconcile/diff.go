@@ -275,6 +275,7 @@ func (d *differ) finish() Plan {
 		d.plan.Objects = append(d.plan.Objects, *o)
 	}
 	sortObjects(d.plan.Objects)
+	d.plan.KeepJobs = d.in.Observed.Err() != nil
 	return d.plan
 }
 

@@ -21,13 +21,16 @@ type Executor struct {
 	// others waiting.
 	Patience time.Duration
 	// OneByOne applies the steps in the order of the plan instead of lane beside
-	// lane.
+	// lane, and waits for each, jobs included.
 	OneByOne bool
+	// Jobs is how many jobs move data at once; 0: [DefaultJobs].
+	Jobs int
 
 	running sync.WaitGroup
 	mu      sync.Mutex
 	busy    map[string]bool // lanes with a change that goes on by itself
 	freed   chan struct{}
+	jobs    jobs
 }
 
 // Errors of steps that were not tried, or of which nothing is known yet.
@@ -36,7 +39,8 @@ var (
 	ErrHeld = errors.New("waiting for the next attempt")
 	// ErrNeeds means that a step it needs did not succeed.
 	ErrNeeds = errors.New("needs a step that did not succeed")
-	// ErrUnfinished means that a change in the step's lane is still being made.
+	// ErrUnfinished means that a change in the step's lane is still being made. Of a
+	// job that is how it should be.
 	ErrUnfinished = errors.New("an earlier change has not ended")
 )
 
@@ -47,21 +51,32 @@ var (
 //
 // Steps of one lane run one after the other in the order of the plan; lanes run
 // side by side. No step waits for a later one, so there is no deadlock. When ctx
-// ends, steps that have not begun fail with its error.
+// ends, steps that have not begun fail with its error, and so do jobs.
+//
+// A [change.Job] is begun and not waited for: its step is unfinished, in this plan and in
+// those that follow, until one finds that it has ended. If that was with an error,
+// it is the step's in that plan, and the one after begins it again. A job that a
+// plan has no step for is ended.
 func (x *Executor) Execute(ctx context.Context, plan Plan, held func(spec.ID) bool, done func(Step, error)) map[StepID]error {
 	r := &execution{
 		actuators: x.Actuators, held: held, done: done,
 		outcomes: make(map[StepID]*stepOutcome, len(plan.Steps)),
 	}
 	lanes := map[string][]Step{}
+	var jobs []Step
 	for _, s := range plan.Steps {
 		r.outcomes[s.ID] = &stepOutcome{known: make(chan struct{})}
-		lane := s.Change.Lane()
-		if x.OneByOne {
-			lane = ""
+		_, isJob := s.Change.(change.Job)
+		switch lane := s.Change.Lane(); {
+		case x.OneByOne:
+			lanes[""] = append(lanes[""], s)
+		case isJob:
+			jobs = append(jobs, s)
+		default:
+			lanes[lane] = append(lanes[lane], s)
 		}
-		lanes[lane] = append(lanes[lane], s)
 	}
+	x.takeUp(ctx, r, jobs, plan.KeepJobs)
 	for lane, steps := range lanes {
 		if !x.begin(lane) {
 			r.settle(ErrUnfinished, steps...)
@@ -71,10 +86,7 @@ func (x *Executor) Execute(ctx context.Context, plan Plan, held func(spec.ID) bo
 			late := r.lane(ctx, steps)
 			x.end(lane)
 			if late {
-				select {
-				case x.signal() <- struct{}{}:
-				default: // the last one was not taken yet: one is as good as two
-				}
+				x.free()
 			}
 		})
 	}
@@ -82,12 +94,20 @@ func (x *Executor) Execute(ctx context.Context, plan Plan, held func(spec.ID) bo
 	return r.failures()
 }
 
-// Wait waits until all changes have ended.
+// Wait waits until all changes have ended, jobs included.
 func (x *Executor) Wait() { x.running.Wait() }
 
 // Freed returns a channel that receives when a change has ended that was not
-// waited for.
+// waited for: a new pass is due.
 func (x *Executor) Freed() <-chan struct{} { return x.signal() }
+
+// free makes [Executor.Freed] receive.
+func (x *Executor) free() {
+	select {
+	case x.signal() <- struct{}{}:
+	default: // the last one was not taken yet: one is as good as two
+	}
+}
 
 func (x *Executor) signal() chan struct{} {
 	x.mu.Lock()
@@ -190,12 +210,8 @@ func (r *execution) isOver() bool {
 }
 
 func (r *execution) step(ctx context.Context, s Step) error {
-	for _, n := range s.Needs {
-		need := r.outcomes[n]
-		<-need.known
-		if need.err != nil {
-			return fmt.Errorf("%w: step %d", ErrNeeds, n)
-		}
+	if err := r.needs(s); err != nil {
+		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -215,6 +231,18 @@ func (r *execution) step(ctx context.Context, s Step) error {
 		r.done(s, err)
 	}
 	return err
+}
+
+// needs waits for the steps that a step needs.
+func (r *execution) needs(s Step) error {
+	for _, n := range s.Needs {
+		need := r.outcomes[n]
+		<-need.known
+		if need.err != nil {
+			return fmt.Errorf("%w: step %d", ErrNeeds, n)
+		}
+	}
+	return nil
 }
 
 func (r *execution) failures() map[StepID]error {

@@ -116,7 +116,7 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	// announcement makes of it.
 	ready := l.Status.ready()
 	if !plan.Empty() {
-		l.Status.announce(plan, l.attempts.failed, now)
+		l.Status.announce(plan, l.attempts.failed, l.Executor.unfinished(plan), now)
 	}
 	held := func(id spec.ID) bool { return l.attempts.held(id, now) }
 	failures := l.Executor.Execute(ctx, plan, held, l.report(desired, ready))
@@ -152,6 +152,7 @@ func (l *Loop) begin(desired spec.Set, observed observe.State) (time.Time, error
 	now := time.Now()
 	if l.started.IsZero() {
 		l.started, l.lastNamed = now, map[spec.ID]time.Time{}
+		l.Executor.tellProgress(l.Status.progressed)
 	}
 	for _, id := range desired.IDs() {
 		l.lastNamed[id] = now

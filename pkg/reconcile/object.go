@@ -51,6 +51,7 @@ const (
 	ReasonRetained           = "Retained"
 	ReasonRemoving           = "Removing"
 	ReasonUnsupported        = "Unsupported"
+	ReasonSourceInvalid      = "SourceInvalid"
 )
 
 // Object is one object's status. Sizes are in bytes.
@@ -62,6 +63,9 @@ type Object struct {
 	Message string    `json:"message,omitempty"`
 	// Since is when Phase and Reason last changed.
 	Since time.Time `json:"since,omitzero"`
+	// Progress is how far the job has come that moves the object's data; nil: there
+	// is none.
+	Progress *Progress `json:"progress,omitempty"`
 
 	Pool     *PoolStatus   `json:"pool,omitempty"`
 	Volume   *VolumeStatus `json:"volume,omitempty"`

@@ -55,6 +55,10 @@ type Status struct {
 	mu      sync.Mutex
 	report  NodeStatus
 	changed chan struct{}
+	// objects are the report's without the progress of jobs, jobs what that is, by
+	// lane.
+	objects []Object
+	jobs    map[string]Progress
 }
 
 // Report returns the last report, and a channel that is closed when there is
@@ -70,10 +74,12 @@ func (s *Status) Report() (NodeStatus, <-chan struct{}) {
 
 // announce shows what a pass is about to do: a first convergence may take
 // minutes, and whoever asks meanwhile is to see more than nothing.
-func (s *Status) announce(plan Plan, failed map[spec.ID]attempt, now time.Time) {
+//
+// Of jobs that are under way the outcome is known: they are unfinished.
+func (s *Status) announce(plan Plan, failed map[spec.ID]attempt, unfinished map[StepID]error, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.show(outcome(plan, failed, nil), Findings(plan.Findings), now)
+	s.show(outcome(plan, failed, unfinished), Findings(plan.Findings), now)
 }
 
 // publish makes a pass's outcome the report.
@@ -86,6 +92,8 @@ func (s *Status) publish(plan Plan, failed map[spec.ID]attempt, failures map[Ste
 
 // show wakes those who wait, if there is any news.
 func (s *Status) show(objects []Object, findings []Finding, now time.Time) {
+	s.objects = objects
+	objects = withProgress(objects, s.jobs)
 	before := map[spec.ID]Object{}
 	for _, o := range s.report.Objects {
 		before[o.ID()] = o
@@ -140,7 +148,7 @@ func outcome(plan Plan, failed map[spec.ID]attempt, failures map[StepID]error) [
 		if o.Phase == Blocked || o.Phase == Suspended || o.Phase == Failed {
 			continue // what is known already says more
 		}
-		if f, ok := failed[o.ID()]; ok {
+		if f, ok := failed[o.ID()]; ok && !f.trying {
 			o.Phase, o.Reason = classify(f)
 			o.Message = f.step.String() + ": " + f.err.Error()
 		} else if on, ok := waiting[o.ID()]; ok {
@@ -153,6 +161,8 @@ func outcome(plan Plan, failed map[spec.ID]attempt, failures map[StepID]error) [
 // classify says what a failed attempt means to users.
 func classify(f attempt) (Phase, string) {
 	switch {
+	case errors.Is(f.err, change.ErrSource):
+		return Failed, ReasonSourceInvalid
 	case errors.Is(f.err, change.ErrInUse):
 		return Blocked, ReasonInUse
 	case errors.Is(f.err, change.ErrNoSpace):

@@ -1,0 +1,269 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+)
+
+// DefaultJobs is how many jobs move data at once if nothing else is said: two, and a
+// small one beside them.
+const DefaultJobs = 3
+
+// smallJob is how much a job may have to do, in bytes, to be given the slot that big
+// ones never get: it takes seconds.
+const smallJob = 1 << 30
+
+// jobs are the jobs of an [Executor], guarded by its mutex.
+type jobs struct {
+	// byLane are those that have not ended, and those of which no plan has taken up how
+	// they ended.
+	byLane map[string]*job
+	// queue are those that wait for a slot, in the order in which they came.
+	queue []*job
+	// big and all are how many have a slot.
+	big, all int
+
+	// tell is that of tellProgress; it is called with the mutex held.
+	tell func(lane string, p *Progress)
+	now  func() time.Time // nil: time.Now
+}
+
+// job is a job that was begun.
+type job struct {
+	step   Step
+	change change.Job
+	// cancel ends it.
+	cancel context.CancelFunc
+	// slot is closed when it has got one.
+	slot chan struct{}
+	// unwanted: there is no step for it any more. How it ends is nobody's business.
+	unwanted bool
+	ended    bool
+	err      error // of one that ended
+	told     time.Time
+}
+
+func (j *job) lane() string { return j.change.Lane() }
+
+func (j *job) small() bool { return 0 < j.change.Bytes() && j.change.Bytes() <= smallJob }
+
+// JobsUnderWay returns how many jobs have been begun of which no plan has taken up yet how
+// they ended.
+func (x *Executor) JobsUnderWay() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.jobs.byLane)
+}
+
+// takeUp compares the jobs that there are with the steps of a plan: begins what is
+// missing, ends what is not wanted any more, unless keep is true, and settles the steps.
+func (x *Executor) takeUp(ctx context.Context, r *execution, steps []Step, keep bool) {
+	if !keep {
+		x.endAllBut(steps)
+	}
+	seen := map[string]bool{}
+	for _, s := range steps {
+		lane := s.Change.Lane()
+		switch known, err := x.outcome(s); {
+		case seen[lane]:
+			r.settle(ErrUnfinished, s) // its turn comes in a later plan
+		case known:
+			r.settle(err, s)
+		case r.held(s.Object):
+			r.settle(ErrHeld, s)
+		default:
+			x.beginJob(ctx, r, s)
+		}
+		seen[lane] = true
+	}
+}
+
+// endAllBut ends the jobs that none of the steps is for.
+func (x *Executor) endAllBut(steps []Step) {
+	wanted := map[string]bool{}
+	for _, s := range steps {
+		wanted[s.Change.Lane()] = true
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for lane, j := range x.jobs.byLane {
+		if !wanted[lane] {
+			x.drop(j)
+		}
+	}
+}
+
+// drop ends a job, or forgets how it ended. The mutex is held.
+func (x *Executor) drop(j *job) {
+	if j.ended {
+		delete(x.jobs.byLane, j.lane())
+		return
+	}
+	j.unwanted = true
+	j.cancel()
+}
+
+// outcome returns what is known of the job of a step. What has ended is forgotten
+// with that.
+func (x *Executor) outcome(s Step) (known bool, err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	j := x.jobs.byLane[s.Change.Lane()]
+	switch {
+	case j == nil:
+		return false, nil
+	case !change.SameJob(j.change, s.Change.(change.Job)):
+		x.drop(j)
+		// What is to be done instead must not run beside it.
+		return !j.ended, ErrUnfinished
+	case !j.ended:
+		return true, ErrUnfinished
+	}
+	delete(x.jobs.byLane, j.lane())
+	if j.err == nil {
+		// It ended while this plan was made, as a rule. If not, and it does not do what
+		// the plan thinks, it must not be done over and over.
+		j.err = fmt.Errorf("%w: %s was done", change.ErrStale, j.change)
+	}
+	return true, j.err
+}
+
+// unfinished returns the steps of a plan that wait for jobs which are under way.
+func (x *Executor) unfinished(plan Plan) map[StepID]error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	waiting := map[StepID]error{}
+	for _, s := range plan.Steps {
+		if j := x.jobs.byLane[s.Change.Lane()]; j != nil && !j.ended {
+			waiting[s.ID] = ErrUnfinished
+		}
+		if slices.ContainsFunc(s.Needs, func(n StepID) bool { return waiting[n] != nil }) {
+			waiting[s.ID] = ErrNeeds
+		}
+	}
+	return waiting
+}
+
+// beginJob begins the job of a step, whose lane is free. The step is unfinished as soon
+// as what it needs was done.
+func (x *Executor) beginJob(ctx context.Context, r *execution, s Step) {
+	actuator, ok := r.actuators[s.Change.System()]
+	if !ok {
+		r.settle(fmt.Errorf("no actuator for %s", s.Change.System()), s)
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	j := &job{step: s, change: s.Change.(change.Job), cancel: cancel, slot: make(chan struct{})}
+	x.mu.Lock()
+	if x.jobs.byLane == nil {
+		x.jobs.byLane = map[string]*job{}
+	}
+	x.jobs.byLane[j.lane()] = j
+	x.mu.Unlock()
+	x.running.Go(func() {
+		defer cancel()
+		if err := r.needs(s); err != nil {
+			x.forget(j)
+			if r.isOver() {
+				x.free() // a newer plan may have found it, and counts on it
+			}
+			r.settle(err, s)
+			return
+		}
+		r.settle(ErrUnfinished, s)
+		err := x.awaitSlot(ctx, j)
+		if err == nil {
+			err = actuator.Apply(change.WithProgress(ctx, func(p change.Progress) { x.progress(j, p) }), j.change)
+			x.leaveSlot(j)
+		}
+		cancelled := err != nil && ctx.Err() != nil
+		if r.done != nil && !cancelled {
+			r.done(s, err)
+		}
+		x.endJob(j, err, cancelled)
+	})
+}
+
+// forget lets go of a job that never began.
+func (x *Executor) forget(j *job) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.jobs.byLane, j.lane())
+}
+
+// endJob keeps how a job ended for the next plan that has a step for it. One that was
+// cancelled did not fail.
+func (x *Executor) endJob(j *job, err error, cancelled bool) {
+	x.mu.Lock()
+	j.ended, j.err = true, err
+	if x.jobs.tell != nil {
+		x.jobs.tell(j.lane(), nil)
+	}
+	if j.unwanted || cancelled {
+		delete(x.jobs.byLane, j.lane())
+	}
+	x.mu.Unlock()
+	x.free()
+}
+
+// awaitSlot waits until a job may move data, or ctx ends.
+func (x *Executor) awaitSlot(ctx context.Context, j *job) error {
+	x.mu.Lock()
+	x.jobs.queue = append(x.jobs.queue, j)
+	x.giveSlots()
+	waits := slices.Contains(x.jobs.queue, j)
+	x.mu.Unlock()
+	if waits {
+		x.waitsForSlot(j)
+	}
+	select {
+	case <-j.slot:
+		return nil
+	case <-ctx.Done():
+	}
+	x.mu.Lock()
+	before := len(x.jobs.queue)
+	x.jobs.queue = slices.DeleteFunc(x.jobs.queue, func(q *job) bool { return q == j })
+	got := len(x.jobs.queue) == before
+	x.mu.Unlock()
+	if got {
+		x.leaveSlot(j)
+	}
+	return ctx.Err()
+}
+
+// leaveSlot gives a job's slot to the next one.
+func (x *Executor) leaveSlot(j *job) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.jobs.all--
+	if !j.small() {
+		x.jobs.big--
+	}
+	x.giveSlots()
+}
+
+// giveSlots gives what slots are free to those that came first. Big jobs never get
+// the last one, if there are several. The mutex is held.
+func (x *Executor) giveSlots() {
+	slots := x.Jobs
+	if slots <= 0 {
+		slots = DefaultJobs
+	}
+	forBig := max(1, slots-1)
+	x.jobs.queue = slices.DeleteFunc(x.jobs.queue, func(j *job) bool {
+		if x.jobs.all == slots || !j.small() && x.jobs.big == forBig {
+			return false
+		}
+		x.jobs.all++
+		if !j.small() {
+			x.jobs.big++
+		}
+		close(j.slot)
+		return true
+	})
+}

@@ -1,0 +1,353 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"go.uber.org/goleak"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+const gib = 1 << 30
+
+// copier does jobs: each runs until it is told how to end, or ctx ends.
+type copier struct {
+	begun chan string
+
+	mu      sync.Mutex
+	running map[string]*copying
+}
+
+type copying struct {
+	end    chan error
+	report func(change.Progress)
+}
+
+func newCopier() *copier {
+	return &copier{begun: make(chan string, 100), running: map[string]*copying{}}
+}
+
+func (c *copier) Apply(ctx context.Context, ch change.Change) error {
+	lane := strings.TrimPrefix(ch.Lane(), "data/vg0/")
+	one := &copying{end: make(chan error), report: func(p change.Progress) { change.Report(ctx, p) }}
+	c.mu.Lock()
+	if c.running[lane] != nil {
+		c.mu.Unlock()
+		return errors.New("two jobs of one lane")
+	}
+	c.running[lane] = one
+	c.mu.Unlock()
+	c.begun <- lane
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.running, lane)
+	}()
+	select {
+	case err := <-one.end:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *copier) job(lane string) *copying {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.running[lane]
+}
+
+func fill(name string, size spec.Size) Step {
+	return Step{Object: volumeID(name), Change: change.Populate{
+		LV: change.LV{VolumeGroup: "vg0", Name: name}, Volume: change.LV{VolumeGroup: "vg0", Name: "from"}, Size: size,
+	}}
+}
+
+var _ = Describe("Jobs", func() {
+	var (
+		c  *copier
+		a  *actuator
+		x  *Executor
+		do func(Plan) map[StepID]error
+	)
+	unfinished := func(n StepID) OmegaMatcher { return HaveKeyWithValue(n, MatchError(ErrUnfinished)) }
+
+	BeforeEach(func() {
+		before := goleak.IgnoreCurrent()
+		c, a = newCopier(), &actuator{}
+		x = &Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: a, observe.Data: c}}
+		running, stop := context.WithCancel(context.Background())
+		do = func(p Plan) map[StepID]error { return x.Execute(running, p, nobody, nil) }
+		DeferCleanup(func(ctx SpecContext) {
+			stop()
+			x.Wait()
+			do(Plan{}) // forgets how those ended that no plan asked for
+			Expect(x.JobsUnderWay()).To(BeZero(), "what was cancelled leaves nothing behind")
+			Eventually(ctx, func() error { return goleak.Find(before) }).Should(Succeed())
+		}, NodeTimeout(10*time.Second))
+	})
+
+	It("are begun and not waited for; their neighbours go on", func(ctx SpecContext) {
+		plan := planOf(Step{Change: activate("vg0", "a")}, fill("a", gib), Step{Change: activate("vg0", "b")})
+		plan.Steps[1].Needs = []StepID{1}
+		for range 3 {
+			Expect(do(plan)).To(And(HaveLen(1), unfinished(2)))
+		}
+		Eventually(ctx, c.begun).Should(Receive(Equal("a")))
+		Expect(c.begun).NotTo(Receive(), "it is begun once")
+		Expect(a.applied).To(HaveLen(6))
+		Expect(x.Freed()).NotTo(Receive())
+	}, SpecTimeout(10*time.Second))
+
+	It("wait for what they need, and are not begun without", func() {
+		a.fail = map[string]error{"activate vg0/a": change.ErrNoSpace}
+		plan := planOf(Step{Change: activate("vg0", "a")}, fill("a", gib), Step{Change: activate("vg1", "b")})
+		plan.Steps[1].Needs, plan.Steps[2].Needs = []StepID{1}, []StepID{2}
+		Expect(do(plan)).To(And(HaveKeyWithValue(StepID(2), MatchError(ErrNeeds)), HaveKeyWithValue(StepID(3), MatchError(ErrNeeds))))
+		x.Wait()
+		Expect(c.begun).NotTo(Receive())
+		Expect(x.Freed()).NotTo(Receive())
+	})
+
+	It("call for a pass when they fail, which takes up the error, and the one after begins them again", func(ctx SpecContext) {
+		plan := planOf(fill("a", gib))
+		do(plan)
+		Eventually(ctx, c.begun).Should(Receive())
+		c.job("a").end <- change.ErrSource
+		Eventually(ctx, x.Freed()).Should(Receive())
+		Expect(do(Plan{KeepJobs: true})).To(BeEmpty())
+		Expect(do(plan)).To(HaveKeyWithValue(StepID(1), MatchError(change.ErrSource)))
+		Expect(c.begun).NotTo(Receive())
+		Expect(do(plan)).To(unfinished(1))
+		Eventually(ctx, c.begun).Should(Receive(Equal("a")))
+	}, SpecTimeout(10*time.Second))
+
+	It("end with a success, which is not repeated at once for a plan that was made before", func(ctx SpecContext) {
+		var told []error
+		plan := planOf(fill("a", gib))
+		x.Execute(ctx, plan, nobody, func(_ Step, err error) { told = append(told, err) })
+		Eventually(ctx, c.begun).Should(Receive())
+		c.job("a").end <- nil
+		Eventually(ctx, x.Freed()).Should(Receive())
+		Expect(told).To(Equal([]error{nil}))
+		Expect(do(plan)).To(HaveKeyWithValue(StepID(1), MatchError(change.ErrStale)))
+		Expect(c.begun).NotTo(Receive())
+		Expect(do(Plan{})).To(BeEmpty())
+		Expect(do(plan)).To(unfinished(1))
+		Eventually(ctx, c.begun).Should(Receive(Equal("a")))
+	}, SpecTimeout(10*time.Second))
+
+	It("are ended when no step is for them any more, which is no failure", func(ctx SpecContext) {
+		do(planOf(fill("a", gib), fill("b", gib)))
+		Eventually(ctx, c.begun).Should(Receive())
+		Eventually(ctx, c.begun).Should(Receive())
+		Expect(do(planOf(fill("b", gib)))).To(unfinished(1))
+		Eventually(ctx, x.Freed()).Should(Receive())
+		Expect(x.JobsUnderWay()).To(Equal(1))
+		Expect(c.job("a")).To(BeNil())
+		Expect(do(planOf(fill("b", gib), fill("a", gib)))).To(And(unfinished(1), unfinished(2)))
+		Eventually(ctx, c.begun).Should(Receive(Equal("a")))
+	}, SpecTimeout(10*time.Second))
+
+	It("go on when not all of the machine was seen", func(ctx SpecContext) {
+		do(planOf(fill("a", gib)))
+		Eventually(ctx, c.begun).Should(Receive())
+		do(Plan{KeepJobs: true})
+		Expect(x.Freed()).NotTo(Receive())
+		Expect(do(planOf(fill("a", gib)))).To(unfinished(1))
+		Expect(c.begun).NotTo(Receive())
+		Expect(c.job("a")).NotTo(BeNil())
+	}, SpecTimeout(10*time.Second))
+
+	It("are begun anew for another source, once the old one has ended, and go on if they only came further", func(ctx SpecContext) {
+		do(planOf(fill("a", gib)))
+		Eventually(ctx, c.begun).Should(Receive())
+		further := fill("a", gib).Change.(change.Populate)
+		further.Done = 512 * mib
+		Expect(do(planOf(Step{Change: further}))).To(unfinished(1))
+		Expect(x.Freed()).NotTo(Receive())
+
+		further.Volume.Name = "other"
+		other := planOf(Step{Change: further})
+		Expect(do(other)).To(unfinished(1))
+		Eventually(ctx, x.Freed()).Should(Receive())
+		Expect(c.begun).NotTo(Receive())
+		Expect(do(other)).To(unfinished(1))
+		Eventually(ctx, c.begun).Should(Receive(Equal("a")))
+	}, SpecTimeout(10*time.Second))
+
+	It("share slots: first come, first served, and small ones never wait for big ones", func(ctx SpecContext) {
+		x.Jobs = 2
+		begin := func(steps ...Step) { // one after the other: the order counts
+			for i := range steps {
+				do(Plan{KeepJobs: true, Steps: planOf(steps[i]).Steps})
+				Eventually(ctx, func() bool { x.mu.Lock(); defer x.mu.Unlock(); return len(x.jobs.queue)+x.jobs.all == len(x.jobs.byLane) }).Should(BeTrue())
+			}
+		}
+		begin(fill("big1", 2*gib), fill("big2", 3*gib), fill("unknown", 0))
+		Eventually(ctx, c.begun).Should(Receive(Equal("big1")))
+		begin(fill("small1", mib), fill("small2", gib))
+		Eventually(ctx, c.begun).Should(Receive(Equal("small1")))
+		Expect(c.begun).NotTo(Receive())
+		c.job("small1").end <- nil
+		Eventually(ctx, c.begun).Should(Receive(Equal("small2")), "the slot for small ones is not given to big2")
+		c.job("big1").end <- nil
+		Eventually(ctx, c.begun).Should(Receive(Equal("big2")))
+		c.job("small2").end <- nil
+		Eventually(ctx, func() int { x.mu.Lock(); defer x.mu.Unlock(); return x.jobs.all }).Should(Equal(1))
+		Expect(c.begun).NotTo(Receive(), "nor is it given to a job of unknown size")
+		c.job("big2").end <- nil
+		Eventually(ctx, c.begun).Should(Receive(Equal("unknown")))
+	}, SpecTimeout(10*time.Second))
+
+	It("that wait for a slot end as well", func(ctx SpecContext) {
+		x.Jobs = 1
+		do(planOf(fill("a", gib)))
+		Eventually(ctx, c.begun).Should(Receive())
+		do(planOf(fill("a", gib), fill("b", gib)))
+		do(planOf(fill("a", gib)))
+		Eventually(ctx, x.JobsUnderWay).Should(Equal(1))
+		c.job("a").end <- nil
+		do(planOf(fill("c", gib)))
+		Eventually(ctx, c.begun).Should(Receive(Equal("c")), "b has left no slot taken")
+	}, SpecTimeout(10*time.Second))
+
+	It("of objects whose time has not come are not begun", func(ctx SpecContext) {
+		plan := planOf(fill("a", gib))
+		held := func(spec.ID) bool { return true }
+		Expect(x.Execute(ctx, plan, held, nil)).To(HaveKeyWithValue(StepID(1), MatchError(ErrHeld)))
+		Expect(x.JobsUnderWay()).To(BeZero())
+	})
+
+	It("are applied to the end, one by one, where that is asked for", func() {
+		x.OneByOne = true
+		x.Actuators[observe.Data] = a
+		Expect(do(planOf(Step{Change: activate("vg0", "a")}, fill("a", gib), Step{Change: activate("vg0", "b")}))).To(BeEmpty())
+		Expect(a.applied).To(Equal([]string{"activate vg0/a", "fill vg0/a from vg0/from", "activate vg0/b"}))
+	})
+
+	It("need somebody who does them", func() {
+		delete(x.Actuators, observe.Data)
+		Expect(do(planOf(fill("a", gib)))).To(HaveKeyWithValue(StepID(1), MatchError("no actuator for "+string(observe.Data))))
+	})
+
+	It("tell how far they have come, once a second at most", func(ctx SpecContext) {
+		var s Status
+		now := time.Now()
+		x.Jobs, x.jobs.now = 1, func() time.Time { return now }
+		x.tellProgress(s.progressed)
+		plan := planOf(fill("a", gib), fill("b", gib))
+		plan.Objects = []Object{{Kind: spec.KindVolume, Name: "a", Phase: Progressing}, {Kind: spec.KindVolume, Name: "b", Phase: Blocked, Message: "no"}}
+		shown := func(name string) Object {
+			report, _ := s.Report()
+			return status(Plan{Objects: report.Objects}, volumeID(name))
+		}
+		s.publish(plan, nil, nil, PassCost{}, now)
+		do(planOf(plan.Steps[0]))
+		Eventually(ctx, c.begun).Should(Receive())
+		do(plan)
+		Eventually(ctx, func() *Progress { return shown("b").Progress }).Should(And(Not(BeNil()), HaveField("Waiting", true)))
+		Expect(shown("b").Message).To(Equal("no"), "what is known already says more")
+
+		_, changed := s.Report()
+		c.job("a").report(change.Progress{Done: 430 << 20, Total: 1 << 30, Rate: 300 << 20, Left: 150 * time.Second})
+		Expect(changed).To(BeClosed())
+		Expect(shown("a").Message).To(Equal("fill vg0/a from vg0/from: 41%, 300MiB/s, 3m left"))
+		Expect(*shown("a").Progress).To(And(HaveField("Type", "Populate"), HaveField("Done", uint64(430<<20)), HaveField("LeftSeconds", int64(150))))
+
+		_, changed = s.Report()
+		now = now.Add(tellEvery - 1)
+		c.job("a").report(change.Progress{Done: 1 << 30, Total: 1 << 30})
+		Expect(changed).NotTo(BeClosed())
+		now = now.Add(1)
+		c.job("a").report(change.Progress{Done: 1 << 30, Total: 1 << 30})
+		Expect(changed).To(BeClosed())
+		Expect(shown("a").Message).To(HaveSuffix(": 100%"))
+
+		c.job("a").end <- nil
+		Eventually(ctx, x.Freed()).Should(Receive())
+		s.publish(plan, nil, nil, PassCost{}, now)
+		Expect(shown("a").Progress).To(BeNil())
+	}, SpecTimeout(10*time.Second))
+})
+
+var _ = Describe("A pass while a job runs", func() {
+	now := time.Now()
+	plan := planOf(fill("a", gib), Step{Object: exportID("db"), Change: activate("vg1", "x"), Needs: []StepID{1}})
+	plan.Objects = []Object{{Kind: spec.KindVolume, Name: "a", Phase: Progressing}, {Kind: spec.KindExport, Name: "db", Phase: Progressing}}
+
+	It("calls for no other one, and is no news", func(ctx SpecContext) {
+		c := newCopier()
+		x := &Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: &actuator{}, observe.Data: c}}
+		running, stop := context.WithCancel(ctx)
+		defer x.Wait()
+		defer stop()
+		l := &Loop{Executor: x, Status: &Status{}, Resync: time.Hour}
+		pass := func() time.Duration {
+			l.Status.announce(plan, l.attempts.failed, x.unfinished(plan), now)
+			failures := x.Execute(running, plan, nobody, nil)
+			l.attempts.record(plan, failures, spec.Set{}, now)
+			l.Status.publish(plan, l.attempts.failed, failures, PassCost{}, now)
+			return l.wait(plan, failures, observe.State{}, now)
+		}
+		Expect(pass()).To(Equal(time.Hour))
+		Eventually(ctx, c.begun).Should(Receive())
+		before, changed := l.Status.Report()
+		for range 5 {
+			Expect(pass()).To(Equal(time.Hour))
+		}
+		Expect(changed).NotTo(BeClosed())
+		Expect(status(Plan{Objects: before.Objects}, exportID("db"))).To(beIn(Blocked, ReasonNotReady))
+		Expect(x.Freed()).NotTo(Receive())
+
+		c.job("a").end <- errors.New("boom")
+		Eventually(ctx, x.Freed()).Should(Receive())
+		Expect(pass()).To(BeNumerically("~", time.Second, 250*time.Millisecond), "what failed is tried again")
+		report, _ := l.Status.Report()
+		Expect(status(Plan{Objects: report.Objects}, volumeID("a"))).To(beIn(Failed, "PopulateFailed"))
+	}, SpecTimeout(10*time.Second))
+})
+
+var _ = Describe("attempts at a job", func() {
+	now := time.Now()
+	plan := planOf(fill("a", gib))
+	result := func(err error) map[StepID]error { return map[StepID]error{1: err} }
+
+	It("wait longer after every failure, and do not show the last one while they run", func() {
+		var a attempts
+		at := now
+		for n := range 4 {
+			a.record(plan, result(ErrUnfinished), spec.Set{}, at)
+			Expect(outcome(Plan{Objects: []Object{{Kind: spec.KindVolume, Name: "a", Phase: Progressing}}}, a.failed, nil)[0].Phase).To(Equal(Progressing))
+			_, due := a.next(at)
+			Expect(due).To(BeFalse(), "a job that runs calls for no pass")
+			a.record(plan, result(change.ErrSource), spec.Set{}, at)
+			Expect(a.failed[volumeID("a")].count).To(Equal(n + 1))
+			o := outcome(Plan{Objects: []Object{{Kind: spec.KindVolume, Name: "a", Phase: Progressing}}}, a.failed, nil)[0]
+			Expect(o).To(beIn(Failed, ReasonSourceInvalid))
+			a.record(plan, result(ErrHeld), spec.Set{}, at)
+			at = a.failed[volumeID("a")].next.Add(time.Second)
+		}
+		a.record(Plan{}, nil, spec.Set{}, at)
+		Expect(a.failed).To(BeEmpty())
+	})
+	It("count as failures if they are stale again and again", func() {
+		var a attempts
+		for range maxStale {
+			a.record(plan, result(ErrUnfinished), spec.Set{}, now)
+			a.record(plan, result(change.ErrStale), spec.Set{}, now)
+			Expect(a.failed).To(BeEmpty())
+		}
+		a.record(plan, result(ErrUnfinished), spec.Set{}, now)
+		a.record(plan, result(change.ErrStale), spec.Set{}, now)
+		Expect(a.held(volumeID("a"), now)).To(BeTrue())
+	})
+})
