@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +22,8 @@ func newApplyCommand() *cobra.Command {
 		Short: "Make this node as the files say, once",
 		Long: `Make this node as the files say, once: pass after pass until all is as desired
 or nothing more can be done. What fails is tried again until --timeout is over;
-what waits for somebody is not waited for. A command that runs is never cut off.
+what waits for somebody is not waited for. A command that runs is never cut off,
+and copies are waited for, however long they take.
 
 An object that is in no file any more is deleted at once, without the
 --deletion-grace of the agent; its data goes into the trash first, for as long as
@@ -44,7 +46,7 @@ else 1.`,
 			return applySpecs(cmd.Context(), s, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	s.forCommand(cmd, append([]string{"specs", "target-prefix", "state-dir", "runtime-dir", "max-deletions", "timeout", "backend", "tgt-socket", "node"}, discoverySettings...)...)
+	s.forCommand(cmd, slices.Concat([]string{"specs", "target-prefix", "state-dir", "runtime-dir", "max-deletions", "timeout", "backend", "tgt-socket", "node"}, discoverySettings, dataSettingNames)...)
 	return cmd
 }
 
@@ -71,6 +73,7 @@ func applySpecs(ctx context.Context, s *settings, stdout, stderr io.Writer) erro
 	loop.Tried = progress.done
 
 	node := converge(ctx, loop, progress, time.Now().Add(s.timeout))
+	loop.Executor.Wait()
 	if ctx.Err() != nil {
 		return errors.New("interrupted; what was done stays done, run apply again to go on")
 	}
@@ -81,12 +84,19 @@ func applySpecs(ctx context.Context, s *settings, stdout, stderr io.Writer) erro
 }
 
 // converge makes passes until all is as desired, nothing more can be done, or
-// the deadline does not leave time for another one.
+// the deadline does not leave time for another one. The time in which data is moved does
+// not count.
 func converge(ctx context.Context, loop *reconcile.Loop, progress *progress, deadline time.Time) reconcile.NodeStatus {
 	for {
 		progress.begin()
 		wait := loop.Pass(ctx)
 		node, _ := loop.Status.Report()
+		if ctx.Err() == nil && loop.Executor.JobsUnderWay() > 0 {
+			began := time.Now()
+			progress.follow(ctx, loop, wait)
+			deadline = deadline.Add(time.Since(began))
+			continue
+		}
 		if ctx.Err() != nil || !progress.more(node) || time.Now().Add(wait).After(deadline) {
 			return node
 		}
@@ -97,7 +107,7 @@ func converge(ctx context.Context, loop *reconcile.Loop, progress *progress, dea
 
 func writeOutcome(stdout, stderr io.Writer, node reconcile.NodeStatus) error {
 	if len(node.Objects) > 0 {
-		if err := statusTable(node.Objects, false, time.Now()).write(stdout, painterFor(stdout), statusColour); err != nil {
+		if err := statusTable(node.Objects, false, terminal(stdout), time.Now()).write(stdout, painterFor(stdout), statusColour); err != nil {
 			return err
 		}
 	}

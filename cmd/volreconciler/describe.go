@@ -66,6 +66,7 @@ func describe(w io.Writer, o reconcile.Object, now time.Time) error {
 	field("Phase", string(o.Phase))
 	field("Reason", o.Reason)
 	field("Message", oneLine(o.Message))
+	field("Progress", withBar(terminal(w), o.Progress, progressText(o.Progress)))
 	field("Since", fmt.Sprintf("%s (%s ago)", o.Since.Format(time.RFC3339), age(now.Sub(o.Since))))
 	switch {
 	case o.Pool != nil:

@@ -29,7 +29,8 @@ node: what its last pass has found.
 KIND is pools, volumes, snapshots or exports, also in the singular and as vol,
 snap or exp; KIND/NAME will do as well.
 
-Phases: Ready; Progressing: is being changed; Blocked: waits for somebody, and
+Phases: Ready; Progressing: is being changed, and the message says how far it is if
+data is copied, also with --watch; Blocked: waits for somebody, and
 the message says what for; Failed: is tried again; Deleting: in no file any more,
 and with the reason InTrash in the trash, from which it comes back with its file;
 Orphaned: in no file any more, and kept; Suspended: left alone, as its annotation

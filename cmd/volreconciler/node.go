@@ -63,7 +63,7 @@ func newLoop(s *settings, source reconcile.Source, b *backend, log logr.Logger) 
 	return &reconcile.Loop{
 		Source:       source,
 		Observer:     b.observer(),
-		Executor:     &reconcile.Executor{Actuators: actuators},
+		Executor:     &reconcile.Executor{Actuators: actuators, Jobs: s.data.maxJobs},
 		MaxDeletions: s.maxDeletions,
 		TGT:          b.tgt != nil,
 		Discovery:    s.discovery,

@@ -18,19 +18,24 @@ import (
 // there is hope for.
 type progress struct {
 	painter
-	out io.Writer
+	out      io.Writer
+	terminal bool
 
 	mu        sync.Mutex
 	succeeded int // steps of this pass
 	// failing are the objects of which a step failed, and has not been done since.
 	failing map[spec.ID]failure
+	// bars is how many lines of bars stand below what was written.
+	bars int
+	// told is when something was last said of an object's job, where there are no bars.
+	told map[spec.ID]time.Time
 }
 
 // failure is a step that failed, and what was said of it.
 type failure struct{ step, why string }
 
 func newProgress(w io.Writer) *progress {
-	return &progress{painter: painterFor(w), out: w, failing: map[spec.ID]failure{}}
+	return &progress{painter: painterFor(w), out: w, terminal: terminal(w), failing: map[spec.ID]failure{}, told: map[spec.ID]time.Time{}}
 }
 
 // begin is called before each pass.
@@ -76,10 +81,12 @@ func (p *progress) failed(s reconcile.Step, why string) {
 func (p *progress) faked(c fakehost.Call) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.erase()
 	_, _ = fmt.Fprintf(p.out, "%-6s %s\n", "faked", oneLine(c.String()))
 }
 
 func (p *progress) line(c colour, word string, s reconcile.Step, why string) {
+	p.erase()
 	// The changes go on even if nobody looks.
 	_, _ = fmt.Fprintf(p.out, "%s %s: %s%s\n", p.paint(c, fmt.Sprintf("%-6s", word)), s.Object, s.Change, why)
 }

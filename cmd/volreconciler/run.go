@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -38,7 +39,7 @@ With --backend fake the agent keeps a captured node as the files say, see apply,
 and logs each call that would change a machine.
 
 SIGTERM or SIGINT ends the agent once the commands that are running have ended;
-a second one ends it at once. Exports go on being served either way. SIGHUP makes
+copies are broken off, and go on when it is started again. A second one ends it at once. Exports go on being served either way. SIGHUP makes
 it look at everything now.
 
 Exit status: 0 after SIGTERM or SIGINT; 1 if it could not start.`,
@@ -53,7 +54,7 @@ Exit status: 0 after SIGTERM or SIGINT; 1 if it could not start.`,
 			return runAgent(cmd.Context(), s, log)
 		},
 	}
-	s.forCommand(cmd, append([]string{"specs", "target-prefix", "state-dir", "runtime-dir", "deletion-grace", "max-deletions", "resync", "log-level", "log-format", "backend", "tgt-socket", "node"}, discoverySettings...)...)
+	s.forCommand(cmd, slices.Concat([]string{"specs", "target-prefix", "state-dir", "runtime-dir", "deletion-grace", "max-deletions", "resync", "log-level", "log-format", "backend", "tgt-socket", "node"}, discoverySettings, dataSettingNames)...)
 	return cmd
 }
 

@@ -49,6 +49,8 @@ type settings struct {
 	discoveryUser, discoveryFile             string // empty: discovery stays as it is
 	discoveryMutualUser, discoveryMutualFile string
 
+	data dataSettings
+
 	config string         // path of the configuration file
 	all    *pflag.FlagSet // every setting by its name
 }
@@ -79,6 +81,7 @@ func newSettings() *settings {
 	s.all.Var(text(&s.discoveryFile, "file", absolute), "discovery-password-file", "file that holds the password to it alone")
 	s.all.Var(text(&s.discoveryMutualUser, "name", notEmpty), "discovery-mutual-username", "name that this node gives to the initiators in turn")
 	s.all.Var(text(&s.discoveryMutualFile, "file", absolute), "discovery-mutual-password-file", "file that holds the password to that alone")
+	s.addDataSettings()
 	return s
 }
 

@@ -21,7 +21,7 @@ func writeStatus(w io.Writer, node reconcile.NodeStatus, wide bool, now time.Tim
 		if _, err := fmt.Fprintln(w, "There are no such objects."); err != nil {
 			return err
 		}
-	} else if err := statusTable(node.Objects, wide, now).write(w, p, statusColour); err != nil {
+	} else if err := statusTable(node.Objects, wide, terminal(w), now).write(w, p, statusColour); err != nil {
 		return err
 	}
 	if len(node.Findings) == 0 {
@@ -34,7 +34,8 @@ func writeStatus(w io.Writer, node reconcile.NodeStatus, wide bool, now time.Tim
 	return nil
 }
 
-func statusTable(objects []reconcile.Object, wide bool, now time.Time) *table {
+// statusTable returns objects as a table, with bars for a terminal.
+func statusTable(objects []reconcile.Object, wide, bars bool, now time.Time) *table {
 	heading := []string{"KIND", "NAME", "PHASE", "REASON", "AGE"}
 	if wide {
 		heading = append(heading, "SIZE", "DEVICE/TARGET", "WWN", "SESSIONS")
@@ -46,7 +47,7 @@ func statusTable(objects []reconcile.Object, wide bool, now time.Time) *table {
 		if wide {
 			row = append(row, wideCells(o)...)
 		}
-		t.add(append(row, oneLine(message(o, now)))...)
+		t.add(append(row, withBar(bars, o.Progress, oneLine(message(o, now))))...)
 	}
 	return t
 }

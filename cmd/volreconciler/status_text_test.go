@@ -88,7 +88,7 @@ Volume  old   Deleting  InTrash  60m  23h0m left; in the trash since then
 	It("keeps its columns when it is coloured", func() {
 		node, noon := aNode()
 		var out strings.Builder
-		Expect(statusTable(node.Objects, false, noon).write(&out, painter{colours: true}, statusColour)).To(Succeed())
+		Expect(statusTable(node.Objects, false, false, noon).write(&out, painter{colours: true}, statusColour)).To(Succeed())
 		Expect(out.String()).To(ContainSubstring("fast     \x1b[32mReady\x1b[0m    AsDesired"))
 	})
 

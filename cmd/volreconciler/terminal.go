@@ -28,9 +28,26 @@ type painter struct{ colours bool }
 
 // painterFor returns the painter for what is written to w. NO_COLOR is the
 // convention of no-color.org.
-func painterFor(w io.Writer) painter {
+func painterFor(w io.Writer) painter { return painter{terminal(w) && os.Getenv("NO_COLOR") == ""} }
+
+// terminal reports whether w is a terminal that one can draw on.
+func terminal(w io.Writer) bool {
 	f, isFile := w.(*os.File)
-	return painter{isFile && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+	return isFile && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
+}
+
+// columns returns how wide a terminal is.
+func columns(w io.Writer) int {
+	const usual = 80
+	f, isFile := w.(*os.File)
+	if !isFile {
+		return usual
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || width <= 0 {
+		return usual
+	}
+	return width
 }
 
 func (p painter) paint(c colour, text string) string {

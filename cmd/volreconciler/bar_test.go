@@ -1,0 +1,73 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// aCopy is a volume that is being filled.
+func aCopy() reconcile.Object {
+	return reconcile.Object{
+		Kind: spec.KindVolume, Name: "db", Phase: reconcile.Progressing, Reason: reconcile.ReasonConverging,
+		Message: "fill vg0/db from vg0/old: 42%, 1.2GiB/s, 3m left",
+		Progress: &reconcile.Progress{
+			Type: "Populate", Summary: "fill vg0/db from vg0/old", Done: 42 * gib, Total: 100 * gib, Rate: 1288490188, LeftSeconds: 180,
+		},
+	}
+}
+
+var _ = Describe("The progress of a job", func() {
+	DescribeTable("is a bar", func(done, total uint64, drawn string) {
+		Expect(bar(&reconcile.Progress{Done: done, Total: total})).To(Equal(drawn))
+	},
+		Entry("that is empty", uint64(0), uint64(9), "[--------------------]"),
+		Entry("that grows", uint64(42), uint64(100), "[########------------]"),
+		Entry("that is full only at the end", uint64(999), uint64(1000), "[###################-]"),
+		Entry("that never overflows", uint64(12), uint64(10), "[####################]"),
+		Entry("or none", uint64(12), uint64(0), ""),
+	)
+
+	It("is in the table's message, and a field of its own in the description", func() {
+		var out strings.Builder
+		table := statusTable([]reconcile.Object{aCopy()}, false, true, time.Time{})
+		Expect(table.write(&out, painter{}, statusColour)).To(Succeed())
+		Expect(out.String()).To(ContainSubstring("  [########------------] fill vg0/db from vg0/old: 42%, 1.2GiB/s, 3m left\n"))
+		out.Reset()
+		Expect(describe(&out, aCopy(), time.Time{})).To(Succeed())
+		Expect(out.String()).To(MatchRegexp(`(?m)^Progress: +42%, 1.2GiB/s, 3m left, 42Gi of 100Gi$`))
+	})
+
+	It("is drawn anew in its place while apply runs, and never wraps", func() {
+		var out strings.Builder
+		p := newProgress(&out)
+		waiting := aCopy()
+		waiting.Name, waiting.Progress = "web", &reconcile.Progress{Summary: "fill vg0/web from vg0/old", Waiting: true}
+		lines := jobLines([]reconcile.Object{aCopy(), waiting}, 60)
+		Expect(lines).To(Equal([]string{
+			"runs   Volume/db: [########------------] 42%, 1.2GiB/s, 3m ",
+			"runs   Volume/web: waits for other jobs to end, fill vg0/we",
+		}))
+		p.drawn(lines)
+		p.drawn(lines[:1])
+		p.drawn(nil)
+		Expect(out.String()).To(Equal(lines[0] + "\n" + lines[1] + "\n" + "\x1b[2A\x1b[J" + lines[0] + "\n" + "\x1b[1A\x1b[J"))
+	})
+
+	It("is a line now and then where there is no terminal", func() {
+		var out strings.Builder
+		p := newProgress(&out)
+		now := time.Now()
+		for range 3 {
+			p.tell([]reconcile.Object{aCopy()}, now)
+			now = now.Add(tellEvery / 2)
+		}
+		line := "runs   Volume/db: fill vg0/db from vg0/old: 42%, 1.2GiB/s, 3m left\n"
+		Expect(out.String()).To(Equal(line + line))
+	})
+})

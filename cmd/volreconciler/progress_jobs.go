@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+)
+
+// tellEvery is how often something is said of a job where it cannot be drawn.
+const tellEvery = 10 * time.Second
+
+// follow shows how far the jobs have come that are under way, until one of them ends,
+// or wait is over.
+func (p *progress) follow(ctx context.Context, loop *reconcile.Loop, wait time.Duration) {
+	defer p.drawn(nil)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		node, changed := loop.Status.Report()
+		if p.terminal {
+			p.drawn(jobLines(node.Objects, columns(p.out)))
+		} else {
+			p.tell(node.Objects, time.Now())
+		}
+		select {
+		case <-changed:
+		case <-loop.Executor.Freed():
+			return
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// jobLines returns a line with a bar for each job, none longer than the terminal is wide:
+// what wraps cannot be drawn over.
+func jobLines(objects []reconcile.Object, width int) []string {
+	var lines []string
+	for _, o := range objects {
+		if o.Progress == nil {
+			continue
+		}
+		text := fmt.Sprintf("%-6s %s: %s", "runs", o.ID(), oneLine(withBar(true, o.Progress, o.Progress.String())+", "+o.Progress.Summary))
+		if runes := []rune(text); len(runes) >= width {
+			text = string(runes[:max(0, width-1)])
+		}
+		lines = append(lines, text)
+	}
+	return lines
+}
+
+// drawn draws lines in the place of those that were drawn before.
+func (p *progress) drawn(lines []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.erase()
+	for _, line := range lines {
+		_, _ = fmt.Fprintln(p.out, line)
+	}
+	p.bars = len(lines)
+}
+
+// erase takes the bars away, so that something else can be written.
+func (p *progress) erase() {
+	if p.bars > 0 {
+		_, _ = fmt.Fprintf(p.out, "\x1b[%dA\x1b[J", p.bars) // up, and clear all below
+		p.bars = 0
+	}
+}
+
+// tell says in plain lines how far jobs have come, now and then.
+func (p *progress) tell(objects []reconcile.Object, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, o := range objects {
+		if o.Progress == nil || now.Sub(p.told[o.ID()]) < tellEvery {
+			continue
+		}
+		p.told[o.ID()] = now
+		_, _ = fmt.Fprintf(p.out, "%-6s %s: %s\n", "runs", o.ID(), oneLine(o.Progress.Summary+": "+o.Progress.String()))
+	}
+}

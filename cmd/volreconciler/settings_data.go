@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+const (
+	defaultImageCache     = "/var/cache/volreconciler/images"
+	defaultImageCacheSize = 20 << 30
+	defaultImageCacheAge  = 7 * 24 * time.Hour
+	// minCopyRate is the least that data can be limited to: with less, jobs that the limit
+	// is shared by do not get anywhere, and it is a forgotten unit as a rule.
+	minCopyRate = 1 << 20
+)
+
+// dataSettings are those of jobs that move data.
+type dataSettings struct {
+	maxJobs  int
+	copyRate spec.Size // bytes per second, of all jobs together; 0: no limit
+
+	imageCache     string
+	imageCacheSize spec.Size
+	imageCacheAge  time.Duration
+	imageProxy     string // empty: as the environment says
+	imageCAFile    string // empty: the machine's certificates alone
+}
+
+// dataSettingNames are their names, for the commands that move data.
+var dataSettingNames = []string{"max-jobs", "copy-rate", "image-cache", "image-cache-size", "image-cache-age", "image-proxy", "image-ca-file"}
+
+// addDataSettings adds them, with their defaults.
+func (s *settings) addDataSettings() {
+	d := &s.data
+	*d = dataSettings{maxJobs: reconcile.DefaultJobs, imageCache: defaultImageCache, imageCacheSize: defaultImageCacheSize, imageCacheAge: defaultImageCacheAge}
+	s.all.Var(positive(&d.maxJobs), "max-jobs", "how many copies, imports and clearings run at once; one of them is left to those of at most 1Gi")
+	s.all.Var(size(&d.copyRate, minCopyRate), "copy-rate", "bytes per second that all of these may read together, as a size; 0: no limit")
+	s.all.Var(text(&d.imageCache, "dir", absolute), "image-cache", "directory of the images that volumes are filled from")
+	s.all.Var(size(&d.imageCacheSize, 0), "image-cache-size", "how much the image cache may hold; what was not used for longest goes first")
+	s.all.Var(duration(&d.imageCacheAge, 0), "image-cache-age", "how long an image is kept that no volume was filled from")
+	s.all.Var(text(&d.imageProxy, "url", proxy), "image-proxy", "proxy to fetch images through (default: as HTTPS_PROXY and NO_PROXY say)")
+	s.all.Var(text(&d.imageCAFile, "file", absolute), "image-ca-file", "PEM file of certificates to trust for images, besides the machine's")
+}
+
+// positive is a setting that is a whole number of at least 1.
+func positive(target *int) value[int] {
+	return value[int]{target, "int", func(text string) (int, error) {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return 0, errors.New("write a whole number of at least 1")
+		}
+		return n, nil
+	}}
+}
+
+// size is a setting that is 0, or a size of at least least bytes.
+func size(target *spec.Size, least spec.Size) value[spec.Size] {
+	return value[spec.Size]{target, "size", func(text string) (spec.Size, error) {
+		if text == "0" {
+			return 0, nil
+		}
+		switch n, err := spec.ParseSize(text); {
+		case err != nil:
+			return 0, errors.New("write a size with a unit, like 200Mi or 20Gi")
+		case n < least:
+			return 0, fmt.Errorf("must be 0 or at least %s", least)
+		default:
+			return n, nil
+		}
+	}}
+}
+
+// proxy checks the address of a proxy.
+func proxy(text string) (string, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		return "", errors.New("write the address of a proxy, like http://proxy.example.org:3128")
+	case u.User != nil:
+		return "", errors.New("must not name a user: everybody could read the password")
+	}
+	return text, nil
+}
