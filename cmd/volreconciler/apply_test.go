@@ -57,6 +57,19 @@ func (m *machine) Apply(_ context.Context, c change.Change) error {
 	return nil
 }
 
+// slowCopy is a job that never ends by itself.
+type slowCopy struct {
+	begun chan struct{}
+	ended bool
+}
+
+func (c *slowCopy) Apply(ctx context.Context, _ change.Change) error {
+	close(c.begun)
+	<-ctx.Done()
+	c.ended = true
+	return ctx.Err()
+}
+
 // desired is a Source that says the same all the time.
 type desired spec.Set
 
@@ -76,10 +89,13 @@ var _ = Describe("apply", func() {
 	var (
 		node *machine
 		out  *strings.Builder
+
+		executor *reconcile.Executor
 	)
 	BeforeEach(func() {
 		node = &machine{volumes: map[string]observe.LogicalVolume{}}
 		out = &strings.Builder{}
+		executor = &reconcile.Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: node}}
 	})
 	run := func(ctx context.Context, want desired, timeout time.Duration) reconcile.NodeStatus {
 		memory, err := reconcile.OpenMemory(filepath.Join(GinkgoT().TempDir(), "identities.json"))
@@ -87,7 +103,7 @@ var _ = Describe("apply", func() {
 		progress := newProgress(out)
 		loop := &reconcile.Loop{
 			Source: want, Observer: node, Memory: memory, Status: &reconcile.Status{}, Log: logr.Discard(), Resync: timeout,
-			Executor: &reconcile.Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: node}},
+			Executor: executor,
 			Tried:    progress.done,
 		}
 		return converge(ctx, loop, progress, time.Now().Add(timeout))
@@ -144,6 +160,19 @@ $`))
 		Expect(status.Converged()).To(BeTrue())
 		Expect(node.passes).To(Equal(2))
 		Expect(node.volumes).To(HaveKey("old"))
+	}, SpecTimeout(20*time.Second))
+
+	It("ends when the jobs have ended that it began", func(ctx SpecContext) {
+		data := &slowCopy{begun: make(chan struct{})}
+		executor = &reconcile.Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: node, observe.Data: data}}
+		job := reconcile.Step{ID: 1, Change: change.Clear{LV: change.LV{VolumeGroup: "vg0", Name: "old"}}}
+		executor.Execute(ctx, reconcile.Plan{Steps: []reconcile.Step{job}}, func(spec.ID) bool { return false }, nil)
+		Eventually(ctx, data.begun).Should(BeClosed())
+		// Nothing plans the job, so the first pass tells it to end.
+		Expect(run(ctx, oneVolumeIn("vg0"), time.Minute).Converged()).To(BeTrue())
+		Expect(node.passes).To(BeNumerically(">", 1))
+		Expect(data.ended).To(BeTrue())
+		Expect(executor.JobsUnderWay()).To(BeZero())
 	}, SpecTimeout(20*time.Second))
 
 	It("does what it can despite findings, and reports them", func(ctx SpecContext) {

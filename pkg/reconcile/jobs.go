@@ -68,9 +68,12 @@ func (x *Executor) takeUp(ctx context.Context, r *execution, steps []Step, keep 
 	seen := map[string]bool{}
 	for _, s := range steps {
 		lane := s.Change.Lane()
-		switch known, err := x.outcome(s); {
-		case seen[lane]:
+		if seen[lane] {
 			r.settle(ErrUnfinished, s) // its turn comes in a later plan
+			continue
+		}
+		seen[lane] = true
+		switch known, err := x.outcome(s); {
 		case known:
 			r.settle(err, s)
 		case r.held(s.Object):
@@ -78,7 +81,6 @@ func (x *Executor) takeUp(ctx context.Context, r *execution, steps []Step, keep 
 		default:
 			x.beginJob(ctx, r, s)
 		}
-		seen[lane] = true
 	}
 }
 
@@ -166,7 +168,11 @@ func (x *Executor) beginJob(ctx context.Context, r *execution, s Step) {
 	x.mu.Unlock()
 	x.running.Go(func() {
 		defer cancel()
-		if err := r.needs(s); err != nil {
+		err := r.needs(s)
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
 			x.forget(j)
 			if r.isOver() {
 				x.free() // a newer plan may have found it, and counts on it
@@ -175,8 +181,7 @@ func (x *Executor) beginJob(ctx context.Context, r *execution, s Step) {
 			return
 		}
 		r.settle(ErrUnfinished, s)
-		err := x.awaitSlot(ctx, j)
-		if err == nil {
+		if err = x.awaitSlot(ctx, j); err == nil {
 			err = actuator.Apply(change.WithProgress(ctx, func(p change.Progress) { x.progress(j, p) }), j.change)
 			x.leaveSlot(j)
 		}

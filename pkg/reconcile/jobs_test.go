@@ -189,7 +189,11 @@ var _ = Describe("Jobs", func() {
 		begin := func(steps ...Step) { // one after the other: the order counts
 			for i := range steps {
 				do(Plan{KeepJobs: true, Steps: planOf(steps[i]).Steps})
-				Eventually(ctx, func() bool { x.mu.Lock(); defer x.mu.Unlock(); return len(x.jobs.queue)+x.jobs.all == len(x.jobs.byLane) }).Should(BeTrue())
+				Eventually(ctx, func() bool {
+					x.mu.Lock()
+					defer x.mu.Unlock()
+					return len(x.jobs.queue)+x.jobs.all == len(x.jobs.byLane)
+				}).Should(BeTrue())
 			}
 		}
 		begin(fill("big1", 2*gib), fill("big2", 3*gib), fill("unknown", 0))
@@ -202,7 +206,11 @@ var _ = Describe("Jobs", func() {
 		c.job("big1").end <- nil
 		Eventually(ctx, c.begun).Should(Receive(Equal("big2")))
 		c.job("small2").end <- nil
-		Eventually(ctx, func() int { x.mu.Lock(); defer x.mu.Unlock(); return x.jobs.all }).Should(Equal(1))
+		Eventually(ctx, func() int {
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			return x.jobs.all
+		}).Should(Equal(1))
 		Expect(c.begun).NotTo(Receive(), "nor is it given to a job of unknown size")
 		c.job("big2").end <- nil
 		Eventually(ctx, c.begun).Should(Receive(Equal("unknown")))
@@ -232,6 +240,31 @@ var _ = Describe("Jobs", func() {
 		x.Actuators[observe.Data] = a
 		Expect(do(planOf(Step{Change: activate("vg0", "a")}, fill("a", gib), Step{Change: activate("vg0", "b")}))).To(BeEmpty())
 		Expect(a.applied).To(Equal([]string{"activate vg0/a", "fill vg0/a from vg0/from", "activate vg0/b"}))
+	})
+
+	It("of one lane run one after the other", func(ctx SpecContext) {
+		second := fill("a", gib)
+		second.Change = change.Clear{LV: change.LV{VolumeGroup: "vg0", Name: "a"}}
+		Expect(do(planOf(fill("a", gib), second))).To(And(unfinished(1), unfinished(2)))
+		Eventually(ctx, c.begun).Should(Receive(Equal("a")))
+		c.job("a").end <- nil
+		Eventually(ctx, x.Freed()).Should(Receive())
+		Expect(do(planOf(second))).To(unfinished(1))
+		Eventually(ctx, c.begun).Should(Receive(Equal("a")))
+	}, SpecTimeout(10*time.Second))
+
+	It("are not begun when the agent is to end", func() {
+		ctx, stop := context.WithCancel(context.Background())
+		stop()
+		Expect(x.Execute(ctx, planOf(fill("a", gib)), nobody, nil)).To(HaveKeyWithValue(StepID(1), MatchError(context.Canceled)))
+		Expect(c.begun).NotTo(Receive())
+	})
+
+	It("are kept by a plan that was made without all of the machine", func() {
+		n := newNode()
+		Expect(n.diff().KeepJobs).To(BeFalse())
+		n.state.UnknownGroups = errors.New("locked")
+		Expect(n.diff().KeepJobs).To(BeTrue())
 	})
 
 	It("need somebody who does them", func() {
