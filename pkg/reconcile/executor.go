@@ -83,9 +83,7 @@ func (x *Executor) Execute(ctx context.Context, plan Plan, held func(spec.ID) bo
 			continue
 		}
 		x.running.Go(func() {
-			late := r.lane(ctx, steps)
-			x.end(lane)
-			if late {
+			if late := r.lane(ctx, steps, func() { x.end(lane) }); late {
 				x.free()
 			}
 		})
@@ -194,11 +192,16 @@ func (r *execution) settle(err error, steps ...Step) {
 	}
 }
 
-// lane applies the steps of one lane. It reports whether nobody waited for them
-// any more.
-func (r *execution) lane(ctx context.Context, steps []Step) (late bool) {
-	for _, s := range steps {
-		r.settle(r.step(ctx, s), s)
+// lane applies the steps of one lane and calls end after the last one, before anybody
+// knows of it: the next plan must find the lane free. It reports whether nobody waited
+// for them any more.
+func (r *execution) lane(ctx context.Context, steps []Step, end func()) (late bool) {
+	for i, s := range steps {
+		err := r.step(ctx, s)
+		if i == len(steps)-1 {
+			end()
+		}
+		r.settle(err, s)
 	}
 	return r.isOver()
 }
