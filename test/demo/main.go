@@ -81,13 +81,14 @@ func run(ctx context.Context, specs string, once bool, out io.Writer) error {
 }
 
 // prepare makes a volume group of the empty disk, the one thing that specs take
-// for granted, and the passwords that the examples name.
+// for granted, and what the examples name: passwords, an RDMA device and a Fibre
+// Channel port.
 func (d *demo) prepare(ctx context.Context) error {
 	if err := d.sync(ctx); err != nil {
 		return err
 	}
 	d.say("$ vgcreate vg0 /dev/vda")
-	return d.sh(ctx, `ln -s /host/volreconciler /usr/bin/volreconciler
+	return d.sh(ctx, "set -e\n"+guest.SetUpRDMA+guest.SetUpFC()+`ln -s /host/volreconciler /usr/bin/volreconciler
 		mkdir -p /mnt /etc/volreconciler/secrets && cd /etc/volreconciler/secrets && umask 077
 		for name in db mail mail-back; do echo demo-password-of-$name > $name; done
 		vgcreate -qq vg0 /dev/vda`)

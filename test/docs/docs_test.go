@@ -77,7 +77,7 @@ var _ = Describe("Documentation", func() {
 		})
 	}
 	It("has valid examples", func() {
-		Expect(spec.LoadPaths([]string{root + "/examples/specs", root + "/examples/hardware"}, spec.DefaultTargetPrefix).Findings).To(BeEmpty())
+		Expect(spec.LoadPaths([]string{root + "/examples/specs"}, spec.DefaultTargetPrefix).Findings).To(BeEmpty())
 	})
 	It("describes every setting", func(ctx SpecContext) {
 		for _, command := range []string{"run", "apply"} {

@@ -49,6 +49,8 @@ type conformance struct {
 	disconnect string
 	extra      string // more portals
 	password   string
+	// own is the password by which the target proves itself to hosts that ask.
+	own string
 	// passed are the cases that are behind us.
 	passed []string
 }
@@ -67,11 +69,11 @@ func (c *conformance) spec() string {
 	for _, h := range c.hosts {
 		auth, readOnly := "", ""
 		if c.password != "" {
-			username := "username: " + h + ", "
+			username, own := "username: "+h+", ", "username: node, "
 			if strings.HasPrefix(c.name, "nvme") {
-				username = ""
+				username, own = "", ""
 			}
-			auth = fmt.Sprintf(", auth: {chap: {%spasswordFrom: {file: /etc/volreconciler/secrets/conf-%s}}}", username, h)
+			auth = fmt.Sprintf(", auth: {chap: {%spasswordFrom: {file: /etc/volreconciler/secrets/conf-%s}}, mutual: {%spasswordFrom: {file: /etc/volreconciler/secrets/conf}}}", username, h, own)
 		}
 		if c.maps && h == "mail" {
 			readOnly = ", readOnly: true, luns: [0]"
@@ -90,8 +92,9 @@ func (c *conformance) spec() string {
 // objects that are.
 func (c *conformance) write(ctx context.Context, export bool) int {
 	GinkgoHelper()
-	for _, h := range c.hosts {
-		if c.password != "" {
+	if c.password != "" {
+		secret(ctx, "conf", c.own)
+		for _, h := range c.hosts {
 			secret(ctx, "conf-"+h, c.password)
 		}
 	}
@@ -178,7 +181,7 @@ func (c *conformance) run(ctx SpecContext) {
 	c.luns, c.hosts, c.size, c.disconnect = []string{"{volume: one}", "{volume: two}"}, []string{"db", "mail"}, "64Mi", "Wait"
 	c.initiator.setUp(ctx)
 	if c.protocol.password != nil {
-		c.password = c.protocol.password(ctx)
+		c.password, c.own = c.protocol.password(ctx), c.protocol.password(ctx)
 	}
 	agent(c.flags...)
 
@@ -213,7 +216,13 @@ func (c *conformance) run(ctx SpecContext) {
 		Expect(c.refused(ctx, wrong)).To(BeTrue())
 		wrong.credentials = credentials{}
 		Expect(c.refused(ctx, wrong)).To(BeTrue())
-		db = c.connect(ctx, "db")
+
+		c.by("a host that asks the target for its password finds out an impostor")
+		careful := c.attachment("db")
+		careful.credentials.targetUsername, careful.credentials.targetPassword = "node", c.protocol.password(ctx)
+		Expect(c.refused(ctx, careful)).To(BeTrue())
+		careful.credentials.targetPassword = c.own
+		db = mustConnect(ctx, c.initiator, careful)
 		one = c.lun(ctx, db, 0)
 	}
 
@@ -292,7 +301,7 @@ func (c *conformance) run(ctx SpecContext) {
 
 	c.by("no secret is in the log")
 	if c.password != "" {
-		Expect(string(log.Contents())).NotTo(ContainSubstring(c.password))
+		Expect(string(log.Contents())).NotTo(Or(ContainSubstring(c.password), ContainSubstring(c.own)))
 	}
 
 	c.by("when its file goes, nothing is left of it")
@@ -328,9 +337,9 @@ func chapPassword(context.Context) string {
 
 var protocols = []protocol{
 	{name: "iscsi", initiator: iscsiTCP, password: chapPassword, maps: true, second: "[::1]:3261"},
-	{name: "iser", initiator: iser, password: chapPassword, maps: true, second: "[" + rdmaAddress6 + "]:3260", labels: Label("long")},
+	{name: "iser", initiator: iser, password: chapPassword, maps: true, second: "[" + guest.RDMAAddress6 + "]:3260", labels: Label("long")},
 	{name: "nvme-tcp", initiator: nvmeTCP, first: 1, second: "[::1]:4420"},
-	{name: "nvme-rdma", initiator: nvmeRDMA, first: 1, unseen: true, second: "[" + rdmaAddress6 + "]:4420", labels: Label("long")},
+	{name: "nvme-rdma", initiator: nvmeRDMA, first: 1, unseen: true, second: "[" + guest.RDMAAddress6 + "]:4420", labels: Label("long")},
 	{name: "iscsi", initiator: tgtInitiator{iscsiTCP}, first: 1, password: chapPassword, second: "[::1]:3261", flags: []string{"--backend=tgt"}, labels: Label("more")},
 	{name: "nvme-tcp", initiator: nvmeTCP, first: 1, second: "[::1]:4420", password: hostKey, kernel: guest.Backported, labels: Label("more")},
 	// Not with the others: plugging virtual ports in and out now and then ends in a

@@ -1,12 +1,20 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 )
+
+// connectScript is what connect prints for an initiator of an export on this
+// machine.
+func connectScript(ctx context.Context, export, initiator string) string {
+	GinkgoHelper()
+	return sh(ctx, fmt.Sprintf("volreconciler connect %s --initiator %s --address 127.0.0.1 --specs /specs -o sh", export, initiator))
+}
 
 var _ = It("What connect prints is enough to connect with, again and again", func(ctx SpecContext) {
 	iqn := sh(ctx, "sed -n s/InitiatorName=//p /etc/iscsi/initiatorname.iscsi")
@@ -19,11 +27,8 @@ var _ = It("What connect prints is enough to connect with, again and again", fun
 	agent()
 	allReady(ctx, 5)
 
-	script := func(export, initiator string) string {
-		return sh(ctx, fmt.Sprintf("volreconciler connect %s --initiator %s --address 127.0.0.1 --specs /specs -o sh", export, initiator))
-	}
 	By("over iSCSI, with a password")
-	text := script("scsi", iqn)
+	text := connectScript(ctx, "scsi", iqn)
 	Expect(text).NotTo(ContainSubstring(secrets["db"]))
 	put(ctx, "/run/connect.sh", text)
 	for range 2 {
@@ -36,7 +41,7 @@ var _ = It("What connect prints is enough to connect with, again and again", fun
 	sh(ctx, "iscsiadm -m node -u")
 
 	By("over NVMe")
-	put(ctx, "/run/connect.sh", script("nvme", nqn))
+	put(ctx, "/run/connect.sh", connectScript(ctx, "nvme", nqn))
 	for range 2 {
 		sh(ctx, "sh /run/connect.sh && udevadm settle")
 		s := nvmeSession{target: nvmeTCP.target("nvme"), host: nqn}
@@ -44,4 +49,48 @@ var _ = It("What connect prints is enough to connect with, again and again", fun
 		Expect(reads(ctx, device(ctx, s, 2))).To(BeTrue())
 	}
 	sh(ctx, "nvme disconnect-all")
+}, NodeTimeout(limit))
+
+var _ = It("What connect prints is enough to connect over RDMA with", Label("long"), func(ctx SpecContext) {
+	iser.setUp(ctx)
+	iqn := sh(ctx, "sed -n s/InitiatorName=//p /etc/iscsi/initiatorname.iscsi")
+	specs(ctx, "all.yaml", thinPool, volume("one", "fast", "16Mi", ""),
+		fmt.Sprintf("kind: Export\nmetadata: {name: fast}\nspec: {protocol: iser, portals: [%q], luns: [{volume: one}], initiators: [{name: %q, %s}]}",
+			iser.portal(), iqn, "auth: {chap: {username: db, passwordFrom: {file: /etc/volreconciler/secrets/db}}}"))
+	agent()
+	allReady(ctx, 3)
+	put(ctx, "/run/connect.sh", connectScript(ctx, "fast", iqn))
+	for range 2 {
+		sh(ctx, "sh /run/connect.sh && udevadm settle")
+		Expect(reads(ctx, disk(ctx, "Volume/one"))).To(BeTrue())
+	}
+	Expect(sh(ctx, "cat /sys/class/iscsi_session/session*/ifacename")).To(Equal("iser"), "one session, over RDMA")
+	sh(ctx, "iscsiadm -m node -u")
+}, NodeTimeout(limit))
+
+var _ = It("What connect prints is enough to find LUNs over Fibre Channel with", Label("more"), func(ctx SpecContext) {
+	fc.setUp(ctx)
+	db := fc.host("db")
+	specs(ctx, "all.yaml", thinPool, volume("one", "fast", "16Mi", ""), volume("two", "fast", "16Mi", ""),
+		fmt.Sprintf("kind: Export\nmetadata: {name: port}\nspec: {protocol: fc, target: %q, luns: [{volume: one}, {volume: two, lun: 7}], initiators: [{name: %q}]}",
+			fc.target("port"), db))
+	agent()
+	allReady(ctx, 4)
+	put(ctx, "/run/connect.sh", connectScript(ctx, "port", db))
+	Expect(try(ctx, "sh /run/connect.sh").Stderr).To(ContainSubstring("has no Fibre Channel port"), "while it is not plugged in")
+
+	s := mustConnect(ctx, fc, attachment{target: fc.target("port"), host: db})
+	for _, lun := range []int{0, 7} {
+		one := device(ctx, s, lun)
+		sh(ctx, "echo 1 > /sys/block/"+strings.TrimPrefix(one, "/dev/")+"/device/delete")
+	}
+	Expect(s.luns(ctx)).To(BeEmpty())
+	for range 2 {
+		sh(ctx, "sh /run/connect.sh && udevadm settle")
+		for _, name := range []string{"one", "two"} {
+			Expect(reads(ctx, disk(ctx, "Volume/"+name))).To(BeTrue())
+		}
+		Expect(s.luns(ctx)).To(And(HaveLen(2), HaveKey(0), HaveKey(7)))
+	}
+	s.disconnect(ctx)
 }, NodeTimeout(limit))

@@ -5,6 +5,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/test/guest"
 )
 
 const (
@@ -17,8 +19,12 @@ const (
 	loopback   = "127.0.0.1:3260"
 )
 
-// exampleObjects is the number of objects in the examples.
-const exampleObjects = 15
+// exampleObjects is the number of objects in the examples that every node can
+// serve, protocolObjects that in those of protocols.
+const (
+	exampleObjects  = 15
+	protocolObjects = 4
+)
 
 var _ = Describe("The examples on an empty volume group", func() {
 	It("converge, serve those they should, and then need nothing more", func(ctx SpecContext) {
@@ -75,5 +81,53 @@ var _ = Describe("The examples on an empty volume group", func() {
 		Expect(strings.Count(sh(ctx, "volreconciler get"), "Ready")).To(Equal(exampleObjects))
 		r := try(ctx, "volreconciler plan --specs /specs")
 		Expect(r.ExitCode).To(BeZero(), r.Stdout+r.Stderr)
+	}, NodeTimeout(limit))
+})
+
+var _ = Describe("The examples of protocols", Label("more"), func() {
+	db := credentials{username: "db", password: secrets["db"]}
+
+	It("converge beside all others, and serve their hosts", func(ctx SpecContext) {
+		iser.setUp(ctx)
+		nvmeRDMA.setUp(ctx)
+		fc.setUp(ctx)
+		exampleFiles(ctx, "*.yaml", "protocols/*.yaml")
+		agent()
+		allReady(ctx, exampleObjects+protocolObjects)
+
+		By("over iSER")
+		fill(ctx, "/dev/vg0/db-data", "precious", 4)
+		data := content(ctx, "/dev/vg0/db-data", 4)
+		s := mustConnect(ctx, iser, attachment{target: target("fast-lane"), portal: guest.RDMAAddress + ":3261", host: dbHost, credentials: db})
+		Expect(content(ctx, device(ctx, s, 0), 4)).To(Equal(data))
+		s.disconnect(ctx)
+
+		By("over Fibre Channel")
+		s = mustConnect(ctx, fc, attachment{target: fc.target("mainframe"), host: fc.host("db")})
+		Expect(content(ctx, device(ctx, s, 0), 4)).To(Equal(data))
+		Expect(writes(ctx, device(ctx, s, 7))).To(BeTrue())
+		s.disconnect(ctx)
+		s = mustConnect(ctx, fc, attachment{target: fc.target("mainframe"), host: fc.host("mail")})
+		Expect(writes(ctx, device(ctx, s, 7))).To(BeFalse())
+		Expect(s.luns(ctx)).To(HaveLen(1))
+		s.disconnect(ctx)
+
+		By("over NVMe and RDMA")
+		const cacheHost = "nqn.2014-08.org.nvmexpress:uuid:5a2c1f5e-0d3b-4a57-9f0e-3d1f0f5e7a11"
+		s = mustConnect(ctx, nvmeRDMA, attachment{target: nvmeRDMA.target("fast-cache"), portal: nvmeRDMA.portal(), host: cacheHost})
+		Expect(writes(ctx, device(ctx, s, 1))).To(BeTrue())
+		s.disconnect(ctx)
+	}, NodeTimeout(limit))
+
+	It("are served by tgtd as far as it can", func(ctx SpecContext) {
+		i := tgtInitiator{iscsiTCP}
+		i.setUp(ctx)
+		exampleFiles(ctx, "1-*.yaml", "2-*.yaml", "protocols/tgt.yaml")
+		agent("--backend=tgt")
+		allReady(ctx, 6)
+		mutual := credentials{username: "db", password: secrets["db"], targetUsername: "node", targetPassword: secrets["mail-back"]}
+		s := mustConnect(ctx, i, attachment{target: target("container"), portal: loopback, host: dbHost, credentials: mutual})
+		Expect(writes(ctx, device(ctx, s, 1))).To(BeTrue())
+		s.disconnect(ctx)
 	}, NodeTimeout(limit))
 })

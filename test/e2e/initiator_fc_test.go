@@ -8,30 +8,20 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/test/guest"
 )
 
-// fcInitiator is the initiator of Fibre Channel: every host has a port on a
-// fabric without switch (VN2VN) on an Ethernet, which is a bridge with a virtual
-// cable for each. A host's port number is its number in hosts; the target's is 0.
+// fcInitiator is the initiator of Fibre Channel: every host has a port on the
+// guest's fabric. A port's number is its host's number in hosts; the target's is 0.
 type fcInitiator struct{}
 
 var fc = fcInitiator{}
 
-// setUp gives the cables fixed addresses, so that a port has the same WWPN after
-// every boot. Only the target's port is made: a host's comes with its session.
+// setUp makes the target's port alone: a host's comes with its session.
 func (i fcInitiator) setUp(ctx context.Context) {
 	GinkgoHelper()
-	sh(ctx, fmt.Sprintf(`set -e
-		modprobe -a veth bridge libfc libfcoe fcoe tcm_fc
-		[ -e /sys/class/net/fcbr ] || ip link add fcbr mtu 2500 type bridge
-		ip link set fcbr up
-		for n in $(seq 0 %d); do
-			[ -e /sys/class/net/fc$n ] || ip link add fc$n address 02:00:00:00:fc:0$n mtu 2500 type veth peer name fcbr$n
-			ip link set fcbr$n mtu 2500 master fcbr up
-			ip link set fc$n up
-		done
-		grep -qi 0x%s /sys/class/fc_host/*/port_name || printf fc0 > /sys/module/libfcoe/parameters/create_vn2vn`,
-		len(hosts)-1, plain(i.target(""))))
+	sh(ctx, "set -e\n"+guest.SetUpFC()+"modprobe tcm_fc")
 }
 
 func (fcInitiator) portal() string { return "" }
@@ -41,7 +31,7 @@ func (i fcInitiator) target(string) string { return i.host("target") }
 
 func (fcInitiator) host(name string) string {
 	GinkgoHelper()
-	return fmt.Sprintf("20:00:02:00:00:00:fc:%02d", hostNumber(name))
+	return guest.FCPort(hostNumber(name))
 }
 
 // plain is a WWPN without its colons, as sysfs has it.
@@ -51,9 +41,14 @@ func plain(wwpn string) string { return strings.ReplaceAll(wwpn, ":", "") }
 // would never look at its LUNs.
 func (i fcInitiator) connect(ctx context.Context, to attachment) (session, error) {
 	GinkgoHelper()
-	s := fcSession{target: plain(to.target), host: plain(to.host), port: "fc" + strings.TrimLeft(to.host[len(to.host)-2:], "0")}
+	s := fcSession{target: plain(to.target), host: plain(to.host)}
+	for n := range hosts {
+		if guest.FCPort(n) == to.host {
+			s.port = n
+		}
+	}
 	s.disconnect(ctx)
-	sh(ctx, "printf "+s.port+" > /sys/module/libfcoe/parameters/create_vn2vn")
+	sh(ctx, guest.PlugFC(s.port))
 	r := try(ctx, fmt.Sprintf(`end=$(($(date +%%s) + %d))
 		while [ $(date +%%s) -lt $end ]; do
 			for port in %s; do grep -q 'FCP Target' $port/roles 2>/dev/null && exit 0; done
@@ -73,7 +68,10 @@ const fcLoginTime = 30
 
 // fcSession is a host's port, found by its name, and the target's port as the
 // host sees it.
-type fcSession struct{ target, host, port string }
+type fcSession struct {
+	target, host string
+	port         int
+}
 
 // remotePort is a pattern of a shell for the target's port as this host sees it.
 func (s fcSession) remotePort() string {
@@ -106,15 +104,11 @@ func (s fcSession) live(ctx context.Context) bool {
 
 func (s fcSession) disconnect(ctx context.Context) {
 	GinkgoHelper()
-	sh(ctx, `if grep -q 0x`+s.host+` /sys/class/fc_host/*/port_name; then printf `+s.port+` > /sys/module/libfcoe/parameters/destroy; fi
-		while grep -q 0x`+s.host+` /sys/class/fc_host/*/port_name; do sleep 0.1; done; udevadm settle`)
+	sh(ctx, guest.UnplugFC(s.port)+"udevadm settle")
 }
 
 // resetFC unplugs all hosts and takes down what targets there are.
-const resetFC = `
-	for n in 1 2 3; do
-		grep -qs 0x200002000000fc0$n /sys/class/fc_host/*/port_name && printf fc$n > /sys/module/libfcoe/parameters/destroy
-	done
+var resetFC = guest.UnplugFC(1) + guest.UnplugFC(2) + guest.UnplugFC(3) + `
 	cd /sys/kernel/config/target/fc 2>/dev/null && {
 		find */tpgt_*/acls */tpgt_*/lun -type l -delete
 		rmdir */tpgt_*/acls/*/lun_* */tpgt_*/acls/* */tpgt_*/lun/lun_* */tpgt_* *:*

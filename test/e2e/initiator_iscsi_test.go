@@ -9,6 +9,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/test/guest"
 )
 
 // iscsiInitiator is open-iscsi over TCP or over RDMA, which is iSER.
@@ -20,34 +22,14 @@ type iscsiInitiator struct {
 var (
 	iscsiTCP  = iscsiInitiator{transport: "tcp", address: "127.0.0.1"}
 	iscsiTCP6 = iscsiInitiator{transport: "tcp", address: "::1"}
-	iser      = iscsiInitiator{transport: "iser", address: rdmaAddress}
-	iser6     = iscsiInitiator{transport: "iser", address: rdmaAddress6}
+	iser      = iscsiInitiator{transport: "iser", address: guest.RDMAAddress}
+	iser6     = iscsiInitiator{transport: "iser", address: guest.RDMAAddress6}
 )
-
-// Both ends of RDMA are at these addresses.
-const (
-	rdmaAddress  = "10.9.0.1"
-	rdmaAddress6 = "fd00:9::1"
-)
-
-// setUpRDMA makes an RDMA device in software on one end of a virtual cable.
-// What goes to its own addresses, it answers itself.
-func setUpRDMA(ctx context.Context) {
-	GinkgoHelper()
-	sh(ctx, fmt.Sprintf(`set -e
-		modprobe -a veth rdma_rxe
-		[ -e /sys/class/net/rdma0 ] || ip link add rdma0 type veth peer name rdma1
-		ip addr replace %s/24 dev rdma0; ip addr replace %s/64 dev rdma0 nodad
-		ip link set rdma0 up; ip link set rdma1 up
-		[ -e /sys/class/infiniband/rxe0 ] || rdma link add rxe0 type rxe netdev rdma0
-		until grep -q ACTIVE /sys/class/infiniband/rxe0/ports/1/state; do sleep 0.1; done`, rdmaAddress, rdmaAddress6))
-}
 
 func (i iscsiInitiator) setUp(ctx context.Context) {
 	GinkgoHelper()
 	if i.transport == "iser" {
-		setUpRDMA(ctx)
-		sh(ctx, "modprobe -a ib_isert ib_iser")
+		sh(ctx, "set -e\n"+guest.SetUpRDMA+"modprobe -a ib_isert ib_iser")
 	}
 }
 

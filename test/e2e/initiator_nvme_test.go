@@ -23,7 +23,7 @@ type nvmeInitiator struct {
 var (
 	nvmeTCP  = nvmeInitiator{transport: "tcp", address: "127.0.0.1"}
 	nvmeTCP6 = nvmeInitiator{transport: "tcp", address: "::1"}
-	nvmeRDMA = nvmeInitiator{transport: "rdma", address: rdmaAddress}
+	nvmeRDMA = nvmeInitiator{transport: "rdma", address: guest.RDMAAddress}
 )
 
 // setUp gives each host block devices of its own: multipath would make one of
@@ -34,7 +34,7 @@ func (i nvmeInitiator) setUp(ctx context.Context) {
 		modprobe -a nvmet-`+i.transport+` nvme-`+i.transport+`
 		grep -qx N /sys/module/nvme_core/parameters/multipath`)
 	if i.transport == "rdma" {
-		setUpRDMA(ctx)
+		sh(ctx, guest.SetUpRDMA)
 	}
 }
 

@@ -74,12 +74,23 @@ func remove(ctx context.Context, names ...string) {
 	}
 }
 
-// examples copies the examples of the repository into the spec directory.
+// examples copies those examples of the repository into the spec directory that
+// every node can serve.
 func examples(ctx context.Context) {
 	GinkgoHelper()
-	files, err := filepath.Glob("../../examples/specs/*.yaml")
-	Expect(err).NotTo(HaveOccurred())
-	Expect(files).NotTo(BeEmpty())
+	exampleFiles(ctx, "*.yaml")
+}
+
+// exampleFiles copies the examples whose names match.
+func exampleFiles(ctx context.Context, patterns ...string) {
+	GinkgoHelper()
+	var files []string
+	for _, pattern := range patterns {
+		matches, err := filepath.Glob("../../examples/specs/" + pattern)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(matches).NotTo(BeEmpty(), pattern)
+		files = append(files, matches...)
+	}
 	for _, f := range files {
 		content, err := os.ReadFile(f)
 		Expect(err).NotTo(HaveOccurred())
