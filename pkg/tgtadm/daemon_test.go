@@ -1,21 +1,20 @@
 package tgtadm
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/test/tgtd"
 )
 
 const (
@@ -26,6 +25,7 @@ const (
 // daemon is a tgtd of the specs' own.
 type daemon struct {
 	*Client
+	tgtd   *tgtd.Daemon
 	portal netip.AddrPort
 	disk   string
 }
@@ -33,44 +33,12 @@ type daemon struct {
 // startDaemon starts a tgtd, or skips the spec where there is none.
 func startDaemon(ctx context.Context) *daemon {
 	GinkgoHelper()
-	path, err := exec.LookPath("tgtd")
-	if err != nil {
-		path = "/usr/sbin/tgtd"
-	}
-	if _, err := os.Stat(path); err != nil {
-		Skip("tgtd is not installed (Debian: tgt)")
-	}
-	if os.Getuid() != 0 {
-		Skip("tgtd runs as root only")
-	}
-	dir := GinkgoT().TempDir()
-	d := &daemon{portal: freePort(), disk: filepath.Join(dir, "disk")}
+	d := &daemon{tgtd: tgtd.Start(), disk: filepath.Join(GinkgoT().TempDir(), "disk")}
+	d.portal, d.Client = d.tgtd.Portal, New(d.tgtd.Dial)
 	Expect(os.WriteFile(d.disk, nil, 0o600)).To(Succeed())
 	Expect(os.Truncate(d.disk, 64<<20)).To(Succeed())
-
-	var log bytes.Buffer
-	cmd := exec.Command(path, "-f", "--iscsi", "portal="+d.portal.String())
-	cmd.Env = append(os.Environ(), "TGT_IPC_SOCKET="+filepath.Join(dir, "s"))
-	cmd.Stdout, cmd.Stderr = &log, &log
-	Expect(cmd.Start()).To(Succeed())
-	DeferCleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		AddReportEntry("tgtd's log", log.String(), ReportEntryVisibilityFailureOrVerbose)
-	})
-	d.Client = New(func(ctx context.Context) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dir, "s.0"))
-	})
 	Eventually(ctx, d.System).WithContext(ctx).Should(HaveField("Ready", true))
 	return d
-}
-
-func freePort() netip.AddrPort {
-	GinkgoHelper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	Expect(err).NotTo(HaveOccurred())
-	defer func() { _ = l.Close() }()
-	return netip.MustParseAddrPort(l.Addr().String())
 }
 
 // export makes a target with one disk that the initiator may use.
@@ -94,57 +62,20 @@ func (d *daemon) target(ctx context.Context) Target {
 // answered; 0: logged in.
 func (d *daemon) login(name, alias string) (net.Conn, int) {
 	GinkgoHelper()
-	conn, err := net.Dial("tcp", d.portal.String())
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(func() { _ = conn.Close() })
-	text := fmt.Sprintf("InitiatorName=%s\x00InitiatorAlias=%s\x00SessionType=Normal\x00TargetName=%s\x00", name, alias, iqn)
-	pdu := make([]byte, 48, 48+len(text)+3)
-	pdu[0], pdu[1] = 0x43, 0x87 // login; from the operational stage to full feature
-	pdu[5], pdu[6], pdu[7] = byte(len(text)>>16), byte(len(text)>>8), byte(len(text))
-	pdu[8], pdu[13] = 0x80, 1 // ISID
-	pdu = append(pdu, text...)
-	for len(pdu)%4 != 0 {
-		pdu = append(pdu, 0)
-	}
-	_, err = conn.Write(pdu)
-	Expect(err).NotTo(HaveOccurred())
-	response := make([]byte, 48)
-	_, err = io.ReadFull(conn, response)
-	Expect(err).NotTo(HaveOccurred())
-	return conn, int(binary.BigEndian.Uint16(response[36:]))
+	return d.tgtd.Login(name, alias, iqn)
 }
 
 // iscsi runs one of libiscsi's tools against logical unit 1, or skips the spec.
 func (d *daemon) iscsi(ctx context.Context, tool, credentials string) (string, error) {
 	GinkgoHelper()
-	if _, err := exec.LookPath(tool); err != nil {
-		Skip(tool + " is not installed (Debian: libiscsi-bin)")
-	}
-	url := fmt.Sprintf("iscsi://%s%s/%s/1", credentials, d.portal, iqn)
-	out, err := exec.CommandContext(ctx, tool, "-i", initiator, url).CombinedOutput()
-	return string(out), err
+	return d.tgtd.ISCSI(ctx, initiator, credentials, iqn, 1, tool)
 }
 
 // load has libiscsi read from logical unit 1 for a while; the function it returns
 // waits for its end and returns what it said.
 func (d *daemon) load(ctx context.Context, long time.Duration) func() string {
 	GinkgoHelper()
-	path, err := exec.LookPath("iscsi-perf")
-	if err != nil {
-		Skip("iscsi-perf is not installed (Debian: libiscsi-bin)")
-	}
-	var out bytes.Buffer
-	url := fmt.Sprintf("iscsi://%s/%s/1", d.portal, iqn)
-	cmd := exec.CommandContext(ctx, path, "-i", initiator, "-m", "16", "-r", "-t", fmt.Sprint(int(long.Seconds())), url)
-	cmd.Stdout, cmd.Stderr = &out, &out
-	Expect(cmd.Start()).To(Succeed())
-	return func() string {
-		// After a connection was lost it does not always end by itself.
-		timer := time.AfterFunc(long+time.Second, func() { _ = cmd.Process.Kill() })
-		defer timer.Stop()
-		_ = cmd.Wait() // what it printed counts
-		return strings.ReplaceAll(out.String(), "\r", "\n")
-	}
+	return d.tgtd.Load(ctx, initiator, "", iqn, 1, long)
 }
 
 const refused = 0x0201 // authentication failure
@@ -394,7 +325,7 @@ var _ = Describe("A real tgtd", func() {
 	}, SpecTimeout(40*time.Second))
 
 	It("listens where it is told to", func(ctx SpecContext) {
-		four, six := freePort(), netip.AddrPortFrom(netip.IPv6Loopback(), freePort().Port())
+		four, six := tgtd.FreePort(), netip.AddrPortFrom(netip.IPv6Loopback(), tgtd.FreePort().Port())
 		Expect(d.NewPortal(ctx, four)).To(Succeed())
 		Expect(d.NewPortal(ctx, four)).To(MatchError(ErrInvalid))
 		Expect(d.NewPortal(ctx, netip.MustParseAddrPort("192.0.2.1:3260"))).To(MatchError(ErrInvalid))

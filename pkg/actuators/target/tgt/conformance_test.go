@@ -1,11 +1,9 @@
 package tgt
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -21,6 +19,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 	"github.com/volreconciler/volreconciler/pkg/tgtadm"
+	"github.com/volreconciler/volreconciler/test/tgtd"
 )
 
 // agent is the whole agent: on LVM in memory, and a real tgtd.
@@ -141,23 +140,13 @@ func (a *agent) connects(ctx context.Context, credentials string, lun int) bool 
 // the end and returns what it said.
 func (a *agent) load(ctx context.Context, credentials string, long time.Duration) func() string {
 	GinkgoHelper()
-	path, err := exec.LookPath("iscsi-perf")
-	if err != nil {
-		Skip("iscsi-perf is not installed (Debian: libiscsi-bin)")
-	}
-	var out bytes.Buffer
-	url := fmt.Sprintf("iscsi://%s%s/%s/1", credentials, a.portal, iqn)
-	cmd := exec.CommandContext(ctx, path, "-i", initiator, "-m", "4", "-r", "-t", fmt.Sprint(int(long.Seconds())), url)
-	cmd.Stdout, cmd.Stderr = &out, &out
-	Expect(cmd.Start()).To(Succeed())
-	Eventually(ctx, func() int { t, _ := a.seen(ctx, iqn); return t.Sessions }).Should(Equal(1))
+	wait := a.daemon.Load(ctx, initiator, credentials, iqn, observe.TGTLUN(0), long)
+	sessions := func() int { t, _ := a.seen(ctx, iqn); return t.Sessions }
+	Eventually(ctx, sessions).Should(Equal(1))
 	return func() string {
-		// After a connection was lost it does not always end by itself.
-		timer := time.AfterFunc(long+time.Second, func() { _ = cmd.Process.Kill() })
-		defer timer.Stop()
-		_ = cmd.Wait() // what it printed counts
-		Eventually(ctx, func() int { t, _ := a.seen(ctx, iqn); return t.Sessions }).Should(BeZero())
-		return strings.ReplaceAll(out.String(), "\r", "\n")
+		out := wait()
+		Eventually(ctx, sessions).Should(BeZero())
+		return out
 	}
 }
 
@@ -185,7 +174,7 @@ var _ = Describe("The agent, with exports by tgtd", func() {
 		ended := a.load(ctx, user("u", password), 3*time.Second)
 		a.luns = append(a.luns, "{volume: two, lun: 5}")
 		a.hosts = append(a.hosts, entry(stranger, "v"))
-		a.extra = fmt.Sprintf(", %q", freePort())
+		a.extra = fmt.Sprintf(", %q", tgtd.FreePort())
 		a.apply(ctx)
 		a.secret("u", password2)
 		a.apply(ctx)
@@ -283,7 +272,7 @@ var _ = Describe("The agent, with exports by tgtd", func() {
 		Expect(a.connects(ctx, user("u", password2), 0)).To(BeTrue())
 
 		a.by("while tgtd does not run nothing is deleted")
-		a.stop()
+		a.daemon.Stop()
 		a.writePool()
 		Expect(a.converge(ctx)).To(HaveKeyWithValue("Volume one", HavePrefix("Blocked ObservationFailed")))
 		Expect(a.Node().VolumeGroups[0].LogicalVolumes).To(HaveLen(2))

@@ -1,20 +1,14 @@
 package tgt
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
-	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -24,6 +18,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 	"github.com/volreconciler/volreconciler/pkg/tgtadm"
+	"github.com/volreconciler/volreconciler/test/tgtd"
 )
 
 const (
@@ -44,12 +39,9 @@ var db = change.Target{Fabric: observe.TGTISCSI, Name: iqn, Export: "db"}
 type node struct {
 	*fakehost.Host
 	*Actuator
+	daemon *tgtd.Daemon
 	portal netip.AddrPort
-	socket string
 	dir    string
-	tgtd   string // the program
-	cmd    *exec.Cmd
-	log    bytes.Buffer
 	// left is how many requests get an answer; negative: all. lost says that
 	// the last one is done all the same.
 	left atomic.Int64
@@ -59,19 +51,10 @@ type node struct {
 // newNode starts a tgtd of the spec's own, or skips the spec where there is none.
 func newNode(ctx context.Context, volumes ...fakehost.LogicalVolume) *node {
 	GinkgoHelper()
-	path, err := exec.LookPath("tgtd")
-	if err != nil {
-		path = "/usr/sbin/tgtd"
-	}
-	if _, err := os.Stat(path); err != nil {
-		Skip("tgtd is not installed (Debian: tgt)")
-	}
-	if os.Getuid() != 0 {
-		Skip("tgtd runs as root only")
-	}
-	dir := GinkgoT().TempDir()
-	n := &node{dir: dir, portal: freePort(), socket: filepath.Join(dir, "s.0")}
+	n := &node{daemon: tgtd.Start(), dir: GinkgoT().TempDir()}
+	n.portal = n.daemon.Portal
 	n.left.Store(-1)
+	var err error
 	n.Host, err = fakehost.New(fakehost.Node{
 		APIVersion: fakehost.APIVersion, Kind: "Node",
 		VolumeGroups: []fakehost.VolumeGroup{{
@@ -81,12 +64,9 @@ func newNode(ctx context.Context, volumes ...fakehost.LogicalVolume) *node {
 	Expect(err).NotTo(HaveOccurred())
 
 	n.Actuator = New(tgtadm.New(n.dial), n.Host, n.file)
-	n.tgtd = path
-	n.restart(ctx)
+	n.ready(ctx)
 	DeferCleanup(func() {
-		n.stop()
-		AddReportEntry("tgtd's log", n.log.String(), ReportEntryVisibilityFailureOrVerbose)
-		Expect(n.log.String()).NotTo(Or(ContainSubstring(password), ContainSubstring(password2)))
+		Expect(n.daemon.Log()).NotTo(Or(ContainSubstring(password), ContainSubstring(password2)))
 	})
 	return n
 }
@@ -94,20 +74,13 @@ func newNode(ctx context.Context, volumes ...fakehost.LogicalVolume) *node {
 // restart starts tgtd anew, with nothing in it.
 func (n *node) restart(ctx context.Context) {
 	GinkgoHelper()
-	n.stop()
-	n.cmd = exec.Command(n.tgtd, "-f", "--iscsi", "portal="+n.portal.String())
-	n.cmd.Env = append(os.Environ(), "TGT_IPC_SOCKET="+strings.TrimSuffix(n.socket, ".0"))
-	n.cmd.Stdout, n.cmd.Stderr = &n.log, &n.log
-	Expect(n.cmd.Start()).To(Succeed())
-	Eventually(ctx, n.tgt.System).WithContext(ctx).Should(HaveField("Ready", true))
+	n.daemon.Restart()
+	n.ready(ctx)
 }
 
-func (n *node) stop() {
-	if n.cmd != nil {
-		_ = n.cmd.Process.Kill()
-		_ = n.cmd.Wait()
-		n.cmd = nil
-	}
+func (n *node) ready(ctx context.Context) {
+	GinkgoHelper()
+	Eventually(ctx, n.tgt.System).WithContext(ctx).Should(HaveField("Ready", true))
 }
 
 // exporting is a node with the volumes db and other.
@@ -130,7 +103,7 @@ func (n *node) dial(ctx context.Context) (net.Conn, error) {
 	if left == 0 && !n.lost {
 		return nil, errCut
 	}
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", n.socket)
+	conn, err := n.daemon.Dial(ctx)
 	if left == 0 && err == nil {
 		return deaf{conn}, nil
 	}
@@ -170,14 +143,6 @@ func (n *node) grow(volume string, size uint64) {
 			}
 		}
 	})).To(Succeed())
-}
-
-func freePort() netip.AddrPort {
-	GinkgoHelper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	Expect(err).NotTo(HaveOccurred())
-	defer func() { _ = l.Close() }()
-	return netip.MustParseAddrPort(l.Addr().String())
 }
 
 // apply applies changes, twice each.
@@ -233,49 +198,18 @@ func open() []change.Change {
 // spec ends. It returns the status that the target answered; 0: logged in.
 func (n *node) login(name string) (net.Conn, int) {
 	GinkgoHelper()
-	conn, err := net.Dial("tcp", n.portal.String())
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(func() { _ = conn.Close() })
-	text := fmt.Sprintf("InitiatorName=%s\x00SessionType=Normal\x00TargetName=%s\x00", name, iqn)
-	pdu := make([]byte, 48, 48+len(text)+3)
-	pdu[0], pdu[1] = 0x43, 0x87 // login; from the operational stage to full feature
-	pdu[5], pdu[6], pdu[7] = byte(len(text)>>16), byte(len(text)>>8), byte(len(text))
-	pdu[8], pdu[13] = 0x80, 1 // ISID
-	pdu = append(pdu, text...)
-	for len(pdu)%4 != 0 {
-		pdu = append(pdu, 0)
-	}
-	_, err = conn.Write(pdu)
-	Expect(err).NotTo(HaveOccurred())
-	response := make([]byte, 48)
-	_, err = io.ReadFull(conn, response)
-	Expect(err).NotTo(HaveOccurred())
-	_, err = io.ReadFull(conn, make([]byte, (size(response)+3)/4*4))
-	Expect(err).NotTo(HaveOccurred())
-	return conn, int(binary.BigEndian.Uint16(response[36:]))
+	return n.daemon.Login(name, "", iqn)
 }
 
 // iscsi runs one of libiscsi's tools against a LUN, or skips the spec. credentials
-// are user%password@, and query what follows a question mark.
+// are user%password@.
 func (n *node) iscsi(ctx context.Context, name, credentials string, lun int, tool ...string) (string, error) {
 	GinkgoHelper()
-	if _, err := exec.LookPath(tool[0]); err != nil {
-		Skip(tool[0] + " is not installed (Debian: libiscsi-bin)")
-	}
-	url := fmt.Sprintf("iscsi://%s%s/%s/%d", credentials, n.portal, iqn, observe.TGTLUN(lun))
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, tool[0], append(append(tool[1:], "-i", name), url)...)
-	cmd.Env = append(os.Environ(), "LIBISCSI_CHAP_TARGET_USERNAME=", "LIBISCSI_CHAP_TARGET_PASSWORD=")
-	out, err := cmd.CombinedOutput()
-	return string(out), err
+	return n.daemon.ISCSI(ctx, name, credentials, iqn, observe.TGTLUN(lun), tool...)
 }
 
 // user is how libiscsi is given a user and a password, which it does not decode.
 func user(name, password string) string { return name + "%" + password + "@" }
-
-// size is how much data follows the head of a PDU.
-func size(head []byte) int { return int(head[5])<<16 | int(head[6])<<8 | int(head[7]) }
 
 // identification asks for the page of LUN 0 by which initiators tell devices.
 func identification(conn net.Conn) []byte {
@@ -289,12 +223,7 @@ func identification(conn net.Conn) []byte {
 	copy(pdu[32:], []byte{0x12, 1, 0x83, 0, length})
 	_, err := conn.Write(pdu)
 	Expect(err).NotTo(HaveOccurred())
-	head := make([]byte, 48)
-	_, err = io.ReadFull(conn, head)
-	Expect(err).NotTo(HaveOccurred())
+	head, data := tgtd.ReadPDU(conn)
 	Expect(head[0]).To(BeEquivalentTo(0x25), "data")
-	data := make([]byte, size(head))
-	_, err = io.ReadFull(conn, data)
-	Expect(err).NotTo(HaveOccurred())
 	return data
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -16,6 +15,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/tgtadm"
+	"github.com/volreconciler/volreconciler/test/tgtd"
 )
 
 var _ = Describe("An export on tgtd", func() {
@@ -296,10 +296,10 @@ var _ = Describe("An export on tgtd", func() {
 	It("listens where it is told, for all targets", func(ctx SpecContext) {
 		n := exporting(ctx)
 		n.apply(ctx, change.CreateTarget{Target: db})
-		more := freePort()
+		more := tgtd.FreePort()
 		n.apply(ctx, change.AddPortal{Target: db, Portal: more.String(), Transport: observe.TCP})
 		Expect(n.tgt.Portals(ctx)).To(ContainElement(more))
-		all := netip.AddrPortFrom(netip.IPv4Unspecified(), freePort().Port())
+		all := netip.AddrPortFrom(netip.IPv4Unspecified(), tgtd.FreePort().Port())
 		n.apply(ctx, change.AddPortal{Target: db, Portal: all.String(), Transport: observe.TCP},
 			change.AddPortal{Target: db, Portal: netip.AddrPortFrom(more.Addr(), all.Port()).String(), Transport: observe.TCP})
 		Expect(n.Apply(ctx, change.AddPortal{Target: db, Portal: "192.0.2.1:3260", Transport: observe.TCP})).
@@ -338,6 +338,6 @@ var _ = Describe("An export on tgtd", func() {
 // debug switches tgtd's logging of requests.
 func (n *node) debug(ctx context.Context, to string) error {
 	cmd := exec.CommandContext(ctx, "tgtadm", "--op", "update", "--mode", "sys", "--name", "debug", "--value", to)
-	cmd.Env = append(os.Environ(), "TGT_IPC_SOCKET="+strings.TrimSuffix(n.socket, ".0"))
+	cmd.Env = append(os.Environ(), n.daemon.Environment())
 	return cmd.Run()
 }
