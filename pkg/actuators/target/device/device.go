@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
 	"github.com/volreconciler/volreconciler/pkg/host"
 )
 
@@ -42,12 +42,12 @@ func Find(ctx context.Context, h host.Files, device string) (Volume, error) {
 	dm := path.Join("/sys/class/block", blockDevice, "dm")
 	name, err := text(h, path.Join(dm, "name"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return Volume{}, stale("%s is %s, not a device of device-mapper", device, target)
+		return Volume{}, refuse.Stale("%s is %s, not a device of device-mapper", device, target)
 	} else if err != nil {
 		return Volume{}, err
 	}
 	if want := mapperName(device); name != want {
-		return Volume{}, stale("%s leads to %s, not to %s", device, name, want)
+		return Volume{}, refuse.Stale("%s leads to %s, not to %s", device, name, want)
 	}
 	mapped, err := text(h, path.Join(dm, "uuid"))
 	if err != nil {
@@ -74,7 +74,7 @@ func awaitLink(ctx context.Context, h host.Files, link string) (string, error) {
 		select {
 		case <-again.C:
 		case <-limit.C:
-			return "", stale("%s did not appear within %s: is the logical volume active?", link, wait)
+			return "", refuse.Stale("%s did not appear within %s: is the logical volume active?", link, wait)
 		case <-ctx.Done():
 			return "", ctx.Err()
 		}
@@ -108,14 +108,10 @@ func (v Volume) Check(device, want string) error {
 	if want == "" || strings.ReplaceAll(want, "-", "") == v.UUID {
 		return nil
 	}
-	return stale("%s is another logical volume, with UUID %s", device, v.UUID)
+	return refuse.Stale("%s is another logical volume, with UUID %s", device, v.UUID)
 }
 
 func text(h host.Files, file string) (string, error) {
 	text, err := h.ReadFile(file)
 	return strings.TrimSpace(string(text)), err
-}
-
-func stale(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", change.ErrStale, fmt.Sprintf(format, args...))
 }

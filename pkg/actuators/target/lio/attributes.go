@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"syscall"
 
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/spec"
@@ -32,7 +33,7 @@ func (a *Actuator) setBackstoreAttribute(c change.SetBackstoreAttribute) error {
 	}
 	have, err := observe.ReadBackstore(a.host, c.HBA, c.Name)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !have.Enabled {
-		return stale("backstore %s is gone", c.Path())
+		return refuse.Stale("backstore %s is gone", c.Path())
 	} else if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/device"
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )
@@ -62,11 +63,11 @@ func (a *Actuator) createBackstore(ctx context.Context, c change.CreateBackstore
 func checkBound(have, want observe.Backstore) error {
 	switch {
 	case have.BlockDevice != want.BlockDevice:
-		return stale("backstore %s is bound to %s, not to %s", have.Path(), have.BlockDevice, want.BlockDevice)
+		return refuse.Stale("backstore %s is bound to %s, not to %s", have.Path(), have.BlockDevice, want.BlockDevice)
 	case have.Serial != want.Serial:
-		return stale("backstore %s has unit serial %q, not %q", have.Path(), have.Serial, want.Serial)
+		return refuse.Stale("backstore %s has unit serial %q, not %q", have.Path(), have.Serial, want.Serial)
 	case have.ReadOnly != want.ReadOnly:
-		return stale("backstore %s is bound with read-only %t, not %t", have.Path(), have.ReadOnly, want.ReadOnly)
+		return refuse.Stale("backstore %s is bound with read-only %t, not %t", have.Path(), have.ReadOnly, want.ReadOnly)
 	}
 	return nil
 }
@@ -132,7 +133,7 @@ func (a *Actuator) setUnmap(c change.SetUnmap) error {
 	}
 	have, err := observe.ReadBackstore(a.host, c.HBA, c.Name)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !have.Enabled {
-		return stale("backstore %s is gone", c.Path())
+		return refuse.Stale("backstore %s is gone", c.Path())
 	} else if err != nil {
 		return err
 	}
@@ -165,7 +166,7 @@ func (a *Actuator) dropBackstore(b change.Backstore) error {
 // checkOurs guards against a plan that names a backstore of somebody else.
 func checkOurs(b change.Backstore) error {
 	if _, ours := (observe.Backstore{HBA: b.HBA, Name: b.Name}).Owner(); !ours {
-		return stale("backstore %s is not ours", b.Path())
+		return refuse.Stale("backstore %s is not ours", b.Path())
 	}
 	return nil
 }

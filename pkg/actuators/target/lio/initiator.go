@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )
@@ -33,7 +34,7 @@ func (a *Actuator) addInitiator(c change.AddInitiator) error {
 		return err
 	}
 	if !attrib.Authentication && !attrib.GenerateNodeACLs {
-		return stale("target %s does not ask its initiators for authentication", c.Name)
+		return refuse.Stale("target %s does not ask its initiators for authentication", c.Name)
 	}
 	if err := a.makeDir(dir.ACL(c.Initiator)); err != nil {
 		return err
@@ -81,7 +82,7 @@ func (a *Actuator) writeAuth(target observe.TargetDir, initiator string, auth ch
 // authentication attribute and the group's holds.
 func (a *Actuator) withoutOwnAuthentication(acl string, auth change.Auth) error {
 	if _, err := a.host.ReadDir(acl); errors.Is(err, fs.ErrNotExist) {
-		return stale("the ACL of %s is gone", path.Base(acl))
+		return refuse.Stale("the ACL of %s is gone", path.Base(acl))
 	}
 	if auth.Needed() {
 		return nil

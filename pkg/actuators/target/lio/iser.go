@@ -9,6 +9,7 @@ import (
 	"path"
 	"syscall"
 
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )
@@ -60,7 +61,7 @@ func (a *Actuator) writeISER(file string) error {
 func (a *Actuator) dropWithoutISER(dir observe.TargetDir, name string, made bool) error {
 	if !made {
 		t, err := observe.ReadTarget(a.host, dir)
-		if err != nil || checkIdle(t) != nil {
+		if err != nil || refuse.InUse(t) != nil {
 			return err
 		}
 	}

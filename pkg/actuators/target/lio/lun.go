@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path"
 
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )
@@ -40,11 +41,11 @@ func (a *Actuator) addLUN(c change.AddLUN) error {
 	case have.Backstore == c.Backstore:
 		return nil
 	case have.Link != "":
-		return stale("LUN %d of %s is backstore %s, not %s", c.LUN, c.Name, have.Backstore, c.Backstore)
+		return refuse.Stale("LUN %d of %s is backstore %s, not %s", c.LUN, c.Name, have.Backstore, c.Backstore)
 	}
 	err = a.link(path.Join(observe.BackstoresDir, c.Backstore), dir, linkName(c.Target, backstoreLink))
 	if errors.Is(err, fs.ErrNotExist) {
-		return stale("backstore %s is gone", c.Backstore)
+		return refuse.Stale("backstore %s is gone", c.Backstore)
 	}
 	return err
 }

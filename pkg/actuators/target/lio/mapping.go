@@ -6,6 +6,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )
@@ -53,7 +54,7 @@ func (a *Actuator) mapLUN(c change.MapLUN) error {
 	dir := target.MappedLUN(c.Initiator, c.LUN)
 	err = a.makeDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return stale("%s has no ACL for %s", c.Name, c.Initiator)
+		return refuse.Stale("%s has no ACL for %s", c.Name, c.Initiator)
 	} else if err != nil {
 		return err
 	}
@@ -66,7 +67,7 @@ func (a *Actuator) mapLUN(c change.MapLUN) error {
 			return err
 		}
 	case have.LUN != c.LUN:
-		return stale("LUN %d of initiator %s is LUN %d of %s", c.LUN, c.Initiator, have.LUN, c.Name)
+		return refuse.Stale("LUN %d of initiator %s is LUN %d of %s", c.LUN, c.Initiator, have.LUN, c.Name)
 	}
 	return a.set(path.Join(dir, "write_protect"), flag(c.ReadOnly))
 }
@@ -91,7 +92,7 @@ func (a *Actuator) linkMappedLUN(c change.MapLUN, target observe.TargetDir) (err
 func (a *Actuator) linkTo(c change.MapLUN, target observe.TargetDir) error {
 	err := a.link(target.LUN(c.LUN), target.MappedLUN(c.Initiator, c.LUN), linkName(c.Target, lunLink))
 	if errors.Is(err, fs.ErrNotExist) {
-		return stale("%s has no LUN %d", c.Name, c.LUN)
+		return refuse.Stale("%s has no LUN %d", c.Name, c.LUN)
 	}
 	return err
 }
@@ -119,7 +120,7 @@ func (a *Actuator) setWriteProtect(c change.SetWriteProtect) error {
 	dir := target.MappedLUN(c.Initiator, c.LUN)
 	have, err := observe.ReadMappedLUN(a.host, dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && have.LUN != c.LUN {
-		return stale("LUN %d of %s is not mapped to %s", c.LUN, c.Name, c.Initiator)
+		return refuse.Stale("LUN %d of %s is not mapped to %s", c.LUN, c.Name, c.Initiator)
 	} else if err != nil {
 		return err
 	}

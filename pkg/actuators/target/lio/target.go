@@ -8,8 +8,8 @@ import (
 	"maps"
 	"path"
 	"slices"
-	"strings"
 
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )
@@ -28,7 +28,7 @@ func (a *Actuator) ownership(t change.Target) (dir observe.TargetDir, exists boo
 		return dir, false, err
 	}
 	if marked && alias != observe.Alias(t.Export) {
-		return dir, true, stale("target %s has the mark %q and is not that of export %s", t.Name, alias, t.Export)
+		return dir, true, refuse.Stale("target %s has the mark %q and is not that of export %s", t.Name, alias, t.Export)
 	}
 	return dir, true, nil
 }
@@ -50,7 +50,7 @@ func (a *Actuator) mark(dir observe.TargetDir) (mark string, marked bool, err er
 func (a *Actuator) own(t change.Target) (observe.TargetDir, error) {
 	dir, exists, err := a.ownership(t)
 	if err == nil && !exists {
-		return dir, stale("target %s is gone", t.Name)
+		return dir, refuse.Stale("target %s is gone", t.Name)
 	}
 	return dir, err
 }
@@ -70,7 +70,7 @@ func (a *Actuator) createTarget(ctx context.Context, c change.CreateTarget) erro
 	case have.Alias == observe.Alias(c.Export):
 		return nil
 	case !have.Empty():
-		return stale("target %s exists and is not that of export %s", c.Name, c.Export)
+		return refuse.Stale("target %s exists and is not that of export %s", c.Name, c.Export)
 	}
 	if err := a.loadCore(ctx); err != nil {
 		return err
@@ -204,31 +204,13 @@ func (a *Actuator) removeTarget(c change.RemoveTarget) error {
 func checkRemovable(t observe.Target, c change.RemoveTarget) error {
 	switch {
 	case t.OtherTPGs > 0:
-		return stale("target %s has portal groups that are not ours", c.Name)
+		return refuse.Stale("target %s has portal groups that are not ours", c.Name)
 	case t.Alias != observe.Alias(c.Export) && !t.Empty():
-		return stale("target %s has the alias %q and is not that of export %s", c.Name, t.Alias, c.Export)
+		return refuse.Stale("target %s has the alias %q and is not that of export %s", c.Name, t.Alias, c.Export)
 	case c.Force:
 		return nil
 	}
-	return checkIdle(t)
-}
-
-// checkIdle is a [change.ErrInUse] while anybody is logged in.
-func checkIdle(t observe.Target) error {
-	who := slices.Clone(t.DynamicSessions)
-	for initiator, acl := range t.ACLs {
-		if acl.LoggedIn {
-			who = append(who, initiator)
-		}
-	}
-	switch {
-	case len(who) > 0:
-		slices.Sort(who)
-		return fmt.Errorf("%w: %s has sessions of %s", change.ErrInUse, t.Name, strings.Join(slices.Compact(who), ", "))
-	case t.Sessions > 0:
-		return fmt.Errorf("%w: %s has %d sessions", change.ErrInUse, t.Name, t.Sessions)
-	}
-	return nil
+	return refuse.InUse(t)
 }
 
 // removeTPG removes the portal group and all that is in it. Disabling it comes

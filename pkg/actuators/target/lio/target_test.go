@@ -85,22 +85,6 @@ func written(a observe.TPGAttrib, w attributeWrite) observe.TPGAttrib {
 }
 
 var _ = Describe("a target that is to be removed", func() {
-	It("is idle without sessions", func() {
-		Expect(checkIdle(observe.Target{ACLs: map[string]observe.ACL{"iqn.a:b": {}}})).To(Succeed())
-		Expect(checkIdle(observe.Target{Sessions: -1})).To(Succeed())
-	})
-
-	It("is in use by all who are logged in, each named once", func() {
-		err := checkIdle(observe.Target{
-			Fabric: observe.ISCSI, Name: "iqn.x:y",
-			ACLs:            map[string]observe.ACL{"iqn.c:d": {LoggedIn: true}, "iqn.a:b": {LoggedIn: true}, "iqn.e:f": {}},
-			DynamicSessions: []string{"iqn.g:h", "iqn.g:h"},
-			Sessions:        4,
-		})
-		Expect(err).To(MatchError(change.ErrInUse))
-		Expect(err).To(MatchError("in use: iqn.x:y has sessions of iqn.a:b, iqn.c:d, iqn.g:h"))
-	})
-
 	DescribeTable("must be the export's, and idle unless that is forced", func(have observe.Target, wait, force OmegaMatcher) {
 		have.Name = "iqn.x:y"
 		c := change.RemoveTarget{Target: change.Target{Fabric: observe.ISCSI, Name: have.Name, Export: "db"}}
@@ -115,7 +99,4 @@ var _ = Describe("a target that is to be removed", func() {
 		Entry("another's besides", observe.Target{HasTPG: true, Alias: "volreconciler:db", OtherTPGs: 1}, MatchError(change.ErrStale), MatchError(change.ErrStale)),
 	)
 
-	It("is in use by sessions that nobody names", func() {
-		Expect(checkIdle(observe.Target{Fabric: observe.ISCSI, Name: "iqn.x:y", Sessions: 2})).To(MatchError(change.ErrInUse))
-	})
 })

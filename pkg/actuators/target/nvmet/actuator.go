@@ -68,8 +68,3 @@ func (a *Actuator) load(ctx context.Context, dir, module string) error {
 	defer a.loading.Unlock()
 	return configfs.Load(ctx, a.host, dir, module)
 }
-
-// stale returns a [change.ErrStale] that says what is different.
-func stale(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", change.ErrStale, fmt.Sprintf(format, args...))
-}

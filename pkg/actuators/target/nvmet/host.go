@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/configfs"
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/spec"
@@ -35,7 +36,7 @@ func (a *Actuator) admit(t change.Target, name string, auth change.Auth) error {
 	case errors.Is(err, fs.ErrExist):
 		return nil
 	case errors.Is(err, syscall.EINVAL):
-		return stale("subsystem %s admits any host, and lists none as long as it does", t.Name)
+		return refuse.Stale("subsystem %s admits any host, and lists none as long as it does", t.Name)
 	default:
 		return err
 	}

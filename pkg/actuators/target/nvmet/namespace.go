@@ -10,6 +10,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/configfs"
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/device"
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )
@@ -43,7 +44,7 @@ func (a *Actuator) addNamespace(ctx context.Context, c change.AddLUN) error {
 	case have.Device != "" && have.Identity == identity:
 		return nil // by whatever name it was found: it may have been renamed since
 	case have.Device != "":
-		return stale("namespace %d of %s serves %s, with identity %s", c.LUN+1, c.Name, have.Device, have.Identity)
+		return refuse.Stale("namespace %d of %s serves %s, with identity %s", c.LUN+1, c.Name, have.Device, have.Identity)
 	}
 	if err := a.enable(dir, c.Device, identity); err != nil {
 		// It would be taken for one that somebody is making.
@@ -52,7 +53,7 @@ func (a *Actuator) addNamespace(ctx context.Context, c change.AddLUN) error {
 	// nvmet does not say which device it opened.
 	now, err := device.Find(ctx, a.host, c.Device)
 	if err == nil && now != lv {
-		err = stale("%s led to another logical volume while it was exported", c.Device)
+		err = refuse.Stale("%s led to another logical volume while it was exported", c.Device)
 	}
 	if err != nil {
 		return errors.Join(err, a.dropNamespace(c.Name, c.LUN))
@@ -90,7 +91,7 @@ func (a *Actuator) resizeNamespace(c change.ResizeLUN) error {
 	have, err := observe.ReadNamespace(a.host, dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return stale("%s has no namespace %d", c.Name, c.LUN+1)
+		return refuse.Stale("%s has no namespace %d", c.Name, c.LUN+1)
 	case err != nil:
 		return err
 	case have.Device == "":

@@ -8,10 +8,10 @@ import (
 	"maps"
 	"path"
 	"slices"
-	"strings"
 	"syscall"
 
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/configfs"
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )
@@ -26,7 +26,7 @@ func (a *Actuator) ownership(t change.Target) (exists bool, err error) {
 		return false, err
 	}
 	if !marked(t, alias) {
-		return true, stale("subsystem %s is not that of export %s", t.Name, t.Export)
+		return true, refuse.Stale("subsystem %s is not that of export %s", t.Name, t.Export)
 	}
 	return true, nil
 }
@@ -40,7 +40,7 @@ func marked(t change.Target, alias string) bool {
 func (a *Actuator) own(t change.Target) error {
 	exists, err := a.ownership(t)
 	if err == nil && !exists {
-		return stale("subsystem %s is gone", t.Name)
+		return refuse.Stale("subsystem %s is gone", t.Name)
 	}
 	return err
 }
@@ -68,7 +68,7 @@ func (a *Actuator) createSubsystem(ctx context.Context, c change.CreateTarget) e
 	case marked(c.Target, have.Alias):
 		return nil
 	case !have.Empty():
-		return stale("subsystem %s exists and is not that of export %s", c.Name, c.Export)
+		return refuse.Stale("subsystem %s exists and is not that of export %s", c.Name, c.Export)
 	}
 	err = a.mark(c.Target)
 	if errors.Is(err, syscall.EINVAL) {
@@ -129,9 +129,9 @@ func (a *Actuator) removeSubsystem(c change.RemoveTarget) error {
 	case err != nil:
 		return err
 	case !marked(c.Target, t.Alias) && !t.Empty():
-		return stale("subsystem %s is not that of export %s", c.Name, c.Export)
+		return refuse.Stale("subsystem %s is not that of export %s", c.Name, c.Export)
 	case !c.Force:
-		if err := checkIdle(t); err != nil {
+		if err := refuse.InUse(t); err != nil {
 			return err
 		}
 	}
@@ -149,19 +149,4 @@ func (a *Actuator) removeSubsystem(c change.RemoveTarget) error {
 		}
 	}
 	return configfs.Remove(a.host, observe.SubsystemDir(c.Name))
-}
-
-// checkIdle is a [change.ErrInUse] while anybody is connected.
-func checkIdle(t observe.Target) error {
-	who := slices.Concat(t.DynamicSessions, t.Unattributed)
-	for name, acl := range t.ACLs {
-		if acl.LoggedIn {
-			who = append(who, name)
-		}
-	}
-	if len(who) == 0 {
-		return nil
-	}
-	slices.Sort(who)
-	return fmt.Errorf("%w: %s has sessions of %s", change.ErrInUse, t.Name, strings.Join(slices.Compact(who), ", "))
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/spec"
@@ -143,7 +144,7 @@ func (a *Actuator) openAccounts(ctx context.Context, t change.Target) (*accounts
 	have := named(targets, t.Name)
 	switch {
 	case have == nil:
-		return nil, stale("target %s is gone", t.Name)
+		return nil, refuse.Stale("target %s is gone", t.Name)
 	case !marked(have, t):
 		return nil, notOurs(t)
 	}
@@ -187,7 +188,7 @@ func (s *accounts) check(passwords map[string]spec.Secret) error {
 			case observe.TGTAlias(t.Access) == "":
 				return fmt.Errorf("user %s is one of target %s, which is not ours, and tgtd's users are those of all targets; use another name", name, t.Name)
 			case incoming && t.Incoming[0] != observe.GuardAccount:
-				return stale("target %s, which has user %s too, has to be put right first", t.Name, name)
+				return refuse.Stale("target %s, which has user %s too, has to be put right first", t.Name, name)
 			}
 		}
 	}

@@ -70,8 +70,3 @@ func (a *Actuator) Apply(ctx context.Context, c change.Change) error {
 		return fmt.Errorf("%s is not a change of tgtd", change.Name(c))
 	}
 }
-
-// stale returns a [change.ErrStale] that says what is different.
-func stale(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", change.ErrStale, fmt.Sprintf(format, args...))
-}

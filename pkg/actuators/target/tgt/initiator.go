@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/tgtadm"
@@ -19,7 +20,7 @@ func (a *Actuator) addInitiator(ctx context.Context, c change.AddInitiator) erro
 		return err
 	}
 	if c.Auth.Needed() && len(t.Incoming) == 0 {
-		return stale("target %s does not ask its initiators for a password", c.Name)
+		return refuse.Stale("target %s does not ask its initiators for a password", c.Name)
 	}
 	err = a.tgt.AllowInitiator(ctx, t.ID, c.Initiator)
 	if errors.Is(err, tgtadm.ErrACLExists) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/device"
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/tgtadm"
@@ -44,7 +45,7 @@ func (a *Actuator) addLUN(ctx context.Context, c change.AddLUN) error {
 			return err
 		}
 	case exists && have.Serial != want.serial:
-		return stale("LUN %d of %s serves %s, with serial %s", c.LUN, c.Name, have.Path, have.Serial)
+		return refuse.Stale("LUN %d of %s serves %s, with serial %s", c.LUN, c.Name, have.Path, have.Serial)
 	case exists && have.Path != "" && have.Online:
 		return a.protect(ctx, t, have, c.ReadOnly)
 	case exists:
@@ -66,7 +67,7 @@ func (a *Actuator) addLUN(ctx context.Context, c change.AddLUN) error {
 	// tgtd does not say which device it opened.
 	now, err := device.Find(ctx, a.host, c.Device)
 	if err == nil && now != lv {
-		err = stale("%s led to another logical volume while it was exported", c.Device)
+		err = refuse.Stale("%s led to another logical volume while it was exported", c.Device)
 	}
 	if err != nil {
 		return errors.Join(err, a.dropUnit(ctx, t, want.number))
@@ -104,7 +105,7 @@ func (a *Actuator) makeUnit(ctx context.Context, t *tgtadm.Target, u unit) error
 	case err != nil:
 		return err
 	case now == nil:
-		return stale("target %s is gone", t.Name)
+		return refuse.Stale("target %s is gone", t.Name)
 	}
 	have, _ := unitOf(now, u.number)
 	if have.Serial != u.serial || have.ID != observe.NAA(u.serial) || u.readOnly && !have.ReadOnly || have.Path == "" {
@@ -133,7 +134,7 @@ func (a *Actuator) resizeLUN(ctx context.Context, c change.ResizeLUN) error {
 	have, exists := unitOf(t, number)
 	switch {
 	case !exists:
-		return stale("%s has no LUN %d", c.Name, c.LUN)
+		return refuse.Stale("%s has no LUN %d", c.Name, c.LUN)
 	case have.Path == "" || !have.Online || observe.TGTUnfinished(t.ID, have):
 		return nil // it is as large as the device when it is opened
 	}
@@ -142,7 +143,7 @@ func (a *Actuator) resizeLUN(ctx context.Context, c change.ResizeLUN) error {
 		return err
 	}
 	if observe.UnitSerial(lv.UUID) != have.Serial {
-		return stale("LUN %d of %s is not %s", c.LUN, c.Name, c.Device)
+		return refuse.Stale("LUN %d of %s is not %s", c.LUN, c.Name, c.Device)
 	}
 	if size, known := a.size(lv); known && tgtadm.Megabytes(size) == have.Megabytes {
 		return nil
@@ -177,7 +178,7 @@ func (a *Actuator) setWriteProtect(ctx context.Context, c change.SetWriteProtect
 	}
 	have, exists := unitOf(t, observe.TGTLUN(c.LUN))
 	if !exists {
-		return stale("%s has no LUN %d", c.Name, c.LUN)
+		return refuse.Stale("%s has no LUN %d", c.Name, c.LUN)
 	}
 	return a.protect(ctx, t, have, c.ReadOnly)
 }

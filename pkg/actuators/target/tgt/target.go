@@ -3,10 +3,9 @@ package tgt
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/tgtadm"
@@ -46,7 +45,7 @@ func (a *Actuator) ownership(ctx context.Context, t change.Target) (*tgtadm.Targ
 func (a *Actuator) own(ctx context.Context, t change.Target) (*tgtadm.Target, error) {
 	have, err := a.ownership(ctx, t)
 	if err == nil && have == nil {
-		err = stale("target %s is gone", t.Name)
+		err = refuse.Stale("target %s is gone", t.Name)
 	}
 	return have, err
 }
@@ -56,7 +55,7 @@ func marked(have *tgtadm.Target, t change.Target) bool {
 }
 
 func notOurs(t change.Target) error {
-	return stale("target %s exists and is not that of export %s", t.Name, t.Export)
+	return refuse.Stale("target %s exists and is not that of export %s", t.Name, t.Export)
 }
 
 // createTarget makes a target and marks it. Until it is marked it is an empty
@@ -74,7 +73,7 @@ func (a *Actuator) createTarget(ctx context.Context, c change.CreateTarget) erro
 		id = freeID(targets)
 		err := a.tgt.NewTarget(ctx, id, c.Name)
 		if errors.Is(err, tgtadm.ErrTargetExists) {
-			return stale("somebody made target %s, or target %d, in this moment", c.Name, id)
+			return refuse.Stale("somebody made target %s, or target %d, in this moment", c.Name, id)
 		} else if err != nil {
 			return err
 		}
@@ -117,7 +116,7 @@ func (a *Actuator) removeTarget(ctx context.Context, c change.RemoveTarget) erro
 	case !marked(t, c.Target) && !observe.TGTTarget(*t, nil).Empty():
 		return notOurs(c.Target)
 	}
-	if err := checkIdle(t, c.Force); err != nil {
+	if err := checkIdle(t, c); err != nil {
 		return err
 	}
 	for _, entry := range observe.TGTInitiators(t.Access) {
@@ -129,7 +128,7 @@ func (a *Actuator) removeTarget(ctx context.Context, c change.RemoveTarget) erro
 		return err
 	}
 	// Somebody may have logged in before it was closed.
-	if err := checkIdle(t, c.Force); err != nil {
+	if err := checkIdle(t, c); err != nil {
 		return err
 	}
 	if err := a.tgt.SetTargetReady(ctx, t.ID, false); err != nil {
@@ -144,19 +143,11 @@ func (a *Actuator) removeTarget(ctx context.Context, c change.RemoveTarget) erro
 	return a.tgt.DeleteTarget(ctx, t.ID, false)
 }
 
-// checkIdle is a [change.ErrInUse] while anybody is logged in, unless that is not to
-// be minded.
-func checkIdle(t *tgtadm.Target, force bool) error {
-	if force || len(t.Sessions) == 0 && !t.Unclear {
+// checkIdle is a [change.ErrInUse] while anybody is logged in who is to be waited
+// for.
+func checkIdle(t *tgtadm.Target, c change.RemoveTarget) error {
+	if c.Force {
 		return nil
 	}
-	var who []string
-	for _, s := range t.Sessions {
-		who = append(who, s.Initiator)
-	}
-	if t.Unclear {
-		who = append(who, "an initiator whose name cannot be read")
-	}
-	slices.Sort(who)
-	return fmt.Errorf("%w: %s has sessions of %s", change.ErrInUse, t.Name, strings.Join(slices.Compact(who), ", "))
+	return refuse.InUse(observe.TGTTarget(*t, nil))
 }
