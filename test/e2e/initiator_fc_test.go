@@ -38,7 +38,9 @@ func (fcInitiator) host(name string) string {
 func plain(wwpn string) string { return strings.ReplaceAll(wwpn, ":", "") }
 
 // connect plugs the host in anew. A port that was there before the target was
-// would never look at its LUNs.
+// would never look at its LUNs. That it takes the target's port for a SCSI target
+// says nothing: the port may have logged in to it first, and whoever the target does
+// not admit sees no disk.
 func (i fcInitiator) connect(ctx context.Context, to attachment) (session, error) {
 	GinkgoHelper()
 	s := fcSession{target: plain(to.target), host: plain(to.host)}
@@ -51,19 +53,19 @@ func (i fcInitiator) connect(ctx context.Context, to attachment) (session, error
 	sh(ctx, guest.PlugFC(s.port))
 	r := try(ctx, fmt.Sprintf(`end=$(($(date +%%s) + %d))
 		while [ $(date +%%s) -lt $end ]; do
-			for port in %s; do grep -q 'FCP Target' $port/roles 2>/dev/null && exit 0; done
+			for port in %s; do ls -d $port/device/target*/*:*:*:*/block/* >/dev/null 2>&1 && exit 0; done
 			sleep 0.5
 		done
 		grep -r . /sys/class/fc_remote_ports/*/port_state /sys/class/fc_remote_ports/*/roles
 		exit 1`, fcLoginTime, s.remotePort()))
 	if r.ExitCode != 0 {
-		return nil, errors.New("the target's port is no SCSI target for this host:\n" + strings.TrimSpace(r.Stdout))
+		return nil, errors.New("the target's port shows this host no disk:\n" + strings.TrimSpace(r.Stdout))
 	}
 	return s, nil
 }
 
-// fcLoginTime is how many seconds a port may take to find the others and to log
-// in to them: ten times what it takes.
+// fcLoginTime is how many seconds a port may take to find the others, to log in to
+// them and to look for disks: ten times what it takes.
 const fcLoginTime = 30
 
 // fcSession is a host's port, found by its name, and the target's port as the

@@ -17,8 +17,8 @@ import (
 	"strings"
 	"time"
 
-	. "github.com/onsi/ginkgo/v2"
-	. "github.com/onsi/gomega"
+	"github.com/onsi/ginkgo/v2"
+	"github.com/onsi/gomega"
 )
 
 // Daemon is a tgtd.
@@ -35,34 +35,34 @@ type Daemon struct {
 // Start starts a tgtd, or skips the spec where there is none. It may take a moment
 // until it answers.
 func Start() *Daemon {
-	GinkgoHelper()
+	ginkgo.GinkgoHelper()
 	program, err := exec.LookPath("tgtd")
 	if err != nil {
 		program = "/usr/sbin/tgtd"
 	}
 	if _, err := os.Stat(program); err != nil {
-		Skip("tgtd is not installed (Debian: tgt)")
+		ginkgo.Skip("tgtd is not installed (Debian: tgt)")
 	}
 	if os.Getuid() != 0 {
-		Skip("tgtd runs as root only")
+		ginkgo.Skip("tgtd runs as root only")
 	}
-	d := &Daemon{Portal: FreePort(), program: program, socket: filepath.Join(GinkgoT().TempDir(), "s")}
+	d := &Daemon{Portal: FreePort(), program: program, socket: filepath.Join(ginkgo.GinkgoT().TempDir(), "s")}
 	d.Restart()
-	DeferCleanup(func() {
+	ginkgo.DeferCleanup(func() {
 		d.Stop()
-		AddReportEntry("tgtd's log", d.log.String(), ReportEntryVisibilityFailureOrVerbose)
+		ginkgo.AddReportEntry("tgtd's log", d.log.String(), ginkgo.ReportEntryVisibilityFailureOrVerbose)
 	})
 	return d
 }
 
 // Restart starts it anew, with nothing in it.
 func (d *Daemon) Restart() {
-	GinkgoHelper()
+	ginkgo.GinkgoHelper()
 	d.Stop()
 	d.cmd = exec.Command(d.program, "-f", "--iscsi", "portal="+d.Portal.String())
 	d.cmd.Env = append(os.Environ(), d.Environment())
 	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
-	Expect(d.cmd.Start()).To(Succeed())
+	gomega.Expect(d.cmd.Start()).To(gomega.Succeed())
 }
 
 // Stop kills it.
@@ -90,9 +90,9 @@ func (d *Daemon) Dial(ctx context.Context) (net.Conn, error) {
 
 // FreePort is a place where nobody listens.
 func FreePort() netip.AddrPort {
-	GinkgoHelper()
+	ginkgo.GinkgoHelper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	Expect(err).NotTo(HaveOccurred())
+	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	defer func() { _ = l.Close() }()
 	return netip.MustParseAddrPort(l.Addr().String())
 }
@@ -101,10 +101,10 @@ func FreePort() netip.AddrPort {
 // until the spec ends. It returns the connection and the status that the target
 // answered; 0: logged in.
 func (d *Daemon) Login(initiator, alias, target string) (net.Conn, int) {
-	GinkgoHelper()
+	ginkgo.GinkgoHelper()
 	conn, err := net.Dial("tcp", d.Portal.String())
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(func() { _ = conn.Close() })
+	gomega.Expect(err).NotTo(gomega.HaveOccurred())
+	ginkgo.DeferCleanup(func() { _ = conn.Close() })
 	text := fmt.Sprintf("InitiatorName=%s\x00InitiatorAlias=%s\x00SessionType=Normal\x00TargetName=%s\x00", initiator, alias, target)
 	pdu := make([]byte, 48, 48+len(text)+3)
 	pdu[0], pdu[1] = 0x43, 0x87 // login; from the operational stage to full feature
@@ -115,30 +115,30 @@ func (d *Daemon) Login(initiator, alias, target string) (net.Conn, int) {
 		pdu = append(pdu, 0)
 	}
 	_, err = conn.Write(pdu)
-	Expect(err).NotTo(HaveOccurred())
+	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	head, _ := ReadPDU(conn)
 	return conn, int(binary.BigEndian.Uint16(head[36:]))
 }
 
 // ReadPDU reads a message of the target's: its head and its data.
 func ReadPDU(conn net.Conn) (head, data []byte) {
-	GinkgoHelper()
+	ginkgo.GinkgoHelper()
 	head = make([]byte, 48)
 	_, err := io.ReadFull(conn, head)
-	Expect(err).NotTo(HaveOccurred())
+	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	size := int(head[5])<<16 | int(head[6])<<8 | int(head[7])
 	data = make([]byte, (size+3)/4*4)
 	_, err = io.ReadFull(conn, data)
-	Expect(err).NotTo(HaveOccurred())
+	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	return head, data[:size]
 }
 
 // ISCSI runs one of libiscsi's tools against a logical unit, or skips the spec.
 // credentials are user%password@, or nothing.
 func (d *Daemon) ISCSI(ctx context.Context, initiator, credentials, target string, unit uint64, tool ...string) (string, error) {
-	GinkgoHelper()
+	ginkgo.GinkgoHelper()
 	if _, err := exec.LookPath(tool[0]); err != nil {
-		Skip(tool[0] + " is not installed (Debian: libiscsi-bin)")
+		ginkgo.Skip(tool[0] + " is not installed (Debian: libiscsi-bin)")
 	}
 	url := fmt.Sprintf("iscsi://%s%s/%s/%d", credentials, d.Portal, target, unit)
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -152,16 +152,16 @@ func (d *Daemon) ISCSI(ctx context.Context, initiator, credentials, target strin
 // Load has libiscsi read from a logical unit for a while. The function that it
 // returns waits for its end and returns what it said.
 func (d *Daemon) Load(ctx context.Context, initiator, credentials, target string, unit uint64, long time.Duration) (wait func() string) {
-	GinkgoHelper()
+	ginkgo.GinkgoHelper()
 	path, err := exec.LookPath("iscsi-perf")
 	if err != nil {
-		Skip("iscsi-perf is not installed (Debian: libiscsi-bin)")
+		ginkgo.Skip("iscsi-perf is not installed (Debian: libiscsi-bin)")
 	}
 	var out bytes.Buffer
 	url := fmt.Sprintf("iscsi://%s%s/%s/%d", credentials, d.Portal, target, unit)
 	cmd := exec.CommandContext(ctx, path, "-i", initiator, "-m", "16", "-r", "-t", fmt.Sprint(int(long.Seconds())), url)
 	cmd.Stdout, cmd.Stderr = &out, &out
-	Expect(cmd.Start()).To(Succeed())
+	gomega.Expect(cmd.Start()).To(gomega.Succeed())
 	return func() string {
 		// After a connection was lost it does not always end by itself.
 		timer := time.AfterFunc(long+time.Second, func() { _ = cmd.Process.Kill() })
