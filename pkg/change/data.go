@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -94,10 +95,13 @@ type Populate struct {
 	Size   spec.Size `json:"size,omitempty"`
 	// Image is the image to write, if it is one.
 	Image *Image `json:"image,omitempty"`
-	// Done is how much of that reached the device before.
+	// Done is how much of that reached the device before, for people to read. What
+	// counts is the checkpoint on the logical volume when the job begins, if it is one
+	// of the very same content: of an image that means its bytes, not its name.
 	Done spec.Size `json:"done,omitempty"`
-	// ReadsZero is true if what nobody wrote to it reads as zeroes: zeroes need not
-	// be written then.
+	// ReadsZero is true if what nobody wrote to it reads as zeroes. Zeroes need not
+	// be written then, unless a checkpoint says that something else was begun to be
+	// copied into it before. For that, one is set before the first byte is written.
 	ReadsZero bool `json:"readsZero"`
 }
 
@@ -182,7 +186,9 @@ func (c CloneVolume) String() string {
 func (c Populate) String() string {
 	from := c.Volume.String()
 	if c.Image != nil {
-		from = "image " + c.Image.Path + c.Image.URL
+		// What follows the question mark may be a permission.
+		url, _, _ := strings.Cut(c.Image.URL, "?")
+		from = "image " + c.Image.Path + url
 	}
 	return fmt.Sprintf("fill %s from %s%s", c.LV, from, resumed(c.Done))
 }

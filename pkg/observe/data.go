@@ -2,6 +2,7 @@ package observe
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -28,12 +29,36 @@ const KindSource = "source"
 // PhaseTag returns the tag that says a phase.
 func PhaseTag(p DataPhase) string { return TagPhase + string(p) }
 
-// Phase returns what is being done to the content; empty: nothing.
-func (lv LogicalVolume) Phase() DataPhase { return DataPhase(lv.Tag(TagPhase)) }
+// CheckpointOfClearing is what a checkpoint of [Clearing] is of.
+const CheckpointOfClearing = "clear"
+
+// Phase returns what is being done to the content; empty: nothing. Where tags
+// contradict each other, or somebody took one away, it is what is safest to believe.
+func (lv LogicalVolume) Phase() DataPhase {
+	checkpoint := lv.Tag(TagCheckpoint)
+	has := func(p DataPhase) bool { return slices.Contains(lv.Tags, PhaseTag(p)) }
+	switch {
+	case has(Clearing), strings.HasPrefix(checkpoint, CheckpointOfClearing+":"):
+		return Clearing
+	case has(Reverting), lv.Tag(TagRevert) != "":
+		return Reverting
+	case has(Populating), checkpoint != "":
+		return Populating
+	default:
+		return ""
+	}
+}
 
 // SourceTags returns the tags of the snapshot that a volume is filled from.
 func SourceTags(volume string) []string {
 	return []string{TagKind + KindSource, TagName + volume}
+}
+
+// SourceOf returns the name of the volume that is filled from this snapshot. It
+// reports false if it is not one that was made for that.
+func (lv LogicalVolume) SourceOf() (volume string, ok bool) {
+	name := lv.Tag(TagName)
+	return name, lv.Tag(TagKind) == KindSource && name != ""
 }
 
 // CheckpointTag returns the tag that says how many bytes, from the start, of what

@@ -53,6 +53,7 @@ type vgRow struct {
 type lvRow struct {
 	Name            string `json:"lv_name"`
 	UUID            string `json:"lv_uuid"`
+	Attr            string `json:"lv_attr"`
 	Layout          string `json:"lv_layout"`
 	Role            string `json:"lv_role"`
 	Size            string `json:"lv_size"`
@@ -203,6 +204,8 @@ func (r lvRow) parse(vg string) (LogicalVolume, error) {
 		Major:           p.number("lv_kernel_major", r.Major),
 		Minor:           p.number("lv_kernel_minor", r.Minor),
 	}
+	// "Newly-allocated data blocks are overwritten with blocks of zeroes" (lvs(8)).
+	lv.ReadsZero = lv.Type == Thin && len(r.Attr) > 7 && r.Attr[7] == 'z'
 	lv.ReadOnly = r.readOnly(&p)
 	if lv.Active {
 		// Of an inactive one LVM calls this unknown.

@@ -103,6 +103,9 @@ type LogicalVolume struct {
 	// Open is true while something on this machine holds the device.
 	Open     bool
 	ReadOnly bool
+	// ReadsZero is true if what was never written to it reads as zeroes, which is so
+	// in thin pools that clear what they hand out.
+	ReadsZero bool
 	// SnapshotInvalid is true for a copy-on-write snapshot that overflowed:
 	// what it held is lost.
 	SnapshotInvalid bool

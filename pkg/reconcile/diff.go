@@ -65,10 +65,10 @@ func diff(in Input, refused refusal) *differ {
 		d.pool(in.Desired.Pools[name])
 	}
 	for _, name := range sorted(in.Desired.Volumes) {
-		d.volume(in.Desired.Volumes[name])
+		d.volumeOnce(name)
 	}
 	for _, name := range sorted(in.Desired.Snapshots) {
-		d.snapshot(in.Desired.Snapshots[name])
+		d.snapshotOnce(name)
 	}
 	d.invalidBackings()
 	d.discovery()
@@ -77,6 +77,8 @@ func diff(in Input, refused refusal) *differ {
 	}
 	d.absentTargets()
 	d.absentBackstores()
+	d.clearing() // before what may have to wait for it
+	d.absentSources()
 	d.absentVolumes()
 	return d
 }
@@ -92,6 +94,11 @@ type differ struct {
 	// owned are the logical volumes that carry an object's tags. More than one
 	// for an object means that somebody made a copy.
 	owned map[spec.ID][]observe.LogicalVolume
+	// seen are the Volumes and Snapshots that were seen to.
+	seen map[spec.ID]bool
+	// sourceSnapshots are what volumes are being copied from, by the volume's name,
+	// where it had to be made for that.
+	sourceSnapshots map[string]observe.LogicalVolume
 	// backstoreOf is the backstore that carries an object's name.
 	backstoreOf map[spec.ID]observe.Backstore
 	// backstores are those that the desired exports need, and the step that
@@ -124,19 +131,22 @@ type lunKey struct {
 
 func newDiffer(in Input) *differ {
 	d := &differ{
-		in:             in,
-		objects:        map[spec.ID]*Object{},
-		pools:          map[string]pool{},
-		backing:        map[spec.ID]backing{},
-		owned:          map[spec.ID][]observe.LogicalVolume{},
-		backstoreOf:    map[spec.ID]observe.Backstore{},
-		backstores:     map[spec.ID]wantedStore{},
-		grown:          map[spec.ID]StepID{},
-		removedTargets: map[observe.TargetID]StepID{},
-		removedLUNs:    map[lunKey]StepID{},
-		removedLVs:     map[string]StepID{},
-		trashedLVs:     map[string]StepID{},
-		doomed:         map[spec.ID][]string{},
+		in:          in,
+		objects:     map[spec.ID]*Object{},
+		pools:       map[string]pool{},
+		backing:     map[spec.ID]backing{},
+		owned:       map[spec.ID][]observe.LogicalVolume{},
+		seen:        map[spec.ID]bool{},
+		backstoreOf: map[spec.ID]observe.Backstore{},
+		backstores:  map[spec.ID]wantedStore{},
+
+		sourceSnapshots: map[string]observe.LogicalVolume{},
+		grown:           map[spec.ID]StepID{},
+		removedTargets:  map[observe.TargetID]StepID{},
+		removedLUNs:     map[lunKey]StepID{},
+		removedLVs:      map[string]StepID{},
+		trashedLVs:      map[string]StepID{},
+		doomed:          map[spec.ID][]string{},
 	}
 	d.plan.Findings = in.Desired.Findings
 	for _, vgName := range sorted(in.Observed.VolumeGroups) {
@@ -144,6 +154,9 @@ func newDiffer(in Input) *differ {
 		for _, lvName := range sorted(lvs) {
 			if id, ok := lvs[lvName].Owner(); ok {
 				d.owned[id] = append(d.owned[id], lvs[lvName])
+			}
+			if volume, ok := lvs[lvName].SourceOf(); ok {
+				d.sourceSnapshots[volume] = lvs[lvName]
 			}
 		}
 	}
@@ -200,6 +213,14 @@ func (d *differ) dangerousStep(id spec.ID, why string, danger Danger, affects []
 		o.Phase, o.Reason, o.Message = Progressing, ReasonConverging, c.String()
 	}
 	return s.ID
+}
+
+// stepBeside adds a destructive step that says nothing of how its object stands.
+func (d *differ) stepBeside(id spec.ID, why string, c change.Change) StepID {
+	before := *d.object(id)
+	step := d.dangerousStep(id, why, Destructive, nil, c)
+	*d.object(id) = before
+	return step
 }
 
 // unknown says that an object's system could not be read.

@@ -237,8 +237,18 @@ func (d *differ) removeVolume(id spec.ID, lv observe.LogicalVolume, why string, 
 		return
 	}
 	tags = append(append(observe.OwnerTags(id), observe.DeletionTag(spec.Delete)), tags...)
-	d.removedLVs[lv.FullName()] = d.removal(id, why, Destructive, d.outliving(lv),
-		change.RemoveLV{LV: nameOf(lv), Tags: tags}, d.released(id, lv, needs)...)
+	var remove change.Change = change.RemoveLV{LV: nameOf(lv), Tags: tags}
+	cleared := d.clearMethod(lv) != spec.ClearNone
+	if cleared {
+		remove = change.StartClearing{LV: nameOf(lv), Tags: tags}
+	}
+	step := d.removal(id, why, Destructive, d.outliving(lv), remove, d.released(id, lv, needs)...)
+	if !cleared || lv.Type != observe.ThickSnapshot {
+		d.removedLVs[lv.FullName()] = step
+		return
+	}
+	// Its origin is rid of it when it is split off.
+	d.removedLVs[lv.FullName()] = d.removal(id, "what is in it can be written only then", Destructive, nil, change.SplitSnapshot{LV: nameOf(lv)}, step)
 }
 
 // released adds the steps that let go of an object's logical volume, if any.

@@ -54,6 +54,9 @@ func (d *differ) backstore(id spec.ID) wantedStore {
 	if w, done := d.backstores[id]; done {
 		return w
 	}
+	if have, exists := d.backstoreOf[id]; exists && d.backing[id].reverting {
+		return wantedStore{path: have.Path()} // and nobody's to keep
+	}
 	w := d.planBackstore(id)
 	d.backstores[id] = w
 	return w

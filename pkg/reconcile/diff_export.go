@@ -217,6 +217,7 @@ func (x *exportDiffer) addLUNs() {
 		if !store.usable {
 			o := x.object(backing)
 			x.block(x.id, ReasonNotReady, "LUN %d: %s is %s: %s: %s", n, backing, o.Phase, o.Reason, o.Message)
+			x.letGo(n, backing, store)
 			continue
 		}
 		if by := x.shared(backing); by != "" {
@@ -256,6 +257,17 @@ func (x *exportDiffer) addLUNs() {
 			Target: x.target, LUN: n, Backstore: store.path,
 			Device: store.device, LVUUID: store.lvUUID, ReadOnly: readOnly, Unmap: store.unmap,
 		}, needs...)
+	}
+}
+
+// letGo takes a LUN away whose volume is being put back to a snapshot.
+func (x *exportDiffer) letGo(n int, backing spec.ID, store wantedStore) {
+	have, exists := x.have.LUNs[n]
+	if !exists || !x.backing[backing].reverting || !store.servedBy(have) {
+		return
+	}
+	if x.mayReplace(fmt.Sprintf("LUN %d, whose volume is being put back to a snapshot,", n), initiatorsOf(x.have, n)) {
+		x.removeLUN(n, "its volume is being put back to a snapshot")
 	}
 }
 

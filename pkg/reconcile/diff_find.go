@@ -42,6 +42,9 @@ func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bo
 	}
 	lv, exists := p.vg.LogicalVolumes[name]
 	switch {
+	case exists && lv.Phase() == observe.Clearing:
+		d.block(id, ReasonClearing, "%s is what is left of one that was given up, and is being cleared; another one is made when that is done", lv.FullName())
+		return lv, refused
 	case exists && (known == "" || lv.UUID == known) && lv.Marked() && !lostTags(lv, id):
 		d.block(id, ReasonNotOwned, "%s belongs to another object (%s)", lv.FullName(), strings.Join(lv.Tags, " "))
 		return lv, refused

@@ -75,7 +75,8 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 	status.DataPercent, status.MetadataPercent = lv.DataPercent, lv.MetadataPercent
 	status.Free = uint64(float64(lv.Size) * (1 - lv.DataPercent/100))
 	for _, t := range vg.LogicalVolumes {
-		if t.Type == observe.Thin && t.Pool == lv.Name && t.Origin == "" {
+		owner, _ := t.Owner()
+		if t.Type == observe.Thin && t.Pool == lv.Name && (t.Origin == "" || owner.Kind == spec.KindVolume) {
 			status.Provisioned += t.Size
 		}
 	}

@@ -37,7 +37,7 @@ func newNode() *node {
 		Complete: true,
 		Pools: map[string]spec.Pool{
 			"fast": {Metadata: meta("fast"), Spec: spec.PoolSpec{VolumeGroup: "vg0", Trash: ptr(spec.Duration(0)), ThinPool: &spec.ThinPool{Name: "pool0", Size: spec.SizeOrPercent{Percent: 50}}}},
-			"slow": {Metadata: meta("slow"), Spec: spec.PoolSpec{VolumeGroup: "vg0", Trash: ptr(spec.Duration(0))}},
+			"slow": {Metadata: meta("slow"), Spec: spec.PoolSpec{VolumeGroup: "vg0", Trash: ptr(spec.Duration(0)), Clear: spec.ClearNone}},
 		},
 		Volumes: map[string]spec.Volume{
 			"data":  {Metadata: meta("data"), Spec: spec.VolumeSpec{Pool: "fast", Size: 100 * mib, LVName: "data", DeletionPolicy: spec.Delete}},

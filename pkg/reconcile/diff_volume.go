@@ -16,9 +16,34 @@ type backing struct {
 	// usable is false if it must not be exported: it is gone, not ours, or its
 	// content is lost.
 	usable bool
+	// reverting is true if it must not stay exported either.
+	reverting bool
 	// step must have succeeded before it can be exported; 0: none.
 	step StepID
 	thin bool
+}
+
+// volumeOnce and snapshotOnce see to an object that others depend on, and that may
+// have been seen to before.
+func (d *differ) volumeOnce(name string) {
+	if v, valid := d.in.Desired.Volumes[name]; valid && d.first(spec.ID{Kind: spec.KindVolume, Name: name}) {
+		d.volume(v)
+	}
+}
+
+func (d *differ) snapshotOnce(name string) {
+	s, valid := d.in.Desired.Snapshots[name]
+	if valid && d.first(spec.ID{Kind: spec.KindSnapshot, Name: name}) {
+		d.volumeOnce(s.Spec.Volume)
+		d.snapshot(s)
+	}
+}
+
+// first reports whether it is asked for an object for the first time.
+func (d *differ) first(id spec.ID) bool {
+	seen := d.seen[id]
+	d.seen[id] = true
+	return !seen
 }
 
 func (d *differ) volume(v spec.Volume) {
@@ -44,10 +69,7 @@ func (d *differ) volume(v spec.Volume) {
 		d.block(id, ReasonNotReady, "Pool/%s cannot take new volumes: %s", v.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: v.Spec.Pool}).Message)
 		return
 	case verdict == absent:
-		lv = observe.LogicalVolume{VolumeGroup: p.vg.Name, Name: v.Spec.LVName, Size: size}
-		create := change.CreateVolume{LV: nameOf(lv), ThinPool: p.thinPool, Size: spec.Size(size), Tags: tags}
-		d.backing[id] = backing{lv: lv, usable: true, thin: p.thinPool != "", step: d.step(id, "not there", create, p.step)}
-		d.provision(v.Spec.Pool, size)
+		d.createVolume(id, v, p, observe.LogicalVolume{VolumeGroup: p.vg.Name, Name: v.Spec.LVName, Size: size}, tags)
 		return
 	}
 
@@ -67,12 +89,24 @@ func (d *differ) volume(v spec.Volume) {
 		if b.step = d.activateWhole(id, lv); !lv.Active && b.step == 0 {
 			return
 		}
+	case lv.Phase() == observe.Populating:
+		b.usable = false
+		d.correctTags(id, lv, tags)
+		d.populate(id, v, lv)
 	default:
 		d.correctTags(id, lv, tags)
+		d.sourceDiffers(id, v.Spec.Source, lv)
+		if b.reverting = d.revert(id, v.Spec.Revert, lv); b.reverting {
+			b.usable = false
+			break
+		}
 		if d.growVolume(id, lv, size) {
 			d.provision(v.Spec.Pool, size-lv.Size)
 		}
 		b.step = d.activate(id, lv)
+	}
+	if lv.Phase() != "" { // also where nothing may be changed
+		b.usable, b.reverting = false, lv.Phase() == observe.Reverting
 	}
 	d.backing[id] = b
 }

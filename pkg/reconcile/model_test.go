@@ -138,7 +138,7 @@ func (m *model) grow(name change.LV, from, to spec.Size, size func(*observe.Logi
 	m.group(name.VolumeGroup)
 	m.edit(name.String(), func(lv *observe.LogicalVolume) {
 		s := size(lv)
-		if lv.UUID != name.UUID || *s != uint64(from) || to <= from || lv.Type == observe.Thick && len(m.withThickSnapshots(name)) > 1 {
+		if name.UUID != "" && lv.UUID != name.UUID || !lv.Marked() || *s != uint64(from) || to <= from || lv.Type == observe.Thick && len(m.withThickSnapshots(name)) > 1 {
 			panic("cannot be extended: " + lv.FullName())
 		}
 		*s = uint64(to)
@@ -217,11 +217,47 @@ func (m *model) change(c change.Change) {
 				lv.Active = false
 			})
 		}
-	case change.RemoveLV:
+	case change.CloneVolume:
+		origin := m.group(c.VolumeGroup).LogicalVolumes[c.Origin]
+		if origin.Type != observe.Thin || origin.UUID != c.OriginUUID || origin.UUID == "" {
+			panic("cannot be cloned: " + origin.FullName())
+		}
+		m.add(observe.LogicalVolume{VolumeGroup: c.VolumeGroup, Name: c.Name, Type: observe.Thin, Pool: origin.Pool, Origin: c.Origin, Size: origin.Size, Tags: c.Tags, Active: true})
+	case change.Populate:
+		m.fill(c)
+	case change.Restore:
+		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) {
+			if lv.UUID != c.UUID || lv.Phase() != observe.Reverting || lv.Open || m.lvs(c.VolumeGroup)[c.Snapshot.Name].UUID != c.Snapshot.UUID {
+				panic("must not be put back: " + lv.FullName())
+			}
+			lv.Tags = append(withoutPhase(lv.Tags), observe.TagReverted+c.Request)
+		})
+	case change.StartClearing:
 		m.group(c.VolumeGroup)
 		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) {
 			lost := slices.ContainsFunc(c.Tags, func(t string) bool { return !slices.Contains(lv.Tags, t) })
 			if lv.Open || lv.UUID != c.UUID || len(c.Tags) < 3 || lost || len(m.withThickSnapshots(c.LV)) > 1 {
+				panic("must not be given up: " + lv.FullName())
+			}
+			lv.Tags = append(lv.Tags[:len(lv.Tags):len(lv.Tags)], observe.PhaseTag(observe.Clearing))
+		})
+	case change.SplitSnapshot:
+		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) {
+			if lv.Phase() != observe.Clearing || lv.Type != observe.ThickSnapshot {
+				panic("must not be split off: " + lv.FullName())
+			}
+			lv.Type, lv.Origin, lv.Size = observe.Thick, "", lv.COWSize
+		})
+	case change.Clear:
+		if lv := m.group(c.VolumeGroup).LogicalVolumes[c.Name]; lv.UUID != c.UUID || lv.Phase() != observe.Clearing || lv.Type != observe.Thick || lv.Open {
+			panic("must not be cleared: " + c.LV.String())
+		}
+		delete(m.lvs(c.VolumeGroup), c.Name)
+	case change.RemoveLV:
+		m.group(c.VolumeGroup)
+		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) {
+			lost := slices.ContainsFunc(c.Tags, func(t string) bool { return !slices.Contains(lv.Tags, t) })
+			if lv.Open || lv.UUID != c.UUID || len(c.Tags) < 2 || lost || len(m.withThickSnapshots(c.LV)) > 1 {
 				panic("must not be removed: " + lv.FullName())
 			}
 		})
@@ -438,4 +474,24 @@ func chap(a change.Auth) observe.CHAP {
 // identities returns what an agent that saw the model remembers.
 func (m *model) identities(set spec.Set) map[spec.ID]Identity {
 	return learn(map[spec.ID]Identity{}, set, m.state)
+}
+
+// fill carries out a copy.
+func (m *model) fill(c change.Populate) {
+	m.edit(c.LV.String(), func(lv *observe.LogicalVolume) {
+		if lv.UUID != c.UUID || lv.Phase() != observe.Populating || lv.Open {
+			panic("must not be filled: " + lv.FullName())
+		}
+		if from := m.lvs(c.Volume.VolumeGroup)[c.Volume.Name]; c.Image == nil && (from.UUID != c.Volume.UUID || from.Size > lv.Size || from.Phase() != "") {
+			panic("must not be copied: " + from.FullName())
+		}
+		lv.Tags = withoutPhase(lv.Tags)
+	})
+}
+
+// withoutPhase returns the tags without those of a change of the whole content.
+func withoutPhase(tags []string) []string {
+	return slices.DeleteFunc(slices.Clone(tags), func(t string) bool {
+		return slices.ContainsFunc([]string{observe.TagPhase, observe.TagCheckpoint, observe.TagRevert}, func(prefix string) bool { return strings.HasPrefix(t, prefix) })
+	})
 }

@@ -52,6 +52,8 @@ const (
 	ReasonRemoving           = "Removing"
 	ReasonUnsupported        = "Unsupported"
 	ReasonSourceInvalid      = "SourceInvalid"
+	ReasonClearing           = "Clearing"
+	ReasonReverting          = "Reverting"
 )
 
 // Object is one object's status. Sizes are in bytes.

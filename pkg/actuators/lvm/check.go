@@ -47,7 +47,10 @@ func check(c change.Change) error {
 	case change.GrowThinPool:
 		known(c.LV)
 	case change.GrowVolume:
-		known(c.LV)
+		names(c.VolumeGroup, c.Name)
+		if c.UUID != "" {
+			known(c.LV)
+		}
 	case change.GrowSnapshot:
 		known(c.LV)
 	case change.SetTags:

@@ -121,6 +121,7 @@ var lvFields = []field{
 	{name: "lv_device_open", heading: "DevOpen", value: func(r row) string {
 		return r.known(r.only(r.deviceOpen(r.g, r.lv), "open"))
 	}},
+	{name: "lv_attr", heading: "Attr", value: func(r row) string { return attrs[r.lv.Type] }},
 	{name: "lv_permissions", heading: "LPerms", value: row.permissions},
 	{name: "lv_snapshot_invalid", heading: "SnapInvalid", value: func(r row) string {
 		if r.lv.Type != thickSnapshot {
@@ -318,4 +319,10 @@ func (g *group) hidden() []*LogicalVolume {
 		}
 	}
 	return h
+}
+
+// attrs are the bits of lv_attr that do not change with the state of a logical
+// volume. Thin pools here clear what they hand out.
+var attrs = map[string]string{
+	thick: "-wi-------", thickSnapshot: "swi---s---", thin: "Vwi---tz--", thinPool: "twi---tz--",
 }

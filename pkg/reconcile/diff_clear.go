@@ -1,0 +1,73 @@
+package reconcile
+
+import (
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// clearMethod says what happens to the blocks of a logical volume when it is
+// removed. Those of thin ones need nothing: a thin pool clears a chunk before it
+// hands it out again.
+func (d *differ) clearMethod(lv observe.LogicalVolume) spec.Clear {
+	if lv.Type != observe.Thick && lv.Type != observe.ThickSnapshot {
+		return spec.ClearNone
+	}
+	for _, p := range d.in.Desired.Pools {
+		if p.Spec.VolumeGroup == lv.VolumeGroup && p.Spec.ThinPool == nil && p.Spec.Clear != "" {
+			return p.Spec.Clear
+		}
+	}
+	return spec.ClearZero
+}
+
+// clearing goes on with what is being destroyed. The decision was made before, and
+// part of it may be gone already, so that nothing can be asked any more.
+func (d *differ) clearing() {
+	for _, vg := range sorted(d.in.Observed.VolumeGroups) {
+		lvs := d.in.Observed.VolumeGroups[vg].LogicalVolumes
+		for _, name := range sorted(lvs) {
+			if lvs[name].Phase() == observe.Clearing {
+				d.clear(lvs[name])
+			}
+		}
+	}
+}
+
+func (d *differ) clear(lv observe.LogicalVolume) {
+	id, known := lv.LastOwner()
+	if !known {
+		return // somebody took the tags away that say what it is
+	}
+	tags := []string{observe.PhaseTag(observe.Clearing)}
+	method := d.clearMethod(lv)
+	switch {
+	case d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0:
+		d.sayOfAbsent(id, Failed, ReasonDeviceMissing, "%s is cleared and removed when the physical volumes of %s that are missing are back", lv.FullName(), lv.VolumeGroup)
+	case lv.Type == observe.ThickSnapshot:
+		d.removedLVs[lv.FullName()] = d.clearingStep(id, "what is in it can be written only then", change.SplitSnapshot{LV: nameOf(lv)})
+	case method == spec.ClearNone:
+		d.removedLVs[lv.FullName()] = d.clearingStep(id, "its Pool says that nothing is cleared", change.RemoveLV{LV: nameOf(lv), Tags: append(observe.OwnerTags(id), tags...)})
+	default:
+		d.clearingStep(id, "given up", change.Clear{
+			LV: nameOf(lv), Method: method, Size: spec.Size(lv.Size), Done: spec.Size(lv.Checkpoint(observe.CheckpointOfClearing)),
+		})
+	}
+}
+
+// clearingStep adds a step that destroys what an object had. What is said of it
+// is said only if no file names it: one that is new knows nothing of the old.
+func (d *differ) clearingStep(id spec.ID, why string, c change.Change) StepID {
+	d.sayOfAbsent(id, Deleting, ReasonClearing, "%s", c)
+	if d.names(id) {
+		// Its status is that of the new one, which this step is no part of.
+		return d.stepBeside(id, why, c)
+	}
+	return d.dangerousStep(id, why, Destructive, nil, c)
+}
+
+func (d *differ) sayOfAbsent(id spec.ID, phase Phase, reason, format string, args ...any) {
+	if !d.names(id) {
+		d.say(id, phase, reason, format, args...)
+	}
+}

@@ -1,0 +1,78 @@
+package reconcile
+
+import (
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+var _ = Describe("Diff and the blocks of what is removed", func() {
+	var n *node
+	clear := func(method spec.Clear) {
+		p := n.desired.Pools["slow"]
+		p.Spec.Clear = method
+		n.desired.Pools["slow"] = p
+	}
+	BeforeEach(func() {
+		n = converged()
+		clear(spec.ClearZero)
+		n.desired.Snapshots, n.desired.Exports = nil, nil
+		delete(n.desired.Volumes, "thick")
+	})
+
+	It("clears thick ones before their space is used again, a snapshot before its origin", func() {
+		Expect(kinds(n.diff())).To(ContainElements("StartClearing", "SplitSnapshot", "StartClearing"))
+		n.apply(n.diff())
+		Expect(n.lvs("vg0")["tnightly"].Phase()).To(Equal(observe.Clearing))
+		p := n.diff()
+		Expect(kinds(p)).To(Equal([]string{"Clear", "Clear"}))
+		Expect(p.Steps[0].Danger).To(Equal(Destructive))
+		Expect(p.Steps[1].Change).To(Equal(change.Clear{LV: nameOf(n.lvs("vg0")["tnightly"]), Method: spec.ClearZero, Size: 20 * mib}))
+		Expect(status(p, volumeID("thick"))).To(beIn(Deleting, ReasonClearing))
+		n.converge()
+		Expect(n.lvs("vg0")).To(HaveLen(2))
+	})
+	It("goes on with what was begun, in the way that counts now", func() {
+		n.apply(n.diff())
+		n.edit("vg0/thick", func(lv *observe.LogicalVolume) {
+			lv.Tags = append(lv.Tags, observe.CheckpointTag(observe.CheckpointOfClearing, 64*mib))
+		})
+		clear(spec.ClearDiscard)
+		Expect(n.diff().Steps).To(ContainElement(HaveField("Change", And(
+			HaveField("Method", spec.ClearDiscard), HaveField("Done", spec.Size(64*mib)), HaveField("Name", "thick")))))
+		clear(spec.ClearNone)
+		Expect(kinds(n.diff())).To(Equal([]string{"RemoveLV", "RemoveLV"}))
+		n.converge()
+		Expect(n.lvs("vg0")).To(HaveLen(2))
+	})
+	It("never hands out what is being cleared, also if its mark is gone", func() {
+		n.remember()
+		n.apply(n.diff())
+		n.remember()
+		n.edit("vg0/thick", func(lv *observe.LogicalVolume) {
+			lv.Tags = append(withoutPhase(lv.Tags), observe.CheckpointTag(observe.CheckpointOfClearing, 64*mib))
+		})
+		n.desired.Volumes["thick"] = newNode().desired.Volumes["thick"]
+		p := n.diff()
+		Expect(status(p, volumeID("thick"))).To(beIn(Blocked, ReasonClearing))
+		Expect(kinds(p)).To(Equal([]string{"Clear", "Clear"}))
+		old := n.lvs("vg0")["thick"].UUID
+		n.converge()
+		Expect(n.lvs("vg0")["thick"].UUID).NotTo(Equal(old))
+		Expect(n.lvs("vg0")["thick"].Phase()).To(BeEmpty())
+	})
+	It("waits for physical volumes that are missing", func() {
+		n.apply(n.diff())
+		n.missing(1)
+		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Failed, ReasonDeviceMissing))
+	})
+	It("clears what no Pool names any more with zeroes", func() {
+		n.apply(n.diff())
+		delete(n.desired.Pools, "slow")
+		Expect(n.diff().Steps).To(ContainElement(HaveField("Change.Method", spec.ClearZero)))
+	})
+})

@@ -1,0 +1,114 @@
+package reconcile
+
+import (
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// revert sees to it that a volume is put back to what a snapshot holds, once for
+// each request. It reports whether that is being done, so that nobody is to use
+// the volume.
+//
+// The volume keeps its logical volume, and so does the snapshot: what differs is
+// copied from the one to the other. A merge by LVM would end the snapshot, and
+// whatever initiators know it by.
+func (d *differ) revert(id spec.ID, r *spec.Revert, lv observe.LogicalVolume) bool {
+	begun := lv.Phase() == observe.Reverting
+	switch {
+	case r == nil && begun:
+		d.block(id, ReasonReverting, "%s was being put back to a snapshot, and holds part of it; name the snapshot in spec.revert again to end that", lv.FullName())
+		return true
+	case r == nil, !begun && lv.Tag(observe.TagReverted) == r.Request:
+		return begun
+	}
+	snapshot, ok := d.snapshotToRestore(id, r, lv)
+	if !ok {
+		return begun
+	}
+	mark := observe.TagRevert + r.Request
+	if !begun {
+		if who := d.usersOfVolume(id, lv); who != "" {
+			return false
+		}
+		d.dangerousStep(id, "spec.revert asks for it", Destructive, d.connectedTo(id), change.SetTags{LV: nameOf(lv),
+			Add: []string{observe.PhaseTag(observe.Reverting), mark}, Remove: lv.TagsWith(observe.TagRevert)})
+		return false // once it is marked, exports let go of it
+	}
+	if old := lv.Tag(observe.TagRevert); old != r.Request {
+		d.step(id, "spec.revert asks for another one", change.SetTags{LV: nameOf(lv), Add: []string{mark}, Remove: lv.TagsWith(observe.TagRevert)})
+		return true
+	}
+	_, served := d.backstoreOf[id]
+	if served || len(d.servedDirectly(lv)) > 0 {
+		d.say(id, Progressing, ReasonReverting, "it is put back to %s when it is no longer exported", snapshot.FullName())
+		return true // the exports let go of it in this pass
+	}
+	d.dangerousStep(id, "spec.revert asks for it", Destructive, nil, change.Restore{
+		LV: nameOf(lv), Snapshot: nameOf(snapshot), Size: spec.Size(min(lv.Size, snapshot.Size)),
+		Done: spec.Size(lv.Checkpoint(snapshot.UUID)), Request: r.Request,
+	})
+	return true
+}
+
+// snapshotToRestore returns the logical volume of the snapshot that a volume is
+// to be put back to. It reports false, and says why, if that cannot be done.
+func (d *differ) snapshotToRestore(id spec.ID, r *spec.Revert, lv observe.LogicalVolume) (observe.LogicalVolume, bool) {
+	of := spec.ID{Kind: spec.KindSnapshot, Name: r.Snapshot}
+	lvs := d.owned[of]
+	switch {
+	case len(lvs) != 1:
+		d.block(id, ReasonNotReady, "spec.revert: %s has no logical volume, or more than one", of)
+		return lv, false
+	case lvs[0].SnapshotInvalid:
+		d.block(id, ReasonSnapshotOverflow, "spec.revert: %s overflowed; what it held is lost", lvs[0].FullName())
+		return lv, false
+	case lvs[0].VolumeGroup != lv.VolumeGroup || lvs[0].Origin != "" && lvs[0].Origin != lv.Name:
+		d.block(id, ReasonImmutableField, "spec.revert: %s is no snapshot of %s", lvs[0].FullName(), lv.FullName())
+		return lv, false
+	}
+	if full := d.overflowedBy(lvs[0], lv); full != "" {
+		d.block(id, ReasonSnapshotsExist, "spec.revert: what is overwritten would be kept for %s, which has no room for it; give that snapshot a larger size, or remove it", full)
+		return lv, false
+	}
+	return lvs[0], true
+}
+
+// overflowedBy returns another thick snapshot of a volume that could overflow, and
+// be lost, when all that was written since a snapshot is overwritten.
+func (d *differ) overflowedBy(snapshot, origin observe.LogicalVolume) string {
+	written := float64(snapshot.COWSize) * snapshot.DataPercent / 100
+	lvs := d.in.Observed.VolumeGroups[origin.VolumeGroup].LogicalVolumes
+	for _, name := range sorted(lvs) {
+		other := lvs[name]
+		if other.Type != observe.ThickSnapshot || other.Origin != origin.Name || other.UUID == snapshot.UUID || other.SnapshotInvalid {
+			continue
+		}
+		free := float64(other.COWSize) * (1 - other.DataPercent/100)
+		if other.COWSize < observe.MaxCOWSize(origin.Size) && free < written {
+			return other.FullName()
+		}
+	}
+	return ""
+}
+
+// usersOfVolume says who uses a volume, so that its content must not change now,
+// and returns it; empty: nobody.
+func (d *differ) usersOfVolume(id spec.ID, lv observe.LogicalVolume) string {
+	who := strings.Join(d.connectedTo(id), ", ")
+	if who != "" {
+		d.block(id, ReasonSessionsActive, "spec.revert: it is put back when these have logged out: %s", who)
+		return who
+	}
+	who = strings.Join(lv.HeldBy, ", ")
+	_, served := d.backstoreOf[id]
+	if who == "" && lv.Open && !served && len(d.servedDirectly(lv)) == 0 {
+		who = "open on this node (see lsof " + lv.Path() + ")"
+	}
+	if who != "" {
+		d.block(id, ReasonInUse, "spec.revert: %s is put back when it is no longer %s", lv.FullName(), who)
+	}
+	return who
+}

@@ -1,0 +1,177 @@
+package reconcile
+
+import (
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// createVolume plans a logical volume for a Volume that has none.
+func (d *differ) createVolume(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume, tags []string) {
+	create := change.CreateVolume{LV: nameOf(lv), ThinPool: p.thinPool, Size: spec.Size(lv.Size), Tags: tags}
+	b := backing{lv: lv, usable: true, thin: p.thinPool != ""}
+	switch source := v.Spec.Source; {
+	case source == nil:
+		b.step = d.step(id, "not there", create, p.step)
+	case source.Image != nil:
+		d.createToFill(id, create, source, p.step)
+		b.usable = false
+	default:
+		from, ok := d.sourceOf(id, source)
+		if !ok || !d.fits(id, from.lv, lv.Size) {
+			return
+		}
+		if p.thinPool != "" && p.thinPool == from.lv.Pool && p.vg.Name == from.lv.VolumeGroup {
+			b.step = d.clone(id, from, lv, append(tags, observe.TagSource+source.Tag()))
+			break
+		}
+		d.createToFill(id, create, source, p.step)
+		d.sourceSnapshot(id, source, from)
+		b.usable = false
+	}
+	d.backing[id] = b
+	d.provision(v.Spec.Pool, lv.Size)
+}
+
+// createToFill creates a logical volume that is nobody's to use until it was
+// filled, which later passes see to.
+func (d *differ) createToFill(id spec.ID, create change.CreateVolume, source *spec.VolumeSource, needs ...StepID) {
+	create.Tags = append(create.Tags, observe.PhaseTag(observe.Populating), observe.TagSource+source.Tag())
+	d.step(id, "not there", create, needs...)
+}
+
+// clone plans a thin clone, which is complete from the start.
+func (d *differ) clone(id spec.ID, from backing, lv observe.LogicalVolume, tags []string) StepID {
+	step := d.step(id, "not there", change.CloneVolume{LV: nameOf(lv), Origin: from.lv.Name, OriginUUID: from.lv.UUID, Tags: tags})
+	if size := spec.Size(from.lv.Size); uint64(size) < lv.Size {
+		// Before it is exported: initiators see one size only.
+		step = d.step(id, "spec asks for "+spec.Size(lv.Size).String(), change.GrowVolume{LV: nameOf(lv), From: size, To: spec.Size(lv.Size)}, step)
+	}
+	return step
+}
+
+// sourceOf returns the logical volume that a new volume is filled from. It reports
+// false, and says why, if there is none that can be read.
+func (d *differ) sourceOf(id spec.ID, source *spec.VolumeSource) (backing, bool) {
+	from, _ := source.Object()
+	if !d.names(from) {
+		d.block(id, ReasonNotReady, "spec.source: no file names %s, and %s was not created yet", from, id)
+		return backing{}, false
+	}
+	// Objects come by name; what this one is made of has to come before.
+	if from.Kind == spec.KindSnapshot {
+		d.snapshotOnce(from.Name)
+	} else {
+		d.volumeOnce(from.Name)
+	}
+	b, ok := d.backing[from]
+	if !ok || !b.usable || b.lv.UUID == "" {
+		d.block(id, ReasonNotReady, "spec.source: waits for %s: %s", from, d.object(from).Message)
+		return backing{}, false
+	}
+	return b, true
+}
+
+// fits reports whether a source is not larger than the volume that is filled from
+// it; if it is, it says so.
+func (d *differ) fits(id spec.ID, from observe.LogicalVolume, size uint64) bool {
+	if from.Size > size {
+		d.block(id, ReasonShrinkRefused, "spec.size: %s is smaller than its source %s, which has %s", spec.Size(size), from.FullName(), spec.Size(from.Size))
+	}
+	return from.Size <= size
+}
+
+// populate sees to a volume that is being filled. Nobody is to use it before.
+func (d *differ) populate(id spec.ID, v spec.Volume, lv observe.LogicalVolume) {
+	source := v.Spec.Source
+	if source == nil || observe.TagSource+source.Tag() != observe.TagSource+lv.Tag(observe.TagSource) {
+		d.block(id, ReasonImmutableField, "spec.source: %s is being filled from %s; put that back, or remove the Volume and name it anew", lv.FullName(), lv.Tag(observe.TagSource))
+		return
+	}
+	fill := change.Populate{LV: nameOf(lv), ReadsZero: lv.ReadsZero}
+	if image := source.Image; image != nil {
+		fill.Image = &change.Image{Key: image.Key(), Path: image.Path, URL: image.URL, Format: image.Format, SHA256: image.SHA256}
+		d.step(id, "not filled yet", fill)
+		return
+	}
+	from, ok := d.readableSource(id, source, lv)
+	if !ok {
+		return
+	}
+	fill.Volume, fill.Size = nameOf(from), spec.Size(from.Size)
+	fill.Done = spec.Size(lv.Checkpoint(from.UUID))
+	d.step(id, "not filled yet", fill)
+}
+
+// readableSource returns what a volume is copied from: a Snapshot's logical volume,
+// or the snapshot that was made of a Volume for this. It is made anew if it is
+// gone, and the copy begins anew then.
+func (d *differ) readableSource(id spec.ID, source *spec.VolumeSource, lv observe.LogicalVolume) (observe.LogicalVolume, bool) {
+	made, ready := d.sourceSnapshots[id.Name]
+	if source.Snapshot == "" && ready && !made.SnapshotInvalid {
+		return made, d.fits(id, made, lv.Size)
+	}
+	if source.Snapshot == "" && ready {
+		d.say(id, Failed, ReasonSnapshotOverflow, "%s overflowed while %s was copied from it; the copy begins anew", made.FullName(), lv.FullName())
+		d.removeSource(id, made)
+		return lv, false
+	}
+	if source.Snapshot != "" {
+		// In the trash it can be read as well: a copy that was begun is ended.
+		if lvs := d.owned[spec.ID{Kind: spec.KindSnapshot, Name: source.Snapshot}]; len(lvs) == 1 && !lvs[0].SnapshotInvalid {
+			return lvs[0], d.fits(id, lvs[0], lv.Size)
+		}
+	}
+	from, ok := d.sourceOf(id, source)
+	if ok && d.fits(id, from.lv, lv.Size) {
+		d.sourceSnapshot(id, source, from)
+	}
+	return lv, false
+}
+
+// sourceSnapshot makes the snapshot that a Volume is copied from: it may be in use.
+func (d *differ) sourceSnapshot(id spec.ID, source *spec.VolumeSource, from backing) {
+	if made, there := d.sourceSnapshots[id.Name]; source.Volume == "" || there && made.Origin == from.lv.Name {
+		return
+	}
+	name := change.LV{VolumeGroup: from.lv.VolumeGroup, Name: "volreconciler-source-" + id.Name}
+	d.step(id, "to copy from", change.CreateSnapshot{
+		LV: name, Origin: from.lv.Name, OriginUUID: from.lv.UUID, Thin: from.lv.Type == observe.Thin, Tags: observe.SourceTags(id.Name),
+	})
+}
+
+// absentSources removes the snapshots from which nothing is copied any more.
+func (d *differ) absentSources() {
+	for _, name := range sorted(d.sourceSnapshots) {
+		id := spec.ID{Kind: spec.KindVolume, Name: name}
+		lvs := d.owned[id]
+		filling := len(lvs) == 0 && d.names(id)
+		for _, lv := range lvs {
+			filling = filling || lv.Phase() == observe.Populating
+		}
+		if !filling && d.in.Observed.Err() == nil {
+			d.removeSource(id, d.sourceSnapshots[name])
+		}
+	}
+}
+
+// removeSource removes a snapshot that was made to be copied from. It never was
+// anybody's only copy of anything.
+func (d *differ) removeSource(id spec.ID, lv observe.LogicalVolume) {
+	if d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0 || lv.Open {
+		return
+	}
+	d.removedLVs[lv.FullName()] = d.step(id, "nothing is copied from it any more", change.RemoveLV{LV: nameOf(lv), Tags: observe.SourceTags(id.Name)})
+}
+
+// sourceDiffers says so if a volume was not made of what its spec names.
+func (d *differ) sourceDiffers(id spec.ID, source *spec.VolumeSource, lv observe.LogicalVolume) {
+	if source == nil || source.Tag() == lv.Tag(observe.TagSource) {
+		return
+	}
+	from := "nothing"
+	if tag := lv.Tag(observe.TagSource); tag != "" {
+		from = tag
+	}
+	d.block(id, ReasonImmutableField, "spec.source: %s was made from %s, not from %s, and a source is read only when a volume is created; take the field out, or name another Volume", lv.FullName(), from, source.Tag())
+}

@@ -1,0 +1,182 @@
+package reconcile
+
+import (
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// desireCopy desires another volume, in a Pool, with a source.
+func (n *node) desireCopy(pool string, size spec.Size, source spec.VolumeSource) {
+	n.desired.Volumes["copy"] = spec.Volume{Metadata: meta("copy"), Spec: spec.VolumeSpec{
+		Pool: pool, Size: size, LVName: "copy", DeletionPolicy: spec.Delete, Source: &source,
+	}}
+}
+
+// kinds returns the names of a plan's changes.
+func kinds(p Plan) []string {
+	var names []string
+	for _, s := range p.Steps {
+		names = append(names, change.Name(s.Change))
+	}
+	return names
+}
+
+var (
+	fromData     = spec.VolumeSource{Volume: "data"}
+	fromThick    = spec.VolumeSource{Volume: "thick"}
+	fromNightly  = spec.VolumeSource{Snapshot: "nightly"}
+	fromTNightly = spec.VolumeSource{Snapshot: "tnightly"}
+	fromImage    = spec.VolumeSource{Image: &spec.ImageSource{Path: "/srv/debian.qcow2", Format: spec.FormatQCOW2}}
+)
+
+var _ = Describe("Diff and a volume with a source", func() {
+	var n *node
+	copyID := volumeID("copy")
+	lv := func() observe.LogicalVolume { return n.lvs("vg0")["copy"] }
+	BeforeEach(func() { n = converged() })
+
+	DescribeTable("converges, through passes that each may be the last one before a crash",
+		func(pool string, source spec.VolumeSource, want ...[]string) {
+			n.desireCopy(pool, 200*mib, source)
+			n.desired.Exports["copies"] = spec.Export{Metadata: meta("copies"), Spec: spec.ExportSpec{
+				Protocol: spec.ProtocolISCSI, Target: iqn + "-copies", Portals: []string{"0.0.0.0:3260"},
+				LUNs: []spec.LUN{{Volume: "copy", Number: ptr(0)}},
+			}}
+			var passes [][]string
+			for range 6 {
+				p := n.diff()
+				var mine []string
+				for _, s := range p.Steps {
+					if s.Object == copyID {
+						mine = append(mine, change.Name(s.Change))
+					}
+				}
+				if lv().Phase() == observe.Populating {
+					Expect(n.state.LIO.ISCSI[iqn+"-copies"].LUNs).To(BeEmpty())
+					Expect(status(p, exportID("copies"))).To(beIn(Blocked, ReasonNotReady))
+				}
+				if len(mine) > 0 {
+					passes = append(passes, mine)
+				}
+				n.apply(p)
+				n.remember()
+			}
+			Expect(passes).To(Equal(want))
+			Expect(lv().Phase()).To(BeEmpty())
+			Expect(lv().Size).To(BeEquivalentTo(200 * mib))
+			Expect(lv().Tags).To(ContainElement(observe.TagSource + source.Tag()))
+			Expect(n.lvs("vg0")).To(HaveLen(6), "nothing else is left")
+			Expect(n.state.LIO.ISCSI[iqn+"-copies"].LUNs).To(HaveLen(1))
+			Expect(status(n.diff(), copyID)).To(beIn(Ready, ReasonAsDesired))
+		},
+		Entry("thin in its thin pool", "fast", fromData, []string{"CloneVolume", "GrowVolume", "CreateBackstore"}),
+		Entry("thin from a snapshot", "fast", fromNightly, []string{"CloneVolume", "GrowVolume", "CreateBackstore"}),
+		Entry("thin to thick", "slow", fromData,
+			[]string{"CreateVolume", "CreateSnapshot"}, []string{"Populate"}, []string{"CreateBackstore", "RemoveLV"}),
+		Entry("thick to thick", "slow", fromThick,
+			[]string{"CreateVolume", "CreateSnapshot"}, []string{"Populate"}, []string{"CreateBackstore", "RemoveLV"}),
+		Entry("thick to thin", "fast", fromThick,
+			[]string{"CreateVolume", "CreateSnapshot"}, []string{"Populate"}, []string{"CreateBackstore", "RemoveLV"}),
+		Entry("a thick snapshot", "slow", fromTNightly, []string{"CreateVolume"}, []string{"Populate"}, []string{"CreateBackstore"}),
+		Entry("an image", "slow", fromImage, []string{"CreateVolume"}, []string{"Populate"}, []string{"CreateBackstore"}),
+	)
+	It("refuses a volume that is smaller than its source, before anything is made", func() {
+		for _, source := range []spec.VolumeSource{fromData, fromTNightly} {
+			n.desireCopy("slow", 60*mib, source)
+			Expect(n.diff().Steps).To(BeEmpty())
+			Expect(status(n.diff(), copyID)).To(beIn(Blocked, ReasonShrinkRefused))
+		}
+	})
+	It("waits for a source that is not complete itself", func() {
+		n.desireCopy("slow", 200*mib, fromImage)
+		n.desired.Volumes["again"] = spec.Volume{Metadata: meta("again"), Spec: spec.VolumeSpec{
+			Pool: "slow", Size: 200 * mib, LVName: "again", Source: &spec.VolumeSource{Volume: "copy"}}}
+		n.apply(n.diff())
+		Expect(status(n.diff(), volumeID("again"))).To(beIn(Blocked, ReasonNotReady))
+		n.converge()
+		Expect(n.lvs("vg0")).To(HaveKey("again"))
+	})
+	It("says that a source is gone which no volume was made from yet, and nothing after that", func() {
+		n.desireCopy("fast", 200*mib, spec.VolumeSource{Volume: "other"})
+		Expect(status(n.diff(), copyID)).To(beIn(Blocked, ReasonNotReady))
+		n.desireCopy("fast", 200*mib, fromNightly)
+		n.converge()
+		delete(n.desired.Snapshots, "nightly")
+		delete(n.desired.Exports, "db")
+		n.converge()
+		Expect(n.lvs("vg0")).NotTo(HaveKey("nightly"))
+		Expect(status(n.diff(), copyID)).To(beIn(Ready, ReasonAsDesired))
+	})
+	It("goes on from a checkpoint of the same source, and only of that", func() {
+		n.desireCopy("slow", 200*mib, fromThick)
+		n.apply(n.diff())
+		made := n.lvs("vg0")["volreconciler-source-copy"]
+		n.edit("vg0/copy", func(lv *observe.LogicalVolume) {
+			lv.Tags = append(lv.Tags, observe.CheckpointTag(made.UUID, 64*mib))
+		})
+		Expect(n.diff().Steps[0].Change).To(HaveField("Done", spec.Size(64*mib)))
+		delete(n.lvs("vg0"), made.Name)
+		Expect(kinds(n.diff())).To(Equal([]string{"CreateSnapshot"}))
+		n.apply(n.diff())
+		Expect(n.diff().Steps[0].Change).To(HaveField("Done", spec.Size(0)))
+	})
+	It("begins anew from another snapshot when the one it copies from overflows", func() {
+		n.desireCopy("slow", 200*mib, fromThick)
+		n.apply(n.diff())
+		n.edit("vg0/volreconciler-source-copy", func(lv *observe.LogicalVolume) { lv.SnapshotInvalid = true })
+		Expect(kinds(n.diff())).To(Equal([]string{"RemoveLV"}))
+		n.converge()
+		Expect(lv().Phase()).To(BeEmpty())
+	})
+	It("neither uses nor fills a volume whose mark somebody took away while it was filled", func() {
+		n.desireCopy("slow", 200*mib, fromThick)
+		n.apply(n.diff())
+		n.edit("vg0/copy", func(lv *observe.LogicalVolume) {
+			lv.Tags = append(withoutPhase(lv.Tags), observe.CheckpointTag("x", 1))
+		})
+		Expect(lv().Phase()).To(Equal(observe.Populating))
+		Expect(kinds(n.diff())).To(Equal([]string{"Populate"}))
+	})
+	It("stops when the source is changed meanwhile, and says what it is filled from", func() {
+		n.desireCopy("slow", 200*mib, fromThick)
+		n.apply(n.diff())
+		n.desireCopy("slow", 200*mib, fromTNightly)
+		Expect(kinds(n.diff())).To(BeEmpty())
+		Expect(status(n.diff(), copyID)).To(beIn(Blocked, ReasonImmutableField))
+		Expect(status(n.diff(), copyID).Message).To(ContainSubstring("volume:thick"))
+	})
+	It("refuses another source afterwards, and goes on serving the volume", func() {
+		n.desireCopy("slow", 200*mib, fromThick)
+		n.converge()
+		n.desireCopy("slow", 200*mib, fromTNightly)
+		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(status(n.diff(), copyID)).To(beIn(Blocked, ReasonImmutableField))
+		n.desired.Volumes["copy"] = func() spec.Volume { v := n.desired.Volumes["copy"]; v.Spec.Source = nil; return v }()
+		Expect(status(n.diff(), copyID)).To(beIn(Ready, ReasonAsDesired))
+	})
+	It("removes what it copies from, and the half copy, when the object goes away", func() {
+		n.desireCopy("slow", 200*mib, fromThick)
+		n.apply(n.diff())
+		delete(n.desired.Volumes, "copy")
+		n.converge()
+		Expect(n.lvs("vg0")).To(HaveLen(5))
+	})
+	It("keeps the snapshot it copies from while anything cannot be read", func() {
+		n.desireCopy("slow", 200*mib, fromThick)
+		n.apply(n.diff())
+		delete(n.desired.Volumes, "copy")
+		n.state.UnknownGroups = ErrNeeds
+		Expect(n.diff().Steps).NotTo(ContainElement(HaveField("Change", HaveField("Name", "volreconciler-source-copy"))))
+	})
+	It("leaves a suspended volume half filled", func() {
+		n.desireCopy("slow", 200*mib, fromThick)
+		n.apply(n.diff())
+		n.suspend("copy")
+		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(status(n.diff(), copyID)).To(beIn(Suspended, ReasonSuspended))
+	})
+})
