@@ -138,7 +138,10 @@ func (c Copy) between(ctx context.Context, source, target *device) (Result, erro
 	p := &copier{Copy: c, reader: reader{source: source, noSum: c.NoDigest}, engine: e, target: target}
 	e.work = p.work
 	result, err := e.run(ctx)
-	if c.NoDigest {
+	if err == nil {
+		err = source.stillHolds(c.Size)
+	}
+	if c.NoDigest || err != nil {
 		result.Digest = ""
 	}
 	return result, err

@@ -119,6 +119,19 @@ func (d *device) holds(size int64) error {
 	return nil
 }
 
+// stillHolds is an error if the device is smaller than size by now: what is missing
+// of a file must not pass for a hole.
+func (d *device) stillHolds(size int64) error {
+	end, err := unix.Seek(d.fd, 0, unix.SEEK_END)
+	if err == nil && end < size {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return &Error{Op: "read", Path: d.path, Offset: end, Length: size - end, Err: err}
+	}
+	return nil
+}
+
 // readFull reads n bytes at off into b, which is a whole buffer.
 func (d *device) readFull(b []byte, n int, off int64) error {
 	for got := 0; got < n; {

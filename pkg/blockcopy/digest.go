@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"hash"
 
 	"github.com/cespare/xxhash/v2"
@@ -60,5 +61,11 @@ func Digest(ctx context.Context, path string, size int64, limit *Limiter) (strin
 		return out, err
 	}
 	result, err := e.run(ctx)
-	return result.Digest, err
+	if err == nil {
+		err = source.stillHolds(size)
+	}
+	if err != nil {
+		return "", fmt.Errorf("digest of %s: %w", path, err)
+	}
+	return result.Digest, nil
 }

@@ -2,7 +2,6 @@ package blockcopy
 
 import (
 	"errors"
-	"io"
 
 	"golang.org/x/sys/unix"
 )
@@ -51,10 +50,9 @@ func (d *device) nextData(off, size int64) (data, hole int64, err error) {
 	data, err = unix.Seek(d.fd, off, unix.SEEK_DATA)
 	switch {
 	case errors.Is(err, unix.ENXIO):
-		// No data from here on; or the file has become shorter, and what is
-		// missing must not pass for zeroes.
-		if end, err := unix.Seek(d.fd, 0, unix.SEEK_END); err != nil || end < size {
-			return 0, 0, &Error{Op: "read", Path: d.path, Offset: off, Length: size - off, Err: io.ErrUnexpectedEOF}
+		// No data from here on; or the file has become shorter.
+		if err := d.stillHolds(size); err != nil {
+			return 0, 0, err
 		}
 		return size, size, nil
 	case errors.Is(err, unix.EINVAL):
