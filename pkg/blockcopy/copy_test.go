@@ -146,14 +146,15 @@ var _ = Describe("Copy", func() {
 	})
 
 	It("goes on from every checkpoint", func(ctx SpecContext) {
-		b := content(1, 24*mib+500, extent{0, 8 * mib}, extent{10*mib + 9, 3 * mib}, extent{15 * mib, 9*mib + 500})
+		// More blocks than may be ahead of the oldest one: there is a checkpoint.
+		b := content(1, 40*mib+500, extent{0, 12 * mib}, extent{14*mib + 9, 6 * mib}, extent{21 * mib, 19*mib + 500})
 		source, size := file("source", b), int64(len(b))
 		for stop := 1; ; stop++ {
 			target := file("target", dense(7, size))
 			var offsets []int64
 			run, cancel := context.WithCancel(ctx)
 			c := Copy{
-				Source: source, Target: target, Size: size, CheckpointEvery: 2 * mib,
+				Source: source, Target: target, Size: size, CheckpointEvery: 4 * mib,
 				Limit: NewLimiter(100 * mib), // slower than a flush, so that there are several
 				Checkpoint: func(offset int64) error {
 					if offsets = append(offsets, offset); len(offsets) == stop {
@@ -165,7 +166,7 @@ var _ = Describe("Copy", func() {
 			_, err := c.Run(run)
 			cancel()
 			if err == nil {
-				Expect(stop).To(BeNumerically(">", 2), "checkpoints")
+				Expect(stop).To(BeNumerically(">", 1), "checkpoints")
 				return
 			}
 			Expect(err).To(MatchError(context.Canceled))
@@ -269,15 +270,19 @@ var _ = Describe("Copy", func() {
 	})
 
 	It("does not take a file that became shorter for zeroes", func(ctx SpecContext) {
-		for _, b := range [][]byte{dense(1, 32*mib), content(1, 32*mib, extent{0, 2 * mib})} {
-			source, target := file("source", b), file("target", blank(32*mib))
-			_, err := Copy{
-				Source: source, Target: target, Size: 32 * mib, TargetIsZero: true,
-				CheckpointEvery: mib, Checkpoint: func(int64) error { return os.Truncate(source, mib) },
-				Limit: NewLimiter(16 * mib),
-			}.Run(ctx)
+		for _, b := range [][]byte{dense(1, 8*mib), content(1, 8*mib, extent{0, 2 * mib}), blank(8 * mib)} {
+			path := file("source", b)
+			source, err := openDevice(path, reading)
+			Expect(err).NotTo(HaveOccurred())
+			defer source.close()
+			target, err := openDevice(file("target", blank(8*mib)), writing)
+			Expect(err).NotTo(HaveOccurred())
+			defer target.close()
+			Expect(os.Truncate(path, mib)).To(Succeed())
+			r, err := Copy{Size: 8 * mib, TargetIsZero: true}.between(ctx, source, target)
 			Expect(err).To(MatchError(io.ErrUnexpectedEOF))
-			Expect(err).To(MatchError(ContainSubstring(source)))
+			Expect(err).To(MatchError(ContainSubstring(path)))
+			Expect(r.Digest).To(BeEmpty())
 		}
 	})
 

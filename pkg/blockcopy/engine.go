@@ -10,7 +10,7 @@ import (
 // oldest one that is not: it bounds what is remembered when one request hangs.
 const (
 	workerCount = 6
-	maxAhead    = 8 * workerCount
+	maxAhead    = 4 * workerCount
 )
 
 // outcome is what became of a span.
