@@ -342,8 +342,6 @@ var protocols = []protocol{
 	{name: "nvme-rdma", initiator: nvmeRDMA, first: 1, unseen: true, second: "[" + guest.RDMAAddress6 + "]:4420", labels: Label("long")},
 	{name: "iscsi", initiator: tgtInitiator{iscsiTCP}, first: 1, password: chapPassword, second: "[::1]:3261", flags: []string{"--backend=tgt"}, labels: Label("more")},
 	{name: "nvme-tcp", initiator: nvmeTCP, first: 1, second: "[::1]:4420", password: hostKey, kernel: guest.Backported, labels: Label("more")},
-	// Not with the others: plugging virtual ports in and out now and then ends in a
-	// NULL pointer of the kernel's libfcoe (fcoe_ctlr_vn_recv, seen with 6.1).
 	{name: "fc", initiator: fc, maps: true, labels: Label("more")},
 }
 
