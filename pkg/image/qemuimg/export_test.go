@@ -1,0 +1,118 @@
+package qemuimg
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/image"
+)
+
+var _ = Describe("Export", func() {
+	var (
+		dir, source, destination string
+		content                  []byte
+		tool                     Tool
+	)
+	BeforeEach(func() {
+		dir = GinkgoT().TempDir()
+		source, destination = filepath.Join(dir, "volume"), filepath.Join(dir, "images", "disk.img")
+		content = disk(4 * mib)
+		Expect(os.WriteFile(source, content, 0o600)).To(Succeed())
+		Expect(os.Mkdir(filepath.Dir(destination), 0o700)).To(Succeed())
+	})
+	names := func() []string {
+		entries, err := os.ReadDir(filepath.Dir(destination))
+		Expect(err).NotTo(HaveOccurred())
+		var n []string
+		for _, e := range entries {
+			n = append(n, e.Name())
+		}
+		return n
+	}
+
+	DescribeTable("writes an image that reads back the same, with its checksum", func(ctx SpecContext, format image.Format, compress bool) {
+		var last int64
+		done, err := tool.Export(ctx, Export{Source: source, Destination: destination, Format: format, Compress: compress,
+			Progress: func(d, _ int64) { last = d }})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(last).To(Equal(int64(len(content))))
+		Expect(done.VirtualSize).To(Equal(int64(len(content))))
+		st, err := os.Stat(destination)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(done.Bytes).To(Equal(st.Size()))
+		Expect(names()).To(ConsistOf("disk.img", "disk.img.sha256"))
+		sha := exec.Command("sha256sum", "--check", "--strict", "disk.img.sha256")
+		sha.Dir = filepath.Dir(destination)
+		out, err := sha.CombinedOutput()
+		Expect(err).NotTo(HaveOccurred(), string(out))
+
+		f, err := image.Open(destination)
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(f.Close)
+		s, err := tool.Check(ctx, f, format, 0)
+		Expect(err).NotTo(HaveOccurred())
+		back := filepath.Join(dir, "back")
+		dirty(back, 4*mib)
+		Expect(tool.Convert(ctx, Conversion{Source: s, Target: back})).To(Succeed())
+		same(back, content)
+	},
+		Entry("raw", image.Raw, false),
+		Entry("qcow2", image.QCOW2, false),
+		Entry("qcow2, compressed", image.QCOW2, true),
+	)
+
+	It("replaces an image only if it is told to", func(ctx SpecContext) {
+		Expect(os.WriteFile(destination, []byte("precious"), 0o600)).To(Succeed())
+		e := Export{Source: source, Destination: destination, Format: image.Raw}
+		_, err := tool.Export(ctx, e)
+		Expect(err).To(MatchError(fs.ErrExist))
+		same(destination, []byte("precious"))
+		e.Replace = true
+		_, err = tool.Export(ctx, e)
+		Expect(err).NotTo(HaveOccurred())
+		same(destination, content)
+	})
+
+	It("leaves nothing when it is stopped", func(ctx SpecContext) {
+		gone := errors.New("no longer wanted")
+		running, cancel := context.WithCancelCause(ctx)
+		_, err := tool.Export(running, Export{Source: source, Destination: destination, Format: image.QCOW2, Limit: 64 << 10,
+			Progress: func(int64, int64) { cancel(gone) }})
+		Expect(err).To(MatchError(gone))
+		Expect(names()).To(BeEmpty())
+	})
+
+	DescribeTable("refuses", func(ctx SpecContext, change func(*Export), why string) {
+		e := Export{Source: source, Destination: destination, Format: image.Raw}
+		change(&e)
+		_, err := tool.Export(ctx, e)
+		Expect(err).To(MatchError(ContainSubstring(why)))
+		Expect(names()).To(BeEmpty())
+	},
+		Entry("other formats", func(e *Export) { e.Format = image.VMDK }, "raw or qcow2"),
+		Entry("compressed raw", func(e *Export) { e.Compress = true }, "only qcow2"),
+		Entry("relative paths", func(e *Export) { e.Destination = "x" }, "absolute"),
+		Entry("directories that are not there", func(e *Export) { e.Destination = filepath.Join(e.Destination, "x", "y") }, "no such file"),
+		Entry("names that would be cleaned up", func(e *Export) { e.Destination += partSuffix }, "another"),
+		Entry("sources that are no disk", func(e *Export) { e.Source = "/dev/null" }, "neither a block device"),
+	)
+
+	It("cleans up after a crash, but not what is being written", func() {
+		live, err := newPart(destination)
+		Expect(err).NotTo(HaveOccurred())
+		dead, err := newPart(destination)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(dead.Close()).To(Succeed())
+		Expect(os.WriteFile(destination, nil, 0o600)).To(Succeed())
+		Expect(CleanExports(filepath.Dir(destination))).To(ConsistOf(dead.Name()))
+		Expect(names()).To(ConsistOf("disk.img", filepath.Base(live.Name())))
+		Expect(discard(live)).To(Succeed())
+	})
+})
