@@ -1,0 +1,417 @@
+// Package cache keeps verified, decompressed images in a directory, so that one
+// download feeds many volumes.
+//
+// An image is known by its checksum; one without by its address and the version that
+// the server says it has, or by its path and what the file system says of the file. It
+// is under its final name only when it is complete and verified. Local images that
+// are not compressed are used where they are.
+//
+// Users of one image wait for one download (a lock per image, which works between
+// processes too). Images that are in use are never removed: whoever uses one
+// holds a lock on the file itself, and so does every program that its descriptor is
+// handed to.
+//
+// What is promised: a cached image was equal to its checksum when it was put here, and
+// nobody but the owner of this directory can have changed it since. It is not
+// read again for each use. A local image is opened once and its checksum taken of
+// that very file; if somebody writes to it afterwards, [image.File.Unchanged] says so at
+// the end.
+package cache
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/volreconciler/volreconciler/pkg/image"
+	"github.com/volreconciler/volreconciler/pkg/image/fetch"
+	"github.com/volreconciler/volreconciler/pkg/image/unpack"
+)
+
+// DefaultDir is where images are kept.
+const DefaultDir = "/var/cache/volreconciler/images"
+
+// Options say where and how much. Fetcher is needed for addresses.
+type Options struct {
+	// Dir is the directory; by default [DefaultDir]. It is created for its owner alone, and
+	// not used if others can write to it.
+	Dir string
+	// MaxBytes is how much may lie there, counted in blocks on disk; by default 50 GB. More is
+	// there while it is in use.
+	MaxBytes int64
+	// MaxAge is how long an image is kept that nobody uses; by default 30 days.
+	MaxAge time.Duration
+	// MaxImage is the size in bytes that an image may have when it is decompressed; by default 1 TiB.
+	MaxImage int64
+	Fetcher  *fetch.Fetcher
+}
+
+// Cache is the directory. It may be used by many at once, and by several processes.
+type Cache struct {
+	o Options
+	// now is the clock by which images get old.
+	now func() time.Time
+
+	mu sync.Mutex
+	// verified holds local files that were equal to a checksum, so that they are
+	// not read for each volume again.
+	verified map[string]bool
+}
+
+// Open opens the directory, creates it if it is missing, and removes what a crash
+// has left: half-made files that nobody has locked. Downloads that were
+// broken off stay, to be gone on with.
+func Open(o Options) (*Cache, error) {
+	if o.Dir == "" {
+		o.Dir = DefaultDir
+	}
+	if o.MaxBytes <= 0 {
+		o.MaxBytes = 50e9
+	}
+	if o.MaxAge <= 0 {
+		o.MaxAge = 30 * 24 * time.Hour
+	}
+	if o.MaxImage <= 0 {
+		o.MaxImage = 1 << 40
+	}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the image cache: %w", err)
+	}
+	st, err := os.Stat(o.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening the image cache: %w", err)
+	}
+	if st.Mode().Perm()&0o022 != 0 {
+		return nil, fmt.Errorf("the image cache %s can be written to by others (%v): chmod go-w it, after a look at what is in it", o.Dir, st.Mode().Perm())
+	}
+	c := &Cache{o: o, now: time.Now, verified: map[string]bool{}}
+	return c, c.clean()
+}
+
+// Stage is what is being done with an image.
+type Stage string
+
+// The stages before an image can be used.
+const (
+	Downloading   Stage = "downloading"
+	Verifying     Stage = "verifying"
+	Decompressing Stage = "decompressing"
+)
+
+// Request is an image that is wanted: by its address or its path.
+type Request struct {
+	URL, Path string
+	// Checksum is of the file as it is there, compressed or not.
+	Checksum image.Checksum
+	// Progress, if given, gets bytes of a stage; a total of -1 is not known.
+	Progress func(stage Stage, done, total int64)
+}
+
+func (r Request) report(stage Stage, done, total int64) {
+	if r.Progress != nil {
+		r.Progress(stage, done, total)
+	}
+}
+
+// Image is an image that can be read until it is closed.
+type Image struct {
+	File *image.File
+	// Key is the image's name in the cache, and a name for what is made of it: two images of
+	// one key have the same content. Empty for one that is used in place.
+	Key   string
+	cache *Cache
+}
+
+// Close ends the use of an image.
+func (i *Image) Close() error {
+	err := i.File.Close()
+	if strings.HasPrefix(i.Key, onceKey) {
+		_, rerr := i.cache.remove(i.Key)
+		err = errors.Join(err, rerr)
+	}
+	return err
+}
+
+// Get returns an image that is complete, verified and decompressed. It waits for others who
+// fetch the same one. An image that is at fault is an [image.ErrRefused].
+func (c *Cache) Get(ctx context.Context, r Request) (*Image, error) {
+	switch {
+	case (r.URL == "") == (r.Path == ""):
+		return nil, errors.New("an image has either an address or a path")
+	case r.Path != "":
+		return c.local(ctx, r)
+	default:
+		return c.remote(ctx, r)
+	}
+}
+
+// local uses a file in place, or decompresses it into the cache.
+func (c *Cache) local(ctx context.Context, r Request) (img *Image, err error) {
+	f, err := image.Open(r.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if img == nil || img.File != f {
+			err = errors.Join(err, f.Close())
+		}
+	}()
+	kind, err := unpack.Detect(f)
+	if err != nil {
+		return nil, err
+	}
+	if !r.Checksum.IsZero() {
+		if err := c.verify(ctx, f, r); err != nil {
+			return nil, err
+		}
+	}
+	if kind == unpack.None {
+		return &Image{File: f}, nil
+	}
+	key := checksumKey(r.Checksum)
+	if key == "" {
+		key = hashKey(fileKey, r.Path, f.Fingerprint())
+	}
+	return c.entry(ctx, key, r.Path, func() error {
+		if err := c.unpack(ctx, key, f.File, f.Size(), kind, r); err != nil {
+			return err
+		}
+		return f.Unchanged()
+	})
+}
+
+func (c *Cache) verify(ctx context.Context, f *image.File, r Request) error {
+	known := f.Fingerprint() + " " + r.Checksum.String()
+	c.mu.Lock()
+	done := c.verified[known]
+	c.mu.Unlock()
+	if done {
+		return nil
+	}
+	r.report(Verifying, 0, f.Size())
+	if err := f.Verify(ctx, r.Checksum); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.verified) > 1000 {
+		clear(c.verified)
+	}
+	c.verified[known] = true
+	return nil
+}
+
+// remote downloads an image, unless it is there.
+func (c *Cache) remote(ctx context.Context, r Request) (*Image, error) {
+	if err := fetch.CheckURL(r.URL, r.Checksum); err != nil {
+		return nil, err
+	}
+	if c.o.Fetcher == nil {
+		return nil, errors.New("images cannot be downloaded here")
+	}
+	var looked fetch.Version
+	key := checksumKey(r.Checksum)
+	if key == "" {
+		v, err := c.o.Fetcher.Look(ctx, r.URL)
+		var status *fetch.StatusError
+		if err != nil && !errors.As(err, &status) {
+			return nil, err
+		}
+		// Some servers refuse to be asked (signed addresses of object stores), and some do not
+		// know versions. Then an image is fetched for each use.
+		if err == nil && v.Known() {
+			looked, key = v, versionKey(r.URL, v)
+		} else {
+			key = onceKey + strings.ToLower(rand.Text())
+		}
+	}
+	return c.entry(ctx, key, r.URL, func() error {
+		part := c.path(key, partSuffix)
+		got, err := c.o.Fetcher.Fetch(ctx, fetch.Request{URL: r.URL, Checksum: r.Checksum, Part: part,
+			Progress: func(done, total int64) { r.report(Downloading, done, total) }})
+		if err != nil {
+			return err
+		}
+		if looked.Known() && versionKey(r.URL, got) != key {
+			return errors.Join(fmt.Errorf("%s: the server has another file than a moment ago; its download starts anew", got.URL), c.dropPart(key))
+		}
+		return c.takePart(ctx, key, r)
+	})
+}
+
+// takePart makes an entry of a download that is complete and verified.
+func (c *Cache) takePart(ctx context.Context, key string, r Request) (err error) {
+	part, err := os.OpenFile(c.path(key, partSuffix), os.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, part.Close()) }()
+	kind, err := unpack.Detect(part)
+	if err != nil {
+		return err
+	}
+	if kind == unpack.None {
+		if err := os.Rename(part.Name(), c.path(key, imageSuffix)); err != nil {
+			return err
+		}
+	} else {
+		st, err := part.Stat()
+		if err != nil {
+			return err
+		}
+		if err := c.unpack(ctx, key, part, st.Size(), kind, r); err != nil {
+			if errors.Is(err, image.ErrRefused) {
+				err = errors.Join(err, c.dropPart(key))
+			}
+			return err
+		}
+	}
+	return c.dropPart(key)
+}
+
+// unpack decompresses a file to its place.
+func (c *Cache) unpack(ctx context.Context, key string, source *os.File, size int64, kind unpack.Compression, r Request) error {
+	tmp, err := os.OpenFile(c.path(key, tmpSuffix), os.O_RDWR|os.O_CREATE|os.O_TRUNC|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	r.report(Decompressing, 0, size)
+	_, err = unpack.Unpack(ctx, source, kind, tmp, c.o.MaxImage, func(read int64) { r.report(Decompressing, read, size) })
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if err = errors.Join(err, tmp.Close()); err != nil {
+		return errors.Join(err, os.Remove(tmp.Name()))
+	}
+	return os.Rename(tmp.Name(), c.path(key, imageSuffix))
+}
+
+// about is what lies beside an image, for whoever looks into the directory. The time it
+// was last changed is when the image was last used.
+type about struct {
+	Source string    `json:"source"`
+	Added  time.Time `json:"added"`
+}
+
+// entry returns an image, after it was made by fill if it was not there.
+func (c *Cache) entry(ctx context.Context, key, source string, fill func() error) (*Image, error) {
+	unlock, err := c.lock(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	img, err := c.open(key)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = fill(); err == nil {
+			err = c.describe(key, source)
+		}
+		if err == nil {
+			img, err = c.open(key)
+		}
+	}
+	if err = errors.Join(err, unlock()); err != nil {
+		if img != nil {
+			err = errors.Join(err, img.Close())
+		}
+		return nil, err
+	}
+	// What is in use stays, so this one does too. That others could not be removed is no
+	// reason not to use it; the next one tries again.
+	_, _ = c.Evict()
+	return img, nil
+}
+
+func (c *Cache) describe(key, source string) error {
+	b, err := json.Marshal(about{Source: redact(source), Added: c.now().UTC()})
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(c.path(key, aboutSuffix), append(b, '\n'), 0o600); err != nil {
+		return err
+	}
+	d, err := os.Open(c.o.Dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// open opens an entry and marks it as in use. The caller has its lock.
+func (c *Cache) open(key string) (*Image, error) {
+	f, err := os.OpenFile(c.path(key, imageSuffix), os.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("flock %s: %w", f.Name(), err), f.Close())
+	}
+	now := c.now()
+	if err := os.Chtimes(c.path(key, aboutSuffix), now, now); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Join(err, f.Close())
+	}
+	img, err := image.FromFile(f)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &Image{File: img, Key: key, cache: c}, nil
+}
+
+// dropPart removes what a download needs only as long as it runs.
+func (c *Cache) dropPart(key string) error {
+	return removeAll(c.path(key, partSuffix), fetch.PartVersion(c.path(key, partSuffix)))
+}
+
+func removeAll(paths ...string) error {
+	var errs []error
+	for _, p := range paths {
+		if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Names of files are KEY and one of these.
+const (
+	imageSuffix = ".img"
+	aboutSuffix = ".json"
+	partSuffix  = ".part"
+	tmpSuffix   = ".tmp"
+	lockSuffix  = ".lock"
+)
+
+// Keys begin with what they are made of.
+const (
+	urlKey  = "url-"
+	fileKey = "file-"
+	onceKey = "once-"
+)
+
+func (c *Cache) path(key, suffix string) string { return filepath.Join(c.o.Dir, key+suffix) }
+
+func checksumKey(sum image.Checksum) string {
+	if sum.IsZero() {
+		return ""
+	}
+	return sum.Algorithm + "-" + sum.Hex
+}
+
+func versionKey(address string, v fetch.Version) string {
+	return hashKey(urlKey, address, v.ETag, v.LastModified, fmt.Sprint(v.Size))
+}
+
+func hashKey(prefix string, parts ...string) string {
+	h := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return prefix + hex.EncodeToString(h[:])
+}
