@@ -19,8 +19,8 @@ import (
 // ours is how the names of our files look. Others in the directory are left alone.
 var ours = regexp.MustCompile(`^((?:sha256|sha512|url|file|once)-[0-9a-z]+)(\.img|\.json|\.part|\.part\.json|\.part\.json\.new|\.tmp|\.lock)$`)
 
-// Entry is an image in the cache, or what there is of one.
-type Entry struct {
+// Stored is an image in the cache, or what there is of one.
+type Stored struct {
 	Key string
 	// Bytes on disk.
 	Bytes int64
@@ -31,12 +31,12 @@ type Entry struct {
 }
 
 // List returns what is there, the least recently used first.
-func (c *Cache) List() ([]Entry, error) {
+func (c *Cache) List() ([]Stored, error) {
 	files, err := os.ReadDir(c.o.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("reading the image cache: %w", err)
 	}
-	byKey := map[string]*Entry{}
+	byKey := map[string]*Stored{}
 	for _, f := range files {
 		m := ours.FindStringSubmatch(f.Name())
 		if m == nil || !f.Type().IsRegular() || m[2] == lockSuffix {
@@ -51,7 +51,7 @@ func (c *Cache) List() ([]Entry, error) {
 		}
 		e := byKey[m[1]]
 		if e == nil {
-			e = &Entry{Key: m[1]}
+			e = &Stored{Key: m[1]}
 			byKey[m[1]] = e
 		}
 		e.Bytes += st.Blocks * 512
@@ -60,11 +60,11 @@ func (c *Cache) List() ([]Entry, error) {
 			e.Used = t
 		}
 	}
-	entries := make([]Entry, 0, len(byKey))
+	entries := make([]Stored, 0, len(byKey))
 	for _, e := range byKey {
 		entries = append(entries, *e)
 	}
-	slices.SortFunc(entries, func(a, b Entry) int {
+	slices.SortFunc(entries, func(a, b Stored) int {
 		if d := a.Used.Compare(b.Used); d != 0 {
 			return d
 		}
