@@ -1,10 +1,10 @@
 #!/bin/sh
 # Installs the Debian packages that tests and demo need on top of Go, if any is
-# missing: the emulator and what makes the guest's root file system, and what
-# go test -race needs.
+# missing: the emulator and what makes the guest's root file system, what
+# go test -race needs, and what image files are made and read with.
 set -eu
 
-packages="qemu-system-x86 mmdebstrap kmod xz-utils zstd make git gcc libc6-dev tgt libiscsi-bin qemu-utils"
+packages="qemu-system-x86 mmdebstrap kmod xz-utils zstd make git gcc libc6-dev tgt libiscsi-bin qemu-utils util-linux gzip"
 
 missing=
 for package in $packages; do
