@@ -120,6 +120,8 @@ func Inspect(r io.ReaderAt, size int64, wanted Format) (Header, error) {
 		h, err = inspectVMDK(in)
 	case VHDX:
 		h, err = inspectVHDX(in)
+	default:
+		err = fmt.Errorf("no parser for %s", wanted)
 	}
 	if err != nil {
 		return Header{}, err

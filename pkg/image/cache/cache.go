@@ -313,7 +313,11 @@ func (c *Cache) entry(ctx context.Context, key, source string, fill func() error
 	}
 	img, err := c.open(key)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = fill(); err == nil {
+		if err = fill(); errors.Is(err, unix.ENOSPC) {
+			// The limit is larger than the disk. The next attempt finds all the room there is.
+			_, everr := c.evict(0)
+			err = errors.Join(err, everr)
+		} else if err == nil {
 			err = c.describe(key, source)
 		}
 		if err == nil {

@@ -76,7 +76,9 @@ func (c *Cache) List() ([]Stored, error) {
 // Evict removes images that nobody has used for too long, and then the least
 // recently used ones until the rest is within the limit. What is in use or
 // being made stays. It returns the bytes that were freed.
-func (c *Cache) Evict() (freed int64, err error) {
+func (c *Cache) Evict() (freed int64, err error) { return c.evict(c.o.MaxBytes) }
+
+func (c *Cache) evict(maxBytes int64) (freed int64, err error) {
 	entries, err := c.List()
 	if err != nil {
 		return 0, err
@@ -87,7 +89,7 @@ func (c *Cache) Evict() (freed int64, err error) {
 	}
 	var errs []error
 	for _, e := range entries {
-		if c.now().Sub(e.Used) <= c.o.MaxAge && total <= c.o.MaxBytes {
+		if c.now().Sub(e.Used) <= c.o.MaxAge && total <= maxBytes {
 			continue
 		}
 		gone, err := c.remove(e.Key)
@@ -112,8 +114,9 @@ func (c *Cache) remove(key string) (gone bool, err error) {
 	f, err := os.OpenFile(c.path(key, imageSuffix), os.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err == nil {
 		defer func() { err = errors.Join(err, f.Close()) }()
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-			return false, nil //nolint:nilerr // a lock that is held is an answer, not a failure
+		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+			// Somebody uses it.
+			return false, nil
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return false, err
@@ -199,7 +202,7 @@ func (c *Cache) tryLock(key string) (unlock func() error, err error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	if there, err := os.Stat(path); err != nil || !os.SameFile(held, there) {
-		return nil, f.Close() //nolint:nilerr // a file that is gone means: try again
+		return nil, f.Close()
 	}
 	return func() error { return errors.Join(os.Remove(path), f.Close()) }, nil
 }

@@ -52,8 +52,7 @@ func same(path string, want []byte) {
 	GinkgoHelper()
 	got, err := os.ReadFile(path)
 	Expect(err).NotTo(HaveOccurred())
-	Expect(len(got)).To(Equal(len(want)))
-	Expect(bytes.Equal(got, want)).To(BeTrue(), "%s has other content", path)
+	Expect(bytes.Equal(got, want)).To(BeTrue(), "%s has other content: %d bytes, and not %d", path, len(got), len(want))
 }
 
 var _ = Describe("Convert", func() {
@@ -186,13 +185,26 @@ var _ = Describe("Convert", func() {
 		gone := errors.New("the object is gone")
 		running, cancel := context.WithCancelCause(ctx)
 		start := time.Now()
-		err := tool.Convert(running, Conversion{Source: source, Target: target, Limit: 128 << 10, Progress: func(_, total int64) { cancel(gone) }})
+		err := tool.Convert(running, Conversion{Source: source, Target: target, Limit: 128 << 10, Progress: func(_, _ int64) { cancel(gone) }})
 		Expect(err).To(MatchError(gone))
 		Expect(time.Since(start)).To(BeNumerically("<", 20*time.Second))
 		// The child is gone, and its claim with it.
 		f, _, err := openTarget(target, mib)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(f.Close()).To(Succeed())
+	})
+
+	It("does not wait for ever for an answer, nor listen to an endless one", func(ctx SpecContext) {
+		f, err := image.Open(filepath.Join(dir, "raw"))
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(f.Close)
+		for script, why := range map[string]string{"sleep 1000": "no answer within", "exec yes": "printed more than"} {
+			path := filepath.Join(dir, "script")
+			Expect(os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o700)).To(Succeed())
+			_, err = Tool{Path: path, CheckTimeout: 2 * time.Second}.Check(ctx, f, image.Raw, 0)
+			Expect(err).To(MatchError(ContainSubstring(why)))
+			Expect(err).NotTo(MatchError(image.ErrRefused))
+		}
 	})
 
 	It("says what is missing", func(ctx SpecContext) {

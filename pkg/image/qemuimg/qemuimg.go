@@ -16,6 +16,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -143,7 +144,7 @@ func (t Tool) info(ctx context.Context, f *image.File, format image.Format) (rep
 		Files:  []*os.File{f.File},
 		Stdout: out,
 	})
-	if err != nil {
+	if err = errors.Join(out.err, err); err != nil {
 		return report{}, err
 	}
 	var r report
@@ -183,11 +184,13 @@ func (r report) agrees(h image.Header) error {
 type bounded struct {
 	b   bytes.Buffer
 	max int
+	err error
 }
 
 func (w *bounded) Write(p []byte) (int, error) {
 	if w.b.Len()+len(p) > w.max {
-		return 0, fmt.Errorf("qemu-img printed more than %d bytes", w.max)
+		w.err = fmt.Errorf("qemu-img printed more than %d bytes", w.max)
+		return 0, w.err
 	}
 	return w.b.Write(p)
 }

@@ -126,11 +126,26 @@ func run(ctx context.Context, c Command) error {
 		// prlimit's own words for "no such program" are exit status 127 or 1.
 		case strings.Contains(said.String(), "failed to execute"):
 			err = fmt.Errorf("%w; is %s installed?", err, c.Argv[0])
-		case exit.ExitCode() == -1:
+		case overLimit(exit):
 			err = fmt.Errorf("%w (its limits: %d MiB of address space, %v of processor time)", err, c.Limits.Memory>>20, c.Limits.CPU)
 		}
 	}
 	return &Error{Argv: c.Argv, Stderr: said.String(), Err: err}
+}
+
+// overLimit tells whether a program may have been ended by its limits: SIGXCPU and SIGKILL
+// are for the processor time, and the others are what programs do without memory.
+func overLimit(exit *exec.ExitError) bool {
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	if !ok || !status.Signaled() {
+		return false
+	}
+	switch status.Signal() {
+	case syscall.SIGXCPU, syscall.SIGKILL, syscall.SIGABRT, syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGTRAP:
+		return true
+	default:
+		return false
+	}
 }
 
 // excerpt keeps the beginning and the end of what is written to it.

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -53,6 +55,21 @@ var _ = Describe("Run", func() {
 		Expect(err).To(MatchError(ContainSubstring("processor time")))
 	})
 
+	It("does not outlive an agent that is killed", func(ctx SpecContext) {
+		agent := exec.CommandContext(ctx, os.Args[0])
+		agent.Env = append(os.Environ(), childVariable+"=1")
+		out, err := agent.StdoutPipe()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(agent.Start()).To(Succeed())
+		var pid int
+		_, err = fmt.Fscan(out, &pid)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(dead(pid)).To(BeFalse())
+		Expect(agent.Process.Kill()).To(Succeed())
+		Eventually(ctx, func() bool { return dead(pid) }).WithTimeout(10 * time.Second).Should(BeTrue())
+		Expect(agent.Wait()).NotTo(Succeed())
+	})
+
 	It("kills the whole group, and says why", func(ctx SpecContext) {
 		gone := errors.New("the object is gone")
 		running, cancel := context.WithCancelCause(ctx)
@@ -66,14 +83,17 @@ var _ = Describe("Run", func() {
 		err := Run(running, Command{Limits: limits, Argv: []string{"/bin/sh", "-c", "sleep 1000 & echo $!; wait"}, Stdout: w})
 		Expect(err).To(MatchError(gone))
 		child := <-pid
-		Eventually(ctx, func() bool {
-			stat, err := os.ReadFile("/proc/" + strconv.Itoa(child) + "/stat")
-			return err != nil || strings.Contains(string(stat), ") Z ")
-		}).Should(BeTrue())
+		Eventually(ctx, func() bool { return dead(child) }).Should(BeTrue())
 		_, err = sh(running, "true", limits)
 		Expect(err).To(MatchError(gone))
 	})
 })
+
+// dead tells whether a process is gone, or waits for its parent to ask how it ended.
+func dead(pid int) bool {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return err != nil || strings.Contains(string(stat), ") Z ")
+}
 
 type writer func(b []byte)
 
