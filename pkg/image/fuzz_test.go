@@ -12,7 +12,12 @@ import (
 // given offsets is not zero: an input of a fuzz target is to be short.
 type padded struct {
 	size  int64
-	parts map[int64][]byte
+	parts []part
+}
+
+type part struct {
+	at int64
+	b  []byte
 }
 
 func (p padded) ReadAt(b []byte, offset int64) (int, error) {
@@ -20,11 +25,11 @@ func (p padded) ReadAt(b []byte, offset int64) (int, error) {
 		return 0, io.ErrUnexpectedEOF
 	}
 	clear(b)
-	for at, part := range p.parts {
-		if at >= offset && at < offset+int64(len(b)) {
-			copy(b[at-offset:], part)
-		} else if at < offset && offset < at+int64(len(part)) {
-			copy(b, part[offset-at:])
+	for _, part := range p.parts {
+		if part.at >= offset && part.at < offset+int64(len(b)) {
+			copy(b[part.at-offset:], part.b)
+		} else if part.at < offset && offset < part.at+int64(len(part.b)) {
+			copy(b, part.b[offset-part.at:])
 		}
 	}
 	return len(b), nil
@@ -75,7 +80,7 @@ func FuzzQCOW2(f *testing.F) {
 	seed(f, QCOW2, 600)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		check(t, bytes.NewReader(b), int64(len(b)), QCOW2)
-		check(t, padded{1 << 20, map[int64][]byte{0: b}}, 1<<20, QCOW2)
+		check(t, padded{1 << 20, []part{{0, b}}}, 1<<20, QCOW2)
 	})
 }
 
@@ -85,7 +90,7 @@ func FuzzVMDK(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		check(t, bytes.NewReader(b), int64(len(b)), VMDK)
 		const size = 64 << 10
-		check(t, padded{size, map[int64][]byte{0: b, size - 1024: b[:min(len(b), sector)]}}, size, VMDK)
+		check(t, padded{size, []part{{0, b}, {size - 1024, b[:min(len(b), sector)]}}}, size, VMDK)
 	})
 }
 
@@ -103,30 +108,30 @@ func FuzzVHDX(f *testing.F) {
 	if metadata < 0 {
 		f.Fatal("no metadata")
 	}
-	const part = 256
+	const length = 256
 	offsets := []int{64 << 10, 192 << 10, metadata, metadata + 64<<10}
 	var seed []byte
 	for _, o := range offsets {
-		seed = append(seed, whole[o:o+part]...)
+		seed = append(seed, whole[o:o+length]...)
 	}
 	f.Add(seed)
 	same := func(b []byte) []byte { return b }
 	header, table := make([]byte, vhdxHeaderSize), make([]byte, vhdxTableSize)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		parts := map[int64][]byte{0: []byte(vhdxMagic), 64 << 10: header, 192 << 10: table}
+		parts := []part{{0, []byte(vhdxMagic)}, {64 << 10, header}, {192 << 10, table}}
 		for _, o := range offsets {
-			n := min(part, len(b))
+			n := min(length, len(b))
 			switch o {
 			case 64 << 10:
-				copy(header, make([]byte, part))
+				copy(header, make([]byte, length))
 				copy(header, b[:n])
 				vhdx(0, vhdxHeaderSize, same)(header)
 			case 192 << 10:
-				copy(table, make([]byte, part))
+				copy(table, make([]byte, length))
 				copy(table, b[:n])
 				vhdx(0, vhdxTableSize, same)(table)
 			default:
-				parts[int64(o)] = b[:n]
+				parts = append(parts, part{int64(o), b[:n]})
 			}
 			b = b[n:]
 		}
