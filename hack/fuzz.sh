@@ -9,7 +9,7 @@ targets=0 executions=0 crashers=0
 for file in $(grep -rlE --include='*_test.go' '^func Fuzz' pkg | sort); do
 	for target in $(sed -nE 's/^func (Fuzz[A-Za-z0-9]+).*/\1/p' "$file"); do
 		echo "== $target"
-		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" ${FUZZCORES:+-parallel "$FUZZCORES"} "./${file%/*}" | tee "$log"
+		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 100x ${FUZZCORES:+-parallel "$FUZZCORES"} "./${file%/*}" | tee "$log"
 		# That the time was over while an input ran is no finding.
 		if grep -q 'Failing input written' "$log"; then crashers=$((crashers + 1)); fi
 		n=$(sed -nE 's/.*execs: ([0-9]+).*/\1/p' "$log" | tail -n 1)

@@ -28,8 +28,9 @@ const (
 
 	// QEMU's own limits (block/qcow2.h), so that what is accepted here is what it
 	// accepts.
-	qcow2MaxL1        = 32 << 20
-	qcow2MaxSnapshots = 65536
+	qcow2MaxL1            = 32 << 20
+	qcow2MaxRefcountTable = 8 << 20
+	qcow2MaxSnapshots     = 65536
 )
 
 func inspectQCOW2(in input) (Header, error) {
@@ -150,7 +151,7 @@ func qcow2Tables(in input, b []byte, cluster uint64, extendedL2 bool) error {
 		return malformed("qcow2: %d internal snapshots", n)
 	}
 	refcountClusters := uint64(be.Uint32(b[56:]))
-	if refcountClusters == 0 || refcountClusters*cluster > 8<<20 && refcountClusters > 1 {
+	if refcountClusters == 0 || refcountClusters*cluster > qcow2MaxRefcountTable {
 		return malformed("qcow2: a refcount table of %d clusters", refcountClusters)
 	}
 	tables := []struct {
