@@ -80,13 +80,9 @@ func (t Tool) export(ctx context.Context, e Export) (done Exported, err error) {
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
 
-	part, err := newPart(e.Destination)
+	part, sums, err := newParts(e.Destination)
 	if err != nil {
 		return Exported{}, err
-	}
-	sums, err := newPart(e.Destination + checksumSuffix)
-	if err != nil {
-		return Exported{}, errors.Join(err, discard(part))
 	}
 	// What has been moved into place is no longer there to be removed.
 	defer func() { err = errors.Join(err, discard(part), discard(sums)) }()
@@ -237,18 +233,24 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// newPart creates an empty file beside its future place, and locks it: the lock is what
-// tells a file that is being written from one that a crash has left.
-func newPart(destination string) (*os.File, error) {
+// newParts creates the two empty files beside their future places. The one for the
+// checksum is locked: that tells files that are being written from those that a crash
+// has left. The image itself is not, because qemu-img locks it in its own way, and
+// on NFS the two ways are one.
+func newParts(destination string) (part, sums *os.File, err error) {
 	dir, name := filepath.Split(destination)
-	f, err := os.OpenFile(filepath.Join(dir, "."+name+"."+rand.Text()[:8]+partSuffix), os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		return nil, err
+	prefix := filepath.Join(dir, "."+name+"."+rand.Text()[:8])
+	const flags = os.O_RDWR | os.O_CREATE | os.O_EXCL | unix.O_CLOEXEC
+	if sums, err = os.OpenFile(prefix+checksumSuffix+partSuffix, flags, 0o600); err != nil {
+		return nil, nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("flock %s: %w", f.Name(), err), f.Close())
+	if err := unix.Flock(int(sums.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("flock %s: %w", sums.Name(), err), discard(sums))
 	}
-	return f, nil
+	if part, err = os.OpenFile(prefix+partSuffix, flags, 0o600); err != nil {
+		return nil, nil, errors.Join(err, discard(sums))
+	}
+	return part, sums, nil
 }
 
 // discard closes a part and removes it, if it was not moved into place.
@@ -261,7 +263,7 @@ func discard(f *os.File) error {
 }
 
 // CleanExports removes what a crash has left of exports in a directory: files
-// with our ending that nobody has locked. It returns their names.
+// with our ending that nobody writes to. It returns their names.
 func CleanExports(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -287,18 +289,29 @@ func CleanExports(dir string) ([]string, error) {
 	return removed, errors.Join(errs...)
 }
 
+// removeUnlocked removes one part, if the lock that stands for both is free.
 func removeUnlocked(path string) (gone bool, err error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+	lock := path
+	if prefix := strings.TrimSuffix(path, partSuffix); !strings.HasSuffix(prefix, checksumSuffix) {
+		lock = prefix + checksumSuffix + partSuffix
 	}
-	if err != nil {
+	f, err := os.OpenFile(lock, os.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	switch {
+	case err == nil:
+		defer func() { err = errors.Join(err, f.Close()) }()
+		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+			// Somebody writes.
+			return false, nil
+		}
+	case !errors.Is(err, fs.ErrNotExist):
 		return false, err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
-		// Somebody writes to it.
-		return false, nil
+	// It may have been moved into place meanwhile.
+	if err := os.Remove(path); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return false, err
 	}
-	return true, os.Remove(path)
+	return true, nil
 }

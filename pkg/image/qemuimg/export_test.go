@@ -105,14 +105,20 @@ var _ = Describe("Export", func() {
 	)
 
 	It("cleans up after a crash, but not what is being written", func() {
-		live, err := newPart(destination)
+		live, liveSums, err := newParts(destination)
 		Expect(err).NotTo(HaveOccurred())
-		dead, err := newPart(destination)
+		dead, deadSums, err := newParts(destination)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(dead.Close()).To(Succeed())
+		alone, aloneSums, err := newParts(destination)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(discard(aloneSums)).To(Succeed())
+		for _, f := range []*os.File{dead, deadSums, alone} {
+			Expect(f.Close()).To(Succeed())
+		}
 		Expect(os.WriteFile(destination, nil, 0o600)).To(Succeed())
-		Expect(CleanExports(filepath.Dir(destination))).To(ConsistOf(dead.Name()))
-		Expect(names()).To(ConsistOf("disk.img", filepath.Base(live.Name())))
+		Expect(CleanExports(filepath.Dir(destination))).To(ConsistOf(dead.Name(), deadSums.Name(), alone.Name()))
+		Expect(names()).To(ConsistOf("disk.img", filepath.Base(live.Name()), filepath.Base(liveSums.Name())))
+		Expect(discard(liveSums)).To(Succeed())
 		Expect(discard(live)).To(Succeed())
 	})
 })
