@@ -4,7 +4,7 @@
 # go test -race needs, and what image files are made and read with.
 set -eu
 
-packages="qemu-system-x86 mmdebstrap kmod xz-utils zstd make git gcc libc6-dev tgt libiscsi-bin qemu-utils util-linux gzip"
+packages="qemu-system-x86 mmdebstrap kmod xz-utils zstd make git gcc libc6-dev tgt libiscsi-bin qemu-utils"
 
 missing=
 for package in $packages; do
