@@ -34,6 +34,8 @@ func (a *Actuator) Apply(ctx context.Context, c change.Change) error {
 		return a.createVolume(ctx, c)
 	case change.CreateSnapshot:
 		return a.createSnapshot(ctx, c)
+	case change.CloneVolume:
+		return a.cloneVolume(ctx, c)
 	case change.GrowThinPool:
 		return a.growThinPool(ctx, c)
 	case change.GrowVolume:
@@ -46,6 +48,10 @@ func (a *Actuator) Apply(ctx context.Context, c change.Change) error {
 		return a.activate(ctx, c)
 	case change.Deactivate:
 		return a.deactivate(ctx, c)
+	case change.StartClearing:
+		return a.startClearing(ctx, c)
+	case change.SplitSnapshot:
+		return a.splitSnapshot(ctx, c)
 	case change.RemoveLV:
 		return a.remove(ctx, c)
 	default:

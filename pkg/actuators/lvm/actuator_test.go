@@ -12,6 +12,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/observe"
 )
 
 // script is a machine that answers each command as LVM 2.03.16 did. lvs answers
@@ -88,14 +89,18 @@ var (
 	tags = []string{"volreconciler/kind=volume", "volreconciler/name=v"}
 )
 
+// clearingV says that what is in v is being destroyed.
+var clearingV = fields{"lv_tags": "volreconciler/kind=volume,volreconciler/name=v,volreconciler/phase=clearing"}
+
 const marked = " --addtag volreconciler/kind=volume --addtag volreconciler/name=v"
 
 var _ = DescribeTable("the command that makes a change",
 	func(ctx SpecContext, c change.Change, now map[string]string, want string) {
 		m := &script{there: map[string]string{"vg0/v": row(now), "vg0/o": row(fields{"lv_name": "o"})},
 			answers: map[string]answer{
-				"lvchange": {stdout: "Logical volume vg0/v changed."},
-				"lvremove": {stdout: `Logical volume "v" successfully removed.`},
+				"lvchange":  {stdout: "Logical volume vg0/v changed."},
+				"lvconvert": {stdout: "Logical Volume vg0/v split from its origin."},
+				"lvremove":  {stdout: `Logical volume "v" successfully removed.`},
 			}}
 		Expect(New(m, m).Apply(ctx, c)).To(Succeed())
 		Expect(m.ran).To(Equal([]string{want}))
@@ -123,6 +128,19 @@ var _ = DescribeTable("the command that makes a change",
 	Entry("one that the same plan created", change.Activate{LV: newV}, fields{"lv_active": ""},
 		"lvchange -ay -K -S lv_uuid="+uuid+" vg0/v"),
 	Entry(nil, change.Deactivate{LV: v}, nil, "lvchange -an -S lv_uuid="+uuid+" vg0/v"),
+	Entry(nil, change.CloneVolume{LV: newV, Origin: "o", OriginUUID: uuid, Tags: tags}, nil,
+		"lvcreate -n v"+marked+" -y -s -kn vg0/o"),
+	Entry(nil, change.StartClearing{LV: v, Tags: tags},
+		fields{"lv_tags": "volreconciler/checkpoint=x:4096,volreconciler/kind=volume,volreconciler/name=v,volreconciler/phase=populating"},
+		"lvchange -S lv_uuid="+uuid+" && lv_tags=volreconciler/kind=volume && lv_tags=volreconciler/name=v"+
+			" && !(lv_role=thickorigin) && !(lv_layout=pool) && !(lv_device_open=open) --addtag volreconciler/phase=clearing"+
+			" --deltag volreconciler/phase=populating --deltag volreconciler/checkpoint=x:4096 vg0/v"),
+	Entry(nil, change.SplitSnapshot{LV: v},
+		fields{"lv_role": "public,snapshot,thicksnapshot", "lv_tags": "volreconciler/phase=clearing", "origin_size": "67108864"},
+		"lvconvert -y --splitsnapshot vg0/v"),
+	Entry("a snapshot to copy from", change.RemoveLV{LV: v, Tags: observe.SourceTags("v")}, nil,
+		"lvremove -y -S lv_uuid="+uuid+" && lv_tags=volreconciler/kind=source && lv_tags=volreconciler/name=v"+
+			" && !(lv_role=thickorigin) && !(lv_layout=pool) vg0/v"),
 	Entry(nil, change.RemoveLV{LV: v, Tags: tags}, nil,
 		"lvremove -y -S lv_uuid="+uuid+" && lv_tags=volreconciler/kind=volume && lv_tags=volreconciler/name=v"+
 			" && !(lv_role=thickorigin) && !(lv_layout=pool) vg0/v"),
@@ -157,6 +175,10 @@ var _ = DescribeTable("a change that is true already",
 	Entry("LVM says nothing", change.SetTags{LV: v, Add: tags, Remove: []string{"x"}}, row(nil), nil),
 	Entry(nil, change.Activate{LV: v}, row(nil), nil),
 	Entry("LVM is not asked", change.Deactivate{LV: v}, row(fields{"lv_active": ""}), map[string]answer{"lvchange": {code: 5}}),
+	Entry(nil, change.CloneVolume{LV: newV, Origin: "o", OriginUUID: uuid, Tags: tags},
+		row(fields{"lv_layout": "thin,sparse", "origin": "o"}), taken),
+	Entry("LVM is not asked", change.StartClearing{LV: v, Tags: tags}, row(clearingV), map[string]answer{"lvchange": {code: 5}}),
+	Entry("split off", change.SplitSnapshot{LV: v}, row(clearingV), map[string]answer{"lvconvert": {code: 5}}),
 	Entry("gone", change.RemoveLV{LV: v, Tags: tags}, "",
 		map[string]answer{"lvremove": {code: 5, stderr: `Failed to find logical volume "vg0/v"`}}),
 	Entry("gone, and LVM says nothing", change.RemoveLV{LV: v, Tags: tags}, "", nil),
@@ -196,6 +218,21 @@ var _ = DescribeTable("a machine that is not what the plan saw",
 	Entry("activate: not ours", change.Activate{LV: newV}, row(fields{"lv_tags": ""}), nil),
 	Entry("deactivate: gone", change.Deactivate{LV: v}, "", nil),
 	Entry("deactivate: another one", change.Deactivate{LV: v}, row(fields{"lv_uuid": otherUUID}), nil),
+	Entry("clone: another origin of that name", change.CloneVolume{LV: newV, Origin: "o", OriginUUID: otherUUID, Tags: tags}, "", nil),
+	Entry("clone: its origin is gone", change.CloneVolume{LV: newV, Origin: "none", OriginUUID: uuid, Tags: tags}, "", nil),
+	Entry("clone: an inactive one", change.CloneVolume{LV: newV, Origin: "o", OriginUUID: uuid, Tags: tags},
+		row(fields{"lv_layout": "thin,sparse", "origin": "o", "lv_active": ""}), taken),
+	Entry("clone: of something else", change.CloneVolume{LV: newV, Origin: "o", OriginUUID: uuid, Tags: tags},
+		row(fields{"lv_layout": "thin,sparse", "origin": "x"}), taken),
+	Entry("clear: gone", change.StartClearing{LV: v, Tags: tags}, "", nil),
+	Entry("clear: another one", change.StartClearing{LV: v, Tags: tags}, row(fields{"lv_uuid": otherUUID}), nil),
+	Entry("clear: nothing selected", change.StartClearing{LV: v, Tags: tags}, row(fields{"lv_tags": "volreconciler/kind=volume"}), nil),
+	Entry("split: gone", change.SplitSnapshot{LV: v}, "", nil),
+	Entry("split: another one", change.SplitSnapshot{LV: v}, row(fields{"lv_uuid": otherUUID, "lv_tags": "volreconciler/phase=clearing"}), nil),
+	Entry("split: not to be cleared", change.SplitSnapshot{LV: v},
+		row(fields{"lv_role": "public,snapshot,thicksnapshot", "origin_size": "67108864"}), nil),
+	Entry("split: a thin snapshot", change.SplitSnapshot{LV: v},
+		row(fields{"lv_layout": "thin,sparse", "origin": "o", "lv_tags": "volreconciler/phase=clearing"}), nil),
 	Entry("remove: another one", change.RemoveLV{LV: v, Tags: tags}, row(fields{"lv_uuid": otherUUID}), nil),
 	Entry("remove: nothing selected", change.RemoveLV{LV: v, Tags: tags}, row(fields{"lv_tags": ""}), nil),
 )
@@ -240,6 +277,14 @@ var _ = DescribeTable("taking away a device that is open says by whom",
 	Entry(nil, change.Deactivate{LV: v}, "lvchange"),
 )
 
+var _ = It("does not begin to clear what is open", func(ctx SpecContext) {
+	m := &script{there: map[string]string{"vg0/v": row(fields{"lv_device_open": "open"})}}
+	err := New(m, m).Apply(ctx, change.StartClearing{LV: v, Tags: tags})
+	Expect(err).To(MatchError(change.ErrInUse))
+	Expect(err).To(MatchError(ContainSubstring("(mounted on /mnt)")))
+	Expect(m.ran).To(BeEmpty())
+})
+
 var _ = DescribeTable("changes that are refused before anything runs",
 	func(ctx SpecContext, c change.Change) {
 		m := &script{}
@@ -258,5 +303,11 @@ var _ = DescribeTable("changes that are refused before anything runs",
 	Entry("no UUID of what is deactivated", change.Deactivate{LV: newV}),
 	Entry("no UUID", change.RemoveLV{LV: newV, Tags: tags}),
 	Entry("no tags", change.RemoveLV{LV: v}),
+	Entry("no tags of what is cleared", change.StartClearing{LV: v}),
+	Entry("no UUID of what is cleared", change.StartClearing{LV: newV, Tags: tags}),
+	Entry("no UUID of what is split off", change.SplitSnapshot{LV: newV}),
+	Entry("no UUID of what is cloned", change.CloneVolume{LV: newV, Origin: "o", Tags: tags}),
+	Entry("an origin of a clone that is an option", change.CloneVolume{LV: newV, Origin: "-o", OriginUUID: uuid, Tags: tags}),
+	Entry("a tag of a clone that is an option", change.CloneVolume{LV: newV, Origin: "o", OriginUUID: uuid, Tags: []string{"-t"}}),
 	Entry("a change to something else", change.EnableTarget{}),
 )

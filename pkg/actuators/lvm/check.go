@@ -27,6 +27,13 @@ func check(c change.Change) error {
 			names(lv.VolumeGroup, lv.Name)
 			errs = append(errs, form(uuidForm, "UUID", lv.UUID))
 		}
+		ours = func(lv change.LV, by []string) {
+			known(lv)
+			tags(by...)
+			if len(by) == 0 {
+				errs = append(errs, errors.New("no tags to know it by"))
+			}
+		}
 	)
 	switch c := c.(type) {
 	case change.CreateThinPool:
@@ -43,6 +50,10 @@ func check(c change.Change) error {
 		if c.OriginUUID != "" {
 			known(originOf(c))
 		}
+		tags(c.Tags...)
+	case change.CloneVolume:
+		names(c.VolumeGroup, c.Name)
+		known(clonedBy(c))
 		tags(c.Tags...)
 	case change.GrowThinPool:
 		known(c.LV)
@@ -64,12 +75,12 @@ func check(c change.Change) error {
 		}
 	case change.Deactivate:
 		known(c.LV)
-	case change.RemoveLV:
+	case change.SplitSnapshot:
 		known(c.LV)
-		tags(c.Tags...)
-		if len(c.Tags) == 0 {
-			errs = append(errs, errors.New("no tags to know it by"))
-		}
+	case change.StartClearing:
+		ours(c.LV, c.Tags)
+	case change.RemoveLV:
+		ours(c.LV, c.Tags)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("cannot %s: %w", c, err)

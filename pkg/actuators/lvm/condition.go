@@ -12,6 +12,10 @@ import (
 // LVM compares under the lock of the volume group.
 func is(lv change.LV) string { return "lv_uuid=" + lv.UUID }
 
+// notOpen is the condition that nothing holds the device. Of one that is not
+// active LVM cannot tell, and nothing can hold it.
+const notOpen = "!(lv_device_open=open)"
+
 // removable returns the condition under which a logical volume may be removed:
 // it is the one, it carries the tags, and nothing goes with it. For lvremove -y
 // also removes the snapshots of a thick origin and the volumes of a thin pool.

@@ -72,6 +72,23 @@ func (a *Actuator) createThinSnapshot(ctx context.Context, c change.CreateSnapsh
 	})
 }
 
+// cloneVolume looks first, as createSnapshot does. -kn: unlike a snapshot a volume
+// is activated at boot, and so it is activated now.
+func (a *Actuator) cloneVolume(ctx context.Context, c change.CloneVolume) error {
+	if _, err := a.look(ctx, clonedBy(c)); err != nil {
+		return err
+	}
+	argv := []string{"lvcreate", "-y", "-s", "-kn", c.VolumeGroup + "/" + c.Origin}
+	return a.create(ctx, argv, c.LV, c.Tags, func(now observe.LogicalVolume) bool {
+		return now.Type == observe.Thin && now.Origin == c.Origin && now.Active
+	})
+}
+
+// clonedBy names what a clone is one of.
+func clonedBy(c change.CloneVolume) change.LV {
+	return change.LV{VolumeGroup: c.VolumeGroup, Name: c.Origin, UUID: c.OriginUUID}
+}
+
 // create runs an lvcreate, which gets name and tags here, so that there is no
 // moment at which the logical volume is not marked as ours. One of that name
 // that is there already is what was to be created if it carries the tags and

@@ -63,6 +63,11 @@ func failedWith(err error, text string) bool {
 // said reports whether a command that succeeded said so.
 func said(out host.Output, text string) bool { return strings.Contains(string(out.Stdout), text) }
 
+// inUse returns an error that is [change.ErrInUse].
+func inUse(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", change.ErrInUse, fmt.Sprintf(format, args...))
+}
+
 // stale returns an error that is [change.ErrStale].
 func stale(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", change.ErrStale, fmt.Sprintf(format, args...))

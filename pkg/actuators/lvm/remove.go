@@ -36,13 +36,13 @@ func (a *Actuator) remove(ctx context.Context, c change.RemoveLV) error {
 }
 
 // inUse adds who holds the logical volume to an error.
-func (a *Actuator) inUse(ctx context.Context, lv change.LV, inUse error) error {
+func (a *Actuator) inUse(ctx context.Context, lv change.LV, open error) error {
 	now, err := a.look(ctx, lv)
 	if err != nil {
-		return inUse
+		return open
 	}
 	if held := observe.ReadHolders(a.files).Of(now.Major, now.Minor); len(held) > 0 {
-		return fmt.Errorf("%w (%s)", inUse, strings.Join(held, ", "))
+		return fmt.Errorf("%w (%s)", open, strings.Join(held, ", "))
 	}
-	return inUse
+	return open
 }

@@ -48,6 +48,7 @@ func (l *lvm) load(n Node) error {
 		g.LogicalVolumes = nil
 		for _, lv := range vg.LogicalVolumes {
 			lv.Tags, lv.HeldBy = slices.Clone(lv.Tags), slices.Clone(lv.HeldBy)
+			lv.write(0, 0, nil) // in order, and nothing beyond its end
 			g.lvs = append(g.lvs, &lv)
 		}
 		if l.group(vg.Name) != nil {

@@ -252,7 +252,14 @@ func (c *command) extend(g *group, lv *LogicalVolume, to uint64, more bool) erro
 	}
 	c.print("Size of logical volume %s/%s changed from %s (%d extents) to %s (%d extents).",
 		g.Name, lv.Name, sizeText(*size), from, sizeText(to*g.ExtentSize), to)
+	was := *size
 	*size = to * g.ExtentSize
+	switch lv.Type {
+	case thick:
+		lv.write(was, *size, move(g.reuse(*size-was), 0, was))
+	case thickSnapshot, thinPool:
+		g.reuse(*size - was)
+	}
 	g.written()
 	c.print("Logical volume %s/%s successfully resized.", g.Name, lv.Name)
 	return nil

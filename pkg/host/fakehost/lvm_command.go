@@ -50,6 +50,7 @@ var commands = map[string]struct {
 }{
 	"lvcreate":   {slices.Concat(commonOptions, createOptions), (*command).lvcreate},
 	"lvchange":   {slices.Concat(commonOptions, changeOptions), (*command).lvchange},
+	"lvconvert":  {slices.Concat(commonOptions, convertOptions), (*command).lvconvert},
 	"lvextend":   {slices.Concat(commonOptions, extendOptions), (*command).lvextend},
 	"lvremove":   {slices.Concat(commonOptions, removeOptions), (*command).lvremove},
 	"lvrename":   {commonOptions, (*command).lvrename},

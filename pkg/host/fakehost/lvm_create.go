@@ -124,6 +124,10 @@ func (c *command) createThick(g *group, lv *LogicalVolume) error {
 	}
 	lv.Type, lv.Size = thick, extents*g.ExtentSize
 	lv.SkipActivation = c.options.last("setactivationskip") == "y"
+	lv.write(0, lv.Size, g.reuse(lv.Size))
+	if c.toActivate(lv) && c.options.last("zero") != "n" {
+		lv.write(0, start, nil)
+	}
 	c.add(g, lv, c.toActivate(lv))
 	return nil
 }
@@ -150,6 +154,7 @@ func (c *command) createThinPool(g *group, lv *LogicalVolume) error {
 	if err := g.allocate(extents + metadata + spare); err != nil {
 		return err
 	}
+	g.reuse(lv.Size) // -Zy: nothing of it is ever read
 	c.add(g, lv, c.toActivate(lv))
 	return nil
 }
@@ -223,7 +228,9 @@ func (c *command) createSnapshot(g *group, lv *LogicalVolume, origin string) err
 	if err := g.take(extents); err != nil {
 		return err
 	}
-	lv.Type, lv.Origin, lv.Size, lv.COWSize, lv.Content = thickSnapshot, origin, o.Size, extents*g.ExtentSize, o.Content
+	lv.Type, lv.Origin, lv.Size, lv.COWSize = thickSnapshot, origin, o.Size, extents*g.ExtentSize
+	lv.write(0, lv.Size, o.all())
+	g.reuse(lv.COWSize)
 	c.add(g, lv, o.Active)
 	return nil
 }
@@ -234,7 +241,8 @@ func (c *command) createThinSnapshot(g *group, lv *LogicalVolume, origin *Logica
 	if err := g.room(lv.Name, g.find(origin.Pool)); err != nil {
 		return err
 	}
-	lv.Type, lv.Origin, lv.Pool, lv.Size, lv.Content = thin, origin.Name, origin.Pool, origin.Size, origin.Content
+	lv.Type, lv.Origin, lv.Pool, lv.Size = thin, origin.Name, origin.Pool, origin.Size
+	lv.write(0, lv.Size, origin.all())
 	lv.DataPercent = origin.DataPercent
 	lv.SkipActivation = c.options.last("setactivationskip") != "n"
 	c.add(g, lv, c.toActivate(lv))

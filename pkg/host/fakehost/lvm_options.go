@@ -39,9 +39,10 @@ var (
 		{long: "addtag", value: tagValue, many: true}, {long: "deltag", value: tagValue, many: true},
 		{long: "force", short: "f", many: true},
 	}
-	extendOptions = slices.Concat(sizeOptions, []option{{long: "force", short: "f", many: true}})
-	removeOptions = []option{selectOption, {long: "force", short: "f", many: true}}
-	reportOptions = []option{
+	convertOptions = []option{{long: "splitsnapshot"}, {long: "force", short: "f", many: true}}
+	extendOptions  = slices.Concat(sizeOptions, []option{{long: "force", short: "f", many: true}})
+	removeOptions  = []option{selectOption, {long: "force", short: "f", many: true}}
+	reportOptions  = []option{
 		selectOption, {long: "all", short: "a"}, {long: "options", short: "o", value: anything, many: true},
 		{long: "reportformat", value: oneOf("json", "basic")}, {long: "configreport", value: oneOf("vg", "lv", "pv", "pvseg", "seg"), many: true},
 		{long: "units", value: anything}, {long: "nosuffix"}, {long: "noheadings"}, {long: "separator", value: anything},

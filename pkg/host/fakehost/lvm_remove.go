@@ -43,6 +43,14 @@ func (c *command) removeWithDependants(g *group, lv *LogicalVolume) error {
 			}
 		}
 	}
+	switch lv.Type {
+	case thick:
+		g.leave(lv.Size, lv.all())
+	case thickSnapshot:
+		g.leave(lv.COWSize, lv.exceptions())
+	case thinPool:
+		g.leave(lv.Size, []Span{{0, lv.Size, "what was in pool " + lv.Name}})
+	}
 	g.lvs = slices.DeleteFunc(g.lvs, func(other *LogicalVolume) bool { return other == lv })
 	for _, other := range g.lvs {
 		if other.Origin == lv.Name {

@@ -115,6 +115,9 @@ type VolumeGroup struct {
 	MissingPVs      int   `yaml:"missingPVs,omitempty"`
 	// Seqno is how often its metadata was written.
 	Seqno uint64 `yaml:"seqno,omitempty"`
+	// Leftovers are what is in the free extents, in the order in which these are
+	// used.
+	Leftovers []Span `yaml:"leftovers,omitempty"`
 	// Unusable is why LVM cannot read the volume group, as it would say it on
 	// stderr; empty: it can.
 	Unusable string `yaml:"unusable,omitempty"`
@@ -150,9 +153,12 @@ type LogicalVolume struct {
 	// Minor is the number of its device-mapper device while it is active, and 0
 	// otherwise. Of two active ones with the same number the second gets another.
 	Minor int `yaml:"minor,omitempty"`
-	// Content stands for the data in it. A snapshot gets its origin's, a new
-	// logical volume none.
+	// Content stands for the data at its start. A snapshot gets its origin's, a
+	// new logical volume none.
 	Content string `yaml:"content,omitempty"`
+	// Data is what is in the rest of it. A new thick logical volume has what was
+	// in the extents that it gets.
+	Data []Span `yaml:"data,omitempty"`
 	// HeldBy are device-mapper devices on top of it, as in vg1-root.
 	HeldBy []string `yaml:"heldBy,omitempty"`
 }

@@ -2,6 +2,8 @@ package fakehost
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -15,9 +17,12 @@ type Call struct {
 	// Argv is the command, if it is one.
 	Argv []string
 	// Op is read, readdir, readlink, write, mkdir, remove or symlink, if it is
-	// a file's. Target is where a symlink leads.
+	// a file's, and readblocks or writeblocks, if it is a device's. Target is
+	// where a symlink leads.
 	Op, Path, Target string
 	Data             []byte
+	// From and To are what is read or written of a device.
+	From, To uint64
 }
 
 // String renders the call on one line, without what is written to the
@@ -30,6 +35,8 @@ func (c Call) String() string {
 		return c.Op + " " + c.Path + " -> " + c.Target
 	case c.Op == "write" && path.Base(path.Dir(c.Path)) != "auth" && !strings.HasPrefix(path.Base(c.Path), "dhchap"):
 		return c.Op + " " + c.Path + " " + string(c.Data)
+	case strings.HasSuffix(c.Op, "blocks"):
+		return fmt.Sprintf("%s %s %d to %d", c.Op, c.Path, c.From, c.To)
 	default:
 		return c.Op + " " + c.Path
 	}
@@ -55,7 +62,10 @@ type Tap struct {
 	After func(Call, error) error
 }
 
-var _ host.Host = (*Tap)(nil)
+var (
+	_ host.Host = (*Tap)(nil)
+	_ Devices   = (*Tap)(nil)
+)
 
 func (t *Tap) before(c Call) error {
 	if t.Before == nil {
@@ -127,4 +137,25 @@ func (t *Tap) Remove(path string) error {
 // Symlink makes a symlink, see [host.Files].
 func (t *Tap) Symlink(target, link string) error {
 	return t.change(Call{Op: "symlink", Path: link, Target: target}, func() error { return t.Host.Symlink(target, link) })
+}
+
+// errNoDevices is what a host says that has none.
+var errNoDevices = errors.New("there are no devices behind this host")
+
+// ReadBlocks reads from a device, see [Devices].
+func (t *Tap) ReadBlocks(path string, from, to uint64) ([]Span, error) {
+	devices, ok := t.Host.(Devices)
+	if !ok {
+		return nil, errNoDevices
+	}
+	return do(t, Call{Op: "readblocks", Path: path, From: from, To: to}, func() ([]Span, error) { return devices.ReadBlocks(path, from, to) })
+}
+
+// WriteBlocks writes to a device, see [Devices].
+func (t *Tap) WriteBlocks(path string, from, to uint64, data []Span) error {
+	devices, ok := t.Host.(Devices)
+	if !ok {
+		return errNoDevices
+	}
+	return t.change(Call{Op: "writeblocks", Path: path, From: from, To: to}, func() error { return devices.WriteBlocks(path, from, to, data) })
 }

@@ -1,0 +1,97 @@
+package fakehost
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"syscall"
+)
+
+// Devices are the block devices of active logical volumes, by their path.
+type Devices interface {
+	// ReadBlocks returns what is between two offsets.
+	ReadBlocks(path string, from, to uint64) ([]Span, error)
+	// WriteBlocks puts data between two offsets, and zeroes where there is none.
+	// It fails with EBUSY while anybody holds the device, as to open it for
+	// oneself alone does.
+	WriteBlocks(path string, from, to uint64, data []Span) error
+}
+
+var _ Devices = (*Host)(nil)
+
+// ReadBlocks reads from a device, see [Devices].
+func (h *Host) ReadBlocks(path string, from, to uint64) ([]Span, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	lv := h.lvm.byPath(path)
+	switch {
+	case lv == nil:
+		return nil, &fs.PathError{Op: "open", Path: path, Err: syscall.ENOENT}
+	case lv.Invalid:
+		return nil, &fs.PathError{Op: "read", Path: path, Err: syscall.EIO}
+	case to > lv.Size:
+		return nil, &fs.PathError{Op: "read", Path: path, Err: io.ErrUnexpectedEOF}
+	}
+	return lv.read(from, to), nil
+}
+
+// WriteBlocks writes to a device, see [Devices].
+func (h *Host) WriteBlocks(path string, from, to uint64, data []Span) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	failed := func(op string, err error) error { return &fs.PathError{Op: op, Path: path, Err: err} }
+	lv := h.lvm.byPath(path)
+	if lv == nil {
+		return failed("open", syscall.ENOENT)
+	}
+	g := h.lvm.groupOf(lv)
+	switch pool := g.find(lv.Pool); {
+	case lv.ReadOnly:
+		return failed("open", syscall.EACCES)
+	case h.lvm.checkNotInUse(g, lv) != nil:
+		return failed("open", syscall.EBUSY)
+	case lv.Invalid, to > lv.Size:
+		return failed("write", syscall.EIO)
+	case pool != nil && pool.DataPercent >= 100:
+		return failed("write", syscall.ENOSPC)
+	}
+	lv.write(from, to, data)
+	return nil
+}
+
+// Fill writes one text between two offsets of a logical volume, vg/lv, as whoever
+// uses it does: it may be mounted or exported.
+func (h *Host) Fill(name string, from, to uint64, text string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	vg, lv, _ := strings.Cut(name, "/")
+	found := h.lvm.find(vg, lv)
+	if found == nil || to > found.Size {
+		return fmt.Errorf("no %s with %d bytes", name, to)
+	}
+	found.write(from, to, []Span{{from, to, text}})
+	return nil
+}
+
+// Content returns what is in a logical volume, vg/lv, whether it is active or not;
+// nil if there is none.
+func (h *Host) Content(name string) []Span {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	vg, lv, _ := strings.Cut(name, "/")
+	if found := h.lvm.find(vg, lv); found != nil {
+		return found.all()
+	}
+	return nil
+}
+
+// groupOf returns the volume group of a logical volume.
+func (l *lvm) groupOf(lv *LogicalVolume) *group {
+	for _, g := range l.groups {
+		if g.find(lv.Name) == lv {
+			return g
+		}
+	}
+	return nil
+}

@@ -1,0 +1,33 @@
+package fakehost
+
+// lvconvert splits the copy-on-write space of a snapshot off from its origin.
+// It keeps the snapshot's name, UUID and tags.
+func (c *command) lvconvert() error {
+	if len(c.args) != 1 || !c.options.has("splitsnapshot") {
+		return c.noSuchSyntax()
+	}
+	vg, name, err := splitName(c.args[0])
+	if err != nil {
+		return err
+	}
+	g, err := c.writable(vg)
+	if err != nil {
+		return err
+	}
+	lv := g.find(name)
+	switch {
+	case lv == nil:
+		return failure("Failed to find logical volume %q", vg+"/"+name)
+	case lv.Type != thickSnapshot:
+		return failure("Command on LV %s/%s does not accept LV type %s.", vg, name, (row{c.lvm, g, lv}).layout())
+	}
+	if err := c.checkNotInUse(g, lv); err != nil {
+		return err
+	}
+	left := lv.exceptions()
+	lv.Type, lv.Origin, lv.Size, lv.COWSize, lv.Invalid, lv.DataPercent = thick, "", lv.COWSize, 0, false, 0
+	lv.write(0, lv.Size, left)
+	g.written()
+	c.print("Logical Volume %s/%s split from its origin.", vg, name)
+	return nil
+}
