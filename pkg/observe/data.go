@@ -70,13 +70,16 @@ func CheckpointTag(what string, bytes uint64) string {
 
 // Checkpoint returns how many bytes of what have reached the device; 0: none, or
 // it is not known.
+//
+// There may be checkpoints of several sources on a volume: until it is complete,
+// those of earlier sources say that there may be some of these in it.
 func (lv LogicalVolume) Checkpoint(what string) uint64 {
-	key, bytes, ok := strings.Cut(lv.Tag(TagCheckpoint), ":")
-	n, err := strconv.ParseUint(bytes, 10, 64)
-	if !ok || key != what || err != nil {
-		return 0
+	for _, t := range lv.TagsWith(TagCheckpoint + what + ":") {
+		if n, err := strconv.ParseUint(strings.TrimPrefix(t, TagCheckpoint+what+":"), 10, 64); err == nil {
+			return n
+		}
 	}
-	return n
+	return 0
 }
 
 // TagsWith returns the tags that begin with a prefix.

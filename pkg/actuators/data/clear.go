@@ -1,0 +1,59 @@
+package data
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/volreconciler/volreconciler/pkg/blockcopy"
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// What a checkpoint of [change.Clear] counts. What was only discarded is not zero.
+const (
+	clearing   = "clear"
+	discarding = "discard"
+)
+
+// clear destroys what is in a logical volume, and removes it. LVM removes it only
+// if, under its lock, it still is the one and marked, and nothing depends on it.
+//
+// An error leaves it, with its mark, so that what is not cleared is not handed out.
+func (a *Actuator) clear(ctx context.Context, c change.Clear) error {
+	if c.Method != spec.ClearZero && c.Method != spec.ClearDiscard {
+		return fmt.Errorf("cannot clear %s by method %q", c.LV, c.Method)
+	}
+	now, found, err := observe.ReadLV(ctx, a.run, c.VolumeGroup, c.Name)
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return nil
+	case now.UUID != c.UUID:
+		return stale("%s is another logical volume by now, %s", c.LV, now.UUID)
+	case !is(now, observe.Clearing):
+		return stale("%s is not to be cleared", c.LV)
+	}
+	if err := holds(now, 0); err != nil {
+		return err
+	}
+	if err := a.activate(ctx, now, c.LV); err != nil {
+		return err
+	}
+	key := clearing
+	if c.Method == spec.ClearDiscard {
+		key = discarding
+	}
+	m := a.marks(now, c.LV, key)
+	// All of it, whatever size the plan saw.
+	_, err = a.blocks.Clear(ctx, blockcopy.Clear{
+		Device: now.Path(), Size: int64(now.Size), From: int64(min(now.Checkpoint(key), now.Size)),
+		Discard: key == discarding,
+		Limit:   a.limit, Progress: teller(ctx), Checkpoint: m.saver(ctx),
+	})
+	if err != nil {
+		return classify(err)
+	}
+	return a.lvm.Apply(ctx, change.RemoveLV{LV: c.LV, Tags: []string{observe.PhaseTag(observe.Clearing)}})
+}

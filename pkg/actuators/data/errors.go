@@ -1,0 +1,34 @@
+package data
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/volreconciler/volreconciler/pkg/blockcopy"
+	"github.com/volreconciler/volreconciler/pkg/change"
+)
+
+// classify says what the error of a device means, where that is known.
+func classify(err error) error {
+	for errno, means := range map[error]error{
+		unix.ENOSPC: change.ErrNoSpace, unix.EBUSY: change.ErrInUse,
+		unix.EOPNOTSUPP: change.ErrUnsupported, blockcopy.ErrSize: change.ErrStale,
+	} {
+		if errors.Is(err, errno) && !errors.Is(err, means) {
+			return fmt.Errorf("%w: %w", means, err)
+		}
+	}
+	return err
+}
+
+// stale returns an error that is [change.ErrStale].
+func stale(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", change.ErrStale, fmt.Sprintf(format, args...))
+}
+
+// badSource returns an error that is [change.ErrSource].
+func badSource(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", change.ErrSource, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,74 @@
+package data
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/blockcopy"
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+)
+
+// marks are the checkpoints on a logical volume while a job works on it.
+type marks struct {
+	lvm change.Actuator
+	lv  change.LV
+	key string // what is copied
+	// own are the checkpoints of this job, of which there is one at most but for
+	// what somebody did by hand. others are those of what was copied before and is
+	// not any more: as long as they are there, what is on the device is of both.
+	own, others []string
+}
+
+func (a *Actuator) marks(now observe.LogicalVolume, lv change.LV, key string) *marks {
+	m := &marks{lvm: a.lvm, lv: lv, key: key}
+	for _, t := range now.TagsWith(observe.TagCheckpoint) {
+		if strings.HasPrefix(t, observe.TagCheckpoint+key+":") {
+			m.own = append(m.own, t)
+		} else {
+			m.others = append(m.others, t)
+		}
+	}
+	return m
+}
+
+// begin marks the logical volume before the first byte is written, so that
+// whoever comes later knows that something was.
+func (m *marks) begin(ctx context.Context) error {
+	if len(m.own) > 0 {
+		return nil
+	}
+	return m.checkpoint(ctx, 0)
+}
+
+// checkpoint says that so many bytes from the start have reached the device.
+func (m *marks) checkpoint(ctx context.Context, bytes uint64) error {
+	tag := observe.CheckpointTag(m.key, bytes)
+	if slices.Equal(m.own, []string{tag}) {
+		return nil
+	}
+	before := slices.DeleteFunc(slices.Clone(m.own), func(t string) bool { return t == tag })
+	err := m.lvm.Apply(ctx, change.SetTags{LV: m.lv, Add: []string{tag}, Remove: before})
+	if err == nil {
+		m.own = []string{tag}
+	}
+	return err
+}
+
+// all are the checkpoints that go when the job is done.
+func (m *marks) all() []string { return slices.Concat(m.own, m.others) }
+
+// saver returns a checkpoint as the engine calls it.
+func (m *marks) saver(ctx context.Context) func(int64) error {
+	return func(bytes int64) error { return m.checkpoint(ctx, uint64(bytes)) }
+}
+
+// teller returns a function that passes the engine's progress on.
+func teller(ctx context.Context) func(blockcopy.Progress) {
+	return func(p blockcopy.Progress) {
+		change.Report(ctx, change.Progress{
+			Done: uint64(p.Done), Total: uint64(p.Total), Rate: uint64(p.Rate), Left: max(p.Left, 0),
+		})
+	}
+}

@@ -1,0 +1,93 @@
+package data
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/volreconciler/volreconciler/pkg/blockcopy"
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+)
+
+// populate fills a volume. Its last change of tags makes the volume a real one:
+// there is no moment at which it looks complete and is not.
+func (a *Actuator) populate(ctx context.Context, c change.Populate) error {
+	now, err := a.look(ctx, c.LV)
+	switch {
+	case err != nil:
+		return err
+	case is(now, observe.Clearing):
+		return stale("%s is being cleared", c.LV)
+	case !is(now, observe.Populating):
+		return nil
+	}
+	key := c.Volume.UUID
+	if c.Image != nil {
+		key = c.Image.Key
+	}
+	if key == "" {
+		return errors.New("nothing says what " + c.LV.String() + " is to be filled from")
+	}
+	if err := holds(now, uint64(c.Size)); err != nil {
+		return err
+	}
+	if err := a.activate(ctx, now, c.LV); err != nil {
+		return err
+	}
+	m := a.marks(now, c.LV, key)
+	if c.Image != nil {
+		err = a.populateFromImage(ctx, c, now, m)
+	} else {
+		err = a.populateFromVolume(ctx, c, now, m)
+	}
+	if err != nil {
+		return err
+	}
+	return a.lvm.Apply(ctx, change.SetTags{LV: c.LV, Remove: append(m.all(), observe.PhaseTag(observe.Populating))})
+}
+
+func (a *Actuator) populateFromVolume(ctx context.Context, c change.Populate, now observe.LogicalVolume, m *marks) error {
+	source, leave, err := a.use(ctx, c.Volume, uint64(c.Size))
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if err := m.begin(ctx); err != nil {
+		return err
+	}
+	_, err = a.blocks.Copy(ctx, blockcopy.Copy{
+		Source: source.Path(), Target: now.Path(), Size: int64(c.Size), From: int64(min(now.Checkpoint(m.key), uint64(c.Size))),
+		// Where something else was copied to before, there may be anything. To write
+		// only what differs leaves a thin volume thin even then.
+		TargetIsZero:  c.ReadsZero && len(m.others) == 0,
+		OnlyDifferent: c.ReadsZero && len(m.others) > 0,
+		NoDigest:      true,
+		Limit:         a.limit,
+		Progress:      teller(ctx), Checkpoint: m.saver(ctx),
+	})
+	return a.explain(ctx, c.Volume, err)
+}
+
+func (a *Actuator) populateFromImage(ctx context.Context, c change.Populate, now observe.LogicalVolume, m *marks) error {
+	if a.images == nil {
+		return errors.New("images cannot be written to volumes here")
+	}
+	if err := m.begin(ctx); err != nil {
+		return err
+	}
+	return classify(a.images.Write(ctx, *c.Image, Target{
+		Path: now.Path(), Size: now.Size, From: now.Checkpoint(m.key),
+		ReadsZero: c.ReadsZero && len(m.others) == 0,
+		Progress:  func(p change.Progress) { change.Report(ctx, p) },
+		Checkpoint: func(bytes uint64) error {
+			return m.checkpoint(ctx, bytes)
+		},
+	}))
+}
+
+// is reports whether a logical volume is in a phase. By hand it may have been put
+// in several.
+func is(lv observe.LogicalVolume, p observe.DataPhase) bool {
+	return slices.Contains(lv.Tags, observe.PhaseTag(p))
+}

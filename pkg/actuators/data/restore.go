@@ -1,0 +1,89 @@
+package data
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/volreconciler/volreconciler/pkg/blockcopy"
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+)
+
+// restore writes to a volume what differs from its snapshot. Its last change of
+// tags says that the request is done, and lets the volume be used again.
+func (a *Actuator) restore(ctx context.Context, c change.Restore) error {
+	now, err := a.look(ctx, c.LV)
+	done := observe.TagReverted + c.Request
+	switch {
+	case err != nil:
+		return err
+	case is(now, observe.Clearing):
+		return stale("%s is being cleared", c.LV)
+	case !is(now, observe.Reverting) && slices.Contains(now.Tags, done):
+		return nil
+	case !is(now, observe.Reverting), !slices.Contains(now.Tags, observe.TagRevert+c.Request):
+		return stale("%s is not being reverted for request %s", c.LV, c.Request)
+	}
+	if err := holds(now, uint64(c.Size)); err != nil {
+		return err
+	}
+	if err := a.activate(ctx, now, c.LV); err != nil {
+		return err
+	}
+	m := a.marks(now, c.LV, c.Snapshot.UUID)
+	if err := a.copyBack(ctx, c, now, m); err != nil {
+		return err
+	}
+	old := slices.Concat(m.all(), now.TagsWith(observe.TagRevert), now.TagsWith(observe.TagReverted))
+	old = slices.DeleteFunc(old, func(t string) bool { return t == done })
+	return a.lvm.Apply(ctx, change.SetTags{LV: c.LV, Add: []string{done}, Remove: append(old, observe.PhaseTag(observe.Reverting))})
+}
+
+func (a *Actuator) copyBack(ctx context.Context, c change.Restore, now observe.LogicalVolume, m *marks) error {
+	snapshot, leave, err := a.use(ctx, c.Snapshot, uint64(c.Size))
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if err := survives(snapshot, now); err != nil {
+		return err
+	}
+	if err := m.begin(ctx); err != nil {
+		return err
+	}
+	_, err = a.blocks.Copy(ctx, blockcopy.Copy{
+		Source: snapshot.Path(), Target: now.Path(), Size: int64(c.Size), From: int64(min(now.Checkpoint(m.key), uint64(c.Size))),
+		OnlyDifferent: true, NoDigest: true,
+		Limit: a.limit, Progress: teller(ctx), Checkpoint: m.saver(ctx),
+	})
+	return a.explain(ctx, c.Snapshot, err)
+}
+
+const (
+	// grain is how much is written for the smallest difference, see
+	// [blockcopy.Copy.OnlyDifferent].
+	grain = 64 << 10
+	// chunk is the unit of copy-on-write space, which lvcreate chooses.
+	chunk = 4 << 10
+)
+
+// survives checks that a copy-on-write snapshot cannot overflow while its origin
+// is put back to what it holds. Where the origin was changed since it was taken,
+// the snapshot has the old data, and writing there again costs nothing. But what
+// is written is more than what differs, and what was not changed so far goes
+// into the snapshot first. A snapshot that overflows is lost, and here the origin
+// would be with it.
+func survives(snapshot, origin observe.LogicalVolume) error {
+	if snapshot.Type != observe.ThickSnapshot || snapshot.Origin != origin.Name {
+		return nil
+	}
+	// LVM rounds to hundredths of a per cent.
+	used := uint64(float64(snapshot.COWSize) * (snapshot.DataPercent + 0.01) / 100)
+	most := min(used*(grain/chunk), observe.MaxCOWSize(origin.Size))
+	if most > snapshot.COWSize {
+		return fmt.Errorf("%w: in copy-on-write snapshot %s, of which %d bytes may be needed to revert %s, and it has %d; make its size larger (lvextend -L %db %s)",
+			change.ErrNoSpace, snapshot.FullName(), most, origin.FullName(), snapshot.COWSize, most, snapshot.FullName())
+	}
+	return nil
+}

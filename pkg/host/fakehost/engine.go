@@ -1,0 +1,102 @@
+package fakehost
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/volreconciler/volreconciler/pkg/blockcopy"
+)
+
+// Engine copies and clears on the devices of a machine, as package blockcopy does,
+// in a few pieces, after each of which there is a checkpoint.
+type Engine struct{ Devices Devices }
+
+// pieces is into how many pieces everything is cut that is larger than a MiB.
+const pieces = 4
+
+// Discarded is what reads after a discard where nothing is known of the device.
+const Discarded = "discarded"
+
+// Copy copies, see [blockcopy.Copy].
+func (e Engine) Copy(ctx context.Context, c blockcopy.Copy) (blockcopy.Result, error) {
+	_, err := e.Devices.ReadBlocks(c.Source, 0, uint64(c.Size))
+	if err == nil {
+		_, err = e.Devices.ReadBlocks(c.Target, 0, uint64(c.Size))
+	}
+	if err == nil && c.Source == c.Target {
+		err = fmt.Errorf("source and target are one and the same")
+	}
+	if err != nil {
+		return blockcopy.Result{}, fmt.Errorf("copy %s to %s: %w", c.Source, c.Target, err)
+	}
+	return e.each(ctx, c.From, c.Size, c.Progress, c.Checkpoint, func(from, to uint64) error {
+		data, err := e.Devices.ReadBlocks(c.Source, from, to)
+		if err != nil {
+			return err
+		}
+		if !c.TargetIsZero || c.OnlyDifferent {
+			return e.Devices.WriteBlocks(c.Target, from, to, data)
+		}
+		for _, s := range data { // zeroes are skipped
+			if err := e.Devices.WriteBlocks(c.Target, s.From, s.To, []Span{s}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Clear clears, see [blockcopy.Clear].
+func (e Engine) Clear(ctx context.Context, c blockcopy.Clear) (blockcopy.Result, error) {
+	if _, err := e.Devices.ReadBlocks(c.Device, 0, uint64(c.Size)); err != nil {
+		return blockcopy.Result{}, fmt.Errorf("clear %s: %w", c.Device, err)
+	}
+	return e.each(ctx, c.From, c.Size, c.Progress, c.Checkpoint, func(from, to uint64) error {
+		var left []Span
+		if c.Discard {
+			left = []Span{{from, to, Discarded}}
+		}
+		return e.Devices.WriteBlocks(c.Device, from, to, left)
+	})
+}
+
+// WriteImage writes what is in an image to the start of a device of a size, and
+// zeroes behind it. What was written before is not written again.
+func (e Engine) WriteImage(ctx context.Context, image []Span, path string, size, from int64, zero bool, checkpoint func(int64) error) error {
+	_, err := e.each(ctx, from, size, nil, checkpoint, func(from, to uint64) error {
+		if !zero {
+			return e.Devices.WriteBlocks(path, from, to, cut(image, from, to))
+		}
+		for _, s := range cut(image, from, to) {
+			if err := e.Devices.WriteBlocks(path, s.From, s.To, []Span{s}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+// each works piece by piece. What a checkpoint says has been written by then.
+func (e Engine) each(ctx context.Context, from, size int64, progress func(blockcopy.Progress), checkpoint func(int64) error, do func(from, to uint64) error) (blockcopy.Result, error) {
+	const mib = 1 << 20
+	piece := max((size/pieces+mib-1)/mib*mib, mib)
+	for from = from / mib * mib; from < size; {
+		if err := ctx.Err(); err != nil {
+			return blockcopy.Result{}, err
+		}
+		to := min(from+piece, size)
+		if err := do(uint64(from), uint64(to)); err != nil {
+			return blockcopy.Result{}, err
+		}
+		if from = to; checkpoint != nil && to < size {
+			if err := checkpoint(to); err != nil {
+				return blockcopy.Result{}, err
+			}
+		}
+		if progress != nil {
+			progress(blockcopy.Progress{Done: to, Total: size})
+		}
+	}
+	return blockcopy.Result{}, nil
+}
