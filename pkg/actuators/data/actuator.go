@@ -42,8 +42,9 @@ type Target struct {
 	From uint64
 	// Progress is told how far it has come.
 	Progress func(change.Progress)
-	// Checkpoint is called now and then, when so many bytes from the start have
-	// reached the device. An error ends the writing.
+	// Checkpoint is called before the first byte is written, with From, and then
+	// every now and then, when so many bytes from the start have reached the device.
+	// An error ends the writing.
 	Checkpoint func(bytes uint64) error
 }
 

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
 	"github.com/volreconciler/volreconciler/pkg/actuators/data"
 	"github.com/volreconciler/volreconciler/pkg/actuators/lvm"
+	"github.com/volreconciler/volreconciler/pkg/blockcopy"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -33,6 +35,29 @@ func newMachine(ctx context.Context) machine {
 	m := machine{h}
 	m.lvm(ctx, "lvcreate", "-y", "--type", "thin-pool", "-Zy", "-L", "256m", "-n", "p", "vg0")
 	return m
+}
+
+// copy returns another machine that holds the same.
+func (m machine) copy() machine {
+	GinkgoHelper()
+	h, err := fakehost.New(m.Node())
+	Expect(err).NotTo(HaveOccurred())
+	return machine{h}
+}
+
+// pausing is an engine whose first copy waits before it begins.
+type pausing struct {
+	fakehost.Engine
+	copies      atomic.Int32
+	began, goOn chan struct{}
+}
+
+func (p *pausing) Copy(ctx context.Context, c blockcopy.Copy) (blockcopy.Result, error) {
+	if p.copies.Add(1) == 1 {
+		close(p.began)
+		<-p.goOn
+	}
+	return p.Engine.Copy(ctx, c)
 }
 
 // lvm runs a command line; it has no words with spaces.

@@ -73,9 +73,6 @@ func (a *Actuator) populateFromImage(ctx context.Context, c change.Populate, now
 	if a.images == nil {
 		return errors.New("images cannot be written to volumes here")
 	}
-	if err := m.begin(ctx); err != nil {
-		return err
-	}
 	return classify(a.images.Write(ctx, *c.Image, Target{
 		Path: now.Path(), Size: now.Size, From: now.Checkpoint(m.key),
 		ReadsZero: c.ReadsZero && len(m.others) == 0,

@@ -61,8 +61,11 @@ func (e Engine) Clear(ctx context.Context, c blockcopy.Clear) (blockcopy.Result,
 }
 
 // WriteImage writes what is in an image to the start of a device of a size, and
-// zeroes behind it. What was written before is not written again.
+// zeroes behind it. There is a checkpoint before the first piece, too.
 func (e Engine) WriteImage(ctx context.Context, image []Span, path string, size, from int64, zero bool, checkpoint func(int64) error) error {
+	if err := checkpoint(from); err != nil {
+		return err
+	}
 	_, err := e.each(ctx, from, size, nil, checkpoint, func(from, to uint64) error {
 		if !zero {
 			return e.Devices.WriteBlocks(path, from, to, cut(image, from, to))
