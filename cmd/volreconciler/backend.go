@@ -14,6 +14,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/volreconciler/volreconciler/pkg/actuators/data"
 	"github.com/volreconciler/volreconciler/pkg/host"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -35,6 +36,8 @@ type backend struct {
 	lvm host.Runner
 	// tgt is tgtd; nil if exports are the kernel's.
 	tgt *tgtadm.Client
+	// blocks copies and clears what is in its devices.
+	blocks data.Blocks
 	// processes returns how many processes were started so far.
 	processes func() int64
 	// endPass is called when a pass has made its changes.
@@ -72,7 +75,7 @@ func (b *backend) observer() *observe.Observer {
 
 func thisMachine(os *host.OS) *backend {
 	shells := host.NewLVMShell(os)
-	return &backend{Host: os, lvm: shells, processes: os.Processes, endPass: func() error {
+	return &backend{Host: os, lvm: shells, blocks: data.Engine{}, processes: os.Processes, endPass: func() error {
 		if err := shells.Close(); err != nil {
 			return fmt.Errorf("an LVM shell did not end as it should: %w", err)
 		}
@@ -123,7 +126,7 @@ func openNode(file string, faked func(fakehost.Call)) (*backend, error) {
 		return nil
 	}}
 	kept := &nodeStore{file: file, fake: fake, stored: fake.Node()}
-	return &backend{Host: watched, lvm: watched, processes: func() int64 { return 0 }, endPass: kept.save}, nil
+	return &backend{Host: watched, lvm: watched, blocks: fakehost.Engine{Devices: watched}, processes: func() int64 { return 0 }, endPass: kept.save}, nil
 }
 
 // nodeMistakes says what is wrong with a node's file, one line per mistake.

@@ -52,10 +52,15 @@ func newLoop(s *settings, source reconcile.Source, b *backend, log logr.Logger) 
 	if err != nil {
 		return nil, err
 	}
+	jobs, err := newDataActuator(s, b)
+	if err != nil {
+		return nil, err
+	}
 	actuators := map[observe.System]change.Actuator{
 		observe.LVM:   lvm.New(b.lvm, b),
 		observe.LIO:   lio.New(b),
 		observe.NVMet: nvmet.New(b),
+		observe.Data:  jobs,
 	}
 	if b.tgt != nil {
 		actuators[observe.TGT] = tgt.New(b.tgt, b, nil)

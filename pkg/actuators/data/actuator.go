@@ -40,27 +40,15 @@ type Target struct {
 	// From is how many bytes of this image have reached the device already, by a
 	// checkpoint.
 	From uint64
+	// Begun is true if some of this image may have been written before, also beyond
+	// From.
+	Begun bool
 	// Progress is told how far it has come.
 	Progress func(change.Progress)
 	// Checkpoint is called before the first byte is written, with From, and then
 	// every now and then, when so many bytes from the start have reached the device.
 	// An error ends the writing.
 	Checkpoint func(bytes uint64) error
-}
-
-// Engine is [Blocks] on this machine.
-type Engine struct{}
-
-var _ Blocks = Engine{}
-
-// Copy copies, see [Blocks].
-func (Engine) Copy(ctx context.Context, c blockcopy.Copy) (blockcopy.Result, error) {
-	return c.Run(ctx)
-}
-
-// Clear clears, see [Blocks].
-func (Engine) Clear(ctx context.Context, c blockcopy.Clear) (blockcopy.Result, error) {
-	return c.Run(ctx)
 }
 
 // Actuator applies the changes of data. It is safe for concurrent use, for changes

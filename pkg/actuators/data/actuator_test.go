@@ -85,7 +85,7 @@ var _ = DescribeTable("a machine that is not what the plan saw is left alone",
 		r.Request = "r3"
 		return r
 	}, change.ErrStale),
-	Entry("nothing is reverted", putBack, run("lvchange --deltag volreconciler/phase=reverting vg0/v"), change.ErrStale),
+	Entry("nothing is reverted", putBack, run("lvchange --deltag volreconciler/phase=reverting --deltag volreconciler/revert=r2 vg0/v"), change.ErrStale),
 	Entry("the volume is mounted", putBack, mount, change.ErrInUse),
 	Entry("what is to be cleared is mounted", clearV, func(ctx context.Context, m machine, c change.Change) change.Change {
 		m.do(ctx, "lvchange -ay vg0/v")

@@ -3,6 +3,7 @@ package data
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
 	"github.com/volreconciler/volreconciler/pkg/change"
@@ -10,11 +11,9 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// What a checkpoint of [change.Clear] counts. What was only discarded is not zero.
-const (
-	clearing   = "clear"
-	discarding = "discard"
-)
+// discarding is what a checkpoint counts where it was only discarded: that is not
+// zero yet. It is of clearing, too.
+const discarding = observe.CheckpointOfClearing + ":discard"
 
 // clear destroys what is in a logical volume, and removes it. LVM removes it only
 // if, under its lock, it still is the one and marked, and nothing depends on it.
@@ -32,7 +31,7 @@ func (a *Actuator) clear(ctx context.Context, c change.Clear) error {
 		return nil
 	case now.UUID != c.UUID:
 		return stale("%s is another logical volume by now, %s", c.LV, now.UUID)
-	case !is(now, observe.Clearing):
+	case !slices.Contains(now.Tags, observe.PhaseTag(observe.Clearing)):
 		return stale("%s is not to be cleared", c.LV)
 	}
 	if err := holds(now, 0); err != nil {
@@ -41,7 +40,7 @@ func (a *Actuator) clear(ctx context.Context, c change.Clear) error {
 	if err := a.activate(ctx, now, c.LV); err != nil {
 		return err
 	}
-	key := clearing
+	key := observe.CheckpointOfClearing
 	if c.Method == spec.ClearDiscard {
 		key = discarding
 	}

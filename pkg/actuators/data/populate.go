@@ -3,7 +3,6 @@ package data
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
 	"github.com/volreconciler/volreconciler/pkg/change"
@@ -14,12 +13,14 @@ import (
 // there is no moment at which it looks complete and is not.
 func (a *Actuator) populate(ctx context.Context, c change.Populate) error {
 	now, err := a.look(ctx, c.LV)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case is(now, observe.Clearing):
+	}
+	switch now.Phase() {
+	case observe.Populating:
+	case observe.Clearing:
 		return stale("%s is being cleared", c.LV)
-	case !is(now, observe.Populating):
+	default:
 		return nil
 	}
 	key := c.Volume.UUID
@@ -75,16 +76,10 @@ func (a *Actuator) populateFromImage(ctx context.Context, c change.Populate, now
 	}
 	return classify(a.images.Write(ctx, *c.Image, Target{
 		Path: now.Path(), Size: now.Size, From: now.Checkpoint(m.key),
-		ReadsZero: c.ReadsZero && len(m.others) == 0,
-		Progress:  func(p change.Progress) { change.Report(ctx, p) },
+		ReadsZero: c.ReadsZero && len(m.others) == 0, Begun: len(m.own) > 0,
+		Progress: func(p change.Progress) { change.Report(ctx, p) },
 		Checkpoint: func(bytes uint64) error {
 			return m.checkpoint(ctx, bytes)
 		},
 	}))
-}
-
-// is reports whether a logical volume is in a phase. By hand it may have been put
-// in several.
-func is(lv observe.LogicalVolume, p observe.DataPhase) bool {
-	return slices.Contains(lv.Tags, observe.PhaseTag(p))
 }

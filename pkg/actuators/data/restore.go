@@ -18,11 +18,11 @@ func (a *Actuator) restore(ctx context.Context, c change.Restore) error {
 	switch {
 	case err != nil:
 		return err
-	case is(now, observe.Clearing):
+	case now.Phase() == observe.Clearing:
 		return stale("%s is being cleared", c.LV)
-	case !is(now, observe.Reverting) && slices.Contains(now.Tags, done):
+	case now.Phase() != observe.Reverting && slices.Contains(now.Tags, done):
 		return nil
-	case !is(now, observe.Reverting), !slices.Contains(now.Tags, observe.TagRevert+c.Request):
+	case now.Phase() != observe.Reverting, !slices.Contains(now.Tags, observe.TagRevert+c.Request):
 		return stale("%s is not being reverted for request %s", c.LV, c.Request)
 	}
 	if err := holds(now, uint64(c.Size)); err != nil {

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/volreconciler/volreconciler/pkg/actuators/data"
+	"github.com/volreconciler/volreconciler/pkg/actuators/lvm"
+	"github.com/volreconciler/volreconciler/pkg/blockcopy"
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/image/cache"
+	"github.com/volreconciler/volreconciler/pkg/image/fetch"
+)
+
+// newDataActuator returns what changes the data in the volumes of a machine. A fake
+// one has no images.
+//
+// It runs LVM's commands without the shell that a pass has, and ends: jobs are there
+// between passes.
+func newDataActuator(s *settings, b *backend) (*data.Actuator, error) {
+	limit := blockcopy.NewLimiter(int64(s.data.copyRate))
+	if s.backend == backendFake {
+		return data.New(b, lvm.New(b, b), b.blocks, nil, limit), nil
+	}
+	fetcher, err := fetch.New(fetch.Options{Proxy: s.data.imageProxy, CAFile: s.data.imageCAFile})
+	if err != nil {
+		return nil, fmt.Errorf("images cannot be fetched as the settings say: %w", err)
+	}
+	images := &lazyImages{settings: s.data, fetcher: fetcher, limit: limit}
+	return data.New(b, lvm.New(b, b), b.blocks, images, limit), nil
+}
+
+// lazyImages opens the cache of images when the first one is asked for: a node that
+// uses none has none.
+type lazyImages struct {
+	settings dataSettings
+	fetcher  *fetch.Fetcher
+	limit    *blockcopy.Limiter
+
+	mu    sync.Mutex
+	cache *cache.Cache // nil: not opened yet
+}
+
+// Write is that of [data.Images].
+func (l *lazyImages) Write(ctx context.Context, image change.Image, to data.Target) error {
+	c, err := l.open()
+	if err != nil {
+		return err
+	}
+	stored := &data.CachedImages{Cache: c, Rate: int64(l.settings.copyRate), Limit: l.limit}
+	return stored.Write(ctx, image, to)
+}
+
+func (l *lazyImages) open() (c *cache.Cache, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cache == nil {
+		l.cache, err = cache.Open(cache.Options{
+			Dir: l.settings.imageCache, MaxBytes: int64(l.settings.imageCacheSize), MaxAge: l.settings.imageCacheAge, Fetcher: l.fetcher,
+		})
+	}
+	return l.cache, err
+}
