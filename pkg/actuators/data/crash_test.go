@@ -65,14 +65,14 @@ var jobs = map[string]job{
 		func(ctx context.Context, m machine) change.Change {
 			s(ctx, m)
 			m.do(ctx, "lvcreate -y -L 16m -n v"+populating+" vg0")
-			return change.Populate{LV: m.named("v"), Volume: m.named("s"), Size: bytes(16)}
+			return change.Populate{LV: m.named("v"), Volume: m.named("s"), Size: size(16)}
 		}, isFilled("kind=volume", "name=v", "source=volume:s"),
 	},
 	"fill an inactive thin volume from a thin snapshot": {
 		func(ctx context.Context, m machine) change.Change {
 			s(ctx, m)
 			m.do(ctx, "lvcreate -y -V 16m -T vg0/p -n v"+populating, "lvchange -an vg0/v")
-			return change.Populate{LV: m.named("v"), Volume: m.named("s"), Size: bytes(16), ReadsZero: true}
+			return change.Populate{LV: m.named("v"), Volume: m.named("s"), Size: size(16), ReadsZero: true}
 		}, isFilled("kind=volume", "name=v", "source=volume:s"),
 	},
 	"fill a thin volume in which there is something of another source": {
@@ -80,7 +80,7 @@ var jobs = map[string]job{
 			s(ctx, m)
 			m.do(ctx, "lvcreate -y -V 16m -T vg0/p -n v"+populating+" --addtag volreconciler/checkpoint=another:8388608")
 			m.write("v", 4, 12, "of another source")
-			return change.Populate{LV: m.named("v"), Volume: m.named("s"), Size: bytes(16), ReadsZero: true}
+			return change.Populate{LV: m.named("v"), Volume: m.named("s"), Size: size(16), ReadsZero: true}
 		}, isFilled("kind=volume", "name=v", "source=volume:s"),
 	},
 	"fill a thin volume from a copy-on-write snapshot": {
@@ -90,7 +90,7 @@ var jobs = map[string]job{
 			m.write("o", 0, 6, "data")
 			m.do(ctx, "lvcreate -y -s -L 16m -n s vg0/o", "lvcreate -y -V 32m -T vg0/p -n v"+populating)
 			m.write("o", 0, 16, "later")
-			return change.Populate{LV: m.named("v"), Volume: m.named("s"), Size: bytes(16), ReadsZero: true}
+			return change.Populate{LV: m.named("v"), Volume: m.named("s"), Size: size(16), ReadsZero: true}
 		}, func(m machine) {
 			isFilled("kind=volume", "name=v", "source=volume:s")(m)
 			Expect(m.active("s")).To(BeTrue(), "as its origin is")
@@ -108,7 +108,7 @@ var jobs = map[string]job{
 	"put a thick volume back": {
 		func(ctx context.Context, m machine) change.Change {
 			cow(ctx, m, "20m")
-			return change.Restore{LV: m.named("v"), Snapshot: m.named("s"), Size: bytes(16), Request: "r2"}
+			return change.Restore{LV: m.named("v"), Snapshot: m.named("s"), Size: size(16), Request: "r2"}
 		}, restored,
 	},
 	"put a thin volume back": {
@@ -117,7 +117,7 @@ var jobs = map[string]job{
 			m.write("v", 0, 6, "data")
 			m.do(ctx, "lvcreate -y -s -n s vg0/v")
 			m.write("v", 2, 16, "mistake")
-			return change.Restore{LV: m.named("v"), Snapshot: m.named("s"), Size: bytes(16), Request: "r2"}
+			return change.Restore{LV: m.named("v"), Snapshot: m.named("s"), Size: size(16), Request: "r2"}
 		}, restored,
 	},
 	"clear a thick volume": {
@@ -125,13 +125,13 @@ var jobs = map[string]job{
 			m.do(ctx, "lvcreate -y -L 16m -n v"+toClear+" vg0")
 			m.write("v", 0, 16, "mine")
 			m.do(ctx, "lvchange -an vg0/v")
-			return change.Clear{LV: m.named("v"), Method: spec.ClearZero, Size: bytes(16)}
+			return change.Clear{LV: m.named("v"), Method: spec.ClearZero, Size: size(16)}
 		}, cleared,
 	},
 	"discard what was the space of a snapshot": {
 		func(ctx context.Context, m machine) change.Change {
 			m.do(ctx, "lvcreate -y -L 16m -n o vg0", "lvcreate -y -s -L 8m -n v"+toClear+" vg0/o", "lvconvert -y --splitsnapshot vg0/v")
-			return change.Clear{LV: m.named("v"), Method: spec.ClearDiscard, Size: bytes(8)}
+			return change.Clear{LV: m.named("v"), Method: spec.ClearDiscard, Size: size(8)}
 		}, cleared,
 	},
 }

@@ -206,4 +206,4 @@ var (
 	toClear    = ownTags + " --addtag " + observe.PhaseTag(observe.Clearing)
 )
 
-func bytes(mibs uint64) spec.Size { return spec.Size(mibs * mib) }
+func size(mibs uint64) spec.Size { return spec.Size(mibs * mib) }

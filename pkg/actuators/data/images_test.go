@@ -1,0 +1,87 @@
+package data_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/actuators/data"
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/image/cache"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+var _ = Describe("images from the cache", func() {
+	var (
+		dir    string
+		images *data.CachedImages
+		target data.Target
+		saved  []uint64
+	)
+	disk := append(bytes.Repeat([]byte("disk"), mib/2), make([]byte, mib)...) // 2 MiB of data, 1 of zeroes
+	file := func(name string, content []byte) string {
+		GinkgoHelper()
+		path := filepath.Join(dir, name)
+		Expect(os.WriteFile(path, content, 0o600)).To(Succeed())
+		return path
+	}
+
+	BeforeEach(func() {
+		if _, err := exec.LookPath("qemu-img"); err != nil {
+			Skip("there is no qemu-img")
+		}
+		dir = GinkgoT().TempDir()
+		c, err := cache.Open(cache.Options{Dir: filepath.Join(dir, "cache")})
+		Expect(err).NotTo(HaveOccurred())
+		images, saved = &data.CachedImages{Cache: c}, nil
+		target = data.Target{
+			Path: file("target", bytes.Repeat([]byte("old!"), 2*mib)), Size: 8 * mib,
+			Progress: func(change.Progress) {}, Checkpoint: func(n uint64) error {
+				saved = append(saved, n)
+				return nil
+			},
+		}
+	})
+
+	It("are written, with zeroes behind them", func(ctx SpecContext) {
+		Expect(images.Write(ctx, change.Image{Key: "k", Path: file("disk.raw", disk), Format: spec.FormatRaw}, target)).To(Succeed())
+		got, err := os.ReadFile(target.Path)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(bytes.Equal(got, append(bytes.Clone(disk), make([]byte, 5*mib)...))).To(BeTrue())
+		Expect(saved).To(Equal([]uint64{0}), "before the first byte")
+	})
+
+	It("begin anew if nothing says that they are the same as before", func(ctx SpecContext) {
+		target.From, target.Begun, target.ReadsZero = 2*mib, true, true
+		Expect(images.Write(ctx, change.Image{Key: "k", Path: file("disk.raw", disk), Format: spec.FormatRaw}, target)).To(Succeed())
+		got, err := os.ReadFile(target.Path)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(bytes.Equal(got[:3*mib], disk)).To(BeTrue())
+	})
+
+	DescribeTable("that are at fault are not written",
+		func(ctx SpecContext, make func() change.Image) {
+			before, err := os.ReadFile(target.Path)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(images.Write(ctx, make(), target)).To(MatchError(change.ErrSource))
+			after, err := os.ReadFile(target.Path)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(bytes.Equal(before, after)).To(BeTrue())
+			Expect(saved).To(BeEmpty())
+		},
+		Entry("too large", func() change.Image {
+			return change.Image{Path: file("large.raw", bytes.Repeat([]byte("x"), 9*mib)), Format: spec.FormatRaw}
+		}),
+		Entry("another format", func() change.Image {
+			return change.Image{Path: file("disk.raw", disk), Format: spec.FormatQCOW2}
+		}),
+		Entry("gone", func() change.Image { return change.Image{Path: filepath.Join(dir, "none"), Format: spec.FormatRaw} }),
+		Entry("another checksum", func() change.Image {
+			return change.Image{Path: file("disk.raw", disk), Format: spec.FormatRaw, SHA256: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}
+		}),
+	)
+})
