@@ -28,6 +28,8 @@ type Request struct {
 	// with. The version it is of lies beside it, in a file with .json behind its name.
 	// The caller sees to it that nobody else writes there.
 	Part string
+	// Limit is the bandwidth in bytes per second; 0: none.
+	Limit int64
 	// Progress, if given, gets the bytes that are there, and how many there will be
 	// (-1: the server does not say).
 	Progress func(done, total int64)
@@ -249,6 +251,7 @@ func (d *download) body(ctx context.Context, cancel context.CancelCauseFunc, bod
 	watchdog := time.AfterFunc(stall, func() { cancel(fmt.Errorf("%s: not a byte came for %v", d.version.URL, stall)) })
 	defer watchdog.Stop()
 	buf := make([]byte, 256<<10)
+	start, before := time.Now(), d.done
 	for d.version.Size < 0 || d.done < d.version.Size {
 		n, err := body.Read(buf)
 		watchdog.Reset(stall)
@@ -261,12 +264,36 @@ func (d *download) body(ctx context.Context, cancel context.CancelCauseFunc, bod
 		if err != nil {
 			return describe(ctx, err)
 		}
+		if err := d.throttle(ctx, start, d.done-before); err != nil {
+			return err
+		}
+		watchdog.Reset(stall)
 	}
 	if d.version.Size >= 0 && d.done != d.version.Size {
 		return fmt.Errorf("%s: %w: %d bytes of %d came", d.version.URL, io.ErrUnexpectedEOF, d.done, d.version.Size)
 	}
 	d.version.Size = d.done
 	return nil
+}
+
+// throttle waits until the bytes that came since start are no more than the limit allows.
+func (d *download) throttle(ctx context.Context, start time.Time, n int64) error {
+	if d.request.Limit <= 0 {
+		return nil
+	}
+	wait := time.Duration(float64(n)/float64(d.request.Limit)*float64(time.Second)) - time.Since(start)
+	if wait <= 0 {
+		return nil
+	}
+	// No longer than the watchdog lets a connection be silent.
+	timer := time.NewTimer(min(wait, d.fetcher.options.StallTimeout/2))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
 }
 
 func (d *download) write(b []byte) error {

@@ -266,6 +266,14 @@ var _ = Describe("Fetch", func() {
 		Expect(err).NotTo(MatchError(image.ErrRefused))
 	})
 
+	It("keeps to a bandwidth", func(ctx SpecContext) {
+		start := time.Now()
+		_, err := fetcher().Fetch(ctx, Request{URL: s.URL, Part: part, Limit: 4 << 20})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(time.Since(start)).To(BeNumerically(">", 600*time.Millisecond))
+		complete()
+	})
+
 	It("stops when it is no longer wanted", func(ctx SpecContext) {
 		gone := errors.New("the object is gone")
 		running, cancel := context.WithCancelCause(ctx)
