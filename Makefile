@@ -38,7 +38,8 @@ soak: deps ## an administrator at work beside the agent in a guest, at random (S
 	@VOLRECONCILER_GUEST=1 go test -count=1 -timeout 13h ./test/e2e -ginkgo.label-filter=soak -ginkgo.no-color -v
 
 .PHONY: bench
-bench: deps ## measure the agent in a guest, as ratios against a shell loop and lvs
+bench: deps ## measure copies beside dd and qemu-img, and the agent in a guest beside a shell loop and lvs
+	@go run ./test/bench/copy
 	@VOLRECONCILER_GUEST=1 go test -count=1 -timeout 30m ./test/e2e -ginkgo.label-filter=bench -ginkgo.no-color -v | grep -E '^(converge|idle|FAIL|---|  \[FAILED)'
 
 .PHONY: crash
