@@ -16,7 +16,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -95,6 +97,13 @@ func measure(dir string, size int64, rounds int, only string) error {
 		return err
 	}
 	defer b.remove()
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-interrupted
+		b.remove()
+		os.Exit(1)
+	}()
 	for _, c := range contests(size >> 20) {
 		if only != "" && only != c.name {
 			continue
