@@ -322,11 +322,11 @@ var _ = Describe("Copy", func() {
 
 	It("maps no more memory than it says, whatever the size", func(ctx SpecContext) {
 		source, target := file("source", dense(1, 64*mib)), file("target", nil)
-		Expect(os.Truncate(source, 2<<30)).To(Succeed())
-		Expect(os.Truncate(target, 2<<30)).To(Succeed())
+		Expect(os.Truncate(source, 512*mib)).To(Succeed())
+		Expect(os.Truncate(target, 512*mib)).To(Succeed())
 		var peak int64
 		_, err := Copy{
-			Source: source, Target: target, Size: 2 << 30, OnlyDifferent: true,
+			Source: source, Target: target, Size: 512 * mib, OnlyDifferent: true,
 			CheckpointEvery: mib,
 			Checkpoint:      func(int64) error { peak = max(peak, mapped.Load()); return nil },
 		}.Run(ctx)
