@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/volreconciler/volreconciler/pkg/actuators/data"
 	"github.com/volreconciler/volreconciler/pkg/actuators/lvm"
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/lio"
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/nvmet"
@@ -141,6 +142,7 @@ func (a *Agent) Loop() (*reconcile.Loop, error) {
 		Executor: &reconcile.Executor{
 			Actuators: map[observe.System]change.Actuator{
 				observe.LVM: lvm.New(a.host, a.host), observe.LIO: lio.New(a.host), observe.NVMet: nvmet.New(a.host),
+				observe.Data: data.New(a.host, lvm.New(a.host, a.host), fakehost.Engine{Devices: &fakehost.Tap{Host: a.host}}, nil, nil),
 			},
 			OneByOne: true,
 		},
@@ -169,7 +171,12 @@ func (a *Agent) Apply(ctx context.Context) (reconcile.NodeStatus, error) {
 		wait := time.Duration(0)
 		for passes := 0; wait == 0; passes++ {
 			wait = loop.Pass(ctx)
+			if loop.Executor.JobsUnderWay() > 0 {
+				loop.Executor.Wait()
+				wait = 0
+			}
 			if err := ctx.Err(); err != nil {
+				loop.Executor.Wait() // it is dead: nothing of it goes on
 				return status, err
 			}
 			if status, _ = loop.Status.Report(); passes == maxPasses {

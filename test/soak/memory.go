@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/volreconciler/volreconciler/pkg/actuators/data"
 	"github.com/volreconciler/volreconciler/pkg/actuators/lvm"
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/lio"
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/nvmet"
@@ -192,6 +193,7 @@ func (m *Memory) Start(ctx context.Context) error {
 		Executor: &reconcile.Executor{
 			Actuators: map[observe.System]change.Actuator{
 				observe.LVM: lvm.New(tap, tap), observe.LIO: lio.New(tap), observe.NVMet: nvmet.New(tap),
+				observe.Data: data.New(tap, lvm.New(tap, tap), fakehost.Engine{Devices: tap}, nil, nil),
 			},
 			OneByOne: m.slow(),
 		},
