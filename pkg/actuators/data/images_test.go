@@ -64,10 +64,10 @@ var _ = Describe("images from the cache", func() {
 	})
 
 	DescribeTable("that are at fault are not written",
-		func(ctx SpecContext, make func() change.Image) {
+		func(ctx SpecContext, wrong func() change.Image) {
 			before, err := os.ReadFile(target.Path)
 			Expect(err).NotTo(HaveOccurred())
-			Expect(images.Write(ctx, make(), target)).To(MatchError(change.ErrSource))
+			Expect(images.Write(ctx, wrong(), target)).To(MatchError(change.ErrSource))
 			after, err := os.ReadFile(target.Path)
 			Expect(err).NotTo(HaveOccurred())
 			Expect(bytes.Equal(before, after)).To(BeTrue())
