@@ -1,7 +1,8 @@
 package fakehost
 
 // lvconvert splits the copy-on-write space of a snapshot off from its origin.
-// It keeps the snapshot's name, UUID and tags.
+// It keeps the snapshot's name, UUID and tags, and stays active; the origin may be
+// open meanwhile. In it are the header and the exceptions of the snapshot.
 func (c *command) lvconvert() error {
 	if len(c.args) != 1 || !c.options.has("splitsnapshot") {
 		return c.noSuchSyntax()
@@ -19,7 +20,7 @@ func (c *command) lvconvert() error {
 	case lv == nil:
 		return failure("Failed to find logical volume %q", vg+"/"+name)
 	case lv.Type != thickSnapshot:
-		return failure("Command on LV %s/%s does not accept LV type %s.", vg, name, (row{c.lvm, g, lv}).layout())
+		return failure("Command on LV %s/%s does not accept LV type %s.\nCommand not permitted on LV %s/%s.", vg, name, (row{c.lvm, g, lv}).layout(), vg, name)
 	}
 	if err := c.checkNotInUse(g, lv); err != nil {
 		return err
