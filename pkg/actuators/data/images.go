@@ -43,7 +43,7 @@ func (i *CachedImages) write(ctx context.Context, want change.Image, to Target) 
 		}
 	}
 	got, err := i.Cache.Get(ctx, cache.Request{
-		URL: want.URL, Path: want.Path, Checksum: sum,
+		URL: want.URL, Path: want.Path, Checksum: sum, Limit: i.Rate,
 		Progress: func(_ cache.Stage, done, total int64) {
 			to.Progress(change.Progress{Done: uint64(done), Total: uint64(max(total, 0))})
 		},
