@@ -57,7 +57,7 @@ func (a *agent) secret(name, password string) {
 func (a *agent) write(export bool) {
 	GinkgoHelper()
 	documents := []string{
-		"kind: Pool\nmetadata: {name: slow}\nspec: {volumeGroup: vg0, trash: 0s}",
+		"kind: Pool\nmetadata: {name: slow}\nspec: {volumeGroup: vg0, trash: 0s, clear: none}",
 		"kind: Volume\nmetadata: {name: one}\nspec: {pool: slow, size: " + a.size + ", deletionPolicy: Delete}",
 		"kind: Volume\nmetadata: {name: two}\nspec: {pool: slow, size: 64Mi, deletionPolicy: Delete}",
 	}
@@ -79,7 +79,7 @@ func (a *agent) write(export bool) {
 // writePool writes specs of nothing but the pool.
 func (a *agent) writePool() {
 	GinkgoHelper()
-	const text = "apiVersion: volreconciler/v1alpha1\nkind: Pool\nmetadata: {name: slow}\nspec: {volumeGroup: vg0, trash: 0s}\n"
+	const text = "apiVersion: volreconciler/v1alpha1\nkind: Pool\nmetadata: {name: slow}\nspec: {volumeGroup: vg0, trash: 0s, clear: none}\n"
 	Expect(os.WriteFile(filepath.Join(a.dir, "specs", "all.yaml"), []byte(text), 0o600)).To(Succeed())
 }
 
