@@ -94,7 +94,7 @@ var _ = Describe("Documentation", func() {
 	})
 	It("describes every reason and every change", func() {
 		reasons := reasonConst.FindAllStringSubmatch(read("pkg/reconcile/object.go"), -1)
-		changes := changeType.FindAllStringSubmatch(read("pkg/change/lvm.go")+read("pkg/change/backstore.go")+read("pkg/change/target.go")+read("pkg/change/discovery.go"), -1)
+		changes := changeType.FindAllStringSubmatch(read("pkg/change/lvm.go")+read("pkg/change/data.go")+read("pkg/change/backstore.go")+read("pkg/change/target.go")+read("pkg/change/discovery.go"), -1)
 		Expect(len(reasons)).To(BeNumerically(">", 20))
 		Expect(len(changes)).To(BeNumerically(">", 20))
 		for _, name := range append(reasons, changes...) {
