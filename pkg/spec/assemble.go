@@ -44,6 +44,7 @@ func assemble(objects []*object, invalid map[ID]error, findings []Finding, secre
 	a.circles()
 	a.logicalVolumes()
 	a.targets()
+	a.imageFiles()
 	a.wildcards()
 	a.portals()
 	if secrets != nil {
@@ -131,6 +132,13 @@ func (a *assembly) references() {
 			}
 			a.resolve(o, path, lun.Backing())
 		}
+	}
+	for o, i := range objectsOf[Image](a) {
+		path := "spec.volume"
+		if i.Spec.Snapshot != "" {
+			path = "spec.snapshot"
+		}
+		a.resolve(o, path, i.Spec.Object())
 	}
 }
 
@@ -225,6 +233,16 @@ func (a *assembly) targets() {
 	for o, e := range objectsOf[Export](a) {
 		if other := claim(first, e.Spec.Target, o); other != nil {
 			a.clash(o, other, "spec.target", "has the target "+e.Spec.Target)
+		}
+	}
+}
+
+// imageFiles refuses two Images with one file.
+func (a *assembly) imageFiles() {
+	first := map[string]*object{}
+	for o, i := range objectsOf[Image](a) {
+		if other := claim(first, i.Spec.Path, o); other != nil {
+			a.clash(o, other, "spec.path", "has the file "+quote(i.Spec.Path))
 		}
 	}
 }
@@ -346,7 +364,8 @@ func sameKeys(a, b Auth) bool {
 // spread takes out what depends on an invalid object. The kinds come in an
 // order in which every object comes after what it depends on. Exports stay: one
 // that has lost a LUN goes on offering the others. So do Volumes with an invalid
-// source, which may have been read, or an invalid snapshot to be put back to.
+// source, which may have been read, or an invalid snapshot to be put back to, and
+// Images of what is invalid, which may have been written.
 func (a *assembly) spread() {
 	depends := func(o *object, on ID) {
 		if reason := a.invalid[on]; reason != nil {
@@ -372,6 +391,7 @@ func (a *assembly) set() Set {
 		Volumes:   make(map[string]Volume, count[KindVolume]),
 		Snapshots: make(map[string]Snapshot, count[KindSnapshot]),
 		Exports:   make(map[string]Export, count[KindExport]),
+		Images:    make(map[string]Image, count[KindImage]),
 		Invalid:   a.invalid, Findings: a.findings, Complete: len(a.findings) == 0,
 	}
 	sortFindings(s.Findings)
@@ -388,6 +408,8 @@ func (a *assembly) set() Set {
 			s.Snapshots[id.Name] = *v
 		case *Export:
 			s.Exports[id.Name] = *v
+		case *Image:
+			s.Images[id.Name] = *v
 		}
 	}
 	return s
@@ -411,7 +433,7 @@ func claim[K comparable](first map[K]*object, key K, o *object) (before *object)
 
 // objectsOf yields the objects of one kind with their values, in the order of
 // files, whether they have turned out to be invalid or not.
-func objectsOf[T Pool | Volume | Snapshot | Export](a *assembly) func(yield func(*object, *T) bool) {
+func objectsOf[T Pool | Volume | Snapshot | Export | Image](a *assembly) func(yield func(*object, *T) bool) {
 	return func(yield func(*object, *T) bool) {
 		for _, o := range a.objects {
 			if v, ok := o.value.(*T); ok && !yield(o, v) {

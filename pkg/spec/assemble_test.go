@@ -32,6 +32,8 @@ func contains(set spec.Set, id spec.ID) (found bool) {
 		_, found = set.Snapshots[id.Name]
 	case spec.KindExport:
 		_, found = set.Exports[id.Name]
+	case spec.KindImage:
+		_, found = set.Images[id.Name]
 	}
 	return found
 }

@@ -66,7 +66,7 @@ func read(file string, data []byte, targetPrefix string) content {
 
 // kinds returns all kinds, in the order in which messages list them.
 func kinds() []string {
-	return []string{string(KindExport), string(KindPool), string(KindSnapshot), string(KindVolume)}
+	return []string{string(KindExport), string(KindImage), string(KindPool), string(KindSnapshot), string(KindVolume)}
 }
 
 // newValue returns an empty object of a kind, nil if there is no such kind.
@@ -80,6 +80,8 @@ func newValue(kind Kind) any {
 		return new(Snapshot)
 	case KindExport:
 		return new(Export)
+	case KindImage:
+		return new(Image)
 	default:
 		return nil
 	}

@@ -289,12 +289,12 @@ spec: {pool: fast, size: 1Gi, "\e[31m": 1}
 		Entry("a text", mark+"hello\n", "", `an object is wanted, with apiVersion, kind, metadata and spec, but this is a text`),
 		Entry("a list", mark+"- a\n", "", "but this is a list"),
 		Entry("null", mark+"null\n", "", "but this is empty"),
-		Entry("no kind", mark+"apiVersion: volreconciler/v1alpha1\n", "kind", "is missing (allowed: Export, Pool, Snapshot, Volume)"),
+		Entry("no kind", mark+"apiVersion: volreconciler/v1alpha1\n", "kind", "is missing (allowed: Export, Image, Pool, Snapshot, Volume)"),
 		Entry("no apiVersion", mark+"kind: Pool\nmetadata: {name: a}\nspec: {volumeGroup: vg0}\n", "apiVersion", "write apiVersion: volreconciler/v1alpha1"),
 		Entry("another apiVersion", "apiVersion: "+mark+"volreconciler/v1\nkind: Pool\nspec: {new: field}\n", "apiVersion", `is the text "volreconciler/v1", but only volreconciler/v1alpha1 is known`),
 		Entry("an apiVersion that is a number", "apiVersion: "+mark+"1\nkind: Pool\n", "apiVersion", "is the number 1"),
 		Entry("kind in lower case", "apiVersion: volreconciler/v1alpha1\nkind: "+mark+"volume\n", "kind", `did you mean "Volume"?`),
-		Entry("a kind of a later version", "apiVersion: volreconciler/v1alpha1\nkind: "+mark+"Image\nspec: {x: 1}\n", "kind", `"Image", which is no known kind (allowed`),
+		Entry("a kind of a later version", "apiVersion: volreconciler/v1alpha1\nkind: "+mark+"Mirror\nspec: {x: 1}\n", "kind", `"Mirror", which is no known kind (allowed`),
 		Entry("a kind of Kubernetes", "apiVersion: volreconciler/v1alpha1\nkind: "+mark+"PersistentVolumeClaim\n", "kind", "no known kind (allowed"),
 	)
 

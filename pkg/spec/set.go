@@ -1,5 +1,7 @@
 package spec
 
+import "slices"
+
 // Object returns a valid object of the set; nil if there is none.
 func (s Set) Object(id ID) any {
 	switch id.Kind {
@@ -11,6 +13,8 @@ func (s Set) Object(id ID) any {
 		return get(s.Snapshots, id.Name)
 	case KindExport:
 		return get(s.Exports, id.Name)
+	case KindImage:
+		return get(s.Images, id.Name)
 	}
 	return nil
 }
@@ -20,11 +24,22 @@ func (s Set) Has(id ID) bool { return s.Object(id) != nil }
 
 // IDs returns the valid objects, in no particular order.
 func (s Set) IDs() []ID {
-	ids := make([]ID, 0, len(s.Pools)+len(s.Volumes)+len(s.Snapshots)+len(s.Exports))
+	ids := make([]ID, 0, len(s.Pools)+len(s.Volumes)+len(s.Snapshots)+len(s.Exports)+len(s.Images))
 	ids = appendIDs(ids, KindPool, s.Pools)
 	ids = appendIDs(ids, KindVolume, s.Volumes)
 	ids = appendIDs(ids, KindSnapshot, s.Snapshots)
-	return appendIDs(ids, KindExport, s.Exports)
+	ids = appendIDs(ids, KindExport, s.Exports)
+	return appendIDs(ids, KindImage, s.Images)
+}
+
+// ImagePaths returns the paths of the files of the valid Images, sorted.
+func (s Set) ImagePaths() []string {
+	var paths []string
+	for _, i := range s.Images {
+		paths = append(paths, i.Spec.Path)
+	}
+	slices.Sort(paths)
+	return paths
 }
 
 // Annotation returns an annotation of an object; empty if there is none.
@@ -34,6 +49,8 @@ func (s Set) Annotation(id ID, key string) string {
 		return s.Pools[id.Name].Metadata.Annotations[key]
 	case KindExport:
 		return s.Exports[id.Name].Metadata.Annotations[key]
+	case KindImage:
+		return s.Images[id.Name].Metadata.Annotations[key]
 	case KindVolume:
 		return s.Volumes[id.Name].Metadata.Annotations[key]
 	case KindSnapshot:

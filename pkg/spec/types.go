@@ -17,6 +17,7 @@ const (
 	KindVolume   Kind = "Volume"
 	KindSnapshot Kind = "Snapshot"
 	KindExport   Kind = "Export"
+	KindImage    Kind = "Image"
 )
 
 // ID names an object. Names are unique per kind.
@@ -198,6 +199,36 @@ type SnapshotSpec struct {
 	DeletionPolicy DeletionPolicy `yaml:"deletionPolicy,omitempty"`
 }
 
+// Image is an image file that a Volume or Snapshot is written to, once.
+type Image struct {
+	Metadata Metadata  `yaml:"metadata"`
+	Spec     ImageSpec `yaml:"spec"`
+}
+
+// ImageSpec is the desired state of an Image. Exactly one of Volume and Snapshot is
+// given.
+type ImageSpec struct {
+	// Volume is a Volume, which may be in use: what counts is what it held when the
+	// writing was begun.
+	Volume string `yaml:"volume,omitempty"`
+	// Snapshot is a Snapshot, of any Volume.
+	Snapshot string `yaml:"snapshot,omitempty"`
+	// Path is the absolute path of the file. Its directory is never created.
+	Path string `yaml:"path"`
+	// Format is [FormatRaw] or [FormatQCOW2].
+	Format ImageFormat `yaml:"format"`
+	// Compress compresses a qcow2.
+	Compress bool `yaml:"compress,omitempty"`
+}
+
+// Object returns the Volume or Snapshot that the image is of.
+func (i ImageSpec) Object() ID {
+	if i.Snapshot != "" {
+		return ID{KindSnapshot, i.Snapshot}
+	}
+	return ID{KindVolume, i.Volume}
+}
+
 // Export offers volumes and snapshots to initiators.
 type Export struct {
 	Metadata Metadata   `yaml:"metadata"`
@@ -324,6 +355,7 @@ type Set struct {
 	Volumes   map[string]Volume
 	Snapshots map[string]Snapshot
 	Exports   map[string]Export
+	Images    map[string]Image
 
 	// Invalid says why an object that the files name is left out.
 	Invalid map[ID]error

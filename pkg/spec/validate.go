@@ -31,6 +31,9 @@ func (o *object) validate(decoded []Finding) []Finding {
 	case *Export:
 		v.metadata(value.Metadata)
 		v.export(value.Spec)
+	case *Image:
+		v.metadata(value.Metadata)
+		v.imageFile(value.Spec)
 	default:
 		v.check("", fmt.Errorf("no rules are known for a %T", o.value))
 	}
