@@ -60,8 +60,9 @@ const (
 // Export writes the image beside its destination, and moves it into place when it
 // and its checksum are on disk. The checksum lies in a file named like the
 // image with .sha256 behind it, in the form of sha256sum. At no time is there
-// half an image under the name, or a checksum of another one: a crash can leave
-// an image without a checksum, and then the export was not finished.
+// half an image under the name, or a checksum of another one beside it. A crash can
+// leave a checksum without an image, or, of one that replaces another, an image without
+// a checksum: then the export was not finished.
 func (t Tool) Export(ctx context.Context, e Export) (Exported, error) {
 	done, err := t.export(ctx, e)
 	if err != nil {
@@ -201,28 +202,59 @@ func sum(ctx context.Context, f *os.File) (digits string, size int64, err error)
 	}
 }
 
-// place moves both files to their names. The old checksum goes first and the new one comes last.
+// place moves both files to their names.
 func (e Export) place(part, sums *os.File) error {
-	checksum := e.Destination + checksumSuffix
-	flags := uint(unix.RENAME_NOREPLACE)
 	if e.Replace {
-		flags = 0
-	} else if _, err := os.Lstat(e.Destination); err == nil {
+		return e.replace(part, sums)
+	}
+	if _, err := os.Lstat(e.Destination); err == nil {
 		return fmt.Errorf("%w; somebody made it meanwhile", fs.ErrExist)
 	}
+	// The checksum comes first: an image without one is somebody else's, and nobody
+	// misses the image of a checksum that a crash has left.
+	checksum := e.Destination + checksumSuffix
+	if err := moveInto(sums.Name(), checksum); err != nil {
+		return err
+	}
+	if err := moveNew(part.Name(), e.Destination); err != nil {
+		return errors.Join(err, os.Remove(checksum))
+	}
+	return syncDir(filepath.Dir(e.Destination))
+}
+
+// replace moves both files to names where others may be. The old checksum goes first,
+// and the new one comes last.
+func (e Export) replace(part, sums *os.File) error {
+	checksum := e.Destination + checksumSuffix
 	if err := os.Remove(checksum); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := unix.Renameat2(unix.AT_FDCWD, part.Name(), unix.AT_FDCWD, e.Destination, flags); err != nil {
-		return &os.LinkError{Op: "rename", Old: part.Name(), New: e.Destination, Err: err}
-	}
-	if err := syncDir(filepath.Dir(e.Destination)); err != nil {
+	if err := moveInto(part.Name(), e.Destination); err != nil {
 		return err
 	}
-	if err := os.Rename(sums.Name(), checksum); err != nil {
+	return moveInto(sums.Name(), checksum)
+}
+
+// moveInto renames a file, and returns when that is on disk.
+func moveInto(from, to string) error {
+	if err := os.Rename(from, to); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(e.Destination))
+	return syncDir(filepath.Dir(to))
+}
+
+// moveNew renames a file to a name that is not taken.
+func moveNew(from, to string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	if errors.Is(err, unix.EINVAL) {
+		// NFS cannot do that, but it does not link over a file either. The other name
+		// goes when the part is discarded.
+		return os.Link(from, to)
+	}
+	if err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
 }
 
 func syncDir(dir string) error {

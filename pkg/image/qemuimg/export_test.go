@@ -80,6 +80,21 @@ var _ = Describe("Export", func() {
 		same(destination, content)
 	})
 
+	It("takes the place of a checksum without an image", func(ctx SpecContext) {
+		Expect(os.WriteFile(destination+checksumSuffix, []byte("old"), 0o600)).To(Succeed())
+		_, err := tool.Export(ctx, Export{Source: source, Destination: destination, Format: image.Raw})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(os.ReadFile(destination + checksumSuffix)).To(HaveSuffix("  disk.img\n"))
+	})
+
+	It("moves nothing over a file that somebody made meanwhile", func() {
+		part := filepath.Join(dir, "part")
+		Expect(os.WriteFile(part, nil, 0o600)).To(Succeed())
+		Expect(os.WriteFile(destination, []byte("precious"), 0o600)).To(Succeed())
+		Expect(moveNew(part, destination)).To(MatchError(fs.ErrExist))
+		same(destination, []byte("precious"))
+	})
+
 	It("leaves nothing when it is stopped", func(ctx SpecContext) {
 		gone := errors.New("no longer wanted")
 		running, cancel := context.WithCancelCause(ctx)
