@@ -40,6 +40,8 @@ type Files interface {
 	ReadFile(path string) ([]byte, error)
 	ReadDir(path string) ([]fs.DirEntry, error)
 	Readlink(path string) (string, error)
+	// Lstat says what is at a path, of a symlink the symlink itself.
+	Lstat(path string) (fs.FileInfo, error)
 	// WriteFile writes data to an existing file with one write(2), as
 	// attributes in configfs ask for. It does not create files.
 	WriteFile(path string, data []byte) error

@@ -181,6 +181,9 @@ func (*OS) ReadDir(path string) ([]fs.DirEntry, error) { return os.ReadDir(path)
 // Readlink reads a symlink, see [Files].
 func (*OS) Readlink(path string) (string, error) { return os.Readlink(path) }
 
+// Lstat says what is at a path, see [Files].
+func (*OS) Lstat(path string) (fs.FileInfo, error) { return os.Lstat(path) }
+
 // WriteFile writes to an existing file, see [Files].
 //
 // It does without os.File, which would go on after a short write with a second

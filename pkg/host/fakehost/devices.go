@@ -8,7 +8,8 @@ import (
 	"syscall"
 )
 
-// Devices are the block devices of active logical volumes, by their path.
+// Devices are the block devices of active logical volumes, by their path, and the
+// files that they are written to.
 type Devices interface {
 	// ReadBlocks returns what is between two offsets.
 	ReadBlocks(path string, from, to uint64) ([]Span, error)
@@ -16,6 +17,8 @@ type Devices interface {
 	// It fails with EBUSY while anybody holds the device, as to open it for
 	// oneself alone does.
 	WriteBlocks(path string, from, to uint64, data []Span) error
+	// CreateFile makes a file. One that is there is replaced, or EEXIST.
+	CreateFile(f File, replace bool) error
 }
 
 var _ Devices = (*Host)(nil)

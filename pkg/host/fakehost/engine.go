@@ -2,7 +2,10 @@ package fakehost
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
+	"path"
+	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
 )
@@ -102,4 +105,24 @@ func (e Engine) each(ctx context.Context, from, size int64, progress func(blockc
 		}
 	}
 	return blockcopy.Result{}, nil
+}
+
+// ExportImage writes what is in a device of a size to an image file, with its
+// checksum in another one beside it. The checksum comes first: where there are both,
+// the image is complete.
+func (e Engine) ExportImage(ctx context.Context, device string, size int64, file string) error {
+	var image strings.Builder
+	_, err := e.each(ctx, 0, size, nil, nil, func(from, to uint64) error {
+		data, err := e.Devices.ReadBlocks(device, from, to)
+		fmt.Fprint(&image, data)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	sum := fmt.Sprintf("%x  %s\n", sha256.Sum256([]byte(image.String())), path.Base(file))
+	if err := e.Devices.CreateFile(File{Path: file + ".sha256", Text: sum}, true); err != nil {
+		return err
+	}
+	return e.Devices.CreateFile(File{Path: file, Size: uint64(size)}, false)
 }

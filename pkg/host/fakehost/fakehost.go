@@ -10,9 +10,10 @@ import (
 
 // Host is the machine. It is safe for concurrent use; each call is atomic.
 type Host struct {
-	mu   sync.Mutex
-	lvm  lvm
-	tree configfs
+	mu    sync.Mutex
+	lvm   lvm
+	tree  configfs
+	files files
 }
 
 var _ host.Host = (*Host)(nil)
@@ -24,6 +25,9 @@ func New(n Node) (*Host, error) {
 		return nil, err
 	}
 	if err := h.tree.load(n, &h.lvm); err != nil {
+		return nil, err
+	}
+	if err := h.files.load(n); err != nil {
 		return nil, err
 	}
 	return h, nil
@@ -40,6 +44,7 @@ func (h *Host) node() Node {
 	n := Node{APIVersion: APIVersion, Kind: kind}
 	h.lvm.store(&n)
 	h.tree.store(&n)
+	h.files.store(&n)
 	return n
 }
 
@@ -53,7 +58,7 @@ func (h *Host) Edit(change func(*Node)) error {
 	if err != nil {
 		return err
 	}
-	h.lvm, h.tree = next.lvm, next.tree
+	h.lvm, h.tree, h.files = next.lvm, next.tree, next.files
 	h.tree.lvm = &h.lvm
 	return nil
 }
@@ -75,6 +80,9 @@ func (h *Host) Run(ctx context.Context, argv ...string) (host.Output, error) {
 func (h *Host) ReadFile(path string) ([]byte, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if f, there := h.files[path]; there {
+		return []byte(f.Text), nil
+	}
 	return h.tree.readFile(path)
 }
 
@@ -90,6 +98,14 @@ func (h *Host) Readlink(path string) (string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.tree.readlink(path)
+}
+
+// Lstat says what is at a path, see [host.Files]. It knows [Node.Files], and
+// has every directory that is asked for as "directory/.".
+func (h *Host) Lstat(path string) (fs.FileInfo, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.files.lstat(path)
 }
 
 // WriteFile writes an attribute, see [host.Files].

@@ -92,6 +92,16 @@ type Node struct {
 	// MissingAddresses are IP addresses that the machine does not have. Only NVMe
 	// ports need one that it has.
 	MissingAddresses []string `yaml:"missingAddresses,omitempty"`
+	// Files are those that images were written to, and others in their places.
+	Files []File `yaml:"files,omitempty"`
+}
+
+// File is a regular file outside the kernel's file systems.
+type File struct {
+	Path string `yaml:"path"`
+	// Size is in bytes; 0: that of Text.
+	Size uint64 `yaml:"size,omitempty"`
+	Text string `yaml:"text,omitempty"`
 }
 
 // NVMeSession is a host that is connected to a subsystem.

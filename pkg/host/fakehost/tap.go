@@ -16,9 +16,9 @@ import (
 type Call struct {
 	// Argv is the command, if it is one.
 	Argv []string
-	// Op is read, readdir, readlink, write, mkdir, remove or symlink, if it is
-	// a file's, and readblocks or writeblocks, if it is a device's. Target is
-	// where a symlink leads.
+	// Op is read, readdir, readlink, readinfo, create, write, mkdir, remove or
+	// symlink, if it is a file's, and readblocks or writeblocks, if it is a
+	// device's. Target is where a symlink leads.
 	Op, Path, Target string
 	Data             []byte
 	// From and To are what is read or written of a device.
@@ -119,6 +119,11 @@ func (t *Tap) Readlink(path string) (string, error) {
 	return do(t, Call{Op: "readlink", Path: path}, func() (string, error) { return t.Host.Readlink(path) })
 }
 
+// Lstat says what is at a path, see [host.Files].
+func (t *Tap) Lstat(path string) (fs.FileInfo, error) {
+	return do(t, Call{Op: "readinfo", Path: path}, func() (fs.FileInfo, error) { return t.Host.Lstat(path) })
+}
+
 // WriteFile writes an attribute, see [host.Files].
 func (t *Tap) WriteFile(path string, data []byte) error {
 	return t.change(Call{Op: "write", Path: path, Data: data}, func() error { return t.Host.WriteFile(path, data) })
@@ -158,4 +163,13 @@ func (t *Tap) WriteBlocks(path string, from, to uint64, data []Span) error {
 		return errNoDevices
 	}
 	return t.change(Call{Op: "writeblocks", Path: path, From: from, To: to}, func() error { return devices.WriteBlocks(path, from, to, data) })
+}
+
+// CreateFile makes a file, see [Devices].
+func (t *Tap) CreateFile(f File, replace bool) error {
+	devices, ok := t.Host.(Devices)
+	if !ok {
+		return errNoDevices
+	}
+	return t.change(Call{Op: "create", Path: f.Path}, func() error { return devices.CreateFile(f, replace) })
 }

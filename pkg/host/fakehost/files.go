@@ -1,0 +1,70 @@
+package fakehost
+
+import (
+	"cmp"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// files are the files outside the kernel's file systems, by their path.
+type files map[string]File
+
+// load takes over the files of a node.
+func (f *files) load(n Node) error {
+	*f = files{}
+	for _, file := range n.Files {
+		if _, twice := (*f)[file.Path]; twice || !path.IsAbs(file.Path) {
+			return fmt.Errorf("files: %q is there twice, or is no absolute path", file.Path)
+		}
+		(*f)[file.Path] = file
+	}
+	return nil
+}
+
+// store puts them into a node.
+func (f files) store(n *Node) {
+	n.Files = slices.SortedFunc(maps.Values(f), func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
+}
+
+func (f files) lstat(name string) (fs.FileInfo, error) {
+	if file, there := f[name]; there {
+		return fileInfo{file}, nil
+	}
+	if strings.HasSuffix(name, "/.") {
+		return fileInfo{File{Path: name}}, nil
+	}
+	return nil, &fs.PathError{Op: "lstat", Path: name, Err: syscall.ENOENT}
+}
+
+// CreateFile makes a file, see [Devices].
+func (h *Host) CreateFile(f File, replace bool) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, there := h.files[f.Path]; there && !replace {
+		return &fs.PathError{Op: "open", Path: f.Path, Err: syscall.EEXIST}
+	}
+	h.files[f.Path] = f
+	return nil
+}
+
+// fileInfo says what a file is: a regular one, or a directory by its name.
+type fileInfo struct{ file File }
+
+func (i fileInfo) Name() string     { return path.Base(i.file.Path) }
+func (i fileInfo) Size() int64      { return int64(cmp.Or(i.file.Size, uint64(len(i.file.Text)))) }
+func (fileInfo) ModTime() time.Time { return time.Time{} }
+func (i fileInfo) IsDir() bool      { return strings.HasSuffix(i.file.Path, "/.") }
+func (fileInfo) Sys() any           { return nil }
+
+func (i fileInfo) Mode() fs.FileMode {
+	if i.IsDir() {
+		return fs.ModeDir | 0o755
+	}
+	return 0o600
+}
