@@ -28,7 +28,7 @@ type machine struct {
 	passes   int
 }
 
-func (m *machine) Observe(context.Context) observe.State {
+func (m *machine) Observe(context.Context, ...string) observe.State {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.passes++

@@ -80,7 +80,7 @@ func (s *settings) look(ctx context.Context) (spec.Set, observe.State, reconcile
 		return spec.Set{}, observe.State{}, reconcile.Plan{}, err
 	}
 	desired := s.source(logr.Discard()).Load(ctx)
-	observed := b.observer().Observe(ctx)
+	observed := b.observer().Observe(ctx, desired.ImagePaths()...)
 	if ctx.Err() != nil {
 		return spec.Set{}, observe.State{}, reconcile.Plan{}, errors.New("interrupted")
 	}

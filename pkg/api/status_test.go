@@ -26,7 +26,7 @@ import (
 // only that something is wrong with a file.
 type emptyNode struct{ wrong string }
 
-func (emptyNode) Observe(context.Context) observe.State { return observe.State{} }
+func (emptyNode) Observe(context.Context, ...string) observe.State { return observe.State{} }
 
 func (n *emptyNode) Load(context.Context) spec.Set {
 	return spec.Set{Findings: []spec.Finding{{File: n.wrong, Err: errors.New("no")}}}

@@ -145,12 +145,24 @@ type Clear struct {
 	Done   spec.Size  `json:"done,omitempty"`
 }
 
+// WriteImage writes what is in a logical volume, which nobody writes to, to an image
+// file that is not there, and its checksum to a file beside it. The two are there
+// only when all of the image is on disk.
+type WriteImage struct {
+	Path     string           `json:"path"`
+	Format   spec.ImageFormat `json:"format"`
+	Compress bool             `json:"compress,omitempty"`
+	Source   LV               `json:"source"`
+	Size     spec.Size        `json:"size"`
+}
+
 func (CloneVolume) sealed()   {}
 func (Populate) sealed()      {}
 func (Restore) sealed()       {}
 func (StartClearing) sealed() {}
 func (SplitSnapshot) sealed() {}
 func (Clear) sealed()         {}
+func (WriteImage) sealed()    {}
 
 // Lane is the logical volume's data.
 func (c Populate) Lane() string { return dataLane(c.LV) }
@@ -161,6 +173,9 @@ func (c Restore) Lane() string { return dataLane(c.LV) }
 // Lane is the logical volume's data.
 func (c Clear) Lane() string { return dataLane(c.LV) }
 
+// Lane is the file.
+func (c WriteImage) Lane() string { return "image" + c.Path }
+
 // System is the data in logical volumes.
 func (Populate) System() observe.System { return observe.Data }
 
@@ -170,6 +185,9 @@ func (Restore) System() observe.System { return observe.Data }
 // System is the data in logical volumes.
 func (Clear) System() observe.System { return observe.Data }
 
+// System is the data in logical volumes.
+func (WriteImage) System() observe.System { return observe.Data }
+
 // Bytes is what is left to copy; of an image it is not known.
 func (c Populate) Bytes() uint64 { return uint64(c.Size - min(c.Size, c.Done)) }
 
@@ -178,6 +196,9 @@ func (c Restore) Bytes() uint64 { return uint64(c.Size - min(c.Size, c.Done)) }
 
 // Bytes is what is left to clear.
 func (c Clear) Bytes() uint64 { return uint64(c.Size - min(c.Size, c.Done)) }
+
+// Bytes is the size of the logical volume.
+func (c WriteImage) Bytes() uint64 { return uint64(c.Size) }
 
 func (c CloneVolume) String() string {
 	return fmt.Sprintf("create thin volume %s as a clone of %s", c.LV, c.Origin)
@@ -211,6 +232,14 @@ func (c Clear) String() string {
 		how = "discard"
 	}
 	return fmt.Sprintf("%s what is in %s, then remove it%s", how, c.LV, resumed(c.Done))
+}
+
+func (c WriteImage) String() string {
+	compressed := ""
+	if c.Compress {
+		compressed = "compressed "
+	}
+	return fmt.Sprintf("write %s to %s%s image %s", c.Source, compressed, c.Format, c.Path)
 }
 
 func resumed(done spec.Size) string {

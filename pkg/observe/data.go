@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 // DataPhase says that what is in a logical volume is being changed as a whole, so
@@ -22,9 +24,13 @@ const (
 	Clearing DataPhase = "clearing"
 )
 
-// KindSource is the kind, in tags, of a snapshot that exists only to be copied from
-// while a volume is filled. Its name is that of the volume.
-const KindSource = "source"
+// KindSource is the kind, in tags, of a snapshot that exists only to be copied from,
+// while a volume is filled or an image is written. Its name is that of the volume, or
+// of the image, which [TagFor] says then.
+const (
+	KindSource = "source"
+	forImage   = "image"
+)
 
 // PhaseTag returns the tag that says a phase.
 func PhaseTag(p DataPhase) string { return TagPhase + string(p) }
@@ -49,16 +55,28 @@ func (lv LogicalVolume) Phase() DataPhase {
 	}
 }
 
-// SourceTags returns the tags of the snapshot that a volume is filled from.
-func SourceTags(volume string) []string {
-	return []string{TagKind + KindSource, TagName + volume}
+// SourceTags returns the tags of the snapshot that a Volume is filled from, or an
+// Image is written from.
+func SourceTags(of spec.ID) []string {
+	tags := []string{TagKind + KindSource, TagName + of.Name}
+	if of.Kind == spec.KindImage {
+		tags = append(tags, TagFor+forImage)
+	}
+	return tags
 }
 
-// SourceOf returns the name of the volume that is filled from this snapshot. It
-// reports false if it is not one that was made for that.
-func (lv LogicalVolume) SourceOf() (volume string, ok bool) {
-	name := lv.Tag(TagName)
-	return name, lv.Tag(TagKind) == KindSource && name != ""
+// SourceOf returns the Volume that is filled from this snapshot, or the Image that
+// is written from it. It reports false if it is not one that was made for that.
+func (lv LogicalVolume) SourceOf() (spec.ID, bool) {
+	of := spec.ID{Kind: spec.KindVolume, Name: lv.Tag(TagName)}
+	switch lv.Tag(TagFor) {
+	case "":
+	case forImage:
+		of.Kind = spec.KindImage
+	default:
+		return spec.ID{}, false // by a later version
+	}
+	return of, lv.Tag(TagKind) == KindSource && of.Name != ""
 }
 
 // CheckpointTag returns the tag that says how many bytes, from the start, of what

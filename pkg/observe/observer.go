@@ -15,6 +15,9 @@ type Observer struct {
 	lio   reader[Targets]
 	nvmet reader[map[string]Target]
 	tgt   *tgtadm.Client // nil: tgtd is not looked at
+
+	files  host.Files
+	images reader[map[string]ImageFile]
 }
 
 // New returns an Observer of a machine.
@@ -23,6 +26,9 @@ func New(h host.Host) *Observer {
 		lvm:   lvmReader{host: h, patience: defaultPatience},
 		lio:   reader[Targets]{of: func() (Targets, error) { return readLIO(h) }, patience: defaultPatience},
 		nvmet: reader[map[string]Target]{of: func() (map[string]Target, error) { return readNVMet(h) }, patience: defaultPatience},
+
+		files:  h,
+		images: reader[map[string]ImageFile]{patience: defaultPatience, noAnswer: fileSystemNoAnswer},
 	}
 }
 
@@ -35,7 +41,9 @@ func NewWithTGT(h host.Host, tgt *tgtadm.Client) *Observer {
 
 // Observe reads all systems. One that cannot be read is in Unknown, and nothing
 // of it is in the State. Volume groups that cannot be read are in UnknownGroups.
-func (o *Observer) Observe(ctx context.Context) State {
+//
+// Of files it looks at the images with these paths.
+func (o *Observer) Observe(ctx context.Context, images ...string) State {
 	var (
 		s                        State
 		lvm                      lvmReport
@@ -47,6 +55,9 @@ func (o *Observer) Observe(ctx context.Context) State {
 	all.Go(func() { s.NVMe, nvmetErr = o.nvmet.read() })
 	if o.tgt != nil {
 		all.Go(func() { s.TGT, tgtErr = readTGT(ctx, o.tgt) })
+	}
+	if len(images) > 0 {
+		all.Go(func() { s.ImageFiles = o.readImages(images) })
 	}
 	all.Wait()
 
@@ -65,4 +76,17 @@ func (o *Observer) Observe(ctx context.Context) State {
 		s.Unknown[TGT] = tgtErr
 	}
 	return s
+}
+
+// readImages looks at image files. That of a file system that does not answer holds
+// up all of them, and nothing else.
+func (o *Observer) readImages(paths []string) map[string]ImageFile {
+	files, err := o.images.readBy(func() (map[string]ImageFile, error) { return readImageFiles(o.files, paths), nil })
+	if err != nil {
+		files = map[string]ImageFile{}
+		for _, p := range paths {
+			files[p] = ImageFile{Err: err}
+		}
+	}
+	return files
 }

@@ -1,13 +1,14 @@
 package observe
 
 import (
+	"cmp"
 	"fmt"
 	"sync"
 	"time"
 )
 
-// reader reads a part of the machine that is in configfs, as long as the kernel
-// answers.
+// reader reads a part of the machine that is in configfs or another file system, as
+// long as the kernel answers.
 //
 // Whoever removes something from configfs holds the directory that it is in until
 // that is done, and a LUN is gone only when its last I/O is. If its device does
@@ -16,8 +17,10 @@ import (
 type reader[T any] struct {
 	// of reads it all.
 	of func() (T, error)
-	// patience is how long the kernel is waited for.
+	// patience is how long the kernel is waited for, and noAnswer says what it means
+	// that it took longer; empty: [configfsNoAnswer].
 	patience time.Duration
+	noAnswer string
 
 	mu sync.Mutex
 	// left is what was left to itself, one at most; nil: nothing.
@@ -31,7 +34,10 @@ type answer[T any] struct {
 }
 
 // read reads it all, unless what was left to itself has not ended.
-func (r *reader[T]) read() (T, error) {
+func (r *reader[T]) read() (T, error) { return r.readBy(r.of) }
+
+// readBy is read with another function than that of the reader.
+func (r *reader[T]) readBy(of func() (T, error)) (T, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var nothing T
@@ -40,12 +46,12 @@ func (r *reader[T]) read() (T, error) {
 		case <-r.left: // what it says is old by now
 			r.left = nil
 		default:
-			return nothing, r.noAnswer()
+			return nothing, r.tooLong()
 		}
 	}
 	answers := make(chan answer[T], 1)
 	go func() {
-		value, err := r.of()
+		value, err := of()
 		answers <- answer[T]{value, err}
 	}()
 	select {
@@ -53,10 +59,16 @@ func (r *reader[T]) read() (T, error) {
 		return a.value, a.err
 	case <-time.After(r.patience):
 		r.left = answers
-		return nothing, r.noAnswer()
+		return nothing, r.tooLong()
 	}
 }
 
-func (r *reader[T]) noAnswer() error {
-	return fmt.Errorf("configfs does not answer within %s: the kernel is removing something that is in use, or a device does not answer (see dmesg)", r.patience)
+// What it means that there is no answer.
+const (
+	configfsNoAnswer   = "configfs does not answer within %s: the kernel is removing something that is in use, or a device does not answer (see dmesg)"
+	fileSystemNoAnswer = "a file system that an image is in does not answer within %s; see to its server, or its device (see dmesg)"
+)
+
+func (r *reader[T]) tooLong() error {
+	return fmt.Errorf(cmp.Or(r.noAnswer, configfsNoAnswer), r.patience)
 }

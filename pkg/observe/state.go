@@ -30,6 +30,8 @@ type State struct {
 	// NVMe are nvmet's subsystems and TGT are tgtd's targets, by name.
 	NVMe map[string]Target
 	TGT  map[string]Target
+	// ImageFiles are the image files that were looked at, by their path.
+	ImageFiles map[string]ImageFile
 	// Unknown are the systems that could not be read, with the reason. They
 	// get no steps: unknown is not empty.
 	Unknown map[System]error
@@ -138,6 +140,8 @@ const (
 	TagPhase = "volreconciler/phase="
 	// TagSource is followed by what a volume was filled from, as spec says it then.
 	TagSource = "volreconciler/source="
+	// TagFor is followed by what a snapshot is copied to, see [SourceTags].
+	TagFor = "volreconciler/for="
 	// TagCheckpoint is followed by what is being copied and how much of it has
 	// reached the device, see [CheckpointTag].
 	TagCheckpoint = "volreconciler/checkpoint="

@@ -70,6 +70,9 @@ func diff(in Input, refused refusal) *differ {
 	for _, name := range sorted(in.Desired.Snapshots) {
 		d.snapshotOnce(name)
 	}
+	for _, name := range sorted(in.Desired.Images) {
+		d.image(in.Desired.Images[name])
+	}
 	d.invalidBackings()
 	d.discovery()
 	for _, name := range sorted(in.Desired.Exports) {
@@ -96,9 +99,9 @@ type differ struct {
 	owned map[spec.ID][]observe.LogicalVolume
 	// seen are the Volumes and Snapshots that were seen to.
 	seen map[spec.ID]bool
-	// sourceSnapshots are what volumes are being copied from, by the volume's name,
+	// sourceSnapshots are what Volumes are being filled from, and Images written,
 	// where it had to be made for that.
-	sourceSnapshots map[string]observe.LogicalVolume
+	sourceSnapshots map[spec.ID]observe.LogicalVolume
 	// backstoreOf is the backstore that carries an object's name.
 	backstoreOf map[spec.ID]observe.Backstore
 	// backstores are those that the desired exports need, and the step that
@@ -140,7 +143,7 @@ func newDiffer(in Input) *differ {
 		backstoreOf: map[spec.ID]observe.Backstore{},
 		backstores:  map[spec.ID]wantedStore{},
 
-		sourceSnapshots: map[string]observe.LogicalVolume{},
+		sourceSnapshots: map[spec.ID]observe.LogicalVolume{},
 		grown:           map[spec.ID]StepID{},
 		removedTargets:  map[observe.TargetID]StepID{},
 		removedLUNs:     map[lunKey]StepID{},
@@ -155,8 +158,8 @@ func newDiffer(in Input) *differ {
 			if id, ok := lvs[lvName].Owner(); ok {
 				d.owned[id] = append(d.owned[id], lvs[lvName])
 			}
-			if volume, ok := lvs[lvName].SourceOf(); ok {
-				d.sourceSnapshots[volume] = lvs[lvName]
+			if id, ok := lvs[lvName].SourceOf(); ok {
+				d.sourceSnapshots[id] = lvs[lvName]
 			}
 		}
 	}
@@ -296,7 +299,7 @@ func (d *differ) finish() Plan {
 		d.plan.Objects = append(d.plan.Objects, *o)
 	}
 	sortObjects(d.plan.Objects)
-	d.plan.KeepJobs = d.in.Observed.Err() != nil
+	d.plan.KeepJobs = d.plan.KeepJobs || d.in.Observed.Err() != nil
 	return d.plan
 }
 

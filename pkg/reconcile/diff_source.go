@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"slices"
+
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/spec"
@@ -107,7 +109,7 @@ func (d *differ) populate(id spec.ID, v spec.Volume, lv observe.LogicalVolume) {
 // or the snapshot that was made of a Volume for this. It is made anew if it is
 // gone, and the copy begins anew then.
 func (d *differ) readableSource(id spec.ID, source *spec.VolumeSource, lv observe.LogicalVolume) (observe.LogicalVolume, bool) {
-	made, ready := d.sourceSnapshots[id.Name]
+	made, ready := d.sourceSnapshots[id]
 	if source.Snapshot == "" && ready && !made.SnapshotInvalid {
 		return made, d.fits(id, made, lv.Size)
 	}
@@ -131,28 +133,50 @@ func (d *differ) readableSource(id spec.ID, source *spec.VolumeSource, lv observ
 
 // sourceSnapshot makes the snapshot that a Volume is copied from: it may be in use.
 func (d *differ) sourceSnapshot(id spec.ID, source *spec.VolumeSource, from backing) {
-	if made, there := d.sourceSnapshots[id.Name]; source.Volume == "" || there && made.Origin == from.lv.Name {
+	if made, there := d.sourceSnapshots[id]; source.Volume == "" || there && made.Origin == from.lv.Name {
 		return
 	}
-	name := change.LV{VolumeGroup: from.lv.VolumeGroup, Name: "volreconciler-source-" + id.Name}
+	d.createSource(id, from)
+}
+
+// createSource plans a snapshot from which a Volume is filled or an Image is written.
+func (d *differ) createSource(id spec.ID, from backing) {
+	if missing := d.in.Observed.VolumeGroups[from.lv.VolumeGroup].MissingPVs; missing > 0 {
+		d.block(id, ReasonNotReady, "nothing is created in %s, as the snapshot of %s to copy from, while %d of its physical volumes are missing", from.lv.VolumeGroup, from.lv.FullName(), missing)
+		return
+	}
+	// No two of these can be the same.
+	name := "volreconciler-source-" + id.Name
+	if id.Kind == spec.KindImage {
+		name = "volreconciler-image-" + id.Name
+	}
 	d.step(id, "to copy from", change.CreateSnapshot{
-		LV: name, Origin: from.lv.Name, OriginUUID: from.lv.UUID, Thin: from.lv.Type == observe.Thin, Tags: observe.SourceTags(id.Name),
-	})
+		LV: change.LV{VolumeGroup: from.lv.VolumeGroup, Name: name}, Origin: from.lv.Name, OriginUUID: from.lv.UUID,
+		Thin: from.lv.Type == observe.Thin, Tags: observe.SourceTags(id),
+	}, from.step)
 }
 
 // absentSources removes the snapshots from which nothing is copied any more.
 func (d *differ) absentSources() {
-	for _, name := range sorted(d.sourceSnapshots) {
-		id := spec.ID{Kind: spec.KindVolume, Name: name}
-		lvs := d.owned[id]
-		filling := len(lvs) == 0 && d.names(id)
-		for _, lv := range lvs {
-			filling = filling || lv.Phase() == observe.Populating
+	if d.in.Observed.Err() != nil {
+		return
+	}
+	for _, id := range sortedIDs(d.sourceSnapshots) {
+		needed := d.filling
+		if id.Kind == spec.KindImage {
+			needed = d.writing
 		}
-		if !filling && d.in.Observed.Err() == nil {
-			d.removeSource(id, d.sourceSnapshots[name])
+		if !needed(id) {
+			d.removeSource(id, d.sourceSnapshots[id])
 		}
 	}
+}
+
+// filling reports whether a Volume is being filled, or may be.
+func (d *differ) filling(id spec.ID) bool {
+	lvs := d.owned[id]
+	return len(lvs) == 0 && d.names(id) ||
+		slices.ContainsFunc(lvs, func(lv observe.LogicalVolume) bool { return lv.Phase() == observe.Populating })
 }
 
 // removeSource removes a snapshot that was made to be copied from. It never was
@@ -161,7 +185,10 @@ func (d *differ) removeSource(id spec.ID, lv observe.LogicalVolume) {
 	if d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0 || lv.Open {
 		return
 	}
-	d.removedLVs[lv.FullName()] = d.step(id, "nothing is copied from it any more", change.RemoveLV{LV: nameOf(lv), Tags: observe.SourceTags(id.Name)})
+	if id.Kind == spec.KindImage && !d.names(id) { // nothing else is to be said of it
+		d.say(id, Deleting, ReasonRemoving, "%s is removed; an image that was written stays", lv.FullName())
+	}
+	d.removedLVs[lv.FullName()] = d.step(id, "nothing is copied from it any more", change.RemoveLV{LV: nameOf(lv), Tags: observe.SourceTags(id)})
 }
 
 // sourceDiffers says so if a volume was not made of what its spec names.

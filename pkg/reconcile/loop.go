@@ -22,8 +22,9 @@ type Source interface {
 
 // Observer says what is there.
 type Observer interface {
-	// Observe reads the machine. What cannot be read is unknown.
-	Observe(ctx context.Context) observe.State
+	// Observe reads the machine, and looks at the images with these paths. What
+	// cannot be read is unknown.
+	Observe(ctx context.Context, images ...string) observe.State
 }
 
 // Loop is the main loop.
@@ -93,7 +94,7 @@ func (l *Loop) Run(ctx context.Context, wake <-chan struct{}) {
 func (l *Loop) Pass(ctx context.Context) time.Duration {
 	cost := l.meter()
 	desired := l.Source.Load(ctx)
-	observed := l.Observer.Observe(ctx)
+	observed := l.Observer.Observe(ctx, desired.ImagePaths()...)
 	if ctx.Err() != nil {
 		return l.Resync // what was read is not worth a word, let alone a change
 	}

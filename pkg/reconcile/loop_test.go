@@ -32,7 +32,7 @@ func (m *machine) Load(context.Context) spec.Set {
 	return m.node.desired
 }
 
-func (m *machine) Observe(context.Context) observe.State {
+func (m *machine) Observe(context.Context, ...string) observe.State {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.node.copy()

@@ -30,7 +30,7 @@ func newModel() *model {
 			LogicalVolumes: map[string]observe.LogicalVolume{},
 		}},
 		LIO:  observe.Targets{Backstores: map[string]observe.Backstore{}, ISCSI: map[string]observe.Target{}, FC: map[string]observe.Target{}},
-		NVMe: map[string]observe.Target{}, TGT: map[string]observe.Target{},
+		NVMe: map[string]observe.Target{}, TGT: map[string]observe.Target{}, ImageFiles: map[string]observe.ImageFile{},
 	}}
 }
 
@@ -43,7 +43,7 @@ func (m *model) copy() observe.State {
 		s.VolumeGroups[name] = vg
 	}
 	s.LIO.Backstores, s.LIO.ISCSI, s.LIO.FC = maps.Clone(s.LIO.Backstores), maps.Clone(s.LIO.ISCSI), maps.Clone(s.LIO.FC)
-	s.NVMe, s.TGT = maps.Clone(s.NVMe), maps.Clone(s.TGT)
+	s.NVMe, s.TGT, s.ImageFiles = maps.Clone(s.NVMe), maps.Clone(s.TGT), maps.Clone(s.ImageFiles)
 	for _, id := range s.TargetIDs() {
 		t, _ := s.Target(id)
 		t.Portals, t.LUNs, t.ACLs = maps.Clone(t.Portals), maps.Clone(t.LUNs), maps.Clone(t.ACLs)
@@ -232,6 +232,12 @@ func (m *model) change(c change.Change) {
 			}
 			lv.Tags = append(withoutPhase(lv.Tags), observe.TagReverted+c.Request)
 		})
+	case change.WriteImage:
+		from := m.lvs(c.Source.VolumeGroup)[c.Source.Name]
+		if m.state.ImageFiles[c.Path].Exists || from.UUID != c.Source.UUID || from.UUID == "" || from.Size != uint64(c.Size) || from.Phase() != "" || from.SnapshotInvalid {
+			panic("must not be written: " + c.Path)
+		}
+		m.state.ImageFiles[c.Path] = observe.ImageFile{Exists: true, Size: uint64(c.Size), SHA256: "0f0f"}
 	case change.StartClearing:
 		m.group(c.VolumeGroup)
 		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) {

@@ -73,6 +73,7 @@ type Object struct {
 	Volume   *VolumeStatus `json:"volume,omitempty"`
 	Export   *ExportStatus `json:"export,omitempty"`
 	Snapshot *VolumeStatus `json:"snapshot,omitempty"`
+	Image    *ImageStatus  `json:"image,omitempty"`
 }
 
 // ID names the object.
@@ -125,6 +126,15 @@ type ExportStatus struct {
 	Connections []Connection `json:"connections,omitempty"`
 }
 
+// ImageStatus is an image file that is complete.
+type ImageStatus struct {
+	Path   string           `json:"path"`
+	Format spec.ImageFormat `json:"format"`
+	// Size is that of the file, and SHA256 its checksum when it was written.
+	Size   uint64 `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
 // Connection is a session of an initiator.
 type Connection struct {
 	// Initiator is empty if the kernel says where a session comes from, but not who
@@ -144,7 +154,7 @@ type Attachment struct {
 }
 
 // kindOrder is the order in which objects depend on each other.
-var kindOrder = map[spec.Kind]int{spec.KindPool: 0, spec.KindVolume: 1, spec.KindSnapshot: 2, spec.KindExport: 3}
+var kindOrder = map[spec.Kind]int{spec.KindPool: 0, spec.KindVolume: 1, spec.KindSnapshot: 2, spec.KindExport: 3, spec.KindImage: 4}
 
 func compareIDs(a, b spec.ID) int {
 	return cmp.Or(cmp.Compare(kindOrder[a.Kind], kindOrder[b.Kind]), cmp.Compare(a.Name, b.Name))

@@ -120,6 +120,7 @@ func genDocument(t *rapid.T, id spec.ID) document {
 		}
 	case spec.KindExport:
 		genExport(t, d)
+	case spec.KindImage: // not in the universe
 	}
 	return d
 }
@@ -268,7 +269,7 @@ func tidy(docs map[spec.ID]document) {
 			if len(d.fields["luns"].([]any)) == 0 {
 				delete(docs, id)
 			}
-		case spec.KindPool, spec.KindVolume:
+		case spec.KindPool, spec.KindVolume, spec.KindImage:
 		}
 	}
 }

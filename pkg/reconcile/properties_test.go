@@ -93,7 +93,7 @@ func mayChange(in Input, lv observe.LogicalVolume) bool {
 			name, pool, adopt = v.Spec.LVName, v.Spec.Pool, v.Spec.Adopt
 		case spec.KindSnapshot:
 			name, pool = id.Name, in.Desired.Volumes[in.Desired.Snapshots[id.Name].Spec.Volume].Spec.Pool
-		case spec.KindPool, spec.KindExport:
+		case spec.KindPool, spec.KindExport, spec.KindImage:
 			continue
 		}
 		if name != lv.Name || in.Desired.Pools[pool].Spec.VolumeGroup != lv.VolumeGroup {

@@ -13,6 +13,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 // script is a machine that answers each command as LVM 2.03.16 did. lvs answers
@@ -138,7 +139,7 @@ var _ = DescribeTable("the command that makes a change",
 	Entry(nil, change.SplitSnapshot{LV: v},
 		fields{"lv_role": "public,snapshot,thicksnapshot", "lv_tags": "volreconciler/phase=clearing", "origin_size": "67108864"},
 		"lvconvert -y --splitsnapshot vg0/v"),
-	Entry("a snapshot to copy from", change.RemoveLV{LV: v, Tags: observe.SourceTags("v")}, nil,
+	Entry("a snapshot to copy from", change.RemoveLV{LV: v, Tags: observe.SourceTags(spec.ID{Kind: spec.KindVolume, Name: "v"})}, nil,
 		"lvremove -y -S lv_uuid="+uuid+" && lv_tags=volreconciler/kind=source && lv_tags=volreconciler/name=v"+
 			" && !(lv_role=thickorigin) && !(lv_layout=pool) vg0/v"),
 	Entry(nil, change.RemoveLV{LV: v, Tags: tags}, nil,

@@ -1,0 +1,97 @@
+package reconcile
+
+import (
+	"path"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// image sees to it that an image file is there. It is written once: a file that is
+// there is never touched, whatever is in it.
+func (d *differ) image(i spec.Image) {
+	id := spec.ID{Kind: spec.KindImage, Name: i.Metadata.Name}
+	file, looked := d.in.Observed.ImageFiles[i.Spec.Path]
+	suspended := d.suspended(id, i.Metadata)
+	switch {
+	case !looked:
+		d.plan.KeepJobs = true
+		d.say(id, Failed, ReasonObservationFailed, "%s was not looked at", i.Spec.Path)
+	case file.Err != nil:
+		// That there is no step for its job does not mean that it is not wanted.
+		d.plan.KeepJobs = true
+		d.say(id, Failed, ReasonObservationFailed, "whether %s is there cannot be told: %v", i.Spec.Path, file.Err)
+	case file.Written():
+		d.object(id).Image = &ImageStatus{Path: i.Spec.Path, Format: i.Spec.Format, Size: file.Size, SHA256: file.SHA256}
+	case file.Exists:
+		d.block(id, ReasonNotOwned, "%s exists, and no %s beside it says that it is an image that was written here; it stays as it is. Remove it to have it written, or choose another path",
+			i.Spec.Path, path.Base(i.Spec.Path)+spec.ChecksumSuffix)
+	case suspended:
+	case file.NoDirectory:
+		d.block(id, ReasonNotReady, "there is no directory %s; create it, or mount what it is in", path.Dir(i.Spec.Path))
+	default:
+		d.writeImage(id, i)
+	}
+}
+
+func (d *differ) writeImage(id spec.ID, i spec.Image) {
+	if d.unknown(id, observe.LVM) {
+		return
+	}
+	if from, ok := d.imageSource(id, i); ok {
+		d.step(id, "not there", change.WriteImage{
+			Path: i.Spec.Path, Format: i.Spec.Format, Compress: i.Spec.Compress, Source: nameOf(from), Size: spec.Size(from.Size),
+		})
+	}
+}
+
+// imageSource returns the logical volume that an image is written from: that of a
+// Snapshot, or the snapshot that is made of a Volume for this, which may be in use.
+// It reports false if there is none yet.
+func (d *differ) imageSource(id spec.ID, i spec.Image) (observe.LogicalVolume, bool) {
+	made, there := d.sourceSnapshots[id]
+	switch {
+	case there && made.SnapshotInvalid:
+		d.say(id, Failed, ReasonSnapshotOverflow, "%s overflowed while the image was written from it; that begins anew", made.FullName())
+		d.removeSource(id, made)
+		return made, false
+	case there && !d.madeFor(i, made):
+		d.removeSource(id, made)
+		d.say(id, Progressing, ReasonConverging, "%s is removed: the image is of something else by now", made.FullName())
+		return made, false
+	case there:
+		return made, true
+	}
+	source := i.Spec.Object()
+	from, ok := d.backing[source]
+	switch {
+	case !ok || !from.usable || from.lv.UUID == "":
+		d.block(id, ReasonNotReady, "waits for %s: %s", source, d.object(source).Message)
+		return from.lv, false
+	case source.Kind == spec.KindSnapshot:
+		return from.lv, true
+	}
+	d.createSource(id, from)
+	return from.lv, false
+}
+
+// madeFor reports whether a snapshot may be one of the Volume that an image is of.
+// If that is gone, it may be all that is left of it.
+func (d *differ) madeFor(i spec.Image, made observe.LogicalVolume) bool {
+	if i.Spec.Volume == "" {
+		return false
+	}
+	lvs := d.owned[i.Spec.Object()]
+	return len(lvs) != 1 || made.Origin == "" || lvs[0].VolumeGroup == made.VolumeGroup && lvs[0].Name == made.Origin
+}
+
+// writing reports whether an Image is being written, or may be.
+func (d *differ) writing(id spec.ID) bool {
+	i, valid := d.in.Desired.Images[id.Name]
+	if !valid {
+		return d.names(id) || !d.in.Desired.Complete
+	}
+	file, looked := d.in.Observed.ImageFiles[i.Spec.Path]
+	return !looked || file.Err != nil || !file.Exists
+}
