@@ -58,6 +58,7 @@ type Actuator struct {
 	lvm    change.Actuator
 	blocks Blocks
 	images Images
+	files  ImageFiles
 	limit  *blockcopy.Limiter
 
 	// using guards users, and with it what is activated only to be copied.
@@ -81,6 +82,8 @@ func (a *Actuator) Apply(ctx context.Context, c change.Change) error {
 		return a.populate(ctx, c)
 	case change.Restore:
 		return a.restore(ctx, c)
+	case change.WriteImage:
+		return a.writeImage(ctx, c)
 	case change.Clear:
 		return a.clear(ctx, c)
 	default:
