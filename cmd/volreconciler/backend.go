@@ -38,6 +38,8 @@ type backend struct {
 	tgt *tgtadm.Client
 	// blocks copies and clears what is in its devices.
 	blocks data.Blocks
+	// imageFiles makes image files of what is in the devices of a fake machine.
+	imageFiles data.ImageFiles
 	// processes returns how many processes were started so far.
 	processes func() int64
 	// endPass is called when a pass has made its changes.
@@ -125,8 +127,9 @@ func openNode(file string, faked func(fakehost.Call)) (*backend, error) {
 		}
 		return nil
 	}}
+	engine := fakehost.Engine{Devices: watched}
 	kept := &nodeStore{file: file, fake: fake, stored: fake.Node()}
-	return &backend{Host: watched, lvm: watched, blocks: fakehost.Engine{Devices: watched}, processes: func() int64 { return 0 }, endPass: kept.save}, nil
+	return &backend{Host: watched, lvm: watched, blocks: engine, imageFiles: fakeImageFiles{engine}, processes: func() int64 { return 0 }, endPass: kept.save}, nil
 }
 
 // nodeMistakes says what is wrong with a node's file, one line per mistake.

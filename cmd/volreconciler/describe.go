@@ -73,6 +73,8 @@ func describe(w io.Writer, o reconcile.Object, now time.Time) error {
 		describePool(field, *o.Pool)
 	case o.Export != nil:
 		describeExport(field, *o.Export)
+	case o.Image != nil:
+		describeImage(field, *o.Image)
 	case volumeOf(o) != nil:
 		describeVolume(field, *volumeOf(o), now)
 	}
@@ -126,6 +128,13 @@ func describeExport(field func(name, value string), e reconcile.ExportStatus) {
 		sessions = strings.Join(who, ", ")
 	}
 	field("Sessions", oneLine(sessions))
+}
+
+func describeImage(field func(name, value string), i reconcile.ImageStatus) {
+	field("File", oneLine(i.Path))
+	field("Format", string(i.Format))
+	field("Size", exactBytes(i.Size))
+	field("SHA-256", i.SHA256)
 }
 
 func exactBytes(n uint64) string { return fmt.Sprintf("%s (%d bytes)", bytes(n), n) }

@@ -26,8 +26,8 @@ func newGetCommand() *cobra.Command {
 		Long: `Show how the objects stand. The answer is that of the agent that runs on this
 node: what its last pass has found.
 
-KIND is pools, volumes, snapshots or exports, also in the singular and as vol,
-snap or exp; KIND/NAME will do as well.
+KIND is pools, volumes, snapshots, exports or images, also in the singular and as
+vol, snap, exp or img; KIND/NAME will do as well.
 
 Phases: Ready; Progressing: is being changed, and the message says how far it is if
 data is copied, also with --watch; Blocked: waits for somebody, and

@@ -9,26 +9,31 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/actuators/lvm"
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
 	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/image/cache"
 	"github.com/volreconciler/volreconciler/pkg/image/fetch"
 )
 
 // newDataActuator returns what changes the data in the volumes of a machine. A fake
-// one has no images.
+// one has no images to fill volumes from.
 //
 // It runs LVM's commands without the shell that a pass has, and ends: jobs are there
 // between passes.
 func newDataActuator(s *settings, b *backend) (*data.Actuator, error) {
 	limit := blockcopy.NewLimiter(int64(s.data.copyRate))
 	if s.backend == backendFake {
-		return data.New(b, lvm.New(b, b), b.blocks, nil, limit), nil
+		jobs := data.New(b, lvm.New(b, b), b.blocks, nil, limit)
+		jobs.UseImageFiles(b.imageFiles)
+		return jobs, nil
 	}
 	fetcher, err := fetch.New(fetch.Options{Proxy: s.data.imageProxy, CAFile: s.data.imageCAFile})
 	if err != nil {
 		return nil, fmt.Errorf("images cannot be fetched as the settings say: %w", err)
 	}
 	images := &lazyImages{settings: s.data, fetcher: fetcher, limit: limit}
-	return data.New(b, lvm.New(b, b), b.blocks, images, limit), nil
+	jobs := data.New(b, lvm.New(b, b), b.blocks, images, limit)
+	jobs.UseImageFiles(&data.QEMUImageFiles{Rate: int64(s.data.copyRate)})
+	return jobs, nil
 }
 
 // lazyImages opens the cache of images when the first one is asked for: a node that
@@ -61,4 +66,12 @@ func (l *lazyImages) open() (c *cache.Cache, err error) {
 		})
 	}
 	return l.cache, err
+}
+
+// fakeImageFiles makes image files on a fake machine.
+type fakeImageFiles struct{ fakehost.Engine }
+
+// Write is that of [data.ImageFiles].
+func (f fakeImageFiles) Write(ctx context.Context, i data.ImageFile) error {
+	return f.ExportImage(ctx, i.Device, int64(i.Size), i.Path)
 }

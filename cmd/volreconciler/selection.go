@@ -90,6 +90,7 @@ func allKinds() []kindWords {
 		{spec.KindVolume, []string{"volumes", "volume", "vols", "vol"}},
 		{spec.KindSnapshot, []string{"snapshots", "snapshot", "snaps", "snap"}},
 		{spec.KindExport, []string{"exports", "export", "exps", "exp"}},
+		{spec.KindImage, []string{"images", "image", "imgs", "img"}},
 	}
 }
 

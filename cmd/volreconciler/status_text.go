@@ -69,6 +69,8 @@ func wideCells(o reconcile.Object) []string {
 		return []string{bytes(o.Pool.Size), poolName(*o.Pool), "", ""}
 	case o.Export != nil:
 		return []string{"", o.Export.Target, "", strings.Join(sessionsOf(*o.Export), ",")}
+	case o.Image != nil:
+		return []string{bytes(o.Image.Size), oneLine(o.Image.Path), "", ""}
 	case volumeOf(o) != nil:
 		v := volumeOf(o)
 		return []string{bytes(v.Size), v.DevicePath, v.WWN, strings.Join(attachmentsOf(*v), ",")}
