@@ -11,14 +11,14 @@ import (
 
 var _ = Describe("Diff and the blocks of what is removed", func() {
 	var n *node
-	clear := func(method spec.Clear) {
+	clearWith := func(method spec.Clear) {
 		p := n.desired.Pools["slow"]
 		p.Spec.Clear = method
 		n.desired.Pools["slow"] = p
 	}
 	BeforeEach(func() {
 		n = converged()
-		clear(spec.ClearZero)
+		clearWith(spec.ClearZero)
 		n.desired.Snapshots, n.desired.Exports = nil, nil
 		delete(n.desired.Volumes, "thick")
 	})
@@ -40,10 +40,10 @@ var _ = Describe("Diff and the blocks of what is removed", func() {
 		n.edit("vg0/thick", func(lv *observe.LogicalVolume) {
 			lv.Tags = append(lv.Tags, observe.CheckpointTag(observe.CheckpointOfClearing, 64*mib))
 		})
-		clear(spec.ClearDiscard)
+		clearWith(spec.ClearDiscard)
 		Expect(n.diff().Steps).To(ContainElement(HaveField("Change", And(
 			HaveField("Method", spec.ClearDiscard), HaveField("Done", spec.Size(64*mib)), HaveField("Name", "thick")))))
-		clear(spec.ClearNone)
+		clearWith(spec.ClearNone)
 		Expect(kinds(n.diff())).To(Equal([]string{"RemoveLV", "RemoveLV"}))
 		n.converge()
 		Expect(n.lvs("vg0")).To(HaveLen(2))
