@@ -62,6 +62,9 @@ func newBench(dir string, size int64) (b *bench, err error) {
 	if b.digest, err = blockcopy.Digest(context.Background(), b.files[0], size, nil); err != nil {
 		return b, err
 	}
+	if err := command("qemu-img", "convert", "-f", "raw", "-O", "qcow2", b.files[0], b.image()); err != nil {
+		return b, err
+	}
 	if b.loops {
 		if b.source, err = attach(b.files[0]); err != nil {
 			return b, err
@@ -71,6 +74,17 @@ func newBench(dir string, size int64) (b *bench, err error) {
 		}
 	}
 	return b, nil
+}
+
+// image is the source as a qcow2 image.
+func (b *bench) image() string { return filepath.Join(b.dir, "image.qcow2") }
+
+// from is what a contest copies from.
+func (b *bench) from(c contest) string {
+	if c.image {
+		return b.image()
+	}
+	return b.source
 }
 
 func (b *bench) remove() {
@@ -156,7 +170,7 @@ func (b *bench) ours(c contest) (time.Duration, int64, error) {
 		if err != nil {
 			return err
 		}
-		cmd := exec.Command(self, "-as", c.name, "-size", strconv.FormatInt(b.size>>20, 10), b.source, b.target)
+		cmd := exec.Command(self, "-as", c.name, "-size", strconv.FormatInt(b.size>>20, 10), b.from(c), b.target)
 		cmd.Stderr = os.Stderr
 		out, err := cmd.Output()
 		if err != nil {

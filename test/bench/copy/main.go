@@ -23,11 +23,11 @@ import (
 )
 
 func main() {
-	as := flag.String("as", "", "be the measured process: clone, clone-used, clear (used by this command itself)")
+	as := flag.String("as", "", "be the measured process: clone, clone-used, import, clear (used by this command itself)")
 	dir := flag.String("dir", os.TempDir(), "where the files are made; three times the size must be free")
 	size := flag.Int64("size", 4<<10, "MiB")
 	rounds := flag.Int("rounds", 3, "runs of each")
-	only := flag.String("only", "", "one of clone, clone-used, clear; default: all")
+	only := flag.String("only", "", "one of clone, clone-used, import, clear; default: all")
 	flag.Parse()
 	var err error
 	if *as != "" {
@@ -44,6 +44,7 @@ func main() {
 // contest is one comparison. In a way, %s and %t stand for source and target.
 type contest struct {
 	name    string
+	image   bool               // the source is a qcow2 image of the source
 	prepare func(*bench) error // before each run, not measured
 	check   func(*bench) error // after each run, not measured
 	tools   []tool
@@ -80,6 +81,13 @@ func contests(sizeMiB int64) []contest {
 				}},
 				{"qemu-img", []string{"qemu-img convert -n -t none -T none -W -m 8 -f raw -O raw %s %t"}},
 			},
+		},
+		{
+			name: "import", image: true, prepare: (*bench).emptyTarget, check: (*bench).same,
+			tools: []tool{{"qemu-img", []string{
+				"qemu-img convert -n -f qcow2 -O raw %s %t",
+				"qemu-img convert -n --target-is-zero -t none -T none -W -m 8 -f qcow2 -O raw %s %t",
+			}}},
 		},
 		{
 			name: "clear", prepare: (*bench).usedTarget, check: (*bench).zero,
@@ -141,7 +149,7 @@ func (b *bench) hold(c contest, rounds int) (string, error) {
 				if strings.HasPrefix(way, "blkdiscard") && !b.loops {
 					continue // it knows devices only
 				}
-				d, err := b.run(c, strings.Fields(strings.NewReplacer("%s", b.source, "%t", b.target).Replace(way)))
+				d, err := b.run(c, strings.Fields(strings.NewReplacer("%s", b.from(c), "%t", b.target).Replace(way)))
 				if err != nil {
 					return "", err
 				}

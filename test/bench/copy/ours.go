@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
+	"github.com/volreconciler/volreconciler/pkg/image"
+	"github.com/volreconciler/volreconciler/pkg/image/qemuimg"
 )
 
 // ours does the work in this process, and prints the most memory it had.
@@ -21,6 +24,8 @@ func ours(what string, size int64, paths []string) error {
 		_, err = blockcopy.Copy{Source: source, Target: target, Size: size, TargetIsZero: true}.Run(context.Background())
 	case "clone-used":
 		_, err = blockcopy.Copy{Source: source, Target: target, Size: size}.Run(context.Background())
+	case "import":
+		err = importImage(source, target, size)
 	case "clear":
 		_, err = blockcopy.Clear{Device: target, Size: size}.Run(context.Background())
 	default:
@@ -39,4 +44,19 @@ func ours(what string, size int64, paths []string) error {
 		}
 	}
 	return err
+}
+
+// importImage does what a volume that is made from an image is filled with, the
+// checks included.
+func importImage(source, target string, size int64) (err error) {
+	f, err := image.Open(source)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	checked, err := qemuimg.Tool{}.Check(context.Background(), f, image.Detect, size)
+	if err != nil {
+		return err
+	}
+	return qemuimg.Tool{}.Convert(context.Background(), qemuimg.Conversion{Source: checked, Target: target, TargetIsZero: true})
 }
