@@ -96,4 +96,15 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 		Expect(n.lvs("vg0")["thick"].Tag(observe.TagReverted)).To(Equal("two"))
 		Expect(n.lvs("vg0")["thick"].TagsWith(observe.TagReverted)).To(HaveLen(1))
 	})
+	It("is not served half put back while its file has an error", func() {
+		ask("thick", "tnightly", "one")
+		n.apply(n.diff())
+		n.apply(n.diff()) // exports have let go of it, and it is being written
+		n.invalidate(volumeID("thick"))
+		for range 3 {
+			n.apply(n.diff())
+			Expect(n.lvs("vg0")["thick"].Phase()).To(Equal(observe.Reverting))
+		}
+		Expect(n.state.LIO.ISCSI[iqn].LUNs).NotTo(HaveKey(1))
+	})
 })

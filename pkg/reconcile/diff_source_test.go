@@ -16,6 +16,12 @@ func (n *node) desireCopy(pool string, size spec.Size, source spec.VolumeSource)
 	}}
 }
 
+// invalidate makes the file of a Volume one with an error.
+func (n *node) invalidate(id spec.ID) {
+	delete(n.desired.Volumes, id.Name)
+	n.desired.Invalid, n.desired.Complete = map[spec.ID]error{id: ErrNeeds}, false
+}
+
 // kinds returns the names of a plan's changes.
 func kinds(p Plan) []string {
 	var names []string
@@ -178,5 +184,19 @@ var _ = Describe("Diff and a volume with a source", func() {
 		n.suspend("copy")
 		Expect(n.diff().Steps).To(BeEmpty())
 		Expect(status(n.diff(), copyID)).To(beIn(Suspended, ReasonSuspended))
+	})
+	It("is not exported half filled while its file has an error", func() {
+		n.desireCopy("slow", 200*mib, fromThick)
+		n.desired.Exports["copies"] = spec.Export{Metadata: meta("copies"), Spec: spec.ExportSpec{
+			Protocol: spec.ProtocolISCSI, Target: iqn + "-copies", Portals: []string{"0.0.0.0:3260"},
+			LUNs: []spec.LUN{{Volume: "copy", Number: ptr(0)}},
+		}}
+		n.apply(n.diff())
+		n.invalidate(copyID)
+		for range 3 {
+			n.apply(n.diff())
+			Expect(lv().Phase()).To(Equal(observe.Populating))
+		}
+		Expect(n.state.LIO.ISCSI[iqn+"-copies"].LUNs).To(BeEmpty())
 	})
 })

@@ -221,7 +221,8 @@ func (d *differ) snapshot(s spec.Snapshot) {
 }
 
 // invalidBackings lets exports go on offering what is there of objects that the
-// files name with an error, which is most likely what was meant.
+// files name with an error, which is most likely what was meant. What is incomplete
+// is not offered because of an error either.
 func (d *differ) invalidBackings() {
 	for id := range d.in.Desired.Invalid {
 		lvs := d.owned[id]
@@ -229,7 +230,8 @@ func (d *differ) invalidBackings() {
 			continue
 		}
 		if known := d.in.Known[id].UUID; known == "" || known == lvs[0].UUID {
-			d.backing[id] = backing{lv: lvs[0], usable: true, thin: lvs[0].Type == observe.Thin}
+			phase := lvs[0].Phase()
+			d.backing[id] = backing{lv: lvs[0], usable: phase == "", reverting: phase == observe.Reverting, thin: lvs[0].Type == observe.Thin}
 		}
 	}
 }
