@@ -24,6 +24,9 @@ type Crashes struct {
 	// that were missing after the next agent had run, and those that were too
 	// many. What is another one than it was counts as both.
 	Lost, Leaked int
+	// Exposed are the logical volumes that were exported while what is in them was
+	// incomplete.
+	Exposed int
 	// Differences say which, and after which crash.
 	Differences []string
 }
@@ -34,11 +37,15 @@ var errKilled = errors.New("killed")
 
 // moment is when an agent is killed.
 type moment struct {
-	call  int  // from 1
-	after bool // after the call took effect, not before
+	call  int                      // from 1
+	at    func(fakehost.Call) bool // or before this one
+	after bool                     // after the call took effect, not before
 }
 
 func (m moment) String() string {
+	if m.at != nil {
+		return "before a call"
+	}
 	if m.after {
 		return fmt.Sprintf("after call %d", m.call)
 	}
@@ -73,6 +80,9 @@ func (m *mortal) before(c fakehost.Call) error {
 	}
 	if m.counted(c) {
 		m.calls++
+		if m.at.at != nil && m.at.at(c) {
+			return m.die(c)
+		}
 		if m.at.call == m.calls && !m.at.after {
 			return m.die(c)
 		}
@@ -101,6 +111,7 @@ func (m *mortal) die(c fakehost.Call) error {
 // image is a machine with its directory, as it is kept to go back to it.
 type image struct {
 	node   fakehost.Node
+	data   map[string]string // in the logical volumes
 	files  map[string]string // of specs
 	memory []byte
 	status reconcile.NodeStatus
@@ -115,7 +126,7 @@ func (f *Fake) image(status reconcile.NodeStatus) (image, error) {
 	for name, text := range f.files {
 		files[name] = text
 	}
-	return image{f.Node(), files, memory, status}, err
+	return image{f.Node(), Data(f), files, memory, status}, err
 }
 
 func (f *Fake) memory() string { return filepath.Join(f.dir, "state", "identities.json") }
@@ -162,7 +173,7 @@ func (k *Killer) Run(ctx context.Context, s Scenario) error {
 	if k.Counted == nil {
 		k.Counted = fakehost.Call.Changes
 	}
-	f, err := image{node: Empty()}.restore(filepath.Join(k.Dir, "calm"))
+	f, err := image{node: Used()}.restore(filepath.Join(k.Dir, "calm"))
 	if err != nil {
 		return err
 	}
@@ -175,6 +186,17 @@ func (k *Killer) Run(ctx context.Context, s Scenario) error {
 		}
 		if err := f.Begin(ctx, step, status); err != nil {
 			return fmt.Errorf("%s: %s: by hand: %w", s.Name, step.Name, err)
+		}
+		if step.Dies != nil {
+			life, err := k.live(ctx, f, moment{at: step.Dies()})
+			if err == nil && !life.killed {
+				err = errors.New("the agent did not come to where it dies")
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %s: %w", s.Name, step.Name, err)
+			}
+			status = life.status
+			continue
 		}
 		life, err := k.live(ctx, f, moment{})
 		if err != nil {
@@ -195,7 +217,7 @@ func (k *Killer) Run(ctx context.Context, s Scenario) error {
 // step kills the agent at every moment of one step.
 func (k *Killer) step(ctx context.Context, step Step, before, after image, calls int) error {
 	for call := 1; call <= calls; call++ {
-		for _, at := range []moment{{call, false}, {call, true}} {
+		for _, at := range []moment{{call: call}, {call: call, after: true}} {
 			f, killed, err := k.crash(ctx, step, before, at)
 			if err != nil {
 				return err
@@ -224,7 +246,7 @@ func (k *Killer) again(ctx context.Context, f *Fake, after image, first string) 
 		if err != nil {
 			return err
 		}
-		life, err := k.live(ctx, f, moment{call, true})
+		life, err := k.live(ctx, f, moment{call: call, after: true})
 		if err != nil {
 			return err
 		}
@@ -267,9 +289,19 @@ func (k *Killer) live(ctx context.Context, f *Fake, until moment) (life, error) 
 	tap := newMortal(f, until, k.Counted, kill)
 	status, err := f.Start(&tap.Tap).Apply(ctx)
 	if tap.dead {
+		k.look(f, until)
 		return life{killed: true, calls: tap.calls, end: fmt.Sprintf("%s (%s)", until, tap.last)}, nil
 	}
 	return life{status: status, calls: tap.calls}, err
+}
+
+// look sees whether anybody could get at what is incomplete when the agent died.
+func (k *Killer) look(f *Fake, at moment) {
+	exposed := Exposed(f.Node())
+	k.tried.Exposed += len(exposed)
+	for _, lv := range exposed {
+		k.tried.Differences = append(k.tried.Differences, fmt.Sprintf("killed %s: exported while it was incomplete: %s", at, lv))
+	}
 }
 
 // recover starts the agent once more and compares what it comes to.
@@ -279,7 +311,7 @@ func (k *Killer) recover(ctx context.Context, f *Fake, want image, killed string
 	if err != nil {
 		return err
 	}
-	missing, extra := Compare(want.everything(), image{node: f.Node(), status: life.status}.everything())
+	missing, extra := Compare(want.everything(), image{node: f.Node(), data: Data(f), status: life.status}.everything())
 	k.tried.Lost += len(missing)
 	k.tried.Leaked += len(extra)
 	if len(missing)+len(extra) > 0 {
@@ -292,9 +324,13 @@ func (k *Killer) recover(ctx context.Context, f *Fake, want image, killed string
 // everything renders what is there, what is in it, and how the objects stand.
 func (i image) everything() []string {
 	lines := Portrait(i.node)
-	for lv, text := range Contents(i.node) {
+	for lv, text := range i.data {
 		lines = append(lines, fmt.Sprintf("content of %s: %q", lv, text))
 	}
+	for _, f := range i.node.Files {
+		lines = append(lines, fmt.Sprintf("file %s of %d bytes: %q", f.Path, f.Size, f.Text))
+	}
+	lines = append(lines, Readable(i.node)...)
 	for id, how := range Stand(i.status) {
 		lines = append(lines, id+" is "+how)
 	}

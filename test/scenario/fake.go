@@ -136,13 +136,16 @@ func (a *Agent) Loop() (*reconcile.Loop, error) {
 	if err != nil {
 		return nil, err
 	}
+	engine := fakehost.Engine{Devices: &fakehost.Tap{Host: a.host}}
+	mover := data.New(a.host, lvm.New(a.host, a.host), engine, imageFiles{engine}, nil)
+	mover.UseImageFiles(writtenFiles{engine})
 	return &reconcile.Loop{
 		Source:   source(filepath.Join(a.dir, "specs")),
 		Observer: observe.New(a.host),
 		Executor: &reconcile.Executor{
 			Actuators: map[observe.System]change.Actuator{
 				observe.LVM: lvm.New(a.host, a.host), observe.LIO: lio.New(a.host), observe.NVMet: nvmet.New(a.host),
-				observe.Data: data.New(a.host, lvm.New(a.host, a.host), fakehost.Engine{Devices: &fakehost.Tap{Host: a.host}}, nil, nil),
+				observe.Data: mover,
 			},
 			OneByOne: true,
 		},

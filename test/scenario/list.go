@@ -10,11 +10,11 @@ import (
 
 // All returns the histories.
 func All() []Scenario {
-	return []Scenario{
+	return append([]Scenario{
 		everything(), growth(), deletion(), trash(), retained(), drift(), tags(), vanished(), adopted(),
 		foreign(), exportChanges(), portals(), sharing(), renamedTarget(), suspended(), broken(), full(), reboot(),
 		mounted(), connected(), forced(), refused(), tooMany(), renamed(), leftovers(), snapshots(), nvme(),
-	}
+	}, copies()...)
 }
 
 // everything has one of each, made in one go, and all taken away again.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 )
 
@@ -34,6 +35,12 @@ type Step struct {
 	Stand map[string]string
 	// Content is what is found in logical volumes afterwards, by vg/lv.
 	Content map[string]string
+	// Data is all that is in them, as by [Data]. It is looked at in memory only.
+	Data map[string]string
+	// Dies, if not nil, returns the moment at which the agent dies, for the next step
+	// to go on from: before a call. It is not expected to come to an end then. Only
+	// in memory.
+	Dies func() func(fakehost.Call) bool
 }
 
 // Expected is how the objects stand that are not Ready; never nil.

@@ -1,6 +1,8 @@
 package scenario_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -31,13 +33,17 @@ func entries() []TableEntry {
 
 var _ = DescribeTable("On a machine in memory",
 	func(ctx SpecContext, s scenario.Scenario) {
-		f, err := scenario.NewFake(scenario.Empty(), GinkgoT().TempDir())
+		f, err := scenario.NewFake(scenario.Used(), GinkgoT().TempDir())
 		Expect(err).NotTo(HaveOccurred())
 		var status reconcile.NodeStatus
 		for _, step := range s.Steps {
 			By(step.Name)
 			Expect(f.Begin(ctx, step, status)).To(Succeed())
 			var calls []string
+			if step.Dies != nil {
+				status = die(ctx, f, step.Dies())
+				continue
+			}
 			agent := f.Start(&fakehost.Tap{Host: f.Host, Before: func(c fakehost.Call) error {
 				if c.Changes() {
 					calls = append(calls, c.String())
@@ -50,6 +56,13 @@ var _ = DescribeTable("On a machine in memory",
 			for lv, content := range step.Content {
 				Expect(scenario.Contents(f.Node())).To(HaveKeyWithValue(lv, content))
 			}
+			for lv, data := range step.Data {
+				Expect(scenario.Data(f)).To(HaveKeyWithValue(lv, data))
+			}
+			if len(step.Stand) == 0 {
+				Expect(scenario.Unfinished(f.Node())).To(BeEmpty())
+			}
+			Expect(scenario.Readable(f.Node())).To(BeEmpty())
 			calls = nil
 			_, err = agent.Apply(ctx)
 			Expect(err).NotTo(HaveOccurred())
@@ -60,6 +73,24 @@ var _ = DescribeTable("On a machine in memory",
 	},
 	entries(),
 )
+
+// die lets an agent live until a call.
+func die(ctx context.Context, f *scenario.Fake, at func(fakehost.Call) bool) reconcile.NodeStatus {
+	GinkgoHelper()
+	ctx, kill := context.WithCancel(ctx)
+	defer kill()
+	dead := false
+	agent := f.Start(&fakehost.Tap{Host: f.Host, Before: func(c fakehost.Call) error {
+		if dead = dead || c.Changes() && at(c); dead {
+			kill()
+			return errors.New("killed")
+		}
+		return nil
+	}})
+	_, _ = agent.Apply(ctx)
+	Expect(dead).To(BeTrue(), "it did not come to where it dies")
+	return reconcile.NodeStatus{}
+}
 
 // messages are what the objects say that are not Ready.
 func messages(status reconcile.NodeStatus) string {
@@ -82,7 +113,8 @@ var long = os.Getenv("VOLRECONCILER_CRASH") == "long"
 var tried scenario.Crashes
 
 var _ = ReportAfterSuite("crashes", func(Report) {
-	_, _ = fmt.Fprintf(os.Stdout, "\ncrash points=%d scenarios=%d lost=%d leaked=%d\n", tried.Points, tried.Scenarios, tried.Lost, tried.Leaked)
+	_, _ = fmt.Fprintf(os.Stdout, "\ncrash points=%d scenarios=%d lost=%d leaked=%d exposed=%d\n",
+		tried.Points, tried.Scenarios, tried.Lost, tried.Leaked, tried.Exposed)
 })
 
 var _ = Describe("An agent that is killed at any moment", func() {
@@ -95,6 +127,7 @@ var _ = Describe("An agent that is killed at any moment", func() {
 			tried.Scenarios = max(tried.Scenarios, t.Scenarios)
 			tried.Lost += t.Lost
 			tried.Leaked += t.Leaked
+			tried.Exposed += t.Exposed
 		}()
 		for _, s := range scenarios {
 			Expect(k.Run(ctx, s)).To(Succeed())
