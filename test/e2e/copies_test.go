@@ -228,3 +228,30 @@ var _ = It("What was in a thick volume or snapshot is cleared before anybody get
 	Expect(found()).To(Equal("0"))
 	Expect(sh(ctx, "lvs --noheadings -o lv_name vg0")).To(ContainSubstring("other"))
 }, NodeTimeout(limit))
+
+var _ = It("Volumes and snapshots are written to images, once, while they are in use", func(ctx SpecContext) {
+	specs(ctx, "pools.yaml", thinPool, thickPool)
+	specs(ctx, "volumes.yaml", volume("thick", "slow", "64Mi", ""), volume("thin", "fast", "64Mi", ""), snapshot("snap", "thin", ""),
+		export("both", "{volume: thick}, {volume: thin}"))
+	agent()
+	allReady(ctx, 6)
+	Expect(login(ctx, target("both"), loopback, dbHost).ExitCode).To(BeZero())
+	scatter(ctx, disk(ctx, "Volume/thick"))
+	sh(ctx, "rm -rf /run/out && mkdir /run/out && echo mine > /run/out/taken.raw")
+	image := func(name, spec string) string {
+		return fmt.Sprintf("kind: Image\nmetadata: {name: %s}\nspec: {%s}", name, spec)
+	}
+	specs(ctx, "images.yaml", image("raw", "volume: thick, path: /run/out/thick.raw, format: raw"),
+		image("packed", "volume: thick, path: /run/out/thick.qcow2, format: qcow2, compress: true"),
+		image("snap", "snapshot: snap, path: /run/out/snap.qcow2, format: qcow2"))
+	allReady(ctx, 9)
+	sh(ctx, `set -e; cd /run/out; sha256sum -c --status *.sha256
+		qemu-img compare -q -f raw -F qcow2 thick.raw thick.qcow2; qemu-img compare -q -f raw -F raw thick.raw /dev/vg0/thick`)
+	Expect(sh(ctx, "lvs --noheadings -o lv_name vg0 | xargs")).To(Equal("pool0 snap thick thin"))
+
+	By("and never over a file of somebody else")
+	before := sh(ctx, "stat -c %i-%Y /run/out/*")
+	specs(ctx, "taken.yaml", image("taken", "volume: thick, path: /run/out/taken.raw, format: raw"))
+	eventually(ctx, "Image/taken", beIn(reconcile.Blocked, reconcile.ReasonNotOwned))
+	Expect(sh(ctx, "stat -c %i-%Y /run/out/*")).To(Equal(before))
+}, NodeTimeout(limit))
