@@ -79,11 +79,11 @@ var _ = It("A copy that is killed goes on, and is nobody's to use before it is c
 	sh(ctx, "dd if=/dev/urandom of=/dev/vg0/from bs=1M count=256 oflag=direct status=none")
 	want := content(ctx, "/dev/vg0/from", 256)
 	kill(ctx)
-	slow := []string{"--copy-rate", "24Mi"}
+	slow := []string{"--copy-rate", "3Mi"} // to be looked at while it goes on
 	agent(slow...)
 	specs(ctx, "copy.yaml", volume("copy", "slow", "256Mi", "source: {volume: from}"), export("copy", "{volume: copy}"))
 	for range 3 {
-		eventually(ctx, "Volume/copy", And(HaveField("Phase", reconcile.Progressing), HaveField("Progress", HaveField("Done", BeNumerically(">", 20<<20)))))
+		eventually(ctx, "Volume/copy", And(HaveField("Phase", reconcile.Progressing), HaveField("Progress", HaveField("Done", BeNumerically(">", 2<<20)))))
 		Expect(status(ctx, "Export/copy")).To(HaveField("Phase", reconcile.Blocked))
 		Expect(sh(ctx, "lvs --noheadings -o lv_tags vg0/copy")).To(ContainSubstring("phase=populating"))
 		Expect(try(ctx, "ls -d /sys/kernel/config/target/core/*/*copy").Stdout).To(BeEmpty())
