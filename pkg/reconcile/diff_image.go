@@ -56,7 +56,7 @@ func (d *differ) imageSource(id spec.ID, i spec.Image) (observe.LogicalVolume, b
 		d.say(id, Failed, ReasonSnapshotOverflow, "%s overflowed while the image was written from it; that begins anew", made.FullName())
 		d.removeSource(id, made)
 		return made, false
-	case there && !d.madeFor(i, made):
+	case there && (i.Spec.Volume == "" || !d.madeOf(i.Spec.Volume, made)):
 		d.removeSource(id, made)
 		d.say(id, Progressing, ReasonConverging, "%s is removed: the image is of something else by now", made.FullName())
 		return made, false
@@ -72,18 +72,8 @@ func (d *differ) imageSource(id spec.ID, i spec.Image) (observe.LogicalVolume, b
 	case source.Kind == spec.KindSnapshot:
 		return from.lv, true
 	}
-	d.createSource(id, from)
+	d.createSource(id, i.Spec.Volume, from)
 	return from.lv, false
-}
-
-// madeFor reports whether a snapshot may be one of the Volume that an image is of.
-// If that is gone, it may be all that is left of it.
-func (d *differ) madeFor(i spec.Image, made observe.LogicalVolume) bool {
-	if i.Spec.Volume == "" {
-		return false
-	}
-	lvs := d.owned[i.Spec.Object()]
-	return len(lvs) != 1 || made.Origin == "" || lvs[0].VolumeGroup == made.VolumeGroup && lvs[0].Name == made.Origin
 }
 
 // writing reports whether an Image is being written, or may be.

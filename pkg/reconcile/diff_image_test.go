@@ -183,4 +183,11 @@ var _ = Describe("Diff and an Image", func() {
 		Expect(kinds(n.diff())).NotTo(ContainElement("CreateSnapshot"))
 		Expect(status(n.diff(), golden)).To(beIn(Blocked, ReasonNotReady))
 	})
+	It("is never written from what is left of another volume", func() {
+		n.desireImage(spec.ImageSpec{Volume: "data"})
+		n.apply(n.diff())
+		n.edit("vg0/"+made, func(lv *observe.LogicalVolume) { lv.Origin = "" })
+		n.desireImage(ofThick)
+		Expect(kinds(n.diff())).To(Equal([]string{"RemoveLV"}))
+	})
 })

@@ -27,6 +27,11 @@ func (d *differ) createVolume(id spec.ID, v spec.Volume, p pool, lv observe.Logi
 			b.step = d.clone(id, from, lv, append(tags, observe.TagSource+source.Tag()))
 			break
 		}
+		if made, there := d.sourceSnapshots[id]; there && source.Volume != "" && (!d.madeOf(source.Volume, made) || made.Origin != from.lv.Name) {
+			d.removeSource(id, made)
+			d.say(id, Progressing, ReasonConverging, "%s is removed: it was made to copy something else", made.FullName())
+			return
+		}
 		d.createToFill(id, create, source, p.step)
 		d.sourceSnapshot(id, source, from)
 		b.usable = false
@@ -110,6 +115,11 @@ func (d *differ) populate(id spec.ID, v spec.Volume, lv observe.LogicalVolume) {
 // gone, and the copy begins anew then.
 func (d *differ) readableSource(id spec.ID, source *spec.VolumeSource, lv observe.LogicalVolume) (observe.LogicalVolume, bool) {
 	made, ready := d.sourceSnapshots[id]
+	if source.Snapshot == "" && ready && !d.madeOf(source.Volume, made) {
+		d.removeSource(id, made)
+		d.say(id, Progressing, ReasonConverging, "%s is removed: it was made to copy something else", made.FullName())
+		return lv, false
+	}
 	if source.Snapshot == "" && ready && !made.SnapshotInvalid {
 		return made, d.fits(id, made, lv.Size)
 	}
@@ -136,11 +146,21 @@ func (d *differ) sourceSnapshot(id spec.ID, source *spec.VolumeSource, from back
 	if made, there := d.sourceSnapshots[id]; source.Volume == "" || there && made.Origin == from.lv.Name {
 		return
 	}
-	d.createSource(id, from)
+	d.createSource(id, source.Volume, from)
 }
 
-// createSource plans a snapshot from which a Volume is filled or an Image is written.
-func (d *differ) createSource(id spec.ID, from backing) {
+// madeOf reports whether a snapshot that was made to be copied from is one of a
+// Volume. Its tag says of which. If the Volume is gone, it may be all that is left
+// of it; if it has another logical volume by now, that is what is to be copied.
+func (d *differ) madeOf(volume string, made observe.LogicalVolume) bool {
+	lvs := d.owned[spec.ID{Kind: spec.KindVolume, Name: volume}]
+	return made.Tag(observe.TagSource) == (spec.VolumeSource{Volume: volume}).Tag() &&
+		(len(lvs) != 1 || made.Origin == "" || lvs[0].VolumeGroup == made.VolumeGroup && lvs[0].Name == made.Origin)
+}
+
+// createSource plans a snapshot of a Volume from which another one is filled or an
+// Image is written.
+func (d *differ) createSource(id spec.ID, volume string, from backing) {
 	if missing := d.in.Observed.VolumeGroups[from.lv.VolumeGroup].MissingPVs; missing > 0 {
 		d.block(id, ReasonNotReady, "nothing is created in %s, as the snapshot of %s to copy from, while %d of its physical volumes are missing", from.lv.VolumeGroup, from.lv.FullName(), missing)
 		return
@@ -152,7 +172,7 @@ func (d *differ) createSource(id spec.ID, from backing) {
 	}
 	d.step(id, "to copy from", change.CreateSnapshot{
 		LV: change.LV{VolumeGroup: from.lv.VolumeGroup, Name: name}, Origin: from.lv.Name, OriginUUID: from.lv.UUID,
-		Thin: from.lv.Type == observe.Thin, Tags: observe.SourceTags(id),
+		Thin: from.lv.Type == observe.Thin, Tags: append(observe.SourceTags(id), observe.TagSource+(spec.VolumeSource{Volume: volume}).Tag()),
 	}, from.step)
 }
 

@@ -199,4 +199,40 @@ var _ = Describe("Diff and a volume with a source", func() {
 		}
 		Expect(n.state.LIO.ISCSI[iqn+"-copies"].LUNs).To(BeEmpty())
 	})
+	It("is never filled from what was made to copy another volume", func() {
+		n.desireCopy("slow", 200*mib, fromThick)
+		n.apply(n.diff())
+		// The snapshot was made, the volume was not: its source can still be changed.
+		delete(n.lvs("vg0"), "copy")
+		n.desireCopy("slow", 200*mib, fromData)
+		for range 4 {
+			p := n.diff()
+			for _, s := range p.Steps {
+				if fill, ok := s.Change.(change.Populate); ok {
+					Expect(n.lvs("vg0")[fill.Volume.Name].Origin).To(Equal("data"))
+				}
+			}
+			n.apply(p)
+		}
+		n.converge()
+		Expect(lv().Phase()).To(BeEmpty())
+		Expect(n.lvs("vg0")).To(HaveLen(6))
+	})
+	It("is never filled from what was made to copy a volume that is gone since", func() {
+		n.desireCopy("slow", 200*mib, fromData)
+		n.apply(n.diff())
+		n.edit("vg0/volreconciler-source-copy", func(lv *observe.LogicalVolume) { lv.Origin = "" })
+		delete(n.lvs("vg0"), "copy")
+		n.desireCopy("slow", 200*mib, fromThick)
+		for range 4 {
+			p := n.diff()
+			for _, s := range p.Steps {
+				if fill, ok := s.Change.(change.Populate); ok {
+					Expect(n.lvs("vg0")[fill.Volume.Name].Origin).To(Equal("thick"))
+				}
+			}
+			n.apply(p)
+		}
+		Expect(lv().Phase()).To(BeEmpty())
+	})
 })
