@@ -156,6 +156,32 @@ var _ = Describe("filling a volume", func() {
 		Expect(m.tags("v")).To(Equal([]string{"kind=volume", "name=v", "source=volume:s"}))
 	})
 
+	It("leaves nothing of a source that it had begun with when that has its turn again", func(ctx SpecContext) {
+		m, c := prepared(ctx, putBack)
+		m.do(ctx, "lvcreate -y -s -L 20m -n s2 vg0/v")
+		// One that ends after a checkpoint.
+		killed := func(c change.Change) {
+			GinkgoHelper()
+			writes := 0
+			Expect(apply(ctx, &fakehost.Tap{Host: m.Host, Before: func(c fakehost.Call) error {
+				if c.Op == "writeblocks" {
+					if writes++; writes == 2 {
+						return syscall.EIO
+					}
+				}
+				return nil
+			}}, c)).NotTo(Succeed())
+		}
+		killed(c)
+		Expect(m.content("v")[0]).To(Equal("0-4 data"))
+		r := c.(change.Restore)
+		r.Snapshot = m.named("s2")
+		killed(r)
+		Expect(m.content("v")[0]).To(Equal("0-1 data"))
+		Expect(m.apply(ctx, c)).To(Succeed())
+		restored(m)
+	})
+
 	It("does not write twice what has reached the device", func(ctx SpecContext) {
 		m, c := prepared(ctx, fillThick)
 		m.do(ctx, "lvchange --addtag "+observe.CheckpointTag(m.named("s").UUID, 8*mib)+" vg0/v")

@@ -19,10 +19,12 @@ type marks struct {
 	// what somebody did by hand. others are those of what was copied before and is
 	// not any more: as long as they are there, what is on the device is of both.
 	own, others []string
+	// at is what this job goes on from.
+	at uint64
 }
 
 func (a *Actuator) marks(now observe.LogicalVolume, lv change.LV, key string) *marks {
-	m := &marks{lvm: a.lvm, lv: lv, key: key}
+	m := &marks{lvm: a.lvm, lv: lv, key: key, at: now.Checkpoint(key)}
 	for _, t := range now.TagsWith(observe.TagCheckpoint) {
 		if strings.HasPrefix(t, observe.TagCheckpoint+key+":") {
 			m.own = append(m.own, t)
@@ -35,23 +37,27 @@ func (a *Actuator) marks(now observe.LogicalVolume, lv change.LV, key string) *m
 
 // begin marks the logical volume before the first byte is written, so that
 // whoever comes later knows that something was.
-func (m *marks) begin(ctx context.Context) error {
-	if len(m.own) > 0 {
-		return nil
-	}
-	return m.checkpoint(ctx, 0)
-}
+func (m *marks) begin(ctx context.Context) error { return m.checkpoint(ctx, m.at) }
 
-// checkpoint says that so many bytes from the start have reached the device.
+// checkpoint says that so many bytes from the start have reached the device. From
+// the first one on the others count none: what they counted is overwritten, and if
+// it is their turn again, all of it is to be copied.
 func (m *marks) checkpoint(ctx context.Context, bytes uint64) error {
-	tag := observe.CheckpointTag(m.key, bytes)
-	if slices.Equal(m.own, []string{tag}) {
+	want := []string{observe.CheckpointTag(m.key, bytes)}
+	for _, t := range m.others {
+		if of := t[:strings.LastIndex(t, ":")+1]; !slices.Contains(want, of+"0") {
+			want = append(want, of+"0")
+		}
+	}
+	have := m.all()
+	added := slices.DeleteFunc(slices.Clone(want), func(t string) bool { return slices.Contains(have, t) })
+	removed := slices.DeleteFunc(have, func(t string) bool { return slices.Contains(want, t) })
+	if len(added)+len(removed) == 0 {
 		return nil
 	}
-	before := slices.DeleteFunc(slices.Clone(m.own), func(t string) bool { return t == tag })
-	err := m.lvm.Apply(ctx, change.SetTags{LV: m.lv, Add: []string{tag}, Remove: before})
+	err := m.lvm.Apply(ctx, change.SetTags{LV: m.lv, Add: added, Remove: removed})
 	if err == nil {
-		m.own = []string{tag}
+		m.own, m.others = want[:1], want[1:]
 	}
 	return err
 }
