@@ -185,6 +185,17 @@ var _ = DescribeTable("a change that is true already",
 	Entry("gone, and LVM says nothing", change.RemoveLV{LV: v, Tags: tags}, "", nil),
 )
 
+var _ = DescribeTable("no snapshot is taken of what is incomplete",
+	func(ctx SpecContext, c change.Change, phase observe.DataPhase) {
+		m := &script{there: map[string]string{"vg0/o": row(fields{"lv_name": "o", "lv_tags": observe.PhaseTag(phase)})}}
+		Expect(New(m, m).Apply(ctx, c)).To(MatchError(change.ErrStale))
+	},
+	Entry("thin, while it is put back", change.CreateSnapshot{LV: newV, Origin: "o", OriginUUID: uuid, Thin: true, Tags: tags}, observe.Reverting),
+	Entry("thick, while it is put back", change.CreateSnapshot{LV: newV, Origin: "o", OriginUUID: uuid, Size: 16 * mib, Tags: tags}, observe.Reverting),
+	Entry("a clone, while it is put back", change.CloneVolume{LV: newV, Origin: "o", OriginUUID: uuid, Tags: tags}, observe.Reverting),
+	Entry("a clone, while it is filled", change.CloneVolume{LV: newV, Origin: "o", OriginUUID: uuid, Tags: tags}, observe.Populating),
+)
+
 var _ = DescribeTable("a machine that is not what the plan saw",
 	func(ctx SpecContext, c change.Change, now string, answers map[string]answer) {
 		m := &script{answers: answers, there: map[string]string{"vg0/o": row(fields{"lv_name": "o"})}}

@@ -37,7 +37,7 @@ func (a *Actuator) createVolume(ctx context.Context, c change.CreateVolume) erro
 // takes no condition. Should another logical volume get the origin's name in the
 // moment between, the snapshot is one of that.
 func (a *Actuator) createSnapshot(ctx context.Context, c change.CreateSnapshot) error {
-	origin, err := a.look(ctx, originOf(c))
+	origin, err := a.whole(ctx, originOf(c))
 	if err != nil {
 		return err
 	}
@@ -75,13 +75,23 @@ func (a *Actuator) createThinSnapshot(ctx context.Context, c change.CreateSnapsh
 // cloneVolume looks first, as createSnapshot does. -kn: unlike a snapshot a volume
 // is activated at boot, and so it is activated now.
 func (a *Actuator) cloneVolume(ctx context.Context, c change.CloneVolume) error {
-	if _, err := a.look(ctx, clonedBy(c)); err != nil {
+	if _, err := a.whole(ctx, clonedBy(c)); err != nil {
 		return err
 	}
 	argv := []string{"lvcreate", "-y", "-s", "-kn", c.VolumeGroup + "/" + c.Origin}
 	return a.create(ctx, argv, c.LV, c.Tags, func(now observe.LogicalVolume) bool {
 		return now.Type == observe.Thin && now.Origin == c.Origin && now.Active
 	})
+}
+
+// whole looks at what a snapshot is to be taken of. The plan may be older than the
+// decision to put it back, or to fill it: half of that is no content to keep.
+func (a *Actuator) whole(ctx context.Context, origin change.LV) (observe.LogicalVolume, error) {
+	now, err := a.look(ctx, origin)
+	if phase := now.Phase(); err == nil && phase != "" {
+		return now, stale("what is in %s is incomplete (%s)", origin, phase)
+	}
+	return now, err
 }
 
 // clonedBy names what a clone is one of.
