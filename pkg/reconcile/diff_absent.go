@@ -179,7 +179,7 @@ func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume) {
 		d.say(id, Orphaned, ReasonRetained, "no file names it; %s stays, and is ours again when one does", lv.FullName())
 		return
 	}
-	if d.contested(id, lv) {
+	if d.contested(id, lv) || d.neededToRestore(id, lv) {
 		return
 	}
 	keep, keepKnown := d.trashTime(lv)

@@ -107,4 +107,33 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 		}
 		Expect(n.state.LIO.ISCSI[iqn].LUNs).NotTo(HaveKey(1))
 	})
+	for volume, snapshot := range map[string]string{"data": "nightly", "thick": "tnightly"} {
+		halfPutBack := func() {
+			delete(n.desired.Exports, "db")
+			n.converge()
+			ask(volume, snapshot, "one")
+			n.apply(n.diff())
+			n.edit("vg0/"+volume, func(lv *observe.LogicalVolume) {
+				lv.Tags = append(lv.Tags, observe.CheckpointTag(n.lvs("vg0")[snapshot].UUID, 8*mib))
+			})
+			ask(volume, "", "")
+			delete(n.desired.Snapshots, snapshot)
+		}
+		It("keeps the snapshot until it is put back, even if no file names that any more: "+volume, func() {
+			halfPutBack()
+			n.converge()
+			Expect(n.lvs("vg0")).To(HaveKey(snapshot))
+			Expect(status(n.diff(), snapshotID(snapshot))).To(beIn(Blocked, ReasonInUse))
+			ask(volume, snapshot, "one")
+			n.converge()
+			Expect(n.lvs("vg0")[volume].Phase()).To(BeEmpty())
+			Expect(n.lvs("vg0")).NotTo(HaveKey(snapshot))
+		})
+		It("goes with its snapshot when both are given up: "+volume, func() {
+			halfPutBack()
+			delete(n.desired.Volumes, volume)
+			n.converge()
+			Expect(n.lvs("vg0")).NotTo(Or(HaveKey(snapshot), HaveKey(volume)))
+		})
+	}
 })
