@@ -1,6 +1,7 @@
 package data_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/actuators/data"
 	"github.com/volreconciler/volreconciler/pkg/actuators/lvm"
 	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/host"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/spec"
@@ -114,6 +116,15 @@ func mount(_ context.Context, m machine, c change.Change) change.Change {
 	return c
 }
 
+// openToSomebody is a machine on which all that is active is open.
+type openToSomebody struct{ *fakehost.Host }
+
+func (o openToSomebody) Run(ctx context.Context, argv ...string) (host.Output, error) {
+	out, err := o.Host.Run(ctx, argv...)
+	out.Stdout = bytes.ReplaceAll(out.Stdout, []byte(`"lv_device_open":""`), []byte(`"lv_device_open":"open"`))
+	return out, err
+}
+
 // edit changes a logical volume by hand.
 func edit(m machine, name string, change func(*fakehost.LogicalVolume)) {
 	GinkgoHelper()
@@ -180,6 +191,14 @@ var _ = Describe("filling a volume", func() {
 		Expect(m.content("v")[0]).To(Equal("0-1 data"))
 		Expect(m.apply(ctx, c)).To(Succeed())
 		restored(m)
+	})
+
+	It("does not overwrite what somebody has open without a claim", func(ctx SpecContext) {
+		m, c := prepared(ctx, putBack)
+		before := m.content("v")
+		a := data.New(openToSomebody{m.Host}, lvm.New(m, m), fakehost.Engine{Devices: m}, nil, nil)
+		Expect(a.Apply(ctx, c)).To(MatchError(change.ErrInUse))
+		Expect(m.content("v")).To(Equal(before))
 	})
 
 	It("does not write twice what has reached the device", func(ctx SpecContext) {

@@ -2,6 +2,7 @@ package data
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
@@ -23,6 +24,10 @@ func (a *Actuator) restore(ctx context.Context, c change.Restore) error {
 		return nil
 	case now.Phase() != observe.Reverting, !slices.Contains(now.Tags, observe.TagRevert+c.Request):
 		return stale("%s is not being reverted for request %s", c.LV, c.Request)
+	case now.Open:
+		// Not everybody who has it open claims it, so that the kernel would refuse: a
+		// virtual machine of this node does not.
+		return fmt.Errorf("%w: %s is open on this node (see lsof %s)", change.ErrInUse, c.LV, now.Path())
 	}
 	if err := holds(now, uint64(c.Size)); err != nil {
 		return err
