@@ -13,12 +13,28 @@ func (d *differ) clearMethod(lv observe.LogicalVolume) spec.Clear {
 	if lv.Type != observe.Thick && lv.Type != observe.ThickSnapshot {
 		return spec.ClearNone
 	}
+	return d.clearOf(lv)
+}
+
+// clearOf is what the Pool says of what is thick in a logical volume's volume group.
+func (d *differ) clearOf(lv observe.LogicalVolume) spec.Clear {
 	for _, p := range d.in.Desired.Pools {
 		if p.Spec.VolumeGroup == lv.VolumeGroup && p.Spec.ThinPool == nil && p.Spec.Clear != "" {
 			return p.Spec.Clear
 		}
 	}
 	return spec.ClearZero
+}
+
+// unclearable reports whether a logical volume would have to be cleared and cannot
+// be, because somebody made it one of another kind, such as a cached one; and says
+// so. Removed as it is, it would leave its blocks to whoever gets them next.
+func (d *differ) unclearable(id spec.ID, lv observe.LogicalVolume) bool {
+	if lv.Type != observe.OtherLV || d.clearOf(lv) == spec.ClearNone {
+		return false
+	}
+	d.sayOfAbsent(id, Blocked, ReasonUnsupported, "%s is removed when it is a plain thick volume again (see lvconvert --uncache, --splitcache); of one like this nobody could tell that nothing is left. Or remove it by hand", lv.FullName())
+	return true
 }
 
 // clearing goes on with what is being destroyed. The decision was made before, and
@@ -44,6 +60,7 @@ func (d *differ) clear(lv observe.LogicalVolume) {
 	switch {
 	case d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0:
 		d.sayOfAbsent(id, Failed, ReasonDeviceMissing, "%s is cleared and removed when the physical volumes of %s that are missing are back", lv.FullName(), lv.VolumeGroup)
+	case d.unclearable(id, lv):
 	case lv.Type == observe.ThickSnapshot:
 		d.removedLVs[lv.FullName()] = d.clearingStep(id, "what is in it can be written only then", change.SplitSnapshot{LV: nameOf(lv)})
 	case method == spec.ClearNone:

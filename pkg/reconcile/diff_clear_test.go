@@ -75,4 +75,22 @@ var _ = Describe("Diff and the blocks of what is removed", func() {
 		delete(n.desired.Pools, "slow")
 		Expect(n.diff().Steps).To(ContainElement(HaveField("Change.Method", spec.ClearZero)))
 	})
+	It("does not remove uncleared what somebody made another kind of", func() {
+		n = converged()
+		clearWith(spec.ClearZero)
+		n.desired.Snapshots, n.desired.Exports = nil, nil
+		n.converge()
+		delete(n.desired.Volumes, "thick")
+		cached := func(lv *observe.LogicalVolume) { lv.Type = observe.OtherLV }
+		n.edit("vg0/thick", cached)
+		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Blocked, ReasonUnsupported))
+		n.edit("vg0/thick", func(lv *observe.LogicalVolume) {
+			cached(lv)
+			lv.Tags = append(lv.Tags, observe.PhaseTag(observe.Clearing))
+		})
+		Expect(n.diff().Steps).To(BeEmpty())
+		clearWith(spec.ClearNone)
+		Expect(kinds(n.diff())).To(Equal([]string{"RemoveLV"}))
+	})
 })
