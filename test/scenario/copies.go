@@ -21,6 +21,12 @@ func copies() []Scenario {
 	}
 }
 
+// moves are the calls to LVM and to devices. How LUNs come and go is what other
+// histories are about.
+func moves(c fakehost.Call) bool {
+	return c.Argv != nil || c.Op == "writeblocks" || c.Op == "create"
+}
+
 const mib = 1 << 20
 
 // fill writes a text into a part of a logical volume, in MiB, as whoever uses it does.
@@ -89,7 +95,7 @@ func with(files, more map[string]string) map[string]string {
 // clones are volumes made of volumes that are exported and change.
 func clones() Scenario {
 	thinned, thickened := usedLV("vg0/thin"), usedLV("vg0/thick")
-	return Scenario{Name: "clones", FakeOnly: onlyFake, Steps: []Step{
+	return Scenario{Name: "clones", FakeOnly: onlyFake, Telling: moves, Steps: []Step{
 		{Name: "sources", Files: with(sources(), map[string]string{"export.yaml": file(export("src", luns("volume: thin", "volume: thick"), open(hostA)))})},
 		{
 			Name: "in the same pool and in the other one, larger, and exported", ByHand: used("vg0/thin", "vg0/thick"),
@@ -116,7 +122,7 @@ func clones() Scenario {
 }
 
 func clonesOfSnapshots() Scenario {
-	return Scenario{Name: "clones of snapshots", FakeOnly: onlyFake, Steps: []Step{
+	return Scenario{Name: "clones of snapshots", FakeOnly: onlyFake, Telling: moves, Steps: []Step{
 		{Name: "sources", Files: sources()},
 		{
 			Name: "snapshots", ByHand: used("vg0/thin", "vg0/thick"),
@@ -141,7 +147,7 @@ func clonesOfSnapshots() Scenario {
 
 // interruptedCopy is a copy of a volume that changes while nobody copies.
 func interruptedCopy() Scenario {
-	return Scenario{Name: "an interrupted copy", FakeOnly: onlyFake, Steps: []Step{
+	return Scenario{Name: "an interrupted copy", FakeOnly: onlyFake, Telling: moves, Steps: []Step{
 		{Name: "source", Files: sources()},
 		{
 			Name: "begun", ByHand: used("vg0/thick"), Dies: dies(3, "writeblocks /dev/vg0/copy "),
@@ -157,7 +163,7 @@ func interruptedCopy() Scenario {
 // withdrawnCopy is one whose file goes away before it is complete, and comes back.
 func withdrawnCopy() Scenario {
 	copied := map[string]string{"copy.yaml": file(volume("copy", "slow", "16Mi", "deletionPolicy: Delete", "source: {volume: thin}"), export("copy", luns("volume: copy"), open(hostA)))}
-	return Scenario{Name: "a withdrawn copy", FakeOnly: onlyFake, Steps: []Step{
+	return Scenario{Name: "a withdrawn copy", FakeOnly: onlyFake, Telling: moves, Steps: []Step{
 		{Name: "source", Files: sources()},
 		{Name: "begun", ByHand: used("vg0/thin"), Dies: dies(3, "writeblocks /dev/vg0/copy "), Files: copied},
 		{Name: "withdrawn", Files: map[string]string{"copy.yaml": ""}, Data: map[string]string{"vg0/thin": usedLV("vg0/thin")}},
@@ -187,7 +193,7 @@ func reverts() Scenario {
 	now := map[string]string{
 		"vg0/thin": changedLV("vg0/thin"), "vg0/thick": changedLV("vg0/thick"), "vg0/thin-snap": usedLV("vg0/thin"), "vg0/thick-snap": usedLV("vg0/thick"),
 	}
-	return Scenario{Name: "reverts", FakeOnly: onlyFake, Steps: []Step{
+	return Scenario{Name: "reverts", FakeOnly: onlyFake, Telling: moves, Steps: []Step{
 		{Name: "volumes", Files: sources()},
 		{
 			Name: "snapshots", ByHand: used("vg0/thin", "vg0/thick"),
@@ -216,7 +222,7 @@ func interruptedRevert() Scenario {
 	asked := func(revert string) map[string]string {
 		return map[string]string{"all.yaml": file(thick, volume("v", "slow", "16Mi", revert), snapshot("one", "v", "size: 16Mi"), snapshot("two", "v", "size: 16Mi"), export("v", luns("volume: v"), open(hostA)))}
 	}
-	return Scenario{Name: "an interrupted revert", FakeOnly: onlyFake, Steps: []Step{
+	return Scenario{Name: "an interrupted revert", FakeOnly: onlyFake, Telling: moves, Steps: []Step{
 		{Name: "a volume", Files: map[string]string{"all.yaml": file(thick, volume("v", "slow", "16Mi"))}},
 		{Name: "its snapshot", ByHand: used("vg0/v"), Files: map[string]string{"all.yaml": file(thick, volume("v", "slow", "16Mi"), snapshot("one", "v", "size: 16Mi"))}},
 		{Name: "another one", ByHand: changed("vg0/v"), Files: asked("deletionPolicy: Retain")},
@@ -234,7 +240,7 @@ func interruptedRevert() Scenario {
 
 // clearing is the removal of what has data in it.
 func clearing() Scenario {
-	return Scenario{Name: "clearing", FakeOnly: onlyFake, Steps: []Step{
+	return Scenario{Name: "clearing", FakeOnly: onlyFake, Telling: moves, Steps: []Step{
 		{Name: "a volume", Files: map[string]string{
 			"pools.yaml": file(thick), "v.yaml": file(volume("v", "slow", "16Mi", "deletionPolicy: Delete")), "other.yaml": file(volume("other", "slow", "16Mi")),
 		}},
@@ -253,7 +259,7 @@ func clearing() Scenario {
 // cleared.
 func interruptedClearing() Scenario {
 	v := map[string]string{"v.yaml": file(volume("v", "slow", "16Mi", "deletionPolicy: Delete"), export("v", luns("volume: v"), open(hostA)))}
-	return Scenario{Name: "an interrupted clearing", FakeOnly: onlyFake, Steps: []Step{
+	return Scenario{Name: "an interrupted clearing", FakeOnly: onlyFake, Telling: moves, Steps: []Step{
 		{Name: "a volume", Files: with(v, map[string]string{"pools.yaml": file(thick)})},
 		{Name: "its removal begun", ByHand: used("vg0/v"), Files: map[string]string{"v.yaml": ""}, Dies: dies(3, "writeblocks /dev/vg0/v ")},
 		{Name: "named again", Files: v},
@@ -263,7 +269,7 @@ func interruptedClearing() Scenario {
 
 // images are read, and written.
 func images() Scenario {
-	return Scenario{Name: "images", FakeOnly: onlyFake, Steps: []Step{
+	return Scenario{Name: "images", FakeOnly: onlyFake, Telling: moves, Steps: []Step{
 		{Name: "read", Files: map[string]string{"pools.yaml": file(thin, thick), "volumes.yaml": file(
 			volume("a", "fast", "16Mi", "source: {image: {path: /images/disk.raw}}"), volume("b", "slow", "16Mi", "source: {image: {path: /images/disk.raw}}"),
 			volume("none", "slow", "16Mi", "source: {image: {path: /images/none.raw}}"),

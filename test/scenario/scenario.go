@@ -16,6 +16,8 @@ type Scenario struct {
 	Steps []Step
 	// FakeOnly is why it cannot happen on a real kernel; empty: it can.
 	FakeOnly string
+	// Telling says which calls are those at which a crash tells most; nil: all.
+	Telling func(fakehost.Call) bool
 }
 
 // Step is what happens, and how the objects stand once the agent has done what

@@ -120,7 +120,7 @@ var _ = ReportAfterSuite("crashes", func(Report) {
 var _ = Describe("An agent that is killed at any moment", func() {
 	run := func(ctx SpecContext, k *scenario.Killer, scenarios []scenario.Scenario) {
 		GinkgoHelper()
-		k.Dir = GinkgoT().TempDir()
+		k.Dir, k.Long = GinkgoT().TempDir(), long
 		defer func() {
 			t := k.Tried()
 			tried.Points += t.Points
