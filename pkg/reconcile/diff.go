@@ -158,7 +158,7 @@ func newDiffer(in Input) *differ {
 			if id, ok := lvs[lvName].Owner(); ok {
 				d.owned[id] = append(d.owned[id], lvs[lvName])
 			}
-			if id, ok := lvs[lvName].SourceOf(); ok {
+			if id, ok := lvs[lvName].SourceOf(); ok && lvs[lvName].Phase() != observe.Clearing {
 				d.sourceSnapshots[id] = lvs[lvName]
 			}
 		}

@@ -52,6 +52,11 @@ func (d *differ) clearing() {
 
 func (d *differ) clear(lv observe.LogicalVolume) {
 	id, known := lv.LastOwner()
+	owner := observe.OwnerTags(id)
+	if !known {
+		id, known = lv.SourceOf()
+		owner = observe.SourceTags(id)
+	}
 	if !known {
 		return // somebody took the tags away that say what it is
 	}
@@ -64,7 +69,7 @@ func (d *differ) clear(lv observe.LogicalVolume) {
 	case lv.Type == observe.ThickSnapshot:
 		d.removedLVs[lv.FullName()] = d.clearingStep(id, "what is in it can be written only then", change.SplitSnapshot{LV: nameOf(lv)})
 	case method == spec.ClearNone:
-		d.removedLVs[lv.FullName()] = d.clearingStep(id, "its Pool says that nothing is cleared", change.RemoveLV{LV: nameOf(lv), Tags: append(observe.OwnerTags(id), tags...)})
+		d.removedLVs[lv.FullName()] = d.clearingStep(id, "its Pool says that nothing is cleared", change.RemoveLV{LV: nameOf(lv), Tags: append(owner, tags...)})
 	default:
 		d.clearingStep(id, "given up", change.Clear{
 			LV: nameOf(lv), Method: method, Size: spec.Size(lv.Size), Done: spec.Size(lv.Checkpoint(observe.CheckpointOfClearing)),

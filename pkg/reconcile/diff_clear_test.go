@@ -35,6 +35,23 @@ var _ = Describe("Diff and the blocks of what is removed", func() {
 		n.converge()
 		Expect(n.lvs("vg0")).To(HaveLen(2))
 	})
+	It("clears what was copied from, which has data of its origin, and makes another one only then", func() {
+		n = converged()
+		clearWith(spec.ClearZero)
+		n.desireCopy("slow", 200*mib, fromThick)
+		n.apply(n.diff())
+		n.edit("vg0/volreconciler-source-copy", func(lv *observe.LogicalVolume) { lv.SnapshotInvalid = true })
+		Expect(kinds(n.diff())).To(Equal([]string{"StartClearing", "SplitSnapshot"}))
+		n.apply(n.diff())
+		p := n.diff()
+		Expect(kinds(p)).To(Equal([]string{"Clear"}))
+		Expect(status(p, volumeID("copy"))).To(beIn(Progressing, ReasonClearing))
+		n.apply(p)
+		Expect(kinds(n.diff())).To(Equal([]string{"CreateSnapshot"}))
+		n.converge()
+		Expect(n.lvs("vg0")).NotTo(HaveKey("volreconciler-source-copy"))
+		Expect(status(n.diff(), volumeID("copy"))).To(beIn(Ready, ReasonAsDesired))
+	})
 	It("goes on with what was begun, in the way that counts now", func() {
 		n.apply(n.diff())
 		n.edit("vg0/thick", func(lv *observe.LogicalVolume) {

@@ -170,6 +170,10 @@ func (d *differ) createSource(id spec.ID, volume string, from backing) {
 	if id.Kind == spec.KindImage {
 		name = "volreconciler-image-" + id.Name
 	}
+	if lv, there := d.in.Observed.VolumeGroups[from.lv.VolumeGroup].LogicalVolumes[name]; there && lv.Phase() == observe.Clearing {
+		d.say(id, Progressing, ReasonClearing, "another snapshot of %s to copy from is made when the last one, %s, is cleared", from.lv.FullName(), lv.FullName())
+		return
+	}
 	d.step(id, "to copy from", change.CreateSnapshot{
 		LV: change.LV{VolumeGroup: from.lv.VolumeGroup, Name: name}, Origin: from.lv.Name, OriginUUID: from.lv.UUID,
 		Thin: from.lv.Type == observe.Thin, Tags: append(observe.SourceTags(id), observe.TagSource+(spec.VolumeSource{Volume: volume}).Tag()),
@@ -200,7 +204,8 @@ func (d *differ) filling(id spec.ID) bool {
 }
 
 // removeSource removes a snapshot that was made to be copied from. It never was
-// anybody's only copy of anything.
+// anybody's only copy of anything. But a thick one kept what was overwritten in its
+// origin meanwhile, which is cleared as it is of any other.
 func (d *differ) removeSource(id spec.ID, lv observe.LogicalVolume) {
 	if d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0 || lv.Open {
 		return
@@ -208,7 +213,13 @@ func (d *differ) removeSource(id spec.ID, lv observe.LogicalVolume) {
 	if id.Kind == spec.KindImage && !d.names(id) { // nothing else is to be said of it
 		d.say(id, Deleting, ReasonRemoving, "%s is removed; an image that was written stays", lv.FullName())
 	}
-	d.removedLVs[lv.FullName()] = d.step(id, "nothing is copied from it any more", change.RemoveLV{LV: nameOf(lv), Tags: observe.SourceTags(id)})
+	const why = "nothing is copied from it any more"
+	if lv.Type != observe.ThickSnapshot || d.clearMethod(lv) == spec.ClearNone {
+		d.removedLVs[lv.FullName()] = d.step(id, why, change.RemoveLV{LV: nameOf(lv), Tags: observe.SourceTags(id)})
+		return
+	}
+	step := d.step(id, why, change.StartClearing{LV: nameOf(lv), Tags: observe.SourceTags(id)})
+	d.removedLVs[lv.FullName()] = d.step(id, "what is in it can be written only then", change.SplitSnapshot{LV: nameOf(lv)}, step)
 }
 
 // sourceDiffers says so if a volume was not made of what its spec names.
