@@ -248,7 +248,7 @@ var _ = It("Volumes and snapshots are written to images, once, while they are in
 	allReady(ctx, 9)
 	sh(ctx, `set -e; cd /run/out; sha256sum -c --status *.sha256
 		qemu-img compare -q -f raw -F qcow2 thick.raw thick.qcow2; qemu-img compare -q -f raw -F raw thick.raw /dev/vg0/thick`)
-	Expect(sh(ctx, "lvs --noheadings -o lv_name vg0 | xargs")).To(Equal("pool0 snap thick thin"))
+	Eventually(ctx, func() string { return sh(ctx, "lvs --noheadings -o lv_name vg0 | xargs") }).Should(Equal("pool0 snap thick thin"))
 
 	By("and never over a file of somebody else")
 	before := sh(ctx, "stat -c %i-%Y /run/out/*")
