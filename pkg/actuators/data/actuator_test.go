@@ -196,7 +196,7 @@ var _ = Describe("filling a volume", func() {
 	It("does not overwrite what somebody has open without a claim", func(ctx SpecContext) {
 		m, c := prepared(ctx, putBack)
 		before := m.content("v")
-		a := data.New(openToSomebody{m.Host}, lvm.New(m, m), fakehost.Engine{Devices: m}, nil, nil)
+		a := data.New(openToSomebody(m), lvm.New(m, m), fakehost.Engine{Devices: m}, nil, nil)
 		Expect(a.Apply(ctx, c)).To(MatchError(change.ErrInUse))
 		Expect(m.content("v")).To(Equal(before))
 	})
