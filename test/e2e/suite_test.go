@@ -100,7 +100,10 @@ func reset(ctx context.Context) {
 		`+resetNVMe+resetFC+`
 		iscsiadm -m node -u; rm -rf /etc/iscsi/nodes /etc/iscsi/send_targets
 		`+resetLIO+resetTGT+`
-		dmsetup remove_all --noudevsync; blkdiscard -f /dev/vda; blkdiscard -f /dev/vdb; rm -rf /dev/vg0 /dev/vg1
+		for i in $(seq 100); do # what udev looks at in just that moment stays
+			dmsetup remove_all --noudevsync; dmsetup ls | grep -q '(' || break; sleep 0.1
+		done
+		blkdiscard -f /dev/vda; blkdiscard -f /dev/vdb; rm -rf /dev/vg0 /dev/vg1
 		rm -rf /specs /var/lib/volreconciler /run/volreconciler /etc/lvm/archive /etc/lvm/backup
 		mkdir -p /specs
 		set -e
