@@ -222,7 +222,12 @@ func (c *conformance) run(ctx SpecContext) {
 		careful.credentials.targetUsername, careful.credentials.targetPassword = "node", c.protocol.password(ctx)
 		Expect(c.refused(ctx, careful)).To(BeTrue())
 		careful.credentials.targetPassword = c.own
-		db = mustConnect(ctx, c.initiator, careful)
+		// A host that breaks off in the middle of a login keeps LIO's iSER portal busy for
+		// the 15 seconds that a login may take, and another one may not get in meanwhile.
+		Eventually(ctx, func() (err error) {
+			db, err = c.initiator.connect(ctx, careful)
+			return err
+		}).Should(Succeed())
 		one = c.lun(ctx, db, 0)
 	}
 
