@@ -30,6 +30,9 @@ type protocol struct {
 	// second is another place where a target may listen, as address:port; empty:
 	// there is none.
 	second string
+	// wedges is true if a host that breaks off in the middle of a login keeps others from
+	// logging in for good, which is the kernel's mistake.
+	wedges bool
 	// unseen is true if the kernel does not show that anybody is connected.
 	unseen bool
 	// flags are the agent's.
@@ -217,17 +220,14 @@ func (c *conformance) run(ctx SpecContext) {
 		wrong.credentials = credentials{}
 		Expect(c.refused(ctx, wrong)).To(BeTrue())
 
-		c.by("a host that asks the target for its password finds out an impostor")
 		careful := c.attachment("db")
-		careful.credentials.targetUsername, careful.credentials.targetPassword = "node", c.protocol.password(ctx)
-		Expect(c.refused(ctx, careful)).To(BeTrue())
-		careful.credentials.targetPassword = c.own
-		// A host that breaks off in the middle of a login keeps LIO's iSER portal busy for
-		// the 15 seconds that a login may take, and another one may not get in meanwhile.
-		Eventually(ctx, func() (err error) {
-			db, err = c.initiator.connect(ctx, careful)
-			return err
-		}).Should(Succeed())
+		if !c.wedges {
+			c.by("a host that asks the target for its password finds out an impostor")
+			careful.credentials.targetUsername, careful.credentials.targetPassword = "node", c.protocol.password(ctx)
+			Expect(c.refused(ctx, careful)).To(BeTrue())
+		}
+		careful.credentials.targetUsername, careful.credentials.targetPassword = "node", c.own
+		db = mustConnect(ctx, c.initiator, careful)
 		one = c.lun(ctx, db, 0)
 	}
 
@@ -342,7 +342,7 @@ func chapPassword(context.Context) string {
 
 var protocols = []protocol{
 	{name: "iscsi", initiator: iscsiTCP, password: chapPassword, maps: true, second: "[::1]:3261"},
-	{name: "iser", initiator: iser, password: chapPassword, maps: true, second: "[" + guest.RDMAAddress6 + "]:3260", labels: Label("long")},
+	{name: "iser", initiator: iser, password: chapPassword, maps: true, second: "[" + guest.RDMAAddress6 + "]:3260", wedges: true, labels: Label("long")},
 	{name: "nvme-tcp", initiator: nvmeTCP, first: 1, second: "[::1]:4420"},
 	{name: "nvme-rdma", initiator: nvmeRDMA, first: 1, unseen: true, second: "[" + guest.RDMAAddress6 + "]:4420", labels: Label("long")},
 	{name: "iscsi", initiator: tgtInitiator{iscsiTCP}, first: 1, password: chapPassword, second: "[::1]:3261", flags: []string{"--backend=tgt"}, labels: Label("more")},
