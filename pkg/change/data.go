@@ -51,6 +51,9 @@ func fromStart(j Job) Job {
 	case Clear:
 		j.Done = 0
 		return j
+	case Stage:
+		j.Done = 0
+		return j
 	default:
 		return j // compared as it is: at worst it is begun anew
 	}

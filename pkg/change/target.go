@@ -143,6 +143,10 @@ type SetWriteProtect struct {
 // EnableTarget lets those initiators log in that are admitted.
 type EnableTarget struct{ Target }
 
+// DisableTarget ends all sessions of a target and lets nobody log in, so that
+// initiators wait until it is enabled again. Of LIO's iSCSI targets only.
+type DisableTarget struct{ Target }
+
 // RemoveTarget takes a target down with all that is in it. Unless it is forced,
 // it does nothing and returns [ErrInUse] if there are live sessions.
 type RemoveTarget struct {
@@ -189,6 +193,7 @@ func (RemoveInitiator) sealed() {}
 func (MapLUN) sealed()          {}
 func (UnmapLUN) sealed()        {}
 func (SetWriteProtect) sealed() {}
+func (DisableTarget) sealed()   {}
 func (EnableTarget) sealed()    {}
 func (RemoveTarget) sealed()    {}
 func (ResizeLUN) sealed()       {}
@@ -268,6 +273,8 @@ func (c SetWriteProtect) String() string {
 }
 
 func (c EnableTarget) String() string { return fmt.Sprintf("enable target %s", c.Name) }
+
+func (c DisableTarget) String() string { return fmt.Sprintf("disable target %s", c.Name) }
 
 func (c RemoveTarget) String() string {
 	if c.Force {

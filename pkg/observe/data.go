@@ -22,6 +22,11 @@ const (
 	// Clearing: what was in it is being destroyed. It is no object's any more, is
 	// never handed out again, and is removed when that is done.
 	Clearing DataPhase = "clearing"
+	// Staged: it is to come in the place of its object's logical volume, which is the
+	// one that counts until it says that it was replaced.
+	Staged DataPhase = "staged"
+	// Replaced: another logical volume came in its place. What is in it is out of date.
+	Replaced DataPhase = "replaced"
 )
 
 // KindSource is the kind, in tags, of a snapshot that exists only to be copied from,
@@ -30,6 +35,7 @@ const (
 const (
 	KindSource = "source"
 	forImage   = "image"
+	forMove    = "move"
 )
 
 // PhaseTag returns the tag that says a phase.
@@ -46,6 +52,10 @@ func (lv LogicalVolume) Phase() DataPhase {
 	switch {
 	case has(Clearing), strings.HasPrefix(checkpoint, CheckpointOfClearing+":"):
 		return Clearing
+	case lv.ReplacedBy() != "":
+		return Replaced
+	case has(Staged), lv.Tag(TagSynced) != "":
+		return Staged
 	case has(Reverting), lv.Tag(TagRevert) != "":
 		return Reverting
 	case has(Populating), checkpoint != "":

@@ -149,7 +149,15 @@ const (
 	// TagReverted by that of the last one that was.
 	TagRevert   = "volreconciler/revert="
 	TagReverted = "volreconciler/reverted="
-	tagPrefix   = "volreconciler/"
+	// TagIdentity is followed by the UUID of the logical volume in whose place this one
+	// came, or is to come: what initiators tell it by, see [LogicalVolume.Identity].
+	TagIdentity = "volreconciler/identity="
+	// TagSynced is followed by what a staged logical volume holds, see [SyncedTag].
+	TagSynced = "volreconciler/synced="
+	// TagReplacedBy is followed by the UUID of the logical volume that came in the
+	// place of this one.
+	TagReplacedBy = "volreconciler/replaced-by="
+	tagPrefix     = "volreconciler/"
 )
 
 // Tag returns the value of the tag with the given prefix, such as [TagName].

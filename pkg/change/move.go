@@ -1,0 +1,87 @@
+package change
+
+import (
+	"fmt"
+
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// Stage makes a logical volume that is marked [observe.Staged] hold what a snapshot
+// of the one that it is to replace holds, and marks it with [observe.SyncedTag].
+type Stage struct {
+	LV
+	// From is the snapshot, and Size how much of it there is.
+	From LV        `json:"from"`
+	Size spec.Size `json:"size"`
+	// Since is an earlier snapshot of the same origin that the logical volume was
+	// synced with: only what changed since is copied. Without a UUID all is.
+	Since LV `json:"since,omitzero"`
+	// Done and ReadsZero are those of [Populate].
+	Done      spec.Size `json:"done,omitempty"`
+	ReadsZero bool      `json:"readsZero"`
+}
+
+// TakeOver copies what changed in a logical volume since the last snapshot of it to
+// the one that is staged in its place, and then marks it, with one tag, as
+// [observe.Replaced]. Nothing on this machine may have it open, and nothing can open it
+// for itself meanwhile.
+//
+// It is no job: whoever had the logical volume open waits for it. If too much changed
+// since the snapshot it does not begin: it tells the next plan so, by the mark of the
+// staged one, and returns [ErrStale].
+type TakeOver struct {
+	LV
+	// Staged is what comes in its place.
+	Staged LV `json:"staged"`
+	// Since is the snapshot that Staged was synced with.
+	Since LV        `json:"since"`
+	Size  spec.Size `json:"size"`
+}
+
+// TakeOverLimit is how much may have changed, in bytes, for a [TakeOver]: initiators
+// wait for as long as it takes to copy that.
+const TakeOverLimit = 256 << 20
+
+// Rename gives a logical volume another name in its volume group.
+type Rename struct {
+	LV
+	To string `json:"to"`
+}
+
+func (Stage) sealed()    {}
+func (TakeOver) sealed() {}
+func (Rename) sealed()   {}
+
+// Lane is the logical volume's data.
+func (c Stage) Lane() string { return dataLane(c.LV) }
+
+// Lane is the data of the one that is staged.
+func (c TakeOver) Lane() string { return dataLane(c.Staged) }
+
+// System is the data in logical volumes.
+func (Stage) System() observe.System { return observe.Data }
+
+// System is the data in logical volumes.
+func (TakeOver) System() observe.System { return observe.Data }
+
+// Bytes is what is left to copy; of what changed it is not known.
+func (c Stage) Bytes() uint64 {
+	if c.Since.UUID != "" {
+		return 0
+	}
+	return uint64(c.Size - min(c.Size, c.Done))
+}
+
+func (c Stage) String() string {
+	if c.Since.UUID != "" {
+		return fmt.Sprintf("copy to %s what changed until %s", c.LV, c.From)
+	}
+	return fmt.Sprintf("copy %s to %s%s", c.From, c.LV, resumed(c.Done))
+}
+
+func (c TakeOver) String() string {
+	return fmt.Sprintf("put %s in the place of %s, with what changed last", c.Staged, c.LV)
+}
+
+func (c Rename) String() string { return fmt.Sprintf("rename %s to %s", c.LV, c.To) }
