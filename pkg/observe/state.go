@@ -154,6 +154,9 @@ const (
 	TagIdentity = "volreconciler/identity="
 	// TagSynced is followed by what a staged logical volume holds, see [SyncedTag].
 	TagSynced = "volreconciler/synced="
+	// TagSince is followed by the UUID of the snapshot that was copied before this one;
+	// nothing follows if none was.
+	TagSince = "volreconciler/since="
 	// TagReplacedBy is followed by the UUID of the logical volume that came in the
 	// place of this one.
 	TagReplacedBy = "volreconciler/replaced-by="

@@ -46,6 +46,17 @@ type attempt struct {
 // held reports whether an object's time has not come yet.
 func (a *attempts) held(id spec.ID, now time.Time) bool { return now.Before(a.failed[id].next) }
 
+// heldAt returns all objects whose time has not come yet.
+func (a *attempts) heldAt(now time.Time) map[spec.ID]bool {
+	all := map[spec.ID]bool{}
+	for id := range a.failed {
+		if a.held(id, now) {
+			all[id] = true
+		}
+	}
+	return all
+}
+
 // forgetChanged drops the delays of objects whose spec was changed since.
 func (a *attempts) forgetChanged(set spec.Set) {
 	for id, f := range a.failed {

@@ -36,6 +36,8 @@ type Input struct {
 	// MaxDeletions is how many objects may be deleted at once; 0: none, without
 	// permission.
 	MaxDeletions int
+	// Held are the objects that failed and wait for their next attempt.
+	Held map[spec.ID]bool
 	// Discovery is what initiators need to be told of LIO's iSCSI targets; nil: what
 	// they need is not ours to say.
 	Discovery *change.Auth
@@ -81,6 +83,7 @@ func diff(in Input, refused refusal) *differ {
 	d.absentTargets()
 	d.absentBackstores()
 	d.clearing() // before what may have to wait for it
+	d.absentMoves()
 	d.absentSources()
 	d.absentVolumes()
 	return d
@@ -102,6 +105,11 @@ type differ struct {
 	// sourceSnapshots are what Volumes are being filled from, and Images written,
 	// where it had to be made for that.
 	sourceSnapshots map[spec.ID]observe.LogicalVolume
+	// moves is what there is of Volumes' moves to other Pools.
+	moves map[spec.ID]*move
+	// interrupted are the exports that are down for a moment, by this plan, and the
+	// Volume that moves meanwhile.
+	interrupted map[spec.ID]spec.ID
 	// backstoreOf is the backstore that carries an object's name.
 	backstoreOf map[spec.ID]observe.Backstore
 	// backstores are those that the desired exports need, and the step that
@@ -144,6 +152,8 @@ func newDiffer(in Input) *differ {
 		backstores:  map[spec.ID]wantedStore{},
 
 		sourceSnapshots: map[spec.ID]observe.LogicalVolume{},
+		moves:           map[spec.ID]*move{},
+		interrupted:     map[spec.ID]spec.ID{},
 		grown:           map[spec.ID]StepID{},
 		removedTargets:  map[observe.TargetID]StepID{},
 		removedLUNs:     map[lunKey]StepID{},
@@ -155,14 +165,10 @@ func newDiffer(in Input) *differ {
 	for _, vgName := range sorted(in.Observed.VolumeGroups) {
 		lvs := in.Observed.VolumeGroups[vgName].LogicalVolumes
 		for _, lvName := range sorted(lvs) {
-			if id, ok := lvs[lvName].Owner(); ok {
-				d.owned[id] = append(d.owned[id], lvs[lvName])
-			}
-			if id, ok := lvs[lvName].SourceOf(); ok && lvs[lvName].Phase() != observe.Clearing {
-				d.sourceSnapshots[id] = lvs[lvName]
-			}
+			d.sortIn(lvs[lvName])
 		}
 	}
+	d.tookOver()
 	for _, path := range sorted(in.Observed.LIO.Backstores) {
 		b := in.Observed.LIO.Backstores[path]
 		if id, ok := b.Owner(); ok {
@@ -173,6 +179,29 @@ func newDiffer(in Input) *differ {
 		d.block(id, ReasonInvalid, "%v", err)
 	}
 	return d
+}
+
+// sortIn notes whose a logical volume is, and what it is to it.
+func (d *differ) sortIn(lv observe.LogicalVolume) {
+	phase := lv.Phase()
+	if phase == observe.Clearing {
+		return // nobody's
+	}
+	if id, ok := lv.SourceOf(); ok {
+		d.sourceSnapshots[id] = lv
+	}
+	if id, ok := lv.MoveOf(); ok {
+		d.moveOf(id).snapshots = append(d.moveOf(id).snapshots, lv)
+	}
+	switch id, ok := lv.Owner(); {
+	case !ok:
+	case phase == observe.Staged:
+		d.moveOf(id).staged = append(d.moveOf(id).staged, lv)
+	case phase == observe.Replaced:
+		d.moveOf(id).replaced = append(d.moveOf(id).replaced, lv)
+	default:
+		d.owned[id] = append(d.owned[id], lv)
+	}
 }
 
 // object returns the status of an object, Ready until something else is said.
@@ -219,9 +248,9 @@ func (d *differ) dangerousStep(id spec.ID, why string, danger Danger, affects []
 }
 
 // stepBeside adds a destructive step that says nothing of how its object stands.
-func (d *differ) stepBeside(id spec.ID, why string, c change.Change) StepID {
+func (d *differ) stepBeside(id spec.ID, why string, c change.Change, needs ...StepID) StepID {
 	before := *d.object(id)
-	step := d.dangerousStep(id, why, Destructive, nil, c)
+	step := d.dangerousStep(id, why, Destructive, nil, c, needs...)
 	*d.object(id) = before
 	return step
 }

@@ -191,7 +191,7 @@ func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume) {
 	case !inTrash:
 		d.doomed[id] = append(d.doomed[id], lv.UUID)
 	}
-	if !d.removable(id) || d.incomplete(id, lv) {
+	if !d.removable(id) || d.incomplete(id, lv) || d.halfMoved(id) {
 		return
 	}
 	switch {

@@ -58,6 +58,10 @@ func (d *differ) clear(lv observe.LogicalVolume) {
 		owner = observe.SourceTags(id)
 	}
 	if !known {
+		id, known = lv.MoveOf()
+		owner = observe.MoveTags(id.Name)
+	}
+	if !known {
 		return // somebody took the tags away that say what it is
 	}
 	tags := []string{observe.PhaseTag(observe.Clearing)}

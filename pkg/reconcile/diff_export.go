@@ -58,6 +58,9 @@ func (d *differ) export(e spec.Export) {
 		d.block(id, ReasonUnsupported, "%s", why)
 		return
 	}
+	if d.waitsForMove(id) {
+		return
+	}
 	x := &exportDiffer{differ: d, id: id, spec: e.Spec, fabric: f, target: target, have: have, luns: map[int]StepID{}}
 	if !exists || !owned && (f.Fabric != observe.FC || !have.HasTPG) {
 		// A Fibre Channel target that is there gets its mark with its first LUN.

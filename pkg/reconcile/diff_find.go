@@ -40,6 +40,9 @@ func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bo
 	if lvs := d.owned[id]; len(lvs) > 0 {
 		return d.marked(id, lvs, p, name, known)
 	}
+	if d.bereft(id) {
+		return observe.LogicalVolume{}, refused
+	}
 	lv, exists := p.vg.LogicalVolumes[name]
 	switch {
 	case exists && lv.Phase() == observe.Clearing:
@@ -79,8 +82,10 @@ func (d *differ) marked(id spec.ID, lvs []observe.LogicalVolume, p pool, name, k
 		d.block(id, ReasonVanished, "its logical volume (UUID %s) is gone, and %s (UUID %s) carries its tags. To accept that one, annotate %s: %s",
 			known, lv.FullName(), lv.UUID, spec.AnnotationRecreate, known)
 		return lv, refused
+	case misplaced(lv, p) && id.Kind == spec.KindVolume, lv.Phase() == observe.Staged:
+		// It is on its way, or has just arrived.
 	case lv.VolumeGroup != p.vg.Name:
-		d.block(id, ReasonImmutableField, "spec.pool: its logical volume is %s; moving it to volume group %s is not supported", lv.FullName(), p.vg.Name)
+		d.block(id, ReasonImmutableField, "its logical volume is %s, and cannot go with its Volume to volume group %s; remove the Snapshot, or put the Volume's spec.pool back", lv.FullName(), p.vg.Name)
 	case lv.Name != name:
 		d.block(id, ReasonImmutableField, "its logical volume is %s, the spec says %s; rename it with lvrename, or change the spec", lv.FullName(), name)
 	}

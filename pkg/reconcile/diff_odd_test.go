@@ -37,13 +37,14 @@ var _ = Describe("Diff in odd cases", func() {
 		Expect(changes(p)).To(BeEmpty())
 		Expect(status(p, volumeID("thick"))).To(beIn(Blocked, ReasonVanished))
 	})
-	It("makes the kind of snapshot that the origin can have, whatever its Pool asks for by now", func() {
+	It("makes no snapshot of a volume that is to move", func() {
 		n.desired.Snapshots["again"] = spec.Snapshot{Metadata: meta("again"), Spec: spec.SnapshotSpec{Volume: "thick"}}
-		v := n.desired.Volumes["thick"]
-		v.Spec.Pool = "fast"
-		n.desired.Volumes["thick"] = v
-		n.converge()
-		Expect(n.lvs("vg0")["again"].Type).To(Equal(observe.ThickSnapshot))
+		n.moveTo("thick", "fast")
+		p := n.converge()
+		Expect(n.lvs("vg0")).NotTo(HaveKey("again"))
+		Expect(status(p, volumeID("thick"))).To(beIn(Blocked, ReasonSnapshotsExist))
+		Expect(status(p, snapshotID("again"))).To(beIn(Blocked, ReasonNotReady))
+		Expect(status(p, exportID("db"))).To(beIn(Ready, ReasonAsDesired))
 	})
 	It("writes nothing to the volume group that a volume is in, if physical volumes of it are missing and its Pool is another", func() {
 		n.state.VolumeGroups["vg1"] = observe.VolumeGroup{Name: "vg1", ExtentSize: 4 * mib, Size: 1024 * mib, LogicalVolumes: map[string]observe.LogicalVolume{}}

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -74,18 +75,22 @@ func (d *differ) volume(v spec.Volume) {
 	}
 
 	d.object(id).Volume = volumeStatus(lv)
-	b := backing{lv: lv, usable: true, thin: lv.Type == observe.Thin}
+	whole := d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs == 0 // which need not be the Pool's
+	var arrived StepID
+	came := lv.Phase() == observe.Staged
+	if came && whole && !suspended {
+		lv, arrived = d.arrive(id, v.Spec.LVName, lv)
+	}
+	b := backing{lv: lv, usable: true, thin: lv.Type == observe.Thin, step: arrived}
 	switch {
-	case lv.Type == observe.Thin && p.thinPool != lv.Pool, lv.Type == observe.Thick && p.thinPool != "":
-		d.block(id, ReasonImmutableField, "spec.pool: %s lives in %s; moving it to Pool/%s is not supported", lv.FullName(), placeOf(lv), v.Spec.Pool)
-		if !lv.Marked() {
-			return // not adopted, so not ours to export
-		}
+	case misplaced(lv, p) && !lv.Marked():
+		d.block(id, ReasonImmutableField, "spec.pool: %s lives in %s; to adopt it, name the Pool that it is in", lv.FullName(), placeOf(lv))
+		return // not adopted, so not ours to export
 	case lv.Type != observe.Thin && lv.Type != observe.Thick:
 		d.block(id, ReasonNotOwned, "%s is neither a thick nor a thin volume", lv.FullName())
 		return
 	case suspended:
-	case d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0: // which need not be the Pool's
+	case !whole:
 		if b.step = d.activateWhole(id, lv); !lv.Active && b.step == 0 {
 			return
 		}
@@ -100,12 +105,18 @@ func (d *differ) volume(v spec.Volume) {
 			b.usable = false
 			break
 		}
-		if d.growVolume(id, lv, size) {
+		switch {
+		case misplaced(lv, p):
+			b.usable = !d.move(id, v, p, lv)
+		case d.growVolume(id, lv, size):
 			d.provision(v.Spec.Pool, size-lv.Size)
 		}
-		b.step = d.activate(id, lv)
+		if !came && !misplaced(lv, p) {
+			d.afterMove(id, lv)
+		}
+		b.step = cmp.Or(d.activate(id, lv), arrived)
 	}
-	if lv.Phase() != "" { // also where nothing may be changed
+	if lv.Phase() != "" && !came { // also where nothing may be changed
 		b.usable, b.reverting = false, lv.Phase() == observe.Reverting
 	}
 	d.backing[id] = b
@@ -166,7 +177,7 @@ func (d *differ) snapshot(s spec.Snapshot) {
 			return
 		}
 		o, ok := d.backing[origin]
-		if !ok || !o.usable || o.lv.VolumeGroup != p.vg.Name {
+		if !ok || !o.usable || misplaced(o.lv, p) {
 			d.block(id, ReasonNotReady, "%s: %s", origin, d.object(origin).Message)
 			return
 		}

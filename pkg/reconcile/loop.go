@@ -105,7 +105,7 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 		Discovery: discovery,
 		Desired:   desired, Observed: observed, Known: l.Memory.Known(),
 		LastNamed: l.lastNamed, Started: l.started, Now: now, Elapsed: now.Sub(l.started), Grace: l.Grace,
-		TrashSettle: l.TrashSettle, MaxDeletions: l.MaxDeletions, TGT: l.TGT,
+		Held: l.attempts.heldAt(now), TrashSettle: l.TrashSettle, MaxDeletions: l.MaxDeletions, TGT: l.TGT,
 	})
 	if unreadable != nil {
 		plan.Findings = append(plan.Findings[:len(plan.Findings):len(plan.Findings)], spec.Finding{Err: unreadable})

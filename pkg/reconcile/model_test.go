@@ -225,6 +225,12 @@ func (m *model) change(c change.Change) {
 		m.add(observe.LogicalVolume{VolumeGroup: c.VolumeGroup, Name: c.Name, Type: observe.Thin, Pool: origin.Pool, Origin: c.Origin, Size: origin.Size, Tags: c.Tags, Active: true})
 	case change.Populate:
 		m.fill(c)
+	case change.Stage:
+		m.stage(c)
+	case change.TakeOver:
+		m.takeOver(c)
+	case change.Rename:
+		m.rename(c)
 	case change.Restore:
 		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) {
 			if lv.UUID != c.UUID || lv.Phase() != observe.Reverting || lv.Open || m.lvs(c.VolumeGroup)[c.Snapshot.Name].UUID != c.Snapshot.UUID {
@@ -275,7 +281,7 @@ func (m *model) change(c change.Change) {
 				panic("cannot be bound: " + lv.FullName())
 			}
 			lv.Open = true
-			m.state.LIO.Backstores[c.Path()] = observe.Backstore{HBA: c.HBA, Name: c.Name, Enabled: true, CanUnmap: true, BlockDevice: fmt.Sprintf("dm-%d", lv.Minor), Device: c.Device, Serial: observe.UnitSerial(lv.UUID), ReadOnly: c.ReadOnly, Unmap: c.Unmap}
+			m.state.LIO.Backstores[c.Path()] = observe.Backstore{HBA: c.HBA, Name: c.Name, Enabled: true, CanUnmap: true, BlockDevice: fmt.Sprintf("dm-%d", lv.Minor), Device: c.Device, Serial: observe.UnitSerial(lv.Identity()), ReadOnly: c.ReadOnly, Unmap: c.Unmap}
 		})
 	case change.SetUnmap:
 		b := m.state.LIO.Backstores[c.Path()]
@@ -349,8 +355,8 @@ func (m *model) open(c change.AddLUN) observe.TargetLUN {
 			panic("not the logical volume that was planned for: " + c.Device)
 		}
 		lv.Open = true
-		if l.Identity, l.Size = observe.NamespaceUUID(lv.UUID), 0; c.Fabric == observe.TGTISCSI {
-			l.Identity, l.Size, l.ReadOnly = observe.UnitSerial(lv.UUID), lv.Size, c.ReadOnly
+		if l.Identity, l.Size = observe.NamespaceUUID(lv.Identity()), 0; c.Fabric == observe.TGTISCSI {
+			l.Identity, l.Size, l.ReadOnly = observe.UnitSerial(lv.Identity()), lv.Size, c.ReadOnly
 		}
 	})
 	return l
@@ -460,6 +466,12 @@ func (m *model) changeTarget(c change.Change) {
 		t.ACLs[c.Initiator].LUNs[c.LUN] = l
 	case change.EnableTarget:
 		t.Enabled, t.Offline = true, false
+	case change.DisableTarget:
+		t.Enabled = false
+		for name, acl := range t.ACLs {
+			acl.LoggedIn = false
+			t.ACLs[name] = acl
+		}
 	default:
 		panic("unknown change " + change.Name(c))
 	}

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"reflect"
 	"slices"
@@ -215,6 +216,9 @@ func TestPropertiesNoDataIsTakenAwayThatMayBeNeeded(t *testing.T) {
 // neededFor returns why a logical volume must not be taken away; empty: it may.
 func neededFor(s scenario, p Plan, step Step, lv observe.LogicalVolume) string {
 	in := s.input
+	if phase := lv.Phase(); phase == observe.Staged || phase == observe.Replaced || lv.Tag(observe.TagKind) == observe.KindSource {
+		return countsAlone(s, lv)
+	}
 	id, _ := lv.Owner()
 	needs := before(p, step)
 	policies := strings.Count(strings.Join(lv.Tags, " "), observe.TagDeletion)
@@ -255,6 +259,26 @@ func neededFor(s scenario, p Plan, step Step, lv observe.LogicalVolume) string {
 		if who := attached(in, path); who != "" {
 			return who + " uses it"
 		}
+	}
+	return ""
+}
+
+// countsAlone returns why what a move left must not be taken away: it may be all that
+// there is.
+func countsAlone(s scenario, lv observe.LogicalVolume) string {
+	id, _ := lv.Owner()
+	counts := func(other observe.LogicalVolume) bool {
+		owner, _ := other.Owner()
+		return owner == id && other.Phase() != observe.Staged && other.Phase() != observe.Replaced
+	}
+	switch all := s.again().allLVs(); {
+	case lv.Tag(observe.TagKind) == observe.KindSource:
+	case lv.Open || len(lv.HeldBy) > 0:
+		return "it is open"
+	case lv.Phase() == observe.Replaced && !slices.ContainsFunc(all, func(other observe.LogicalVolume) bool { return counts(other) && other.UUID == lv.ReplacedBy() }):
+		return "what came in its place is not there, or may be incomplete"
+	case lv.Phase() == observe.Staged && !slices.ContainsFunc(all, counts):
+		return "nothing else is there"
 	}
 	return ""
 }
@@ -492,9 +516,26 @@ func normal(was, is observe.State) observe.State {
 		out.edit(lv.FullName(), func(lv *observe.LogicalVolume) { lv.UUID, lv.Minor = "new", -1 })
 	}
 	for _, lv := range out.allLVs() {
-		out.edit(lv.FullName(), func(lv *observe.LogicalVolume) { lv.Tags = slices.Sorted(slices.Values(lv.Tags)) })
+		out.edit(lv.FullName(), func(lv *observe.LogicalVolume) { lv.Tags = slices.Sorted(namingNone(lv.Tags, old)) })
 	}
 	return out.state
+}
+
+// namingNone returns tags without the UUIDs of logical volumes that are new.
+func namingNone(tags []string, old map[string]bool) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, tag := range tags {
+			for _, prefix := range []string{observe.TagSynced, observe.TagSince, observe.TagIdentity, observe.TagReplacedBy} {
+				uuid, _, _ := strings.Cut(strings.TrimPrefix(tag, prefix), ":")
+				if strings.HasPrefix(tag, prefix) && uuid != "" && !old[uuid] {
+					tag = prefix + "new"
+				}
+			}
+			if !yield(tag) {
+				return
+			}
+		}
+	}
 }
 
 func uuidsOf(m *model) map[string]string {
@@ -522,7 +563,10 @@ func TestPropertiesACrashChangesNothingOfTheOutcome(t *testing.T) {
 				return rapid.IntRange(0, n-1).Draw(t, "lane")
 			}, never, func() {})
 			for _, step := range p.Steps {
-				if c, ok := step.Change.(change.RemoveLV); ok {
+				switch c := step.Change.(type) {
+				case change.RemoveLV:
+					delete(before, c.UUID)
+				case change.Clear:
 					delete(before, c.UUID)
 				}
 			}
@@ -751,11 +795,22 @@ func TestPropertiesNothingIsPutInThePlaceOfWhatVanished(t *testing.T) {
 				continue
 			}
 			lv, seen := logicalVolumeOf(s.input.Observed, step.Change)
-			switch step.Change.(type) {
-			case change.CreateVolume, change.CreateSnapshot, change.CreateThinPool:
+			switch c := step.Change.(type) {
+			case change.CreateVolume:
+				if !slices.Contains(c.Tags, observe.PhaseTag(observe.Staged)) {
+					t.Fatalf("%s, though %s is known to be %s", step.Change, step.Object, known)
+				}
+			case change.CreateSnapshot:
+				if !slices.Contains(c.Tags, observe.TagKind+observe.KindSource) {
+					t.Fatalf("%s, though %s is known to be %s", step.Change, step.Object, known)
+				}
+			case change.CreateThinPool:
 				t.Fatalf("%s, though %s is known to be %s", step.Change, step.Object, known)
 			}
-			if seen && lv.UUID != known && step.Object.Kind != spec.KindPool {
+			if lv.Phase() == observe.Replaced || lv.Tag(observe.TagKind) == observe.KindSource {
+				continue // what is left of a move, and of no use
+			}
+			if seen && lv.Identity() != known && step.Object.Kind != spec.KindPool {
 				t.Fatalf("%s, which is %s, though %s is known to be %s", step.Change, lv.UUID, step.Object, known)
 			}
 		}

@@ -1,0 +1,451 @@
+package reconcile
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// move is what there is of a Volume's move to another Pool besides its logical volume.
+type move struct {
+	// staged are to come in the place of the Volume's logical volume; replaced are those
+	// in whose place another one came.
+	staged, replaced []observe.LogicalVolume
+	// snapshots are what is copied from.
+	snapshots []observe.LogicalVolume
+}
+
+// anotherRound is how much the last round of copying may have copied, in bytes, for the
+// rest to be left to the moment in which initiators wait.
+const anotherRound = change.TakeOverLimit / 2
+
+// moveOf returns what there is of a Volume's move.
+func (d *differ) moveOf(id spec.ID) *move {
+	m := d.moves[id]
+	if m == nil {
+		m = &move{}
+		d.moves[id] = m
+	}
+	return m
+}
+
+// tookOver makes those staged logical volumes their objects' which a replaced one says
+// are in its place. Nothing else does: that tag is the one moment at which a move happens.
+func (d *differ) tookOver() {
+	for id, m := range d.moves {
+		for _, old := range m.replaced {
+			if i := slices.IndexFunc(m.staged, func(lv observe.LogicalVolume) bool { return lv.UUID == old.ReplacedBy() }); i >= 0 {
+				d.owned[id] = append(d.owned[id], m.staged[i])
+				m.staged = slices.Delete(m.staged, i, i+1)
+			}
+		}
+	}
+}
+
+// misplaced reports whether a logical volume is in another Pool than it should be.
+func misplaced(lv observe.LogicalVolume, p pool) bool {
+	return lv.VolumeGroup != p.vg.Name || lv.Type == observe.Thin && lv.Pool != p.thinPool || lv.Type == observe.Thick && p.thinPool != ""
+}
+
+// bereft says so of a Volume of which nothing is left but what its move left. None of
+// that is put in its place: what is staged may be incomplete, and what was replaced is
+// out of date.
+func (d *differ) bereft(id spec.ID) bool {
+	m := d.moves[id]
+	switch {
+	case m == nil || len(m.staged)+len(m.replaced) == 0:
+		return false
+	case len(m.replaced) > 0:
+		old := m.replaced[0]
+		d.block(id, ReasonVanished, "its logical volume (UUID %s) is gone; %s holds what was in it before it moved there. To go back to that, take the tag away: lvchange --deltag %s%s %s",
+			old.ReplacedBy(), old.FullName(), observe.TagReplacedBy, old.ReplacedBy(), old.FullName())
+	default:
+		lv := m.staged[0]
+		d.block(id, ReasonVanished, "its logical volume (UUID %s) is gone; %s was to take its place, and may be incomplete. If that is to be the Volume, take these tags away: lvchange --deltag %s %s",
+			lv.Identity(), lv.FullName(), strings.Join(stagedTags(lv), " --deltag "), lv.FullName())
+	}
+	return true
+}
+
+// stagedTags returns the tags by which a logical volume is staged.
+func stagedTags(lv observe.LogicalVolume) []string {
+	tags := slices.Concat(lv.TagsWith(observe.TagSynced), lv.TagsWith(observe.TagCheckpoint))
+	if staged := observe.PhaseTag(observe.Staged); slices.Contains(lv.Tags, staged) {
+		tags = append(tags, staged)
+	}
+	return tags
+}
+
+// arrive ends a move: the logical volume that came in the place of another one gets its
+// name and loses its mark. It returns what it is then, and the step after which it is.
+func (d *differ) arrive(id spec.ID, name string, lv observe.LogicalVolume) (observe.LogicalVolume, StepID) {
+	var step StepID
+	if lv.Name == stagedName(id) && lv.Name != name {
+		for _, old := range d.moveOf(id).replaced {
+			if old.VolumeGroup == lv.VolumeGroup && old.Name == name {
+				step = d.step(id, "another one came in its place", change.Rename{LV: nameOf(old), To: "volreconciler-old-" + id.Name})
+			}
+		}
+		if step != 0 || d.in.Observed.VolumeGroups[lv.VolumeGroup].LogicalVolumes[name].UUID == "" {
+			step = d.step(id, "in the place of the old one", change.Rename{LV: nameOf(lv), To: name}, step)
+			lv.Name = name
+		}
+	}
+	marks := stagedTags(lv)
+	step = d.step(id, "complete", change.SetTags{LV: nameOf(lv), Remove: marks}, step)
+	lv.Tags = slices.DeleteFunc(slices.Clone(lv.Tags), func(t string) bool { return slices.Contains(marks, t) })
+	return lv, step
+}
+
+// afterMove takes away what a move left, or one that was given up.
+func (d *differ) afterMove(id spec.ID, lv observe.LogicalVolume) {
+	m := d.moves[id]
+	if m == nil {
+		return
+	}
+	for _, s := range m.snapshots {
+		d.discard(id, s, observe.MoveTags(id.Name), "nothing is copied from it any more")
+	}
+	for _, staged := range m.staged {
+		d.discard(id, staged, append(observe.OwnerTags(id), stagedTags(staged)...), "the Volume does not move there")
+	}
+	for _, old := range m.replaced {
+		if old.ReplacedBy() != lv.UUID {
+			d.block(id, ReasonAmbiguous, "%s was replaced by a logical volume (UUID %s) that is not there any more; it stays until somebody removes it", old.FullName(), old.ReplacedBy())
+			continue
+		}
+		d.discard(id, old, append(observe.OwnerTags(id), observe.TagReplacedBy+lv.UUID), lv.FullName()+" is in its place")
+	}
+}
+
+// absentMoves takes away what is left of the moves of Volumes that no file names.
+func (d *differ) absentMoves() {
+	for _, id := range sortedIDs(d.moves) {
+		if d.names(id) || d.graceLeft(id) > 0 || !d.in.Desired.Complete {
+			continue
+		}
+		m, lvs := d.moves[id], d.owned[id]
+		switch {
+		case len(lvs) == 1 && lvs[0].Phase() == observe.Staged:
+			d.arrive(id, lvs[0].Name, lvs[0])
+		case len(lvs) == 1:
+			d.afterMove(id, lvs[0])
+		case len(lvs) == 0 && len(m.staged)+len(m.replaced) == 0:
+			d.afterMove(id, observe.LogicalVolume{})
+		default:
+			d.say(id, Orphaned, ReasonRetained, "no file names it, and which of its logical volumes counts cannot be told; they stay")
+		}
+	}
+}
+
+// halfMoved reports whether what is left of a Volume's move has to go before the Volume.
+func (d *differ) halfMoved(id spec.ID) bool {
+	m := d.moves[id]
+	left := m != nil && len(m.staged)+len(m.replaced) > 0 || slices.ContainsFunc(d.owned[id], func(lv observe.LogicalVolume) bool { return lv.Phase() == observe.Staged })
+	if left {
+		d.say(id, Deleting, ReasonRemoving, "removed when what its move to another Pool left is gone")
+	}
+	return left
+}
+
+// discard removes a logical volume that is of no use any more, and clears it first as
+// any other. It never is the one that counts.
+func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, why string) {
+	if d.in.Observed.Err() != nil || d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0 || lv.Open || len(lv.HeldBy) > 0 {
+		return
+	}
+	var needs []StepID
+	for _, name := range d.thickSnapshotsOf(lv) {
+		step, removed := d.removedLVs[name]
+		_, lvName, _ := strings.Cut(name, "/")
+		if !removed && d.in.Observed.VolumeGroups[lv.VolumeGroup].LogicalVolumes[lvName].Phase() == observe.Clearing {
+			return // it is split off first
+		}
+		if !removed {
+			d.block(id, ReasonSnapshotsExist, "%s is removed when its snapshot %s is gone, which would be lost with it", lv.FullName(), name)
+			return
+		}
+		needs = append(needs, step)
+	}
+	if d.clearMethod(lv) == spec.ClearNone {
+		d.removedLVs[lv.FullName()] = d.stepBeside(id, why, change.RemoveLV{LV: nameOf(lv), Tags: tags}, needs...)
+		return
+	}
+	step := d.stepBeside(id, why, change.StartClearing{LV: nameOf(lv), Tags: tags}, needs...)
+	if lv.Type == observe.ThickSnapshot {
+		step = d.stepBeside(id, "what is in it can be written only then", change.SplitSnapshot{LV: nameOf(lv)}, step)
+	}
+	d.removedLVs[lv.FullName()] = step
+}
+
+// move plans the next step on a Volume's way to the Pool that its spec asks for. It
+// reports whether that is the last one, for which nobody may use the Volume.
+func (d *differ) move(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume) (last bool) {
+	m := d.moveOf(id)
+	switch {
+	case len(m.replaced) > 0:
+		d.block(id, ReasonNotReady, "spec.pool: it moves to Pool/%s when %s, which it was in before, is gone", v.Spec.Pool, m.replaced[0].FullName())
+		d.afterMove(id, lv)
+		return false
+	case d.immovable(id, v, lv):
+		return false
+	}
+	staged, ok := d.stage(id, v, p, lv)
+	if !ok {
+		return false
+	}
+	base, ready := d.copyOver(id, staged, lv)
+	return ready && d.replace(id, lv, staged, base)
+}
+
+// immovable reports whether a Volume has snapshots that cannot move with it, and says so.
+func (d *differ) immovable(id spec.ID, v spec.Volume, lv observe.LogicalVolume) bool {
+	var stay []string
+	lvs := d.in.Observed.VolumeGroups[lv.VolumeGroup].LogicalVolumes
+	for _, name := range sorted(lvs) {
+		s := lvs[name]
+		owner, _ := s.LastOwner()
+		temporary := s.Tag(observe.TagKind) == observe.KindSource
+		if s.Origin == lv.Name && !temporary && (s.Type == observe.ThickSnapshot || owner.Kind == spec.KindSnapshot) {
+			stay = append(stay, s.FullName())
+		}
+	}
+	if len(stay) > 0 {
+		d.block(id, ReasonSnapshotsExist, "spec.pool: %s cannot move to Pool/%s while it has snapshots, in the trash or not (%s), which would stay behind; remove them first, or put spec.pool back",
+			lv.FullName(), v.Spec.Pool, strings.Join(stay, ", "))
+	}
+	return len(stay) > 0
+}
+
+func stagedName(id spec.ID) string { return "volreconciler-moved-" + id.Name }
+
+// stage returns the logical volume that is to come in the place of a Volume's. If there
+// is none it plans one.
+func (d *differ) stage(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume) (observe.LogicalVolume, bool) {
+	m := d.moveOf(id)
+	var found []observe.LogicalVolume
+	for _, s := range m.staged {
+		if len(found) == 0 && !misplaced(s, p) && s.Size >= lv.Size && s.Identity() == lv.Identity() {
+			found = append(found, s)
+			continue
+		}
+		d.discard(id, s, append(observe.OwnerTags(id), stagedTags(s)...), "the Volume does not move there")
+	}
+	if len(found) > 0 {
+		return found[0], true
+	}
+	name := stagedName(id)
+	if p.vg.Name != lv.VolumeGroup {
+		name = v.Spec.LVName
+	}
+	there, exists := p.vg.LogicalVolumes[name]
+	switch {
+	case exists && there.Phase() == observe.Clearing:
+		d.say(id, Progressing, ReasonClearing, "it moves to Pool/%s when %s, which was given up, is cleared", v.Spec.Pool, there.FullName())
+	case exists && len(m.staged) == 0:
+		d.block(id, ReasonNotOwned, "spec.pool: it cannot move to Pool/%s: %s exists, and stays as it is. Rename that one, or put spec.pool back", v.Spec.Pool, there.FullName())
+	case exists: // what is discarded
+	case !p.creatable:
+		d.block(id, ReasonNotReady, "spec.pool: Pool/%s cannot take new volumes: %s", v.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: v.Spec.Pool}).Message)
+	default:
+		size := roundUp(max(lv.Size, uint64(v.Spec.Size)), p.vg.ExtentSize)
+		d.step(id, "spec.pool says Pool/"+v.Spec.Pool, change.CreateVolume{
+			LV: change.LV{VolumeGroup: p.vg.Name, Name: name}, ThinPool: p.thinPool, Size: spec.Size(size), Tags: tagsToMove(id, v, lv),
+		}, p.step)
+		d.provision(v.Spec.Pool, size)
+	}
+	return observe.LogicalVolume{}, false
+}
+
+// tagsToMove returns the tags of the one that is to come in the place of a logical
+// volume: all that it has, whoever set them, or should have, and what it is told by.
+func tagsToMove(id spec.ID, v spec.Volume, lv observe.LogicalVolume) []string {
+	tags := append(observe.OwnerTags(id), observe.DeletionTag(v.Spec.DeletionPolicy), observe.PhaseTag(observe.Staged), observe.TagIdentity+lv.Identity())
+	for _, t := range lv.Tags {
+		replaced := slices.ContainsFunc([]string{observe.TagDeletion, observe.TagDeleted, observe.TagIdentity}, func(prefix string) bool { return strings.HasPrefix(t, prefix) })
+		if !replaced && !slices.Contains(tags, t) {
+			tags = append(tags, t)
+		}
+	}
+	return tags
+}
+
+// copyOver plans the next round of copying to the logical volume that is staged. It
+// returns the snapshot that it was synced with last, and whether so little was copied in
+// that round that the rest can be copied while everybody waits.
+func (d *differ) copyOver(id spec.ID, staged, lv observe.LogicalVolume) (base observe.LogicalVolume, ready bool) {
+	var snapshots []observe.LogicalVolume
+	for _, s := range d.moveOf(id).snapshots {
+		if s.VolumeGroup == lv.VolumeGroup && s.Origin == lv.Name && !s.SnapshotInvalid {
+			snapshots = append(snapshots, s)
+			continue
+		}
+		d.discard(id, s, observe.MoveTags(id.Name), "it cannot be copied from")
+	}
+	with, copied, _ := staged.Synced()
+	var next observe.LogicalVolume
+	for _, s := range snapshots {
+		if s.UUID == with {
+			base = s
+		}
+	}
+	for _, s := range snapshots {
+		switch {
+		case s.UUID == base.UUID:
+		case next.UUID == "" && s.Tag(observe.TagSince) == base.UUID:
+			next = s
+		default:
+			d.discard(id, s, observe.MoveTags(id.Name), "nothing is copied from it any more")
+		}
+	}
+	switch {
+	case next.UUID != "":
+		job := change.Stage{LV: nameOf(staged), From: nameOf(next), Size: spec.Size(next.Size), ReadsZero: staged.ReadsZero}
+		if base.UUID != "" {
+			job.Since = nameOf(base)
+		} else {
+			job.Done = spec.Size(staged.Checkpoint(next.UUID))
+		}
+		d.step(id, "spec.pool asks for it", job)
+	case base.UUID == "" || copied > anotherRound:
+		d.snapshotToMove(id, lv, base)
+	default:
+		return base, true
+	}
+	return base, false
+}
+
+// snapshotToMove plans a snapshot of a Volume to copy from. What was copied before is
+// said in its tags: if it is from before that, it is of no use.
+func (d *differ) snapshotToMove(id spec.ID, lv, base observe.LogicalVolume) {
+	lvs := d.in.Observed.VolumeGroups[lv.VolumeGroup].LogicalVolumes
+	for _, letter := range []string{"a", "b", "c"} {
+		name := "volreconciler-move-" + letter + "-" + id.Name
+		if _, taken := lvs[name]; taken {
+			continue
+		}
+		d.step(id, "to copy from", change.CreateSnapshot{
+			LV: change.LV{VolumeGroup: lv.VolumeGroup, Name: name}, Origin: lv.Name, OriginUUID: lv.UUID,
+			Thin: lv.Type == observe.Thin, Tags: append(observe.MoveTags(id.Name), observe.TagSince+base.UUID),
+		})
+		return
+	}
+	d.say(id, Progressing, ReasonClearing, "%s is copied on when the snapshots that it was copied from before are cleared", lv.FullName())
+}
+
+// replace plans what has to happen at once, and reports whether it can: those who use the
+// Volume are made to wait, what changed last is copied, and the other one takes over. The
+// next pass exports that one; or this one again, if anything failed.
+func (d *differ) replace(id spec.ID, lv, staged, base observe.LogicalVolume) bool {
+	take := change.TakeOver{LV: nameOf(lv), Staged: nameOf(staged), Since: nameOf(base), Size: spec.Size(lv.Size)}
+	if d.in.Held[id] { // nobody is made to wait for nothing
+		d.step(id, "everything is copied but what changed last", take)
+		return false
+	}
+	if others := d.thickSnapshotsOf(lv); slices.ContainsFunc(others, func(name string) bool { return name != base.FullName() && d.removedLVs[name] == 0 }) {
+		d.block(id, ReasonNotReady, "%s takes the place of %s when what is copied from that is complete (%s)", staged.FullName(), lv.FullName(), strings.Join(others, ", "))
+		return false
+	}
+	keys, ok := d.interruptible(id, lv)
+	if !ok {
+		return false
+	}
+	needs := d.interrupt(id, lv, keys)
+	d.dangerousStep(id, "everything is copied but what changed last", Disruptive, d.connectedTo(id), take, needs...)
+	return true
+}
+
+// interruptible returns where a Volume is exported, and whether those who use it can be
+// made to wait; if not, it says why.
+func (d *differ) interruptible(id spec.ID, lv observe.LogicalVolume) ([]lunKey, bool) {
+	if !d.in.Desired.Complete || len(d.in.Observed.Unknown) > 0 {
+		d.block(id, ReasonIncompleteInput, "spec.pool: all but what changed last is copied; nobody is made to wait for that while there are findings in the specs, or a system cannot be read")
+		return nil, false
+	}
+	b, exported := d.backstoreOf[id]
+	keys := d.servedDirectly(lv)
+	if exported {
+		keys = append(keys, d.linksTo(b)...)
+	}
+	switch {
+	case len(lv.HeldBy) > 0:
+		d.block(id, ReasonInUse, "spec.pool: all but what changed last is copied; %s is moved when it is no longer %s", lv.FullName(), strings.Join(lv.HeldBy, ", "))
+		return nil, false
+	case lv.Open && !exported && len(keys) == 0:
+		d.block(id, ReasonInUse, "spec.pool: all but what changed last is copied; %s is moved when it is no longer open on this node (see lsof %s)", lv.FullName(), lv.Path())
+		return nil, false
+	}
+	for _, key := range keys {
+		t := d.target(key.target)
+		owner, _ := t.Owner()
+		e, desired := d.in.Desired.Exports[owner.Name]
+		who := sessions(t)
+		switch {
+		case !desired || d.targetOf(e) != key.target || e.Metadata.Suspended() || d.unsupported(e) != "":
+			d.block(id, ReasonInUse, "spec.pool: all but what changed last is copied; %s is moved when it is no longer exported by target %s, which must not be changed", lv.FullName(), t.Name)
+			return nil, false
+		case !waits(t.Fabric) && len(who) > 0:
+			d.block(id, ReasonSessionsActive, "spec.pool: all but what changed last is copied; initiators of target %s cannot be made to wait, and it is moved when these log out: %s", t.Name, strings.Join(who, ", "))
+			return nil, false
+		}
+	}
+	return keys, true
+}
+
+// waits reports whether initiators of a fabric wait for a target that is gone for a
+// moment, rather than fail what is under way.
+func waits(f observe.Fabric) bool { return f == observe.ISCSI || f == observe.NVMe }
+
+// interrupt plans that nobody uses a Volume: targets that export it end their sessions
+// and let go of it. It returns the steps after which that is so.
+func (d *differ) interrupt(id spec.ID, lv observe.LogicalVolume, keys []lunKey) []StepID {
+	const why = "so that what changed last can be copied; it comes back at once"
+	var needs []StepID
+	paused := map[observe.TargetID][]StepID{}
+	for _, key := range keys {
+		t := d.target(key.target)
+		owner, _ := t.Owner()
+		target := change.Target{Fabric: t.Fabric, Name: t.Name, Export: owner.Name}
+		if _, done := paused[key.target]; !done {
+			paused[key.target] = d.pause(id, t, target, why)
+			d.interrupted[owner] = id
+		}
+		// On behalf of the Volume, so that it waits like the rest for its next attempt.
+		step := d.dangerousStep(id, why, Disruptive, nil, change.RemoveLUN{Target: target, LUN: key.lun}, paused[key.target]...)
+		d.removedLUNs[key] = step
+		needs = append(needs, step)
+	}
+	if b, exported := d.backstoreOf[id]; exported {
+		step := d.dangerousStep(id, why, Disruptive, nil, change.RemoveBackstore{Backstore: change.Backstore{HBA: b.HBA, Name: b.Name}}, needs...)
+		d.backstores[id] = wantedStore{path: b.Path(), step: step}
+		needs = append(needs, step)
+	}
+	return append(needs, d.activate(id, lv))
+}
+
+// pause plans that nobody is logged in to a target.
+func (d *differ) pause(id spec.ID, t observe.Target, target change.Target, why string) []StepID {
+	var steps []StepID
+	switch {
+	case t.Fabric == observe.ISCSI && t.Enabled:
+		steps = append(steps, d.dangerousStep(id, why, Disruptive, sessions(t), change.DisableTarget{Target: target}))
+	case t.Fabric == observe.NVMe:
+		for _, portal := range sorted(t.Portals) {
+			steps = append(steps, d.dangerousStep(id, why, Disruptive, sessions(t), change.RemovePortal{Target: target, Portal: portal}))
+		}
+	}
+	return steps
+}
+
+// waitsForMove says so of an export whose target is taken down for a moment in this pass.
+func (d *differ) waitsForMove(id spec.ID) bool {
+	by, interrupted := d.interrupted[id]
+	if interrupted {
+		d.say(id, Progressing, ReasonConverging, "its sessions end for a moment, because %s moves to another Pool", cmp.Or(by.String(), "a Volume"))
+	}
+	return interrupted
+}
