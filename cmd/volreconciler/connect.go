@@ -156,7 +156,7 @@ func lunsOf(export spec.Export, desired spec.Set, plan reconcile.Plan) []connect
 		lun := connect.LUN{Object: l.Backing(), Number: *l.Number, ReadOnly: l.ReadOnly, Discard: isThin(l.Backing(), desired)}
 		if o, ok := objectOf(lun.Object, plan); ok {
 			if status := volumeOf(o); status != nil {
-				lun.Size, lun.WWN, lun.UUID = status.Size, status.WWN, observe.NamespaceUUID(status.LVUUID)
+				lun.Size, lun.WWN, lun.UUID = status.Size, status.WWN, status.NamespaceUUID
 			}
 		}
 		luns = append(luns, lun)

@@ -22,14 +22,16 @@ func (b Backstore) Lane() string { return "backstore/" + b.Path() }
 func (Backstore) System() observe.System { return observe.LIO }
 
 // CreateBackstore binds a backstore to a logical volume. The unit serial that
-// initiators see is derived from the UUID of the logical volume found behind
-// Device, see [observe.UnitSerial].
+// initiators see is derived from Identity, see [observe.UnitSerial].
 type CreateBackstore struct {
 	Backstore
 	Device string `json:"device"`
 	// LVUUID is the UUID that the logical volume must have; empty if the
 	// logical volume is created by the same plan.
-	LVUUID   string `json:"lvUUID,omitempty"`
+	LVUUID string `json:"lvUUID,omitempty"`
+	// Identity is that of the logical volume, see [observe.LogicalVolume.Identity];
+	// empty: the UUID of the one that is found behind Device.
+	Identity string `json:"identity,omitempty"`
 	ReadOnly bool   `json:"readOnly,omitempty"`
 	// Unmap lets the initiators' discards through.
 	Unmap bool `json:"unmap,omitempty"`

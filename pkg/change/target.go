@@ -65,9 +65,11 @@ type AddLUN struct {
 	Backstore string `json:"backstore,omitempty"`
 	// Device is what a LUN without a backstore serves, and LVUUID the UUID that
 	// its logical volume must have; empty if it is created by the same plan.
-	// Initiators tell such a LUN by what is derived from that UUID.
 	Device string `json:"device,omitempty"`
 	LVUUID string `json:"lvUUID,omitempty"`
+	// Identity is for such a LUN what [CreateBackstore] has for others: initiators
+	// tell it by what is derived from that.
+	Identity string `json:"identity,omitempty"`
 	// ReadOnly and Unmap are for a LUN without a backstore what
 	// [CreateBackstore] has for others.
 	ReadOnly bool `json:"readOnly,omitempty"`
@@ -78,8 +80,11 @@ type AddLUN struct {
 // volume has grown.
 type ResizeLUN struct {
 	Target
-	LUN    int    `json:"lun"`
-	Device string `json:"device"`
+	LUN int `json:"lun"`
+	// Device, LVUUID and Identity are those of [AddLUN].
+	Device   string `json:"device"`
+	LVUUID   string `json:"lvUUID,omitempty"`
+	Identity string `json:"identity,omitempty"`
 }
 
 // RemoveLUN takes a LUN out of a portal group, and with it out of every ACL.

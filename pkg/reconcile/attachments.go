@@ -86,7 +86,7 @@ func (d *differ) identities() map[string]spec.ID {
 	all := map[string]spec.ID{}
 	for id, lvs := range d.owned {
 		for _, lv := range lvs {
-			all[observe.NamespaceUUID(lv.UUID)], all[observe.UnitSerial(lv.UUID)] = id, id
+			all[observe.NamespaceUUID(lv.Identity())], all[observe.UnitSerial(lv.Identity())] = id, id
 		}
 	}
 	return all

@@ -15,12 +15,12 @@ import (
 type wantedStore struct {
 	// path is the backstore's.
 	path string
-	// device, lvUUID, readOnly and unmap are those of a LUN without a backstore,
-	// and identity what initiators tell it by; empty: the logical volume is not
-	// there yet.
-	device, lvUUID  string
-	readOnly, unmap bool
-	identity        string
+	// device, lvUUID, lvIdentity, readOnly and unmap are those of a LUN without a
+	// backstore, and identity what initiators tell it by; empty: the logical volume
+	// is not there yet.
+	device, lvUUID, lvIdentity string
+	readOnly, unmap            bool
+	identity                   string
 	// usable is false if nothing can be linked to it now.
 	usable bool
 	// step must have succeeded before it can be linked; 0: none.
@@ -43,8 +43,8 @@ func (x *exportDiffer) store(id spec.ID) wantedStore {
 	back := x.backing[id]
 	return wantedStore{
 		device: back.lv.Path(), lvUUID: back.lv.UUID, readOnly: back.lv.ReadOnly, unmap: back.thin,
-		identity: x.fabric.identity(back.lv.UUID),
-		usable:   back.usable && (back.lv.Active || back.step != 0), step: back.step,
+		identity: x.fabric.identity(back.lv.Identity()), lvIdentity: back.lv.Identity(),
+		usable: back.usable && (back.lv.Active || back.step != 0), step: back.step,
 	}
 }
 
@@ -75,9 +75,9 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 		return want
 	}
 	create := change.CreateBackstore{
-		Backstore: name, Device: back.lv.Path(), LVUUID: back.lv.UUID, ReadOnly: back.lv.ReadOnly, Unmap: back.thin,
+		Backstore: name, Device: back.lv.Path(), LVUUID: back.lv.UUID, Identity: back.lv.Identity(), ReadOnly: back.lv.ReadOnly, Unmap: back.thin,
 	}
-	serial := observe.UnitSerial(back.lv.UUID)
+	serial := observe.UnitSerial(back.lv.Identity())
 	switch {
 	case !exists:
 		if other, taken := d.foreignBackstore(back.lv); taken {
@@ -169,7 +169,7 @@ func (d *differ) linksTo(b observe.Backstore) []lunKey {
 // servedDirectly returns the LUNs without a backstore that serve a logical
 // volume, in whatever target.
 func (d *differ) servedDirectly(lv observe.LogicalVolume) []lunKey {
-	ids := []string{observe.NamespaceUUID(lv.UUID), observe.UnitSerial(lv.UUID)}
+	ids := []string{observe.NamespaceUUID(lv.Identity()), observe.UnitSerial(lv.Identity())}
 	return d.lunsWith(func(l observe.TargetLUN) bool {
 		return l.Device != "" && (l.Device == lv.Path() || slices.Contains(ids, l.Identity))
 	})

@@ -258,7 +258,7 @@ func (x *exportDiffer) addLUNs() {
 		needs = append(needs, elsewhere...)
 		x.luns[n] = x.step(x.id, "not there", change.AddLUN{
 			Target: x.target, LUN: n, Backstore: store.path,
-			Device: store.device, LVUUID: store.lvUUID, ReadOnly: readOnly, Unmap: store.unmap,
+			Device: store.device, LVUUID: store.lvUUID, Identity: store.lvIdentity, ReadOnly: readOnly, Unmap: store.unmap,
 		}, needs...)
 	}
 }
@@ -279,7 +279,7 @@ func (x *exportDiffer) letGo(n int, backing spec.ID, store wantedStore) {
 func (x *exportDiffer) resize(n int, have observe.TargetLUN, backing spec.ID) {
 	lv, grown := x.backing[backing].lv, x.grown[backing]
 	if !x.fabric.backstores && (grown != 0 || have.Size != 0 && !have.HasSize(lv.Size)) {
-		x.dangerousStep(x.id, "has grown", Harmless, x.paused(), change.ResizeLUN{Target: x.target, LUN: n, Device: lv.Path()}, grown)
+		x.dangerousStep(x.id, "has grown", Harmless, x.paused(), change.ResizeLUN{Target: x.target, LUN: n, Device: lv.Path(), LVUUID: lv.UUID, Identity: lv.Identity()}, grown)
 	}
 }
 

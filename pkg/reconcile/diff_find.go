@@ -48,10 +48,10 @@ func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bo
 	case exists && lv.Phase() == observe.Clearing:
 		d.block(id, ReasonClearing, "%s is what is left of one that was given up, and is being cleared; another one is made when that is done", lv.FullName())
 		return lv, refused
-	case exists && (known == "" || lv.UUID == known) && lv.Marked() && !lostTags(lv, id):
+	case exists && (known == "" || lv.Identity() == known) && lv.Marked() && !lostTags(lv, id):
 		d.block(id, ReasonNotOwned, "%s belongs to another object (%s)", lv.FullName(), strings.Join(lv.Tags, " "))
 		return lv, refused
-	case exists && (known != "" && lv.UUID == known || known == "" && lostTags(lv, id)):
+	case exists && (known != "" && lv.Identity() == known || known == "" && lostTags(lv, id)):
 		return lv, found
 	case known != "":
 		d.block(id, ReasonVanished, "its logical volume %s (UUID %s) is gone; nothing is put in its place. To start with a new one, annotate %s: %s",
@@ -78,7 +78,7 @@ func (d *differ) marked(id spec.ID, lvs []observe.LogicalVolume, p pool, name, k
 		}
 		d.block(id, ReasonAmbiguous, "%s all carry its tags; remove the tags (lvchange --deltag) from all but one", strings.Join(names, ", "))
 		return lv, refused
-	case known != "" && lv.UUID != known:
+	case known != "" && lv.Identity() != known:
 		d.block(id, ReasonVanished, "its logical volume (UUID %s) is gone, and %s (UUID %s) carries its tags. To accept that one, annotate %s: %s",
 			known, lv.FullName(), lv.UUID, spec.AnnotationRecreate, known)
 		return lv, refused

@@ -236,13 +236,14 @@ func (d *differ) snapshot(s spec.Snapshot) {
 // is not offered because of an error either.
 func (d *differ) invalidBackings() {
 	for id := range d.in.Desired.Invalid {
-		lvs := d.owned[id]
+		lvs := counting(d.owned[id])
 		if len(lvs) != 1 || !lvs[0].Active || lvs[0].SnapshotInvalid {
 			continue
 		}
-		if known := d.in.Known[id].UUID; known == "" || known == lvs[0].UUID {
+		if known := d.in.Known[id].UUID; known == "" || known == lvs[0].Identity() {
 			phase := lvs[0].Phase()
-			d.backing[id] = backing{lv: lvs[0], usable: phase == "", reverting: phase == observe.Reverting, thin: lvs[0].Type == observe.Thin}
+			complete := phase == "" || phase == observe.Staged // and in its place by now
+			d.backing[id] = backing{lv: lvs[0], usable: complete, reverting: phase == observe.Reverting, thin: lvs[0].Type == observe.Thin}
 		}
 	}
 }
@@ -349,9 +350,9 @@ func placeOf(lv observe.LogicalVolume) string {
 }
 
 func volumeStatus(lv observe.LogicalVolume) *VolumeStatus {
-	serial := observe.UnitSerial(lv.UUID)
+	serial := observe.UnitSerial(lv.Identity())
 	return &VolumeStatus{
-		Size: lv.Size, DevicePath: lv.Path(), LVUUID: lv.UUID, Serial: serial, WWN: "naa." + observe.NAA(serial),
+		Size: lv.Size, DevicePath: lv.Path(), LVUUID: lv.UUID, Serial: serial, WWN: "naa." + observe.NAA(serial), NamespaceUUID: observe.NamespaceUUID(lv.Identity()),
 		Active: lv.Active, DataPercent: lv.DataPercent, HeldBy: lv.HeldBy,
 	}
 }

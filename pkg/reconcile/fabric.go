@@ -63,14 +63,15 @@ func nvme(over observe.Transport) fabric {
 }
 
 // identity returns what initiators tell a LUN without a backstore by; empty if
-// its logical volume is not there yet.
-func (f fabric) identity(lvUUID string) string {
+// its logical volume, whose [observe.LogicalVolume.Identity] it is made of, is not
+// there yet.
+func (f fabric) identity(of string) string {
 	switch {
-	case lvUUID == "":
+	case of == "":
 		return ""
 	case f.Fabric == observe.NVMe:
-		return observe.NamespaceUUID(lvUUID)
+		return observe.NamespaceUUID(of)
 	default:
-		return observe.UnitSerial(lvUUID)
+		return observe.UnitSerial(of)
 	}
 }

@@ -32,6 +32,7 @@ type Memory struct {
 // Identity is what is remembered of an object: the logical volume behind it, or
 // the targets of an Export.
 type Identity struct {
+	// UUID is what [observe.LogicalVolume.Identity] says of it.
 	UUID        string `json:"uuid,omitempty"`
 	VolumeGroup string `json:"volumeGroup,omitempty"`
 	// Retain is true if the files said so last. The tag may be older: it is not
@@ -140,7 +141,8 @@ func unknownTargets(observed observe.State) bool {
 // learnVolumes learns of Volumes, Snapshots and Pools.
 //
 // An identity is learnt when an object's logical volume is first seen, or when
-// the object's annotation gives up the one that is known. It is forgotten when
+// the object's annotation gives up the one that is known. It keeps to the volume
+// group in which its logical volume is by now. It is forgotten when
 // no file names the object and its volume group, which is there, holds nothing
 // of it.
 func learnVolumes(known map[spec.ID]Identity, desired spec.Set, observed observe.State) map[spec.ID]Identity {
@@ -148,49 +150,65 @@ func learnVolumes(known map[spec.ID]Identity, desired spec.Set, observed observe
 		return known
 	}
 	next := maps.Clone(known)
-	owned := map[spec.ID]int{}
-	deleted := map[spec.ID][]string{}
+	owned := map[spec.ID][]observe.LogicalVolume{}
 	for _, vg := range observed.VolumeGroups {
 		for _, lv := range vg.LogicalVolumes {
-			id, ours := lv.Owner()
-			if !ours {
-				continue
+			if id, ours := lv.Owner(); ours {
+				owned[id] = append(owned[id], lv)
 			}
-			owned[id]++
-			old, isKnown := known[id]
-			identity := Identity{UUID: lv.UUID, VolumeGroup: lv.VolumeGroup, Retain: old.Retain, Outdated: old.Outdated}
-			if isKnown && desired.Annotation(id, spec.AnnotationRecreate) != old.UUID {
-				identity = old
-			}
-			if policy, named := desired.DeletionPolicy(id); named {
-				identity.Retain = policy == spec.Retain
-			}
-			next[id] = identity
-			deleted[id] = append(deleted[id], lv.DeletedTags()...)
 		}
 	}
-	for id, tags := range deleted {
-		if _, invalid := desired.Invalid[id]; invalid || desired.Has(id) {
-			slices.Sort(tags)
-			identity := next[id]
-			identity.Outdated = slices.Compact(tags)
-			next[id] = identity
+	for id, lvs := range owned {
+		lvs = counting(lvs)
+		identity, isKnown := known[id]
+		givenUp := isKnown && desired.Annotation(id, spec.AnnotationRecreate) == identity.UUID
+		switch {
+		case len(lvs) == 0, len(lvs) > 1 && !isKnown:
+			// Which of several copies is the right one is for somebody else to say.
+			continue
+		case len(lvs) == 1 && (!isKnown || givenUp || lvs[0].Identity() == identity.UUID):
+			identity.UUID, identity.VolumeGroup = lvs[0].Identity(), lvs[0].VolumeGroup
 		}
+		if policy, named := desired.DeletionPolicy(id); named {
+			identity.Retain = policy == spec.Retain
+		}
+		if _, invalid := desired.Invalid[id]; invalid || desired.Has(id) {
+			identity.Outdated = deletedTags(lvs)
+		}
+		next[id] = identity
 	}
 	for id, identity := range known {
 		_, vgThere := observed.VolumeGroups[identity.VolumeGroup]
 		_, invalid := desired.Invalid[id]
-		if desired.Complete && vgThere && owned[id] == 0 && !invalid && !desired.Has(id) {
-			delete(next, id)
-		}
-	}
-	for id, n := range owned {
-		// Which of several copies is the right one is for somebody else to say.
-		if _, wasKnown := known[id]; n > 1 && !wasKnown {
+		if desired.Complete && vgThere && len(owned[id]) == 0 && !invalid && !desired.Has(id) {
 			delete(next, id)
 		}
 	}
 	return next
+}
+
+// counting returns those of an object's logical volumes that its data is in. While
+// a Volume moves to another Pool that is one of two: the staged one only once the
+// other one says that it was replaced by it, and that other one only until then.
+func counting(lvs []observe.LogicalVolume) []observe.LogicalVolume {
+	var count []observe.LogicalVolume
+	for _, lv := range lvs {
+		inPlace := slices.ContainsFunc(lvs, func(old observe.LogicalVolume) bool { return old.ReplacedBy() == lv.UUID })
+		if lv.ReplacedBy() == "" && (lv.Phase() != observe.Staged || inPlace) {
+			count = append(count, lv)
+		}
+	}
+	return count
+}
+
+// deletedTags returns the tags that say that logical volumes are in the trash, sorted.
+func deletedTags(lvs []observe.LogicalVolume) []string {
+	var tags []string
+	for _, lv := range lvs {
+		tags = append(tags, lv.DeletedTags()...)
+	}
+	slices.Sort(tags)
+	return slices.Compact(tags)
 }
 
 // store replaces the file in one step, so that a crash leaves the old or the

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -281,7 +282,7 @@ func (m *model) change(c change.Change) {
 				panic("cannot be bound: " + lv.FullName())
 			}
 			lv.Open = true
-			m.state.LIO.Backstores[c.Path()] = observe.Backstore{HBA: c.HBA, Name: c.Name, Enabled: true, CanUnmap: true, BlockDevice: fmt.Sprintf("dm-%d", lv.Minor), Device: c.Device, Serial: observe.UnitSerial(lv.Identity()), ReadOnly: c.ReadOnly, Unmap: c.Unmap}
+			m.state.LIO.Backstores[c.Path()] = observe.Backstore{HBA: c.HBA, Name: c.Name, Enabled: true, CanUnmap: true, BlockDevice: fmt.Sprintf("dm-%d", lv.Minor), Device: c.Device, Serial: observe.UnitSerial(cmp.Or(c.Identity, lv.UUID)), ReadOnly: c.ReadOnly, Unmap: c.Unmap}
 		})
 	case change.SetUnmap:
 		b := m.state.LIO.Backstores[c.Path()]
@@ -355,8 +356,8 @@ func (m *model) open(c change.AddLUN) observe.TargetLUN {
 			panic("not the logical volume that was planned for: " + c.Device)
 		}
 		lv.Open = true
-		if l.Identity, l.Size = observe.NamespaceUUID(lv.Identity()), 0; c.Fabric == observe.TGTISCSI {
-			l.Identity, l.Size, l.ReadOnly = observe.UnitSerial(lv.Identity()), lv.Size, c.ReadOnly
+		if l.Identity, l.Size = observe.NamespaceUUID(cmp.Or(c.Identity, lv.UUID)), 0; c.Fabric == observe.TGTISCSI {
+			l.Identity, l.Size, l.ReadOnly = observe.UnitSerial(cmp.Or(c.Identity, lv.UUID)), lv.Size, c.ReadOnly
 		}
 	})
 	return l

@@ -99,13 +99,14 @@ type VolumeStatus struct {
 	Size       uint64 `json:"size"`
 	DevicePath string `json:"devicePath"`
 	LVUUID     string `json:"lvUUID"`
-	// Serial is the unit serial, and WWN the NAA identifier, that initiators
-	// see wherever it is exported.
-	Serial      string   `json:"serial"`
-	WWN         string   `json:"wwn"`
-	Active      bool     `json:"active"`
-	DataPercent float64  `json:"dataPercent,omitempty"`
-	HeldBy      []string `json:"heldBy,omitempty"`
+	// Serial is the unit serial, WWN the NAA identifier, and NamespaceUUID the UUID of
+	// the NVMe namespace, that initiators see wherever it is exported.
+	Serial        string   `json:"serial"`
+	WWN           string   `json:"wwn"`
+	NamespaceUUID string   `json:"namespaceUUID"`
+	Active        bool     `json:"active"`
+	DataPercent   float64  `json:"dataPercent,omitempty"`
+	HeldBy        []string `json:"heldBy,omitempty"`
 	// Attachments are the initiators that are logged in and see it.
 	Attachments []Attachment `json:"attachments,omitempty"`
 	// DeletedAt is when it went into the trash, RemovedAfter when it may be

@@ -32,8 +32,10 @@ func Portrait(n fakehost.Node) []string {
 		for _, lv := range vg.LogicalVolumes {
 			full := vg.Name + "/" + lv.Name
 			name(lv.UUID, "<UUID of "+full+">")
-			name(observe.UnitSerial(lv.UUID), "<serial of "+full+">")
-			name(observe.NamespaceUUID(lv.UUID), "<NVMe UUID of "+full+">")
+			identity := observe.LogicalVolume{UUID: lv.UUID, Tags: lv.Tags}.Identity()
+			name(identity, "<identity of "+full+">") // if it is another one
+			name(observe.UnitSerial(identity), "<serial of "+full+">")
+			name(observe.NamespaceUUID(identity), "<NVMe UUID of "+full+">")
 			if lv.Active {
 				name(fmt.Sprintf("dm-%d ", lv.Minor), "<device of "+full+"> ")
 			}

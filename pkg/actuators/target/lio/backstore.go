@@ -1,6 +1,7 @@
 package lio
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ func (a *Actuator) createBackstore(ctx context.Context, c change.CreateBackstore
 	want := observe.Backstore{
 		HBA: c.HBA, Name: c.Name,
 		Enabled: true, BlockDevice: lv.BlockDevice, Device: c.Device,
-		Serial: observe.UnitSerial(lv.UUID), ReadOnly: c.ReadOnly,
+		Serial: observe.UnitSerial(cmp.Or(c.Identity, lv.UUID)), ReadOnly: c.ReadOnly,
 	}
 	have, err := observe.ReadBackstore(a.host, c.HBA, c.Name)
 	switch {

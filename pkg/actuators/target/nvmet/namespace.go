@@ -1,6 +1,7 @@
 package nvmet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,7 @@ func (a *Actuator) addNamespace(ctx context.Context, c change.AddLUN) error {
 		return err
 	}
 	have, err := observe.ReadNamespace(a.host, dir)
-	identity := observe.NamespaceUUID(lv.UUID)
+	identity := observe.NamespaceUUID(cmp.Or(c.Identity, lv.UUID))
 	switch {
 	case err != nil:
 		return err

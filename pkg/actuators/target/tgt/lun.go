@@ -1,6 +1,7 @@
 package tgt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,7 @@ func (a *Actuator) addLUN(ctx context.Context, c change.AddLUN) error {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx)
-	want := unit{number: observe.TGTLUN(c.LUN), path: a.path(c.Device), serial: observe.UnitSerial(lv.UUID), readOnly: c.ReadOnly, thin: c.Unmap}
+	want := unit{number: observe.TGTLUN(c.LUN), path: a.path(c.Device), serial: observe.UnitSerial(cmp.Or(c.Identity, lv.UUID)), readOnly: c.ReadOnly, thin: c.Unmap}
 	have, exists := unitOf(t, want.number)
 	switch {
 	case exists && observe.TGTUnfinished(t.ID, have):
@@ -142,7 +143,10 @@ func (a *Actuator) resizeLUN(ctx context.Context, c change.ResizeLUN) error {
 	if err != nil {
 		return err
 	}
-	if observe.UnitSerial(lv.UUID) != have.Serial {
+	if err := lv.Check(c.Device, c.LVUUID); err != nil {
+		return err
+	}
+	if observe.UnitSerial(cmp.Or(c.Identity, lv.UUID)) != have.Serial {
 		return refuse.Stale("LUN %d of %s is not %s", c.LUN, c.Name, c.Device)
 	}
 	if size, known := a.size(lv); known && tgtadm.Megabytes(size) == have.Megabytes {
