@@ -110,6 +110,9 @@ type differ struct {
 	// interrupted are the exports that are down for a moment, by this plan, and the
 	// Volume that moves meanwhile.
 	interrupted map[spec.ID]spec.ID
+	// retreats are the Volumes that could not be moved, and are exported again where
+	// they were without waiting for the next attempt.
+	retreats map[spec.ID]bool
 	// backstoreOf is the backstore that carries an object's name.
 	backstoreOf map[spec.ID]observe.Backstore
 	// backstores are those that the desired exports need, and the step that
@@ -154,6 +157,7 @@ func newDiffer(in Input) *differ {
 		sourceSnapshots: map[spec.ID]observe.LogicalVolume{},
 		moves:           map[spec.ID]*move{},
 		interrupted:     map[spec.ID]spec.ID{},
+		retreats:        map[spec.ID]bool{},
 		grown:           map[spec.ID]StepID{},
 		removedTargets:  map[observe.TargetID]StepID{},
 		removedLUNs:     map[lunKey]StepID{},
@@ -234,7 +238,7 @@ func (d *differ) step(id spec.ID, why string, c change.Change, needs ...StepID) 
 }
 
 func (d *differ) dangerousStep(id spec.ID, why string, danger Danger, affects []string, c change.Change, needs ...StepID) StepID {
-	s := Step{ID: StepID(len(d.plan.Steps) + 1), Object: id, Change: c, Danger: danger, Why: why, Affects: affects}
+	s := Step{ID: StepID(len(d.plan.Steps) + 1), Object: id, Change: c, Danger: danger, Why: why, Affects: affects, AtOnce: d.retreats[id]}
 	for _, n := range needs {
 		if n != 0 && !slices.Contains(s.Needs, n) {
 			s.Needs = append(s.Needs, n)

@@ -98,4 +98,208 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 		Entry("thin to thin in another volume group", "data", "farthin", "vg1/data"),
 		Entry("thick to thin in another volume group", "thick", "farthin", "vg1/thick"),
 	)
+
+	// until applies plans, one after the other, until one has a step of a kind.
+	until := func(kind string) Plan {
+		GinkgoHelper()
+		for range 10 {
+			p := n.diff()
+			if slices.Contains(kinds(p), kind) {
+				return p
+			}
+			n.apply(p)
+		}
+		Fail("no plan has a " + kind)
+		return Plan{}
+	}
+	thick := volumeID("thick")
+	staged := func() observe.LogicalVolume { return n.lvs("vg0")["volreconciler-moved-thick"] }
+	synced := func(of string, bytes uint64) {
+		n.edit(staged().FullName(), func(lv *observe.LogicalVolume) {
+			lv.Tags = append(slices.DeleteFunc(slices.Clone(lv.Tags), func(t string) bool { return slices.Contains(lv.TagsWith(observe.TagSynced), t) }),
+				observe.SyncedTag(n.lvs("vg0")[of].UUID, bytes))
+		})
+	}
+
+	It("goes on serving reads and writes until everything is copied but what changed last", func() {
+		n.logIn()
+		n.moveTo("thick", "fast")
+		for range 3 {
+			p := n.diff()
+			Expect(kinds(p)).NotTo(ContainElement(BeElementOf("RemoveLUN", "DisableTarget", "RemoveBackstore")))
+			Expect(status(p, thick)).To(beIn(Progressing, ReasonConverging))
+			Expect(status(p, exportID("db"))).To(beIn(Ready, ReasonAsDesired))
+			n.apply(p)
+		}
+		p := n.diff()
+		Expect(kinds(p)).To(Equal([]string{"DisableTarget", "RemoveLUN", "RemoveBackstore", "TakeOver"}))
+		Expect(p.Steps[0]).To(And(HaveField("Danger", Disruptive), HaveField("Affects", ConsistOf(initiator))))
+		Expect(p.Steps[3].Needs).To(HaveLen(2))
+		for _, s := range p.Steps {
+			Expect(s.Object).To(Equal(thick))
+		}
+	})
+	It("copies what changed in rounds, always from the newer snapshot, until little did", func() {
+		n.moveTo("thick", "fast")
+		n.apply(until("Stage"))
+		a, b := "volreconciler-move-a-thick", "volreconciler-move-b-thick"
+		synced(a, anotherRound+1)
+		Expect(kinds(n.diff())).To(Equal([]string{"CreateSnapshot"}))
+		n.apply(n.diff())
+		round := n.diff()
+		Expect(round.Steps).To(HaveExactElements(HaveField("Change", And(
+			HaveField("From.Name", b), HaveField("Since.UUID", n.lvs("vg0")[a].UUID)))))
+		n.apply(round)
+		Expect(kinds(n.diff())).To(ContainElements("RemoveLV", "TakeOver"))
+		Expect(n.diff().Steps[0].Change).To(HaveField("Name", a), "the older one, which is never copied again")
+		synced(b, anotherRound+1)
+		n.apply(n.diff())
+		Expect(n.diff().Steps).To(HaveExactElements(HaveField("Change.Since.Name", b)))
+		n.converge()
+		n.converge()
+		Expect(n.ofVolume("thick")).To(Equal([]string{"vg0/thick"}))
+	})
+	It("copies all of it again when a snapshot overflowed or is gone", func() {
+		n.moveTo("thick", "fast")
+		n.apply(until("Stage"))
+		n.edit("vg0/volreconciler-move-a-thick", func(lv *observe.LogicalVolume) { lv.SnapshotInvalid = true })
+		p := n.diff()
+		Expect(kinds(p)).To(Equal([]string{"RemoveLV", "CreateSnapshot"}))
+		n.apply(p)
+		Expect(n.diff().Steps).To(HaveExactElements(HaveField("Change.Since.UUID", "")))
+	})
+	It("leaves the old one as it was when the Pool is put back", func() {
+		before := n.copy()
+		n.moveTo("thick", "fast")
+		until("TakeOver")
+		n.moveTo("thick", "slow")
+		n.converge()
+		Expect(n.state).To(Equal(before))
+	})
+	It("gives up what it began in another Pool", func() {
+		n.moveTo("thick", "fast")
+		until("TakeOver")
+		n.moveTo("thick", "far")
+		n.converge()
+		n.converge()
+		Expect(n.ofVolume("thick")).To(Equal([]string{"vg1/thick"}))
+	})
+	It("exports the old one again when the last step failed, and lets nobody wait before the next attempt", func() {
+		n.moveTo("thick", "fast")
+		p := until("TakeOver")
+		for _, s := range p.Steps[:len(p.Steps)-1] {
+			n.change(s.Change)
+		}
+		n.input.Held = map[spec.ID]bool{thick: true}
+		p = n.diff()
+		Expect(kinds(p)).To(And(ContainElements("TakeOver", "CreateBackstore", "AddLUN", "EnableTarget"), Not(ContainElement("DisableTarget"))))
+		for _, s := range p.Steps {
+			if s.Object != thick || s.AtOnce {
+				n.change(s.Change)
+			}
+		}
+		Expect(kinds(n.diff())).To(Equal([]string{"TakeOver"}))
+	})
+	It("puts nothing in the place of a logical volume that is gone while it moves", func() {
+		n.moveTo("thick", "fast")
+		until("TakeOver")
+		for _, known := range []map[spec.ID]Identity{n.input.Known, nil} {
+			n.input.Known = known
+			delete(n.lvs("vg0"), "thick")
+			p := n.diff()
+			Expect(kinds(p)).NotTo(ContainElement(BeElementOf("CreateVolume", "RemoveLV", "StartClearing")))
+			Expect(status(p, thick)).To(beIn(Blocked, ReasonVanished))
+			Expect(status(p, thick).Message).To(ContainSubstring("--deltag"))
+		}
+	})
+	It("keeps the old one when the one in its place is gone", func() {
+		n.moveTo("thick", "fast")
+		n.apply(until("TakeOver"))
+		delete(n.lvs("vg0"), "volreconciler-moved-thick")
+		p := n.diff()
+		Expect(kinds(p)).NotTo(ContainElement(BeElementOf("CreateVolume", "RemoveLV", "StartClearing", "AddLUN")))
+		Expect(status(p, thick)).To(beIn(Blocked, ReasonVanished))
+	})
+	It("removes all of it, one after the other, when no file names it any more", func() {
+		for _, kind := range []string{"Stage", "TakeOver", "Rename"} {
+			n = movable()
+			n.moveTo("thick", "fast")
+			until(kind)
+			n.desired.Volumes = map[string]spec.Volume{"data": n.desired.Volumes["data"]}
+			n.editExport(func(e *spec.ExportSpec) { e.LUNs = e.LUNs[:1] })
+			n.converge()
+			n.converge()
+			Expect(n.ofVolume("thick")).To(BeEmpty(), kind)
+		}
+	})
+	It("is not begun, or not ended, where somebody stands in the way, and says who", func() {
+		for _, c := range []struct {
+			edit   func()
+			reason string
+		}{
+			{func() { n.suspend("thick") }, ReasonSuspended},
+			{func() {
+				n.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.HeldBy = []string{"mounted on /mnt"} })
+			}, ReasonInUse},
+			{func() { n.desired.Complete = false }, ReasonIncompleteInput},
+			{func() {
+				e := n.desired.Exports["db"]
+				e.Metadata.Annotations = map[string]string{spec.AnnotationReconcile: "suspended"}
+				n.desired.Exports["db"] = e
+			}, ReasonInUse},
+			{func() {
+				n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "theirs", Type: observe.ThickSnapshot, Origin: "thick", Size: 104 * mib, COWSize: 8 * mib})
+			}, ReasonSnapshotsExist},
+		} {
+			n = movable()
+			n.moveTo("thick", "fast")
+			until("TakeOver")
+			c.edit()
+			p := n.diff()
+			Expect(kinds(p)).NotTo(ContainElement(BeElementOf("TakeOver", "DisableTarget", "RemoveLUN")), c.reason)
+			Expect(status(p, thick).Reason).To(Equal(c.reason), status(p, thick).Message)
+			Expect(n.state.LIO.ISCSI[iqn].LUNs).To(HaveLen(2))
+		}
+	})
+	It("does not take a name that is somebody else's", func() {
+		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "thick2", Type: observe.Thick, Size: 4 * mib})
+		vg1 := n.state.VolumeGroups["vg1"]
+		vg1.LogicalVolumes["thick"] = observe.LogicalVolume{VolumeGroup: "vg1", Name: "thick", UUID: "theirs", Type: observe.Thick, Size: 4 * mib}
+		n.moveTo("thick", "far")
+		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(status(n.diff(), thick)).To(beIn(Blocked, ReasonNotOwned))
+	})
+})
+
+var _ = Describe("Diff, a Volume that moves, and those who are logged in", func() {
+	eachFabric("makes them wait where that is possible, and waits for them elsewhere", func(n *node, o over) {
+		n.desired.Snapshots = nil
+		n.converge()
+		n.desired.Snapshots = nil
+		n.converge()
+		n.moveTo("thick", "fast")
+		n.editTargetOf(o.target, func(t *observe.Target) { t.Sessions, t.Unattributed = 1, []string{"somebody"} })
+		for range 3 {
+			n.apply(n.diff())
+		}
+		p := n.diff()
+		if !waits(o.target.Fabric) {
+			Expect(kinds(p)).NotTo(ContainElement("TakeOver"))
+			Expect(status(p, volumeID("thick"))).To(beIn(Blocked, ReasonSessionsActive))
+			n.editTargetOf(o.target, func(t *observe.Target) { t.Sessions, t.Unattributed = 0, nil })
+			p = n.diff()
+		} else {
+			Expect(kinds(p)).To(ContainElement(BeElementOf("DisableTarget", "RemovePortal")))
+		}
+		Expect(kinds(p)).To(ContainElement("TakeOver"))
+		before := n.counting("thick")[0]
+		n.apply(p)
+		n.editTargetOf(o.target, func(t *observe.Target) { t.Sessions, t.Unattributed = 0, nil })
+		n.converge()
+		n.converge()
+		Expect(n.target(o).LUNs).To(HaveLen(2))
+		Expect(n.target(o).Portals).To(HaveLen(len(o.portals)))
+		Expect(n.counting("thick")[0].Identity()).To(Equal(before.UUID))
+		Expect(n.ofVolume("thick")).To(Equal([]string{"vg0/thick"}))
+	})
 })

@@ -222,7 +222,7 @@ func (r *execution) step(ctx context.Context, s Step) error {
 	if r.isOver() {
 		return ErrUnfinished
 	}
-	if r.held(s.Object) {
+	if !s.AtOnce && r.held(s.Object) {
 		return ErrHeld
 	}
 	actuator, ok := r.actuators[s.Change.System()]

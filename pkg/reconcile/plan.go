@@ -31,6 +31,9 @@ type Step struct {
 	Why string
 	// Affects names who notices: connected initiators, holders of the device.
 	Affects []string
+	// AtOnce is true if it is not held although its object is: it takes back what the
+	// last attempt did to others.
+	AtOnce bool
 }
 
 // Plan is what has to change, and how every object stands before it does.
