@@ -35,4 +35,14 @@ var _ = Describe("a backstore that exists", func() {
 		Entry("with another serial", func(b *observe.Backstore) { b.Serial = "5678" }),
 		Entry("if it is read-only", func(b *observe.Backstore) { b.ReadOnly = true }),
 	)
+
+	It("has the serial of its identity, which need not be its logical volume's own UUID", func(ctx SpecContext) {
+		const first = "MgKyJa-8gzQ-lUek-5xem-jYFo-JLBc-OE6weK"
+		h := machine()
+		moved := change.CreateBackstore{Backstore: change.Backstore{HBA: want.HBA, Name: want.Name}, Device: "/dev/vg0/v1", Identity: first}
+		apply(ctx, h, moved)
+		Expect(observed(ctx, h).LIO.Backstores[want.Path()]).To(HaveField("Serial", observe.UnitSerial(first)))
+		moved.Identity = ""
+		Expect(New(h).Apply(ctx, moved)).To(MatchError(change.ErrStale))
+	})
 })

@@ -22,6 +22,16 @@ var _ = Describe("a namespace", func() {
 		Expect(New(h).Apply(ctx, change.AddLUN{Target: db, Device: "/dev/vg0/other", LVUUID: other})).To(MatchError(change.ErrStale))
 	})
 
+	It("has the identity of the plan, if that is not its logical volume's own UUID", func(ctx SpecContext) {
+		h := machine()
+		moved := change.AddLUN{Target: db, Device: "/dev/vg0/db", LVUUID: lvUUID, Identity: other}
+		apply(ctx, h, change.CreateTarget{Target: db}, moved)
+		Expect(seen(ctx, h).LUNs[0]).To(HaveField("Identity", observe.NamespaceUUID(other)))
+		moved.LVUUID = other
+		Expect(New(h).Apply(ctx, moved)).To(MatchError(change.ErrStale))
+		Expect(New(h).Apply(ctx, change.AddLUN{Target: db, Device: "/dev/vg0/db", LVUUID: lvUUID})).To(MatchError(change.ErrStale))
+	})
+
 	It("is completed if it was left half made", func(ctx SpecContext) {
 		h := machine()
 		apply(ctx, h, change.CreateTarget{Target: db})

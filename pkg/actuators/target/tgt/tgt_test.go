@@ -248,6 +248,23 @@ var _ = Describe("An export on tgtd", func() {
 		Expect(t.LUNs[0].HasSize(192 * mib)).To(BeTrue())
 	})
 
+	It("has the identity of the plan, if that is not its logical volume's own UUID", func(ctx SpecContext) {
+		n := exporting(ctx)
+		moved := change.AddLUN{Target: db, LUN: 1, Device: "/dev/vg0/other", LVUUID: otherUUID, Identity: lvUUID}
+		n.apply(ctx, change.CreateTarget{Target: db}, moved)
+		t, _ := n.seen(ctx, iqn)
+		Expect(t.LUNs[1]).To(HaveField("Identity", observe.UnitSerial(lvUUID)))
+		n.grow("other", 128*mib)
+		n.apply(ctx, change.ResizeLUN{Target: db, LUN: 1, Device: "/dev/vg0/other", LVUUID: otherUUID, Identity: lvUUID})
+		for _, c := range []change.Change{
+			change.ResizeLUN{Target: db, LUN: 1, Device: "/dev/vg0/other", LVUUID: otherUUID},
+			change.ResizeLUN{Target: db, LUN: 1, Device: "/dev/vg0/other", LVUUID: lvUUID, Identity: lvUUID},
+			change.AddLUN{Target: db, LUN: 1, Device: "/dev/vg0/other", LVUUID: otherUUID},
+		} {
+			Expect(n.Apply(ctx, c)).To(MatchError(change.ErrStale), c.String())
+		}
+	})
+
 	It("loses a LUN, and goes when nobody is logged in, or by force", func(ctx SpecContext) {
 		n := exporting(ctx)
 		n.apply(ctx, export()...)
