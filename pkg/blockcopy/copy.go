@@ -29,6 +29,11 @@ type Copy struct {
 	// From is where an interrupted copy goes on: an offset that Checkpoint was
 	// called with. It is rounded down to a whole MiB. 0: from the start.
 	From int64
+	// Extents, unless it is nil, are what is copied, and all of it; they may overlap,
+	// lie in any order, and reach beyond Size. What is copied begins and ends at
+	// multiples of 4 KiB, or at Size. Progress counts these bytes alone. There is no
+	// Digest then and no Checkpoint, and From must be 0.
+	Extents []Extent
 	// TargetIsZero says that the target reads as zeroes wherever nothing was
 	// written, as a new thin volume (of a pool that zeroes new chunks) and a new
 	// file do: zeroes are skipped. Otherwise zeroes are written too, and the
@@ -94,6 +99,9 @@ func (c Copy) run(ctx context.Context) (Result, error) {
 	if err := checkRange(c.Size, c.From); err != nil {
 		return Result{}, err
 	}
+	if c.Extents != nil && c.From != 0 {
+		return Result{}, fmt.Errorf("from %d, of extents: a copy of extents begins with the first", c.From)
+	}
 	source, err := openDevice(c.Source, reading)
 	if err != nil {
 		return Result{}, err
@@ -127,9 +135,15 @@ func (c Copy) between(ctx context.Context, source, target *device) (Result, erro
 	if c.OnlyDifferent {
 		window = blockSize // each block of the target is read
 	}
+	size, take := c.Size, dataSpans(source, c.Size, from, window)
+	if c.Extents != nil {
+		extents := Merge(c.Extents, c.Size, align)
+		size, take = Total(extents), rangeSpans(extents)
+		c.NoDigest, c.Checkpoint = true, nil
+	}
 	e := &engine{
-		size: c.Size, from: from, limit: c.Limit,
-		take:     dataSpans(source, c.Size, from, window),
+		size: size, from: from, limit: c.Limit,
+		take:     take,
 		flush:    target.flush,
 		progress: c.Progress, checkpoint: c.Checkpoint, checkpointEvery: c.CheckpointEvery,
 	}

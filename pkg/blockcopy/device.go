@@ -40,6 +40,9 @@ const (
 	// claiming refuses a block device that is mounted or that something else has
 	// claimed, and keeps others from claiming it until it is closed.
 	claiming = unix.O_RDWR | unix.O_EXCL
+	// holding is claiming without writing. Whoever closes what was open for writing
+	// makes udev look at it.
+	holding = unix.O_RDONLY | unix.O_EXCL
 )
 
 func openDevice(path string, mode int) (*device, error) {
