@@ -72,6 +72,40 @@ func (lv *LogicalVolume) write(from, to uint64, data []Span) {
 	}
 }
 
+// writeTo writes to a logical volume that is used, which its snapshots remember.
+func (g *group) writeTo(lv *LogicalVolume, from, to uint64, data []Span) {
+	lv.write(from, to, data)
+	for _, s := range g.snapshots(lv) {
+		s.Written = put(s.Written, from, to, []Span{{from, to, "written"}})
+	}
+}
+
+// chunk is how finely it is known what changed since a snapshot was taken.
+const chunk = 64 << 10
+
+// differing returns the chunks in which two contents differ, neighbours together.
+func differing(a, b []Span) []Span {
+	edges := []uint64{0}
+	for _, s := range slices.Concat(a, b) {
+		edges = append(edges, s.From, s.To)
+	}
+	slices.Sort(edges)
+	var chunks []Span
+	for i, to := range edges[1:] {
+		from := edges[i]
+		if slices.Equal(cut(a, from, to), cut(b, from, to)) {
+			continue
+		}
+		from, to = from/chunk*chunk, (to+chunk-1)/chunk*chunk
+		if n := len(chunks); n > 0 && chunks[n-1].To >= from {
+			chunks[n-1].To = to
+			continue
+		}
+		chunks = append(chunks, Span{From: from, To: to})
+	}
+	return chunks
+}
+
 // reuse takes some bytes of free extents, with what is in them.
 func (g *group) reuse(size uint64) []Span {
 	taken := cut(g.Leftovers, 0, size)

@@ -17,6 +17,13 @@ type Devices interface {
 	// It fails with EBUSY while anybody holds the device, as to open it for
 	// oneself alone does.
 	WriteBlocks(path string, from, to uint64, data []Span) error
+	// ChangedBlocks returns what differs between two logical volumes, vg/lv, in chunks
+	// of 64 KiB; since a copy-on-write snapshot also where its origin was written to.
+	// Neither needs to be active.
+	ChangedBlocks(since, now string) ([]Span, error)
+	// ClaimBlocks opens a device for the caller alone until release is called. It fails
+	// with EBUSY while anybody holds it.
+	ClaimBlocks(path string) (release func(), err error)
 	// CreateFile makes a file. One that is there is replaced, or EEXIST.
 	CreateFile(f File, replace bool) error
 }
@@ -59,8 +66,42 @@ func (h *Host) WriteBlocks(path string, from, to uint64, data []Span) error {
 	case pool != nil && pool.DataPercent >= 100:
 		return failed("write", syscall.ENOSPC)
 	}
-	lv.write(from, to, data)
+	g.writeTo(lv, from, to, data)
 	return nil
+}
+
+// ChangedBlocks compares, see [Devices].
+func (h *Host) ChangedBlocks(since, now string) ([]Span, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var lvs [2]*LogicalVolume
+	for i, name := range []string{since, now} {
+		vg, lv, _ := strings.Cut(name, "/")
+		if lvs[i] = h.lvm.find(vg, lv); lvs[i] == nil || lvs[i].Invalid {
+			return nil, &fs.PathError{Op: "compare", Path: name, Err: syscall.EIO}
+		}
+	}
+	return append(differing(lvs[0].all(), lvs[1].all()), differing(nil, lvs[0].Written)...), nil
+}
+
+// ClaimBlocks opens a device for the caller alone, see [Devices].
+func (h *Host) ClaimBlocks(path string) (release func(), err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	lv := h.lvm.byPath(path)
+	switch {
+	case lv == nil:
+		return nil, &fs.PathError{Op: "open", Path: path, Err: syscall.ENOENT}
+	case h.lvm.checkNotInUse(h.lvm.groupOf(lv), lv) != nil:
+		return nil, &fs.PathError{Op: "open", Path: path, Err: syscall.EBUSY}
+	}
+	minor := lv.Minor
+	h.lvm.hold(minor)
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.lvm.release(minor)
+	}, nil
 }
 
 // Fill writes one text between two offsets of a logical volume, vg/lv, as whoever
@@ -73,7 +114,7 @@ func (h *Host) Fill(name string, from, to uint64, text string) error {
 	if found == nil || to > found.Size {
 		return fmt.Errorf("no %s with %d bytes", name, to)
 	}
-	found.write(from, to, []Span{{from, to, text}})
+	h.lvm.groupOf(found).writeTo(found, from, to, []Span{{from, to, text}})
 	return nil
 }
 

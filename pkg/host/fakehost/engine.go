@@ -32,7 +32,7 @@ func (e Engine) Copy(ctx context.Context, c blockcopy.Copy) (blockcopy.Result, e
 	if err != nil {
 		return blockcopy.Result{}, fmt.Errorf("copy %s to %s: %w", c.Source, c.Target, err)
 	}
-	return e.each(ctx, c.From, c.Size, c.Progress, c.Checkpoint, func(from, to uint64) error {
+	move := func(from, to uint64) error {
 		data, err := e.Devices.ReadBlocks(c.Source, from, to)
 		if err != nil {
 			return err
@@ -46,8 +46,36 @@ func (e Engine) Copy(ctx context.Context, c blockcopy.Copy) (blockcopy.Result, e
 			}
 		}
 		return nil
-	})
+	}
+	if c.Extents == nil {
+		return e.each(ctx, c.From, c.Size, c.Progress, c.Checkpoint, move)
+	}
+	for _, x := range blockcopy.Merge(c.Extents, c.Size, 1) {
+		if err := ctx.Err(); err != nil {
+			return blockcopy.Result{}, err
+		}
+		if err := move(uint64(x.Offset), uint64(x.Offset+x.Length)); err != nil {
+			return blockcopy.Result{}, err
+		}
+	}
+	return blockcopy.Result{}, nil
 }
+
+// Changed returns where two logical volumes, vg/lv, differ, and somewhat more.
+func (e Engine) Changed(ctx context.Context, since, now string) ([]blockcopy.Extent, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	spans, err := e.Devices.ChangedBlocks(since, now)
+	extents := []blockcopy.Extent{}
+	for _, s := range spans {
+		extents = append(extents, blockcopy.Extent{Offset: int64(s.From), Length: int64(s.To - s.From)})
+	}
+	return extents, err
+}
+
+// Claim opens a device alone, see [blockcopy.Claim].
+func (e Engine) Claim(path string) (release func(), err error) { return e.Devices.ClaimBlocks(path) }
 
 // Clear clears, see [blockcopy.Clear].
 func (e Engine) Clear(ctx context.Context, c blockcopy.Clear) (blockcopy.Result, error) {

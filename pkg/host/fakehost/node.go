@@ -169,6 +169,8 @@ type LogicalVolume struct {
 	// Data is what is in the rest of it. A new thick logical volume has what was
 	// in the extents that it gets.
 	Data []Span `yaml:"data,omitempty"`
+	// Written is where the origin of a thickSnapshot was written to since it was taken.
+	Written []Span `yaml:"written,omitempty"`
 	// HeldBy are device-mapper devices on top of it, as in vg1-root.
 	HeldBy []string `yaml:"heldBy,omitempty"`
 }

@@ -17,8 +17,9 @@ type Call struct {
 	// Argv is the command, if it is one.
 	Argv []string
 	// Op is read, readdir, readlink, readinfo, create, write, mkdir, remove or
-	// symlink, if it is a file's, and readblocks or writeblocks, if it is a
-	// device's. Target is where a symlink leads.
+	// symlink, if it is a file's, and readblocks, readchanged, readclaim or
+	// writeblocks, if it is a device's. Target is where a symlink leads, or what is
+	// compared with.
 	Op, Path, Target string
 	Data             []byte
 	// From and To are what is read or written of a device.
@@ -163,6 +164,24 @@ func (t *Tap) WriteBlocks(path string, from, to uint64, data []Span) error {
 		return errNoDevices
 	}
 	return t.change(Call{Op: "writeblocks", Path: path, From: from, To: to}, func() error { return devices.WriteBlocks(path, from, to, data) })
+}
+
+// ChangedBlocks compares, see [Devices].
+func (t *Tap) ChangedBlocks(since, now string) ([]Span, error) {
+	devices, ok := t.Host.(Devices)
+	if !ok {
+		return nil, errNoDevices
+	}
+	return do(t, Call{Op: "readchanged", Path: now, Target: since}, func() ([]Span, error) { return devices.ChangedBlocks(since, now) })
+}
+
+// ClaimBlocks opens a device for the caller alone, see [Devices].
+func (t *Tap) ClaimBlocks(path string) (release func(), err error) {
+	devices, ok := t.Host.(Devices)
+	if !ok {
+		return nil, errNoDevices
+	}
+	return do(t, Call{Op: "readclaim", Path: path}, func() (func(), error) { return devices.ClaimBlocks(path) })
 }
 
 // CreateFile makes a file, see [Devices].
