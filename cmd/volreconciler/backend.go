@@ -77,7 +77,7 @@ func (b *backend) observer() *observe.Observer {
 
 func thisMachine(os *host.OS) *backend {
 	shells := host.NewLVMShell(os)
-	return &backend{Host: os, lvm: shells, blocks: data.Engine{}, processes: os.Processes, endPass: func() error {
+	return &backend{Host: os, lvm: shells, blocks: data.NewEngine(os), processes: os.Processes, endPass: func() error {
 		if err := shells.Close(); err != nil {
 			return fmt.Errorf("an LVM shell did not end as it should: %w", err)
 		}

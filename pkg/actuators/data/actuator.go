@@ -11,13 +11,19 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )
 
-// Blocks moves data between devices and clears them. [Engine] does, on this
+// Blocks moves data between devices, compares and clears them. [Engine] does, on this
 // machine; the fake machine of package fakehost has its own.
 type Blocks interface {
 	// Copy is that of [blockcopy.Copy.Run].
 	Copy(ctx context.Context, c blockcopy.Copy) (blockcopy.Result, error)
 	// Clear is that of [blockcopy.Clear.Run].
 	Clear(ctx context.Context, c blockcopy.Clear) (blockcopy.Result, error)
+	// Changed returns where a logical volume, vg/lv, may differ from an earlier snapshot
+	// of the same origin: what is in none of these is the same in both. It may be the
+	// origin itself, or a later snapshot.
+	Changed(ctx context.Context, since, now string) ([]blockcopy.Extent, error)
+	// Claim is that of [blockcopy.Claim].
+	Claim(path string) (release func(), err error)
 }
 
 // Images writes what is in images to devices.
@@ -82,6 +88,10 @@ func (a *Actuator) Apply(ctx context.Context, c change.Change) error {
 		return a.populate(ctx, c)
 	case change.Restore:
 		return a.restore(ctx, c)
+	case change.Stage:
+		return a.stage(ctx, c)
+	case change.TakeOver:
+		return a.takeOver(ctx, c)
 	case change.WriteImage:
 		return a.writeImage(ctx, c)
 	case change.Clear:

@@ -4,19 +4,32 @@ import (
 	"context"
 
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
+	"github.com/volreconciler/volreconciler/pkg/changed"
+	"github.com/volreconciler/volreconciler/pkg/host"
 )
 
 // Engine is [Blocks] on this machine.
-type Engine struct{}
+type Engine struct{ changed *changed.Reader }
 
-var _ Blocks = Engine{}
+var _ Blocks = (*Engine)(nil)
+
+// NewEngine returns an Engine. run is where it asks device-mapper and LVM.
+func NewEngine(run host.Runner) *Engine { return &Engine{changed: changed.New(run)} }
 
 // Copy copies, see [Blocks].
-func (Engine) Copy(ctx context.Context, c blockcopy.Copy) (blockcopy.Result, error) {
+func (*Engine) Copy(ctx context.Context, c blockcopy.Copy) (blockcopy.Result, error) {
 	return c.Run(ctx)
 }
 
 // Clear clears, see [Blocks].
-func (Engine) Clear(ctx context.Context, c blockcopy.Clear) (blockcopy.Result, error) {
+func (*Engine) Clear(ctx context.Context, c blockcopy.Clear) (blockcopy.Result, error) {
 	return c.Run(ctx)
 }
+
+// Changed says what changed, see [Blocks].
+func (e *Engine) Changed(ctx context.Context, since, now string) ([]blockcopy.Extent, error) {
+	return e.changed.Extents(ctx, since, now)
+}
+
+// Claim opens a device alone, see [Blocks].
+func (*Engine) Claim(path string) (release func(), err error) { return blockcopy.Claim(path) }

@@ -1,0 +1,187 @@
+package data
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/volreconciler/volreconciler/pkg/blockcopy"
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+)
+
+// stage makes a staged logical volume hold what a snapshot holds. Its last change of
+// tags says so; until then what the tags said before stays true: where it is not what
+// the earlier snapshot holds, the origin was written to since.
+func (a *Actuator) stage(ctx context.Context, c change.Stage) error {
+	now, err := a.lookStaged(ctx, c.LV, uint64(c.Size))
+	if err != nil {
+		return err
+	}
+	synced, _, _ := now.Synced()
+	switch {
+	case synced == c.From.UUID && c.From.UUID != "":
+		return nil
+	case c.Since.UUID != "" && synced != c.Since.UUID:
+		return stale("%s is not what snapshot %s holds", c.LV, c.Since)
+	}
+	if now, err = a.unused(ctx, now, c.LV); err != nil {
+		return err
+	}
+	if err := a.activate(ctx, now, c.LV); err != nil {
+		return err
+	}
+	m := a.marks(now, c.LV, c.From.UUID)
+	bytes, err := a.copyStage(ctx, c, now, m)
+	if err != nil {
+		return err
+	}
+	return a.markSynced(ctx, c.LV, now, observe.SyncedTag(c.From.UUID, bytes), m.all()...)
+}
+
+// markSynced puts a tag in the place of those that say what a staged logical volume
+// holds, and of some others.
+func (a *Actuator) markSynced(ctx context.Context, lv change.LV, now observe.LogicalVolume, tag string, others ...string) error {
+	old := slices.DeleteFunc(now.TagsWith(observe.TagSynced), func(t string) bool { return t == tag })
+	return a.lvm.Apply(ctx, change.SetTags{LV: lv, Add: []string{tag}, Remove: append(others, old...)})
+}
+
+// lookStaged reads a logical volume, of a size or larger, that is staged. It is stale
+// if it is anything else.
+func (a *Actuator) lookStaged(ctx context.Context, lv change.LV, size uint64) (observe.LogicalVolume, error) {
+	now, err := a.look(ctx, lv)
+	switch {
+	case err != nil:
+		return now, err
+	case now.Phase() != observe.Staged:
+		return now, stale("%s is not to be put in the place of another", lv)
+	}
+	return now, holds(now, size)
+}
+
+// copyStage copies, and returns how many bytes.
+func (a *Actuator) copyStage(ctx context.Context, c change.Stage, now observe.LogicalVolume, m *marks) (uint64, error) {
+	from, leave, err := a.use(ctx, c.From, uint64(c.Size))
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
+	if err := a.checkOrigin(ctx, from, now); err != nil {
+		return 0, err
+	}
+	task := blockcopy.Copy{
+		Source: from.Path(), Target: now.Path(), Size: int64(c.Size),
+		NoDigest: true, Limit: a.limit, Progress: teller(ctx),
+	}
+	// Where something else was copied to before, there may be anything, see populate.
+	fresh := len(m.others) == 0 && len(now.TagsWith(observe.TagSynced)) == 0
+	task.OnlyDifferent = c.ReadsZero && !fresh
+	bytes := uint64(c.Size)
+	if c.Since.UUID != "" {
+		since, err := a.sinceFor(ctx, c.Since, from)
+		if err != nil {
+			return 0, err
+		}
+		if knowsAll(since, now, m) {
+			if task.Extents, err = a.changed(ctx, since, from, int64(c.Size)); err != nil {
+				return 0, err
+			}
+			bytes = uint64(blockcopy.Total(task.Extents))
+		}
+	}
+	if task.Extents == nil {
+		task.From = int64(min(now.Checkpoint(m.key), uint64(c.Size)))
+		task.TargetIsZero = c.ReadsZero && fresh
+		task.Checkpoint = m.saver(ctx)
+	}
+	if bytes > 0 {
+		if err := m.begin(ctx); err != nil {
+			return 0, err
+		}
+		_, err = a.blocks.Copy(ctx, task)
+	}
+	return bytes, a.explain(ctx, c.From, err)
+}
+
+// checkOrigin checks that a snapshot is one of the logical volume that the staged one
+// is to replace, and that this one still counts: what has come in its place is not
+// to be overwritten with what is older.
+func (a *Actuator) checkOrigin(ctx context.Context, snapshot, staged observe.LogicalVolume) error {
+	if snapshot.Origin == "" {
+		return stale("%s is no snapshot any more", snapshot.FullName())
+	}
+	origin, found, err := observe.ReadLV(ctx, a.run, snapshot.VolumeGroup, snapshot.Origin)
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return stale("%s, of which %s is a snapshot, is gone", snapshot.Origin, snapshot.FullName())
+	case origin.ReplacedBy() != "":
+		return stale("%s was replaced", origin.FullName())
+	case origin.Identity() != staged.Identity():
+		return stale("%s is not to be put in the place of %s", staged.FullName(), origin.FullName())
+	}
+	return nil
+}
+
+// sinceFor looks at the snapshot since which changes are to be found, up to another
+// one or the origin itself.
+func (a *Actuator) sinceFor(ctx context.Context, lv change.LV, now observe.LogicalVolume) (observe.LogicalVolume, error) {
+	since, err := a.look(ctx, lv)
+	origin := now.Origin
+	if origin == "" {
+		origin = now.Name
+	}
+	switch {
+	case err != nil:
+		return since, err
+	case since.VolumeGroup != now.VolumeGroup || since.Pool != now.Pool:
+		return since, stale("%s and %s are not in the same place", lv, now.FullName())
+	case since.Type != observe.ThickSnapshot && since.Type != observe.Thin, since.Origin != origin && since.Origin != now.Name:
+		return since, stale("%s is no snapshot of %s", lv, origin)
+	case since.SnapshotInvalid:
+		return since, stale("snapshot %s overflowed, and what changed since is not known", lv)
+	case since.Type == observe.Thin:
+		return since, nil // the metadata of the thin pool says it all
+	}
+	return since, a.activate(ctx, since, lv)
+}
+
+// changed returns where a logical volume, of a size, may differ from an earlier
+// snapshot; nothing is empty, and not nil.
+func (a *Actuator) changed(ctx context.Context, since, now observe.LogicalVolume, size int64) ([]blockcopy.Extent, error) {
+	extents, err := a.blocks.Changed(ctx, since.FullName(), now.FullName())
+	if err != nil {
+		return nil, fmt.Errorf("find what changed in %s since %s: %w", now.FullName(), since.FullName(), err)
+	}
+	// A snapshot that overflowed meanwhile does not know everything.
+	again, err := a.look(ctx, change.LV{VolumeGroup: since.VolumeGroup, Name: since.Name, UUID: since.UUID})
+	switch {
+	case err != nil:
+		return nil, err
+	case again.SnapshotInvalid:
+		return nil, stale("snapshot %s overflowed, and what changed since is not known", since.FullName())
+	}
+	if grown := int64(since.Size); grown < size { // what it has no place for
+		extents = append(extents, blockcopy.Extent{Offset: grown, Length: size - grown})
+	}
+	return append([]blockcopy.Extent{}, blockcopy.Merge(extents, size, 1)...), nil
+}
+
+// interrupted is more bytes than any round copies. As the mark of a staged logical
+// volume it says that its origin, and not only a snapshot of that, was copied to it:
+// a take-over began. Whoever reads it makes another round of copying first.
+const interrupted = math.MaxInt64
+
+// knowsAll reports whether what changed since a snapshot is all in which a staged
+// logical volume can differ from the origin.
+//
+// A copy-on-write snapshot knows every place that was ever written to. What a thin
+// pool knows is how the two lie now: a place that was written to, copied, and then
+// discarded looks as if nothing had happened, and the staged one still has what was
+// copied. Copying the same snapshot again does no harm.
+func knowsAll(since, staged observe.LogicalVolume, m *marks) bool {
+	_, bytes, _ := staged.Synced()
+	return since.Type != observe.Thin || bytes < interrupted && len(m.others) == 0
+}

@@ -1,0 +1,140 @@
+package data
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/volreconciler/volreconciler/pkg/blockcopy"
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+)
+
+const (
+	// takeOverTime is how long initiators are made to wait at most. They give up after
+	// 30 seconds, the shortest time that is usual.
+	takeOverTime = 20 * time.Second
+	// unusedTime is how long it is waited until nobody has a device open: when an
+	// export closes one, udev looks at what is on it.
+	unusedTime  = 2 * time.Second
+	unusedEvery = 50 * time.Millisecond
+)
+
+var errTooLong = fmt.Errorf("it took longer than %s, and whoever uses the volume waits: it goes on as it was, and what changed is copied once more before the next attempt", takeOverTime)
+
+// takeOver puts the staged logical volume in the place of another. The tag that says
+// so comes last: before it nothing has happened to the one that counts.
+func (a *Actuator) takeOver(ctx context.Context, c change.TakeOver) error {
+	now, err := a.look(ctx, c.LV)
+	switch by := now.ReplacedBy(); {
+	case err != nil:
+		return err
+	case by == c.Staged.UUID && by != "":
+		return nil
+	case now.Phase() != "":
+		return stale("%s is marked %s", c.LV, now.Phase())
+	case now.Size != uint64(c.Size):
+		return stale("%s has %d bytes, not %d", c.LV, now.Size, c.Size)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, takeOverTime, errTooLong)
+	defer cancel()
+	if err := a.replace(ctx, c, now); err != nil {
+		if cause := context.Cause(ctx); errors.Is(cause, errTooLong) {
+			return fmt.Errorf("%s: %w (%w)", c, cause, err)
+		}
+		return err
+	}
+	return nil
+}
+
+func (a *Actuator) replace(ctx context.Context, c change.TakeOver, now observe.LogicalVolume) error {
+	staged, err := a.lookStaged(ctx, c.Staged, uint64(c.Size))
+	if err != nil {
+		return err
+	}
+	switch synced, bytes, _ := staged.Synced(); {
+	case synced != c.Since.UUID || synced == "":
+		return stale("%s is not what snapshot %s holds", c.Staged, c.Since)
+	case staged.Identity() != now.Identity():
+		return stale("%s is not to be put in the place of %s", c.Staged, c.LV)
+	case bytes == interrupted:
+		return stale("%s is to be brought up to date first: an earlier attempt to put it in the place of %s was interrupted", c.Staged, c.LV)
+	case staged.Tag(observe.TagCheckpoint) != "":
+		return a.tooMuch(ctx, c, staged, interrupted, "a round of copying to it was interrupted")
+	}
+	since, err := a.sinceFor(ctx, c.Since, now)
+	if err != nil {
+		return err
+	}
+	if staged, err = a.unused(ctx, staged, c.Staged); err != nil {
+		return err
+	}
+	if now, err = a.unused(ctx, now, c.LV); err != nil {
+		return err
+	}
+	if err := errors.Join(a.activate(ctx, now, c.LV), a.activate(ctx, staged, c.Staged)); err != nil {
+		return err
+	}
+	release, err := a.blocks.Claim(now.Path())
+	if err != nil {
+		return classify(err)
+	}
+	defer release()
+	if err := a.copyLast(ctx, c, now, staged, since); err != nil {
+		return err
+	}
+	return a.lvm.Apply(ctx, change.SetTags{LV: c.LV, Add: []string{observe.TagReplacedBy + c.Staged.UUID}})
+}
+
+// copyLast copies what changed since the snapshot. No limit of the rate holds for it.
+func (a *Actuator) copyLast(ctx context.Context, c change.TakeOver, now, staged, since observe.LogicalVolume) error {
+	extents, err := a.changed(ctx, since, now, int64(c.Size))
+	if err != nil {
+		return err
+	}
+	switch bytes := blockcopy.Total(extents); {
+	case bytes == 0:
+		return nil
+	case bytes > change.TakeOverLimit:
+		return a.tooMuch(ctx, c, staged, uint64(bytes), fmt.Sprintf("%d MiB changed since snapshot %s", bytes>>20, c.Since))
+	}
+	// From the first byte on it is not what the snapshot holds, see knowsAll.
+	if err := a.markSynced(ctx, c.Staged, staged, observe.SyncedTag(c.Since.UUID, interrupted)); err != nil {
+		return err
+	}
+	_, err = a.blocks.Copy(ctx, blockcopy.Copy{
+		Source: now.Path(), Target: staged.Path(), Size: int64(c.Size), Extents: extents, NoDigest: true, Progress: teller(ctx),
+	})
+	return classify(err)
+}
+
+// tooMuch tells the next plan, by the mark of the staged logical volume, that there is
+// another round of copying to be made.
+func (a *Actuator) tooMuch(ctx context.Context, c change.TakeOver, staged observe.LogicalVolume, bytes uint64, why string) error {
+	if err := a.markSynced(ctx, c.Staged, staged, observe.SyncedTag(c.Since.UUID, bytes)); err != nil {
+		return err
+	}
+	return stale("%s is to be brought up to date first: %s", c.Staged, why)
+}
+
+// unused waits until nobody has a logical volume open. Not everybody who has claims it,
+// so that the kernel would refuse: a target of NVMe does not.
+func (a *Actuator) unused(ctx context.Context, now observe.LogicalVolume, lv change.LV) (observe.LogicalVolume, error) {
+	end := time.Now().Add(unusedTime)
+	for now.Open {
+		if time.Now().After(end) {
+			return now, fmt.Errorf("%w: %s is open on this node (see lsof %s)", change.ErrInUse, lv, now.Path())
+		}
+		select {
+		case <-ctx.Done():
+			return now, ctx.Err()
+		case <-time.After(unusedEvery):
+		}
+		var err error
+		if now, err = a.look(ctx, lv); err != nil {
+			return now, err
+		}
+	}
+	return now, nil
+}
