@@ -44,6 +44,8 @@ func (a *Actuator) Apply(ctx context.Context, c change.Change) error {
 		return a.growSnapshot(ctx, c)
 	case change.SetTags:
 		return a.setTags(ctx, c)
+	case change.Rename:
+		return a.rename(ctx, c)
 	case change.Activate:
 		return a.activate(ctx, c)
 	case change.Deactivate:

@@ -73,6 +73,9 @@ func check(c change.Change) error {
 		if c.UUID != "" {
 			known(c.LV)
 		}
+	case change.Rename:
+		known(c.LV)
+		names(c.To)
 	case change.Deactivate:
 		known(c.LV)
 	case change.SplitSnapshot:

@@ -55,6 +55,8 @@ func (a *Actuator) Apply(ctx context.Context, c change.Change) error {
 		return a.setParameter(c)
 	case change.EnableTarget:
 		return a.enableTarget(c)
+	case change.DisableTarget:
+		return a.disableTarget(c)
 	case change.RemoveTarget:
 		return a.removeTarget(c)
 	case change.AddPortal:

@@ -161,6 +161,16 @@ func (a *Actuator) enableTarget(c change.EnableTarget) error {
 	return a.switchTo(dir, true)
 }
 
+// disableTarget ends the sessions of a target, and lets nobody log in. One that is gone
+// does so already.
+func (a *Actuator) disableTarget(c change.DisableTarget) error {
+	dir, exists, err := a.ownership(c.Target)
+	if err != nil || !exists {
+		return err
+	}
+	return a.switchTo(dir, false)
+}
+
 // switchTo lets initiators log in, or nobody. Some targets have no switch for it.
 func (a *Actuator) switchTo(dir observe.TargetDir, on bool) error {
 	a.portals.Lock()
