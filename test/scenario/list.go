@@ -14,7 +14,7 @@ func All() []Scenario {
 		everything(), growth(), deletion(), trash(), retained(), drift(), tags(), vanished(), adopted(),
 		foreign(), exportChanges(), portals(), sharing(), renamedTarget(), suspended(), broken(), full(), reboot(),
 		mounted(), connected(), forced(), refused(), tooMany(), renamed(), leftovers(), snapshots(), nvme(),
-	}, copies()...)
+	}, append(copies(), poolMoves()...)...)
 }
 
 // everything has one of each, made in one go, and all taken away again.
