@@ -369,9 +369,9 @@ func refused() Scenario {
 	return Scenario{Name: "what cannot be changed", Steps: []Step{
 		{Name: "made", Files: map[string]string{"all.yaml": file(thin, thick, volume("a", "fast", "64Mi"), volume("b", "slow", "64Mi"))}},
 		{
-			Name:  "moved and renamed",
-			Files: map[string]string{"all.yaml": file(thin, thick, volume("a", "slow", "64Mi"), volume("b", "slow", "64Mi", "lvName: c"))},
-			Stand: map[string]string{"Volume/a": "Blocked: ImmutableField", "Volume/b": "Blocked: ImmutableField"},
+			Name:  "smaller and renamed",
+			Files: map[string]string{"all.yaml": file(thin, thick, volume("a", "fast", "32Mi"), volume("b", "slow", "64Mi", "lvName: c"))},
+			Stand: map[string]string{"Volume/a": "Blocked: ShrinkRefused", "Volume/b": "Blocked: ImmutableField"},
 		},
 	}}
 }

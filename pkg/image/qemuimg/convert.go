@@ -91,7 +91,7 @@ func (t Tool) convert(ctx context.Context, c Conversion, target *os.File, driver
 		"driver": "raw", "offset": from, "size": to - from,
 		"file": sourceNode(c.Source.header.Format, true),
 	}
-	sink := fmt.Sprintf("driver=raw,offset=%d,size=%d,file.driver=%s,file.filename=/dev/fd/4", from, to-from, driver)
+	sink := fmt.Sprintf("driver=raw,offset=%d,size=%d,file.driver=%s,file.filename=/proc/self/fd/4", from, to-from, driver)
 	args := []string{"convert", "-p", "-n", "-W", "-m", "8", "-S", sparseSize,
 		"-T", cacheMode(c.Source.file.File, unix.O_RDONLY), "-t", cacheMode(target, unix.O_RDWR)}
 	if c.TargetIsZero {

@@ -153,7 +153,7 @@ func openSource(path string) (f *os.File, driver string, size int64, err error) 
 // write runs qemu-img into the part, which is there and empty.
 func (t Tool) write(ctx context.Context, e Export, source *os.File, driver string, size int64, part *os.File) error {
 	node := map[string]any{"driver": "raw", "read-only": true,
-		"file": map[string]any{"driver": driver, "filename": "/dev/fd/3", "read-only": true}}
+		"file": map[string]any{"driver": driver, "filename": "/proc/self/fd/3", "read-only": true}}
 	args := []string{"convert", "-p", "-m", "8", "-T", cacheMode(source, unix.O_RDONLY), "-t", cacheMode(part, unix.O_RDWR),
 		"-O", string(e.Format)}
 	if e.Compress {
@@ -167,7 +167,7 @@ func (t Tool) write(ctx context.Context, e Export, source *os.File, driver strin
 		args = append(args, "-r", strconv.FormatInt(e.Limit, 10))
 	}
 	// qemu-img creates the image by this name, in the file that is open here.
-	args = append(args, jsonName(node), "/dev/fd/4")
+	args = append(args, jsonName(node), "/proc/self/fd/4")
 	return limited.Run(ctx, limited.Command{
 		Limits: limited.Limits{
 			Memory: convertMemory, Files: openFiles,

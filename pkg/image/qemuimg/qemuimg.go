@@ -94,7 +94,7 @@ func sourceNode(format image.Format, noBacking bool) map[string]any {
 	node := map[string]any{
 		"driver":    string(format),
 		"read-only": true,
-		"file":      map[string]any{"driver": "file", "filename": "/dev/fd/3", "read-only": true},
+		"file":      map[string]any{"driver": "file", "filename": "/proc/self/fd/3", "read-only": true},
 	}
 	if format == image.QCOW2 && noBacking {
 		node["backing"] = nil
@@ -172,7 +172,7 @@ func (r report) agrees(h image.Header) error {
 		detail = "marked as corrupt"
 	case data.CreateType != h.Variant:
 		detail = fmt.Sprintf("type %q, and we find %q", data.CreateType, h.Variant)
-	case h.Format == image.VMDK && (len(data.Extents) != 1 || data.Extents[0].Filename != "/dev/fd/3"):
+	case h.Format == image.VMDK && (len(data.Extents) != 1 || data.Extents[0].Filename != "/proc/self/fd/3"):
 		detail = strconv.Itoa(len(data.Extents)) + " extents, or one in another file"
 	default:
 		return nil

@@ -36,7 +36,7 @@ type Limits struct {
 type Command struct {
 	Limits Limits
 	Argv   []string
-	// Files become the child's descriptors 3, 4 and so on, and so /dev/fd/3 …
+	// Files become the child's descriptors 3, 4 and so on, and so /proc/self/fd/3 …
 	Files []*os.File
 	Stdin *os.File
 	// Stdout gets what it prints; nil: nothing does.
