@@ -3,15 +3,116 @@ package changed
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
 
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
 	"github.com/volreconciler/volreconciler/pkg/host"
 )
 
-type Reader struct{ run host.Runner }
+// ErrLost means that a snapshot does not know what changed since it was taken: its
+// copy-on-write space overflowed, or is not what it should be.
+var ErrLost = errors.New("what changed since the snapshot is lost")
 
-func New(run host.Runner) *Reader { return &Reader{run: run} }
+// Reader finds out what changed. It is safe for concurrent use.
+type Reader struct {
+	run host.Runner
 
+	mu    sync.Mutex
+	pools map[string]chan struct{} // by device name; whoever puts one in has it
+}
+
+// New returns a Reader. Commands run through run.
+func New(run host.Runner) *Reader { return &Reader{run: run, pools: map[string]chan struct{}{}} }
+
+// Extents returns where a logical volume may differ from a snapshot, in order and
+// without overlaps. Both are named vg/lv. now is the snapshot's origin, or a later
+// snapshot of that; it is for the caller to know that.
+//
+// Everything counts that was written to the origin before the call, and had reached
+// the device: nobody must have it in the page cache.
+//
+// A copy-on-write snapshot must be active; the error is [ErrLost] if it overflowed. Of
+// thin ones the pool must be, and thin_delta is needed.
 func (r *Reader) Extents(ctx context.Context, since, now string) ([]blockcopy.Extent, error) {
-	return nil, errors.New("not on this machine")
+	lvs, err := r.look(ctx, since, now)
+	if err != nil {
+		return nil, err
+	}
+	s, n := lvs[since], lvs[now]
+	switch {
+	case s.thick:
+		return r.thick(ctx, s)
+	case s.pool != "" && s.vg == n.vg && s.pool == n.pool:
+		return r.thin(ctx, s, n)
+	default:
+		return nil, fmt.Errorf("%s is neither a copy-on-write snapshot nor in one thin pool with %s", since, now)
+	}
+}
+
+// volume is what there is to know of a logical volume.
+type volume struct {
+	vg, name string
+	thick    bool  // a copy-on-write snapshot
+	size     int64 // in bytes; of a snapshot what its origin had
+	pool     string
+	thinID   uint32
+}
+
+const fields = "vg_name,lv_name,lv_role,lv_size,origin_size,pool_lv,thin_id"
+
+// look reads logical volumes, by their names.
+func (r *Reader) look(ctx context.Context, names ...string) (map[string]volume, error) {
+	argv := []string{"lvs", "--noheadings", "--nosuffix", "--units", "b", "--separator", "|", "-o", fields}
+	out, err := r.run.Run(ctx, append(argv, names...)...)
+	if err != nil {
+		return nil, err
+	}
+	lvs := map[string]volume{}
+	for line := range strings.Lines(string(out.Stdout)) {
+		// LVM prints other lines among them when something is wrong with a device.
+		if values := strings.Split(strings.TrimSpace(line), "|"); len(values) == strings.Count(fields, ",")+1 {
+			lv, err := parse(values)
+			if err != nil {
+				return nil, fmt.Errorf("lvs says %q: %w", strings.TrimSpace(line), err)
+			}
+			lvs[lv.vg+"/"+lv.name] = lv
+		}
+	}
+	for _, name := range names {
+		if _, ok := lvs[name]; !ok {
+			return nil, fmt.Errorf("lvs says nothing of %s", name)
+		}
+	}
+	return lvs, nil
+}
+
+func parse(values []string) (volume, error) {
+	role, size, originSize, thinID := strings.Split(values[2], ","), values[3], values[4], values[6]
+	lv := volume{vg: values[0], name: values[1], thick: slices.Contains(role, "thicksnapshot"), pool: values[5]}
+	if lv.thick {
+		size = originSize
+	}
+	var err error
+	if lv.size, err = strconv.ParseInt(size, 10, 64); err != nil || lv.size <= 0 {
+		return lv, fmt.Errorf("%q is no size", size)
+	}
+	if lv.pool != "" {
+		// Identifiers have 24 bits (MAX_DEV_ID in LVM's lib/metadata/thin_manip.c).
+		id, err := strconv.ParseUint(thinID, 10, 24)
+		if err != nil {
+			return lv, fmt.Errorf("%q is no identifier of a thin volume", thinID)
+		}
+		lv.thinID = uint32(id)
+	}
+	return lv, nil
+}
+
+// device is the name that device-mapper has for a logical volume, or for a part of one.
+func device(vg, name, part string) string {
+	double := func(s string) string { return strings.ReplaceAll(s, "-", "--") }
+	return double(vg) + "-" + double(name) + part
 }

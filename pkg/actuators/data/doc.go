@@ -1,6 +1,7 @@
 // Package data changes what is in logical volumes: it fills them from others or
 // from images, puts them back to what a snapshot holds, and destroys what is in
-// those that are given up. These changes are jobs: they take as long as the bytes
+// those that are given up. It also brings a logical volume up to date that is to come
+// in the place of another, and says in the end that it has. These changes are jobs: they take as long as the bytes
 // take.
 //
 // What is done and what is not is in the tags of the logical volume alone. A phase

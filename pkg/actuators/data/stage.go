@@ -152,16 +152,15 @@ func (a *Actuator) sinceFor(ctx context.Context, lv change.LV, now observe.Logic
 // snapshot; nothing is empty, and not nil.
 func (a *Actuator) changed(ctx context.Context, since, now observe.LogicalVolume, size int64) ([]blockcopy.Extent, error) {
 	extents, err := a.blocks.Changed(ctx, since.FullName(), now.FullName())
-	if err != nil {
-		return nil, fmt.Errorf("find what changed in %s since %s: %w", now.FullName(), since.FullName(), err)
-	}
 	// A snapshot that overflowed meanwhile does not know everything.
-	again, err := a.look(ctx, change.LV{VolumeGroup: since.VolumeGroup, Name: since.Name, UUID: since.UUID})
+	again, gone := a.look(ctx, change.LV{VolumeGroup: since.VolumeGroup, Name: since.Name, UUID: since.UUID})
 	switch {
-	case err != nil:
-		return nil, err
-	case again.SnapshotInvalid:
+	case gone == nil && again.SnapshotInvalid:
 		return nil, stale("snapshot %s overflowed, and what changed since is not known", since.FullName())
+	case err != nil:
+		return nil, fmt.Errorf("find what changed in %s since %s: %w", now.FullName(), since.FullName(), err)
+	case gone != nil:
+		return nil, gone
 	}
 	if grown := int64(since.Size); grown < size { // what it has no place for
 		extents = append(extents, blockcopy.Extent{Offset: grown, Length: size - grown})
