@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
 	"github.com/volreconciler/volreconciler/pkg/change"
@@ -66,6 +67,8 @@ type Actuator struct {
 	images Images
 	files  ImageFiles
 	limit  *blockcopy.Limiter
+	// takeOverTime is the constant of that name, but in specs.
+	takeOverTime time.Duration
 
 	// using guards users, and with it what is activated only to be copied.
 	using sync.Mutex
@@ -78,7 +81,7 @@ var _ change.Actuator = (*Actuator)(nil)
 // them. images may be nil: images cannot be used then. limit is shared by all that
 // it copies and clears; nil is no limit.
 func New(run host.Runner, lvm change.Actuator, blocks Blocks, images Images, limit *blockcopy.Limiter) *Actuator {
-	return &Actuator{run: run, lvm: lvm, blocks: blocks, images: images, limit: limit, users: map[string]*usage{}}
+	return &Actuator{run: run, lvm: lvm, blocks: blocks, images: images, limit: limit, takeOverTime: takeOverTime, users: map[string]*usage{}}
 }
 
 // Apply makes a change true, see [change.Actuator] and [change.Job].

@@ -5,10 +5,13 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/volreconciler/volreconciler/pkg/actuators/data"
+	"github.com/volreconciler/volreconciler/pkg/actuators/lvm"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -305,6 +308,45 @@ var _ = Describe("a move", func() {
 		release, err := m.ClaimBlocks("/dev/vg0/v")
 		Expect(err).NotTo(HaveOccurred())
 		release()
+	})
+
+	It("does not make anybody wait for long", func(ctx SpecContext) {
+		m := moved(ctx, kinds["thick"], kinds["thick"])
+		tap := &fakehost.Tap{Host: m.Host}
+		engine := &pausing{Engine: fakehost.Engine{Devices: tap}, began: make(chan struct{}), goOn: make(chan struct{})}
+		a := data.New(tap, lvm.New(tap, tap), engine, nil, nil)
+		a.HurryTakeOver(20 * time.Millisecond)
+		ended := make(chan error)
+		go func() { ended <- a.Apply(ctx, takeOver(m, "b")) }()
+		Eventually(ctx, engine.began).Should(BeClosed())
+		time.AfterFunc(30*time.Millisecond, func() { close(engine.goOn) })
+		var err error
+		Eventually(ctx, ended).Should(Receive(&err))
+		Expect(err).To(MatchError(And(ContainSubstring("within 20ms: it took too long"), ContainSubstring("goes on as it was"))))
+		Expect(m.tags("v")).To(HaveLen(2))
+		calls, err := m.commands(ctx, takeOver(m, "b"))
+		Expect(err).To(MatchError(change.ErrStale), "there is a round to be made before")
+		Expect(calls).To(BeEmpty())
+	}, SpecTimeout(10*time.Second))
+
+	It("is not made of a snapshot that overflows meanwhile", func(ctx SpecContext) {
+		for _, c := range []func(machine) change.Change{
+			func(m machine) change.Change { return takeOver(m, "b") },
+			func(m machine) change.Change {
+				m.do(ctx, kinds["thick"].snapshot+" -n c"+moveTags+" vg0/v")
+				return staged(m, "c", "b", kinds["thick"])
+			},
+		} {
+			m := moved(ctx, kinds["thick"], kinds["thick"])
+			before := m.content("n")
+			Expect(apply(ctx, &fakehost.Tap{Host: m.Host, After: func(c fakehost.Call, err error) error {
+				if c.Op == "readchanged" {
+					edit(m, "b", func(lv *fakehost.LogicalVolume) { lv.Invalid = true })
+				}
+				return err
+			}}, c(m))).To(MatchError(change.ErrStale))
+			Expect(m.content("n")).To(Equal(before))
+		}
 	})
 
 	It("copies what a volume has grown by", func(ctx SpecContext) {

@@ -2,12 +2,14 @@ package data
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
 
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
 	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/changed"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )
 
@@ -152,15 +154,18 @@ func (a *Actuator) sinceFor(ctx context.Context, lv change.LV, now observe.Logic
 // snapshot; nothing is empty, and not nil.
 func (a *Actuator) changed(ctx context.Context, since, now observe.LogicalVolume, size int64) ([]blockcopy.Extent, error) {
 	extents, err := a.blocks.Changed(ctx, since.FullName(), now.FullName())
-	// A snapshot that overflowed meanwhile does not know everything.
-	again, gone := a.look(ctx, change.LV{VolumeGroup: since.VolumeGroup, Name: since.Name, UUID: since.UUID})
-	switch {
-	case gone == nil && again.SnapshotInvalid:
-		return nil, stale("snapshot %s overflowed, and what changed since is not known", since.FullName())
-	case err != nil:
+	if err == nil && since.Type == observe.ThickSnapshot || errors.Is(err, changed.ErrLost) {
+		// One that overflowed meanwhile does not know everything.
+		again, gone := a.look(ctx, change.LV{VolumeGroup: since.VolumeGroup, Name: since.Name, UUID: since.UUID})
+		if gone == nil && again.SnapshotInvalid {
+			gone = stale("snapshot %s overflowed, and what changed since is not known", since.FullName())
+		}
+		if gone != nil {
+			return nil, gone
+		}
+	}
+	if err != nil {
 		return nil, fmt.Errorf("find what changed in %s since %s: %w", now.FullName(), since.FullName(), err)
-	case gone != nil:
-		return nil, gone
 	}
 	if grown := int64(since.Size); grown < size { // what it has no place for
 		extents = append(extents, blockcopy.Extent{Offset: grown, Length: size - grown})

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// takeOverTime is how long initiators are made to wait at most. They give up after
-	// 30 seconds, the shortest time that is usual.
+	// takeOverTime is how long it may take to find and copy what changed last. Initiators
+	// wait for that and for some commands of LVM; few give up before 30 seconds.
 	takeOverTime = 20 * time.Second
 	// unusedTime is how long it is waited until nobody has a device open: when an
 	// export closes one, udev looks at what is on it.
@@ -21,7 +21,7 @@ const (
 	unusedEvery = 50 * time.Millisecond
 )
 
-var errTooLong = fmt.Errorf("it took longer than %s, and whoever uses the volume waits: it goes on as it was, and what changed is copied once more before the next attempt", takeOverTime)
+var errTooLong = errors.New("it took too long, and whoever uses the volume waits: it goes on as it was, and what changed is copied once more before the next attempt")
 
 // takeOver puts the staged logical volume in the place of another. The tag that says
 // so comes last: before it nothing has happened to the one that counts.
@@ -37,15 +37,7 @@ func (a *Actuator) takeOver(ctx context.Context, c change.TakeOver) error {
 	case now.Size != uint64(c.Size):
 		return stale("%s has %d bytes, not %d", c.LV, now.Size, c.Size)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, takeOverTime, errTooLong)
-	defer cancel()
-	if err := a.replace(ctx, c, now); err != nil {
-		if cause := context.Cause(ctx); errors.Is(cause, errTooLong) {
-			return fmt.Errorf("%s: %w (%w)", c, cause, err)
-		}
-		return err
-	}
-	return nil
+	return a.replace(ctx, c, now)
 }
 
 func (a *Actuator) replace(ctx context.Context, c change.TakeOver, now observe.LogicalVolume) error {
@@ -87,8 +79,19 @@ func (a *Actuator) replace(ctx context.Context, c change.TakeOver, now observe.L
 	return a.lvm.Apply(ctx, change.SetTags{LV: c.LV, Add: []string{observe.TagReplacedBy + c.Staged.UUID}})
 }
 
-// copyLast copies what changed since the snapshot. No limit of the rate holds for it.
+// copyLast copies what changed since the snapshot, in the time that there is.
 func (a *Actuator) copyLast(ctx context.Context, c change.TakeOver, now, staged, since observe.LogicalVolume) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, a.takeOverTime, errTooLong)
+	defer cancel()
+	err := a.copyChanged(ctx, c, now, staged, since)
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, errTooLong) {
+		return fmt.Errorf("%s, within %s: %w (%w)", c, a.takeOverTime, cause, err)
+	}
+	return err
+}
+
+// copyChanged copies what changed since the snapshot. No limit of the rate holds for it.
+func (a *Actuator) copyChanged(ctx context.Context, c change.TakeOver, now, staged, since observe.LogicalVolume) error {
 	extents, err := a.changed(ctx, since, now, int64(c.Size))
 	if err != nil {
 		return err
