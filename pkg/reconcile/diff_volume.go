@@ -236,7 +236,7 @@ func (d *differ) snapshot(s spec.Snapshot) {
 // is not offered because of an error either.
 func (d *differ) invalidBackings() {
 	for id := range d.in.Desired.Invalid {
-		lvs := counting(d.owned[id])
+		lvs := d.owned[id]
 		if len(lvs) != 1 || !lvs[0].Active || lvs[0].SnapshotInvalid {
 			continue
 		}

@@ -73,9 +73,9 @@ var _ = Describe("What is learnt of a Volume that moves to another Pool", func()
 	})
 })
 
-// moveTo makes a volume the one that was copied to take its place: it has another
+// wasMoved makes a volume the one that was copied to take its place: it has another
 // UUID, and says which one it had first.
-func (n *node) moveTo(name, uuid string) {
+func (n *node) wasMoved(name, uuid string) {
 	n.edit(name, func(lv *observe.LogicalVolume) {
 		lv.Tags = append(slices.Clone(lv.Tags), observe.TagIdentity+lv.UUID)
 		lv.UUID = uuid
@@ -87,7 +87,7 @@ var _ = Describe("A Volume that was moved", func() {
 		before := n.target(o)
 		stores := maps.Clone(n.state.LIO.Backstores)
 		was := status(n.diff(), volumeID("data")).Volume
-		n.moveTo("vg0/data", "uuid-moved")
+		n.wasMoved("vg0/data", "uuid-moved")
 		Expect(changes(n.diff())).To(BeEmpty())
 
 		By("also where all has to be exported anew")
@@ -116,7 +116,7 @@ var _ = Describe("A Volume that was moved", func() {
 
 	DescribeTable("stays exported while its file is invalid", func(staged, replaced bool, serves string) {
 		n := converged()
-		n.moveTo("vg0/data", "uuid-old")
+		n.wasMoved("vg0/data", "uuid-old")
 		lv := n.lvs("vg0")["data"]
 		n.lvs("vg0")["new"] = observe.LogicalVolume{VolumeGroup: "vg0", Name: "new", UUID: "uuid-new", Type: observe.Thin, Pool: "pool0", Size: lv.Size, Active: true, Minor: 77, Tags: slices.Clone(lv.Tags)}
 		if staged {
