@@ -1,0 +1,325 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+	"github.com/volreconciler/volreconciler/test/guest"
+)
+
+// place is where the logical volumes of a Pool are.
+type place struct{ group, thinPool string }
+
+// places are the Pools between which volumes move, by name.
+var places = map[string]place{"fast": {"vg0", "pool0"}, "slow": {"vg0", ""}, "second": {"vg1", ""}}
+
+// mover is a Volume that moves from Pool to Pool.
+type mover struct {
+	name, size string
+	// export is the document of its Export; empty: it has none.
+	export string
+	// identity and digest are what stays the same wherever it is.
+	identity, digest string
+}
+
+// The first 32 MiB of a mover are for a workload; the rest keeps its content.
+const (
+	firstMiB = 32
+	sizeMiB  = 96
+)
+
+// newMover starts the agent, and makes a Volume that has data here and there, where
+// there was something else before.
+func newMover(ctx context.Context, pool, export string, flags ...string) *mover {
+	GinkgoHelper()
+	m := &mover{name: "data", size: fmt.Sprintf("%dMi", sizeMiB), export: export}
+	secondGroup(ctx)
+	specs(ctx, "pools.yaml", thinPool, thickPool, secondPool)
+	agent(flags...)
+	allReady(ctx, 3)
+	dirty(ctx, 2*sizeMiB)
+	m.to(ctx, pool)
+	allReady(ctx, m.objects())
+	m.identity = m.counts(ctx).UUID
+	sh(ctx, fmt.Sprintf(`for at in 33 34 50 95; do
+		dd if=/dev/urandom of=/dev/%s/data bs=1M count=1 seek=$at conv=notrunc oflag=direct status=none; done`, places[pool].group))
+	m.digest = m.content(ctx, "/dev/"+places[pool].group+"/data")
+	return m
+}
+
+func (m *mover) objects() int {
+	if m.export == "" {
+		return 4
+	}
+	return 5
+}
+
+// to asks for a Pool.
+func (m *mover) to(ctx context.Context, pool string, more ...string) {
+	GinkgoHelper()
+	documents := append([]string{volume(m.name, pool, m.size, "")}, more...)
+	if m.export != "" {
+		documents = append(documents, m.export)
+	}
+	specs(ctx, "data.yaml", documents...)
+}
+
+// content is the checksum of what no workload writes to.
+func (m *mover) content(ctx context.Context, device string) string {
+	GinkgoHelper()
+	return sh(ctx, fmt.Sprintf("dd if=%s bs=1M skip=%d count=%d iflag=direct status=none | sha256sum", device, firstMiB, sizeMiB-firstMiB))
+}
+
+// volumesOf are all logical volumes that carry tags of ours, but for thin pools.
+func volumesOf(ctx context.Context) []observe.LogicalVolume {
+	GinkgoHelper()
+	var lvs []observe.LogicalVolume
+	for line := range strings.Lines(sh(ctx, "lvs --noheadings --separator '|' -o vg_name,lv_name,lv_uuid,pool_lv,lv_tags | tr -d ' '")) {
+		f := strings.Split(strings.TrimSpace(line), "|")
+		Expect(f).To(HaveLen(5), line)
+		lv := observe.LogicalVolume{VolumeGroup: f[0], Name: f[1], UUID: f[2], Pool: f[3], Tags: strings.Split(f[4], ",")}
+		if id, _ := lv.Owner(); id.Kind != spec.KindPool && lv.Marked() {
+			lvs = append(lvs, lv)
+		}
+	}
+	return lvs
+}
+
+// counts returns the logical volume that the Volume is in. There is exactly one, whatever
+// happened.
+func (m *mover) counts(ctx context.Context) observe.LogicalVolume {
+	GinkgoHelper()
+	all := volumesOf(ctx)
+	replacedBy := map[string]bool{}
+	for _, lv := range all {
+		replacedBy[lv.ReplacedBy()] = true
+	}
+	var counting []observe.LogicalVolume
+	for _, lv := range all {
+		id, ours := lv.Owner()
+		if ours && id == (spec.ID{Kind: spec.KindVolume, Name: m.name}) && lv.ReplacedBy() == "" && (lv.Phase() == "" || lv.Phase() == observe.Staged && replacedBy[lv.UUID]) {
+			counting = append(counting, lv)
+		}
+	}
+	Expect(counting).To(HaveLen(1), "%v", all)
+	if m.identity != "" {
+		Expect(counting[0].Identity()).To(Equal(m.identity))
+	}
+	return counting[0]
+}
+
+// in says whether the Volume is in a Pool by now.
+func (m *mover) in(ctx context.Context, pool string) bool {
+	GinkgoHelper()
+	lv := m.counts(ctx)
+	return places[pool] == place{lv.VolumeGroup, lv.Pool}
+}
+
+// arrives waits until the Volume is in a Pool, and nothing is left of its move; and looks
+// whether nothing more is done then.
+func (m *mover) arrives(ctx context.Context, pool string) {
+	GinkgoHelper()
+	allReady(ctx, m.objects())
+	Eventually(ctx, func() []observe.LogicalVolume { return volumesOf(ctx) }).WithTimeout(patience).Should(HaveLen(1))
+	lv := m.counts(ctx)
+	Expect(place{lv.VolumeGroup, lv.Pool}).To(Equal(places[pool]))
+	Expect(lv.Name).To(Equal(m.name))
+	Expect(lv.Phase()).To(BeEmpty())
+	Expect(sh(ctx, "lvs -a --noheadings -o lv_name vg0 vg1")).NotTo(Or(ContainSubstring("volreconciler"), ContainSubstring("snap")))
+	Expect(m.content(ctx, lv.Path())).To(Equal(m.digest))
+	before := fingerprint(ctx) + kernelTargets(ctx)
+	passes(ctx, 2)
+	Expect(fingerprint(ctx)+kernelTargets(ctx)).To(Equal(before), "something was done though nothing was to be done")
+}
+
+// attach logs an initiator in, with the patience that initiators have by default, and
+// returns its device.
+func (m *mover) attach(ctx context.Context) string {
+	GinkgoHelper()
+	Expect(login(ctx, target(m.name), loopback, dbHost, "node.session.timeo.replacement_timeout", "120").ExitCode).To(BeZero())
+	return sh(ctx, "readlink -f "+disk(ctx, "Volume/"+m.name))
+}
+
+// killAt kills the agent when it runs and a condition of a shell is true, after a delay in
+// seconds. It returns what waits for that.
+func killAt(ctx context.Context, condition, delay string) (wait func(ctx context.Context)) {
+	GinkgoHelper()
+	sh(ctx, fmt.Sprintf(`rm -f /run/killed; setsid sh -c 'until pgrep -x volreconciler >/dev/null && %s; do sleep 0.02; done
+		sleep %s; pkill -9 -x volreconciler; while pgrep -x volreconciler >/dev/null; do sleep 0.05; done; touch /run/killed' >/dev/null 2>&1 &`, condition, delay))
+	return func(ctx context.Context) {
+		GinkgoHelper()
+		Eventually(ctx, func() int { return try(ctx, "[ -e /run/killed ]").ExitCode }).WithTimeout(patience).Should(BeZero())
+	}
+}
+
+var _ = Describe("A Volume that moves to another Pool", Label("long"), func() {
+	iscsiExport := export("data", "{volume: data}")
+	// off is true while the target of the export is down.
+	off := `[ "$(cat /sys/kernel/config/target/iscsi/` + target("data") + `/tpgt_1/enable)" = 0 ]`
+
+	It("is served all the time, and is the same to its initiators", func(ctx SpecContext) {
+		m := newMover(ctx, "fast", iscsiExport)
+		device := m.attach(ctx)
+		known := wwid(ctx, device)
+		stop := workload(ctx, device)
+		old := status(ctx, "Volume/data").Volume
+		for _, pool := range []string{"slow", "fast", "slow", "second", "fast"} {
+			By("to " + pool)
+			m.to(ctx, pool)
+			m.arrives(ctx, pool)
+			now := status(ctx, "Volume/data").Volume
+			Expect(now).To(And(HaveField("WWN", old.WWN), HaveField("Serial", old.Serial), HaveField("NamespaceUUID", old.NamespaceUUID)))
+			Expect(sh(ctx, "cat /run/fio.status 2>/dev/null; true")).To(BeEmpty())
+			Expect(size(ctx, device)).To(BeEquivalentTo(sizeMiB << 20))
+			Expect(wwid(ctx, device)).To(Equal(known))
+		}
+		stop(ctx)
+		Expect(m.content(ctx, device)).To(Equal(m.digest))
+		logout(ctx, target("data"), dbHost)
+		Expect(wwid(ctx, m.attach(ctx))).To(Equal(known))
+	}, NodeTimeout(limit))
+
+	It("is so over NVMe too", func(ctx SpecContext) {
+		i := nvmeTCP
+		i.setUp(ctx)
+		db := attachment{target: i.target("data"), portal: i.portal(), host: i.host("db")}
+		m := newMover(ctx, "slow", fmt.Sprintf(nvmeExport, i.transport, i.portal(), "Wait", "{name: '"+db.host+"'}"))
+		s := mustConnect(ctx, i, db)
+		one := device(ctx, s, 1)
+		known := wwid(ctx, one)
+		stop := workload(ctx, one)
+		for _, pool := range []string{"fast", "second"} {
+			By("to " + pool)
+			m.to(ctx, pool)
+			m.arrives(ctx, pool)
+			Expect(wwid(ctx, one)).To(Equal(known))
+			Expect(size(ctx, one)).To(BeEquivalentTo(sizeMiB << 20))
+		}
+		stop(ctx)
+		Expect(s.live(ctx)).To(BeTrue())
+		Expect(m.content(ctx, one)).To(Equal(m.digest))
+	}, NodeTimeout(limit))
+
+	It("is not exported, and is moved when nobody on the node uses it", func(ctx SpecContext) {
+		m := newMover(ctx, "slow", "")
+		sh(ctx, "setsid sleep 6666 </dev/vg0/data >/dev/null 2>&1 &")
+		m.to(ctx, "second")
+		eventually(ctx, "Volume/data", beIn(reconcile.Blocked, reconcile.ReasonInUse))
+		AddReportEntry("in use", status(ctx, "Volume/data").Message)
+		Expect(m.in(ctx, "slow")).To(BeTrue())
+		sh(ctx, "pkill -f '^sleep 6666$'")
+		m.arrives(ctx, "second")
+	}, NodeTimeout(limit))
+
+	It("stays where it is while it has snapshots", func(ctx SpecContext) {
+		m := newMover(ctx, "fast", iscsiExport)
+		device := m.attach(ctx)
+		before := sh(ctx, "iscsiadm -m session")
+		snap := snapshot("snap", "data", "deletionPolicy: Delete")
+		m.to(ctx, "fast", snap)
+		allReady(ctx, m.objects()+1)
+		m.to(ctx, "slow", snap)
+		eventually(ctx, "Volume/data", beIn(reconcile.Blocked, reconcile.ReasonSnapshotsExist))
+		AddReportEntry("with a snapshot", status(ctx, "Volume/data").Message)
+		passes(ctx, 2)
+		Expect(m.in(ctx, "fast")).To(BeTrue())
+		Expect(status(ctx, "Export/data").Phase).To(Equal(reconcile.Ready))
+		Expect(writes(ctx, device)).To(BeTrue())
+		Expect(sh(ctx, "iscsiadm -m session")).To(Equal(before))
+
+		By("and moves when they are gone")
+		m.to(ctx, "slow")
+		m.arrives(ctx, "slow")
+	}, NodeTimeout(limit))
+
+	It("goes nowhere if its spec is put back in the middle", func(ctx SpecContext) {
+		m := newMover(ctx, "slow", iscsiExport, "--copy-rate", "4Mi")
+		device := m.attach(ctx)
+		stop := workload(ctx, device)
+		old := m.counts(ctx)
+		session := func() string { return sh(ctx, "iscsiadm -m session -P 1 | grep -E 'SID|State'") }
+		before := session()
+		for _, pool := range []string{"fast", "second"} {
+			m.to(ctx, pool)
+			eventually(ctx, "Volume/data", And(HaveField("Phase", reconcile.Progressing), HaveField("Progress", HaveField("Done", BeNumerically(">", 4<<20)))))
+			AddReportEntry("moving to "+pool, sh(ctx, "volreconciler get"))
+			Expect(m.counts(ctx).UUID).To(Equal(old.UUID))
+			m.to(ctx, "slow")
+			m.arrives(ctx, "slow")
+			Expect(m.counts(ctx)).To(Equal(old))
+		}
+		Expect(session()).To(Equal(before))
+		stop(ctx)
+	}, NodeTimeout(limit))
+
+	It("is in one place whenever the agent is killed", func(ctx SpecContext) {
+		m := newMover(ctx, "slow", iscsiExport)
+		stop := workload(ctx, m.attach(ctx))
+		kill(ctx)
+		staged, snapshot := "[ -e /dev/mapper/vg0-volreconciler--moved--data ]", "[ -e /dev/mapper/vg0-volreconciler--move--a--data ]"
+		pool, next := "fast", "slow"
+		for _, moment := range []struct{ condition, delay string }{
+			{staged, "0"}, {snapshot, "0"}, {snapshot, "0.7"},
+			{off, "0"}, {off, "0.3"}, {off, "0.6"}, {off, "0.9"}, {off, "1.2"}, {off, "1.6"}, {off, "2"}, {off, "3"}, {off, "5"},
+		} {
+			wait := killAt(ctx, moment.condition, moment.delay)
+			m.to(ctx, pool)
+			agent()
+			wait(ctx)
+			var left []string
+			for _, lv := range volumesOf(ctx) {
+				left = append(left, lv.FullName()+" "+string(lv.Phase()))
+			}
+			moved := m.in(ctx, pool)
+			GinkgoWriter.Printf("killed %s s after %s: in place %t; %s\n", moment.delay, moment.condition, moved, strings.Join(left, ", "))
+			if !moved {
+				continue
+			}
+			agent()
+			m.arrives(ctx, pool)
+			kill(ctx)
+			pool, next = next, pool
+		}
+		agent()
+		m.arrives(ctx, pool)
+		stop(ctx)
+	}, NodeTimeout(limit))
+
+	It("is in one place after a power cut", func(ctx SpecContext) {
+		m := newMover(ctx, "fast", iscsiExport, "--copy-rate", "4Mi")
+		m.to(ctx, "slow")
+		eventually(ctx, "Volume/data", HaveField("Progress", HaveField("Done", BeNumerically(">", 16<<20))))
+		files := sh(ctx, "tar -C / -c specs var/lib/volreconciler | base64 -w0") // the guest's root is new after a boot
+		again := func() {
+			GinkgoHelper()
+			vm.PowerCut()
+			Eventually(ctx, vm.Done()).Should(BeClosed())
+			var err error
+			vm, err = guest.Start(ctx, machine)
+			Expect(err).NotTo(HaveOccurred())
+			prepare(ctx)
+			put(ctx, "/tmp/files", files)
+			sh(ctx, "base64 -d /tmp/files | tar -C / -x")
+			heal(ctx)
+		}
+		again()
+		Expect(m.in(ctx, "fast")).To(BeTrue())
+
+		By("in the middle of the last step")
+		agent()
+		Eventually(ctx, func() int { return try(ctx, off).ExitCode }).WithPolling(20*time.Millisecond).WithTimeout(patience).Should(BeZero())
+		again()
+		GinkgoWriter.Println("after the power cut in the last step:", volumesOf(ctx))
+		Expect(m.counts(ctx).Identity()).To(Equal(m.identity))
+		agent()
+		m.arrives(ctx, "slow")
+	}, NodeTimeout(limit))
+})
