@@ -31,7 +31,11 @@ func newDataActuator(s *settings, b *backend) (*data.Actuator, error) {
 		return nil, fmt.Errorf("images cannot be fetched as the settings say: %w", err)
 	}
 	images := &lazyImages{settings: s.data, fetcher: fetcher, limit: limit}
-	jobs := data.New(b, lvm.New(b, b), b.blocks, images, limit)
+	blocks := b.blocks
+	if s.data.verifyCopies {
+		blocks = data.Verified{Blocks: blocks}
+	}
+	jobs := data.New(b, lvm.New(b, b), blocks, images, limit)
 	jobs.UseImageFiles(&data.QEMUImageFiles{Rate: int64(s.data.copyRate)})
 	return jobs, nil
 }

@@ -24,6 +24,8 @@ const (
 type dataSettings struct {
 	maxJobs  int
 	copyRate spec.Size // bytes per second, of all jobs together; 0: no limit
+	// verifyCopies reads what was copied again.
+	verifyCopies bool
 
 	imageCache     string
 	imageCacheSize spec.Size
@@ -33,7 +35,7 @@ type dataSettings struct {
 }
 
 // dataSettingNames are their names, for the commands that move data.
-var dataSettingNames = []string{"max-jobs", "copy-rate", "image-cache", "image-cache-size", "image-cache-age", "image-proxy", "image-ca-file"}
+var dataSettingNames = []string{"max-jobs", "copy-rate", "verify-copies", "image-cache", "image-cache-size", "image-cache-age", "image-proxy", "image-ca-file"}
 
 // addDataSettings adds them, with their defaults.
 func (s *settings) addDataSettings() {
@@ -41,6 +43,8 @@ func (s *settings) addDataSettings() {
 	*d = dataSettings{maxJobs: reconcile.DefaultJobs, imageCache: defaultImageCache, imageCacheSize: defaultImageCacheSize, imageCacheAge: defaultImageCacheAge}
 	s.all.Var(positive(&d.maxJobs), "max-jobs", "how many copies, imports and clearings run at once; one of them is left to those of at most 1Gi")
 	s.all.Var(size(&d.copyRate, minCopyRate), "copy-rate", "bytes per second that all of these may read together, as a size; 0: no limit")
+	s.all.Var(trueOrFalse(&d.verifyCopies), "verify-copies", "read what was copied again, and compare it, before a volume is used")
+	s.all.Lookup("verify-copies").NoOptDefVal = "true" // the flag alone says yes
 	s.all.Var(text(&d.imageCache, "dir", absolute), "image-cache", "directory of the images that volumes are filled from")
 	s.all.Var(size(&d.imageCacheSize, 0), "image-cache-size", "how much the image cache may hold; what was not used for longest goes first")
 	s.all.Var(duration(&d.imageCacheAge, 0), "image-cache-age", "how long an image is kept that no volume was filled from")
@@ -56,6 +60,16 @@ func positive(target *int) value[int] {
 			return 0, errors.New("write a whole number of at least 1")
 		}
 		return n, nil
+	}}
+}
+
+// trueOrFalse is a setting that is true or false.
+func trueOrFalse(target *bool) value[bool] {
+	return value[bool]{target, "bool", func(text string) (bool, error) {
+		if text != "true" && text != "false" {
+			return false, errors.New("must be true or false")
+		}
+		return text == "true", nil
 	}}
 }
 

@@ -46,26 +46,40 @@ func (d *digest) text(size int64) string {
 // mean equal content: it finds every accident, but XXH64 is no defence against
 // somebody who makes two contents on purpose.
 func Digest(ctx context.Context, path string, size int64, limit *Limiter) (string, error) {
-	source, err := openDevice(path, reading)
+	return Reading{Path: path, Size: size, Limit: limit}.Digest(ctx)
+}
+
+// Reading is a [Digest] that tells how far it is.
+type Reading struct {
+	Path string
+	Size int64
+	// Limit and Progress are those of [Copy]. Nothing is written, so the rate is 0.
+	Limit    *Limiter
+	Progress func(Progress)
+}
+
+// Digest reads, and returns the digest.
+func (r Reading) Digest(ctx context.Context) (string, error) {
+	source, err := openDevice(r.Path, reading)
 	if err != nil {
 		return "", err
 	}
 	defer source.close()
-	if err := source.holds(size); err != nil {
+	if err := source.holds(r.Size); err != nil {
 		return "", err
 	}
-	e := &engine{size: size, limit: limit, take: dataSpans(source, size, 0, blockSize)}
-	r := &reader{source: source}
+	e := &engine{size: r.Size, limit: r.Limit, take: dataSpans(source, r.Size, 0, blockSize), progress: r.Progress}
+	blocks := &reader{source: source}
 	e.work = func(ctx context.Context, m *buffers, s span) (outcome, error) {
-		out, _, err := r.read(ctx, e, m, s)
+		out, _, err := blocks.read(ctx, e, m, s)
 		return out, err
 	}
 	result, err := e.run(ctx)
 	if err == nil {
-		err = source.stillHolds(size)
+		err = source.stillHolds(r.Size)
 	}
 	if err != nil {
-		return "", fmt.Errorf("digest of %s: %w", path, err)
+		return "", fmt.Errorf("digest of %s: %w", r.Path, err)
 	}
 	return result.Digest, nil
 }

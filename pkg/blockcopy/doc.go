@@ -2,7 +2,7 @@
 // files. It knows nothing of volumes: it is given paths, and it never decides
 // whether a device may be written to.
 //
-// Start with [Copy] and [Copy.Run]; [Clear] and [Digest] run on the same engine
+// Start with [Copy] and [Copy.Run]; [Clear] and [Reading] run on the same engine
 // (engine.go): workers take spans in the order of their offsets, work on them
 // side by side, and what they have done is counted in order again, so that a
 // checkpoint is always one offset before which everything is on the medium.
