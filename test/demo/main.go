@@ -81,8 +81,8 @@ func run(ctx context.Context, specs string, once bool, out io.Writer) error {
 }
 
 // prepare makes a volume group of the empty disk, the one thing that specs take
-// for granted, and what the examples name: passwords, an RDMA device and a Fibre
-// Channel port.
+// for granted, and what the examples name: passwords, an image, an RDMA device and a
+// Fibre Channel port.
 func (d *demo) prepare(ctx context.Context) error {
 	if err := d.sync(ctx); err != nil {
 		return err
@@ -91,6 +91,7 @@ func (d *demo) prepare(ctx context.Context) error {
 	return d.sh(ctx, "set -e\n"+guest.SetUpRDMA+guest.SetUpFC()+`ln -s /host/volreconciler /usr/bin/volreconciler
 		mkdir -p /mnt /etc/volreconciler/secrets && cd /etc/volreconciler/secrets && umask 077
 		for name in db mail mail-back; do echo demo-password-of-$name > $name; done
+		mkdir -p /srv/images && qemu-img create -q -f qcow2 /srv/images/debian-12.qcow2 128M
 		vgcreate -qq vg0 /dev/vda`)
 }
 

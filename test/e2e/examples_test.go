@@ -20,10 +20,11 @@ const (
 )
 
 // exampleObjects is the number of objects in the examples that every node can
-// serve, protocolObjects that in those of protocols.
+// serve, protocolObjects and imageObjects those in those of protocols and of images.
 const (
-	exampleObjects  = 15
+	exampleObjects  = 19
 	protocolObjects = 4
+	imageObjects    = 1
 )
 
 var _ = Describe("The examples on an empty volume group", func() {
@@ -84,16 +85,21 @@ var _ = Describe("The examples on an empty volume group", func() {
 	}, NodeTimeout(limit))
 })
 
-var _ = Describe("The examples of protocols", Label("more"), func() {
+var _ = Describe("The examples that need more than a volume group", Label("more"), func() {
 	db := credentials{username: "db", password: secrets["db"]}
 
 	It("converge beside all others, and serve their hosts", func(ctx SpecContext) {
 		iser.setUp(ctx)
 		nvmeRDMA.setUp(ctx)
 		fc.setUp(ctx)
-		exampleFiles(ctx, "*.yaml", "protocols/*.yaml")
+		sh(ctx, `set -e; cd /srv/images; head -c 1M /dev/urandom > raw; truncate -s 128M raw
+			qemu-img convert -f raw -O qcow2 raw debian-12.qcow2`)
+		exampleFiles(ctx, "*.yaml", "protocols/*.yaml", "images/*.yaml")
 		agent()
-		allReady(ctx, exampleObjects+protocolObjects)
+		allReady(ctx, exampleObjects+protocolObjects+imageObjects)
+
+		By("from an image")
+		Expect(content(ctx, "/dev/vg0/web-root", 128)).To(Equal(sh(ctx, "sha256sum < /srv/images/raw")))
 
 		By("over iSER")
 		fill(ctx, "/dev/vg0/db-data", "precious", 4)

@@ -83,7 +83,7 @@ var _ = ReportAfterEach(func(report SpecReport) {
 // prepare makes the guest ready for the first time after it was booted.
 func prepare(ctx context.Context) {
 	GinkgoHelper()
-	sh(ctx, `mkdir -p /mnt /usr/local/bin && ln -sf /host/volreconciler /usr/local/bin/volreconciler
+	sh(ctx, `mkdir -p /mnt /srv/images /usr/local/bin && ln -sf /host/volreconciler /usr/local/bin/volreconciler
 		mkdir -p /etc/volreconciler/secrets && chmod 700 /etc/volreconciler/secrets`)
 	for name, password := range secrets {
 		secret(ctx, name, password)
@@ -104,8 +104,8 @@ func reset(ctx context.Context) {
 			dmsetup remove_all --noudevsync; dmsetup ls | grep -q '(' || break; sleep 0.1
 		done
 		blkdiscard -f /dev/vda; blkdiscard -f /dev/vdb; rm -rf /dev/vg0 /dev/vg1
-		rm -rf /specs /var/lib/volreconciler /run/volreconciler /etc/lvm/archive /etc/lvm/backup
-		mkdir -p /specs
+		rm -rf /specs /srv/images /var/lib/volreconciler /run/volreconciler /etc/lvm/archive /etc/lvm/backup
+		mkdir -p /specs /srv/images
 		set -e
 		vgcreate -qq vg0 /dev/vda
 	`)
