@@ -70,7 +70,7 @@ func (d *differ) imageSource(id spec.ID, i spec.Image) (observe.LogicalVolume, b
 		d.block(id, ReasonNotReady, "waits for %s: %s", source, d.object(source).Message)
 		return from.lv, false
 	case source.Kind == spec.KindSnapshot:
-		return from.lv, true
+		return from.lv, d.stands(id, source, from.lv)
 	}
 	d.createSource(id, i.Spec.Volume, from)
 	return from.lv, false

@@ -69,6 +69,11 @@ func (d *differ) snapshotToRestore(id spec.ID, r *spec.Revert, lv observe.Logica
 		d.block(id, ReasonImmutableField, "spec.revert: %s is no snapshot of %s", lvs[0].FullName(), lv.FullName())
 		return lv, false
 	}
+	if who := strings.Join(d.writers(of, lvs[0]), ", "); who != "" {
+		d.block(id, ReasonSessionsActive, "spec.revert: it is put back when these, who can write to %s, have logged out: %s", lvs[0].FullName(), who)
+		d.copyAnew(id, lv, lvs[0])
+		return lv, false
+	}
 	if full := d.overflowedBy(lvs[0], lv); full != "" {
 		d.block(id, ReasonSnapshotsExist, "spec.revert: what is overwritten would be kept for %s, which has no room for it; give that snapshot a larger size, or remove it", full)
 		return lv, false

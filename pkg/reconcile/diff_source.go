@@ -130,7 +130,12 @@ func (d *differ) readableSource(id spec.ID, source *spec.VolumeSource, lv observ
 	}
 	if source.Snapshot != "" {
 		// In the trash it can be read as well: a copy that was begun is ended.
-		if lvs := d.owned[spec.ID{Kind: spec.KindSnapshot, Name: source.Snapshot}]; len(lvs) == 1 && !lvs[0].SnapshotInvalid {
+		snapshot := spec.ID{Kind: spec.KindSnapshot, Name: source.Snapshot}
+		if lvs := d.owned[snapshot]; len(lvs) == 1 && !lvs[0].SnapshotInvalid {
+			if !d.stands(id, snapshot, lvs[0]) {
+				d.copyAnew(id, lv, lvs[0])
+				return lv, false
+			}
 			return lvs[0], d.fits(id, lvs[0], lv.Size)
 		}
 	}

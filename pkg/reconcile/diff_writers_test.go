@@ -1,0 +1,196 @@
+package reconcile
+
+import (
+	"slices"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+var _ = Describe("Diff and a snapshot that somebody may write to", func() {
+	const other, nqn = iqn + "-other", "nqn.2026-11.io.volreconciler:other"
+	var n *node
+	golden := spec.ID{Kind: spec.KindImage, Name: "golden"}
+	// offer exports a Snapshot.
+	offer := func(snapshot string, edit func(*spec.ExportSpec)) {
+		e := spec.ExportSpec{
+			Protocol: spec.ProtocolISCSI, Target: other, Portals: []string{"0.0.0.0:3260"},
+			LUNs:       []spec.LUN{{Snapshot: snapshot, Number: ptr(0)}},
+			Initiators: []spec.Initiator{{Name: initiator}},
+		}
+		edit(&e)
+		n.desired.Exports["other"] = spec.Export{Metadata: meta("other"), Spec: e}
+	}
+	asIs := func(*spec.ExportSpec) {}
+	readOnly := func(e *spec.ExportSpec) { e.LUNs[0].ReadOnly = true }
+	pass := func() Plan {
+		p := n.diff()
+		n.apply(p)
+		n.remember()
+		return p
+	}
+	waits := func(id spec.ID, on string) {
+		GinkgoHelper()
+		p := n.diff()
+		Expect(status(p, id)).To(And(beIn(Blocked, ReasonNotReady), HaveField("Message", ContainSubstring(on))))
+		Expect(kinds(p)).NotTo(ContainElements(BeElementOf("Populate", "WriteImage", "Restore")))
+	}
+	revert := func() {
+		v := n.desired.Volumes["thick"]
+		v.Spec.Revert = &spec.Revert{Snapshot: "tnightly", Request: "one"}
+		n.desired.Volumes["thick"] = v
+	}
+	BeforeEach(func() { n = converged() })
+
+	DescribeTable("tells by the spec who can",
+		func(edit func(*spec.ExportSpec), can bool) {
+			offer("tnightly", edit)
+			n.desireImage(spec.ImageSpec{Snapshot: "tnightly"})
+			for _, when := range []string{"before it is applied", "afterwards"} {
+				if can {
+					waits(golden, "Export/other")
+				} else {
+					Expect(kinds(n.diff())).To(ContainElement("WriteImage"), when)
+				}
+				n.state.ImageFiles[goldenPath] = observe.ImageFile{}
+				pass()
+				n.state.ImageFiles[goldenPath] = observe.ImageFile{}
+			}
+		},
+		Entry("an initiator", asIs, true),
+		Entry("a LUN that is read-only", readOnly, false),
+		Entry("an initiator that only reads", func(e *spec.ExportSpec) { e.Initiators[0].ReadOnly = true }, false),
+		Entry("one that only reads, and one that does not", func(e *spec.ExportSpec) {
+			e.Initiators = []spec.Initiator{{Name: "iqn.1993-08.org.debian:01:a", ReadOnly: true}, {Name: initiator}}
+		}, true),
+		Entry("an initiator that does not see it", func(e *spec.ExportSpec) { e.Initiators[0].LUNs = []int{} }, false),
+		Entry("anybody", func(e *spec.ExportSpec) { e.Initiators, e.AllowAnyInitiator = nil, true }, true),
+		Entry("anybody, to read", func(e *spec.ExportSpec) { e.Initiators, e.AllowAnyInitiator = nil, true; readOnly(e) }, false),
+		Entry("nobody", func(e *spec.ExportSpec) { e.Initiators = nil }, false),
+		Entry("hosts of NVMe", func(e *spec.ExportSpec) {
+			e.Protocol, e.Target, e.Portals = spec.ProtocolNVMeTCP, nqn, []string{"0.0.0.0:4420"}
+			e.Initiators = []spec.Initiator{{Name: "nqn.2014-08.org.example:a"}}
+		}, true),
+	)
+	It("tells by what is there who still can", func() {
+		offer("tnightly", asIs)
+		pass()
+		offer("tnightly", readOnly)
+		n.desireImage(spec.ImageSpec{Snapshot: "tnightly"})
+		waits(golden, "target "+other)
+		Expect(kinds(n.diff())).To(ContainElement("SetWriteProtect"))
+		pass()
+		Expect(kinds(n.diff())).To(ContainElement("WriteImage"))
+	})
+	It("clones it all the same in its thin pool, in an instant", func() {
+		offer("nightly", asIs)
+		n.desireCopy("fast", 100*mib, fromNightly)
+		Expect(kinds(pass())).To(ContainElement("CloneVolume"))
+		Expect(status(n.diff(), volumeID("copy"))).To(beIn(Ready, ReasonAsDesired))
+	})
+	It("copies it from the start when nobody can any more, whatever was copied before", func() {
+		n.desireCopy("slow", 101*mib, fromTNightly)
+		pass()
+		lv, from := n.lvs("vg0")["copy"], n.lvs("vg0")["tnightly"]
+		lv.Tags = append(lv.Tags, observe.CheckpointTag(from.UUID, 64*mib))
+		n.lvs("vg0")["copy"] = lv
+		Expect(kinds(n.diff())).To(Equal([]string{"Populate"}))
+
+		offer("tnightly", asIs)
+		waits(volumeID("copy"), "Export/other")
+		pass()
+		waits(volumeID("copy"), "Export/other")
+		Expect(n.diff().Empty()).To(BeTrue())
+		lv = n.lvs("vg0")["copy"]
+		Expect(lv.TagsWith(observe.TagCheckpoint)).To(ConsistOf(observe.CheckpointTag(from.UUID, 0), observe.CheckpointTag(copiedOfNothing, 0)))
+
+		By("a job that had not ended yet")
+		lv.Tags = append(slices.DeleteFunc(lv.Tags, func(t string) bool { return t == observe.CheckpointTag(from.UUID, 0) }), observe.CheckpointTag(from.UUID, 90*mib))
+		n.lvs("vg0")["copy"] = lv
+		pass()
+		Expect(n.lvs("vg0")["copy"].Checkpoint(from.UUID)).To(BeZero())
+
+		delete(n.desired.Exports, "other")
+		n.input.Now = n.input.Now.Add(24 * 3600e9)
+		var did []string
+		for range 5 {
+			p := pass()
+			for _, s := range p.Steps {
+				if c, ok := s.Change.(change.Populate); ok {
+					Expect(c.Done).To(BeZero())
+					did = append(did, "Populate")
+				}
+			}
+		}
+		Expect(did).To(Equal([]string{"Populate"}))
+		Expect(status(n.diff(), volumeID("copy"))).To(beIn(Ready, ReasonAsDesired))
+	})
+	DescribeTable("puts nothing back to it while somebody is logged in who can, and nothing more of what it began to put back",
+		func(edit func(*spec.ExportSpec), login func(in bool)) {
+			offer("tnightly", edit)
+			pass()
+			login(true)
+			revert()
+			p := n.diff()
+			Expect(status(p, volumeID("thick"))).To(beIn(Blocked, ReasonSessionsActive))
+			Expect(p.Empty()).To(BeTrue())
+			login(false)
+			for range 2 {
+				pass()
+			}
+			Expect(kinds(n.diff())).To(ContainElement("Restore"))
+
+			By("who comes while it is done")
+			lv, from := n.lvs("vg0")["thick"], n.lvs("vg0")["tnightly"]
+			lv.Tags = append(lv.Tags, observe.CheckpointTag(from.UUID, 64*mib))
+			n.lvs("vg0")["thick"] = lv
+			login(true)
+			Expect(kinds(pass())).To(Equal([]string{"SetTags"}))
+			Expect(status(n.diff(), volumeID("thick"))).To(beIn(Blocked, ReasonSessionsActive))
+			Expect(n.diff().Empty()).To(BeTrue())
+			login(false)
+			for range 3 {
+				pass()
+			}
+			Expect(n.lvs("vg0")["thick"].Tag(observe.TagReverted)).To(Equal("one"))
+			Expect(n.lvs("vg0")["thick"].TagsWith(observe.TagCheckpoint)).To(BeEmpty())
+			Expect(status(n.diff(), volumeID("thick"))).To(beIn(Ready, ReasonAsDesired))
+		},
+		Entry("who is listed", asIs, func(in bool) {
+			n.editACL(other, initiator, func(a *observe.ACL) { a.LoggedIn = in })
+		}),
+		Entry("anybody", func(e *spec.ExportSpec) { e.Initiators, e.AllowAnyInitiator = nil, true }, func(in bool) {
+			t := n.state.LIO.ISCSI[other]
+			t.DynamicSessions = nil
+			if in {
+				t.DynamicSessions = []string{initiator}
+			}
+			n.state.LIO.ISCSI[other] = t
+		}),
+		Entry("over NVMe", func(e *spec.ExportSpec) {
+			e.Protocol, e.Target, e.Portals = spec.ProtocolNVMeTCP, nqn, []string{"0.0.0.0:4420"}
+			e.Initiators = []spec.Initiator{{Name: "nqn.2014-08.org.example:a"}}
+		}, func(in bool) {
+			t := n.state.NVMe[nqn]
+			t.Sessions, t.Unattributed = 0, nil
+			if in {
+				t.Sessions = 1
+			}
+			n.state.NVMe[nqn] = t
+		}),
+	)
+	It("puts a volume back while somebody reads the snapshot", func() {
+		offer("tnightly", readOnly)
+		pass()
+		n.editACL(other, initiator, func(a *observe.ACL) { a.LoggedIn = true })
+		revert()
+		for range 5 {
+			pass()
+		}
+		Expect(n.lvs("vg0")["thick"].Tag(observe.TagReverted)).To(Equal("one"))
+	})
+})
