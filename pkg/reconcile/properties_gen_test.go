@@ -72,6 +72,7 @@ var (
 	volumeNames   = []string{"a", "b", "c", "d"}
 	snapshotNames = []string{"s", "t", "u"}
 	exportNames   = []string{"e", "f"}
+	imageNames    = []string{"g", "h"}
 	groupNames    = []string{"vg0", "vg1", "vg2"}
 	initiators    = []string{"iqn.1993-08.org.debian:01:i", "iqn.1993-08.org.debian:01:j", "iqn.1993-08.org.debian:01:k"}
 	portals       = []string{"0.0.0.0:3260", "10.0.0.1:3261", "[::1]:3262"}
@@ -84,6 +85,7 @@ func universe() []spec.ID {
 	var ids []spec.ID
 	for kind, names := range map[spec.Kind][]string{
 		spec.KindPool: poolNames, spec.KindVolume: volumeNames, spec.KindSnapshot: snapshotNames, spec.KindExport: exportNames,
+		spec.KindImage: imageNames,
 	} {
 		for _, name := range names {
 			ids = append(ids, spec.ID{Kind: kind, Name: name})
@@ -120,10 +122,18 @@ func genDocument(t *rapid.T, id spec.ID) document {
 		}
 	case spec.KindExport:
 		genExport(t, d)
-	case spec.KindImage: // not in the universe
+	case spec.KindImage:
+		d.fields["path"], d.fields["format"] = imagePath(id.Name), pick(t, "format", "qcow2", "raw")
+		if oneIn(t, 2, "of a snapshot") {
+			d.fields["snapshot"] = pick(t, "snapshot", snapshotNames...)
+		} else {
+			d.fields["volume"] = pick(t, "volume", volumeNames...)
+		}
 	}
 	return d
 }
+
+func imagePath(name string) string { return "/srv/" + name }
 
 func genAnnotations(t *rapid.T) map[string]any {
 	switch rapid.IntRange(0, 15).Draw(t, "annotation") {
@@ -269,7 +279,13 @@ func tidy(docs map[spec.ID]document) {
 			if len(d.fields["luns"].([]any)) == 0 {
 				delete(docs, id)
 			}
-		case spec.KindPool, spec.KindVolume, spec.KindImage:
+		case spec.KindImage:
+			_, volume := docs[volumeID(fmt.Sprint(d.fields["volume"]))]
+			_, snapshot := docs[snapshotID(fmt.Sprint(d.fields["snapshot"]))]
+			if !volume && !snapshot {
+				delete(docs, id)
+			}
+		case spec.KindPool, spec.KindVolume:
 		}
 	}
 }
@@ -338,6 +354,9 @@ func genScenario(t *rapid.T, dir string) scenario {
 			LogicalVolumes: map[string]observe.LogicalVolume{},
 		}
 	}
+	for _, name := range imageNames {
+		s.state.ImageFiles[imagePath(name)] = observe.ImageFile{}
+	}
 	if !oneIn(t, 6, "no past") {
 		s.input.Desired = load(dir, [][]document{inOrder(past)}, "")
 		s.input.Desired.Complete = true
@@ -392,6 +411,9 @@ func (s *scenario) genMemory(t *rapid.T) {
 		known = map[spec.ID]Identity{}
 	case "wrong":
 		for _, id := range universe() {
+			if id.Kind == spec.KindImage {
+				continue // nothing is remembered of one
+			}
 			switch pick(t, "identity", "", "", "gone", "other", "retain") {
 			case "gone":
 				delete(known, id)
@@ -486,7 +508,7 @@ func (m *model) consistent() {
 
 // mutate does one thing to the machine that the agent did not do.
 func (s *scenario) mutate(t *rapid.T) {
-	switch pick(t, "mutation", "lv", "lv", "lv", "target", "target", "target", "backstore", "group", "reboot") {
+	switch pick(t, "mutation", "lv", "lv", "lv", "target", "target", "target", "backstore", "group", "reboot", "image") {
 	case "lv":
 		if all := s.allLVs(); len(all) > 0 {
 			s.mutateLV(t, rapid.SampledFrom(all).Draw(t, "lv"))
@@ -501,6 +523,10 @@ func (s *scenario) mutate(t *rapid.T) {
 		s.mutateBackstore(t)
 	case "group":
 		s.foreignLV(t)
+	case "image":
+		s.state.ImageFiles[imagePath(pick(t, "image", imageNames...))] = pick(t, "file",
+			observe.ImageFile{}, observe.ImageFile{NoDirectory: true}, observe.ImageFile{Exists: true, Size: 1},
+			observe.ImageFile{Exists: true, Size: 1, SHA256: "0f0f"}, observe.ImageFile{Err: errors.New("no answer")})
 	case "reboot":
 		s.state.LIO = newModel().state.LIO
 		for _, lv := range s.allLVs() {
