@@ -19,7 +19,8 @@ type Verified struct{ Blocks }
 // Copy copies, and then compares. It is an error if something else is read than was
 // written. That is written again, but not trusted: the next attempt compares as well.
 func (v Verified) Copy(ctx context.Context, c blockcopy.Copy) (blockcopy.Result, error) {
-	c.NoDigest = false
+	// Of extents there is no digest: they are read on both sides.
+	c.NoDigest = c.Extents != nil
 	half := c
 	if c.Progress != nil {
 		half.Progress = func(p blockcopy.Progress) { c.Progress(firstHalf(p)) }
@@ -38,7 +39,7 @@ func (v Verified) Copy(ctx context.Context, c blockcopy.Copy) (blockcopy.Result,
 	// then, which also mends what differs.
 	again := blockcopy.Copy{
 		Source: c.Source, Target: c.Target, Size: c.Size, OnlyDifferent: true, NoDigest: true,
-		Shared: c.Shared, Limit: c.Limit,
+		Extents: c.Extents, Shared: c.Shared, Limit: c.Limit,
 	}
 	if result.Digest == "" {
 		again.Progress = secondHalf(c.Progress)
