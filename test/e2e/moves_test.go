@@ -315,7 +315,7 @@ var _ = Describe("A Volume that moves to another Pool", Label("long"), func() {
 
 		By("in the middle of the last step")
 		agent()
-		Eventually(ctx, func() int { return try(ctx, off).ExitCode }).WithPolling(20*time.Millisecond).WithTimeout(patience).Should(BeZero())
+		Eventually(ctx, func() int { return try(ctx, off).ExitCode }).WithPolling(20 * time.Millisecond).WithTimeout(patience).Should(BeZero())
 		again()
 		GinkgoWriter.Println("after the power cut in the last step:", volumesOf(ctx))
 		Expect(m.counts(ctx).Identity()).To(Equal(m.identity))
