@@ -64,7 +64,7 @@ var _ = Describe("a copy of extents", func() {
 	It("copies any extents of anything onto anything", func(ctx SpecContext) {
 		dir := GinkgoT().TempDir()
 		rapid.Check(GinkgoT(), func(t *rapid.T) {
-			size := rapid.Int64Range(1, 4*mib).Draw(t, "size")
+			size := rapid.Int64Range(1, 2*mib).Draw(t, "size")
 			source, target := extents(t, size, "source"), extents(t, size, "target")
 			c := Copy{
 				Source: filepath.Join(dir, "source"), Target: filepath.Join(dir, "target"), Size: size,
