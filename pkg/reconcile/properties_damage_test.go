@@ -1,0 +1,379 @@
+package reconcile
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// missing takes a physical volume away.
+func (s *scenario) missing(group string, partial bool) {
+	vg := s.state.VolumeGroups[group]
+	vg.MissingPVs = 1
+	for name, lv := range vg.LogicalVolumes {
+		if partial && !lv.Active {
+			lv.Health = observe.HealthPartial
+			vg.LogicalVolumes[name] = lv
+		}
+	}
+	s.state.VolumeGroups[group] = vg
+}
+
+// allLVs returns the logical volumes in an order that stays.
+func (m *model) allLVs() []observe.LogicalVolume {
+	var all []observe.LogicalVolume
+	for _, vg := range sorted(m.state.VolumeGroups) {
+		for _, name := range sorted(m.lvs(vg)) {
+			all = append(all, m.lvs(vg)[name])
+		}
+	}
+	return all
+}
+
+// consistent makes the kernel's side of a mutated model follow from the rest.
+func (m *model) consistent() {
+	for _, lv := range m.allLVs() {
+		bound := slices.ContainsFunc(slices.Collect(maps.Values(m.state.LIO.Backstores)), func(b observe.Backstore) bool { return boundTo(b, lv) })
+		m.edit(lv.FullName(), func(lv *observe.LogicalVolume) {
+			lv.Open = bound || len(lv.HeldBy) > 0
+			lv.Active = lv.Active || lv.Open
+		})
+	}
+	for _, lv := range m.allLVs() {
+		if lv.Type != observe.ThickSnapshot {
+			continue
+		}
+		origin, there := m.lvs(lv.VolumeGroup)[lv.Origin]
+		if !there { // it went with its origin
+			continue
+		}
+		active := lv.Active || origin.Active
+		m.edit(lv.FullName(), func(lv *observe.LogicalVolume) { lv.Active = active })
+		m.edit(origin.FullName(), func(lv *observe.LogicalVolume) { lv.Active = active })
+	}
+	for _, lv := range m.allLVs() {
+		if lv.Type == observe.ThickSnapshot {
+			active := m.lvs(lv.VolumeGroup)[lv.Origin].Active
+			m.edit(lv.FullName(), func(lv *observe.LogicalVolume) { lv.Active = active })
+		}
+	}
+}
+
+// mutate does one thing to the machine that the agent did not do.
+func (s *scenario) mutate(t *rapid.T) {
+	switch pick(t, "mutation", "lv", "lv", "lv", "target", "target", "target", "backstore", "group", "reboot", "image") {
+	case "lv":
+		if all := s.allLVs(); len(all) > 0 {
+			s.mutateLV(t, rapid.SampledFrom(all).Draw(t, "lv"))
+		}
+	case "target":
+		if all := sorted(s.state.LIO.ISCSI); len(all) > 0 && !oneIn(t, 6, "foreign target") {
+			s.mutateTarget(t, rapid.SampledFrom(all).Draw(t, "target"))
+		} else {
+			s.foreignTarget(t)
+		}
+	case "backstore":
+		s.mutateBackstore(t)
+	case "group":
+		s.foreignLV(t)
+	case "image":
+		s.state.ImageFiles[imagePath(pick(t, "image", imageNames...))] = pick(t, "file",
+			observe.ImageFile{}, observe.ImageFile{NoDirectory: true}, observe.ImageFile{Exists: true, Size: 1},
+			observe.ImageFile{Exists: true, Size: 1, SHA256: "0f0f"}, observe.ImageFile{Err: errors.New("no answer")})
+	case "reboot":
+		s.state.LIO = newModel().state.LIO
+		for _, lv := range s.allLVs() {
+			s.edit(lv.FullName(), func(lv *observe.LogicalVolume) { lv.Active, lv.HeldBy = lv.Active && !oneIn(t, 2, "inactive"), nil })
+		}
+	}
+}
+
+func genDeletedTag(t *rapid.T) string {
+	age := pick(t, "deleted", 0, 30*time.Minute, 25*time.Hour, 72*time.Hour, -time.Hour)
+	if oneIn(t, 6, "malformed") {
+		return observe.TagDeleted + pick(t, "text", "", "yesterday", "2026")
+	}
+	return observe.DeletedTag(noon.Add(-age))
+}
+
+func (s *scenario) mutateLV(t *rapid.T, lv observe.LogicalVolume) {
+	leaf := lv.Type != observe.ThinPool && len(s.withThickSnapshots(nameOf(lv))) == 1
+	edit := func(f func(*observe.LogicalVolume)) { s.edit(lv.FullName(), f) }
+	switch pick(t, "to the lv", "deleted", "deleted", "tag gone", "tags gone", "other owner", "policy", "inactive", "held", "renamed",
+		"other uuid", "gone", "overflow", "read only", "size", "copy", "full", "snapshot") {
+	case "deleted":
+		tag := genDeletedTag(t)
+		edit(func(lv *observe.LogicalVolume) { lv.Tags = append(slices.Clone(lv.Tags), tag) })
+	case "tag gone":
+		if len(lv.Tags) > 0 {
+			n := rapid.IntRange(0, len(lv.Tags)-1).Draw(t, "tag")
+			edit(func(lv *observe.LogicalVolume) { lv.Tags = slices.Delete(slices.Clone(lv.Tags), n, n+1) })
+		}
+	case "tags gone":
+		edit(func(lv *observe.LogicalVolume) { lv.Tags = nil })
+	case "other owner":
+		id := rapid.SampledFrom(universe()).Draw(t, "owner")
+		edit(func(lv *observe.LogicalVolume) {
+			lv.Tags = append(observe.OwnerTags(id), observe.DeletionTag(spec.Delete))
+		})
+	case "policy":
+		tag := observe.DeletionTag(spec.DeletionPolicy(pick(t, "policy", "Delete", "Retain")))
+		edit(func(lv *observe.LogicalVolume) { lv.Tags = append(slices.Clone(lv.Tags), tag) })
+	case "inactive":
+		edit(func(lv *observe.LogicalVolume) { lv.Active = false })
+	case "held":
+		if !lv.Open {
+			edit(func(lv *observe.LogicalVolume) { lv.HeldBy = []string{"mounted on /mnt"} })
+		}
+	case "renamed":
+		to := pick(t, "name", "x", "y", "a", "z")
+		if _, taken := s.lvs(lv.VolumeGroup)[to]; leaf && !taken {
+			delete(s.lvs(lv.VolumeGroup), lv.Name)
+			for name, other := range s.lvs(lv.VolumeGroup) {
+				if other.Origin == lv.Name {
+					other.Origin = to
+					s.lvs(lv.VolumeGroup)[name] = other
+				}
+			}
+			lv.Name = to
+			s.lvs(lv.VolumeGroup)[to] = lv
+		}
+	case "other uuid":
+		s.uuids++
+		uuid := fmt.Sprintf("uuid-%d", s.uuids)
+		edit(func(lv *observe.LogicalVolume) { lv.UUID = uuid })
+	case "gone":
+		if leaf && !lv.Open {
+			delete(s.lvs(lv.VolumeGroup), lv.Name)
+		}
+	case "overflow":
+		if lv.Type == observe.ThickSnapshot {
+			edit(func(lv *observe.LogicalVolume) { lv.SnapshotInvalid = true })
+		}
+	case "read only":
+		edit(func(lv *observe.LogicalVolume) { lv.ReadOnly = true })
+	case "size":
+		size := pick(t, "size", 4*mib, 12*mib, 64*mib)
+		edit(func(lv *observe.LogicalVolume) { lv.Size = uint64(size) })
+	case "copy":
+		group, name := pick(t, "group", groupNames...), pick(t, "name", "copy", "a", "b", "s")
+		if _, taken := s.lvs(group)[name]; !taken {
+			s.add(observe.LogicalVolume{VolumeGroup: group, Name: name, Type: observe.Thick, Size: lv.Size, Tags: lv.Tags, Active: true})
+		}
+	case "full":
+		edit(func(lv *observe.LogicalVolume) { lv.DataPercent = 100 })
+	case "snapshot":
+		_, taken := s.lvs(lv.VolumeGroup)["mine"]
+		if lv.Type == observe.Thick && !taken {
+			s.add(observe.LogicalVolume{VolumeGroup: lv.VolumeGroup, Name: "mine", Type: observe.ThickSnapshot, Origin: lv.Name, Size: lv.Size, COWSize: 4 * mib, Active: true})
+		}
+	}
+}
+
+func (s *scenario) foreignLV(t *rapid.T) {
+	group := pick(t, "group", groupNames...)
+	name := pick(t, "name", "a", "b", "s", "x", "pool", "root")
+	if _, taken := s.lvs(group)[name]; taken {
+		return
+	}
+	lv := observe.LogicalVolume{VolumeGroup: group, Name: name, Type: observe.Thick, Size: 8 * mib, Active: true}
+	lv.Type = pick(t, "type", observe.Thick, observe.Thick, observe.OtherLV, observe.ThinPool)
+	lv.Tags = pick(t, "tags", nil, []string{"backup"}, observe.OwnerTags(volumeID("gone")))
+	if oneIn(t, 4, "held") {
+		lv.HeldBy = []string{"mounted on /"}
+	}
+	s.add(lv)
+}
+
+func (s *scenario) foreignTarget(t *rapid.T) {
+	name := pick(t, "iqn", append(slices.Clone(iqns), "iqn.2026-11.org.example:other")...)
+	if _, taken := s.state.LIO.ISCSI[name]; taken {
+		return
+	}
+	target := observe.Target{
+		Fabric: observe.ISCSI, Name: name, Portals: map[string]observe.Transport{}, LUNs: map[int]observe.TargetLUN{}, ACLs: map[string]observe.ACL{},
+		HasTPG: !oneIn(t, 3, "no portal group"), Enabled: false,
+	}
+	target.OtherTPGs = pick(t, "other groups", 0, 0, 1)
+	if target.HasTPG {
+		target.Alias = pick(t, "alias", "", "LIO Target", "theirs", observe.Alias("gone"), observe.Alias("e"))
+		target.Attrib = genAttrib(t)
+		if target.Enabled = oneIn(t, 2, "enabled"); target.Enabled {
+			target.Portals[portals[0]] = observe.TCP
+			if all := s.linkable(); len(all) > 0 {
+				target.LUNs[0] = observe.TargetLUN{Backstore: rapid.SampledFrom(all).Draw(t, "backstore")}
+			}
+		}
+	}
+	s.state.LIO.ISCSI[name] = target
+}
+
+func genAttrib(t *rapid.T) observe.TPGAttrib {
+	return observe.TPGAttrib{
+		Authentication: !oneIn(t, 2, "authentication"), GenerateNodeACLs: oneIn(t, 2, "generate"), CacheDynamicACLs: oneIn(t, 2, "cache"),
+		DemoModeWriteProtect: !oneIn(t, 2, "protect"), DemoModeDiscovery: oneIn(t, 2, "discovery"),
+	}
+}
+
+// linkable are the backstores that the kernel lets anybody link.
+func (m *model) linkable() []string {
+	all := sorted(m.state.LIO.Backstores)
+	return slices.DeleteFunc(all, func(path string) bool { return !m.state.LIO.Backstores[path].Enabled })
+}
+
+func (m *model) linked(path string) bool {
+	for _, target := range m.state.LIO.ISCSI {
+		for _, l := range target.LUNs {
+			if l.Backstore == path {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (s *scenario) mutateBackstore(t *rapid.T) {
+	all := sorted(s.state.LIO.Backstores)
+	if len(all) == 0 || oneIn(t, 4, "foreign backstore") {
+		for _, lv := range s.allLVs() {
+			if lv.Active && !lv.Open && lv.Type != observe.ThinPool && oneIn(t, 3, "backstore on it") {
+				b := observe.Backstore{HBA: "iblock_0", Name: "theirs-" + lv.UUID, Enabled: true, BlockDevice: fmt.Sprintf("dm-%d", lv.Minor), Device: lv.Path(), Serial: "theirs"}
+				s.state.LIO.Backstores[b.Path()] = b
+				return
+			}
+		}
+		return
+	}
+	path := rapid.SampledFrom(all).Draw(t, "backstore")
+	b := s.state.LIO.Backstores[path]
+	switch pick(t, "to the backstore", "not enabled", "serial", "unmap", "cannot unmap", "read only", "unlinked leftover") {
+	case "not enabled":
+		if s.linked(path) {
+			return
+		}
+		b.Enabled, b.BlockDevice, b.Serial, b.Device = false, "", "", ""
+	case "serial":
+		b.Serial = "other"
+	case "unmap":
+		b.Unmap = !b.Unmap && b.CanUnmap
+	case "cannot unmap":
+		b.CanUnmap, b.Unmap = false, false
+	case "read only":
+		b.ReadOnly = !b.ReadOnly
+	case "unlinked leftover":
+		for _, target := range s.state.LIO.ISCSI {
+			maps.DeleteFunc(target.LUNs, func(_ int, l observe.TargetLUN) bool { return l.Backstore == path })
+			for _, acl := range target.ACLs {
+				maps.DeleteFunc(acl.LUNs, func(_ int, l observe.MappedLUN) bool { _, there := target.LUNs[l.LUN]; return l.LUN >= 0 && !there })
+			}
+		}
+	}
+	s.state.LIO.Backstores[path] = b
+}
+
+func (s *scenario) mutateTarget(t *rapid.T, iqn string) {
+	s.editTarget(iqn, func(target *observe.Target) {
+		switch pick(t, "to the target", "acl", "acl", "acl", "lun", "lun", "session", "session", "disabled", "attributes", "no portal", "portal", "alias", "other group", "shell") {
+		case "acl":
+			if target.HasTPG {
+				s.mutateACL(t, target)
+			}
+		case "lun":
+			s.mutateLUN(t, target)
+		case "session":
+			if !target.Enabled {
+				return
+			}
+			if target.Attrib.GenerateNodeACLs || len(target.ACLs) == 0 || oneIn(t, 4, "dynamic") {
+				name := pick(t, "initiator", initiators...)
+				if _, listed := target.ACLs[name]; !listed && !slices.Contains(target.DynamicSessions, name) {
+					target.DynamicSessions = append(slices.Clone(target.DynamicSessions), name)
+				}
+				return
+			}
+			for _, name := range sorted(target.ACLs) {
+				acl := target.ACLs[name]
+				acl.LoggedIn = !oneIn(t, 3, "logged out")
+				target.ACLs[name] = acl
+			}
+		case "disabled":
+			target.Enabled, target.DynamicSessions = false, nil
+			for name, acl := range target.ACLs {
+				acl.LoggedIn = false
+				target.ACLs[name] = acl
+			}
+		case "attributes":
+			target.Attrib = genAttrib(t)
+		case "no portal":
+			clear(target.Portals)
+		case "portal":
+			target.Portals[pick(t, "portal", portals...)] = observe.TCP
+		case "alias":
+			target.Alias = pick(t, "alias", observe.Alias("e"), observe.Alias("f"), observe.Alias("gone"), "theirs")
+		case "other group":
+			target.OtherTPGs = 1
+		case "shell":
+			*target = observe.Target{Fabric: observe.ISCSI, Name: target.Name, Portals: map[string]observe.Transport{}, LUNs: map[int]observe.TargetLUN{}, ACLs: map[string]observe.ACL{}}
+			if target.HasTPG = oneIn(t, 2, "portal group"); target.HasTPG {
+				target.Alias = pick(t, "alias", "LIO Target", observe.Alias("e"), observe.Alias("f"))
+			}
+		}
+	})
+}
+
+func (s *scenario) mutateACL(t *rapid.T, target *observe.Target) {
+	name := pick(t, "initiator", initiators...)
+	acl, there := target.ACLs[name]
+	if !there {
+		acl = observe.ACL{Initiator: name, LUNs: map[int]observe.MappedLUN{}}
+		target.DynamicSessions = slices.DeleteFunc(slices.Clone(target.DynamicSessions), func(other string) bool { return other == name })
+	}
+	switch pick(t, "to the acl", "authentication", "password", "mapped", "mapped", "unmapped", "gone", "write protect", "unlinked") {
+	case "authentication":
+		acl.Authentication = pick(t, "authentication", "0", "1", "-1")
+	case "password":
+		acl.Auth = pick(t, "password", observe.CHAP{}, observe.CHAP{Username: "u", Password: spec.NewSecret("other")})
+	case "mapped":
+		if all := sortedInts(target.LUNs); len(all) > 0 {
+			acl.LUNs[rapid.IntRange(0, 5).Draw(t, "number")] = observe.MappedLUN{LUN: rapid.SampledFrom(all).Draw(t, "lun")}
+		}
+	case "unmapped":
+		clear(acl.LUNs)
+	case "gone":
+		delete(target.ACLs, name)
+		return
+	case "write protect":
+		for n, l := range acl.LUNs {
+			l.WriteProtect = !l.WriteProtect
+			acl.LUNs[n] = l
+		}
+	case "unlinked":
+		acl.LUNs[rapid.IntRange(0, 5).Draw(t, "number")] = observe.MappedLUN{LUN: -1}
+	}
+	target.ACLs[name] = acl
+}
+
+func (s *scenario) mutateLUN(t *rapid.T, target *observe.Target) {
+	if !target.HasTPG {
+		return
+	}
+	n := rapid.IntRange(0, 5).Draw(t, "number")
+	for _, acl := range target.ACLs {
+		maps.DeleteFunc(acl.LUNs, func(_ int, l observe.MappedLUN) bool { return l.LUN == n })
+	}
+	switch all := s.linkable(); {
+	case oneIn(t, 3, "gone"):
+		delete(target.LUNs, n)
+	case oneIn(t, 3, "unlinked") || len(all) == 0:
+		target.LUNs[n] = observe.TargetLUN{}
+	default:
+		target.LUNs[n] = observe.TargetLUN{Backstore: rapid.SampledFrom(all).Draw(t, "backstore")}
+	}
+}

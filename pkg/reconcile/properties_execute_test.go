@@ -1,0 +1,95 @@
+package reconcile
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"pgregory.net/rapid"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+)
+
+// errRefused is what the kernel says of a device that somebody else holds. No
+// plan can know of it: it is tried again.
+var errRefused = errors.New("device or resource busy")
+
+// try makes a change as the machine would. What a plan must never contain
+// panics.
+func (m *model) try(c change.Change) error {
+	if create, ok := c.(change.CreateBackstore); ok {
+		for _, lv := range m.allLVs() {
+			if lv.Path() == create.Device && len(lv.HeldBy) > 0 {
+				return errRefused
+			}
+		}
+	}
+	m.change(c)
+	return nil
+}
+
+// execute applies a plan as the executor may: lane beside lane, in an order that
+// next draws from the number of lanes that can go on, and until it says that
+// the machine stops (-1). Those that fail says fail, like those that the machine
+// refuses. It returns how many steps succeeded.
+func execute(t *rapid.T, m *model, p Plan, next func(lanes int) int, fails func(StepID) bool, after func()) int {
+	t.Logf("plan:\n%s", strings.Join(changes(p), "\n"))
+	lanes, outcome, succeeded := map[string][]Step{}, map[StepID]bool{}, 0
+	for _, s := range p.Steps {
+		lanes[s.Change.Lane()] = append(lanes[s.Change.Lane()], s)
+	}
+	for len(lanes) > 0 {
+		var ready []string
+		for _, lane := range sorted(lanes) {
+			waits := func(n StepID) bool { _, known := outcome[n]; return !known }
+			if !slices.ContainsFunc(lanes[lane][0].Needs, waits) {
+				ready = append(ready, lane)
+			}
+		}
+		if len(ready) == 0 {
+			t.Fatalf("no step can begin:\n%s", strings.Join(changes(p), "\n"))
+		}
+		i := next(len(ready))
+		if i < 0 {
+			break
+		}
+		s := lanes[ready[i]][0]
+		if lanes[ready[i]] = lanes[ready[i]][1:]; len(lanes[ready[i]]) == 0 {
+			delete(lanes, ready[i])
+		}
+		failed := func(n StepID) bool { return !outcome[n] }
+		outcome[s.ID] = !slices.ContainsFunc(s.Needs, failed) && !fails(s.ID) && m.try(s.Change) == nil
+		if outcome[s.ID] {
+			succeeded++
+			after()
+		}
+	}
+	return succeeded
+}
+
+func never(StepID) bool { return false }
+
+// pass observes, learns and plans.
+func pass(m *model, in *Input) Plan {
+	in.Observed = m.copy()
+	in.Known = learn(in.Known, in.Desired, in.Observed)
+	return Diff(*in)
+}
+
+// converge passes until there is nothing to do but what the machine refuses.
+func converge(t *rapid.T, m *model, in Input) {
+	var last Plan
+	for range 8 {
+		last = pass(m, &in)
+		if last.Empty() || execute(t, m, last, func(int) int { return 0 }, never, func() {}) == 0 {
+			return
+		}
+	}
+	t.Fatalf("plans go on and on:\n%s", strings.Join(changes(pass(m, &in)), "\n"))
+}
+
+// again returns the node as it was when the scenario began.
+func (s scenario) again() *model {
+	original := model{state: s.input.Observed}
+	return &model{state: original.copy(), uuids: s.uuids}
+}
