@@ -136,7 +136,7 @@ var _ = It("Volumes are made from images, and hostile ones are refused before a 
 		{"backing", "path: /run/images/backing.qcow2"}, {"outside", "path: /run/images/outside.qcow2"},
 		{"flat", "path: /run/images/flat.vmdk, format: vmdk"}, {"large", "path: /run/images/large.qcow2"},
 		{"mismatch", "path: /run/images/image.qcow2, format: raw"}, {"other", "path: /run/images/raw, format: qcow2"},
-		{"sum", "path: /run/images/image.qcow2, sha256: " + strings.Repeat("0", 64)}, {"gone", "path: /run/images/none"},
+		{"sum", "path: /run/images/image.qcow2, sha256: " + strings.Repeat("f", 64)}, {"gone", "path: /run/images/none"},
 	}
 	documents = nil
 	for _, i := range bad {
