@@ -344,7 +344,6 @@ func (d *differ) replace(id spec.ID, lv, staged, base observe.LogicalVolume) boo
 	take := change.TakeOver{LV: nameOf(lv), Staged: nameOf(staged), Since: nameOf(base), Size: spec.Size(lv.Size)}
 	if d.in.Held[id] { // nobody is made to wait for nothing
 		d.step(id, "everything is copied but what changed last", take)
-		d.retreats[id] = true
 		return false
 	}
 	if others := d.thickSnapshotsOf(lv); slices.ContainsFunc(others, func(name string) bool { return name != base.FullName() && d.removedLVs[name] == 0 }) {

@@ -261,6 +261,24 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 			Expect(n.state.LIO.ISCSI[iqn].LUNs).To(HaveLen(2))
 		}
 	})
+	It("exports the old one again when the last step failed half-way, though more is to be copied now", func() {
+		n.moveTo("thick", "fast")
+		p := until("TakeOver")
+		for _, s := range p.Steps[:len(p.Steps)-1] {
+			n.change(s.Change)
+		}
+		synced("volreconciler-move-a-thick", anotherRound+1)
+		n.input.Held = map[spec.ID]bool{thick: true}
+		for _, s := range n.diff().Steps {
+			switch s.Change.(type) {
+			case change.CreateBackstore:
+				Expect(s.AtOnce).To(BeTrue())
+			case change.CreateSnapshot:
+				Expect(s.AtOnce).To(BeFalse())
+			}
+		}
+		Expect(kinds(n.diff())).To(ContainElements("CreateSnapshot", "CreateBackstore", "AddLUN"))
+	})
 	It("does not take a name that is somebody else's", func() {
 		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "thick2", Type: observe.Thick, Size: 4 * mib})
 		vg1 := n.state.VolumeGroups["vg1"]

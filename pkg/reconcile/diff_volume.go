@@ -108,6 +108,7 @@ func (d *differ) volume(v spec.Volume) {
 		switch {
 		case misplaced(lv, p):
 			b.usable = !d.move(id, v, p, lv)
+			d.retreats[id] = d.in.Held[id] // whatever failed on its way, it is served
 		case d.growVolume(id, lv, size):
 			d.provision(v.Spec.Pool, size-lv.Size)
 		}
