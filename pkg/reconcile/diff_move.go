@@ -87,7 +87,7 @@ func (d *differ) arrive(id spec.ID, name string, lv observe.LogicalVolume) (obse
 	if lv.Name == stagedName(id) && lv.Name != name {
 		for _, old := range d.moveOf(id).replaced {
 			if old.VolumeGroup == lv.VolumeGroup && old.Name == name {
-				step = d.step(id, "another one came in its place", change.Rename{LV: nameOf(old), To: "volreconciler-old-" + id.Name})
+				step = d.step(id, "another one came in its place", change.Rename{LV: nameOf(old), To: replacedName(id)})
 			}
 		}
 		if step != 0 || d.in.Observed.VolumeGroups[lv.VolumeGroup].LogicalVolumes[name].UUID == "" {
@@ -223,6 +223,8 @@ func (d *differ) immovable(id spec.ID, v spec.Volume, lv observe.LogicalVolume) 
 
 func stagedName(id spec.ID) string { return "volreconciler-moved-" + id.Name }
 
+func replacedName(id spec.ID) string { return "volreconciler-old-" + id.Name }
+
 // stage returns the logical volume that is to come in the place of a Volume's. If there
 // is none it plans one.
 func (d *differ) stage(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume) (observe.LogicalVolume, bool) {
@@ -348,6 +350,12 @@ func (d *differ) replace(id spec.ID, lv, staged, base observe.LogicalVolume) boo
 	}
 	if others := d.thickSnapshotsOf(lv); slices.ContainsFunc(others, func(name string) bool { return name != base.FullName() && d.removedLVs[name] == 0 }) {
 		d.block(id, ReasonNotReady, "%s takes the place of %s when what is copied from that is complete (%s)", staged.FullName(), lv.FullName(), strings.Join(others, ", "))
+		return false
+	}
+	// The next pass has to be able to put the names right, or nobody would be served.
+	old := change.LV{VolumeGroup: lv.VolumeGroup, Name: replacedName(id)}
+	if _, taken := d.in.Observed.VolumeGroups[old.VolumeGroup].LogicalVolumes[old.Name]; taken && staged.VolumeGroup == old.VolumeGroup {
+		d.block(id, ReasonNotReady, "%s takes the place of %s when %s is gone, whose name that one gets then", staged.FullName(), lv.FullName(), old)
 		return false
 	}
 	keys, ok := d.interruptible(id, lv)

@@ -279,6 +279,13 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 		}
 		Expect(kinds(n.diff())).To(ContainElements("CreateSnapshot", "CreateBackstore", "AddLUN"))
 	})
+	It("does not let go of the old one while its next name is that of one which is being cleared", func() {
+		n.moveTo("thick", "fast")
+		until("TakeOver")
+		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "volreconciler-old-thick", Type: observe.Thick, Size: 4 * mib, Tags: append(observe.OwnerTags(thick), observe.PhaseTag(observe.Clearing))})
+		Expect(kinds(n.diff())).NotTo(ContainElement(BeElementOf("TakeOver", "DisableTarget", "RemoveLUN")))
+		Expect(status(n.diff(), thick)).To(beIn(Blocked, ReasonNotReady))
+	})
 	It("does not take a name that is somebody else's", func() {
 		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "thick2", Type: observe.Thick, Size: 4 * mib})
 		vg1 := n.state.VolumeGroups["vg1"]
