@@ -396,6 +396,9 @@ func (d *differ) interruptible(id spec.ID, lv observe.LogicalVolume) ([]lunKey, 
 		case !desired || d.targetOf(e) != key.target || e.Metadata.Suspended() || d.unsupported(e) != "":
 			d.block(id, ReasonInUse, "spec.pool: all but what changed last is copied; %s is moved when it is no longer exported by target %s, which must not be changed", lv.FullName(), t.Name)
 			return nil, false
+		case d.in.Held[owner]: // its steps wait, and so would initiators
+			d.block(id, ReasonNotReady, "spec.pool: all but what changed last is copied; it is moved when %s, which failed and would not be back at once, is tried again", owner)
+			return nil, false
 		case !waits(t.Fabric) && len(who) > 0:
 			d.block(id, ReasonSessionsActive, "spec.pool: all but what changed last is copied; initiators of target %s cannot be made to wait, and it is moved when these log out: %s", t.Name, strings.Join(who, ", "))
 			return nil, false

@@ -286,6 +286,13 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 		Expect(kinds(n.diff())).NotTo(ContainElement(BeElementOf("TakeOver", "DisableTarget", "RemoveLUN")))
 		Expect(status(n.diff(), thick)).To(beIn(Blocked, ReasonNotReady))
 	})
+	It("interrupts no export that failed, and would not be back at once", func() {
+		n.moveTo("thick", "fast")
+		until("TakeOver")
+		n.input.Held = map[spec.ID]bool{exportID("db"): true}
+		Expect(kinds(n.diff())).NotTo(ContainElement(BeElementOf("TakeOver", "DisableTarget", "RemoveLUN")))
+		Expect(status(n.diff(), thick).Phase).To(Equal(Blocked))
+	})
 	It("does not take a name that is somebody else's", func() {
 		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "thick2", Type: observe.Thick, Size: 4 * mib})
 		vg1 := n.state.VolumeGroups["vg1"]
