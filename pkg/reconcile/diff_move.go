@@ -202,8 +202,13 @@ func (d *differ) move(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolum
 	return ready && d.replace(id, lv, staged, base)
 }
 
-// immovable reports whether a Volume has snapshots that cannot move with it, and says so.
+// immovable reports whether a Volume is read-only, or has snapshots, neither of which
+// can move with it, and says so.
 func (d *differ) immovable(id spec.ID, v spec.Volume, lv observe.LogicalVolume) bool {
+	if lv.ReadOnly {
+		d.block(id, ReasonImmutableField, "spec.pool: %s is read-only, which the one in Pool/%s would not be; make it writable (lvchange -prw), or put spec.pool back", lv.FullName(), v.Spec.Pool)
+		return true
+	}
 	var stay []string
 	lvs := d.in.Observed.VolumeGroups[lv.VolumeGroup].LogicalVolumes
 	for _, name := range sorted(lvs) {

@@ -293,6 +293,12 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 		Expect(kinds(n.diff())).NotTo(ContainElement(BeElementOf("TakeOver", "DisableTarget", "RemoveLUN")))
 		Expect(status(n.diff(), thick).Phase).To(Equal(Blocked))
 	})
+	It("makes nothing writable that was not", func() {
+		n.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.ReadOnly = true })
+		n.moveTo("thick", "fast")
+		Expect(kinds(n.diff())).NotTo(ContainElement("CreateVolume"))
+		Expect(status(n.diff(), thick).Phase).To(Equal(Blocked))
+	})
 	It("does not take a name that is somebody else's", func() {
 		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "thick2", Type: observe.Thick, Size: 4 * mib})
 		vg1 := n.state.VolumeGroups["vg1"]
