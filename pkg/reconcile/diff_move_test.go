@@ -299,6 +299,15 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 		Expect(kinds(n.diff())).NotTo(ContainElement("CreateVolume"))
 		Expect(status(n.diff(), thick).Phase).To(Equal(Blocked))
 	})
+	It("changes nothing in a volume group of which physical volumes are missing", func() {
+		n.moveTo("thick", "far")
+		until("TakeOver")
+		vg1 := n.state.VolumeGroups["vg1"]
+		vg1.MissingPVs = 1
+		n.state.VolumeGroups["vg1"] = vg1
+		Expect(kinds(n.diff())).NotTo(ContainElement(BeElementOf("TakeOver", "DisableTarget", "Stage")))
+		Expect(status(n.diff(), thick)).To(beIn(Blocked, ReasonNotReady))
+	})
 	It("does not take a name that is somebody else's", func() {
 		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "thick2", Type: observe.Thick, Size: 4 * mib})
 		vg1 := n.state.VolumeGroups["vg1"]
