@@ -38,10 +38,13 @@ func (d *differ) moveOf(id spec.ID) *move {
 func (d *differ) tookOver() {
 	for id, m := range d.moves {
 		for _, old := range m.replaced {
-			if i := slices.IndexFunc(m.staged, func(lv observe.LogicalVolume) bool { return lv.UUID == old.ReplacedBy() }); i >= 0 {
-				d.owned[id] = append(d.owned[id], m.staged[i])
-				m.staged = slices.Delete(m.staged, i, i+1)
-			}
+			m.staged = slices.DeleteFunc(m.staged, func(lv observe.LogicalVolume) bool {
+				inPlace := lv.UUID == old.ReplacedBy() // of a copy of the volume group too
+				if inPlace {
+					d.owned[id] = append(d.owned[id], lv)
+				}
+				return inPlace
+			})
 		}
 	}
 }

@@ -308,6 +308,16 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 		Expect(kinds(n.diff())).NotTo(ContainElement(BeElementOf("TakeOver", "DisableTarget", "Stage")))
 		Expect(status(n.diff(), thick)).To(beIn(Blocked, ReasonNotReady))
 	})
+	It("does not choose between two copies of the one that took over", func() {
+		n.moveTo("thick", "fast")
+		n.apply(until("TakeOver"))
+		clone := staged()
+		clone.VolumeGroup = "vg00"
+		n.state.VolumeGroups["vg00"] = observe.VolumeGroup{Name: "vg00", ExtentSize: 4 * mib, LogicalVolumes: map[string]observe.LogicalVolume{clone.Name: clone}}
+		p := n.diff()
+		Expect(kinds(p)).NotTo(ContainElement(BeElementOf("RemoveLV", "StartClearing", "AddLUN", "Rename")))
+		Expect(status(p, thick)).To(beIn(Blocked, ReasonAmbiguous))
+	})
 	It("does not take a name that is somebody else's", func() {
 		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "thick2", Type: observe.Thick, Size: 4 * mib})
 		vg1 := n.state.VolumeGroups["vg1"]
