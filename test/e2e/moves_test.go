@@ -160,12 +160,12 @@ func killAt(ctx context.Context, condition, delay string) (wait func(ctx context
 	}
 }
 
-var _ = Describe("A Volume that moves to another Pool", Label("long"), func() {
+var _ = Describe("A Volume that moves to another Pool", func() {
 	iscsiExport := export("data", "{volume: data}")
 	// off is true while the target of the export is down.
 	off := `[ "$(cat /sys/kernel/config/target/iscsi/` + target("data") + `/tpgt_1/enable)" = 0 ]`
 
-	It("is served all the time, and is the same to its initiators", func(ctx SpecContext) {
+	It("is served all the time, and is the same to its initiators", Label("long"), func(ctx SpecContext) {
 		m := newMover(ctx, "fast", iscsiExport)
 		device := m.attach(ctx)
 		known := wwid(ctx, device)
@@ -187,7 +187,7 @@ var _ = Describe("A Volume that moves to another Pool", Label("long"), func() {
 		Expect(wwid(ctx, m.attach(ctx))).To(Equal(known))
 	}, NodeTimeout(limit))
 
-	It("is so over NVMe too", func(ctx SpecContext) {
+	It("is so over NVMe too", Label("more"), func(ctx SpecContext) {
 		i := nvmeTCP
 		i.setUp(ctx)
 		db := attachment{target: i.target("data"), portal: i.portal(), host: i.host("db")}
@@ -205,7 +205,7 @@ var _ = Describe("A Volume that moves to another Pool", Label("long"), func() {
 		Expect(m.content(ctx, one)).To(Equal(m.digest))
 	}, NodeTimeout(limit))
 
-	It("is not exported, and is moved when nobody on the node uses it", func(ctx SpecContext) {
+	It("is not exported, and is moved when nobody on the node uses it", Label("more"), func(ctx SpecContext) {
 		m := newMover(ctx, "slow", "")
 		sh(ctx, "setsid sleep 6666 </dev/vg0/data >/dev/null 2>&1 &")
 		m.to(ctx, "second")
@@ -216,7 +216,7 @@ var _ = Describe("A Volume that moves to another Pool", Label("long"), func() {
 		m.arrives(ctx, "second")
 	}, NodeTimeout(limit))
 
-	It("stays where it is while it has snapshots", func(ctx SpecContext) {
+	It("stays where it is while it has snapshots", Label("more"), func(ctx SpecContext) {
 		m := newMover(ctx, "fast", iscsiExport)
 		device := m.attach(ctx)
 		before := sh(ctx, "iscsiadm -m session")
@@ -237,7 +237,7 @@ var _ = Describe("A Volume that moves to another Pool", Label("long"), func() {
 		m.arrives(ctx, "slow")
 	}, NodeTimeout(limit))
 
-	It("goes nowhere if its spec is put back in the middle", func(ctx SpecContext) {
+	It("goes nowhere if its spec is put back in the middle", Label("more"), func(ctx SpecContext) {
 		m := newMover(ctx, "slow", iscsiExport, "--copy-rate", "4Mi")
 		device := m.attach(ctx)
 		stop := workload(ctx, device)
@@ -257,7 +257,7 @@ var _ = Describe("A Volume that moves to another Pool", Label("long"), func() {
 		stop(ctx)
 	}, NodeTimeout(limit))
 
-	It("is in one place whenever the agent is killed", func(ctx SpecContext) {
+	It("is in one place whenever the agent is killed", Label("long"), func(ctx SpecContext) {
 		m := newMover(ctx, "slow", iscsiExport)
 		stop := workload(ctx, m.attach(ctx))
 		kill(ctx)
@@ -290,7 +290,7 @@ var _ = Describe("A Volume that moves to another Pool", Label("long"), func() {
 		stop(ctx)
 	}, NodeTimeout(limit))
 
-	It("is in one place after a power cut", func(ctx SpecContext) {
+	It("is in one place after a power cut", Label("more"), func(ctx SpecContext) {
 		m := newMover(ctx, "fast", iscsiExport, "--copy-rate", "4Mi")
 		m.to(ctx, "slow")
 		eventually(ctx, "Volume/data", HaveField("Progress", HaveField("Done", BeNumerically(">", 16<<20))))
