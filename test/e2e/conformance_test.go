@@ -345,7 +345,7 @@ var protocols = []protocol{
 	{name: "iscsi", initiator: iscsiTCP, password: chapPassword, maps: true, second: "[::1]:3261"},
 	{name: "iser", initiator: iser, password: chapPassword, maps: true, second: "[" + guest.RDMAAddress6 + "]:3260", wedges: true, labels: Label("long")},
 	{name: "nvme-tcp", initiator: nvmeTCP, first: 1, second: "[::1]:4420"},
-	{name: "nvme-rdma", initiator: nvmeRDMA, first: 1, unseen: true, second: "[" + guest.RDMAAddress6 + "]:4420", labels: Label("long")},
+	{name: "nvme-rdma", initiator: nvmeRDMA, first: 1, unseen: true, second: "[" + guest.RDMAAddress6 + "]:4420", labels: Label("more")},
 	{name: "iscsi", initiator: tgtInitiator{iscsiTCP}, first: 1, password: chapPassword, second: "[::1]:3261", flags: []string{"--backend=tgt"}, labels: Label("more")},
 	{name: "nvme-tcp", initiator: nvmeTCP, first: 1, second: "[::1]:4420", password: hostKey, kernel: guest.Backported, labels: Label("more")},
 	{name: "fc", initiator: fc, maps: true, labels: Label("more")},

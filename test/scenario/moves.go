@@ -25,7 +25,7 @@ func moved() Scenario {
 	both := func(content func(string) string) map[string]string {
 		return map[string]string{"vg0/one": content("vg0/one"), "vg0/other": content("vg0/other")}
 	}
-	return Scenario{Name: "moves to other pools", FakeOnly: onlyFake, Steps: []Step{
+	return Scenario{Name: "moves to other pools", FakeOnly: onlyFake, Telling: cuts, Steps: []Step{
 		{Name: "a thin volume and a thick one", Files: placed("fast", "slow")},
 		{
 			Name: "change places while somebody is logged in", Files: placed("slow", "fast"), Data: both(usedLV),
@@ -72,4 +72,10 @@ func deletedMove() Scenario {
 // replaces is the moment at which a move happens.
 func replaces() func(fakehost.Call) bool {
 	return func(c fakehost.Call) bool { return strings.Contains(c.String(), observe.TagReplacedBy) }
+}
+
+// cuts are the calls of moves, and those that end sessions and take LUNs away.
+func cuts(c fakehost.Call) bool {
+	text := c.String()
+	return moves(c) || strings.Contains(text, "/enable") || strings.Contains(text, "/lun")
 }
