@@ -192,7 +192,6 @@ func (d *differ) move(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolum
 	switch {
 	case len(m.replaced) > 0:
 		d.block(id, ReasonNotReady, "spec.pool: it moves to Pool/%s when %s, which it was in before, is gone", v.Spec.Pool, m.replaced[0].FullName())
-		d.afterMove(id, lv)
 		return false
 	case p.vg.MissingPVs > 0: // LVM would refuse them when they come back
 		d.block(id, ReasonNotReady, "spec.pool: it cannot move to Pool/%s while %d physical volumes of %s are missing", v.Spec.Pool, p.vg.MissingPVs, p.vg.Name)

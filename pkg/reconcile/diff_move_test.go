@@ -176,6 +176,16 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 		n.converge()
 		Expect(n.state).To(Equal(before))
 	})
+	It("names what took over before it removes what was replaced, when the Pool is put back then", func() {
+		n.moveTo("thick", "fast")
+		n.apply(until("TakeOver"))
+		n.moveTo("thick", "slow")
+		for range 12 {
+			n.apply(n.diff())
+		}
+		Expect(n.ofVolume("thick")).To(Equal([]string{"vg0/thick"}))
+		Expect(n.counting("thick")[0].Type).To(Equal(observe.Thick))
+	})
 	It("gives up what it began in another Pool", func() {
 		n.moveTo("thick", "fast")
 		until("TakeOver")

@@ -112,7 +112,7 @@ func (d *differ) volume(v spec.Volume) {
 		case d.growVolume(id, lv, size):
 			d.provision(v.Spec.Pool, size-lv.Size)
 		}
-		if !came && !misplaced(lv, p) {
+		if !came && (!misplaced(lv, p) || len(d.moveOf(id).replaced) > 0) { // names are right by then
 			d.afterMove(id, lv)
 		}
 		b.step = cmp.Or(d.activate(id, lv), arrived)
