@@ -38,6 +38,9 @@ type Input struct {
 	MaxDeletions int
 	// Held are the objects that failed and wait for their next attempt.
 	Held map[spec.ID]bool
+	// Busy are the lanes in which a change of an earlier plan goes on, from before
+	// Observed was read.
+	Busy map[string]bool
 	// Discovery is what initiators need to be told of LIO's iSCSI targets; nil: what
 	// they need is not ours to say.
 	Discovery *change.Auth
@@ -66,6 +69,7 @@ func diff(in Input, refused refusal) *differ {
 	for _, name := range sorted(in.Desired.Pools) {
 		d.pool(in.Desired.Pools[name])
 	}
+	d.takingOver()
 	for _, name := range sorted(in.Desired.Volumes) {
 		d.volumeOnce(name)
 	}

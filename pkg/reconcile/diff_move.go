@@ -49,6 +49,25 @@ func (d *differ) tookOver() {
 	}
 }
 
+// takingOver leaves those Volumes alone, and nobody uses them, whose take-over takes longer
+// than a plan is waited for: what is written to the old one now would be lost.
+func (d *differ) takingOver() {
+	for _, id := range sortedIDs(d.moves) {
+		for _, staged := range d.moves[id].staged {
+			if !d.in.Busy[change.TakeOver{Staged: nameOf(staged)}.Lane()] {
+				continue
+			}
+			d.seen[id] = true
+			d.say(id, Progressing, ReasonConverging, "%s is taking its place", staged.FullName())
+			for _, name := range sorted(d.in.Desired.Exports) {
+				if slices.ContainsFunc(d.in.Desired.Exports[name].Spec.LUNs, func(l spec.LUN) bool { return l.Backing() == id }) {
+					d.interrupted[spec.ID{Kind: spec.KindExport, Name: name}] = id
+				}
+			}
+		}
+	}
+}
+
 // misplaced reports whether a logical volume is in another Pool than it should be.
 func misplaced(lv observe.LogicalVolume, p pool) bool {
 	return lv.VolumeGroup != p.vg.Name || lv.Type == observe.Thin && lv.Pool != p.thinPool || lv.Type == observe.Thick && p.thinPool != ""
@@ -128,7 +147,7 @@ func (d *differ) afterMove(id spec.ID, lv observe.LogicalVolume) {
 // absentMoves takes away what is left of the moves of Volumes that no file names.
 func (d *differ) absentMoves() {
 	for _, id := range sortedIDs(d.moves) {
-		if d.names(id) || d.graceLeft(id) > 0 || !d.in.Desired.Complete {
+		if d.names(id) || d.seen[id] || d.graceLeft(id) > 0 || !d.in.Desired.Complete {
 			continue
 		}
 		m, lvs := d.moves[id], d.owned[id]

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"errors"
 	"slices"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -327,6 +328,36 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 		p := n.diff()
 		Expect(kinds(p)).NotTo(ContainElement(BeElementOf("RemoveLV", "StartClearing", "AddLUN", "Rename")))
 		Expect(status(p, thick)).To(beIn(Blocked, ReasonAmbiguous))
+	})
+	It("exports nothing, and gives nothing up, while a take-over goes on that no plan waits for any more", func() {
+		for _, edit := range []func(){
+			func() {},
+			func() { n.moveTo("thick", "slow") },
+			func() { n.suspend("thick") },
+			func() { n.desired.Volumes = map[string]spec.Volume{"data": n.desired.Volumes["data"]} },
+			func() {
+				n.desired.Volumes = map[string]spec.Volume{"data": n.desired.Volumes["data"]}
+				n.desired.Invalid = map[spec.ID]error{thick: errors.New("x")}
+				n.desired.Complete = false
+			},
+		} {
+			n = movable()
+			n.moveTo("thick", "fast")
+			p := until("TakeOver")
+			take := p.Steps[len(p.Steps)-1].Change
+			for _, s := range p.Steps[:len(p.Steps)-1] {
+				n.change(s.Change)
+			}
+			n.input.Busy = map[string]bool{take.Lane(): true}
+			edit()
+			Expect(n.diff().Steps).To(BeEmpty())
+			n.input.Busy = nil
+			n.change(take)
+			for range 12 {
+				n.apply(n.diff())
+			}
+			Expect(len(n.counting("thick"))).To(BeNumerically("<=", 1))
+		}
 	})
 	It("does not take a name that is somebody else's", func() {
 		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "thick2", Type: observe.Thick, Size: 4 * mib})

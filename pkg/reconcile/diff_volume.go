@@ -238,7 +238,7 @@ func (d *differ) snapshot(s spec.Snapshot) {
 func (d *differ) invalidBackings() {
 	for id := range d.in.Desired.Invalid {
 		lvs := d.owned[id]
-		if len(lvs) != 1 || !lvs[0].Active || lvs[0].SnapshotInvalid {
+		if len(lvs) != 1 || d.seen[id] || !lvs[0].Active || lvs[0].SnapshotInvalid {
 			continue
 		}
 		if known := d.in.Known[id].UUID; known == "" || known == lvs[0].Identity() {

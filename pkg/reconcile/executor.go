@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -128,6 +129,14 @@ func (x *Executor) begin(lane string) bool {
 	}
 	x.busy[lane] = true
 	return true
+}
+
+// Busy returns the lanes in which a change goes on that no plan waits for any more. Ask
+// before looking at the machine: what ends in between must not pass for not done.
+func (x *Executor) Busy() map[string]bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return maps.Clone(x.busy)
 }
 
 func (x *Executor) end(lane string) {

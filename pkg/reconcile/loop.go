@@ -94,6 +94,7 @@ func (l *Loop) Run(ctx context.Context, wake <-chan struct{}) {
 func (l *Loop) Pass(ctx context.Context) time.Duration {
 	cost := l.meter()
 	desired := l.Source.Load(ctx)
+	busy := l.Executor.Busy()
 	observed := l.Observer.Observe(ctx, desired.ImagePaths()...)
 	if ctx.Err() != nil {
 		return l.Resync // what was read is not worth a word, let alone a change
@@ -105,7 +106,7 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 		Discovery: discovery,
 		Desired:   desired, Observed: observed, Known: l.Memory.Known(),
 		LastNamed: l.lastNamed, Started: l.started, Now: now, Elapsed: now.Sub(l.started), Grace: l.Grace,
-		Held: l.attempts.heldAt(now), TrashSettle: l.TrashSettle, MaxDeletions: l.MaxDeletions, TGT: l.TGT,
+		Held: l.attempts.heldAt(now), Busy: busy, TrashSettle: l.TrashSettle, MaxDeletions: l.MaxDeletions, TGT: l.TGT,
 	})
 	if unreadable != nil {
 		plan.Findings = append(plan.Findings[:len(plan.Findings):len(plan.Findings)], spec.Finding{Err: unreadable})
