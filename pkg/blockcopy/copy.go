@@ -2,8 +2,11 @@ package blockcopy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -49,6 +52,11 @@ type Copy struct {
 	// Shared opens a target device although something else has claimed it.
 	// Without it a device that is mounted or held is refused.
 	Shared bool
+	// SameBlocks refuses, before anything is written, a target device whose logical
+	// blocks have another size than the source's, with an error that is EOPNOTSUPP:
+	// what counts in blocks, such as a partition table or an initiator, would find
+	// nothing where it was.
+	SameBlocks bool
 	// Limit is shared by all copies that are to stay below it together. nil: none.
 	Limit *Limiter
 	// Progress, if set, is called at most four times a second, and at the end.
@@ -124,6 +132,13 @@ func (c Copy) run(ctx context.Context) (Result, error) {
 	}
 	if source.same(target) {
 		return Result{}, fmt.Errorf("source and target are one and the same")
+	}
+	if c.SameBlocks && source.block && target.block {
+		from, fromErr := unix.IoctlGetInt(source.fd, unix.BLKSSZGET)
+		to, toErr := unix.IoctlGetInt(target.fd, unix.BLKSSZGET)
+		if err := errors.Join(fromErr, toErr); err != nil || from != to {
+			return Result{}, errors.Join(fmt.Errorf("logical blocks of %d bytes, and of %d: %w", from, to, unix.EOPNOTSUPP), err)
+		}
 	}
 	return c.between(ctx, source, target)
 }

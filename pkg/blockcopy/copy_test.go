@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"sync/atomic"
 	"time"
 
@@ -332,6 +333,15 @@ var _ = Describe("Copy", func() {
 		}.Run(ctx)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(peak).To(And(BeNumerically(">", 0), BeNumerically("<=", 12*mib)))
+	})
+	It("refuses logical blocks of another size where it is asked to", func(ctx SpecContext) {
+		source, target := loop("source", dense(1, mib)), loop("target", content(0, mib))
+		c := Copy{Source: source, Target: target, Size: mib, SameBlocks: true}
+		_, err := c.Run(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(exec.Command("losetup", "--sector-size", "4096", target).Run()).To(Succeed())
+		_, err = c.Run(ctx)
+		Expect(err).To(MatchError(unix.EOPNOTSUPP))
 	})
 })
 

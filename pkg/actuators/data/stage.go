@@ -74,7 +74,7 @@ func (a *Actuator) copyStage(ctx context.Context, c change.Stage, now observe.Lo
 	}
 	task := blockcopy.Copy{
 		Source: from.Path(), Target: now.Path(), Size: int64(c.Size),
-		NoDigest: true, Limit: a.limit, Progress: teller(ctx),
+		NoDigest: true, SameBlocks: true, Limit: a.limit, Progress: teller(ctx),
 	}
 	// Where something else was copied to before, there may be anything, see populate.
 	fresh := len(m.others) == 0 && len(now.TagsWith(observe.TagSynced)) == 0
