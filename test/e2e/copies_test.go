@@ -72,8 +72,9 @@ var _ = It("Volumes are made from others, which may be in use", func(ctx SpecCon
 	Expect(content(ctx, "/dev/vg0/fast-of-volume-thin", 64)).To(Equal(old["thin"]))
 }, NodeTimeout(limit))
 
-var _ = It("A copy that is killed goes on, and is nobody's to use before it is complete", func(ctx SpecContext) {
-	dirty(ctx, 550)
+var _ = It("A copy or an import that is killed goes on, and is nobody's to use before it is complete", func(ctx SpecContext) {
+	dirty(ctx, 650)
+	image := sh(ctx, "mkdir -p /run/images; head -c 64M /dev/urandom > /run/images/raw; sha256sum < /run/images/raw")
 	specs(ctx, "all.yaml", thickPool, volume("from", "slow", "256Mi", ""))
 	agent()
 	allReady(ctx, 2)
@@ -82,21 +83,24 @@ var _ = It("A copy that is killed goes on, and is nobody's to use before it is c
 	kill(ctx)
 	slow := []string{"--copy-rate", "3Mi"} // to be looked at while it goes on
 	agent(slow...)
-	specs(ctx, "copy.yaml", volume("copy", "slow", "256Mi", "source: {volume: from}"), export("copy", "{volume: copy}"))
+	specs(ctx, "copy.yaml", volume("copy", "slow", "256Mi", "source: {volume: from}"), volume("imported", "slow", "64Mi", "source: {image: {path: /run/images/raw, format: raw}}"),
+		export("copy", "{volume: copy}, {volume: imported}"))
 	for range 3 {
+		eventually(ctx, "Volume/imported", And(HaveField("Phase", reconcile.Progressing), HaveField("Progress", HaveField("Done", BeNumerically(">", 2<<20)))))
 		eventually(ctx, "Volume/copy", And(HaveField("Phase", reconcile.Progressing), HaveField("Progress", HaveField("Done", BeNumerically(">", 2<<20)))))
 		Expect(status(ctx, "Export/copy")).To(HaveField("Phase", reconcile.Blocked))
-		Expect(sh(ctx, "lvs --noheadings -o lv_tags vg0/copy")).To(ContainSubstring("phase=populating"))
-		Expect(try(ctx, "ls -d /sys/kernel/config/target/core/*/*copy").Stdout).To(BeEmpty())
+		Expect(strings.Count(sh(ctx, "lvs --noheadings -o lv_tags vg0/copy vg0/imported"), "phase=populating")).To(Equal(2))
+		Expect(try(ctx, "ls -d /sys/kernel/config/target/core/*/*copy /sys/kernel/config/target/core/*/*imported").Stdout).To(BeEmpty())
 		kill(ctx)
 		sh(ctx, "dd if=/dev/urandom of=/dev/vg0/from bs=1M count=4 oflag=direct status=none") // what counts is when it was begun
 		agent(slow...)
 	}
 	kill(ctx)
 	agent()
-	allReady(ctx, 4)
+	allReady(ctx, 5)
 	Expect(content(ctx, "/dev/vg0/copy", 256)).To(Equal(want))
-	Eventually(ctx, func() string { return sh(ctx, "lvs --noheadings -o lv_name vg0 | xargs") }).Should(Equal("copy from"))
+	Expect(content(ctx, "/dev/vg0/imported", 64)).To(Equal(image))
+	Eventually(ctx, func() string { return sh(ctx, "lvs --noheadings -o lv_name vg0 | xargs") }).Should(Equal("copy from imported"))
 }, NodeTimeout(limit))
 
 var _ = It("Volumes are made from images, and hostile ones are refused before a byte is written", func(ctx SpecContext) {
