@@ -117,6 +117,8 @@ type differ struct {
 	// retreats are the Volumes that could not be moved, and are exported again where
 	// they were without waiting for the next attempt.
 	retreats map[spec.ID]bool
+	// arrived are those that another logical volume has just come in the place of.
+	arrived map[spec.ID]bool
 	// backstoreOf is the backstore that carries an object's name.
 	backstoreOf map[spec.ID]observe.Backstore
 	// backstores are those that the desired exports need, and the step that
@@ -162,6 +164,7 @@ func newDiffer(in Input) *differ {
 		moves:           map[spec.ID]*move{},
 		interrupted:     map[spec.ID]spec.ID{},
 		retreats:        map[spec.ID]bool{},
+		arrived:         map[spec.ID]bool{},
 		grown:           map[spec.ID]StepID{},
 		removedTargets:  map[observe.TargetID]StepID{},
 		removedLUNs:     map[lunKey]StepID{},

@@ -93,14 +93,35 @@ func (d *differ) export(e spec.Export) {
 		x.strangers()
 	}
 	x.offline()
+	returning, ok := x.returning()
+	open := slices.Concat(x.base, returning)
 	switch {
+	case !ok:
 	case !f.enables && len(have.Portals) > 0:
-		x.addPortals(x.base)
+		x.addPortals(open)
 	case !f.enables && !x.withheld:
-		x.addPortals(append(slices.Clone(x.base), x.closing()...))
+		x.addPortals(append(open, x.closing()...))
 	case f.enables && !have.Enabled && !x.withheld:
-		x.step(id, "not enabled", change.EnableTarget{Target: x.target}, append(x.base, x.closing()...)...)
+		x.step(id, "not enabled", change.EnableTarget{Target: x.target}, append(open, x.closing()...)...)
 	}
+}
+
+// returning returns the steps that add the LUNs of Volumes whose initiators were made to
+// wait for a move: found without it, the target would make them give up. It reports false
+// if such a LUN is not added in this pass.
+func (x *exportDiffer) returning() ([]StepID, bool) {
+	var steps []StepID
+	for _, l := range x.spec.LUNs {
+		if !x.retreats[l.Backing()] && !x.arrived[l.Backing()] {
+			continue
+		}
+		step, added := x.luns[*l.Number]
+		if !added {
+			return nil, false
+		}
+		steps = append(steps, step)
+	}
+	return slices.DeleteFunc(steps, func(s StepID) bool { return s == 0 }), true
 }
 
 // closing returns the steps that take from somebody what is in the target, and

@@ -1,7 +1,7 @@
 package reconcile
 
 import (
-	"cmp"
+	"math"
 	"slices"
 	"strings"
 
@@ -45,25 +45,6 @@ func (d *differ) tookOver() {
 				}
 				return inPlace
 			})
-		}
-	}
-}
-
-// takingOver leaves those Volumes alone, and nobody uses them, whose take-over takes longer
-// than a plan is waited for: what is written to the old one now would be lost.
-func (d *differ) takingOver() {
-	for _, id := range sortedIDs(d.moves) {
-		for _, staged := range d.moves[id].staged {
-			if !d.in.Busy[change.TakeOver{Staged: nameOf(staged)}.Lane()] {
-				continue
-			}
-			d.seen[id] = true
-			d.say(id, Progressing, ReasonConverging, "%s is taking its place", staged.FullName())
-			for _, name := range sorted(d.in.Desired.Exports) {
-				if slices.ContainsFunc(d.in.Desired.Exports[name].Spec.LUNs, func(l spec.LUN) bool { return l.Backing() == id }) {
-					d.interrupted[spec.ID{Kind: spec.KindExport, Name: name}] = id
-				}
-			}
 		}
 	}
 }
@@ -117,6 +98,7 @@ func (d *differ) arrive(id spec.ID, name string, lv observe.LogicalVolume) (obse
 			lv.Name = name
 		}
 	}
+	d.arrived[id] = true
 	marks := stagedTags(lv)
 	step = d.step(id, "complete", change.SetTags{LV: nameOf(lv), Remove: marks}, step)
 	lv.Tags = slices.DeleteFunc(slices.Clone(lv.Tags), func(t string) bool { return slices.Contains(marks, t) })
@@ -280,6 +262,9 @@ func (d *differ) stage(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolu
 	case exists && len(m.staged) == 0:
 		d.block(id, ReasonNotOwned, "spec.pool: it cannot move to Pool/%s: %s exists, and stays as it is. Rename that one, or put spec.pool back", v.Spec.Pool, there.FullName())
 	case exists: // what is discarded
+	case p.thinPool != "" && mayHold(lv) > freeIn(p):
+		d.say(id, Failed, ReasonNoSpace, "spec.pool: %s holds up to %s, and thin pool %s/%s has %s left; if that filled up, writes to all volumes in it would fail. Grow it, or put spec.pool back",
+			lv.FullName(), spec.Size(mayHold(lv)), p.vg.Name, p.thinPool, spec.Size(freeIn(p)))
 	case !p.creatable:
 		d.block(id, ReasonNotReady, "spec.pool: Pool/%s cannot take new volumes: %s", v.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: v.Spec.Pool}).Message)
 	default:
@@ -290,6 +275,24 @@ func (d *differ) stage(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolu
 		d.provision(v.Spec.Pool, size)
 	}
 	return observe.LogicalVolume{}, false
+}
+
+// mayHold returns how much data there may be in a logical volume, in bytes.
+func mayHold(lv observe.LogicalVolume) uint64 {
+	if lv.Type == observe.Thin {
+		return uint64(float64(lv.Size) * lv.DataPercent / 100)
+	}
+	return lv.Size
+}
+
+// freeIn returns how much data there is room for in a thin pool; one that is yet to be
+// made has room.
+func freeIn(p pool) uint64 {
+	lv, there := p.vg.LogicalVolumes[p.thinPool]
+	if !there {
+		return math.MaxUint64
+	}
+	return uint64(float64(lv.Size) * (1 - lv.DataPercent/100))
 }
 
 // tagsToMove returns the tags of the one that is to come in the place of a logical
@@ -342,12 +345,21 @@ func (d *differ) copyOver(id spec.ID, staged, lv observe.LogicalVolume) (base ob
 			job.Done = spec.Size(staged.Checkpoint(next.UUID))
 		}
 		d.step(id, "spec.pool asks for it", job)
-	case base.UUID == "" || copied > anotherRound:
+	case base.UUID == "" || copied > anotherRound || writtenSince(base) > change.TakeOverLimit:
 		d.snapshotToMove(id, lv, base)
 	default:
 		return base, true
 	}
 	return base, false
+}
+
+// writtenSince returns how much was written since a snapshot, in bytes, as far as that can
+// be told without asking: of a copy-on-write one.
+func writtenSince(s observe.LogicalVolume) uint64 {
+	if s.Type != observe.ThickSnapshot {
+		return 0
+	}
+	return uint64(float64(s.COWSize) * s.DataPercent / 100)
 }
 
 // snapshotToMove plans a snapshot of a Volume to copy from. What was copied before is
@@ -366,126 +378,4 @@ func (d *differ) snapshotToMove(id spec.ID, lv, base observe.LogicalVolume) {
 		return
 	}
 	d.say(id, Progressing, ReasonClearing, "%s is copied on when the snapshots that it was copied from before are cleared", lv.FullName())
-}
-
-// replace plans what has to happen at once, and reports whether it can: those who use the
-// Volume are made to wait, what changed last is copied, and the other one takes over. The
-// next pass exports that one; or this one again, if anything failed.
-func (d *differ) replace(id spec.ID, lv, staged, base observe.LogicalVolume) bool {
-	take := change.TakeOver{LV: nameOf(lv), Staged: nameOf(staged), Since: nameOf(base), Size: spec.Size(lv.Size)}
-	if d.in.Held[id] { // nobody is made to wait for nothing
-		d.step(id, "everything is copied but what changed last", take)
-		return false
-	}
-	if others := d.thickSnapshotsOf(lv); slices.ContainsFunc(others, func(name string) bool { return name != base.FullName() && d.removedLVs[name] == 0 }) {
-		d.block(id, ReasonNotReady, "%s takes the place of %s when what is copied from that is complete (%s)", staged.FullName(), lv.FullName(), strings.Join(others, ", "))
-		return false
-	}
-	// The next pass has to be able to put the names right, or nobody would be served.
-	old := change.LV{VolumeGroup: lv.VolumeGroup, Name: replacedName(id)}
-	if _, taken := d.in.Observed.VolumeGroups[old.VolumeGroup].LogicalVolumes[old.Name]; taken && staged.VolumeGroup == old.VolumeGroup {
-		d.block(id, ReasonNotReady, "%s takes the place of %s when %s is gone, whose name that one gets then", staged.FullName(), lv.FullName(), old)
-		return false
-	}
-	keys, ok := d.interruptible(id, lv)
-	if !ok {
-		return false
-	}
-	needs := d.interrupt(id, lv, keys)
-	d.dangerousStep(id, "everything is copied but what changed last", Disruptive, d.connectedTo(id), take, needs...)
-	return true
-}
-
-// interruptible returns where a Volume is exported, and whether those who use it can be
-// made to wait; if not, it says why.
-func (d *differ) interruptible(id spec.ID, lv observe.LogicalVolume) ([]lunKey, bool) {
-	if !d.in.Desired.Complete || len(d.in.Observed.Unknown) > 0 {
-		d.block(id, ReasonIncompleteInput, "spec.pool: all but what changed last is copied; nobody is made to wait for that while there are findings in the specs, or a system cannot be read")
-		return nil, false
-	}
-	b, exported := d.backstoreOf[id]
-	keys := d.servedDirectly(lv)
-	if exported {
-		keys = append(keys, d.linksTo(b)...)
-	}
-	switch {
-	case len(lv.HeldBy) > 0:
-		d.block(id, ReasonInUse, "spec.pool: all but what changed last is copied; %s is moved when it is no longer %s", lv.FullName(), strings.Join(lv.HeldBy, ", "))
-		return nil, false
-	case lv.Open && !exported && len(keys) == 0:
-		d.block(id, ReasonInUse, "spec.pool: all but what changed last is copied; %s is moved when it is no longer open on this node (see lsof %s)", lv.FullName(), lv.Path())
-		return nil, false
-	}
-	for _, key := range keys {
-		t := d.target(key.target)
-		owner, _ := t.Owner()
-		e, desired := d.in.Desired.Exports[owner.Name]
-		who := sessions(t)
-		switch {
-		case !desired || d.targetOf(e) != key.target || e.Metadata.Suspended() || d.unsupported(e) != "":
-			d.block(id, ReasonInUse, "spec.pool: all but what changed last is copied; %s is moved when it is no longer exported by target %s, which must not be changed", lv.FullName(), t.Name)
-			return nil, false
-		case d.in.Held[owner]: // its steps wait, and so would initiators
-			d.block(id, ReasonNotReady, "spec.pool: all but what changed last is copied; it is moved when %s, which failed and would not be back at once, is tried again", owner)
-			return nil, false
-		case !waits(t.Fabric) && len(who) > 0:
-			d.block(id, ReasonSessionsActive, "spec.pool: all but what changed last is copied; initiators of target %s cannot be made to wait, and it is moved when these log out: %s", t.Name, strings.Join(who, ", "))
-			return nil, false
-		}
-	}
-	return keys, true
-}
-
-// waits reports whether initiators of a fabric wait for a target that is gone for a
-// moment, rather than fail what is under way.
-func waits(f observe.Fabric) bool { return f == observe.ISCSI || f == observe.NVMe }
-
-// interrupt plans that nobody uses a Volume: targets that export it end their sessions
-// and let go of it. It returns the steps after which that is so.
-func (d *differ) interrupt(id spec.ID, lv observe.LogicalVolume, keys []lunKey) []StepID {
-	const why = "so that what changed last can be copied; it comes back at once"
-	var needs []StepID
-	paused := map[observe.TargetID][]StepID{}
-	for _, key := range keys {
-		t := d.target(key.target)
-		owner, _ := t.Owner()
-		target := change.Target{Fabric: t.Fabric, Name: t.Name, Export: owner.Name}
-		if _, done := paused[key.target]; !done {
-			paused[key.target] = d.pause(id, t, target, why)
-			d.interrupted[owner] = id
-		}
-		// On behalf of the Volume, so that it waits like the rest for its next attempt.
-		step := d.dangerousStep(id, why, Disruptive, nil, change.RemoveLUN{Target: target, LUN: key.lun}, paused[key.target]...)
-		d.removedLUNs[key] = step
-		needs = append(needs, step)
-	}
-	if b, exported := d.backstoreOf[id]; exported {
-		step := d.dangerousStep(id, why, Disruptive, nil, change.RemoveBackstore{Backstore: change.Backstore{HBA: b.HBA, Name: b.Name}}, needs...)
-		d.backstores[id] = wantedStore{path: b.Path(), step: step}
-		needs = append(needs, step)
-	}
-	return append(needs, d.activate(id, lv))
-}
-
-// pause plans that nobody is logged in to a target.
-func (d *differ) pause(id spec.ID, t observe.Target, target change.Target, why string) []StepID {
-	var steps []StepID
-	switch {
-	case t.Fabric == observe.ISCSI && t.Enabled:
-		steps = append(steps, d.dangerousStep(id, why, Disruptive, sessions(t), change.DisableTarget{Target: target}))
-	case t.Fabric == observe.NVMe:
-		for _, portal := range sorted(t.Portals) {
-			steps = append(steps, d.dangerousStep(id, why, Disruptive, sessions(t), change.RemovePortal{Target: target, Portal: portal}))
-		}
-	}
-	return steps
-}
-
-// waitsForMove says so of an export whose target is taken down for a moment in this pass.
-func (d *differ) waitsForMove(id spec.ID) bool {
-	by, interrupted := d.interrupted[id]
-	if interrupted {
-		d.say(id, Progressing, ReasonConverging, "its sessions end for a moment, because %s moves to another Pool", cmp.Or(by.String(), "a Volume"))
-	}
-	return interrupted
 }

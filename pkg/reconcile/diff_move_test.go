@@ -359,6 +359,44 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 			Expect(len(n.counting("thick"))).To(BeNumerically("<=", 1))
 		}
 	})
+	It("does not fill a thin pool that others are in", func() {
+		n.edit("vg0/pool0", func(lv *observe.LogicalVolume) { lv.DataPercent = 99.5 })
+		n.moveTo("thick", "fast")
+		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(status(n.diff(), thick)).To(beIn(Failed, ReasonNoSpace))
+		n.edit("vg0/pool0", func(lv *observe.LogicalVolume) { lv.DataPercent = 90 })
+		Expect(kinds(n.diff())).To(Equal([]string{"CreateVolume"}))
+	})
+	It("makes nobody wait when more was written since the last round than can be copied meanwhile", func() {
+		n.moveTo("thick", "fast")
+		n.apply(until("Stage"))
+		n.edit("vg0/volreconciler-move-a-thick", func(lv *observe.LogicalVolume) { lv.COWSize, lv.DataPercent = 1<<30, 50 })
+		Expect(kinds(n.diff())).To(Equal([]string{"CreateSnapshot"}))
+	})
+	It("opens a target again only with the LUN for which initiators wait", func() {
+		for _, held := range []bool{false, true} {
+			n = movable()
+			n.moveTo("thick", "fast")
+			p := until("TakeOver")
+			if held {
+				p.Steps = p.Steps[:len(p.Steps)-1]
+				n.input.Held = map[spec.ID]bool{thick: true}
+			}
+			n.apply(p)
+			p = n.diff()
+			var added StepID
+			for _, s := range p.Steps {
+				switch s.Change.(type) {
+				case change.AddLUN:
+					added = s.ID
+				case change.EnableTarget:
+					Expect(s.Needs).To(ContainElement(added))
+				}
+			}
+			Expect(added).NotTo(BeZero())
+			Expect(kinds(p)).To(ContainElement("EnableTarget"))
+		}
+	})
 	It("does not take a name that is somebody else's", func() {
 		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "thick2", Type: observe.Thick, Size: 4 * mib})
 		vg1 := n.state.VolumeGroups["vg1"]
