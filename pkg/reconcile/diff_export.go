@@ -106,22 +106,32 @@ func (d *differ) export(e spec.Export) {
 	}
 }
 
-// returning returns the steps that add the LUNs of Volumes whose initiators were made to
-// wait for a move: found without it, the target would make them give up. It reports false
-// if such a LUN is not added in this pass.
+// returning returns the steps that add and map the LUNs of Volumes whose initiators were
+// made to wait for a move: found without them, the target would make them give up. It
+// reports false if such a LUN is not added in this pass.
 func (x *exportDiffer) returning() ([]StepID, bool) {
 	var steps []StepID
 	for _, l := range x.spec.LUNs {
 		if !x.retreats[l.Backing()] && !x.arrived[l.Backing()] {
 			continue
 		}
-		step, added := x.luns[*l.Number]
-		if !added {
+		if _, added := x.luns[*l.Number]; !added {
 			return nil, false
 		}
-		steps = append(steps, step)
+		for _, s := range x.plan.Steps {
+			switch c := s.Change.(type) {
+			case change.AddLUN:
+				if c.Target == x.target && c.LUN == *l.Number {
+					steps = append(steps, s.ID)
+				}
+			case change.MapLUN:
+				if c.Target == x.target && c.LUN == *l.Number {
+					steps = append(steps, s.ID)
+				}
+			}
+		}
 	}
-	return slices.DeleteFunc(steps, func(s StepID) bool { return s == 0 }), true
+	return steps, true
 }
 
 // closing returns the steps that take from somebody what is in the target, and

@@ -384,18 +384,29 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 			}
 			n.apply(p)
 			p = n.diff()
-			var added StepID
+			var added []StepID
 			for _, s := range p.Steps {
 				switch s.Change.(type) {
-				case change.AddLUN:
-					added = s.ID
+				case change.AddLUN, change.MapLUN:
+					added = append(added, s.ID)
 				case change.EnableTarget:
-					Expect(s.Needs).To(ContainElement(added))
+					Expect(s.Needs).To(ContainElements(added))
 				}
 			}
-			Expect(added).NotTo(BeZero())
+			Expect(added).To(HaveLen(3))
 			Expect(kinds(p)).To(ContainElement("EnableTarget"))
 		}
+	})
+	It("leaves a target closed that a crash left without the LUN, until the one in its place is there", func() {
+		n.moveTo("thick", "fast")
+		p := until("TakeOver")
+		p.Steps = p.Steps[:len(p.Steps)-1]
+		n.apply(p)
+		p = n.diff()
+		Expect(kinds(p)).To(Equal([]string{"TakeOver"}))
+		Expect(status(p, exportID("db"))).To(beIn(Progressing, ReasonConverging))
+		n.apply(p)
+		Expect(kinds(n.diff())).To(ContainElements("AddLUN", "EnableTarget"))
 	})
 	It("does not take a name that is somebody else's", func() {
 		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "thick2", Type: observe.Thick, Size: 4 * mib})

@@ -34,6 +34,7 @@ func (d *differ) replace(id spec.ID, lv, staged, base observe.LogicalVolume) boo
 		return false
 	}
 	needs := d.interrupt(id, lv, keys)
+	d.leaveExports(id)
 	d.dangerousStep(id, "everything is copied but what changed last", Disruptive, d.connectedTo(id), take, needs...)
 	return true
 }
@@ -94,7 +95,6 @@ func (d *differ) interrupt(id spec.ID, lv observe.LogicalVolume, keys []lunKey) 
 		target := change.Target{Fabric: t.Fabric, Name: t.Name, Export: owner.Name}
 		if _, done := paused[key.target]; !done {
 			paused[key.target] = d.pause(id, t, target, why)
-			d.interrupted[owner] = id
 		}
 		// On behalf of the Volume, so that it waits like the rest for its next attempt.
 		step := d.dangerousStep(id, why, Disruptive, nil, change.RemoveLUN{Target: target, LUN: key.lun}, paused[key.target]...)
@@ -107,6 +107,16 @@ func (d *differ) interrupt(id spec.ID, lv observe.LogicalVolume, keys []lunKey) 
 		needs = append(needs, step)
 	}
 	return append(needs, d.activate(id, lv))
+}
+
+// leaveExports leaves all exports of a Volume as they are in this pass, also those that a
+// crash left without it: initiators must not find their target without their LUN.
+func (d *differ) leaveExports(id spec.ID) {
+	for _, name := range sorted(d.in.Desired.Exports) {
+		if slices.ContainsFunc(d.in.Desired.Exports[name].Spec.LUNs, func(l spec.LUN) bool { return l.Backing() == id }) {
+			d.interrupted[spec.ID{Kind: spec.KindExport, Name: name}] = id
+		}
+	}
 }
 
 // pause plans that nobody is logged in to a target.
@@ -142,11 +152,7 @@ func (d *differ) takingOver() {
 			}
 			d.seen[id] = true
 			d.say(id, Progressing, ReasonConverging, "%s is taking its place", staged.FullName())
-			for _, name := range sorted(d.in.Desired.Exports) {
-				if slices.ContainsFunc(d.in.Desired.Exports[name].Spec.LUNs, func(l spec.LUN) bool { return l.Backing() == id }) {
-					d.interrupted[spec.ID{Kind: spec.KindExport, Name: name}] = id
-				}
-			}
+			d.leaveExports(id)
 		}
 	}
 }
