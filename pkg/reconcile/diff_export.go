@@ -112,10 +112,11 @@ func (d *differ) export(e spec.Export) {
 func (x *exportDiffer) returning() ([]StepID, bool) {
 	var steps []StepID
 	for _, l := range x.spec.LUNs {
-		if !x.retreats[l.Backing()] && !x.arrived[l.Backing()] {
+		waited := x.retreats[l.Backing()] || x.arrived[l.Backing()]
+		if !waited && x.moves[l.Backing()] == nil { // an earlier agent may have made them wait
 			continue
 		}
-		if _, added := x.luns[*l.Number]; !added {
+		if _, added := x.luns[*l.Number]; waited && !added {
 			return nil, false
 		}
 		for _, s := range x.plan.Steps {

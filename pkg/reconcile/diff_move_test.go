@@ -113,6 +113,19 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 		Fail("no plan has a " + kind)
 		return Plan{}
 	}
+	It("keeps a target closed that an agent closed which died before the last step was done", func() {
+		n.moveTo("thick", "fast")
+		for _, s := range until("TakeOver").Steps {
+			if _, last := s.Change.(change.TakeOver); !last {
+				n.change(s.Change)
+			}
+		}
+		Expect(n.state.LIO.ISCSI[iqn]).To(And(HaveField("Enabled", false), HaveField("LUNs", HaveLen(1))))
+		Expect(kinds(n.diff())).To(Equal([]string{"TakeOver"}))
+		n.converge()
+		Expect(n.state.LIO.ISCSI[iqn]).To(And(HaveField("Enabled", true), HaveField("LUNs", HaveLen(2))))
+	})
+
 	thick := volumeID("thick")
 	staged := func() observe.LogicalVolume { return n.lvs("vg0")["volreconciler-moved-thick"] }
 	synced := func(of string, bytes uint64) {

@@ -263,28 +263,37 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 		kill(ctx)
 		staged, snapshot := "[ -e /dev/mapper/vg0-volreconciler--moved--data ]", "[ -e /dev/mapper/vg0-volreconciler--move--a--data ]"
 		pool, next := "fast", "slow"
-		for _, moment := range []struct{ condition, delay string }{
-			{staged, "0"}, {snapshot, "0"}, {snapshot, "0.7"},
-			{off, "0"}, {off, "0.3"}, {off, "0.7"}, {off, "1.2"}, {off, "2"}, {off, "3"}, {off, "5"},
-		} {
-			wait := killAt(ctx, moment.condition, moment.delay)
+		// killed returns whether the Volume is in the Pool by then.
+		killed := func(condition string, delay time.Duration) bool {
+			GinkgoHelper()
+			wait := killAt(ctx, condition, fmt.Sprintf("%.2f", delay.Seconds()))
 			m.to(ctx, pool)
 			agent()
 			wait(ctx)
+			moved := m.in(ctx, pool)
 			var left []string
 			for _, lv := range volumesOf(ctx) {
-				left = append(left, lv.FullName()+" "+string(lv.Phase()))
+				left = append(left, strings.TrimSpace(lv.FullName()+" "+string(lv.Phase())))
 			}
-			moved := m.in(ctx, pool)
-			GinkgoWriter.Printf("killed %s s after %s: in place %t; %s\n", moment.delay, moment.condition, moved, strings.Join(left, ", "))
-			if !moved {
+			GinkgoWriter.Printf("killed %s after %s: in place %t; %s\n", delay, condition, moved, strings.Join(left, ", "))
+			return moved
+		}
+		Expect(killed(staged, 0)).To(BeFalse())
+		killed(snapshot, 0)
+		killed(snapshot, 700*time.Millisecond)
+		// Machines differ: the moment in which the move happens is drawn nearer to.
+		for delay, step, kills := time.Duration(0), time.Second, 0; kills < 9; kills++ {
+			if !killed(off, delay) {
+				delay += step
 				continue
 			}
+			delay, step = max(0, delay-step), step/2
 			agent()
 			m.arrives(ctx, pool)
 			kill(ctx)
 			pool, next = next, pool
 		}
+		m.to(ctx, pool)
 		agent()
 		m.arrives(ctx, pool)
 		stop(ctx)
