@@ -30,8 +30,8 @@ func (lv LogicalVolume) Identity() string {
 func (lv LogicalVolume) ReplacedBy() string { return lv.Tag(TagReplacedBy) }
 
 // SyncedTag returns the tag that says that a staged logical volume holds what a
-// snapshot holds, at least where its origin was not written to since, and how many
-// bytes the last round of copying took.
+// snapshot holds, at least where its origin was not written to since, and in how many
+// bytes that may have been by the time that the last round of copying was done.
 func SyncedTag(snapshot string, bytes uint64) string {
 	return fmt.Sprintf("%s%s:%d", TagSynced, snapshot, bytes)
 }

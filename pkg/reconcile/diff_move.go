@@ -19,8 +19,8 @@ type move struct {
 	snapshots []observe.LogicalVolume
 }
 
-// anotherRound is how much the last round of copying may have copied, in bytes, for the
-// rest to be left to the moment in which initiators wait.
+// anotherRound is how much may have changed during the last round of copying, in bytes, for
+// the rest to be left to the moment in which initiators wait.
 const anotherRound = change.TakeOverLimit / 2
 
 // moveOf returns what there is of a Volume's move.
@@ -309,7 +309,7 @@ func tagsToMove(id spec.ID, v spec.Volume, lv observe.LogicalVolume) []string {
 }
 
 // copyOver plans the next round of copying to the logical volume that is staged. It
-// returns the snapshot that it was synced with last, and whether so little was copied in
+// returns the snapshot that it was synced with last, and whether so little changed in
 // that round that the rest can be copied while everybody waits.
 func (d *differ) copyOver(id spec.ID, staged, lv observe.LogicalVolume) (base observe.LogicalVolume, ready bool) {
 	var snapshots []observe.LogicalVolume
@@ -320,7 +320,7 @@ func (d *differ) copyOver(id spec.ID, staged, lv observe.LogicalVolume) (base ob
 		}
 		d.discard(id, s, observe.MoveTags(id.Name), "it cannot be copied from")
 	}
-	with, copied, _ := staged.Synced()
+	with, left, _ := staged.Synced()
 	var next observe.LogicalVolume
 	for _, s := range snapshots {
 		if s.UUID == with {
@@ -345,7 +345,7 @@ func (d *differ) copyOver(id spec.ID, staged, lv observe.LogicalVolume) (base ob
 			job.Done = spec.Size(staged.Checkpoint(next.UUID))
 		}
 		d.step(id, "spec.pool asks for it", job)
-	case base.UUID == "" || copied > anotherRound || writtenSince(base) > change.TakeOverLimit:
+	case base.UUID == "" || left > anotherRound || writtenSince(base) > change.TakeOverLimit:
 		d.snapshotToMove(id, lv, base)
 	default:
 		return base, true

@@ -105,11 +105,11 @@ var _ = Describe("a move", func() {
 		m.write("v", 4, 8, "later")
 		Expect(m.apply(ctx, staged(m, "a", "", to))).To(Succeed())
 		Expect(m.content("n")).To(Equal(m.content("a")))
-		Expect(m.tags("n")).To(Equal(syncedWith(m, "a", 16*mib)))
+		Expect(m.tags("n")).To(Equal(syncedWith(m, "a", 4*mib)))
 		m.do(ctx, from.snapshot+" -n b"+moveTags+" vg0/v")
 		Expect(m.apply(ctx, staged(m, "b", "a", to))).To(Succeed())
 		Expect(m.content("n")).To(Equal(m.content("b")))
-		Expect(m.tags("n")).To(Equal(syncedWith(m, "b", 4*mib)))
+		Expect(m.tags("n")).To(Equal(syncedWith(m, "b", 0)))
 		m.do(ctx, "lvremove -y vg0/a")
 		m.write("v", 14, 15, "last")
 		m.write("v", 9, 10, "")
@@ -152,12 +152,12 @@ var _ = Describe("a move", func() {
 						return
 					}
 					Expect(m.tags("n")).To(ContainElement("phase=staged"))
-					if synced := syncedWith(m, "a", 16*mib); slices.Equal(m.tags("n"), synced) {
+					if synced := syncedWith(m, "a", 4*mib); slices.Equal(m.tags("n"), synced) {
 						Expect(m.content("n")).To(Equal(m.content("a")))
 					}
 					Expect(m.apply(ctx, c)).To(Succeed(), "killed at call %d, after: %t", call, after)
 					Expect(m.content("n")).To(Equal(m.content("a")))
-					Expect(m.tags("n")).To(Equal(syncedWith(m, "a", 16*mib)))
+					Expect(m.tags("n")).To(Equal(syncedWith(m, "a", 4*mib)))
 				}
 			}
 		})

@@ -35,11 +35,11 @@ func (a *Actuator) stage(ctx context.Context, c change.Stage) error {
 		return err
 	}
 	m := a.marks(now, c.LV, c.From.UUID)
-	bytes, err := a.copyStage(ctx, c, now, m)
+	left, err := a.copyStage(ctx, c, now, m)
 	if err != nil {
 		return err
 	}
-	return a.markSynced(ctx, c.LV, now, observe.SyncedTag(c.From.UUID, bytes), m.all()...)
+	return a.markSynced(ctx, c.LV, now, observe.SyncedTag(c.From.UUID, left), m.all()...)
 }
 
 // markSynced puts a tag in the place of those that say what a staged logical volume
@@ -62,14 +62,16 @@ func (a *Actuator) lookStaged(ctx context.Context, lv change.LV, size uint64) (o
 	return now, holds(now, size)
 }
 
-// copyStage copies, and returns how many bytes.
+// copyStage copies, and returns how many bytes changed meanwhile. What cannot be found
+// out, because thin_delta is not installed, say, is found before anybody waits for it.
 func (a *Actuator) copyStage(ctx context.Context, c change.Stage, now observe.LogicalVolume, m *marks) (uint64, error) {
 	from, leave, err := a.use(ctx, c.From, uint64(c.Size))
 	if err != nil {
 		return 0, err
 	}
 	defer leave()
-	if err := a.checkOrigin(ctx, from, now); err != nil {
+	origin, err := a.originOf(ctx, from, now)
+	if err != nil {
 		return 0, err
 	}
 	task := blockcopy.Copy{
@@ -79,7 +81,6 @@ func (a *Actuator) copyStage(ctx context.Context, c change.Stage, now observe.Lo
 	// Where something else was copied to before, there may be anything, see populate.
 	fresh := len(m.others) == 0 && len(now.TagsWith(observe.TagSynced)) == 0
 	task.OnlyDifferent = c.ReadsZero && !fresh
-	bytes := uint64(c.Size)
 	if c.Since.UUID != "" {
 		since, err := a.sinceFor(ctx, c.Since, from)
 		if err != nil {
@@ -89,7 +90,6 @@ func (a *Actuator) copyStage(ctx context.Context, c change.Stage, now observe.Lo
 			if task.Extents, err = a.changed(ctx, since, from, int64(c.Size)); err != nil {
 				return 0, err
 			}
-			bytes = uint64(blockcopy.Total(task.Extents))
 		}
 	}
 	if task.Extents == nil {
@@ -97,34 +97,37 @@ func (a *Actuator) copyStage(ctx context.Context, c change.Stage, now observe.Lo
 		task.TargetIsZero = c.ReadsZero && fresh
 		task.Checkpoint = m.saver(ctx)
 	}
-	if bytes > 0 {
+	if task.Extents == nil || len(task.Extents) > 0 {
 		if err := m.begin(ctx); err != nil {
 			return 0, err
 		}
-		_, err = a.blocks.Copy(ctx, task)
+		if _, err := a.blocks.Copy(ctx, task); err != nil {
+			return 0, a.explain(ctx, c.From, err)
+		}
 	}
-	return bytes, a.explain(ctx, c.From, err)
+	left, err := a.changed(ctx, from, origin, int64(c.Size))
+	return uint64(blockcopy.Total(left)), err
 }
 
-// checkOrigin checks that a snapshot is one of the logical volume that the staged one
-// is to replace, and that this one still counts: what has come in its place is not
-// to be overwritten with what is older.
-func (a *Actuator) checkOrigin(ctx context.Context, snapshot, staged observe.LogicalVolume) error {
+// originOf returns the logical volume that a snapshot is of. It is to be the one that
+// the staged one is to replace, and to count still: what has come in its place is not to
+// be overwritten with what is older.
+func (a *Actuator) originOf(ctx context.Context, snapshot, staged observe.LogicalVolume) (observe.LogicalVolume, error) {
 	if snapshot.Origin == "" {
-		return stale("%s is no snapshot any more", snapshot.FullName())
+		return snapshot, stale("%s is no snapshot any more", snapshot.FullName())
 	}
 	origin, found, err := observe.ReadLV(ctx, a.run, snapshot.VolumeGroup, snapshot.Origin)
 	switch {
 	case err != nil:
-		return err
+		return origin, err
 	case !found:
-		return stale("%s, of which %s is a snapshot, is gone", snapshot.Origin, snapshot.FullName())
+		return origin, stale("%s, of which %s is a snapshot, is gone", snapshot.Origin, snapshot.FullName())
 	case origin.ReplacedBy() != "":
-		return stale("%s was replaced", origin.FullName())
+		return origin, stale("%s was replaced", origin.FullName())
 	case origin.Identity() != staged.Identity():
-		return stale("%s is not to be put in the place of %s", staged.FullName(), origin.FullName())
+		return origin, stale("%s is not to be put in the place of %s", staged.FullName(), origin.FullName())
 	}
-	return nil
+	return origin, nil
 }
 
 // sinceFor looks at the snapshot since which changes are to be found, up to another
