@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -137,7 +136,7 @@ func (d *differ) pause(id spec.ID, t observe.Target, target change.Target, why s
 func (d *differ) waitsForMove(id spec.ID) bool {
 	by, interrupted := d.interrupted[id]
 	if interrupted {
-		d.say(id, Progressing, ReasonConverging, "its sessions end for a moment, because %s moves to another Pool", cmp.Or(by.String(), "a Volume"))
+		d.say(id, Progressing, ReasonConverging, "its sessions end for a moment, because %s moves to another Pool", by)
 	}
 	return interrupted
 }
