@@ -30,6 +30,9 @@ type mover struct {
 	identity, digest string
 }
 
+// usualPatience is how long open-iscsi waits unless it is told otherwise.
+const usualPatience = 120
+
 // The first 32 MiB of a mover are for a workload; the rest keeps its content.
 const (
 	firstMiB = 32
@@ -140,11 +143,11 @@ func (m *mover) arrives(ctx context.Context, pool string) {
 	Expect(fingerprint(ctx)+kernelTargets(ctx)).To(Equal(before), "something was done though nothing was to be done")
 }
 
-// attach logs an initiator in, with the patience that initiators have by default, and
-// returns its device.
-func (m *mover) attach(ctx context.Context) string {
+// attach logs an initiator in, which waits for so many seconds when it has lost its
+// session, and returns its device.
+func (m *mover) attach(ctx context.Context, patience int) string {
 	GinkgoHelper()
-	Expect(login(ctx, target(m.name), loopback, dbHost, "node.session.timeo.replacement_timeout", "120").ExitCode).To(BeZero())
+	Expect(login(ctx, target(m.name), loopback, dbHost, "node.session.timeo.replacement_timeout", fmt.Sprint(patience)).ExitCode).To(BeZero())
 	return sh(ctx, "readlink -f /dev/disk/by-id/wwn-0x"+observe.NAA(observe.UnitSerial(m.identity)))
 }
 
@@ -167,7 +170,7 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 
 	It("is served all the time, and is the same to its initiators", Label("long"), func(ctx SpecContext) {
 		m := newMover(ctx, "fast", iscsiExport)
-		device := m.attach(ctx)
+		device := m.attach(ctx, usualPatience)
 		known := wwid(ctx, device)
 		stop := workload(ctx, device)
 		old := status(ctx, "Volume/data").Volume
@@ -184,7 +187,7 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 		stop(ctx)
 		Expect(m.content(ctx, device)).To(Equal(m.digest))
 		logout(ctx, target("data"), dbHost)
-		Expect(wwid(ctx, m.attach(ctx))).To(Equal(known))
+		Expect(wwid(ctx, m.attach(ctx, usualPatience))).To(Equal(known))
 	}, NodeTimeout(limit))
 
 	It("is so over NVMe too", Label("more"), func(ctx SpecContext) {
@@ -218,7 +221,7 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 
 	It("stays where it is while it has snapshots", Label("more"), func(ctx SpecContext) {
 		m := newMover(ctx, "fast", iscsiExport)
-		device := m.attach(ctx)
+		device := m.attach(ctx, usualPatience)
 		before := sh(ctx, "iscsiadm -m session")
 		snap := snapshot("snap", "data", "deletionPolicy: Delete")
 		m.to(ctx, "fast", snap)
@@ -239,7 +242,7 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 
 	It("goes nowhere if its spec is put back in the middle", Label("more"), func(ctx SpecContext) {
 		m := newMover(ctx, "slow", iscsiExport, "--copy-rate", "4Mi")
-		device := m.attach(ctx)
+		device := m.attach(ctx, usualPatience)
 		stop := workload(ctx, device)
 		old := m.counts(ctx)
 		session := func() string { return sh(ctx, "iscsiadm -m session -P 1 | grep -E 'SID|State'") }
@@ -259,7 +262,7 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 
 	It("is in one place whenever the agent is killed", Label("long"), func(ctx SpecContext) {
 		m := newMover(ctx, "slow", iscsiExport)
-		stop := workload(ctx, m.attach(ctx))
+		stop := workload(ctx, m.attach(ctx, 3600)) // one agent after the other is killed while it waits
 		kill(ctx)
 		staged, snapshot := "[ -e /dev/mapper/vg0-volreconciler--moved--data ]", "[ -e /dev/mapper/vg0-volreconciler--move--a--data ]"
 		pool, next := "fast", "slow"
