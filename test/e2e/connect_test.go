@@ -51,7 +51,7 @@ var _ = It("What connect prints is enough to connect with, again and again", fun
 	sh(ctx, "nvme disconnect-all")
 }, NodeTimeout(limit))
 
-var _ = It("What connect prints is enough to connect over RDMA with", Label("long"), func(ctx SpecContext) {
+var _ = It("What connect prints is enough to connect over RDMA with", Label("more"), func(ctx SpecContext) {
 	iser.setUp(ctx)
 	iqn := sh(ctx, "sed -n s/InitiatorName=//p /etc/iscsi/initiatorname.iscsi")
 	specs(ctx, "all.yaml", thinPool, volume("one", "fast", "16Mi", ""),

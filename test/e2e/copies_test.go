@@ -103,11 +103,11 @@ var _ = It("A copy or an import that is killed goes on, and is nobody's to use b
 	Eventually(ctx, func() string { return sh(ctx, "lvs --noheadings -o lv_name vg0 | xargs") }).Should(Equal("copy from imported"))
 }, NodeTimeout(limit))
 
-var _ = It("Volumes are made from images, and hostile ones are refused before a byte is written", func(ctx SpecContext) {
+var _ = It("Volumes are made from images, and hostile ones are refused before a byte is written", Label("long"), func(ctx SpecContext) {
 	dirty(ctx, 300)
 	sh(ctx, `set -e; mkdir -p /run/images; cd /run/images; rm -f *
 		truncate -s 64M raw`)
-	want := scatter(ctx, "/run/images/raw")
+	scatter(ctx, "/run/images/raw")
 	sh(ctx, `set -e; cd /run/images
 		qemu-img convert -O qcow2 -c raw image.qcow2; qemu-img convert -O vmdk -o subformat=streamOptimized raw stream.vmdk
 		qemu-img convert -O vhdx raw image.vhdx; gzip -k raw; xz -k -1 raw
@@ -132,7 +132,7 @@ var _ = It("Volumes are made from images, and hostile ones are refused before a 
 	agent()
 	allReady(ctx, 2+len(documents))
 	for _, i := range append(good, image{name: "thin"}) {
-		Expect(content(ctx, "/dev/vg0/"+i.name, 64)).To(Equal(want), i.name)
+		sh(ctx, "dd if=/dev/vg0/"+i.name+" bs=1M count=64 iflag=direct status=none | cmp - /run/images/raw")
 	}
 
 	By("refusing")

@@ -259,7 +259,7 @@ var _ = Describe("LIO", func() {
 			! [ -e /sys/module/target_core_mod ]`)
 	}
 
-	It("may lack its modules", func(ctx SpecContext) {
+	It("may lack its modules", Label("more"), func(ctx SpecContext) {
 		unload(ctx)
 		sh(ctx, "mv /lib/modules/$(uname -r)/kernel/drivers/target /run/target.away")
 		restore := func(ctx context.Context) {

@@ -174,7 +174,7 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 		known := wwid(ctx, device)
 		stop := workload(ctx, device)
 		old := status(ctx, "Volume/data").Volume
-		for _, pool := range []string{"slow", "second", "fast"} {
+		for _, pool := range []string{"slow", "second"} {
 			By("to " + pool)
 			m.to(ctx, pool)
 			m.arrives(ctx, pool)
@@ -285,7 +285,7 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 		killed(snapshot, 0)
 		killed(snapshot, 700*time.Millisecond)
 		// Machines differ: the moment in which the move happens is drawn nearer to.
-		for delay, step, kills := time.Duration(0), time.Second, 0; kills < 9; kills++ {
+		for delay, step, kills := time.Duration(0), time.Second, 0; kills < 7; kills++ {
 			if !killed(off, delay) {
 				delay += step
 				continue
