@@ -23,6 +23,7 @@ const (
 // serve, protocolObjects and imageObjects those in those of protocols and of images.
 const (
 	exampleObjects  = 19
+	copyObjects     = 4 // of these, those in 6-copies.yaml
 	protocolObjects = 4
 	imageObjects    = 1
 )
