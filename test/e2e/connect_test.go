@@ -16,7 +16,7 @@ func connectScript(ctx context.Context, export, initiator string) string {
 	return sh(ctx, fmt.Sprintf("volreconciler connect %s --initiator %s --address 127.0.0.1 --specs /specs -o sh", export, initiator))
 }
 
-var _ = It("What connect prints is enough to connect with, again and again", func(ctx SpecContext) {
+var _ = It("What connect prints is enough to connect with, again and again", Label("more"), func(ctx SpecContext) {
 	iqn := sh(ctx, "sed -n s/InitiatorName=//p /etc/iscsi/initiatorname.iscsi")
 	nqn := sh(ctx, "cat /etc/nvme/hostnqn")
 	nvmeTCP.setUp(ctx)

@@ -176,7 +176,7 @@ var _ = Describe("A fault stays where it is:", func() {
 		allReady(ctx, 6)
 	}, NodeTimeout(limit))
 
-	It("a volume group that another process has locked", func(ctx SpecContext) {
+	It("a volume group that another process has locked", Label("more"), func(ctx SpecContext) {
 		specs(ctx, "pools.yaml", thickPool, secondPool)
 		agent()
 		allReady(ctx, 2)
@@ -308,7 +308,7 @@ var _ = Describe("LIO", func() {
 })
 
 var _ = Describe("The agent itself", func() {
-	It("goes on when it cannot store what it remembers", func(ctx SpecContext) {
+	It("goes on when it cannot store what it remembers", Label("more"), func(ctx SpecContext) {
 		sh(ctx, "mkdir -p /var/lib/volreconciler && mount -t tmpfs -o size=64k none /var/lib/volreconciler && ! cat /dev/zero > /var/lib/volreconciler/full")
 		DeferCleanup(func(ctx SpecContext) { sh(ctx, "umount -l /var/lib/volreconciler") }, NodeTimeout(limit))
 		specs(ctx, "pools.yaml", thickPool)
