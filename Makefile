@@ -31,11 +31,11 @@ test-guest: deps ## the tests that need a guest
 test-more: deps ## what takes too long for make test: all scenarios and faults in a guest
 	go run ./test/guest/cmd/guest root --kernel backported >/dev/null
 	VOLRECONCILER_GUEST=all go test -count=1 ./test/guest
-	VOLRECONCILER_GUEST=all go test -count=1 -timeout 4h ./test/e2e -ginkgo.no-color -ginkgo.label-filter=more
+	VOLRECONCILER_GUEST=all go test -count=1 -timeout 4h ./test/e2e -ginkgo.timeout=4h -ginkgo.no-color -ginkgo.label-filter=more
 
 .PHONY: soak
 soak: deps ## an administrator at work beside the agent in a guest, at random (SOAK_MINUTES=30, SOAK_SEED=n)
-	@VOLRECONCILER_GUEST=1 go test -count=1 -timeout 13h ./test/e2e -ginkgo.label-filter=soak -ginkgo.no-color -v
+	@VOLRECONCILER_GUEST=1 go test -count=1 -timeout 13h ./test/e2e -ginkgo.timeout=13h -ginkgo.label-filter=soak -ginkgo.no-color -v
 
 .PHONY: bench
 bench: deps ## measure copies beside dd and qemu-img, and the agent in a guest beside a shell loop and lvs

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the tests that need a guest: several guests at a time, because one leaves
-# half of a small machine idle. What each printed is shown when it has ended.
+# half of a small machine idle. What each printed is shown when it has ended. Ginkgo has
+# a time limit of its own, of an hour.
 set -u
 export VOLRECONCILER_GUEST=1
 
@@ -20,11 +21,11 @@ run() { # NAME COMMAND...
 }
 test="go test -count=1 -timeout 80m -v"
 {
-	run e2e $test ./test/e2e -ginkgo.no-color -ginkgo.label-filter='!bench && !long && !soak && !more'
+	run e2e $test ./test/e2e -ginkgo.timeout=80m -ginkgo.no-color -ginkgo.label-filter='!bench && !long && !soak && !more'
 	run demo env DEMO_ONCE=1 go run ./test/demo
 } &
 {
-	run e2e-long $test ./test/e2e -ginkgo.no-color -ginkgo.label-filter='!bench && long && !soak && !more'
+	run e2e-long $test ./test/e2e -ginkgo.timeout=80m -ginkgo.no-color -ginkgo.label-filter='!bench && long && !soak && !more'
 	run guest $test ./test/guest/...
 } &
 wait
