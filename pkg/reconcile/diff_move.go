@@ -347,6 +347,9 @@ func (d *differ) copyOver(id spec.ID, staged, lv observe.LogicalVolume) (base ob
 		d.step(id, "spec.pool asks for it", job)
 	case base.UUID == "" || left > anotherRound || writtenSince(base) > change.TakeOverLimit:
 		d.snapshotToMove(id, lv, base)
+	case len(d.moveOf(id).snapshots) > 1:
+		// Nobody is made to wait for LVM to take the others away.
+		d.say(id, Progressing, ReasonConverging, "%s takes the place of %s when snapshots that were copied before are gone", staged.FullName(), lv.FullName())
 	default:
 		return base, true
 	}

@@ -260,7 +260,7 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 		stop(ctx)
 	}, NodeTimeout(limit))
 
-	It("is in one place whenever the agent is killed", Label("long"), func(ctx SpecContext) {
+	It("is in one place whenever the agent is killed", Label("more"), func(ctx SpecContext) {
 		m := newMover(ctx, "slow", iscsiExport)
 		stop := workload(ctx, m.attach(ctx, 3600)) // one agent after the other is killed while it waits
 		kill(ctx)
