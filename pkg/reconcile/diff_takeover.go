@@ -155,3 +155,32 @@ func (d *differ) takingOver() {
 		}
 	}
 }
+
+// returning returns the steps that add and map the LUNs of Volumes whose initiators were
+// made to wait for a move: found without them, the target would make them give up. It
+// reports false if such a LUN is not added in this pass.
+func (x *exportDiffer) returning() ([]StepID, bool) {
+	var steps []StepID
+	for _, l := range x.spec.LUNs {
+		waited := x.retreats[l.Backing()] || x.arrived[l.Backing()]
+		if !waited && x.moves[l.Backing()] == nil { // an earlier agent may have made them wait
+			continue
+		}
+		if _, added := x.luns[*l.Number]; waited && !added {
+			return nil, false
+		}
+		for _, s := range x.plan.Steps {
+			switch c := s.Change.(type) {
+			case change.AddLUN:
+				if c.Target == x.target && c.LUN == *l.Number {
+					steps = append(steps, s.ID)
+				}
+			case change.MapLUN:
+				if c.Target == x.target && c.LUN == *l.Number {
+					steps = append(steps, s.ID)
+				}
+			}
+		}
+	}
+	return steps, true
+}
