@@ -221,7 +221,9 @@ func (d *differ) immovable(id spec.ID, v spec.Volume, lv observe.LogicalVolume) 
 		s := lvs[name]
 		owner, _ := s.LastOwner()
 		temporary := s.Tag(observe.TagKind) == observe.KindSource
-		if s.Origin == lv.Name && !temporary && (s.Type == observe.ThickSnapshot || owner.Kind == spec.KindSnapshot) {
+		// A thin one has lost its origin if that was put back to a snapshot since.
+		named := owner.Kind == spec.KindSnapshot && d.in.Desired.Snapshots[owner.Name].Spec.Volume == id.Name
+		if named || s.Origin == lv.Name && !temporary && (s.Type == observe.ThickSnapshot || owner.Kind == spec.KindSnapshot) {
 			stay = append(stay, s.FullName())
 		}
 	}
@@ -239,29 +241,18 @@ func replacedName(id spec.ID) string { return "volreconciler-old-" + id.Name }
 // stage returns the logical volume that is to come in the place of a Volume's. If there
 // is none it plans one.
 func (d *differ) stage(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume) (observe.LogicalVolume, bool) {
-	m := d.moveOf(id)
-	var found []observe.LogicalVolume
-	for _, s := range m.staged {
-		if len(found) == 0 && !misplaced(s, p) && s.Size >= lv.Size && s.Identity() == lv.Identity() {
-			found = append(found, s)
-			continue
-		}
-		d.discard(id, s, append(observe.OwnerTags(id), stagedTags(s)...), "the Volume does not move there")
+	staged, found := d.stagedAs(id, "the Volume does not move there", func(s observe.LogicalVolume) bool {
+		return !misplaced(s, p) && s.Size >= lv.Size && s.Identity() == lv.Identity()
+	})
+	if found {
+		return staged, true
 	}
-	if len(found) > 0 {
-		return found[0], true
-	}
-	name := stagedName(id)
+	name := change.LV{VolumeGroup: p.vg.Name, Name: stagedName(id)}
 	if p.vg.Name != lv.VolumeGroup {
-		name = v.Spec.LVName
+		name.Name = v.Spec.LVName
 	}
-	there, exists := p.vg.LogicalVolumes[name]
 	switch {
-	case exists && there.Phase() == observe.Clearing:
-		d.say(id, Progressing, ReasonClearing, "it moves to Pool/%s when %s, which was given up, is cleared", v.Spec.Pool, there.FullName())
-	case exists && len(m.staged) == 0:
-		d.block(id, ReasonNotOwned, "spec.pool: it cannot move to Pool/%s: %s exists, and stays as it is. Rename that one, or put spec.pool back", v.Spec.Pool, there.FullName())
-	case exists: // what is discarded
+	case !d.vacant(id, name, "spec.pool: it moves to Pool/"+v.Spec.Pool):
 	case p.thinPool != "" && mayHold(lv) > freeIn(p):
 		d.say(id, Failed, ReasonNoSpace, "spec.pool: %s holds up to %s, and thin pool %s/%s has %s left; if that filled up, writes to all volumes in it would fail. Grow it, or put spec.pool back",
 			lv.FullName(), spec.Size(mayHold(lv)), p.vg.Name, p.thinPool, spec.Size(freeIn(p)))
@@ -270,11 +261,41 @@ func (d *differ) stage(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolu
 	default:
 		size := roundUp(max(lv.Size, uint64(v.Spec.Size)), p.vg.ExtentSize)
 		d.step(id, "spec.pool says Pool/"+v.Spec.Pool, change.CreateVolume{
-			LV: change.LV{VolumeGroup: p.vg.Name, Name: name}, ThinPool: p.thinPool, Size: spec.Size(size), Tags: tagsToMove(id, v, lv),
+			LV: name, ThinPool: p.thinPool, Size: spec.Size(size), Tags: tagsToMove(id, v, lv),
 		}, p.step)
 		d.provision(v.Spec.Pool, size)
 	}
 	return observe.LogicalVolume{}, false
+}
+
+// stagedAs returns the logical volume that is staged in the place of a Volume's, if there
+// is one as it has to be. All others are of no use any more.
+func (d *differ) stagedAs(id spec.ID, otherwise string, fits func(observe.LogicalVolume) bool) (staged observe.LogicalVolume, found bool) {
+	for _, s := range d.moveOf(id).staged {
+		if !found && fits(s) {
+			staged, found = s, true
+			continue
+		}
+		d.discard(id, s, append(observe.OwnerTags(id), stagedTags(s)...), otherwise)
+	}
+	return staged, found
+}
+
+// vacant reports whether there is no logical volume of the name that one is to have which
+// comes in the place of a Volume's. If there is, it says what does not happen before.
+func (d *differ) vacant(id spec.ID, name change.LV, what string) bool {
+	there, exists := d.in.Observed.VolumeGroups[name.VolumeGroup].LogicalVolumes[name.Name]
+	owner, _ := there.Owner()
+	switch {
+	case !exists:
+	case there.Phase() == observe.Clearing:
+		d.say(id, Progressing, ReasonClearing, "%s when %s, which was given up, is cleared", what, name)
+	case owner == id && there.Phase() == observe.Staged:
+		d.say(id, Progressing, ReasonConverging, "%s when %s, which is of no use, is gone", what, name)
+	default:
+		d.block(id, ReasonNotOwned, "%s when %s, which exists and stays as it is, has another name; rename it, or take that out of the spec", what, name)
+	}
+	return !exists
 }
 
 // mayHold returns how much data there may be in a logical volume, in bytes.

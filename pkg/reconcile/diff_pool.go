@@ -76,7 +76,7 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 	status.Free = uint64(float64(lv.Size) * (1 - lv.DataPercent/100))
 	for _, t := range vg.LogicalVolumes {
 		owner, _ := t.Owner()
-		if t.Type == observe.Thin && t.Pool == lv.Name && (t.Origin == "" || owner.Kind == spec.KindVolume) {
+		if t.Type == observe.Thin && t.Pool == lv.Name && (owner.Kind == spec.KindVolume || t.Origin == "" && owner.Kind != spec.KindSnapshot) {
 			status.Provisioned += t.Size
 		}
 	}

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
@@ -9,47 +10,91 @@ import (
 )
 
 // revert sees to it that a volume is put back to what a snapshot holds, once for
-// each request. It reports whether that is being done, so that nobody is to use
-// the volume.
+// each request.
 //
-// The volume keeps its logical volume, and so does the snapshot: what differs is
-// copied from the one to the other. A merge by LVM would end the snapshot, and
-// whatever initiators know it by.
-func (d *differ) revert(id spec.ID, r *spec.Revert, lv observe.LogicalVolume) bool {
-	begun := lv.Phase() == observe.Reverting
+// In a thin pool a clone of the snapshot comes in the place of the volume; it reports
+// whether one is to, and whether that happens in this pass, in which nobody is to use the
+// volume. Otherwise the volume keeps its logical volume, and so does the snapshot: what
+// differs is copied. A merge by LVM would end the snapshot, and whatever initiators know
+// it by.
+func (d *differ) revert(id spec.ID, v spec.Volume, lv observe.LogicalVolume) (swapping, last bool) {
+	r, begun := v.Spec.Revert, lv.Phase() == observe.Reverting
 	switch {
+	case r == nil && begun && lv.Tag(observe.TagCheckpoint) == "":
+		d.step(id, "no file asks for it any more, and nothing was written", change.SetTags{LV: nameOf(lv),
+			Remove: append(lv.TagsWith(observe.TagRevert), lv.TagsWith(observe.TagPhase)...)})
+		return false, false
 	case r == nil && begun:
 		d.block(id, ReasonReverting, "%s was being put back to a snapshot, and holds part of it; name the snapshot in spec.revert again to end that", lv.FullName())
-		return true
+		return false, false
 	case r == nil, !begun && lv.Tag(observe.TagReverted) == r.Request:
-		return begun
+		return false, false
 	}
 	snapshot, ok := d.snapshotToRestore(id, r, lv)
-	if !ok {
-		return begun
+	switch {
+	case !ok:
+		return false, false
+	case begun:
+		d.restore(id, r, lv, snapshot)
+		return false, false
+	case d.usersOfVolume(id, lv) != "":
+		return false, false
+	case snapshot.Type == observe.Thin && lv.Type == observe.Thin && snapshot.Pool == lv.Pool && snapshot.Size <= lv.Size:
+		return true, d.swapIn(id, v, lv, snapshot)
 	}
-	mark := observe.TagRevert + r.Request
-	if !begun {
-		if who := d.usersOfVolume(id, lv); who != "" {
-			return false
-		}
-		d.dangerousStep(id, "spec.revert asks for it", Destructive, d.connectedTo(id), change.SetTags{LV: nameOf(lv),
-			Add: []string{observe.PhaseTag(observe.Reverting), mark}, Remove: lv.TagsWith(observe.TagRevert)})
-		return false // once it is marked, exports let go of it
-	}
-	if old := lv.Tag(observe.TagRevert); old != r.Request {
-		d.step(id, "spec.revert asks for another one", change.SetTags{LV: nameOf(lv), Add: []string{mark}, Remove: lv.TagsWith(observe.TagRevert)})
-		return true
-	}
+	d.dangerousStep(id, "spec.revert asks for it", Destructive, d.connectedTo(id), change.SetTags{LV: nameOf(lv),
+		Add: []string{observe.PhaseTag(observe.Reverting), observe.TagRevert + r.Request}, Remove: lv.TagsWith(observe.TagRevert)})
+	return false, false // once it is marked, exports let go of it
+}
+
+// restore plans the next step for a volume that is marked as being put back.
+func (d *differ) restore(id spec.ID, r *spec.Revert, lv, snapshot observe.LogicalVolume) {
 	_, served := d.backstoreOf[id]
-	if served || len(d.servedDirectly(lv)) > 0 {
+	switch {
+	case lv.Tag(observe.TagRevert) != r.Request:
+		d.step(id, "spec.revert asks for another one", change.SetTags{LV: nameOf(lv), Add: []string{observe.TagRevert + r.Request}, Remove: lv.TagsWith(observe.TagRevert)})
+	case served || len(d.servedDirectly(lv)) > 0: // the exports let go of it in this pass
 		d.say(id, Progressing, ReasonReverting, "it is put back to %s when it is no longer exported", snapshot.FullName())
-		return true // the exports let go of it in this pass
+	default:
+		d.dangerousStep(id, "spec.revert asks for it", Destructive, nil, change.Restore{
+			LV: nameOf(lv), Snapshot: nameOf(snapshot), Size: spec.Size(min(lv.Size, snapshot.Size)),
+			Done: spec.Size(lv.Checkpoint(snapshot.UUID)), Request: r.Request,
+		})
 	}
-	d.dangerousStep(id, "spec.revert asks for it", Destructive, nil, change.Restore{
-		LV: nameOf(lv), Snapshot: nameOf(snapshot), Size: spec.Size(min(lv.Size, snapshot.Size)),
-		Done: spec.Size(lv.Checkpoint(snapshot.UUID)), Request: r.Request,
+}
+
+// swapIn plans that a clone of a snapshot comes in the place of a thin volume: it is made
+// while the volume is served, and then one tag says so, as when a Volume moves. It reports
+// whether that happens in this pass.
+func (d *differ) swapIn(id spec.ID, v spec.Volume, lv, snapshot observe.LogicalVolume) (last bool) {
+	const why = "spec.revert asks for it"
+	done := observe.TagReverted + v.Spec.Revert.Request
+	clone, found := d.stagedAs(id, "the Volume is not put back to that", func(s observe.LogicalVolume) bool {
+		return s.VolumeGroup == snapshot.VolumeGroup && s.Origin == snapshot.Name && slices.Contains(s.Tags, done) && s.Identity() == lv.Identity()
 	})
+	if !found {
+		name := observe.LogicalVolume{VolumeGroup: lv.VolumeGroup, Name: stagedName(id), Size: lv.Size}
+		if d.vacant(id, nameOf(name), "spec.revert: it is put back") {
+			tags := slices.DeleteFunc(tagsToMove(id, v, lv), func(t string) bool { return strings.HasPrefix(t, observe.TagReverted) })
+			d.clone(id, why, backing{lv: snapshot}, name, append(tags, done))
+		}
+		return false
+	}
+	if clone.Size < lv.Size { // initiators see one size only
+		d.step(id, why, change.GrowVolume{LV: nameOf(clone), From: spec.Size(clone.Size), To: spec.Size(lv.Size)})
+		return false
+	}
+	swap := change.SetTags{LV: nameOf(lv), Add: []string{observe.TagReplacedBy + clone.UUID}}
+	if d.in.Held[id] { // nobody is made to wait for nothing
+		d.dangerousStep(id, why, Destructive, nil, swap)
+		return false
+	}
+	keys, ok := d.interruptible(id, lv, "spec.revert: the clone to put it back to is made")
+	if !ok || !d.replaceable(id, lv, clone) {
+		return false
+	}
+	d.dangerousStep(id, why, Destructive, nil, swap, d.interrupt(id, lv, keys, why)...)
+	d.leaveExports(id)
 	return true
 }
 
@@ -58,7 +103,14 @@ func (d *differ) revert(id spec.ID, r *spec.Revert, lv observe.LogicalVolume) bo
 func (d *differ) snapshotToRestore(id spec.ID, r *spec.Revert, lv observe.LogicalVolume) (observe.LogicalVolume, bool) {
 	of := spec.ID{Kind: spec.KindSnapshot, Name: r.Snapshot}
 	lvs := d.owned[of]
+	if m := d.moves[id]; m != nil && len(m.replaced) > 0 {
+		d.block(id, ReasonNotReady, "spec.revert: it is put back when %s, in whose place it came, is gone", m.replaced[0].FullName())
+		return lv, false
+	}
 	switch {
+	case lv.ReadOnly:
+		d.block(id, ReasonImmutableField, "spec.revert: %s is read-only; make it writable (lvchange -prw)", lv.FullName())
+		return lv, false
 	case len(lvs) != 1:
 		d.block(id, ReasonNotReady, "spec.revert: %s has no logical volume, or more than one", of)
 		return lv, false

@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"slices"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -20,36 +22,138 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 	}
 	BeforeEach(func() { n = converged() })
 
-	for volume, snapshot := range map[string]string{"data": "nightly", "thick": "tnightly"} {
-		It("is closed, put back, and served again, once for each request: "+volume, func() {
-			lvs := func() (observe.LogicalVolume, observe.LogicalVolume) {
-				return n.lvs("vg0")[volume], n.lvs("vg0")[snapshot]
+	passes := func() (all [][]string) {
+		for range 9 {
+			if p := n.diff(); !p.Empty() {
+				all = append(all, kinds(p))
+				n.apply(p)
 			}
-			before, snapBefore := lvs()
-			ask(volume, snapshot, "one")
-			var passes [][]string
-			for range 6 {
-				if p := n.diff(); !p.Empty() {
-					passes = append(passes, kinds(p))
-					n.apply(p)
-				}
-			}
-			Expect(passes).To(HaveLen(4))
-			Expect(passes[0]).To(Equal([]string{"SetTags"}))
-			Expect(passes[1]).To(Equal([]string{"RemoveLUN", "RemoveBackstore"}))
-			Expect(passes[2]).To(Equal([]string{"Restore"}))
-			Expect(passes[3]).To(ContainElements("CreateBackstore", "AddLUN"))
-			after, snapAfter := lvs()
-			Expect(after.UUID).To(Equal(before.UUID))
-			Expect(after.Tag(observe.TagReverted)).To(Equal("one"))
-			Expect(after.Phase()).To(BeEmpty())
-			Expect(snapAfter.UUID).To(Equal(snapBefore.UUID), "the snapshot stays usable")
-			Expect(n.diff().Steps).To(BeEmpty())
-			Expect(status(n.diff(), volumeID(volume))).To(beIn(Ready, ReasonAsDesired))
-			ask(volume, snapshot, "two")
-			Expect(kinds(n.diff())).To(Equal([]string{"SetTags"}))
-		})
+		}
+		return all
 	}
+	It("is closed, put back, and served again, once for each request", func() {
+		before, snapBefore := n.lvs("vg0")["thick"], n.lvs("vg0")["tnightly"]
+		ask("thick", "tnightly", "one")
+		done := passes()
+		Expect(done).To(HaveLen(4))
+		Expect(done[0]).To(Equal([]string{"SetTags"}))
+		Expect(done[1]).To(Equal([]string{"RemoveLUN", "RemoveBackstore"}))
+		Expect(done[2]).To(Equal([]string{"Restore"}))
+		Expect(done[3]).To(ContainElements("CreateBackstore", "AddLUN"))
+		after, snapAfter := n.lvs("vg0")["thick"], n.lvs("vg0")["tnightly"]
+		Expect(after.UUID).To(Equal(before.UUID))
+		Expect(after.Tag(observe.TagReverted)).To(Equal("one"))
+		Expect(after.Phase()).To(BeEmpty())
+		Expect(snapAfter.UUID).To(Equal(snapBefore.UUID), "the snapshot stays usable")
+		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Ready, ReasonAsDesired))
+		ask("thick", "tnightly", "two")
+		Expect(kinds(n.diff())).To(Equal([]string{"SetTags"}))
+	})
+	It("has a clone of the snapshot come in its place in a thin pool", func() {
+		before, snapBefore := n.lvs("vg0")["data"], n.lvs("vg0")["nightly"]
+		wwn := status(n.diff(), volumeID("data")).Volume.WWN
+		for _, request := range []string{"one", "two"} {
+			ask("data", "nightly", request)
+			done := passes()
+			Expect(done).To(HaveLen(4)) // more in a row would be delayed, and nobody served meanwhile
+			Expect(done[0]).To(Equal([]string{"CloneVolume"}))
+			Expect(done[1]).To(Equal([]string{"DisableTarget", "RemoveLUN", "RemoveBackstore", "SetTags"}))
+			Expect(done[2]).To(ContainElements("Rename", "CreateBackstore", "AddLUN", "EnableTarget"))
+			Expect(done[3]).To(Equal([]string{"RemoveLV"}))
+			after := n.lvs("vg0")["data"]
+			Expect(after.UUID).NotTo(Equal(before.UUID))
+			Expect(after.Origin).To(Equal("nightly"))
+			Expect(after.Size).To(Equal(before.Size))
+			Expect(after.TagsWith(observe.TagReverted)).To(Equal([]string{observe.TagReverted + request}))
+			Expect(after.Phase()).To(BeEmpty())
+			Expect(n.diff().Steps).To(BeEmpty())
+			Expect(status(n.diff(), volumeID("data"))).To(beIn(Ready, ReasonAsDesired))
+			Expect(status(n.diff(), volumeID("data")).Volume.WWN).To(Equal(wwn))
+			Expect(status(n.diff(), snapshotID("nightly"))).To(beIn(Ready, ReasonAsDesired))
+			Expect(n.lvs("vg0")["nightly"].UUID).To(Equal(snapBefore.UUID), "the snapshot stays usable")
+		}
+	})
+	It("gives the clone the volume's size before it is served", func() {
+		v := n.desired.Volumes["data"]
+		v.Spec.Size *= 2
+		n.desired.Volumes["data"] = v
+		n.converge()
+		ask("data", "nightly", "one")
+		n.converge()
+		Expect(n.lvs("vg0")["data"].Origin).To(Equal("nightly"))
+		Expect(n.lvs("vg0")["data"].Size).To(Equal(uint64(v.Spec.Size)))
+	})
+	It("makes another clone when another snapshot is asked for", func() {
+		n.desired.Snapshots["later"] = spec.Snapshot{Metadata: meta("later"), Spec: spec.SnapshotSpec{Volume: "data"}}
+		n.converge()
+		ask("data", "nightly", "one")
+		n.apply(n.diff())
+		Expect(n.lvs("vg0")).To(HaveKey(stagedName(volumeID("data"))))
+		ask("data", "later", "one")
+		n.converge()
+		Expect(n.lvs("vg0")["data"].Origin).To(Equal("later"))
+		Expect(n.lvs("vg0")).NotTo(HaveKey(stagedName(volumeID("data"))))
+	})
+	It("waits for who has opened it since the clone was made", func() {
+		n.desired.Exports = nil
+		n.converge()
+		ask("data", "nightly", "one")
+		n.apply(n.diff())
+		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Open = true })
+		Expect(kinds(n.diff())).To(Equal([]string{"RemoveLV"})) // of the clone
+		Expect(status(n.diff(), volumeID("data"))).To(beIn(Blocked, ReasonInUse))
+	})
+	It("waits for who has logged in since the clone was made", func() {
+		ask("data", "nightly", "one")
+		n.apply(n.diff())
+		n.logIn()
+		Expect(kinds(n.diff())).To(Equal([]string{"RemoveLV"})) // of the clone
+		Expect(status(n.diff(), volumeID("data"))).To(beIn(Blocked, ReasonSessionsActive))
+		Expect(n.state.LIO.ISCSI[iqn].LUNs).To(HaveKey(0))
+	})
+	It("is served as it was if the tag cannot be set", func() {
+		ask("data", "nightly", "one")
+		n.apply(n.diff())
+		p := n.diff()
+		p.Steps = p.Steps[:len(p.Steps)-1]
+		n.apply(p)
+		n.input.Held = map[spec.ID]bool{volumeID("data"): true}
+		Expect(kinds(n.diff())).To(ContainElements("CreateBackstore", "AddLUN", "EnableTarget", "SetTags"))
+		n.input.Held = nil
+		n.converge()
+		Expect(n.lvs("vg0")["data"].Tag(observe.TagReverted)).To(Equal("one"))
+	})
+	It("leaves what is read-only as it is", func() {
+		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.ReadOnly = true })
+		ask("data", "nightly", "one")
+		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(status(n.diff(), volumeID("data"))).To(beIn(Blocked, ReasonImmutableField))
+	})
+	It("does not move to another Pool while the snapshot has lost its origin by that", func() {
+		ask("data", "nightly", "one")
+		n.converge()
+		Expect(n.lvs("vg0")["nightly"].Origin).To(BeEmpty())
+		v := n.desired.Volumes["data"]
+		v.Spec.Pool = n.desired.Volumes["thick"].Spec.Pool
+		n.desired.Volumes["data"] = v
+		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(status(n.diff(), volumeID("data"))).To(beIn(Blocked, ReasonSnapshotsExist))
+	})
+	It("is served as it was if the file no longer asks before anything was written", func() {
+		for volume, snapshot := range map[string]string{"data": "nightly", "thick": "tnightly"} {
+			before := n.lvs("vg0")[volume]
+			ask(volume, snapshot, "one")
+			for !slices.Contains(kinds(n.diff()), "Restore") && !slices.Contains(kinds(n.diff()), "DisableTarget") {
+				n.apply(n.diff())
+			}
+			ask(volume, "", "")
+			n.converge()
+			Expect(n.lvs("vg0")[volume].UUID).To(Equal(before.UUID))
+			Expect(n.lvs("vg0")).NotTo(HaveKey(stagedName(volumeID(volume))))
+			Expect(status(n.diff(), volumeID(volume))).To(beIn(Ready, ReasonAsDesired))
+		}
+	})
 	It("waits for live sessions", func() {
 		n.logIn()
 		ask("thick", "tnightly", "one")
@@ -83,6 +187,7 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 	It("is not served half put back, and says what to do, when the file no longer asks", func() {
 		ask("thick", "tnightly", "one")
 		n.apply(n.diff())
+		n.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Tags = append(lv.Tags, observe.CheckpointTag("snapshot", 0)) })
 		ask("thick", "", "")
 		n.converge()
 		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Blocked, ReasonReverting))
@@ -107,8 +212,9 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 		}
 		Expect(n.state.LIO.ISCSI[iqn].LUNs).NotTo(HaveKey(1))
 	})
-	for volume, snapshot := range map[string]string{"data": "nightly", "thick": "tnightly"} {
-		halfPutBack := func() {
+	Context("half put back", func() {
+		const volume, snapshot = "thick", "tnightly"
+		BeforeEach(func() {
 			delete(n.desired.Exports, "db")
 			n.converge()
 			ask(volume, snapshot, "one")
@@ -118,9 +224,8 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 			})
 			ask(volume, "", "")
 			delete(n.desired.Snapshots, snapshot)
-		}
-		It("keeps the snapshot until it is put back, even if no file names that any more: "+volume, func() {
-			halfPutBack()
+		})
+		It("keeps the snapshot until it is put back, even if no file names that any more", func() {
 			n.converge()
 			Expect(n.lvs("vg0")).To(HaveKey(snapshot))
 			Expect(status(n.diff(), snapshotID(snapshot))).To(beIn(Blocked, ReasonInUse))
@@ -129,11 +234,10 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 			Expect(n.lvs("vg0")[volume].Phase()).To(BeEmpty())
 			Expect(n.lvs("vg0")).NotTo(HaveKey(snapshot))
 		})
-		It("goes with its snapshot when both are given up: "+volume, func() {
-			halfPutBack()
+		It("goes with its snapshot when both are given up", func() {
 			delete(n.desired.Volumes, volume)
 			n.converge()
 			Expect(n.lvs("vg0")).NotTo(Or(HaveKey(snapshot), HaveKey(volume)))
 		})
-	}
+	})
 })

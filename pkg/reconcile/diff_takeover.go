@@ -22,27 +22,36 @@ func (d *differ) replace(id spec.ID, lv, staged, base observe.LogicalVolume) boo
 		d.block(id, ReasonNotReady, "%s takes the place of %s when what is copied from that is complete (%s)", staged.FullName(), lv.FullName(), strings.Join(others, ", "))
 		return false
 	}
-	// The next pass has to be able to put the names right, or nobody would be served.
-	old := change.LV{VolumeGroup: lv.VolumeGroup, Name: replacedName(id)}
-	if _, taken := d.in.Observed.VolumeGroups[old.VolumeGroup].LogicalVolumes[old.Name]; taken && staged.VolumeGroup == old.VolumeGroup {
-		d.block(id, ReasonNotReady, "%s takes the place of %s when %s is gone, whose name that one gets then", staged.FullName(), lv.FullName(), old)
+	if !d.replaceable(id, lv, staged) {
 		return false
 	}
-	keys, ok := d.interruptible(id, lv)
+	keys, ok := d.interruptible(id, lv, "spec.pool: all but what changed last is copied")
 	if !ok {
 		return false
 	}
-	needs := d.interrupt(id, lv, keys)
+	needs := d.interrupt(id, lv, keys, "so that what changed last can be copied; it comes back at once")
 	d.leaveExports(id)
 	d.dangerousStep(id, "everything is copied but what changed last", Disruptive, d.connectedTo(id), take, needs...)
 	return true
 }
 
+// replaceable reports whether the next pass could put the names right if one logical
+// volume came in the place of another, or nobody would be served; if not, it says why.
+func (d *differ) replaceable(id spec.ID, lv, staged observe.LogicalVolume) bool {
+	old := change.LV{VolumeGroup: lv.VolumeGroup, Name: replacedName(id)}
+	_, taken := d.in.Observed.VolumeGroups[old.VolumeGroup].LogicalVolumes[old.Name]
+	taken = taken && staged.VolumeGroup == old.VolumeGroup
+	if taken {
+		d.block(id, ReasonNotReady, "%s takes the place of %s when %s is gone, whose name that one gets then", staged.FullName(), lv.FullName(), old)
+	}
+	return !taken
+}
+
 // interruptible returns where a Volume is exported, and whether those who use it can be
-// made to wait; if not, it says why.
-func (d *differ) interruptible(id spec.ID, lv observe.LogicalVolume) ([]lunKey, bool) {
+// made to wait; if not, it says why, and what is done so far.
+func (d *differ) interruptible(id spec.ID, lv observe.LogicalVolume, done string) ([]lunKey, bool) {
 	if !d.in.Desired.Complete || len(d.in.Observed.Unknown) > 0 {
-		d.block(id, ReasonIncompleteInput, "spec.pool: all but what changed last is copied; nobody is made to wait for that while there are findings in the specs, or a system cannot be read")
+		d.block(id, ReasonIncompleteInput, "%s; nobody is made to wait while there are findings in the specs, or a system cannot be read", done)
 		return nil, false
 	}
 	b, exported := d.backstoreOf[id]
@@ -52,10 +61,10 @@ func (d *differ) interruptible(id spec.ID, lv observe.LogicalVolume) ([]lunKey, 
 	}
 	switch {
 	case len(lv.HeldBy) > 0:
-		d.block(id, ReasonInUse, "spec.pool: all but what changed last is copied; %s is moved when it is no longer %s", lv.FullName(), strings.Join(lv.HeldBy, ", "))
+		d.block(id, ReasonInUse, "%s; the other one takes the place of %s when that is no longer %s", done, lv.FullName(), strings.Join(lv.HeldBy, ", "))
 		return nil, false
 	case lv.Open && !exported && len(keys) == 0:
-		d.block(id, ReasonInUse, "spec.pool: all but what changed last is copied; %s is moved when it is no longer open on this node (see lsof %s)", lv.FullName(), lv.Path())
+		d.block(id, ReasonInUse, "%s; the other one takes the place of %s when that is no longer open on this node (see lsof %s)", done, lv.FullName(), lv.Path())
 		return nil, false
 	}
 	for _, key := range keys {
@@ -65,13 +74,13 @@ func (d *differ) interruptible(id spec.ID, lv observe.LogicalVolume) ([]lunKey, 
 		who := sessions(t)
 		switch {
 		case !desired || d.targetOf(e) != key.target || e.Metadata.Suspended() || d.unsupported(e) != "":
-			d.block(id, ReasonInUse, "spec.pool: all but what changed last is copied; %s is moved when it is no longer exported by target %s, which must not be changed", lv.FullName(), t.Name)
+			d.block(id, ReasonInUse, "%s; the other one takes the place of %s when that is no longer exported by target %s, which must not be changed", done, lv.FullName(), t.Name)
 			return nil, false
 		case d.in.Held[owner]: // its steps wait, and so would initiators
-			d.block(id, ReasonNotReady, "spec.pool: all but what changed last is copied; it is moved when %s, which failed and would not be back at once, is tried again", owner)
+			d.block(id, ReasonNotReady, "%s; the rest is done when %s, which failed and would not be back at once, is tried again", done, owner)
 			return nil, false
 		case !waits(t.Fabric) && len(who) > 0:
-			d.block(id, ReasonSessionsActive, "spec.pool: all but what changed last is copied; initiators of target %s cannot be made to wait, and it is moved when these log out: %s", t.Name, strings.Join(who, ", "))
+			d.block(id, ReasonSessionsActive, "%s; initiators of target %s cannot be made to wait, and the rest is done when these log out: %s", done, t.Name, strings.Join(who, ", "))
 			return nil, false
 		}
 	}
@@ -84,8 +93,7 @@ func waits(f observe.Fabric) bool { return f == observe.ISCSI || f == observe.NV
 
 // interrupt plans that nobody uses a Volume: targets that export it end their sessions
 // and let go of it. It returns the steps after which that is so.
-func (d *differ) interrupt(id spec.ID, lv observe.LogicalVolume, keys []lunKey) []StepID {
-	const why = "so that what changed last can be copied; it comes back at once"
+func (d *differ) interrupt(id spec.ID, lv observe.LogicalVolume, keys []lunKey, why string) []StepID {
 	var needs []StepID
 	paused := map[observe.TargetID][]StepID{}
 	for _, key := range keys {
@@ -136,7 +144,7 @@ func (d *differ) pause(id spec.ID, t observe.Target, target change.Target, why s
 func (d *differ) waitsForMove(id spec.ID) bool {
 	by, interrupted := d.interrupted[id]
 	if interrupted {
-		d.say(id, Progressing, ReasonConverging, "its sessions end for a moment, because %s moves to another Pool", by)
+		d.say(id, Progressing, ReasonConverging, "its sessions end for a moment, because another logical volume takes the place of that of %s", by)
 	}
 	return interrupted
 }

@@ -84,7 +84,7 @@ func (n *node) remember() { n.input.Known = n.identities(n.desired) }
 // converge applies plans until there is nothing to do.
 func (n *node) converge() Plan {
 	GinkgoHelper()
-	for range 5 {
+	for range 8 {
 		p := n.diff()
 		if p.Empty() {
 			return p

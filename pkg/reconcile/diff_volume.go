@@ -101,18 +101,22 @@ func (d *differ) volume(v spec.Volume) {
 	default:
 		d.correctTags(id, lv, tags)
 		d.sourceDiffers(id, v.Spec.Source, lv)
-		if b.reverting = d.revert(id, v.Spec.Revert, lv); b.reverting {
+		swapping, last := d.revert(id, v, lv)
+		if b.reverting = lv.Phase() == observe.Reverting; b.reverting {
 			b.usable = false
 			break
 		}
 		switch {
+		case swapping:
+			b.usable = !last
+			d.retreats[id] = d.in.Held[id] // whatever failed on its way, it is served
 		case misplaced(lv, p):
 			b.usable = !d.move(id, v, p, lv)
-			d.retreats[id] = d.in.Held[id] // whatever failed on its way, it is served
+			d.retreats[id] = d.in.Held[id]
 		case d.growVolume(id, lv, size):
 			d.provision(v.Spec.Pool, size-lv.Size)
 		}
-		if !came && (!misplaced(lv, p) || len(d.moveOf(id).replaced) > 0) { // names are right by then
+		if !came && !swapping && (!misplaced(lv, p) || len(d.moveOf(id).replaced) > 0) { // names are right by then
 			d.afterMove(id, lv)
 		}
 		b.step = cmp.Or(d.activate(id, lv), arrived)
@@ -208,7 +212,7 @@ func (d *differ) snapshot(s spec.Snapshot) {
 	case lv.Type != observe.Thin && lv.Type != observe.ThickSnapshot:
 		d.block(id, ReasonNotOwned, "%s is not a snapshot", lv.FullName())
 		return
-	case lv.Origin != "" && lv.Origin != d.originName(origin, volume):
+	case lv.Origin != "" && lv.Origin != d.originName(origin, volume) && !d.replacedOrigin(origin, lv):
 		d.block(id, ReasonImmutableField, "spec.volume: %s is a snapshot of %s, not of %s", lv.FullName(), lv.Origin, origin)
 	case suspended:
 	case d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0: // which need not be the Pool's
@@ -256,6 +260,15 @@ func (d *differ) originName(id spec.ID, v spec.Volume) string {
 		return b.lv.Name
 	}
 	return v.Spec.LVName
+}
+
+// replacedOrigin reports whether a snapshot is one of a logical volume in whose place
+// another one of the Volume came.
+func (d *differ) replacedOrigin(id spec.ID, snapshot observe.LogicalVolume) bool {
+	m := d.moves[id]
+	return m != nil && slices.ContainsFunc(m.replaced, func(old observe.LogicalVolume) bool {
+		return old.VolumeGroup == snapshot.VolumeGroup && old.Name == snapshot.Origin
+	})
 }
 
 // growSnapshot extends copy-on-write space. More than the origin's size is

@@ -61,7 +61,7 @@ type Loop struct {
 	lastNamed map[spec.ID]time.Time
 	last      spec.Set
 	attempts  attempts
-	busy      int // passes in a row that changed something
+	again     repetition
 	unread    int // passes in a row in which something could not be read
 	unknown   error
 }
@@ -174,16 +174,14 @@ func (l *Loop) begin(desired spec.Set, observed observe.State) (time.Time, error
 
 // wait returns how long the next pass can wait.
 func (l *Loop) wait(plan Plan, failures map[StepID]error, observed observe.State, now time.Time) time.Duration {
+	l.again.note(plan, failures)
 	if len(plan.Steps) > len(failures) {
-		l.busy++
-		// A change that has to be made again and again means that somebody else
-		// undoes it, or that it does not do what the plan thinks: do not spin.
-		if l.busy > 3 {
-			return min(l.Resync, time.Second<<min(l.busy-4, 10))
+		// What has to be done again and again is not done without a pause.
+		if n := l.again.passes; n > 2 {
+			return min(l.Resync, time.Second<<min(n-3, 10))
 		}
 		return 0
 	}
-	l.busy = 0
 	wait := l.Resync
 	if next, ok := l.attempts.next(now); ok {
 		wait = min(wait, next.Sub(now))

@@ -215,6 +215,15 @@ var _ = Describe("Loop", func() {
 		Expect(waits[len(waits)-1]).To(BeNumerically(">", time.Second))
 		Expect(slices.IsSorted(waits)).To(BeTrue(), "%v", waits)
 	})
+	It("does not pause on a long way of ever other changes", func(ctx SpecContext) {
+		loop.Pass(ctx)
+		for range 9 {
+			v := m.node.desired.Volumes["data"]
+			v.Spec.Size += 4 * mib
+			m.node.desired.Volumes["data"] = v
+			Expect(loop.Pass(ctx)).To(BeZero())
+		}
+	})
 	It("gives removed files the grace period, counted from its own start", func(ctx SpecContext) {
 		loop.Pass(ctx)
 		loop.Grace = time.Hour

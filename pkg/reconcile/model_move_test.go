@@ -60,3 +60,15 @@ func (m *model) rename(c change.Rename) {
 	lv.Name = c.To
 	lvs[c.To] = lv
 }
+
+// remove takes a logical volume away; thin snapshots of it do without.
+func (m *model) remove(lv change.LV) {
+	lvs := m.lvs(lv.VolumeGroup)
+	delete(lvs, lv.Name)
+	for name, s := range lvs {
+		if s.Origin == lv.Name {
+			s.Origin = ""
+			lvs[name] = s
+		}
+	}
+}

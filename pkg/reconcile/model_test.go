@@ -274,7 +274,7 @@ func (m *model) change(c change.Change) {
 				panic("must not be removed: " + lv.FullName())
 			}
 		})
-		delete(m.lvs(c.VolumeGroup), c.Name)
+		m.remove(c.LV)
 	case change.CreateBackstore:
 		vg, name, _ := strings.Cut(strings.TrimPrefix(c.Device, "/dev/"), "/")
 		m.edit(vg+"/"+name, func(lv *observe.LogicalVolume) {

@@ -186,8 +186,10 @@ var _ = It("Volumes are put back to a snapshot, once for each request, and not w
 	allReady(ctx, 7)
 	for name := range old {
 		Expect(content(ctx, "/dev/vg0/"+name, 64)).To(Equal(old[name]), name)
-		Expect(status(ctx, "Volume/"+name).Volume).To(And(HaveField("LVUUID", before[name].LVUUID), HaveField("WWN", before[name].WWN)))
+		Expect(status(ctx, "Volume/"+name).Volume).To(And(HaveField("Serial", before[name].Serial), HaveField("WWN", before[name].WWN), HaveField("NamespaceUUID", before[name].NamespaceUUID)))
 	}
+	Expect(status(ctx, "Volume/thick").Volume.LVUUID).To(Equal(before["thick"].LVUUID))
+	Expect(status(ctx, "Volume/thin").Volume.LVUUID).NotTo(Equal(before["thin"].LVUUID), "it is a clone")
 	Expect(sh(ctx, "lvs --noheadings -o lv_snapshot_invalid vg0/thick-snap")).To(BeEmpty())
 
 	By("not again, but for another request, from a snapshot that is still what it was")

@@ -17,7 +17,7 @@ const onlyFake = "it looks at all that is in devices, and dies in the middle of 
 // copies are the histories in which data is moved.
 func copies() []Scenario {
 	return []Scenario{
-		clones(), clonesOfSnapshots(), interruptedCopy(), withdrawnCopy(), reverts(), interruptedRevert(), clearing(), interruptedClearing(), images(),
+		clones(), clonesOfSnapshots(), interruptedCopy(), withdrawnCopy(), reverts(), interruptedRevert(), withdrawnRevert(), clearing(), interruptedClearing(), images(),
 	}
 }
 
@@ -235,6 +235,28 @@ func interruptedRevert() Scenario {
 			Name: "to the other snapshot", Files: asked("revert: {snapshot: two, request: b}"),
 			Data: map[string]string{"vg0/v": changedLV("vg0/v"), "vg0/one": usedLV("vg0/v"), "vg0/two": changedLV("vg0/v")},
 		},
+	}}
+}
+
+// withdrawnRevert is one that no file asks for any more before it happened, and then
+// another one does.
+func withdrawnRevert() Scenario {
+	asked := func(revert string) map[string]string {
+		return map[string]string{"all.yaml": file(thin, volume("v", "fast", "24Mi", revert), snapshot("s", "v", "deletionPolicy: Delete"), export("v", luns("volume: v"), open(hostA)))}
+	}
+	old := map[string]string{"vg0/v": usedLV("vg0/v"), "vg0/s": usedLV("vg0/v")}
+	return Scenario{Name: "a withdrawn revert", FakeOnly: onlyFake, Telling: moves, Steps: []Step{
+		{Name: "a volume", Files: map[string]string{"all.yaml": file(thin, volume("v", "fast", "16Mi"))}},
+		{Name: "its snapshot", ByHand: used("vg0/v"), Files: map[string]string{"all.yaml": file(thin, volume("v", "fast", "16Mi"), snapshot("s", "v"))}},
+		{Name: "it grows", Files: asked("deletionPolicy: Retain")},
+		{Name: "begun", ByHand: changed("vg0/v"), Files: asked("revert: {snapshot: s, request: a}"), Dies: replaces},
+		{
+			Name: "no longer asked for", Files: asked("deletionPolicy: Retain"),
+			Data: map[string]string{"vg0/v": changedLV("vg0/v"), "vg0/s": usedLV("vg0/v")},
+		},
+		{Name: "asked for again", Files: asked("revert: {snapshot: s, request: b}"), Data: old},
+		{Name: "and once more", ByHand: changed("vg0/v"), Files: asked("revert: {snapshot: s, request: c}"), Data: old},
+		{Name: "the snapshot deleted", Files: map[string]string{"all.yaml": file(thin, volume("v", "fast", "24Mi"), export("v", luns("volume: v"), open(hostA)))}, Data: map[string]string{"vg0/v": usedLV("vg0/v")}},
 	}}
 }
 

@@ -26,7 +26,7 @@ type door struct {
 var (
 	nameWord = regexp.MustCompile(`^[A-Za-z0-9_+.][A-Za-z0-9_+.-]*(/[A-Za-z0-9_+.][A-Za-z0-9_+.-]*)?$`)
 	ownTag   = regexp.MustCompile(`^volreconciler/(kind=(pool|volume|snapshot|source)|for=image|deletion=(retain|delete)|name=[a-z0-9]([a-z0-9-]*[a-z0-9])?|` +
-		`phase=(populating|reverting|clearing)|source=(volume|snapshot|image):[a-z0-9.-]+|checkpoint=[A-Za-z0-9-]+:[0-9]+|revert(ed)?=[A-Za-z0-9_.-]{1,63})$`)
+		`phase=(populating|reverting|clearing|staged)|(identity|replaced-by)=[A-Za-z0-9-]{38}|source=(volume|snapshot|image):[a-z0-9.-]+|checkpoint=[A-Za-z0-9-]+:[0-9]+|revert(ed)?=[A-Za-z0-9_.-]{1,63})$`)
 	bytes   = regexp.MustCompile(`^[0-9]+b?$`)
 	columns = regexp.MustCompile(`^[a-z_,]+$`)
 	options = map[string]*regexp.Regexp{
@@ -34,9 +34,9 @@ var (
 		"-n": regexp.MustCompile(`^[A-Za-z0-9_+.][A-Za-z0-9_+.-]*$`), "-T": nameWord, "-ay": nil, "-an": nil,
 		"--addtag": ownTag, "--deltag": ownTag, "-L": bytes, "-V": bytes, "-o": columns, "--units": regexp.MustCompile(`^b$`),
 		"--type": regexp.MustCompile(`^thin-pool$`), "--reportformat": regexp.MustCompile(`^json$`), "--configreport": regexp.MustCompile(`^(vg|lv|pv|pvseg|seg)$`),
-		"-S": regexp.MustCompile(`^(lv_uuid=[A-Za-z0-9-]{38}( && (lv_tags=volreconciler/[a-z]+=[a-z0-9-]+|!\(lv_[a-z_]+=[a-z]+\)))*|vg_name=[A-Za-z0-9_+.-]+ && lv_name=[A-Za-z0-9_+.-]+)$`), "--config": regexp.MustCompile(`^global/wait_for_locks=0$`),
+		"-S": regexp.MustCompile(`^(lv_uuid=[A-Za-z0-9-]{38}( && (lv_tags=volreconciler/[a-z-]+=[A-Za-z0-9-]+|!\(lv_[a-z_]+=[a-z]+\)))*|vg_name=[A-Za-z0-9_+.-]+ && lv_name=[A-Za-z0-9_+.-]+)$`), "--config": regexp.MustCompile(`^global/wait_for_locks=0$`),
 	}
-	commands = []string{"lvm", "lvs", "lvcreate", "lvconvert", "lvchange", "lvextend", "lvremove", "modprobe"}
+	commands = []string{"lvm", "lvs", "lvcreate", "lvconvert", "lvchange", "lvextend", "lvremove", "lvrename", "modprobe"}
 	// writable is where configfs is changed, and what names may be there.
 	writable = regexp.MustCompile(`^/sys/kernel/config/target/(` +
 		`iscsi|iscsi/iqn\.[a-z0-9.:-]{1,219}(/tpgt_1(/(enable|attrib/[a-z_]+|param/[A-Za-z]+|np/[0-9a-f.:\[\]]+|lun/lun_[0-9]+(/[a-z_]+)?|` +
