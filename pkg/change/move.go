@@ -34,8 +34,9 @@ type TakeOver struct {
 	LV
 	// Staged is what comes in its place.
 	Staged LV `json:"staged"`
-	// Since is the snapshot that Staged was synced with.
-	Since LV        `json:"since"`
+	// Since is the snapshot that Staged was synced with. Without a UUID nothing is
+	// copied: Staged is a clone, and what is in the one before is given up.
+	Since LV        `json:"since,omitzero"`
 	Size  spec.Size `json:"size"`
 }
 
@@ -81,6 +82,9 @@ func (c Stage) String() string {
 }
 
 func (c TakeOver) String() string {
+	if c.Since.UUID == "" {
+		return fmt.Sprintf("put %s in the place of %s", c.Staged, c.LV)
+	}
 	return fmt.Sprintf("put %s in the place of %s, with what changed last", c.Staged, c.LV)
 }
 

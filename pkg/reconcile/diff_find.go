@@ -40,10 +40,12 @@ func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bo
 	if lvs := d.owned[id]; len(lvs) > 0 {
 		return d.marked(id, lvs, p, name, known)
 	}
-	if d.bereft(id) {
+	lv, exists := p.vg.LogicalVolumes[name]
+	// One that lost nothing but its tags is not gone.
+	untagged := exists && known != "" && lv.Identity() == known && lv.Phase() == "" && (!lv.Marked() || lostTags(lv, id))
+	if !untagged && d.bereft(id) {
 		return observe.LogicalVolume{}, refused
 	}
-	lv, exists := p.vg.LogicalVolumes[name]
 	switch {
 	case exists && lv.Phase() == observe.Clearing:
 		d.block(id, ReasonClearing, "%s is what is left of one that was given up, and is being cleared; another one is made when that is done", lv.FullName())

@@ -198,6 +198,7 @@ func (d *differ) move(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolum
 		d.block(id, ReasonNotReady, "spec.pool: it cannot move to Pool/%s while %d physical volumes of %s are missing", v.Spec.Pool, p.vg.MissingPVs, p.vg.Name)
 		return false
 	case d.immovable(id, v, lv):
+		d.stagedAs(id, "the Volume does not move there", func(s observe.LogicalVolume) bool { return !misplaced(s, p) })
 		return false
 	}
 	staged, ok := d.stage(id, v, p, lv)

@@ -37,7 +37,12 @@ func (d *differ) revert(id spec.ID, v spec.Volume, lv observe.LogicalVolume) (sw
 	case begun:
 		d.restore(id, r, lv, snapshot)
 		return false, false
-	case d.usersOfVolume(id, lv) != "":
+	case !d.in.Desired.Complete:
+		d.block(id, ReasonIncompleteInput, "spec.revert: nothing is put back while there are findings in the specs")
+		return false, false
+	case d.toBeKept(id), d.usersOfVolume(id, lv) != "":
+		return false, false
+	case len(d.owned[id]) == 0: // its tags come first: beside a clone it would pass for one that is gone
 		return false, false
 	case snapshot.Type == observe.Thin && lv.Type == observe.Thin && snapshot.Pool == lv.Pool && snapshot.Size <= lv.Size:
 		return true, d.swapIn(id, v, lv, snapshot)
@@ -46,6 +51,38 @@ func (d *differ) revert(id spec.ID, v spec.Volume, lv observe.LogicalVolume) (sw
 		Add: []string{observe.PhaseTag(observe.Reverting), observe.TagRevert + r.Request}, Remove: lv.TagsWith(observe.TagRevert)})
 	return false, false // once it is marked, exports let go of it
 }
+
+// toBeKept reports whether what is in a Volume now is to be kept somewhere, and is not
+// yet: after it was put back that is gone. It says so.
+func (d *differ) toBeKept(id spec.ID) bool {
+	waits := func(of spec.ID) bool {
+		d.block(id, ReasonNotReady, "spec.revert: it is put back when what is in it now is safe in %s, which is not there yet", of)
+		return true
+	}
+	for _, name := range sorted(d.in.Desired.Snapshots) {
+		s, of := d.in.Desired.Snapshots[name], spec.ID{Kind: spec.KindSnapshot, Name: name}
+		if s.Spec.Volume == id.Name && !s.Metadata.Suspended() && d.isNew(of) {
+			return waits(of)
+		}
+	}
+	for _, name := range sorted(d.in.Desired.Volumes) {
+		v, of := d.in.Desired.Volumes[name], spec.ID{Kind: spec.KindVolume, Name: name}
+		_, made := d.sourceSnapshots[of]
+		if v.Spec.Source != nil && v.Spec.Source.Volume == id.Name && !v.Metadata.Suspended() && !made && (d.isNew(of) || d.filling(of) && len(d.owned[of]) > 0) {
+			return waits(of)
+		}
+	}
+	for _, name := range sorted(d.in.Desired.Images) {
+		i, of := d.in.Desired.Images[name], spec.ID{Kind: spec.KindImage, Name: name}
+		if _, made := d.sourceSnapshots[of]; i.Spec.Volume == id.Name && !i.Metadata.Suspended() && !made && d.writing(of) {
+			return waits(of)
+		}
+	}
+	return false
+}
+
+// isNew reports whether an object has no logical volume, and had none before.
+func (d *differ) isNew(id spec.ID) bool { return len(d.owned[id]) == 0 && d.in.Known[id].UUID == "" }
 
 // restore plans the next step for a volume that is marked as being put back.
 func (d *differ) restore(id spec.ID, r *spec.Revert, lv, snapshot observe.LogicalVolume) {
@@ -84,7 +121,7 @@ func (d *differ) swapIn(id spec.ID, v spec.Volume, lv, snapshot observe.LogicalV
 		d.step(id, why, change.GrowVolume{LV: nameOf(clone), From: spec.Size(clone.Size), To: spec.Size(lv.Size)})
 		return false
 	}
-	swap := change.SetTags{LV: nameOf(lv), Add: []string{observe.TagReplacedBy + clone.UUID}}
+	swap := change.TakeOver{LV: nameOf(lv), Staged: nameOf(clone), Size: spec.Size(lv.Size)}
 	if d.in.Held[id] { // nobody is made to wait for nothing
 		d.dangerousStep(id, why, Destructive, nil, swap)
 		return false

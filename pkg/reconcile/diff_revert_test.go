@@ -58,7 +58,7 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 			done := passes()
 			Expect(done).To(HaveLen(4)) // more in a row would be delayed, and nobody served meanwhile
 			Expect(done[0]).To(Equal([]string{"CloneVolume"}))
-			Expect(done[1]).To(Equal([]string{"DisableTarget", "RemoveLUN", "RemoveBackstore", "SetTags"}))
+			Expect(done[1]).To(Equal([]string{"DisableTarget", "RemoveLUN", "RemoveBackstore", "TakeOver"}))
 			Expect(done[2]).To(ContainElements("Rename", "CreateBackstore", "AddLUN", "EnableTarget"))
 			Expect(done[3]).To(Equal([]string{"RemoveLV"}))
 			after := n.lvs("vg0")["data"]
@@ -119,7 +119,7 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 		p.Steps = p.Steps[:len(p.Steps)-1]
 		n.apply(p)
 		n.input.Held = map[spec.ID]bool{volumeID("data"): true}
-		Expect(kinds(n.diff())).To(ContainElements("CreateBackstore", "AddLUN", "EnableTarget", "SetTags"))
+		Expect(kinds(n.diff())).To(ContainElements("CreateBackstore", "AddLUN", "EnableTarget", "TakeOver"))
 		n.input.Held = nil
 		n.converge()
 		Expect(n.lvs("vg0")["data"].Tag(observe.TagReverted)).To(Equal("one"))

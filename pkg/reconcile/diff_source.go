@@ -160,7 +160,8 @@ func (d *differ) sourceSnapshot(id spec.ID, source *spec.VolumeSource, from back
 func (d *differ) madeOf(volume string, made observe.LogicalVolume) bool {
 	lvs := d.owned[spec.ID{Kind: spec.KindVolume, Name: volume}]
 	return made.Tag(observe.TagSource) == (spec.VolumeSource{Volume: volume}).Tag() &&
-		(len(lvs) != 1 || made.Origin == "" || lvs[0].VolumeGroup == made.VolumeGroup && lvs[0].Name == made.Origin)
+		(len(lvs) != 1 || made.Origin == "" || lvs[0].VolumeGroup == made.VolumeGroup && lvs[0].Name == made.Origin ||
+			d.replacedOrigin(spec.ID{Kind: spec.KindVolume, Name: volume}, made)) // what it held when the copy was begun counts
 }
 
 // createSource plans a snapshot of a Volume from which another one is filled or an

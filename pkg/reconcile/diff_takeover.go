@@ -71,7 +71,10 @@ func (d *differ) interruptible(id spec.ID, lv observe.LogicalVolume, done string
 		t := d.target(key.target)
 		owner, _ := t.Owner()
 		e, desired := d.in.Desired.Exports[owner.Name]
-		who := sessions(t)
+		who := slices.DeleteFunc(sessions(t), func(name string) bool { // on FC nothing happens to those who do not see it
+			_, listed := t.ACLs[name]
+			return t.Fabric == observe.FC && listed && !slices.Contains(initiatorsOf(t, key.lun), name)
+		})
 		switch {
 		case !desired || d.targetOf(e) != key.target || e.Metadata.Suspended() || d.unsupported(e) != "":
 			d.block(id, ReasonInUse, "%s; the other one takes the place of %s when that is no longer exported by target %s, which must not be changed", done, lv.FullName(), t.Name)

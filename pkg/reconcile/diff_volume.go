@@ -78,9 +78,10 @@ func (d *differ) volume(v spec.Volume) {
 	whole := d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs == 0 // which need not be the Pool's
 	var arrived StepID
 	came := lv.Phase() == observe.Staged
-	if came && whole && !suspended {
+	if came && whole && !suspended && !d.in.Held[id] { // by whatever name, it is served
 		lv, arrived = d.arrive(id, v.Spec.LVName, lv)
 	}
+	d.retreats[id] = came && d.in.Held[id]
 	b := backing{lv: lv, usable: true, thin: lv.Type == observe.Thin, step: arrived}
 	switch {
 	case misplaced(lv, p) && !lv.Marked():

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -176,8 +177,13 @@ func (l *Loop) begin(desired spec.Set, observed observe.State) (time.Time, error
 func (l *Loop) wait(plan Plan, failures map[StepID]error, observed observe.State, now time.Time) time.Duration {
 	l.again.note(plan, failures)
 	if len(plan.Steps) > len(failures) {
-		// What has to be done again and again is not done without a pause.
-		if n := l.again.passes; n > 2 {
+		// What has to be done again and again is not done without a pause. But
+		// whoever was made to wait in this pass is let in by the next.
+		tookOver := slices.ContainsFunc(plan.Steps, func(s Step) bool {
+			_, is := s.Change.(change.TakeOver)
+			return is && !errors.Is(failures[s.ID], ErrHeld)
+		})
+		if n := l.again.passes; n > 2 && !tookOver {
 			return min(l.Resync, time.Second<<min(n-3, 10))
 		}
 		return 0

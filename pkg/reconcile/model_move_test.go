@@ -37,7 +37,7 @@ func (m *model) takeOver(c change.TakeOver) {
 	since := m.lvs(c.Since.VolumeGroup)[c.Since.Name]
 	with, _, _ := staged.Synced()
 	m.edit(c.LV.String(), func(lv *observe.LogicalVolume) {
-		if lv.Open || lv.UUID != c.UUID || lv.Phase() != "" || staged.UUID != c.Staged.UUID || staged.Open || with != c.Since.UUID || since.UUID != with || since.Origin != lv.Name {
+		if lv.Open || lv.UUID != c.UUID || lv.Phase() != "" || staged.UUID != c.Staged.UUID || staged.Open || c.Since.UUID != "" && (with != c.Since.UUID || since.UUID != with || since.Origin != lv.Name) {
 			panic("must not be replaced: " + lv.FullName())
 		}
 		lv.Tags = append(lv.Tags[:len(lv.Tags):len(lv.Tags)], observe.TagReplacedBy+staged.UUID)

@@ -88,7 +88,7 @@ func (d *demo) prepare(ctx context.Context) error {
 		return err
 	}
 	d.say("$ vgcreate vg0 /dev/vda")
-	return d.sh(ctx, "set -e\n"+guest.SetUpRDMA+guest.SetUpFC()+`ln -s /host/volreconciler /usr/bin/volreconciler
+	return d.sh(ctx, "set -e\n"+guest.SetUpRDMA+guest.SetUpFC()+`cp /host/volreconciler /usr/bin/volreconciler
 		mkdir -p /mnt /etc/volreconciler/secrets && cd /etc/volreconciler/secrets && umask 077
 		for name in db mail mail-back; do echo demo-password-of-$name > $name; done
 		mkdir -p /srv/images && qemu-img create -q -f qcow2 /srv/images/debian-12.qcow2 128M

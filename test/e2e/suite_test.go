@@ -52,7 +52,6 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	disks := GinkgoT().TempDir()
 	machine = guest.Config{
 		Share: share,
-		CPUs:  2, // the agent and udev side by side: less time, if more of the processor
 		Disks: []guest.Disk{{Path: filepath.Join(disks, "vda"), Size: 8 << 30}, {Path: filepath.Join(disks, "vdb"), Size: 1 << 30}},
 	}
 	vm, err = guest.Start(ctx, machine)
@@ -76,14 +75,15 @@ var _ = ReportAfterEach(func(report SpecReport) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	state, err := vm.Sh(ctx, `/host/volreconciler get -o wide; lvs -a -o +tags; cd /sys/kernel/config/target && find . -path '*lun*' -type l -exec ls -l {} + ; ps ax | tail -30; dmesg | tail -20`)
+	state, err := vm.Sh(ctx, `volreconciler get -o wide; lvs -a -o +tags; cd /sys/kernel/config/target && find . -path '*lun*' -type l -exec ls -l {} + ; ps ax | tail -30; dmesg | tail -20`)
 	_, _ = fmt.Fprintln(GinkgoWriter, "the node after the failure:", err, "\n"+state.Stdout+state.Stderr)
 })
 
 // prepare makes the guest ready for the first time after it was booted.
 func prepare(ctx context.Context) {
 	GinkgoHelper()
-	sh(ctx, `mkdir -p /mnt /srv/images /usr/local/bin && ln -sf /host/volreconciler /usr/local/bin/volreconciler
+	// A program that starts from the share is read anew each time, which takes seconds.
+	sh(ctx, `mkdir -p /mnt /srv/images /usr/local/bin && cp /host/volreconciler /usr/local/bin/volreconciler
 		mkdir -p /etc/volreconciler/secrets && chmod 700 /etc/volreconciler/secrets`)
 	for name, password := range secrets {
 		secret(ctx, name, password)

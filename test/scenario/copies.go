@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
@@ -17,7 +18,7 @@ const onlyFake = "it looks at all that is in devices, and dies in the middle of 
 // copies are the histories in which data is moved.
 func copies() []Scenario {
 	return []Scenario{
-		clones(), clonesOfSnapshots(), interruptedCopy(), withdrawnCopy(), reverts(), interruptedRevert(), withdrawnRevert(), clearing(), interruptedClearing(), images(),
+		clones(), clonesOfSnapshots(), interruptedCopy(), withdrawnCopy(), reverts(), interruptedRevert(), withdrawnRevert(), keptBeforeRevert(), clearing(), interruptedClearing(), images(),
 	}
 }
 
@@ -257,6 +258,30 @@ func withdrawnRevert() Scenario {
 		{Name: "asked for again", Files: asked("revert: {snapshot: s, request: b}"), Data: old},
 		{Name: "and once more", ByHand: changed("vg0/v"), Files: asked("revert: {snapshot: s, request: c}"), Data: old},
 		{Name: "the snapshot deleted", Files: map[string]string{"all.yaml": file(thin, volume("v", "fast", "24Mi"), export("v", luns("volume: v"), open(hostA)))}, Data: map[string]string{"vg0/v": usedLV("vg0/v")}},
+	}}
+}
+
+// keptBeforeRevert is what an administrator writes who goes back to a snapshot, but keeps
+// what there is now.
+func keptBeforeRevert() Scenario {
+	all := func(thinMore, thickMore string, more ...string) map[string]string {
+		return map[string]string{"all.yaml": file(append([]string{thin, thick, volume("thin", "fast", "16Mi", thinMore), volume("thick", "slow", "16Mi", thickMore)}, more...)...)}
+	}
+	const none = "deletionPolicy: Retain"
+	snaps := []string{snapshot("thin-snap", "thin"), snapshot("thick-snap", "thick", "size: 16Mi")}
+	kept := append(slices.Clone(snaps), snapshot("thin-now", "thin"), snapshot("thick-now", "thick", "size: 16Mi"),
+		volume("thin-copy", "slow", "16Mi", "source: {volume: thin}"), volume("thick-copy", "fast", "16Mi", "source: {volume: thick}"))
+	return Scenario{Name: "kept before a revert", FakeOnly: onlyFake, Telling: moves, Steps: []Step{
+		{Name: "volumes", Files: all(none, none)},
+		{Name: "snapshots", ByHand: used("vg0/thin", "vg0/thick"), Files: all(none, none, snaps...)},
+		{
+			Name: "kept and put back in one", ByHand: changed("vg0/thin", "vg0/thick"),
+			Files: all("revert: {snapshot: thin-snap, request: a}", "revert: {snapshot: thick-snap, request: a}", kept...),
+			Data: map[string]string{
+				"vg0/thin": usedLV("vg0/thin"), "vg0/thin-now": changedLV("vg0/thin"), "vg0/thin-copy": changedLV("vg0/thin"),
+				"vg0/thick": usedLV("vg0/thick"), "vg0/thick-now": changedLV("vg0/thick"), "vg0/thick-copy": changedLV("vg0/thick"),
+			},
+		},
 	}}
 }
 

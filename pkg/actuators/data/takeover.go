@@ -46,18 +46,21 @@ func (a *Actuator) replace(ctx context.Context, c change.TakeOver, now observe.L
 		return err
 	}
 	switch synced, bytes, _ := staged.Synced(); {
-	case synced != c.Since.UUID || synced == "":
-		return stale("%s is not what snapshot %s holds", c.Staged, c.Since)
 	case staged.Identity() != now.Identity():
 		return stale("%s is not to be put in the place of %s", c.Staged, c.LV)
+	case c.Since.UUID == "": // a clone, complete from the start
+	case synced != c.Since.UUID || synced == "":
+		return stale("%s is not what snapshot %s holds", c.Staged, c.Since)
 	case bytes == interrupted:
 		return stale("%s is to be brought up to date first: an earlier attempt to put it in the place of %s was interrupted", c.Staged, c.LV)
 	case staged.Tag(observe.TagCheckpoint) != "":
 		return a.tooMuch(ctx, c, staged, interrupted, "a round of copying to it was interrupted")
 	}
-	since, err := a.sinceFor(ctx, c.Since, now)
-	if err != nil {
-		return err
+	var since observe.LogicalVolume
+	if c.Since.UUID != "" {
+		if since, err = a.sinceFor(ctx, c.Since, now); err != nil {
+			return err
+		}
 	}
 	if staged, err = a.unused(ctx, staged, c.Staged); err != nil {
 		return err
@@ -73,8 +76,10 @@ func (a *Actuator) replace(ctx context.Context, c change.TakeOver, now observe.L
 		return classify(err)
 	}
 	defer release()
-	if err := a.copyLast(ctx, c, now, staged, since); err != nil {
-		return err
+	if c.Since.UUID != "" {
+		if err := a.copyLast(ctx, c, now, staged, since); err != nil {
+			return err
+		}
 	}
 	return a.lvm.Apply(ctx, change.SetTags{LV: c.LV, Add: []string{observe.TagReplacedBy + c.Staged.UUID}})
 }

@@ -1,0 +1,275 @@
+package reconcile
+
+import (
+	"path/filepath"
+	"slices"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+var _ = Describe("Diff and a revert while other things happen", func() {
+	var n *node
+	ask := func(volume, snapshot, request string) {
+		v := n.desired.Volumes[volume]
+		v.Spec.Revert = &spec.Revert{Snapshot: snapshot, Request: request}
+		if snapshot == "" {
+			v.Spec.Revert = nil
+		}
+		n.desired.Volumes[volume] = v
+	}
+	BeforeEach(func() { n = converged() })
+	// swap applies plans until one has the take-over, and returns that.
+	swap := func() Plan {
+		GinkgoHelper()
+		for range 6 {
+			p := n.diff()
+			for _, s := range p.Steps {
+				if _, ok := s.Change.(change.TakeOver); ok {
+					return p
+				}
+			}
+			n.apply(p)
+		}
+		Fail("no swap")
+		return Plan{}
+	}
+
+	It("lets a copy of the Volume that was begun before the revert end with what it was begun from", func() {
+		n.desireCopy("slow", 100*mib, spec.VolumeSource{Volume: "data"})
+		n.apply(n.diff()) // the volume to fill, and the snapshot to fill it from
+		made := n.lvs("vg0")["volreconciler-source-copy"]
+		Expect(made.UUID).NotTo(BeEmpty())
+		Expect(kinds(n.diff())).To(ContainElement("Populate"))
+		ask("data", "nightly", "one") // the job takes long: no step of it is applied
+		for range 6 {
+			for _, s := range n.diff().Steps {
+				if p, ok := s.Change.(change.Populate); ok {
+					Expect(p.Volume.UUID).To(Equal(made.UUID), "the copy is of what the volume held when it was asked for")
+					continue
+				}
+				n.change(s.Change)
+			}
+			Expect(n.lvs("vg0")).To(HaveKey("volreconciler-source-copy"))
+			Expect(n.lvs("vg0")["volreconciler-source-copy"].UUID).To(Equal(made.UUID))
+		}
+	})
+	It("lets an Image of the Volume that was begun before the revert end with what it was begun from", func() {
+		n.desireImage(spec.ImageSpec{Volume: "data"})
+		n.apply(n.diff())
+		var made observe.LogicalVolume
+		for _, lv := range n.lvs("vg0") {
+			if lv.Tag(observe.TagFor) == "image" {
+				made = lv
+			}
+		}
+		Expect(made.UUID).NotTo(BeEmpty())
+		ask("data", "nightly", "one")
+		for range 6 {
+			for _, s := range n.diff().Steps {
+				if _, ok := s.Change.(change.WriteImage); ok {
+					continue
+				}
+				n.change(s.Change)
+			}
+			Expect(n.lvs("vg0")[made.Name].UUID).To(Equal(made.UUID))
+		}
+	})
+
+	for _, volume := range []string{"data", "thick"} {
+		It("does not put "+volume+" back while a Snapshot of it that is named at the same time is not there", func() {
+			snapshot := map[string]string{"data": "nightly", "thick": "tnightly"}[volume]
+			n.desired.Snapshots["before"] = spec.Snapshot{Metadata: meta("before"), Spec: spec.SnapshotSpec{Volume: volume, Size: 100 * mib}}
+			ask(volume, snapshot, "one")
+			for range 5 {
+				for _, s := range n.diff().Steps {
+					switch c := s.Change.(type) {
+					case change.CreateSnapshot: // LVM refuses it, for now
+						continue
+					case change.RemoveLV, change.Restore:
+						Fail("what was in it is gone, and no snapshot has it: " + c.String())
+					}
+					n.change(s.Change)
+				}
+			}
+		})
+	}
+	It("does not mark a thick one in the plan that makes a snapshot of it", func() {
+		n.desired.Snapshots["before"] = spec.Snapshot{Metadata: meta("before"), Spec: spec.SnapshotSpec{Volume: "thick", Size: 100 * mib}}
+		ask("thick", "tnightly", "one")
+		Expect(kinds(n.diff())).To(ConsistOf("CreateSnapshot"))
+	})
+	for _, volume := range []string{"data", "thick"} {
+		It("does not put "+volume+" back before what is filled from it has a snapshot to be filled from", func() {
+			n.desireCopy(map[string]string{"data": "slow", "thick": "fast"}[volume], 200*mib, spec.VolumeSource{Volume: volume})
+			ask(volume, map[string]string{"data": "nightly", "thick": "tnightly"}[volume], "one")
+			Expect(kinds(n.diff())).To(ConsistOf("CreateVolume", "CreateSnapshot"))
+			n.converge()
+			Expect(n.lvs("vg0")[volume].Tag(observe.TagReverted)).To(Equal("one"))
+		})
+		It("does not put "+volume+" back before the image that is to be written of it has a snapshot", func() {
+			n.desireImage(spec.ImageSpec{Volume: volume})
+			ask(volume, map[string]string{"data": "nightly", "thick": "tnightly"}[volume], "one")
+			Expect(kinds(n.diff())).To(ConsistOf("CreateSnapshot"))
+			n.converge()
+			Expect(n.lvs("vg0")[volume].Tag(observe.TagReverted)).To(Equal("one"))
+		})
+		It("does not put "+volume+" back while there are findings in the specs", func() {
+			ask(volume, map[string]string{"data": "nightly", "thick": "tnightly"}[volume], "one")
+			n.desired.Complete = false
+			Expect(n.diff().Steps).To(BeEmpty())
+			Expect(status(n.diff(), volumeID(volume))).To(beIn(Blocked, ReasonIncompleteInput))
+		})
+	}
+
+	It("does not let initiators in to the old one while its replacement is still being marked", func() {
+		ask("data", "nightly", "one")
+		p := swap()
+		last := p.Steps[len(p.Steps)-1]
+		for _, s := range p.Steps[:len(p.Steps)-1] {
+			n.change(s.Change)
+		}
+		// lvchange takes longer than the plan is waited for; somebody takes the request
+		// back (or has an error in another file) meanwhile.
+		n.input.Busy = map[string]bool{last.Change.Lane(): true}
+		ask("data", "", "")
+		for _, s := range n.diff().Steps {
+			if s.Change.System() != observe.LVM { // that lane is busy
+				n.change(s.Change)
+			}
+		}
+		n.change(last.Change) // and then it is through
+		n.input.Busy = nil
+		old := n.lvs("vg0")["data"]
+		Expect(old.Phase()).To(Equal(observe.Replaced))
+		for path, b := range n.state.LIO.Backstores {
+			Expect(boundTo(b, old)).To(BeFalse(), "%s serves what was replaced", path)
+		}
+	})
+
+	It("serves the Volume again at once, whatever else on the node is changed over and over", func(ctx SpecContext) {
+		m := &machine{node: newNode()}
+		loop := newLoop(m, filepath.Join(GinkgoT().TempDir(), "state", "identities.json"))
+		loop.Pass(ctx)
+		loop.Pass(ctx)
+		// Somebody's script undoes something of another volume after each pass.
+		fight := func() time.Duration {
+			m.node.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Tags = lv.Tags[:2] })
+			return loop.Pass(ctx)
+		}
+		for range 8 {
+			fight()
+		}
+		v := m.node.desired.Volumes["data"]
+		v.Spec.Revert = &spec.Revert{Snapshot: "nightly", Request: "one"}
+		m.node.desired.Volumes["data"] = v
+		for range 4 {
+			wait := fight()
+			if !m.node.state.LIO.ISCSI[iqn].Enabled {
+				Expect(wait).To(BeZero(), "initiators wait for as long")
+			}
+		}
+	})
+
+	It("serves what came in its place though that cannot be renamed", func() {
+		ask("data", "nightly", "one")
+		n.apply(swap())
+		for i := range 4 { // lvrename fails, again and again; every other pass it is not tried
+			n.input.Held = nil
+			if i > 0 {
+				n.input.Held = map[spec.ID]bool{volumeID("data"): true}
+			}
+			failed := map[StepID]bool{}
+			for _, s := range n.diff().Steps {
+				_, renames := s.Change.(change.Rename)
+				failed[s.ID] = renames || n.input.Held[s.Object] && !s.AtOnce || slices.ContainsFunc(s.Needs, func(q StepID) bool { return failed[q] })
+				if !failed[s.ID] {
+					n.change(s.Change)
+				}
+			}
+		}
+		Expect(n.state.LIO.ISCSI[iqn].Enabled).To(BeTrue())
+		Expect(n.state.LIO.ISCSI[iqn].LUNs).To(HaveKey(0))
+		n.input.Held = nil
+		n.converge()
+		Expect(n.lvs("vg0")["data"].Origin).To(Equal("nightly"))
+		Expect(n.lvs("vg0")).NotTo(Or(HaveKey(stagedName(volumeID("data"))), HaveKey(replacedName(volumeID("data")))))
+		Expect(n.state.LIO.ISCSI[iqn].Enabled).To(BeTrue())
+	})
+
+	It("is itself again when its tags were lost while the clone was there", func() {
+		ask("data", "nightly", "one")
+		n.apply(n.diff())
+		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Tags = nil })
+		n.converge()
+		n.remember()
+		Expect(status(n.diff(), volumeID("data"))).To(beIn(Ready, ReasonAsDesired))
+	})
+	It("is itself though its first tags could not be set when it was adopted", func() {
+		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Tags = nil })
+		ask("data", "nightly", "one")
+		for _, s := range n.diff().Steps {
+			if _, ok := s.Change.(change.SetTags); !ok {
+				n.change(s.Change)
+			}
+		}
+		n.converge()
+		Expect(status(n.diff(), volumeID("data"))).To(beIn(Ready, ReasonAsDesired))
+	})
+	It("does not leave a clone behind when the request is withdrawn and the Pool changed", func() {
+		ask("data", "nightly", "one")
+		n.apply(n.diff())
+		ask("data", "", "")
+		v := n.desired.Volumes["data"]
+		v.Spec.Pool = "slow"
+		n.desired.Volumes["data"] = v
+		n.converge()
+		Expect(n.lvs("vg0")).NotTo(HaveKey(stagedName(volumeID("data"))))
+	})
+})
+
+var _ = Describe("Diff and a revert over any fabric", func() {
+	eachFabric("is put back and served again as it was", func(n *node, o over) {
+		v := n.desired.Volumes["data"]
+		v.Spec.Revert = &spec.Revert{Snapshot: "nightly", Request: "one"}
+		n.desired.Volumes["data"] = v
+		before := n.target(o)
+		n.converge()
+		Expect(n.lvs("vg0")["data"].Origin).To(Equal("nightly"))
+		Expect(n.target(o)).To(Equal(before))
+	})
+	eachFabric("does not wait for initiators that do not see the Volume where nothing is done to them", func(n *node, o over) {
+		if o.target.Fabric != observe.FC {
+			return
+		}
+		v := n.desired.Volumes["data"]
+		v.Spec.Revert = &spec.Revert{Snapshot: "nightly", Request: "one"}
+		n.desired.Volumes["data"] = v
+		n.editTargetOf(o.target, func(t *observe.Target) {
+			for name, acl := range t.ACLs { // this one sees other LUNs only
+				acl.LoggedIn = true
+				for number, l := range acl.LUNs {
+					if t.LUNs[l.LUN].Backstore != "" && n.state.LIO.Backstores[t.LUNs[l.LUN].Backstore].Name == observe.BackstoreName(volumeID("data")) {
+						delete(acl.LUNs, number)
+					}
+				}
+				t.ACLs[name] = acl
+				break
+			}
+		})
+		n.editExport(func(e *spec.ExportSpec) {
+			for i := range e.Initiators {
+				if n.target(o).ACLs[e.Initiators[i].Name].LoggedIn {
+					e.Initiators[i].LUNs = []int{1, 7}
+				}
+			}
+		})
+		n.converge()
+		Expect(status(n.diff(), volumeID("data"))).To(beIn(Ready, ReasonAsDesired))
+	})
+})
