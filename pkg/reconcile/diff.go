@@ -258,10 +258,10 @@ func (d *differ) dangerousStep(id spec.ID, why string, danger Danger, affects []
 	return s.ID
 }
 
-// stepBeside adds a destructive step that says nothing of how its object stands.
-func (d *differ) stepBeside(id spec.ID, why string, c change.Change, needs ...StepID) StepID {
+// stepBeside adds a step that says nothing of how its object stands.
+func (d *differ) stepBeside(id spec.ID, why string, danger Danger, c change.Change, needs ...StepID) StepID {
 	before := *d.object(id)
-	step := d.dangerousStep(id, why, Destructive, nil, c, needs...)
+	step := d.dangerousStep(id, why, danger, nil, c, needs...)
 	*d.object(id) = before
 	return step
 }

@@ -87,7 +87,7 @@ func (d *differ) clearingStep(id spec.ID, why string, c change.Change) StepID {
 	d.sayOfAbsent(id, Deleting, ReasonClearing, "%s", c)
 	if d.names(id) {
 		// Its status is that of the new one, which this step is no part of.
-		return d.stepBeside(id, why, c)
+		return d.stepBeside(id, why, Destructive, c)
 	}
 	return d.dangerousStep(id, why, Destructive, nil, c)
 }

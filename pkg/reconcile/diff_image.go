@@ -54,10 +54,10 @@ func (d *differ) imageSource(id spec.ID, i spec.Image) (observe.LogicalVolume, b
 	switch {
 	case there && made.SnapshotInvalid:
 		d.say(id, Failed, ReasonSnapshotOverflow, "%s overflowed while the image was written from it; that begins anew", made.FullName())
-		d.removeSource(id, made)
+		d.discard(id, made, observe.SourceTags(id), notToCopy)
 		return made, false
 	case there && (i.Spec.Volume == "" || !d.madeOf(i.Spec.Volume, made)):
-		d.removeSource(id, made)
+		d.discard(id, made, observe.SourceTags(id), ofSomethingElse)
 		d.say(id, Progressing, ReasonConverging, "%s is removed: the image is of something else by now", made.FullName())
 		return made, false
 	case there:

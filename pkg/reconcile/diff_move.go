@@ -112,7 +112,7 @@ func (d *differ) afterMove(id spec.ID, lv observe.LogicalVolume) {
 		return
 	}
 	for _, s := range m.snapshots {
-		d.discard(id, s, observe.MoveTags(id.Name), "nothing is copied from it any more")
+		d.discard(id, s, observe.MoveTags(id.Name), copied)
 	}
 	for _, staged := range m.staged {
 		d.discard(id, staged, append(observe.OwnerTags(id), stagedTags(staged)...), "the Volume does not move there")
@@ -154,36 +154,6 @@ func (d *differ) halfMoved(id spec.ID) bool {
 		d.say(id, Deleting, ReasonRemoving, "removed when what its move to another Pool left is gone")
 	}
 	return left
-}
-
-// discard removes a logical volume that is of no use any more, and clears it first as
-// any other. It never is the one that counts.
-func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, why string) {
-	if d.in.Observed.Err() != nil || d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0 || lv.Open || len(lv.HeldBy) > 0 {
-		return
-	}
-	var needs []StepID
-	for _, name := range d.thickSnapshotsOf(lv) {
-		step, removed := d.removedLVs[name]
-		_, lvName, _ := strings.Cut(name, "/")
-		if !removed && d.in.Observed.VolumeGroups[lv.VolumeGroup].LogicalVolumes[lvName].Phase() == observe.Clearing {
-			return // it is split off first
-		}
-		if !removed {
-			d.block(id, ReasonSnapshotsExist, "%s is removed when its snapshot %s is gone, which would be lost with it", lv.FullName(), name)
-			return
-		}
-		needs = append(needs, step)
-	}
-	if d.clearMethod(lv) == spec.ClearNone {
-		d.removedLVs[lv.FullName()] = d.stepBeside(id, why, change.RemoveLV{LV: nameOf(lv), Tags: tags}, needs...)
-		return
-	}
-	step := d.stepBeside(id, why, change.StartClearing{LV: nameOf(lv), Tags: tags}, needs...)
-	if lv.Type == observe.ThickSnapshot {
-		step = d.stepBeside(id, "what is in it can be written only then", change.SplitSnapshot{LV: nameOf(lv)}, step)
-	}
-	d.removedLVs[lv.FullName()] = step
 }
 
 // move plans the next step on a Volume's way to the Pool that its spec asks for. It
@@ -340,7 +310,7 @@ func (d *differ) copyOver(id spec.ID, staged, lv observe.LogicalVolume) (base ob
 			snapshots = append(snapshots, s)
 			continue
 		}
-		d.discard(id, s, observe.MoveTags(id.Name), "it cannot be copied from")
+		d.discard(id, s, observe.MoveTags(id.Name), notToCopy)
 	}
 	with, left, _ := staged.Synced()
 	var next observe.LogicalVolume
@@ -355,7 +325,7 @@ func (d *differ) copyOver(id spec.ID, staged, lv observe.LogicalVolume) (base ob
 		case next.UUID == "" && s.Tag(observe.TagSince) == base.UUID:
 			next = s
 		default:
-			d.discard(id, s, observe.MoveTags(id.Name), "nothing is copied from it any more")
+			d.discard(id, s, observe.MoveTags(id.Name), copied)
 		}
 	}
 	switch {

@@ -8,6 +8,13 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
+// Why a snapshot that was made to be copied from is of no use.
+const (
+	copied          = "nothing is copied from it any more"
+	notToCopy       = "it cannot be copied from"
+	ofSomethingElse = "it was made to copy something else"
+)
+
 // createVolume plans a logical volume for a Volume that has none.
 func (d *differ) createVolume(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume, tags []string) {
 	create := change.CreateVolume{LV: nameOf(lv), ThinPool: p.thinPool, Size: spec.Size(lv.Size), Tags: tags}
@@ -28,8 +35,8 @@ func (d *differ) createVolume(id spec.ID, v spec.Volume, p pool, lv observe.Logi
 			break
 		}
 		if made, there := d.sourceSnapshots[id]; there && source.Volume != "" && (!d.madeOf(source.Volume, made) || made.Origin != from.lv.Name) {
-			d.removeSource(id, made)
-			d.say(id, Progressing, ReasonConverging, "%s is removed: it was made to copy something else", made.FullName())
+			d.discard(id, made, observe.SourceTags(id), ofSomethingElse)
+			d.say(id, Progressing, ReasonConverging, "%s is removed: %s", made.FullName(), ofSomethingElse)
 			return
 		}
 		d.createToFill(id, create, source, p.step)
@@ -116,8 +123,8 @@ func (d *differ) populate(id spec.ID, v spec.Volume, lv observe.LogicalVolume) {
 func (d *differ) readableSource(id spec.ID, source *spec.VolumeSource, lv observe.LogicalVolume) (observe.LogicalVolume, bool) {
 	made, ready := d.sourceSnapshots[id]
 	if source.Snapshot == "" && ready && !d.madeOf(source.Volume, made) {
-		d.removeSource(id, made)
-		d.say(id, Progressing, ReasonConverging, "%s is removed: it was made to copy something else", made.FullName())
+		d.discard(id, made, observe.SourceTags(id), ofSomethingElse)
+		d.say(id, Progressing, ReasonConverging, "%s is removed: %s", made.FullName(), ofSomethingElse)
 		return lv, false
 	}
 	if source.Snapshot == "" && ready && !made.SnapshotInvalid {
@@ -125,7 +132,7 @@ func (d *differ) readableSource(id spec.ID, source *spec.VolumeSource, lv observ
 	}
 	if source.Snapshot == "" && ready {
 		d.say(id, Failed, ReasonSnapshotOverflow, "%s overflowed while %s was copied from it; the copy begins anew", made.FullName(), lv.FullName())
-		d.removeSource(id, made)
+		d.discard(id, made, observe.SourceTags(id), notToCopy)
 		return lv, false
 	}
 	if source.Snapshot != "" {
@@ -196,8 +203,12 @@ func (d *differ) absentSources() {
 		if id.Kind == spec.KindImage {
 			needed = d.writing
 		}
+		why := copied
+		if id.Kind == spec.KindImage && !d.names(id) {
+			why += "; an image that was written stays"
+		}
 		if !needed(id) {
-			d.removeSource(id, d.sourceSnapshots[id])
+			d.discard(id, d.sourceSnapshots[id], observe.SourceTags(id), why)
 		}
 	}
 }
@@ -207,25 +218,6 @@ func (d *differ) filling(id spec.ID) bool {
 	lvs := d.owned[id]
 	return len(lvs) == 0 && d.names(id) ||
 		slices.ContainsFunc(lvs, func(lv observe.LogicalVolume) bool { return lv.Phase() == observe.Populating })
-}
-
-// removeSource removes a snapshot that was made to be copied from. It never was
-// anybody's only copy of anything. But a thick one kept what was overwritten in its
-// origin meanwhile, which is cleared as it is of any other.
-func (d *differ) removeSource(id spec.ID, lv observe.LogicalVolume) {
-	if d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0 || lv.Open {
-		return
-	}
-	if id.Kind == spec.KindImage && !d.names(id) { // nothing else is to be said of it
-		d.say(id, Deleting, ReasonRemoving, "%s is removed; an image that was written stays", lv.FullName())
-	}
-	const why = "nothing is copied from it any more"
-	if lv.Type != observe.ThickSnapshot || d.clearMethod(lv) == spec.ClearNone {
-		d.removedLVs[lv.FullName()] = d.step(id, why, change.RemoveLV{LV: nameOf(lv), Tags: observe.SourceTags(id)})
-		return
-	}
-	step := d.step(id, why, change.StartClearing{LV: nameOf(lv), Tags: observe.SourceTags(id)})
-	d.removedLVs[lv.FullName()] = d.step(id, "what is in it can be written only then", change.SplitSnapshot{LV: nameOf(lv)}, step)
 }
 
 // sourceDiffers says so if a volume was not made of what its spec names.

@@ -1,0 +1,66 @@
+package reconcile
+
+import (
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// discard removes a logical volume that is of no use any more, and clears it first as
+// any other: what was made to be copied from, and what a move left. It never is the one
+// that counts. tags are those that say what it is.
+//
+// Nobody waits for it: how its object stands does not depend on it.
+func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, why string) {
+	if d.in.Observed.Err() != nil || d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0 || lv.Open || len(lv.HeldBy) > 0 {
+		return
+	}
+	needs, ok := d.snapshotsDiscarded(id, lv)
+	if !ok {
+		return
+	}
+	if !d.names(id) && len(d.owned[id]) == 0 { // nothing else is to be said of it
+		d.say(id, Deleting, ReasonRemoving, "%s is removed: %s", lv.FullName(), why)
+	}
+	if d.clearMethod(lv) == spec.ClearNone {
+		d.removedLVs[lv.FullName()] = d.discardStep(id, lv, why, change.RemoveLV{LV: nameOf(lv), Tags: tags}, needs...)
+		return
+	}
+	step := d.discardStep(id, lv, why, change.StartClearing{LV: nameOf(lv), Tags: tags}, needs...)
+	if lv.Type == observe.ThickSnapshot { // its origin is rid of it then
+		step = d.discardStep(id, lv, "what is in it can be written only then", change.SplitSnapshot{LV: nameOf(lv)}, step)
+	}
+	d.removedLVs[lv.FullName()] = step
+}
+
+// snapshotsDiscarded reports whether all thick snapshots of a logical volume that is of
+// no use are removed by this plan, and by which steps: LVM removes them with their
+// origin, without asking.
+func (d *differ) snapshotsDiscarded(id spec.ID, lv observe.LogicalVolume) ([]StepID, bool) {
+	var needs []StepID
+	for _, name := range d.thickSnapshotsOf(lv) {
+		step, removed := d.removedLVs[name]
+		_, lvName, _ := strings.Cut(name, "/")
+		if !removed && d.in.Observed.VolumeGroups[lv.VolumeGroup].LogicalVolumes[lvName].Phase() == observe.Clearing {
+			return nil, false // it is split off first
+		}
+		if !removed {
+			d.block(id, ReasonSnapshotsExist, "%s is removed when its snapshot %s is gone, which would be lost with it", lv.FullName(), name)
+			return nil, false
+		}
+		needs = append(needs, step)
+	}
+	return needs, true
+}
+
+// discardStep adds a step of discard. It is harmless for a snapshot that was made to be
+// copied from, unless that is all that is left of its origin.
+func (d *differ) discardStep(id spec.ID, lv observe.LogicalVolume, why string, c change.Change, needs ...StepID) StepID {
+	danger := Destructive
+	if lv.Tag(observe.TagKind) == observe.KindSource && lv.Origin != "" {
+		danger = Harmless
+	}
+	return d.stepBeside(id, why, danger, c, needs...)
+}

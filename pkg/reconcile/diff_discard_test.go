@@ -1,0 +1,102 @@
+package reconcile
+
+import (
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+var _ = Describe("Diff and what is of no use any more", func() {
+	// copied returns a node on which a Volume was filled from the snapshot of the name.
+	copied := func() (n *node, name string) {
+		n = converged()
+		n.desireCopy("slow", 200*mib, fromData)
+		n.apply(n.diff())
+		n.apply(n.diff())
+		return n, "volreconciler-source-copy"
+	}
+	// moved returns one on which another logical volume came in the place of that of the name.
+	moved := func() (n *node, name string) {
+		n = movable()
+		n.moveTo("thick", "farthin")
+		for range 10 {
+			if n.lvs("vg0")["thick"].ReplacedBy() != "" {
+				break
+			}
+			n.apply(n.diff())
+		}
+		n.apply(n.diff()) // which gives names and marks
+		return n, "thick"
+	}
+	stepsOn := func(p Plan, name string) (found []string) {
+		for _, s := range p.Steps {
+			switch c := s.Change.(type) {
+			case change.RemoveLV:
+				if c.Name == name {
+					found = append(found, change.Name(c))
+				}
+			case change.StartClearing:
+				if c.Name == name {
+					found = append(found, change.Name(c))
+				}
+			}
+		}
+		return found
+	}
+
+	for _, of := range []struct {
+		what string
+		made func() (n *node, name string)
+	}{{"a snapshot that was copied from", copied}, {"what a move left", moved}} {
+		It("removes "+of.what+", and whoever waits for the object does not wait for that", func() {
+			n, name := of.made()
+			p := n.diff()
+			Expect(stepsOn(p, name)).To(Equal([]string{"RemoveLV"}))
+			for _, o := range p.Objects {
+				if o.Kind == spec.KindVolume {
+					Expect(o.Message).NotTo(ContainSubstring(name), "%s", o.ID())
+				}
+			}
+		})
+		DescribeTable("leaves "+of.what,
+			func(interfere func(*node, string)) {
+				n, name := of.made()
+				interfere(n, name)
+				Expect(stepsOn(n.diff(), name)).To(BeEmpty())
+			},
+			Entry("while it is open", func(n *node, name string) {
+				n.edit("vg0/"+name, func(lv *observe.LogicalVolume) { lv.Open = true })
+			}),
+			Entry("while somebody holds it", func(n *node, name string) {
+				n.edit("vg0/"+name, func(lv *observe.LogicalVolume) { lv.HeldBy = []string{"md0"} })
+			}),
+			Entry("while physical volumes are missing", func(n *node, _ string) { n.missing(1) }),
+			Entry("while anything cannot be read", func(n *node, _ string) {
+				n.state.Unknown = map[observe.System]error{observe.NVMet: ErrNeeds}
+			}),
+			Entry("while it has a snapshot that would be lost with it", func(n *node, name string) {
+				n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "mine", Type: observe.ThickSnapshot, Origin: name})
+			}),
+		)
+	}
+
+	It("says of an object that no file names only that it is removed", func() {
+		n := converged()
+		n.desireCopy("slow", 200*mib, fromData)
+		n.apply(n.diff())
+		delete(n.lvs("vg0"), "copy")
+		delete(n.desired.Volumes, "copy")
+		p := n.diff()
+		Expect(stepsOn(p, "volreconciler-source-copy")).To(Equal([]string{"RemoveLV"}))
+		Expect(status(p, volumeID("copy"))).To(beIn(Deleting, ReasonRemoving))
+	})
+	It("warns of a snapshot that is all that is left of its origin", func() {
+		n, name := copied()
+		Expect(n.diff().Steps).To(ContainElement(And(HaveField("Change", HaveField("Name", name)), HaveField("Danger", Harmless))))
+		n.edit("vg0/"+name, func(lv *observe.LogicalVolume) { lv.Origin = "" })
+		Expect(n.diff().Steps).To(ContainElement(And(HaveField("Change", HaveField("Name", name)), HaveField("Danger", Destructive))))
+	})
+})
