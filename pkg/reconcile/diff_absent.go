@@ -233,7 +233,11 @@ func (d *differ) incomplete(id spec.ID, lv observe.LogicalVolume) bool {
 // that every such logical volume has.
 func (d *differ) removeVolume(id spec.ID, lv observe.LogicalVolume, why string, tags []string) {
 	needs, ok := d.dependentsGone(id, lv)
-	if !ok || d.inUse(id, lv) || d.unclearable(id, lv) {
+	if !ok || d.inUse(id, lv) {
+		return
+	}
+	if d.unclearable(lv) {
+		d.block(id, ReasonUnsupported, whyUnclearable, lv.FullName())
 		return
 	}
 	tags = append(append(observe.OwnerTags(id), observe.DeletionTag(spec.Delete)), tags...)

@@ -27,15 +27,14 @@ func (d *differ) clearOf(lv observe.LogicalVolume) spec.Clear {
 }
 
 // unclearable reports whether a logical volume would have to be cleared and cannot
-// be, because somebody made it one of another kind, such as a cached one; and says
-// so. Removed as it is, it would leave its blocks to whoever gets them next.
-func (d *differ) unclearable(id spec.ID, lv observe.LogicalVolume) bool {
-	if lv.Type != observe.OtherLV || d.clearOf(lv) == spec.ClearNone {
-		return false
-	}
-	d.sayOfAbsent(id, Blocked, ReasonUnsupported, "%s is removed when it is a plain thick volume again (see lvconvert --uncache, --splitcache); of one like this nobody could tell that nothing is left. Or remove it by hand", lv.FullName())
-	return true
+// be, because somebody made it one of another kind, such as a cached one. Removed as
+// it is, it would leave its blocks to whoever gets them next.
+func (d *differ) unclearable(lv observe.LogicalVolume) bool {
+	return lv.Type == observe.OtherLV && d.clearOf(lv) != spec.ClearNone
 }
+
+// whyUnclearable is what is said of it, by its name.
+const whyUnclearable = "%s is removed when it is a plain thick volume again (see lvconvert --uncache, --splitcache); of one like this nobody could tell that nothing is left. Or remove it by hand"
 
 // clearing goes on with what is being destroyed. The decision was made before, and
 // part of it may be gone already, so that nothing can be asked any more.
@@ -69,7 +68,8 @@ func (d *differ) clear(lv observe.LogicalVolume) {
 	switch {
 	case d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0:
 		d.sayOfAbsent(id, Failed, ReasonDeviceMissing, "%s is cleared and removed when the physical volumes of %s that are missing are back", lv.FullName(), lv.VolumeGroup)
-	case d.unclearable(id, lv):
+	case d.unclearable(lv):
+		d.sayOfAbsent(id, Blocked, ReasonUnsupported, whyUnclearable, lv.FullName())
 	case lv.Type == observe.ThickSnapshot:
 		d.removedLVs[lv.FullName()] = d.clearingStep(id, "what is in it can be written only then", change.SplitSnapshot{LV: nameOf(lv)})
 	case method == spec.ClearNone:

@@ -17,6 +17,10 @@ func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, wh
 	if d.in.Observed.Err() != nil || d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0 || lv.Open || len(lv.HeldBy) > 0 {
 		return
 	}
+	if d.unclearable(lv) {
+		d.block(id, ReasonUnsupported, whyUnclearable, lv.FullName())
+		return
+	}
 	needs, ok := d.snapshotsDiscarded(id, lv)
 	if !ok {
 		return
