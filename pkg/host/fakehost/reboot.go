@@ -1,0 +1,54 @@
+package fakehost
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Reboot restarts the machine, as after a power cut. What is in configfs and
+// mounted is gone. LVM has activated what it activates by itself: the logical
+// volumes of complete volume groups, but for those with the flag that says
+// otherwise. None of them has the minor number that it had.
+func (h *Host) Reboot() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var n Node
+	h.lvm.store(&n)
+	h.tree.store(&n)
+	n.Modules, n.ConfigFS, n.Sockets, n.Mounts = nil, nil, nil, nil
+	n.NVMet, n.NVMeDevices, n.NVMeSessions = nil, nil, nil
+	next := 0
+	for i := range n.VolumeGroups {
+		vg := &n.VolumeGroups[i]
+		vg.LogicalVolumes = slices.Clone(vg.LogicalVolumes)
+		for j := len(vg.LogicalVolumes) - 1; j >= 0; j-- {
+			activate(&vg.LogicalVolumes[j], vg.MissingPVs == 0 && vg.Unusable == "", &next)
+		}
+	}
+	var (
+		l lvm
+		c configfs
+	)
+	if err := errors.Join(l.load(n), c.load(n, &l)); err != nil {
+		//nolint:forbidigo // this cannot be, and nobody could handle it
+		panic(fmt.Sprintf("fakehost: what a machine held before a reboot cannot be loaded: %v", err))
+	}
+	h.lvm, h.tree = l, c
+	h.tree.lvm = &h.lvm
+}
+
+// activate gives a logical volume the state that it has after a boot.
+func activate(lv *LogicalVolume, complete bool, next *int) {
+	lv.HeldBy = nil
+	before, wasActive := lv.Minor, lv.Active
+	lv.Active, lv.Minor = complete && !lv.SkipActivation, 0
+	if !lv.Active {
+		return
+	}
+	if wasActive && *next == before {
+		*next++
+	}
+	lv.Minor = *next
+	*next++
+}
