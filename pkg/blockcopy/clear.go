@@ -77,9 +77,6 @@ func (c Clear) run(ctx context.Context) (Result, error) {
 		flush:    target.flush,
 		progress: c.Progress, checkpoint: c.Checkpoint, checkpointEvery: c.CheckpointEvery,
 	}
-	if e.checkpointEvery <= 0 {
-		e.checkpointEvery = CheckpointEvery
-	}
 	return e.run(ctx)
 }
 

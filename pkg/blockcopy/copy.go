@@ -162,9 +162,6 @@ func (c Copy) between(ctx context.Context, source, target *device) (Result, erro
 		flush:    target.flush,
 		progress: c.Progress, checkpoint: c.Checkpoint, checkpointEvery: c.CheckpointEvery,
 	}
-	if e.checkpointEvery <= 0 {
-		e.checkpointEvery = CheckpointEvery
-	}
 	p := &copier{Copy: c, reader: reader{source: source, noSum: c.NoDigest}, engine: e, target: target}
 	e.work = p.work
 	result, err := e.run(ctx)

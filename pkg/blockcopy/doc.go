@@ -10,9 +10,8 @@
 // # Memory
 //
 // A run has at most 6 workers with 2 MiB each, one block to read into and one to
-// compare with: 12 MiB, whatever the size. Buffers are mapped for
-// a run and unmapped at its end, so that they are no burden to the garbage
-// collector. I/O is direct where the file or device can do it, so that the page
+// compare with: 12 MiB, whatever the size. Buffers are mapped for a run and
+// unmapped at its end, so that they are no burden to the garbage collector. I/O is direct where the file or device can do it, so that the page
 // cache neither grows nor loses what others need.
 //
 // # What the kernel does

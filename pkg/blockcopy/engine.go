@@ -6,11 +6,13 @@ import (
 	"time"
 )
 
-// Workers of a run: 4 to 8 were equally fast on 2 cores and one disk. And how many spans may be finished or under way beyond the
-// oldest one that is not: it bounds what is remembered when one request hangs.
 const (
+	// workerCount is how many workers a run has: 4 to 8 were equally fast on 2 cores and
+	// one disk.
 	workerCount = 6
-	maxAhead    = 4 * workerCount
+	// maxAhead is how many spans may be finished or under way, with the oldest one that
+	// is not finished: it bounds what is remembered when one request hangs.
+	maxAhead = 4 * workerCount
 )
 
 // outcome is what became of a span.
@@ -42,7 +44,7 @@ type engine struct {
 
 	progress        func(Progress)
 	checkpoint      func(int64) error
-	checkpointEvery int64
+	checkpointEvery int64 // 0: CheckpointEvery
 
 	mu       sync.Mutex
 	wake     *sync.Cond // the oldest span is done, or the run is over
@@ -53,11 +55,10 @@ type engine struct {
 	digest   *digest
 	meter    meter
 
-	reporting     bool // a worker is in a callback
-	checkpointAt  int64
-	checkpointOn  time.Time
-	stopSiblings  context.CancelFunc
-	checkpointGap time.Duration
+	reporting    bool // a worker is in a callback
+	checkpointAt int64
+	checkpointOn time.Time
+	stopSiblings context.CancelFunc
 }
 
 // run works until everything is done, the context ends or something fails. All
@@ -66,8 +67,8 @@ func (e *engine) run(ctx context.Context) (Result, error) {
 	now := time.Now()
 	e.wake = sync.NewCond(&e.mu)
 	e.frontier, e.checkpointAt, e.checkpointOn = e.from, e.from, now
-	if e.checkpointGap == 0 {
-		e.checkpointGap = checkpointAfter
+	if e.checkpointEvery <= 0 {
+		e.checkpointEvery = CheckpointEvery
 	}
 	e.digest = newDigest()
 	e.meter = meter{total: e.size, at: now, done: e.from}
@@ -193,7 +194,7 @@ func (e *engine) report() {
 		e.mu.Lock()
 	}
 	if e.checkpoint == nil || e.frontier >= e.size ||
-		e.frontier-e.checkpointAt < e.checkpointEvery && now.Sub(e.checkpointOn) < e.checkpointGap {
+		e.frontier-e.checkpointAt < e.checkpointEvery && now.Sub(e.checkpointOn) < checkpointAfter {
 		return
 	}
 	offset := e.frontier
