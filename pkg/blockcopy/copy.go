@@ -153,7 +153,7 @@ func (c Copy) between(ctx context.Context, source, target *device) (Result, erro
 	size, take := c.Size, dataSpans(source, c.Size, from, window)
 	if c.Extents != nil {
 		extents := Merge(c.Extents, c.Size, align)
-		size, take = Total(extents), rangeSpans(extents)
+		size, take = Total(extents), extentSpans(extents)
 		c.NoDigest, c.Checkpoint = true, nil
 	}
 	e := &engine{

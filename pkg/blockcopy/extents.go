@@ -1,71 +1,46 @@
 package blockcopy
 
 import (
-	"errors"
-
-	"golang.org/x/sys/unix"
+	"cmp"
+	"slices"
 )
 
-// span is one piece of work: a block (the last one may be shorter), or several
-// whole blocks that are known to be a hole.
-type span struct {
-	off, len int64
-	hole     bool
-}
+// Extent is a range of a device or file, in bytes.
+type Extent struct{ Offset, Length int64 }
 
-// dataSpans returns a function that walks over a source from a block's start.
-// Holes come in spans of at most window bytes, a multiple of a block. A block
-// that is a hole only in part is data: reading it gives the zeroes.
-func dataSpans(d *device, size, from, window int64) func() (span, bool, error) {
-	off := from
-	var dataUntil int64 // before this there is data, without another look
-	if d.block {
-		dataUntil = size
-	}
-	return func() (span, bool, error) {
-		if off >= size {
-			return span{}, false, nil
+// Merge returns what extents cover of the first size bytes, in order and without
+// overlaps, neighbours as one. Each is widened to whole multiples of grain, which is
+// a power of two.
+func Merge(extents []Extent, size, grain int64) []Extent {
+	var whole []Extent
+	for _, x := range extents {
+		from, to := max(x.Offset, 0)&^(grain-1), size
+		if x.Length <= size-max(x.Offset, 0) { // and so the sum is no overflow
+			to = min((x.Offset+x.Length+grain-1)&^(grain-1), size)
 		}
-		s := span{off: off, len: min(blockSize, size-off)}
-		if off >= dataUntil {
-			data, hole, err := d.nextData(off, size)
-			if err != nil {
-				return span{}, false, err
-			}
-			dataUntil = hole
-			if blocks := (data - off) / blockSize; blocks > 0 {
-				s.len = min(blocks*blockSize, window)
-				s.hole = true
-				dataUntil = 0
+		if x.Length > 0 && from < to {
+			whole = append(whole, Extent{from, to - from})
+		}
+	}
+	slices.SortFunc(whole, func(a, b Extent) int { return cmp.Compare(a.Offset, b.Offset) })
+	merged := whole[:0]
+	for _, x := range whole {
+		if n := len(merged); n > 0 {
+			if last := &merged[n-1]; x.Offset <= last.Offset+last.Length {
+				last.Length = max(last.Length, x.Offset+x.Length-last.Offset)
+				continue
 			}
 		}
-		off += s.len
-		return s, true, nil
+		merged = append(merged, x)
 	}
+	return merged
 }
 
-// nextData returns where the next data after off begins and ends; both are size
-// if there is none. A file system that knows no holes has data everywhere.
-func (d *device) nextData(off, size int64) (data, hole int64, err error) {
-	data, err = unix.Seek(d.fd, off, unix.SEEK_DATA)
-	switch {
-	case errors.Is(err, unix.ENXIO):
-		// No data from here on; or the file has become shorter.
-		if err := d.stillHolds(size); err != nil {
-			return 0, 0, err
-		}
-		return size, size, nil
-	case errors.Is(err, unix.EINVAL):
-		return off, size, nil
-	case err != nil:
-		return 0, 0, &Error{Op: "read", Path: d.path, Offset: off, Err: err}
+// Total returns how many bytes extents have together.
+func Total(extents []Extent) int64 {
+	var n int64
+	for _, x := range extents {
+		n += x.Length
 	}
-	if data >= size {
-		return size, size, nil
-	}
-	hole, err = unix.Seek(d.fd, data, unix.SEEK_HOLE)
-	if err != nil {
-		return 0, 0, &Error{Op: "read", Path: d.path, Offset: off, Err: err}
-	}
-	return data, min(hole, size), nil
+	return n
 }
