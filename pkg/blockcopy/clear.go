@@ -48,18 +48,11 @@ func (c Clear) run(ctx context.Context) (Result, error) {
 	if err := checkRange(c.Size, c.From); err != nil {
 		return Result{}, err
 	}
-	mode := claiming
-	if c.Shared {
-		mode = writing
-	}
-	target, err := openDevice(c.Device, mode)
+	target, err := openTarget(c.Device, c.Shared, c.Size)
 	if err != nil {
 		return Result{}, err
 	}
 	defer target.close()
-	if err := target.holds(c.Size); err != nil {
-		return Result{}, err
-	}
 	from := c.From &^ (blockSize - 1)
 	w := &windows{off: from, size: c.Size, next: firstWindow, limit: c.Limit}
 	e := &engine{

@@ -110,37 +110,38 @@ func (c Copy) run(ctx context.Context) (Result, error) {
 	if c.Extents != nil && c.From != 0 {
 		return Result{}, fmt.Errorf("from %d, of extents: a copy of extents begins with the first", c.From)
 	}
-	source, err := openDevice(c.Source, reading)
+	source, err := openSized(c.Source, reading, c.Size)
 	if err != nil {
 		return Result{}, err
 	}
 	defer source.close()
-	if err := source.holds(c.Size); err != nil {
-		return Result{}, err
-	}
-	mode := claiming
-	if c.Shared {
-		mode = writing
-	}
-	target, err := openDevice(c.Target, mode)
+	target, err := openTarget(c.Target, c.Shared, c.Size)
 	if err != nil {
 		return Result{}, err
 	}
 	defer target.close()
-	if err := target.holds(c.Size); err != nil {
-		return Result{}, err
-	}
 	if source.same(target) {
-		return Result{}, fmt.Errorf("source and target are one and the same")
+		return Result{}, errors.New("source and target are one and the same")
 	}
-	if c.SameBlocks && source.block && target.block {
-		from, fromErr := unix.IoctlGetInt(source.fd, unix.BLKSSZGET)
-		to, toErr := unix.IoctlGetInt(target.fd, unix.BLKSSZGET)
-		if err := errors.Join(fromErr, toErr); err != nil || from != to {
-			return Result{}, errors.Join(fmt.Errorf("logical blocks of %d bytes, and of %d: %w", from, to, unix.EOPNOTSUPP), err)
+	if c.SameBlocks {
+		if err := sameBlocks(source, target); err != nil {
+			return Result{}, err
 		}
 	}
 	return c.between(ctx, source, target)
+}
+
+// sameBlocks is an error if the logical blocks of two block devices differ in size.
+func sameBlocks(source, target *device) error {
+	if !source.block || !target.block {
+		return nil
+	}
+	from, fromErr := unix.IoctlGetInt(source.fd, unix.BLKSSZGET)
+	to, toErr := unix.IoctlGetInt(target.fd, unix.BLKSSZGET)
+	if err := errors.Join(fromErr, toErr); err != nil || from != to {
+		return errors.Join(fmt.Errorf("logical blocks of %d bytes, and of %d: %w", from, to, unix.EOPNOTSUPP), err)
+	}
+	return nil
 }
 
 // between copies between open devices.

@@ -69,6 +69,25 @@ func openDevice(path string, mode int) (*device, error) {
 	return d, nil
 }
 
+// openSized opens a device that is not smaller than size.
+func openSized(path string, mode int, size int64) (*device, error) {
+	d, err := openDevice(path, mode)
+	if err == nil && d.size < size {
+		d.close()
+		return nil, fmt.Errorf("%s has %d bytes, of %d: %w", path, d.size, size, ErrSize)
+	}
+	return d, err
+}
+
+// openTarget opens a device to write to, which nothing else may have claimed unless it
+// is shared.
+func openTarget(path string, shared bool, size int64) (*device, error) {
+	if shared {
+		return openSized(path, writing, size)
+	}
+	return openSized(path, claiming, size)
+}
+
 // look finds out what it is that has been opened.
 func (d *device) look() error {
 	var st unix.Stat_t
@@ -112,14 +131,6 @@ func (d *device) close() {
 // same reports whether both are one device or file, under whatever names.
 func (d *device) same(o *device) bool {
 	return d.block == o.block && d.rdev == o.rdev && d.dev == o.dev && d.ino == o.ino
-}
-
-// holds is an error if the device is smaller than size.
-func (d *device) holds(size int64) error {
-	if d.size < size {
-		return fmt.Errorf("%s has %d bytes, of %d: %w", d.path, d.size, size, ErrSize)
-	}
-	return nil
 }
 
 // stillHolds is an error if the device is smaller than size by now: what is missing

@@ -60,14 +60,11 @@ type Reading struct {
 
 // Digest reads, and returns the digest.
 func (r Reading) Digest(ctx context.Context) (string, error) {
-	source, err := openDevice(r.Path, reading)
+	source, err := openSized(r.Path, reading, r.Size)
 	if err != nil {
 		return "", err
 	}
 	defer source.close()
-	if err := source.holds(r.Size); err != nil {
-		return "", err
-	}
 	e := &engine{size: r.Size, limit: r.Limit, take: dataSpans(source, r.Size, 0, blockSize), progress: r.Progress}
 	blocks := &reader{source: source}
 	e.work = func(ctx context.Context, m *buffers, s span) (outcome, error) {
