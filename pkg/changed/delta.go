@@ -28,60 +28,77 @@ const (
 //	  </diff>
 //	</superblock>
 func parseDelta(data []byte, left, right uint32, add func(offset, length int64)) error {
-	var (
-		decoder = xml.NewDecoder(bytes.NewReader(data))
-		depth   int
-		chunk   uint64 // in bytes
-		diffs   int
-		ended   bool
-	)
+	p := deltaParser{left: left, right: right, add: add}
+	decoder := xml.NewDecoder(bytes.NewReader(data))
 	for {
 		token, err := decoder.Token()
-		if errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
+		switch e := token.(type) {
+		case xml.StartElement:
+			p.depth++
+			err = p.element(e)
+		case xml.EndElement:
+			p.depth--
+			p.ended = p.depth == 0
+		}
+		switch {
+		case errors.Is(err, io.EOF) && p.ended && p.diffs == 1:
+			return nil
+		case errors.Is(err, io.EOF):
+			return errors.New("it ends too early")
+		case err != nil:
 			return err
 		}
-		switch e := token.(type) {
-		case xml.EndElement:
-			depth--
-			ended = depth == 0
-		case xml.StartElement:
-			depth++
-			name := fmt.Sprintf("%d/%s", depth, e.Name.Local)
-			switch name {
-			case "1/superblock":
-				size, err := attribute(e, "data_block_size")
-				if err != nil || ended || size < smallestThinChunk || size > largestThinChunk || size%smallestThinChunk != 0 {
-					return fmt.Errorf("chunks of %d sectors", size)
-				}
-				chunk = size * sector
-			case "2/diff":
-				l, lerr := attribute(e, "left")
-				r, rerr := attribute(e, "right")
-				if diffs++; errors.Join(lerr, rerr) != nil || l != uint64(left) || r != uint64(right) || diffs > 1 {
-					return fmt.Errorf("it is not of thin volumes %d and %d", left, right)
-				}
-			case "3/same", "3/different", "3/left_only", "3/right_only":
-				begin, berr := attribute(e, "begin")
-				length, lerr := attribute(e, "length")
-				if err := errors.Join(berr, lerr); err != nil {
-					return err
-				}
-				// The kernel counts sectors in 64 bits; LVM has no volumes beyond 8 EiB.
-				if most := uint64(1<<61) / chunk; begin > most || length > most || length == 0 {
-					return fmt.Errorf("%s of %d chunks from %d", e.Name.Local, length, begin)
-				}
-				if e.Name.Local != "same" {
-					add(int64(begin*chunk), int64(length*chunk))
-				}
-			default:
-				return fmt.Errorf("<%s> is not known", e.Name.Local)
-			}
-		}
 	}
-	if !ended || diffs != 1 {
-		return errors.New("it ends too early")
+}
+
+// deltaParser is what has been read so far.
+type deltaParser struct {
+	left, right uint32
+	add         func(offset, length int64)
+
+	depth int
+	chunk uint64 // in bytes
+	diffs int
+	ended bool
+}
+
+// element takes in an element that begins.
+func (p *deltaParser) element(e xml.StartElement) error {
+	switch fmt.Sprintf("%d/%s", p.depth, e.Name.Local) {
+	case "1/superblock":
+		size, err := attribute(e, "data_block_size")
+		if err != nil || p.ended || size < smallestThinChunk || size > largestThinChunk || size%smallestThinChunk != 0 {
+			return fmt.Errorf("chunks of %d sectors", size)
+		}
+		p.chunk = size * sector
+		return nil
+	case "2/diff":
+		left, lerr := attribute(e, "left")
+		right, rerr := attribute(e, "right")
+		if p.diffs++; errors.Join(lerr, rerr) != nil || left != uint64(p.left) || right != uint64(p.right) || p.diffs > 1 {
+			return fmt.Errorf("it is not of thin volumes %d and %d", p.left, p.right)
+		}
+		return nil
+	case "3/same", "3/different", "3/left_only", "3/right_only":
+		return p.chunks(e)
+	default:
+		return fmt.Errorf("<%s> is not known", e.Name.Local)
+	}
+}
+
+// chunks takes in a range.
+func (p *deltaParser) chunks(e xml.StartElement) error {
+	begin, berr := attribute(e, "begin")
+	length, lerr := attribute(e, "length")
+	if err := errors.Join(berr, lerr); err != nil {
+		return err
+	}
+	// The kernel counts sectors in 64 bits; LVM has no volumes beyond 8 EiB.
+	if most := uint64(1<<61) / p.chunk; begin > most || length > most || length == 0 {
+		return fmt.Errorf("%s of %d chunks from %d", e.Name.Local, length, begin)
+	}
+	if e.Name.Local != "same" {
+		p.add(int64(begin*p.chunk), int64(length*p.chunk))
 	}
 	return nil
 }
