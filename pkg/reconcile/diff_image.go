@@ -57,8 +57,7 @@ func (d *differ) imageSource(id spec.ID, i spec.Image) (observe.LogicalVolume, b
 		d.discard(id, made, observe.SourceTags(id), notToCopy)
 		return made, false
 	case there && (i.Spec.Volume == "" || !d.madeOf(i.Spec.Volume, made)):
-		d.discard(id, made, observe.SourceTags(id), ofSomethingElse)
-		d.say(id, Progressing, ReasonConverging, "%s is removed: the image is of something else by now", made.FullName())
+		d.discardOther(id, made)
 		return made, false
 	case there:
 		return made, true

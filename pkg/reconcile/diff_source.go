@@ -35,8 +35,7 @@ func (d *differ) createVolume(id spec.ID, v spec.Volume, p pool, lv observe.Logi
 			break
 		}
 		if made, there := d.sourceSnapshots[id]; there && source.Volume != "" && (!d.madeOf(source.Volume, made) || made.Origin != from.lv.Name) {
-			d.discard(id, made, observe.SourceTags(id), ofSomethingElse)
-			d.say(id, Progressing, ReasonConverging, "%s is removed: %s", made.FullName(), ofSomethingElse)
+			d.discardOther(id, made)
 			return
 		}
 		d.createToFill(id, create, source, p.step)
@@ -121,36 +120,39 @@ func (d *differ) populate(id spec.ID, v spec.Volume, lv observe.LogicalVolume) {
 // or the snapshot that was made of a Volume for this. It is made anew if it is
 // gone, and the copy begins anew then.
 func (d *differ) readableSource(id spec.ID, source *spec.VolumeSource, lv observe.LogicalVolume) (observe.LogicalVolume, bool) {
-	made, ready := d.sourceSnapshots[id]
-	if source.Snapshot == "" && ready && !d.madeOf(source.Volume, made) {
-		d.discard(id, made, observe.SourceTags(id), ofSomethingElse)
-		d.say(id, Progressing, ReasonConverging, "%s is removed: %s", made.FullName(), ofSomethingElse)
+	made, there := d.sourceSnapshots[id]
+	snapshot := spec.ID{Kind: spec.KindSnapshot, Name: source.Snapshot}
+	lvs := d.owned[snapshot]
+	switch {
+	case source.Snapshot != "" && len(lvs) == 1 && !lvs[0].SnapshotInvalid:
+		// In the trash it can be read as well: a copy that was begun is ended.
+		if !d.stands(id, snapshot, lvs[0]) {
+			d.copyAnew(id, lv, lvs[0])
+			return lv, false
+		}
+		return lvs[0], d.fits(id, lvs[0], lv.Size)
+	case source.Snapshot != "", !there:
+	case !d.madeOf(source.Volume, made):
+		d.discardOther(id, made)
 		return lv, false
-	}
-	if source.Snapshot == "" && ready && !made.SnapshotInvalid {
-		return made, d.fits(id, made, lv.Size)
-	}
-	if source.Snapshot == "" && ready {
+	case made.SnapshotInvalid:
 		d.say(id, Failed, ReasonSnapshotOverflow, "%s overflowed while %s was copied from it; the copy begins anew", made.FullName(), lv.FullName())
 		d.discard(id, made, observe.SourceTags(id), notToCopy)
 		return lv, false
-	}
-	if source.Snapshot != "" {
-		// In the trash it can be read as well: a copy that was begun is ended.
-		snapshot := spec.ID{Kind: spec.KindSnapshot, Name: source.Snapshot}
-		if lvs := d.owned[snapshot]; len(lvs) == 1 && !lvs[0].SnapshotInvalid {
-			if !d.stands(id, snapshot, lvs[0]) {
-				d.copyAnew(id, lv, lvs[0])
-				return lv, false
-			}
-			return lvs[0], d.fits(id, lvs[0], lv.Size)
-		}
+	default:
+		return made, d.fits(id, made, lv.Size)
 	}
 	from, ok := d.sourceOf(id, source)
 	if ok && d.fits(id, from.lv, lv.Size) {
 		d.sourceSnapshot(id, source, from)
 	}
 	return lv, false
+}
+
+// discardOther removes a snapshot that was made to copy something else from, and says so.
+func (d *differ) discardOther(id spec.ID, made observe.LogicalVolume) {
+	d.discard(id, made, observe.SourceTags(id), ofSomethingElse)
+	d.say(id, Progressing, ReasonConverging, "%s is removed: %s", made.FullName(), ofSomethingElse)
 }
 
 // sourceSnapshot makes the snapshot that a Volume is copied from: it may be in use.
