@@ -109,13 +109,13 @@ type differ struct {
 	// sourceSnapshots are what Volumes are being filled from, and Images written,
 	// where it had to be made for that.
 	sourceSnapshots map[spec.ID]observe.LogicalVolume
-	// moves is what there is of Volumes' moves to other Pools.
+	// moves is what there is of Volumes besides the logical volumes that count.
 	moves map[spec.ID]*move
 	// interrupted are the exports that are down for a moment, by this plan, and the
-	// Volume that moves meanwhile.
+	// Volume that gets another logical volume meanwhile.
 	interrupted map[spec.ID]spec.ID
-	// retreats are the Volumes that could not be moved, and are exported again where
-	// they were without waiting for the next attempt.
+	// retreats are the Volumes that were to get another logical volume and could not, and
+	// are exported again as they were without waiting for the next attempt.
 	retreats map[spec.ID]bool
 	// arrived are those that another logical volume has just come in the place of.
 	arrived map[spec.ID]bool

@@ -10,7 +10,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// move is what there is of a Volume's move to another Pool besides its logical volume.
+// move is what there is of a Volume besides its logical volume while another one comes in
+// the place of that: because it moves to another Pool, or is put back to a snapshot.
 type move struct {
 	// staged are to come in the place of the Volume's logical volume; replaced are those
 	// in whose place another one came.
@@ -23,7 +24,7 @@ type move struct {
 // the rest to be left to the moment in which initiators wait.
 const anotherRound = change.TakeOverLimit / 2
 
-// moveOf returns what there is of a Volume's move.
+// moveOf returns what there is of a Volume besides its logical volume, to be added to.
 func (d *differ) moveOf(id spec.ID) *move {
 	m := d.moves[id]
 	if m == nil {
@@ -54,7 +55,7 @@ func misplaced(lv observe.LogicalVolume, p pool) bool {
 	return lv.VolumeGroup != p.vg.Name || lv.Type == observe.Thin && lv.Pool != p.thinPool || lv.Type == observe.Thick && p.thinPool != ""
 }
 
-// bereft says so of a Volume of which nothing is left but what its move left. None of
+// bereft says so of a Volume of which nothing is left but what a move left. None of
 // that is put in its place: what is staged may be incomplete, and what was replaced is
 // out of date.
 func (d *differ) bereft(id spec.ID) bool {
@@ -64,7 +65,7 @@ func (d *differ) bereft(id spec.ID) bool {
 		return false
 	case len(m.replaced) > 0:
 		old := m.replaced[0]
-		d.block(id, ReasonVanished, "its logical volume (UUID %s) is gone; %s holds what was in it before it moved there. To go back to that, take the tag away: lvchange --deltag %s%s %s",
+		d.block(id, ReasonVanished, "its logical volume (UUID %s) is gone; %s holds what was in it before that one took its place. To go back to that, take the tag away: lvchange --deltag %s%s %s",
 			old.ReplacedBy(), old.FullName(), observe.TagReplacedBy, old.ReplacedBy(), old.FullName())
 	default:
 		lv := m.staged[0]
@@ -74,7 +75,7 @@ func (d *differ) bereft(id spec.ID) bool {
 	return true
 }
 
-// stagedTags returns the tags by which a logical volume is staged.
+// stagedTags returns the tags of a logical volume by which it is staged.
 func stagedTags(lv observe.LogicalVolume) []string {
 	tags := slices.Concat(lv.TagsWith(observe.TagSynced), lv.TagsWith(observe.TagCheckpoint))
 	if staged := observe.PhaseTag(observe.Staged); slices.Contains(lv.Tags, staged) {
@@ -105,7 +106,7 @@ func (d *differ) arrive(id spec.ID, name string, lv observe.LogicalVolume) (obse
 	return lv, step
 }
 
-// afterMove takes away what a move left, or one that was given up.
+// afterMove takes away what is left besides the logical volume that counts.
 func (d *differ) afterMove(id spec.ID, lv observe.LogicalVolume) {
 	m := d.moves[id]
 	if m == nil {
@@ -115,7 +116,7 @@ func (d *differ) afterMove(id spec.ID, lv observe.LogicalVolume) {
 		d.discard(id, s, observe.MoveTags(id.Name), copied)
 	}
 	for _, staged := range m.staged {
-		d.discard(id, staged, append(observe.OwnerTags(id), stagedTags(staged)...), "the Volume does not move there")
+		d.discard(id, staged, append(observe.OwnerTags(id), stagedTags(staged)...), "it is not to take the place of another one any more")
 	}
 	for _, old := range m.replaced {
 		if old.ReplacedBy() != lv.UUID {
@@ -146,12 +147,12 @@ func (d *differ) absentMoves() {
 	}
 }
 
-// halfMoved reports whether what is left of a Volume's move has to go before the Volume.
+// halfMoved reports whether what a move left has to go before the Volume.
 func (d *differ) halfMoved(id spec.ID) bool {
 	m := d.moves[id]
 	left := m != nil && len(m.staged)+len(m.replaced) > 0 || slices.ContainsFunc(d.owned[id], func(lv observe.LogicalVolume) bool { return lv.Phase() == observe.Staged })
 	if left {
-		d.say(id, Deleting, ReasonRemoving, "removed when what its move to another Pool left is gone")
+		d.say(id, Deleting, ReasonRemoving, "removed when what is left of the logical volume that it had before, or was to have, is gone")
 	}
 	return left
 }
