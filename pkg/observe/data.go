@@ -30,8 +30,8 @@ const (
 )
 
 // KindSource is the kind, in tags, of a snapshot that exists only to be copied from,
-// while a volume is filled or an image is written. Its name is that of the volume, or
-// of the image, which [TagFor] says then.
+// while a volume is filled, an image is written, or a volume moves. Its name is that of
+// the volume or image; [TagFor] says which of the three it is, unless a volume is filled.
 const (
 	KindSource = "source"
 	forImage   = "image"
@@ -84,7 +84,7 @@ func (lv LogicalVolume) SourceOf() (spec.ID, bool) {
 	case forImage:
 		of.Kind = spec.KindImage
 	default:
-		return spec.ID{}, false // by a later version
+		return spec.ID{}, false // that of a move, or by a later version
 	}
 	return of, lv.Tag(TagKind) == KindSource && of.Name != ""
 }

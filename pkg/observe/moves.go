@@ -9,7 +9,8 @@ import (
 )
 
 // A Volume moves to another Pool by being copied to a second logical volume there,
-// which is [Staged] until the first one says, by one tag, that it was [Replaced].
+// which is [Staged] until the first one says, by one tag, that it was [Replaced]. In a
+// thin pool it is put back to a snapshot in the same way, by a clone of that.
 
 // Identity is what initiators tell a logical volume by, as [UnitSerial] and
 // [NamespaceUUID] make it, and what it is remembered by: its own UUID, or that of the
