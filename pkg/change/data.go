@@ -192,13 +192,13 @@ func (Clear) System() observe.System { return observe.Data }
 func (WriteImage) System() observe.System { return observe.Data }
 
 // Bytes is what is left to copy; of an image it is not known.
-func (c Populate) Bytes() uint64 { return uint64(c.Size - min(c.Size, c.Done)) }
+func (c Populate) Bytes() uint64 { return left(c.Size, c.Done) }
 
 // Bytes is what is left to compare.
-func (c Restore) Bytes() uint64 { return uint64(c.Size - min(c.Size, c.Done)) }
+func (c Restore) Bytes() uint64 { return left(c.Size, c.Done) }
 
 // Bytes is what is left to clear.
-func (c Clear) Bytes() uint64 { return uint64(c.Size - min(c.Size, c.Done)) }
+func (c Clear) Bytes() uint64 { return left(c.Size, c.Done) }
 
 // Bytes is the size of the logical volume.
 func (c WriteImage) Bytes() uint64 { return uint64(c.Size) }
@@ -244,6 +244,10 @@ func (c WriteImage) String() string {
 	}
 	return fmt.Sprintf("write %s to %s%s image %s", c.Source, compressed, c.Format, c.Path)
 }
+
+// left is what there is to do behind a checkpoint, which may be of more than the size that
+// a plan saw.
+func left(size, done spec.Size) uint64 { return uint64(size - min(size, done)) }
 
 func resumed(done spec.Size) string {
 	if done == 0 {

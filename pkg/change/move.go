@@ -71,7 +71,7 @@ func (c Stage) Bytes() uint64 {
 	if c.Since.UUID != "" {
 		return 0
 	}
-	return uint64(c.Size - min(c.Size, c.Done))
+	return left(c.Size, c.Done)
 }
 
 func (c Stage) String() string {
