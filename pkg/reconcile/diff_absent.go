@@ -365,6 +365,6 @@ func (d *differ) isSuspended(id spec.ID) bool {
 // mayDelete reports whether the one deletion policy on a logical volume is
 // Delete. Somebody who adds another tag by hand means to keep it.
 func mayDelete(lv observe.LogicalVolume) bool {
-	policies := slices.DeleteFunc(slices.Clone(lv.Tags), func(t string) bool { return !strings.HasPrefix(t, observe.TagDeletion) })
+	policies := lv.TagsWith(observe.TagDeletion)
 	return len(policies) == 1 && policies[0] == observe.DeletionTag(spec.Delete)
 }

@@ -2,17 +2,20 @@ package reconcile
 
 // repetition counts the passes in which changes were made that had been made before,
 // since the last pass that changed nothing: somebody else undoes them, or they do not
-// do what the plan thinks. A long way of ever other changes is none.
+// do what the plan thinks. A long row of changes that are all different is none.
 type repetition struct {
 	made   map[string]bool
 	passes int
 }
 
-// note counts a pass of which so many steps failed.
+// note takes in a pass, and which of its steps failed.
 func (r *repetition) note(plan Plan, failures map[StepID]error) {
 	if len(plan.Steps) == len(failures) {
 		*r = repetition{}
 		return
+	}
+	if r.made == nil {
+		r.made = map[string]bool{}
 	}
 	again := false
 	for _, s := range plan.Steps {
@@ -21,9 +24,6 @@ func (r *repetition) note(plan Plan, failures map[StepID]error) {
 		}
 		what := s.Object.String() + ": " + s.Change.String()
 		again = again || r.made[what]
-		if r.made == nil {
-			r.made = map[string]bool{}
-		}
 		r.made[what] = true
 	}
 	if again {
