@@ -148,14 +148,17 @@ func (d *differ) snapshotToRestore(id spec.ID, r *spec.Revert, lv observe.Logica
 	case lv.ReadOnly:
 		d.block(id, ReasonImmutableField, "spec.revert: %s is read-only; make it writable (lvchange -prw)", lv.FullName())
 		return lv, false
-	case len(lvs) != 1:
-		d.block(id, ReasonNotReady, "spec.revert: %s has no logical volume, or more than one", of)
+	case len(lvs) == 0:
+		d.block(id, ReasonNotReady, "spec.revert: %s has no logical volume; wait until it has, or name another Snapshot", of)
+		return lv, false
+	case len(lvs) > 1:
+		d.block(id, ReasonNotReady, "spec.revert: several logical volumes carry the tags of %s; remove the tags (lvchange --deltag) from all but one", of)
 		return lv, false
 	case lvs[0].SnapshotInvalid:
-		d.block(id, ReasonSnapshotOverflow, "spec.revert: %s overflowed; what it held is lost", lvs[0].FullName())
+		d.block(id, ReasonSnapshotOverflow, "spec.revert: %s overflowed, and what it held is lost; name another Snapshot", lvs[0].FullName())
 		return lv, false
 	case lvs[0].VolumeGroup != lv.VolumeGroup || lvs[0].Origin != "" && lvs[0].Origin != lv.Name:
-		d.block(id, ReasonImmutableField, "spec.revert: %s is no snapshot of %s", lvs[0].FullName(), lv.FullName())
+		d.block(id, ReasonImmutableField, "spec.revert: %s is no snapshot of %s; name one that is", lvs[0].FullName(), lv.FullName())
 		return lv, false
 	}
 	if who := strings.Join(d.writers(of, lvs[0]), ", "); who != "" {

@@ -68,7 +68,7 @@ func (d *differ) clone(id spec.ID, why string, from backing, lv observe.LogicalV
 func (d *differ) sourceOf(id spec.ID, source *spec.VolumeSource) (backing, bool) {
 	from, _ := source.Object()
 	if !d.names(from) {
-		d.block(id, ReasonNotReady, "spec.source: no file names %s, and %s was not created yet", from, id)
+		d.block(id, ReasonNotReady, "spec.source: no file names %s, and %s was not created yet; name what there is, or put that back", from, id)
 		return backing{}, false
 	}
 	// Objects come by name; what this one is made of has to come before.
@@ -89,7 +89,7 @@ func (d *differ) sourceOf(id spec.ID, source *spec.VolumeSource) (backing, bool)
 // it; if it is, it says so.
 func (d *differ) fits(id spec.ID, from observe.LogicalVolume, size uint64) bool {
 	if from.Size > size {
-		d.block(id, ReasonShrinkRefused, "spec.size: %s is smaller than its source %s, which has %s", spec.Size(size), from.FullName(), spec.Size(from.Size))
+		d.block(id, ReasonShrinkRefused, "spec.size: %s is smaller than its source %s, which has %s; ask for at least as much", spec.Size(size), from.FullName(), spec.Size(from.Size))
 	}
 	return from.Size <= size
 }

@@ -18,7 +18,8 @@ func (d *differ) replace(id spec.ID, lv, staged, base observe.LogicalVolume) boo
 		d.step(id, "everything is copied but what changed last", take)
 		return false
 	}
-	if others := d.thickSnapshotsOf(lv); slices.ContainsFunc(others, func(name string) bool { return name != base.FullName() && d.removedLVs[name] == 0 }) {
+	others := slices.DeleteFunc(d.thickSnapshotsOf(lv), func(name string) bool { return name == base.FullName() || d.removedLVs[name] != 0 })
+	if len(others) > 0 {
 		d.block(id, ReasonNotReady, "%s takes the place of %s when what is copied from that is complete (%s)", staged.FullName(), lv.FullName(), strings.Join(others, ", "))
 		return false
 	}
