@@ -19,7 +19,7 @@ type marks struct {
 	// what somebody did by hand. others are those of what was copied before and is
 	// not any more: as long as they are there, what is on the device is of both.
 	own, others []string
-	// at is what this job goes on from.
+	// at is what the checkpoint said when this job began.
 	at uint64
 }
 
@@ -34,6 +34,9 @@ func (a *Actuator) marks(now observe.LogicalVolume, lv change.LV, key string) *m
 	}
 	return m
 }
+
+// from is what a job of so many bytes goes on from.
+func (m *marks) from(size uint64) int64 { return int64(min(m.at, size)) }
 
 // begin marks the logical volume before the first byte is written, so that
 // whoever comes later knows that something was.

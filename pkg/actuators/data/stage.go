@@ -93,7 +93,7 @@ func (a *Actuator) copyStage(ctx context.Context, c change.Stage, now observe.Lo
 		}
 	}
 	if task.Extents == nil {
-		task.From = int64(min(now.Checkpoint(m.key), uint64(c.Size)))
+		task.From = m.from(uint64(c.Size))
 		task.TargetIsZero = c.ReadsZero && fresh
 		task.Checkpoint = m.saver(ctx)
 	}
