@@ -8,6 +8,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
 	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
 )
 
 // classify says what the error of a device means, where that is known.
@@ -26,6 +27,11 @@ func classify(err error) error {
 // stale returns an error that is [change.ErrStale].
 func stale(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", change.ErrStale, fmt.Sprintf(format, args...))
+}
+
+// openHere returns an error that is [change.ErrInUse].
+func openHere(lv observe.LogicalVolume) error {
+	return fmt.Errorf("%w: %s is open on this node (see lsof %s)", change.ErrInUse, lv.FullName(), lv.Path())
 }
 
 // badSource returns an error that is [change.ErrSource].

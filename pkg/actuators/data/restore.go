@@ -2,7 +2,6 @@ package data
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
@@ -27,7 +26,7 @@ func (a *Actuator) restore(ctx context.Context, c change.Restore) error {
 	case now.Open:
 		// Not everybody who has it open claims it, so that the kernel would refuse: a
 		// virtual machine of this node does not.
-		return fmt.Errorf("%w: %s is open on this node (see lsof %s)", change.ErrInUse, c.LV, now.Path())
+		return openHere(now)
 	}
 	if err := holds(now, uint64(c.Size)); err != nil {
 		return err

@@ -81,16 +81,8 @@ func (a *Actuator) copyStage(ctx context.Context, c change.Stage, now observe.Lo
 	// Where something else was copied to before, there may be anything, see populate.
 	fresh := len(m.others) == 0 && len(now.TagsWith(observe.TagSynced)) == 0
 	task.OnlyDifferent = c.ReadsZero && !fresh
-	if c.Since.UUID != "" {
-		since, err := a.sinceFor(ctx, c.Since, from)
-		if err != nil {
-			return 0, err
-		}
-		if knowsAll(since, now, m) {
-			if task.Extents, err = a.changed(ctx, since, from, int64(c.Size)); err != nil {
-				return 0, err
-			}
-		}
+	if task.Extents, err = a.toStage(ctx, c, from, now, m); err != nil {
+		return 0, err
 	}
 	if task.Extents == nil {
 		task.From = m.from(uint64(c.Size))
@@ -107,6 +99,18 @@ func (a *Actuator) copyStage(ctx context.Context, c change.Stage, now observe.Lo
 	}
 	left, err := a.changed(ctx, from, origin, int64(c.Size))
 	return uint64(blockcopy.Total(left)), err
+}
+
+// toStage returns what there is to copy from a snapshot; nil is all of it.
+func (a *Actuator) toStage(ctx context.Context, c change.Stage, from, staged observe.LogicalVolume, m *marks) ([]blockcopy.Extent, error) {
+	if c.Since.UUID == "" {
+		return nil, nil
+	}
+	since, err := a.sinceFor(ctx, c.Since, from)
+	if err != nil || !knowsAll(since, staged, m) {
+		return nil, err
+	}
+	return a.changed(ctx, since, from, int64(c.Size))
 }
 
 // originOf returns the logical volume that a snapshot is of. It is to be the one that
@@ -159,12 +163,12 @@ func (a *Actuator) changed(ctx context.Context, since, now observe.LogicalVolume
 	extents, err := a.blocks.Changed(ctx, since.FullName(), now.FullName())
 	if err == nil && since.Type == observe.ThickSnapshot || errors.Is(err, changed.ErrLost) {
 		// One that overflowed meanwhile does not know everything.
-		again, gone := a.look(ctx, change.LV{VolumeGroup: since.VolumeGroup, Name: since.Name, UUID: since.UUID})
-		if gone == nil && again.SnapshotInvalid {
-			gone = stale("snapshot %s overflowed, and what changed since is not known", since.FullName())
+		again, lost := a.look(ctx, change.LV{VolumeGroup: since.VolumeGroup, Name: since.Name, UUID: since.UUID})
+		if lost == nil && again.SnapshotInvalid {
+			lost = stale("snapshot %s overflowed, and what changed since is not known", since.FullName())
 		}
-		if gone != nil {
-			return nil, gone
+		if lost != nil {
+			return nil, lost
 		}
 	}
 	if err != nil {

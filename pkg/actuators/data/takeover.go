@@ -132,7 +132,7 @@ func (a *Actuator) unused(ctx context.Context, now observe.LogicalVolume, lv cha
 	end := time.Now().Add(unusedTime)
 	for now.Open {
 		if time.Now().After(end) {
-			return now, fmt.Errorf("%w: %s is open on this node (see lsof %s)", change.ErrInUse, lv, now.Path())
+			return now, openHere(now)
 		}
 		select {
 		case <-ctx.Done():
