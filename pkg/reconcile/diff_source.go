@@ -197,9 +197,6 @@ func (d *differ) createSource(id spec.ID, volume string, from backing) {
 
 // absentSources removes the snapshots from which nothing is copied any more.
 func (d *differ) absentSources() {
-	if d.in.Observed.Err() != nil {
-		return
-	}
 	for _, id := range sortedIDs(d.sourceSnapshots) {
 		needed := d.filling
 		if id.Kind == spec.KindImage {
