@@ -215,7 +215,7 @@ func (d *differ) absentSources() {
 // filling reports whether a Volume is being filled, or may be.
 func (d *differ) filling(id spec.ID) bool {
 	lvs := d.owned[id]
-	return len(lvs) == 0 && d.names(id) ||
+	return len(lvs) == 0 && (d.names(id) || !d.in.Desired.Complete) ||
 		slices.ContainsFunc(lvs, func(lv observe.LogicalVolume) bool { return lv.Phase() == observe.Populating })
 }
 
