@@ -19,14 +19,14 @@ run() { # NAME COMMAND...
 	echo $? >"$logs/$name.status"
 	cat "$logs/$name"
 }
-test="go test -count=1 -timeout 80m -v"
+test="go test -count=1 -timeout 65m -v"
 {
-	run e2e $test ./test/e2e -ginkgo.timeout=80m -ginkgo.no-color -ginkgo.label-filter='!bench && !long && !soak && !more'
-	run demo env DEMO_ONCE=1 go run ./test/demo
+	run e2e $test ./test/e2e -ginkgo.timeout=65m -ginkgo.no-color -ginkgo.label-filter='!bench && !long && !soak && !more'
 } &
 {
-	run e2e-long $test ./test/e2e -ginkgo.timeout=80m -ginkgo.no-color -ginkgo.label-filter='!bench && long && !soak && !more'
+	run e2e-long $test ./test/e2e -ginkgo.timeout=65m -ginkgo.no-color -ginkgo.label-filter='!bench && long && !soak && !more'
 	run guest $test ./test/guest/...
+	run demo env DEMO_ONCE=1 go run ./test/demo
 } &
 wait
 

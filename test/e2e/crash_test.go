@@ -44,10 +44,10 @@ var _ = Describe("An agent that is killed", Label("long"), func() {
 		seed := uint64(GinkgoRandomSeed())
 		random := rand.New(rand.NewPCG(seed, seed))
 		for i := range 20 {
-			// Every start goes on where the last one ended, and needs a while before
-			// it does anything: with a quarter of the whole at most, 20 kills reach
-			// from the first volume to the last export.
-			moment := time.Duration(random.Int64N(int64(convergence / 4)))
+			// Every start goes on where the last one ended, after it has looked at all
+			// there is: with a sixth of the whole at most, 20 kills reach from the first
+			// volume to the last export.
+			moment := time.Duration(random.Int64N(int64(convergence / 6)))
 			background, cancel := context.WithCancel(ctx)
 			ended := make(chan struct{})
 			go func() {

@@ -117,7 +117,7 @@ func captured(ctx context.Context) fakehost.Node {
 
 // core are the scenarios that touch most of what a kernel and LVM do. The others
 // take long, and have the label more.
-var core = []string{"everything", "trash", "drift", "foreign", "changes of an export", "snapshots"}
+var core = []string{"everything", "trash", "changes of an export", "snapshots"}
 
 func scenarios() []TableEntry {
 	var entries []TableEntry
