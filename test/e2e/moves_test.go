@@ -285,16 +285,20 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 		killed(snapshot, 0)
 		killed(snapshot, 700*time.Millisecond)
 		// Machines differ: the moment in which the move happens is drawn nearer to.
-		for delay, step, kills := time.Duration(0), time.Second, 0; kills < 7; kills++ {
-			if !killed(off, delay) {
-				delay += step
-				continue
+		before, after := time.Duration(0), time.Duration(0)
+		for delay, kills := time.Duration(0), 0; kills < 8; kills++ {
+			if killed(off, delay) {
+				after = delay
+				agent()
+				m.arrives(ctx, pool)
+				kill(ctx)
+				pool, next = next, pool
+			} else {
+				before = delay
 			}
-			delay, step = max(0, delay-step), step/2
-			agent()
-			m.arrives(ctx, pool)
-			kill(ctx)
-			pool, next = next, pool
+			if delay = (before + after) / 2; after == 0 {
+				delay = max(time.Second, 2*before)
+			}
 		}
 		m.to(ctx, pool)
 		agent()
