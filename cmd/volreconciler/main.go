@@ -1,5 +1,6 @@
 // Command volreconciler keeps the block storage of a Linux node as YAML files
-// say: volumes and snapshots in LVM, exports in the kernel's iSCSI target.
+// say: volumes and snapshots in LVM, exports in the kernel's targets
+// for iSCSI, NVMe and Fibre Channel.
 //
 // There is one file per command. Start reading at run.go, which is the agent;
 // node.go puts its parts together, settings.go says what can be configured.

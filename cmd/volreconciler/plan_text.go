@@ -170,11 +170,19 @@ func stuck(o reconcile.Object) bool {
 // step that creates or removes the thing it stands for.
 func effectOnObject(steps []reconcile.Step) effect {
 	for _, s := range steps {
-		switch s.Change.(type) {
-		case change.CreateThinPool, change.CreateVolume, change.CreateSnapshot, change.CreateTarget:
+		switch c := s.Change.(type) {
+		case change.CreateThinPool, change.CreateTarget, change.WriteImage:
 			return creates
-		case change.RemoveLV, change.RemoveTarget:
+		case change.CreateVolume, change.CloneVolume, change.CreateSnapshot:
+			if !helps(tagsOf(c)) {
+				return creates
+			}
+		case change.RemoveTarget:
 			return removes
+		case change.RemoveLV:
+			if !helps(c.Tags) && !slices.Contains(c.Tags, observe.TagKind+observe.KindSource) {
+				return removes
+			}
 		case change.SetTags:
 			if trashes(s.Change) {
 				return removes
@@ -182,6 +190,27 @@ func effectOnObject(steps []reconcile.Step) effect {
 		}
 	}
 	return changes
+}
+
+// tagsOf returns the tags of a logical volume that is created.
+func tagsOf(c change.Change) []string {
+	switch c := c.(type) {
+	case change.CreateVolume:
+		return c.Tags
+	case change.CloneVolume:
+		return c.Tags
+	case change.CreateSnapshot:
+		return c.Tags
+	}
+	return nil
+}
+
+// helps reports whether a logical volume of these tags is not what its object stands for,
+// but helps to put another one in its place.
+func helps(tags []string) bool {
+	lv := observe.LogicalVolume{Tags: tags}
+	_, moves := lv.MoveOf()
+	return moves || lv.Phase() == observe.Staged || lv.Phase() == observe.Replaced
 }
 
 // trashes reports whether a change puts a logical volume into the trash.
@@ -193,7 +222,7 @@ func trashes(c change.Change) bool {
 // effectOf is what becomes of the thing that a change is made to.
 func effectOf(c change.Change) effect {
 	switch c.(type) {
-	case change.CreateThinPool, change.CreateVolume, change.CreateSnapshot, change.CreateBackstore, change.CreateTarget,
+	case change.CreateThinPool, change.CreateVolume, change.CloneVolume, change.CreateSnapshot, change.WriteImage, change.CreateBackstore, change.CreateTarget,
 		change.AddPortal, change.AddLUN, change.AddInitiator, change.MapLUN:
 		return creates
 	case change.RemoveLV, change.RemoveBackstore, change.RemoveTarget,

@@ -81,6 +81,25 @@ Plan: 1 to create, 1 to change, 1 to remove; 2 objects are blocked, 1 object is 
 		Expect(planText(reconcile.Plan{}, painter{})).To(Equal("Nothing is desired, and nothing here is ours.\n"))
 	})
 
+	It("counts what stands for an object, and not what helps to copy it or comes in its place", func() {
+		db, lv := spec.ID{Kind: spec.KindVolume, Name: "db"}, change.LV{VolumeGroup: "vg0", Name: "db"}
+		sum := func(changes ...change.Change) string {
+			plan := reconcile.Plan{Objects: []reconcile.Object{{Kind: spec.KindVolume, Name: "db", Phase: reconcile.Progressing}}}
+			for i, c := range changes {
+				plan.Steps = append(plan.Steps, reconcile.Step{ID: reconcile.StepID(i + 1), Object: db, Change: c, Danger: reconcile.Harmless})
+			}
+			return planText(plan, painter{})
+		}
+		owner, staged := observe.OwnerTags(db), observe.PhaseTag(observe.Staged)
+		Expect(sum(change.CloneVolume{LV: lv, Tags: owner})).To(HaveSuffix("Plan: 1 to create, 0 to change, 0 to remove.\n"))
+		Expect(sum(change.RemoveLV{LV: lv, Tags: owner})).To(HaveSuffix("Plan: 0 to create, 0 to change, 1 to remove.\n"))
+		Expect(sum(
+			change.CloneVolume{LV: lv, Tags: append(owner, staged)}, change.CreateVolume{LV: lv, Tags: append(owner, staged)},
+			change.CreateSnapshot{LV: lv, Tags: observe.MoveTags("db")}, change.RemoveLV{LV: lv, Tags: observe.SourceTags(db)},
+			change.RemoveLV{LV: lv, Tags: append(owner, observe.TagReplacedBy+"x")}, change.RemoveLV{LV: lv, Tags: append(owner, staged)},
+		)).To(HaveSuffix("Plan: 0 to create, 1 to change, 0 to remove.\n"))
+	})
+
 	It("shows what goes into the trash as removed, and how much is there", func() {
 		old := spec.ID{Kind: spec.KindVolume, Name: "old"}
 		lv := change.LV{VolumeGroup: "vg0", Name: "old"}

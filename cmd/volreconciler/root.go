@@ -11,7 +11,8 @@ func newRootCommand() *cobra.Command {
 		Use:   "volreconciler",
 		Short: "Keep the block storage of this node as YAML files say",
 		Long: `volreconciler keeps the block storage of this node as YAML files say: volumes
-and snapshots in LVM, exports in the kernel's iSCSI target.
+and snapshots in LVM, exports in the kernel's targets for iSCSI, NVMe and Fibre
+Channel.
 
 Every setting can be given as a flag, as an environment variable
 (VOLRECONCILER_STATE_DIR for --state-dir) and, under the flag's name, in

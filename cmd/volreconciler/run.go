@@ -28,7 +28,7 @@ func newRunCommand() *cobra.Command {
 		Use:   "run",
 		Short: "Keep this node as the files say: the agent",
 		Long: `Keep this node as the files say, for ever: read the specs, observe LVM and the
-kernel's iSCSI target, change what differs, and start again whenever a file
+kernel's targets, change what differs, and start again whenever a file
 changes, and from time to time without.
 
 Only one agent or apply works on a node at a time. "volreconciler get" shows how

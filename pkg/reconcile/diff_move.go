@@ -232,7 +232,12 @@ func (d *differ) stage(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolu
 		d.block(id, ReasonNotReady, "spec.pool: Pool/%s cannot take new volumes: %s", v.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: v.Spec.Pool}).Message)
 	default:
 		size := roundUp(max(lv.Size, uint64(v.Spec.Size)), p.vg.ExtentSize)
-		d.step(id, "spec.pool says Pool/"+v.Spec.Pool, change.CreateVolume{
+		// What that leads to is what a plan is read for.
+		why, danger, who := "spec.pool says Pool/"+v.Spec.Pool, Harmless, d.connectedTo(id)
+		if len(who) > 0 {
+			why, danger = why+"; when it is filled, their sessions end for a moment, or it waits until they have", Disruptive
+		}
+		d.dangerousStep(id, why, danger, who, change.CreateVolume{
 			LV: name, ThinPool: p.thinPool, Size: spec.Size(size), Tags: tagsToMove(id, v, lv),
 		}, p.step)
 		d.provision(v.Spec.Pool, size)

@@ -113,7 +113,8 @@ func (d *differ) swapIn(id spec.ID, v spec.Volume, lv, snapshot observe.LogicalV
 		name := observe.LogicalVolume{VolumeGroup: lv.VolumeGroup, Name: stagedName(id), Size: lv.Size}
 		if d.vacant(id, nameOf(name), "spec.revert: it is put back") {
 			tags := slices.DeleteFunc(tagsToMove(id, v, lv), func(t string) bool { return strings.HasPrefix(t, observe.TagReverted) })
-			d.clone(id, why, backing{lv: snapshot}, name, append(tags, done))
+			// What that leads to is what a plan is read for.
+			d.clone(id, why+"; what is in the volume now is given up when this takes its place", Destructive, backing{lv: snapshot}, name, append(tags, done))
 		}
 		return false
 	}

@@ -55,6 +55,7 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 		wwn := status(n.diff(), volumeID("data")).Volume.WWN
 		for _, request := range []string{"one", "two"} {
 			ask("data", "nightly", request)
+			Expect(n.diff().Steps).To(ConsistOf(HaveField("Danger", Destructive)), "what a plan is read for")
 			done := passes()
 			Expect(done).To(HaveLen(4)) // more in a row would be delayed, and nobody served meanwhile
 			Expect(done[0]).To(Equal([]string{"CloneVolume"}))

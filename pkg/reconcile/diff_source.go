@@ -31,7 +31,7 @@ func (d *differ) createVolume(id spec.ID, v spec.Volume, p pool, lv observe.Logi
 			return
 		}
 		if p.thinPool != "" && p.thinPool == from.lv.Pool && p.vg.Name == from.lv.VolumeGroup {
-			b.step = d.clone(id, "not there", from, lv, append(tags, observe.TagSource+source.Tag()))
+			b.step = d.clone(id, "not there", Harmless, from, lv, append(tags, observe.TagSource+source.Tag()))
 			break
 		}
 		if made, there := d.sourceSnapshots[id]; there && source.Volume != "" && (!d.madeOf(source.Volume, made) || made.Origin != from.lv.Name) {
@@ -54,8 +54,8 @@ func (d *differ) createToFill(id spec.ID, create change.CreateVolume, source *sp
 }
 
 // clone plans a thin clone, which is complete from the start.
-func (d *differ) clone(id spec.ID, why string, from backing, lv observe.LogicalVolume, tags []string) StepID {
-	step := d.step(id, why, change.CloneVolume{LV: nameOf(lv), Origin: from.lv.Name, OriginUUID: from.lv.UUID, Tags: tags})
+func (d *differ) clone(id spec.ID, why string, danger Danger, from backing, lv observe.LogicalVolume, tags []string) StepID {
+	step := d.dangerousStep(id, why, danger, nil, change.CloneVolume{LV: nameOf(lv), Origin: from.lv.Name, OriginUUID: from.lv.UUID, Tags: tags})
 	if size := spec.Size(from.lv.Size); uint64(size) < lv.Size {
 		// Before it is exported: initiators see one size only.
 		step = d.step(id, "spec asks for "+spec.Size(lv.Size).String(), change.GrowVolume{LV: nameOf(lv), From: size, To: spec.Size(lv.Size)}, step)
