@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"cmp"
+	"fmt"
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
@@ -14,7 +16,14 @@ import (
 //
 // Nobody waits for it: how its object stands does not depend on it.
 func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, why string) {
-	if d.in.Observed.Err() != nil || d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0 || lv.Open || len(lv.HeldBy) > 0 {
+	if d.in.Observed.Err() != nil || d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0 {
+		return
+	}
+	if lv.Open || len(lv.HeldBy) > 0 {
+		who := cmp.Or(strings.Join(lv.HeldBy, ", "), "open on this node (see lsof "+lv.Path()+")")
+		if d.names(id) && d.object(id).Message == "" {
+			d.object(id).Message = fmt.Sprintf("%s, which is of no use any more, is removed when it is no longer %s", lv.FullName(), who)
+		}
 		return
 	}
 	if d.unclearable(lv) {

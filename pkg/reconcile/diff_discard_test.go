@@ -61,6 +61,15 @@ var _ = Describe("Diff and what is of no use any more", func() {
 				}
 			}
 		})
+		It("says what keeps "+of.what, func() {
+			n, name := of.made()
+			n.edit("vg0/"+name, func(lv *observe.LogicalVolume) { lv.Open, lv.HeldBy = true, []string{"mounted on /mnt"} })
+			var messages []string
+			for _, o := range n.diff().Objects {
+				messages = append(messages, o.Message)
+			}
+			Expect(messages).To(ContainElement("vg0/" + n.lvs("vg0")[name].Name + ", which is of no use any more, is removed when it is no longer mounted on /mnt"))
+		})
 		DescribeTable("leaves "+of.what,
 			func(interfere func(*node, string)) {
 				n, name := of.made()
