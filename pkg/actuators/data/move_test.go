@@ -349,6 +349,47 @@ var _ = Describe("a move", func() {
 		}
 	})
 
+	Context("by a clone of a snapshot", func() {
+		var m machine
+		var swap change.TakeOver
+		BeforeEach(func(ctx SpecContext) {
+			m = newMachine(ctx)
+			m.do(ctx, kinds["thin"].create+" -n v"+ownTags)
+			m.write("v", 0, 6, "data")
+			m.do(ctx, "lvcreate -y -s -n s vg0/v", "lvcreate -y -s -kn -n n"+ownTags+" --addtag "+observe.PhaseTag(observe.Staged)+
+				" --addtag "+observe.TagIdentity+m.named("v").UUID+" vg0/s")
+			m.write("v", 3, 9, "later")
+			swap = change.TakeOver{LV: m.named("v"), Staged: m.named("n"), Size: size(16)}
+		})
+		It("is one tag, and nothing is copied", func(ctx SpecContext) {
+			clone := m.content("n")
+			Expect(m.apply(ctx, swap)).To(Succeed())
+			Expect(m.tags("v")).To(ContainElement(replaced(m)))
+			Expect(m.content("n")).To(Equal(clone))
+			Expect(m.content("n")).NotTo(Equal(m.content("v")))
+			Expect(m.commands(ctx, swap)).To(BeEmpty())
+		})
+		DescribeTable("is not made of what is none", func(ctx SpecContext, meanwhile string) {
+			m.do(ctx, meanwhile)
+			Expect(m.apply(ctx, swap)).To(MatchError(change.ErrStale))
+			Expect(m.tags("v")).To(HaveLen(2))
+		},
+			Entry("its snapshot is gone", "lvremove -y vg0/s"),
+			Entry("it is copied to", "lvchange --addtag "+observe.CheckpointTag("x", 5)+" vg0/n"),
+			Entry("it is synced with a snapshot", "lvchange --addtag "+observe.SyncedTag("x", 5)+" vg0/n"),
+			Entry("it is not staged", "lvchange --deltag "+observe.PhaseTag(observe.Staged)+" vg0/n"),
+			Entry("it is gone", "lvremove -y vg0/n"),
+		)
+		It("waits for whoever has the volume open", func(ctx SpecContext) {
+			release, err := m.ClaimBlocks("/dev/vg0/v")
+			Expect(err).NotTo(HaveOccurred())
+			Expect(m.apply(ctx, swap)).To(MatchError(change.ErrInUse))
+			Expect(m.tags("v")).To(HaveLen(2))
+			release()
+			Expect(m.apply(ctx, swap)).To(Succeed())
+		})
+	})
+
 	It("copies what a volume has grown by", func(ctx SpecContext) {
 		m := newMachine(ctx)
 		moving(ctx, m, kinds["thin"], kinds["thick"])

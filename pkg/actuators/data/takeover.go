@@ -48,7 +48,9 @@ func (a *Actuator) replace(ctx context.Context, c change.TakeOver, now observe.L
 	switch synced, bytes, _ := staged.Synced(); {
 	case staged.Identity() != now.Identity():
 		return stale("%s is not to be put in the place of %s", c.Staged, c.LV)
-	case c.Since.UUID == "": // a clone, complete from the start
+	case c.Since.UUID == "" && (staged.Origin == "" || synced != "" || staged.Tag(observe.TagCheckpoint) != ""):
+		return stale("%s is not a clone of a snapshot", c.Staged)
+	case c.Since.UUID == "": // complete from the start
 	case synced != c.Since.UUID || synced == "":
 		return stale("%s is not what snapshot %s holds", c.Staged, c.Since)
 	case bytes == interrupted:
