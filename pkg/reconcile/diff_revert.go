@@ -131,7 +131,7 @@ func (d *differ) swapIn(id spec.ID, v spec.Volume, lv, snapshot observe.LogicalV
 	if !ok || !d.replaceable(id, lv, clone) {
 		return false
 	}
-	d.dangerousStep(id, why, Destructive, nil, swap, d.interrupt(id, lv, keys, why)...)
+	d.dangerousStep(id, why, Destructive, nil, swap, d.interrupt(id, lv, keys, true, why)...) // nobody who sees it is logged in
 	d.leaveExports(id)
 	return true
 }

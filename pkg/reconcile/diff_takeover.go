@@ -30,7 +30,7 @@ func (d *differ) replace(id spec.ID, lv, staged, base observe.LogicalVolume) boo
 	if !ok {
 		return false
 	}
-	needs := d.interrupt(id, lv, keys, "so that what changed last can be copied; it comes back at once")
+	needs := d.interrupt(id, lv, keys, false, "so that what changed last can be copied; it comes back at once")
 	d.leaveExports(id)
 	d.dangerousStep(id, "everything is copied but what changed last", Disruptive, d.connectedTo(id), take, needs...)
 	return true
@@ -96,15 +96,17 @@ func (d *differ) interruptible(id spec.ID, lv observe.LogicalVolume, done string
 func waits(f observe.Fabric) bool { return f == observe.ISCSI || f == observe.NVMe }
 
 // interrupt plans that nobody uses a Volume: targets that export it end their sessions
-// and let go of it. It returns the steps after which that is so.
-func (d *differ) interrupt(id spec.ID, lv observe.LogicalVolume, keys []lunKey, why string) []StepID {
+// and let go of it. It returns the steps after which that is so. If others are to be
+// spared, a target that has sessions stays up, all of which see other LUNs only: whoever
+// logs in just then finds the volume a moment later.
+func (d *differ) interrupt(id spec.ID, lv observe.LogicalVolume, keys []lunKey, spareOthers bool, why string) []StepID {
 	var needs []StepID
 	paused := map[observe.TargetID][]StepID{}
 	for _, key := range keys {
 		t := d.target(key.target)
 		owner, _ := t.Owner()
 		target := change.Target{Fabric: t.Fabric, Name: t.Name, Export: owner.Name}
-		if _, done := paused[key.target]; !done {
+		if _, done := paused[key.target]; !done && !(spareOthers && len(sessions(t)) > 0) {
 			paused[key.target] = d.pause(id, t, target, why)
 		}
 		// On behalf of the Volume, so that it waits like the rest for its next attempt.
