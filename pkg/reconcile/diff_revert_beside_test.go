@@ -15,14 +15,6 @@ import (
 
 var _ = Describe("Diff and a revert while other things happen", func() {
 	var n *node
-	ask := func(volume, snapshot, request string) {
-		v := n.desired.Volumes[volume]
-		v.Spec.Revert = &spec.Revert{Snapshot: snapshot, Request: request}
-		if snapshot == "" {
-			v.Spec.Revert = nil
-		}
-		n.desired.Volumes[volume] = v
-	}
 	BeforeEach(func() { n = converged() })
 	// swap applies plans until one has the take-over, and returns that.
 	swap := func() Plan {
@@ -46,7 +38,7 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 		made := n.lvs("vg0")["volreconciler-source-copy"]
 		Expect(made.UUID).NotTo(BeEmpty())
 		Expect(kinds(n.diff())).To(ContainElement("Populate"))
-		ask("data", "nightly", "one") // the job takes long: no step of it is applied
+		n.putBack("data", "nightly", "one") // the job takes long: no step of it is applied
 		for range 6 {
 			for _, s := range n.diff().Steps {
 				if p, ok := s.Change.(change.Populate); ok {
@@ -69,7 +61,7 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 			}
 		}
 		Expect(made.UUID).NotTo(BeEmpty())
-		ask("data", "nightly", "one")
+		n.putBack("data", "nightly", "one")
 		for range 6 {
 			for _, s := range n.diff().Steps {
 				if _, ok := s.Change.(change.WriteImage); ok {
@@ -85,7 +77,7 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 		It("does not put "+volume+" back while a Snapshot of it that is named at the same time is not there", func() {
 			snapshot := map[string]string{"data": "nightly", "thick": "tnightly"}[volume]
 			n.desired.Snapshots["before"] = spec.Snapshot{Metadata: meta("before"), Spec: spec.SnapshotSpec{Volume: volume, Size: 100 * mib}}
-			ask(volume, snapshot, "one")
+			n.putBack(volume, snapshot, "one")
 			for range 5 {
 				for _, s := range n.diff().Steps {
 					switch c := s.Change.(type) {
@@ -101,26 +93,26 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 	}
 	It("does not mark a thick one in the plan that makes a snapshot of it", func() {
 		n.desired.Snapshots["before"] = spec.Snapshot{Metadata: meta("before"), Spec: spec.SnapshotSpec{Volume: "thick", Size: 100 * mib}}
-		ask("thick", "tnightly", "one")
+		n.putBack("thick", "tnightly", "one")
 		Expect(kinds(n.diff())).To(ConsistOf("CreateSnapshot"))
 	})
 	for _, volume := range []string{"data", "thick"} {
 		It("does not put "+volume+" back before what is filled from it has a snapshot to be filled from", func() {
 			n.desireCopy(map[string]string{"data": "slow", "thick": "fast"}[volume], 200*mib, spec.VolumeSource{Volume: volume})
-			ask(volume, map[string]string{"data": "nightly", "thick": "tnightly"}[volume], "one")
+			n.putBack(volume, map[string]string{"data": "nightly", "thick": "tnightly"}[volume], "one")
 			Expect(kinds(n.diff())).To(ConsistOf("CreateVolume", "CreateSnapshot"))
 			n.converge()
 			Expect(n.lvs("vg0")[volume].Tag(observe.TagReverted)).To(Equal("one"))
 		})
 		It("does not put "+volume+" back before the image that is to be written of it has a snapshot", func() {
 			n.desireImage(spec.ImageSpec{Volume: volume})
-			ask(volume, map[string]string{"data": "nightly", "thick": "tnightly"}[volume], "one")
+			n.putBack(volume, map[string]string{"data": "nightly", "thick": "tnightly"}[volume], "one")
 			Expect(kinds(n.diff())).To(ConsistOf("CreateSnapshot"))
 			n.converge()
 			Expect(n.lvs("vg0")[volume].Tag(observe.TagReverted)).To(Equal("one"))
 		})
 		It("does not put "+volume+" back while there are findings in the specs", func() {
-			ask(volume, map[string]string{"data": "nightly", "thick": "tnightly"}[volume], "one")
+			n.putBack(volume, map[string]string{"data": "nightly", "thick": "tnightly"}[volume], "one")
 			n.desired.Complete = false
 			Expect(n.diff().Steps).To(BeEmpty())
 			Expect(status(n.diff(), volumeID(volume))).To(beIn(Blocked, ReasonIncompleteInput))
@@ -128,7 +120,7 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 	}
 
 	It("does not let initiators in to the old one while its replacement is still being marked", func() {
-		ask("data", "nightly", "one")
+		n.putBack("data", "nightly", "one")
 		p := swap()
 		last := p.Steps[len(p.Steps)-1]
 		for _, s := range p.Steps[:len(p.Steps)-1] {
@@ -137,7 +129,7 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 		// lvchange takes longer than the plan is waited for; somebody takes the request
 		// back (or has an error in another file) meanwhile.
 		n.input.Busy = map[string]bool{last.Change.Lane(): true}
-		ask("data", "", "")
+		n.putBack("data", "", "")
 		for _, s := range n.diff().Steps {
 			if s.Change.System() != observe.LVM { // that lane is busy
 				n.change(s.Change)
@@ -177,7 +169,7 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 	})
 
 	It("serves what came in its place though that cannot be renamed", func() {
-		ask("data", "nightly", "one")
+		n.putBack("data", "nightly", "one")
 		n.apply(swap())
 		for i := range 4 { // lvrename fails, again and again; every other pass it is not tried
 			n.input.Held = nil
@@ -203,7 +195,7 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 	})
 
 	It("is itself again when its tags were lost while the clone was there", func() {
-		ask("data", "nightly", "one")
+		n.putBack("data", "nightly", "one")
 		n.apply(n.diff())
 		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Tags = nil })
 		n.converge()
@@ -212,7 +204,7 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 	})
 	It("is itself though its first tags could not be set when it was adopted", func() {
 		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Tags = nil })
-		ask("data", "nightly", "one")
+		n.putBack("data", "nightly", "one")
 		for _, s := range n.diff().Steps {
 			if _, ok := s.Change.(change.SetTags); !ok {
 				n.change(s.Change)
@@ -222,9 +214,9 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 		Expect(status(n.diff(), volumeID("data"))).To(beIn(Ready, ReasonAsDesired))
 	})
 	It("does not leave a clone behind when the request is withdrawn and the Pool changed", func() {
-		ask("data", "nightly", "one")
+		n.putBack("data", "nightly", "one")
 		n.apply(n.diff())
-		ask("data", "", "")
+		n.putBack("data", "", "")
 		v := n.desired.Volumes["data"]
 		v.Spec.Pool = "slow"
 		n.desired.Volumes["data"] = v
@@ -235,9 +227,7 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 
 var _ = Describe("Diff and a revert over any fabric", func() {
 	eachFabric("is put back and served again as it was", func(n *node, o over) {
-		v := n.desired.Volumes["data"]
-		v.Spec.Revert = &spec.Revert{Snapshot: "nightly", Request: "one"}
-		n.desired.Volumes["data"] = v
+		n.putBack("data", "nightly", "one")
 		before := n.target(o)
 		n.converge()
 		Expect(n.lvs("vg0")["data"].Origin).To(Equal("nightly"))
@@ -247,9 +237,7 @@ var _ = Describe("Diff and a revert over any fabric", func() {
 		if o.target.Fabric == observe.NVMe || o.target.Fabric == observe.TGTISCSI {
 			return // all see all
 		}
-		v := n.desired.Volumes["data"]
-		v.Spec.Revert = &spec.Revert{Snapshot: "nightly", Request: "one"}
-		n.desired.Volumes["data"] = v
+		n.putBack("data", "nightly", "one")
 		n.editTargetOf(o.target, func(t *observe.Target) {
 			for name, acl := range t.ACLs { // this one sees other LUNs only
 				acl.LoggedIn = true

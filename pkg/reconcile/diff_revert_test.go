@@ -10,16 +10,18 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
+// putBack asks for a Volume to be put back to a Snapshot; of no name: no longer.
+func (n *node) putBack(volume, snapshot, request string) {
+	v := n.desired.Volumes[volume]
+	v.Spec.Revert = &spec.Revert{Snapshot: snapshot, Request: request}
+	if snapshot == "" {
+		v.Spec.Revert = nil
+	}
+	n.desired.Volumes[volume] = v
+}
+
 var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 	var n *node
-	ask := func(volume, snapshot, request string) {
-		v := n.desired.Volumes[volume]
-		v.Spec.Revert = &spec.Revert{Snapshot: snapshot, Request: request}
-		if snapshot == "" {
-			v.Spec.Revert = nil
-		}
-		n.desired.Volumes[volume] = v
-	}
 	BeforeEach(func() { n = converged() })
 
 	passes := func() (all [][]string) {
@@ -33,7 +35,7 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 	}
 	It("is closed, put back, and served again, once for each request", func() {
 		before, snapBefore := n.lvs("vg0")["thick"], n.lvs("vg0")["tnightly"]
-		ask("thick", "tnightly", "one")
+		n.putBack("thick", "tnightly", "one")
 		done := passes()
 		Expect(done).To(HaveLen(4))
 		Expect(done[0]).To(Equal([]string{"SetTags"}))
@@ -47,14 +49,14 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 		Expect(snapAfter.UUID).To(Equal(snapBefore.UUID), "the snapshot stays usable")
 		Expect(n.diff().Steps).To(BeEmpty())
 		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Ready, ReasonAsDesired))
-		ask("thick", "tnightly", "two")
+		n.putBack("thick", "tnightly", "two")
 		Expect(kinds(n.diff())).To(Equal([]string{"SetTags"}))
 	})
 	It("has a clone of the snapshot come in its place in a thin pool", func() {
 		before, snapBefore := n.lvs("vg0")["data"], n.lvs("vg0")["nightly"]
 		wwn := status(n.diff(), volumeID("data")).Volume.WWN
 		for _, request := range []string{"one", "two"} {
-			ask("data", "nightly", request)
+			n.putBack("data", "nightly", request)
 			Expect(n.diff().Steps).To(ConsistOf(HaveField("Danger", Destructive)), "what a plan is read for")
 			done := passes()
 			Expect(done).To(HaveLen(4)) // more in a row would be delayed, and nobody served meanwhile
@@ -80,7 +82,7 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 		v.Spec.Size *= 2
 		n.desired.Volumes["data"] = v
 		n.converge()
-		ask("data", "nightly", "one")
+		n.putBack("data", "nightly", "one")
 		n.converge()
 		Expect(n.lvs("vg0")["data"].Origin).To(Equal("nightly"))
 		Expect(n.lvs("vg0")["data"].Size).To(Equal(uint64(v.Spec.Size)))
@@ -88,10 +90,10 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 	It("makes another clone when another snapshot is asked for", func() {
 		n.desired.Snapshots["later"] = spec.Snapshot{Metadata: meta("later"), Spec: spec.SnapshotSpec{Volume: "data"}}
 		n.converge()
-		ask("data", "nightly", "one")
+		n.putBack("data", "nightly", "one")
 		n.apply(n.diff())
 		Expect(n.lvs("vg0")).To(HaveKey(stagedName(volumeID("data"))))
-		ask("data", "later", "one")
+		n.putBack("data", "later", "one")
 		n.converge()
 		Expect(n.lvs("vg0")["data"].Origin).To(Equal("later"))
 		Expect(n.lvs("vg0")).NotTo(HaveKey(stagedName(volumeID("data"))))
@@ -99,14 +101,14 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 	It("waits for who has opened it since the clone was made", func() {
 		n.desired.Exports = nil
 		n.converge()
-		ask("data", "nightly", "one")
+		n.putBack("data", "nightly", "one")
 		n.apply(n.diff())
 		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Open = true })
 		Expect(kinds(n.diff())).To(Equal([]string{"RemoveLV"})) // of the clone
 		Expect(status(n.diff(), volumeID("data"))).To(beIn(Blocked, ReasonInUse))
 	})
 	It("waits for who has logged in since the clone was made", func() {
-		ask("data", "nightly", "one")
+		n.putBack("data", "nightly", "one")
 		n.apply(n.diff())
 		n.logIn()
 		Expect(kinds(n.diff())).To(Equal([]string{"RemoveLV"})) // of the clone
@@ -114,7 +116,7 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 		Expect(n.state.LIO.ISCSI[iqn].LUNs).To(HaveKey(0))
 	})
 	It("is served as it was if the tag cannot be set", func() {
-		ask("data", "nightly", "one")
+		n.putBack("data", "nightly", "one")
 		n.apply(n.diff())
 		p := n.diff()
 		p.Steps = p.Steps[:len(p.Steps)-1]
@@ -127,12 +129,12 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 	})
 	It("leaves what is read-only as it is", func() {
 		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.ReadOnly = true })
-		ask("data", "nightly", "one")
+		n.putBack("data", "nightly", "one")
 		Expect(n.diff().Steps).To(BeEmpty())
 		Expect(status(n.diff(), volumeID("data"))).To(beIn(Blocked, ReasonImmutableField))
 	})
 	It("does not move to another Pool while the snapshot has lost its origin by that", func() {
-		ask("data", "nightly", "one")
+		n.putBack("data", "nightly", "one")
 		n.converge()
 		Expect(n.lvs("vg0")["nightly"].Origin).To(BeEmpty())
 		v := n.desired.Volumes["data"]
@@ -144,11 +146,11 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 	It("is served as it was if the file no longer asks before anything was written", func() {
 		for volume, snapshot := range map[string]string{"data": "nightly", "thick": "tnightly"} {
 			before := n.lvs("vg0")[volume]
-			ask(volume, snapshot, "one")
+			n.putBack(volume, snapshot, "one")
 			for !slices.Contains(kinds(n.diff()), "Restore") && !slices.Contains(kinds(n.diff()), "DisableTarget") {
 				n.apply(n.diff())
 			}
-			ask(volume, "", "")
+			n.putBack(volume, "", "")
 			n.converge()
 			Expect(n.lvs("vg0")[volume].UUID).To(Equal(before.UUID))
 			Expect(n.lvs("vg0")).NotTo(HaveKey(stagedName(volumeID(volume))))
@@ -157,7 +159,7 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 	})
 	It("waits for live sessions", func() {
 		n.logIn()
-		ask("thick", "tnightly", "one")
+		n.putBack("thick", "tnightly", "one")
 		Expect(n.diff().Steps).To(BeEmpty())
 		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Blocked, ReasonSessionsActive))
 	})
@@ -165,45 +167,45 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 		n.desired.Exports = nil
 		n.converge()
 		n.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Open, lv.HeldBy = true, []string{"mounted on /mnt"} })
-		ask("thick", "tnightly", "one")
+		n.putBack("thick", "tnightly", "one")
 		Expect(n.diff().Steps).To(BeEmpty())
 		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Blocked, ReasonInUse))
 	})
 	It("refuses a snapshot that overflowed, or that is of another volume", func() {
 		n.edit("vg0/tnightly", func(lv *observe.LogicalVolume) { lv.SnapshotInvalid = true })
-		ask("thick", "tnightly", "one")
+		n.putBack("thick", "tnightly", "one")
 		Expect(kinds(n.diff())).NotTo(ContainElement("SetTags"))
 		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Blocked, ReasonSnapshotOverflow))
-		ask("thick", "nightly", "one")
+		n.putBack("thick", "nightly", "one")
 		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Blocked, ReasonImmutableField))
 	})
 	It("refuses to overflow another snapshot", func() {
 		n.desired.Snapshots["small"] = spec.Snapshot{Metadata: meta("small"), Spec: spec.SnapshotSpec{Volume: "thick", Size: 4 * mib}}
 		n.converge()
 		n.edit("vg0/tnightly", func(lv *observe.LogicalVolume) { lv.DataPercent = 50 })
-		ask("thick", "tnightly", "one")
+		n.putBack("thick", "tnightly", "one")
 		Expect(n.diff().Steps).To(BeEmpty())
 		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Blocked, ReasonSnapshotsExist))
 	})
 	It("is not served half put back, and says what to do, when the file no longer asks", func() {
-		ask("thick", "tnightly", "one")
+		n.putBack("thick", "tnightly", "one")
 		n.apply(n.diff())
 		n.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Tags = append(lv.Tags, observe.CheckpointTag("snapshot", 0)) })
-		ask("thick", "", "")
+		n.putBack("thick", "", "")
 		n.converge()
 		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Blocked, ReasonReverting))
 		Expect(n.state.LIO.ISCSI[iqn].LUNs).NotTo(HaveKey(1))
 	})
 	It("ends with what was asked for last", func() {
-		ask("thick", "tnightly", "one")
+		n.putBack("thick", "tnightly", "one")
 		n.apply(n.diff())
-		ask("thick", "tnightly", "two")
+		n.putBack("thick", "tnightly", "two")
 		n.converge()
 		Expect(n.lvs("vg0")["thick"].Tag(observe.TagReverted)).To(Equal("two"))
 		Expect(n.lvs("vg0")["thick"].TagsWith(observe.TagReverted)).To(HaveLen(1))
 	})
 	It("is not served half put back while its file has an error", func() {
-		ask("thick", "tnightly", "one")
+		n.putBack("thick", "tnightly", "one")
 		n.apply(n.diff())
 		n.apply(n.diff()) // exports have let go of it, and it is being written
 		n.invalidate(volumeID("thick"))
@@ -218,19 +220,19 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 		BeforeEach(func() {
 			delete(n.desired.Exports, "db")
 			n.converge()
-			ask(volume, snapshot, "one")
+			n.putBack(volume, snapshot, "one")
 			n.apply(n.diff())
 			n.edit("vg0/"+volume, func(lv *observe.LogicalVolume) {
 				lv.Tags = append(lv.Tags, observe.CheckpointTag(n.lvs("vg0")[snapshot].UUID, 8*mib))
 			})
-			ask(volume, "", "")
+			n.putBack(volume, "", "")
 			delete(n.desired.Snapshots, snapshot)
 		})
 		It("keeps the snapshot until it is put back, even if no file names that any more", func() {
 			n.converge()
 			Expect(n.lvs("vg0")).To(HaveKey(snapshot))
 			Expect(status(n.diff(), snapshotID(snapshot))).To(beIn(Blocked, ReasonInUse))
-			ask(volume, snapshot, "one")
+			n.putBack(volume, snapshot, "one")
 			n.converge()
 			Expect(n.lvs("vg0")[volume].Phase()).To(BeEmpty())
 			Expect(n.lvs("vg0")).NotTo(HaveKey(snapshot))

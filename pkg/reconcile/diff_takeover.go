@@ -106,7 +106,8 @@ func (d *differ) interrupt(id spec.ID, lv observe.LogicalVolume, keys []lunKey, 
 		t := d.target(key.target)
 		owner, _ := t.Owner()
 		target := change.Target{Fabric: t.Fabric, Name: t.Name, Export: owner.Name}
-		if _, done := paused[key.target]; !done && !(spareOthers && len(sessions(t)) > 0) {
+		spared := spareOthers && len(sessions(t)) > 0
+		if _, done := paused[key.target]; !done && !spared {
 			paused[key.target] = d.pause(id, t, target, why)
 		}
 		// On behalf of the Volume, so that it waits like the rest for its next attempt.
