@@ -38,8 +38,8 @@ type protocol struct {
 	unseen bool
 	// flags are the agent's.
 	flags []string
-	// kernel is the guest's; empty: the one that it has.
-	kernel guest.Kernel
+	// keys is true if the kernel has to have DH-HMAC-CHAP.
+	keys   bool
 	labels Labels
 }
 
@@ -347,19 +347,20 @@ var protocols = []protocol{
 	{name: "nvme-tcp", initiator: nvmeTCP, first: 1, second: "[::1]:4420"},
 	{name: "nvme-rdma", initiator: nvmeRDMA, first: 1, unseen: true, second: "[" + guest.RDMAAddress6 + "]:4420", labels: Label("more")},
 	{name: "iscsi", initiator: tgtInitiator{iscsiTCP}, first: 1, password: chapPassword, second: "[::1]:3261", flags: []string{"--backend=tgt"}, labels: Label("more")},
-	{name: "nvme-tcp", initiator: nvmeTCP, first: 1, second: "[::1]:4420", password: hostKey, kernel: guest.Backported, labels: Label("more")},
+	{name: "nvme-tcp", initiator: nvmeTCP, first: 1, second: "[::1]:4420", password: hostKey, keys: true, labels: Label("more")},
 	{name: "fc", initiator: fc, maps: true, labels: Label("more")},
 }
 
 var _ = Describe("An export conforms", func() {
 	for _, p := range protocols {
 		name := strings.Join(append([]string{p.name}, p.flags...), " ")
-		if p.kernel != "" {
-			name += ", with keys, on kernel " + string(p.kernel)
+		if p.keys {
+			name += ", with keys"
 		}
 		It("over "+name, p.labels, func(ctx SpecContext) {
-			if p.kernel != "" {
-				useKernel(ctx, p.kernel)
+			if p.keys {
+				p.initiator.setUp(ctx)
+				needKeys(ctx, true)
 			}
 			c := &conformance{protocol: p}
 			began := time.Now()

@@ -209,7 +209,7 @@ var _ = It("What was in a thick volume or snapshot is cleared before anybody get
 	cleared := strings.Replace(thickPool, "{trash", "{clear: zero, trash", 1)
 	found := func() string {
 		// LVM takes the first extents first: all of them are in there.
-		return sh(ctx, "dd if=/dev/vda bs=1M count=256 iflag=direct status=none | grep -c -a PRECIOUSPRECIOUS || true")
+		return sh(ctx, "dd if=/dev/vda bs=1M count=256 iflag=direct status=none | tr '\\0' '\\n' | grep -c -a PRECIOUSPRECIOUS || true")
 	}
 	fillWith := func(path string) {
 		sh(ctx, "yes PRECIOUSPRECIOUS | dd of="+path+" bs=1M count=64 iflag=fullblock oflag=direct status=none")

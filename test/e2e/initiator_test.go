@@ -8,8 +8,6 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	"github.com/volreconciler/volreconciler/test/guest"
 )
 
 // initiator is the using side of one protocol: the kernel's real initiator, which
@@ -131,28 +129,6 @@ func scsiLUNs(ctx context.Context, targets string) map[int]string {
 	return parseLUNs(sh(ctx, `for lun in `+targets+`/*:*:*:*; do
 		disk=$(ls $lun/block 2>/dev/null) && [ -n "$disk" ] && echo ${lun##*:} /dev/$disk
 	done; true`))
-}
-
-// useKernel boots the guest with another kernel, for the rest of a container or
-// spec, and with the one before after it.
-func useKernel(ctx context.Context, kernel guest.Kernel) {
-	GinkgoHelper()
-	before := machine.Kernel
-	boot := func(ctx context.Context, kernel guest.Kernel) {
-		GinkgoHelper()
-		Expect(vm.Shutdown(ctx)).To(Succeed())
-		machine.Kernel = kernel
-		var err error
-		vm, err = guest.Start(ctx, machine)
-		Expect(err).NotTo(HaveOccurred())
-		prepare(ctx)
-		reset(ctx)
-	}
-	if kernel == before {
-		return
-	}
-	DeferCleanup(func(ctx SpecContext) { boot(ctx, before) }, NodeTimeout(limit))
-	boot(ctx, kernel)
 }
 
 // volumes makes logical volumes of vg0 for targets that a spec makes by hand,

@@ -9,7 +9,6 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
-	"github.com/volreconciler/volreconciler/test/guest"
 )
 
 const (
@@ -116,6 +115,7 @@ var _ = Describe("An NVMe export with keys", Label("more"), func() {
 	It("is blocked where the kernel knows none, and open to nobody", func(ctx SpecContext) {
 		i := nvmeTCP
 		i.setUp(ctx)
+		needKeys(ctx, false)
 		key := func(nqn string) string { return sh(ctx, "nvme gen-dhchap-key --hmac=1 --nqn "+nqn) }
 		secret(ctx, "host-key", key(i.host("db")))
 		secret(ctx, "target-key", key(i.target("data")))
@@ -129,9 +129,9 @@ var _ = Describe("An NVMe export with keys", Label("more"), func() {
 	}, NodeTimeout(limit))
 
 	It("lets in who has the key", func(ctx SpecContext) {
-		useKernel(ctx, guest.Backported)
 		i := nvmeTCP
 		i.setUp(ctx)
+		needKeys(ctx, true)
 		key := func(nqn string) string { return sh(ctx, "nvme gen-dhchap-key --hmac=1 --nqn "+nqn) }
 		good := credentials{password: key(i.host("db")), targetPassword: key(i.target("data"))}
 		secret(ctx, "host-key", good.password)

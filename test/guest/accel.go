@@ -2,17 +2,16 @@ package guest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/volreconciler/volreconciler/test/guest/internal/debian"
 )
 
-// accelerator is how the guest's processor is had.
+// accelerator is how an emulator's processor is had.
 type accelerator string
 
 const (
@@ -37,10 +36,18 @@ func (a accelerator) arguments() []string {
 	return []string{"-accel", "tcg,thread=multi", "-cpu", "max,la57=off"}
 }
 
+// cpus is how many processors are best.
+func (a accelerator) cpus() int {
+	if a == kvm {
+		return 2
+	}
+	return 1
+}
+
 // chooseAccelerator takes KVM only where it has booted a guest: in many nested
 // set-ups the device is there, but using it fails an assertion of QEMU or
-// hangs. The finding holds until the host boots again.
-func chooseAccelerator(ctx context.Context, root string) (accelerator, error) {
+// hangs.
+func chooseAccelerator(ctx context.Context, root string, kernel debian.Kernel) (accelerator, error) {
 	switch a := accelerator(os.Getenv(accelVariable)); a {
 	case "":
 	case kvm, tcg:
@@ -51,50 +58,18 @@ func chooseAccelerator(ctx context.Context, root string) (accelerator, error) {
 	if !usable(kvmDevice) {
 		return tcg, nil
 	}
-	finding, err := kvmFinding()
-	if err != nil {
-		return "", err
-	}
-	if a, ok := readFinding(finding); ok {
-		return a, nil
-	}
-	chosen := tcg
-	err = locked(ctx, filepath.Join(filepath.Dir(finding), "kvm.lock"), func() error {
-		if a, ok := readFinding(finding); ok {
-			chosen = a
-			return nil
+	works, err := found(ctx, "kvm", func() bool {
+		machine, err := start(ctx, emulated{kvm}, root, kernel, Config{BootTimeout: kvmProbeTimeout})
+		if err != nil {
+			return false
 		}
-		machine, err := start(ctx, root, kvm, Config{BootTimeout: kvmProbeTimeout})
-		if ctx.Err() != nil {
-			return errors.Join(ctx.Err(), err)
-		}
-		if err == nil {
-			machine.PowerCut()
-			chosen = kvm
-		}
-		return os.WriteFile(finding, []byte(chosen), 0o644)
+		machine.PowerCut()
+		return true
 	})
-	return chosen, err
+	if works {
+		return kvm, err
+	}
+	return tcg, err
 }
 
 func usable(device string) bool { return unix.Access(device, unix.R_OK|unix.W_OK) == nil }
-
-// kvmFinding is the file that holds what was found out since the host's last
-// boot.
-func kvmFinding() (string, error) {
-	cache, err := cacheDir()
-	if err != nil {
-		return "", err
-	}
-	bootID, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(cache, "kvm-"+strings.TrimSpace(string(bootID))), nil
-}
-
-func readFinding(path string) (accelerator, bool) {
-	content, err := os.ReadFile(path)
-	a := accelerator(content)
-	return a, err == nil && (a == kvm || a == tcg)
-}

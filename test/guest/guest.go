@@ -1,13 +1,14 @@
-// Package guest boots a throw-away virtual machine with a real Linux kernel,
+// Package guest boots a throw-away machine with a real Linux kernel,
 // LVM and the kernel's storage targets, and runs commands in it.
 //
-// The machine consists of Debian packages alone ([Root]); nothing of it is
+// The machine consists of Debian packages alone; nothing of it is
 // installed on the host, and nothing that happens in it outlives it but its
 // disks. It is no isolation for hostile code, and it has no network.
 //
-// Start reading at [Start]. root.go makes the guest's root file system,
-// initrd.go what it boots from, qemu.go runs the emulator; the program that is
-// PID 1 inside is in the folder init. Command cmd/guest is the same for a
+// Start reading at [Start]. choice.go chooses between User-mode Linux, where the
+// kernel is a process of the host (uml.go), and an emulator (qemu.go). initrd.go makes
+// what both boot from, the program that is PID 1 inside is in the folder init, and
+// internal/debian makes kernels and user spaces. Command cmd/guest is the same for a
 // terminal.
 package guest
 
@@ -15,10 +16,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/volreconciler/volreconciler/test/guest/internal/debian"
+	"github.com/volreconciler/volreconciler/test/guest/internal/handover"
 	"github.com/volreconciler/volreconciler/test/guest/internal/wire"
 )
 
@@ -29,12 +34,20 @@ type Config struct {
 	// Share is a directory of the host that the guest has at /host, to read
 	// and to write. inotify does not work across it. Empty: none.
 	Share string
-	// Kernel is the kernel that is booted. Default: [Released].
+	// Kernel is the kernel that is booted. Default: what the variable GUEST says, or
+	// [UserMode] where it works, or [Emulated].
 	Kernel Kernel
+	// Suite is the Debian release of the user space. Default: what the variable
+	// GUEST_SUITE says, or the host's.
+	Suite Suite
+	// Terminal asks for a serial line for somebody's shell, see [Machine.Terminal].
+	// Only User-mode Linux has one.
+	Terminal bool
 	// MemoryMiB is 2048 if not set.
 	MemoryMiB int
 	// CPUs is 2 with KVM and 1 without if not set. Two emulated processors get
-	// less done than one: keeping them in step costs more than they gain.
+	// less done than one: keeping them in step costs more than they gain. User-mode
+	// Linux has one.
 	CPUs int
 	// BootTimeout limits the time until the guest takes commands. Default: 2
 	// minutes, many times what an emulated processor needs.
@@ -66,25 +79,23 @@ type Result struct {
 // Machine is a running guest. Its methods are safe for concurrent use.
 type Machine struct {
 	config Config
-	vm     *qemu
+	vm     *process
 	client *wire.Client
 }
 
-func (c Config) withDefaults(accel accelerator) Config {
+func (c Config) withDefaults() Config {
 	if c.MemoryMiB == 0 {
 		c.MemoryMiB = 2048
-	}
-	if c.CPUs == 0 {
-		c.CPUs = 1
-		if accel == kvm {
-			c.CPUs = 2
-		}
 	}
 	if c.BootTimeout == 0 {
 		c.BootTimeout = 2 * time.Minute
 	}
 	c.Disks = append([]Disk(nil), c.Disks...)
 	for i, d := range c.Disks {
+		// The guest's process works in another directory.
+		if path, err := filepath.Abs(d.Path); err == nil {
+			c.Disks[i].Path = path
+		}
 		if d.Serial == "" {
 			c.Disks[i].Serial = strings.TrimSuffix(filepath.Base(d.Path), filepath.Ext(d.Path))
 		}
@@ -92,35 +103,81 @@ func (c Config) withDefaults(accel accelerator) Config {
 	return c
 }
 
-// Start boots a guest and returns when it takes commands. The guest root is
-// made first if this machine does not have it yet, which takes minutes and is
+// Start boots a guest and returns when it takes commands. What it consists of is
+// fetched first if this machine does not have it yet, which takes a minute and is
 // not part of the boot timeout.
 //
 // ctx limits the start alone. The machine runs until [Machine.Shutdown] or
 // [Machine.PowerCut], and never longer than this process.
 func Start(ctx context.Context, config Config) (*Machine, error) {
-	root, err := Root(ctx, config.Kernel)
+	config, err := config.resolve(ctx)
 	if err != nil {
 		return nil, err
 	}
-	accel, err := chooseAccelerator(ctx, root)
+	root, err := debian.Root(ctx, debian.Suite(config.Suite))
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, root, accel, config)
+	if config.Kernel == UserMode {
+		return startUserMode(ctx, root, config)
+	}
+	kernel, err := debian.EmulatorKernel(ctx, config.Kernel.suite(config.Suite))
+	if err != nil {
+		return nil, err
+	}
+	accelerator, err := chooseAccelerator(ctx, root, kernel)
+	if err != nil {
+		return nil, err
+	}
+	return start(ctx, emulated{accelerator}, root, kernel, config)
 }
 
-func start(ctx context.Context, root string, accel accelerator, config Config) (*Machine, error) {
-	config = config.withDefaults(accel)
+func startUserMode(ctx context.Context, root string, config Config) (*Machine, error) {
+	kernel, err := debian.UserModeKernel(ctx)
+	if err != nil {
+		return nil, err
+	}
+	machine, err := newUserMode()
+	if err != nil {
+		return nil, err
+	}
+	m, err := start(ctx, machine, root, kernel, config)
+	if err != nil {
+		machine.close()
+		return nil, err
+	}
+	go func() {
+		<-m.Done()
+		machine.close()
+	}()
+	return m, nil
+}
+
+// hardware is what a guest runs on.
+type hardware interface {
+	name() string
+	command(root string, kernel debian.Kernel, config Config) []string
+	environment(kernel debian.Kernel, config Config) []string
+}
+
+func start(ctx context.Context, on hardware, root string, kernel debian.Kernel, config Config) (*Machine, error) {
+	config = config.withDefaults()
 	program, err := buildInit(ctx)
 	if err != nil {
 		return nil, err
 	}
-	initrd, err := makeInitrd(root, program)
+	told := handover.Guest{Machine: on.name(), Root: root, Kernel: kernel.Dir, Share: config.Share}
+	for _, d := range config.Disks {
+		if err := d.create(); err != nil {
+			return nil, err
+		}
+		told.Serials = append(told.Serials, d.Serial)
+	}
+	initrd, err := makeInitrd(kernel, program, told)
 	if err != nil {
 		return nil, err
 	}
-	vm, err := startQEMU(accel, root, initrd, config)
+	vm, err := startProcess(on.command(root, kernel, config), on.environment(kernel, config), kernel.Dir, initrd, config.Terminal)
 	if err != nil {
 		return nil, err
 	}
@@ -140,6 +197,30 @@ func start(ctx context.Context, root string, accel accelerator, config Config) (
 	m.PowerCut()
 	return nil, m.explain(fmt.Errorf("boot the guest: %w", err))
 }
+
+func (d Disk) create() error {
+	f, err := os.OpenFile(d.Path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() < d.Size {
+		return f.Truncate(d.Size)
+	}
+	return nil
+}
+
+// Terminal is our end of the guest's second serial line, which nothing in the guest
+// uses by itself: its device there is [TerminalDevice]. It is nil unless
+// [Config.Terminal] asked for it.
+func (m *Machine) Terminal() net.Conn { return m.vm.terminal }
+
+// TerminalDevice is the guest's end of [Machine.Terminal].
+const TerminalDevice = "/dev/ttyS1"
 
 // Run runs a command, found in the guest's PATH, and returns how it ended. An
 // exit status other than 0 is no error; an error means that the command could
@@ -221,8 +302,8 @@ const (
 )
 
 // explain adds what the console showed last to an error: for a guest that broke
-// it is all that is left. The connection may end a moment before QEMU, and the
-// console with it.
+// it is all that is left. The connection may end a moment before the
+// process, and the console with it.
 func (m *Machine) explain(err error) error {
 	select {
 	case <-m.vm.done:

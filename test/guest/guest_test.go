@@ -127,7 +127,7 @@ var _ = Describe("a machine", Ordered, func() {
 
 	It("has its disks, LVM and the kernel's target", func(ctx SpecContext) {
 		sh(ctx, machine, `set -e
-			readlink -f /dev/disk/by-id/virtio-data | grep -x /dev/vda
+			[ $(readlink -f /dev/disk/by-id/virtio-data) = $(readlink -f /dev/vda) ]
 			vgcreate -qq vg0 /dev/vda
 			lvcreate -qq -y --type thin-pool -L 64m -n pool vg0
 			lvcreate -qq -y -V 1g -T vg0/pool -n thin
@@ -199,21 +199,21 @@ var _ = Describe("a machine that does not start", func() {
 	BeforeEach(needGuest)
 
 	It("is given up after the boot timeout", func(ctx SpecContext) {
-		_, err := guest.Start(ctx, guest.Config{BootTimeout: 3 * time.Second})
-		Expect(err).To(MatchError(And(ContainSubstring("not up after 3s"), ContainSubstring("console"))))
+		_, err := guest.Start(ctx, guest.Config{BootTimeout: 300 * time.Millisecond})
+		Expect(err).To(MatchError(And(ContainSubstring("not up after 300ms"), ContainSubstring("console"))))
 	}, SpecTimeout(firstTime))
 
 	It("is given up with the context", func(ctx SpecContext) {
-		_, err := guest.Root(ctx, guest.Released)
+		_, err := guest.Prepare(ctx, guest.Config{})
 		Expect(err).NotTo(HaveOccurred())
-		limited, cancel := context.WithTimeout(ctx, 3*time.Second)
+		limited, cancel := context.WithTimeout(ctx, 600*time.Millisecond)
 		defer cancel()
 		_, err = guest.Start(limited, guest.Config{})
 		Expect(err).To(MatchError(context.DeadlineExceeded))
 	}, SpecTimeout(firstTime))
 
-	It("shows what the emulator says", func(ctx SpecContext) {
+	It("shows why", func(ctx SpecContext) {
 		_, err := guest.Start(ctx, guest.Config{Share: "/no/such/directory"})
-		Expect(err).To(MatchError(And(ContainSubstring("qemu"), ContainSubstring("/no/such/directory"))))
+		Expect(err).To(MatchError(ContainSubstring("/no/such/directory")))
 	}, SpecTimeout(firstTime))
 })

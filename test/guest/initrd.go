@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
 
 	"github.com/cavaliergopher/cpio"
+
+	"github.com/volreconciler/volreconciler/test/guest/internal/debian"
+	"github.com/volreconciler/volreconciler/test/guest/internal/handover"
 )
 
 // initPackage is the program that is PID 1 in the guest.
@@ -57,40 +59,35 @@ func buildInit(ctx context.Context) ([]byte, error) {
 // and has to be run within the module.
 func sourceDir() string {
 	_, file, _, _ := runtime.Caller(0)
-	if dir := filepath.Dir(file); filepath.IsAbs(dir) && isDir(dir) {
+	dir := filepath.Dir(file)
+	if info, err := os.Stat(dir); filepath.IsAbs(dir) && err == nil && info.IsDir() {
 		return dir
 	}
 	return ""
 }
 
-// makeInitrd makes the initial RAM file system: PID 1 and the kernel modules
-// that it loads, with a list of them in order.
-func makeInitrd(root string, program []byte) ([]byte, error) {
-	version, err := kernelVersion(root)
+// makeInitrd makes the initial RAM file system: PID 1, what it is told, and the
+// kernel modules that it loads, with a list of them in order.
+func makeInitrd(kernel debian.Kernel, program []byte, told handover.Guest) ([]byte, error) {
+	files, err := kernel.ModuleFiles(bootModules...)
 	if err != nil {
 		return nil, err
 	}
-	modulesDir := filepath.Join(root, "lib/modules", version)
-	dep, err := os.Open(filepath.Join(modulesDir, "modules.dep"))
+	text, err := told.Text()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = dep.Close() }()
-	deps, err := parseDependencies(dep)
-	if err != nil {
-		return nil, err
-	}
-
 	archive := newArchive()
 	archive.add("init", cpio.TypeReg|0o755, program)
+	archive.add(strings.TrimPrefix(handover.File, "/"), cpio.TypeReg|0o644, text)
 	archive.add("modules", cpio.TypeDir|0o755, nil)
 	var list strings.Builder
-	for _, file := range deps.order(bootModules...) {
-		content, err := os.ReadFile(filepath.Join(modulesDir, file))
+	for _, file := range files {
+		content, err := os.ReadFile(file)
 		if err != nil {
 			return nil, err
 		}
-		name := path.Base(file)
+		name := filepath.Base(file)
 		archive.add("modules/"+name, cpio.TypeReg|0o644, content)
 		list.WriteString(name + "\n")
 	}

@@ -10,6 +10,9 @@ import (
 	"github.com/cavaliergopher/cpio"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/test/guest/internal/debian"
+	"github.com/volreconciler/volreconciler/test/guest/internal/handover"
 )
 
 var _ = Describe("the initial RAM file system", func() {
@@ -20,12 +23,12 @@ var _ = Describe("the initial RAM file system", func() {
 			Expect(os.MkdirAll(filepath.Dir(path), 0o755)).To(Succeed())
 			Expect(os.WriteFile(path, []byte(content), 0o644)).To(Succeed())
 		}
-		write("boot/vmlinuz-1.2.3", "")
-		write("lib/modules/1.2.3/modules.dep", "a/virtio_blk.ko: a/virtio.ko\na/virtio.ko:\na/other.ko:\n")
-		write("lib/modules/1.2.3/a/virtio.ko", "one")
-		write("lib/modules/1.2.3/a/virtio_blk.ko", "three")
+		write("usr/lib/modules/1.2.3/modules.dep", "a/virtio_blk.ko: a/virtio.ko\na/virtio.ko:\na/other.ko:\n")
+		write("usr/lib/modules/1.2.3/a/virtio.ko", "one")
+		write("usr/lib/modules/1.2.3/a/virtio_blk.ko", "three")
 
-		initrd, err := makeInitrd(root, []byte("program"))
+		told := handover.Guest{Machine: handover.UserMode, Root: "/cache/of a user"}
+		initrd, err := makeInitrd(debian.Kernel{Dir: root, Version: "1.2.3"}, []byte("program"), told)
 		Expect(err).NotTo(HaveOccurred())
 
 		content, modes := map[string]string{}, map[string]cpio.FileMode{}
@@ -40,6 +43,8 @@ var _ = Describe("the initial RAM file system", func() {
 			Expect(err).NotTo(HaveOccurred())
 			content[header.Name], modes[header.Name] = string(text), header.Mode
 		}
+		Expect(handover.Parse([]byte(content["guest.json"]))).To(Equal(told))
+		delete(content, "guest.json")
 		Expect(content).To(Equal(map[string]string{
 			"init":                  "program",
 			"modules":               "",

@@ -1,56 +1,44 @@
 package guest
 
 import (
-	"errors"
 	"fmt"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
-	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/volreconciler/volreconciler/test/guest/internal/debian"
 )
 
 const emulator = "qemu-system-x86_64"
 
-// File descriptors that QEMU inherits: the host's end of the guest's serial
-// port, and the initial RAM file system.
-const (
-	agentFD  = 3
-	initrdFD = 4
-)
+// emulated is a machine that QEMU emulates, or runs with KVM.
+type emulated struct{ accelerator accelerator }
 
-// killTimeout is how long a killed QEMU may take to end.
-const killTimeout = 10 * time.Second
+func (emulated) name() string { return "qemu" }
 
-// arguments is QEMU's command line.
-func arguments(accel accelerator, root string, config Config) []string {
+// command is QEMU's command line.
+func (e emulated) command(root string, kernel debian.Kernel, config Config) []string {
+	cpus := config.CPUs
+	if cpus == 0 {
+		cpus = e.accelerator.cpus()
+	}
 	args := []string{
+		emulator,
 		"-machine", "q35", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-m", strconv.Itoa(config.MemoryMiB),
-		"-smp", strconv.Itoa(config.CPUs),
-		"-kernel", filepath.Join(root, uncompressed),
+		"-smp", strconv.Itoa(cpus),
+		"-kernel", kernel.Image,
 		"-initrd", "/proc/self/fd/" + strconv.Itoa(initrdFD),
 		"-append", strings.Join(kernelOptions, " "),
 		"-serial", "stdio",
 		"-device", "virtio-serial-pci",
 		"-chardev", "socket,id=agent,fd=" + strconv.Itoa(agentFD),
 		"-device", "virtserialport,chardev=agent,name=agent",
-		// Without multidevs=remap inode numbers of several host file systems
-		// collide, and mounts in the guest land on the wrong directory.
-		"-fsdev", "local,id=root,security_model=none,readonly=on,multidevs=remap,path=" + escape(root),
-		"-device", "virtio-9p-pci,fsdev=root,mount_tag=root",
 	}
-	args = append(args, accel.arguments()...)
+	args = append(args, folder("root", root, true)...)
+	args = append(args, folder("kernel", kernel.Dir, true)...)
+	args = append(args, e.accelerator.arguments()...)
 	if config.Share != "" {
-		args = append(args,
-			"-fsdev", "local,id=host,security_model=none,multidevs=remap,path="+escape(config.Share),
-			"-device", "virtio-9p-pci,fsdev=host,mount_tag=host")
+		args = append(args, folder("host", config.Share, false)...)
 	}
 	for i, d := range config.Disks {
 		args = append(args,
@@ -62,6 +50,22 @@ func arguments(accel accelerator, root string, config Config) []string {
 			"-device", fmt.Sprintf("virtio-blk-pci,drive=disk%d,serial=%s", i, escape(d.Serial)))
 	}
 	return args
+}
+
+func (emulated) environment(debian.Kernel, Config) []string { return nil }
+
+// folder shares a folder of the host over 9p. Without multidevs=remap inode numbers of
+// several host file systems collide, and mounts in the guest land on the wrong
+// directory.
+func folder(tag, path string, readOnly bool) []string {
+	option := ""
+	if readOnly {
+		option = "readonly=on,"
+	}
+	return []string{
+		"-fsdev", "local,id=" + tag + ",security_model=none," + option + "multidevs=remap,path=" + escape(path),
+		"-device", "virtio-9p-pci,fsdev=" + tag + ",mount_tag=" + tag,
+	}
 }
 
 var kernelOptions = []string{
@@ -80,129 +84,3 @@ var kernelOptions = []string{
 
 // escape protects a value within an option of QEMU.
 func escape(value string) string { return strings.ReplaceAll(value, ",", ",,") }
-
-// qemu is a running emulator.
-type qemu struct {
-	cmd     *exec.Cmd
-	console *console
-	agent   net.Conn
-	done    chan struct{}
-	err     error // how it ended; set before done is closed
-}
-
-func startQEMU(accel accelerator, root string, initrd []byte, config Config) (*qemu, error) {
-	for _, d := range config.Disks {
-		if err := d.create(); err != nil {
-			return nil, err
-		}
-	}
-	initrdFile, err := memoryFile("initrd", initrd)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = initrdFile.Close() }()
-	ours, theirs, err := socketPair()
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = theirs.Close() }()
-	q := &qemu{
-		cmd:     exec.Command(emulator, arguments(accel, root, config)...),
-		console: &console{},
-		agent:   ours,
-		done:    make(chan struct{}),
-	}
-	q.cmd.Stdout, q.cmd.Stderr = q.console, q.console
-	q.cmd.ExtraFiles = []*os.File{agentFD - 3: theirs, initrdFD - 3: initrdFile}
-	q.cmd.SysProcAttr = &syscall.SysProcAttr{
-		// A process group of its own: Ctrl-C in a terminal is for us, and the
-		// guest goes down in an orderly way.
-		Setpgid:   true,
-		Pdeathsig: syscall.SIGKILL,
-	}
-	started := make(chan error)
-	go q.run(started)
-	if err := <-started; err != nil {
-		_ = ours.Close()
-		return nil, fmt.Errorf("start the emulator (hack/install-deps.sh installs it): %w", err)
-	}
-	return q, nil
-}
-
-// run starts QEMU and stays until it ends. The kernel sends the parent death
-// signal when the thread ends that started the child, so this goroutine keeps
-// its thread for as long as QEMU lives.
-func (q *qemu) run(started chan<- error) {
-	runtime.LockOSThread()
-	err := q.cmd.Start()
-	started <- err
-	if err != nil {
-		return
-	}
-	q.err = q.cmd.Wait()
-	_ = q.agent.Close()
-	close(q.done)
-}
-
-// kill returns when QEMU is dead, or when it takes longer than that can take
-// unless the host's kernel holds it.
-func (q *qemu) kill() {
-	_ = q.cmd.Process.Kill()
-	select {
-	case <-q.done:
-	case <-time.After(killTimeout):
-	}
-}
-
-// exitError says that QEMU is gone although nobody asked it to go.
-func (q *qemu) exitError() error {
-	if q.err != nil {
-		return fmt.Errorf("%s: %w", emulator, q.err)
-	}
-	return errors.New("the guest went down")
-}
-
-func (d Disk) create() error {
-	f, err := os.OpenFile(d.Path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if info.Size() < d.Size {
-		return f.Truncate(d.Size)
-	}
-	return nil
-}
-
-// memoryFile is a file without a name, which nobody has to remove.
-func memoryFile(name string, content []byte) (*os.File, error) {
-	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, err
-	}
-	f := os.NewFile(uintptr(fd), name)
-	if _, err := f.Write(content); err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-func socketPair() (net.Conn, *os.File, error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	ours, theirs := os.NewFile(uintptr(fds[0]), "agent"), os.NewFile(uintptr(fds[1]), "agent")
-	defer func() { _ = ours.Close() }()
-	conn, err := net.FileConn(ours)
-	if err != nil {
-		_ = theirs.Close()
-		return nil, nil, err
-	}
-	return conn, theirs, nil
-}

@@ -7,11 +7,13 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/test/guest/internal/debian"
 )
 
 var _ = Describe("the emulator's command line", func() {
 	line := func(config Config) string {
-		return strings.Join(arguments(tcg, "/guest", config.withDefaults(tcg)), " ")
+		return strings.Join(emulated{tcg}.command("/root", debian.Kernel{Dir: "/kernel", Image: "/kernel/vmlinux"}, config.withDefaults()), " ")
 	}
 
 	It("names a disk after its file", func() {
@@ -26,7 +28,7 @@ var _ = Describe("the emulator's command line", func() {
 
 	It("has defaults that the caller's disks do not share", func() {
 		disks := []Disk{{Path: "/d/one.raw"}}
-		Config{Disks: disks}.withDefaults(tcg)
+		Config{Disks: disks}.withDefaults()
 		Expect(disks[0].Serial).To(BeEmpty())
 	})
 })
@@ -54,19 +56,5 @@ var _ = Describe("the console", func() {
 		_, _ = c.Write([]byte("the end\r\n"))
 		Expect(len(c.text)).To(BeNumerically("<=", 2*consoleLimit))
 		Expect(lastLines(c.String(), 2)).To(Equal("0123456789abcd\nthe end"))
-	})
-})
-
-var _ = Describe("apt's repositories", func() {
-	It("are the guest's as far as they are Debian's", func() {
-		sources := parseSources(`http://mirror.example/debian/ bookworm main Debian
-http://mirror.example/debian-security/ bookworm-security main Debian
-https://third.example/ bookworm stable Third
-https://unknown.example/ bookworm main $(ORIGIN)
-`)
-		Expect(sources).To(Equal([]source{
-			{"http://mirror.example/debian/", "bookworm", "main"},
-			{"http://mirror.example/debian-security/", "bookworm-security", "main"},
-		}))
 	})
 })

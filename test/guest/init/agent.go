@@ -14,6 +14,9 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/term"
+
+	"github.com/volreconciler/volreconciler/test/guest/internal/handover"
 	"github.com/volreconciler/volreconciler/test/guest/internal/wire"
 )
 
@@ -29,12 +32,22 @@ const (
 	drain = 300 * time.Millisecond
 )
 
+// toldVariable hands on to the agent what the guest was told.
+const toldVariable = "GUEST_TOLD"
+
 func agent() error {
-	say(agentName, "preparing the node")
-	if err := prepareNode(); err != nil {
+	told, err := handover.Parse([]byte(os.Getenv(toldVariable)))
+	if err != nil {
 		return err
 	}
-	port, err := openPort()
+	if err := os.Unsetenv(toldVariable); err != nil { // not for the commands
+		return err
+	}
+	say(agentName, "preparing the node")
+	if err := prepareNode(told); err != nil {
+		return err
+	}
+	port, err := openPort(told.Machine)
 	if err != nil {
 		return err
 	}
@@ -43,7 +56,11 @@ func agent() error {
 	return wire.Serve(context.Background(), port, run)
 }
 
-func openPort() (*os.File, error) {
+// openPort opens the line to the host.
+func openPort(machine string) (*os.File, error) {
+	if machine == handover.UserMode {
+		return openSerial("/dev/ttyS0")
+	}
 	names, err := filepath.Glob("/sys/class/virtio-ports/*/name")
 	if err != nil {
 		return nil, err
@@ -58,6 +75,19 @@ func openPort() (*os.File, error) {
 		}
 	}
 	return nil, fmt.Errorf("no virtio-serial port %q", portName)
+}
+
+// openSerial opens a serial line that passes on every byte as it is.
+func openSerial(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := term.MakeRaw(int(f.Fd())); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("set up %s: %w", path, err)
+	}
+	return f, nil
 }
 
 // run is the [wire.Runner] of the guest. The command gets a process group of

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/volreconciler/volreconciler/test/guest/internal/handover"
 )
 
 // moduleList names the module files of the initial RAM file system, in the
@@ -40,10 +42,10 @@ func mountAll(mounts []mount) error {
 	return nil
 }
 
-// boot goes from the initial RAM file system to a root that is the cached guest
-// root below and a file system in memory above, so that guests share the one
-// and never change it.
-func boot() error {
+// boot goes from the initial RAM file system to a root that is the cached user space
+// below, the kernel's folder over it, and a file system in memory above, so that guests
+// share what is cached and never change it.
+func boot(told handover.Guest) error {
 	err := mountAll([]mount{
 		{source: "proc", target: "/proc", fstype: "proc"},
 		{source: "sysfs", target: "/sys", fstype: "sysfs"},
@@ -58,7 +60,8 @@ func boot() error {
 	}
 	say("init", "mounting the root")
 	err = mountAll([]mount{
-		{"root", "/lower", "9p", unix.MS_RDONLY, "trans=virtio,version=9p2000.L,cache=loose,msize=524288"},
+		folder(told.Machine, "root", told.Root, "/lower/root", "cache=loose"),
+		folder(told.Machine, "kernel", told.Kernel, "/lower/kernel", "cache=loose"),
 		{source: "tmpfs", target: "/upper", fstype: "tmpfs"},
 	})
 	if err != nil {
@@ -70,7 +73,7 @@ func boot() error {
 		}
 	}
 	err = mountAll([]mount{
-		{"overlay", "/new", "overlay", 0, "lowerdir=/lower,upperdir=/upper/upper,workdir=/upper/work"},
+		{"overlay", "/new", "overlay", 0, "lowerdir=/lower/kernel:/lower/root,upperdir=/upper/upper,workdir=/upper/work"},
 		{source: "/proc", target: "/new/proc", flags: unix.MS_MOVE},
 		{source: "/sys", target: "/new/sys", flags: unix.MS_MOVE},
 		{source: "/dev", target: "/new/dev", flags: unix.MS_MOVE},
@@ -79,6 +82,14 @@ func boot() error {
 		return err
 	}
 	return switchRoot("/new")
+}
+
+// folder is a folder of the host: a path for User-mode Linux, a tag for others.
+func folder(machine, tag, path, target, cache string) mount {
+	if machine == handover.UserMode {
+		return mount{source: path, target: target, fstype: "hostfs", options: path}
+	}
+	return mount{source: tag, target: target, fstype: "9p", options: "trans=virtio,version=9p2000.L,msize=524288," + cache}
 }
 
 // switchRoot makes dir the root. The old one stays beneath, out of sight: it

@@ -18,6 +18,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/volreconciler/volreconciler/test/guest/internal/handover"
 )
 
 func main() {
@@ -42,10 +44,14 @@ func play(role string) error {
 	case os.Getpid() != 1:
 		return fmt.Errorf("not PID 1, and not called as %s, poweroff or reboot", agentName)
 	}
-	if err := boot(); err != nil {
+	told, err := handover.Read()
+	if err == nil {
+		err = boot(told)
+	}
+	if err != nil {
 		// Without this the kernel would bury the message under its panic.
 		fmt.Fprintln(os.Stderr, "init:", err)
 		return unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
 	}
-	return reap()
+	return reap(told)
 }

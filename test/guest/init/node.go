@@ -14,6 +14,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+
+	"github.com/volreconciler/volreconciler/test/guest/internal/handover"
 )
 
 const (
@@ -42,7 +44,7 @@ func environment() []string {
 }
 
 // prepareNode does what an init system would have done before somebody logs in.
-func prepareNode() error {
+func prepareNode(told handover.Guest) error {
 	err := mountAll([]mount{
 		{source: "tmpfs", target: "/run", fstype: "tmpfs", options: "mode=755"},
 		{source: "devpts", target: "/dev/pts", fstype: "devpts", options: "gid=5,mode=620"},
@@ -76,23 +78,26 @@ func prepareNode() error {
 	if err := setUp("lo"); err != nil {
 		return err
 	}
-	if err := mountShare(); err != nil {
-		return err
+	if told.Share != "" {
+		// Nothing of it is cached: the host changes it as well.
+		if err := folder(told.Machine, "host", told.Share, "/host", "cache=none").do(); err != nil {
+			return err
+		}
 	}
 	if err := (mount{source: "configfs", target: "/sys/kernel/config", fstype: "configfs"}).do(); err != nil {
 		return err
 	}
-	return startDaemons()
+	return startDaemons(told)
 }
 
 // startDaemons starts them side by side.
-func startDaemons() error {
+func startDaemons(told handover.Guest) error {
 	var group errgroup.Group
 	group.Go(func() error {
 		if err := do("/usr/lib/systemd/systemd-udevd", "--daemon"); err != nil {
 			return err
 		}
-		return announceDisks()
+		return announceDisks(told)
 	})
 	group.Go(func() error { return do("iscsid") })
 	// targetcli asks on D-Bus for backstores in user space.
@@ -112,8 +117,11 @@ func do(argv ...string) error {
 // announceDisks has udevd look at the disks, which were there before it, and
 // waits until it has. No other device needs that, and "udevadm trigger" with
 // "udevadm settle" would take a second where this takes a tenth.
-func announceDisks() error {
-	disks, err := filepath.Glob("/sys/class/block/vd*") // and their partitions
+func announceDisks(told handover.Guest) error {
+	if err := nameDisks(told); err != nil {
+		return err
+	}
+	disks, err := filepath.Glob("/sys/class/block/[uv][bd]*") // vda or ubda, and their partitions
 	if err != nil {
 		return err
 	}
@@ -165,20 +173,24 @@ func setUp(iface string) error {
 	return nil
 }
 
-// mountShare mounts the directory that the host shares, if it does. Nothing of
-// it is cached: the host changes it as well.
-func mountShare() error {
-	tags, err := filepath.Glob("/sys/bus/virtio/drivers/9pnet_virtio/virtio*/mount_tag")
-	if err != nil {
+// nameDisks gives the disks of User-mode Linux, which has names of its own for them,
+// those that they have elsewhere.
+func nameDisks(told handover.Guest) error {
+	if told.Machine != handover.UserMode {
+		return nil
+	}
+	if err := os.MkdirAll("/dev/disk/by-id", 0o755); err != nil {
 		return err
 	}
-	for _, path := range tags {
-		tag, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		if strings.TrimRight(string(tag), "\x00\n") == "host" {
-			return mount{"host", "/host", "9p", 0, "trans=virtio,version=9p2000.L,cache=none,msize=524288"}.do()
+	for i, serial := range told.Serials {
+		letter := string(rune('a' + i))
+		for link, to := range map[string]string{
+			"/dev/vd" + letter:                 "ubd" + letter,
+			"/dev/disk/by-id/virtio-" + serial: "../../ubd" + letter,
+		} {
+			if err := os.Symlink(to, link); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

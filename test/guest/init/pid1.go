@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/volreconciler/volreconciler/test/guest/internal/handover"
 )
 
 const (
@@ -24,12 +26,17 @@ const (
 
 // reap starts the agent and waits for every process that ends, until the agent
 // does or a signal asks for the guest's end.
-func reap() error {
+func reap(told handover.Guest) error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, powerOffSignal, rebootSignal)
 
+	// The agent does not see the file that this was read from any more.
+	text, err := told.Text()
+	if err != nil {
+		return err
+	}
 	pid, err := syscall.ForkExec("/proc/self/exe", []string{agentName}, &syscall.ProcAttr{
-		Env:   environment(),
+		Env:   append(environment(), toldVariable+"="+string(text)),
 		Files: []uintptr{0, 1, 2},
 	})
 	if err != nil {
@@ -54,7 +61,8 @@ func reap() error {
 	action := unix.LINUX_REBOOT_CMD_POWER_OFF
 	select {
 	case s := <-signals:
-		if s == rebootSignal {
+		// An emulator ends then. User-mode Linux would start itself again.
+		if s == rebootSignal && told.Machine == handover.Emulated {
 			action = unix.LINUX_REBOOT_CMD_RESTART
 		}
 	case status := <-agentEnded:

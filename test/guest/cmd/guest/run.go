@@ -25,6 +25,7 @@ type machineFlags struct {
 	disks  []string
 	share  string
 	kernel string
+	suite  string
 	memory int
 	cpus   int
 }
@@ -32,22 +33,34 @@ type machineFlags struct {
 func (f *machineFlags) register(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.disks, "disk", nil, "add a disk of this size (500M, 1G); repeat for more")
 	flags.StringVar(&f.share, "share", "", "directory that the guest has at /host, to read and write")
-	registerKernel(flags, &f.kernel)
+	registerKind(flags, &f.kernel, &f.suite)
 	flags.IntVar(&f.memory, "memory", 0, "memory in MiB (default 2048)")
 	flags.IntVar(&f.cpus, "cpus", 0, "number of processors (default 2 with KVM, 1 without)")
 }
 
-func registerKernel(flags *pflag.FlagSet, kernel *string) {
-	flags.StringVar(kernel, "kernel", "released", "the kernel of the host's Debian release (released), or the newer one of its backports (backported)")
+func registerKind(flags *pflag.FlagSet, kernel, suite *string) {
+	flags.StringVar(kernel, "kernel", "", fmt.Sprintf("kernel of the guest: one of %v (default: variable GUEST, or uml where it works, or qemu)", guest.Kernels))
+	flags.StringVar(suite, "suite", "", "Debian release of the user space: bookworm, trixie or testing (default: variable GUEST_SUITE, or the host's)")
+}
+
+// kind reads what registerKind registered.
+func kind(kernel, suite string) (guest.Config, error) {
+	var config guest.Config
+	var err error
+	if config.Kernel, err = guest.ParseKernel(kernel); err != nil {
+		return config, err
+	}
+	config.Suite, err = guest.ParseSuite(suite)
+	return config, err
 }
 
 // config puts the disks into dir.
 func (f *machineFlags) config(dir string) (guest.Config, error) {
-	config := guest.Config{MemoryMiB: f.memory, CPUs: f.cpus}
-	var err error
-	if config.Kernel, err = guest.ParseKernel(f.kernel); err != nil {
+	config, err := kind(f.kernel, f.suite)
+	if err != nil {
 		return config, err
 	}
+	config.MemoryMiB, config.CPUs = f.memory, f.cpus
 	if f.share != "" {
 		share, err := filepath.Abs(f.share)
 		if err != nil {
@@ -108,18 +121,18 @@ func runCommand() *cobra.Command {
 	return command
 }
 
-func pathCommand() *cobra.Command {
-	var name string
+func prepareCommand() *cobra.Command {
+	var kernel, suite string
 	command := &cobra.Command{
 		Use:   "root",
-		Short: "Print the directory of the guest's root file system; make it if need be",
+		Short: "Fetch what guests consist of, and print the directory of the user space",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			kernel, err := guest.ParseKernel(name)
+			config, err := kind(kernel, suite)
 			if err != nil {
 				return err
 			}
-			dir, err := guest.Root(cmd.Context(), kernel)
+			dir, err := guest.Prepare(cmd.Context(), config)
 			if err != nil {
 				return err
 			}
@@ -127,8 +140,17 @@ func pathCommand() *cobra.Command {
 			return err
 		},
 	}
-	registerKernel(command.Flags(), &name)
+	registerKind(command.Flags(), &kernel, &suite)
 	return command
+}
+
+func kernelCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "kernel",
+		Short: "Build a User-mode Linux with NVMe, which guests have from then on: some minutes",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return guest.BuildKernel(cmd.Context()) },
+	}
 }
 
 // passThrough runs argv with our own output and makes its exit status ours.

@@ -1,4 +1,4 @@
-package guest
+package debian
 
 import (
 	"bytes"
@@ -6,27 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"strings"
 )
-
-// uncompressed is the kernel's name in the guest root after decompression. An
-// emulated processor spends several seconds on unpacking a kernel, the host's
-// a fraction of one, once.
-const uncompressed = "boot/vmlinux"
-
-func kernelVersion(root string) (string, error) {
-	found, err := filepath.Glob(filepath.Join(root, "boot/vmlinuz-*"))
-	if err != nil {
-		return "", err
-	}
-	if len(found) != 1 {
-		return "", fmt.Errorf("want one kernel in %s/boot, found %q", root, found)
-	}
-	return strings.TrimPrefix(filepath.Base(found[0]), "vmlinuz-"), nil
-}
 
 // sizeTrailer is what the kernel's build appends to its compressed image: the
 // size of what is in it, 32 bits. zstd takes it for more input, and fails.
@@ -81,16 +62,4 @@ func kernelPayload(image []byte) ([]byte, error) {
 		return nil, errors.New("truncated bzImage")
 	}
 	return image[start : start+size], nil
-}
-
-func writeUncompressedKernel(ctx context.Context, root, version string) error {
-	image, err := os.ReadFile(filepath.Join(root, "boot/vmlinuz-"+version))
-	if err != nil {
-		return err
-	}
-	kernel, err := decompressKernel(ctx, image)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(root, uncompressed), kernel, 0o644)
 }

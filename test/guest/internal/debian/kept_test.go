@@ -1,4 +1,4 @@
-package guest
+package debian
 
 import (
 	"os"
@@ -9,7 +9,7 @@ import (
 )
 
 // targetModules are the modules that targets and initiators of every protocol
-// need; some lie close to folders that a guest root leaves out.
+// need; some lie close to folders that are left out.
 var targetModules = []string{
 	"iscsi_target_mod", "iscsi_tcp", "ib_isert", "ib_iser",
 	"nvmet", "nvmet-tcp", "nvmet-rdma", "nvme-tcp", "nvme-rdma",
@@ -17,19 +17,14 @@ var targetModules = []string{
 	"rdma_rxe", "veth",
 }
 
-var _ = DescribeTable("a guest root has the modules of every protocol, with all that they need",
-	func(ctx SpecContext, kernel Kernel) {
+var _ = DescribeTable("an emulator's kernel has the modules of every protocol, with all that they need",
+	func(ctx SpecContext, suite Suite) {
 		if os.Getenv("VOLRECONCILER_GUEST") == "" {
-			Skip("may have to make a guest root: set VOLRECONCILER_GUEST=1 to run it")
+			Skip("may have to fetch a kernel: set VOLRECONCILER_GUEST=1 to run it")
 		}
-		if kernel == Backported && os.Getenv("VOLRECONCILER_GUEST") != "all" {
-			Skip("has a guest root of its own: make test-more")
-		}
-		root, err := Root(ctx, kernel)
+		kernel, err := EmulatorKernel(ctx, suite)
 		Expect(err).NotTo(HaveOccurred())
-		version, err := kernelVersion(root)
-		Expect(err).NotTo(HaveOccurred())
-		dir := filepath.Join(root, "lib/modules", version)
+		dir := kernel.Modules()
 		dep, err := os.Open(filepath.Join(dir, "modules.dep"))
 		Expect(err).NotTo(HaveOccurred())
 		defer func() { _ = dep.Close() }()
@@ -43,6 +38,6 @@ var _ = DescribeTable("a guest root has the modules of every protocol, with all 
 			}
 		}
 	},
-	Entry("with the release's kernel", Released, NodeTimeout(rootTimeout)),
-	Entry("with the backported kernel", Backported, NodeTimeout(rootTimeout)),
+	Entry("of Debian 12", Bookworm, NodeTimeout(makeTimeout)),
+	Entry("of Debian 13", Trixie, NodeTimeout(makeTimeout)),
 )

@@ -1,12 +1,36 @@
-package guest
+package debian
 
 import (
 	"bufio"
 	"fmt"
 	"io"
+	"os"
 	"path"
+	"path/filepath"
 	"strings"
 )
+
+// Modules is the folder of the kernel's modules.
+func (k Kernel) Modules() string { return filepath.Join(k.Dir, "usr/lib/modules", k.Version) }
+
+// ModuleFiles returns the paths of the named modules and of all that they need, in an
+// order in which they can be loaded. Those that the kernel holds itself are left out.
+func (k Kernel) ModuleFiles(names ...string) ([]string, error) {
+	dep, err := os.Open(filepath.Join(k.Modules(), "modules.dep"))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = dep.Close() }()
+	deps, err := parseDependencies(dep)
+	if err != nil {
+		return nil, err
+	}
+	files := deps.order(names...)
+	for i, file := range files {
+		files[i] = filepath.Join(k.Modules(), file)
+	}
+	return files, nil
+}
 
 // dependencies is the content of a modules.dep: what each module file needs,
 // all of it, the nearest first. Paths are relative to the modules' directory.

@@ -1,17 +1,14 @@
-package guest
+package debian
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 )
-
-// kernelPackage depends on the newest kernel of the repository it is taken from.
-const kernelPackage = "linux-image-amd64"
 
 var packages = []string{
 	"kmod", "udev",
@@ -30,14 +27,6 @@ var packages = []string{
 var excluded = []string{
 	"/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*",
 	"/usr/share/lintian/*", "/usr/share/bash-completion/*", "/usr/share/zoneinfo/*",
-	"/lib/modules/*/kernel/sound/*",
-	"/lib/modules/*/kernel/drivers/gpu/*",
-	"/lib/modules/*/kernel/drivers/media/*",
-	"/lib/modules/*/kernel/drivers/staging/*",
-	"/lib/modules/*/kernel/drivers/iio/*",
-	"/lib/modules/*/kernel/drivers/net/wireless/*",
-	"/lib/modules/*/kernel/drivers/net/ethernet/*",
-	"/lib/modules/*/kernel/drivers/usb/*",
 }
 
 // Packages are unpacked, not installed: no maintainer script has run. What
@@ -88,33 +77,44 @@ protocols: files
 `,
 }
 
-// mergeUsr makes the links of a merged /usr before anything is unpacked, as
+// mergeUsrHook makes the links of a merged /usr before anything is unpacked, as
 // package usrmerge would do afterwards.
-const mergeUsr = `for dir in bin sbin lib lib64; do mkdir -p "$1/usr/$dir" && ln -s "usr/$dir" "$1/$dir"; done`
+const mergeUsrHook = `for dir in bin sbin lib lib64; do mkdir -p "$1/usr/$dir" && ln -s "usr/$dir" "$1/$dir"; done`
 
-// unpackedFor returns what the root of a guest with this kernel is made of:
-// packages, as apt wants them named, and the repositories that have them. The
-// first of sources is the release's own.
-func unpackedFor(kernel Kernel, sources []source) ([]string, []source) {
-	image := kernelPackage
-	if kernel == Backported {
-		from := backports(sources[0])
-		// apt takes nothing else from backports: they rank behind the release.
-		image += "/" + from.release
-		sources = append(slices.Clone(sources), from)
+// Root returns the directory with the user space of a suite and makes it if it is
+// not in the cache, which takes half a minute or more. It is shared by all guests of
+// this machine: do not change it.
+func Root(ctx context.Context, suite Suite) (string, error) {
+	key, err := rootKey(suite)
+	if err != nil {
+		return "", err
 	}
-	return append([]string{image}, packages...), sources
+	dir, err := made(ctx, "root-"+string(suite)+"-"+key, "fetching the user space of Debian "+string(suite)+": about a minute", func(dir string) error {
+		if err := unpack(ctx, dir, suite); err != nil {
+			return err
+		}
+		return finish(ctx, dir)
+	})
+	if err != nil {
+		return "", fmt.Errorf("make the user space of Debian %s: %w", suite, err)
+	}
+	return dir, nil
 }
 
-func unpack(ctx context.Context, root string, kernel Kernel, sources []source) error {
-	names, sources := unpackedFor(kernel, sources)
+func rootKey(suite Suite) (string, error) { return keyOf([]byte("root"), []byte(suite)) }
+
+func unpack(ctx context.Context, root string, suite Suite) error {
+	sources, err := sourcesOf(ctx, suite)
+	if err != nil {
+		return err
+	}
 	args := []string{
 		"--variant=extract", "--format=directory", "--quiet",
-		"--setup-hook=" + mergeUsr,
-		"--include=" + strings.Join(names, ","),
+		"--setup-hook=" + mergeUsrHook,
+		"--include=" + strings.Join(packages, ","),
 	}
 	if os.Geteuid() != 0 {
-		// The only way without root that leaves files which QEMU, run by the
+		// The only way without root that leaves files which a guest, run by the
 		// same user, can read.
 		args = append(args, "--mode=chrootless")
 	}
@@ -151,20 +151,10 @@ func finish(ctx context.Context, root string) error {
 			return err
 		}
 	}
-	version, err := kernelVersion(root)
-	if err != nil {
-		return err
-	}
-	if _, err := output(ctx, "depmod", "-b", root, version); err != nil {
-		return err
-	}
-	if err := writeUncompressedKernel(ctx, root, version); err != nil {
-		return err
-	}
 	if os.Geteuid() != 0 {
 		// Programs then search the libraries' directories instead.
 		return nil
 	}
-	_, err = output(ctx, "ldconfig", "-r", root)
+	_, err := output(ctx, "ldconfig", "-r", root)
 	return err
 }
