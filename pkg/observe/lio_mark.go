@@ -1,0 +1,41 @@
+package observe
+
+import (
+	"errors"
+	"io/fs"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/host"
+)
+
+// ReadMark reads the mark of an iSCSI target's owner, and whether its alias holds it
+// as well, or alone. The error is fs.ErrNotExist if there is no portal group.
+func ReadMark(h host.Files, dir TargetDir) (mark string, inAlias bool, err error) {
+	mark, err = readText(h, dir.Mark())
+	// If it is the portal group that is gone, its alias is gone, too.
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", false, err
+	}
+	alias, err := readText(h, dir.Alias())
+	if err != nil {
+		return "", false, err
+	}
+	mark, inAlias = chooseMark(parseCredential(mark), alias)
+	return mark, inAlias, nil
+}
+
+// chooseMark returns the mark of the two texts that a target may have it in. Two that
+// contradict each other are none: whose the target is cannot be told.
+func chooseMark(mark, alias string) (chosen string, inAlias bool) {
+	marked, inAlias := strings.HasPrefix(mark, aliasPrefix), strings.HasPrefix(alias, aliasPrefix)
+	switch {
+	case marked && inAlias && mark != alias:
+		return "both " + mark + " and " + alias, false
+	case inAlias:
+		return alias, true
+	case mark != "":
+		return mark, false
+	default:
+		return alias, false
+	}
+}
