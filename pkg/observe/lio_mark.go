@@ -9,19 +9,21 @@ import (
 )
 
 // ReadMark reads the mark of an iSCSI target's owner, and whether its alias holds it
-// as well, or alone. The error is fs.ErrNotExist if there is no portal group.
+// as well, or alone, which is not where it belongs. The error is fs.ErrNotExist if
+// there is no portal group.
 func ReadMark(h host.Files, dir TargetDir) (mark string, inAlias bool, err error) {
-	mark, err = readText(h, dir.Mark())
-	// If it is the portal group that is gone, its alias is gone, too.
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", false, err
+	mark, missing := readText(h, dir.Mark())
+	// A node that an older version captured has the alias alone. If it is the portal
+	// group that is gone, its alias is gone, too.
+	if missing != nil && !errors.Is(missing, fs.ErrNotExist) {
+		return "", false, missing
 	}
 	alias, err := readText(h, dir.Alias())
 	if err != nil {
 		return "", false, err
 	}
 	mark, inAlias = chooseMark(parseCredential(mark), alias)
-	return mark, inAlias, nil
+	return mark, inAlias && missing == nil, nil
 }
 
 // chooseMark returns the mark of the two texts that a target may have it in. Two that
