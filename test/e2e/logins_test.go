@@ -26,7 +26,7 @@ var _ = Describe("libiscsi", Label("more"), func() {
 	)
 	var (
 		name = strings.Repeat("n", 63)
-		iqn  = longTarget + strings.Repeat("t", 223-len(longTarget))
+		iqn  = longTarget + strings.Repeat("t", 180-len(longTarget))
 	)
 	one := func(name, target, initiator string) string {
 		return fmt.Sprintf("kind: Export\nmetadata: {name: %s}\nspec:\n  protocol: iscsi\n  target: %s\n  portals: ['%s', '[::1]:3260']\n"+
