@@ -29,6 +29,10 @@ func (t Target) System() observe.System { return t.Fabric.System() }
 // CreateTarget creates a target with one, disabled, portal group, marked as ours.
 type CreateTarget struct{ Target }
 
+// MoveMark takes the mark of an iSCSI target's owner out of its alias, where older
+// agents put it, and puts it where it belongs. Live sessions go on.
+type MoveMark struct{ Target }
+
 // SetAttributes sets a portal group's attributes.
 type SetAttributes struct {
 	Target
@@ -185,6 +189,7 @@ func (a Auth) String() string {
 }
 
 func (CreateTarget) sealed()    {}
+func (MoveMark) sealed()        {}
 func (SetAttributes) sealed()   {}
 func (SetParameter) sealed()    {}
 func (AddPortal) sealed()       {}
@@ -204,6 +209,10 @@ func (RemoveTarget) sealed()    {}
 func (ResizeLUN) sealed()       {}
 
 func (c CreateTarget) String() string { return fmt.Sprintf("create target %s", c.Name) }
+
+func (c MoveMark) String() string {
+	return fmt.Sprintf("move volreconciler's mark of target %s out of its alias", c.Name)
+}
 
 func (c SetAttributes) String() string {
 	who := "listed initiators only"

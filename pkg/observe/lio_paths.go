@@ -57,7 +57,13 @@ func (d TargetDir) Enable() string { return path.Join(d.TPG(), "enable") }
 // Attrib holds the portal group's attributes.
 func (d TargetDir) Attrib() string { return path.Join(d.TPG(), "attrib") }
 
-// Alias is the file that holds the mark of an iSCSI target's owner.
+// Mark is the file that holds the mark of an iSCSI target's owner: the name by which
+// the portal group would prove itself to initiators that have no ACL. It counts
+// together with a password only, which nobody sets.
+func (d TargetDir) Mark() string { return path.Join(d.TPG(), "auth", "userid_mutual") }
+
+// Alias is the file that holds what an iSCSI target calls itself at each login, and
+// in which older agents had the mark.
 func (d TargetDir) Alias() string { return path.Join(d.TPG(), "param", "TargetAlias") }
 
 // Portals holds a directory per portal.

@@ -70,7 +70,7 @@ func readTarget(h host.Files, dir TargetDir) (Target, error) {
 
 func readTPG(h host.Files, dir TargetDir, t *Target) (err error) {
 	if dir.Fabric == ISCSI {
-		if t.Alias, err = readText(h, dir.Alias()); err != nil {
+		if t.Alias, t.MarkInAlias, err = ReadMark(h, dir); err != nil {
 			return err
 		}
 		if t.Portals, err = readPortals(h, dir); err != nil {

@@ -111,10 +111,13 @@ type Target struct {
 	// disabled it is whether anybody can reach them: whether an NVMe subsystem has
 	// a port, and tgtd's target an initiator.
 	Enabled bool
-	// Alias is where the mark of its owner is: param/TargetAlias, or what the
-	// reader of another fabric has found in the place that fabric has for it.
-	Alias  string
-	Attrib TPGAttrib
+	// Alias is the mark of its owner, wherever its fabric has a place for one. Of an
+	// iSCSI target that nobody marked it is param/TargetAlias.
+	Alias string
+	// MarkInAlias is true while param/TargetAlias of an iSCSI target holds the mark
+	// of ours, as older agents wrote it.
+	MarkInAlias bool
+	Attrib      TPGAttrib
 	// Attributes are those that an Export may set, as far as the kernel has them.
 	Attributes map[string]string
 	// Portals in the form of spec: ip:port, [ip]:port. Those of tgtd are of the
@@ -211,10 +214,10 @@ type MappedLUN struct {
 // aliasPrefix marks our targets.
 const aliasPrefix = "volreconciler:"
 
-// Alias returns the target alias of an export.
+// Alias returns the mark of an export's target.
 func Alias(export string) string { return aliasPrefix + export }
 
-// Owner returns the export whose target this is, by its alias.
+// Owner returns the export whose target this is, by its mark.
 func (t Target) Owner() (spec.ID, bool) {
 	name, ok := strings.CutPrefix(t.Alias, aliasPrefix)
 	return spec.ID{Kind: spec.KindExport, Name: name}, ok && t.HasTPG && name != ""
@@ -255,8 +258,13 @@ func (t Target) Empty() bool {
 	}
 	return t.OtherTPGs == 0 && !t.Enabled && (len(t.Portals) == 0 || t.Fabric == TGTISCSI) && len(t.LUNs) == 0 && len(t.ACLs) == 0 &&
 		len(t.Accounts) == 0 && t.OwnAccount == "" &&
-		(!t.HasTPG || t.Alias == "" || t.Alias == defaultAlias)
+		(!t.HasTPG || t.Alias == "" || t.Alias == DefaultAlias)
 }
 
-// defaultAlias is what the kernel puts into param/TargetAlias.
-const defaultAlias = "LIO Target"
+// DefaultAlias is what the kernel puts into param/TargetAlias.
+//
+// Nothing longer may be there. LIO fills an answer at login up with what is left of
+// the one before, and libiscsi takes that for keys. As long as the alias has no
+// more than these ten bytes, nothing is left: the answer that holds it has 62
+// bytes, and the next one, a challenge of CHAP, 60 to 62.
+const DefaultAlias = "LIO Target"

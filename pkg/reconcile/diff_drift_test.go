@@ -51,6 +51,9 @@ var _ = DescribeTable("Diff corrects drift and touches nothing else",
 	Entry("a changed password", func(n *node) {
 		n.editACL(iqn, initiator, func(a *observe.ACL) { a.Auth.Password = spec.NewSecret("guessed") })
 	}, "set authentication of initiator "+initiator+" at "+iqn+": CHAP"),
+	Entry("a mark in the alias, as older agents put it", func(n *node) {
+		n.editTarget(iqn, func(t *observe.Target) { t.MarkInAlias = true })
+	}, "move volreconciler's mark of target "+iqn+" out of its alias"),
 	Entry("authentication switched off", func(n *node) {
 		n.editTarget(iqn, func(t *observe.Target) { t.Attrib.Authentication = false })
 	}, "set target "+iqn+" to admit listed initiators only"),

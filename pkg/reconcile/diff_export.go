@@ -66,6 +66,9 @@ func (d *differ) export(e spec.Export) {
 		// A Fibre Channel target that is there gets its mark with its first LUN.
 		x.base = append(x.base, x.step(id, "not there", change.CreateTarget{Target: x.target}))
 	}
+	if have.MarkInAlias {
+		x.step(id, "some initiators cannot log in to a target with a long alias", change.MoveMark{Target: x.target}, x.base...)
+	}
 	x.attributes()
 	x.askPasswords()
 	x.parameters()

@@ -169,6 +169,11 @@ func (m *model) changeTarget(c change.Change) {
 		}
 		l.WriteProtect = c.ReadOnly
 		t.ACLs[c.Initiator].LUNs[c.LUN] = l
+	case change.MoveMark:
+		if c.Fabric != observe.ISCSI {
+			panic("no alias: " + c.Name)
+		}
+		t.MarkInAlias = false
 	case change.EnableTarget:
 		t.Enabled, t.Offline = true, false
 	case change.DisableTarget:

@@ -280,7 +280,7 @@ func (s *scenario) mutateBackstore(t *rapid.T) {
 
 func (s *scenario) mutateTarget(t *rapid.T, iqn string) {
 	s.editTarget(iqn, func(target *observe.Target) {
-		switch pick(t, "to the target", "acl", "acl", "acl", "lun", "lun", "session", "session", "disabled", "attributes", "no portal", "portal", "alias", "other group", "shell") {
+		switch pick(t, "to the target", "acl", "acl", "acl", "lun", "lun", "session", "session", "disabled", "attributes", "no portal", "portal", "alias", "mark in the alias", "other group", "shell") {
 		case "acl":
 			if target.HasTPG {
 				s.mutateACL(t, target)
@@ -317,6 +317,8 @@ func (s *scenario) mutateTarget(t *rapid.T, iqn string) {
 			target.Portals[pick(t, "portal", portals...)] = observe.TCP
 		case "alias":
 			target.Alias = pick(t, "alias", observe.Alias("e"), observe.Alias("f"), observe.Alias("gone"), "theirs")
+		case "mark in the alias":
+			_, target.MarkInAlias = target.Owner()
 		case "other group":
 			target.OtherTPGs = 1
 		case "shell":

@@ -81,7 +81,7 @@ while [ $i -lt 100 ]; do
 	echo udev_path=/dev/vg0/$n > $D/control; echo /dev/vg0/$n > $D/udev_path
 	cat /proc/sys/kernel/random/uuid > $D/wwn/vpd_unit_serial; echo 1 > $D/enable; echo 1 > $D/attrib/emulate_tpu
 	P=$T/iscsi/iqn.2026-11.io.volreconciler:$n/tpgt_1; mkdir -p $P
-	echo volreconciler:$n > $P/param/TargetAlias
+	echo volreconciler:$n > $P/auth/userid_mutual
 	echo 1 > $P/attrib/authentication; echo 0 > $P/attrib/demo_mode_discovery
 	mkdir $P/np/0.0.0.0:3260 $P/lun/lun_0; ln -s $D $P/lun/lun_0/dev
 	mkdir $P/acls/$I; echo 0 > $P/acls/$I/attrib/authentication

@@ -145,6 +145,9 @@ func drift() Scenario {
 			[]string{"echo", "0", acl + "attrib/authentication"}, []string{"echo", "somebody", acl + "auth/userid"},
 			[]string{"echo", "1", acl + "lun_0/write_protect"}, []string{"echo", "0", tpg + "enable"},
 		)},
+		{Name: "the mark of an older agent", ByHand: configfs(
+			[]string{"echo", "NULL", tpg + "auth/userid_mutual"}, []string{"echo", "volreconciler:db", tpg + "param/TargetAlias"},
+		)},
 		{Name: "what is too much", ByHand: configfs(
 			[]string{"mkdir", tpg + "np/127.0.0.1:3269"}, []string{"mkdir", tpg + "acls/" + hostB},
 			[]string{"mkdir", tpg + "lun/lun_9"}, []string{"ln", "core/iblock_900/volreconciler:volume:logs", tpg + "lun/lun_9/x"},

@@ -39,7 +39,7 @@ var (
 	commands = []string{"lvm", "lvs", "lvcreate", "lvconvert", "lvchange", "lvextend", "lvremove", "lvrename", "modprobe"}
 	// writable is where configfs is changed, and what names may be there.
 	writable = regexp.MustCompile(`^/sys/kernel/config/target/(` +
-		`iscsi|iscsi/iqn\.[a-z0-9.:-]{1,219}(/tpgt_1(/(enable|attrib/[a-z_]+|param/[A-Za-z]+|np/[0-9a-f.:\[\]]+|lun/lun_[0-9]+(/[a-z_]+)?|` +
+		`iscsi|iscsi/iqn\.[a-z0-9.:-]{1,219}(/tpgt_1(/(enable|attrib/[a-z_]+|param/[A-Za-z]+|auth/userid_mutual|np/[0-9a-f.:\[\]]+|lun/lun_[0-9]+(/[a-z_]+)?|` +
 		`acls/(iqn|eui|naa)\.[a-z0-9.:-]{1,219}(/(attrib|auth)/[a-z_]+|/lun_[0-9]+(/[a-z_]+)?)?))?)?|` +
 		`core/iblock_[0-9]+(/volreconciler:(volume|snapshot):[a-z0-9-]{1,63}(/(control|enable|udev_path|wwn/vpd_unit_serial|attrib/[a-z_]+))?)?)$`)
 	device   = regexp.MustCompile(`^/dev/[A-Za-z0-9_+.-]+/[A-Za-z0-9_+.-]+$`)

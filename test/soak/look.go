@@ -183,7 +183,7 @@ func (t tree) target(iqn string) []string {
 	if t.text(tpg+"/attrib/authentication") == "1" && t.text(tpg+"/attrib/generate_node_acls") == "0" && t.text(tpg+"/attrib/demo_mode_write_protect") == "1" {
 		closed = "closed"
 	}
-	lines := []string{fmt.Sprintf("%s %s, %s, alias %s", target, enabled, closed, t.text(tpg+"/param/TargetAlias"))}
+	lines := []string{fmt.Sprintf("%s %s, %s, mark %s", target, enabled, closed, t.text(tpg+"/auth/userid_mutual"))}
 	for _, p := range t.dirs(tpg + "/np") {
 		lines = append(lines, target+" portal "+p)
 	}

@@ -68,7 +68,7 @@ func backstore(t *thing) string {
 
 func (m *Model) exportLines(e *export) []string {
 	target := "target " + iqn(e.name)
-	lines := []string{target + " enabled, closed, alias volreconciler:" + e.name, target + " portal " + e.have.portal}
+	lines := []string{target + " enabled, closed, mark volreconciler:" + e.name, target + " portal " + e.have.portal}
 	for _, name := range sorted(e.have.luns) {
 		lines = append(lines, fmt.Sprintf("%s lun %d is %s", target, e.have.luns[name].number, backstore(m.things[name])))
 	}

@@ -282,6 +282,8 @@ var _ = Describe("configfs on the fake machine", func() {
 		Entry("the alias of a target", tpg+"/param/TargetAlias", "a b\n", "a b\n"),
 		Entry("a password, newline included", acl+"/auth/password", "secret\n", "secret\n\n"),
 		Entry("no password", acl+"/auth/password", "NULL", "NULL\n"),
+		Entry("a portal group's user, newline included", tpg+"/auth/userid_mutual", "u\n", "u\n\n"),
+		Entry("the beginning of a portal group's user", tpg+"/auth/userid_mutual", strings.Repeat("x", 300), strings.Repeat("x", 255)+"\n"),
 		Entry("the alias of a backstore", bs+"/alias", "x\n", "x\n"),
 		Entry("unmap, as a boolean", bs+"/attrib/emulate_tpu", "y", "1\n"),
 		Entry("write protection", acl7+"/write_protect", "1", "1\n"),

@@ -159,7 +159,7 @@ var tpgType = &itemType{
 			"t10_pi":                  {text: "0\n", store: storeFlag},
 			"tpg_enabled_sendtargets": {text: "1\n", store: storeFlag},
 		}},
-		"auth": authType,
+		"auth": groupAuthType,
 		"lun":  {members: lunType, check: checkLUNName},
 		"np":   {members: portalType, check: anyName},
 		"param": {attributes: map[string]attribute{
@@ -187,6 +187,14 @@ var authType = &itemType{attributes: map[string]attribute{
 	"password_mutual": {text: "\n", store: storeCredential},
 	"userid":          {text: "\n", store: storeCredential},
 	"userid_mutual":   {text: "\n", store: storeCredential},
+}}
+
+// groupAuthType is for initiators that have no ACL.
+var groupAuthType = &itemType{attributes: map[string]attribute{
+	"password":        {text: "\n", store: storeGroupCredential},
+	"password_mutual": {text: "\n", store: storeGroupCredential},
+	"userid":          {text: "\n", store: storeGroupCredential},
+	"userid_mutual":   {text: "\n", store: storeGroupCredential},
 }}
 
 var discoveryType = &itemType{attributes: map[string]attribute{
@@ -341,6 +349,12 @@ func storeCredential(_ *configfs, _ *node, value string) (string, error) {
 		return "", syscall.EINVAL
 	}
 	return value + "\n", nil
+}
+
+// storeGroupCredential is storeCredential of a portal group, which cuts off what is
+// too long.
+func storeGroupCredential(c *configfs, n *node, value string) (string, error) {
+	return storeCredential(c, n, value[:min(len(value), 255)])
 }
 
 func storeACLAuthentication(_ *configfs, _ *node, value string) (string, error) {

@@ -49,6 +49,8 @@ func (a *Actuator) Apply(ctx context.Context, c change.Change) error {
 		return a.setDiscoveryAuth(ctx, c)
 	case change.CreateTarget:
 		return a.createTarget(ctx, c)
+	case change.MoveMark:
+		return a.moveMark(c)
 	case change.SetAttributes:
 		return a.setAttributes(c)
 	case change.SetParameter:

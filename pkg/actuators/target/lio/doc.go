@@ -2,7 +2,7 @@
 // backstores, iSCSI targets, their LUNs, portals and ACLs.
 //
 // It never decides what should be there, and never touches what is not ours: a
-// backstore is known by its name, a target by its alias, and both are looked at
+// backstore is known by its name, a target by its mark, and both are looked at
 // again before every change. It starts no process but modprobe, and that only
 // where LIO is not loaded yet.
 //

@@ -41,8 +41,26 @@ func (a *Actuator) mark(dir observe.TargetDir) (mark string, marked bool, err er
 		mark, marked = observe.FCMark(luns)
 		return mark, marked, err
 	}
-	mark, err = a.text(dir.Alias())
+	mark, _, err = observe.ReadMark(a.host, dir)
 	return mark, true, err
+}
+
+// moveMark takes the mark out of the alias of a target, once it is where it belongs.
+// The alias becomes the kernel's own. Nobody's session or password depends on either.
+func (a *Actuator) moveMark(c change.MoveMark) error {
+	dir, err := a.own(c.Target)
+	if err != nil {
+		return err
+	}
+	mark := observe.Alias(c.Export)
+	if err := a.set(dir.Mark(), mark); err != nil {
+		return err
+	}
+	if alias, err := a.text(dir.Alias()); err != nil || alias != mark {
+		return err
+	}
+	// The newline is for older kernels, see setAttribute.
+	return a.host.WriteFile(dir.Alias(), []byte(observe.DefaultAlias+"\n"))
 }
 
 // own returns a target's directory. It is an error unless the target exists and is
@@ -84,7 +102,7 @@ func (a *Actuator) createTarget(ctx context.Context, c change.CreateTarget) erro
 	if err := a.makeTarget(dir); err != nil {
 		return err
 	}
-	return a.host.WriteFile(dir.Alias(), []byte(observe.Alias(c.Export)))
+	return a.host.WriteFile(dir.Mark(), []byte(observe.Alias(c.Export)))
 }
 
 func (a *Actuator) makeTarget(dir observe.TargetDir) error {
@@ -216,7 +234,7 @@ func checkRemovable(t observe.Target, c change.RemoveTarget) error {
 	case t.OtherTPGs > 0:
 		return refuse.Stale("target %s has portal groups that are not ours", c.Name)
 	case t.Alias != observe.Alias(c.Export) && !t.Empty():
-		return refuse.Stale("target %s has the alias %q and is not that of export %s", c.Name, t.Alias, c.Export)
+		return refuse.Stale("target %s has the mark %q and is not that of export %s", c.Name, t.Alias, c.Export)
 	case c.Force:
 		return nil
 	}
