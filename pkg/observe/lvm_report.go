@@ -70,6 +70,9 @@ type lvRow struct {
 	Health          string `json:"lv_health_status"`
 	Major           string `json:"lv_kernel_major"`
 	Minor           string `json:"lv_kernel_minor"`
+	Merging         string `json:"lv_merging"`
+	// Parent is what a part that LVM keeps for itself belongs to.
+	Parent string `json:"lv_parent"`
 }
 
 // fields returns the names of a row's fields, as LVM's -o takes them.
@@ -136,6 +139,7 @@ func parseGroup(group vgRow, rows []lvRow) (VolumeGroup, error) {
 	if have := strconv.Itoa(len(vg.LogicalVolumes)); have != group.LVCount {
 		return VolumeGroup{}, fmt.Errorf("volume group %s: %s logical volumes reported of %s", vg.Name, have, group.LVCount)
 	}
+	addDependants(vg, rows)
 	return vg, nil
 }
 
@@ -201,6 +205,7 @@ func (r lvRow) parse(vg string) (LogicalVolume, error) {
 		DataPercent:     p.percent("data_percent", r.DataPercent),
 		MetadataPercent: p.percent("metadata_percent", r.MetadataPercent),
 		Health:          r.health(),
+		TakesAlong:      r.takesAlong(),
 		Major:           p.number("lv_kernel_major", r.Major),
 		Minor:           p.number("lv_kernel_minor", r.Minor),
 	}

@@ -118,6 +118,10 @@ type LogicalVolume struct {
 	// HeldBy is who holds an open device, as far as the kernel says: "mounted
 	// on /mnt", "dm-7 (vg1-root)". LIO's backstores are not among them.
 	HeldBy []string
+	// TakesAlong is what LVM removes together with it, without asking, besides the
+	// thick snapshots of it: "vg1/clone, a thin volume that has it as external
+	// origin". [ReadLV] knows less of it: that there is something, but not what.
+	TakesAlong []string
 	// Major and Minor are the numbers of its block device; -1 while inactive.
 	Major, Minor int
 }

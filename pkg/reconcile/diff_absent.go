@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -240,6 +241,9 @@ func (d *differ) removeVolume(id spec.ID, lv observe.LogicalVolume, why string, 
 		d.block(id, ReasonUnsupported, whyUnclearable, lv.FullName())
 		return
 	}
+	if d.takesAlong(id, lv) {
+		return
+	}
 	tags = append(append(observe.OwnerTags(id), observe.DeletionTag(spec.Delete)), tags...)
 	var remove change.Change = change.RemoveLV{LV: nameOf(lv), Tags: tags}
 	cleared := d.clearMethod(lv) != spec.ClearNone
@@ -303,13 +307,35 @@ func (d *differ) dependentsGone(id spec.ID, lv observe.LogicalVolume) ([]StepID,
 	return needs, true
 }
 
+// takesAlong reports whether LVM would remove others together with a logical volume,
+// besides its thick snapshots, and says so: they are nobody's here to remove.
+func (d *differ) takesAlong(id spec.ID, lv observe.LogicalVolume) bool {
+	others := lv.TakesAlong
+	if lv.Type == observe.ThinPool {
+		others = append(others[:len(others):len(others)], "the thin volumes in it")
+	}
+	if len(others) > 0 {
+		d.block(id, ReasonSnapshotsExist, "cannot remove %s: LVM would remove others together with it (%s). Remove them first, or make them independent of it",
+			lv.FullName(), shortList(others))
+	}
+	return len(others) > 0
+}
+
+// shortList names a few of many.
+func shortList(names []string) string {
+	if more := len(names) - maxShown; more > 0 {
+		names = append(names[:maxShown:maxShown], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(names, "; ")
+}
+
 // outliving returns the thin snapshots of a logical volume, which lose nothing
 // but their origin's name when it is removed.
 func (d *differ) outliving(origin observe.LogicalVolume) []string {
 	var names []string
 	lvs := d.in.Observed.VolumeGroups[origin.VolumeGroup].LogicalVolumes
 	for _, name := range sorted(lvs) {
-		if lvs[name].Type == observe.Thin && lvs[name].Origin == origin.Name {
+		if lvs[name].Type == observe.Thin && lvs[name].Origin == origin.Name && lvs[name].Pool == origin.Pool {
 			names = append(names, "thin snapshot "+lvs[name].FullName()+", which stays")
 		}
 	}

@@ -159,6 +159,32 @@ var _ = Describe("Diff and files that went away", func() {
 		Expect(status(n.converge(), volumeID("thick"))).To(beIn(Blocked, ReasonSnapshotsExist))
 		Expect(n.lvs("vg0")).To(HaveKey("thick"))
 	})
+	DescribeTable("keeps a volume that LVM would not remove alone, and names the others", func(trash time.Duration) {
+		n.keepFor(trash)
+		n.edit("vg0/data", func(lv *observe.LogicalVolume) {
+			lv.TakesAlong = []string{"vg0/clone1, a thin volume that has it as external origin"}
+		})
+		everything()
+		Expect(status(n.converge(), volumeID("data"))).To(And(beIn(Blocked, ReasonSnapshotsExist), HaveField("Message", ContainSubstring("vg0/clone1"))))
+		Expect(n.lvs("vg0")["data"].Tags).To(HaveLen(3))
+		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.TakesAlong = nil })
+		n.converge()
+		Expect(n.lvs("vg0")["data"].Active).To(BeFalse())
+	},
+		Entry("with a trash", time.Hour),
+		Entry("without one", time.Duration(0)),
+	)
+	It("does not empty the trash of what LVM would not remove alone", func() {
+		n.keepFor(time.Hour)
+		everything()
+		n.converge()
+		n.edit("vg0/thick", func(lv *observe.LogicalVolume) {
+			lv.TakesAlong = []string{"vg0/clone1, a thin volume that has it as external origin"}
+		})
+		n.wait(2 * time.Hour)
+		Expect(status(n.converge(), volumeID("thick"))).To(beIn(Blocked, ReasonSnapshotsExist))
+		Expect(n.lvs("vg0")).To(And(HaveKey("thick"), Not(HaveKey("data"))))
+	})
 	It("keeps an export with live sessions, and all below it", func() {
 		n.editACL(iqn, initiator, func(a *observe.ACL) { a.LoggedIn = true })
 		everything()

@@ -70,6 +70,8 @@ func (d *differ) clear(lv observe.LogicalVolume) {
 		d.sayOfAbsent(id, Failed, ReasonDeviceMissing, "%s is cleared and removed when the physical volumes of %s that are missing are back", lv.FullName(), lv.VolumeGroup)
 	case d.unclearable(lv):
 		d.sayOfAbsent(id, Blocked, ReasonUnsupported, whyUnclearable, lv.FullName())
+	case len(lv.TakesAlong) > 0: // made meanwhile; what is written here would be read there
+		d.sayOfAbsent(id, Blocked, ReasonSnapshotsExist, "cannot clear and remove %s: others would lose their data with it (%s). Remove them first, or make them independent of it", lv.FullName(), shortList(lv.TakesAlong))
 	case lv.Type == observe.ThickSnapshot:
 		d.removedLVs[lv.FullName()] = d.clearingStep(id, "what is in it can be written only then", change.SplitSnapshot{LV: nameOf(lv)})
 	case method == spec.ClearNone:

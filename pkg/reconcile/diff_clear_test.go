@@ -81,6 +81,14 @@ var _ = Describe("Diff and the blocks of what is removed", func() {
 		Expect(n.lvs("vg0")["thick"].UUID).NotTo(Equal(old))
 		Expect(n.lvs("vg0")["thick"].Phase()).To(BeEmpty())
 	})
+	It("waits while others would lose their data with it", func() {
+		n.apply(n.diff())
+		n.edit("vg0/thick", func(lv *observe.LogicalVolume) {
+			lv.TakesAlong = []string{"vg0/clone1, a thin volume that has it as external origin"}
+		})
+		Expect(changes(n.diff())).NotTo(ContainElement(ContainSubstring("vg0/thick")))
+		Expect(status(n.diff(), volumeID("thick"))).To(And(beIn(Blocked, ReasonSnapshotsExist), HaveField("Message", ContainSubstring("vg0/clone1"))))
+	})
 	It("waits for physical volumes that are missing", func() {
 		n.apply(n.diff())
 		n.missing(1)

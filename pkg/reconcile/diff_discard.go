@@ -31,7 +31,7 @@ func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, wh
 		return
 	}
 	needs, ok := d.snapshotsDiscarded(id, lv)
-	if !ok {
+	if !ok || d.takesAlong(id, lv) {
 		return
 	}
 	if !d.names(id) && len(d.owned[id]) == 0 { // nothing else is to be said of it

@@ -89,6 +89,9 @@ var _ = Describe("Diff and what is of no use any more", func() {
 			Entry("while it has a snapshot that would be lost with it", func(n *node, name string) {
 				n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "mine", Type: observe.ThickSnapshot, Origin: name})
 			}),
+			Entry("while a thin volume has it as external origin", func(n *node, name string) {
+				n.edit("vg0/"+name, func(lv *observe.LogicalVolume) { lv.TakesAlong = []string{"vg0/mine, a thin volume"} })
+			}),
 			Entry("when somebody made another kind of it, which cannot be cleared", func(n *node, name string) {
 				slow := n.desired.Pools["slow"]
 				slow.Spec.Clear = spec.ClearZero

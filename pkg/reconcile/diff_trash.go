@@ -111,7 +111,7 @@ func (d *differ) trashVolume(id spec.ID, lv observe.LogicalVolume, old stay) {
 		}
 		needs = append(needs, step, removed)
 	}
-	if d.inUse(id, lv) {
+	if d.inUse(id, lv) || d.takesAlong(id, lv) {
 		return
 	}
 	until := "a Pool says for how long"

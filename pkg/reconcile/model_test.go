@@ -223,7 +223,7 @@ func (m *model) change(c change.Change) {
 		m.group(c.VolumeGroup)
 		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) {
 			lost := slices.ContainsFunc(c.Tags, func(t string) bool { return !slices.Contains(lv.Tags, t) })
-			if lv.Open || lv.UUID != c.UUID || len(c.Tags) < 3 && lv.Tag(observe.TagKind) != observe.KindSource || lost || len(m.withThickSnapshots(c.LV)) > 1 {
+			if lv.Open || lv.UUID != c.UUID || len(c.Tags) < 3 && lv.Tag(observe.TagKind) != observe.KindSource || lost || len(m.withThickSnapshots(c.LV)) > 1 || len(lv.TakesAlong) > 0 {
 				panic("must not be given up: " + lv.FullName())
 			}
 			lv.Tags = append(lv.Tags[:len(lv.Tags):len(lv.Tags)], observe.PhaseTag(observe.Clearing))
@@ -244,7 +244,7 @@ func (m *model) change(c change.Change) {
 		m.group(c.VolumeGroup)
 		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) {
 			lost := slices.ContainsFunc(c.Tags, func(t string) bool { return !slices.Contains(lv.Tags, t) })
-			if lv.Open || lv.UUID != c.UUID || len(c.Tags) < 2 || lost || len(m.withThickSnapshots(c.LV)) > 1 {
+			if lv.Open || lv.UUID != c.UUID || len(c.Tags) < 2 || lost || len(m.withThickSnapshots(c.LV)) > 1 || len(lv.TakesAlong) > 0 {
 				panic("must not be removed: " + lv.FullName())
 			}
 		})

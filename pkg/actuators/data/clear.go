@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
 	"github.com/volreconciler/volreconciler/pkg/change"
@@ -33,6 +34,8 @@ func (a *Actuator) clear(ctx context.Context, c change.Clear) error {
 		return stale("%s is another logical volume by now, %s", c.LV, now.UUID)
 	case !slices.Contains(now.Tags, observe.PhaseTag(observe.Clearing)):
 		return stale("%s is not to be cleared", c.LV)
+	case len(now.TakesAlong) > 0: // what is written here would be read there
+		return stale("%s cannot be cleared: others depend on it (%s)", c.LV, strings.Join(now.TakesAlong, "; "))
 	}
 	if err := holds(now, 0); err != nil {
 		return err

@@ -95,6 +95,10 @@ var clearingV = fields{"lv_tags": "volreconciler/kind=volume,volreconciler/name=
 
 const marked = " --addtag volreconciler/kind=volume --addtag volreconciler/name=v"
 
+// nothingWithIt is how LVM is asked, under its lock, whether others would be removed too.
+const nothingWithIt = "!(lv_role=thickorigin) && !(lv_role=extthinorigin) && !(lv_layout=pool)" +
+	" && !(lv_layout=cache) && !(lv_layout=writecache) && lv_attr!~^O"
+
 var _ = DescribeTable("the command that makes a change",
 	func(ctx SpecContext, c change.Change, now map[string]string, want string) {
 		m := &script{there: map[string]string{"vg0/v": row(now), "vg0/o": row(fields{"lv_name": "o"})},
@@ -135,17 +139,17 @@ var _ = DescribeTable("the command that makes a change",
 	Entry(nil, change.StartClearing{LV: v, Tags: tags},
 		fields{"lv_tags": "volreconciler/checkpoint=x:4096,volreconciler/kind=volume,volreconciler/name=v,volreconciler/phase=populating"},
 		"lvchange -S lv_uuid="+uuid+" && lv_tags=volreconciler/kind=volume && lv_tags=volreconciler/name=v"+
-			" && !(lv_role=thickorigin) && !(lv_layout=pool) && !(lv_device_open=open) --addtag volreconciler/phase=clearing"+
+			" && "+nothingWithIt+" && !(lv_device_open=open) --addtag volreconciler/phase=clearing"+
 			" --deltag volreconciler/phase=populating --deltag volreconciler/checkpoint=x:4096 vg0/v"),
 	Entry(nil, change.SplitSnapshot{LV: v},
 		fields{"lv_role": "public,snapshot,thicksnapshot", "lv_tags": "volreconciler/phase=clearing", "origin_size": "67108864"},
 		"lvconvert -y --splitsnapshot vg0/v"),
 	Entry("a snapshot to copy from", change.RemoveLV{LV: v, Tags: observe.SourceTags(spec.ID{Kind: spec.KindVolume, Name: "v"})}, nil,
 		"lvremove -y -S lv_uuid="+uuid+" && lv_tags=volreconciler/kind=source && lv_tags=volreconciler/name=v"+
-			" && !(lv_role=thickorigin) && !(lv_layout=pool) vg0/v"),
+			" && "+nothingWithIt+" vg0/v"),
 	Entry(nil, change.RemoveLV{LV: v, Tags: tags}, nil,
 		"lvremove -y -S lv_uuid="+uuid+" && lv_tags=volreconciler/kind=volume && lv_tags=volreconciler/name=v"+
-			" && !(lv_role=thickorigin) && !(lv_layout=pool) vg0/v"),
+			" && "+nothingWithIt+" vg0/v"),
 )
 
 var (

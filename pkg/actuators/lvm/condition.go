@@ -16,14 +16,21 @@ func is(lv change.LV) string { return "lv_uuid=" + lv.UUID }
 // active LVM cannot tell, and nothing can hold it.
 const notOpen = "!(lv_device_open=open)"
 
+// alone is the condition that nothing goes with a logical volume. For lvremove -y
+// also removes the snapshots of a thick origin, the thin volumes that have it as
+// external origin, the volumes of a pool, the cache of a cached one, and a snapshot
+// that is being merged, which LVM hides; that the first letter of lv_attr tells.
+var alone = []string{
+	"!(lv_role=thickorigin)", "!(lv_role=extthinorigin)", "!(lv_layout=pool)",
+	"!(lv_layout=cache)", "!(lv_layout=writecache)", "lv_attr!~^O",
+}
+
 // removable returns the condition under which a logical volume may be removed:
-// it is the one, it carries the tags, and nothing goes with it. For lvremove -y
-// also removes the snapshots of a thick origin and the volumes of a thin pool.
+// it is the one, it carries the tags, and nothing goes with it.
 func removable(lv change.LV, tags []string) string {
 	all := []string{is(lv)}
 	for _, t := range tags {
 		all = append(all, "lv_tags="+t)
 	}
-	all = append(all, "!(lv_role=thickorigin)", "!(lv_layout=pool)")
-	return strings.Join(all, " && ")
+	return strings.Join(append(all, alone...), " && ")
 }

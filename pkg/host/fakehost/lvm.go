@@ -312,6 +312,18 @@ func (g *group) snapshots(origin *LogicalVolume) []*LogicalVolume {
 	return s
 }
 
+// externalClones returns the thin volumes for which a logical volume is the external
+// origin: those outside of its own thin pool.
+func (g *group) externalClones(origin *LogicalVolume) []*LogicalVolume {
+	var clones []*LogicalVolume
+	for _, lv := range g.lvs {
+		if lv.Type == thin && lv.Origin == origin.Name && lv.Pool != origin.Pool {
+			clones = append(clones, lv)
+		}
+	}
+	return clones
+}
+
 // deviceName is the device-mapper name.
 func deviceName(vg, lv string) string {
 	double := func(s string) string { return strings.ReplaceAll(s, "-", "--") }

@@ -30,7 +30,7 @@ func (c *command) lvcreate() error {
 	create := c.createThick
 	switch {
 	case o.has("snapshot") || kind == "snapshot":
-		create = func(g *group, lv *LogicalVolume) error { return c.createSnapshot(g, lv, arg) }
+		create = func(g *group, lv *LogicalVolume) error { return c.createSnapshot(g, lv, arg, pool) }
 	case isThin && o.has("virtualsize"):
 		create = func(g *group, lv *LogicalVolume) error { return c.createThin(g, lv, pool) }
 	case kind != "thin" && isThin:
@@ -194,7 +194,7 @@ func (g *group) room(name string, pool *LogicalVolume) error {
 
 // createSnapshot creates a thin snapshot of a thin volume if no size is given,
 // and else one with copy-on-write space.
-func (c *command) createSnapshot(g *group, lv *LogicalVolume, origin string) error {
+func (c *command) createSnapshot(g *group, lv *LogicalVolume, origin, pool string) error {
 	if origin == "" {
 		return c.noSuchSyntax()
 	}
@@ -209,8 +209,10 @@ func (c *command) createSnapshot(g *group, lv *LogicalVolume, origin string) err
 		return failure("Snapshots of thin pools are not supported.")
 	case o.Type == otherLV:
 		return failure("Snapshots of %s/%s are not supported.", g.Name, origin)
-	case o.Type == thin && !sized:
+	case o.Type == thin && !sized && (pool == "" || pool == o.Pool):
 		return c.createThinSnapshot(g, lv, o)
+	case pool != "" && !sized:
+		return c.createExternalClone(g, lv, o, pool)
 	case !sized:
 		return c.misused("Please specify either size or extents with snapshots.")
 	}
@@ -245,6 +247,29 @@ func (c *command) createThinSnapshot(g *group, lv *LogicalVolume, origin *Logica
 	lv.write(0, lv.Size, origin.all())
 	lv.DataPercent = origin.DataPercent
 	lv.SkipActivation = c.options.last("setactivationskip") != "n"
+	c.add(g, lv, c.toActivate(lv))
+	return nil
+}
+
+// createExternalClone creates a thin volume that reads what was never written to it
+// from a logical volume outside of its thin pool.
+func (c *command) createExternalClone(g *group, lv, origin *LogicalVolume, pool string) error {
+	p := g.find(pool)
+	switch {
+	case p == nil:
+		return failure("Pool %s not found in Volume group %s.", pool, g.Name)
+	case p.Type != thinPool:
+		return failure("Logical volume %s/%s is not a thin pool.", g.Name, pool)
+	case !origin.ReadOnly:
+		return failure("Cannot use writable LV as the external origin.")
+	case origin.Active:
+		return failure("Cannot use active LV for the external origin.")
+	}
+	if err := g.room(lv.Name, p); err != nil {
+		return err
+	}
+	lv.Type, lv.Origin, lv.Pool, lv.Size = thin, origin.Name, pool, origin.Size
+	lv.write(0, lv.Size, origin.all())
 	c.add(g, lv, c.toActivate(lv))
 	return nil
 }

@@ -130,6 +130,7 @@ var lvFields = []field{
 		return r.known(r.only(r.lv.Invalid, "snapshot invalid"))
 	}},
 	{name: "lv_merging", heading: "Merging", value: nothing},
+	{name: "lv_parent", heading: "Parent", value: nothing},
 	{name: "lv_skip_activation", heading: "SkipAct", value: func(r row) string { return r.only(r.lv.SkipActivation, "skip activation") }},
 	{name: "lv_when_full", heading: "WhenFull", value: func(r row) string { return r.only(r.lv.Type == thinPool, "queue") }},
 	{name: "data_percent", heading: "Data%", value: row.dataPercent},
@@ -191,8 +192,14 @@ func (r row) thickOrigin() bool { return r.lv.Type != thickSnapshot && len(r.g.s
 
 // thinOrigin reports whether there are thin snapshots of it.
 func (r row) thinOrigin() bool {
-	return slices.ContainsFunc(r.g.lvs, func(lv *LogicalVolume) bool { return lv.Type == thin && lv.Origin == r.lv.Name })
+	return slices.ContainsFunc(r.g.lvs, func(lv *LogicalVolume) bool {
+		return lv.Type == thin && lv.Origin == r.lv.Name && lv.Pool == r.lv.Pool
+	})
 }
+
+// external reports whether thin volumes of other thin pools, or of any if it is in
+// none, have it as origin.
+func (r row) external() bool { return len(r.g.externalClones(r.lv)) > 0 }
 
 // running reports whether the kernel can tell how full it is: of a thin pool
 // also if only volumes in it are active.
@@ -250,6 +257,9 @@ func (r row) role() string {
 	if r.thickOrigin() {
 		roles = append(roles, "origin", "thickorigin")
 	}
+	if r.external() {
+		roles = append(roles, "origin", "extthinorigin")
+	}
 	switch r.lv.Type {
 	case thickSnapshot:
 		roles = append(roles, "snapshot", "thicksnapshot")
@@ -271,6 +281,9 @@ func (r row) attr() string {
 	if k, ok := kind[r.lv.Type]; ok {
 		a[0] = k
 	} else if r.thickOrigin() {
+		a[0] = 'o'
+	}
+	if r.external() {
 		a[0] = 'o'
 	}
 	set := func(at int, c byte, cond bool) {

@@ -19,7 +19,8 @@ func (c *command) removeLV(g *group, lv *LogicalVolume) error {
 }
 
 // removeWithDependants removes a logical volume after the copy-on-write
-// snapshots of it and the thin volumes in it. Nothing goes of an origin whose
+// snapshots of it, the thin volumes that have it as external origin, snapshots of
+// these included, and the thin volumes in it. Nothing goes of an origin whose
 // device or snapshots are open; of a thin pool, what comes before one that is.
 func (c *command) removeWithDependants(g *group, lv *LogicalVolume) error {
 	if lv.Type != thickSnapshot && len(g.snapshots(lv)) > 0 {
@@ -32,6 +33,11 @@ func (c *command) removeWithDependants(g *group, lv *LogicalVolume) error {
 	}
 	for _, s := range g.snapshots(lv) {
 		if err := c.removeWithDependants(g, s); err != nil {
+			return err
+		}
+	}
+	for clones := g.externalClones(lv); len(clones) > 0; clones = g.externalClones(lv) {
+		if err := c.removeWithDependants(g, clones[0]); err != nil {
 			return err
 		}
 	}
@@ -54,10 +60,20 @@ func (c *command) removeWithDependants(g *group, lv *LogicalVolume) error {
 	g.lvs = slices.DeleteFunc(g.lvs, func(other *LogicalVolume) bool { return other == lv })
 	for _, other := range g.lvs {
 		if other.Origin == lv.Name {
-			other.Origin = "" // a thin snapshot, which does without
+			other.Origin = g.inheritedOrigin(lv)
 		}
 	}
 	g.written()
 	c.print("Logical volume %q successfully removed.", lv.Name)
 	return nil
+}
+
+// inheritedOrigin is what a thin snapshot has as origin when the one that it was taken
+// of is gone: it does without, but for an external origin, which was its own as well.
+func (g *group) inheritedOrigin(of *LogicalVolume) string {
+	origin := g.find(of.Origin)
+	if origin == nil || of.Type != thin || origin.Pool == of.Pool {
+		return ""
+	}
+	return of.Origin
 }

@@ -1,13 +1,15 @@
 package fakehost
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
 
-// condition is a selection (lvmreport(7)): field=value and field!=value, !(…),
-// && or a comma, || or #, and parentheses. Of a field that is a list, a value is
-// one of its members. Numbers are not compared as such.
+// condition is a selection (lvmreport(7)): field=value, field!=value, field=~pattern
+// and field!~pattern, !(…), && or a comma, || or #, and parentheses. Of a field that
+// is a list, a value is one of its members, and a pattern is refused. Numbers are not
+// compared as such.
 type condition func(row) bool
 
 func (c condition) holds(r row) bool { return c == nil || c(r) }
@@ -75,8 +77,10 @@ func (p *selection) term() condition {
 		return func(r row) bool { return c(r) != not }
 	}
 	name := p.word()
-	negated := p.accept("!=")
-	if not || name == "" || !negated && !p.accept("=") {
+	unlike := p.accept("!~")
+	like := unlike || p.accept("=~")
+	negated := unlike || !like && p.accept("!=")
+	if not || name == "" || !like && !negated && !p.accept("=") {
 		p.bad = true
 		return func(row) bool { return false }
 	}
@@ -87,6 +91,14 @@ func (p *selection) term() condition {
 			p.unknown = name
 		}
 		return func(row) bool { return false }
+	}
+	if like {
+		pattern, err := regexp.Compile(value)
+		if err != nil || f.list {
+			p.bad = true
+			return func(row) bool { return false }
+		}
+		return func(r row) bool { return pattern.MatchString(f.of(r)) != negated }
 	}
 	return func(r row) bool { return f.is(r, value) != negated }
 }
