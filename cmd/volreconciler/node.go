@@ -37,7 +37,11 @@ func (s *settings) memory() string {
 // passwords, because they would end up in its file.
 func (s *settings) source(log logr.Logger) *spec.Source {
 	fake := s.backend == backendFake
-	return spec.NewSource(s.specs, spec.Options{TargetPrefix: s.targetPrefix, Secrets: !fake, Redact: fake, Log: log})
+	recall := s.deletionGrace
+	if recall == 0 {
+		recall = -1 // what went with the file that has gone has gone as well
+	}
+	return spec.NewSource(s.specs, spec.Options{TargetPrefix: s.targetPrefix, Secrets: !fake, Redact: fake, Recall: recall, Log: log})
 }
 
 // newLoop puts the parts together that change a machine. The caller must hold

@@ -22,8 +22,11 @@ type Input struct {
 	// LastNamed is when a file last named an object that none names now. What is
 	// not in it was never named since Started.
 	LastNamed map[spec.ID]time.Time
-	Started   time.Time
-	Now       time.Time
+	// SteadySince is since when the files are complete and did not grow. The time of no
+	// object runs before it.
+	SteadySince time.Time
+	Started     time.Time
+	Now         time.Time
 	// Elapsed is the time since Started by a clock that nobody sets. Started and
 	// Now are of the wall clock, which may have been set in between.
 	Elapsed time.Duration
@@ -321,6 +324,9 @@ func (d *differ) graceLeft(id spec.ID) time.Duration {
 	last, ok := d.in.LastNamed[id]
 	if !ok {
 		last = d.in.Started
+	}
+	if d.in.SteadySince.After(last) {
+		last = d.in.SteadySince
 	}
 	return d.in.Grace - d.in.Now.Sub(last)
 }

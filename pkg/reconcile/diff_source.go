@@ -206,7 +206,7 @@ func (d *differ) absentSources() {
 		if id.Kind == spec.KindImage && !d.names(id) {
 			why += "; an image that was written stays"
 		}
-		if !needed(id) {
+		if !needed(id) && (d.names(id) || d.in.Desired.Complete && d.graceLeft(id) <= 0) {
 			d.discard(id, d.sourceSnapshots[id], observe.SourceTags(id), why)
 		}
 	}

@@ -36,8 +36,8 @@ type Loop struct {
 	Memory   *Memory
 	Status   *Status
 	Log      logr.Logger
-	// Grace is the time an object must have been named by no file before
-	// anything of it is removed.
+	// Grace is the time an object must have been named by no file, and the files must
+	// have been complete without growing, before anything of it is removed.
 	Grace time.Duration
 	// TrashSettle and MaxDeletions are those of [Input].
 	TrashSettle  time.Duration
@@ -58,8 +58,10 @@ type Loop struct {
 	// Processes, if not nil, returns the number of processes started so far.
 	Processes func() int64
 
+	clock     func() time.Time // nil: the machine's
 	started   time.Time
 	lastNamed map[spec.ID]time.Time
+	steady    steadiness
 	last      spec.Set
 	attempts  attempts
 	again     repetition
@@ -106,7 +108,7 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	plan := Diff(Input{
 		Discovery: discovery,
 		Desired:   desired, Observed: observed, Known: l.Memory.Known(),
-		LastNamed: l.lastNamed, Started: l.started, Now: now, Elapsed: now.Sub(l.started), Grace: l.Grace,
+		LastNamed: l.lastNamed, SteadySince: l.steady.since, Started: l.started, Now: now, Elapsed: now.Sub(l.started), Grace: l.Grace,
 		Held: l.attempts.heldAt(now), Busy: busy, TrashSettle: l.TrashSettle, MaxDeletions: l.MaxDeletions, TGT: l.TGT,
 	})
 	if unreadable != nil {
@@ -153,14 +155,17 @@ func (l *Loop) meter() func() PassCost {
 // without which the pass goes on.
 func (l *Loop) begin(desired spec.Set, observed observe.State) (time.Time, error) {
 	now := time.Now()
+	if l.clock != nil {
+		now = l.clock()
+	}
 	if l.started.IsZero() {
 		l.started, l.lastNamed = now, map[spec.ID]time.Time{}
 		l.Executor.tellProgress(l.Status.progressed)
 	}
-	for _, id := range desired.IDs() {
-		l.lastNamed[id] = now
-	}
-	for id := range desired.Invalid {
+	l.steady.see(l.last, desired, l.knows, now, l.Grace)
+	// Files were last seen in the pass before, which may be long ago, and may have gone
+	// just now.
+	for _, id := range slices.Concat(declared(l.last), declared(desired)) {
 		l.lastNamed[id] = now
 	}
 	l.attempts.forgetChanged(desired)
@@ -171,6 +176,13 @@ func (l *Loop) begin(desired spec.Set, observed observe.State) (time.Time, error
 	}
 	l.logInput(desired, observed)
 	return now, err
+}
+
+// knows reports whether an object was named before, or is remembered.
+func (l *Loop) knows(id spec.ID) bool {
+	_, named := l.lastNamed[id]
+	_, remembered := l.Memory.Known()[id]
+	return named || remembered
 }
 
 // wait returns how long the next pass can wait.

@@ -129,6 +129,7 @@ func (s *scenario) genTimes(t *rapid.T) {
 	in.Grace = pick(t, "grace", 0, 30*time.Second, 30*time.Second, 90*time.Minute)
 	in.TrashSettle = pick(t, "settle", 0, 10*time.Minute, 2*time.Hour)
 	in.MaxDeletions = pick(t, "max deletions", 100, 100, 10, 3, 1, 0)
+	in.SteadySince = in.Now.Add(-pick(t, "steady for", 25*time.Hour, 25*time.Hour, 10*time.Second, 10*time.Minute))
 	in.LastNamed = map[spec.ID]time.Time{}
 	for _, id := range universe() {
 		if age := pick(t, "last named", -1, -1, 0, 10*time.Minute, 25*time.Hour); age >= 0 {

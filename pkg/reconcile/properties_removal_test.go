@@ -81,6 +81,8 @@ func neededFor(s scenario, p Plan, step Step, lv observe.LogicalVolume) string {
 		return "somebody holds it"
 	case in.Grace > 0 && in.Now.Sub(lastNamed(in, id)) < in.Grace:
 		return "it was named just now"
+	case in.Now.Sub(in.SteadySince) < in.Grace:
+		return "files are still coming"
 	}
 	for _, other := range s.again().allLVs() {
 		if owner, _ := other.Owner(); owner == id && other.UUID != lv.UUID {

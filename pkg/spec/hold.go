@@ -19,7 +19,8 @@ type reading struct {
 // its last good content.
 type holding map[string][]*object
 
-// hold decides what holds after a pass over the directory. It is pure.
+// hold decides what holds after a pass over the directory. gone is what files said that
+// have gone so recently that this may be the same removal. It is pure.
 //
 // A file that is well says what it says. One that is not goes on saying what it
 // said before, so that a typo deletes nothing; if it was never read without
@@ -28,7 +29,7 @@ type holding map[string][]*object
 // looked into. And if no object at all is left, everything goes on holding: a
 // directory that is empty is a file system that is not mounted, or a checkout
 // that failed, more often than it is a wish.
-func hold(before holding, dir string, now []reading, hides func(path string) bool) (holding, []Finding) {
+func hold(before, gone holding, dir string, now []reading, hides func(path string) bool) (holding, []Finding) {
 	after := holding{}
 	var findings []Finding
 	for _, r := range now {
@@ -58,7 +59,7 @@ func hold(before holding, dir string, now []reading, hides func(path string) boo
 	if after.empty() && len(findings) == 0 && !hides(dir) {
 		findings = append(findings, Finding{File: dir, Err: noObjects(before, len(now))})
 		after = holding{}
-		for path, old := range before {
+		for path, old := range before.with(gone) {
 			after[path] = heldAll(old)
 		}
 	}
@@ -84,6 +85,23 @@ func heldAll(objects []*object) []*object {
 		held[i] = o.held()
 	}
 	return held
+}
+
+// with returns what holds together with those objects of gone files that no file has
+// named since.
+func (h holding) with(gone holding) holding {
+	all := maps.Clone(h)
+	named := map[ID]bool{}
+	for _, o := range h.objects() {
+		named[o.id] = true
+	}
+	for path, objects := range gone {
+		if _, there := h[path]; there {
+			continue
+		}
+		all[path] = slices.DeleteFunc(slices.Clone(objects), func(o *object) bool { return named[o.id] })
+	}
+	return all
 }
 
 func (h holding) empty() bool {

@@ -34,7 +34,7 @@ func LoadPaths(paths []string, targetPrefix string) Set {
 		// Only a directory must hold objects, and it does if they have been read
 		// by another name.
 		mayBeEmpty := len(found.dirs) == 0 || len(readings) < len(found.entries)
-		objects, more := hold(nil, path, readings, func(string) bool { return mayBeEmpty })
+		objects, more := hold(nil, nil, path, readings, func(string) bool { return mayBeEmpty })
 		findings = append(findings, more...)
 		for file, of := range objects {
 			held[file] = of

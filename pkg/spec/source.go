@@ -18,6 +18,7 @@ import (
 const (
 	defaultSettle = 100 * time.Millisecond
 	defaultPoll   = 10 * time.Second
+	defaultRecall = 30 * time.Second
 
 	// settleRounds is how many times a pass waits for files that go on
 	// changing, before it goes on without their new content.
@@ -42,6 +43,10 @@ type Options struct {
 	// Settle is for how long a file must stay the same before its new content
 	// counts; default: 100 ms.
 	Settle time.Duration
+	// Recall is for how long a file that has gone is remembered: if the directory is
+	// empty by then, its content holds together with the rest, because rm takes one file
+	// after the other; default: 30 s, negative: not at all.
+	Recall time.Duration
 	// Poll is how often Watch looks for changes of which the kernel has not
 	// told it; default: 10 s.
 	Poll time.Duration
@@ -65,6 +70,7 @@ type Source struct {
 	mu      sync.Mutex
 	files   map[string]*file
 	holding holding
+	gone    recalled
 	follow  followed // what the last Load depended on
 }
 
@@ -88,6 +94,7 @@ func NewSource(dir string, options Options) *Source {
 	options.TargetPrefix = cmp.Or(options.TargetPrefix, DefaultTargetPrefix)
 	options.Settle = cmp.Or(options.Settle, defaultSettle)
 	options.Poll = cmp.Or(options.Poll, defaultPoll)
+	options.Recall = cmp.Or(options.Recall, defaultRecall)
 	return &Source{
 		dir:     filepath.Clean(dir),
 		options: options,
@@ -111,8 +118,9 @@ func (s *Source) Load(ctx context.Context) Set {
 	found, settled := s.settle(ctx)
 	readings := s.readings(found)
 	findings := slices.Clone(found.problems)
-	held, more := hold(s.holding, s.dir, readings, found.hides)
+	held, more := hold(s.holding, s.gone.holding(time.Now(), s.options.Recall), s.dir, readings, found.hides)
 	findings = append(findings, more...)
+	s.gone = s.gone.next(s.holding, held, time.Now(), s.options.Recall)
 	s.holding = held
 
 	var secrets secretReader

@@ -60,6 +60,52 @@ var _ = Describe("A Source", func() {
 		Expect(set.Complete).To(BeTrue())
 	})
 
+	Describe("whose files are removed one after the other", func() {
+		emptied := func(ctx SpecContext) spec.Set {
+			GinkgoHelper()
+			write(at("pool.yaml"), aPool)
+			write(at("a.yaml"), v("a"))
+			write(at("b.yaml"), v("b"))
+			Expect(source.Load(ctx).Complete).To(BeTrue())
+			Expect(os.Remove(at("a.yaml"))).To(Succeed())
+			Expect(source.Load(ctx).Complete).To(BeTrue())
+			Expect(os.Remove(at("b.yaml"))).To(Succeed())
+			Expect(source.Load(ctx).Complete).To(BeTrue())
+			Expect(os.Remove(at("pool.yaml"))).To(Succeed())
+			set := source.Load(ctx)
+			Expect(set.Complete).To(BeFalse())
+			return set
+		}
+		It("goes on with all that was there, not with what the last read but one left", func(ctx SpecContext) {
+			Expect(names(emptied(ctx))).To(ConsistOf("a", "b"))
+			Expect(names(source.Load(ctx))).To(ConsistOf("a", "b"))
+		})
+		It("says what the files say as soon as there is one", func(ctx SpecContext) {
+			emptied(ctx)
+			write(at("pool.yaml"), aPool)
+			set := source.Load(ctx)
+			Expect(set.Complete).To(BeTrue())
+			Expect(names(set)).To(BeEmpty())
+		})
+		It("does not go on with what moved to another file", func(ctx SpecContext) {
+			write(at("pool.yaml"), aPool)
+			write(at("a.yaml"), v("a"))
+			source.Load(ctx)
+			Expect(os.Rename(at("a.yaml"), at("c.yaml"))).To(Succeed())
+			Expect(names(source.Load(ctx))).To(ConsistOf("a"))
+			Expect(os.Remove(at("c.yaml"))).To(Succeed())
+			source.Load(ctx)
+			Expect(os.Remove(at("pool.yaml"))).To(Succeed())
+			set := source.Load(ctx)
+			Expect(names(set)).To(ConsistOf("a"))
+			Expect(set.Findings).To(HaveLen(1))
+		})
+		It("forgets those that have been gone for longer", func(ctx SpecContext) {
+			source = spec.NewSource(dir, spec.Options{Settle: quick, Recall: -1})
+			Expect(names(emptied(ctx))).To(BeEmpty())
+		})
+	})
+
 	It("notices a change that keeps size and times", func(ctx SpecContext) {
 		write(at("pool.yaml"), aPool)
 		write(at("a.yaml"), v("a"))
