@@ -9,23 +9,61 @@ import (
 )
 
 // Holders tells who holds block devices, as far as the kernel says: mounts in
-// the agent's mount namespace and block devices on top. Holders that are
-// processes or kernel threads, LIO's backstores above all, are not among them.
+// the agent's mount namespace, swap, and block devices on top, loop devices among them.
+// Holders that are processes or kernel threads, LIO's backstores above all, are not
+// among them.
 //
-// It is there to be told to people. Nothing is decided by it, and so what cannot
-// be read is left out.
+// What cannot be read is left out: whether a device is open at all LVM says.
 type Holders struct {
 	files  host.Files
 	mounts map[string][]string // mount points by major:minor
+	others map[string][]string // swap and loop devices by the kernel's name, as in dm-3
 }
 
 // ReadHolders reads the mounts, once for many devices.
 func ReadHolders(h host.Files) Holders {
-	mountinfo, err := h.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return Holders{files: h}
+	hs := Holders{files: h, others: map[string][]string{}}
+	if mountinfo, err := h.ReadFile("/proc/self/mountinfo"); err == nil {
+		hs.mounts = parseMounts(string(mountinfo))
 	}
-	return Holders{files: h, mounts: parseMounts(string(mountinfo))}
+	hs.addSwaps()
+	hs.addLoops()
+	return hs
+}
+
+// addSwaps reads /proc/swaps (proc_swaps(5)), whose first line is a heading.
+func (hs Holders) addSwaps() {
+	swaps, err := hs.files.ReadFile("/proc/swaps")
+	if err != nil {
+		return
+	}
+	for line := range strings.Lines(string(swaps)) {
+		if f := strings.Fields(line); len(f) > 1 && f[1] == "partition" {
+			hs.add(unescape(f[0]), "used as swap")
+		}
+	}
+}
+
+// addLoops reads which devices loop devices serve. The kernel opens them, but not for
+// itself alone, and does not list it among their holders.
+func (hs Holders) addLoops() {
+	devices, err := hs.files.ReadDir("/sys/block")
+	if err != nil {
+		return
+	}
+	for _, d := range devices {
+		if !strings.HasPrefix(d.Name(), "loop") {
+			continue
+		}
+		if file, err := readText(hs.files, "/sys/block/"+d.Name()+"/loop/backing_file"); err == nil && strings.HasPrefix(file, "/dev/") {
+			hs.add(file, "behind loop device /dev/"+d.Name())
+		}
+	}
+}
+
+func (hs Holders) add(device, held string) {
+	name := kernelNameOf(hs.files, device)
+	hs.others[name] = append(hs.others[name], held)
 }
 
 // Of returns the holders of a device, as in "mounted on /mnt" and
@@ -36,6 +74,7 @@ func (hs Holders) Of(major, minor int) []string {
 	for _, dir := range hs.mounts[dev] {
 		held = append(held, "mounted on "+dir)
 	}
+	held = append(held, hs.others[fmt.Sprintf("dm-%d", minor)]...)
 	upper, err := hs.files.ReadDir("/sys/dev/block/" + dev + "/holders")
 	if err != nil {
 		return held

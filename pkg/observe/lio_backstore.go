@@ -15,6 +15,9 @@ func readBackstores(h host.Files) (map[string]Backstore, error) {
 	}
 	backstores := map[string]Backstore{}
 	for _, hba := range hbas {
+		if strings.HasPrefix(hba, fileHBA) {
+			addFileBackstores(h, backstores, hba)
+		}
 		if !strings.HasPrefix(hba, "iblock_") {
 			continue
 		}
@@ -83,4 +86,42 @@ func ReadBackstore(h host.Files, hba, name string) (Backstore, error) {
 		b.Attributes, err = readBackstoreAttributes(h, hba, name)
 	}
 	return b, err
+}
+
+// fileHBA is what the directories of file backstores begin with. They serve block devices
+// as well, and do not open them for themselves alone.
+const fileHBA = "fileio_"
+
+// addFileBackstores adds the file backstores of an HBA that serve a block device. They are
+// always somebody else's. One that cannot be read is left out: it is there to be named.
+func addFileBackstores(h host.Files, backstores map[string]Backstore, hba string) {
+	names, _ := readDirIfThere(h, HBADir(hba))
+	for _, name := range names {
+		b := Backstore{HBA: hba, Name: name, Enabled: true}
+		if _, taken := b.Owner(); taken {
+			continue
+		}
+		var found bool
+		if b.BlockDevice, found = backstoreDevice(h, hba, name); found {
+			backstores[b.Path()] = b
+		}
+	}
+}
+
+// backstoreDevice returns the block device that a backstore of any kind is bound to, as in
+// dm-3. It reports false if there is none, or if it is something else.
+func backstoreDevice(h host.Files, hba, name string) (string, bool) {
+	info, err := h.ReadFile(path.Join(BackstoreDir(hba, name), "info"))
+	if err != nil {
+		return "", false
+	}
+	if device, is := field(string(info), "iBlock device: ", "  "); is {
+		return device, device != ""
+	}
+	// fd_show_configfs_dev_params in drivers/target/target_core_file.c.
+	file, is := field(string(info), "  File: ", "  Size: ")
+	if !is || !strings.HasPrefix(file, "/dev/") {
+		return "", false
+	}
+	return kernelNameOf(h, file), true
 }

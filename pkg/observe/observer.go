@@ -75,6 +75,7 @@ func (o *Observer) Observe(ctx context.Context, images ...string) State {
 	if tgtErr != nil {
 		s.Unknown[TGT] = tgtErr
 	}
+	addOpeners(o.files, &s)
 	return s
 }
 

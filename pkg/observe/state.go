@@ -118,6 +118,11 @@ type LogicalVolume struct {
 	// HeldBy is who holds an open device, as far as the kernel says: "mounted
 	// on /mnt", "dm-7 (vg1-root)". LIO's backstores are not among them.
 	HeldBy []string
+	// OpenedBy is who else has an open device open: "open by qemu-system-x86 (process
+	// 12)", a foreign target. It is looked for only if there is no HeldBy, and no target of
+	// ours serves it. OpenedBySelf is that the agent itself has it open, to copy from it.
+	OpenedBy     []string
+	OpenedBySelf bool
 	// TakesAlong is what LVM removes together with it, without asking, besides the
 	// thick snapshots of it: "vg1/clone, a thin volume that has it as external
 	// origin". [ReadLV] knows less of it: that there is something, but not what.

@@ -79,12 +79,9 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 	}
 	serial := observe.UnitSerial(back.lv.Identity())
 	switch {
+	case (!exists || !have.Enabled) && d.blockedByUsers(id, back.lv):
+		want.usable = false
 	case !exists:
-		if other, taken := d.foreignBackstore(back.lv); taken {
-			d.block(id, ReasonInUse, "%s is held by backstore %s, which is not ours", back.lv.Path(), other)
-			want.usable = false
-			return want
-		}
 		want.step = d.backstoreAttributes(id, name, have, d.step(id, "not there", create, back.step))
 	case !have.Enabled:
 		want.step = d.backstoreAttributes(id, name, have, d.step(id, "not bound to its device", create, back.step))
@@ -96,6 +93,10 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 		}
 		want.step = d.backstoreAttributes(id, name, have, 0)
 	case len(d.linksTo(have)) == 0 && !d.isSuspended(id):
+		if d.blockedByUsers(id, back.lv) {
+			want.usable = false
+			return want
+		}
 		removed := d.step(id, "bound to another logical volume or in another mode", change.RemoveBackstore{Backstore: name})
 		want.step = d.backstoreAttributes(id, name, have, d.step(id, "removed", create, removed, back.step))
 	default:
@@ -104,6 +105,38 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 		want.usable = false
 	}
 	return want
+}
+
+// blockedByUsers reports whether somebody else uses a logical volume that is about to be
+// exported, and says so. What is exported then would be written to by two who do not know
+// of each other. Not all fabrics find out by themselves: only LIO's block backstores open
+// devices for themselves alone.
+func (d *differ) blockedByUsers(id spec.ID, lv observe.LogicalVolume) bool {
+	who := slices.Concat(lv.HeldBy, lv.OpenedBy)
+	if b, taken := d.foreignBackstore(lv); taken && len(who) == 0 {
+		who = []string{"held by backstore " + b + ", which is not ours"}
+	}
+	if len(who) == 0 && lv.Open && !lv.OpenedBySelf && !d.servedByUs(lv) {
+		who = []string{fmt.Sprintf("open on this node, but not by what can be seen (see lsof %s; it may be mounted in another mount namespace)", lv.Path())}
+	}
+	if len(who) > 0 {
+		d.block(id, ReasonInUse, "cannot export %s while it is %s", lv.Path(), shortList(who))
+	}
+	return len(who) > 0
+}
+
+// servedByUs reports whether a target of ours has a logical volume open already.
+func (d *differ) servedByUs(lv observe.LogicalVolume) bool {
+	for _, b := range d.backstoreOf {
+		if b.Enabled && boundTo(b, lv) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(d.servedDirectly(lv), func(key lunKey) bool {
+		t := d.target(key.target)
+		_, ours := t.Owner()
+		return ours
+	})
 }
 
 // foreignBackstore looks for somebody else's backstore on a logical volume.

@@ -223,6 +223,9 @@ func (x *exportDiffer) addLUNs() {
 		n, backing := *l.Number, l.Backing()
 		store := x.store(backing)
 		have, exists := x.have.LUNs[n]
+		if !x.fabric.backstores && store.usable && !(exists && store.servedBy(have)) && x.blockedByUsers(backing, x.backing[backing].lv) {
+			store.usable = false
+		}
 		if !store.usable {
 			o := x.object(backing)
 			x.block(x.id, ReasonNotReady, "LUN %d: %s is %s: %s: %s", n, backing, o.Phase, o.Reason, o.Message)

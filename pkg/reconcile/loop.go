@@ -66,6 +66,7 @@ type Loop struct {
 	attempts  attempts
 	again     repetition
 	unread    int // passes in a row in which something could not be read
+	inUse     int // and in which something was in use
 	unknown   error
 }
 
@@ -204,10 +205,19 @@ func (l *Loop) wait(plan Plan, failures map[StepID]error, observed observe.State
 	if next, ok := l.attempts.next(now); ok {
 		wait = min(wait, next.Sub(now))
 	}
+	inUse := false
 	for _, o := range plan.Objects {
 		if o.Reason == ReasonGracePeriod {
 			wait = min(wait, l.Grace)
 		}
+		inUse = inUse || o.Reason == ReasonInUse
+	}
+	// Whoever uses it may be done in a moment, as udev is, and nothing tells when.
+	if inUse {
+		wait = min(wait, firstDelay<<min(l.inUse, 10))
+		l.inUse++
+	} else {
+		l.inUse = 0
 	}
 	for _, err := range failures {
 		if errors.Is(err, change.ErrStale) {

@@ -22,8 +22,14 @@ func (m *model) editTargetOf(id observe.TargetID, f func(*observe.Target)) {
 	if !ok {
 		panic("no such target: " + id.Name)
 	}
+	before := maps.Clone(t.LUNs)
 	f(&t)
 	m.state.Targets(id.Fabric)[id.Name] = t
+	for n, l := range before {
+		if t.LUNs[n].Device == "" {
+			m.close(l)
+		}
+	}
 }
 
 func (m *model) editACL(iqn, initiator string, f func(*observe.ACL)) {

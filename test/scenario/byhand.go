@@ -1,5 +1,11 @@
 package scenario
 
+import (
+	"context"
+
+	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
+)
+
 // cloned has a thin volume that somebody made of a Volume, which LVM would remove with it.
 func cloned() Scenario {
 	return Scenario{Name: "a thin clone by hand", Steps: []Step{
@@ -15,5 +21,37 @@ func cloned() Scenario {
 			Stand: map[string]string{"Volume/golden": "Blocked: SnapshotsExist"}, Content: map[string]string{"vg0/clone1": "golden"},
 		},
 		{Name: "alone again", ByHand: commands([]string{"lvremove", "-y", "vg0/clone1"}, []string{"lvchange", "-prw", "vg0/golden"})},
+	}}
+}
+
+// usedByOthers has volumes that somebody uses on the node before they are exported, also
+// again after a reboot.
+func usedByOthers(protocol string) Scenario {
+	initiator, portal := hostA, "'127.0.0.1:3260'"
+	if protocol == "nvme-tcp" {
+		initiator, portal = "nqn.2014-08.org.nvmexpress:uuid:01234567-89ab-cdef-0123-456789abcdef", "'127.0.0.1:4420'"
+	}
+	db := object("Export", "db", []string{"protocol: " + protocol, "portals: [" + portal + "]", luns("volume: a", "volume: b"), open(initiator)})
+	blocked := func(volume string) map[string]string {
+		return map[string]string{"Volume/" + volume: "Blocked: InUse", "Export/db": "Blocked: DependencyNotReady"}
+	}
+	edit := func(f func(*fakehost.Node)) func(context.Context, Machine) error {
+		return func(_ context.Context, m Machine) error { return m.(*Fake).Edit(f) }
+	}
+	reboot := func(ctx context.Context, m Machine) error { return m.Reboot(ctx) }
+	mount := func(ctx context.Context, m Machine) error { return m.Mount(ctx, "vg0/a", "/mnt") }
+	unmount := func(ctx context.Context, m Machine) error { return m.Unmount(ctx, "/mnt") }
+	process := func(p fakehost.Process) func(context.Context, Machine) error {
+		return edit(func(n *fakehost.Node) { n.Processes = []fakehost.Process{p} })
+	}
+	return Scenario{Name: "volumes in use on the node, over " + protocol, FakeOnly: "of its processes the fake alone has some", Steps: []Step{
+		{Name: "made", Files: map[string]string{"all.yaml": file(thick, volume("a", "slow", "64Mi"), volume("b", "slow", "64Mi"))}},
+		{Name: "exported while one is mounted", Files: map[string]string{"db.yaml": file(db)}, ByHand: mount, Stand: blocked("a")},
+		{Name: "unmounted", ByHand: unmount},
+		{Name: "mounted on the way up", ByHand: all(reboot, mount), Stand: blocked("a")},
+		{Name: "unmounted, and a machine runs on the other", ByHand: all(reboot, process(fakehost.Process{PID: 77, Command: "qemu", LV: "vg0/b"})), Stand: blocked("b")},
+		{Name: "mounted where the agent does not see it", ByHand: all(reboot, process(fakehost.Process{PID: 78, Command: "runc", LV: "vg0/b", Mounted: "/data"})), Stand: blocked("b")},
+		{Name: "free again", ByHand: edit(func(n *fakehost.Node) { n.Processes = nil })},
+		{Name: "opened while it is served", ByHand: process(fakehost.Process{PID: 79, Command: "dd", LV: "vg0/b"})},
 	}}
 }

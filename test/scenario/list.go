@@ -12,7 +12,7 @@ import (
 func All() []Scenario {
 	return append([]Scenario{
 		everything(), growth(), deletion(), trash(), retained(), drift(), tags(), vanished(), adopted(),
-		cloned(), foreign(), exportChanges(), portals(), sharing(), renamedTarget(), suspended(), broken(), full(), reboot(),
+		cloned(), usedByOthers("iscsi"), usedByOthers("nvme-tcp"), foreign(), exportChanges(), portals(), sharing(), renamedTarget(), suspended(), broken(), full(), reboot(),
 		mounted(), connected(), forced(), refused(), tooMany(), renamed(), leftovers(), snapshots(), nvme(),
 	}, append(copies(), poolMoves()...)...)
 }

@@ -37,6 +37,9 @@ func (c *configfs) findSelf(name string) (*node, error) {
 		base := path.Base(name)
 		return &node{name: base, text: c.tcpTable(base == "tcp6")}, nil
 	}
+	if isBelow(name, "/proc") {
+		return c.processes().walk(below(name, "/proc"))
+	}
 	if isBelow(name, configDir) {
 		return c.configDir().walk(below(name, configDir))
 	}
@@ -180,4 +183,30 @@ func (c *configfs) mountinfo() string {
 			100+i, dmMajor, m.minor, escape.Replace(m.Dir), 100+i, mapperName(vg, lv))
 	}
 	return b.String()
+}
+
+// processes is /proc, with those processes that have logical volumes open.
+func (c *configfs) processes() *node {
+	dir := newDir("proc", nil)
+	for _, p := range c.lvm.processes {
+		vg, name, _ := strings.Cut(p.LV, "/")
+		lv := c.lvm.find(vg, name)
+		if lv == nil || !lv.Active {
+			continue
+		}
+		process := dir.add(newDir(strconv.Itoa(p.PID), nil))
+		process.add(&node{name: "comm", text: p.Command + "\n"})
+		fds, ns := process.add(newDir("fd", nil)), process.add(newDir("ns", nil))
+		namespace := "mnt:[1]"
+		if p.Mounted == "" {
+			fds.add(&node{name: "3", link: fmt.Sprintf("/dev/dm-%d", lv.Minor)})
+		} else {
+			namespace = fmt.Sprintf("mnt:[%d]", p.PID)
+			process.add(&node{name: "mountinfo", text: fmt.Sprintf("30 29 %d:%d / %s rw - ext4 /dev/mapper/%s rw\n", dmMajor, lv.Minor, p.Mounted, mapperName(vg, name))})
+		}
+		ns.add(&node{name: "mnt", link: namespace})
+	}
+	self := dir.add(newDir("self", nil)).add(newDir("ns", nil))
+	self.add(&node{name: "mnt", link: "mnt:[1]"})
+	return dir
 }

@@ -29,8 +29,10 @@ const (
 type lvm struct {
 	groups []*group
 	mounts []Mount
-	serial uint64
-	open   map[int]int // how often, by minor number
+	// processes have logical volumes open, but none for itself alone.
+	processes []Process
+	serial    uint64
+	open      map[int]int // how often, by minor number
 }
 
 // group is a volume group. Its logical volumes are in lvs, so that pointers to
@@ -42,7 +44,7 @@ type group struct {
 
 // load takes over what a node holds, and fills in what it may leave out.
 func (l *lvm) load(n Node) error {
-	*l = lvm{serial: n.Serial, mounts: slices.Clone(n.Mounts), open: map[int]int{}}
+	*l = lvm{serial: n.Serial, mounts: slices.Clone(n.Mounts), processes: slices.Clone(n.Processes), open: map[int]int{}}
 	for _, vg := range n.VolumeGroups {
 		g := &group{VolumeGroup: vg}
 		g.LogicalVolumes = nil
@@ -74,7 +76,7 @@ func (l *lvm) load(n Node) error {
 
 // store is the reverse of load.
 func (l *lvm) store(n *Node) {
-	n.Serial, n.Mounts = l.serial, slices.Clone(l.mounts)
+	n.Serial, n.Mounts, n.Processes = l.serial, slices.Clone(l.mounts), slices.Clone(l.processes)
 	for _, g := range l.groups {
 		vg := g.VolumeGroup
 		for _, lv := range g.lvs {
@@ -280,7 +282,7 @@ func (l *lvm) checkNotInUse(g *group, lv *LogicalVolume) error {
 		return failure("Logical volume %s is used by another device.", name)
 	case l.mounted(name):
 		return failure("Logical volume %s contains a filesystem in use.", name)
-	case l.open[lv.Minor] > 0:
+	case l.open[lv.Minor] > 0, l.inProcess(name):
 		return failure("Logical volume %s in use.", name)
 	}
 	return nil
@@ -288,6 +290,10 @@ func (l *lvm) checkNotInUse(g *group, lv *LogicalVolume) error {
 
 func (l *lvm) mounted(name string) bool {
 	return slices.ContainsFunc(l.mounts, func(m Mount) bool { return m.LV == name })
+}
+
+func (l *lvm) inProcess(name string) bool {
+	return slices.ContainsFunc(l.processes, func(p Process) bool { return p.LV == name })
 }
 
 // deviceOpen is what LVM reports: of a thin pool also that volumes in it are

@@ -57,6 +57,8 @@ type Node struct {
 	VolumeGroups []VolumeGroup `yaml:"volumeGroups,omitempty"`
 	// Mounts are the mounted logical volumes.
 	Mounts []Mount `yaml:"mounts,omitempty"`
+	// Processes are those that have logical volumes open, not for themselves alone.
+	Processes []Process `yaml:"processes,omitempty"`
 	// Modules are the kernel modules that are loaded, of those that matter.
 	Modules []string `yaml:"modules,omitempty"`
 	// MissingModules are kernel modules that the machine does not have.
@@ -102,6 +104,16 @@ type File struct {
 	// Size is in bytes; 0: that of Text.
 	Size uint64 `yaml:"size,omitempty"`
 	Text string `yaml:"text,omitempty"`
+}
+
+// Process is a process that has a logical volume open, or a file system on it mounted in
+// a mount namespace of its own.
+type Process struct {
+	PID     int    `yaml:"pid"`
+	Command string `yaml:"command"`
+	// LV is vg/lv, and Mounted where it is mounted; empty: it is open.
+	LV      string `yaml:"lv"`
+	Mounted string `yaml:"mounted,omitempty"`
 }
 
 // NVMeSession is a host that is connected to a subsystem.

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
+	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/observe"
 )
 
 const (
@@ -109,6 +111,16 @@ func (v Volume) Check(device, want string) error {
 		return nil
 	}
 	return refuse.Stale("%s is another logical volume, with UUID %s", device, v.UUID)
+}
+
+// CheckFree looks once more, right before a device is exported, whether anybody else uses
+// it: since the plan was made it may have been mounted. Processes of the name except do
+// not count.
+func CheckFree(h host.Files, device, blockDevice, except string) error {
+	if who := observe.UsersOf(h, blockDevice, except); len(who) > 0 {
+		return fmt.Errorf("%w: %s is %s", change.ErrInUse, device, strings.Join(who, ", "))
+	}
+	return nil
 }
 
 func text(h host.Files, file string) (string, error) {

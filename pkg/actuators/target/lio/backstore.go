@@ -74,6 +74,9 @@ func checkBound(have, want observe.Backstore) error {
 }
 
 func (a *Actuator) bind(ctx context.Context, b observe.Backstore) error {
+	if err := device.CheckFree(a.host, b.Device, b.BlockDevice, ""); err != nil {
+		return err
+	}
 	dir := observe.BackstoreDir(b.HBA, b.Name)
 	if err := a.makeBackstoreDir(ctx, b.HBA, dir); err != nil {
 		return err

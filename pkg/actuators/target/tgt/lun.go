@@ -56,6 +56,9 @@ func (a *Actuator) addLUN(ctx context.Context, c change.AddLUN) error {
 		}
 		return explainOpen(c.Device, a.tgt.Reopen(ctx, t.ID, want.number, want.path))
 	}
+	if err := device.CheckFree(a.host, c.Device, lv.BlockDevice, "tgtd"); err != nil {
+		return err
+	}
 	add := func() error { return a.makeUnit(ctx, t, want) }
 	if c.ReadOnly && len(observe.TGTInitiators(t.Access)) > 0 {
 		err = a.paused(ctx, t, add)

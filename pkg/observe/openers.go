@@ -1,0 +1,233 @@
+package observe
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/host"
+)
+
+// opening is who has a block device open without being among its [Holders].
+type opening struct {
+	// self is true if the agent does.
+	self bool
+	by   []string
+}
+
+// readOpeners looks for processes that have devices open, and for mounts in mount
+// namespaces other than the agent's. devices are kernel names, as in dm-3, by their
+// numbers, as in 253:3.
+//
+// It reads all of /proc, and so is for when LVM says that a device is open and nobody
+// is known who has it open. Processes end meanwhile: what cannot be read is left out.
+func readOpeners(h host.Files, devices map[string]string) map[string]opening {
+	found := map[string]opening{}
+	entries, err := h.ReadDir("/proc")
+	if err != nil {
+		return found
+	}
+	self, _ := h.Readlink("/proc/self")
+	ours, _ := h.Readlink("/proc/self/ns/mnt")
+	namespaces := map[string]bool{ours: true, "": true}
+	add := func(device, by string) {
+		o := found[device]
+		o.by = append(o.by, by)
+		found[device] = o
+	}
+	for _, e := range entries {
+		pid := e.Name()
+		if _, err := strconv.Atoi(pid); err != nil {
+			continue
+		}
+		open := openedBy(h, pid)
+		for _, device := range devices {
+			switch {
+			case !open[device]:
+			case pid == self:
+				o := found[device]
+				o.self = true
+				found[device] = o
+			default:
+				add(device, "open by "+processName(h, pid))
+			}
+		}
+		namespace, _ := h.Readlink(path.Join("/proc", pid, "ns/mnt"))
+		if namespaces[namespace] {
+			continue
+		}
+		namespaces[namespace] = true
+		mountinfo, err := h.ReadFile(path.Join("/proc", pid, "mountinfo"))
+		if err != nil {
+			continue
+		}
+		for number, dirs := range parseMounts(string(mountinfo)) {
+			if device, wanted := devices[number]; wanted {
+				add(device, fmt.Sprintf("mounted on %s in the mount namespace of %s", dirs[0], processName(h, pid)))
+			}
+		}
+	}
+	return found
+}
+
+// openedBy returns the device-mapper devices that a process has open.
+func openedBy(h host.Files, pid string) map[string]bool {
+	dir := path.Join("/proc", pid, "fd")
+	fds, err := h.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	var open map[string]bool
+	for _, fd := range fds {
+		if name, err := h.Readlink(path.Join(dir, fd.Name())); err == nil && strings.HasPrefix(name, "/dev/dm-") {
+			if open == nil {
+				open = map[string]bool{}
+			}
+			open[path.Base(name)] = true
+		}
+	}
+	return open
+}
+
+func processName(h host.Files, pid string) string {
+	command, err := readText(h, path.Join("/proc", pid, "comm"))
+	if err != nil {
+		return "process " + pid
+	}
+	return fmt.Sprintf("%s (process %s)", command, pid)
+}
+
+// addOpeners says who has those open devices open of which nothing else explains it:
+// neither a holder nor a target of ours.
+func addOpeners(h host.Files, s *State) {
+	ours, others := servedDevices(h, *s)
+	wanted := map[string]string{}
+	for _, vg := range s.VolumeGroups {
+		for _, lv := range vg.LogicalVolumes {
+			if lv.Open && lv.Type != ThinPool && len(lv.HeldBy) == 0 && !ours[lv.kernelName()] {
+				wanted[fmt.Sprintf("%d:%d", lv.Major, lv.Minor)] = lv.kernelName()
+			}
+		}
+	}
+	if len(wanted) == 0 {
+		return
+	}
+	openers := readOpeners(h, wanted)
+	for _, vg := range s.VolumeGroups {
+		for name, lv := range vg.LogicalVolumes {
+			if wanted[fmt.Sprintf("%d:%d", lv.Major, lv.Minor)] == "" {
+				continue
+			}
+			o := openers[lv.kernelName()]
+			lv.OpenedBy = slices.Concat(others[lv.kernelName()], o.by)
+			lv.OpenedBySelf = o.self
+			vg.LogicalVolumes[name] = lv
+		}
+	}
+}
+
+// servedDevices returns the devices that targets of ours serve, and by what others do.
+func servedDevices(h host.Files, s State) (ours map[string]bool, others map[string][]string) {
+	ours, others = map[string]bool{}, map[string][]string{}
+	for name, b := range s.LIO.Backstores {
+		if _, own := b.Owner(); own {
+			ours[b.BlockDevice] = true
+		} else if b.BlockDevice != "" {
+			others[b.BlockDevice] = append(others[b.BlockDevice], "bound to backstore "+name)
+		}
+	}
+	for _, targets := range []map[string]Target{s.NVMe, s.TGT} {
+		for _, t := range targets {
+			_, own := t.Owner()
+			for n, l := range t.LUNs {
+				device := kernelNameOf(h, l.Device)
+				switch {
+				case device == "":
+				case own:
+					ours[device] = true
+				case t.Fabric == NVMe:
+					others[device] = append(others[device], fmt.Sprintf("served as namespace %d of %s", n+1, t.Name))
+				default:
+					others[device] = append(others[device], fmt.Sprintf("served as LUN %d of %s by tgtd", n, t.Name))
+				}
+			}
+		}
+	}
+	for _, by := range others {
+		slices.Sort(by)
+	}
+	return ours, others
+}
+
+// kernelName is the kernel's name of the device of an active logical volume.
+func (lv LogicalVolume) kernelName() string { return fmt.Sprintf("dm-%d", lv.Minor) }
+
+// kernelNameOf returns the kernel's name of the device behind a path, as in dm-3; empty
+// if there is none.
+func kernelNameOf(h host.Files, device string) string {
+	if device == "" {
+		return ""
+	}
+	if target, err := h.Readlink(device); err == nil {
+		device = target
+	}
+	return path.Base(device)
+}
+
+// UsersOf returns who uses a block device, such as dm-3 with the numbers 253:3, as far
+// as can be seen without LVM: its holders, processes, and targets that are not ours.
+// Those of processes with this name are left out.
+func UsersOf(h host.Files, device, except string) []string {
+	number, err := readText(h, path.Join("/sys/class/block", device, "dev"))
+	if err != nil {
+		return nil
+	}
+	var major, minor int
+	if _, err := fmt.Sscanf(number, "%d:%d", &major, &minor); err != nil {
+		return nil
+	}
+	users := ReadHolders(h).Of(major, minor)
+	users = append(users, foreignTargetsOn(h, device)...)
+	for _, by := range readOpeners(h, map[string]string{number: device})[device].by {
+		if except == "" || !strings.HasPrefix(by, "open by "+except+" ") {
+			users = append(users, by)
+		}
+	}
+	return users
+}
+
+// foreignTargetsOn returns the backstores and namespaces on a device that are not ours.
+// What cannot be read is left out.
+func foreignTargetsOn(h host.Files, device string) []string {
+	var on []string
+	hbas, _ := readDirIfThere(h, BackstoresDir)
+	for _, hba := range hbas {
+		names, _ := readDirIfThere(h, HBADir(hba))
+		for _, name := range names {
+			b := Backstore{HBA: hba, Name: name}
+			if _, ours := b.Owner(); ours {
+				continue
+			}
+			b.BlockDevice, _ = backstoreDevice(h, hba, name)
+			if b.BlockDevice == device {
+				on = append(on, "bound to backstore "+b.Path())
+			}
+		}
+	}
+	nqns, _ := readDirIfThere(h, SubsystemsDir)
+	for _, nqn := range nqns {
+		if model, err := readText(h, path.Join(SubsystemDir(nqn), "attr_model")); err != nil || model == SubsystemModel {
+			continue
+		}
+		luns, _ := readNamespaces(h, nqn)
+		for n, l := range luns {
+			if kernelNameOf(h, l.Device) == device {
+				on = append(on, fmt.Sprintf("served as namespace %d of %s", n+1, nqn))
+			}
+		}
+	}
+	slices.Sort(on)
+	return on
+}
