@@ -194,9 +194,8 @@ func (c *configfs) processes() *node {
 		if lv == nil || !lv.Active {
 			continue
 		}
-		process := dir.add(newDir(strconv.Itoa(p.PID), nil))
-		process.add(&node{name: "comm", text: p.Command + "\n"})
-		fds, ns := process.add(newDir("fd", nil)), process.add(newDir("ns", nil))
+		process, fds, ns := newDir(strconv.Itoa(p.PID), nil), newDir("fd", nil), newDir("ns", nil)
+		dir.add(process.add(&node{name: "comm", text: p.Command + "\n"}).add(fds).add(ns))
 		namespace := "mnt:[1]"
 		if p.Mounted == "" {
 			fds.add(&node{name: "3", link: fmt.Sprintf("/dev/dm-%d", lv.Minor)})
@@ -206,7 +205,6 @@ func (c *configfs) processes() *node {
 		}
 		ns.add(&node{name: "mnt", link: namespace})
 	}
-	self := dir.add(newDir("self", nil)).add(newDir("ns", nil))
-	self.add(&node{name: "mnt", link: "mnt:[1]"})
-	return dir
+	ns := newDir("ns", nil).add(&node{name: "mnt", link: "mnt:[1]"})
+	return dir.add(newDir("self", nil).add(ns))
 }

@@ -5,6 +5,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )
 
@@ -34,6 +35,23 @@ var _ = Describe("a backstore that exists", func() {
 		Entry("on another device", func(b *observe.Backstore) { b.BlockDevice = "dm-4" }),
 		Entry("with another serial", func(b *observe.Backstore) { b.Serial = "5678" }),
 		Entry("if it is read-only", func(b *observe.Backstore) { b.ReadOnly = true }),
+	)
+
+	DescribeTable("is not made of a device that somebody began to use since it was planned", func(ctx SpecContext, use func(*fakehost.Node), who string) {
+		h := machine()
+		create := change.CreateBackstore{Backstore: change.Backstore{HBA: want.HBA, Name: want.Name}, Device: "/dev/vg0/v1"}
+		Expect(h.Edit(use)).To(Succeed())
+		Expect(New(h).Apply(ctx, create)).To(And(MatchError(change.ErrInUse), MatchError(ContainSubstring(who))))
+		Expect(observed(ctx, h).LIO.Backstores).To(BeEmpty())
+		Expect(h.Edit(func(n *fakehost.Node) { n.Mounts, n.Processes = nil, nil })).To(Succeed())
+		apply(ctx, h, create)
+		Expect(h.Edit(use)).To(Succeed())
+		apply(ctx, h, create) // what is served goes on being served
+	},
+		Entry("a process", func(n *fakehost.Node) { n.Processes = []fakehost.Process{{PID: 7, Command: "qemu", LV: "vg0/v1"}} }, "open by qemu (process 7)"),
+		Entry("a mount elsewhere", func(n *fakehost.Node) {
+			n.Processes = []fakehost.Process{{PID: 7, Command: "runc", LV: "vg0/v1", Mounted: "/data"}}
+		}, "mounted on /data in the mount namespace of runc (process 7)"),
 	)
 
 	It("has the serial of its identity, which need not be its logical volume's own UUID", func(ctx SpecContext) {

@@ -33,6 +33,19 @@ var _ = Describe("an NVMe subsystem", func() {
 		Expect(n.NVMeDevices).To(BeEmpty())
 	})
 
+	It("gets no namespace of a device that was mounted since it was planned", func(ctx SpecContext) {
+		h := machine()
+		add := change.AddLUN{Target: db, LUN: 0, Device: "/dev/vg0/db"}
+		apply(ctx, h, change.CreateTarget{Target: db})
+		Expect(h.Edit(func(n *fakehost.Node) { n.Mounts = []fakehost.Mount{{LV: "vg0/db", Dir: "/mnt"}} })).To(Succeed())
+		Expect(New(h).Apply(ctx, add)).To(And(MatchError(change.ErrInUse), MatchError(ContainSubstring("mounted on /mnt"))))
+		Expect(seen(ctx, h).LUNs).To(BeEmpty())
+		Expect(h.Edit(func(n *fakehost.Node) { n.Mounts = nil })).To(Succeed())
+		apply(ctx, h, add)
+		Expect(h.Edit(func(n *fakehost.Node) { n.Mounts = []fakehost.Mount{{LV: "vg0/db", Dir: "/mnt"}} })).To(Succeed())
+		apply(ctx, h, add) // what is served goes on being served
+	})
+
 	It("is known by its mark where its NQN does not end with the export's name", func(ctx SpecContext) {
 		h := machine()
 		t := change.Target{Fabric: observe.NVMe, Name: nqn, Export: "another-name"}
