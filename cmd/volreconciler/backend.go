@@ -60,7 +60,7 @@ func (s *settings) openBackend(faked func(fakehost.Call)) (*backend, error) {
 		return nil, errors.New("the settings of discovery are those of the kernel's target; take them out, or use --backend kernel")
 	}
 	machine := host.New()
-	b := thisMachine(machine)
+	b := thisMachine(machine, filepath.Join(s.runtimeDir, "lvm"))
 	if s.backend == backendTGT {
 		b.tgt = tgtadm.New(func(ctx context.Context) (net.Conn, error) { return machine.DialUnix(ctx, s.tgtSocket) })
 	}
@@ -75,8 +75,11 @@ func (b *backend) observer() *observe.Observer {
 	return observe.New(b)
 }
 
-func thisMachine(os *host.OS) *backend {
+// thisMachine returns the machine that the agent runs on. LVM's shells keep their
+// configuration in a directory of their own.
+func thisMachine(os *host.OS, lvmDir string) *backend {
 	shells := host.NewLVMShell(os)
+	shells.Dir = lvmDir
 	return &backend{Host: os, lvm: shells, blocks: data.NewEngine(os), processes: os.Processes, endPass: func() error {
 		if err := shells.Close(); err != nil {
 			return fmt.Errorf("an LVM shell did not end as it should: %w", err)
@@ -129,7 +132,7 @@ func openNode(file string, faked func(fakehost.Call)) (*backend, error) {
 	}}
 	engine := fakehost.Engine{Devices: watched}
 	kept := &nodeStore{file: file, fake: fake, stored: fake.Node()}
-	return &backend{Host: watched, lvm: watched, blocks: engine, imageFiles: fakeImageFiles{engine}, processes: func() int64 { return 0 }, endPass: kept.save}, nil
+	return &backend{Host: watched, lvm: fakehost.Shell{Runner: watched}, blocks: engine, imageFiles: fakeImageFiles{engine}, processes: func() int64 { return 0 }, endPass: kept.save}, nil
 }
 
 // nodeMistakes says what is wrong with a node's file, one line per mistake.

@@ -18,7 +18,9 @@ type Runner interface {
 	// Run runs a command to its end and returns what it printed. A command
 	// that ends with another exit status than 0 returns its Output and a
 	// [CommandError]. Arguments are never seen by a shell. The environment is
-	// minimal, with LC_ALL=C, so that error texts can be told apart.
+	// minimal, with LC_ALL=C, so that error texts can be told apart. What LVM
+	// prints is the same whatever the node's lvm.conf(5) says: sizes are bytes,
+	// lists have commas, lines no other prefix than two spaces.
 	//
 	// ctx stops a command from being started. One that runs is not killed when
 	// ctx ends, because LVM must not die between writing and committing

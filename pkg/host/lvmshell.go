@@ -27,12 +27,17 @@ const LVMFailed = 5
 // [LVMShell.Close] ends them, best after each series.
 //
 // The shells run under the node's own configuration, lvm.conf, devices file,
-// metadata backups and all; nothing but the form of their answers is set, by
-// the command profile that LVM ships for its own D-Bus daemon. Where that, or
-// the shell, is missing from the build, each command gets its own process.
+// metadata backups and all; nothing but the form of their answers is set, in a
+// copy of it in Dir. Where that cannot be written, or the shell is missing from
+// the build, each command gets its own process.
 type LVMShell struct {
+	// Dir is the directory of that copy, which is made where needed. It is set before
+	// the first command.
+	Dir string
+
 	os       *OS
 	lvm      string // the command
+	etc      string // LVM's configuration
 	limit    time.Duration
 	lifetime time.Duration
 
@@ -45,7 +50,7 @@ var _ Runner = (*LVMShell)(nil)
 
 // NewLVMShell returns an LVMShell without a process yet.
 func NewLVMShell(o *OS) *LVMShell {
-	return &LVMShell{os: o, lvm: "lvm", limit: o.limit, lifetime: shellLifetime}
+	return &LVMShell{Dir: "/run/volreconciler/lvm", os: o, lvm: "lvm", etc: lvmEtc, limit: o.limit, lifetime: shellLifetime}
 }
 
 // Run runs an LVM command such as lvcreate, see [Runner]. The Output is that of
@@ -58,10 +63,11 @@ func (s *LVMShell) Run(ctx context.Context, argv ...string) (Output, error) {
 	if err := ctx.Err(); err != nil {
 		return Output{}, notRun(argv, err)
 	}
-	if len(argv) > shellWords {
+	words := InLVMShell(argv)
+	if len(words) > shellWords {
 		return s.os.Run(ctx, argv...)
 	}
-	line, err := shellLine(argv)
+	line, err := shellLine(words)
 	if err != nil {
 		return Output{}, notRun(argv, err)
 	}
@@ -106,7 +112,7 @@ func (s *LVMShell) take() *shell {
 	if sh, ok := s.takeIdle(); ok {
 		return sh
 	}
-	sh, err := startShell(s.os, s.lvm)
+	sh, err := s.start()
 	if err != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -139,8 +145,9 @@ func (s *LVMShell) giveBack(sh *shell) {
 }
 
 // shellLifetime is how old a shell may become before a new one takes its place.
-// Between two commands a shell sees changes of lvm.conf and of all metadata, but
-// not those of the devices file (lvmdevices(8)), tried with LVM 2.03.16.
+// Between two commands a shell sees changes of all metadata, but not those of
+// lvm.conf, of which it has a copy, and of the devices file (lvmdevices(8)), tried
+// with LVM 2.03.16.
 const shellLifetime = time.Minute
 
 // shellWords is how many words LVM takes on a line (MAX_ARGS in its
@@ -178,17 +185,16 @@ type shell struct {
 	ended   chan struct{}
 }
 
-// shellProfile is the command profile that makes LVM answer each line with a
-// JSON object. It comes with lvm2 since 2.02.174, as /etc/lvm/profile/lvmdbusd.profile.
-const shellProfile = "lvmdbusd"
-
 // startLimit is how long a new shell may take to answer.
 const startLimit = 30 * time.Second
 
-// startShell starts a shell and sees whether it answers.
-func startShell(o *OS, lvm string) (*shell, error) {
-	cmd, err := command(lvm)
+// start starts a shell and sees whether it answers.
+func (s *LVMShell) start() (*shell, error) {
+	cmd, err := command(s.lvm)
 	if err != nil {
+		return nil, err
+	}
+	if err := writeSystemDir(s.Dir, s.etc); err != nil {
 		return nil, err
 	}
 	report, w, err := os.Pipe()
@@ -202,7 +208,7 @@ func startShell(o *OS, lvm string) (*shell, error) {
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.Env = append(cmd.Env,
 		"LVM_REPORT_FD=3",
-		"LVM_COMMAND_PROFILE="+shellProfile,
+		"LVM_SYSTEM_DIR="+s.Dir,
 		// The shell writes its history there after every command.
 		"HOME=/dev/null",
 	)
@@ -215,7 +221,7 @@ func startShell(o *OS, lvm string) (*shell, error) {
 		return nil, errors.Join(err, report.Close())
 	}
 	closeOurs()
-	o.processes.Add(1)
+	s.os.processes.Add(1)
 	go func() {
 		defer close(sh.ended)
 		// How it ended matters to nobody: a command that it did not answer has

@@ -22,7 +22,7 @@ var _ = Describe("LVM's shell", func() {
 		s = NewLVMShell(o)
 		fake, err := filepath.Abs("testdata/lvm")
 		Expect(err).NotTo(HaveOccurred())
-		s.lvm = fake
+		s.lvm, s.Dir = fake, filepath.Join(GinkgoT().TempDir(), "lvm")
 		DeferCleanup(func() { Expect(s.Close()).To(Succeed()) })
 	})
 	exitCode := func(err error) int {
@@ -40,6 +40,19 @@ var _ = Describe("LVM's shell", func() {
 			Expect(string(out.Stdout)).To(ContainSubstring(`"lv_name":"cow1"`))
 		}
 		Expect(o.Processes()).To(Equal(int64(1)))
+	})
+
+	It("takes a report as it is for a process", func(ctx SpecContext) {
+		out, err := s.Run(ctx, "lvs", "--reportformat", "json", "vg0")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(string(out.Stdout)).To(ContainSubstring(`"lv_name":"cow1"`))
+	})
+
+	It("runs each command by itself where its configuration cannot be written", func(ctx SpecContext) {
+		s.Dir = "/proc/none"
+		out, err := s.Run(ctx, "echo", "by itself")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(string(out.Stdout)).To(Equal("by itself\n"))
 	})
 
 	It("returns what a command without a report printed", func(ctx SpecContext) {

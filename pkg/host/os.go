@@ -59,9 +59,17 @@ func (o *OS) Run(ctx context.Context, argv ...string) (Output, error) {
 	if err := ctx.Err(); err != nil {
 		return Output{}, notRun(argv, err)
 	}
-	cmd, err := command(argv...)
+	if len(argv) == 0 {
+		return Output{}, notRun(argv, errors.New("no command"))
+	}
+	args, report := lvmProcess(argv)
+	cmd, err := command(args...)
 	if err != nil {
 		return Output{}, notRun(argv, err)
+	}
+	if report {
+		// What LVM says besides, such as "Retrying metadata scan.", is not mixed with it.
+		cmd.Env = append(cmd.Env, "LVM_OUT_FD=2", "LVM_REPORT_FD=1")
 	}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &stdout, &stderr, outputGrace
@@ -109,9 +117,6 @@ func notRun(argv []string, err error) error {
 // command prepares a command: minimal environment, no open files of ours, and
 // a process group of its own, so that Ctrl-C at the agent does not hit it.
 func command(argv ...string) (*exec.Cmd, error) {
-	if len(argv) == 0 {
-		return nil, errors.New("no command")
-	}
 	path, err := find(argv[0])
 	if err != nil {
 		return nil, err

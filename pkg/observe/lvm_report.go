@@ -1,7 +1,6 @@
 package observe
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -89,7 +88,7 @@ func fields[row any]() string {
 // error means that nothing could be understood.
 func parseReport(data []byte) (all map[string]VolumeGroup, groups, err error) {
 	var r report
-	if err := json.Unmarshal(onlyJSON(data), &r); err != nil {
+	if err := json.Unmarshal(data, &r); err != nil {
 		return nil, nil, err
 	}
 	if r.Report == nil {
@@ -143,23 +142,10 @@ func parseGroup(group vgRow, rows []lvRow) (VolumeGroup, error) {
 	return vg, nil
 }
 
-// onlyJSON leaves out lines such as "Retrying metadata scan." that LVM prints
-// among those of its report when something is wrong with a device. Those of the
-// report begin with punctuation.
-func onlyJSON(report []byte) []byte {
-	out := make([]byte, 0, len(report))
-	for line := range bytes.Lines(report) {
-		if text := bytes.TrimSpace(line); len(text) == 0 || bytes.IndexByte([]byte(`{}[],":`), text[0]) >= 0 {
-			out = append(out, line...)
-		}
-	}
-	return out
-}
-
 // parseLV returns the logical volume that lvs printed as the only one.
 func parseLV(data []byte, vg, name string) (LogicalVolume, error) {
 	var r report
-	if err := json.Unmarshal(onlyJSON(data), &r); err != nil {
+	if err := json.Unmarshal(data, &r); err != nil {
 		return LogicalVolume{}, err
 	}
 	if len(r.Report) != 1 || len(r.Report[0].LV) != 1 {

@@ -169,11 +169,6 @@ var _ = Describe("reading LVM", func() {
 		Expect(readLVM(ctx, m).err).To(MatchError(ContainSubstring("VG bad metadata")))
 	})
 
-	It("reads a report among other messages", func(ctx SpecContext) {
-		m.stdout = []byte("  Retrying metadata scan.\n" + strings.Replace(string(m.stdout), "{\n", "{\n  Retrying metadata scan.\n", 1) + "  Retrying metadata scan.\n")
-		Expect(readLVM(ctx, m).groups).To(Equal(groups))
-	})
-
 	It("takes nothing from a report that was cut off", func(ctx SpecContext) {
 		m.err = &host.CommandError{Argv: []string{"lvm", "fullreport"}, ExitCode: -1, Err: errors.New("signal: segmentation fault")}
 		Expect(readLVM(ctx, m)).To(Equal(lvmReport{err: m.err}))

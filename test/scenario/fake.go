@@ -144,7 +144,7 @@ func (a *Agent) Loop() (*reconcile.Loop, error) {
 		Observer: observe.New(a.host),
 		Executor: &reconcile.Executor{
 			Actuators: map[observe.System]change.Actuator{
-				observe.LVM: lvm.New(a.host, a.host), observe.LIO: lio.New(a.host), observe.NVMet: nvmet.New(a.host),
+				observe.LVM: lvm.New(fakehost.Shell{Runner: a.host}, a.host), observe.LIO: lio.New(a.host), observe.NVMet: nvmet.New(a.host),
 				observe.Data: mover,
 			},
 			OneByOne: true,

@@ -192,7 +192,7 @@ func (m *Memory) Start(ctx context.Context) error {
 		Observer: observe.New(tap),
 		Executor: &reconcile.Executor{
 			Actuators: map[observe.System]change.Actuator{
-				observe.LVM: lvm.New(tap, tap), observe.LIO: lio.New(tap), observe.NVMet: nvmet.New(tap),
+				observe.LVM: lvm.New(fakehost.Shell{Runner: tap}, tap), observe.LIO: lio.New(tap), observe.NVMet: nvmet.New(tap),
 				observe.Data: data.New(tap, lvm.New(tap, tap), fakehost.Engine{Devices: tap}, nil, nil),
 			},
 			OneByOne: m.slow(),
