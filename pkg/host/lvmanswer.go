@@ -23,7 +23,6 @@ type answer struct {
 // logEntry is an entry of the command log.
 type logEntry struct {
 	Type    string `json:"log_type"`
-	Context string `json:"log_context"`
 	Message string `json:"log_message"`
 	RetCode string `json:"log_ret_code"`
 }
@@ -90,7 +89,8 @@ func parseAnswer(raw []byte) (answer, error) {
 		return answer{}, fmt.Errorf("answer: %w", err)
 	}
 	for _, e := range a.Log {
-		if e.Context == "shell" && e.Type == "status" {
+		// Those before the last one are of parts of the command.
+		if e.Type == "status" {
 			ret, err := strconv.Atoi(e.RetCode)
 			if err != nil {
 				return answer{}, fmt.Errorf("answer: log_ret_code: %w", err)

@@ -24,14 +24,16 @@ type lvmSetting struct {
 // LVM 2.03.16 knows every one of them. A key that LVM does not know costs a warning,
 // and the command where lvm.conf has config/abort_on_errors.
 var lvmSettings = []lvmSetting{
-	// The shell's answers say in their log how the command ended. For reports that are
-	// processes, 2.03.24 and later have that on by default.
+	// The shell's answers say in their log how the command ended: the last status does.
+	// Its context is not asked for, because after a command with a selection (-S) LVM
+	// 2.03.31 takes it for that of a part of the command; nor are the names of objects,
+	// of which it then has what is in memory that was freed. For reports that are
+	// processes, versions from 2.03.24 on have the log by default.
 	{key: "log/report_command_log", process: "0", shell: "1", always: true},
 	{key: "log/command_log_sort", process: `"log_seq_num"`},
-	{key: "log/command_log_cols", process: `"log_seq_num,log_type,log_context,log_object_type,log_object_name,log_object_id,` +
-		`log_object_group,log_object_group_id,log_message,log_errno,log_ret_code"`},
+	{key: "log/command_log_cols", process: `"log_seq_num,log_type,log_message,log_ret_code"`},
 	// The rest of the log is asked for with lastlog, where it is needed.
-	{key: "log/command_log_selection", process: `"all"`, shell: `"log_context=shell"`},
+	{key: "log/command_log_selection", process: `"all"`, shell: `"log_type=status"`},
 
 	// These are put before every line, those of a report too.
 	{key: "log/command_names", process: "0", always: true},

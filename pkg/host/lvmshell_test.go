@@ -198,7 +198,17 @@ var _ = DescribeTable("answers that are none",
 		Expect(err).To(HaveOccurred())
 	},
 	Entry("broken", `{"log":[}`),
-	Entry("no status", `{"log":[{"log_type":"print","log_context":"shell","log_ret_code":"1"}]}`),
-	Entry("the status of a part", `{"log":[{"log_type":"status","log_context":"processing","log_ret_code":"1"}]}`),
-	Entry("no code", `{"log":[{"log_type":"status","log_context":"shell","log_ret_code":""}]}`),
+	Entry("no status", `{"log":[{"log_type":"print","log_ret_code":"1"}]}`),
+	Entry("no code", `{"log":[{"log_type":"status","log_ret_code":""}]}`),
+)
+
+var _ = DescribeTable("the exit status in an answer is that of the command, not of a part of it",
+	func(log string) {
+		a, err := parseAnswer([]byte(`{"log":[` + log + `]}`))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(a.ret).To(Equal(5))
+	},
+	Entry("of LVM 2.03.16", `{"log_type":"status","log_context":"processing","log_ret_code":"1"},{"log_type":"status","log_context":"shell","log_ret_code":"5"}`),
+	Entry("of LVM 2.03.31 after a selection", `{"log_type":"status","log_context":"processing","log_ret_code":"1"},{"log_type":"status","log_context":"processing","log_ret_code":"5"}`),
+	Entry("with messages after it", `{"log_type":"status","log_ret_code":"5"},{"log_type":"print","log_ret_code":"0"}`),
 )
