@@ -69,6 +69,7 @@ func applySpecs(ctx context.Context, s *settings, stdout, stderr io.Writer) erro
 	if err != nil {
 		return err
 	}
+	warnOfTools(ctx, s, b, stderr)
 	loop.Resync = s.timeout // what fails is tried again earlier than that
 	loop.Tried = progress.done
 

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"slices"
@@ -16,6 +18,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 // trashSettle is the time that a node gets to correct its clock after a boot,
@@ -86,7 +89,7 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 	defer stopServing()
 
 	if s.backend != backendFake {
-		warn(ctx, b, log)
+		loop.Status.Warn(warn(ctx, s, b, log))
 	}
 	log.Info("started", "version", describeBuild(), "specs", s.specs, "socket", s.socket())
 	context.AfterFunc(ctx, func() { log.Info("stopping as soon as the commands that are running have ended") })
@@ -95,15 +98,48 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 	return nil
 }
 
-// warn logs what about this node endangers what it exports.
-func warn(ctx context.Context, b *backend, log logr.Logger) {
+// warn logs what about this node endangers what it exports, and returns it.
+func warn(ctx context.Context, s *settings, b *backend, log logr.Logger) []string {
 	warnings, err := observe.LVMWarnings(ctx, b)
 	if err != nil {
 		log.Error(err, "the node could not be checked")
 	}
+	for _, r := range observe.CheckTools(ctx, b, usesImages(s.source(logr.Discard()).Load(ctx))) {
+		if r.Warning {
+			warnings = append(warnings, r.Text)
+		} else {
+			log.V(1).Info(r.Text)
+		}
+	}
 	for _, w := range warnings {
 		log.Info("warning: " + w)
 	}
+	return warnings
+}
+
+// warnOfTools writes what may not work with the tools of this machine.
+func warnOfTools(ctx context.Context, s *settings, b *backend, stderr io.Writer) {
+	if s.backend == backendFake {
+		return
+	}
+	for _, r := range observe.CheckTools(ctx, b, usesImages(s.source(logr.Discard()).Load(ctx))) {
+		if r.Warning {
+			_, _ = fmt.Fprintln(stderr, "warning: "+r.Text) // the command itself says what goes wrong with its output
+		}
+	}
+}
+
+// usesImages reports whether anything that is desired needs qemu-img.
+func usesImages(set spec.Set) bool {
+	if len(set.Images) > 0 {
+		return true
+	}
+	for _, v := range set.Volumes {
+		if v.Spec.Source != nil && v.Spec.Source.Image != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // changePatience is how long a pass waits for its changes before the next one

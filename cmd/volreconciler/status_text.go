@@ -24,6 +24,11 @@ func writeStatus(w io.Writer, node reconcile.NodeStatus, wide bool, now time.Tim
 	} else if err := statusTable(node.Objects, wide, terminal(w), now).write(w, p, statusColour); err != nil {
 		return err
 	}
+	for _, warning := range node.Warnings {
+		if _, err := fmt.Fprintf(w, "\n%s %s\n", p.paint(yellow, "warning:"), warning); err != nil {
+			return err
+		}
+	}
 	if len(node.Findings) == 0 {
 		return nil
 	}

@@ -92,6 +92,12 @@ Volume  old   Deleting  InTrash  60m  23h0m left; in the trash since then
 		Expect(out.String()).To(ContainSubstring("fast     \x1b[32mReady\x1b[0m    AsDesired"))
 	})
 
+	It("says what about the node may do harm", func() {
+		var out strings.Builder
+		Expect(writeStatus(&out, reconcile.NodeStatus{Warnings: []string{"lvm2 is old"}}, false, time.Now())).To(Succeed())
+		Expect(out.String()).To(HaveSuffix("\nwarning: lvm2 is old\n"))
+	})
+
 	It("says that there is nothing", func() {
 		var out strings.Builder
 		Expect(writeStatus(&out, reconcile.NodeStatus{}, false, time.Now())).To(Succeed())

@@ -88,7 +88,7 @@ func (e *CommandError) Error() string {
 // anything else: LVM has many that have nothing to do with the error.
 func essence(stderr string) string {
 	var all, errs []string
-	for line := range strings.Lines(stderr) {
+	for line := range strings.Lines(quiet(stderr)) {
 		line = strings.Join(strings.Fields(line), " ")
 		if line == "" {
 			continue
@@ -102,6 +102,25 @@ func essence(stderr string) string {
 		errs = all
 	}
 	return strings.Join(errs, " ")
+}
+
+// quiet leaves out what LVM says of its own start and end where lvm.conf has
+// log/verbose, which --config comes too late for: hundreds of lines. An error begins
+// with the prefix that was asked for, and is not indented.
+func quiet(stderr string) string {
+	if strings.Count(stderr, "\n") <= 20 {
+		return stderr
+	}
+	var lines []string
+	for line := range strings.Lines(stderr) {
+		if text, ok := strings.CutPrefix(line, "  "); ok && !strings.HasPrefix(text, " ") {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) == 0 {
+		return stderr
+	}
+	return strings.Join(lines[max(0, len(lines)-20):], "")
 }
 
 // Unwrap returns why the command did not run.

@@ -43,7 +43,9 @@ var lvmSettings = []lvmSetting{
 	{key: "log/verbose", process: "0"},
 	{key: "log/silent", process: "0"}, // on the command line it comes too late, but changes no report
 
-	{key: "report/output_format", process: `"basic"`, shell: `"json"`}, // --reportformat says it otherwise
+	// Where LVM does not know it, as 2.03.16 does not know json_std, no command works.
+	// For a process --reportformat comes before it.
+	{key: "report/output_format", process: `"basic"`, shell: `"json"`, always: true},
 	{key: "report/compact_output", process: "0"},
 	{key: "report/compact_output_cols", process: `""`},
 	{key: "report/aligned", process: "1"},

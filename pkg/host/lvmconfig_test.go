@@ -59,7 +59,7 @@ var _ = Describe("the settings of LVM that change reports", func() {
 		Entry("a report with a setting of its own", []string{"lvs", "--config", "global/wait_for_locks=0"},
 			[]string{"lvs", "--config", lvmReportConfig + " global/wait_for_locks=0"}, true),
 		Entry("a change, whose error texts must not be in a log instead", []string{"lvremove", "vg0/a"},
-			[]string{"lvremove", "--config", `log/report_command_log=0 log/command_names=0 log/prefix="  "`, "vg0/a"}, false),
+			[]string{"lvremove", "--config", `log/report_command_log=0 log/command_names=0 log/prefix="  " report/output_format="basic"`, "vg0/a"}, false),
 		Entry("a setting", []string{"lvm", "lvmconfig", "devices/scan_lvs"}, []string{"lvm", "lvmconfig", "--config", lvmOtherConfig, "devices/scan_lvs"}, false),
 		Entry("what takes no options", []string{"lvm", "version"}, []string{"lvm", "version"}, false),
 		Entry("the shell", []string{"lvm"}, []string{"lvm"}, false),
@@ -71,6 +71,18 @@ var _ = Describe("the settings of LVM that change reports", func() {
 		Entry("a report", []string{"lvs", "--reportformat", "json", "-o", "lv_name", "vg0"}, []string{"lvs", "-o", "lv_name", "vg0"}),
 		Entry("what is no report", []string{"lvcreate", "vg0"}, []string{"lvcreate", "vg0"}),
 	)
+})
+
+var _ = Describe("the error of a command of LVM that is verbose", func() {
+	noise := strings.Repeat("    devices/dir not found in config: defaulting\n", 50)
+	It("is what it failed for", func() {
+		err := &CommandError{Argv: []string{"lvs"}, ExitCode: LVMFailed, Stderr: noise + "  Failed to find logical volume \"vg0/a\"\n" + noise}
+		Expect(err).To(MatchError(`lvs: exit status 5: Failed to find logical volume "vg0/a"`))
+	})
+	It("is all that there is if it does not say that", func() {
+		err := &CommandError{Argv: []string{"lvs"}, ExitCode: LVMFailed, Stderr: noise}
+		Expect(err).To(MatchError(ContainSubstring("devices/dir not found")))
+	})
 })
 
 var _ = Describe("a report of LVM", func() {

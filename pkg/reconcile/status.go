@@ -21,6 +21,8 @@ type NodeStatus struct {
 	// Time is when the last pass ended; zero during the first one.
 	Time     time.Time `json:"time"`
 	LastPass PassCost  `json:"lastPass"`
+	// Warnings are what about the node itself may do harm.
+	Warnings []string  `json:"warnings,omitempty"`
 	Findings []Finding `json:"findings"`
 	Objects  []Object  `json:"objects"`
 }
@@ -70,6 +72,13 @@ func (s *Status) Report() (NodeStatus, <-chan struct{}) {
 		s.changed = make(chan struct{})
 	}
 	return s.report, s.changed
+}
+
+// Warn sets the warnings of the node. It is called before the first pass.
+func (s *Status) Warn(warnings []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.report.Warnings = warnings
 }
 
 // announce shows what a pass is about to do: a first convergence may take

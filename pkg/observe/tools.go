@@ -1,0 +1,105 @@
+package observe
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/host"
+)
+
+// ToolRemark says that a tool that the agent depends on, or the kernel, is of a version
+// that it was not tested with.
+type ToolRemark struct {
+	Text string
+	// Warning is true if something may not work for it.
+	Warning bool
+}
+
+// tool is what the agent depends on, and the versions that it was tested with: the tools
+// of Debian 12 and 13, and the kernels from 6.1 on.
+type tool struct {
+	name           string
+	oldest, newest string
+	// older is what may not work with older ones.
+	older string
+}
+
+var (
+	lvmTool    = tool{"lvm2", "2.03.16", "2.03.31", "volume groups may not be readable, and changes may fail"}
+	thinTool   = tool{"thin-provisioning-tools", "0.9.0", "1.1.0", "moving thin Volumes to another pool may fail"}
+	imageTool  = tool{"qemu-img", "7.2", "10.0", "filling Volumes from images and writing Images may fail"}
+	kernelTool = tool{"kernel", "6.1", "7.2", "exports may lack functions and attributes that the specs ask for"}
+)
+
+// CheckTools returns what is remarkable about the versions of the tools on this machine.
+// It starts a process for each of them, so it is called once. A tool that does not say
+// its version is left out; who needs it will say what is wrong with it. images is true
+// if images are used, for which qemu-img is needed.
+func CheckTools(ctx context.Context, h host.Host, images bool) []ToolRemark {
+	var remarks []ToolRemark
+	judge := func(t tool, text string) {
+		if r, remarkable := t.judge(text); remarkable {
+			remarks = append(remarks, r)
+		}
+	}
+	say := func(argv ...string) string {
+		// LVM fails where it does not reach the kernel, after it said its version.
+		out, _ := h.Run(ctx, argv...)
+		return string(out.Stdout)
+	}
+	judge(lvmTool, say("lvm", "version"))
+	judge(thinTool, say("thin_delta", "--version"))
+	if images {
+		judge(imageTool, say("qemu-img", "--version"))
+	}
+	if release, err := h.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		judge(kernelTool, string(release))
+	}
+	return remarks
+}
+
+var versionNumber = regexp.MustCompile(`[0-9]+(\.[0-9]+)+`)
+
+// judge looks for a version in what a tool said, and compares it. Newest is compared
+// only as far as it goes: with 7.2 is meant any 7.2.
+func (t tool) judge(said string) (ToolRemark, bool) {
+	version := versionNumber.FindString(said)
+	switch {
+	case version == "":
+		return ToolRemark{}, false
+	case compareVersions(version, t.oldest) < 0:
+		return ToolRemark{Warning: true, Text: fmt.Sprintf("%s %s is older than %s, the oldest version that volreconciler was tested with: %s. Upgrade it", t.name, version, t.oldest, t.older)}, true
+	case compareVersions(upTo(version, t.newest), t.newest) > 0:
+		return ToolRemark{Text: fmt.Sprintf("%s %s is newer than %s, the newest version that volreconciler was tested with", t.name, version, t.newest)}, true
+	default:
+		return ToolRemark{}, false
+	}
+}
+
+// compareVersions compares number by number. One that lacks is a 0.
+func compareVersions(a, b string) int {
+	as, bs := strings.Split(a, "."), strings.Split(b, ".")
+	for i := range max(len(as), len(bs)) {
+		var x, y int
+		if i < len(as) {
+			x, _ = strconv.Atoi(as[i]) // digits; more than an int holds are as many as it does
+		}
+		if i < len(bs) {
+			y, _ = strconv.Atoi(bs[i])
+		}
+		if c := cmp.Compare(x, y); c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+// upTo returns as many numbers of a version as another one has.
+func upTo(version, other string) string {
+	numbers := strings.Split(version, ".")
+	return strings.Join(numbers[:min(len(numbers), strings.Count(other, ".")+1)], ".")
+}
