@@ -26,6 +26,7 @@ type Client struct {
 
 	write   sync.Mutex
 	encoder *json.Encoder
+	window  *windowed
 
 	mu      sync.Mutex
 	lastID  uint64
@@ -65,9 +66,10 @@ func NewClient(conn io.ReadWriter) *Client {
 	c := &Client{
 		ready:   make(chan struct{}),
 		done:    make(chan struct{}),
-		encoder: json.NewEncoder(conn),
 		pending: map[uint64]*call{},
 	}
+	c.window = newWindowed(conn, c.done)
+	c.encoder = json.NewEncoder(c.window)
 	go c.read(json.NewDecoder(conn))
 	return c
 }
@@ -170,6 +172,7 @@ func (c *Client) read(decoder *json.Decoder) {
 		if r.ID == 0 {
 			select {
 			case <-c.ready:
+				c.window.free <- r.Read
 			default:
 				close(c.ready)
 			}

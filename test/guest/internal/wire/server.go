@@ -23,7 +23,7 @@ func Serve(ctx context.Context, conn io.ReadWriter, run Runner) error {
 	if err := s.send(reply{}); err != nil {
 		return err
 	}
-	decoder := json.NewDecoder(conn)
+	decoder := json.NewDecoder(acknowledged{conn, func(n int) error { return s.send(reply{Read: n}) }})
 	for {
 		var r request
 		if err := decoder.Decode(&r); errors.Is(err, io.EOF) {

@@ -31,10 +31,12 @@ type request struct {
 	Command *Command `json:"command,omitempty"`
 }
 
-// reply carries output of a request or ends it. A reply with ID 0 says that the
-// server is ready.
+// reply carries output of a request or ends it. The first reply with ID 0 says that
+// the server is ready, further ones how many bytes of requests it has read since the
+// last (see window.go).
 type reply struct {
 	ID     uint64 `json:"id"`
+	Read   int    `json:"read,omitempty"`
 	Stdout []byte `json:"stdout,omitempty"`
 	Stderr []byte `json:"stderr,omitempty"`
 	End    *end   `json:"end,omitempty"`

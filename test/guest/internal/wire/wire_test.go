@@ -45,6 +45,24 @@ var _ = Describe("the conversation", func() {
 		Eventually(ctx, client.Ready()).Should(BeClosed())
 	})
 
+	It("has no more on its way than a serial line holds", func(ctx SpecContext) {
+		here, there := net.Pipe()
+		client := wire.NewClient(here)
+		served, line := make(chan error, 1), &line{conn: there}
+		go func() {
+			served <- wire.Serve(context.Background(), line, func(_ context.Context, c wire.Command) (int, error) {
+				return len(c.Stdin), nil
+			})
+		}()
+		for _, n := range []int{0, 1, 2048, 100_000} {
+			Expect(client.Exec(ctx, wire.Command{Argv: []string{"x"}, Stdin: make([]byte, n)})).To(Equal(n))
+		}
+		Expect(line.most).To(And(BeNumerically(">", 0), BeNumerically("<", 4096)))
+		Expect(here.Close()).To(Succeed())
+		Eventually(ctx, served).Should(Receive(BeNil()))
+		Expect(there.Close()).To(Succeed())
+	})
+
 	It("carries a command there and its output and end back", func(ctx SpecContext) {
 		client := talk(func(_ context.Context, c wire.Command) (int, error) {
 			_, err := fmt.Fprintf(c.Stdout, "%q %q %s %s", c.Argv, c.Env, c.Dir, c.Stdin)
@@ -150,3 +168,34 @@ var _ = Describe("the conversation", func() {
 		Eventually(ctx, served).Should(Receive(BeNil()))
 	})
 })
+
+// line reads as much as comes before it hands anything on, and remembers the most
+// that it held.
+type line struct {
+	conn net.Conn
+	held []byte
+	most int
+}
+
+func (l *line) Write(p []byte) (int, error) { return l.conn.Write(p) }
+
+func (l *line) Read(p []byte) (int, error) {
+	for {
+		buffer := make([]byte, 1<<16)
+		if len(l.held) > 0 {
+			_ = l.conn.SetReadDeadline(time.Now().Add(5 * time.Millisecond))
+		}
+		n, err := l.conn.Read(buffer)
+		_ = l.conn.SetReadDeadline(time.Time{})
+		l.held = append(l.held, buffer[:n]...)
+		l.most = max(l.most, len(l.held))
+		if err != nil {
+			if len(l.held) == 0 {
+				return 0, err
+			}
+			n = copy(p, l.held)
+			l.held = l.held[n:]
+			return n, nil
+		}
+	}
+}
