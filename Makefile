@@ -11,11 +11,14 @@ build: ## build the agent into bin/
 	CGO_ENABLED=0 go build -o bin/volreconciler ./cmd/volreconciler
 
 .PHONY: demo
-demo: deps ## show the agent at work in a throw-away guest (SPECS=dir; DEMO_ONCE=1 ends it by itself)
-	go run ./test/demo -specs $(SPECS)
+demo: ## show the agent at work in a throw-away guest (SPECS=dir; DEMO_ONCE=1 ends it by itself)
+	@hack/install-deps.sh demo
+	@go run ./test/demo -specs $(SPECS)
 
 .PHONY: test
-test: deps lint test-fast test-guest ## all tests: lint, unit tests, end to end on a real kernel in a guest
+test: ## all tests: lint, unit tests, end to end on real kernels in guests
+	@hack/install-deps.sh more
+	hack/test.sh
 
 .PHONY: test-fast
 test-fast: ## the tests that need no guest
@@ -24,23 +27,25 @@ test-fast: ## the tests that need no guest
 	go test ./test/scenario ./test/soak
 
 .PHONY: test-guest
-test-guest: deps ## the tests that need a guest
+test-guest: ## the tests that need a guest
+	@hack/install-deps.sh more
 	hack/test-guest.sh
 
 .PHONY: test-more
-test-more: deps ## what takes too long for make test: all scenarios and faults in a guest
-	go run ./test/guest/cmd/guest root --kernel backported >/dev/null
-	VOLRECONCILER_GUEST=all go test -count=1 ./test/guest
-	VOLRECONCILER_GUEST=all go test -count=1 -timeout 4h ./test/e2e -ginkgo.timeout=4h -ginkgo.no-color -ginkgo.label-filter=more
+test-more: ## every spec on every kernel and user space, in an emulator (hours)
+	@hack/install-deps.sh more
+	hack/test-guest.sh more
 
 .PHONY: soak
-soak: deps ## an administrator at work beside the agent in a guest, at random (SOAK_MINUTES=30, SOAK_SEED=n)
+soak: ## an administrator at work beside the agent in a guest, at random (SOAK_MINUTES=30, SOAK_SEED=n)
+	@hack/install-deps.sh test
 	@VOLRECONCILER_GUEST=1 go test -count=1 -timeout 13h ./test/e2e -ginkgo.timeout=13h -ginkgo.label-filter=soak -ginkgo.no-color -v
 
 .PHONY: bench
-bench: deps ## measure copies beside dd and qemu-img, and the agent in a guest beside a shell loop and lvs
+bench: ## measure copies beside dd and qemu-img, and the agent in a guest beside a shell loop and lvs
+	@hack/install-deps.sh test
 	@go run ./test/bench/copy
-	@VOLRECONCILER_GUEST=1 go test -count=1 -timeout 30m ./test/e2e -ginkgo.label-filter=bench -ginkgo.no-color -v | grep -E '^(converge|idle|FAIL|---|  \[FAILED)'
+	@VOLRECONCILER_GUEST=1 go test -count=1 -timeout 30m ./test/e2e -ginkgo.label-filter=bench -ginkgo.no-color -v | grep -E '^(guest|converge|idle|FAIL|---|  \[FAILED)'
 
 .PHONY: crash
 crash: ## kill the agent at every call it makes, also twice in a row, in all scenarios (an hour)
@@ -53,10 +58,6 @@ fuzz: ## run every fuzz target for FUZZTIME (default 10m) on FUZZCORES (default 
 .PHONY: lint
 lint: ## lint (builds the linter once)
 	hack/golangci-lint.sh run ./...
-
-.PHONY: deps
-deps: ## install the Debian packages that tests and demo need
-	@hack/install-deps.sh
 
 .PHONY: clean
 clean: ## remove what was built

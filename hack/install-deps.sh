@@ -1,11 +1,23 @@
 #!/bin/sh
-# Installs the Debian packages that tests and demo need on top of Go, if any is
-# missing: the emulator and what makes the guest's root file system, what
-# go test -race needs, and what image files are made and read with.
+# Installs the Debian packages that are needed on top of Go, if any is missing:
+#   install-deps.sh demo   what makes a guest
+#   install-deps.sh test   besides, what builds its kernel, what go test -race needs,
+#                          and what image files are made and read with
+#   install-deps.sh more   besides, the emulator
 set -eu
 
-packages="qemu-system-x86 mmdebstrap kmod xz-utils zstd make git gcc libc6-dev tgt libiscsi-bin qemu-utils"
-
+packages="mmdebstrap kmod xz-utils util-linux make git"
+case ${1-} in
+demo) ;;
+test | more)
+	packages="$packages gcc libc6-dev flex bison bc binutils tgt libiscsi-bin qemu-utils lvm2"
+	[ "$1" = test ] || packages="$packages qemu-system-x86 zstd"
+	;;
+*)
+	echo "usage: $0 demo|test|more" >&2
+	exit 2
+	;;
+esac
 missing=
 for package in $packages; do
 	case $(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null) in

@@ -11,10 +11,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -41,7 +44,9 @@ type demo struct {
 	dir  string // of specs, on this machine
 	seen string // fingerprint of what the agent was given last
 	n    int    // how often it was given something
-	out  io.Writer
+
+	without []string // protocols that the kernel lacks
+	out     io.Writer
 }
 
 func run(ctx context.Context, specs string, once bool, out io.Writer) error {
@@ -55,14 +60,14 @@ func run(ctx context.Context, specs string, once bool, out io.Writer) error {
 	if err := build(ctx, filepath.Join(share, "volreconciler")); err != nil {
 		return err
 	}
-	d.say("booting a guest with an empty disk (the first time, its packages are fetched: a minute or two more)")
+	d.say("booting a guest with an empty disk (the first time, its packages are fetched: half a minute more)")
 	d.vm, err = guest.Start(ctx, guest.Config{Share: share, Disks: []guest.Disk{{Path: filepath.Join(share, "vda"), Size: 4 << 30}}})
 	if err != nil {
 		return err
 	}
 	defer d.shutdown()
 	if err := d.prepare(ctx); err != nil {
-		return err
+		return fmt.Errorf("prepare the guest: %w", err)
 	}
 
 	agent, cancel := context.WithCancel(ctx)
@@ -80,25 +85,80 @@ func run(ctx context.Context, specs string, once bool, out io.Writer) error {
 	return d.follow(ctx)
 }
 
+// protocols are those that not every kernel has, and a module that each needs.
+var protocols = map[string]string{"iser": "ib_isert", "nvme-tcp": "nvmet-tcp", "nvme-rdma": "nvmet-rdma", "fc": "tcm_fc"}
+
 // prepare makes a volume group of the empty disk, the one thing that specs take
-// for granted, and what the examples name: passwords, an image, an RDMA device and a
-// Fibre Channel port.
+// for granted, and what the examples name: passwords, an image, and in software an RDMA
+// device and a Fibre Channel port, where the kernel can.
 func (d *demo) prepare(ctx context.Context) error {
+	for protocol, module := range protocols {
+		r, err := d.vm.Run(ctx, "modprobe", "-q", module)
+		if err != nil {
+			return err
+		}
+		if r.ExitCode != 0 {
+			d.without = append(d.without, protocol)
+		}
+	}
+	slices.Sort(d.without)
+	if len(d.without) > 0 {
+		d.say("leaving out what this kernel has no target for: %s (go run ./test/guest/cmd/guest kernel builds one that has: some minutes)", strings.Join(d.without, ", "))
+	}
 	if err := d.sync(ctx); err != nil {
 		return err
 	}
 	d.say("$ vgcreate vg0 /dev/vda")
-	return d.sh(ctx, "set -e\n"+guest.SetUpRDMA+guest.SetUpFC()+`cp /host/volreconciler /usr/bin/volreconciler
+	script := "set -e\n"
+	if !slices.Contains(d.without, "iser") {
+		script += guest.SetUpRDMA
+	}
+	if !slices.Contains(d.without, "fc") {
+		script += guest.SetUpFC()
+	}
+	return d.sh(ctx, script+`mkdir -p /usr/local/bin && cp /host/volreconciler /usr/local/bin/
 		mkdir -p /mnt /etc/volreconciler/secrets && cd /etc/volreconciler/secrets && umask 077
 		for name in db mail mail-back; do echo demo-password-of-$name > $name; done
 		mkdir -p /srv/images && qemu-img create -q -f qcow2 /srv/images/debian-12.qcow2 128M
 		vgcreate -qq vg0 /dev/vda`)
 }
 
+// leftOut are the files that need a protocol which the kernel lacks.
+func (d *demo) leftOut() ([]string, error) {
+	var files []string
+	err := filepath.WalkDir(d.dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, protocol := range d.without {
+			if !regexp.MustCompile(`\bprotocol: *` + protocol + `\b[^-]`).Match(append(text, '\n')) {
+				continue
+			}
+			name, err := filepath.Rel(d.dir, path)
+			files = append(files, name)
+			return err
+		}
+		return nil
+	})
+	return files, err
+}
+
 // sync hands the specs to the agent if they changed, all at once, by switching
 // a symlink.
 func (d *demo) sync(ctx context.Context) error {
-	archive, err := exec.CommandContext(ctx, "tar", "-C", d.dir, "--sort=name", "-c", ".").Output()
+	without, err := d.leftOut()
+	if err != nil {
+		return err
+	}
+	argv := []string{"-C", d.dir, "--sort=name", "--anchored"}
+	for _, name := range without {
+		argv = append(argv, "--exclude=./"+name)
+	}
+	archive, err := exec.CommandContext(ctx, "tar", append(argv, "-c", ".")...).Output()
 	if err != nil {
 		return fmt.Errorf("read %s: %w", d.dir, err)
 	}

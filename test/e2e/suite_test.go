@@ -84,6 +84,15 @@ var _ = ReportAfterEach(func(report SpecReport) {
 	_, _ = fmt.Fprintln(GinkgoWriter, "the node after the failure:", err, "\n"+state.Stdout+state.Stderr)
 })
 
+// What takes the test run's time is said, so that it can be looked at.
+var _ = ReportAfterSuite("times", func(report Report) {
+	for _, s := range report.SpecReports {
+		if s.RunTime >= time.Second {
+			fmt.Printf("took %.0f %s (%s %s)\n", s.RunTime.Seconds(), s.FullText(), os.Getenv("GUEST"), os.Getenv("GUEST_SUITE"))
+		}
+	}
+})
+
 // prepare makes the guest ready for the first time after it was booted.
 func prepare(ctx context.Context) {
 	GinkgoHelper()

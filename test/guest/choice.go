@@ -125,6 +125,12 @@ func Prepare(ctx context.Context, config Config) (root string, err error) {
 	return root, err
 }
 
+// Chosen returns the kernel of guests of which nobody said more.
+func Chosen(ctx context.Context) (Kernel, error) {
+	config, err := Config{}.resolve(ctx)
+	return config.Kernel, err
+}
+
 // BuildKernel builds a User-mode Linux with NVMe from Debian's source, some minutes of
 // all processors, if it is not in the cache. Guests have it from then on.
 func BuildKernel(ctx context.Context) error {

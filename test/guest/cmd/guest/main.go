@@ -39,6 +39,6 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(runCommand(), upCommand(), execCommand(), prepareCommand(), kernelCommand(), shellCommand())
+	root.AddCommand(runCommand(), upCommand(), execCommand(), prepareCommand(), kernelCommand(), whichCommand(), shellCommand())
 	return root
 }

@@ -144,6 +144,22 @@ func prepareCommand() *cobra.Command {
 	return command
 }
 
+func whichCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "which",
+		Short: "Print the kernel that guests have if nobody says more: uml, or qemu where that does not work",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			kernel, err := guest.Chosen(cmd.Context())
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), kernel)
+			return err
+		},
+	}
+}
+
 func kernelCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "kernel",
