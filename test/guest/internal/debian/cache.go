@@ -6,7 +6,6 @@ import (
 	"embed"
 	"encoding/hex"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -34,27 +33,27 @@ func cacheDir() (string, error) {
 	return dir, os.MkdirAll(dir, 0o755)
 }
 
-// recipes is how things are made: whatever changes here makes others.
+// recipes is how things are made: whatever changes in a file makes others of its kind.
 //
-//go:embed recipe.go kernels.go bzimage.go
+//go:embed recipe.go kernels.go bzimage.go usermode.go build.go uml.config
 var recipes embed.FS
 
-// keyOf tells things apart that are made differently, or of different parts.
-func keyOf(parts ...[]byte) (string, error) {
+// keyOf tells things apart that are made by different recipes, which are named, or of
+// different parts.
+func keyOf(files []string, parts ...string) (string, error) {
 	h := sha256.New()
-	err := fs.WalkDir(recipes, ".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
+	for _, name := range files {
+		recipe, err := recipes.ReadFile(name)
+		if err != nil {
+			return "", err
 		}
-		source, err := recipes.ReadFile(path)
-		h.Write(source)
-		return err
-	})
+		h.Write(recipe)
+	}
 	for _, part := range parts {
 		h.Write([]byte{0})
-		h.Write(part)
+		h.Write([]byte(part))
 	}
-	return hex.EncodeToString(h.Sum(nil))[:12], err
+	return hex.EncodeToString(h.Sum(nil))[:12], nil
 }
 
 // made returns a folder of the cache, and has it made if it is not there. A folder

@@ -44,7 +44,7 @@ var unneeded = []string{
 // EmulatorKernel returns the kernel of a Debian release, for an emulator or KVM,
 // and makes it if it is not in the cache.
 func EmulatorKernel(ctx context.Context, suite Suite) (Kernel, error) {
-	key, err := keyOf([]byte("emulator"), []byte(suite))
+	key, err := keyOf([]string{"kernels.go", "bzimage.go"}, string(suite))
 	if err != nil {
 		return Kernel{}, err
 	}

@@ -101,7 +101,7 @@ func Root(ctx context.Context, suite Suite) (string, error) {
 	return dir, nil
 }
 
-func rootKey(suite Suite) (string, error) { return keyOf([]byte("root"), []byte(suite)) }
+func rootKey(suite Suite) (string, error) { return keyOf([]string{"recipe.go"}, string(suite)) }
 
 func unpack(ctx context.Context, root string, suite Suite) error {
 	sources, err := sourcesOf(ctx, suite)
