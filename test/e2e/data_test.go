@@ -36,11 +36,11 @@ func export(name, luns string) string {
 
 func target(export string) string { return "iqn.2026-11.io.volreconciler:" + export }
 
-// fill writes a pattern over the first MiB of a device and reads it back from
-// the disk itself.
+// fill writes a pattern over the first MiBs of a device and flushes it: a thin pool
+// keeps for a second in memory which blocks are new.
 func fill(ctx context.Context, device, pattern string, mib int) {
 	GinkgoHelper()
-	sh(ctx, fmt.Sprintf("yes %s | tr -d '\\n' | dd of=%s bs=1M count=%d iflag=fullblock oflag=direct", pattern, device, mib))
+	sh(ctx, fmt.Sprintf("yes %s | tr -d '\\n' | dd of=%s bs=1M count=%d iflag=fullblock oflag=direct conv=fsync", pattern, device, mib))
 }
 
 // content returns the checksum of the first MiBs of a device, read past the
