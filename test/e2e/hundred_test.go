@@ -63,7 +63,8 @@ var _ = Describe("One hundred thin volumes, each with an export", Label("long"),
 
 		loopSeconds := seconds(ctx, shellLoop)
 		Expect(sh(ctx, "cat /sys/kernel/config/target/iscsi/*/tpgt_1/enable | grep -c 1")).To(Equal(strconv.Itoa(hundred)))
-		fmt.Printf("\nconverge-100 ratio=%.2f agent=%.1fs loop=%.1fs\n", agentSeconds/loopSeconds, agentSeconds, loopSeconds)
+		fmt.Printf("\n%s\n", ground(ctx))
+		fmt.Printf("converge-100 ratio=%.2f agent=%.1fs loop=%.1fs\n", agentSeconds/loopSeconds, agentSeconds, loopSeconds)
 		fmt.Printf("idle-100 ratio=%.2f processes=%d agent=%.3fs lvs=%.3fs\n", median(idle)/median(lvs), processes, median(idle), median(lvs))
 	}, NodeTimeout(limit))
 })

@@ -7,7 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,6 +48,13 @@ func try(ctx context.Context, script string) guest.Result {
 		GinkgoWriter.Printf("%.1fs: %s\n", took.Seconds(), strings.TrimSpace(script))
 	}
 	return r
+}
+
+// ground is what figures were taken on.
+func ground(ctx context.Context) string {
+	GinkgoHelper()
+	return sh(ctx, `. /etc/os-release
+		echo "guest kernel=$(uname -r) machine=$([ -e /sys/class/block/ubda ] && echo uml || echo qemu) userspace=${VERSION_CODENAME:-testing} lvm2=$(lvm version | sed -n 's/.*LVM version: *\([0-9.]*\).*/\1/p') host-processors=`+strconv.Itoa(runtime.NumCPU())+`"`)
 }
 
 // put writes a file in the guest, by way of a rename as careful tools do.

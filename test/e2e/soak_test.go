@@ -202,7 +202,7 @@ func setting(name string, otherwise uint64) uint64 {
 func work(ctx context.Context, atMost time.Duration) {
 	GinkgoHelper()
 	seed := setting("SOAK_SEED", rand.Uint64N(1_000_000)) //nolint:gosec // it is printed
-	began := time.Now()
+	began, where := time.Now(), ground(ctx)
 	k := &kernel{hands: hands{ctx}}
 	h := soak.History{Node: k, Seed: seed, Patience: 20, Busy: 5, Say: func(line string) { GinkgoWriter.Println(line) }}
 	DeferCleanup(func(ctx SpecContext) { sh(ctx, "rm -rf /away") })
@@ -212,7 +212,7 @@ func work(ctx context.Context, atMost time.Duration) {
 		threads, threadsAfter := k.grew(func(u usage) int { return u.threads })
 		line := fmt.Sprintf("soak seed=%d minutes=%.1f rounds=%d actions=%d kills=%d lost=%d leaked=%d fds=%d→%d threads=%d→%d rss=%dMi→%dMi",
 			seed, time.Since(began).Minutes(), h.Rounds, h.Actions, h.Kills, h.Lost, h.Leaked, fds, fdsAfter, threads, threadsAfter, rss>>10, rssAfter>>10)
-		AddReportEntry(line, ReportEntryVisibilityAlways)
+		AddReportEntry(line+" "+where, ReportEntryVisibilityAlways)
 	}()
 	Expect(h.Begin(ctx)).To(Succeed())
 	for h.Rounds < 2 || time.Since(began) < atMost {
