@@ -75,7 +75,9 @@ func (o *Observer) Observe(ctx context.Context, images ...string) State {
 	if tgtErr != nil {
 		s.Unknown[TGT] = tgtErr
 	}
-	addOpeners(o.files, &s)
+	if unexplained := addOpeners(o.files, &s); lvm.err == nil && lvm.unread == nil {
+		o.awaitClose(ctx, &s, unexplained)
+	}
 	return s
 }
 

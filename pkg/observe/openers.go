@@ -1,11 +1,13 @@
 package observe
 
 import (
+	"context"
 	"fmt"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
 )
@@ -46,6 +48,8 @@ func readOpeners(h host.Files, devices map[string]string) map[string]opening {
 		for _, device := range devices {
 			switch {
 			case !open[device]:
+			case isUdev(h, pid):
+				// It looks at what is new on a device and has it closed in a moment.
 			case pid == self:
 				o := found[device]
 				o.self = true
@@ -91,6 +95,13 @@ func openedBy(h host.Files, pid string) map[string]bool {
 	return open
 }
 
+// isUdev reports whether a process is one of udevd, which looks at every device that
+// appears or that somebody has written to.
+func isUdev(h host.Files, pid string) bool {
+	command, _ := readText(h, path.Join("/proc", pid, "comm"))
+	return command == "(udev-worker)" || command == "systemd-udevd"
+}
+
 func processName(h host.Files, pid string) string {
 	command, err := readText(h, path.Join("/proc", pid, "comm"))
 	if err != nil {
@@ -101,7 +112,9 @@ func processName(h host.Files, pid string) string {
 
 // addOpeners says who has those open devices open of which nothing else explains it:
 // neither a holder nor a target of ours.
-func addOpeners(h host.Files, s *State) {
+//
+// It returns the UUIDs of those of which it found nobody.
+func addOpeners(h host.Files, s *State) (unexplained map[string]bool) {
 	ours, others := servedDevices(h, *s)
 	wanted := map[string]string{}
 	for _, vg := range s.VolumeGroups {
@@ -112,8 +125,9 @@ func addOpeners(h host.Files, s *State) {
 		}
 	}
 	if len(wanted) == 0 {
-		return
+		return nil
 	}
+	unexplained = map[string]bool{}
 	openers := readOpeners(h, wanted)
 	for _, vg := range s.VolumeGroups {
 		for name, lv := range vg.LogicalVolumes {
@@ -124,6 +138,46 @@ func addOpeners(h host.Files, s *State) {
 			lv.OpenedBy = slices.Concat(others[lv.kernelName()], o.by)
 			lv.OpenedBySelf = o.self
 			vg.LogicalVolumes[name] = lv
+			if len(lv.OpenedBy) == 0 && !o.self {
+				unexplained[lv.UUID] = true
+			}
+		}
+	}
+	return unexplained
+}
+
+// Whoever had a device open for a moment, as udev does after each change of it, is gone
+// when /proc is read, and LVM's report still says open. So LVM is asked again.
+const (
+	closeTries = 3
+	closePause = 100 * time.Millisecond
+)
+
+// awaitClose asks LVM again, for a moment, whether logical volumes are open that nobody
+// seems to have open.
+func (o *Observer) awaitClose(ctx context.Context, s *State, unexplained map[string]bool) {
+	for try := 0; try < closeTries && len(unexplained) > 0; try++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(closePause):
+		}
+		closed := map[string]bool{}
+		for _, vg := range o.lvm.read(ctx).groups {
+			for _, lv := range vg.LogicalVolumes {
+				if unexplained[lv.UUID] && !lv.Open {
+					closed[lv.UUID] = true
+					delete(unexplained, lv.UUID)
+				}
+			}
+		}
+		for _, vg := range s.VolumeGroups {
+			for name, lv := range vg.LogicalVolumes {
+				if closed[lv.UUID] {
+					lv.Open = false
+					vg.LogicalVolumes[name] = lv
+				}
+			}
 		}
 	}
 }

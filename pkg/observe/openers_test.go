@@ -1,10 +1,15 @@
 package observe
 
 import (
+	"bytes"
+	"context"
 	"io/fs"
+	"sync/atomic"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/host"
 )
 
 // linked is a recording with symlinks.
@@ -59,6 +64,11 @@ var _ = Describe("who uses a logical volume", func() {
 		m.files["/proc/9/mountinfo"] = "30 29 253:1 / /data rw - ext4 /dev/mapper/vg0-db rw\n"
 		Expect(state(nil).OpenedBy).To(ConsistOf("mounted on /data in the mount namespace of runc (process 9)"))
 	})
+	It("is not udev, which looks at every device that was written to", func() {
+		m.files["/proc/7/comm"] = "(udev-worker)\n"
+		m.dirs["/proc/7/fd"], m.links["/proc/7/fd/4"] = []string{"4"}, "/dev/dm-1"
+		Expect(state(nil).OpenedBy).To(BeEmpty())
+	})
 	It("cannot always be seen", func() {
 		Expect(state(nil)).To(And(HaveField("OpenedBy", BeEmpty()), HaveField("OpenedBySelf", false)))
 	})
@@ -94,3 +104,41 @@ var _ = Describe("who uses a logical volume", func() {
 		Expect(state(func(s *State) { s.LIO.Backstores = all }).OpenedBy).To(ConsistOf("bound to backstore fileio_7/theirs"))
 	})
 })
+
+// closing is a machine whose devices somebody has open until it is asked a second time.
+type closing struct {
+	recording
+	asked atomic.Int32
+	from  int32 // the report that says so
+}
+
+func (c *closing) Run(context.Context, ...string) (host.Output, error) {
+	report := c.stdout
+	if c.asked.Add(1) >= c.from {
+		report = bytes.ReplaceAll(report, []byte(`"lv_device_open":"open"`), []byte(`"lv_device_open":""`))
+	}
+	return host.Output{Stdout: report}, nil
+}
+
+var _ = DescribeTable("a logical volume that nobody seems to have open is looked at again",
+	func(ctx SpecContext, from int, open bool) {
+		c := &closing{recording: recording{stdout: testdata("lvm_fullreport.json")}, from: int32(from)}
+		Expect(string(c.stdout)).To(ContainSubstring(`"lv_device_open":"open"`))
+		var found []string
+		for _, vg := range New(c).Observe(ctx).VolumeGroups {
+			for name, lv := range vg.LogicalVolumes {
+				if lv.Open && lv.Type != ThinPool {
+					found = append(found, name)
+				}
+			}
+		}
+		if open {
+			Expect(found).NotTo(BeEmpty())
+		} else {
+			Expect(found).To(BeEmpty())
+		}
+		Expect(c.asked.Load()).To(BeNumerically("<=", 1+closeTries))
+	},
+	Entry("and is closed a moment later", 2, false),
+	Entry("and stays open", 100, true),
+)

@@ -18,6 +18,16 @@ var trashed = regexp.MustCompile(regexp.QuoteMeta(observe.TagDeleted) + `\S+`)
 // minor is the number of a device, which is the smallest that was free.
 var minor = regexp.MustCompile(`Minor: \d+`)
 
+// maxSectors is how much the device below takes at once, as a backstore shows it.
+var maxSectors = regexp.MustCompile(`HwMaxSectors: \d+`)
+
+// newerLine is what newer kernels say of a backstore besides: that it has its device
+// for itself, as all have.
+var newerLine = regexp.MustCompile(`\n\s*exclusive: 1`)
+
+// unusedAttribute is what newer kernels no longer have. It never had an effect.
+const unusedAttribute = "netif_timeout"
+
 // Portrait renders what a node holds, without what is another one each time:
 // UUIDs and what derives from them, device numbers, times. Two machines on which
 // the same happened look the same.
@@ -46,7 +56,7 @@ func Portrait(n fakehost.Node) []string {
 		}
 	}
 	for _, e := range slices.Concat(n.ConfigFS, n.NVMet) {
-		if followsDevice(e) || unlisted(n, e) {
+		if followsDevice(e) || unlisted(n, e) || path.Base(e.Path) == unusedAttribute {
 			continue
 		}
 		switch {
@@ -93,6 +103,7 @@ func unlisted(n fakehost.Node, e fakehost.Entry) bool {
 // two faces.
 func text(e fakehost.Entry) string {
 	text := minor.ReplaceAllString(strings.TrimSpace(*e.Text), "Minor: <minor>")
+	text = newerLine.ReplaceAllString(maxSectors.ReplaceAllString(text, "HwMaxSectors: <number>"), "")
 	if path.Base(e.Path) == "info" && strings.Contains(e.Path, "/acls/") && !strings.HasPrefix(text, "No active") {
 		return "a session" // with its numbers
 	}
