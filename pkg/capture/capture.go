@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
@@ -56,6 +57,7 @@ func Capture(ctx context.Context, h host.Host) (fakehost.Node, error) {
 		return fakehost.Node{}, fmt.Errorf("%s: %w", observe.NVMet, err)
 	}
 	n := fakehost.Node{APIVersion: fakehost.APIVersion, Kind: "Node", Modules: modules, ConfigFS: lio, NVMet: nvmet}
+	n.AtomicWrites = slices.ContainsFunc(lio, func(e fakehost.Entry) bool { return path.Base(e.Path) == "atomic_max_len" })
 	addVolumeGroups(&n, state, more)
 	if n.FCPorts, err = fcPorts(h, state.LIO.FC); err != nil {
 		return fakehost.Node{}, fmt.Errorf("%s: %w", observe.LIO, err)

@@ -83,8 +83,22 @@ func ReadBackstore(h host.Files, hba, name string) (Backstore, error) {
 		CanUnmap:    canUnmap,
 	}
 	if _, ours := b.Owner(); ours {
-		b.Attributes, err = readBackstoreAttributes(h, hba, name)
+		b, err = readOwnBackstore(h, b)
 	}
+	return b, err
+}
+
+// readOwnBackstore adds what is read of our own backstores.
+func readOwnBackstore(h host.Files, b Backstore) (Backstore, error) {
+	values, err := readAttributes(h, []string{"atomic_max_len", "emulate_tpws"}, func(attribute string) string {
+		return BackstoreAttributeFile(b.HBA, b.Name, attribute)
+	})
+	if err != nil {
+		return b, err
+	}
+	b.UnmapBySame = values["emulate_tpws"] == "1"
+	b.HidesLimits = values["atomic_max_len"] == "0" // older kernels do not have it
+	b.Attributes, err = readBackstoreAttributes(h, b.HBA, b.Name)
 	return b, err
 }
 

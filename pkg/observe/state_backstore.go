@@ -32,6 +32,11 @@ type Backstore struct {
 	ReadOnly    bool
 	// Unmap is emulate_tpu: discards of the initiators reach the device.
 	Unmap bool
+	// UnmapBySame is emulate_tpws: they reach it by WRITE SAME as well. HidesLimits is
+	// true if Linux initiators do not find the limits of UNMAP, so that they discard
+	// by WRITE SAME or not at all, see [Backstore.UnmapIs]. Both are read of our own
+	// backstores.
+	UnmapBySame, HidesLimits bool
 	// CanUnmap is true if the device supports discards; else Unmap cannot be set.
 	CanUnmap bool
 	// Attributes are those that an Export may set, as far as the kernel has them.
@@ -41,6 +46,17 @@ type Backstore struct {
 
 // Path is the backstore's place below core/.
 func (b Backstore) Path() string { return b.HBA + "/" + b.Name }
+
+// UnmapIs reports whether all is set for discards to reach the device, or for none to
+// do so.
+//
+// Since the kernel knows of atomic writes, it ends the Block Limits page after 44 bytes
+// for a device that has none (spc_emulate_evpd_b0 in drivers/target/target_core_spc.c).
+// Linux initiators read limits of UNMAP only in a page of 64 bytes (sd_read_block_limits
+// in drivers/scsi/sd.c); without these they use WRITE SAME if it is offered.
+func (b Backstore) UnmapIs(on bool) bool {
+	return b.Unmap == on && b.UnmapBySame == (on && b.HidesLimits)
+}
 
 // HBA is where our backstores are created. Its number is high because targetcli
 // gives each of its own backstores a directory of its own, counting from 0, and

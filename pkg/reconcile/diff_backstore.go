@@ -88,7 +88,7 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 	case back.lv.UUID != "" && have.Serial == serial && have.ReadOnly == back.lv.ReadOnly && boundTo(have, back.lv):
 		// The device path is not compared: the serial tells that it is the same
 		// logical volume, even if somebody renamed it meanwhile.
-		if unmap := back.thin && have.CanUnmap; have.Unmap != unmap && !d.isSuspended(id) {
+		if unmap := back.thin && have.CanUnmap; !have.UnmapIs(unmap) && !d.isSuspended(id) {
 			d.step(id, "differs", change.SetUnmap{Backstore: name, Unmap: unmap})
 		}
 		want.step = d.backstoreAttributes(id, name, have, 0)

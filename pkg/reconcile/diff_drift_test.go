@@ -77,7 +77,24 @@ var _ = DescribeTable("Diff corrects drift and touches nothing else",
 	Entry("unmap switched off", func(n *node) {
 		n.change(change.SetUnmap{Backstore: change.Backstore{HBA: observe.HBA, Name: "volreconciler:volume:data"}, Unmap: false})
 	}, "set unmap of backstore iblock_900/volreconciler:volume:data to true"),
+	Entry("a newer kernel, whose limits of UNMAP Linux initiators do not find", func(n *node) {
+		n.editBackstore("volume:data", func(b *observe.Backstore) { b.HidesLimits = true })
+	}, "set unmap of backstore iblock_900/volreconciler:volume:data to true"),
+	Entry("unmap by WRITE SAME switched on where none should get through", func(n *node) {
+		n.editBackstore("volume:thick", func(b *observe.Backstore) { b.UnmapBySame = true })
+	}, "set unmap of backstore iblock_900/volreconciler:volume:thick to false"),
+	Entry("unmap by WRITE SAME switched on where UNMAP does it", func(n *node) {
+		n.editBackstore("volume:data", func(b *observe.Backstore) { b.UnmapBySame = true })
+	}, "set unmap of backstore iblock_900/volreconciler:volume:data to true"),
 )
+
+// editBackstore changes an object's backstore, as in volume:data.
+func (n *node) editBackstore(name string, f func(*observe.Backstore)) {
+	path := observe.HBA + "/volreconciler:" + name
+	b := n.state.LIO.Backstores[path]
+	f(&b)
+	n.state.LIO.Backstores[path] = b
+}
 
 var _ = Describe("Diff after a whole target was removed by hand", func() {
 	It("makes it anew on the same backstores", func() {

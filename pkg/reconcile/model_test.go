@@ -263,7 +263,7 @@ func (m *model) change(c change.Change) {
 		if !b.CanUnmap {
 			panic("cannot be set: unmap of " + c.Path())
 		}
-		b.Unmap = c.Unmap
+		b.Unmap, b.UnmapBySame = c.Unmap, c.Unmap && b.HidesLimits
 		m.state.LIO.Backstores[c.Path()] = b
 	case change.RemoveBackstore:
 		for _, id := range m.state.TargetIDs() {

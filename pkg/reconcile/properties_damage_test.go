@@ -253,7 +253,7 @@ func (s *scenario) mutateBackstore(t *rapid.T) {
 	}
 	path := rapid.SampledFrom(all).Draw(t, "backstore")
 	b := s.state.LIO.Backstores[path]
-	switch pick(t, "to the backstore", "not enabled", "serial", "unmap", "cannot unmap", "read only", "unlinked leftover") {
+	switch pick(t, "to the backstore", "not enabled", "serial", "unmap", "unmap by WRITE SAME", "hides limits", "cannot unmap", "read only", "unlinked leftover") {
 	case "not enabled":
 		if s.linked(path) {
 			return
@@ -263,8 +263,12 @@ func (s *scenario) mutateBackstore(t *rapid.T) {
 		b.Serial = "other"
 	case "unmap":
 		b.Unmap = !b.Unmap && b.CanUnmap
+	case "unmap by WRITE SAME":
+		b.UnmapBySame = !b.UnmapBySame && b.CanUnmap
+	case "hides limits":
+		b.HidesLimits = true
 	case "cannot unmap":
-		b.CanUnmap, b.Unmap = false, false
+		b.CanUnmap, b.Unmap, b.UnmapBySame = false, false, false
 	case "read only":
 		b.ReadOnly = !b.ReadOnly
 	case "unlinked leftover":

@@ -3,12 +3,15 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 // thinPool, volume and so on are documents of specs. What is deleted in these
@@ -93,16 +96,54 @@ var _ = DescribeTable("Volumes that are in use",
 )
 
 var _ = It("Discards through the LUN give a thin volume's space back, over IPv6 and IPv4", func(ctx SpecContext) {
-	both := strings.Replace(export("data", "{volume: data}"), "luns:", `portals: ["0.0.0.0:3260", "[::]:3260"], luns:`, 1)
-	specs(ctx, "all.yaml", thinPool, volume("data", "fast", "16Mi", ""), both)
+	both := strings.Replace(export("data", "{volume: data, lun: 0}, {volume: big, lun: 1}"), "luns:", `portals: ["0.0.0.0:3260", "[::]:3260"], luns:`, 1)
+	specs(ctx, "all.yaml", thinPool, volume("data", "fast", "16Mi", ""), volume("big", "fast", "512Mi", ""), both)
 	agent()
-	allReady(ctx, 3)
+	allReady(ctx, 4)
 	Expect(login(ctx, target("data"), "[::1]:3260", dbHost).ExitCode).To(BeZero())
 	logout(ctx, target("data"), dbHost)
 	Expect(login(ctx, target("data"), loopback, dbHost).ExitCode).To(BeZero())
-	used := func() string { return sh(ctx, "lvs --noheadings -o data_percent vg0/data") }
-	fill(ctx, disk(ctx, "Volume/data"), "full", 16)
-	Expect(used()).To(Equal("100.00"))
-	sh(ctx, "blkdiscard "+disk(ctx, "Volume/data"))
-	Expect(used()).To(Equal("0.00"))
+	used := func(name string) float64 {
+		GinkgoHelper()
+		percent, err := strconv.ParseFloat(sh(ctx, "lvs --noheadings -o data_percent vg0/"+name), 64)
+		Expect(err).NotTo(HaveOccurred())
+		return percent
+	}
+	device := disk(ctx, "Volume/data")
+	fill(ctx, device, "full", 16)
+	Expect(used("data")).To(Equal(100.0))
+	sh(ctx, "blkdiscard "+device)
+	Expect(used("data")).To(BeZero())
+
+	By("more than a single WRITE SAME takes")
+	device = disk(ctx, "Volume/big")
+	fill(ctx, device, "full", 200)
+	before := used("big")
+	Expect(before).To(BeNumerically("~", 100*200/512, 1))
+	sh(ctx, "dmesg --clear; blkdiscard "+device)
+	// By WRITE SAME it comes in parts that end within a chunk, which stays then.
+	Expect(used("big")).To(BeNumerically("<", 0.2))
+
+	By("freed by a file system")
+	sh(ctx, "mkfs.ext4 -q "+device+" && mkdir -p /tmp/big && mount "+device+" /tmp/big")
+	DeferCleanup(func(ctx SpecContext) { try(ctx, "umount /tmp/big") })
+	empty := used("big")
+	fill(ctx, "/tmp/big/file", "full", 100)
+	Expect(used("big")).To(BeNumerically(">", empty+15))
+	sh(ctx, "rm /tmp/big/file && sync && fstrim /tmp/big")
+	Expect(used("big")).To(BeNumerically("<", empty+1))
+	sh(ctx, "umount /tmp/big")
+	Expect(sh(ctx, "dmesg")).NotTo(Or(ContainSubstring("WRITE_SAME"), ContainSubstring("Illegal Request"), ContainSubstring("critical target error")))
+
+	By("in a session that was there before they could come")
+	set := func(attribute string) string {
+		return fmt.Sprintf("echo 0 > %s", observe.BackstoreAttributeFile(observe.HBA, observe.BackstoreName(spec.ID{Kind: spec.KindVolume, Name: "big"}), attribute))
+	}
+	sh(ctx, set("emulate_tpu")+"; "+set("emulate_tpws"))
+	session := sh(ctx, "ls /sys/class/iscsi_session")
+	passes(ctx, 2)
+	fill(ctx, device, "full", 100)
+	sh(ctx, "iscsiadm -m session -R && udevadm settle && blkdiscard "+device)
+	Expect(used("big")).To(BeNumerically("<", 0.2))
+	Expect(sh(ctx, "ls /sys/class/iscsi_session")).To(Equal(session))
 }, NodeTimeout(limit))

@@ -12,7 +12,9 @@ import (
 // discover asks the node for its targets, and returns whether it told them.
 func discover(ctx context.Context, settings ...string) bool {
 	GinkgoHelper()
-	const db = "iscsiadm -m discoverydb -t st -p " + loopback
+	// By the default interface: others, which a login leaves, have initiator names of
+	// their own, and discovery is by one of these then.
+	const db = "iscsiadm -m discoverydb -t st -I default -p " + loopback
 	script := "rm -rf /etc/iscsi/send_targets; " + db + " -o new >/dev/null"
 	for i := 0; i+1 < len(settings); i += 2 {
 		script += fmt.Sprintf(" && %s -o update -n discovery.sendtargets.%s -v '%s'", db, settings[i], settings[i+1])

@@ -81,11 +81,13 @@ func Portrait(n fakehost.Node) []string {
 // followsDevice reports whether an entry is an attribute of a backstore that the
 // kernel takes from the device, which is another one everywhere. (Whether the origin
 // of a thick snapshot took discards when it was bound, even depends on which of the
-// two was there first.)
+// two was there first.) Whether discards have to come by WRITE SAME as well, follows
+// from the kernel.
 func followsDevice(e fakehost.Entry) bool {
 	name := path.Base(e.Path)
 	attribute, known := spec.Attributes[name]
-	return path.Base(path.Dir(e.Path)) == "attrib" && (known && attribute.Default == "" || name == "max_unmap_block_desc_count")
+	others := []string{"max_unmap_block_desc_count", "emulate_tpws", "atomic_max_len"}
+	return path.Base(path.Dir(e.Path)) == "attrib" && (known && attribute.Default == "" || slices.Contains(others, name))
 }
 
 // unlisted reports whether an entry is of an NVMe host that no subsystem lists.

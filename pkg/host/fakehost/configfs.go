@@ -40,9 +40,9 @@ type configfs struct {
 	sockets []*socket
 	portals map[*node]*socket
 
-	// withoutNVMeAuth, nvmeDebugFS and missingAddresses are those of Node.
-	withoutNVMeAuth, nvmeDebugFS bool
-	missingAddresses             []string
+	// These are those of Node.
+	atomicWrites, withoutNVMeAuth, nvmeDebugFS bool
+	missingAddresses                           []string
 	// namespaces are the minor numbers of the devices that NVMe namespaces serve.
 	namespaces   map[*node]int
 	nvmeSessions []NVMeSession

@@ -286,6 +286,7 @@ var _ = Describe("configfs on the fake machine", func() {
 		Entry("the beginning of a portal group's user", tpg+"/auth/userid_mutual", strings.Repeat("x", 300), strings.Repeat("x", 255)+"\n"),
 		Entry("the alias of a backstore", bs+"/alias", "x\n", "x\n"),
 		Entry("unmap, as a boolean", bs+"/attrib/emulate_tpu", "y", "1\n"),
+		Entry("unmap by WRITE SAME, as a boolean", bs+"/attrib/emulate_tpws", "on", "1\n"),
 		Entry("write protection", acl7+"/write_protect", "1", "1\n"),
 		Entry("a portal group's state", tpg+"/enable", "1\n", "1\n"),
 	)
@@ -317,6 +318,7 @@ var _ = Describe("configfs on the fake machine", func() {
 		Entry("enable, with no device", hba+"/off/enable", "1", syscall.EINVAL),
 		Entry("disable", bs+"/enable", "0", syscall.EINVAL),
 		Entry("unmap before there is a device", hba+"/off/attrib/emulate_tpu", "1", syscall.ENOSYS),
+		Entry("unmap by WRITE SAME before there is a device", hba+"/off/attrib/emulate_tpws", "1", syscall.ENOSYS),
 	)
 
 	It("does not bind a backstore to what is not there, or not active", func() {

@@ -21,7 +21,7 @@ func (c *configfs) load(n Node, l *lvm) error {
 		fcPorts:   clonePorts(n.FCPorts),
 		portals:   map[*node]*socket{},
 
-		withoutNVMeAuth: n.WithoutNVMeAuth, nvmeDebugFS: n.NVMeDebugFS,
+		atomicWrites: n.AtomicWrites, withoutNVMeAuth: n.WithoutNVMeAuth, nvmeDebugFS: n.NVMeDebugFS,
 		missingAddresses: slices.Clone(n.MissingAddresses),
 		namespaces:       map[*node]int{}, discovered: map[*node]bool{},
 	}
@@ -111,6 +111,7 @@ func (c *configfs) store(n *Node) {
 	n.RDMA = slices.Clone(c.rdma)
 	n.FCPorts = clonePorts(c.fcPorts)
 	n.ConfigFSUnmounted = c.unmounted
+	n.AtomicWrites = c.atomicWrites
 	n.Sockets = nil
 	for _, s := range c.sockets {
 		n.Sockets = append(n.Sockets, s.address.String())

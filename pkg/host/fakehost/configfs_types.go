@@ -86,12 +86,14 @@ var backstoreType = &itemType{
 	},
 	groups: map[string]*itemType{
 		"attrib": {attributes: map[string]attribute{
+			"atomic_max_len":             {text: "0\n"}, // no device has them
 			"emulate_3pc":                {text: "1\n", store: storeFlag},
 			"emulate_caw":                {text: "1\n", store: storeFlag},
 			"emulate_pr":                 {text: "1\n", store: storeFlag},
 			"emulate_rest_reord":         {text: "0\n", store: storeFlag},
 			"emulate_tas":                {text: "1\n", store: unexported(storeFlag)},
 			"emulate_tpu":                {text: "0\n", store: storeEmulateTPU},
+			"emulate_tpws":               {text: "0\n", store: storeEmulateTPU},
 			"emulate_ua_intlck_ctrl":     {text: "0\n", store: unexported(storeNumber)},
 			"is_nonrot":                  {text: "1\n", store: storeFlag},
 			"max_unmap_block_desc_count": {text: "0\n", store: storeNumber},
@@ -104,6 +106,12 @@ var backstoreType = &itemType{
 		"wwn": {attributes: map[string]attribute{
 			"vpd_unit_serial": {text: serialText(""), store: storeSerial},
 		}},
+	},
+	make: func(c *configfs, n *node) error {
+		if !c.atomicWrites {
+			delete(n.children["attrib"].children, "atomic_max_len")
+		}
+		return nil
 	},
 	drop: func(c *configfs, n *node) {
 		if b, ok := parseBackstore(n.textOf("info")); ok && b.minor >= 0 {

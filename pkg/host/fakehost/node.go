@@ -89,6 +89,8 @@ type Node struct {
 	NVMeSessions []NVMeSession `yaml:"nvmeSessions,omitempty"`
 	// NVMeDebugFS is true if the kernel says in debugfs which hosts are connected.
 	NVMeDebugFS bool `yaml:"nvmeDebugFS,omitempty"`
+	// AtomicWrites is true if the kernel's SCSI target knows of atomic writes.
+	AtomicWrites bool `yaml:"atomicWrites,omitempty"`
 	// WithoutNVMeAuth is true if the kernel cannot ask hosts for keys.
 	WithoutNVMeAuth bool `yaml:"withoutNVMeAuth,omitempty"`
 	// MissingAddresses are IP addresses that the machine does not have. Only NVMe

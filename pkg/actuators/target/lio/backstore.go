@@ -145,11 +145,24 @@ func (a *Actuator) setUnmap(c change.SetUnmap) error {
 }
 
 func (a *Actuator) writeUnmap(b change.Backstore, unmap bool) error {
-	err := a.set(path.Join(observe.BackstoreDir(b.HBA, b.Name), "attrib", "emulate_tpu"), flag(unmap))
+	err := a.set(observe.BackstoreAttributeFile(b.HBA, b.Name, "emulate_tpu"), flag(unmap))
+	if err == nil {
+		err = a.writeUnmapBySame(b, unmap)
+	}
 	if errors.Is(err, syscall.ENOSYS) {
 		return fmt.Errorf("the device of backstore %s does not support discards: %w", b.Path(), err)
 	}
 	return err
+}
+
+// writeUnmapBySame sets whether discards reach the device by WRITE SAME as well. Sessions
+// go on, but an initiator finds out only when it looks at the disk again.
+func (a *Actuator) writeUnmapBySame(b change.Backstore, unmap bool) error {
+	have, err := observe.ReadBackstore(a.host, b.HBA, b.Name)
+	if err != nil || have.UnmapIs(unmap) {
+		return err
+	}
+	return a.set(observe.BackstoreAttributeFile(b.HBA, b.Name, "emulate_tpws"), flag(unmap && have.HidesLimits))
 }
 
 func (a *Actuator) removeBackstore(c change.RemoveBackstore) error {

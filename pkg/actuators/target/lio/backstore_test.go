@@ -54,6 +54,33 @@ var _ = Describe("a backstore that exists", func() {
 		}, "mounted on /data in the mount namespace of runc (process 7)"),
 	)
 
+	DescribeTable("lets discards through as the kernel's initiators can send them", func(ctx SpecContext, atomicWrites bool) {
+		h := machine(func(n *fakehost.Node) { n.AtomicWrites = atomicWrites })
+		backstore := change.Backstore{HBA: want.HBA, Name: want.Name}
+		is := func(unmap, bySame bool) {
+			GinkgoHelper()
+			have := observed(ctx, h).LIO.Backstores[backstore.Path()]
+			Expect(have).To(And(HaveField("Unmap", unmap), HaveField("UnmapBySame", bySame)))
+			Expect(have.UnmapIs(unmap)).To(BeTrue())
+			Expect(have.UnmapIs(!unmap)).To(BeFalse())
+		}
+		apply(ctx, h, change.CreateBackstore{Backstore: backstore, Device: "/dev/vg0/v1", Unmap: true})
+		is(true, atomicWrites)
+		apply(ctx, h, change.SetUnmap{Backstore: backstore})
+		is(false, false)
+		apply(ctx, h, change.SetUnmap{Backstore: backstore, Unmap: true})
+		is(true, atomicWrites)
+
+		// Whatever somebody set by hand.
+		tpws := observe.BackstoreAttributeFile(backstore.HBA, backstore.Name, "emulate_tpws")
+		Expect(h.WriteFile(tpws, []byte(flag(!atomicWrites)))).To(Succeed())
+		apply(ctx, h, change.SetUnmap{Backstore: backstore, Unmap: true})
+		is(true, atomicWrites)
+	},
+		Entry("by UNMAP", false),
+		Entry("by WRITE SAME where the kernel hides the limits of UNMAP", true),
+	)
+
 	It("has the serial of its identity, which need not be its logical volume's own UUID", func(ctx SpecContext) {
 		const first = "MgKyJa-8gzQ-lUek-5xem-jYFo-JLBc-OE6weK"
 		h := machine()
