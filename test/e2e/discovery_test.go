@@ -15,7 +15,7 @@ func discover(ctx context.Context, settings ...string) bool {
 	// By the default interface: others, which a login leaves, have initiator names of
 	// their own, and discovery is by one of these then.
 	const db = "iscsiadm -m discoverydb -t st -I default -p " + loopback
-	script := "rm -rf /etc/iscsi/send_targets; " + db + " -o new >/dev/null"
+	script := "rm -rf " + iscsiRecords + "/send_targets; " + db + " -o new >/dev/null"
 	for i := 0; i+1 < len(settings); i += 2 {
 		script += fmt.Sprintf(" && %s -o update -n discovery.sendtargets.%s -v '%s'", db, settings[i], settings[i+1])
 	}
@@ -47,5 +47,5 @@ var _ = It("Discovery tells the targets to who knows the password", Label("more"
 	Expect(discover(ctx, with("open-sesame-please")...)).To(BeFalse())
 	Expect(discover(ctx, with("sesame-is-closed")...)).To(BeTrue())
 	Expect(string(log.Contents())).NotTo(Or(ContainSubstring("sesame"), ContainSubstring("here-is-the-cave")))
-	sh(ctx, "echo 0 > /sys/kernel/config/target/iscsi/discovery_auth/enforce_discovery_auth; rm -rf /etc/iscsi/send_targets /etc/iscsi/nodes")
+	sh(ctx, "echo 0 > /sys/kernel/config/target/iscsi/discovery_auth/enforce_discovery_auth; rm -rf "+iscsiRecords+"/send_targets "+iscsiRecords+"/nodes")
 }, NodeTimeout(limit))

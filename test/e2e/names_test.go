@@ -35,7 +35,7 @@ func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", "''
 // script.
 func loginAs(ctx context.Context, iface, target, initiator string, settings ...string) guest.Result {
 	GinkgoHelper()
-	put(ctx, "/etc/iscsi/ifaces/"+iface, fmt.Sprintf("iface.iscsi_ifacename = %s\niface.transport_name = tcp\niface.initiatorname = %s\n", iface, initiator))
+	put(ctx, iscsiRecords+"/ifaces/"+iface, fmt.Sprintf("iface.iscsi_ifacename = %s\niface.transport_name = tcp\niface.initiatorname = %s\n", iface, initiator))
 	node := []string{"iscsiadm", "-m", "node", "-T", target, "-p", loopback, "-I", iface}
 	run := func(more ...string) guest.Result {
 		r, err := vm.Run(ctx, append(node, more...)...)
@@ -70,7 +70,7 @@ var _ = It("Names at their limits, and of every character that is accepted, work
 	secret(ctx, "odd", password)
 	secret(ctx, "odd-back", passBack)
 	DeferCleanup(func(ctx SpecContext) {
-		sh(ctx, "rm -f /etc/volreconciler/secrets/odd* /etc/iscsi/ifaces/odd*")
+		sh(ctx, "rm -f /etc/volreconciler/secrets/odd* "+iscsiRecords+"/ifaces/odd*")
 	}, NodeTimeout(limit))
 
 	documents := []string{

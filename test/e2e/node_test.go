@@ -232,7 +232,7 @@ func login(ctx context.Context, target, portal, initiator string, settings ...st
 // initiator's own name for the two together.
 func loginOver(ctx context.Context, transport, iface, target, portal, initiator string, settings ...string) guest.Result {
 	GinkgoHelper()
-	put(ctx, "/etc/iscsi/ifaces/"+iface, fmt.Sprintf("iface.iscsi_ifacename = %s\niface.transport_name = %s\niface.initiatorname = %s\n", iface, transport, initiator))
+	put(ctx, iscsiRecords+"/ifaces/"+iface, fmt.Sprintf("iface.iscsi_ifacename = %s\niface.transport_name = %s\niface.initiatorname = %s\n", iface, transport, initiator))
 	node := fmt.Sprintf("iscsiadm -m node -T %s -p %s -I %s", target, portal, iface)
 	update := []string{"node.session.initial_login_retry_max", "1", "node.session.timeo.replacement_timeout", "5"}
 	script := ""
@@ -240,7 +240,7 @@ func loginOver(ctx context.Context, transport, iface, target, portal, initiator 
 		script += fmt.Sprintf("/^%s = /d\n/^# END RECORD/i %s = %s\n", pair[0], pair[0], pair[1])
 	}
 	put(ctx, "/tmp/record.sed", script)
-	return try(ctx, node+" -o new >/dev/null && grep -rl 'iface.iscsi_ifacename = "+iface+"$' /etc/iscsi/nodes/"+target+" | xargs sed -i -f /tmp/record.sed && "+node+" -l && udevadm settle")
+	return try(ctx, node+" -o new >/dev/null && grep -rl 'iface.iscsi_ifacename = "+iface+"$' "+iscsiRecords+"/nodes/"+target+" | xargs sed -i -f /tmp/record.sed && "+node+" -l && udevadm settle")
 }
 
 func logout(ctx context.Context, target, initiator string) {

@@ -93,11 +93,17 @@ var _ = ReportAfterSuite("times", func(report Report) {
 	}
 })
 
+// iscsiRecords is a link in the guest to where its open-iscsi has its records:
+// /var/lib/iscsi since Debian 13.
+const iscsiRecords = "/run/iscsi-records"
+
 // prepare makes the guest ready for the first time after it was booted.
 func prepare(ctx context.Context) {
 	GinkgoHelper()
 	// A program that starts from the share is read anew each time, which takes seconds.
 	sh(ctx, `mkdir -p /mnt /srv/images /usr/local/bin && cp /host/volreconciler /usr/local/bin/volreconciler
+		if grep -q /var/lib/iscsi/nodes "$(command -v iscsiadm)"; then records=/var/lib/iscsi; else records=/etc/iscsi; fi
+		ln -sfn $records `+iscsiRecords+`
 		mkdir -p /etc/volreconciler/secrets && chmod 700 /etc/volreconciler/secrets`)
 	for name, password := range secrets {
 		secret(ctx, name, password)
@@ -112,7 +118,7 @@ func reset(ctx context.Context) {
 		umount -l /mnt
 		pkill -9 -x volreconciler; while pgrep -x lvm >/dev/null; do sleep 0.1; done
 		`+resetNVMe+resetFC+`
-		iscsiadm -m node -u; rm -rf /etc/iscsi/nodes /etc/iscsi/send_targets
+		iscsiadm -m node -u; rm -rf `+iscsiRecords+`/nodes `+iscsiRecords+`/send_targets
 		`+resetLIO+resetTGT+`
 		for i in $(seq 100); do # what udev looks at in just that moment stays
 			dmsetup remove_all --noudevsync; dmsetup ls | grep -q '(' || break; sleep 0.1
