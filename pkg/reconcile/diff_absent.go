@@ -237,8 +237,11 @@ func (d *differ) removeVolume(id spec.ID, lv observe.LogicalVolume, why string, 
 	if !ok || d.inUse(id, lv) {
 		return
 	}
-	if d.unclearable(lv) {
-		d.block(id, ReasonUnsupported, whyUnclearable, lv.FullName())
+	if lv.Type != observe.OtherLV && d.takesAlong(id, lv) {
+		return
+	}
+	if why := d.unclearable(lv); why != "" {
+		d.block(id, ReasonUnsupported, "%s", why)
 		return
 	}
 	if d.takesAlong(id, lv) {

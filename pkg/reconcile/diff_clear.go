@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"fmt"
+
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/spec"
@@ -26,15 +28,23 @@ func (d *differ) clearOf(lv observe.LogicalVolume) spec.Clear {
 	return spec.ClearZero
 }
 
-// unclearable reports whether a logical volume would have to be cleared and cannot
-// be, because somebody made it one of another kind, such as a cached one. Removed as
-// it is, it would leave its blocks to whoever gets them next.
-func (d *differ) unclearable(lv observe.LogicalVolume) bool {
-	return lv.Type == observe.OtherLV && d.clearOf(lv) != spec.ClearNone
+// unclearable returns why a logical volume cannot be cleared though it would have to
+// be, and what to do; empty: it can be. Somebody made it one of another kind, such as a
+// cached one, or read-only. Removed as it is, it would leave its blocks to whoever gets
+// them next; marked to be cleared, it would never become anything else.
+func (d *differ) unclearable(lv observe.LogicalVolume) string {
+	switch {
+	case d.clearOf(lv) == spec.ClearNone:
+		return ""
+	case lv.Type == observe.OtherLV:
+		return lv.FullName() + " is removed when it is a plain thick volume again (see lvconvert --uncache, --splitcache); " +
+			"of one like this nobody could tell that nothing is left. Or remove it by hand"
+	case lv.ReadOnly && (lv.Type == observe.Thick || lv.Type == observe.ThickSnapshot):
+		return fmt.Sprintf("cannot clear and remove %s: it is read-only. Make it writable (lvchange --permission rw %s), remove it by hand, or set its Pool's clear to none",
+			lv.FullName(), lv.FullName())
+	}
+	return ""
 }
-
-// whyUnclearable is what is said of it, by its name.
-const whyUnclearable = "%s is removed when it is a plain thick volume again (see lvconvert --uncache, --splitcache); of one like this nobody could tell that nothing is left. Or remove it by hand"
 
 // clearing goes on with what is being destroyed. The decision was made before, and
 // part of it may be gone already, so that nothing can be asked any more.
@@ -68,10 +78,10 @@ func (d *differ) clear(lv observe.LogicalVolume) {
 	switch {
 	case d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0:
 		d.sayOfAbsent(id, Failed, ReasonDeviceMissing, "%s is cleared and removed when the physical volumes of %s that are missing are back", lv.FullName(), lv.VolumeGroup)
-	case d.unclearable(lv):
-		d.sayOfAbsent(id, Blocked, ReasonUnsupported, whyUnclearable, lv.FullName())
-	case len(lv.TakesAlong) > 0: // made meanwhile; what is written here would be read there
+	case lv.Type != observe.OtherLV && len(lv.TakesAlong) > 0: // made meanwhile; what is written here would be read there
 		d.sayOfAbsent(id, Blocked, ReasonSnapshotsExist, "cannot clear and remove %s: others would lose their data with it (%s). Remove them first, or make them independent of it", lv.FullName(), shortList(lv.TakesAlong))
+	case d.unclearable(lv) != "":
+		d.sayOfAbsent(id, Blocked, ReasonUnsupported, "%s", d.unclearable(lv))
 	case lv.Type == observe.ThickSnapshot:
 		d.removedLVs[lv.FullName()] = d.clearingStep(id, "what is in it can be written only then", change.SplitSnapshot{LV: nameOf(lv)})
 	case method == spec.ClearNone:

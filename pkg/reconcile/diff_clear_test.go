@@ -52,6 +52,38 @@ var _ = Describe("Diff and the blocks of what is removed", func() {
 		Expect(n.lvs("vg0")).NotTo(HaveKey("volreconciler-source-copy"))
 		Expect(status(n.diff(), volumeID("copy"))).To(beIn(Ready, ReasonAsDesired))
 	})
+	It("marks nothing that is read-only, and says how it can go", func() {
+		readOnly := func(yes bool) {
+			for _, name := range []string{"vg0/thick", "vg0/tnightly"} {
+				n.edit(name, func(lv *observe.LogicalVolume) { lv.ReadOnly = yes })
+			}
+		}
+		readOnly(true)
+		p := n.diff()
+		Expect(kinds(p)).NotTo(ContainElements("StartClearing"))
+		Expect(status(p, snapshotID("tnightly"))).To(And(beIn(Blocked, ReasonUnsupported), HaveField("Message", ContainSubstring("lvchange --permission rw vg0/tnightly"))))
+		Expect(status(p, volumeID("thick"))).To(HaveField("Phase", Blocked))
+
+		By("in the midst of it, either")
+		readOnly(false)
+		n.apply(n.diff())
+		readOnly(true)
+		p = n.diff()
+		Expect(p.Steps).To(BeEmpty())
+		Expect(status(p, volumeID("thick"))).To(And(beIn(Blocked, ReasonUnsupported), HaveField("Message", ContainSubstring("read-only"))))
+
+		By("but what is not to be cleared")
+		clearWith(spec.ClearNone)
+		n.converge()
+		Expect(n.lvs("vg0")).To(HaveLen(2))
+	})
+	It("says of what is read-only first what depends on it", func() {
+		n.edit("vg0/thick", func(lv *observe.LogicalVolume) {
+			lv.ReadOnly, lv.TakesAlong = true, []string{"vg0/clone, a thin volume that has it as external origin"}
+		})
+		delete(n.lvs("vg0"), "tnightly")
+		Expect(status(n.diff(), volumeID("thick"))).To(And(beIn(Blocked, ReasonSnapshotsExist), HaveField("Message", ContainSubstring("vg0/clone"))))
+	})
 	It("goes on with what was begun, in the way that counts now", func() {
 		n.apply(n.diff())
 		n.edit("vg0/thick", func(lv *observe.LogicalVolume) {

@@ -26,8 +26,8 @@ func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, wh
 		}
 		return
 	}
-	if d.unclearable(lv) {
-		d.block(id, ReasonUnsupported, whyUnclearable, lv.FullName())
+	if why := d.unclearable(lv); why != "" {
+		d.block(id, ReasonUnsupported, "%s", why)
 		return
 	}
 	needs, ok := d.snapshotsDiscarded(id, lv)

@@ -48,6 +48,12 @@ var _ = DescribeTable("A volume from which thin volumes were cloned by hand stay
 
 		By("and goes when there is none")
 		sh(ctx, "lvremove -qq -y vg0/clone2")
+		if clear != "none" {
+			// What LVM wanted to be read-only cannot be overwritten.
+			eventually(ctx, "Volume/golden", And(beIn(reconcile.Blocked, reconcile.ReasonUnsupported), HaveField("Message", ContainSubstring("lvchange --permission rw vg0/golden"))))
+			Expect(content(ctx, "/dev/vg0/golden", 64)).To(Equal(golden))
+			sh(ctx, "lvchange -qq --permission rw vg0/golden")
+		}
 		Eventually(ctx, func() string { return sh(ctx, "lvs --noheadings -o lv_name vg0 | xargs") }).Should(Equal("tp"))
 	},
 	Entry("and would be zeroed", "zero", NodeTimeout(limit)),
