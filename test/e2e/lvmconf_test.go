@@ -61,7 +61,7 @@ var _ = DescribeTable("Whatever lvm.conf says of what LVM prints, everything wor
 		}
 		specs(ctx, "pools.yaml", thinPool, thickPool)
 		specs(ctx, "volumes.yaml", volume("thick", "slow", "64Mi", "deletionPolicy: Delete"), volume("thin", "fast", "32Mi", "deletionPolicy: Delete"))
-		log := agent()
+		agent()
 		allReady(ctx, 4)
 
 		By("snapshots, of volumes one of which grows")
@@ -71,7 +71,6 @@ var _ = DescribeTable("Whatever lvm.conf says of what LVM prints, everything wor
 		allReady(ctx, 6)
 		Expect(status(ctx, "Volume/thin").Volume.Size).To(BeEquivalentTo(64 << 20))
 		old["thin"] = content(ctx, "/dev/vg0/thin", 64)
-		Expect(content(ctx, "/dev/vg0/thin-snap", 32)).To(Equal(content(ctx, "/dev/vg0/thin", 32)))
 		for name := range old {
 			fill(ctx, "/dev/vg0/"+name, "overwritten", 16)
 			Expect(content(ctx, "/dev/vg0/"+name, 64)).NotTo(Equal(old[name]))
@@ -90,14 +89,14 @@ var _ = DescribeTable("Whatever lvm.conf says of what LVM prints, everything wor
 		By("reverting")
 		sources("revert: {snapshot: X, request: again}")
 		allReady(ctx, 9)
-		Eventually(ctx, func() string { return content(ctx, "/dev/vg0/thick", 64) }).Should(Equal(old["thick"]))
-		Eventually(ctx, func() string { return content(ctx, "/dev/vg0/thin", 32) }).Should(Equal(content(ctx, "/dev/vg0/thin-snap", 32)))
+		for name := range old {
+			Eventually(ctx, func() string { return content(ctx, "/dev/vg0/"+name, 64) }).Should(Equal(old[name]), name)
+		}
 
 		By("nothing to do")
 		before := plainLVM(ctx, "vgs --noheadings -o vg_seqno vg0; lvs --noheadings -o lv_name,lv_tags,lv_size vg0")
 		passes(ctx, 2)
 		Expect(plainLVM(ctx, "vgs --noheadings -o vg_seqno vg0; lvs --noheadings -o lv_name,lv_tags,lv_size vg0")).To(Equal(before))
-		Expect(string(log.Contents())).NotTo(ContainSubstring("DriftCorrected"))
 
 		By("deleting")
 		remove(ctx, "volumes.yaml", "clones.yaml")
