@@ -91,7 +91,7 @@ func build(ctx context.Context, dir string) error {
 		grep -E '^CONFIG_[A-Z0-9_]+=[ym]$' ../config | while read -r line; do
 			grep -qx "$line" .config || { echo "the configuration lost $line"; exit 1; }
 		done
-		nice make -s ARCH=um -j`+strconv.Itoa(runtime.NumCPU())+` linux modules
+		make -s ARCH=um -j`+strconv.Itoa(runtime.NumCPU())+` linux modules
 		mkdir -p ../usr/lib; ln -s usr/lib ../lib
 		make -s ARCH=um INSTALL_MOD_PATH="$1" INSTALL_MOD_STRIP=1 modules_install
 		rm -f ../usr/lib/modules/*/build ../usr/lib/modules/*/source
