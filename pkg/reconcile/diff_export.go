@@ -223,7 +223,7 @@ func (x *exportDiffer) addLUNs() {
 		n, backing := *l.Number, l.Backing()
 		store := x.store(backing)
 		have, exists := x.have.LUNs[n]
-		if !x.fabric.backstores && store.usable && !(exists && store.servedBy(have)) && x.blockedByUsers(backing, x.backing[backing].lv) {
+		if !x.fabric.backstores && store.usable && (!exists || !store.servedBy(have)) && x.blockedByUsers(backing, x.backing[backing].lv) {
 			store.usable = false
 		}
 		if !store.usable {

@@ -39,8 +39,7 @@ type protocol struct {
 	// flags are the agent's.
 	flags []string
 	// keys is true if the kernel has to have DH-HMAC-CHAP.
-	keys   bool
-	labels Labels
+	keys bool
 }
 
 // conformance is one run of the suite: an export of two volumes, conf, and the
@@ -343,12 +342,12 @@ func chapPassword(context.Context) string {
 
 var protocols = []protocol{
 	{name: "iscsi", initiator: iscsiTCP, password: chapPassword, maps: true, second: "[::1]:3261"},
-	{name: "iser", initiator: iser, password: chapPassword, maps: true, second: "[" + guest.RDMAAddress6 + "]:3260", wedges: true, labels: Label("long")},
+	{name: "iser", initiator: iser, password: chapPassword, maps: true, second: "[" + guest.RDMAAddress6 + "]:3260", wedges: true},
 	{name: "nvme-tcp", initiator: nvmeTCP, first: 1, second: "[::1]:4420"},
-	{name: "nvme-rdma", initiator: nvmeRDMA, first: 1, unseen: true, second: "[" + guest.RDMAAddress6 + "]:4420", labels: Label("more")},
-	{name: "iscsi", initiator: tgtInitiator{iscsiTCP}, first: 1, password: chapPassword, second: "[::1]:3261", flags: []string{"--backend=tgt"}, labels: Label("more")},
-	{name: "nvme-tcp", initiator: nvmeTCP, first: 1, second: "[::1]:4420", password: hostKey, keys: true, labels: Label("more")},
-	{name: "fc", initiator: fc, maps: true, labels: Label("more")},
+	{name: "nvme-rdma", initiator: nvmeRDMA, first: 1, unseen: true, second: "[" + guest.RDMAAddress6 + "]:4420"},
+	{name: "iscsi", initiator: tgtInitiator{iscsiTCP}, first: 1, password: chapPassword, second: "[::1]:3261", flags: []string{"--backend=tgt"}},
+	{name: "nvme-tcp", initiator: nvmeTCP, first: 1, second: "[::1]:4420", password: hostKey, keys: true},
+	{name: "fc", initiator: fc, maps: true},
 }
 
 var _ = Describe("An export conforms", func() {
@@ -357,7 +356,7 @@ var _ = Describe("An export conforms", func() {
 		if p.keys {
 			name += ", with keys"
 		}
-		It("over "+name, p.labels, func(ctx SpecContext) {
+		It("over "+name, func(ctx SpecContext) {
 			if p.keys {
 				p.initiator.setUp(ctx)
 				needKeys(ctx, true)

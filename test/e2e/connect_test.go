@@ -16,7 +16,7 @@ func connectScript(ctx context.Context, export, initiator string) string {
 	return sh(ctx, fmt.Sprintf("volreconciler connect %s --initiator %s --address 127.0.0.1 --specs /specs -o sh", export, initiator))
 }
 
-var _ = It("What connect prints is enough to connect with, again and again", Label("more"), func(ctx SpecContext) {
+var _ = It("What connect prints is enough to connect with, again and again", func(ctx SpecContext) {
 	iqn := sh(ctx, "sed -n s/InitiatorName=//p /etc/iscsi/initiatorname.iscsi")
 	nqn := sh(ctx, "cat /etc/nvme/hostnqn")
 	nvmeTCP.setUp(ctx)
@@ -51,7 +51,7 @@ var _ = It("What connect prints is enough to connect with, again and again", Lab
 	sh(ctx, "nvme disconnect-all")
 }, NodeTimeout(limit))
 
-var _ = It("What connect prints is enough to connect over RDMA with", Label("more"), func(ctx SpecContext) {
+var _ = It("What connect prints is enough to connect over RDMA with", func(ctx SpecContext) {
 	iser.setUp(ctx)
 	iqn := sh(ctx, "sed -n s/InitiatorName=//p /etc/iscsi/initiatorname.iscsi")
 	specs(ctx, "all.yaml", thinPool, volume("one", "fast", "16Mi", ""),
@@ -68,7 +68,7 @@ var _ = It("What connect prints is enough to connect over RDMA with", Label("mor
 	sh(ctx, "iscsiadm -m node -u")
 }, NodeTimeout(limit))
 
-var _ = It("What connect prints is enough to find LUNs over Fibre Channel with", Label("more"), func(ctx SpecContext) {
+var _ = It("What connect prints is enough to find LUNs over Fibre Channel with", func(ctx SpecContext) {
 	fc.setUp(ctx)
 	db := fc.host("db")
 	specs(ctx, "all.yaml", thinPool, volume("one", "fast", "16Mi", ""), volume("two", "fast", "16Mi", ""),

@@ -72,7 +72,7 @@ var _ = It("Volumes are made from others, which may be in use", func(ctx SpecCon
 	Expect(content(ctx, "/dev/vg0/fast-of-volume-thin", 64)).To(Equal(old["thin"]))
 }, NodeTimeout(limit))
 
-var _ = It("A copy or an import that is killed goes on, and is nobody's to use before it is complete", Label("more"), func(ctx SpecContext) {
+var _ = It("A copy or an import that is killed goes on, and is nobody's to use before it is complete", func(ctx SpecContext) {
 	dirty(ctx, 650)
 	image := sh(ctx, "mkdir -p /run/images; head -c 64M /dev/urandom > /run/images/raw; sha256sum < /run/images/raw")
 	specs(ctx, "all.yaml", thickPool, volume("from", "slow", "256Mi", ""))
@@ -103,7 +103,7 @@ var _ = It("A copy or an import that is killed goes on, and is nobody's to use b
 	Eventually(ctx, func() string { return sh(ctx, "lvs --noheadings -o lv_name vg0 | xargs") }).Should(Equal("copy from imported"))
 }, NodeTimeout(limit))
 
-var _ = It("Volumes are made from images, and hostile ones are refused before a byte is written", Label("long"), func(ctx SpecContext) {
+var _ = It("Volumes are made from images, and hostile ones are refused before a byte is written", func(ctx SpecContext) {
 	dirty(ctx, 300)
 	sh(ctx, `set -e; mkdir -p /run/images; cd /run/images; rm -f *
 		truncate -s 64M raw`)

@@ -28,7 +28,7 @@ func identities(ctx context.Context) string {
 	return sh(ctx, "cd /sys/kernel/config/target && grep -H . core/*/*/wwn/vpd_unit_serial && find iscsi/*/tpgt_1/lun -type l -exec readlink {} + | sort")
 }
 
-var _ = Describe("An agent that is killed", Label("long"), func() {
+var _ = Describe("An agent that is killed", func() {
 	It("at 20 moments of a first convergence leaves nothing behind and forgets nothing", func(ctx SpecContext) {
 		// Copies have a spec of their own, and would take most of the time here.
 		specs := func() { examples(ctx); sh(ctx, "rm /specs/6-copies.yaml") }
@@ -70,7 +70,7 @@ var _ = Describe("An agent that is killed", Label("long"), func() {
 	}, NodeTimeout(limit))
 })
 
-var _ = Describe("A node that goes down", Label("long"), func() {
+var _ = Describe("A node that goes down", func() {
 	It("exports all again, with the same devices and the same data", func(ctx SpecContext) {
 		examples(ctx)
 		agent()

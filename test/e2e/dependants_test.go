@@ -10,8 +10,8 @@ import (
 )
 
 var _ = DescribeTable("A volume from which thin volumes were cloned by hand stays until none needs it",
-	func(ctx SpecContext, clear string) {
-		specs(ctx, "pool.yaml", strings.Replace(thickPool, "{trash", "{clear: "+clear+", trash", 1))
+	func(ctx SpecContext, wipe string) {
+		specs(ctx, "pool.yaml", strings.Replace(thickPool, "{trash", "{clear: "+wipe+", trash", 1))
 		specs(ctx, "golden.yaml", volume("golden", "slow", "64Mi", "deletionPolicy: Delete"))
 		specs(ctx, "other.yaml", volume("other", "slow", "16Mi", "deletionPolicy: Delete"))
 		agent()
@@ -48,7 +48,7 @@ var _ = DescribeTable("A volume from which thin volumes were cloned by hand stay
 
 		By("and goes when there is none")
 		sh(ctx, "lvremove -qq -y vg0/clone2")
-		if clear != "none" {
+		if wipe != "none" {
 			// What LVM wanted to be read-only cannot be overwritten.
 			eventually(ctx, "Volume/golden", And(beIn(reconcile.Blocked, reconcile.ReasonUnsupported), HaveField("Message", ContainSubstring("lvchange --permission rw vg0/golden"))))
 			passes(ctx, 2)
@@ -58,5 +58,5 @@ var _ = DescribeTable("A volume from which thin volumes were cloned by hand stay
 		Eventually(ctx, func() string { return sh(ctx, "lvs --noheadings -o lv_name vg0 | xargs") }).Should(Equal("tp"))
 	},
 	Entry("and would be zeroed", "zero", NodeTimeout(limit)),
-	Entry("and would be removed as it is", "none", Label("more"), NodeTimeout(limit)),
+	Entry("and would be removed as it is", "none", NodeTimeout(limit)),
 )

@@ -23,7 +23,7 @@ func discover(ctx context.Context, settings ...string) bool {
 	return r.ExitCode == 0
 }
 
-var _ = It("Discovery tells the targets to who knows the password", Label("more"), func(ctx SpecContext) {
+var _ = It("Discovery tells the targets to who knows the password", func(ctx SpecContext) {
 	secret(ctx, "discovery", "open-sesame-please")
 	secret(ctx, "discovery-back", "here-is-the-cave")
 	// Only who is listed in a target is told of it.

@@ -86,7 +86,7 @@ var _ = Describe("The examples on an empty volume group", func() {
 	}, NodeTimeout(limit))
 })
 
-var _ = Describe("The examples that need more than a volume group", Label("more"), func() {
+var _ = Describe("The examples that need more than a volume group", func() {
 	db := credentials{username: "db", password: secrets["db"]}
 
 	It("converge beside all others, and serve their hosts", func(ctx SpecContext) {

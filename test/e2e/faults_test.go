@@ -51,7 +51,7 @@ var _ = Describe("A fault stays where it is:", func() {
 		sh(ctx, "dd if=/dev/zero of=/dev/vg1/thin bs=1M seek=32 count=8 oflag=direct")
 	}, NodeTimeout(limit))
 
-	It("a thin pool without room for metadata", Label("more"), func(ctx SpecContext) {
+	It("a thin pool without room for metadata", func(ctx SpecContext) {
 		specs(ctx, "pools.yaml", thickPool, thinPoolOf("32Mi"))
 		specs(ctx, "thin.yaml", volume("thin", "second", "64Mi", ""))
 		agent()
@@ -75,7 +75,7 @@ var _ = Describe("A fault stays where it is:", func() {
 		allReady(ctx, 5)
 	}, NodeTimeout(limit))
 
-	It("a thick snapshot that overflows", Label("more"), func(ctx SpecContext) {
+	It("a thick snapshot that overflows", func(ctx SpecContext) {
 		specs(ctx, "pools.yaml", thickPool, secondPool)
 		specs(ctx, "origin.yaml", volume("origin", "second", "32Mi", ""))
 		specs(ctx, "snap.yaml", snapshot("snap", "origin", "size: 4Mi, deletionPolicy: Delete"))
@@ -99,7 +99,7 @@ var _ = Describe("A fault stays where it is:", func() {
 		Expect(content(ctx, disk(ctx, "Volume/origin"), 16)).To(Equal(before))
 	}, NodeTimeout(limit))
 
-	It("a physical volume that is not there at the start", Label("more"), func(ctx SpecContext) {
+	It("a physical volume that is not there at the start", func(ctx SpecContext) {
 		specs(ctx, "pools.yaml", thickPool, secondPool)
 		specs(ctx, "near.yaml", volume("near", "second", "64Mi", ""), export("near", "{volume: near}"))
 		agent()
@@ -157,11 +157,11 @@ var _ = Describe("A fault stays where it is:", func() {
 			Expect(content(ctx, device, 1)).To(Equal(before))
 		},
 		Entry("one of two, all the time", "1", "error", "", beIn(reconcile.Failed, reconcile.ReasonDeviceMissing), beIn(reconcile.Failed, reconcile.ReasonDeviceMissing), NodeTimeout(limit)),
-		Entry("one of two, now and then", Label("more"), "1", "flakey", " 1 4", beIn(reconcile.Failed, reconcile.ReasonDeviceMissing), beIn(reconcile.Failed, reconcile.ReasonDeviceMissing), NodeTimeout(limit)),
-		Entry("both", Label("more"), "0 1", "error", "", beIn(reconcile.Blocked, reconcile.ReasonVolumeGroupMissing), beIn(reconcile.Blocked, reconcile.ReasonNotReady), NodeTimeout(limit)),
+		Entry("one of two, now and then", "1", "flakey", " 1 4", beIn(reconcile.Failed, reconcile.ReasonDeviceMissing), beIn(reconcile.Failed, reconcile.ReasonDeviceMissing), NodeTimeout(limit)),
+		Entry("both", "0 1", "error", "", beIn(reconcile.Blocked, reconcile.ReasonVolumeGroupMissing), beIn(reconcile.Blocked, reconcile.ReasonNotReady), NodeTimeout(limit)),
 	)
 
-	It("metadata of LVM that is damaged", Label("more"), func(ctx SpecContext) {
+	It("metadata of LVM that is damaged", func(ctx SpecContext) {
 		specs(ctx, "pools.yaml", thickPool, secondPool)
 		specs(ctx, "data.yaml", volume("data", "second", "64Mi", ""), export("data", "{volume: data}"))
 		agent()
@@ -176,7 +176,7 @@ var _ = Describe("A fault stays where it is:", func() {
 		allReady(ctx, 6)
 	}, NodeTimeout(limit))
 
-	It("a volume group that another process has locked", Label("more"), func(ctx SpecContext) {
+	It("a volume group that another process has locked", func(ctx SpecContext) {
 		specs(ctx, "pools.yaml", thickPool, secondPool)
 		agent()
 		allReady(ctx, 2)
@@ -192,7 +192,7 @@ var _ = Describe("A fault stays where it is:", func() {
 		allReady(ctx, 5)
 	}, NodeTimeout(limit))
 
-	It("two volume groups of one name", Label("more"), func(ctx SpecContext) {
+	It("two volume groups of one name", func(ctx SpecContext) {
 		specs(ctx, "pools.yaml", thickPool, secondPool)
 		sh(ctx, `set -e; vgremove -qq -y vg1; i=0
 			vgcreate -qq vg1 /dev/mapper/slice1; dmsetup remove slice1; vgcreate -qq vg1 /dev/mapper/slice0`)
@@ -210,7 +210,7 @@ var _ = Describe("A fault stays where it is:", func() {
 })
 
 var _ = Describe("LVM", func() {
-	It("is waited for, but not for ever", Label("long"), func(ctx SpecContext) {
+	It("is waited for, but not for ever", func(ctx SpecContext) {
 		specs(ctx, "pool.yaml", thickPool)
 		documents := []string{volume("data", "slow", "16Mi", ""), volume("more", "slow", "16Mi", ""), export("data", "{volume: data}")}
 		specs(ctx, "data.yaml", slices.Clone(documents)...)
@@ -233,7 +233,7 @@ var _ = Describe("LVM", func() {
 		allReady(ctx, 4)
 	}, NodeTimeout(limit))
 
-	It("may crash while it reports", Label("more"), func(ctx SpecContext) {
+	It("may crash while it reports", func(ctx SpecContext) {
 		specs(ctx, "pools.yaml", thickPool, thinPool)
 		agent()
 		allReady(ctx, 2)
@@ -259,7 +259,7 @@ var _ = Describe("LIO", func() {
 			! [ -e /sys/module/target_core_mod ]`)
 	}
 
-	It("may lack its modules", Label("more"), func(ctx SpecContext) {
+	It("may lack its modules", func(ctx SpecContext) {
 		unload(ctx)
 		sh(ctx, "mv /lib/modules/$(uname -r)/kernel/drivers/target /run/target.away")
 		restore := func(ctx context.Context) {
@@ -302,13 +302,13 @@ var _ = Describe("LIO", func() {
 			restore(ctx)
 			allReady(ctx, 4)
 		},
-		Entry("while it serves", Label("more"), true, NodeTimeout(limit)),
-		Entry("before it is loaded", Label("more"), false, NodeTimeout(limit)),
+		Entry("while it serves", true, NodeTimeout(limit)),
+		Entry("before it is loaded", false, NodeTimeout(limit)),
 	)
 })
 
 var _ = Describe("The agent itself", func() {
-	It("goes on when it cannot store what it remembers", Label("more"), func(ctx SpecContext) {
+	It("goes on when it cannot store what it remembers", func(ctx SpecContext) {
 		sh(ctx, "mkdir -p /var/lib/volreconciler && mount -t tmpfs -o size=64k none /var/lib/volreconciler && ! cat /dev/zero > /var/lib/volreconciler/full")
 		DeferCleanup(func(ctx SpecContext) { sh(ctx, "umount -l /var/lib/volreconciler") }, NodeTimeout(limit))
 		specs(ctx, "pools.yaml", thickPool)
@@ -324,7 +324,7 @@ var _ = Describe("The agent itself", func() {
 		Expect(sh(ctx, "ls -A /var/lib/volreconciler | wc -l")).To(Equal("1"), "files that could not be written are left behind")
 	}, NodeTimeout(limit))
 
-	It("does not believe the clock", Label("more"), func(ctx SpecContext) {
+	It("does not believe the clock", func(ctx SpecContext) {
 		sh(ctx, "lvcreate -qq -y -Wn -Zn -n hog -l 90%FREE vg0")
 		specs(ctx, "pools.yaml", thickPool)
 		specs(ctx, "gone.yaml", volume("gone", "slow", "16Mi", "deletionPolicy: Delete"))
@@ -377,7 +377,7 @@ var _ = Describe("The agent itself", func() {
 			elsewhere(ctx, "newer")
 			onlyTrouble(ctx)
 		},
-		Entry("no instances", Label("more"), "fs.inotify.max_user_instances", "0", NodeTimeout(limit)),
-		Entry("no watches", Label("more"), "fs.inotify.max_user_watches", "0", NodeTimeout(limit)),
+		Entry("no instances", "fs.inotify.max_user_instances", "0", NodeTimeout(limit)),
+		Entry("no watches", "fs.inotify.max_user_watches", "0", NodeTimeout(limit)),
 	)
 })

@@ -28,7 +28,7 @@ func hundredVolumes(ctx context.Context) {
 	specs(ctx, "all.yaml", documents...)
 }
 
-var _ = Describe("One hundred thin volumes, each with an export", Label("long"), func() {
+var _ = Describe("One hundred thin volumes, each with an export", func() {
 	It("converge, and then cost one process a pass", func(ctx SpecContext) {
 		hundredVolumes(ctx)
 		agent()

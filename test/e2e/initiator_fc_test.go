@@ -117,7 +117,7 @@ var resetFC = guest.UnplugFC(1) + guest.UnplugFC(2) + guest.UnplugFC(3) + `
 	}
 `
 
-var _ = It("A Fibre Channel host sees and reads LUNs, and a stranger does not", Label("more"), func(ctx SpecContext) {
+var _ = It("A Fibre Channel host sees and reads LUNs, and a stranger does not", func(ctx SpecContext) {
 	fc.setUp(ctx)
 	devices := volumes(ctx, "one", "two")
 	db := attachment{target: fc.target("data"), host: fc.host("db")}

@@ -110,7 +110,7 @@ func handmadeISCSI(ctx context.Context, i iscsiInitiator, name, host string, dev
 		name, host, i.portal(), i.transport, c.username, c.password, c.targetUsername, c.targetPassword, strings.Join(devices, " ")))
 }
 
-var _ = DescribeTable("An iSCSI host", Label("more"),
+var _ = DescribeTable("An iSCSI host",
 	func(ctx SpecContext, i iscsiInitiator) {
 		i.setUp(ctx)
 		devices := volumes(ctx, "one", "two")

@@ -176,7 +176,7 @@ func needKeys(ctx context.Context, there bool) {
 	}
 }
 
-var _ = DescribeTable("An NVMe host", Label("more"),
+var _ = DescribeTable("An NVMe host",
 	func(ctx SpecContext, i nvmeInitiator) {
 		i.setUp(ctx)
 		target := i.target("data")
@@ -222,7 +222,7 @@ var _ = DescribeTable("An NVMe host", Label("more"),
 	Entry("over RDMA", nvmeRDMA, NodeTimeout(limit)),
 )
 
-var _ = Describe("DH-HMAC-CHAP", Label("more"), func() {
+var _ = Describe("DH-HMAC-CHAP", func() {
 	It("lets in who has the key, and shows that the target has its own", func(ctx SpecContext) {
 		i := nvmeTCP
 		i.setUp(ctx)

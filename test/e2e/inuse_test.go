@@ -118,11 +118,7 @@ func inUse() []TableEntry {
 		iscsi := usedVolume{user: user, initiator: iscsiTCP, protocol: "iscsi", first: 0, reset: resetLIO}
 		nvme := usedVolume{user: user, initiator: nvmeTCP, protocol: "nvme-tcp", first: 1, reset: resetNVMe}
 		for _, u := range []usedVolume{iscsi, nvme} {
-			args := []any{u, NodeTimeout(limit)}
-			if user.name != "a mount" {
-				args = append(args, Label("more"))
-			}
-			entries = append(entries, Entry("over "+u.protocol+": "+user.name, args...))
+			entries = append(entries, Entry("over "+u.protocol+": "+user.name, u, NodeTimeout(limit)))
 		}
 	}
 	return entries

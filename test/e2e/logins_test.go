@@ -19,7 +19,7 @@ func manyLogins(ctx context.Context, times int, url string) string {
 	done; echo $n; rm -f /tmp/inquiry`, times, dbHost, url))
 }
 
-var _ = Describe("libiscsi", Label("more"), func() {
+var _ = Describe("libiscsi", func() {
 	const (
 		password, back = "correct-horse-battery", "staple-in-the-hay"
 		longTarget     = "iqn.2003-01.org.example:"

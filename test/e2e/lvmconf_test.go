@@ -105,11 +105,11 @@ var _ = DescribeTable("Whatever lvm.conf says of what LVM prints, everything wor
 	},
 	Entry("what is beside the reports", "lvm.conf", loud, NodeTimeout(limit)),
 	Entry("what is in the reports", "lvmlocal.conf", odd, NodeTimeout(limit)),
-	Entry("both", Label("more"), "lvm.conf", append(append([]string{}, loud...), odd...), NodeTimeout(limit)),
-	Entry("nothing at all is printed", Label("more"), "lvmlocal.conf", silent, NodeTimeout(limit)),
+	Entry("both", "lvm.conf", append(append([]string{}, loud...), odd...), NodeTimeout(limit)),
+	Entry("nothing at all is printed", "lvmlocal.conf", silent, NodeTimeout(limit)),
 )
 
-var _ = It("No setting of lvm.conf alone changes what is read", Label("more"), func(ctx SpecContext) {
+var _ = It("No setting of lvm.conf alone changes what is read", func(ctx SpecContext) {
 	specs(ctx, "all.yaml", thinPool, thickPool, volume("thick", "slow", "16Mi", ""), volume("thin", "fast", "16Mi", ""),
 		snapshot("snap", "thin", ""), export("all", "{volume: thick}, {volume: thin}"))
 	agent()

@@ -168,7 +168,7 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 	// off is true while the target of the export is down.
 	off := `[ "$(cat /sys/kernel/config/target/iscsi/` + target("data") + `/tpgt_1/enable)" = 0 ]`
 
-	It("is served all the time, and is the same to its initiators", Label("long"), func(ctx SpecContext) {
+	It("is served all the time, and is the same to its initiators", func(ctx SpecContext) {
 		m := newMover(ctx, "fast", iscsiExport)
 		device := m.attach(ctx, usualPatience)
 		known := wwid(ctx, device)
@@ -190,7 +190,7 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 		Expect(wwid(ctx, m.attach(ctx, usualPatience))).To(Equal(known))
 	}, NodeTimeout(limit))
 
-	It("is so over NVMe too", Label("more"), func(ctx SpecContext) {
+	It("is so over NVMe too", func(ctx SpecContext) {
 		i := nvmeTCP
 		i.setUp(ctx)
 		db := attachment{target: i.target("data"), portal: i.portal(), host: i.host("db")}
@@ -208,7 +208,7 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 		Expect(m.content(ctx, one)).To(Equal(m.digest))
 	}, NodeTimeout(limit))
 
-	It("is not exported, and is moved when nobody on the node uses it", Label("more"), func(ctx SpecContext) {
+	It("is not exported, and is moved when nobody on the node uses it", func(ctx SpecContext) {
 		m := newMover(ctx, "slow", "")
 		sh(ctx, "setsid sleep 6666 </dev/vg0/data >/dev/null 2>&1 &")
 		m.to(ctx, "second")
@@ -219,7 +219,7 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 		m.arrives(ctx, "second")
 	}, NodeTimeout(limit))
 
-	It("stays where it is while it has snapshots", Label("more"), func(ctx SpecContext) {
+	It("stays where it is while it has snapshots", func(ctx SpecContext) {
 		m := newMover(ctx, "fast", iscsiExport)
 		device := m.attach(ctx, usualPatience)
 		before := sh(ctx, "iscsiadm -m session")
@@ -240,7 +240,7 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 		m.arrives(ctx, "slow")
 	}, NodeTimeout(limit))
 
-	It("goes nowhere if its spec is put back in the middle", Label("more"), func(ctx SpecContext) {
+	It("goes nowhere if its spec is put back in the middle", func(ctx SpecContext) {
 		m := newMover(ctx, "slow", iscsiExport, "--copy-rate", "4Mi")
 		device := m.attach(ctx, usualPatience)
 		stop := workload(ctx, device)
@@ -260,7 +260,7 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 		stop(ctx)
 	}, NodeTimeout(limit))
 
-	It("is in one place whenever the agent is killed", Label("more"), func(ctx SpecContext) {
+	It("is in one place whenever the agent is killed", func(ctx SpecContext) {
 		m := newMover(ctx, "slow", iscsiExport)
 		stop := workload(ctx, m.attach(ctx, 3600)) // one agent after the other is killed while it waits
 		kill(ctx)
@@ -306,7 +306,7 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 		stop(ctx)
 	}, NodeTimeout(limit))
 
-	It("is in one place after a power cut", Label("more"), func(ctx SpecContext) {
+	It("is in one place after a power cut", func(ctx SpecContext) {
 		m := newMover(ctx, "fast", iscsiExport, "--copy-rate", "4Mi")
 		m.to(ctx, "slow")
 		eventually(ctx, "Volume/data", HaveField("Progress", HaveField("Done", BeNumerically(">", 16<<20))))

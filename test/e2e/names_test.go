@@ -55,7 +55,7 @@ func loginAs(ctx context.Context, iface, target, initiator string, settings ...s
 	return r
 }
 
-var _ = It("Names at their limits, and of every character that is accepted, work on a real kernel", Label("more"), func(ctx SpecContext) {
+var _ = It("Names at their limits, and of every character that is accepted, work on a real kernel", func(ctx SpecContext) {
 	var (
 		longest   = filled("a", "-b0", 62) + "z"   // of an object
 		longestLV = filled("+_.A", "b.C+d_0", 115) // with vg0, and without a hyphen

@@ -30,7 +30,7 @@ func nvmet(ctx context.Context) string {
 	return sh(ctx, "cd /sys/kernel/config/nvmet && find . -printf '%p %l\n' | sort")
 }
 
-var _ = DescribeTable("An NVMe export", Label("more"),
+var _ = DescribeTable("An NVMe export",
 	func(ctx SpecContext, i nvmeInitiator) {
 		i.setUp(ctx)
 		db := attachment{target: i.target("data"), portal: i.portal(), host: i.host("db")}
@@ -106,7 +106,7 @@ var _ = DescribeTable("An NVMe export", Label("more"),
 	Entry("over RDMA", nvmeRDMA, NodeTimeout(limit)),
 )
 
-var _ = Describe("An NVMe export with keys", Label("more"), func() {
+var _ = Describe("An NVMe export with keys", func() {
 	document := func(i nvmeInitiator, auth string) string {
 		return fmt.Sprintf(nvmeExport, i.transport, i.portal(), "Wait", "{name: '"+i.host("db")+"'"+auth+"}")
 	}
@@ -170,7 +170,7 @@ var _ = Describe("An NVMe export with keys", Label("more"), func() {
 	}, NodeTimeout(limit))
 })
 
-var _ = It("An NVMe export that shares its port leaves the sessions of the others alone", Label("more"), func(ctx SpecContext) {
+var _ = It("An NVMe export that shares its port leaves the sessions of the others alone", func(ctx SpecContext) {
 	i := nvmeTCP
 	i.setUp(ctx)
 	export := func(name string, hosts ...string) string {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path"
 	"regexp"
-	"slices"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -115,25 +114,17 @@ func captured(ctx context.Context) fakehost.Node {
 	return n
 }
 
-// core are the scenarios that touch most of what a kernel and LVM do. The others
-// take long, and have the label more.
-var core = []string{"everything", "trash", "changes of an export", "snapshots"}
-
 func scenarios() []TableEntry {
 	var entries []TableEntry
 	for _, s := range scenario.All() {
-		switch {
-		case s.FakeOnly != "":
-		case slices.Contains(core, s.Name):
+		if s.FakeOnly == "" {
 			entries = append(entries, Entry(s.Name, s))
-		default:
-			entries = append(entries, Entry(s.Name, Label("more"), s))
 		}
 	}
 	return entries
 }
 
-var _ = DescribeTable("On a real kernel there is the same as on a machine in memory:", Label("long"),
+var _ = DescribeTable("On a real kernel there is the same as on a machine in memory:",
 	func(ctx SpecContext, s scenario.Scenario) {
 		for _, name := range []string{"db", "other"} {
 			secret(ctx, path.Base(scenario.SecretPath(name)), scenario.Password(name))

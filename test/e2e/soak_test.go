@@ -229,7 +229,7 @@ func work(ctx context.Context, atMost time.Duration) {
 }
 
 var _ = Describe("An administrator at work at the same time", func() {
-	It("for a moment: nothing is lost and nothing is left", Label("long"), func(ctx SpecContext) {
+	It("for a moment: nothing is lost and nothing is left", func(ctx SpecContext) {
 		work(ctx, 40*time.Second)
 	}, NodeTimeout(limit))
 

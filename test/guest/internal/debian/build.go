@@ -107,7 +107,7 @@ func sourcePackage(ctx context.Context, archive *archive) (string, error) {
 	}
 	if !slices.Contains(names, kernelSource) {
 		if len(names) == 0 {
-			return "", fmt.Errorf("Debian %s has no package like linux-source-7.2", archive.suite)
+			return "", fmt.Errorf("no package like linux-source-7.2 in Debian %s", archive.suite)
 		}
 		newest := slices.MaxFunc(names, compareVersions)
 		say("%s is no longer in Debian %s, taking %s", kernelSource, archive.suite, newest)

@@ -58,7 +58,7 @@ func keyOf(files []string, parts ...string) (string, error) {
 
 // made returns a folder of the cache, and has it made if it is not there. A folder
 // that is there is complete, and shared by all guests of this machine.
-func made(ctx context.Context, name, what string, make func(dir string) error) (string, error) {
+func made(ctx context.Context, name, what string, fill func(dir string) error) (string, error) {
 	cache, err := cacheDir()
 	if err != nil {
 		return "", err
@@ -81,7 +81,7 @@ func made(ctx context.Context, name, what string, make func(dir string) error) (
 			if err := os.Mkdir(root, 0o755); err != nil {
 				return err
 			}
-			if err := errors.Join(removeUnused(cache), make(root)); err != nil {
+			if err := errors.Join(removeUnused(cache), fill(root)); err != nil {
 				return err
 			}
 			return os.Rename(root, dir)
