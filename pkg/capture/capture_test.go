@@ -172,7 +172,8 @@ var _ = Describe("Capture", func() {
 		Expect(acls["iqn.1993-08.org.debian:01:nobody"].Auth).To(Equal(observe.CHAP{}))
 	})
 
-	It("returns a node that can be worked on like the machine", func(ctx SpecContext) {
+	DescribeTable("returns a node that can be worked on like the machine", func(ctx SpecContext, atomicWrites bool) {
+		Expect(machine.Edit(func(n *fakehost.Node) { n.AtomicWrites = atomicWrites })).To(Succeed())
 		converge(ctx, machine, objects)
 		other := copied(capture(ctx, machine))
 		more := strings.Replace(objects, "luns: [", "luns: [{volume: log, lun: 9}, ", 1)
@@ -180,7 +181,10 @@ var _ = Describe("Capture", func() {
 		converge(ctx, machine, more)
 		converge(ctx, other, more)
 		Expect(withoutPasswords(look(ctx, other))).To(Equal(withoutPasswords(look(ctx, machine))))
-	})
+	},
+		Entry("with a kernel that knows of no atomic writes", false),
+		Entry("with one that does", true),
+	)
 
 	It("changes nothing", func(ctx SpecContext) {
 		converge(ctx, machine, objects)
