@@ -27,6 +27,7 @@ unpack() { extract "$root" "$@"; }
 extract() {
   local dir=$1 suite=$2 mirror log=$work/extract.log
   shift 2
+  rm -rf "$dir"
   mirror=$(apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' |
     awk '$1 == "Debian" && $2 == "Debian" { print $3; exit }')
   [ -n "$mirror" ] || unknown "apt on this host has no mirror of Debian (run apt-get update)"
@@ -51,10 +52,10 @@ inside() {
 # The kernel is Debian's User-mode Linux, an ordinary process. $root needs bash, coreutils, mount, kmod and iproute2.
 guest() {
   local modules
-  extract "$boot" testing "user-mode-linux=$kernel" libc6 libgcc-s1
+  [ -d "$boot" ] || extract "$boot" testing "user-mode-linux=$kernel" libc6 libgcc-s1
   modules=$(basename "$boot"/usr/lib/uml/modules/*)
   mkdir -p "$root/lib/modules" "$root/sys" "$root/proc" "$root/run" "$root/tmp" "$boot"/{proc,tmp,dev,guest}
-  mv "$boot/usr/lib/uml/modules/$modules" "$root/lib/modules/"
+  cp -r "$boot/usr/lib/uml/modules/$modules" "$root/lib/modules/"
   chroot "$root" depmod "$modules"
   cat >"$root/script"
   cat >"$root/init" <<'INIT'
@@ -71,6 +72,7 @@ bash /script >/out 2>&1; echo $? >/status
 sync; echo o >/proc/sysrq-trigger; sleep 60
 INIT
   chmod +x "$root/init"
+  rm -f "$boot/disk"
   truncate -s 8G "$boot/disk"
   timeout -k 5 300 unshare --mount bash -c '
     mount -t proc proc "$0/proc"; mount -t tmpfs tmp "$0/tmp"; mount --rbind /dev "$0/dev"
