@@ -31,15 +31,17 @@ extract() {
   mirror=$(apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' |
     awk '$1 == "Debian" && $2 == "Debian" { print $3; exit }')
   [ -n "$mirror" ] || unknown "apt on this host has no mirror of Debian (run apt-get update)"
-  mmdebstrap --quiet --variant=extract --include="$*" --aptopt='APT::Install-Recommends "false"' \
-    --aptopt='Acquire::Check-Valid-Until "false"' --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr "$suite" "$dir" \
-    "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" </dev/null >"$log" 2>&1 && return
-  grep -oE "Version '.*' for '.*' was not found" "$log" >&2 && unknown "$suite no longer has the version of this finding"
+  mmdebstrap --verbose --variant=extract --include="$*" --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
+    --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Check-Valid-Until "false"' "$suite" "$dir" \
+    "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" \
+    </dev/null >"$log" 2>&1 && return
+  grep -oE "Version '.*' for '.*' was not found" "$log" >&2 &&
+    unknown "$suite no longer has the version of this finding"
   tail -n 5 "$log" >&2
   unknown "cannot unpack $* of $suite"
 }
 
-# inside [COMMAND...]: run a command (default: bash on stdin) in $root, in network, mount and process namespaces of its own.
+# inside [COMMAND...]: run a command (default: bash on stdin) in $root, in network, mount and process namespaces.
 inside() {
   [ $# -gt 0 ] || set -- bash
   unshare --net --mount --pid --fork --kill-child bash -c '

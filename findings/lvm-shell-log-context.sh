@@ -3,8 +3,9 @@
 #
 # With log/report_command_log=1, the `lvm` shell reports for every line how it ended: an entry of log_type "status" and
 # log_context "shell". After a vgchange or pvchange with a selection (-S), that entry has the log_context "processing",
-# as those of parts of a command have; so have the entries of all later lines of that shell, whatever they are. Who looks
-# for log_context=shell finds no status any more. Reports and lvchange with -S do not have that effect.
+# as those of parts of a command have; so have the entries of all later lines of that shell, whatever they are. Who
+# looks for log_context=shell, as the manual page lvmreport(7) does, finds no status any more. Reports and lvchange with
+# -S do not have that effect.
 #
 # Seen (the log_context and the log_ret_code of the last status of each line):
 #
@@ -30,7 +31,8 @@ log {
 }
 report { output_format="json" }
 CONF
-lines=("vgs -S vg_name=vg" "vgs no-such-group" "vgchange -S vg_name=vg --addtag x" "vgs -S vg_name=vg" "vgs no-such-group")
+lines=("vgs -S vg_name=vg" "vgs no-such-group" "vgchange -S vg_name=vg --addtag x")
+lines+=("${lines[@]:0:2}")
 printf '%s\n' "${lines[@]}" | LVM_SYSTEM_DIR=/tmp/lvm lvm 2>/dev/null |
   sed -nE '/"log":/,/\]/{s/.*"log_context":"([a-z]*)", "log_ret_code":"([0-9]*)"\}$/\1 \2/p}' >/tmp/status
 mapfile -t status </tmp/status

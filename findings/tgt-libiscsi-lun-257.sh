@@ -1,8 +1,8 @@
 #!/bin/bash
 # Software: tgt 1.0.85 (Debian 12's tgt 1:1.0.85-1+deb12u1), libiscsi 1.19.0 (Debian 12's libiscsi-bin 1.19.0-3)
 #
-# A target has LUN 1 and LUN 257. Who opens LUN 257 by libiscsi (QEMU's iscsi:// does it the same way) is connected with
-# LUN 1, and reads and writes the other disk. No error is given. tgt speaks of LUN 257 in flat addressing, 0x4101,
+# A target has LUN 1 and LUN 257. Who opens LUN 257 by libiscsi (which QEMU's iscsi:// uses as well) is connected with
+# LUN 1, the other disk. No error is given. tgt speaks of LUN 257 in flat addressing, 0x4101,
 # which libiscsi lists as LUN 16641; under that number it can be opened. libiscsi sends a number as it is written in the
 # URL: 257 is 0x0101, LUN 1 on bus 1 in peripheral addressing, and tgt does not look at the bus.
 #
