@@ -32,11 +32,12 @@ run() { # NAME COMMAND...
 	if "$@" >"$logs/$name" 2>&1; then result=passed; else result=FAILED failed="$failed $name"; fi
 	printf '%-40s %s %5d s\n' "$name" "$result" $(($(date +%s) - began)) | tee -a "$logs/stages"
 }
+# What fails on a machine that is shared is tried once more, and named as flaky.
 specs() { # NAME KERNEL SUITE GUESTS FLAGS...
 	name=$1 kernel=$2 suite=$3 procs=$4
 	shift 4
 	run "$name" env GUEST="$kernel" GUEST_SUITE="$suite" go tool ginkgo run --procs="$procs" --no-color \
-		--timeout=4h --keep-going "$@" ./test/e2e
+		--timeout=4h --keep-going --flake-attempts=2 "$@" ./test/e2e
 }
 
 case ${1-} in
@@ -67,6 +68,7 @@ esac
 echo "The slowest specs, in seconds:"
 sed -n 's/^took //p' "$logs"/* | sort -rn | head -n 10
 cat "$logs/stages"
+grep -h '^flaky: ' "$logs"/* | sort
 for name in $failed; do
 	echo "FAILED: $name"
 	grep -A 25 -e '\[FAILED\]' -e '\[TIMEDOUT\]' -e '^panic:' -e '^FAIL' "$logs/$name" | grep -v '"level":"debug"' | cut -c 1-300 | tail -n 120

@@ -25,9 +25,9 @@ type lvmSetting struct {
 // and the command where lvm.conf has config/abort_on_errors.
 var lvmSettings = []lvmSetting{
 	// The shell's answers say in their log how the command ended: the last status does.
-	// Its context is not asked for, because after a command with a selection (-S) LVM
-	// 2.03.31 takes it for that of a part of the command; nor are the names of objects,
-	// of which it then has what is in memory that was freed. For reports that are
+	// Its context is not asked for, because after a vgchange or pvchange with a selection
+	// (-S) LVM takes it for that of a part of the command, for as long as the shell lives;
+	// nor are the names of objects, which are wrong then. For reports that are
 	// processes, versions from 2.03.24 on have the log by default.
 	{key: "log/report_command_log", process: "0", shell: "1", always: true},
 	{key: "log/command_log_sort", process: `"log_seq_num"`},

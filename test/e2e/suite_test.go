@@ -87,6 +87,9 @@ var _ = ReportAfterEach(func(report SpecReport) {
 // What takes the test run's time is said, so that it can be looked at.
 var _ = ReportAfterSuite("times", func(report Report) {
 	for _, s := range report.SpecReports {
+		if s.NumAttempts > 1 && !s.Failed() {
+			fmt.Printf("flaky: %s (%s %s)\n", s.FullText(), os.Getenv("GUEST"), os.Getenv("GUEST_SUITE"))
+		}
 		if s.RunTime >= time.Second {
 			fmt.Printf("took %.0f %s (%s %s)\n", s.RunTime.Seconds(), s.FullText(), os.Getenv("GUEST"), os.Getenv("GUEST_SUITE"))
 		}
