@@ -199,14 +199,14 @@ var _ = Describe("a machine that does not start", func() {
 	BeforeEach(needGuest)
 
 	It("is given up after the boot timeout", func(ctx SpecContext) {
-		_, err := guest.Start(ctx, guest.Config{BootTimeout: 300 * time.Millisecond})
-		Expect(err).To(MatchError(And(ContainSubstring("not up after 300ms"), ContainSubstring("console"))))
+		_, err := guest.Start(ctx, guest.Config{BootTimeout: time.Millisecond})
+		Expect(err).To(MatchError(And(ContainSubstring("not up after 1ms"), ContainSubstring("console"))))
 	}, SpecTimeout(firstTime))
 
 	It("is given up with the context", func(ctx SpecContext) {
 		_, err := guest.Prepare(ctx, guest.Config{})
 		Expect(err).NotTo(HaveOccurred())
-		limited, cancel := context.WithTimeout(ctx, 600*time.Millisecond)
+		limited, cancel := context.WithTimeout(ctx, time.Millisecond)
 		defer cancel()
 		_, err = guest.Start(limited, guest.Config{})
 		Expect(err).To(MatchError(context.DeadlineExceeded))
