@@ -158,6 +158,8 @@ type hardware interface {
 	name() string
 	command(root string, kernel debian.Kernel, config Config) []string
 	environment(kernel debian.Kernel, config Config) []string
+	// pin is nil for what does as well on any processor.
+	pin() (*pin, error)
 }
 
 func start(ctx context.Context, on hardware, root string, kernel debian.Kernel, config Config) (*Machine, error) {
@@ -177,7 +179,11 @@ func start(ctx context.Context, on hardware, root string, kernel debian.Kernel, 
 	if err != nil {
 		return nil, err
 	}
-	vm, err := startProcess(on.command(root, kernel, config), on.environment(kernel, config), kernel.Dir, initrd, config.Terminal)
+	pin, err := on.pin()
+	if err != nil {
+		return nil, err
+	}
+	vm, err := startProcess(on.command(root, kernel, config), on.environment(kernel, config), kernel.Dir, initrd, config.Terminal, pin)
 	if err != nil {
 		return nil, err
 	}

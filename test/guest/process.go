@@ -34,8 +34,9 @@ type process struct {
 	err      error // how it ended; set before done is closed
 }
 
-// startProcess starts a guest's process in a directory. Its output is the guest's console.
-func startProcess(argv, environment []string, dir string, initrd []byte, terminal bool) (*process, error) {
+// startProcess starts a guest's process in a directory, on the processor that it is
+// pinned to if it is. Its output is the guest's console.
+func startProcess(argv, environment []string, dir string, initrd []byte, terminal bool, pin *pin) (*process, error) {
 	initrdFile, err := memoryFile("initrd", initrd)
 	if err != nil {
 		return nil, err
@@ -58,6 +59,10 @@ func startProcess(argv, environment []string, dir string, initrd []byte, termina
 		p.terminal = ours
 		p.cmd.ExtraFiles = append(p.cmd.ExtraFiles, theirs)
 	}
+	if pin != nil {
+		defer func() { _ = pin.slot.Close() }()
+		p.cmd.ExtraFiles = append(p.cmd.ExtraFiles, pin.slot)
+	}
 	p.cmd.Dir = dir
 	p.cmd.Env = append(os.Environ(), environment...)
 	p.cmd.Stdout, p.cmd.Stderr = p.console, p.console
@@ -68,7 +73,7 @@ func startProcess(argv, environment []string, dir string, initrd []byte, termina
 		Pdeathsig: syscall.SIGKILL,
 	}
 	started := make(chan error)
-	go p.run(started)
+	go p.run(started, pin)
 	if err := <-started; err != nil {
 		p.close()
 		return nil, fmt.Errorf("start the guest (hack/install-deps.sh installs what it needs): %w", err)
@@ -79,9 +84,15 @@ func startProcess(argv, environment []string, dir string, initrd []byte, termina
 // run starts the process and stays until it ends. The kernel sends the parent death
 // signal when the thread ends that started the child, so this goroutine keeps
 // its thread for as long as the process lives.
-func (p *process) run(started chan<- error) {
+func (p *process) run(started chan<- error, pin *pin) {
 	runtime.LockOSThread()
-	err := p.cmd.Start()
+	var err error
+	if pin != nil {
+		err = pin.hold()
+	}
+	if err == nil {
+		err = p.cmd.Start()
+	}
 	started <- err
 	if err != nil {
 		return

@@ -54,6 +54,8 @@ func (e emulated) command(root string, kernel debian.Kernel, config Config) []st
 
 func (emulated) environment(debian.Kernel, Config) []string { return nil }
 
+func (emulated) pin() (*pin, error) { return nil, nil }
+
 // folder shares a folder of the host over 9p. Without multidevs=remap inode numbers of
 // several host file systems collide, and mounts in the guest land on the wrong
 // directory.

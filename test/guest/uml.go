@@ -66,4 +66,6 @@ func newUserMode() (userMode, error) {
 	return userMode{dir: dir}, err
 }
 
+func (userMode) pin() (*pin, error) { return choosePin() }
+
 func (u userMode) close() { _ = os.RemoveAll(filepath.Clean(u.dir)) }
