@@ -126,12 +126,14 @@ func reset(ctx context.Context) {
 		for i in $(seq 100); do # what udev looks at in just that moment stays
 			dmsetup remove_all --noudevsync; dmsetup ls | grep -q '(' || break; sleep 0.1
 		done
-		blkdiscard -f /dev/vda; blkdiscard -f /dev/vdb; rm -rf /dev/vg0 /dev/vg1
+		rm -rf /dev/vg0 /dev/vg1
 		rm -rf /specs /srv/images /var/lib/volreconciler /run/volreconciler /etc/lvm/archive /etc/lvm/backup
 		mkdir -p /specs /srv/images
-		set -e
-		vgcreate -qq vg0 /dev/vda
 	`)
+	for _, disk := range machine.Disks {
+		Expect(disk.Empty()).To(Succeed())
+	}
+	sh(ctx, "set -e; blockdev --flushbufs /dev/vda; blockdev --flushbufs /dev/vdb; vgcreate -qq vg0 /dev/vda")
 	Expect(sh(ctx, `ls /sys/kernel/config/target/iscsi 2>/dev/null | grep iqn
 		ls -d /sys/kernel/config/target/fc/*:* /sys/kernel/config/nvmet/*/* 2>/dev/null; true`)).To(BeEmpty())
 	Expect(sh(ctx, "lvs --noheadings")).To(BeEmpty())
