@@ -10,7 +10,7 @@ packages="mmdebstrap kmod xz-utils util-linux make git"
 case ${1-} in
 demo) ;;
 test | more)
-	packages="$packages gcc libc6-dev flex bison bc binutils tgt libiscsi-bin qemu-utils lvm2"
+	packages="$packages gcc libc6-dev flex bison bc binutils tgt libiscsi-bin qemu-utils"
 	[ "$1" = test ] || packages="$packages qemu-system-x86 zstd"
 	;;
 *)
