@@ -23,7 +23,7 @@ const limit = 20 * time.Minute
 // much else: half of what a spec has, and less where nothing is emulated.
 var patience = func() time.Duration {
 	if os.Getenv("GUEST") == string(guest.UserMode) {
-		return 2 * time.Minute
+		return 5 * time.Minute
 	}
 	return limit / 2
 }()
