@@ -36,7 +36,7 @@ run() { # NAME COMMAND...
 specs() { # NAME KERNEL SUITE GUESTS FLAGS...
 	name=$1 kernel=$2 suite=$3 procs=$4
 	shift 4
-	run "$name" env GUEST="$kernel" GUEST_SUITE="$suite" go tool ginkgo run --procs="$procs" --no-color \
+	run "$name" env TIMES="$logs/$name.times" GUEST="$kernel" GUEST_SUITE="$suite" go tool ginkgo run --procs="$procs" --no-color \
 		--timeout=4h --keep-going --flake-attempts=2 "$@" ./test/e2e
 }
 
@@ -66,9 +66,9 @@ esac
 
 # The slowest specs, of all runs; then what failed, where one looks first.
 echo "The slowest specs, in seconds:"
-sed -n 's/^took //p' "$logs"/* | sort -rn | head -n 10
+sed -n 's/^took //p' "$logs"/*.times | sort -rn | head -n 10
 cat "$logs/stages"
-grep -h '^flaky: ' "$logs"/* | sort
+grep -h '^flaky: ' "$logs"/*.times | sort
 for name in $failed; do
 	echo "FAILED: $name"
 	grep -A 25 -e '\[FAILED\]' -e '\[TIMEDOUT\]' -e '^panic:' -e '^FAIL' "$logs/$name" | grep -v '"level":"debug"' | cut -c 1-300 | tail -n 120
