@@ -86,7 +86,7 @@ func run(ctx context.Context, specs string, once bool, out io.Writer) error {
 }
 
 // protocols are those that not every kernel has, and a module that each needs.
-var protocols = map[string]string{"iser": "ib_isert", "nvme-tcp": "nvmet-tcp", "nvme-rdma": "nvmet-rdma", "fc": "tcm_fc"}
+var protocols = map[string]string{"iser": "ib_isert", "nvme-tcp": "nvmet-tcp", "nvme-rdma": "nvmet-rdma", "fc": "fcoe"}
 
 // prepare makes a volume group of the empty disk, the one thing that specs take
 // for granted, and what the examples name: passwords, an image, and in software an RDMA
