@@ -252,8 +252,8 @@ var _ = Describe("LIO", func() {
 	// module.
 	unload := func(ctx context.Context) {
 		GinkgoHelper()
-		sh(ctx, `rmdir /sys/kernel/config/target/iscsi 2>/dev/null
-			for module in iscsi_target_mod target_core_iblock target_core_file target_core_pscsi target_core_user target_core_mod; do
+		sh(ctx, `cd /sys/kernel/config/target && rmdir iscsi fc loopback 2>/dev/null; cd /
+			for module in ib_isert tcm_fc tcm_loop iscsi_target_mod target_core_iblock target_core_file target_core_pscsi target_core_user target_core_mod; do
 				modprobe -q -r $module
 			done
 			! [ -e /sys/module/target_core_mod ]`)
