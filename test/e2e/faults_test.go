@@ -113,7 +113,7 @@ var _ = Describe("A fault stays where it is:", func() {
 			for tpg in iqn*/tpgt_1; do echo 0 > $tpg/enable; done
 			find . -type l -delete; rmdir iqn*/tpgt_1/acls/*/lun_* iqn*/tpgt_1/lun/lun_* ../core/iblock_*/*/
 			lvchange -qq --deltag volreconciler/name=far vg1/far
-			lvchange -qq -an vg1; dmsetup remove slice1`)
+			lvchange -qq -an vg1; dmsetup remove --retry slice1`)
 
 		agent()
 		eventually(ctx, "Pool/second", beIn(reconcile.Failed, reconcile.ReasonDeviceMissing))
@@ -195,7 +195,7 @@ var _ = Describe("A fault stays where it is:", func() {
 	It("two volume groups of one name", func(ctx SpecContext) {
 		specs(ctx, "pools.yaml", thickPool, secondPool)
 		sh(ctx, `set -e; vgremove -qq -y vg1; i=0
-			vgcreate -qq vg1 /dev/mapper/slice1; dmsetup remove slice1; vgcreate -qq vg1 /dev/mapper/slice0`)
+			vgcreate -qq vg1 /dev/mapper/slice1; dmsetup remove --retry slice1; vgcreate -qq vg1 /dev/mapper/slice0`)
 		agent()
 		allReady(ctx, 2)
 		heal(ctx)
