@@ -61,11 +61,11 @@ func shell(ctx context.Context, config guest.Config) (err error) {
 // login is what the shell of the guest begins with.
 const login = `mkdir -p /usr/local/bin /mnt /etc/volreconciler/specs /etc/volreconciler/secrets
 cp /host/volreconciler /usr/local/bin/
-cat >/root/.bash_profile <<'.'
+cat >"$HOME/.bash_profile" <<'.'
 PS1='guest# '
 echo "An empty disk: /dev/vda. The agent: volreconciler run --specs /etc/volreconciler/specs. Ctrl-D ends the guest."
 .
-cd /root
+cd
 export TERM=%s
 exec setsid -c -w sh -c 'stty rows %d columns %d; exec bash -l' <>%s >&0 2>&0`
 
