@@ -166,7 +166,7 @@ $`))
 		data := &slowCopy{begun: make(chan struct{})}
 		executor = &reconcile.Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: node, observe.Data: data}}
 		job := reconcile.Step{ID: 1, Change: change.Clear{LV: change.LV{VolumeGroup: "vg0", Name: "old"}}}
-		executor.Execute(ctx, reconcile.Plan{Steps: []reconcile.Step{job}}, func(spec.ID) bool { return false }, nil)
+		executor.Execute(ctx, reconcile.Plan{Steps: []reconcile.Step{job}}, nil, nil)
 		Eventually(ctx, data.begun).Should(BeClosed())
 		// Nothing plans the job, so the first pass tells it to end.
 		Expect(run(ctx, oneVolumeIn("vg0"), time.Minute).Converged()).To(BeTrue())

@@ -48,7 +48,8 @@ var (
 // Execute applies a plan and returns the error of every step that did not
 // succeed; all steps are tried but those that need one of these, and those of
 // held objects. done, if not nil, is told of every step that was tried, from
-// several goroutines at once.
+// several goroutines at once. Steps that are not waited for any more use both after
+// Execute has returned, so held is not to be changed.
 //
 // Steps of one lane run one after the other in the order of the plan; lanes run
 // side by side. No step waits for a later one, so there is no deadlock. When ctx
@@ -58,7 +59,7 @@ var (
 // those that follow, until one finds that it has ended. If that was with an error,
 // it is the step's in that plan, and the one after begins it again. A job that a
 // plan has no step for is ended.
-func (x *Executor) Execute(ctx context.Context, plan Plan, held func(spec.ID) bool, done func(Step, error)) map[StepID]error {
+func (x *Executor) Execute(ctx context.Context, plan Plan, held map[spec.ID]bool, done func(Step, error)) map[StepID]error {
 	r := &execution{
 		actuators: x.Actuators, held: held, done: done,
 		outcomes: make(map[StepID]*stepOutcome, len(plan.Steps)),
@@ -148,7 +149,7 @@ func (x *Executor) end(lane string) {
 // execution is a plan that is being applied.
 type execution struct {
 	actuators map[observe.System]change.Actuator
-	held      func(spec.ID) bool
+	held      map[spec.ID]bool
 	done      func(Step, error)
 
 	mu       sync.Mutex
@@ -231,7 +232,7 @@ func (r *execution) step(ctx context.Context, s Step) error {
 	if r.isOver() {
 		return ErrUnfinished
 	}
-	if !s.AtOnce && r.held(s.Object) {
+	if !s.AtOnce && r.held[s.Object] {
 		return ErrHeld
 	}
 	actuator, ok := r.actuators[s.Change.System()]

@@ -49,7 +49,8 @@ func planOf(steps ...Step) Plan {
 	return Plan{Steps: steps}
 }
 
-func nobody(spec.ID) bool { return false }
+// nobody is held.
+var nobody map[spec.ID]bool
 
 var _ = Describe("Executor", func() {
 	It("keeps the order of a lane and waits for what a step needs in another", func(ctx SpecContext) {
@@ -146,7 +147,7 @@ var _ = Describe("Executor", func() {
 		a := &actuator{}
 		failed := a.executor().Execute(ctx, planOf(
 			Step{Object: volumeID("a"), Change: activate("vg0", "a")}, Step{Object: volumeID("b"), Change: activate("vg0", "b")},
-		), func(id spec.ID) bool { return id == volumeID("a") }, nil)
+		), map[spec.ID]bool{volumeID("a"): true}, nil)
 		Expect(a.applied).To(Equal([]string{"activate vg0/b"}))
 		Expect(failed).To(Equal(map[StepID]error{1: ErrHeld}))
 	})

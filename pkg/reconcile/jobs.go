@@ -76,7 +76,7 @@ func (x *Executor) takeUp(ctx context.Context, r *execution, steps []Step, keep 
 		switch known, err := x.outcome(s); {
 		case known:
 			r.settle(err, s)
-		case r.held(s.Object):
+		case r.held[s.Object]:
 			r.settle(ErrHeld, s)
 		default:
 			x.beginJob(ctx, r, s)

@@ -230,7 +230,7 @@ var _ = Describe("Jobs", func() {
 
 	It("of objects whose time has not come are not begun", func(ctx SpecContext) {
 		plan := planOf(fill("a", gib))
-		held := func(spec.ID) bool { return true }
+		held := map[spec.ID]bool{volumeID("a"): true}
 		Expect(x.Execute(ctx, plan, held, nil)).To(HaveKeyWithValue(StepID(1), MatchError(ErrHeld)))
 		Expect(x.JobsUnderWay()).To(BeZero())
 	})

@@ -105,12 +105,13 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	}
 	now, memory := l.begin(desired, observed)
 
+	held := l.attempts.heldAt(now)
 	discovery, unreadable := l.discovery()
 	plan := Diff(Input{
 		Discovery: discovery,
 		Desired:   desired, Observed: observed, Known: l.Memory.Known(),
 		LastNamed: l.lastNamed, SteadySince: l.steady.since, Started: l.started, Now: now, Elapsed: now.Sub(l.started), Grace: l.Grace,
-		Held: l.attempts.heldAt(now), Busy: busy, TrashSettle: l.TrashSettle, MaxDeletions: l.MaxDeletions, TGT: l.TGT,
+		Held: held, Busy: busy, TrashSettle: l.TrashSettle, MaxDeletions: l.MaxDeletions, TGT: l.TGT,
 	})
 	if unreadable != nil {
 		plan.Findings = append(plan.Findings[:len(plan.Findings):len(plan.Findings)], spec.Finding{Err: unreadable})
@@ -124,7 +125,6 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	if !plan.Empty() {
 		l.Status.announce(plan, l.attempts.failed, l.Executor.unfinished(plan), now)
 	}
-	held := func(id spec.ID) bool { return l.attempts.held(id, now) }
 	failures := l.Executor.Execute(ctx, plan, held, l.report(desired, ready))
 	if l.AfterPass != nil {
 		l.AfterPass()
