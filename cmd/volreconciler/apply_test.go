@@ -14,6 +14,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
@@ -155,7 +156,7 @@ $`))
 	It("does not wait for what is in the trash", func(ctx SpecContext) {
 		id := spec.ID{Kind: spec.KindVolume, Name: "old"}
 		node.volumes["old"] = observe.LogicalVolume{VolumeGroup: "vg0", Name: "old", UUID: "abc", Type: observe.Thick,
-			Tags: append(observe.OwnerTags(id), observe.DeletionTag(spec.Delete), observe.DeletedTag(time.Now()))}
+			Tags: append(ondisk.OwnerTags(id), ondisk.DeletionTag(spec.Delete), ondisk.DeletedTag(time.Now()))}
 		status := run(ctx, oneVolumeIn("vg0"), time.Minute)
 		Expect(status.Converged()).To(BeTrue())
 		Expect(node.passes).To(Equal(2))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
@@ -180,7 +181,7 @@ func effectOnObject(steps []reconcile.Step) effect {
 		case change.RemoveTarget:
 			return removes
 		case change.RemoveLV:
-			if !helps(c.Tags) && !slices.Contains(c.Tags, observe.TagKind+observe.KindSource) {
+			if !helps(c.Tags) && !slices.Contains(c.Tags, ondisk.TagKind+ondisk.KindSource) {
 				return removes
 			}
 		case change.SetTags:
@@ -210,13 +211,13 @@ func tagsOf(c change.Change) []string {
 func helps(tags []string) bool {
 	lv := observe.LogicalVolume{Tags: tags}
 	_, moves := lv.MoveOf()
-	return moves || lv.Phase() == observe.Staged || lv.Phase() == observe.Replaced
+	return moves || lv.Phase() == ondisk.Staged || lv.Phase() == ondisk.Replaced
 }
 
 // trashes reports whether a change puts a logical volume into the trash.
 func trashes(c change.Change) bool {
 	set, ok := c.(change.SetTags)
-	return ok && slices.ContainsFunc(set.Add, func(t string) bool { return strings.HasPrefix(t, observe.TagDeleted) })
+	return ok && slices.ContainsFunc(set.Add, func(t string) bool { return strings.HasPrefix(t, ondisk.TagDeleted) })
 }
 
 // effectOf is what becomes of the thing that a change is made to.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
@@ -90,13 +91,13 @@ Plan: 1 to create, 1 to change, 1 to remove; 2 objects are blocked, 1 object is 
 			}
 			return planText(plan, painter{})
 		}
-		owner, staged := observe.OwnerTags(db), observe.PhaseTag(observe.Staged)
+		owner, staged := ondisk.OwnerTags(db), ondisk.PhaseTag(ondisk.Staged)
 		Expect(sum(change.CloneVolume{LV: lv, Tags: owner})).To(HaveSuffix("Plan: 1 to create, 0 to change, 0 to remove.\n"))
 		Expect(sum(change.RemoveLV{LV: lv, Tags: owner})).To(HaveSuffix("Plan: 0 to create, 0 to change, 1 to remove.\n"))
 		Expect(sum(
 			change.CloneVolume{LV: lv, Tags: append(owner, staged)}, change.CreateVolume{LV: lv, Tags: append(owner, staged)},
-			change.CreateSnapshot{LV: lv, Tags: observe.MoveTags("db")}, change.RemoveLV{LV: lv, Tags: observe.SourceTags(db)},
-			change.RemoveLV{LV: lv, Tags: append(owner, observe.TagReplacedBy+"x")}, change.RemoveLV{LV: lv, Tags: append(owner, staged)},
+			change.CreateSnapshot{LV: lv, Tags: ondisk.MoveTags("db")}, change.RemoveLV{LV: lv, Tags: ondisk.SourceTags(db)},
+			change.RemoveLV{LV: lv, Tags: append(owner, ondisk.TagReplacedBy+"x")}, change.RemoveLV{LV: lv, Tags: append(owner, staged)},
 		)).To(HaveSuffix("Plan: 0 to create, 1 to change, 0 to remove.\n"))
 	})
 

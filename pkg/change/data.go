@@ -89,7 +89,7 @@ type CloneVolume struct {
 	Tags       []string `json:"tags"`
 }
 
-// Populate fills a logical volume that is marked [observe.Populating], and takes
+// Populate fills a logical volume that is marked ondisk.Populating, and takes
 // the mark away when all of it has reached the device.
 type Populate struct {
 	LV
@@ -118,7 +118,7 @@ type Image struct {
 	SHA256 string           `json:"sha256,omitempty"`
 }
 
-// Restore puts a logical volume that is marked [observe.Reverting] back to what a
+// Restore puts a logical volume that is marked ondisk.Reverting back to what a
 // snapshot of it holds, and then marks the request as done instead.
 type Restore struct {
 	LV
@@ -128,7 +128,7 @@ type Restore struct {
 	Request  string    `json:"request"`
 }
 
-// StartClearing marks a logical volume as [observe.Clearing], under the same
+// StartClearing marks a logical volume as ondisk.Clearing, under the same
 // conditions as those of [RemoveLV]. From then on it is no object's.
 type StartClearing struct {
 	LV
@@ -136,10 +136,10 @@ type StartClearing struct {
 }
 
 // SplitSnapshot makes a logical volume of its own of the copy-on-write space of a
-// snapshot that is marked [observe.Clearing], which can be written then.
+// snapshot that is marked ondisk.Clearing, which can be written then.
 type SplitSnapshot struct{ LV }
 
-// Clear destroys what is in a logical volume that is marked [observe.Clearing],
+// Clear destroys what is in a logical volume that is marked ondisk.Clearing,
 // and removes it then.
 type Clear struct {
 	LV

@@ -7,8 +7,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// Stage makes a logical volume that is marked [observe.Staged] hold what a snapshot
-// of the one that it is to replace holds, and marks it with [observe.SyncedTag].
+// Stage makes a logical volume that is marked ondisk.Staged hold what a snapshot
+// of the one that it is to replace holds, and marks it with ondisk.SyncedTag.
 type Stage struct {
 	LV
 	// From is the snapshot, and Size how much of it there is.
@@ -24,7 +24,7 @@ type Stage struct {
 
 // TakeOver copies what changed in a logical volume since the last snapshot of it to
 // the one that is staged in its place, and then marks it, with one tag, as
-// [observe.Replaced]. Nothing on this machine may have it open, and nothing can open it
+// ondisk.Replaced. Nothing on this machine may have it open, and nothing can open it
 // for itself meanwhile.
 //
 // It is no job: whoever had the logical volume open waits for it. If too much changed

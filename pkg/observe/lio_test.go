@@ -14,6 +14,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -177,7 +178,7 @@ var _ = Describe("reading LIO", func() {
 		})
 
 		It("leaves out a backstore that is gone", func() {
-			dir := BackstoreDir(HBA, "volreconciler:volume:v1")
+			dir := BackstoreDir(ondisk.HBA, "volreconciler:volume:v1")
 			files.removeWhenRead = path.Join(dir, "info")
 			files.remove = dir
 			targets, err := readLIO(files)

@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
-	"time"
 
-	"github.com/volreconciler/volreconciler/pkg/spec"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // System is a part of the machine that is read as a whole.
@@ -100,7 +98,8 @@ type LogicalVolume struct {
 	// Origin is the LV of which this is a snapshot; Pool is its thin pool.
 	Origin string
 	Pool   string
-	Tags   []string
+	// Tags say what the agent knows of it, and answer in its place: Owner, Phase, …
+	ondisk.Tags
 	Active bool
 	// Open is true while something on this machine holds the device.
 	Open     bool
@@ -137,96 +136,6 @@ func (lv LogicalVolume) Path() string { return "/dev/" + lv.VolumeGroup + "/" + 
 // FullName is the name that LVM's commands take.
 func (lv LogicalVolume) FullName() string { return lv.VolumeGroup + "/" + lv.Name }
 
-// Tags on a logical volume that say whose it is.
-const (
-	TagKind     = "volreconciler/kind="
-	TagName     = "volreconciler/name="
-	TagDeletion = "volreconciler/deletion="
-	// TagDeleted is followed by when the logical volume went into the trash, in
-	// the form of [TimeOfTag].
-	TagDeleted = "volreconciler/deleted="
-	// TagPhase is followed by a [DataPhase].
-	TagPhase = "volreconciler/phase="
-	// TagSource is followed by what a volume was filled from, as spec says it then.
-	TagSource = "volreconciler/source="
-	// TagFor is followed by what a snapshot is copied to, see [SourceTags].
-	TagFor = "volreconciler/for="
-	// TagCheckpoint is followed by what is being copied and how much of it has
-	// reached the device, see [CheckpointTag].
-	TagCheckpoint = "volreconciler/checkpoint="
-	// TagRevert is followed by the request of the revert that is being done, and
-	// TagReverted by that of the last one that was.
-	TagRevert   = "volreconciler/revert="
-	TagReverted = "volreconciler/reverted="
-	// TagIdentity is followed by the UUID of the logical volume in whose place this one
-	// came, or is to come: what initiators tell it by, see [LogicalVolume.Identity].
-	TagIdentity = "volreconciler/identity="
-	// TagSynced is followed by what a staged logical volume holds, see [SyncedTag].
-	TagSynced = "volreconciler/synced="
-	// TagSince is followed by the UUID of the snapshot that was copied before this one;
-	// nothing follows if none was.
-	TagSince = "volreconciler/since="
-	// TagReplacedBy is followed by the UUID of the logical volume that came in the
-	// place of this one.
-	TagReplacedBy = "volreconciler/replaced-by="
-	tagPrefix     = "volreconciler/"
-)
-
-// Tag returns the value of the tag with the given prefix, such as [TagName].
-func (lv LogicalVolume) Tag(prefix string) string {
-	for _, t := range lv.Tags {
-		if v, ok := strings.CutPrefix(t, prefix); ok {
-			return v
-		}
-	}
-	return ""
-}
-
-// DeletedTags returns the tags that say that the logical volume is in the trash.
-func (lv LogicalVolume) DeletedTags() []string { return lv.TagsWith(TagDeleted) }
-
-// Marked reports whether any of our tags is on the logical volume.
-func (lv LogicalVolume) Marked() bool {
-	for _, t := range lv.Tags {
-		if strings.HasPrefix(t, tagPrefix) {
-			return true
-		}
-	}
-	return false
-}
-
-// Owner returns the object whose logical volume this is, by its tags.
-// It reports false if the tags do not name one, or if what was in it is being
-// destroyed: nothing of the object is there any more.
-func (lv LogicalVolume) Owner() (spec.ID, bool) {
-	id, named := lv.LastOwner()
-	return id, named && lv.Phase() != Clearing
-}
-
-// LastOwner is Owner, and of what is being destroyed the object that had it.
-func (lv LogicalVolume) LastOwner() (spec.ID, bool) {
-	kind, ok := kindOfTag[lv.Tag(TagKind)]
-	name := lv.Tag(TagName)
-	return spec.ID{Kind: kind, Name: name}, ok && name != ""
-}
-
-var kindOfTag = map[string]spec.Kind{
-	"pool":     spec.KindPool,
-	"volume":   spec.KindVolume,
-	"snapshot": spec.KindSnapshot,
-}
-
-// OwnerTags returns the tags that mark a logical volume as that of an object.
-func OwnerTags(id spec.ID) []string {
-	return []string{TagKind + strings.ToLower(string(id.Kind)), TagName + id.Name}
-}
-
-// DeletionTag returns the tag that remembers a deletion policy.
-func DeletionTag(p spec.DeletionPolicy) string { return TagDeletion + strings.ToLower(string(p)) }
-
-// TimeOfTag is how tags say a time, which is in UTC: LVM does not take every
-// character in them.
-const TimeOfTag = "20060102T150405Z"
-
-// DeletedTag returns the tag that a logical volume in the trash carries.
-func DeletedTag(at time.Time) string { return TagDeleted + at.UTC().Format(TimeOfTag) }
+// Identity is what initiators tell it by, and what it is remembered by, see
+// [ondisk.Tags.Identity].
+func (lv LogicalVolume) Identity() string { return lv.Tags.Identity(lv.UUID) }

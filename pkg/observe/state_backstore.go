@@ -1,8 +1,7 @@
 package observe
 
 import (
-	"strings"
-
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -58,26 +57,5 @@ func (b Backstore) UnmapIs(on bool) bool {
 	return b.Unmap == on && b.UnmapBySame == (on && b.HidesLimits)
 }
 
-// HBA is where our backstores are created. Its number is high because targetcli
-// gives each of its own backstores a directory of its own, counting from 0, and
-// removes that directory together with the backstore.
-const HBA = "iblock_900"
-
-// backstorePrefix marks our backstores; no other tool names them so.
-const backstorePrefix = "volreconciler:"
-
-// BackstoreName returns the name of an object's backstore.
-func BackstoreName(id spec.ID) string {
-	return backstorePrefix + strings.ToLower(string(id.Kind)) + ":" + id.Name
-}
-
 // Owner returns the object whose backstore this is, by its name.
-func (b Backstore) Owner() (spec.ID, bool) {
-	rest, ok := strings.CutPrefix(b.Name, backstorePrefix)
-	if !ok {
-		return spec.ID{}, false
-	}
-	kind, name, _ := strings.Cut(rest, ":")
-	k, ok := kindOfTag[kind]
-	return spec.ID{Kind: k, Name: name}, ok && name != ""
-}
+func (b Backstore) Owner() (spec.ID, bool) { return ondisk.BackstoreOwner(b.Name) }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -198,7 +199,7 @@ func newDiffer(in Input) *differ {
 // sortIn notes whose a logical volume is, and what it is to it.
 func (d *differ) sortIn(lv observe.LogicalVolume) {
 	phase := lv.Phase()
-	if phase == observe.Clearing {
+	if phase == ondisk.Clearing {
 		return // nobody's
 	}
 	if id, ok := lv.SourceOf(); ok {
@@ -209,9 +210,9 @@ func (d *differ) sortIn(lv observe.LogicalVolume) {
 	}
 	switch id, ok := lv.Owner(); {
 	case !ok:
-	case phase == observe.Staged:
+	case phase == ondisk.Staged:
 		d.moveOf(id).staged = append(d.moveOf(id).staged, lv)
-	case phase == observe.Replaced:
+	case phase == ondisk.Replaced:
 		d.moveOf(id).replaced = append(d.moveOf(id).replaced, lv)
 	default:
 		d.owned[id] = append(d.owned[id], lv)

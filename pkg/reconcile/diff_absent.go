@@ -7,6 +7,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -215,7 +216,7 @@ func (d *differ) contested(id spec.ID, lv observe.LogicalVolume) bool {
 	heir, named := d.namedByAnother(lv)
 	if named {
 		d.block(id, ReasonInUse, "%s names %s; it is removed by no other name. To hand it over, change its tag: lvchange --deltag %s%s --addtag %s%s %s",
-			heir, lv.FullName(), observe.TagName, id.Name, observe.TagName, heir.Name, lv.FullName())
+			heir, lv.FullName(), ondisk.TagName, id.Name, ondisk.TagName, heir.Name, lv.FullName())
 	}
 	return named
 }
@@ -247,7 +248,7 @@ func (d *differ) removeVolume(id spec.ID, lv observe.LogicalVolume, why string, 
 	if d.takesAlong(id, lv) {
 		return
 	}
-	tags = append(append(observe.OwnerTags(id), observe.DeletionTag(spec.Delete)), tags...)
+	tags = append(append(ondisk.OwnerTags(id), ondisk.DeletionTag(spec.Delete)), tags...)
 	var remove change.Change = change.RemoveLV{LV: nameOf(lv), Tags: tags}
 	cleared := d.clearMethod(lv) != spec.ClearNone
 	if cleared {
@@ -394,6 +395,6 @@ func (d *differ) isSuspended(id spec.ID) bool {
 // mayDelete reports whether the one deletion policy on a logical volume is
 // Delete. Somebody who adds another tag by hand means to keep it.
 func mayDelete(lv observe.LogicalVolume) bool {
-	policies := lv.TagsWith(observe.TagDeletion)
-	return len(policies) == 1 && policies[0] == observe.DeletionTag(spec.Delete)
+	policies := lv.TagsWith(ondisk.TagDeletion)
+	return len(policies) == 1 && policies[0] == ondisk.DeletionTag(spec.Delete)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -17,7 +18,7 @@ var _ = Describe("Diff and what was removed by hand", func() {
 	BeforeEach(func() {
 		n = converged()
 		delete(n.state.LIO.ISCSI, iqn)
-		n.change(change.RemoveBackstore{Backstore: change.Backstore{HBA: observe.HBA, Name: "volreconciler:volume:data"}})
+		n.change(change.RemoveBackstore{Backstore: change.Backstore{HBA: ondisk.HBA, Name: "volreconciler:volume:data"}})
 		delete(n.lvs("vg0"), "data")
 	})
 	It("never puts an empty volume in its place, and exports the rest", func() {
@@ -35,7 +36,7 @@ var _ = Describe("Diff and what was removed by hand", func() {
 		Expect(status(n.converge(), volumeID("data"))).To(beIn(Blocked, ReasonVanished))
 	})
 	It("does not take a copy that carries its tags for it", func() {
-		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "data", Type: observe.Thin, Pool: "pool0", Size: 100 * mib, Active: true, Tags: observe.OwnerTags(volumeID("data"))})
+		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "data", Type: observe.Thin, Pool: "pool0", Size: 100 * mib, Active: true, Tags: ondisk.OwnerTags(volumeID("data"))})
 		Expect(status(n.converge(), volumeID("data"))).To(beIn(Blocked, ReasonVanished))
 	})
 	It("makes a new one when the annotation gives up the old one by its UUID", func() {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -63,7 +64,7 @@ func (d *differ) backstore(id spec.ID) wantedStore {
 }
 
 func (d *differ) planBackstore(id spec.ID) wantedStore {
-	name := change.Backstore{HBA: observe.HBA, Name: observe.BackstoreName(id)}
+	name := change.Backstore{HBA: ondisk.HBA, Name: ondisk.BackstoreName(id)}
 	have, exists := d.backstoreOf[id]
 	if exists {
 		name.HBA = have.HBA

@@ -5,6 +5,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -52,7 +53,7 @@ func (d *differ) clearing() {
 	for _, vg := range sorted(d.in.Observed.VolumeGroups) {
 		lvs := d.in.Observed.VolumeGroups[vg].LogicalVolumes
 		for _, name := range sorted(lvs) {
-			if lvs[name].Phase() == observe.Clearing {
+			if lvs[name].Phase() == ondisk.Clearing {
 				d.clear(lvs[name])
 			}
 		}
@@ -61,19 +62,19 @@ func (d *differ) clearing() {
 
 func (d *differ) clear(lv observe.LogicalVolume) {
 	id, known := lv.LastOwner()
-	owner := observe.OwnerTags(id)
+	owner := ondisk.OwnerTags(id)
 	if !known {
 		id, known = lv.SourceOf()
-		owner = observe.SourceTags(id)
+		owner = ondisk.SourceTags(id)
 	}
 	if !known {
 		id, known = lv.MoveOf()
-		owner = observe.MoveTags(id.Name)
+		owner = ondisk.MoveTags(id.Name)
 	}
 	if !known {
 		return // somebody took the tags away that say what it is
 	}
-	tags := []string{observe.PhaseTag(observe.Clearing)}
+	tags := []string{ondisk.PhaseTag(ondisk.Clearing)}
 	method := d.clearMethod(lv)
 	switch {
 	case d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0:
@@ -88,7 +89,7 @@ func (d *differ) clear(lv observe.LogicalVolume) {
 		d.removedLVs[lv.FullName()] = d.clearingStep(id, "its Pool says that nothing is cleared", change.RemoveLV{LV: nameOf(lv), Tags: append(owner, tags...)})
 	default:
 		d.clearingStep(id, "given up", change.Clear{
-			LV: nameOf(lv), Method: method, Size: spec.Size(lv.Size), Done: spec.Size(lv.Checkpoint(observe.CheckpointOfClearing)),
+			LV: nameOf(lv), Method: method, Size: spec.Size(lv.Size), Done: spec.Size(lv.Checkpoint(ondisk.CheckpointOfClearing)),
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -26,7 +27,7 @@ var _ = Describe("Diff and the blocks of what is removed", func() {
 	It("clears thick ones before their space is used again, a snapshot before its origin", func() {
 		Expect(kinds(n.diff())).To(ContainElements("StartClearing", "SplitSnapshot", "StartClearing"))
 		n.apply(n.diff())
-		Expect(n.lvs("vg0")["tnightly"].Phase()).To(Equal(observe.Clearing))
+		Expect(n.lvs("vg0")["tnightly"].Phase()).To(Equal(ondisk.Clearing))
 		p := n.diff()
 		Expect(kinds(p)).To(Equal([]string{"Clear", "Clear"}))
 		Expect(p.Steps[0].Danger).To(Equal(Destructive))
@@ -87,7 +88,7 @@ var _ = Describe("Diff and the blocks of what is removed", func() {
 	It("goes on with what was begun, in the way that counts now", func() {
 		n.apply(n.diff())
 		n.edit("vg0/thick", func(lv *observe.LogicalVolume) {
-			lv.Tags = append(lv.Tags, observe.CheckpointTag(observe.CheckpointOfClearing, 64*mib))
+			lv.Tags = append(lv.Tags, ondisk.CheckpointTag(ondisk.CheckpointOfClearing, 64*mib))
 		})
 		clearWith(spec.ClearDiscard)
 		Expect(n.diff().Steps).To(ContainElement(HaveField("Change", And(
@@ -102,7 +103,7 @@ var _ = Describe("Diff and the blocks of what is removed", func() {
 		n.apply(n.diff())
 		n.remember()
 		n.edit("vg0/thick", func(lv *observe.LogicalVolume) {
-			lv.Tags = append(withoutPhase(lv.Tags), observe.CheckpointTag(observe.CheckpointOfClearing, 64*mib))
+			lv.Tags = append(withoutPhase(lv.Tags), ondisk.CheckpointTag(ondisk.CheckpointOfClearing, 64*mib))
 		})
 		n.desired.Volumes["thick"] = newNode().desired.Volumes["thick"]
 		p := n.diff()
@@ -144,7 +145,7 @@ var _ = Describe("Diff and the blocks of what is removed", func() {
 		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Blocked, ReasonUnsupported))
 		n.edit("vg0/thick", func(lv *observe.LogicalVolume) {
 			cached(lv)
-			lv.Tags = append(lv.Tags, observe.PhaseTag(observe.Clearing))
+			lv.Tags = append(lv.Tags, ondisk.PhaseTag(ondisk.Clearing))
 		})
 		Expect(n.diff().Steps).To(BeEmpty())
 		clearWith(spec.ClearNone)

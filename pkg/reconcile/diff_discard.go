@@ -7,6 +7,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -56,7 +57,7 @@ func (d *differ) snapshotsDiscarded(id spec.ID, lv observe.LogicalVolume) ([]Ste
 	for _, name := range d.thickSnapshotsOf(lv) {
 		step, removed := d.removedLVs[name]
 		_, lvName, _ := strings.Cut(name, "/")
-		if !removed && d.in.Observed.VolumeGroups[lv.VolumeGroup].LogicalVolumes[lvName].Phase() == observe.Clearing {
+		if !removed && d.in.Observed.VolumeGroups[lv.VolumeGroup].LogicalVolumes[lvName].Phase() == ondisk.Clearing {
 			return nil, false // it is split off first
 		}
 		if !removed {
@@ -72,7 +73,7 @@ func (d *differ) snapshotsDiscarded(id spec.ID, lv observe.LogicalVolume) ([]Ste
 // copied from, unless that is all that is left of its origin.
 func (d *differ) discardStep(id spec.ID, lv observe.LogicalVolume, why string, c change.Change, needs ...StepID) StepID {
 	danger := Destructive
-	if lv.Tag(observe.TagKind) == observe.KindSource && lv.Origin != "" {
+	if lv.Tag(ondisk.TagKind) == ondisk.KindSource && lv.Origin != "" {
 		danger = Harmless
 	}
 	return d.stepBeside(id, why, danger, c, needs...)

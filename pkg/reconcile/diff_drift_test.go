@@ -8,6 +8,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -75,7 +76,7 @@ var _ = DescribeTable("Diff corrects drift and touches nothing else",
 		n.editTarget(iqn, func(t *observe.Target) { t.ACLs["iqn.2000-01.a.b:c"] = observe.ACL{Initiator: "iqn.2000-01.a.b:c"} })
 	}, "remove initiator iqn.2000-01.a.b:c from "+iqn),
 	Entry("unmap switched off", func(n *node) {
-		n.change(change.SetUnmap{Backstore: change.Backstore{HBA: observe.HBA, Name: "volreconciler:volume:data"}, Unmap: false})
+		n.change(change.SetUnmap{Backstore: change.Backstore{HBA: ondisk.HBA, Name: "volreconciler:volume:data"}, Unmap: false})
 	}, "set unmap of backstore iblock_900/volreconciler:volume:data to true"),
 	Entry("a newer kernel, whose limits of UNMAP Linux initiators do not find", func(n *node) {
 		n.editBackstore("volume:data", func(b *observe.Backstore) { b.HidesLimits = true })
@@ -90,7 +91,7 @@ var _ = DescribeTable("Diff corrects drift and touches nothing else",
 
 // editBackstore changes an object's backstore, as in volume:data.
 func (n *node) editBackstore(name string, f func(*observe.Backstore)) {
-	path := observe.HBA + "/volreconciler:" + name
+	path := ondisk.HBA + "/volreconciler:" + name
 	b := n.state.LIO.Backstores[path]
 	f(&b)
 	n.state.LIO.Backstores[path] = b
@@ -106,7 +107,7 @@ var _ = Describe("Diff after a whole target was removed by hand", func() {
 	It("makes a removed backstore anew with it", func() {
 		n := converged()
 		delete(n.state.LIO.ISCSI, iqn)
-		n.change(change.RemoveBackstore{Backstore: change.Backstore{HBA: observe.HBA, Name: "volreconciler:volume:data"}})
+		n.change(change.RemoveBackstore{Backstore: change.Backstore{HBA: ondisk.HBA, Name: "volreconciler:volume:data"}})
 		n.converge()
 		Expect(n.state.LIO.Backstores).To(HaveLen(3))
 	})

@@ -11,6 +11,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/lio"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -28,7 +29,7 @@ func newFCNode() *fcNode {
 	h, err := fakehost.New(fakehost.Node{
 		VolumeGroups: []fakehost.VolumeGroup{{Name: "vg0", ExtentSize: 4 * mib, Extents: 100, LogicalVolumes: []fakehost.LogicalVolume{{
 			Name: "data", Type: "thick", Size: 4 * mib, Active: true, Minor: 1,
-			Tags: append(observe.OwnerTags(volumeID("data")), observe.DeletionTag(spec.Retain)),
+			Tags: append(ondisk.OwnerTags(volumeID("data")), ondisk.DeletionTag(spec.Retain)),
 		}}}},
 		FCPorts: []fakehost.FCPort{{WWPN: "2000525400123456", Driver: "fcoe"}},
 	})

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -47,7 +48,7 @@ func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bo
 		return observe.LogicalVolume{}, refused
 	}
 	switch {
-	case exists && lv.Phase() == observe.Clearing:
+	case exists && lv.Phase() == ondisk.Clearing:
 		d.block(id, ReasonClearing, "%s is what is left of one that was given up, and is being cleared; another one is made when that is done", lv.FullName())
 		return lv, refused
 	case exists && (known == "" || lv.Identity() == known) && lv.Marked() && !lostTags(lv, id):
@@ -84,7 +85,7 @@ func (d *differ) marked(id spec.ID, lvs []observe.LogicalVolume, p pool, name, k
 		d.block(id, ReasonVanished, "its logical volume (UUID %s) is gone, and %s (UUID %s) carries its tags. To accept that one, annotate %s: %s",
 			known, lv.FullName(), lv.UUID, spec.AnnotationRecreate, known)
 		return lv, refused
-	case misplaced(lv, p) && id.Kind == spec.KindVolume, lv.Phase() == observe.Staged:
+	case misplaced(lv, p) && id.Kind == spec.KindVolume, lv.Phase() == ondisk.Staged:
 		// It is on its way, or has just arrived.
 	case lv.VolumeGroup != p.vg.Name:
 		d.block(id, ReasonImmutableField, "its logical volume is %s, and cannot go with its Volume to volume group %s; remove the Snapshot, or put the Volume's spec.pool back", lv.FullName(), p.vg.Name)
@@ -97,7 +98,7 @@ func (d *differ) marked(id spec.ID, lvs []observe.LogicalVolume, p pool, name, k
 // lostTags reports whether a logical volume carries some of an object's tags
 // and none of another's.
 func lostTags(lv observe.LogicalVolume, id spec.ID) bool {
-	kind, name := lv.Tag(observe.TagKind), lv.Tag(observe.TagName)
+	kind, name := lv.Tag(ondisk.TagKind), lv.Tag(ondisk.TagName)
 	return lv.Marked() &&
 		(kind == "" || kind == strings.ToLower(string(id.Kind))) &&
 		(name == "" || name == id.Name)

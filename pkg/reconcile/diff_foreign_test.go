@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -32,7 +33,7 @@ var _ = Describe("Diff and what is not ours", func() {
 	})
 	It("never adopts what another object owns, or what is of another kind", func() {
 		n := newNode()
-		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "thick", Type: observe.Thick, Size: 104 * mib, Tags: observe.OwnerTags(volumeID("other"))})
+		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "thick", Type: observe.Thick, Size: 104 * mib, Tags: ondisk.OwnerTags(volumeID("other"))})
 		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "data", Type: observe.Thick, Size: 104 * mib})
 		for name, v := range n.desired.Volumes {
 			v.Spec.Adopt = true
@@ -63,7 +64,7 @@ var _ = Describe("Diff and what is not ours", func() {
 	})
 	It("refuses to choose between two copies", func() {
 		n := converged()
-		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "copy", Type: observe.Thick, Tags: observe.OwnerTags(volumeID("thick"))})
+		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "copy", Type: observe.Thick, Tags: ondisk.OwnerTags(volumeID("thick"))})
 		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Blocked, ReasonAmbiguous))
 		Expect(n.diff().Steps).To(BeEmpty())
 	})
@@ -147,7 +148,7 @@ var _ = Describe("Diff and traps for data", func() {
 		Expect(status(n.diff(), snapshotID("new"))).To(beIn(Blocked, ReasonNotReady))
 	})
 	It("shows nobody else a LUN whose backstore holds another device", func() {
-		path := observe.HBA + "/" + observe.BackstoreName(volumeID("data"))
+		path := ondisk.HBA + "/" + ondisk.BackstoreName(volumeID("data"))
 		b := n.state.LIO.Backstores[path]
 		b.BlockDevice = "dm-4711"
 		n.state.LIO.Backstores[path] = b

@@ -5,6 +5,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -54,7 +55,7 @@ func (d *differ) imageSource(id spec.ID, i spec.Image) (observe.LogicalVolume, b
 	switch {
 	case there && made.SnapshotInvalid:
 		d.say(id, Failed, ReasonSnapshotOverflow, "%s overflowed while the image was written from it; that begins anew", made.FullName())
-		d.discard(id, made, observe.SourceTags(id), notToCopy)
+		d.discard(id, made, ondisk.SourceTags(id), notToCopy)
 		return made, false
 	case there && (i.Spec.Volume == "" || !d.madeOf(i.Spec.Volume, made)):
 		d.discardOther(id, made)

@@ -9,6 +9,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -58,7 +59,7 @@ var _ = Describe("Diff and the number of deletions", func() {
 	It("names ten of them", func() {
 		for i := range 13 {
 			id := volumeID(fmt.Sprintf("v%02d", i))
-			n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: id.Name, Type: observe.Thick, Active: true, Tags: append(observe.OwnerTags(id), observe.DeletionTag(spec.Delete))})
+			n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: id.Name, Type: observe.Thick, Active: true, Tags: append(ondisk.OwnerTags(id), ondisk.DeletionTag(spec.Delete))})
 		}
 		n.input.MaxDeletions = 10
 		Expect(status(n.diff(), volumeID("v00")).Message).To(ContainSubstring("Volume/v08, Volume/v09, and 3 more. To allow"))
@@ -133,7 +134,7 @@ var _ = Describe("Diff and the number of deletions", func() {
 	It("counts what is in the trash no more, and what stays never", func() {
 		n.keepFor(24 * time.Hour)
 		n.nameNothing()
-		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Tags[2] = observe.DeletionTag(spec.Retain) })
+		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Tags[2] = ondisk.DeletionTag(spec.Retain) })
 		n.input.MaxDeletions = everything - 1
 		n.converge()
 		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Deleting, ReasonInTrash))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -66,7 +67,7 @@ func (d *differ) bereft(id spec.ID) bool {
 	case len(m.replaced) > 0:
 		old := m.replaced[0]
 		d.block(id, ReasonVanished, "its logical volume (UUID %s) is gone; %s holds what was in it before that one took its place. To go back to that, take the tag away: lvchange --deltag %s%s %s",
-			old.ReplacedBy(), old.FullName(), observe.TagReplacedBy, old.ReplacedBy(), old.FullName())
+			old.ReplacedBy(), old.FullName(), ondisk.TagReplacedBy, old.ReplacedBy(), old.FullName())
 	default:
 		lv := m.staged[0]
 		d.block(id, ReasonVanished, "its logical volume (UUID %s) is gone; %s was to take its place, and may be incomplete. If that is to be the Volume, take these tags away: lvchange --deltag %s %s",
@@ -77,8 +78,8 @@ func (d *differ) bereft(id spec.ID) bool {
 
 // stagedTags returns the tags of a logical volume by which it is staged.
 func stagedTags(lv observe.LogicalVolume) []string {
-	tags := slices.Concat(lv.TagsWith(observe.TagSynced), lv.TagsWith(observe.TagCheckpoint))
-	if staged := observe.PhaseTag(observe.Staged); slices.Contains(lv.Tags, staged) {
+	tags := slices.Concat(lv.TagsWith(ondisk.TagSynced), lv.TagsWith(ondisk.TagCheckpoint))
+	if staged := ondisk.PhaseTag(ondisk.Staged); slices.Contains(lv.Tags, staged) {
 		tags = append(tags, staged)
 	}
 	return tags
@@ -88,10 +89,10 @@ func stagedTags(lv observe.LogicalVolume) []string {
 // name and loses its mark. It returns what it is then, and the step after which it is.
 func (d *differ) arrive(id spec.ID, name string, lv observe.LogicalVolume) (observe.LogicalVolume, StepID) {
 	var step StepID
-	if lv.Name == stagedName(id) && lv.Name != name {
+	if lv.Name == ondisk.StagedName(id) && lv.Name != name {
 		for _, old := range d.moveOf(id).replaced {
 			if old.VolumeGroup == lv.VolumeGroup && old.Name == name {
-				step = d.step(id, "another one came in its place", change.Rename{LV: nameOf(old), To: replacedName(id)})
+				step = d.step(id, "another one came in its place", change.Rename{LV: nameOf(old), To: ondisk.ReplacedName(id)})
 			}
 		}
 		if step != 0 || d.in.Observed.VolumeGroups[lv.VolumeGroup].LogicalVolumes[name].UUID == "" {
@@ -113,17 +114,17 @@ func (d *differ) afterMove(id spec.ID, lv observe.LogicalVolume) {
 		return
 	}
 	for _, s := range m.snapshots {
-		d.discard(id, s, observe.MoveTags(id.Name), copied)
+		d.discard(id, s, ondisk.MoveTags(id.Name), copied)
 	}
 	for _, staged := range m.staged {
-		d.discard(id, staged, append(observe.OwnerTags(id), stagedTags(staged)...), "it is not to take the place of another one any more")
+		d.discard(id, staged, append(ondisk.OwnerTags(id), stagedTags(staged)...), "it is not to take the place of another one any more")
 	}
 	for _, old := range m.replaced {
 		if old.ReplacedBy() != lv.UUID {
 			d.block(id, ReasonAmbiguous, "%s was replaced by a logical volume (UUID %s) that is not there any more; it stays until somebody removes it", old.FullName(), old.ReplacedBy())
 			continue
 		}
-		d.discard(id, old, append(observe.OwnerTags(id), observe.TagReplacedBy+lv.UUID), lv.FullName()+" is in its place")
+		d.discard(id, old, append(ondisk.OwnerTags(id), ondisk.TagReplacedBy+lv.UUID), lv.FullName()+" is in its place")
 	}
 }
 
@@ -135,7 +136,7 @@ func (d *differ) absentMoves() {
 		}
 		m, lvs := d.moves[id], d.owned[id]
 		switch {
-		case len(lvs) == 1 && lvs[0].Phase() == observe.Staged:
+		case len(lvs) == 1 && lvs[0].Phase() == ondisk.Staged:
 			d.arrive(id, lvs[0].Name, lvs[0])
 		case len(lvs) == 1:
 			d.afterMove(id, lvs[0])
@@ -150,7 +151,7 @@ func (d *differ) absentMoves() {
 // halfMoved reports whether what a move left has to go before the Volume.
 func (d *differ) halfMoved(id spec.ID) bool {
 	m := d.moves[id]
-	left := m != nil && len(m.staged)+len(m.replaced) > 0 || slices.ContainsFunc(d.owned[id], func(lv observe.LogicalVolume) bool { return lv.Phase() == observe.Staged })
+	left := m != nil && len(m.staged)+len(m.replaced) > 0 || slices.ContainsFunc(d.owned[id], func(lv observe.LogicalVolume) bool { return lv.Phase() == ondisk.Staged })
 	if left {
 		d.say(id, Deleting, ReasonRemoving, "removed when what is left of the logical volume that it had before, or was to have, is gone")
 	}
@@ -192,7 +193,7 @@ func (d *differ) immovable(id spec.ID, v spec.Volume, lv observe.LogicalVolume) 
 	for _, name := range sorted(lvs) {
 		s := lvs[name]
 		owner, _ := s.LastOwner()
-		temporary := s.Tag(observe.TagKind) == observe.KindSource
+		temporary := s.Tag(ondisk.TagKind) == ondisk.KindSource
 		// A thin one has lost its origin if that was put back to a snapshot since.
 		named := owner.Kind == spec.KindSnapshot && d.in.Desired.Snapshots[owner.Name].Spec.Volume == id.Name
 		if named || s.Origin == lv.Name && !temporary && (s.Type == observe.ThickSnapshot || owner.Kind == spec.KindSnapshot) {
@@ -206,10 +207,6 @@ func (d *differ) immovable(id spec.ID, v spec.Volume, lv observe.LogicalVolume) 
 	return len(stay) > 0
 }
 
-func stagedName(id spec.ID) string { return "volreconciler-moved-" + id.Name }
-
-func replacedName(id spec.ID) string { return "volreconciler-old-" + id.Name }
-
 // stage returns the logical volume that is to come in the place of a Volume's. If there
 // is none it plans one.
 func (d *differ) stage(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume) (observe.LogicalVolume, bool) {
@@ -219,7 +216,7 @@ func (d *differ) stage(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolu
 	if found {
 		return staged, true
 	}
-	name := change.LV{VolumeGroup: p.vg.Name, Name: stagedName(id)}
+	name := change.LV{VolumeGroup: p.vg.Name, Name: ondisk.StagedName(id)}
 	if p.vg.Name != lv.VolumeGroup {
 		name.Name = v.Spec.LVName
 	}
@@ -253,7 +250,7 @@ func (d *differ) stagedAs(id spec.ID, otherwise string, fits func(observe.Logica
 			staged, found = s, true
 			continue
 		}
-		d.discard(id, s, append(observe.OwnerTags(id), stagedTags(s)...), otherwise)
+		d.discard(id, s, append(ondisk.OwnerTags(id), stagedTags(s)...), otherwise)
 	}
 	return staged, found
 }
@@ -265,9 +262,9 @@ func (d *differ) vacant(id spec.ID, name change.LV, what string) bool {
 	owner, _ := there.Owner()
 	switch {
 	case !exists:
-	case there.Phase() == observe.Clearing:
+	case there.Phase() == ondisk.Clearing:
 		d.say(id, Progressing, ReasonClearing, "%s when %s, which was given up, is cleared", what, name)
-	case owner == id && there.Phase() == observe.Staged:
+	case owner == id && there.Phase() == ondisk.Staged:
 		d.say(id, Progressing, ReasonConverging, "%s when %s, which is of no use, is gone", what, name)
 	default:
 		d.block(id, ReasonNotOwned, "%s when %s, which exists and stays as it is, has another name; rename it, or take that out of the spec", what, name)
@@ -296,9 +293,9 @@ func freeIn(p pool) uint64 {
 // tagsToMove returns the tags of the one that is to come in the place of a logical
 // volume: all that it has, whoever set them, or should have, and what it is told by.
 func tagsToMove(id spec.ID, v spec.Volume, lv observe.LogicalVolume) []string {
-	tags := append(observe.OwnerTags(id), observe.DeletionTag(v.Spec.DeletionPolicy), observe.PhaseTag(observe.Staged), observe.TagIdentity+lv.Identity())
+	tags := append(ondisk.OwnerTags(id), ondisk.DeletionTag(v.Spec.DeletionPolicy), ondisk.PhaseTag(ondisk.Staged), ondisk.TagIdentity+lv.Identity())
 	for _, t := range lv.Tags {
-		replaced := slices.ContainsFunc([]string{observe.TagDeletion, observe.TagDeleted, observe.TagIdentity}, func(prefix string) bool { return strings.HasPrefix(t, prefix) })
+		replaced := slices.ContainsFunc([]string{ondisk.TagDeletion, ondisk.TagDeleted, ondisk.TagIdentity}, func(prefix string) bool { return strings.HasPrefix(t, prefix) })
 		if !replaced && !slices.Contains(tags, t) {
 			tags = append(tags, t)
 		}
@@ -316,7 +313,7 @@ func (d *differ) copyOver(id spec.ID, staged, lv observe.LogicalVolume) (base ob
 			snapshots = append(snapshots, s)
 			continue
 		}
-		d.discard(id, s, observe.MoveTags(id.Name), notToCopy)
+		d.discard(id, s, ondisk.MoveTags(id.Name), notToCopy)
 	}
 	with, left, _ := staged.Synced()
 	var next observe.LogicalVolume
@@ -328,10 +325,10 @@ func (d *differ) copyOver(id spec.ID, staged, lv observe.LogicalVolume) (base ob
 	for _, s := range snapshots {
 		switch {
 		case s.UUID == base.UUID:
-		case next.UUID == "" && s.Tag(observe.TagSince) == base.UUID:
+		case next.UUID == "" && s.Tag(ondisk.TagSince) == base.UUID:
 			next = s
 		default:
-			d.discard(id, s, observe.MoveTags(id.Name), copied)
+			d.discard(id, s, ondisk.MoveTags(id.Name), copied)
 		}
 	}
 	switch {
@@ -367,14 +364,13 @@ func writtenSince(s observe.LogicalVolume) uint64 {
 // said in its tags: if it is from before that, it is of no use.
 func (d *differ) snapshotToMove(id spec.ID, lv, base observe.LogicalVolume) {
 	lvs := d.in.Observed.VolumeGroups[lv.VolumeGroup].LogicalVolumes
-	for _, letter := range []string{"a", "b", "c"} {
-		name := "volreconciler-move-" + letter + "-" + id.Name
+	for _, name := range ondisk.MoveNames(id) {
 		if _, taken := lvs[name]; taken {
 			continue
 		}
 		d.step(id, "to copy from", change.CreateSnapshot{
 			LV: change.LV{VolumeGroup: lv.VolumeGroup, Name: name}, Origin: lv.Name, OriginUUID: lv.UUID,
-			Thin: lv.Type == observe.Thin, Tags: append(observe.MoveTags(id.Name), observe.TagSince+base.UUID),
+			Thin: lv.Type == observe.Thin, Tags: append(ondisk.MoveTags(id.Name), ondisk.TagSince+base.UUID),
 		})
 		return
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -46,7 +47,7 @@ func (n *node) counting(volume string) []observe.LogicalVolume {
 func (n *node) ofVolume(volume string) (all []string) {
 	for _, vg := range n.state.VolumeGroups {
 		for _, lv := range vg.LogicalVolumes {
-			if lv.Tag(observe.TagName) == volume {
+			if lv.Tag(ondisk.TagName) == volume {
 				all = append(all, lv.FullName())
 			}
 		}
@@ -84,7 +85,7 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 			Expect(now.UUID).NotTo(Equal(before.UUID))
 			Expect(now.Phase()).To(BeEmpty())
 			Expect(n.ofVolume(volume)).To(Equal([]string{place}), "%v", passes)
-			b := n.state.LIO.Backstores[change.Backstore{HBA: observe.HBA, Name: observe.BackstoreName(volumeID(volume))}.Path()]
+			b := n.state.LIO.Backstores[change.Backstore{HBA: ondisk.HBA, Name: ondisk.BackstoreName(volumeID(volume))}.Path()]
 			Expect(b.Serial).To(Equal(serial))
 			Expect(n.state.LIO.ISCSI[iqn].Enabled).To(BeTrue())
 			Expect(n.state.LIO.ISCSI[iqn].LUNs).To(HaveLen(2))
@@ -130,8 +131,8 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 	staged := func() observe.LogicalVolume { return n.lvs("vg0")["volreconciler-moved-thick"] }
 	synced := func(of string, bytes uint64) {
 		n.edit(staged().FullName(), func(lv *observe.LogicalVolume) {
-			lv.Tags = append(slices.DeleteFunc(slices.Clone(lv.Tags), func(t string) bool { return slices.Contains(lv.TagsWith(observe.TagSynced), t) }),
-				observe.SyncedTag(n.lvs("vg0")[of].UUID, bytes))
+			lv.Tags = append(slices.DeleteFunc(slices.Clone(lv.Tags), func(t string) bool { return slices.Contains(lv.TagsWith(ondisk.TagSynced), t) }),
+				ondisk.SyncedTag(n.lvs("vg0")[of].UUID, bytes))
 		})
 	}
 
@@ -306,7 +307,7 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 	It("does not let go of the old one while its next name is that of one which is being cleared", func() {
 		n.moveTo("thick", "fast")
 		until("TakeOver")
-		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "volreconciler-old-thick", Type: observe.Thick, Size: 4 * mib, Tags: append(observe.OwnerTags(thick), observe.PhaseTag(observe.Clearing))})
+		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "volreconciler-old-thick", Type: observe.Thick, Size: 4 * mib, Tags: append(ondisk.OwnerTags(thick), ondisk.PhaseTag(ondisk.Clearing))})
 		Expect(kinds(n.diff())).NotTo(ContainElement(BeElementOf("TakeOver", "DisableTarget", "RemoveLUN")))
 		Expect(status(n.diff(), thick)).To(beIn(Blocked, ReasonNotReady))
 	})

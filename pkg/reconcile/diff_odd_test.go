@@ -8,6 +8,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -25,10 +26,10 @@ var _ = Describe("Diff in odd cases", func() {
 	BeforeEach(func() { n = converged() })
 
 	It("leaves a logical volume alone that somebody gave to another object", func() {
-		given := append(observe.OwnerTags(volumeID("other")), observe.DeletionTag(spec.Delete))
+		given := append(ondisk.OwnerTags(volumeID("other")), ondisk.DeletionTag(spec.Delete))
 		n.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Tags = given })
 		p := n.converge()
-		Expect(n.lvs("vg0")["thick"].Tags).To(Equal(given))
+		Expect(n.lvs("vg0")["thick"].Tags).To(BeEquivalentTo(given))
 		Expect(status(p, volumeID("thick"))).To(beIn(Blocked, ReasonNotOwned))
 	})
 	It("does not take another logical volume with some of its tags for the one that vanished", func() {
@@ -78,7 +79,7 @@ var _ = Describe("Diff in odd cases", func() {
 			Expect(n.state.LIO.ISCSI[iqn].LUNs).To(HaveLen(3))
 		})
 		It("neither rebuild nor change its backstore", func() {
-			path := observe.HBA + "/" + observe.BackstoreName(volumeID("thick"))
+			path := ondisk.HBA + "/" + ondisk.BackstoreName(volumeID("thick"))
 			b := n.state.LIO.Backstores[path]
 			b.Unmap = true
 			n.state.LIO.Backstores[path] = b

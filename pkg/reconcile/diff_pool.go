@@ -3,6 +3,7 @@ package reconcile
 import (
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -65,7 +66,7 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 				name, known, spec.AnnotationRecreate, known)
 			return false, 0
 		}
-		return true, d.step(id, "not there", change.CreateThinPool{LV: name, Size: spec.Size(size), Tags: observe.OwnerTags(id)})
+		return true, d.step(id, "not there", change.CreateThinPool{LV: name, Size: spec.Size(size), Tags: ondisk.OwnerTags(id)})
 	}
 	if lv.Type != observe.ThinPool {
 		d.block(id, ReasonNotOwned, "%s exists and is no thin pool; choose another thinPool.name", lv.FullName())

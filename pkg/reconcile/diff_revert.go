@@ -6,6 +6,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -18,16 +19,16 @@ import (
 // differs is copied. A merge by LVM would end the snapshot, and whatever initiators know
 // it by.
 func (d *differ) revert(id spec.ID, v spec.Volume, lv observe.LogicalVolume) (swapping, last bool) {
-	r, begun := v.Spec.Revert, lv.Phase() == observe.Reverting
+	r, begun := v.Spec.Revert, lv.Phase() == ondisk.Reverting
 	switch {
-	case r == nil && begun && lv.Tag(observe.TagCheckpoint) == "":
+	case r == nil && begun && lv.Tag(ondisk.TagCheckpoint) == "":
 		d.step(id, "no file asks for it any more, and nothing was written", change.SetTags{LV: nameOf(lv),
-			Remove: append(lv.TagsWith(observe.TagRevert), lv.TagsWith(observe.TagPhase)...)})
+			Remove: append(lv.TagsWith(ondisk.TagRevert), lv.TagsWith(ondisk.TagPhase)...)})
 		return false, false
 	case r == nil && begun:
 		d.block(id, ReasonReverting, "%s was being put back to a snapshot, and holds part of it; name the snapshot in spec.revert again to end that", lv.FullName())
 		return false, false
-	case r == nil, !begun && lv.Tag(observe.TagReverted) == r.Request:
+	case r == nil, !begun && lv.Tag(ondisk.TagReverted) == r.Request:
 		return false, false
 	}
 	snapshot, ok := d.snapshotToRestore(id, r, lv)
@@ -48,7 +49,7 @@ func (d *differ) revert(id spec.ID, v spec.Volume, lv observe.LogicalVolume) (sw
 		return true, d.swapIn(id, v, lv, snapshot)
 	}
 	d.dangerousStep(id, "spec.revert asks for it", Destructive, d.connectedTo(id), change.SetTags{LV: nameOf(lv),
-		Add: []string{observe.PhaseTag(observe.Reverting), observe.TagRevert + r.Request}, Remove: lv.TagsWith(observe.TagRevert)})
+		Add: []string{ondisk.PhaseTag(ondisk.Reverting), ondisk.TagRevert + r.Request}, Remove: lv.TagsWith(ondisk.TagRevert)})
 	return false, false // once it is marked, exports let go of it
 }
 
@@ -88,8 +89,8 @@ func (d *differ) isNew(id spec.ID) bool { return len(d.owned[id]) == 0 && d.in.K
 func (d *differ) restore(id spec.ID, r *spec.Revert, lv, snapshot observe.LogicalVolume) {
 	_, served := d.backstoreOf[id]
 	switch {
-	case lv.Tag(observe.TagRevert) != r.Request:
-		d.step(id, "spec.revert asks for another one", change.SetTags{LV: nameOf(lv), Add: []string{observe.TagRevert + r.Request}, Remove: lv.TagsWith(observe.TagRevert)})
+	case lv.Tag(ondisk.TagRevert) != r.Request:
+		d.step(id, "spec.revert asks for another one", change.SetTags{LV: nameOf(lv), Add: []string{ondisk.TagRevert + r.Request}, Remove: lv.TagsWith(ondisk.TagRevert)})
 	case served || len(d.servedDirectly(lv)) > 0: // the exports let go of it in this pass
 		d.say(id, Progressing, ReasonReverting, "it is put back to %s when it is no longer exported", snapshot.FullName())
 	default:
@@ -105,14 +106,14 @@ func (d *differ) restore(id spec.ID, r *spec.Revert, lv, snapshot observe.Logica
 // whether that happens in this pass.
 func (d *differ) swapIn(id spec.ID, v spec.Volume, lv, snapshot observe.LogicalVolume) (last bool) {
 	const why = "spec.revert asks for it"
-	done := observe.TagReverted + v.Spec.Revert.Request
+	done := ondisk.TagReverted + v.Spec.Revert.Request
 	clone, found := d.stagedAs(id, "the Volume is not put back to that", func(s observe.LogicalVolume) bool {
 		return s.VolumeGroup == snapshot.VolumeGroup && s.Origin == snapshot.Name && slices.Contains(s.Tags, done) && s.Identity() == lv.Identity()
 	})
 	if !found {
-		name := observe.LogicalVolume{VolumeGroup: lv.VolumeGroup, Name: stagedName(id), Size: lv.Size}
+		name := observe.LogicalVolume{VolumeGroup: lv.VolumeGroup, Name: ondisk.StagedName(id), Size: lv.Size}
 		if d.vacant(id, nameOf(name), "spec.revert: it is put back") {
-			tags := slices.DeleteFunc(tagsToMove(id, v, lv), func(t string) bool { return strings.HasPrefix(t, observe.TagReverted) })
+			tags := slices.DeleteFunc(tagsToMove(id, v, lv), func(t string) bool { return strings.HasPrefix(t, ondisk.TagReverted) })
 			// What that leads to is what a plan is read for.
 			d.clone(id, why+"; what is in the volume now is given up when this takes its place", Destructive, backing{lv: snapshot}, name, append(tags, done))
 		}
@@ -183,10 +184,10 @@ func (d *differ) neededToRestore(id spec.ID, snapshot observe.LogicalVolume) boo
 		lv := lvs[name]
 		owner, _ := lv.Owner()
 		asked := d.in.Desired.Volumes[owner.Name].Spec.Revert
-		from := len(lv.TagsWith(observe.TagCheckpoint+snapshot.UUID+":")) > 0 ||
+		from := len(lv.TagsWith(ondisk.TagCheckpoint+snapshot.UUID+":")) > 0 ||
 			owner.Kind == spec.KindVolume && id.Kind == spec.KindSnapshot && asked != nil && asked.Snapshot == id.Name
 		stays := d.names(owner) || !mayDelete(lv) || d.in.Known[owner].Retain
-		if lv.Phase() == observe.Reverting && from && stays {
+		if lv.Phase() == ondisk.Reverting && from && stays {
 			d.block(id, ReasonInUse, "%s is removed when %s, which is being put back to it, is complete again", snapshot.FullName(), lv.FullName())
 			return true
 		}

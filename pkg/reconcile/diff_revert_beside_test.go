@@ -10,6 +10,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -56,7 +57,7 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 		n.apply(n.diff())
 		var made observe.LogicalVolume
 		for _, lv := range n.lvs("vg0") {
-			if lv.Tag(observe.TagFor) == "image" {
+			if lv.Tag(ondisk.TagFor) == "image" {
 				made = lv
 			}
 		}
@@ -102,14 +103,14 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 			n.putBack(volume, map[string]string{"data": "nightly", "thick": "tnightly"}[volume], "one")
 			Expect(kinds(n.diff())).To(ConsistOf("CreateVolume", "CreateSnapshot"))
 			n.converge()
-			Expect(n.lvs("vg0")[volume].Tag(observe.TagReverted)).To(Equal("one"))
+			Expect(n.lvs("vg0")[volume].Tag(ondisk.TagReverted)).To(Equal("one"))
 		})
 		It("does not put "+volume+" back before the image that is to be written of it has a snapshot", func() {
 			n.desireImage(spec.ImageSpec{Volume: volume})
 			n.putBack(volume, map[string]string{"data": "nightly", "thick": "tnightly"}[volume], "one")
 			Expect(kinds(n.diff())).To(ConsistOf("CreateSnapshot"))
 			n.converge()
-			Expect(n.lvs("vg0")[volume].Tag(observe.TagReverted)).To(Equal("one"))
+			Expect(n.lvs("vg0")[volume].Tag(ondisk.TagReverted)).To(Equal("one"))
 		})
 		It("does not put "+volume+" back while there are findings in the specs", func() {
 			n.putBack(volume, map[string]string{"data": "nightly", "thick": "tnightly"}[volume], "one")
@@ -138,7 +139,7 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 		n.change(last.Change) // and then it is through
 		n.input.Busy = nil
 		old := n.lvs("vg0")["data"]
-		Expect(old.Phase()).To(Equal(observe.Replaced))
+		Expect(old.Phase()).To(Equal(ondisk.Replaced))
 		for path, b := range n.state.LIO.Backstores {
 			Expect(boundTo(b, old)).To(BeFalse(), "%s serves what was replaced", path)
 		}
@@ -190,7 +191,7 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 		n.input.Held = nil
 		n.converge()
 		Expect(n.lvs("vg0")["data"].Origin).To(Equal("nightly"))
-		Expect(n.lvs("vg0")).NotTo(Or(HaveKey(stagedName(volumeID("data"))), HaveKey(replacedName(volumeID("data")))))
+		Expect(n.lvs("vg0")).NotTo(Or(HaveKey(ondisk.StagedName(volumeID("data"))), HaveKey(ondisk.ReplacedName(volumeID("data")))))
 		Expect(n.state.LIO.ISCSI[iqn].Enabled).To(BeTrue())
 	})
 
@@ -221,7 +222,7 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 		v.Spec.Pool = "slow"
 		n.desired.Volumes["data"] = v
 		n.converge()
-		Expect(n.lvs("vg0")).NotTo(HaveKey(stagedName(volumeID("data"))))
+		Expect(n.lvs("vg0")).NotTo(HaveKey(ondisk.StagedName(volumeID("data"))))
 	})
 })
 
@@ -242,7 +243,7 @@ var _ = Describe("Diff and a revert over any fabric", func() {
 			for name, acl := range t.ACLs { // this one sees other LUNs only
 				acl.LoggedIn = true
 				for number, l := range acl.LUNs {
-					if t.LUNs[l.LUN].Backstore != "" && n.state.LIO.Backstores[t.LUNs[l.LUN].Backstore].Name == observe.BackstoreName(volumeID("data")) {
+					if t.LUNs[l.LUN].Backstore != "" && n.state.LIO.Backstores[t.LUNs[l.LUN].Backstore].Name == ondisk.BackstoreName(volumeID("data")) {
 						delete(acl.LUNs, number)
 					}
 				}

@@ -7,6 +7,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -44,7 +45,7 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 		Expect(done[3]).To(ContainElements("CreateBackstore", "AddLUN"))
 		after, snapAfter := n.lvs("vg0")["thick"], n.lvs("vg0")["tnightly"]
 		Expect(after.UUID).To(Equal(before.UUID))
-		Expect(after.Tag(observe.TagReverted)).To(Equal("one"))
+		Expect(after.Tag(ondisk.TagReverted)).To(Equal("one"))
 		Expect(after.Phase()).To(BeEmpty())
 		Expect(snapAfter.UUID).To(Equal(snapBefore.UUID), "the snapshot stays usable")
 		Expect(n.diff().Steps).To(BeEmpty())
@@ -68,7 +69,7 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 			Expect(after.UUID).NotTo(Equal(before.UUID))
 			Expect(after.Origin).To(Equal("nightly"))
 			Expect(after.Size).To(Equal(before.Size))
-			Expect(after.TagsWith(observe.TagReverted)).To(Equal([]string{observe.TagReverted + request}))
+			Expect(after.TagsWith(ondisk.TagReverted)).To(Equal([]string{ondisk.TagReverted + request}))
 			Expect(after.Phase()).To(BeEmpty())
 			Expect(n.diff().Steps).To(BeEmpty())
 			Expect(status(n.diff(), volumeID("data"))).To(beIn(Ready, ReasonAsDesired))
@@ -92,11 +93,11 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 		n.converge()
 		n.putBack("data", "nightly", "one")
 		n.apply(n.diff())
-		Expect(n.lvs("vg0")).To(HaveKey(stagedName(volumeID("data"))))
+		Expect(n.lvs("vg0")).To(HaveKey(ondisk.StagedName(volumeID("data"))))
 		n.putBack("data", "later", "one")
 		n.converge()
 		Expect(n.lvs("vg0")["data"].Origin).To(Equal("later"))
-		Expect(n.lvs("vg0")).NotTo(HaveKey(stagedName(volumeID("data"))))
+		Expect(n.lvs("vg0")).NotTo(HaveKey(ondisk.StagedName(volumeID("data"))))
 	})
 	It("waits for who has opened it since the clone was made", func() {
 		n.desired.Exports = nil
@@ -125,7 +126,7 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 		Expect(kinds(n.diff())).To(ContainElements("CreateBackstore", "AddLUN", "EnableTarget", "TakeOver"))
 		n.input.Held = nil
 		n.converge()
-		Expect(n.lvs("vg0")["data"].Tag(observe.TagReverted)).To(Equal("one"))
+		Expect(n.lvs("vg0")["data"].Tag(ondisk.TagReverted)).To(Equal("one"))
 	})
 	It("leaves what is read-only as it is", func() {
 		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.ReadOnly = true })
@@ -153,7 +154,7 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 			n.putBack(volume, "", "")
 			n.converge()
 			Expect(n.lvs("vg0")[volume].UUID).To(Equal(before.UUID))
-			Expect(n.lvs("vg0")).NotTo(HaveKey(stagedName(volumeID(volume))))
+			Expect(n.lvs("vg0")).NotTo(HaveKey(ondisk.StagedName(volumeID(volume))))
 			Expect(status(n.diff(), volumeID(volume))).To(beIn(Ready, ReasonAsDesired))
 		}
 	})
@@ -190,7 +191,7 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 	It("is not served half put back, and says what to do, when the file no longer asks", func() {
 		n.putBack("thick", "tnightly", "one")
 		n.apply(n.diff())
-		n.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Tags = append(lv.Tags, observe.CheckpointTag("snapshot", 0)) })
+		n.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Tags = append(lv.Tags, ondisk.CheckpointTag("snapshot", 0)) })
 		n.putBack("thick", "", "")
 		n.converge()
 		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Blocked, ReasonReverting))
@@ -201,8 +202,8 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 		n.apply(n.diff())
 		n.putBack("thick", "tnightly", "two")
 		n.converge()
-		Expect(n.lvs("vg0")["thick"].Tag(observe.TagReverted)).To(Equal("two"))
-		Expect(n.lvs("vg0")["thick"].TagsWith(observe.TagReverted)).To(HaveLen(1))
+		Expect(n.lvs("vg0")["thick"].Tag(ondisk.TagReverted)).To(Equal("two"))
+		Expect(n.lvs("vg0")["thick"].TagsWith(ondisk.TagReverted)).To(HaveLen(1))
 	})
 	It("is not served half put back while its file has an error", func() {
 		n.putBack("thick", "tnightly", "one")
@@ -211,7 +212,7 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 		n.invalidate(volumeID("thick"))
 		for range 3 {
 			n.apply(n.diff())
-			Expect(n.lvs("vg0")["thick"].Phase()).To(Equal(observe.Reverting))
+			Expect(n.lvs("vg0")["thick"].Phase()).To(Equal(ondisk.Reverting))
 		}
 		Expect(n.state.LIO.ISCSI[iqn].LUNs).NotTo(HaveKey(1))
 	})
@@ -223,7 +224,7 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 			n.putBack(volume, snapshot, "one")
 			n.apply(n.diff())
 			n.edit("vg0/"+volume, func(lv *observe.LogicalVolume) {
-				lv.Tags = append(lv.Tags, observe.CheckpointTag(n.lvs("vg0")[snapshot].UUID, 8*mib))
+				lv.Tags = append(lv.Tags, ondisk.CheckpointTag(n.lvs("vg0")[snapshot].UUID, 8*mib))
 			})
 			n.putBack(volume, "", "")
 			delete(n.desired.Snapshots, snapshot)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -31,7 +32,7 @@ func (d *differ) createVolume(id spec.ID, v spec.Volume, p pool, lv observe.Logi
 			return
 		}
 		if p.thinPool != "" && p.thinPool == from.lv.Pool && p.vg.Name == from.lv.VolumeGroup {
-			b.step = d.clone(id, "not there", Harmless, from, lv, append(tags, observe.TagSource+source.Tag()))
+			b.step = d.clone(id, "not there", Harmless, from, lv, append(tags, ondisk.TagSource+source.Tag()))
 			break
 		}
 		if made, there := d.sourceSnapshots[id]; there && source.Volume != "" && (!d.madeOf(source.Volume, made) || made.Origin != from.lv.Name) {
@@ -49,7 +50,7 @@ func (d *differ) createVolume(id spec.ID, v spec.Volume, p pool, lv observe.Logi
 // createToFill creates a logical volume that is nobody's to use until it was
 // filled, which later passes see to.
 func (d *differ) createToFill(id spec.ID, create change.CreateVolume, source *spec.VolumeSource, needs ...StepID) {
-	create.Tags = append(create.Tags, observe.PhaseTag(observe.Populating), observe.TagSource+source.Tag())
+	create.Tags = append(create.Tags, ondisk.PhaseTag(ondisk.Populating), ondisk.TagSource+source.Tag())
 	d.step(id, "not there", create, needs...)
 }
 
@@ -97,8 +98,8 @@ func (d *differ) fits(id spec.ID, from observe.LogicalVolume, size uint64) bool 
 // populate sees to a volume that is being filled. Nobody is to use it before.
 func (d *differ) populate(id spec.ID, v spec.Volume, lv observe.LogicalVolume) {
 	source := v.Spec.Source
-	if source == nil || observe.TagSource+source.Tag() != observe.TagSource+lv.Tag(observe.TagSource) {
-		d.block(id, ReasonImmutableField, "spec.source: %s is being filled from %s; put that back, or remove the Volume and name it anew", lv.FullName(), lv.Tag(observe.TagSource))
+	if source == nil || ondisk.TagSource+source.Tag() != ondisk.TagSource+lv.Tag(ondisk.TagSource) {
+		d.block(id, ReasonImmutableField, "spec.source: %s is being filled from %s; put that back, or remove the Volume and name it anew", lv.FullName(), lv.Tag(ondisk.TagSource))
 		return
 	}
 	fill := change.Populate{LV: nameOf(lv), ReadsZero: lv.ReadsZero}
@@ -137,7 +138,7 @@ func (d *differ) readableSource(id spec.ID, source *spec.VolumeSource, lv observ
 		return lv, false
 	case made.SnapshotInvalid:
 		d.say(id, Failed, ReasonSnapshotOverflow, "%s overflowed while %s was copied from it; the copy begins anew", made.FullName(), lv.FullName())
-		d.discard(id, made, observe.SourceTags(id), notToCopy)
+		d.discard(id, made, ondisk.SourceTags(id), notToCopy)
 		return lv, false
 	default:
 		return made, d.fits(id, made, lv.Size)
@@ -151,7 +152,7 @@ func (d *differ) readableSource(id spec.ID, source *spec.VolumeSource, lv observ
 
 // discardOther removes a snapshot that was made to copy something else from, and says so.
 func (d *differ) discardOther(id spec.ID, made observe.LogicalVolume) {
-	d.discard(id, made, observe.SourceTags(id), ofSomethingElse)
+	d.discard(id, made, ondisk.SourceTags(id), ofSomethingElse)
 	d.say(id, Progressing, ReasonConverging, "%s is removed: %s", made.FullName(), ofSomethingElse)
 }
 
@@ -168,7 +169,7 @@ func (d *differ) sourceSnapshot(id spec.ID, source *spec.VolumeSource, from back
 // of it; if it has another logical volume by now, that is what is to be copied.
 func (d *differ) madeOf(volume string, made observe.LogicalVolume) bool {
 	lvs := d.owned[spec.ID{Kind: spec.KindVolume, Name: volume}]
-	return made.Tag(observe.TagSource) == (spec.VolumeSource{Volume: volume}).Tag() &&
+	return made.Tag(ondisk.TagSource) == (spec.VolumeSource{Volume: volume}).Tag() &&
 		(len(lvs) != 1 || made.Origin == "" || lvs[0].VolumeGroup == made.VolumeGroup && lvs[0].Name == made.Origin ||
 			d.replacedOrigin(spec.ID{Kind: spec.KindVolume, Name: volume}, made)) // what it held when the copy was begun counts
 }
@@ -180,18 +181,14 @@ func (d *differ) createSource(id spec.ID, volume string, from backing) {
 		d.block(id, ReasonNotReady, "nothing is created in %s, as the snapshot of %s to copy from, while %d of its physical volumes are missing", from.lv.VolumeGroup, from.lv.FullName(), missing)
 		return
 	}
-	// No two of these can be the same.
-	name := "volreconciler-source-" + id.Name
-	if id.Kind == spec.KindImage {
-		name = "volreconciler-image-" + id.Name
-	}
-	if lv, there := d.in.Observed.VolumeGroups[from.lv.VolumeGroup].LogicalVolumes[name]; there && lv.Phase() == observe.Clearing {
+	name := ondisk.SourceName(id)
+	if lv, there := d.in.Observed.VolumeGroups[from.lv.VolumeGroup].LogicalVolumes[name]; there && lv.Phase() == ondisk.Clearing {
 		d.say(id, Progressing, ReasonClearing, "another snapshot of %s to copy from is made when the last one, %s, is cleared", from.lv.FullName(), lv.FullName())
 		return
 	}
 	d.step(id, "to copy from", change.CreateSnapshot{
 		LV: change.LV{VolumeGroup: from.lv.VolumeGroup, Name: name}, Origin: from.lv.Name, OriginUUID: from.lv.UUID,
-		Thin: from.lv.Type == observe.Thin, Tags: append(observe.SourceTags(id), observe.TagSource+(spec.VolumeSource{Volume: volume}).Tag()),
+		Thin: from.lv.Type == observe.Thin, Tags: append(ondisk.SourceTags(id), ondisk.TagSource+(spec.VolumeSource{Volume: volume}).Tag()),
 	}, from.step)
 }
 
@@ -207,7 +204,7 @@ func (d *differ) absentSources() {
 			why += "; an image that was written stays"
 		}
 		if !needed(id) && (d.names(id) || d.in.Desired.Complete && d.graceLeft(id) <= 0) {
-			d.discard(id, d.sourceSnapshots[id], observe.SourceTags(id), why)
+			d.discard(id, d.sourceSnapshots[id], ondisk.SourceTags(id), why)
 		}
 	}
 }
@@ -216,16 +213,16 @@ func (d *differ) absentSources() {
 func (d *differ) filling(id spec.ID) bool {
 	lvs := d.owned[id]
 	return len(lvs) == 0 && (d.names(id) || !d.in.Desired.Complete) ||
-		slices.ContainsFunc(lvs, func(lv observe.LogicalVolume) bool { return lv.Phase() == observe.Populating })
+		slices.ContainsFunc(lvs, func(lv observe.LogicalVolume) bool { return lv.Phase() == ondisk.Populating })
 }
 
 // sourceDiffers says so if a volume was not made of what its spec names.
 func (d *differ) sourceDiffers(id spec.ID, source *spec.VolumeSource, lv observe.LogicalVolume) {
-	if source == nil || source.Tag() == lv.Tag(observe.TagSource) {
+	if source == nil || source.Tag() == lv.Tag(ondisk.TagSource) {
 		return
 	}
 	from := "nothing"
-	if tag := lv.Tag(observe.TagSource); tag != "" {
+	if tag := lv.Tag(ondisk.TagSource); tag != "" {
 		from = tag
 	}
 	d.block(id, ReasonImmutableField, "spec.source: %s was made from %s, not from %s, and a source is read only when a volume is created; take the field out, or name another Volume", lv.FullName(), from, source.Tag())

@@ -6,6 +6,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -61,7 +62,7 @@ var _ = Describe("Diff and a volume with a source", func() {
 						mine = append(mine, change.Name(s.Change))
 					}
 				}
-				if lv().Phase() == observe.Populating {
+				if lv().Phase() == ondisk.Populating {
 					Expect(n.state.LIO.ISCSI[iqn+"-copies"].LUNs).To(BeEmpty())
 					Expect(status(p, exportID("copies"))).To(beIn(Blocked, ReasonNotReady))
 				}
@@ -74,7 +75,7 @@ var _ = Describe("Diff and a volume with a source", func() {
 			Expect(passes).To(Equal(want))
 			Expect(lv().Phase()).To(BeEmpty())
 			Expect(lv().Size).To(BeEquivalentTo(200 * mib))
-			Expect(lv().Tags).To(ContainElement(observe.TagSource + source.Tag()))
+			Expect(lv().Tags).To(ContainElement(ondisk.TagSource + source.Tag()))
 			Expect(n.lvs("vg0")).To(HaveLen(6), "nothing else is left")
 			Expect(n.state.LIO.ISCSI[iqn+"-copies"].LUNs).To(HaveLen(1))
 			Expect(status(n.diff(), copyID)).To(beIn(Ready, ReasonAsDesired))
@@ -122,7 +123,7 @@ var _ = Describe("Diff and a volume with a source", func() {
 		n.apply(n.diff())
 		made := n.lvs("vg0")["volreconciler-source-copy"]
 		n.edit("vg0/copy", func(lv *observe.LogicalVolume) {
-			lv.Tags = append(lv.Tags, observe.CheckpointTag(made.UUID, 64*mib))
+			lv.Tags = append(lv.Tags, ondisk.CheckpointTag(made.UUID, 64*mib))
 		})
 		Expect(n.diff().Steps[0].Change).To(HaveField("Done", spec.Size(64*mib)))
 		delete(n.lvs("vg0"), made.Name)
@@ -142,9 +143,9 @@ var _ = Describe("Diff and a volume with a source", func() {
 		n.desireCopy("slow", 200*mib, fromThick)
 		n.apply(n.diff())
 		n.edit("vg0/copy", func(lv *observe.LogicalVolume) {
-			lv.Tags = append(withoutPhase(lv.Tags), observe.CheckpointTag("x", 1))
+			lv.Tags = append(withoutPhase(lv.Tags), ondisk.CheckpointTag("x", 1))
 		})
-		Expect(lv().Phase()).To(Equal(observe.Populating))
+		Expect(lv().Phase()).To(Equal(ondisk.Populating))
 		Expect(kinds(n.diff())).To(Equal([]string{"Populate"}))
 	})
 	It("stops when the source is changed meanwhile, and says what it is filled from", func() {
@@ -195,7 +196,7 @@ var _ = Describe("Diff and a volume with a source", func() {
 		n.invalidate(copyID)
 		for range 3 {
 			n.apply(n.diff())
-			Expect(lv().Phase()).To(Equal(observe.Populating))
+			Expect(lv().Phase()).To(Equal(ondisk.Populating))
 		}
 		Expect(n.state.LIO.ISCSI[iqn+"-copies"].LUNs).To(BeEmpty())
 	})

@@ -6,6 +6,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -39,7 +40,7 @@ func (d *differ) replace(id spec.ID, lv, staged, base observe.LogicalVolume) boo
 // replaceable reports whether the next pass could put the names right if one logical
 // volume came in the place of another, or nobody would be served; if not, it says why.
 func (d *differ) replaceable(id spec.ID, lv, staged observe.LogicalVolume) bool {
-	old := change.LV{VolumeGroup: lv.VolumeGroup, Name: replacedName(id)}
+	old := change.LV{VolumeGroup: lv.VolumeGroup, Name: ondisk.ReplacedName(id)}
 	_, taken := d.in.Observed.VolumeGroups[old.VolumeGroup].LogicalVolumes[old.Name]
 	taken = taken && staged.VolumeGroup == old.VolumeGroup
 	if taken {

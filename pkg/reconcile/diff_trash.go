@@ -8,6 +8,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -26,7 +27,7 @@ func (d *differ) stayInTrash(id spec.ID, lv observe.LogicalVolume) (stay, bool) 
 	s := stay{tags: lv.DeletedTags()}
 	readable, news := true, false
 	for _, t := range s.tags {
-		at, err := time.Parse(observe.TimeOfTag, strings.TrimPrefix(t, observe.TagDeleted))
+		at, err := time.Parse(ondisk.TimeOfTag, strings.TrimPrefix(t, ondisk.TagDeleted))
 		news = news || !slices.Contains(d.in.Known[id].Outdated, t)
 		readable = readable && err == nil
 		if at.After(s.since) {
@@ -118,7 +119,7 @@ func (d *differ) trashVolume(id spec.ID, lv observe.LogicalVolume, old stay) {
 	if keep, known := d.trashTime(lv); known {
 		until = stamp(d.in.Now.Add(keep))
 	}
-	set := change.SetTags{LV: nameOf(lv), Add: []string{observe.DeletedTag(d.in.Now)}, Remove: old.tags}
+	set := change.SetTags{LV: nameOf(lv), Add: []string{ondisk.DeletedTag(d.in.Now)}, Remove: old.tags}
 	step := d.removal(id, "no file names it, and its deletion policy is Delete; it can come back until "+until, Disruptive, nil,
 		set, d.released(id, lv, needs)...)
 	d.trashedLVs[lv.FullName()] = step

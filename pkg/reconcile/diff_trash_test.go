@@ -11,6 +11,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -147,7 +148,7 @@ var _ = Describe("Diff and the trash", func() {
 	It("keeps an origin until its thick snapshot is gone", func() {
 		deleted()
 		n.edit("vg0/tnightly", func(lv *observe.LogicalVolume) {
-			lv.Tags = append(lv.Tags, observe.DeletedTag(n.input.Now.Add(time.Hour)))
+			lv.Tags = append(lv.Tags, ondisk.DeletedTag(n.input.Now.Add(time.Hour)))
 		})
 		n.wait(day)
 		p := n.converge()
@@ -208,7 +209,7 @@ var _ = Describe("Diff and the trash", func() {
 		n.nameNothing()
 		delete(n.desired.Pools, "slow")
 		n.converge()
-		Expect(n.lvs("vg0")["thick"].Tags).To(ContainElement(HavePrefix(observe.TagDeleted)))
+		Expect(n.lvs("vg0")["thick"].Tags).To(ContainElement(HavePrefix(ondisk.TagDeleted)))
 		n.wait(1000 * day)
 		n.converge()
 		Expect(n.lvs("vg0")).To(HaveKey("thick"))
@@ -224,9 +225,9 @@ var _ = Describe("Diff and the trash", func() {
 		n.converge()
 		Expect(n.lvs("vg0")).To(HaveKey("data"))
 	},
-		Entry(nil, observe.TagDeleted),
-		Entry(nil, observe.TagDeleted+"yesterday"),
-		Entry(nil, observe.TagDeleted+"20261122T120000Z", observe.TagDeleted+"2026-11-22"),
+		Entry(nil, ondisk.TagDeleted),
+		Entry(nil, ondisk.TagDeleted+"yesterday"),
+		Entry(nil, ondisk.TagDeleted+"20261122T120000Z", ondisk.TagDeleted+"2026-11-22"),
 	)
 	It("keeps what is open", func() {
 		deleted()
@@ -242,7 +243,7 @@ var _ = Describe("Diff and the trash", func() {
 	It("does not take what is open", func() {
 		n.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.HeldBy = []string{"mounted on /mnt"} })
 		deleted()
-		Expect(n.lvs("vg0")["thick"]).To(And(HaveField("Active", true), HaveField("Tags", Not(ContainElement(HavePrefix(observe.TagDeleted))))))
+		Expect(n.lvs("vg0")["thick"]).To(And(HaveField("Active", true), HaveField("Tags", Not(ContainElement(HavePrefix(ondisk.TagDeleted))))))
 	})
 	It("does not cut off the device of an open thick snapshot", func() {
 		n.edit("vg0/tnightly", func(lv *observe.LogicalVolume) { lv.Open = true })
@@ -299,7 +300,7 @@ var _ = Describe("Diff and the trash", func() {
 		n.input.LastNamed = map[spec.ID]time.Time{volumeID("data"): n.input.Now}
 		n.wait(time.Hour)
 		p := n.converge()
-		Expect(n.lvs("vg0")["data"].Tags).To(ConsistOf(append(observe.OwnerTags(volumeID("data")), "volreconciler/deletion=delete", "volreconciler/deleted=20261123T120000Z")))
+		Expect(n.lvs("vg0")["data"].Tags).To(ConsistOf(append(ondisk.OwnerTags(volumeID("data")), "volreconciler/deletion=delete", "volreconciler/deleted=20261123T120000Z")))
 		Expect(status(p, volumeID("data"))).To(beIn(Deleting, ReasonInTrash))
 		Expect(n.lvs("vg0")).To(HaveLen(2))
 	})
@@ -318,7 +319,7 @@ var _ = Describe("Diff and the trash", func() {
 		n.input.Known = learn(n.input.Known, n.desired, n.state)
 		n.input.Started, n.input.LastNamed = n.input.Now.Add(-time.Hour), nil
 		p := n.converge()
-		Expect(n.lvs("vg0")["data"].Tags).To(ConsistOf(append(observe.OwnerTags(volumeID("data")), "volreconciler/deletion=delete", "volreconciler/deleted=20261223T110000Z")))
+		Expect(n.lvs("vg0")["data"].Tags).To(ConsistOf(append(ondisk.OwnerTags(volumeID("data")), "volreconciler/deletion=delete", "volreconciler/deleted=20261223T110000Z")))
 		Expect(status(p, volumeID("data"))).To(beIn(Deleting, ReasonInTrash))
 		n.input.Known = learn(n.input.Known, n.desired, n.state)
 		n.wait(day)
@@ -400,7 +401,7 @@ var _ = Describe("Diff and the trash", func() {
 
 	It("holds nothing of what is exported, whatever its tags say", func() {
 		n.edit("vg0/data", func(lv *observe.LogicalVolume) {
-			lv.Tags = append(lv.Tags, observe.DeletedTag(n.input.Now.Add(-2*day)))
+			lv.Tags = append(lv.Tags, ondisk.DeletedTag(n.input.Now.Add(-2*day)))
 		})
 		Expect(changes(n.diff())).To(ConsistOf(And(HavePrefix("set tags of vg0/data"), Not(ContainSubstring("+")))))
 		n.desired.Complete = false

@@ -7,6 +7,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -58,7 +59,7 @@ func (d *differ) volume(v spec.Volume) {
 	}
 	suspended := d.suspended(id, v.Metadata)
 	size := roundUp(uint64(v.Spec.Size), p.vg.ExtentSize)
-	tags := append(observe.OwnerTags(id), observe.DeletionTag(v.Spec.DeletionPolicy))
+	tags := append(ondisk.OwnerTags(id), ondisk.DeletionTag(v.Spec.DeletionPolicy))
 
 	lv, verdict := d.find(id, v.Metadata, p, v.Spec.LVName, v.Spec.Adopt)
 	switch {
@@ -77,7 +78,7 @@ func (d *differ) volume(v spec.Volume) {
 	d.object(id).Volume = volumeStatus(lv)
 	whole := d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs == 0 // which need not be the Pool's
 	var arrived StepID
-	came := lv.Phase() == observe.Staged
+	came := lv.Phase() == ondisk.Staged
 	if came && whole && !suspended && !d.in.Held[id] { // by whatever name, it is served
 		lv, arrived = d.arrive(id, v.Spec.LVName, lv)
 	}
@@ -95,7 +96,7 @@ func (d *differ) volume(v spec.Volume) {
 		if b.step = d.activateWhole(id, lv); !lv.Active && b.step == 0 {
 			return
 		}
-	case lv.Phase() == observe.Populating:
+	case lv.Phase() == ondisk.Populating:
 		b.usable = false
 		d.correctTags(id, lv, tags)
 		d.populate(id, v, lv)
@@ -103,7 +104,7 @@ func (d *differ) volume(v spec.Volume) {
 		d.correctTags(id, lv, tags)
 		d.sourceDiffers(id, v.Spec.Source, lv)
 		swapping, last := d.revert(id, v, lv)
-		if b.reverting = lv.Phase() == observe.Reverting; b.reverting {
+		if b.reverting = lv.Phase() == ondisk.Reverting; b.reverting {
 			b.usable = false
 			break
 		}
@@ -123,7 +124,7 @@ func (d *differ) volume(v spec.Volume) {
 		b.step = cmp.Or(d.activate(id, lv), arrived)
 	}
 	if lv.Phase() != "" && !came { // also where nothing may be changed
-		b.usable, b.reverting = false, lv.Phase() == observe.Reverting
+		b.usable, b.reverting = false, lv.Phase() == ondisk.Reverting
 	}
 	d.backing[id] = b
 }
@@ -171,7 +172,7 @@ func (d *differ) snapshot(s spec.Snapshot) {
 		return
 	}
 	suspended := d.suspended(id, s.Metadata)
-	tags := append(observe.OwnerTags(id), observe.DeletionTag(s.Spec.DeletionPolicy))
+	tags := append(ondisk.OwnerTags(id), ondisk.DeletionTag(s.Spec.DeletionPolicy))
 
 	lv, verdict := d.find(id, s.Metadata, p, s.Metadata.Name, false)
 	switch {
@@ -248,8 +249,8 @@ func (d *differ) invalidBackings() {
 		}
 		if known := d.in.Known[id].UUID; known == "" || known == lvs[0].Identity() {
 			phase := lvs[0].Phase()
-			complete := phase == "" || phase == observe.Staged // and in its place by now
-			d.backing[id] = backing{lv: lvs[0], usable: complete, reverting: phase == observe.Reverting, thin: lvs[0].Type == observe.Thin}
+			complete := phase == "" || phase == ondisk.Staged // and in its place by now
+			d.backing[id] = backing{lv: lvs[0], usable: complete, reverting: phase == ondisk.Reverting, thin: lvs[0].Type == observe.Thin}
 		}
 	}
 }
@@ -328,7 +329,7 @@ func (d *differ) correctTags(id spec.ID, lv observe.LogicalVolume, want []string
 		}
 	}
 	for _, t := range lv.Tags {
-		other := strings.HasPrefix(t, observe.TagDeletion) || strings.HasPrefix(t, observe.TagDeleted)
+		other := strings.HasPrefix(t, ondisk.TagDeletion) || strings.HasPrefix(t, ondisk.TagDeleted)
 		if other && !slices.Contains(want, t) {
 			set.Remove = append(set.Remove, t)
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -116,11 +117,11 @@ const copiedOfNothing = "changed"
 // copyAnew sees to it that nothing counts of what was copied to a logical volume from
 // a snapshot that somebody may have written to since.
 func (d *differ) copyAnew(id spec.ID, lv, from observe.LogicalVolume) {
-	begun := lv.TagsWith(observe.TagCheckpoint + from.UUID + ":")
+	begun := lv.TagsWith(ondisk.TagCheckpoint + from.UUID + ":")
 	if len(begun) == 0 {
 		return
 	}
-	want := []string{observe.CheckpointTag(from.UUID, 0), observe.CheckpointTag(copiedOfNothing, 0)}
+	want := []string{ondisk.CheckpointTag(from.UUID, 0), ondisk.CheckpointTag(copiedOfNothing, 0)}
 	added := slices.DeleteFunc(slices.Clone(want), func(t string) bool { return slices.Contains(lv.Tags, t) })
 	removed := slices.DeleteFunc(begun, func(t string) bool { return slices.Contains(want, t) })
 	if len(added)+len(removed) > 0 {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -96,7 +97,7 @@ var _ = Describe("Diff and a snapshot that somebody may write to", func() {
 		n.desireCopy("slow", 101*mib, fromTNightly)
 		pass()
 		lv, from := n.lvs("vg0")["copy"], n.lvs("vg0")["tnightly"]
-		lv.Tags = append(lv.Tags, observe.CheckpointTag(from.UUID, 64*mib))
+		lv.Tags = append(lv.Tags, ondisk.CheckpointTag(from.UUID, 64*mib))
 		n.lvs("vg0")["copy"] = lv
 		Expect(kinds(n.diff())).To(Equal([]string{"Populate"}))
 
@@ -106,10 +107,10 @@ var _ = Describe("Diff and a snapshot that somebody may write to", func() {
 		waits(volumeID("copy"), "Export/other")
 		Expect(n.diff().Empty()).To(BeTrue())
 		lv = n.lvs("vg0")["copy"]
-		Expect(lv.TagsWith(observe.TagCheckpoint)).To(ConsistOf(observe.CheckpointTag(from.UUID, 0), observe.CheckpointTag(copiedOfNothing, 0)))
+		Expect(lv.TagsWith(ondisk.TagCheckpoint)).To(ConsistOf(ondisk.CheckpointTag(from.UUID, 0), ondisk.CheckpointTag(copiedOfNothing, 0)))
 
 		By("a job that had not ended yet")
-		lv.Tags = append(slices.DeleteFunc(lv.Tags, func(t string) bool { return t == observe.CheckpointTag(from.UUID, 0) }), observe.CheckpointTag(from.UUID, 90*mib))
+		lv.Tags = append(slices.DeleteFunc(lv.Tags, func(t string) bool { return t == ondisk.CheckpointTag(from.UUID, 0) }), ondisk.CheckpointTag(from.UUID, 90*mib))
 		n.lvs("vg0")["copy"] = lv
 		pass()
 		Expect(n.lvs("vg0")["copy"].Checkpoint(from.UUID)).To(BeZero())
@@ -146,7 +147,7 @@ var _ = Describe("Diff and a snapshot that somebody may write to", func() {
 
 			By("who comes while it is done")
 			lv, from := n.lvs("vg0")["thick"], n.lvs("vg0")["tnightly"]
-			lv.Tags = append(lv.Tags, observe.CheckpointTag(from.UUID, 64*mib))
+			lv.Tags = append(lv.Tags, ondisk.CheckpointTag(from.UUID, 64*mib))
 			n.lvs("vg0")["thick"] = lv
 			login(true)
 			Expect(kinds(pass())).To(Equal([]string{"SetTags"}))
@@ -156,8 +157,8 @@ var _ = Describe("Diff and a snapshot that somebody may write to", func() {
 			for range 3 {
 				pass()
 			}
-			Expect(n.lvs("vg0")["thick"].Tag(observe.TagReverted)).To(Equal("one"))
-			Expect(n.lvs("vg0")["thick"].TagsWith(observe.TagCheckpoint)).To(BeEmpty())
+			Expect(n.lvs("vg0")["thick"].Tag(ondisk.TagReverted)).To(Equal("one"))
+			Expect(n.lvs("vg0")["thick"].TagsWith(ondisk.TagCheckpoint)).To(BeEmpty())
 			Expect(status(n.diff(), volumeID("thick"))).To(beIn(Ready, ReasonAsDesired))
 		},
 		Entry("who is listed", asIs, func(in bool) {
@@ -191,6 +192,6 @@ var _ = Describe("Diff and a snapshot that somebody may write to", func() {
 		for range 5 {
 			pass()
 		}
-		Expect(n.lvs("vg0")["thick"].Tag(observe.TagReverted)).To(Equal("one"))
+		Expect(n.lvs("vg0")["thick"].Tag(ondisk.TagReverted)).To(Equal("one"))
 	})
 })

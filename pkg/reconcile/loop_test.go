@@ -16,6 +16,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -109,7 +110,7 @@ var _ = Describe("Loop", func() {
 		loop.Pass(ctx)
 		loop.Pass(ctx)
 		delete(m.node.state.LIO.ISCSI, iqn)
-		m.node.change(change.RemoveBackstore{Backstore: change.Backstore{HBA: observe.HBA, Name: "volreconciler:volume:data"}})
+		m.node.change(change.RemoveBackstore{Backstore: change.Backstore{HBA: ondisk.HBA, Name: "volreconciler:volume:data"}})
 		delete(m.node.lvs("vg0"), "data")
 
 		loop = newLoop(m, state)
@@ -156,8 +157,8 @@ var _ = Describe("Loop", func() {
 		loop.Pass(ctx)
 		for name := range m.node.lvs("vg0") {
 			m.node.edit("vg0/"+name, func(lv *observe.LogicalVolume) {
-				lv.Tags = slices.DeleteFunc(slices.Clone(lv.Tags), func(t string) bool { return strings.HasPrefix(t, observe.TagDeleted) })
-				lv.Tags = append(lv.Tags, observe.DeletedTag(time.Now().Add(-48*time.Hour)))
+				lv.Tags = slices.DeleteFunc(slices.Clone(lv.Tags), func(t string) bool { return strings.HasPrefix(t, ondisk.TagDeleted) })
+				lv.Tags = append(lv.Tags, ondisk.DeletedTag(time.Now().Add(-48*time.Hour)))
 			})
 		}
 		loop = newLoop(m, state)

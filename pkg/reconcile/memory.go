@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -194,7 +195,7 @@ func counting(lvs []observe.LogicalVolume) []observe.LogicalVolume {
 	var count []observe.LogicalVolume
 	for _, lv := range lvs {
 		inPlace := slices.ContainsFunc(lvs, func(old observe.LogicalVolume) bool { return old.ReplacedBy() == lv.UUID })
-		if lv.ReplacedBy() == "" && (lv.Phase() != observe.Staged || inPlace) {
+		if lv.ReplacedBy() == "" && (lv.Phase() != ondisk.Staged || inPlace) {
 			count = append(count, lv)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -15,10 +16,10 @@ var _ = Describe("What is learnt of a Volume that moves to another Pool", func()
 	const old, staged, stranger = "uuid-old", "uuid-staged", "uuid-stranger"
 	id := volumeID("data")
 	volume := func(group, uuid string, tags ...string) observe.LogicalVolume {
-		return observe.LogicalVolume{VolumeGroup: group, Name: "data-" + uuid, UUID: uuid, Tags: slices.Concat(observe.OwnerTags(id), tags)}
+		return observe.LogicalVolume{VolumeGroup: group, Name: "data-" + uuid, UUID: uuid, Tags: slices.Concat(ondisk.OwnerTags(id), tags)}
 	}
-	moving := observe.PhaseTag(observe.Staged)
-	first := observe.TagIdentity + old
+	moving := ondisk.PhaseTag(ondisk.Staged)
+	first := ondisk.TagIdentity + old
 	state := func(lvs ...observe.LogicalVolume) observe.State {
 		groups := map[string]observe.VolumeGroup{}
 		for _, name := range []string{"vg0", "vg1"} {
@@ -41,15 +42,15 @@ var _ = Describe("What is learnt of a Volume that moves to another Pool", func()
 	},
 		Entry("before it does", there, there, volume("vg0", old)),
 		Entry("while it is copied", there, there, volume("vg0", old), volume("vg1", staged, moving, first)),
-		Entry("while it is copied, and somebody took the phase away", there, there, volume("vg0", old), volume("vg1", staged, observe.SyncedTag("s", 1), first)),
-		Entry("when it is replaced", moved, moved, volume("vg0", old, observe.TagReplacedBy+staged), volume("vg1", staged, moving, first)),
-		Entry("when the one in its place is like any other", moved, moved, volume("vg0", old, observe.TagReplacedBy+staged), volume("vg1", staged, first)),
+		Entry("while it is copied, and somebody took the phase away", there, there, volume("vg0", old), volume("vg1", staged, ondisk.SyncedTag("s", 1), first)),
+		Entry("when it is replaced", moved, moved, volume("vg0", old, ondisk.TagReplacedBy+staged), volume("vg1", staged, moving, first)),
+		Entry("when the one in its place is like any other", moved, moved, volume("vg0", old, ondisk.TagReplacedBy+staged), volume("vg1", staged, first)),
 		Entry("when the old one is gone", moved, moved, volume("vg1", staged, first)),
-		Entry("when the old one is cleared", moved, moved, volume("vg0", old, observe.TagReplacedBy+staged, observe.PhaseTag(observe.Clearing)), volume("vg1", staged, first)),
+		Entry("when the old one is cleared", moved, moved, volume("vg0", old, ondisk.TagReplacedBy+staged, ondisk.PhaseTag(ondisk.Clearing)), volume("vg1", staged, first)),
 		Entry("when it moves once more", moved, moved, volume("vg1", staged, first), volume("vg0", stranger, moving, first)),
 		Entry("of which only the staged one is there", Identity{}, there, volume("vg1", staged, moving, first)),
-		Entry("of which only the replaced one is there", Identity{}, there, volume("vg0", old, observe.TagReplacedBy+staged)),
-		Entry("that is replaced by none of those that are there", Identity{}, there, volume("vg0", old, observe.TagReplacedBy+stranger), volume("vg1", staged, moving, first)),
+		Entry("of which only the replaced one is there", Identity{}, there, volume("vg0", old, ondisk.TagReplacedBy+staged)),
+		Entry("that is replaced by none of those that are there", Identity{}, there, volume("vg0", old, ondisk.TagReplacedBy+stranger), volume("vg1", staged, moving, first)),
 		Entry("of which somebody made a copy", Identity{}, there, volume("vg0", old), volume("vg1", stranger)),
 		Entry("of which somebody made a copy while it is copied", Identity{}, there, volume("vg0", old), volume("vg0", stranger), volume("vg1", staged, moving, first)),
 		Entry("in whose place somebody put another one", Identity{UUID: stranger, VolumeGroup: "vg1"}, there, volume("vg1", stranger)),
@@ -59,7 +60,7 @@ var _ = Describe("What is learnt of a Volume that moves to another Pool", func()
 		set := spec.Set{Complete: true}
 		known := map[spec.ID]Identity{id: there}
 		Expect(learn(known, set, state(volume("vg1", staged, moving, first)))).To(HaveKeyWithValue(id, there))
-		Expect(learn(known, set, state(volume("vg0", old, observe.TagReplacedBy+staged)))).To(HaveKeyWithValue(id, there))
+		Expect(learn(known, set, state(volume("vg0", old, ondisk.TagReplacedBy+staged)))).To(HaveKeyWithValue(id, there))
 		Expect(learn(known, set, state())).To(BeEmpty())
 	})
 
@@ -77,7 +78,7 @@ var _ = Describe("What is learnt of a Volume that moves to another Pool", func()
 // UUID, and says which one it had first.
 func (n *node) wasMoved(name, uuid string) {
 	n.edit(name, func(lv *observe.LogicalVolume) {
-		lv.Tags = append(slices.Clone(lv.Tags), observe.TagIdentity+lv.UUID)
+		lv.Tags = append(slices.Clone(lv.Tags), ondisk.TagIdentity+lv.UUID)
 		lv.UUID = uuid
 	})
 }
@@ -120,10 +121,10 @@ var _ = Describe("A Volume that was moved", func() {
 		lv := n.lvs("vg0")["data"]
 		n.lvs("vg0")["new"] = observe.LogicalVolume{VolumeGroup: "vg0", Name: "new", UUID: "uuid-new", Type: observe.Thin, Pool: "pool0", Size: lv.Size, Active: true, Minor: 77, Tags: slices.Clone(lv.Tags)}
 		if staged {
-			n.edit("vg0/new", func(lv *observe.LogicalVolume) { lv.Tags = append(lv.Tags, observe.PhaseTag(observe.Staged)) })
+			n.edit("vg0/new", func(lv *observe.LogicalVolume) { lv.Tags = append(lv.Tags, ondisk.PhaseTag(ondisk.Staged)) })
 		}
 		if replaced {
-			n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Tags = append(lv.Tags, observe.TagReplacedBy+"uuid-new") })
+			n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Tags = append(lv.Tags, ondisk.TagReplacedBy+"uuid-new") })
 		}
 		n.invalidate(volumeID("data"))
 		n.diff()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // stage carries out a round of copying.
@@ -14,20 +15,20 @@ func (m *model) stage(c change.Stage) {
 	since := m.lvs(c.Since.VolumeGroup)[c.Since.Name]
 	m.edit(c.LV.String(), func(lv *observe.LogicalVolume) {
 		with, _, _ := lv.Synced()
-		if lv.UUID != c.UUID || lv.Phase() != observe.Staged || lv.Open || from.UUID != c.From.UUID || from.Size > lv.Size || from.SnapshotInvalid {
+		if lv.UUID != c.UUID || lv.Phase() != ondisk.Staged || lv.Open || from.UUID != c.From.UUID || from.Size > lv.Size || from.SnapshotInvalid {
 			panic("must not be copied to: " + lv.FullName())
 		}
 		bytes := from.Size
 		if c.Since.UUID != "" {
-			if since.UUID != c.Since.UUID || with != since.UUID || from.Tag(observe.TagSince) != since.UUID || since.Origin != from.Origin {
+			if since.UUID != c.Since.UUID || with != since.UUID || from.Tag(ondisk.TagSince) != since.UUID || since.Origin != from.Origin {
 				panic("not synced with what it is to be brought forward from: " + lv.FullName())
 			}
 			bytes = 1 << 20
 		}
 		lv.Tags = slices.DeleteFunc(slices.Clone(lv.Tags), func(t string) bool {
-			return strings.HasPrefix(t, observe.TagSynced) || strings.HasPrefix(t, observe.TagCheckpoint)
+			return strings.HasPrefix(t, ondisk.TagSynced) || strings.HasPrefix(t, ondisk.TagCheckpoint)
 		})
-		lv.Tags = append(lv.Tags, observe.SyncedTag(from.UUID, bytes))
+		lv.Tags = append(lv.Tags, ondisk.SyncedTag(from.UUID, bytes))
 	})
 }
 
@@ -40,7 +41,7 @@ func (m *model) takeOver(c change.TakeOver) {
 		if lv.Open || lv.UUID != c.UUID || lv.Phase() != "" || staged.UUID != c.Staged.UUID || staged.Open || c.Since.UUID != "" && (with != c.Since.UUID || since.UUID != with || since.Origin != lv.Name) {
 			panic("must not be replaced: " + lv.FullName())
 		}
-		lv.Tags = append(lv.Tags[:len(lv.Tags):len(lv.Tags)], observe.TagReplacedBy+staged.UUID)
+		lv.Tags = append(lv.Tags[:len(lv.Tags):len(lv.Tags)], ondisk.TagReplacedBy+staged.UUID)
 	})
 }
 

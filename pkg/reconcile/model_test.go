@@ -9,6 +9,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -208,10 +209,10 @@ func (m *model) change(c change.Change) {
 		m.rename(c)
 	case change.Restore:
 		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) {
-			if lv.UUID != c.UUID || lv.Phase() != observe.Reverting || lv.Open || m.lvs(c.VolumeGroup)[c.Snapshot.Name].UUID != c.Snapshot.UUID {
+			if lv.UUID != c.UUID || lv.Phase() != ondisk.Reverting || lv.Open || m.lvs(c.VolumeGroup)[c.Snapshot.Name].UUID != c.Snapshot.UUID {
 				panic("must not be put back: " + lv.FullName())
 			}
-			lv.Tags = append(withoutPhase(lv.Tags), observe.TagReverted+c.Request)
+			lv.Tags = append(withoutPhase(lv.Tags), ondisk.TagReverted+c.Request)
 		})
 	case change.WriteImage:
 		from := m.lvs(c.Source.VolumeGroup)[c.Source.Name]
@@ -223,20 +224,20 @@ func (m *model) change(c change.Change) {
 		m.group(c.VolumeGroup)
 		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) {
 			lost := slices.ContainsFunc(c.Tags, func(t string) bool { return !slices.Contains(lv.Tags, t) })
-			if lv.Open || lv.UUID != c.UUID || len(c.Tags) < 3 && lv.Tag(observe.TagKind) != observe.KindSource || lost || len(m.withThickSnapshots(c.LV)) > 1 || len(lv.TakesAlong) > 0 {
+			if lv.Open || lv.UUID != c.UUID || len(c.Tags) < 3 && lv.Tag(ondisk.TagKind) != ondisk.KindSource || lost || len(m.withThickSnapshots(c.LV)) > 1 || len(lv.TakesAlong) > 0 {
 				panic("must not be given up: " + lv.FullName())
 			}
-			lv.Tags = append(lv.Tags[:len(lv.Tags):len(lv.Tags)], observe.PhaseTag(observe.Clearing))
+			lv.Tags = append(lv.Tags[:len(lv.Tags):len(lv.Tags)], ondisk.PhaseTag(ondisk.Clearing))
 		})
 	case change.SplitSnapshot:
 		m.edit(c.LV.String(), func(lv *observe.LogicalVolume) {
-			if lv.Phase() != observe.Clearing || lv.Type != observe.ThickSnapshot {
+			if lv.Phase() != ondisk.Clearing || lv.Type != observe.ThickSnapshot {
 				panic("must not be split off: " + lv.FullName())
 			}
 			lv.Type, lv.Origin, lv.Size = observe.Thick, "", lv.COWSize
 		})
 	case change.Clear:
-		if lv := m.group(c.VolumeGroup).LogicalVolumes[c.Name]; lv.UUID != c.UUID || lv.Phase() != observe.Clearing || lv.Type != observe.Thick || lv.Open {
+		if lv := m.group(c.VolumeGroup).LogicalVolumes[c.Name]; lv.UUID != c.UUID || lv.Phase() != ondisk.Clearing || lv.Type != observe.Thick || lv.Open {
 			panic("must not be cleared: " + c.LV.String())
 		}
 		delete(m.lvs(c.VolumeGroup), c.Name)
@@ -315,7 +316,7 @@ func (m *model) identities(set spec.Set) map[spec.ID]Identity {
 // fill carries out a copy.
 func (m *model) fill(c change.Populate) {
 	m.edit(c.LV.String(), func(lv *observe.LogicalVolume) {
-		if lv.UUID != c.UUID || lv.Phase() != observe.Populating || lv.Open {
+		if lv.UUID != c.UUID || lv.Phase() != ondisk.Populating || lv.Open {
 			panic("must not be filled: " + lv.FullName())
 		}
 		if from := m.lvs(c.Volume.VolumeGroup)[c.Volume.Name]; c.Image == nil && (from.UUID != c.Volume.UUID || from.Size > lv.Size || from.Phase() != "") {
@@ -328,6 +329,6 @@ func (m *model) fill(c change.Populate) {
 // withoutPhase returns the tags without those of a change of the whole content.
 func withoutPhase(tags []string) []string {
 	return slices.DeleteFunc(slices.Clone(tags), func(t string) bool {
-		return slices.ContainsFunc([]string{observe.TagPhase, observe.TagCheckpoint, observe.TagRevert}, func(prefix string) bool { return strings.HasPrefix(t, prefix) })
+		return slices.ContainsFunc([]string{ondisk.TagPhase, ondisk.TagCheckpoint, ondisk.TagRevert}, func(prefix string) bool { return strings.HasPrefix(t, prefix) })
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -98,9 +99,9 @@ func (s *scenario) mutate(t *rapid.T) {
 func genDeletedTag(t *rapid.T) string {
 	age := pick(t, "deleted", 0, 30*time.Minute, 25*time.Hour, 72*time.Hour, -time.Hour)
 	if oneIn(t, 6, "malformed") {
-		return observe.TagDeleted + pick(t, "text", "", "yesterday", "2026")
+		return ondisk.TagDeleted + pick(t, "text", "", "yesterday", "2026")
 	}
-	return observe.DeletedTag(noon.Add(-age))
+	return ondisk.DeletedTag(noon.Add(-age))
 }
 
 func (s *scenario) mutateLV(t *rapid.T, lv observe.LogicalVolume) {
@@ -121,10 +122,10 @@ func (s *scenario) mutateLV(t *rapid.T, lv observe.LogicalVolume) {
 	case "other owner":
 		id := rapid.SampledFrom(universe()).Draw(t, "owner")
 		edit(func(lv *observe.LogicalVolume) {
-			lv.Tags = append(observe.OwnerTags(id), observe.DeletionTag(spec.Delete))
+			lv.Tags = append(ondisk.OwnerTags(id), ondisk.DeletionTag(spec.Delete))
 		})
 	case "policy":
-		tag := observe.DeletionTag(spec.DeletionPolicy(pick(t, "policy", "Delete", "Retain")))
+		tag := ondisk.DeletionTag(spec.DeletionPolicy(pick(t, "policy", "Delete", "Retain")))
 		edit(func(lv *observe.LogicalVolume) { lv.Tags = append(slices.Clone(lv.Tags), tag) })
 	case "inactive":
 		edit(func(lv *observe.LogicalVolume) { lv.Active = false })
@@ -185,7 +186,7 @@ func (s *scenario) foreignLV(t *rapid.T) {
 	}
 	lv := observe.LogicalVolume{VolumeGroup: group, Name: name, Type: observe.Thick, Size: 8 * mib, Active: true}
 	lv.Type = pick(t, "type", observe.Thick, observe.Thick, observe.OtherLV, observe.ThinPool)
-	lv.Tags = pick(t, "tags", nil, []string{"backup"}, observe.OwnerTags(volumeID("gone")))
+	lv.Tags = pick(t, "tags", nil, []string{"backup"}, ondisk.OwnerTags(volumeID("gone")))
 	if oneIn(t, 4, "held") {
 		lv.HeldBy = []string{"mounted on /"}
 	}

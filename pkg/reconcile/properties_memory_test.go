@@ -8,6 +8,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -50,17 +51,17 @@ func TestPropertiesNothingIsPutInThePlaceOfWhatVanished(t *testing.T) {
 			lv, seen := logicalVolumeOf(s.input.Observed, step.Change)
 			switch c := step.Change.(type) {
 			case change.CreateVolume:
-				if !slices.Contains(c.Tags, observe.PhaseTag(observe.Staged)) {
+				if !slices.Contains(c.Tags, ondisk.PhaseTag(ondisk.Staged)) {
 					t.Fatalf("%s, though %s is known to be %s", step.Change, step.Object, known)
 				}
 			case change.CreateSnapshot:
-				if !slices.Contains(c.Tags, observe.TagKind+observe.KindSource) {
+				if !slices.Contains(c.Tags, ondisk.TagKind+ondisk.KindSource) {
 					t.Fatalf("%s, though %s is known to be %s", step.Change, step.Object, known)
 				}
 			case change.CreateThinPool:
 				t.Fatalf("%s, though %s is known to be %s", step.Change, step.Object, known)
 			}
-			if lv.Phase() == observe.Replaced || lv.Tag(observe.TagKind) == observe.KindSource {
+			if lv.Phase() == ondisk.Replaced || lv.Tag(ondisk.TagKind) == ondisk.KindSource {
 				continue // what is left of a move, and of no use
 			}
 			if seen && lv.Identity() != known && step.Object.Kind != spec.KindPool {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -19,7 +20,7 @@ import (
 func takesAway(c change.Change) (trash, removal bool) {
 	switch c := c.(type) {
 	case change.SetTags:
-		return slices.ContainsFunc(c.Add, func(tag string) bool { return strings.HasPrefix(tag, observe.TagDeleted) }), false
+		return slices.ContainsFunc(c.Add, func(tag string) bool { return strings.HasPrefix(tag, ondisk.TagDeleted) }), false
 	case change.RemoveLV:
 		return false, true
 	}
@@ -66,16 +67,16 @@ func TestPropertiesNoDataIsTakenAwayThatMayBeNeeded(t *testing.T) {
 // neededFor returns why a logical volume must not be taken away; empty: it may.
 func neededFor(s scenario, p Plan, step Step, lv observe.LogicalVolume) string {
 	in := s.input
-	if phase := lv.Phase(); phase == observe.Staged || phase == observe.Replaced || lv.Tag(observe.TagKind) == observe.KindSource {
+	if phase := lv.Phase(); phase == ondisk.Staged || phase == ondisk.Replaced || lv.Tag(ondisk.TagKind) == ondisk.KindSource {
 		return countsAlone(s, lv)
 	}
 	id, _ := lv.Owner()
 	needs := before(p, step)
-	policies := strings.Count(strings.Join(lv.Tags, " "), observe.TagDeletion)
+	policies := strings.Count(strings.Join(lv.Tags, " "), ondisk.TagDeletion)
 	switch {
 	case namedByFiles(in.Desired, id):
 		return "files name " + id.String()
-	case policies != 1 || !slices.Contains(lv.Tags, observe.DeletionTag(spec.Delete)) || in.Known[id].Retain:
+	case policies != 1 || !slices.Contains(lv.Tags, ondisk.DeletionTag(spec.Delete)) || in.Known[id].Retain:
 		return "it is to be retained"
 	case len(lv.HeldBy) > 0:
 		return "somebody holds it"
@@ -90,7 +91,7 @@ func neededFor(s scenario, p Plan, step Step, lv observe.LogicalVolume) string {
 		}
 		if other.Type == observe.ThickSnapshot && other.VolumeGroup == lv.VolumeGroup && other.Origin == lv.Name {
 			_, removal := takesAway(step.Change)
-			inTrash := strings.Contains(strings.Join(other.Tags, " "), observe.TagDeleted) || anyPrefix(needs, "set tags of "+other.FullName()+": +"+observe.TagDeleted)
+			inTrash := strings.Contains(strings.Join(other.Tags, " "), ondisk.TagDeleted) || anyPrefix(needs, "set tags of "+other.FullName()+": +"+ondisk.TagDeleted)
 			if !needs[change.RemoveLV{LV: nameOf(other)}.String()] && (removal || !inTrash) {
 				return "there is its snapshot " + other.Name
 			}
@@ -121,15 +122,15 @@ func countsAlone(s scenario, lv observe.LogicalVolume) string {
 	id, _ := lv.Owner()
 	counts := func(other observe.LogicalVolume) bool {
 		owner, _ := other.Owner()
-		return owner == id && other.Phase() != observe.Staged && other.Phase() != observe.Replaced
+		return owner == id && other.Phase() != ondisk.Staged && other.Phase() != ondisk.Replaced
 	}
 	switch all := s.again().allLVs(); {
-	case lv.Tag(observe.TagKind) == observe.KindSource:
+	case lv.Tag(ondisk.TagKind) == ondisk.KindSource:
 	case lv.Open || len(lv.HeldBy) > 0:
 		return "it is open"
-	case lv.Phase() == observe.Replaced && !slices.ContainsFunc(all, func(other observe.LogicalVolume) bool { return counts(other) && other.UUID == lv.ReplacedBy() }):
+	case lv.Phase() == ondisk.Replaced && !slices.ContainsFunc(all, func(other observe.LogicalVolume) bool { return counts(other) && other.UUID == lv.ReplacedBy() }):
 		return "what came in its place is not there, or may be incomplete"
-	case lv.Phase() == observe.Staged && !slices.ContainsFunc(all, counts):
+	case lv.Phase() == ondisk.Staged && !slices.ContainsFunc(all, counts):
 		return "nothing else is there"
 	}
 	return ""
@@ -197,12 +198,12 @@ func tooEarly(in Input, lv observe.LogicalVolume) string {
 	var latest time.Time
 	marked := false
 	for _, tag := range lv.Tags {
-		text, ok := strings.CutPrefix(tag, observe.TagDeleted)
+		text, ok := strings.CutPrefix(tag, ondisk.TagDeleted)
 		if !ok {
 			continue
 		}
 		marked = true
-		at, err := time.Parse(observe.TimeOfTag, text)
+		at, err := time.Parse(ondisk.TimeOfTag, text)
 		if err != nil {
 			return "its tag says no time"
 		}
@@ -277,7 +278,7 @@ func deletes(in Input, p Plan) map[spec.ID]bool {
 			lost[step.Object] = true
 		case change.RemoveLV:
 			lv, _ := logicalVolumeOf(in.Observed, c)
-			if lv.Tag(observe.TagDeleted) == "" && !slices.Contains(lv.Tags, observe.TagDeleted) {
+			if lv.Tag(ondisk.TagDeleted) == "" && !slices.Contains(lv.Tags, ondisk.TagDeleted) {
 				lost[step.Object] = true
 			}
 		}

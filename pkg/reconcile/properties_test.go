@@ -13,6 +13,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -100,9 +101,9 @@ func mayChange(in Input, lv observe.LogicalVolume) bool {
 			continue
 		}
 		left := slices.DeleteFunc(slices.Clone(lv.Tags), func(tag string) bool {
-			return !strings.HasPrefix(tag, observe.TagKind) && !strings.HasPrefix(tag, observe.TagName)
+			return !strings.HasPrefix(tag, ondisk.TagKind) && !strings.HasPrefix(tag, ondisk.TagName)
 		})
-		others := slices.ContainsFunc(left, func(tag string) bool { return !slices.Contains(observe.OwnerTags(id), tag) })
+		others := slices.ContainsFunc(left, func(tag string) bool { return !slices.Contains(ondisk.OwnerTags(id), tag) })
 		if lv.UUID == in.Known[id].UUID || lv.Marked() && !others || !lv.Marked() && adopt {
 			return true
 		}
@@ -213,7 +214,7 @@ func normal(was, is observe.State) observe.State {
 func namingNone(tags []string, old map[string]bool) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, tag := range tags {
-			for _, prefix := range []string{observe.TagSynced, observe.TagSince, observe.TagIdentity, observe.TagReplacedBy} {
+			for _, prefix := range []string{ondisk.TagSynced, ondisk.TagSince, ondisk.TagIdentity, ondisk.TagReplacedBy} {
 				uuid, _, _ := strings.Cut(strings.TrimPrefix(tag, prefix), ":")
 				if strings.HasPrefix(tag, prefix) && uuid != "" && !old[uuid] {
 					tag = prefix + "new"

@@ -10,6 +10,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 	"github.com/volreconciler/volreconciler/test/guest"
@@ -108,7 +109,7 @@ func (m *mover) counts(ctx context.Context) observe.LogicalVolume {
 	var counting []observe.LogicalVolume
 	for _, lv := range all {
 		id, ours := lv.Owner()
-		if ours && id == (spec.ID{Kind: spec.KindVolume, Name: m.name}) && lv.ReplacedBy() == "" && (lv.Phase() == "" || lv.Phase() == observe.Staged && replacedBy[lv.UUID]) {
+		if ours && id == (spec.ID{Kind: spec.KindVolume, Name: m.name}) && lv.ReplacedBy() == "" && (lv.Phase() == "" || lv.Phase() == ondisk.Staged && replacedBy[lv.UUID]) {
 			counting = append(counting, lv)
 		}
 	}

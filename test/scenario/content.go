@@ -11,6 +11,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // garbage is what is in every extent that is free in the beginning.
@@ -66,7 +67,7 @@ func Unfinished(n fakehost.Node) []string {
 	var found []string
 	for _, vg := range n.VolumeGroups {
 		for _, lv := range vg.LogicalVolumes {
-			if slices.Contains(lv.Tags, observe.TagKind+observe.KindSource) || moving(lv) {
+			if slices.Contains(lv.Tags, ondisk.TagKind+ondisk.KindSource) || moving(lv) {
 				found = append(found, fmt.Sprintf("%s/%s with %v", vg.Name, lv.Name, lv.Tags))
 			}
 		}
@@ -76,7 +77,7 @@ func Unfinished(n fakehost.Node) []string {
 
 func moving(lv fakehost.LogicalVolume) bool {
 	return slices.ContainsFunc(lv.Tags, func(t string) bool {
-		return strings.HasPrefix(t, observe.TagPhase) || strings.HasPrefix(t, observe.TagCheckpoint)
+		return strings.HasPrefix(t, ondisk.TagPhase) || strings.HasPrefix(t, ondisk.TagCheckpoint)
 	})
 }
 
@@ -88,7 +89,7 @@ func Exposed(n fakehost.Node) []string {
 	for _, vg := range n.VolumeGroups {
 		for _, lv := range vg.LogicalVolumes {
 			phase := observe.LogicalVolume{Tags: lv.Tags}.Phase()
-			untouched := phase == observe.Reverting && !slices.ContainsFunc(lv.Tags, func(t string) bool { return strings.HasPrefix(t, observe.TagCheckpoint) })
+			untouched := phase == ondisk.Reverting && !slices.ContainsFunc(lv.Tags, func(t string) bool { return strings.HasPrefix(t, ondisk.TagCheckpoint) })
 			if phase != "" && !untouched && served(n, "/dev/"+vg.Name+"/"+lv.Name) {
 				found = append(found, fmt.Sprintf("%s/%s with %v", vg.Name, lv.Name, lv.Tags))
 			}

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
-	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // poolMoves are the histories in which Volumes move to other Pools.
@@ -71,7 +71,7 @@ func deletedMove() Scenario {
 
 // replaces is the moment at which a move happens.
 func replaces() func(fakehost.Call) bool {
-	return func(c fakehost.Call) bool { return strings.Contains(c.String(), observe.TagReplacedBy) }
+	return func(c fakehost.Call) bool { return strings.Contains(c.String(), ondisk.TagReplacedBy) }
 }
 
 // cuts are the calls of moves, and those that end sessions and take LUNs away.

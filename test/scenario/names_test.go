@@ -13,7 +13,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
-	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 	"github.com/volreconciler/volreconciler/test/scenario"
 )
@@ -177,7 +177,7 @@ func expectExactly(n fakehost.Node, desired spec.Set, what string) {
 	for _, lv := range n.VolumeGroups[0].LogicalVolumes {
 		if lv.Type != "thinPool" {
 			// A clone has come in the place of one that was put back.
-			tags := slices.DeleteFunc(slices.Clone(lv.Tags), func(t string) bool { return strings.HasPrefix(t, observe.TagIdentity) })
+			tags := slices.DeleteFunc(slices.Clone(lv.Tags), func(t string) bool { return strings.HasPrefix(t, ondisk.TagIdentity) })
 			have[lv.Name] = slices.Sorted(slices.Values(tags))
 		}
 	}

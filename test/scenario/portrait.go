@@ -9,11 +9,12 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 // trashed is the time at which something was thrown away.
-var trashed = regexp.MustCompile(regexp.QuoteMeta(observe.TagDeleted) + `\S+`)
+var trashed = regexp.MustCompile(regexp.QuoteMeta(ondisk.TagDeleted) + `\S+`)
 
 // minor is the number of a device, which is the smallest that was free.
 var minor = regexp.MustCompile(`Minor: \d+`)
@@ -52,7 +53,7 @@ func Portrait(n fakehost.Node) []string {
 			tags := slices.Sorted(slices.Values(lv.Tags))
 			line := fmt.Sprintf("lv %s type=%s size=%d cow=%d metadata=%d origin=%s pool=%s tags=%v active=%t skip=%t readonly=%t invalid=%t",
 				full, lv.Type, lv.Size, lv.COWSize, lv.MetadataSize, lv.Origin, lv.Pool, tags, lv.Active, lv.SkipActivation, lv.ReadOnly, lv.Invalid)
-			lines = append(lines, trashed.ReplaceAllString(line, observe.TagDeleted+"<time>"))
+			lines = append(lines, trashed.ReplaceAllString(line, ondisk.TagDeleted+"<time>"))
 		}
 	}
 	for _, e := range slices.Concat(n.ConfigFS, n.NVMet) {

@@ -6,12 +6,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 func (t *thing) tags() []string {
-	return append(observe.OwnerTags(spec.ID{Kind: t.kind(), Name: t.name}), observe.DeletionTag(t.lv.policy))
+	return append(ondisk.OwnerTags(spec.ID{Kind: t.kind(), Name: t.name}), ondisk.DeletionTag(t.lv.policy))
 }
 
 func removeTags(ctx context.Context, h *History) (string, error) {
@@ -41,9 +41,9 @@ func addTags(ctx context.Context, h *History) (string, error) {
 	tag := "theirs"
 	switch {
 	case t.usable() && h.chance(40):
-		tag = observe.TagDeleted + "20010101T000000Z"
+		tag = ondisk.TagDeleted + "20010101T000000Z"
 	case t.usable() && h.chance(40):
-		tag = observe.TagDeletion + "never"
+		tag = ondisk.TagDeletion + "never"
 	case !slices.Contains(t.lv.extra, tag):
 		t.lv.extra = append(t.lv.extra, tag)
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 const configfsDir = "/sys/kernel/config/target/"
@@ -93,7 +93,7 @@ func damage(_ context.Context, h *History) (string, error) {
 	case 10:
 		what, lines = "another portal", []string{"mkdir " + tpg + "np/127.0.0.1:3399"}
 	case 11:
-		what, lines = "a LUN too many", []string{fmt.Sprintf("mkdir %slun/lun_%d", tpg, 99), "ln core/" + observe.HBA + "/" + backstore(m.things[thing]) + " " + tpg + "lun/lun_99/x"}
+		what, lines = "a LUN too many", []string{fmt.Sprintf("mkdir %slun/lun_%d", tpg, 99), "ln core/" + ondisk.HBA + "/" + backstore(m.things[thing]) + " " + tpg + "lun/lun_99/x"}
 	default:
 		what = "backstore removed, with its LUNs"
 		for _, name := range sorted(m.exports) {
@@ -110,7 +110,7 @@ func damage(_ context.Context, h *History) (string, error) {
 			h.touched[o.name] = true
 			lines = append(lines, unmap(o, "iscsi/"+iqn(o.name)+"/tpgt_1/", thing)...)
 		}
-		lines = append(lines, "rm core/"+observe.HBA+"/"+backstore(m.things[thing]))
+		lines = append(lines, "rm core/"+ondisk.HBA+"/"+backstore(m.things[thing]))
 	}
 	h.configfs(lines...)
 	return fmt.Sprintf("by hand in Export/%s: %s (%s, LUN %d)", e.name, what, host, number), nil

@@ -9,13 +9,13 @@ import (
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
-	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // Unread is the content of a logical volume that was not looked into.
 const Unread = "\x00"
 
-var trashed = regexp.MustCompile(regexp.QuoteMeta(observe.TagDeleted) + `\S+`)
+var trashed = regexp.MustCompile(regexp.QuoteMeta(ondisk.TagDeleted) + `\S+`)
 
 // learn takes in what cannot be foretold: the UUIDs of new logical volumes, and
 // what somebody else's things look like in full.
@@ -92,7 +92,7 @@ func (m *Model) lookAt(lv fakehost.LogicalVolume) []string {
 	}
 	tags := slices.Clone(lv.Tags)
 	for i := range tags {
-		tags[i] = trashed.ReplaceAllString(tags[i], observe.TagDeleted+"<time>")
+		tags[i] = trashed.ReplaceAllString(tags[i], ondisk.TagDeleted+"<time>")
 	}
 	slices.Sort(tags)
 	active := fmt.Sprint(lv.Active)

@@ -20,6 +20,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 	"github.com/volreconciler/volreconciler/test/scenario"
@@ -236,7 +237,7 @@ func (m *Memory) before(l *life, c fakehost.Call) error {
 // there still is a backstore.
 func (m *Memory) deletesExported(c fakehost.Call) error {
 	line := c.String()
-	if !strings.HasPrefix(line, "lvremove") && !strings.Contains(line, "--addtag "+observe.TagDeleted) {
+	if !strings.HasPrefix(line, "lvremove") && !strings.Contains(line, "--addtag "+ondisk.TagDeleted) {
 		return nil
 	}
 	lv := strings.TrimPrefix(c.Argv[len(c.Argv)-1], vg+"/")

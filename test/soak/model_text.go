@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -42,9 +43,9 @@ func (m *Model) lines() []string {
 
 func (t *thing) line() string {
 	id := spec.ID{Kind: t.kind(), Name: t.name}
-	tags := append(append(observe.OwnerTags(id), observe.DeletionTag(t.lv.policy)), t.lv.extra...)
+	tags := append(append(ondisk.OwnerTags(id), ondisk.DeletionTag(t.lv.policy)), t.lv.extra...)
 	if t.lv.trashed {
-		tags = append(tags, observe.TagDeleted+"<time>")
+		tags = append(tags, ondisk.TagDeleted+"<time>")
 	}
 	slices.Sort(tags)
 	return fmt.Sprintf("lv %s uuid=%s size=%d tags=%v active=%s", t.lv.name, t.lv.uuid, t.lv.size, tags, t.active("yes", "no"))
@@ -63,7 +64,7 @@ func (t *thing) active(yes, no string) string {
 }
 
 func backstore(t *thing) string {
-	return observe.BackstoreName(spec.ID{Kind: t.kind(), Name: t.name})
+	return ondisk.BackstoreName(spec.ID{Kind: t.kind(), Name: t.name})
 }
 
 func (m *Model) exportLines(e *export) []string {

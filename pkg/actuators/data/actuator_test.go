@@ -17,7 +17,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
-	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -203,7 +203,7 @@ var _ = Describe("filling a volume", func() {
 
 	It("does not write twice what has reached the device", func(ctx SpecContext) {
 		m, c := prepared(ctx, fillThick)
-		m.do(ctx, "lvchange --addtag "+observe.CheckpointTag(m.named("s").UUID, 8*mib)+" vg0/v")
+		m.do(ctx, "lvchange --addtag "+ondisk.CheckpointTag(m.named("s").UUID, 8*mib)+" vg0/v")
 		m.write("v", 0, 8, "written before")
 		Expect(m.apply(ctx, c)).To(Succeed())
 		Expect(m.content("v")).To(Equal([]string{"0-8 written before"}))

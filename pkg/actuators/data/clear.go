@@ -9,12 +9,9 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
-
-// discarding is what a checkpoint counts where it was only discarded: that is not
-// zero yet. It is of clearing, too.
-const discarding = observe.CheckpointOfClearing + ":discard"
 
 // clear destroys what is in a logical volume, and removes it. LVM removes it only
 // if, under its lock, it still is the one and marked, and nothing depends on it.
@@ -32,7 +29,7 @@ func (a *Actuator) clear(ctx context.Context, c change.Clear) error {
 		return nil
 	case now.UUID != c.UUID:
 		return stale("%s is another logical volume by now, %s", c.LV, now.UUID)
-	case !slices.Contains(now.Tags, observe.PhaseTag(observe.Clearing)):
+	case !slices.Contains(now.Tags, ondisk.PhaseTag(ondisk.Clearing)):
 		return stale("%s is not to be cleared", c.LV)
 	case len(now.TakesAlong) > 0: // what is written here would be read there
 		return stale("%s cannot be cleared: others depend on it (%s)", c.LV, strings.Join(now.TakesAlong, "; "))
@@ -43,19 +40,19 @@ func (a *Actuator) clear(ctx context.Context, c change.Clear) error {
 	if err := a.activate(ctx, now, c.LV); err != nil {
 		return err
 	}
-	key := observe.CheckpointOfClearing
+	key := ondisk.CheckpointOfClearing
 	if c.Method == spec.ClearDiscard {
-		key = discarding
+		key = ondisk.CheckpointOfDiscarding
 	}
 	m := a.marks(now, c.LV, key)
 	// All of it, whatever size the plan saw.
 	_, err = a.blocks.Clear(ctx, blockcopy.Clear{
 		Device: now.Path(), Size: int64(now.Size), From: m.from(now.Size),
-		Discard: key == discarding,
+		Discard: key == ondisk.CheckpointOfDiscarding,
 		Limit:   a.limit, Progress: teller(ctx), Checkpoint: m.saver(ctx),
 	})
 	if err != nil {
 		return classify(err)
 	}
-	return a.lvm.Apply(ctx, change.RemoveLV{LV: c.LV, Tags: []string{observe.PhaseTag(observe.Clearing)}})
+	return a.lvm.Apply(ctx, change.RemoveLV{LV: c.LV, Tags: []string{ondisk.PhaseTag(ondisk.Clearing)}})
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
-	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -201,9 +201,9 @@ func (m machine) applyUntil(ctx context.Context, c change.Change, call int, afte
 // The tags of the specs.
 var (
 	ownTags    = " --addtag volreconciler/kind=volume --addtag volreconciler/name=v"
-	populating = ownTags + " --addtag " + observe.PhaseTag(observe.Populating) + " --addtag volreconciler/source=volume:s"
-	reverting  = ownTags + " --addtag " + observe.PhaseTag(observe.Reverting) + " --addtag volreconciler/revert=r2 --addtag volreconciler/reverted=r1"
-	toClear    = ownTags + " --addtag " + observe.PhaseTag(observe.Clearing)
+	populating = ownTags + " --addtag " + ondisk.PhaseTag(ondisk.Populating) + " --addtag volreconciler/source=volume:s"
+	reverting  = ownTags + " --addtag " + ondisk.PhaseTag(ondisk.Reverting) + " --addtag volreconciler/revert=r2 --addtag volreconciler/reverted=r1"
+	toClear    = ownTags + " --addtag " + ondisk.PhaseTag(ondisk.Clearing)
 )
 
 func size(mibs uint64) spec.Size { return spec.Size(mibs * mib) }

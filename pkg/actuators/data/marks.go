@@ -8,6 +8,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // marks are the checkpoints on a logical volume while a job works on it.
@@ -25,8 +26,8 @@ type marks struct {
 
 func (a *Actuator) marks(now observe.LogicalVolume, lv change.LV, key string) *marks {
 	m := &marks{lvm: a.lvm, lv: lv, key: key, at: now.Checkpoint(key)}
-	for _, t := range now.TagsWith(observe.TagCheckpoint) {
-		if strings.HasPrefix(t, observe.TagCheckpoint+key+":") {
+	for _, t := range now.TagsWith(ondisk.TagCheckpoint) {
+		if strings.HasPrefix(t, ondisk.TagCheckpoint+key+":") {
 			m.own = append(m.own, t)
 		} else {
 			m.others = append(m.others, t)
@@ -46,7 +47,7 @@ func (m *marks) begin(ctx context.Context) error { return m.checkpoint(ctx, m.at
 // the first one on the others count none: what they counted is overwritten, and if
 // it is their turn again, all of it is to be copied.
 func (m *marks) checkpoint(ctx context.Context, bytes uint64) error {
-	want := []string{observe.CheckpointTag(m.key, bytes)}
+	want := []string{ondisk.CheckpointTag(m.key, bytes)}
 	for _, t := range m.others {
 		if of := t[:strings.LastIndex(t, ":")+1]; !slices.Contains(want, of+"0") {
 			want = append(want, of+"0")

@@ -14,7 +14,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/actuators/lvm"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
-	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // kind is how logical volumes of a kind are made.
@@ -30,7 +30,7 @@ var kinds = map[string]kind{
 	"thin":  {"lvcreate -y -V 16m -T vg0/p", "", "lvcreate -y -s", true},
 }
 
-var moveTags = " --addtag " + strings.Join(observe.MoveTags("v"), " --addtag ")
+var moveTags = " --addtag " + strings.Join(ondisk.MoveTags("v"), " --addtag ")
 
 // moving makes v, with a snapshot a, and n, which is staged in its place.
 func moving(ctx context.Context, m machine, from, to kind) {
@@ -40,7 +40,7 @@ func moving(ctx context.Context, m machine, from, to kind) {
 	m.write("v", 0, 6, "data")
 	m.write("v", 9, 10, "data")
 	m.do(ctx, from.snapshot+" -n a"+moveTags+" vg0/v")
-	m.do(ctx, to.create+" -n n"+ownTags+" --addtag "+observe.PhaseTag(observe.Staged)+" --addtag "+observe.TagIdentity+m.named("v").UUID+to.in)
+	m.do(ctx, to.create+" -n n"+ownTags+" --addtag "+ondisk.PhaseTag(ondisk.Staged)+" --addtag "+ondisk.TagIdentity+m.named("v").UUID+to.in)
 }
 
 // staged is the change that makes n hold what a snapshot holds.
@@ -60,13 +60,13 @@ func takeOver(m machine, since string) change.TakeOver {
 
 // replaced is the tag that v has when n came in its place.
 func replaced(m machine) string {
-	return strings.TrimPrefix(observe.TagReplacedBy, "volreconciler/") + m.named("n").UUID
+	return strings.TrimPrefix(ondisk.TagReplacedBy, "volreconciler/") + m.named("n").UUID
 }
 
 // syncedWith is the tags of n.
 func syncedWith(m machine, snapshot string, bytes uint64) []string {
 	GinkgoHelper()
-	tag := strings.TrimPrefix(observe.SyncedTag(m.named(snapshot).UUID, bytes), "volreconciler/")
+	tag := strings.TrimPrefix(ondisk.SyncedTag(m.named(snapshot).UUID, bytes), "volreconciler/")
 	tags := []string{"kind=volume", "name=v", "phase=staged", "identity=" + m.named("v").UUID, tag}
 	slices.Sort(tags)
 	return tags
@@ -261,7 +261,7 @@ var _ = Describe("a move", func() {
 		Entry("it is synced with two", do("lvchange --addtag volreconciler/synced="+otherUUID+":5 vg0/n"), change.ErrStale),
 		Entry("it is to replace another one", func(_ context.Context, m machine) {
 			edit(m, "n", func(lv *fakehost.LogicalVolume) {
-				lv.Tags = slices.DeleteFunc(lv.Tags, func(t string) bool { return strings.HasPrefix(t, observe.TagIdentity) })
+				lv.Tags = slices.DeleteFunc(lv.Tags, func(t string) bool { return strings.HasPrefix(t, ondisk.TagIdentity) })
 			})
 		}, change.ErrStale),
 		Entry("the snapshot is gone", do("lvremove -y vg0/b"), change.ErrStale),
@@ -297,7 +297,7 @@ var _ = Describe("a move", func() {
 		m := moved(ctx, kinds["thin"], kinds["thick"])
 		tried := 0
 		Expect(apply(ctx, &fakehost.Tap{Host: m.Host, Before: func(c fakehost.Call) error {
-			if c.Op == "writeblocks" || strings.Contains(c.String(), observe.TagReplacedBy) {
+			if c.Op == "writeblocks" || strings.Contains(c.String(), ondisk.TagReplacedBy) {
 				_, err := m.ClaimBlocks("/dev/vg0/v")
 				Expect(err).To(MatchError(syscall.EBUSY))
 				tried++
@@ -356,8 +356,8 @@ var _ = Describe("a move", func() {
 			m = newMachine(ctx)
 			m.do(ctx, kinds["thin"].create+" -n v"+ownTags)
 			m.write("v", 0, 6, "data")
-			m.do(ctx, "lvcreate -y -s -n s vg0/v", "lvcreate -y -s -kn -n n"+ownTags+" --addtag "+observe.PhaseTag(observe.Staged)+
-				" --addtag "+observe.TagIdentity+m.named("v").UUID+" vg0/s")
+			m.do(ctx, "lvcreate -y -s -n s vg0/v", "lvcreate -y -s -kn -n n"+ownTags+" --addtag "+ondisk.PhaseTag(ondisk.Staged)+
+				" --addtag "+ondisk.TagIdentity+m.named("v").UUID+" vg0/s")
 			m.write("v", 3, 9, "later")
 			swap = change.TakeOver{LV: m.named("v"), Staged: m.named("n"), Size: size(16)}
 		})
@@ -375,9 +375,9 @@ var _ = Describe("a move", func() {
 			Expect(m.tags("v")).To(HaveLen(2))
 		},
 			Entry("its snapshot is gone", "lvremove -y vg0/s"),
-			Entry("it is copied to", "lvchange --addtag "+observe.CheckpointTag("x", 5)+" vg0/n"),
-			Entry("it is synced with a snapshot", "lvchange --addtag "+observe.SyncedTag("x", 5)+" vg0/n"),
-			Entry("it is not staged", "lvchange --deltag "+observe.PhaseTag(observe.Staged)+" vg0/n"),
+			Entry("it is copied to", "lvchange --addtag "+ondisk.CheckpointTag("x", 5)+" vg0/n"),
+			Entry("it is synced with a snapshot", "lvchange --addtag "+ondisk.SyncedTag("x", 5)+" vg0/n"),
+			Entry("it is not staged", "lvchange --deltag "+ondisk.PhaseTag(ondisk.Staged)+" vg0/n"),
 			Entry("it is gone", "lvremove -y vg0/n"),
 		)
 		It("waits for whoever has the volume open", func(ctx SpecContext) {
@@ -406,8 +406,8 @@ var _ = Describe("a move", func() {
 	It("does not make anybody wait for too much", func(ctx SpecContext) {
 		m := newMachine(ctx)
 		m.do(ctx, "lvcreate -y -V 300m -T vg0/p -n v"+ownTags, "lvcreate -y -s -n a"+moveTags+" vg0/v")
-		m.do(ctx, "lvcreate -y -V 300m -T vg0/p -n n"+ownTags+" --addtag "+observe.PhaseTag(observe.Staged)+
-			" --addtag "+observe.TagIdentity+m.named("v").UUID+" --addtag "+observe.SyncedTag(m.named("a").UUID, 5))
+		m.do(ctx, "lvcreate -y -V 300m -T vg0/p -n n"+ownTags+" --addtag "+ondisk.PhaseTag(ondisk.Staged)+
+			" --addtag "+ondisk.TagIdentity+m.named("v").UUID+" --addtag "+ondisk.SyncedTag(m.named("a").UUID, 5))
 		m.write("v", 1, 258, "later")
 		cut := takeOver(m, "a")
 		cut.Size = size(300)

@@ -7,6 +7,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // populate fills a volume. Its last change of tags makes the volume a real one:
@@ -17,8 +18,8 @@ func (a *Actuator) populate(ctx context.Context, c change.Populate) error {
 		return err
 	}
 	switch now.Phase() {
-	case observe.Populating:
-	case observe.Clearing:
+	case ondisk.Populating:
+	case ondisk.Clearing:
 		return stale("%s is being cleared", c.LV)
 	default:
 		return nil
@@ -45,7 +46,7 @@ func (a *Actuator) populate(ctx context.Context, c change.Populate) error {
 	if err != nil {
 		return err
 	}
-	return a.lvm.Apply(ctx, change.SetTags{LV: c.LV, Remove: append(m.all(), observe.PhaseTag(observe.Populating))})
+	return a.lvm.Apply(ctx, change.SetTags{LV: c.LV, Remove: append(m.all(), ondisk.PhaseTag(ondisk.Populating))})
 }
 
 func (a *Actuator) populateFromVolume(ctx context.Context, c change.Populate, now observe.LogicalVolume, m *marks) error {

@@ -7,21 +7,22 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // restore writes to a volume what differs from its snapshot. Its last change of
 // tags says that the request is done, and lets the volume be used again.
 func (a *Actuator) restore(ctx context.Context, c change.Restore) error {
 	now, err := a.look(ctx, c.LV)
-	done := observe.TagReverted + c.Request
+	done := ondisk.TagReverted + c.Request
 	switch {
 	case err != nil:
 		return err
-	case now.Phase() == observe.Clearing:
+	case now.Phase() == ondisk.Clearing:
 		return stale("%s is being cleared", c.LV)
-	case now.Phase() != observe.Reverting && slices.Contains(now.Tags, done):
+	case now.Phase() != ondisk.Reverting && slices.Contains(now.Tags, done):
 		return nil
-	case now.Phase() != observe.Reverting, !slices.Contains(now.Tags, observe.TagRevert+c.Request):
+	case now.Phase() != ondisk.Reverting, !slices.Contains(now.Tags, ondisk.TagRevert+c.Request):
 		return stale("%s is not being reverted for request %s", c.LV, c.Request)
 	case now.Open:
 		// Not everybody who has it open claims it, so that the kernel would refuse: a
@@ -38,9 +39,9 @@ func (a *Actuator) restore(ctx context.Context, c change.Restore) error {
 	if err := a.copyBack(ctx, c, now, m); err != nil {
 		return err
 	}
-	old := slices.Concat(m.all(), now.TagsWith(observe.TagRevert), now.TagsWith(observe.TagReverted))
+	old := slices.Concat(m.all(), now.TagsWith(ondisk.TagRevert), now.TagsWith(ondisk.TagReverted))
 	old = slices.DeleteFunc(old, func(t string) bool { return t == done })
-	return a.lvm.Apply(ctx, change.SetTags{LV: c.LV, Add: []string{done}, Remove: append(old, observe.PhaseTag(observe.Reverting))})
+	return a.lvm.Apply(ctx, change.SetTags{LV: c.LV, Add: []string{done}, Remove: append(old, ondisk.PhaseTag(ondisk.Reverting))})
 }
 
 func (a *Actuator) copyBack(ctx context.Context, c change.Restore, now observe.LogicalVolume, m *marks) error {

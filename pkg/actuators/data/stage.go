@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/changed"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // stage makes a staged logical volume hold what a snapshot holds. Its last change of
@@ -39,13 +39,13 @@ func (a *Actuator) stage(ctx context.Context, c change.Stage) error {
 	if err != nil {
 		return err
 	}
-	return a.markSynced(ctx, c.LV, now, observe.SyncedTag(c.From.UUID, left), m.all()...)
+	return a.markSynced(ctx, c.LV, now, ondisk.SyncedTag(c.From.UUID, left), m.all()...)
 }
 
 // markSynced puts a tag in the place of those that say what a staged logical volume
 // holds, and of some others.
 func (a *Actuator) markSynced(ctx context.Context, lv change.LV, now observe.LogicalVolume, tag string, others ...string) error {
-	old := slices.DeleteFunc(now.TagsWith(observe.TagSynced), func(t string) bool { return t == tag })
+	old := slices.DeleteFunc(now.TagsWith(ondisk.TagSynced), func(t string) bool { return t == tag })
 	return a.lvm.Apply(ctx, change.SetTags{LV: lv, Add: []string{tag}, Remove: append(others, old...)})
 }
 
@@ -56,7 +56,7 @@ func (a *Actuator) lookStaged(ctx context.Context, lv change.LV, size uint64) (o
 	switch {
 	case err != nil:
 		return now, err
-	case now.Phase() != observe.Staged:
+	case now.Phase() != ondisk.Staged:
 		return now, stale("%s is not to be put in the place of another", lv)
 	}
 	return now, holds(now, size)
@@ -79,7 +79,7 @@ func (a *Actuator) copyStage(ctx context.Context, c change.Stage, now observe.Lo
 		NoDigest: true, SameBlocks: true, Limit: a.limit, Progress: teller(ctx),
 	}
 	// Where something else was copied to before, there may be anything, see populate.
-	fresh := len(m.others) == 0 && len(now.TagsWith(observe.TagSynced)) == 0
+	fresh := len(m.others) == 0 && len(now.TagsWith(ondisk.TagSynced)) == 0
 	task.OnlyDifferent = c.ReadsZero && !fresh
 	if task.Extents, err = a.toStage(ctx, c, from, now, m); err != nil {
 		return 0, err
@@ -180,11 +180,6 @@ func (a *Actuator) changed(ctx context.Context, since, now observe.LogicalVolume
 	return append([]blockcopy.Extent{}, blockcopy.Merge(extents, size, 1)...), nil
 }
 
-// interrupted is more bytes than any round copies. As the mark of a staged logical
-// volume it says that its origin, and not only a snapshot of that, was copied to it:
-// a take-over began. Whoever reads it makes another round of copying first.
-const interrupted = math.MaxInt64
-
 // knowsAll reports whether what changed since a snapshot is all in which a staged
 // logical volume can differ from the origin.
 //
@@ -194,5 +189,5 @@ const interrupted = math.MaxInt64
 // copied. Copying the same snapshot again does no harm.
 func knowsAll(since, staged observe.LogicalVolume, m *marks) bool {
 	_, bytes, _ := staged.Synced()
-	return since.Type != observe.Thin || bytes < interrupted && len(m.others) == 0
+	return since.Type != observe.Thin || bytes < ondisk.Interrupted && len(m.others) == 0
 }

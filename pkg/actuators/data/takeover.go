@@ -9,6 +9,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 const (
@@ -48,15 +49,15 @@ func (a *Actuator) replace(ctx context.Context, c change.TakeOver, now observe.L
 	switch synced, bytes, _ := staged.Synced(); {
 	case staged.Identity() != now.Identity():
 		return stale("%s is not to be put in the place of %s", c.Staged, c.LV)
-	case c.Since.UUID == "" && (staged.Origin == "" || synced != "" || staged.Tag(observe.TagCheckpoint) != ""):
+	case c.Since.UUID == "" && (staged.Origin == "" || synced != "" || staged.Tag(ondisk.TagCheckpoint) != ""):
 		return stale("%s is not a clone of a snapshot", c.Staged)
 	case c.Since.UUID == "": // complete from the start
 	case synced != c.Since.UUID || synced == "":
 		return stale("%s is not what snapshot %s holds", c.Staged, c.Since)
-	case bytes == interrupted:
+	case bytes == ondisk.Interrupted:
 		return stale("%s is to be brought up to date first: an earlier attempt to put it in the place of %s was interrupted", c.Staged, c.LV)
-	case staged.Tag(observe.TagCheckpoint) != "":
-		return a.tooMuch(ctx, c, staged, interrupted, "a round of copying to it was interrupted")
+	case staged.Tag(ondisk.TagCheckpoint) != "":
+		return a.tooMuch(ctx, c, staged, ondisk.Interrupted, "a round of copying to it was interrupted")
 	}
 	var since observe.LogicalVolume
 	if c.Since.UUID != "" {
@@ -83,7 +84,7 @@ func (a *Actuator) replace(ctx context.Context, c change.TakeOver, now observe.L
 			return err
 		}
 	}
-	return a.lvm.Apply(ctx, change.SetTags{LV: c.LV, Add: []string{observe.TagReplacedBy + c.Staged.UUID}})
+	return a.lvm.Apply(ctx, change.SetTags{LV: c.LV, Add: []string{ondisk.TagReplacedBy + c.Staged.UUID}})
 }
 
 // copyLast copies what changed since the snapshot, in the time that there is.
@@ -110,7 +111,7 @@ func (a *Actuator) copyChanged(ctx context.Context, c change.TakeOver, now, stag
 		return a.tooMuch(ctx, c, staged, uint64(bytes), fmt.Sprintf("%d MiB changed since snapshot %s", bytes>>20, c.Since))
 	}
 	// From the first byte on it is not what the snapshot holds, see knowsAll.
-	if err := a.markSynced(ctx, c.Staged, staged, observe.SyncedTag(c.Since.UUID, interrupted)); err != nil {
+	if err := a.markSynced(ctx, c.Staged, staged, ondisk.SyncedTag(c.Since.UUID, ondisk.Interrupted)); err != nil {
 		return err
 	}
 	_, err = a.blocks.Copy(ctx, blockcopy.Copy{
@@ -122,7 +123,7 @@ func (a *Actuator) copyChanged(ctx context.Context, c change.TakeOver, now, stag
 // tooMuch tells the next plan, by the mark of the staged logical volume, that there is
 // another round of copying to be made.
 func (a *Actuator) tooMuch(ctx context.Context, c change.TakeOver, staged observe.LogicalVolume, bytes uint64, why string) error {
-	if err := a.markSynced(ctx, c.Staged, staged, observe.SyncedTag(c.Since.UUID, bytes)); err != nil {
+	if err := a.markSynced(ctx, c.Staged, staged, ondisk.SyncedTag(c.Since.UUID, bytes)); err != nil {
 		return err
 	}
 	return stale("%s is to be brought up to date first: %s", c.Staged, why)

@@ -12,7 +12,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host"
-	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -144,7 +144,7 @@ var _ = DescribeTable("the command that makes a change",
 	Entry(nil, change.SplitSnapshot{LV: v},
 		fields{"lv_role": "public,snapshot,thicksnapshot", "lv_tags": "volreconciler/phase=clearing", "origin_size": "67108864"},
 		"lvconvert -y --splitsnapshot vg0/v"),
-	Entry("a snapshot to copy from", change.RemoveLV{LV: v, Tags: observe.SourceTags(spec.ID{Kind: spec.KindVolume, Name: "v"})}, nil,
+	Entry("a snapshot to copy from", change.RemoveLV{LV: v, Tags: ondisk.SourceTags(spec.ID{Kind: spec.KindVolume, Name: "v"})}, nil,
 		"lvremove -y -S lv_uuid="+uuid+" && lv_tags=volreconciler/kind=source && lv_tags=volreconciler/name=v"+
 			" && "+nothingWithIt+" vg0/v"),
 	Entry(nil, change.RemoveLV{LV: v, Tags: tags}, nil,
@@ -194,14 +194,14 @@ var _ = DescribeTable("a change that is true already",
 )
 
 var _ = DescribeTable("no snapshot is taken of what is incomplete",
-	func(ctx SpecContext, c change.Change, phase observe.DataPhase) {
-		m := &script{there: map[string]string{"vg0/o": row(fields{"lv_name": "o", "lv_tags": observe.PhaseTag(phase)})}}
+	func(ctx SpecContext, c change.Change, phase ondisk.DataPhase) {
+		m := &script{there: map[string]string{"vg0/o": row(fields{"lv_name": "o", "lv_tags": ondisk.PhaseTag(phase)})}}
 		Expect(New(m, m).Apply(ctx, c)).To(MatchError(change.ErrStale))
 	},
-	Entry("thin, while it is put back", change.CreateSnapshot{LV: newV, Origin: "o", OriginUUID: uuid, Thin: true, Tags: tags}, observe.Reverting),
-	Entry("thick, while it is put back", change.CreateSnapshot{LV: newV, Origin: "o", OriginUUID: uuid, Size: 16 * mib, Tags: tags}, observe.Reverting),
-	Entry("a clone, while it is put back", change.CloneVolume{LV: newV, Origin: "o", OriginUUID: uuid, Tags: tags}, observe.Reverting),
-	Entry("a clone, while it is filled", change.CloneVolume{LV: newV, Origin: "o", OriginUUID: uuid, Tags: tags}, observe.Populating),
+	Entry("thin, while it is put back", change.CreateSnapshot{LV: newV, Origin: "o", OriginUUID: uuid, Thin: true, Tags: tags}, ondisk.Reverting),
+	Entry("thick, while it is put back", change.CreateSnapshot{LV: newV, Origin: "o", OriginUUID: uuid, Size: 16 * mib, Tags: tags}, ondisk.Reverting),
+	Entry("a clone, while it is put back", change.CloneVolume{LV: newV, Origin: "o", OriginUUID: uuid, Tags: tags}, ondisk.Reverting),
+	Entry("a clone, while it is filled", change.CloneVolume{LV: newV, Origin: "o", OriginUUID: uuid, Tags: tags}, ondisk.Populating),
 )
 
 var _ = DescribeTable("a machine that is not what the plan saw",

@@ -7,6 +7,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // startClearing marks a logical volume under the condition under which it could
@@ -25,8 +26,8 @@ func (a *Actuator) startClearing(ctx context.Context, c change.StartClearing) er
 	case now.Open:
 		return a.inUse(ctx, c.LV, inUse("%s is open", c.LV))
 	}
-	argv := []string{"lvchange", "-S", removable(c.LV, c.Tags) + " && " + notOpen, "--addtag", observe.PhaseTag(observe.Clearing)}
-	for _, t := range slices.Concat(now.TagsWith(observe.TagPhase), now.TagsWith(observe.TagCheckpoint)) {
+	argv := []string{"lvchange", "-S", removable(c.LV, c.Tags) + " && " + notOpen, "--addtag", ondisk.PhaseTag(ondisk.Clearing)}
+	for _, t := range slices.Concat(now.TagsWith(ondisk.TagPhase), now.TagsWith(ondisk.TagCheckpoint)) {
 		argv = append(argv, "--deltag", t)
 	}
 	out, err := a.lvm(ctx, append(argv, c.LV.String())...)
@@ -68,5 +69,5 @@ func (a *Actuator) splitSnapshot(ctx context.Context, c change.SplitSnapshot) er
 }
 
 func clearing(lv observe.LogicalVolume) bool {
-	return slices.Contains(lv.Tags, observe.PhaseTag(observe.Clearing))
+	return slices.Contains(lv.Tags, ondisk.PhaseTag(ondisk.Clearing))
 }

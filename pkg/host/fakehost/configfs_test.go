@@ -12,6 +12,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -24,7 +25,7 @@ const (
 
 var (
 	target    = change.Target{Fabric: observe.ISCSI, Name: iqn, Export: export}
-	backstore = change.Backstore{HBA: observe.HBA, Name: "volreconciler:volume:v1"}
+	backstore = change.Backstore{HBA: ondisk.HBA, Name: "volreconciler:volume:v1"}
 )
 
 // lioMachine returns one with a few logical volumes.
@@ -211,7 +212,7 @@ var _ = Describe("LIO on the fake machine", func() {
 				apply(ctx, h, createBackstore())
 				before := isOpen(h, path.Base(device))
 				err := lio.New(h).Apply(ctx, change.CreateBackstore{
-					Backstore: change.Backstore{HBA: observe.HBA, Name: "volreconciler:volume:other"}, Device: device})
+					Backstore: change.Backstore{HBA: ondisk.HBA, Name: "volreconciler:volume:other"}, Device: device})
 				Expect(err).To(MatchError(want))
 				Expect(err).To(MatchError(ContainSubstring(text)))
 				Expect(observed(h).Backstores).To(HaveLen(1))

@@ -113,7 +113,7 @@ var _ = Describe("commands by hand", func() {
 
 	It("take options in any order, and a prefix", func() {
 		sh(h, "lvm lvcreate vg0 -Wy -L 4m -qq -Zn --addtag=@x --name x -y --config global/wait_for_locks=0 --type linear")
-		Expect(state(h)["vg0/x"].Tags).To(Equal([]string{"x"}))
+		Expect(state(h)["vg0/x"].Tags).To(HaveExactElements("x"))
 		sh(h, "lvcreate --thinpool vg0/pool --virtualsize 1g -nt")
 		Expect(state(h)["vg0/t"].Pool).To(Equal("pool"))
 		sh(h, "lvcreate -L 8m -T vg0/pool2")
@@ -340,5 +340,5 @@ var _ = It("is stored and loaded without a change", func() {
 	By("changing the copy")
 	n := h.Node()
 	n.VolumeGroups[0].LogicalVolumes[0].Tags[0] = "changed"
-	Expect(state(h)["vg0/thick"].Tags).To(Equal([]string{"a", "b"}))
+	Expect(state(h)["vg0/thick"].Tags).To(HaveExactElements("a", "b"))
 })

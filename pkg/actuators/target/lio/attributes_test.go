@@ -9,13 +9,14 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 var _ = Describe("the attributes that an Export may set", func() {
 	const iqn = "iqn.2026-11.org.example:db"
 	target := change.Target{Fabric: observe.ISCSI, Name: iqn, Export: "db"}
-	store := change.Backstore{HBA: observe.HBA, Name: "volreconciler:volume:v1"}
+	store := change.Backstore{HBA: ondisk.HBA, Name: "volreconciler:volume:v1"}
 	parameter := func(name, value string) change.SetParameter {
 		return change.SetParameter{Target: target, Attribute: name, Value: value}
 	}

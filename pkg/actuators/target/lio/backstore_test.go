@@ -7,11 +7,12 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 var _ = Describe("a backstore that exists", func() {
 	want := observe.Backstore{
-		HBA: observe.HBA, Name: "volreconciler:volume:db",
+		HBA: ondisk.HBA, Name: "volreconciler:volume:db",
 		Enabled: true, BlockDevice: "dm-3", Device: "/dev/vg0/db", Serial: "1234",
 	}
 

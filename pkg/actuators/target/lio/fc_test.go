@@ -9,6 +9,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -19,7 +20,7 @@ const (
 
 var _ = Describe("a Fibre Channel target", func() {
 	target := change.Target{Fabric: observe.FC, Name: fcPort, Export: "db"}
-	store := change.Backstore{HBA: observe.HBA, Name: "volreconciler:volume:v1"}
+	store := change.Backstore{HBA: ondisk.HBA, Name: "volreconciler:volume:v1"}
 	exported := []change.Change{
 		change.CreateBackstore{Backstore: store, Device: "/dev/vg0/v1"},
 		change.CreateTarget{Target: target},

@@ -1,0 +1,30 @@
+// Package ondisk holds everything that the agent writes onto the machine to know it
+// again: the only format that lasts longer than a process. A later version has to read
+// what is here, on every node that an earlier one was on.
+//
+// On logical volumes there are tags, all with the prefix volreconciler/ (package spec
+// says what the values may hold that come from a file):
+//
+//	kind=        pool, volume or snapshot, and which one: the owner; or source, a
+//	name=          snapshot that is only copied from
+//	for=         of such a one: image, or move; a volume is filled without it
+//	deletion=    delete or retain: what may happen to the data without a file
+//	deleted=     since when it is in the trash
+//	phase=       populating, reverting, clearing or staged
+//	source=      what a volume is filled from, or was
+//	checkpoint=  what is being copied, or how it is cleared, and how many bytes are done
+//	revert=      the request of a revert that is being done
+//	reverted=    that of the last one that was
+//	identity=    the UUID of the first logical volume that the data was in
+//	synced=      the snapshot that a staged logical volume holds, and how many bytes
+//	               had changed in its origin since
+//	since=       of a snapshot: the one that was copied before it
+//	replaced-by= the UUID of the logical volume that is the current one instead
+//
+// A Volume that moves to another Pool is copied to a second logical volume there,
+// which is [Staged] until the first one says, by one tag, that it was [Replaced]. In a
+// thin pool a revert is done in the same way, by a clone of the snapshot.
+//
+// Start reading at [Tags]. The package decides nothing and touches nothing: package
+// observe reads what is on the machine, the packages below actuators write it.
+package ondisk

@@ -1,0 +1,32 @@
+package ondisk
+
+import "github.com/volreconciler/volreconciler/pkg/spec"
+
+// Names of the logical volumes that no spec names. No two of these can be the same.
+// They are for people only: what a logical volume is, its tags alone say.
+
+// SourceName returns the name of the snapshot that a Volume is filled from, or an Image
+// is written from.
+func SourceName(id spec.ID) string {
+	if id.Kind == spec.KindImage {
+		return "volreconciler-image-" + id.Name
+	}
+	return "volreconciler-source-" + id.Name
+}
+
+// MoveNames returns the names that the snapshots may have from which a Volume is copied
+// that moves. There are two of them at a time, and one that is being cleared.
+func MoveNames(id spec.ID) []string {
+	var names []string
+	for _, letter := range []string{"a", "b", "c"} {
+		names = append(names, "volreconciler-move-"+letter+"-"+id.Name)
+	}
+	return names
+}
+
+// StagedName returns the name of the logical volume that is to come in the place of a
+// Volume's, while that one has the name.
+func StagedName(id spec.ID) string { return "volreconciler-moved-" + id.Name }
+
+// ReplacedName returns the name of the one in whose place another came.
+func ReplacedName(id spec.ID) string { return "volreconciler-old-" + id.Name }

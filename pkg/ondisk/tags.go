@@ -1,0 +1,75 @@
+package ondisk
+
+import "strings"
+
+// Prefixes of the tags on logical volumes. What follows is the value.
+const (
+	// TagKind and TagName say whose the logical volume is, see [OwnerTags], [SourceTags]
+	// and [MoveTags]. TagDeletion is followed by the object's deletion policy, see
+	// [DeletionTag].
+	TagKind     = "volreconciler/kind="
+	TagName     = "volreconciler/name="
+	TagDeletion = "volreconciler/deletion="
+	// TagDeleted is followed by when the logical volume went into the trash, in
+	// the form of [TimeOfTag].
+	TagDeleted = "volreconciler/deleted="
+	// TagPhase is followed by a [DataPhase].
+	TagPhase = "volreconciler/phase="
+	// TagSource is followed by what a volume was filled from, see [spec.VolumeSource.Tag].
+	TagSource = "volreconciler/source="
+	// TagFor is followed by what a snapshot is copied to, see [SourceTags].
+	TagFor = "volreconciler/for="
+	// TagCheckpoint is followed by what is being copied and how much of it has
+	// reached the device, see [CheckpointTag].
+	TagCheckpoint = "volreconciler/checkpoint="
+	// TagRevert is followed by the request of the revert that is being done, and
+	// TagReverted by that of the last one that was.
+	TagRevert   = "volreconciler/revert="
+	TagReverted = "volreconciler/reverted="
+	// TagIdentity is followed by the UUID of the logical volume in whose place this one
+	// came, or is to come: what initiators tell it by, see [Tags.Identity].
+	TagIdentity = "volreconciler/identity="
+	// TagSynced is followed by what a staged logical volume holds, see [SyncedTag].
+	TagSynced = "volreconciler/synced="
+	// TagSince is followed by the UUID of the snapshot that was copied before this one;
+	// nothing follows if none was.
+	TagSince = "volreconciler/since="
+	// TagReplacedBy is followed by the UUID of the logical volume that came in the
+	// place of this one.
+	TagReplacedBy = "volreconciler/replaced-by="
+	tagPrefix     = "volreconciler/"
+)
+
+// Tags are all tags on a logical volume, ours and others, and tell what ours say.
+type Tags []string
+
+// Tag returns the value of the tag with the given prefix, such as [TagName].
+func (t Tags) Tag(prefix string) string {
+	for _, tag := range t {
+		if v, ok := strings.CutPrefix(tag, prefix); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+// TagsWith returns the tags that begin with a prefix.
+func (t Tags) TagsWith(prefix string) []string {
+	var with []string
+	for _, tag := range t {
+		if strings.HasPrefix(tag, prefix) {
+			with = append(with, tag)
+		}
+	}
+	return with
+}
+
+// Marked reports whether any of our tags is on the logical volume.
+func (t Tags) Marked() bool {
+	for _, tag := range t {
+		if strings.HasPrefix(tag, tagPrefix) {
+			return true
+		}
+	}
+	return false
+}
