@@ -22,7 +22,7 @@ func (b Backstore) Lane() string { return "backstore/" + b.Path() }
 func (Backstore) System() observe.System { return observe.LIO }
 
 // CreateBackstore binds a backstore to a logical volume. The unit serial that
-// initiators see is derived from Identity, see [observe.UnitSerial].
+// initiators see is derived from Identity, see [ondisk.UnitSerial].
 type CreateBackstore struct {
 	Backstore
 	Device string `json:"device"`

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -52,7 +52,7 @@ func (c Connection) transport() string {
 
 func (c Connection) nvmeData(lun LUN) NVMeData {
 	data := NVMeData{
-		TargetNQN: c.target(), VolUUID: lun.UUID, NGUID: observe.NamespaceNGUID(lun.UUID), NSID: lun.namespaceID(),
+		TargetNQN: c.target(), VolUUID: lun.UUID, NGUID: ondisk.NamespaceNGUID(lun.UUID), NSID: lun.namespaceID(),
 		VolumeID: lun.Object.Name, AccessMode: c.accessMode(lun), Discard: lun.Discard,
 	}
 	transport := c.transport()

@@ -4,9 +4,9 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
-	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // readFC reads the Fibre Channel targets of all drivers; nil if there are none.
@@ -78,7 +78,7 @@ func FCMark(luns map[int]TargetLUN) (mark string, marked bool) {
 		if l.Link == "" {
 			continue // linked to nothing, it serves nothing
 		}
-		if marked && l.Link != mark || !strings.HasPrefix(l.Link, aliasPrefix) {
+		if marked && l.Link != mark || !ondisk.IsTargetMark(l.Link) {
 			return "", true
 		}
 		mark, marked = l.Link, true

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // FuzzConfigFS feeds every reader of LIO's attributes, names and symlinks with
@@ -43,8 +44,8 @@ func FuzzConfigFS(f *testing.F) {
 			return
 		}
 		for iqn, target := range targets.ISCSI {
-			if id, ours := target.Owner(); ours && target.Alias != Alias(id.Name) {
-				t.Errorf("%s with alias %q is taken for that of %s", iqn, target.Alias, id)
+			if id, ours := target.Owner(); ours && target.Mark != ondisk.TargetMark(id.Name) {
+				t.Errorf("%s with alias %q is taken for that of %s", iqn, target.Mark, id)
 			}
 		}
 		for _, b := range targets.Backstores {

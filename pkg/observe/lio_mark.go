@@ -3,9 +3,9 @@ package observe
 import (
 	"errors"
 	"io/fs"
-	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // ReadMark reads the mark of an iSCSI target's owner, and whether its alias holds it
@@ -22,22 +22,6 @@ func ReadMark(h host.Files, dir TargetDir) (mark string, inAlias bool, err error
 	if err != nil {
 		return "", false, err
 	}
-	mark, inAlias = chooseMark(parseCredential(mark), alias)
+	mark, inAlias = ondisk.ChooseMark(parseCredential(mark), alias)
 	return mark, inAlias && missing == nil, nil
-}
-
-// chooseMark returns the mark of the two texts that a target may have it in. Two that
-// contradict each other are none: whose the target is cannot be told.
-func chooseMark(mark, alias string) (chosen string, inAlias bool) {
-	marked, inAlias := strings.HasPrefix(mark, aliasPrefix), strings.HasPrefix(alias, aliasPrefix)
-	switch {
-	case marked && inAlias && mark != alias:
-		return "both " + mark + " and " + alias, false
-	case inAlias:
-		return alias, true
-	case mark != "":
-		return mark, false
-	default:
-		return alias, false
-	}
 }

@@ -49,7 +49,7 @@ var _ = Describe("the mark of an iSCSI target's owner", func() {
 		dir := ISCSITarget(iqn)
 		delete(files.tree, dir.Mark()[1:])
 		files.tree[dir.Alias()[1:]] = &fstest.MapFile{Data: []byte("volreconciler:db\n")}
-		Expect(ReadTarget(files, dir)).To(And(HaveField("Alias", "volreconciler:db"), HaveField("MarkInAlias", false)))
+		Expect(ReadTarget(files, dir)).To(And(HaveField("Mark", "volreconciler:db"), HaveField("MarkInAlias", false)))
 	})
 
 	DescribeTable("keeps a target from being an empty shell",

@@ -70,7 +70,7 @@ func readTarget(h host.Files, dir TargetDir) (Target, error) {
 
 func readTPG(h host.Files, dir TargetDir, t *Target) (err error) {
 	if dir.Fabric == ISCSI {
-		if t.Alias, t.MarkInAlias, err = ReadMark(h, dir); err != nil {
+		if t.Mark, t.MarkInAlias, err = ReadMark(h, dir); err != nil {
 			return err
 		}
 		if t.Portals, err = readPortals(h, dir); err != nil {
@@ -84,7 +84,7 @@ func readTPG(h host.Files, dir TargetDir, t *Target) (err error) {
 		return err
 	}
 	if dir.Fabric == FC {
-		t.Alias, _ = FCMark(t.LUNs)
+		t.Mark, _ = FCMark(t.LUNs)
 	}
 	// A Fibre Channel target without LUNs may be ours, and has no secrets.
 	_, ours := t.Owner()

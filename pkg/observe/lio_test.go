@@ -75,7 +75,7 @@ var _ = Describe("reading LIO", func() {
 
 	It("reads a target of ours in full", func() {
 		Expect(ReadTarget(files, ISCSITarget("iqn.2026-11.io.volreconciler:db"))).To(Equal(Target{
-			Fabric: ISCSI, Name: "iqn.2026-11.io.volreconciler:db", HasTPG: true, Enabled: true, Alias: "volreconciler:db",
+			Fabric: ISCSI, Name: "iqn.2026-11.io.volreconciler:db", HasTPG: true, Enabled: true, Mark: "volreconciler:db",
 			Attrib:  TPGAttrib{Authentication: true},
 			Portals: map[string]Transport{"10.9.8.7:3260": TCP, "127.0.0.1:3260": TCP, "[::1]:3260": TCP},
 			LUNs: map[int]TargetLUN{
@@ -103,7 +103,7 @@ var _ = Describe("reading LIO", func() {
 
 	It("reads a target of ours that admits anybody, with a LUN that is linked to nothing", func() {
 		Expect(ReadTarget(files, ISCSITarget("iqn.2026-11.io.volreconciler:any"))).To(Equal(Target{
-			Fabric: ISCSI, Name: "iqn.2026-11.io.volreconciler:any", HasTPG: true, Enabled: true, Alias: "volreconciler:any",
+			Fabric: ISCSI, Name: "iqn.2026-11.io.volreconciler:any", HasTPG: true, Enabled: true, Mark: "volreconciler:any",
 			Attrib:          TPGAttrib{GenerateNodeACLs: true, CacheDynamicACLs: true, DemoModeDiscovery: true},
 			Portals:         map[string]Transport{"[::]:3260": TCP},
 			LUNs:            map[int]TargetLUN{3: {Backstore: "iblock_900/volreconciler:volume:t1", Link: "backstore"}, 4: {}},
@@ -116,7 +116,7 @@ var _ = Describe("reading LIO", func() {
 
 	It("looks at no password, and at no access list's user, of somebody else's target", func() {
 		Expect(ReadTarget(files, ISCSITarget("iqn.2003-01.org.foreign:x"))).To(Equal(Target{
-			Fabric: ISCSI, Name: "iqn.2003-01.org.foreign:x", HasTPG: true, Enabled: true, Alias: "LIO Target",
+			Fabric: ISCSI, Name: "iqn.2003-01.org.foreign:x", HasTPG: true, Enabled: true, Mark: "LIO Target",
 			Portals:  map[string]Transport{"0.0.0.0:3260": TCP},
 			LUNs:     map[int]TargetLUN{0: {Backstore: "iblock_0/foreign1", Link: "9afeecee37"}},
 			ACLs:     map[string]ACL{guestInitiator: {Initiator: guestInitiator}},

@@ -6,14 +6,10 @@ import (
 	"io/fs"
 	"path"
 	"strconv"
-	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
-
-// SubsystemModel is the model number of our NVMe subsystems. With the serial
-// number, see [SubsystemSerial], it is the mark of their owner.
-const SubsystemModel = "volreconciler"
 
 // readNVMet reads nvmet's subsystems. A machine on which nvmet is not loaded holds
 // none. If anything cannot be read there is an error and nothing else: what is
@@ -78,7 +74,7 @@ type subsystemReader struct {
 func (r *subsystemReader) read(nqn string) (Target, error) {
 	t := Target{Fabric: NVMe, Name: nqn, HasTPG: true, Sessions: -1, Portals: map[string]Transport{}}
 	var err error
-	if t.Alias, err = ReadSubsystemAlias(r.host, nqn); err != nil {
+	if t.Mark, err = ReadSubsystemMark(r.host, nqn); err != nil {
 		return Target{}, err
 	}
 	for name, p := range PortalsOf(r.ports, nqn) {
@@ -101,23 +97,18 @@ func (r *subsystemReader) read(nqn string) (Target, error) {
 	return t, r.sessions(&t)
 }
 
-// ReadSubsystemAlias returns the mark of a subsystem's owner; empty if it is not
-// one of ours. The name of the export is that which its NQN ends with if the serial
-// number agrees, as it does for the NQNs that exports get by default. It is the
-// serial number otherwise, see [State.WithOwners].
-func ReadSubsystemAlias(h host.Files, nqn string) (string, error) {
+// ReadSubsystemMark returns the mark of a subsystem's owner, see [ondisk.SubsystemMark]
+// and [State.WithOwners].
+func ReadSubsystemMark(h host.Files, nqn string) (string, error) {
 	model, err := readText(h, path.Join(SubsystemDir(nqn), "attr_model"))
-	if err != nil || model != SubsystemModel {
+	if err != nil || model != ondisk.SubsystemModel {
 		return "", err
 	}
 	serial, err := readText(h, path.Join(SubsystemDir(nqn), "attr_serial"))
 	if err != nil {
 		return "", err
 	}
-	if name := nqn[strings.LastIndex(nqn, ":")+1:]; SubsystemSerial(nqn, name) == serial {
-		return Alias(name), nil
-	}
-	return Alias(serial), nil
+	return ondisk.SubsystemMark(nqn, model, serial), nil
 }
 
 func readNamespaces(h host.Files, nqn string) (map[int]TargetLUN, error) {

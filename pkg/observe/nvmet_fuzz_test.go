@@ -5,6 +5,8 @@ import (
 	"path"
 	"strings"
 	"testing"
+
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // FuzzNVMet feeds the reader of nvmet with a machine on which all attributes read
@@ -29,7 +31,7 @@ func FuzzNVMet(f *testing.F) {
 			return
 		}
 		for nqn, target := range all {
-			if _, ours := target.Owner(); ours != (strings.TrimSpace(text) == SubsystemModel) {
+			if _, ours := target.Owner(); ours != (strings.TrimSpace(text) == ondisk.SubsystemModel) {
 				t.Errorf("%s is ours: %t, where all attributes are %q", nqn, ours, text)
 			}
 		}

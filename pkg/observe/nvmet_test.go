@@ -12,6 +12,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -68,7 +69,7 @@ ports/9001/addr_traddr
 ports/9001/addr_trsvcid
 ports/9001/subsystems/
 subsystems/` + nvmeDB + `/attr_model volreconciler
-subsystems/` + nvmeDB + `/attr_serial ` + SubsystemSerial(nvmeDB, "db") + `
+subsystems/` + nvmeDB + `/attr_serial ` + ondisk.SubsystemSerial(nvmeDB, "db") + `
 subsystems/` + nvmeDB + `/attr_allow_any_host 0
 subsystems/` + nvmeDB + `/allowed_hosts/any ->../../../../nvmet/hosts/` + nvmeHost + `
 subsystems/` + nvmeDB + `/allowed_hosts/second ->../../../../nvmet/hosts/second
@@ -103,7 +104,7 @@ var _ = Describe("reading nvmet", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(all).To(HaveLen(3))
 		Expect(all[nvmeDB]).To(Equal(Target{
-			Fabric: NVMe, Name: nvmeDB, HasTPG: true, Enabled: true, Alias: "volreconciler:db", Sessions: -1,
+			Fabric: NVMe, Name: nvmeDB, HasTPG: true, Enabled: true, Mark: "volreconciler:db", Sessions: -1,
 			Portals: map[string]Transport{"[2001:db8::1]:4420": TCP, "loop port 1": "loop"},
 			LUNs: map[int]TargetLUN{
 				0: {Device: "/dev/vg0/db", Identity: "0a1b2c3d-1111-8222-b333-444455556666"},
@@ -115,19 +116,19 @@ var _ = Describe("reading nvmet", func() {
 			},
 		}))
 		foreign, shell := all["nqn.x:foreign"], all["nqn.x:shell"]
-		Expect(foreign.Alias).To(BeEmpty())
+		Expect(foreign.Mark).To(BeEmpty())
 		Expect(foreign.Empty()).To(BeFalse())
 		Expect(foreign.ACLs).To(Equal(map[string]ACL{nvmeHost: {Initiator: nvmeHost}}), "its keys are nobody's business")
 		Expect(shell.Empty()).To(BeTrue())
 	})
 
 	It("knows a subsystem by its serial number where its NQN does not end with the export's name", func() {
-		serial := SubsystemSerial(nvmeDB, "another")
-		all, err := readNVMet(nvmetFiles(strings.ReplaceAll(shared, SubsystemSerial(nvmeDB, "db"), serial)))
+		serial := ondisk.SubsystemSerial(nvmeDB, "another")
+		all, err := readNVMet(nvmetFiles(strings.ReplaceAll(shared, ondisk.SubsystemSerial(nvmeDB, "db"), serial)))
 		Expect(err).NotTo(HaveOccurred())
-		Expect(all[nvmeDB].Alias).To(Equal(Alias(serial)))
+		Expect(all[nvmeDB].Mark).To(Equal(ondisk.TargetMark(serial)))
 		s := State{NVMe: all}.WithOwners([]string{"db", "another"})
-		Expect(s.NVMe[nvmeDB].Alias).To(Equal(Alias("another")))
+		Expect(s.NVMe[nvmeDB].Mark).To(Equal(ondisk.TargetMark("another")))
 	})
 
 	It("finds hosts without keys where the kernel knows none", func() {

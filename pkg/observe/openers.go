@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // opening is who has a block device open without being among its [Holders].
@@ -272,7 +273,7 @@ func foreignTargetsOn(h host.Files, device string) []string {
 	}
 	nqns, _ := readDirIfThere(h, SubsystemsDir)
 	for _, nqn := range nqns {
-		if model, err := readText(h, path.Join(SubsystemDir(nqn), "attr_model")); err != nil || model == SubsystemModel {
+		if model, err := readText(h, path.Join(SubsystemDir(nqn), "attr_model")); err != nil || model == ondisk.SubsystemModel {
 			continue
 		}
 		luns, _ := readNamespaces(h, nqn)

@@ -10,6 +10,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // linked is a recording with symlinks.
@@ -91,7 +92,7 @@ var _ = Describe("who uses a logical volume", func() {
 	It("is not asked where a target of ours serves it", func() {
 		m.dirs["/proc/7/fd"], m.links["/proc/7/fd/3"] = []string{"3"}, "/dev/dm-1"
 		Expect(state(func(s *State) {
-			s.NVMe = map[string]Target{"nqn.x": {Fabric: NVMe, HasTPG: true, Alias: Alias("x"), LUNs: map[int]TargetLUN{0: {Device: "/dev/vg0/db"}}}}
+			s.NVMe = map[string]Target{"nqn.x": {Fabric: NVMe, HasTPG: true, Mark: ondisk.TargetMark("x"), LUNs: map[int]TargetLUN{0: {Device: "/dev/vg0/db"}}}}
 		}).OpenedBy).To(BeEmpty())
 	})
 	It("is a file backstore", func() {

@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -111,9 +111,9 @@ type Target struct {
 	// disabled it is whether anybody can reach them: whether an NVMe subsystem has
 	// a port, and tgtd's target an initiator.
 	Enabled bool
-	// Alias is the mark of its owner, wherever its fabric has a place for one. Of an
-	// iSCSI target that nobody marked it is param/TargetAlias.
-	Alias string
+	// Mark is that of its owner, see [ondisk.TargetMark], wherever its fabric has a place
+	// for one. Of an iSCSI target that nobody marked it is param/TargetAlias.
+	Mark string
 	// MarkInAlias is true while param/TargetAlias of an iSCSI target holds the mark
 	// of ours, as older agents wrote it.
 	MarkInAlias bool
@@ -211,21 +211,15 @@ type MappedLUN struct {
 	WriteProtect bool
 }
 
-// aliasPrefix marks our targets.
-const aliasPrefix = "volreconciler:"
-
-// Alias returns the mark of an export's target.
-func Alias(export string) string { return aliasPrefix + export }
-
 // Owner returns the export whose target this is, by its mark.
 func (t Target) Owner() (spec.ID, bool) {
-	name, ok := strings.CutPrefix(t.Alias, aliasPrefix)
-	return spec.ID{Kind: spec.KindExport, Name: name}, ok && t.HasTPG && name != ""
+	name, ok := ondisk.MarkedExport(t.Mark)
+	return spec.ID{Kind: spec.KindExport, Name: name}, ok && t.HasTPG
 }
 
 // OwnedBy reports whether a target carries the mark of an export.
 func (t Target) OwnedBy(export string) bool {
-	return t.Alias == Alias(export) || t.Fabric == NVMe && t.Alias == Alias(SubsystemSerial(t.Name, export))
+	return t.Mark == ondisk.TargetMark(export) || t.Fabric == NVMe && t.Mark == ondisk.TargetMark(ondisk.SubsystemSerial(t.Name, export))
 }
 
 // WithOwners returns the state with the names of the exports whose NVMe
@@ -236,7 +230,7 @@ func (s State) WithOwners(exports []string) State {
 	for nqn, t := range subsystems {
 		for _, name := range exports {
 			if t.OwnedBy(name) {
-				t.Alias = Alias(name)
+				t.Mark = ondisk.TargetMark(name)
 				subsystems[nqn] = t
 			}
 		}
@@ -258,7 +252,7 @@ func (t Target) Empty() bool {
 	}
 	return t.OtherTPGs == 0 && !t.Enabled && (len(t.Portals) == 0 || t.Fabric == TGTISCSI) && len(t.LUNs) == 0 && len(t.ACLs) == 0 &&
 		len(t.Accounts) == 0 && t.OwnAccount == "" &&
-		(!t.HasTPG || t.Alias == "" || t.Alias == DefaultAlias)
+		(!t.HasTPG || t.Mark == "" || t.Mark == DefaultAlias)
 }
 
 // DefaultAlias is what the kernel puts into param/TargetAlias.

@@ -10,12 +10,13 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/tgtadm"
 )
 
 // tgtd keeps two access lists per target, of names and of addresses, and takes any
 // text in both. Ours for addresses have entries that are no addresses, and so let
-// nobody in: whose the target is ([Alias]), and what its passwords are ([TargetAuth]).
+// nobody in: whose the target is ([ondisk.TargetMark]), and what its passwords are ([TargetAuth]).
 
 // tgtFirstLUN is tgtd's number of LUN 0: its own logical unit 0 is the target's
 // controller, which cannot be a disk.
@@ -62,7 +63,7 @@ func explainTGT(err error) error {
 func TGTTarget(t tgtadm.Target, portals []netip.AddrPort) Target {
 	out := Target{
 		Fabric: TGTISCSI, Name: t.Name, HasTPG: true, Offline: !t.Ready,
-		Alias: TGTAlias(t.Access), AuthMark: strings.Join(TGTAuthMarks(t.Access), " "),
+		Mark: TGTMark(t.Access), AuthMark: strings.Join(TGTAuthMarks(t.Access), " "),
 		Accounts: t.Incoming, OwnAccount: t.Outgoing,
 		Portals: map[string]Transport{}, LUNs: map[int]TargetLUN{}, ACLs: map[string]ACL{}, Sessions: len(t.Sessions),
 	}
@@ -117,10 +118,10 @@ func (l TargetLUN) HasSize(bytes uint64) bool {
 	return tgtadm.Megabytes(l.Size) == tgtadm.Megabytes(bytes)
 }
 
-// TGTAlias returns the mark of a target's owner; empty if there is none, or more
+// TGTMark returns the mark of a target's owner; empty if there is none, or more
 // than one.
-func TGTAlias(access []string) string {
-	marks := withPrefix(access, aliasPrefix)
+func TGTMark(access []string) string {
+	marks := entries(access, ondisk.IsTargetMark)
 	if len(marks) != 1 {
 		return ""
 	}
@@ -129,18 +130,18 @@ func TGTAlias(access []string) string {
 
 // TGTAuthMarks returns the marks of a target's passwords, of which there should be
 // one at most.
-func TGTAuthMarks(access []string) []string { return withPrefix(access, authPrefix) }
+func TGTAuthMarks(access []string) []string { return entries(access, ondisk.IsPasswordMark) }
 
 // TGTInitiators returns the entries of access lists that let somebody in: names
 // of initiators, addresses, or [tgtadm.AllInitiators].
 func TGTInitiators(access []string) []string {
 	return slices.DeleteFunc(slices.Clone(access), func(entry string) bool {
-		return strings.HasPrefix(entry, aliasPrefix) || strings.HasPrefix(entry, authPrefix)
+		return ondisk.IsTargetMark(entry) || ondisk.IsPasswordMark(entry)
 	})
 }
 
-func withPrefix(entries []string, prefix string) []string {
-	return slices.DeleteFunc(slices.Clone(entries), func(entry string) bool { return !strings.HasPrefix(entry, prefix) })
+func entries(access []string, which func(string) bool) []string {
+	return slices.DeleteFunc(slices.Clone(access), func(entry string) bool { return !which(entry) })
 }
 
 // TGTServes reports whether a portal of tgtd takes the connections to another: it

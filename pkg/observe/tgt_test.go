@@ -6,6 +6,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 	"github.com/volreconciler/volreconciler/pkg/tgtadm"
 )
@@ -14,7 +15,7 @@ var _ = Describe("a target of tgtd", func() {
 	users := func(pairs ...string) TargetAuth {
 		var a TargetAuth
 		for i := 0; i < len(pairs); i += 2 {
-			a.Accounts = append(a.Accounts, Account{Username: pairs[i], Password: spec.NewSecret(pairs[i+1])})
+			a.Accounts = append(a.Accounts, ondisk.Account{Username: pairs[i], Password: spec.NewSecret(pairs[i+1])})
 		}
 		return a
 	}
@@ -22,7 +23,7 @@ var _ = Describe("a target of tgtd", func() {
 	with := func(auth TargetAuth) Target {
 		mark, err := auth.NewMark()
 		Expect(err).NotTo(HaveOccurred())
-		return Target{Accounts: append([]string{GuardAccount}, auth.Usernames()...), OwnAccount: auth.Own.Username, AuthMark: mark}
+		return Target{Accounts: append([]string{ondisk.GuardAccount}, auth.Usernames()...), OwnAccount: auth.Own.Username, AuthMark: mark}
 	}
 
 	It("is read", func() {
@@ -58,7 +59,7 @@ var _ = Describe("a target of tgtd", func() {
 	})
 
 	It("is nobody's with two marks, and an empty shell with none", func() {
-		Expect(TGTAlias([]string{"volreconciler:a", "volreconciler:b"})).To(BeEmpty())
+		Expect(TGTMark([]string{"volreconciler:a", "volreconciler:b"})).To(BeEmpty())
 		shell := TGTTarget(tgtadm.Target{ID: 1, Name: "iqn.x", LUNs: []tgtadm.LUN{{}}}, []netip.AddrPort{netip.MustParseAddrPort("[::]:3260")})
 		Expect(shell.Empty()).To(BeTrue())
 		shell.Accounts = []string{"u"}
@@ -70,7 +71,7 @@ var _ = Describe("a target of tgtd", func() {
 
 	It("has the passwords that its mark says", func() {
 		mutual := users("u", "secret")
-		mutual.Own = Account{Username: "t", Password: spec.NewSecret("other")}
+		mutual.Own = ondisk.Account{Username: "t", Password: spec.NewSecret("other")}
 		ambiguous := users(`u" "a`, "b")
 		all := []TargetAuth{users("u", "secret"), users("u", "other"), users("v", "secret"), users("u", "secret", "v", "secret"), mutual, users("u", `a" "b`), ambiguous}
 		for i, have := range all {

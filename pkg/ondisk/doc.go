@@ -21,10 +21,23 @@
 //	since=       of a snapshot: the one that was copied before it
 //	replaced-by= the UUID of the logical volume that is the current one instead
 //
+// On targets there are marks, which say whose they are, and what initiators tell a
+// volume by, which must never change for the same data:
+//
+//	iSCSI (LIO)    volreconciler:EXPORT in auth/userid_mutual; of older agents in the alias
+//	Fibre Channel  volreconciler:EXPORT as the name of the symlinks of its LUNs
+//	NVMe           the model number volreconciler, and [SubsystemSerial]; its ports are
+//	                 those from [FirstNVMePort] on
+//	tgtd           volreconciler:EXPORT among the addresses that it admits, with the mark
+//	                 of its passwords, and [GuardAccount] as its first account
+//	backstores     volreconciler:KIND:NAME below [HBA]
+//	SCSI LUNs      [UnitSerial], and of tgtd [NAA]
+//	namespaces     [NamespaceUUID] and [NamespaceNGUID]
+//
 // A Volume that moves to another Pool is copied to a second logical volume there,
 // which is [Staged] until the first one says, by one tag, that it was [Replaced]. In a
 // thin pool a revert is done in the same way, by a clone of the snapshot.
 //
-// Start reading at [Tags]. The package decides nothing and touches nothing: package
+// Start reading at [Tags] and [TargetMark]. The package decides nothing and touches nothing: package
 // observe reads what is on the machine, the packages below actuators write it.
 package ondisk

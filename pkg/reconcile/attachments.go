@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -86,7 +87,7 @@ func (d *differ) identities() map[string]spec.ID {
 	all := map[string]spec.ID{}
 	for id, lvs := range d.owned {
 		for _, lv := range lvs {
-			all[observe.NamespaceUUID(lv.Identity())], all[observe.UnitSerial(lv.Identity())] = id, id
+			all[ondisk.NamespaceUUID(lv.Identity())], all[ondisk.UnitSerial(lv.Identity())] = id, id
 		}
 	}
 	return all

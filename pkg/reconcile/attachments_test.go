@@ -5,6 +5,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -31,8 +32,8 @@ var _ = Describe("who is attached", func() {
 		n := converged()
 		lv := n.lvs("vg0")["data"]
 		n.state.NVMe = map[string]observe.Target{"nqn.2026-11.org.example:x": {
-			Fabric: observe.NVMe, Name: "nqn.2026-11.org.example:x", HasTPG: true, Alias: observe.Alias("nv"),
-			LUNs:         map[int]observe.TargetLUN{0: {Device: "/dev/vg0/data", Identity: observe.NamespaceUUID(lv.UUID)}},
+			Fabric: observe.NVMe, Name: "nqn.2026-11.org.example:x", HasTPG: true, Mark: ondisk.TargetMark("nv"),
+			LUNs:         map[int]observe.TargetLUN{0: {Device: "/dev/vg0/data", Identity: ondisk.NamespaceUUID(lv.UUID)}},
 			Unattributed: []string{"10.0.0.3"},
 		}}
 		n.desired.Exports["nv"] = spec.Export{Metadata: meta("nv"), Spec: spec.ExportSpec{

@@ -8,6 +8,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -73,7 +74,7 @@ func mutuals(initiators []spec.Initiator) string {
 }
 
 // accountsOf returns all users that an export needs, those of its target included.
-func accountsOf(e spec.ExportSpec) []observe.Account {
+func accountsOf(e spec.ExportSpec) []ondisk.Account {
 	auth := targetAuth(e)
 	if auth.Own.Username == "" {
 		return auth.Accounts
@@ -86,12 +87,12 @@ func targetAuth(e spec.ExportSpec) observe.TargetAuth {
 	var auth observe.TargetAuth
 	for _, i := range e.Initiators {
 		a := authOf(i.Auth)
-		account := observe.Account{Username: a.Username, Password: a.Password}
+		account := ondisk.Account{Username: a.Username, Password: a.Password}
 		if a.Needed() && !slices.Contains(auth.Accounts, account) {
 			auth.Accounts = append(auth.Accounts, account)
 		}
 		if a.MutualUsername != "" {
-			auth.Own = observe.Account{Username: a.MutualUsername, Password: a.MutualPassword}
+			auth.Own = ondisk.Account{Username: a.MutualUsername, Password: a.MutualPassword}
 		}
 	}
 	return auth

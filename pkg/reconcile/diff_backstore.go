@@ -78,7 +78,7 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 	create := change.CreateBackstore{
 		Backstore: name, Device: back.lv.Path(), LVUUID: back.lv.UUID, Identity: back.lv.Identity(), ReadOnly: back.lv.ReadOnly, Unmap: back.thin,
 	}
-	serial := observe.UnitSerial(back.lv.Identity())
+	serial := ondisk.UnitSerial(back.lv.Identity())
 	switch {
 	case (!exists || !have.Enabled) && d.blockedByUsers(id, back.lv):
 		want.usable = false
@@ -203,7 +203,7 @@ func (d *differ) linksTo(b observe.Backstore) []lunKey {
 // servedDirectly returns the LUNs without a backstore that serve a logical
 // volume, in whatever target.
 func (d *differ) servedDirectly(lv observe.LogicalVolume) []lunKey {
-	ids := []string{observe.NamespaceUUID(lv.Identity()), observe.UnitSerial(lv.Identity())}
+	ids := []string{ondisk.NamespaceUUID(lv.Identity()), ondisk.UnitSerial(lv.Identity())}
 	return d.lunsWith(func(l observe.TargetLUN) bool {
 		return l.Device != "" && (l.Device == lv.Path() || slices.Contains(ids, l.Identity))
 	})

@@ -115,7 +115,7 @@ var _ = Describe("Diff after a whole target was removed by hand", func() {
 		n := newNode()
 		n.state.LIO.ISCSI[iqn] = observe.Target{Fabric: observe.ISCSI, Name: iqn}
 		n.converge()
-		Expect(n.state.LIO.ISCSI[iqn].Alias).To(Equal("volreconciler:db"))
+		Expect(n.state.LIO.ISCSI[iqn].Mark).To(Equal("volreconciler:db"))
 	})
 })
 

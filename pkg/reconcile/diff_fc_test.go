@@ -87,7 +87,7 @@ var _ = Describe("Diff and Fibre Channel", func() {
 	It("exports, follows the spec, and takes away", func(ctx SpecContext) {
 		n := newFCNode()
 		Expect(status(n.converge(ctx), exportID("db"))).To(beIn(Ready, ReasonAsDesired))
-		Expect(n.target().Alias).To(Equal("volreconciler:db"))
+		Expect(n.target().Mark).To(Equal("volreconciler:db"))
 		n.input.Desired.Exports = nil
 		n.converge(ctx)
 		Expect(n.input.Observed.LIO.FC).To(BeEmpty())

@@ -9,6 +9,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -160,7 +161,7 @@ var _ = Describe("Diff and what a crash leaves of a target", func() {
 			Expect(change.Name(s.Change)).NotTo(Equal("RemoveTarget"))
 		}
 		n.converge()
-		Expect(n.state.LIO.ISCSI[iqn].Alias).To(Equal(observe.Alias("other")))
+		Expect(n.state.LIO.ISCSI[iqn].Mark).To(Equal(ondisk.TargetMark("other")))
 	})
 	DescribeTable("leaves it", func(edit func()) {
 		edit()

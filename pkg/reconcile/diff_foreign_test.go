@@ -47,7 +47,7 @@ var _ = Describe("Diff and what is not ours", func() {
 	})
 	It("leaves a target in the way, and one beside, as they are", func() {
 		n := newNode()
-		theirs := observe.Target{Fabric: observe.ISCSI, Name: iqn, HasTPG: true, Alias: "LIO Target", Enabled: true}
+		theirs := observe.Target{Fabric: observe.ISCSI, Name: iqn, HasTPG: true, Mark: "LIO Target", Enabled: true}
 		n.state.LIO.ISCSI[iqn] = theirs
 		n.state.LIO.ISCSI["iqn.2000-01.a.b:c"] = theirs
 		p := n.converge()

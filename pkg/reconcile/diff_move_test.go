@@ -63,7 +63,7 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 	DescribeTable("copies, makes initiators wait for a moment, and removes the old one last",
 		func(volume, pool, place string) {
 			before := n.counting(volume)[0]
-			serial := observe.UnitSerial(before.Identity())
+			serial := ondisk.UnitSerial(before.Identity())
 			n.moveTo(volume, pool)
 			var passes [][]string
 			for range 12 {

@@ -366,9 +366,9 @@ func placeOf(lv observe.LogicalVolume) string {
 }
 
 func volumeStatus(lv observe.LogicalVolume) *VolumeStatus {
-	serial := observe.UnitSerial(lv.Identity())
+	serial := ondisk.UnitSerial(lv.Identity())
 	return &VolumeStatus{
-		Size: lv.Size, DevicePath: lv.Path(), LVUUID: lv.UUID, Serial: serial, WWN: "naa." + observe.NAA(serial), NamespaceUUID: observe.NamespaceUUID(lv.Identity()),
+		Size: lv.Size, DevicePath: lv.Path(), LVUUID: lv.UUID, Serial: serial, WWN: "naa." + ondisk.NAA(serial), NamespaceUUID: ondisk.NamespaceUUID(lv.Identity()),
 		Active: lv.Active, DataPercent: lv.DataPercent, HeldBy: lv.HeldBy,
 	}
 }

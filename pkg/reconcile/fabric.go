@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -70,8 +71,8 @@ func (f fabric) identity(of string) string {
 	case of == "":
 		return ""
 	case f.Fabric == observe.NVMe:
-		return observe.NamespaceUUID(of)
+		return ondisk.NamespaceUUID(of)
 	default:
-		return observe.UnitSerial(of)
+		return ondisk.UnitSerial(of)
 	}
 }

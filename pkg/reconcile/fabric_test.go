@@ -11,6 +11,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -61,7 +62,7 @@ func (n *node) target(o over) observe.Target {
 
 // somebodyElses takes our mark off a target.
 func somebodyElses(t *observe.Target) {
-	t.Alias = ""
+	t.Mark = ""
 	for n, l := range t.LUNs {
 		if l.Link != "" {
 			l.Link = "9afeecee37"
@@ -232,7 +233,7 @@ var _ = Describe("An Export of any fabric", func() {
 		thick := n.lvs("vg0")["thick"]
 		Expect(n.target(o).LUNs[0]).To(Or(
 			HaveField("Backstore", HaveSuffix(":thick")),
-			HaveField("Identity", Or(Equal(observe.NamespaceUUID(thick.UUID)), Equal(observe.UnitSerial(thick.UUID)))),
+			HaveField("Identity", Or(Equal(ondisk.NamespaceUUID(thick.UUID)), Equal(ondisk.UnitSerial(thick.UUID)))),
 		))
 	})
 

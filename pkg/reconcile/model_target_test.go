@@ -9,6 +9,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // editTarget changes an iSCSI target.
@@ -46,14 +47,14 @@ func (m *model) editACL(iqn, initiator string, f func(*observe.ACL)) {
 // newTarget returns what a fabric makes when it is asked for a target.
 func newTarget(c change.Target) observe.Target {
 	t := observe.Target{
-		Fabric: c.Fabric, Name: c.Name, HasTPG: true, Alias: observe.Alias(c.Export),
+		Fabric: c.Fabric, Name: c.Name, HasTPG: true, Mark: ondisk.TargetMark(c.Export),
 		Portals: map[string]observe.Transport{}, LUNs: map[int]observe.TargetLUN{}, ACLs: map[string]observe.ACL{},
 	}
 	if c.Fabric == observe.ISCSI {
 		t.Attrib = observe.TPGAttrib{Authentication: true, DemoModeWriteProtect: true, DemoModeDiscovery: true}
 	}
 	if c.Fabric == observe.NVMe {
-		t.Alias = observe.Alias(observe.SubsystemSerial(c.Name, c.Export))
+		t.Mark = ondisk.TargetMark(ondisk.SubsystemSerial(c.Name, c.Export))
 	}
 	return t
 }
@@ -66,8 +67,8 @@ func (m *model) open(c change.AddLUN) observe.TargetLUN {
 			panic("not the logical volume that was planned for: " + c.Device)
 		}
 		lv.Open = true
-		if l.Identity, l.Size = observe.NamespaceUUID(cmp.Or(c.Identity, lv.UUID)), 0; c.Fabric == observe.TGTISCSI {
-			l.Identity, l.Size, l.ReadOnly = observe.UnitSerial(cmp.Or(c.Identity, lv.UUID)), lv.Size, c.ReadOnly
+		if l.Identity, l.Size = ondisk.NamespaceUUID(cmp.Or(c.Identity, lv.UUID)), 0; c.Fabric == observe.TGTISCSI {
+			l.Identity, l.Size, l.ReadOnly = ondisk.UnitSerial(cmp.Or(c.Identity, lv.UUID)), lv.Size, c.ReadOnly
 		}
 	})
 	return l
@@ -113,7 +114,7 @@ func (m *model) changeTarget(c change.Change) {
 		}
 		t.LUNs[c.LUN] = observe.TargetLUN{Backstore: c.Backstore}
 		if id.Fabric == observe.FC { // where the mark is
-			t.LUNs[c.LUN] = observe.TargetLUN{Backstore: c.Backstore, Link: observe.Alias(c.Export)}
+			t.LUNs[c.LUN] = observe.TargetLUN{Backstore: c.Backstore, Link: ondisk.TargetMark(c.Export)}
 		}
 	case change.ResizeLUN:
 		l := t.LUNs[c.LUN]
@@ -141,7 +142,7 @@ func (m *model) changeTarget(c change.Change) {
 	case change.SetAccounts:
 		t.Accounts, t.OwnAccount, t.AuthMark = nil, c.Auth.Own.Username, ""
 		if c.Auth.Needed() {
-			t.Accounts = append([]string{observe.GuardAccount}, c.Auth.Usernames()...)
+			t.Accounts = append([]string{ondisk.GuardAccount}, c.Auth.Usernames()...)
 			t.AuthMark, _ = c.Auth.NewMark()
 		}
 	case change.SetAuth:

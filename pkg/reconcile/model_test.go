@@ -257,7 +257,7 @@ func (m *model) change(c change.Change) {
 				panic("cannot be bound: " + lv.FullName())
 			}
 			lv.Open = true
-			m.state.LIO.Backstores[c.Path()] = observe.Backstore{HBA: c.HBA, Name: c.Name, Enabled: true, CanUnmap: true, BlockDevice: fmt.Sprintf("dm-%d", lv.Minor), Device: c.Device, Serial: observe.UnitSerial(cmp.Or(c.Identity, lv.UUID)), ReadOnly: c.ReadOnly, Unmap: c.Unmap}
+			m.state.LIO.Backstores[c.Path()] = observe.Backstore{HBA: c.HBA, Name: c.Name, Enabled: true, CanUnmap: true, BlockDevice: fmt.Sprintf("dm-%d", lv.Minor), Device: c.Device, Serial: ondisk.UnitSerial(cmp.Or(c.Identity, lv.UUID)), ReadOnly: c.ReadOnly, Unmap: c.Unmap}
 		})
 	case change.SetUnmap:
 		b := m.state.LIO.Backstores[c.Path()]

@@ -204,7 +204,7 @@ func (s *scenario) foreignTarget(t *rapid.T) {
 	}
 	target.OtherTPGs = pick(t, "other groups", 0, 0, 1)
 	if target.HasTPG {
-		target.Alias = pick(t, "alias", "", "LIO Target", "theirs", observe.Alias("gone"), observe.Alias("e"))
+		target.Mark = pick(t, "alias", "", "LIO Target", "theirs", ondisk.TargetMark("gone"), ondisk.TargetMark("e"))
 		target.Attrib = genAttrib(t)
 		if target.Enabled = oneIn(t, 2, "enabled"); target.Enabled {
 			target.Portals[portals[0]] = observe.TCP
@@ -321,7 +321,7 @@ func (s *scenario) mutateTarget(t *rapid.T, iqn string) {
 		case "portal":
 			target.Portals[pick(t, "portal", portals...)] = observe.TCP
 		case "alias":
-			target.Alias = pick(t, "alias", observe.Alias("e"), observe.Alias("f"), observe.Alias("gone"), "theirs")
+			target.Mark = pick(t, "alias", ondisk.TargetMark("e"), ondisk.TargetMark("f"), ondisk.TargetMark("gone"), "theirs")
 		case "mark in the alias":
 			_, target.MarkInAlias = target.Owner()
 		case "other group":
@@ -329,7 +329,7 @@ func (s *scenario) mutateTarget(t *rapid.T, iqn string) {
 		case "shell":
 			*target = observe.Target{Fabric: observe.ISCSI, Name: target.Name, Portals: map[string]observe.Transport{}, LUNs: map[int]observe.TargetLUN{}, ACLs: map[string]observe.ACL{}}
 			if target.HasTPG = oneIn(t, 2, "portal group"); target.HasTPG {
-				target.Alias = pick(t, "alias", "LIO Target", observe.Alias("e"), observe.Alias("f"))
+				target.Mark = pick(t, "alias", "LIO Target", ondisk.TargetMark("e"), ondisk.TargetMark("f"))
 			}
 		}
 	})

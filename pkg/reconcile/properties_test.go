@@ -196,7 +196,7 @@ func normal(was, is observe.State) observe.State {
 		for path, b := range out.state.LIO.Backstores {
 			if boundTo(b, lv) {
 				b.BlockDevice = "of " + lv.FullName()
-				if b.Serial == observe.UnitSerial(lv.UUID) {
+				if b.Serial == ondisk.UnitSerial(lv.UUID) {
 					b.Serial = "of " + lv.FullName()
 				}
 				out.state.LIO.Backstores[path] = b

@@ -149,7 +149,7 @@ func (m *mover) arrives(ctx context.Context, pool string) {
 func (m *mover) attach(ctx context.Context, patience int) string {
 	GinkgoHelper()
 	Expect(login(ctx, target(m.name), loopback, dbHost, "node.session.timeo.replacement_timeout", fmt.Sprint(patience)).ExitCode).To(BeZero())
-	return sh(ctx, "readlink -f /dev/disk/by-id/wwn-0x"+observe.NAA(observe.UnitSerial(m.identity)))
+	return sh(ctx, "readlink -f /dev/disk/by-id/wwn-0x"+ondisk.NAA(ondisk.UnitSerial(m.identity)))
 }
 
 // killAt kills the agent when it runs and a condition of a shell is true, after a delay in

@@ -45,8 +45,8 @@ func Portrait(n fakehost.Node) []string {
 			name(lv.UUID, "<UUID of "+full+">")
 			identity := observe.LogicalVolume{UUID: lv.UUID, Tags: lv.Tags}.Identity()
 			name(identity, "<identity of "+full+">") // if it is another one
-			name(observe.UnitSerial(identity), "<serial of "+full+">")
-			name(observe.NamespaceUUID(identity), "<NVMe UUID of "+full+">")
+			name(ondisk.UnitSerial(identity), "<serial of "+full+">")
+			name(ondisk.NamespaceUUID(identity), "<NVMe UUID of "+full+">")
 			if lv.Active {
 				name(fmt.Sprintf("dm-%d ", lv.Minor), "<device of "+full+"> ")
 			}

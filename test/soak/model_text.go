@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
@@ -30,7 +29,7 @@ func (m *Model) lines() []string {
 		lines = append(lines, m.exportLines(e)...)
 		for thing := range e.have.luns {
 			t := m.things[thing]
-			backstores["backstore "+backstore(t)+" serial="+observe.UnitSerial(t.lv.uuid)+" enabled"] = true
+			backstores["backstore "+backstore(t)+" serial="+ondisk.UnitSerial(t.lv.uuid)+" enabled"] = true
 		}
 	}
 	lines = append(lines, sorted(backstores)...)

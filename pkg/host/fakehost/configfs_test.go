@@ -122,7 +122,7 @@ var _ = Describe("LIO on the fake machine", func() {
 			apply(ctx, h, c)
 			want := observe.Backstore{
 				HBA: backstore.HBA, Name: backstore.Name, Enabled: true, BlockDevice: "dm-2", Device: "/dev/vg-0/v1",
-				Serial: observe.UnitSerial(v1UUID), Unmap: true, CanUnmap: true,
+				Serial: ondisk.UnitSerial(v1UUID), Unmap: true, CanUnmap: true,
 				Attributes: observed(h).Backstores[backstore.Path()].Attributes,
 			}
 			Expect(observed(h).Backstores).To(Equal(map[string]observe.Backstore{backstore.Path(): want}))
@@ -148,7 +148,7 @@ var _ = Describe("LIO on the fake machine", func() {
 					Username: "bob", Password: spec.NewSecret("other"), MutualUsername: "tgt", MutualPassword: spec.NewSecret("third")}},
 			)
 			want := observe.Target{
-				Fabric: observe.ISCSI, Name: iqn, HasTPG: true, Enabled: true, Alias: "volreconciler:db",
+				Fabric: observe.ISCSI, Name: iqn, HasTPG: true, Enabled: true, Mark: "volreconciler:db",
 				Attrib: observe.TPGAttrib{Authentication: true},
 				// All of them are the kernel's defaults.
 				Attributes: observed(h).ISCSI[iqn].Attributes,

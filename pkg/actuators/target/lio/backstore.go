@@ -13,6 +13,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // createBackstore binds a backstore to its logical volume. Enabling comes last,
@@ -32,7 +33,7 @@ func (a *Actuator) createBackstore(ctx context.Context, c change.CreateBackstore
 	want := observe.Backstore{
 		HBA: c.HBA, Name: c.Name,
 		Enabled: true, BlockDevice: lv.BlockDevice, Device: c.Device,
-		Serial: observe.UnitSerial(cmp.Or(c.Identity, lv.UUID)), ReadOnly: c.ReadOnly,
+		Serial: ondisk.UnitSerial(cmp.Or(c.Identity, lv.UUID)), ReadOnly: c.ReadOnly,
 	}
 	have, err := observe.ReadBackstore(a.host, c.HBA, c.Name)
 	switch {

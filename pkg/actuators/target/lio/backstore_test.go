@@ -87,7 +87,7 @@ var _ = Describe("a backstore that exists", func() {
 		h := machine()
 		moved := change.CreateBackstore{Backstore: change.Backstore{HBA: want.HBA, Name: want.Name}, Device: "/dev/vg0/v1", Identity: first}
 		apply(ctx, h, moved)
-		Expect(observed(ctx, h).LIO.Backstores[want.Path()]).To(HaveField("Serial", observe.UnitSerial(first)))
+		Expect(observed(ctx, h).LIO.Backstores[want.Path()]).To(HaveField("Serial", ondisk.UnitSerial(first)))
 		moved.Identity = ""
 		Expect(New(h).Apply(ctx, moved)).To(MatchError(change.ErrStale))
 	})

@@ -51,7 +51,7 @@ var _ = Describe("a Fibre Channel target", func() {
 				tpg + "/acls/20:00:52:54:00:ab:cd:ef/lun_3/volreconciler:db": tpg + "/lun/lun_3",
 			}))
 			Expect(observed(ctx, h).LIO.FC).To(Equal(map[string]observe.Target{fcPort: {
-				Fabric: observe.FC, Name: fcPort, HasTPG: true, Enabled: true, Alias: "volreconciler:db",
+				Fabric: observe.FC, Name: fcPort, HasTPG: true, Enabled: true, Mark: "volreconciler:db",
 				LUNs: map[int]observe.TargetLUN{3: {Backstore: store.Path(), Link: "volreconciler:db"}},
 				ACLs: map[string]observe.ACL{fcInitiator: {
 					Initiator: fcInitiator, Authentication: "-1",
@@ -143,7 +143,7 @@ var _ = Describe("a Fibre Channel target", func() {
 		Expect(h.Symlink(path.Join(observe.BackstoresDir, store.Path()), dir.LUN(5)+"/9afeecee37")).To(Succeed())
 		before := h.Node()
 		t := observed(ctx, h).LIO.FC[fcPort]
-		Expect(t.Alias).To(BeEmpty())
+		Expect(t.Mark).To(BeEmpty())
 		Expect(t.Empty()).To(BeFalse())
 		for _, c := range []change.Change{
 			change.CreateTarget{Target: target},

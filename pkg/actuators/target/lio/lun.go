@@ -8,6 +8,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // The names of the symlinks that we make. Others may use any name.
@@ -20,7 +21,7 @@ const (
 // Channel it is the mark of the target's owner, which has no other place there.
 func linkName(t change.Target, otherwise string) string {
 	if t.Fabric == observe.FC {
-		return observe.Alias(t.Export)
+		return ondisk.TargetMark(t.Export)
 	}
 	return otherwise
 }

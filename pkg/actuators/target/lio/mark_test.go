@@ -11,6 +11,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 var _ = Describe("the mark of a target", func() {
@@ -31,7 +32,7 @@ var _ = Describe("the mark of a target", func() {
 	// older makes of the target what an older agent would have made.
 	older := func(export string) {
 		write(dir.Mark(), "NULL")
-		write(dir.Alias(), observe.Alias(export))
+		write(dir.Alias(), ondisk.TargetMark(export))
 	}
 	owner := func(ctx context.Context) string {
 		id, _ := observed(ctx, h).LIO.ISCSI[target.Name].Owner()

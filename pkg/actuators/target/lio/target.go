@@ -12,6 +12,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // ownership returns a target's directory and reports whether its portal group
@@ -21,14 +22,14 @@ func (a *Actuator) ownership(t change.Target) (dir observe.TargetDir, exists boo
 	if err != nil {
 		return dir, false, err
 	}
-	alias, marked, err := a.mark(dir)
+	mark, marked, err := a.mark(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return dir, false, nil
 	} else if err != nil {
 		return dir, false, err
 	}
-	if marked && alias != observe.Alias(t.Export) {
-		return dir, true, refuse.Stale("target %s has the mark %q and is not that of export %s", t.Name, alias, t.Export)
+	if marked && mark != ondisk.TargetMark(t.Export) {
+		return dir, true, refuse.Stale("target %s has the mark %q and is not that of export %s", t.Name, mark, t.Export)
 	}
 	return dir, true, nil
 }
@@ -52,7 +53,7 @@ func (a *Actuator) moveMark(c change.MoveMark) error {
 	if err != nil {
 		return err
 	}
-	mark := observe.Alias(c.Export)
+	mark := ondisk.TargetMark(c.Export)
 	if err := a.set(dir.Mark(), mark); err != nil {
 		return err
 	}
@@ -85,7 +86,7 @@ func (a *Actuator) createTarget(ctx context.Context, c change.CreateTarget) erro
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return err
-	case have.Alias == observe.Alias(c.Export):
+	case have.Mark == ondisk.TargetMark(c.Export):
 		return nil
 	case !have.Empty():
 		return refuse.Stale("target %s exists and is not that of export %s", c.Name, c.Export)
@@ -102,7 +103,7 @@ func (a *Actuator) createTarget(ctx context.Context, c change.CreateTarget) erro
 	if err := a.makeTarget(dir); err != nil {
 		return err
 	}
-	return a.host.WriteFile(dir.Mark(), []byte(observe.Alias(c.Export)))
+	return a.host.WriteFile(dir.Mark(), []byte(ondisk.TargetMark(c.Export)))
 }
 
 func (a *Actuator) makeTarget(dir observe.TargetDir) error {
@@ -233,8 +234,8 @@ func checkRemovable(t observe.Target, c change.RemoveTarget) error {
 	switch {
 	case t.OtherTPGs > 0:
 		return refuse.Stale("target %s has portal groups that are not ours", c.Name)
-	case t.Alias != observe.Alias(c.Export) && !t.Empty():
-		return refuse.Stale("target %s has the mark %q and is not that of export %s", c.Name, t.Alias, c.Export)
+	case t.Mark != ondisk.TargetMark(c.Export) && !t.Empty():
+		return refuse.Stale("target %s has the mark %q and is not that of export %s", c.Name, t.Mark, c.Export)
 	case c.Force:
 		return nil
 	}

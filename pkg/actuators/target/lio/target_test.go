@@ -92,11 +92,11 @@ var _ = Describe("a target that is to be removed", func() {
 		c.Force = true
 		Expect(checkRemovable(have, c)).To(force)
 	},
-		Entry("ours", observe.Target{HasTPG: true, Alias: "volreconciler:db", Enabled: true}, Succeed(), Succeed()),
-		Entry("ours, with a session", observe.Target{HasTPG: true, Alias: "volreconciler:db", Sessions: 1}, MatchError(change.ErrInUse), Succeed()),
+		Entry("ours", observe.Target{HasTPG: true, Mark: "volreconciler:db", Enabled: true}, Succeed(), Succeed()),
+		Entry("ours, with a session", observe.Target{HasTPG: true, Mark: "volreconciler:db", Sessions: 1}, MatchError(change.ErrInUse), Succeed()),
 		Entry("an empty shell", observe.Target{Sessions: -1}, Succeed(), Succeed()),
-		Entry("another's", observe.Target{HasTPG: true, Alias: "volreconciler:web"}, MatchError(change.ErrStale), MatchError(change.ErrStale)),
-		Entry("another's besides", observe.Target{HasTPG: true, Alias: "volreconciler:db", OtherTPGs: 1}, MatchError(change.ErrStale), MatchError(change.ErrStale)),
+		Entry("another's", observe.Target{HasTPG: true, Mark: "volreconciler:web"}, MatchError(change.ErrStale), MatchError(change.ErrStale)),
+		Entry("another's besides", observe.Target{HasTPG: true, Mark: "volreconciler:db", OtherTPGs: 1}, MatchError(change.ErrStale), MatchError(change.ErrStale)),
 	)
 
 })

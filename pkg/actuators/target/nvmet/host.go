@@ -113,11 +113,11 @@ func (a *Actuator) others(nqn, name string) ([]string, error) {
 		if link == "" {
 			continue
 		}
-		alias, err := observe.ReadSubsystemAlias(a.host, other)
+		mark, err := observe.ReadSubsystemMark(a.host, other)
 		if err != nil {
 			return nil, err
 		}
-		if alias == "" {
+		if mark == "" {
 			return nil, fmt.Errorf("host %s has other keys, and is listed in subsystem %s, which is not ours, with them; "+
 				"use the same keys, or take it out of that one", name, other)
 		}

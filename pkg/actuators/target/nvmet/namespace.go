@@ -14,6 +14,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // addNamespace makes the namespace of a logical volume. Enabling comes last, so
@@ -38,7 +39,7 @@ func (a *Actuator) addNamespace(ctx context.Context, c change.AddLUN) error {
 		return err
 	}
 	have, err := observe.ReadNamespace(a.host, dir)
-	identity := observe.NamespaceUUID(cmp.Or(c.Identity, lv.UUID))
+	identity := ondisk.NamespaceUUID(cmp.Or(c.Identity, lv.UUID))
 	switch {
 	case err != nil:
 		return err

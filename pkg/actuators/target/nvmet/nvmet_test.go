@@ -11,6 +11,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -19,9 +20,9 @@ var _ = Describe("an NVMe subsystem", func() {
 		h := machine()
 		apply(ctx, h, export(db)...)
 		Expect(seen(ctx, h)).To(Equal(observe.Target{
-			Fabric: observe.NVMe, Name: nqn, HasTPG: true, Enabled: true, Alias: "volreconciler:db", Sessions: -1,
+			Fabric: observe.NVMe, Name: nqn, HasTPG: true, Enabled: true, Mark: "volreconciler:db", Sessions: -1,
 			Portals: map[string]observe.Transport{portal: observe.TCP},
-			LUNs:    map[int]observe.TargetLUN{0: {Device: "/dev/vg0/db", Identity: observe.NamespaceUUID(lvUUID)}},
+			LUNs:    map[int]observe.TargetLUN{0: {Device: "/dev/vg0/db", Identity: ondisk.NamespaceUUID(lvUUID)}},
 			ACLs: map[string]observe.ACL{
 				host1: {Initiator: host1, Authentication: "1", Auth: observe.CHAP{Password: spec.NewSecret(key), MutualPassword: spec.NewSecret(key2)}},
 				host2: {Initiator: host2, Authentication: "0"},
@@ -50,7 +51,7 @@ var _ = Describe("an NVMe subsystem", func() {
 		h := machine()
 		t := change.Target{Fabric: observe.NVMe, Name: nqn, Export: "another-name"}
 		apply(ctx, h, export(t)...)
-		Expect(seen(ctx, h).Alias).To(Equal(observe.Alias(observe.SubsystemSerial(nqn, "another-name"))))
+		Expect(seen(ctx, h).Mark).To(Equal(ondisk.TargetMark(ondisk.SubsystemSerial(nqn, "another-name"))))
 		Expect(seen(ctx, h).OwnedBy("another-name")).To(BeTrue())
 		apply(ctx, h, change.RemoveTarget{Target: t})
 	})
@@ -108,7 +109,7 @@ var _ = Describe("an NVMe subsystem", func() {
 
 			// One of ours, but of another export.
 			Expect(h.WriteFile(dir+"/attr_model", []byte("volreconciler"))).To(Succeed())
-			Expect(h.WriteFile(dir+"/attr_serial", []byte(observe.SubsystemSerial(nqn, "web")))).To(Succeed())
+			Expect(h.WriteFile(dir+"/attr_serial", []byte(ondisk.SubsystemSerial(nqn, "web")))).To(Succeed())
 			before = h.Node()
 			Expect(New(h).Apply(ctx, c)).To(MatchError(change.ErrStale))
 			Expect(h.Node()).To(Equal(before))

@@ -7,6 +7,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -26,7 +27,7 @@ var _ = Describe("a namespace", func() {
 		h := machine()
 		moved := change.AddLUN{Target: db, Device: "/dev/vg0/db", LVUUID: lvUUID, Identity: other}
 		apply(ctx, h, change.CreateTarget{Target: db}, moved)
-		Expect(seen(ctx, h).LUNs[0]).To(HaveField("Identity", observe.NamespaceUUID(other)))
+		Expect(seen(ctx, h).LUNs[0]).To(HaveField("Identity", ondisk.NamespaceUUID(other)))
 		moved.LVUUID = other
 		Expect(New(h).Apply(ctx, moved)).To(MatchError(change.ErrStale))
 		Expect(New(h).Apply(ctx, change.AddLUN{Target: db, Device: "/dev/vg0/db", LVUUID: lvUUID})).To(MatchError(change.ErrStale))

@@ -14,19 +14,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/configfs"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
-
-// firstPort is the number of the first port that is ours: who counts begins with 1,
-// as nvmetcli does. Ports carry no other mark. A port of somebody else that listens
-// on the address that is asked for is used, but never changed or removed: an
-// address cannot have two.
-const firstPort = 9000
-
-// isOurs reports whether a port was made by us.
-func isOurs(p observe.NVMePort) bool {
-	n, err := strconv.ParseUint(p.ID, 10, 16)
-	return err == nil && n >= firstPort
-}
 
 // addPortal has a port serve the subsystem. A port is made, but does not listen,
 // before it serves the first one.
@@ -88,7 +77,7 @@ func (a *Actuator) findPort(nqn string, want observe.NVMePort) (string, error) {
 			}
 			return p.ID, nil
 		}
-		if isOurs(p) && len(p.Links) == 0 {
+		if ondisk.IsOurNVMePort(p.ID) && len(p.Links) == 0 {
 			unused = p.ID // left behind, half made or half removed
 		}
 	}
@@ -101,7 +90,7 @@ func (a *Actuator) findPort(nqn string, want observe.NVMePort) (string, error) {
 }
 
 func (a *Actuator) makePort(ports []observe.NVMePort) (string, error) {
-	for n := firstPort; n < 1<<16; n++ {
+	for n := ondisk.FirstNVMePort; n < 1<<16; n++ {
 		id := strconv.Itoa(n)
 		if !slices.ContainsFunc(ports, func(p observe.NVMePort) bool { return p.ID == id }) {
 			return id, configfs.MakeDir(a.host, observe.PortDir(id))
@@ -201,7 +190,7 @@ func (a *Actuator) sweepPorts() error {
 		return err
 	}
 	for _, p := range ports {
-		if isOurs(p) && len(p.Links) == 0 {
+		if ondisk.IsOurNVMePort(p.ID) && len(p.Links) == 0 {
 			if err := configfs.Remove(a.host, observe.PortDir(p.ID)); err != nil {
 				return err
 			}

@@ -14,26 +14,27 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // ownership reports whether a subsystem exists, and is an error if it exists and is
 // not that of the export.
 func (a *Actuator) ownership(t change.Target) (exists bool, err error) {
-	alias, err := observe.ReadSubsystemAlias(a.host, t.Name)
+	mark, err := observe.ReadSubsystemMark(a.host, t.Name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	} else if err != nil {
 		return false, err
 	}
-	if !marked(t, alias) {
+	if !marked(t, mark) {
 		return true, refuse.Stale("subsystem %s is not that of export %s", t.Name, t.Export)
 	}
 	return true, nil
 }
 
 // marked reports whether a subsystem's mark is that of the export.
-func marked(t change.Target, alias string) bool {
-	return observe.Target{Fabric: observe.NVMe, Name: t.Name, Alias: alias}.OwnedBy(t.Export)
+func marked(t change.Target, mark string) bool {
+	return observe.Target{Fabric: observe.NVMe, Name: t.Name, Mark: mark}.OwnedBy(t.Export)
 }
 
 // own is an error unless the subsystem exists and is that of the export.
@@ -65,7 +66,7 @@ func (a *Actuator) createSubsystem(ctx context.Context, c change.CreateTarget) e
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return err
-	case marked(c.Target, have.Alias):
+	case marked(c.Target, have.Mark):
 		return nil
 	case !have.Empty():
 		return refuse.Stale("subsystem %s exists and is not that of export %s", c.Name, c.Export)
@@ -91,8 +92,8 @@ func (a *Actuator) mark(t change.Target) error {
 	}
 	for _, w := range []struct{ attribute, value string }{
 		{anyHost, "0"},
-		{"attr_serial", observe.SubsystemSerial(t.Name, t.Export)},
-		{"attr_model", observe.SubsystemModel},
+		{"attr_serial", ondisk.SubsystemSerial(t.Name, t.Export)},
+		{"attr_model", ondisk.SubsystemModel},
 	} {
 		if err := configfs.Set(a.host, path.Join(dir, w.attribute), w.value); err != nil {
 			return err
@@ -128,7 +129,7 @@ func (a *Actuator) removeSubsystem(c change.RemoveTarget) error {
 		return nil
 	case err != nil:
 		return err
-	case !marked(c.Target, t.Alias) && !t.Empty():
+	case !marked(c.Target, t.Mark) && !t.Empty():
 		return refuse.Stale("subsystem %s is not that of export %s", c.Name, c.Export)
 	case !c.Force:
 		if err := refuse.InUse(t); err != nil {

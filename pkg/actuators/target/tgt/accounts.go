@@ -12,6 +12,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 	"github.com/volreconciler/volreconciler/pkg/tgtadm"
 )
@@ -185,9 +186,9 @@ func (s *accounts) check(passwords map[string]spec.Secret) error {
 			incoming := slices.Contains(t.Incoming, name)
 			switch {
 			case !incoming && t.Outgoing != name:
-			case observe.TGTAlias(t.Access) == "":
+			case observe.TGTMark(t.Access) == "":
 				return fmt.Errorf("user %s is one of target %s, which is not ours, and tgtd's users are those of all targets; use another name", name, t.Name)
-			case incoming && t.Incoming[0] != observe.GuardAccount:
+			case incoming && t.Incoming[0] != ondisk.GuardAccount:
 				return refuse.Stale("target %s, which has user %s too, has to be put right first", t.Name, name)
 			}
 		}
@@ -207,7 +208,7 @@ func (s *accounts) clear(ctx context.Context, guarded bool) error {
 	switch {
 	case !guarded:
 		err = unbindAll()
-	case len(t.Incoming) > 0 && t.Incoming[0] == observe.GuardAccount:
+	case len(t.Incoming) > 0 && t.Incoming[0] == ondisk.GuardAccount:
 		err = s.tgt.UnbindAccounts(ctx, t.ID, t.Incoming, t.Incoming[1:]...)
 	case len(t.Incoming) == 0:
 		err = s.guard(ctx)
@@ -237,14 +238,14 @@ func (s *accounts) unbindOwn(ctx context.Context) error {
 
 // guard binds the account that nobody can use.
 func (s *accounts) guard(ctx context.Context) error {
-	if !slices.Contains(s.names, observe.GuardAccount) {
-		err := s.tgt.NewAccount(ctx, observe.GuardAccount, rand.Text())
+	if !slices.Contains(s.names, ondisk.GuardAccount) {
+		err := s.tgt.NewAccount(ctx, ondisk.GuardAccount, rand.Text())
 		if err != nil && !errors.Is(err, tgtadm.ErrAccountExists) {
 			return err
 		}
-		s.names = append(s.names, observe.GuardAccount)
+		s.names = append(s.names, ondisk.GuardAccount)
 	}
-	return s.tgt.BindAccount(ctx, s.target.ID, observe.GuardAccount, tgtadm.Incoming)
+	return s.tgt.BindAccount(ctx, s.target.ID, ondisk.GuardAccount, tgtadm.Incoming)
 }
 
 // discard deletes an account that is bound nowhere any more.
@@ -252,7 +253,7 @@ func (s *accounts) discard(ctx context.Context, name string) error {
 	used := slices.Contains(s.discovery, name) || slices.ContainsFunc(s.others, func(t *tgtadm.Target) bool {
 		return t.Outgoing == name || slices.Contains(t.Incoming, name)
 	})
-	if used || name == observe.GuardAccount || !slices.Contains(s.names, name) {
+	if used || name == ondisk.GuardAccount || !slices.Contains(s.names, name) {
 		return nil
 	}
 	s.forget(name)

@@ -16,6 +16,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/lio"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 	"github.com/volreconciler/volreconciler/pkg/tgtadm"
@@ -165,7 +166,7 @@ var _ = Describe("The agent, with exports by tgtd", func() {
 		Expect(err).To(HaveOccurred())
 
 		a.by("the serial is that of the volume")
-		serial := observe.UnitSerial(a.Node().VolumeGroups[0].LogicalVolumes[0].UUID)
+		serial := ondisk.UnitSerial(a.Node().VolumeGroups[0].LogicalVolumes[0].UUID)
 		out, err := a.iscsi(ctx, initiator, user("u", password), 0, "iscsi-inq", "-e", "1", "-c", "128")
 		Expect(err).NotTo(HaveOccurred(), out)
 		Expect(out).To(ContainSubstring(serial))
@@ -286,7 +287,7 @@ var _ = Describe("The agent, with exports by tgtd", func() {
 		_ = a.converge(ctx)
 		_, there := a.seen(ctx, iqn)
 		Expect(there).To(BeFalse())
-		Expect(a.tgt.Accounts(ctx)).To(ConsistOf(observe.GuardAccount))
+		Expect(a.tgt.Accounts(ctx)).To(ConsistOf(ondisk.GuardAccount))
 		Expect(a.Node().VolumeGroups[0].LogicalVolumes).To(BeEmpty())
 
 		AddReportEntry(fmt.Sprintf("conformance protocol=iscsi backend=tgt cases=%d seconds=%.0f", len(a.passed), time.Since(began).Seconds()))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/tgtadm"
 )
 
@@ -162,7 +163,7 @@ func (n *node) expectDone(ctx context.Context, h history, at string) {
 		t, _ = n.seen(ctx, iqn)
 	}
 	Expect(t.Offline).To(BeFalse(), at)
-	Expect(slices.Contains(t.Accounts, observe.GuardAccount) || len(t.Accounts) == 0).To(BeTrue(), at)
+	Expect(slices.Contains(t.Accounts, ondisk.GuardAccount) || len(t.Accounts) == 0).To(BeTrue(), at)
 }
 
 var _ = Describe("The agent, with exports by tgtd, dies", func() {

@@ -16,6 +16,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 	"github.com/volreconciler/volreconciler/pkg/tgtadm"
 	"github.com/volreconciler/volreconciler/test/tgtd"
@@ -168,7 +169,7 @@ func (n *node) seen(ctx context.Context, iqn string) (observe.Target, bool) {
 func auth(accounts ...string) observe.TargetAuth {
 	var a observe.TargetAuth
 	for i := 0; i+1 < len(accounts); i += 2 {
-		a.Accounts = append(a.Accounts, observe.Account{Username: accounts[i], Password: spec.NewSecret(accounts[i+1])})
+		a.Accounts = append(a.Accounts, ondisk.Account{Username: accounts[i], Password: spec.NewSecret(accounts[i+1])})
 	}
 	return a
 }

@@ -8,6 +8,6 @@
 // can be made again after a crash at any request. In between no target is more
 // open than before or after: an initiator is admitted last, a target that asks for
 // a password keeps an account that nobody can use (see
-// [observe.GuardAccount]) while the others come and go, and what cannot be
+// [ondisk.GuardAccount]) while the others come and go, and what cannot be
 // changed under way is changed while the target is offline.
 package tgt

@@ -14,6 +14,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/tgtadm"
 )
 
@@ -38,7 +39,7 @@ func (a *Actuator) addLUN(ctx context.Context, c change.AddLUN) error {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx)
-	want := unit{number: observe.TGTLUN(c.LUN), path: a.path(c.Device), serial: observe.UnitSerial(cmp.Or(c.Identity, lv.UUID)), readOnly: c.ReadOnly, thin: c.Unmap}
+	want := unit{number: observe.TGTLUN(c.LUN), path: a.path(c.Device), serial: ondisk.UnitSerial(cmp.Or(c.Identity, lv.UUID)), readOnly: c.ReadOnly, thin: c.Unmap}
 	have, exists := unitOf(t, want.number)
 	switch {
 	case exists && observe.TGTUnfinished(t.ID, have):
@@ -99,7 +100,7 @@ func (a *Actuator) makeUnit(ctx context.Context, t *tgtadm.Target, u unit) error
 		tgtadm.Parameter{Name: "scsi_sn", Value: u.serial},
 		// tgtd makes the NAA identifier of the digits of the ID, and what is
 		// set here is the same that LIO would make of the serial.
-		tgtadm.Parameter{Name: "scsi_id", Value: observe.NAA(u.serial)},
+		tgtadm.Parameter{Name: "scsi_id", Value: ondisk.NAA(u.serial)},
 	)
 	if err != nil {
 		return errors.Join(err, a.dropUnit(ctx, t, u.number))
@@ -112,7 +113,7 @@ func (a *Actuator) makeUnit(ctx context.Context, t *tgtadm.Target, u unit) error
 		return refuse.Stale("target %s is gone", t.Name)
 	}
 	have, _ := unitOf(now, u.number)
-	if have.Serial != u.serial || have.ID != observe.NAA(u.serial) || u.readOnly && !have.ReadOnly || have.Path == "" {
+	if have.Serial != u.serial || have.ID != ondisk.NAA(u.serial) || u.readOnly && !have.ReadOnly || have.Path == "" {
 		return errors.Join(fmt.Errorf("tgtd did not take what was set for logical unit %d of %s", u.number, t.Name), a.dropUnit(ctx, t, u.number))
 	}
 	return nil
@@ -149,7 +150,7 @@ func (a *Actuator) resizeLUN(ctx context.Context, c change.ResizeLUN) error {
 	if err := lv.Check(c.Device, c.LVUUID); err != nil {
 		return err
 	}
-	if observe.UnitSerial(cmp.Or(c.Identity, lv.UUID)) != have.Serial {
+	if ondisk.UnitSerial(cmp.Or(c.Identity, lv.UUID)) != have.Serial {
 		return refuse.Stale("LUN %d of %s is not %s", c.LUN, c.Name, c.Device)
 	}
 	if size, known := a.size(lv); known && tgtadm.Megabytes(size) == have.Megabytes {

@@ -8,6 +8,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/tgtadm"
 )
 
@@ -51,7 +52,7 @@ func (a *Actuator) own(ctx context.Context, t change.Target) (*tgtadm.Target, er
 }
 
 func marked(have *tgtadm.Target, t change.Target) bool {
-	return observe.TGTAlias(have.Access) == observe.Alias(t.Export)
+	return observe.TGTMark(have.Access) == ondisk.TargetMark(t.Export)
 }
 
 func notOurs(t change.Target) error {
@@ -84,7 +85,7 @@ func (a *Actuator) createTarget(ctx context.Context, c change.CreateTarget) erro
 	default:
 		id = have.ID
 	}
-	return a.tgt.AllowAddress(ctx, id, observe.Alias(c.Export))
+	return a.tgt.AllowAddress(ctx, id, ondisk.TargetMark(c.Export))
 }
 
 // freeID returns the lowest ID that no target has. What initiators see does not

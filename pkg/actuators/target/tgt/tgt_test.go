@@ -14,6 +14,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/tgtadm"
 	"github.com/volreconciler/volreconciler/test/tgtd"
 )
@@ -24,8 +25,8 @@ var _ = Describe("An export on tgtd", func() {
 		n.apply(ctx, export()...)
 		t, there := n.seen(ctx, iqn)
 		Expect(there).To(BeTrue())
-		serial := observe.UnitSerial(lvUUID)
-		Expect(t.Alias).To(Equal("volreconciler:db"))
+		serial := ondisk.UnitSerial(lvUUID)
+		Expect(t.Mark).To(Equal("volreconciler:db"))
 		Expect(t.LUNs).To(And(HaveLen(1), HaveKeyWithValue(0, And(
 			HaveField("Identity", serial), HaveField("Device", HaveSuffix("lv-db")), HaveField("ReadOnly", false)))))
 		Expect(t.LUNs[0].HasSize(64 * mib)).To(BeTrue())
@@ -46,7 +47,7 @@ var _ = Describe("An export on tgtd", func() {
 		n.apply(ctx, open()...)
 		conn, status := n.login(initiator)
 		Expect(status).To(BeZero())
-		naa, err := hex.DecodeString(observe.NAA(observe.UnitSerial(lvUUID)))
+		naa, err := hex.DecodeString(ondisk.NAA(ondisk.UnitSerial(lvUUID)))
 		Expect(err).NotTo(HaveOccurred())
 		// Binary, an NAA identifier of the logical unit, with 16 bytes.
 		Expect(bytes.Contains(identification(conn), append([]byte{1, 3, 0, 16}, naa...))).To(BeTrue())
@@ -90,9 +91,9 @@ var _ = Describe("An export on tgtd", func() {
 
 		By("taking a user away, and then all")
 		n.apply(ctx, change.SetAccounts{Target: db, Auth: auth("v", password)})
-		Expect(n.tgt.Accounts(ctx)).To(ConsistOf(observe.GuardAccount, "v"))
+		Expect(n.tgt.Accounts(ctx)).To(ConsistOf(ondisk.GuardAccount, "v"))
 		n.apply(ctx, change.SetAccounts{Target: db})
-		Expect(n.tgt.Accounts(ctx)).To(ConsistOf(observe.GuardAccount))
+		Expect(n.tgt.Accounts(ctx)).To(ConsistOf(ondisk.GuardAccount))
 		out, err = n.iscsi(ctx, initiator, "", 0, "iscsi-inq")
 		Expect(err).NotTo(HaveOccurred(), out)
 	})
@@ -109,7 +110,7 @@ var _ = Describe("An export on tgtd", func() {
 		out, err := n.iscsi(ctx, initiator, user("u", password), 0, "iscsi-inq")
 		Expect(err).NotTo(HaveOccurred(), out)
 		n.apply(ctx, change.SetAccounts{Target: db, Auth: auth("u", password)})
-		Expect(n.tgt.Accounts(ctx)).To(ConsistOf(observe.GuardAccount, "u"))
+		Expect(n.tgt.Accounts(ctx)).To(ConsistOf(ondisk.GuardAccount, "u"))
 	})
 
 	It("puts accounts right that somebody changed by hand, without ever being open", func(ctx SpecContext) {
@@ -119,7 +120,7 @@ var _ = Describe("An export on tgtd", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(n.tgt.UnbindAccounts(ctx, t.ID, t.Incoming, t.Incoming...)).To(Succeed())
 		Expect(n.tgt.BindAccount(ctx, t.ID, "u", tgtadm.Incoming)).To(Succeed())
-		Expect(n.tgt.BindAccount(ctx, t.ID, observe.GuardAccount, tgtadm.Incoming)).To(Succeed())
+		Expect(n.tgt.BindAccount(ctx, t.ID, ondisk.GuardAccount, tgtadm.Incoming)).To(Succeed())
 		seen, _ := n.seen(ctx, iqn)
 		Expect(seen.HasAuth(auth("u", password))).To(BeFalse())
 		n.apply(ctx, change.SetAccounts{Target: db, Auth: auth("u", password)})
@@ -139,12 +140,12 @@ var _ = Describe("An export on tgtd", func() {
 		}
 		n.apply(ctx, change.SetAccounts{Target: db, Auth: auth("u", password2)})
 		t, _ := n.seen(ctx, iqn+"2")
-		Expect(t.Accounts).To(ConsistOf(observe.GuardAccount, "a", "u"))
+		Expect(t.Accounts).To(ConsistOf(ondisk.GuardAccount, "a", "u"))
 		n.apply(ctx, change.SetAccounts{Target: second, Auth: auth("a", password, "u", password2)})
 		out, err := n.iscsi(ctx, initiator, user("u", password2), 0, "iscsi-inq")
 		Expect(err).NotTo(HaveOccurred(), out)
 		n.apply(ctx, change.RemoveTarget{Target: second})
-		Expect(n.tgt.Accounts(ctx)).To(ConsistOf(observe.GuardAccount, "u"))
+		Expect(n.tgt.Accounts(ctx)).To(ConsistOf(ondisk.GuardAccount, "u"))
 
 		Expect(n.tgt.NewTarget(ctx, 9, "iqn.2026-11.org.example:theirs")).To(Succeed())
 		Expect(n.tgt.NewAccount(ctx, "theirs", password)).To(Succeed())
@@ -253,7 +254,7 @@ var _ = Describe("An export on tgtd", func() {
 		moved := change.AddLUN{Target: db, LUN: 1, Device: "/dev/vg0/other", LVUUID: otherUUID, Identity: lvUUID}
 		n.apply(ctx, change.CreateTarget{Target: db}, moved)
 		t, _ := n.seen(ctx, iqn)
-		Expect(t.LUNs[1]).To(HaveField("Identity", observe.UnitSerial(lvUUID)))
+		Expect(t.LUNs[1]).To(HaveField("Identity", ondisk.UnitSerial(lvUUID)))
 		n.grow("other", 128*mib)
 		n.apply(ctx, change.ResizeLUN{Target: db, LUN: 1, Device: "/dev/vg0/other", LVUUID: otherUUID, Identity: lvUUID})
 		for _, c := range []change.Change{
@@ -274,7 +275,7 @@ var _ = Describe("An export on tgtd", func() {
 		n.apply(ctx, change.RemoveTarget{Target: db})
 		_, there := n.seen(ctx, iqn)
 		Expect(there).To(BeFalse())
-		Expect(n.tgt.Accounts(ctx)).To(ConsistOf(observe.GuardAccount))
+		Expect(n.tgt.Accounts(ctx)).To(ConsistOf(ondisk.GuardAccount))
 
 		n.apply(ctx, open()...)
 		_, status := n.login(initiator)
@@ -331,7 +332,7 @@ var _ = Describe("An export on tgtd", func() {
 		Expect(t.LUNs[0].Device).To(BeEmpty())
 		n.apply(ctx, open()...)
 		t, _ = n.seen(ctx, iqn)
-		Expect(t.LUNs[0]).To(And(HaveField("Identity", observe.UnitSerial(lvUUID)), HaveField("Device", HaveSuffix("lv-db"))))
+		Expect(t.LUNs[0]).To(And(HaveField("Identity", ondisk.UnitSerial(lvUUID)), HaveField("Device", HaveSuffix("lv-db"))))
 
 		file := n.file("/dev/vg0/db")
 		Expect(os.Rename(file, file+".away")).To(Succeed())

@@ -1,4 +1,4 @@
-package observe
+package ondisk
 
 import (
 	"crypto/sha256"
@@ -7,8 +7,8 @@ import (
 )
 
 // UnitSerial returns the SCSI unit serial number of a logical volume: a
-// function of its [LogicalVolume.Identity] alone, so that initiators see the same device after
-// a reboot and after the export was made anew.
+// function of its identity alone, see [Tags.Identity], so that initiators see the same
+// device after a reboot and after the export was made anew.
 //
 // LIO makes the NAA identifier from the first 25 hexadecimal digits of the
 // serial (drivers/target/target_core_spc.c, spc_gen_naa_6h_vendor_specific).
@@ -38,10 +38,3 @@ func NamespaceUUID(identity string) string {
 // NamespaceNGUID returns the NGUID that goes with a namespace's UUID: the same 16
 // bytes, as hexadecimal digits.
 func NamespaceNGUID(uuid string) string { return strings.ReplaceAll(uuid, "-", "") }
-
-// SubsystemSerial returns the serial number of the NVMe subsystem of an export,
-// which is also the mark of its owner: there is no room for a name of any length.
-func SubsystemSerial(nqn, export string) string {
-	h := sha256.Sum256([]byte("volreconciler:export:" + nqn + " " + export))
-	return fmt.Sprintf("%x", h[:10])
-}
