@@ -4,17 +4,17 @@ import (
 	"context"
 
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
-	"github.com/volreconciler/volreconciler/pkg/changed"
+	"github.com/volreconciler/volreconciler/pkg/blockdelta"
 	"github.com/volreconciler/volreconciler/pkg/host"
 )
 
 // Engine is [Blocks] on this machine.
-type Engine struct{ changed *changed.Reader }
+type Engine struct{ changed *blockdelta.Reader }
 
 var _ Blocks = (*Engine)(nil)
 
 // NewEngine returns an Engine. run is where it asks device-mapper and LVM.
-func NewEngine(run host.Runner) *Engine { return &Engine{changed: changed.New(run)} }
+func NewEngine(run host.Runner) *Engine { return &Engine{changed: blockdelta.New(run)} }
 
 // Copy copies, see [Blocks].
 func (*Engine) Copy(ctx context.Context, c blockcopy.Copy) (blockcopy.Result, error) {

@@ -7,8 +7,8 @@ import (
 	"slices"
 
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
+	"github.com/volreconciler/volreconciler/pkg/blockdelta"
 	"github.com/volreconciler/volreconciler/pkg/change"
-	"github.com/volreconciler/volreconciler/pkg/changed"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
@@ -161,7 +161,7 @@ func (a *Actuator) sinceFor(ctx context.Context, lv change.LV, now observe.Logic
 // snapshot; nothing is empty, and not nil.
 func (a *Actuator) changed(ctx context.Context, since, now observe.LogicalVolume, size int64) ([]blockcopy.Extent, error) {
 	extents, err := a.blocks.Changed(ctx, since.FullName(), now.FullName())
-	if err == nil && since.Type == observe.ThickSnapshot || errors.Is(err, changed.ErrLost) {
+	if err == nil && since.Type == observe.ThickSnapshot || errors.Is(err, blockdelta.ErrLost) {
 		// One that overflowed meanwhile does not know everything.
 		again, lost := a.look(ctx, change.LV{VolumeGroup: since.VolumeGroup, Name: since.Name, UUID: since.UUID})
 		if lost == nil && again.SnapshotInvalid {

@@ -1,4 +1,4 @@
-package changed
+package blockdelta
 
 import "github.com/volreconciler/volreconciler/pkg/blockcopy"
 

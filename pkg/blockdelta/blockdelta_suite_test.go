@@ -1,4 +1,4 @@
-package changed
+package blockdelta
 
 import (
 	"testing"
@@ -10,7 +10,7 @@ import (
 
 func TestChanged(t *testing.T) {
 	RegisterFailHandler(Fail)
-	RunSpecs(t, "changed")
+	RunSpecs(t, "blockdelta")
 }
 
 // Nothing goes on after a spec.

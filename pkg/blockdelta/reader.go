@@ -1,4 +1,4 @@
-package changed
+package blockdelta
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-// Package changed finds out what changed in a logical volume since a snapshot of it
+// Package blockdelta finds out what changed in a logical volume since a snapshot of it
 // was taken, from what the kernel keeps for its own sake: the exceptions of a
 // copy-on-write snapshot, and the mappings of a thin pool. No data is read for it.
 //
@@ -10,4 +10,4 @@
 // see thin.go.
 //
 // Start reading at [Reader.Extents].
-package changed
+package blockdelta
