@@ -93,6 +93,8 @@ func (m *model) changeTarget(c change.Change) {
 	switch c := c.(type) {
 	case change.SetAttributes:
 		t.Attrib = c.Attrib
+	case change.SetParameter:
+		t.Attributes = withAttribute(t.Attributes, c.Attribute, c.Value)
 	case change.AddPortal:
 		t.Portals[c.Portal] = c.Transport
 		t.Enabled = t.Enabled || id.Fabric == observe.NVMe
@@ -193,6 +195,16 @@ func (m *model) changeTarget(c change.Change) {
 		panic("unknown change " + change.Name(c))
 	}
 	m.state.Targets(id.Fabric)[id.Name] = t
+}
+
+// withAttribute returns attributes with one of them set; a plan made before keeps its own.
+func withAttribute(attributes map[string]string, name, value string) map[string]string {
+	set := maps.Clone(attributes)
+	if set == nil {
+		set = map[string]string{}
+	}
+	set[name] = value
+	return set
 }
 
 func authentication(a change.Auth) string {

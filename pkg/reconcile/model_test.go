@@ -266,6 +266,15 @@ func (m *model) change(c change.Change) {
 		}
 		b.Unmap, b.UnmapBySame = c.Unmap, c.Unmap && b.HidesLimits
 		m.state.LIO.Backstores[c.Path()] = b
+	case change.SetBackstoreAttribute:
+		b, ok := m.state.LIO.Backstores[c.Path()]
+		if !ok {
+			panic("no such backstore: " + c.Path())
+		}
+		b.Attributes = withAttribute(b.Attributes, c.Attribute, c.Value)
+		m.state.LIO.Backstores[c.Path()] = b
+	case change.SetDiscoveryAuth:
+		m.state.LIO.Discovery = observe.DiscoveryAuth{Enforced: c.Auth.Needed(), Auth: chap(c.Auth)}
 	case change.RemoveBackstore:
 		for _, id := range m.state.TargetIDs() {
 			t, _ := m.state.Target(id)
