@@ -6,7 +6,7 @@ import (
 	"io/fs"
 	"syscall"
 
-	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/internal/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/spec"

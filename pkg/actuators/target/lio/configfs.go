@@ -3,7 +3,7 @@ package lio
 import (
 	"path"
 
-	"github.com/volreconciler/volreconciler/pkg/actuators/target/configfs"
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/internal/configfs"
 )
 
 func (a *Actuator) makeDir(dir string) error { return configfs.MakeDir(a.host, dir) }

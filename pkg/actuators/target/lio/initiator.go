@@ -7,7 +7,7 @@ import (
 	"path"
 	"slices"
 
-	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/internal/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )

@@ -5,7 +5,7 @@ import (
 	"io/fs"
 	"path"
 
-	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/internal/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"

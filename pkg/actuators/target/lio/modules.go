@@ -3,7 +3,7 @@ package lio
 import (
 	"context"
 
-	"github.com/volreconciler/volreconciler/pkg/actuators/target/configfs"
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/internal/configfs"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )
 

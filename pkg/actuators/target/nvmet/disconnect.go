@@ -5,7 +5,7 @@ import (
 	"io/fs"
 	"path"
 
-	"github.com/volreconciler/volreconciler/pkg/actuators/target/configfs"
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/internal/configfs"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/volreconciler/volreconciler/pkg/actuators/target/configfs"
-	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/internal/configfs"
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/internal/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/spec"

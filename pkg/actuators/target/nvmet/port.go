@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"syscall"
 
-	"github.com/volreconciler/volreconciler/pkg/actuators/target/configfs"
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/internal/configfs"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"

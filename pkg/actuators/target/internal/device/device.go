@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/volreconciler/volreconciler/pkg/actuators/target/refuse"
+	"github.com/volreconciler/volreconciler/pkg/actuators/target/internal/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host"
 	"github.com/volreconciler/volreconciler/pkg/observe"
