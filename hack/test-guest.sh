@@ -19,7 +19,7 @@ trap 'kill 0' INT TERM
 
 # Guests wait most of the time, so that there may be more of them than processors. Each
 # needs 2 GiB at most.
-guests=$(($(nproc) * 2))
+guests=$(($(nproc) * 3))
 memory=$(awk '/^MemAvailable:/ { print int($2 / 3000000) }' /proc/meminfo)
 [ "$guests" -le "$memory" ] || guests=$memory
 [ "$guests" -ge 1 ] || guests=1

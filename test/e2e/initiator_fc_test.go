@@ -65,8 +65,9 @@ func (i fcInitiator) connect(ctx context.Context, to attachment) (session, error
 }
 
 // fcLoginTime is how many seconds a port may take to find the others, to log in to
-// them and to look for disks: ten times what it takes.
-const fcLoginTime = 30
+// them and to look for disks: three times what it takes, natively and emulated. A host
+// that is refused is not told so, and waits as long.
+var fcLoginTime = int(patience.Seconds()) / 30
 
 // fcSession is a host's port, found by its name, and the target's port as the
 // host sees it.

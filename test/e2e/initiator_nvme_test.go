@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -30,8 +31,11 @@ var (
 // them all, as they are one machine, and hide that one of them is cut off.
 func (i nvmeInitiator) setUp(ctx context.Context) {
 	GinkgoHelper()
+	// A host with a wrong key is not always told so: then it waits for this time, of
+	// which the kernel's own is a minute.
 	sh(ctx, `echo "options nvme_core multipath=N" > /etc/modprobe.d/nvme-hosts.conf
 		modprobe -a nvmet-`+i.transport+` nvme-`+i.transport+`
+		echo `+strconv.Itoa(int(patience.Seconds())/30)+` > /sys/module/nvme_core/parameters/admin_timeout
 		grep -qx N /sys/module/nvme_core/parameters/multipath`)
 	if i.transport == "rdma" {
 		sh(ctx, guest.SetUpRDMA)

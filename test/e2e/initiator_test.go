@@ -73,10 +73,15 @@ func hostNumber(name string) int {
 	return 0
 }
 
-// mustConnect is connect for a host that has to be let in.
+// mustConnect is connect for a host that has to be let in. As hosts do, it tries a
+// second time: how long a host waits is measured by what a refusal may cost.
 func mustConnect(ctx context.Context, i initiator, to attachment) session {
 	GinkgoHelper()
 	s, err := i.connect(ctx, to)
+	if err != nil {
+		GinkgoWriter.Println("first attempt:", err)
+		s, err = i.connect(ctx, to)
+	}
 	Expect(err).NotTo(HaveOccurred())
 	return s
 }
