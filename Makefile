@@ -47,6 +47,10 @@ bench: ## measure copies beside dd and qemu-img, and the agent in a guest beside
 	@go run ./test/bench/copy
 	@VOLRECONCILER_GUEST=1 go test -count=1 -timeout 30m ./test/e2e -ginkgo.label-filter=bench -ginkgo.no-color -v | grep -E '^(guest|converge|idle|FAIL|---|  \[FAILED)'
 
+.PHONY: bench-scale
+bench-scale: ## measure how the agent grows from 100 to 100,000 volumes, each with an export (SCALE='-sizes 100,1000')
+	@go run ./test/bench/scale $(SCALE)
+
 .PHONY: crash
 crash: ## kill the agent at every call it makes, also twice in a row, in all scenarios (an hour)
 	@VOLRECONCILER_CRASH=long go test -count=1 -timeout 3h ./test/scenario -v -ginkgo.no-color | grep -E '^(crash points|--- FAIL|FAIL|  \[FAIL)'
