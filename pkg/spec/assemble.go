@@ -259,11 +259,15 @@ func (a *assembly) wildcards() {
 			}
 		}
 	}
-	for o, e := range objectsOf[Export](a) {
+	for i, o := range a.objects {
+		e, is := o.value.(*Export)
+		if !is {
+			continue
+		}
 		if portals := withoutIPv4Wildcards(e.Spec.Portals, both[e.Spec.Protocol.withoutTCP()]); !slices.Equal(portals, e.Spec.Portals) {
 			replaced := *e
 			replaced.Spec.Portals = portals
-			a.replace(o, &replaced)
+			a.replace(i, &replaced)
 		}
 	}
 }
@@ -300,13 +304,12 @@ func (a *assembly) portals() {
 	}
 }
 
-// replace gives an object another value, in this assembly alone.
-func (a *assembly) replace(o *object, value any) {
+// replace gives one of the objects another value, in this assembly alone.
+func (a *assembly) replace(i int, value any) {
+	o := a.objects[i]
 	replaced := *o
 	replaced.value = value
-	if i := slices.Index(a.objects, o); i >= 0 {
-		a.objects[i] = &replaced
-	}
+	a.objects[i] = &replaced
 	if a.index[o.id] == o {
 		a.index[o.id] = &replaced
 	}
@@ -314,14 +317,18 @@ func (a *assembly) replace(o *object, value any) {
 
 // secrets reads the passwords of all Exports.
 func (a *assembly) secrets(read secretReader) {
-	for o, e := range objectsOf[Export](a) {
+	for i, o := range a.objects {
+		e, is := o.value.(*Export)
+		if !is || len(o.secretFiles()) == 0 {
+			continue
+		}
 		filled, findings := withSecrets(o, e, read)
 		if len(findings) > 0 {
 			a.findings = append(a.findings, findings...)
 			a.invalidate(o.id, findings[0])
 			continue
 		}
-		a.replace(o, filled)
+		a.replace(i, filled)
 	}
 }
 

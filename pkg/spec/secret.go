@@ -128,6 +128,9 @@ func nearPassword(path string) bool {
 // withoutPasswords replaces what is said of the inside of a password file that is
 // taken for a file of specs, because such a finding repeats pieces of the file.
 func withoutPasswords(findings []Finding, objects []*object) []Finding {
+	if len(findings) == 0 {
+		return nil
+	}
 	named := map[string]*object{}
 	for _, o := range objects {
 		for _, path := range o.secretFiles() {
