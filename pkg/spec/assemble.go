@@ -35,6 +35,9 @@ const maxHints = 20
 // far. secrets, if not nil, reads the password files that the Exports name.
 func assemble(objects []*object, invalid map[ID]error, findings []Finding, secrets secretReader) Set {
 	a := &assembly{index: make(map[ID]*object, len(objects)), invalid: maps.Clone(invalid), findings: slices.Clone(findings)}
+	if a.invalid == nil {
+		a.invalid = map[ID]error{}
+	}
 	a.unreadable = slices.ContainsFunc(findings, func(f Finding) bool { return f.Object == (ID{}) })
 	a.collect(objects)
 
@@ -53,6 +56,21 @@ func assemble(objects []*object, invalid map[ID]error, findings []Finding, secre
 	a.hostKeys()
 	a.spread()
 	return a.set()
+}
+
+// assembled is a Set with the objects that it was made of, so that it is not made anew
+// in every pass: with many objects that is most of what an idle pass costs.
+type assembled struct {
+	objects []*object
+	set     Set
+}
+
+// next returns the Set of objects that are valid by themselves.
+func (last assembled) next(objects []*object, secrets secretReader) assembled {
+	if len(objects) > 0 && slices.Equal(objects, last.objects) {
+		return last
+	}
+	return assembled{objects, assemble(objects, nil, nil, secrets)}
 }
 
 // refuse records a finding and takes the object out.

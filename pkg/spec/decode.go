@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"gopkg.in/yaml.v3"
 )
@@ -289,14 +290,6 @@ func (w *walker) mapping(n *yaml.Node, path string, into reflect.Value) {
 		return
 	}
 	fields := fieldsOf(into.Type())
-	names := make([]string, 0, len(fields)+2)
-	for _, f := range fields {
-		names = append(names, f.name)
-	}
-	if path == "" {
-		names = append(names, "apiVersion", "kind") // read by header
-	}
-	slices.Sort(names)
 	for key, value := range pairs(n) {
 		below := joinPath(path, key.Value)
 		w.object.places[below] = place{key: position{key.Line, key.Column}, value: position{value.Line, value.Column}}
@@ -304,7 +297,8 @@ func (w *walker) mapping(n *yaml.Node, path string, into reflect.Value) {
 		switch {
 		case i >= 0:
 			w.value(value, below, into.Field(fields[i].index))
-		case refused(key) == nil && !slices.Contains(names, key.Value):
+		case refused(key) == nil && (path != "" || !slices.Contains(headerFields, key.Value)):
+			names := namesOf(fields, path)
 			w.add(key, below, fmt.Errorf("unknown field %s of %s%s (allowed: %s)",
 				quote(key.Value), strings.TrimSpace(string(w.kind)+" "+path), suggest(key.Value, names), strings.Join(names, ", ")))
 		}
@@ -314,6 +308,22 @@ func (w *walker) mapping(n *yaml.Node, path string, into reflect.Value) {
 			w.missing(n, path, joinPath(path, f.name))
 		}
 	}
+}
+
+// headerFields are read by [walker.header].
+var headerFields = []string{"apiVersion", "kind"}
+
+// namesOf returns the names of the fields that may stand at a path, sorted.
+func namesOf(fields []structField, path string) []string {
+	var names []string
+	for _, f := range fields {
+		names = append(names, f.name)
+	}
+	if path == "" {
+		names = append(names, headerFields...)
+	}
+	slices.Sort(names)
+	return names
 }
 
 // missing points at the name of the mapping that lacks a field.
@@ -333,9 +343,22 @@ type structField struct {
 	required bool
 }
 
-// fieldsOf reads the yaml tags of a struct. A field without omitempty is one
-// that the file must have; "-" is no field of the file.
+// fieldsOf returns the fields of a struct, which must not be changed.
 func fieldsOf(t reflect.Type) []structField {
+	if fields, known := knownFields.Load(t); known {
+		return fields.([]structField)
+	}
+	fields := readFields(t)
+	knownFields.Store(t, fields)
+	return fields
+}
+
+// knownFields are those of the structs that were met so far, by [reflect.Type].
+var knownFields sync.Map
+
+// readFields reads the yaml tags of a struct. A field without omitempty is one
+// that the file must have; "-" is no field of the file.
+func readFields(t reflect.Type) []structField {
 	var fields []structField
 	for i := range t.NumField() {
 		name, options, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")

@@ -80,6 +80,9 @@ func noObjects(before holding, files int) error {
 // heldAll marks objects as no longer what their file says. Doing so twice
 // changes nothing.
 func heldAll(objects []*object) []*object {
+	if !slices.ContainsFunc(objects, func(o *object) bool { return o.places != nil }) {
+		return objects
+	}
 	held := make([]*object, len(objects))
 	for i, o := range objects {
 		held[i] = o.held()
@@ -127,8 +130,15 @@ func (h holding) objects() []*object {
 func (h holding) invalid(now []reading) map[ID]error {
 	invalid := map[ID]error{}
 	for _, r := range now {
+		if len(r.content.invalid) == 0 {
+			continue
+		}
+		held := make(map[ID]bool, len(h[r.path]))
+		for _, o := range h[r.path] {
+			held[o.id] = true
+		}
 		for id, reason := range r.content.invalid {
-			if !slices.ContainsFunc(h[r.path], func(o *object) bool { return o.id == id }) {
+			if !held[id] {
 				invalid[id] = reason
 			}
 		}

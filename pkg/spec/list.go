@@ -26,7 +26,8 @@ type listing struct {
 	links []string
 	// problems are the places that could not be looked into. What was known
 	// below them may still be there.
-	problems []Finding
+	problems  []Finding
+	problemAt map[string]bool // their paths
 }
 
 // entry is a spec file.
@@ -48,10 +49,19 @@ type stamp struct {
 // hides reports whether nothing in the given path can be known because of a
 // problem in the listing.
 func (l listing) hides(path string) bool {
-	return slices.ContainsFunc(l.problems, func(p Finding) bool {
-		way, err := filepath.Rel(p.File, path)
-		return err == nil && way != ".." && !strings.HasPrefix(way, "../")
-	})
+	if len(l.problems) == 0 {
+		return false
+	}
+	for {
+		if l.problemAt[path] {
+			return true
+		}
+		above := filepath.Dir(path)
+		if above == path {
+			return false
+		}
+		path = above
+	}
 }
 
 // list finds the spec files in a directory and all directories below it.
@@ -92,6 +102,10 @@ func (l *lister) problem(path, what string, err error) {
 		err = pathError.Err // the finding names the path already
 	}
 	l.problems = append(l.problems, Finding{File: path, Err: fmt.Errorf("%s: %w", what, err)})
+	if l.problemAt == nil {
+		l.problemAt = map[string]bool{}
+	}
+	l.problemAt[path] = true
 }
 
 // directory lists a directory; above are the real paths of those it was

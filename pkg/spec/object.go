@@ -100,8 +100,24 @@ func parentPath(path string) string { return path[:max(0, strings.LastIndexAny(p
 
 // isPlainName reports whether a key can stand in a path without quotes.
 func isPlainName(name string) bool {
-	return name != "" && len(name) <= maxQuoted && strings.Trim(name, labelCharacters) == "" && !strings.Contains(name, ".")
+	if name == "" || len(name) > maxQuoted {
+		return false
+	}
+	for i := range len(name) {
+		if !isPlain[name[i]] {
+			return false
+		}
+	}
+	return true
 }
+
+// isPlain has the characters of a plain name: it is asked of every field of every object.
+var isPlain = func() (plain [256]bool) {
+	for _, c := range []byte(labelCharacters) {
+		plain[c] = c != '.'
+	}
+	return plain
+}()
 
 // sameBranch reports whether one path is the other, or lies inside it.
 func sameBranch(a, b string) bool {

@@ -22,17 +22,30 @@ func (r recalled) next(before, after holding, now time.Time, keep time.Duration)
 			next[path] = old
 		}
 	}
-	for path, objects := range before {
-		if _, there := after[path]; there {
-			continue
+	var gone []string
+	for path := range before {
+		if _, there := after[path]; !there {
+			gone = append(gone, path)
 		}
-		for other, old := range next {
-			old.objects = slices.DeleteFunc(slices.Clone(old.objects), func(o *object) bool {
-				return slices.ContainsFunc(objects, func(n *object) bool { return n.id == o.id })
-			})
-			next[other] = old
+	}
+	if len(gone) == 0 {
+		return next
+	}
+	slices.Sort(gone)
+	last := map[ID]string{} // the path of the last file that named an object
+	for _, path := range gone {
+		for _, o := range before[path] {
+			last[o.id] = path
 		}
-		next[path] = recollection{objects, now}
+	}
+	for path, old := range next {
+		old.objects = slices.DeleteFunc(slices.Clone(old.objects), func(o *object) bool { return last[o.id] != "" })
+		next[path] = old
+	}
+	for _, path := range gone {
+		next[path] = recollection{
+			slices.DeleteFunc(slices.Clone(before[path]), func(o *object) bool { return last[o.id] != path }), now,
+		}
 	}
 	return next
 }

@@ -1,6 +1,17 @@
 package spec
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
+
+// clone returns a set with maps of its own. What is in them is shared.
+func (s Set) clone() Set {
+	s.Pools, s.Volumes, s.Snapshots = maps.Clone(s.Pools), maps.Clone(s.Volumes), maps.Clone(s.Snapshots)
+	s.Exports, s.Images = maps.Clone(s.Exports), maps.Clone(s.Images)
+	s.Invalid, s.Findings = maps.Clone(s.Invalid), slices.Clone(s.Findings)
+	return s
+}
 
 // Object returns a valid object of the set; nil if there is none.
 func (s Set) Object(id ID) any {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -71,6 +72,7 @@ type Source struct {
 	files   map[string]*file
 	holding holding
 	gone    recalled
+	last    assembled
 	follow  followed // what the last Load depended on
 }
 
@@ -131,9 +133,19 @@ func (s *Source) Load(ctx context.Context) Set {
 		secrets = redacted
 	}
 	objects := held.objects()
-	set := assemble(objects, held.invalid(readings), withoutPasswords(findings, objects), secrets)
+	passwords := s.secretFiles(objects)
+	var set Set
+	if invalid := held.invalid(readings); len(findings)+len(invalid)+len(passwords) > 0 {
+		set = assemble(objects, invalid, withoutPasswords(findings, objects), secrets)
+		s.last = assembled{}
+	} else {
+		// What is in a password file may have changed, and why something is invalid. Nothing
+		// else can have.
+		s.last = s.last.next(objects, secrets)
+		set = s.last.set.clone()
+	}
 
-	s.follow = s.follow.next(s.dir, found, s.secretFiles(objects), settled)
+	s.follow = s.follow.next(s.dir, found, passwords, settled)
 	signal(s.loaded)
 	return set
 }
@@ -169,16 +181,27 @@ func (s *Source) settle(ctx context.Context) (found listing, settled bool) {
 // readAll reads the files of a listing, and reports whether all have settled,
 // and the listing is still the right one.
 func (s *Source) readAll(found listing) bool {
-	settled := true
+	var reading sync.WaitGroup
+	processors := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for _, e := range found.entries {
 		f := s.files[e.path]
 		if f == nil {
 			f = &file{}
 			s.files[e.path] = f
 		}
-		if !f.fresh(e.stamp) {
-			f.read(e, s.options.Settle, s.options.TargetPrefix)
+		if f.fresh(e.stamp) {
+			continue
 		}
+		processors <- struct{}{}
+		reading.Go(func() {
+			f.read(e, s.options.Settle, s.options.TargetPrefix)
+			<-processors
+		})
+	}
+	reading.Wait()
+	settled := true
+	for _, e := range found.entries {
+		f := s.files[e.path]
 		settled = settled && (f.settled || f.problem != nil && !errors.Is(f.problem, fs.ErrNotExist))
 	}
 	// A directory that is a symbolic link may have been switched while the files

@@ -191,30 +191,9 @@ type printed struct {
 
 func (p printed) Run(context.Context, ...string) (host.Output, error) { return p.report, nil }
 
-// noted keeps the command that the report is asked with.
-type noted struct {
-	*fakehost.Host
-	report *host.Output
-}
-
-func (h noted) Run(ctx context.Context, argv ...string) (host.Output, error) {
-	out, err := h.Host.Run(ctx, argv...)
-	*h.report = out
-	return out, err
-}
-
 // parseReport observes a machine that holds n logical volumes and nothing else.
 func parseReport(ctx context.Context, n int, _ string) (run, error) {
-	node := emptyNode(n)
-	vg := &node.VolumeGroups[0]
-	vg.LogicalVolumes = append(vg.LogicalVolumes, fakehost.LogicalVolume{Name: "thin", Type: "thinPool", Size: 1 << 40, MetadataSize: 1 << 30, Active: true})
-	for i := range n {
-		vg.LogicalVolumes = append(vg.LogicalVolumes, fakehost.LogicalVolume{
-			Name: nameOf(i), UUID: fmt.Sprintf("aaaaaa-bbbb-cccc-dddd-eeee-ffff-%06d", i), Type: "thin", Pool: "thin", Size: 1 << 30, Active: true, Minor: i + 10,
-			Tags: append(observe.OwnerTags(spec.ID{Kind: spec.KindVolume, Name: nameOf(i)}), observe.DeletionTag(spec.Retain)),
-		})
-	}
-	fake, err := fakehost.New(node)
+	report, err := reportOf(ctx, n)
 	if err != nil {
 		return nil, err
 	}
@@ -222,8 +201,7 @@ func parseReport(ctx context.Context, n int, _ string) (run, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := printed{Host: nothing}
-	observe.New(noted{fake, &p.report}).Observe(ctx)
+	p := printed{Host: nothing, report: host.Output{Stdout: []byte(report)}}
 	return func() (int64, error) {
 		s := observe.New(p).Observe(ctx)
 		if got := len(s.VolumeGroups["vg0"].LogicalVolumes); got != n+1 {
