@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"sync"
 
@@ -131,7 +131,10 @@ func openNode(file string, faked func(fakehost.Call)) (*backend, error) {
 		return nil
 	}}
 	engine := fakehost.Engine{Devices: watched}
-	kept := &nodeStore{file: file, fake: fake, stored: fake.Node()}
+	kept := &nodeStore{file: file, fake: fake}
+	if _, err := kept.changed(); err != nil {
+		return nil, err
+	}
 	return &backend{Host: watched, lvm: fakehost.Shell{Runner: watched}, blocks: engine, imageFiles: fakeImageFiles{engine}, processes: func() int64 { return 0 }, endPass: kept.save}, nil
 }
 
@@ -156,7 +159,21 @@ type nodeStore struct {
 	fake *fakehost.Host
 
 	mu     sync.Mutex
-	stored fakehost.Node
+	stored [sha256.Size]byte // digest of what is in the file
+}
+
+// changed returns the machine as a file if it is not what is stored, and nil if it is.
+func (n *nodeStore) changed() ([]byte, error) {
+	data, err := n.fake.Node().Marshal()
+	if err != nil {
+		return nil, err
+	}
+	digest := sha256.Sum256(data)
+	if digest == n.stored {
+		return nil, nil
+	}
+	n.stored = digest
+	return data, nil
 }
 
 // save stores the machine if it has changed. What could not be stored is stored
@@ -164,18 +181,15 @@ type nodeStore struct {
 func (n *nodeStore) save() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	now := n.fake.Node()
-	if reflect.DeepEqual(now, n.stored) {
-		return nil
-	}
-	data, err := now.Marshal()
-	if err == nil {
+	before := n.stored
+	data, err := n.changed()
+	if err == nil && data != nil {
 		err = replaceFile(n.file, data)
 	}
 	if err != nil {
+		n.stored = before
 		return fmt.Errorf("the node file %s cannot be written: %w", n.file, err)
 	}
-	n.stored = now
 	return nil
 }
 

@@ -39,6 +39,9 @@ type configfs struct {
 	// opened, and portals says which portal uses which.
 	sockets []*socket
 	portals map[*node]*socket
+	// bound are the minor numbers of the devices that backstores are bound to, and how
+	// many are.
+	bound map[int]int
 
 	// These are those of Node.
 	atomicWrites, withoutNVMeAuth, nvmeDebugFS bool

@@ -152,7 +152,7 @@ func storeEnable(c *configfs, n *node, value string) (string, error) {
 		return "", syscall.EACCES
 	}
 	b.minor = lv.Minor
-	c.lvm.hold(lv.Minor)
+	c.open(lv.Minor)
 	n.parent.setText("info", b.String())
 	if vg, _ := c.lvm.byMinor(lv.Minor); lv.Type != thickSnapshot && len(c.lvm.group(vg).snapshots(lv)) == 0 {
 		// All other devices take discards.
@@ -175,23 +175,27 @@ func (c *configfs) device(name string) *LogicalVolume {
 func (c *configfs) isHeld(lv *LogicalVolume) bool {
 	return len(lv.HeldBy) > 0 ||
 		slices.ContainsFunc(c.mounts, func(m mount) bool { return m.minor == lv.Minor }) ||
-		slices.Contains(c.bound(), lv.Minor)
+		c.bound[lv.Minor] > 0
 }
 
-// bound returns the minor numbers of the devices that backstores are bound to.
-func (c *configfs) bound() []int {
+// bind opens the devices of the backstores that are there.
+func (c *configfs) bind() {
 	if c.root == nil {
-		return nil
+		return
 	}
-	var minors []int
 	for _, hba := range c.root.children["core"].children {
 		for _, n := range hba.children {
 			if b, ok := parseBackstore(n.textOf("info")); n.is(aBackstore) && ok && b.minor >= 0 {
-				minors = append(minors, b.minor)
+				c.open(b.minor)
 			}
 		}
 	}
-	return minors
+}
+
+// open opens the device of a backstore.
+func (c *configfs) open(minor int) {
+	c.lvm.hold(minor)
+	c.bound[minor]++
 }
 
 // storeEmulateTPU is for devices that take discards, and they are known once

@@ -20,6 +20,7 @@ func (c *configfs) load(n Node, l *lvm) error {
 		rdma:      slices.Clone(n.RDMA),
 		fcPorts:   clonePorts(n.FCPorts),
 		portals:   map[*node]*socket{},
+		bound:     map[int]int{},
 
 		atomicWrites: n.AtomicWrites, withoutNVMeAuth: n.WithoutNVMeAuth, nvmeDebugFS: n.NVMeDebugFS,
 		missingAddresses: slices.Clone(n.MissingAddresses),
@@ -54,9 +55,7 @@ func (c *configfs) load(n Node, l *lvm) error {
 	if err := loadTree(c.root, n.ConfigFS, []string{"core"}); err != nil {
 		return fmt.Errorf("configfs: %w", err)
 	}
-	for _, minor := range c.bound() {
-		c.lvm.hold(minor)
-	}
+	c.bind()
 	c.loadPortals()
 	if err := c.loadNVMet(n); err != nil {
 		return fmt.Errorf("nvmet: %w", err)
@@ -120,24 +119,37 @@ func (c *configfs) store(n *Node) {
 	for _, m := range c.mounts {
 		n.Mounts = append(n.Mounts, c.current(m))
 	}
-	n.ConfigFS = entriesOf(c.all())
+	n.ConfigFS = entriesOf(c.root)
 	c.storeNVMet(n)
 }
 
 // entriesOf is the opposite of loadTree.
-func entriesOf(all func(yield func(*node) bool)) []Entry {
-	var entries []Entry
-	for at := range all {
-		e := Entry{Path: at.path()}
+func entriesOf(root *node) []Entry {
+	if root == nil {
+		return nil
+	}
+	n, files := root.count()
+	entries, texts := make([]Entry, 0, n), make([]string, 0, files)
+	var add func(at *node, name string)
+	add = func(at *node, name string) {
+		e := Entry{Path: name}
 		switch {
 		case at.target != nil:
 			e.Link = at.target.path()
 		case !at.isDir():
-			text := at.text
-			e.Text = &text
+			texts = append(texts, at.text)
+			e.Text = &texts[len(texts)-1]
 		}
 		entries = append(entries, e)
+		for _, child := range at.children {
+			below := child.name
+			if at != root {
+				below = name + "/" + below
+			}
+			add(child, below)
+		}
 	}
+	add(root, root.path())
 	slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
 	return entries
 }

@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -52,6 +53,22 @@ type itemType struct {
 	// link is asked for a symlink in the directory; nil: there can be none.
 	link   func(c *configfs, from, to *node) error
 	unlink func(c *configfs, from, to *node)
+
+	once   sync.Once
+	shared map[string]*attribute // see attributesOf
+}
+
+// attributesOf returns the attributes as all directories of the type share them: there are
+// dozens in each.
+func (k *itemType) attributesOf() map[string]*attribute {
+	k.once.Do(func() {
+		shared := make(map[string]*attribute, len(k.attributes))
+		for name, a := range k.attributes {
+			shared[name] = &a
+		}
+		k.shared = shared
+	})
+	return k.shared
 }
 
 // member returns what a directory of a name is.
@@ -72,12 +89,12 @@ type attribute struct {
 
 // newDir makes a directory with all that comes with it.
 func newDir(name string, k *itemType) *node {
-	n := &node{name: name, kind: k, children: map[string]*node{}}
 	if k == nil {
-		return n
+		return &node{name: name, children: map[string]*node{}}
 	}
-	for name, a := range k.attributes {
-		n.children[name] = &node{name: name, parent: n, text: a.text, attribute: &a}
+	n := &node{name: name, kind: k, children: make(map[string]*node, len(k.attributes)+len(k.groups))}
+	for name, a := range k.attributesOf() {
+		n.children[name] = &node{name: name, parent: n, text: a.text, attribute: a}
 	}
 	for name, group := range k.groups {
 		child := newDir(name, group)
@@ -92,11 +109,11 @@ func newDir(name string, k *itemType) *node {
 func (n *node) loadChild(name string) *node {
 	child := &node{name: name, parent: n}
 	if k := n.kind; k != nil {
-		a, isAttribute := k.attributes[name]
+		a, isAttribute := k.attributesOf()[name]
 		group, isGroup := k.groups[name]
 		switch {
 		case isAttribute:
-			child.attribute = &a
+			child.attribute = a
 		case isGroup:
 			child.kind = group
 		case k.members != nil:
@@ -194,6 +211,28 @@ func (n *node) setText(relative, text string) {
 	if file, err := n.walk(relative); err == nil && !file.isDir() {
 		file.text = text
 	}
+}
+
+// count returns how many nodes there are from here on, and how many of them are files.
+func (n *node) count() (all, files int) {
+	if !n.isDir() && n.target == nil {
+		return 1, 1
+	}
+	all = 1
+	for _, child := range n.children {
+		below, texts := child.count()
+		all, files = all+below, files+texts
+	}
+	return all, files
+}
+
+// childrenOf returns what is in a directory in this one; nothing if there is none.
+func (n *node) childrenOf(name string) map[string]*node {
+	dir, err := n.walk(name)
+	if err != nil {
+		return nil
+	}
+	return dir.children
 }
 
 // linkIn returns the symlink in a directory, nil if there is none.

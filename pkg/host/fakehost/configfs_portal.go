@@ -36,10 +36,11 @@ func (c *configfs) listen(portal *node) error {
 	if !ok || len(portal.name) > 256 { // MAX_PORTAL_LEN
 		return syscall.EINVAL
 	}
-	target := portal.up(3)
-	for other, s := range c.portals {
-		if other.up(3) == target && matches(address, s.address) {
-			return syscall.EINVAL // iscsit_tpg_check_network_portal
+	for _, tpg := range portal.up(3).children {
+		for _, other := range tpg.childrenOf("np") {
+			if s := c.portals[other]; s != nil && matches(address, s.address) {
+				return syscall.EINVAL // iscsit_tpg_check_network_portal
+			}
 		}
 	}
 	s, err := c.socketFor(address)

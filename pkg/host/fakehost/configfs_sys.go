@@ -40,6 +40,9 @@ func (c *configfs) findSelf(name string) (*node, error) {
 	if isBelow(name, "/proc") {
 		return c.processes().walk(below(name, "/proc"))
 	}
+	if isBelow(name, targetDir) && c.root != nil && !c.unmounted {
+		return c.root.walk(below(name, targetDir)) // most of what is asked for
+	}
 	if isBelow(name, configDir) {
 		return c.configDir().walk(below(name, configDir))
 	}
@@ -116,18 +119,23 @@ func (c *configfs) blockDevice(minor int, rest string) (*node, error) {
 	holders, dm := newDir("holders", nil), newDir("dm", nil)
 	dir.add(file("dev", fmt.Sprintf("%d:%d", dmMajor, minor))).add(holders).add(dm)
 
-	uppers := c.uppers()
 	if vg, lv := c.lvm.byMinor(minor); lv != nil {
 		dm.add(file("name", mapperName(vg, lv.Name)))
-		dm.add(file("uuid", "LVM-"+undashed(c.volumeGroup(vg).UUID)+undashed(lv.UUID)))
+		dm.add(file("uuid", "LVM-"+undashed(c.lvm.group(vg).UUID)+undashed(lv.UUID)))
+		var uppers []string
+		if len(lv.HeldBy) > 0 {
+			uppers = c.uppers()
+		}
 		for _, name := range lv.HeldBy {
 			holder := fmt.Sprintf("dm-%d", firstUpper+slices.Index(uppers, name))
 			holders.add(&node{name: holder, link: "../../" + holder})
 		}
-	} else if i := minor - firstUpper; i >= 0 && i < len(uppers) {
-		dm.add(file("name", uppers[i]))
 	} else {
-		return nil, syscall.ENOENT
+		i, uppers := minor-firstUpper, c.uppers()
+		if i < 0 || i >= len(uppers) {
+			return nil, syscall.ENOENT
+		}
+		dm.add(file("name", uppers[i]))
 	}
 	return dir.walk(rest)
 }
@@ -138,27 +146,14 @@ const firstUpper = 100000
 
 // uppers are the names of the devices on top of logical volumes.
 func (c *configfs) uppers() []string {
-	var n Node
-	c.lvm.store(&n)
 	var all []string
-	for _, vg := range n.VolumeGroups {
-		for _, lv := range vg.LogicalVolumes {
+	for _, g := range c.lvm.groups {
+		for _, lv := range g.lvs {
 			all = append(all, lv.HeldBy...)
 		}
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
-}
-
-func (c *configfs) volumeGroup(name string) VolumeGroup {
-	var n Node
-	c.lvm.store(&n)
-	for _, vg := range n.VolumeGroups {
-		if vg.Name == name {
-			return vg
-		}
-	}
-	return VolumeGroup{}
 }
 
 // mapperName is the name of a logical volume's device: dashes in the two names

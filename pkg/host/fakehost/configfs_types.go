@@ -116,6 +116,9 @@ var backstoreType = &itemType{
 	drop: func(c *configfs, n *node) {
 		if b, ok := parseBackstore(n.textOf("info")); ok && b.minor >= 0 {
 			c.lvm.release(b.minor)
+			if c.bound[b.minor]--; c.bound[b.minor] == 0 {
+				delete(c.bound, b.minor)
+			}
 		}
 	},
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
@@ -33,18 +34,65 @@ type lvm struct {
 	processes []Process
 	serial    uint64
 	open      map[int]int // how often, by minor number
+
+	// minors are the devices of the active logical volumes, and every number below lowest
+	// is among them. uuids are all that there are, and how often.
+	minors map[int]device
+	lowest int
+	uuids  map[string]int
+}
+
+// device is an active logical volume.
+type device struct {
+	g  *group
+	lv *LogicalVolume
 }
 
 // group is a volume group. Its logical volumes are in lvs, so that pointers to
 // them stay what they are when others come and go.
+//
+// They are found by their names in names, and in dependants by those of their origins,
+// in the order of lvs: a node may have thousands.
 type group struct {
 	VolumeGroup
-	lvs []*LogicalVolume
+	lvs        []*LogicalVolume
+	names      map[string]*LogicalVolume
+	dependants map[string][]*LogicalVolume
+}
+
+// index finds out anew what is where.
+func (g *group) index() {
+	lvs := g.lvs
+	g.lvs, g.names, g.dependants = nil, make(map[string]*LogicalVolume, len(lvs)), map[string][]*LogicalVolume{}
+	for _, lv := range lvs {
+		g.insert(lv)
+	}
+}
+
+// insert adds a logical volume.
+func (g *group) insert(lv *LogicalVolume) {
+	g.lvs = append(g.lvs, lv)
+	if g.names[lv.Name] == nil {
+		g.names[lv.Name] = lv
+	}
+	if lv.Origin != "" {
+		g.dependants[lv.Origin] = append(g.dependants[lv.Origin], lv)
+	}
+}
+
+// drop removes a logical volume of which nothing depends any more.
+func (g *group) drop(lv *LogicalVolume) {
+	is := func(other *LogicalVolume) bool { return other == lv }
+	g.lvs = slices.DeleteFunc(g.lvs, is)
+	delete(g.names, lv.Name)
+	if lv.Origin != "" {
+		g.dependants[lv.Origin] = slices.DeleteFunc(g.dependants[lv.Origin], is)
+	}
 }
 
 // load takes over what a node holds, and fills in what it may leave out.
 func (l *lvm) load(n Node) error {
-	*l = lvm{serial: n.Serial, mounts: slices.Clone(n.Mounts), processes: slices.Clone(n.Processes), open: map[int]int{}}
+	*l = lvm{serial: n.Serial, mounts: slices.Clone(n.Mounts), processes: slices.Clone(n.Processes), open: map[int]int{}, minors: map[int]device{}, uuids: map[string]int{}}
 	for _, vg := range n.VolumeGroups {
 		g := &group{VolumeGroup: vg}
 		g.LogicalVolumes = nil
@@ -53,6 +101,7 @@ func (l *lvm) load(n Node) error {
 			lv.write(0, 0, nil) // in order, and nothing beyond its end
 			g.lvs = append(g.lvs, &lv)
 		}
+		g.index()
 		if l.group(vg.Name) != nil {
 			return fmt.Errorf("volume group %s is there twice", vg.Name)
 		}
@@ -93,13 +142,15 @@ func (g *group) check() error {
 	if g.Name == "" || g.ExtentSize == 0 || g.ExtentSize%sector != 0 {
 		return errors.New("a name and an extent size, a multiple of 512, are needed")
 	}
-	for i, lv := range g.lvs {
+	seen := make(map[string]bool, len(g.lvs))
+	for _, lv := range g.lvs {
 		if err := g.checkLV(lv); err != nil {
 			return fmt.Errorf("logical volume %s: %w", lv.Name, err)
 		}
-		if slices.ContainsFunc(g.lvs[:i], func(o *LogicalVolume) bool { return o.Name == lv.Name }) {
+		if seen[lv.Name] {
 			return fmt.Errorf("logical volume %s is there twice", lv.Name)
 		}
+		seen[lv.Name] = true
 	}
 	if used := g.used(); used > g.Extents {
 		return fmt.Errorf("%d extents are used, but there are only %d", used, g.Extents)
@@ -134,6 +185,12 @@ func (g *group) checkLV(lv *LogicalVolume) error {
 
 func (l *lvm) completeUUIDs() {
 	for _, g := range l.groups {
+		l.uuids[g.UUID]++
+		for _, lv := range g.lvs {
+			l.uuids[lv.UUID]++
+		}
+	}
+	for _, g := range l.groups {
 		if g.UUID == "" {
 			g.UUID = l.newUUID()
 		}
@@ -148,24 +205,40 @@ func (l *lvm) completeUUIDs() {
 // completeMinors lets every active logical volume keep its number, if that is
 // possible.
 func (l *lvm) completeMinors() {
-	taken := map[int]bool{}
-	var without []*LogicalVolume
+	var without []device
 	for _, g := range l.groups {
 		for _, lv := range g.lvs {
 			switch {
 			case !lv.Active:
 				lv.Minor = 0
-			case taken[lv.Minor]:
-				without = append(without, lv)
-				lv.Active = false // its number counts as free until it has one
+			case l.minors[lv.Minor].lv != nil:
+				without = append(without, device{g, lv})
 			default:
-				taken[lv.Minor] = true
+				l.minors[lv.Minor] = device{g, lv}
 			}
 		}
 	}
-	for _, lv := range without {
-		lv.Minor, lv.Active = l.freeMinor(), true
+	for _, d := range without {
+		l.activate(d.g, d.lv)
 	}
+}
+
+// activate gives a logical volume a device, with the smallest number that no other has.
+func (l *lvm) activate(g *group, lv *LogicalVolume) {
+	for l.minors[l.lowest].lv != nil {
+		l.lowest++
+	}
+	lv.Minor, lv.Active = l.lowest, true
+	l.minors[lv.Minor] = device{g, lv}
+}
+
+// deactivate takes its device away.
+func (l *lvm) deactivate(lv *LogicalVolume) {
+	if lv.Active {
+		delete(l.minors, lv.Minor)
+		l.lowest = min(l.lowest, lv.Minor)
+	}
+	lv.Active, lv.Minor = false, 0
 }
 
 // newUUID makes up a UUID that was never given out before.
@@ -173,16 +246,11 @@ func (l *lvm) newUUID() string {
 	for {
 		l.serial++
 		uuid := makeUUID("serial", fmt.Sprint(l.serial))
-		if !l.knowsUUID(uuid) {
+		if l.uuids[uuid] == 0 {
+			l.uuids[uuid]++
 			return uuid
 		}
 	}
-}
-
-func (l *lvm) knowsUUID(uuid string) bool {
-	return slices.ContainsFunc(l.groups, func(g *group) bool {
-		return g.UUID == uuid || slices.ContainsFunc(g.lvs, func(lv *LogicalVolume) bool { return lv.UUID == uuid })
-	})
 }
 
 // makeUUID returns the UUID, in LVM's form, that follows from some words.
@@ -217,23 +285,27 @@ func (l *lvm) find(vg, name string) *LogicalVolume {
 }
 
 // find returns a visible logical volume, or nil.
-func (g *group) find(name string) *LogicalVolume {
-	i := slices.IndexFunc(g.lvs, func(lv *LogicalVolume) bool { return lv.Name == name })
-	if i < 0 {
-		return nil
-	}
-	return g.lvs[i]
-}
+func (g *group) find(name string) *LogicalVolume { return g.names[name] }
 
 // byPath returns the active logical volume whose device a path is: /dev/vg/lv,
 // /dev/mapper/vg-lv or /dev/dm-N. It returns nil if there is no such device.
 func (l *lvm) byPath(dev string) *LogicalVolume {
+	if number, is := strings.CutPrefix(dev, "/dev/dm-"); is {
+		minor, err := strconv.Atoi(number)
+		if err != nil || strconv.Itoa(minor) != number {
+			return nil
+		}
+		return l.minors[minor].lv
+	}
 	for _, g := range l.groups {
-		for _, lv := range g.lvs {
-			paths := []string{"/dev/" + g.Name + "/" + lv.Name, "/dev/mapper/" + deviceName(g.Name, lv.Name), fmt.Sprintf("/dev/dm-%d", lv.Minor)}
-			if lv.Active && slices.Contains(paths, dev) {
-				return lv
-			}
+		name, is := strings.CutPrefix(dev, "/dev/"+g.Name+"/")
+		if !is {
+			mapped, _ := strings.CutPrefix(dev, "/dev/mapper/"+deviceName(g.Name, ""))
+			name = strings.ReplaceAll(mapped, "--", "-")
+			is = "/dev/mapper/"+deviceName(g.Name, name) == dev
+		}
+		if lv := g.find(name); is && lv != nil && lv.Active {
+			return lv
 		}
 	}
 	return nil
@@ -242,14 +314,11 @@ func (l *lvm) byPath(dev string) *LogicalVolume {
 // byMinor returns the active logical volume with a minor number, and its volume
 // group's name; nil if there is none.
 func (l *lvm) byMinor(minor int) (vg string, lv *LogicalVolume) {
-	for _, g := range l.groups {
-		for _, lv := range g.lvs {
-			if lv.Active && lv.Minor == minor {
-				return g.Name, lv
-			}
-		}
+	d := l.minors[minor]
+	if d.lv == nil {
+		return "", nil
 	}
-	return "", nil
+	return d.g.Name, d.lv
 }
 
 // hold opens the device with a minor number, release closes it. They count.
@@ -258,17 +327,6 @@ func (l *lvm) hold(minor int) { l.open[minor]++ }
 func (l *lvm) release(minor int) {
 	if l.open[minor]--; l.open[minor] <= 0 {
 		delete(l.open, minor)
-	}
-}
-
-// freeMinor returns the smallest number that no active logical volume has.
-func (l *lvm) freeMinor() int {
-	minor := 0
-	for {
-		if _, lv := l.byMinor(minor); lv == nil {
-			return minor
-		}
-		minor++
 	}
 }
 
@@ -310,8 +368,8 @@ func (g *group) thinActive(pool *LogicalVolume) bool {
 // snapshots returns the thick snapshots of an origin.
 func (g *group) snapshots(origin *LogicalVolume) []*LogicalVolume {
 	var s []*LogicalVolume
-	for _, lv := range g.lvs {
-		if lv.Type == thickSnapshot && lv.Origin == origin.Name {
+	for _, lv := range g.dependants[origin.Name] {
+		if lv.Type == thickSnapshot {
 			s = append(s, lv)
 		}
 	}
@@ -322,8 +380,8 @@ func (g *group) snapshots(origin *LogicalVolume) []*LogicalVolume {
 // origin: those outside of its own thin pool.
 func (g *group) externalClones(origin *LogicalVolume) []*LogicalVolume {
 	var clones []*LogicalVolume
-	for _, lv := range g.lvs {
-		if lv.Type == thin && lv.Origin == origin.Name && lv.Pool != origin.Pool {
+	for _, lv := range g.dependants[origin.Name] {
+		if lv.Type == thin && lv.Pool != origin.Pool {
 			clones = append(clones, lv)
 		}
 	}

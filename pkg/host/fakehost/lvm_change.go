@@ -89,7 +89,7 @@ func (c *command) activate(g *group, lv *LogicalVolume) error {
 	}
 	for _, each := range append([]*LogicalVolume{lv}, g.snapshots(lv)...) {
 		if !each.Active {
-			each.Minor, each.Active = c.freeMinor(), true
+			c.lvm.activate(g, each)
 		}
 	}
 	return nil
@@ -125,7 +125,7 @@ func (c *command) deactivate(g *group, lv *LogicalVolume) error {
 		return failure("LV %s/%s has open %d snapshot(s), not deactivating.", g.Name, lv.Name, open)
 	}
 	for _, each := range all {
-		each.Active, each.Minor = false, 0
+		c.lvm.deactivate(each)
 	}
 	return nil
 }
@@ -171,6 +171,7 @@ func (c *command) lvrename() error {
 			other.Pool = to
 		}
 	}
+	g.index()
 	for i := range c.mounts {
 		if c.mounts[i].LV == vg+"/"+name {
 			c.mounts[i].LV = vg + "/" + to

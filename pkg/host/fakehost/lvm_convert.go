@@ -28,6 +28,7 @@ func (c *command) lvconvert() error {
 	left := lv.exceptions()
 	lv.Type, lv.Origin, lv.Size, lv.COWSize, lv.Invalid, lv.DataPercent = thick, "", lv.COWSize, 0, false, 0
 	lv.Written = nil
+	g.index()
 	lv.write(0, lv.Size, left)
 	g.written()
 	c.print("Logical Volume %s/%s split from its origin.", vg, name)

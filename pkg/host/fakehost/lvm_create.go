@@ -100,9 +100,9 @@ func (c *command) newTags() []string {
 func (c *command) add(g *group, lv *LogicalVolume, active bool) {
 	lv.UUID = c.newUUID()
 	if active {
-		lv.Minor, lv.Active = c.freeMinor(), true
+		c.lvm.activate(g, lv)
 	}
-	g.lvs = append(g.lvs, lv)
+	g.insert(lv)
 	g.written()
 }
 

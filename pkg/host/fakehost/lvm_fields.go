@@ -192,8 +192,8 @@ func (r row) thickOrigin() bool { return r.lv.Type != thickSnapshot && len(r.g.s
 
 // thinOrigin reports whether there are thin snapshots of it.
 func (r row) thinOrigin() bool {
-	return slices.ContainsFunc(r.g.lvs, func(lv *LogicalVolume) bool {
-		return lv.Type == thin && lv.Origin == r.lv.Name && lv.Pool == r.lv.Pool
+	return slices.ContainsFunc(r.g.dependants[r.lv.Name], func(lv *LogicalVolume) bool {
+		return lv.Type == thin && lv.Pool == r.lv.Pool
 	})
 }
 

@@ -57,11 +57,16 @@ func (c *command) removeWithDependants(g *group, lv *LogicalVolume) error {
 	case thinPool:
 		g.leave(lv.Size, []Span{{0, lv.Size, "what was in pool " + lv.Name}})
 	}
-	g.lvs = slices.DeleteFunc(g.lvs, func(other *LogicalVolume) bool { return other == lv })
-	for _, other := range g.lvs {
-		if other.Origin == lv.Name {
+	c.lvm.deactivate(lv)
+	if c.uuids[lv.UUID]--; c.uuids[lv.UUID] == 0 {
+		delete(c.uuids, lv.UUID)
+	}
+	g.drop(lv)
+	if orphans := g.dependants[lv.Name]; len(orphans) > 0 {
+		for _, other := range orphans {
 			other.Origin = g.inheritedOrigin(lv)
 		}
+		g.index()
 	}
 	g.written()
 	c.print("Logical volume %q successfully removed.", lv.Name)

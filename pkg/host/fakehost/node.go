@@ -38,7 +38,7 @@ func Parse(data []byte) (Node, error) {
 // Marshal returns the file that [Parse] reads.
 func (n Node) Marshal() ([]byte, error) {
 	n.APIVersion, n.Kind = APIVersion, kind
-	data, err := yaml.Marshal(n)
+	data, err := n.marshal()
 	if err != nil {
 		return nil, fmt.Errorf("node: %w", err)
 	}

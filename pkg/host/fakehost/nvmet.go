@@ -253,7 +253,7 @@ func (c *configfs) storeNVMet(n *Node) {
 	n.WithoutNVMeAuth, n.NVMeDebugFS = c.withoutNVMeAuth, c.nvmeDebugFS
 	n.MissingAddresses = append([]string(nil), c.missingAddresses...)
 	n.NVMeSessions = append([]NVMeSession(nil), c.nvmeSessions...)
-	n.NVMet = entriesOf(c.allNVMet())
+	n.NVMet = entriesOf(c.nvmet)
 	n.NVMeDevices = nil
 	for at, minor := range c.namespaces {
 		if n.NVMeDevices == nil {
