@@ -35,11 +35,12 @@ such object.`,
 			if err != nil {
 				return err
 			}
-			node, err := view{client: api.NewClient(s.socket()), socket: s.socket()}.ask(cmd.Context(), 0)
+			v := view{client: api.NewClient(s.socket()), socket: s.socket(), selected: selected}
+			node, err := v.ask(cmd.Context(), 0)
 			if err != nil {
 				return err
 			}
-			objects, err := selected.of(node)
+			objects, err := v.objects(cmd.Context(), node)
 			if err != nil {
 				return err
 			}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/api"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 func newGetCommand() *cobra.Command {
@@ -96,11 +97,9 @@ func (v view) show(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	objects, err := v.selected.of(node)
-	if err != nil {
+	if node.Objects, err = v.objects(ctx, node); err != nil {
 		return err
 	}
-	node.Objects = objects
 	return v.write(node)
 }
 
@@ -115,7 +114,7 @@ func (v view) watch(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if node.Objects, err = v.selected.of(node); err != nil {
+		if node.Objects, err = v.objects(ctx, node); err != nil {
 			return err
 		}
 		if shown.Generation == 0 || differ(shown, node) {
@@ -125,6 +124,22 @@ func (v view) watch(ctx context.Context) error {
 		}
 		shown = node
 	}
+}
+
+// objects returns the selected objects of an answer. If the one that is named is not among
+// them, all are asked for, to say what there is.
+func (v view) objects(ctx context.Context, node reconcile.NodeStatus) ([]reconcile.Object, error) {
+	objects, missing := v.selected.of(node)
+	if missing == nil {
+		return objects, nil
+	}
+	all := v
+	all.selected.name = ""
+	node, err := all.ask(ctx, 0)
+	if err != nil {
+		return nil, missing
+	}
+	return v.selected.of(node)
 }
 
 func differ(a, b reconcile.NodeStatus) bool {
@@ -148,7 +163,7 @@ func (v view) write(node reconcile.NodeStatus) error {
 
 // ask asks the agent, and says what to do if there is none.
 func (v view) ask(ctx context.Context, generation int64) (reconcile.NodeStatus, error) {
-	node, err := v.client.Status(ctx, generation)
+	node, err := v.client.StatusOf(ctx, generation, spec.ID{Kind: v.selected.kind, Name: v.selected.name})
 	switch {
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):
 		return node, fmt.Errorf("no agent answers at %s; start one with: volreconciler run --specs DIR. "+
@@ -177,7 +192,7 @@ func suggestObjects(ctx context.Context, s *settings, args []string) []string {
 	}
 	ctx, cancel := context.WithTimeout(ctx, suggestLimit)
 	defer cancel()
-	node, err := api.NewClient(s.socket()).Status(ctx, 0)
+	node, err := api.NewClient(s.socket()).StatusOf(ctx, 0, spec.ID{Kind: kind})
 	if err != nil {
 		return nil
 	}

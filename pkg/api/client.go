@@ -8,10 +8,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 // ErrNotReady means that the agent runs and has no status to show yet.
@@ -38,9 +40,21 @@ func NewClient(socket string) *Client {
 //
 // If there is no agent, the error is that of connect(2).
 func (c *Client) Status(ctx context.Context, generation int64) (reconcile.NodeStatus, error) {
+	return c.StatusOf(ctx, generation, spec.ID{})
+}
+
+// StatusOf is Status with the objects of a kind alone, or with the one that is named. An
+// older agent returns all objects.
+func (c *Client) StatusOf(ctx context.Context, generation int64, objects spec.ID) (reconcile.NodeStatus, error) {
+	query := url.Values{"wait": {strconv.FormatInt(generation, 10)}}
+	if objects.Kind != "" {
+		query.Set("kind", string(objects.Kind))
+	}
+	if objects.Name != "" {
+		query.Set("name", objects.Name)
+	}
 	// The host in the URL is for HTTP's sake; the connection goes to the socket.
-	url := "http://agent/v1/status?wait=" + strconv.FormatInt(generation, 10)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent/v1/status?"+query.Encode(), nil)
 	if err != nil {
 		return reconcile.NodeStatus{}, err
 	}

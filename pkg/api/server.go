@@ -8,10 +8,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 const (
@@ -31,7 +35,10 @@ const notReady = "the first pass is not over yet"
 //   - GET /readyz: 200 once a pass has ended, 503 before;
 //   - GET /v1/status: the [reconcile.NodeStatus] of the last pass, 503 before there
 //     is one; with ?wait=GENERATION as soon as there is one of another
-//     generation, or after half a minute the one there is.
+//     generation, or after half a minute the one there is; with ?kind=KIND, and
+//     &name=NAME, only these objects of it;
+//   - GET /v1/objects/KIND/NAME: one of these objects, 404 if there is none, 503 before
+//     there are any.
 //
 // Requests that wait end with ctx.
 func Handler(ctx context.Context, status *reconcile.Status) http.Handler {
@@ -49,7 +56,49 @@ func Handler(ctx context.Context, status *reconcile.Status) http.Handler {
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
 		serveStatus(ctx, status, w, r)
 	})
+	mux.HandleFunc("GET /v1/objects/{kind}/{name}", func(w http.ResponseWriter, r *http.Request) {
+		serveObject(status, w, spec.ID{Kind: kindOf(r.PathValue("kind")), Name: r.PathValue("name")})
+	})
 	return mux
+}
+
+// kindOf returns the kind of a word; a word that is none as it is.
+func kindOf(word string) spec.Kind {
+	for _, kind := range []spec.Kind{spec.KindPool, spec.KindVolume, spec.KindSnapshot, spec.KindExport, spec.KindImage} {
+		if strings.EqualFold(word, string(kind)) {
+			return kind
+		}
+	}
+	return spec.Kind(word)
+}
+
+func serveObject(status *reconcile.Status, w http.ResponseWriter, id spec.ID) {
+	report, _ := status.Report()
+	object, found := report.Object(id)
+	switch {
+	case report.Generation == 0:
+		answer(w, http.StatusServiceUnavailable, notReady)
+	case !found:
+		answer(w, http.StatusNotFound, fmt.Sprintf("there is no %s", id))
+	default:
+		answerJSON(w, object)
+	}
+}
+
+// selected returns the objects of a report that a query asks for, which are all if it
+// does not say. None is no error.
+func selected(report reconcile.NodeStatus, query url.Values) []reconcile.Object {
+	kind, name := kindOf(query.Get("kind")), query.Get("name")
+	switch {
+	case kind == "":
+		return report.Objects
+	case name == "":
+		return slices.DeleteFunc(slices.Clone(report.Objects), func(o reconcile.Object) bool { return o.Kind != kind })
+	}
+	if object, found := report.Object(spec.ID{Kind: kind, Name: name}); found {
+		return []reconcile.Object{object}
+	}
+	return []reconcile.Object{}
 }
 
 func serveStatus(ctx context.Context, status *reconcile.Status, w http.ResponseWriter, r *http.Request) {
@@ -66,9 +115,14 @@ func serveStatus(ctx context.Context, status *reconcile.Status, w http.ResponseW
 		answer(w, http.StatusServiceUnavailable, notReady)
 		return
 	}
+	report.Objects = selected(report, r.URL.Query())
+	answerJSON(w, report)
+}
+
+func answerJSON(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	// An error here means that the client has gone.
-	_ = json.NewEncoder(w).Encode(report)
+	_ = json.NewEncoder(w).Encode(value)
 }
 
 // waitForOther returns the first report that is not of the given generation. It

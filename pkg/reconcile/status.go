@@ -27,6 +27,16 @@ type NodeStatus struct {
 	Objects  []Object  `json:"objects"`
 }
 
+// Object returns the status of an object. It reports false if there is none. The objects
+// must be all of a report, which are sorted.
+func (r NodeStatus) Object(id spec.ID) (Object, bool) {
+	i, found := slices.BinarySearchFunc(r.Objects, id, func(o Object, id spec.ID) int { return compareIDs(o.ID(), id) })
+	if !found {
+		return Object{}, false
+	}
+	return r.Objects[i], true
+}
+
 // PassCost is what a pass cost.
 type PassCost struct {
 	Seconds float64 `json:"seconds"`

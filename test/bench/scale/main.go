@@ -57,20 +57,21 @@ func main() {
 // figures are what a measurement came to.
 type figures struct {
 	time      time.Duration
-	peak      int64 // bytes
-	allocated int64 // bytes; -1: not known
+	peak      int64 // bytes; -1: not known
+	allocated int64 // likewise
 }
 
 // String is how the figures are printed, and handed over by the measured process.
 func (f figures) String() string {
-	text := fmt.Sprintf("time=%.4fs peak=%dMiB allocated=", f.time.Seconds(), mib(f.peak))
-	if f.allocated < 0 {
-		return text + "unknown"
-	}
-	return text + strconv.FormatInt(mib(f.allocated), 10) + "MiB"
+	return fmt.Sprintf("time=%.4fs peak=%s allocated=%s", f.time.Seconds(), mib(f.peak), mib(f.allocated))
 }
 
-func mib(n int64) int64 { return (n + 1<<20 - 1) >> 20 }
+func mib(n int64) string {
+	if n < 0 {
+		return "unknown"
+	}
+	return strconv.FormatInt((n+1<<20-1)>>20, 10) + "MiB"
+}
 
 func measureAll(ctx context.Context, dir, sizes, only string, longest time.Duration, profile string) (err error) {
 	dir, err = os.MkdirTemp(dir, "scale-bench-")
