@@ -22,8 +22,8 @@ type jobs struct {
 	// byLane are those that have not ended, and those of which no plan has taken up how
 	// they ended.
 	byLane map[string]*job
-	// queue are those that wait for a slot, in the order in which they came.
-	queue []*job
+	// queue are those that wait for a slot.
+	queue queue
 	// big and all are how many have a slot.
 	big, all int
 
@@ -40,6 +40,9 @@ type job struct {
 	cancel context.CancelFunc
 	// slot is closed when it has got one.
 	slot chan struct{}
+	// queued is true while it waits for one, and number is when it came.
+	queued bool
+	number int
 	// unwanted: there is no step for it any more. How it ends is nobody's business.
 	unwanted bool
 	ended    bool
@@ -218,9 +221,9 @@ func (x *Executor) endJob(j *job, err error, cancelled bool) {
 // awaitSlot waits until a job may move data, or ctx ends.
 func (x *Executor) awaitSlot(ctx context.Context, j *job) error {
 	x.mu.Lock()
-	x.jobs.queue = append(x.jobs.queue, j)
+	x.jobs.queue.add(j)
 	x.giveSlots()
-	waits := slices.Contains(x.jobs.queue, j)
+	waits := j.queued
 	x.mu.Unlock()
 	if waits {
 		x.waitsForSlot(j)
@@ -231,9 +234,8 @@ func (x *Executor) awaitSlot(ctx context.Context, j *job) error {
 	case <-ctx.Done():
 	}
 	x.mu.Lock()
-	before := len(x.jobs.queue)
-	x.jobs.queue = slices.DeleteFunc(x.jobs.queue, func(q *job) bool { return q == j })
-	got := len(x.jobs.queue) == before
+	got := !j.queued
+	j.queued = false
 	x.mu.Unlock()
 	if got {
 		x.leaveSlot(j)
@@ -260,15 +262,56 @@ func (x *Executor) giveSlots() {
 		slots = DefaultJobs
 	}
 	forBig := max(1, slots-1)
-	x.jobs.queue = slices.DeleteFunc(x.jobs.queue, func(j *job) bool {
-		if x.jobs.all == slots || !j.small() && x.jobs.big == forBig {
-			return false
+	for x.jobs.all < slots {
+		j := x.jobs.queue.next(x.jobs.big < forBig)
+		if j == nil {
+			return
 		}
 		x.jobs.all++
 		if !j.small() {
 			x.jobs.big++
 		}
 		close(j.slot)
-		return true
-	})
+	}
+}
+
+// queue are jobs in the order in which they came, small ones and big ones apart. There may
+// be as many as there are volumes. Those that do not wait any more are passed over.
+type queue struct {
+	small, big []*job
+	came       int
+}
+
+func (q *queue) add(j *job) {
+	q.came++
+	j.queued, j.number = true, q.came
+	if j.small() {
+		q.small = append(q.small, j)
+	} else {
+		q.big = append(q.big, j)
+	}
+}
+
+// next takes out the job that came first, nil if there is none.
+func (q *queue) next(big bool) *job {
+	q.small, q.big = waiting(q.small), waiting(q.big)
+	from := &q.small
+	if big && len(q.big) > 0 && (len(q.small) == 0 || q.big[0].number < q.small[0].number) {
+		from = &q.big
+	}
+	if len(*from) == 0 {
+		return nil
+	}
+	j := (*from)[0]
+	*from = (*from)[1:]
+	j.queued = false
+	return j
+}
+
+// waiting returns jobs from the first one on that still waits.
+func waiting(jobs []*job) []*job {
+	for len(jobs) > 0 && !jobs[0].queued {
+		jobs = jobs[1:]
+	}
+	return jobs
 }

@@ -192,7 +192,7 @@ var _ = Describe("Jobs", func() {
 				Eventually(ctx, func() bool {
 					x.mu.Lock()
 					defer x.mu.Unlock()
-					return len(x.jobs.queue)+x.jobs.all == len(x.jobs.byLane)
+					return len(waiting(x.jobs.queue.small))+len(waiting(x.jobs.queue.big))+x.jobs.all == len(x.jobs.byLane)
 				}).Should(BeTrue())
 			}
 		}

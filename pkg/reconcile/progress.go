@@ -117,7 +117,7 @@ func (x *Executor) progress(j *job, p change.Progress) {
 func (x *Executor) waitsForSlot(j *job) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.jobs.tell != nil && slices.Contains(x.jobs.queue, j) {
+	if x.jobs.tell != nil && j.queued {
 		x.jobs.tell(j.lane(), &Progress{
 			Type: change.Name(j.change), Summary: j.change.String(), object: j.step.Object,
 			Waiting: true, Total: j.change.Bytes(),
@@ -138,18 +138,29 @@ func (s *Status) progressed(lane string, p *Progress) {
 		s.jobs = map[string]Progress{}
 	}
 	s.jobs[lane] = *p
-	if s.report.Generation > 0 {
-		s.show(s.objects, s.report.Findings, time.Now())
+	if s.report.Generation == 0 {
+		return
 	}
+	// It is shown when somebody asks: there may be as many jobs as objects, and to show it
+	// is work for each object.
+	s.outdated = true
+	s.wake()
 }
 
 // withProgress returns objects with how far their jobs have come. It is pure.
 func withProgress(objects []Object, jobs map[string]Progress) []Object {
 	objects = slices.Clone(objects)
+	if len(jobs) == 0 {
+		return objects
+	}
+	places := make(map[spec.ID]int, len(objects))
+	for i := range objects {
+		places[objects[i].ID()] = i
+	}
 	for _, lane := range slices.Sorted(maps.Keys(jobs)) {
 		p := jobs[lane]
-		i := slices.IndexFunc(objects, func(o Object) bool { return o.ID() == p.object })
-		if i < 0 || objects[i].Progress != nil {
+		i, there := places[p.object]
+		if !there || objects[i].Progress != nil {
 			continue // the first of several will do
 		}
 		o := &objects[i]

@@ -71,6 +71,8 @@ type Status struct {
 	// lane.
 	objects []Object
 	jobs    map[string]Progress
+	// outdated is true if the report does not show all progress.
+	outdated bool
 }
 
 // Report returns the last report, and a channel that is closed when there is
@@ -78,10 +80,21 @@ type Status struct {
 func (s *Status) Report() (NodeStatus, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.outdated {
+		s.show(s.objects, s.report.Findings, time.Now())
+	}
 	if s.changed == nil {
 		s.changed = make(chan struct{})
 	}
 	return s.report, s.changed
+}
+
+// wake wakes those who wait for another report.
+func (s *Status) wake() {
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
 }
 
 // Warn sets the warnings of the node. It is called before the first pass.
@@ -111,7 +124,7 @@ func (s *Status) publish(plan Plan, failed map[spec.ID]attempt, failures map[Ste
 
 // show wakes those who wait, if there is any news.
 func (s *Status) show(objects []Object, findings []Finding, now time.Time) {
-	s.objects = objects
+	s.objects, s.outdated = objects, false
 	objects = withProgress(objects, s.jobs)
 	before := map[spec.ID]Object{}
 	for _, o := range s.report.Objects {
@@ -131,10 +144,7 @@ func (s *Status) show(objects []Object, findings []Finding, now time.Time) {
 	s.report.APIVersion, s.report.Kind = spec.APIVersion, "Status"
 	s.report.Generation++
 	s.report.Objects, s.report.Findings = objects, findings
-	if s.changed != nil {
-		close(s.changed)
-	}
-	s.changed = make(chan struct{})
+	s.wake()
 }
 
 // ready returns the objects that the last report calls Ready.
