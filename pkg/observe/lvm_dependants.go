@@ -13,7 +13,9 @@ func addDependants(vg VolumeGroup, rows []lvRow) {
 	external := map[string]bool{}
 	for _, r := range rows {
 		byName[plainName(r.Name)] = r
-		external[plainName(r.Name)] = r.externalOrigin()
+		if r.externalOrigin() {
+			external[plainName(r.Name)] = true
+		}
 	}
 	dependants := map[string][]string{}
 	add := func(of string, dependant lvRow, is string) {
@@ -59,6 +61,9 @@ func (r lvRow) externalOrigin() bool { return slices.Contains(list(r.Role), "ext
 // volume needs for what was never written to it: that of its own, that of what it is
 // a snapshot of, and so on.
 func externalOrigins(r lvRow, byName map[string]lvRow, external map[string]bool) []string {
+	if len(external) == 0 {
+		return nil // of thousands of snapshots, each of the one before, none is followed
+	}
 	var origins []string
 	for hops := 0; r.lvType() == Thin && r.Origin != "" && hops < len(byName); hops++ {
 		origin := plainName(r.Origin)

@@ -35,6 +35,10 @@ func readOpeners(h host.Files, devices map[string]string) map[string]opening {
 	self, _ := h.Readlink("/proc/self")
 	ours, _ := h.Readlink("/proc/self/ns/mnt")
 	namespaces := map[string]bool{ours: true, "": true}
+	wanted := make(map[string]bool, len(devices))
+	for _, device := range devices {
+		wanted[device] = true
+	}
 	add := func(device, by string) {
 		o := found[device]
 		o.by = append(o.by, by)
@@ -45,10 +49,9 @@ func readOpeners(h host.Files, devices map[string]string) map[string]opening {
 		if _, err := strconv.Atoi(pid); err != nil {
 			continue
 		}
-		open := openedBy(h, pid)
-		for _, device := range devices {
+		for device := range openedBy(h, pid) {
 			switch {
-			case !open[device]:
+			case !wanted[device]:
 			case isUdev(h, pid):
 				// It looks at what is new on a device and has it closed in a moment.
 			case pid == self:

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // AttributePlace is where the kernel keeps an attribute.
@@ -153,13 +154,16 @@ func (a Attribute) check(value string) error {
 	return nil
 }
 
-// Names returns the names of all attributes in a place, sorted.
-func (p AttributePlace) Names() []string {
-	var names []string
+// Names returns the names of all attributes in a place, sorted. The list must not be
+// changed.
+func (p AttributePlace) Names() []string { return slices.Clip(namesIn()[p]) }
+
+// namesIn are the names by place: they are asked for of every volume.
+var namesIn = sync.OnceValue(func() map[AttributePlace][]string {
+	names := map[AttributePlace][]string{}
 	for _, name := range slices.Sorted(maps.Keys(Attributes)) {
-		if Attributes[name].Place == p {
-			names = append(names, name)
-		}
+		place := Attributes[name].Place
+		names[place] = append(names[place], name)
 	}
 	return names
-}
+})
