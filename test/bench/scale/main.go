@@ -98,7 +98,11 @@ func measureAll(ctx context.Context, dir, sizes, only string, longest time.Durat
 		numbers = append(numbers, n)
 	}
 	// What has just been written is read again, to be on the safe side.
-	time.Sleep(2100 * time.Millisecond)
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(2100 * time.Millisecond):
+	}
 	for _, name := range chosen {
 		if !slices.Contains(names(), name) {
 			return fmt.Errorf("there is no measurement %q; there are %s", name, strings.Join(names(), ", "))

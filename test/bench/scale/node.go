@@ -9,6 +9,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 	"github.com/volreconciler/volreconciler/test/scenario"
@@ -67,7 +68,7 @@ func converged(ctx context.Context, n int) (observe.State, error) {
 		vg.LogicalVolumes[name] = l
 
 		b := backstore
-		b.Name, b.Device, b.Serial = observe.BackstoreName(id), l.Path(), observe.UnitSerial(l.Identity())
+		b.Name, b.Device, b.Serial = ondisk.BackstoreName(id), l.Path(), ondisk.UnitSerial(l.Identity())
 		b.BlockDevice = fmt.Sprintf("dm-%d", l.Minor)
 		b.Attributes = maps.Clone(backstore.Attributes)
 		s.LIO.Backstores[b.Path()] = b
@@ -83,7 +84,7 @@ func converged(ctx context.Context, n int) (observe.State, error) {
 // like returns a target as it is for another export, but for its LUNs.
 func like(t observe.Target, first, name string) observe.Target {
 	export := func(text string) string { return text[:len(text)-len(first)] + name }
-	t.Name, t.Alias = export(t.Name), export(t.Alias)
+	t.Name, t.Mark = export(t.Name), export(t.Mark)
 	t.Attributes, t.Portals = maps.Clone(t.Attributes), maps.Clone(t.Portals)
 	acl := only(t.ACLs)
 	acl.Initiator, acl.LUNs = export(acl.Initiator), maps.Clone(acl.LUNs)
@@ -94,8 +95,8 @@ func like(t observe.Target, first, name string) observe.Target {
 // renamed returns tags with the owner's replaced.
 func renamed(tags []string, from, to spec.ID) []string {
 	tags = slices.Clone(tags)
-	for i, tag := range observe.OwnerTags(from) {
-		tags[slices.Index(tags, tag)] = observe.OwnerTags(to)[i]
+	for i, tag := range ondisk.OwnerTags(from) {
+		tags[slices.Index(tags, tag)] = ondisk.OwnerTags(to)[i]
 	}
 	return tags
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/host"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -28,7 +29,7 @@ func (a asked) Run(ctx context.Context, argv ...string) (host.Output, error) {
 func volumeOf(i int) fakehost.LogicalVolume {
 	return fakehost.LogicalVolume{
 		Name: nameOf(i), UUID: fmt.Sprintf("aaaaaa-bbbb-cccc-dddd-eeee-ffff-%06d", i), Type: "thin", Pool: "thin", Size: 1 << 30, Active: true,
-		Tags: append(observe.OwnerTags(spec.ID{Kind: spec.KindVolume, Name: nameOf(i)}), observe.DeletionTag(spec.Retain)),
+		Tags: append(ondisk.OwnerTags(spec.ID{Kind: spec.KindVolume, Name: nameOf(i)}), ondisk.DeletionTag(spec.Retain)),
 	}
 }
 
