@@ -52,6 +52,8 @@ type Loop struct {
 	// AfterPass, if not nil, is called when a pass has made its changes, to let
 	// go of what is only needed while there are some.
 	AfterPass func()
+	// Planned, if not nil, is told of every plan before it is carried out.
+	Planned func(Plan)
 	// Tried, if not nil, is told of every step that was tried, from several
 	// goroutines at once.
 	Tried func(Step, error)
@@ -118,6 +120,9 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	}
 	if memory != nil {
 		plan.Findings = append(plan.Findings[:len(plan.Findings):len(plan.Findings)], spec.Finding{Err: memory})
+	}
+	if l.Planned != nil {
+		l.Planned(plan)
 	}
 	// What was Ready before the pass counts for DriftCorrected, not what the
 	// announcement makes of it.

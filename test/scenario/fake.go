@@ -125,6 +125,8 @@ func (f *Fake) Reboot(context.Context) error {
 type Agent struct {
 	dir  string
 	host host.Host
+	// Planned, if not nil, is told of every plan before it is carried out.
+	Planned func(reconcile.Plan)
 }
 
 // Start returns an agent that sees the machine through a host, which may fail.
@@ -150,7 +152,7 @@ func (a *Agent) Loop() (*reconcile.Loop, error) {
 			OneByOne: true,
 		},
 		Memory: memory, Status: &reconcile.Status{}, Log: logr.Discard(),
-		MaxDeletions: 10, Resync: time.Hour,
+		Planned: a.Planned, MaxDeletions: 10, Resync: time.Hour,
 	}, nil
 }
 

@@ -33,15 +33,18 @@ func entries() []TableEntry {
 
 var _ = DescribeTable("On a machine in memory",
 	func(ctx SpecContext, s scenario.Scenario) {
-		f, err := scenario.NewFake(scenario.Used(), GinkgoT().TempDir())
+		dir := GinkgoT().TempDir()
+		f, err := scenario.NewFake(scenario.Used(), dir)
 		Expect(err).NotTo(HaveOccurred())
 		var status reconcile.NodeStatus
+		record := newGolden(dir)
 		for _, step := range s.Steps {
 			By(step.Name)
+			record.begin(step.Name)
 			Expect(f.Begin(ctx, step, status)).To(Succeed())
 			var calls []string
 			if step.Dies != nil {
-				status = die(ctx, f, step.Dies())
+				status = die(ctx, f, record, step.Dies())
 				continue
 			}
 			agent := f.Start(&fakehost.Tap{Host: f.Host, Before: func(c fakehost.Call) error {
@@ -50,8 +53,10 @@ var _ = DescribeTable("On a machine in memory",
 				}
 				return nil
 			}})
+			agent.Planned = record.plan
 			status, err = agent.Apply(ctx)
 			Expect(err).NotTo(HaveOccurred())
+			record.status(status)
 			Expect(scenario.Stand(status)).To(Equal(step.Expected()), "%s\n%s", messages(status), strings.Join(calls, "\n"))
 			for lv, content := range step.Content {
 				Expect(scenario.Contents(f.Node())).To(HaveKeyWithValue(lv, content))
@@ -70,12 +75,13 @@ var _ = DescribeTable("On a machine in memory",
 				Expect(calls).To(BeEmpty(), "what is as desired is left alone")
 			}
 		}
+		record.compare(s.Name)
 	},
 	entries(),
 )
 
 // die lets an agent live until a call.
-func die(ctx context.Context, f *scenario.Fake, at func(fakehost.Call) bool) reconcile.NodeStatus {
+func die(ctx context.Context, f *scenario.Fake, record *golden, at func(fakehost.Call) bool) reconcile.NodeStatus {
 	GinkgoHelper()
 	ctx, kill := context.WithCancel(ctx)
 	defer kill()
@@ -87,6 +93,7 @@ func die(ctx context.Context, f *scenario.Fake, at func(fakehost.Call) bool) rec
 		}
 		return nil
 	}})
+	agent.Planned = record.plan
 	_, _ = agent.Apply(ctx)
 	Expect(dead).To(BeTrue(), "it did not come to where it dies")
 	return reconcile.NodeStatus{}
