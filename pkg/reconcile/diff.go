@@ -206,14 +206,14 @@ func (d *differ) sortIn(lv observe.LogicalVolume) {
 		d.sourceSnapshots[id] = lv
 	}
 	if id, ok := lv.MoveOf(); ok {
-		d.moveOf(id).snapshots = append(d.moveOf(id).snapshots, lv)
+		d.ensureMove(id).snapshots = append(d.ensureMove(id).snapshots, lv)
 	}
 	switch id, ok := lv.Owner(); {
 	case !ok:
 	case phase == ondisk.Staged:
-		d.moveOf(id).staged = append(d.moveOf(id).staged, lv)
+		d.ensureMove(id).staged = append(d.ensureMove(id).staged, lv)
 	case phase == ondisk.Replaced:
-		d.moveOf(id).replaced = append(d.moveOf(id).replaced, lv)
+		d.ensureMove(id).replaced = append(d.ensureMove(id).replaced, lv)
 	default:
 		d.owned[id] = append(d.owned[id], lv)
 	}

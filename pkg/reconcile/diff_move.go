@@ -25,14 +25,22 @@ type move struct {
 // the rest to be left to the moment in which initiators wait.
 const anotherRound = change.TakeOverLimit / 2
 
-// moveOf returns what there is of a Volume besides its logical volume, to be added to.
-func (d *differ) moveOf(id spec.ID) *move {
+// ensureMove returns what there is of a Volume besides its logical volume, to be added to.
+func (d *differ) ensureMove(id spec.ID) *move {
 	m := d.moves[id]
 	if m == nil {
 		m = &move{}
 		d.moves[id] = m
 	}
 	return m
+}
+
+// moveOf returns what there is of a Volume besides its logical volume.
+func (d *differ) moveOf(id spec.ID) move {
+	if m := d.moves[id]; m != nil {
+		return *m
+	}
+	return move{}
 }
 
 // tookOver makes those staged logical volumes their objects' which a replaced one says
