@@ -26,7 +26,10 @@ func connections(t observe.Target) []Connection {
 // them.
 func (d *differ) attachments() {
 	var identities map[string]spec.ID // made when there is a session that needs it
-	for _, target := range d.in.Observed.TargetIDs() {
+	for _, target := range d.index.targets {
+		if t := d.in.Observed.Targets(target.Fabric)[target.Name]; len(t.Connections)+len(t.Unattributed) == 0 {
+			continue // as most
+		}
 		t := d.target(target)
 		export, ours := t.Owner()
 		live := connections(t)
@@ -85,7 +88,7 @@ func (d *differ) statusOf(l observe.TargetLUN, identities map[string]spec.ID) *V
 // backstore.
 func (d *differ) identities() map[string]spec.ID {
 	all := map[string]spec.ID{}
-	for id, lvs := range d.owned {
+	for id, lvs := range d.index.current {
 		for _, lv := range lvs {
 			all[ondisk.NamespaceUUID(lv.Identity())], all[ondisk.UnitSerial(lv.Identity())] = id, id
 		}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
-	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -60,15 +59,16 @@ type Input struct {
 // object and says why in the object's status.
 func Diff(in Input) Plan {
 	in.Observed = in.Observed.WithOwners(namesOfExports(in.Desired, in.Known))
-	d := diff(in, refusal{})
+	index, refs := newIndex(in.Observed), newReferences(in)
+	d := diff(in, index, refs, refusal{})
 	if refused := d.excess(); len(refused.objects) > 0 {
-		d = diff(in, refused)
+		d = diff(in, index, refs, refused)
 	}
 	return d.finish()
 }
 
-func diff(in Input, refused refusal) *differ {
-	d := newDiffer(in)
+func diff(in Input, index *Index, refs *references, refused refusal) *differ {
+	d := newDiffer(in, index, refs)
 	d.refused = refused
 	for _, name := range sorted(in.Desired.Pools) {
 		d.pool(in.Desired.Pools[name])
@@ -99,22 +99,16 @@ func diff(in Input, refused refusal) *differ {
 
 // differ holds a plan while it is made.
 type differ struct {
-	in   Input
-	plan Plan
+	in    Input
+	index *Index
+	refs  *references
+	plan  Plan
 
 	objects map[spec.ID]*Object
 	pools   map[string]pool
 	backing map[spec.ID]backing
-	// owned are the logical volumes that carry an object's tags. More than one
-	// for an object means that somebody made a copy.
-	owned map[spec.ID][]observe.LogicalVolume
 	// seen are the Volumes and Snapshots that were seen to.
 	seen map[spec.ID]bool
-	// sourceSnapshots are what Volumes are being filled from, and Images written,
-	// where it had to be made for that.
-	sourceSnapshots map[spec.ID]observe.LogicalVolume
-	// moves is what there is of Volumes besides the logical volumes that count.
-	moves map[spec.ID]*move
 	// interrupted are the exports that are down for a moment, by this plan, and the
 	// Volume that gets another logical volume meanwhile.
 	interrupted map[spec.ID]spec.ID
@@ -123,8 +117,6 @@ type differ struct {
 	retreats map[spec.ID]bool
 	// arrived are those that another logical volume has just come in the place of.
 	arrived map[spec.ID]bool
-	// backstoreOf is the backstore that carries an object's name.
-	backstoreOf map[spec.ID]observe.Backstore
 	// backstores are those that the desired exports need, and the step that
 	// creates each, if any.
 	backstores map[spec.ID]wantedStore
@@ -153,70 +145,30 @@ type lunKey struct {
 	lun    int
 }
 
-func newDiffer(in Input) *differ {
+func newDiffer(in Input, index *Index, refs *references) *differ {
+	backings := len(in.Desired.Volumes) + len(in.Desired.Snapshots)
 	d := &differ{
-		in:          in,
-		objects:     map[spec.ID]*Object{},
-		pools:       map[string]pool{},
-		backing:     map[spec.ID]backing{},
-		owned:       map[spec.ID][]observe.LogicalVolume{},
-		seen:        map[spec.ID]bool{},
-		backstoreOf: map[spec.ID]observe.Backstore{},
-		backstores:  map[spec.ID]wantedStore{},
-
-		sourceSnapshots: map[spec.ID]observe.LogicalVolume{},
-		moves:           map[spec.ID]*move{},
-		interrupted:     map[spec.ID]spec.ID{},
-		retreats:        map[spec.ID]bool{},
-		arrived:         map[spec.ID]bool{},
-		grown:           map[spec.ID]StepID{},
-		removedTargets:  map[observe.TargetID]StepID{},
-		removedLUNs:     map[lunKey]StepID{},
-		removedLVs:      map[string]StepID{},
-		trashedLVs:      map[string]StepID{},
-		doomed:          map[spec.ID][]string{},
+		in: in, index: index, refs: refs,
+		objects:        make(map[spec.ID]*Object, backings+len(in.Desired.Exports)),
+		pools:          map[string]pool{},
+		backing:        make(map[spec.ID]backing, backings),
+		seen:           make(map[spec.ID]bool, backings),
+		backstores:     make(map[spec.ID]wantedStore, len(index.ownBackstores)),
+		interrupted:    map[spec.ID]spec.ID{},
+		retreats:       map[spec.ID]bool{},
+		arrived:        map[spec.ID]bool{},
+		grown:          map[spec.ID]StepID{},
+		removedTargets: map[observe.TargetID]StepID{},
+		removedLUNs:    map[lunKey]StepID{},
+		removedLVs:     map[string]StepID{},
+		trashedLVs:     map[string]StepID{},
+		doomed:         map[spec.ID][]string{},
 	}
 	d.plan.Findings = in.Desired.Findings
-	for _, vgName := range sorted(in.Observed.VolumeGroups) {
-		lvs := in.Observed.VolumeGroups[vgName].LogicalVolumes
-		for _, lvName := range sorted(lvs) {
-			d.sortIn(lvs[lvName])
-		}
-	}
-	d.tookOver()
-	for _, path := range sorted(in.Observed.LIO.Backstores) {
-		b := in.Observed.LIO.Backstores[path]
-		if id, ok := b.Owner(); ok {
-			d.backstoreOf[id] = b
-		}
-	}
 	for id, err := range in.Desired.Invalid {
 		d.block(id, ReasonInvalid, "%v", err)
 	}
 	return d
-}
-
-// sortIn notes whose a logical volume is, and what it is to it.
-func (d *differ) sortIn(lv observe.LogicalVolume) {
-	phase := lv.Phase()
-	if phase == ondisk.Clearing {
-		return // nobody's
-	}
-	if id, ok := lv.SourceOf(); ok {
-		d.sourceSnapshots[id] = lv
-	}
-	if id, ok := lv.MoveOf(); ok {
-		d.ensureMove(id).snapshots = append(d.ensureMove(id).snapshots, lv)
-	}
-	switch id, ok := lv.Owner(); {
-	case !ok:
-	case phase == ondisk.Staged:
-		d.ensureMove(id).staged = append(d.ensureMove(id).staged, lv)
-	case phase == ondisk.Replaced:
-		d.ensureMove(id).replaced = append(d.ensureMove(id).replaced, lv)
-	default:
-		d.owned[id] = append(d.owned[id], lv)
-	}
 }
 
 // object returns the status of an object, Ready until something else is said.
@@ -342,6 +294,7 @@ func (d *differ) provision(pool string, bytes uint64) {
 // finish completes the statuses and sorts them.
 func (d *differ) finish() Plan {
 	d.attachments()
+	d.plan.Objects = make([]Object, 0, len(d.objects))
 	for _, o := range d.objects {
 		d.plan.Objects = append(d.plan.Objects, *o)
 	}
@@ -350,10 +303,16 @@ func (d *differ) finish() Plan {
 	return d.plan
 }
 
-func sorted[K ~string, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+func sorted[K ~string, V any](m map[K]V) []K {
+	keys := slices.AppendSeq(make([]K, 0, len(m)), maps.Keys(m))
+	slices.Sort(keys)
+	return keys
+}
 
 func sortedIDs[V any](m map[spec.ID]V) []spec.ID {
-	return slices.SortedFunc(maps.Keys(m), compareIDs)
+	ids := slices.AppendSeq(make([]spec.ID, 0, len(m)), maps.Keys(m))
+	slices.SortFunc(ids, compareIDs)
+	return ids
 }
 
 // namesOfExports returns the names of all exports that are desired or remembered.

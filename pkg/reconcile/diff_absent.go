@@ -14,7 +14,7 @@ import (
 // absentTargets takes down our targets that no export asks for: exports go
 // before what they export.
 func (d *differ) absentTargets() {
-	for _, target := range d.in.Observed.TargetIDs() {
+	for _, target := range d.index.targets {
 		t := d.target(target)
 		id, ours := t.Owner()
 		if !ours || d.keepsTarget(id, target) {
@@ -56,7 +56,7 @@ func (d *differ) forced(id spec.ID, iqn string) bool {
 // targets: a directory without a portal group, and so without the mark that was
 // on it. Memory alone says whose it was.
 func (d *differ) emptyShells() {
-	for _, target := range d.in.Observed.TargetIDs() {
+	for _, target := range d.index.targets {
 		if t := d.target(target); !t.Empty() || t.Fabric == observe.ISCSI && t.HasTPG {
 			continue
 		}
@@ -73,15 +73,10 @@ func (d *differ) emptyShells() {
 
 // formerOwner returns the export that had a target which none asks for now.
 func (d *differ) formerOwner(target observe.TargetID) (owner spec.ID, known bool) {
-	for _, e := range d.in.Desired.Exports {
-		if d.targetOf(e) == target {
-			return spec.ID{}, false
-		}
+	if len(d.refs.exportsAt[target]) > 0 {
+		return spec.ID{}, false
 	}
-	for _, id := range sortedIDs(d.in.Known) {
-		if !slices.Contains(d.in.Known[id].Targets, target.Name) {
-			continue
-		}
+	for _, id := range d.refs.known[target.Name] {
 		if d.keepsTarget(id, target) {
 			return spec.ID{}, false
 		}
@@ -101,17 +96,17 @@ func (d *differ) keepsTarget(id spec.ID, target observe.TargetID) bool {
 }
 
 func (d *differ) targetOf(e spec.Export) observe.TargetID {
-	return observe.TargetID{Fabric: d.fabricOf(e.Spec.Protocol).Fabric, Name: e.Spec.Target}
+	return observe.TargetID{Fabric: d.in.fabricOf(e.Spec.Protocol).Fabric, Name: e.Spec.Target}
 }
 
 // absentBackstores removes our backstores to which nothing is linked any more,
 // because a backstore holds its logical volume open.
 func (d *differ) absentBackstores() {
-	for _, id := range sortedIDs(d.backstoreOf) {
+	for _, id := range sortedIDs(d.index.ownBackstores) {
 		if _, wanted := d.backstores[id]; wanted || d.isSuspended(id) {
 			continue
 		}
-		b := d.backstoreOf[id]
+		b, _ := d.index.backstore(id)
 		needs, unlinked := d.unlinks(b)
 		if !unlinked || !d.removableBackstore(id) {
 			continue
@@ -133,7 +128,7 @@ func (d *differ) removableBackstore(id spec.ID) bool {
 
 // unlinks returns the steps that take away all that is linked to a backstore,
 // and whether there are such steps for all of it.
-func (d *differ) unlinks(b observe.Backstore) ([]StepID, bool) { return d.removals(d.linksTo(b)) }
+func (d *differ) unlinks(b observe.Backstore) ([]StepID, bool) { return d.removals(d.index.linksTo(b)) }
 
 // removals returns the steps that take LUNs away, and whether there are such steps
 // for all of them.
@@ -156,11 +151,11 @@ func (d *differ) removals(luns []lunKey) ([]StepID, bool) {
 // names: snapshots go before what they are snapshots of.
 func (d *differ) absentVolumes() {
 	for _, kind := range []spec.Kind{spec.KindSnapshot, spec.KindVolume, spec.KindPool} {
-		for _, id := range sortedIDs(d.owned) {
+		for _, id := range sortedIDs(d.index.current) {
 			if id.Kind != kind || d.names(id) {
 				continue
 			}
-			for _, lv := range d.owned[id] {
+			for _, lv := range d.index.current[id] {
 				d.absentVolume(id, lv)
 			}
 		}
@@ -209,7 +204,7 @@ func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume) {
 // contested reports whether it is for somebody else to say what a logical volume
 // is, and says so.
 func (d *differ) contested(id spec.ID, lv observe.LogicalVolume) bool {
-	if len(d.owned[id]) > 1 {
+	if len(d.index.current[id]) > 1 {
 		d.block(id, ReasonAmbiguous, "several logical volumes carry its tags; remove the tags (lvchange --deltag) from all but one")
 		return true
 	}
@@ -268,7 +263,7 @@ func (d *differ) released(id spec.ID, lv observe.LogicalVolume, needs []StepID) 
 	if b, planned := d.backstores[id]; planned {
 		needs = append(needs, b.step)
 	}
-	steps, _ := d.removals(d.servedDirectly(lv))
+	steps, _ := d.removals(d.index.servedDirectly(lv))
 	return append(needs, steps...)
 }
 
@@ -276,19 +271,11 @@ func (d *differ) released(id spec.ID, lv observe.LogicalVolume, needs []StepID) 
 // its name, whoever's tags are on it: an object that was renamed still means its
 // data.
 func (d *differ) namedByAnother(lv observe.LogicalVolume) (spec.ID, bool) {
-	for _, name := range sorted(d.in.Desired.Volumes) {
-		v := d.in.Desired.Volumes[name]
-		if v.Spec.LVName == lv.Name && d.in.Desired.Pools[v.Spec.Pool].Spec.VolumeGroup == lv.VolumeGroup {
-			return spec.ID{Kind: spec.KindVolume, Name: name}, true
-		}
+	if name, named := d.refs.volumesAt[lv.FullName()]; named {
+		return spec.ID{Kind: spec.KindVolume, Name: name}, true
 	}
-	for _, name := range sorted(d.in.Desired.Snapshots) {
-		v := d.in.Desired.Volumes[d.in.Desired.Snapshots[name].Spec.Volume]
-		if name == lv.Name && d.in.Desired.Pools[v.Spec.Pool].Spec.VolumeGroup == lv.VolumeGroup {
-			return spec.ID{Kind: spec.KindSnapshot, Name: name}, true
-		}
-	}
-	return spec.ID{}, false
+	name, named := d.refs.snapshotsAt[lv.FullName()]
+	return spec.ID{Kind: spec.KindSnapshot, Name: name}, named
 }
 
 // dependentsGone reports whether all thick snapshots of a logical volume are
@@ -337,10 +324,9 @@ func shortList(names []string) string {
 // but their origin's name when it is removed.
 func (d *differ) outliving(origin observe.LogicalVolume) []string {
 	var names []string
-	lvs := d.in.Observed.VolumeGroups[origin.VolumeGroup].LogicalVolumes
-	for _, name := range sorted(lvs) {
-		if lvs[name].Type == observe.Thin && lvs[name].Origin == origin.Name && lvs[name].Pool == origin.Pool {
-			names = append(names, "thin snapshot "+lvs[name].FullName()+", which stays")
+	for _, clone := range d.index.clones[origin.FullName()] {
+		if clone.Pool == origin.Pool {
+			names = append(names, "thin snapshot "+clone.FullName()+", which stays")
 		}
 	}
 	return names
@@ -353,7 +339,7 @@ func (d *differ) inUse(id spec.ID, lv observe.LogicalVolume) bool {
 		d.block(id, ReasonInUse, "%s is removed when it is no longer %s", lv.FullName(), strings.Join(lv.HeldBy, ", "))
 		return true
 	}
-	direct := d.servedDirectly(lv)
+	direct := d.index.servedDirectly(lv)
 	if _, gone := d.removals(direct); !gone {
 		// Looked at whether it is open or not: tgtd may have to be told to open it.
 		t := d.target(direct[0].target)
@@ -363,9 +349,9 @@ func (d *differ) inUse(id spec.ID, lv observe.LogicalVolume) bool {
 	if _, released := d.backstores[id]; !lv.Open || released || len(direct) > 0 {
 		return false
 	}
-	if b, ok := d.foreignBackstore(lv); ok {
+	if b, ok := d.index.foreignBackstore(lv); ok {
 		d.block(id, ReasonInUse, "%s is held by backstore %s, which is not ours", lv.FullName(), b)
-	} else if b, ok := d.backstoreOf[id]; ok {
+	} else if b, ok := d.index.backstore(id); ok {
 		d.block(id, ReasonInUse, "%s is exported through backstore %s, which is still linked", lv.FullName(), b.Path())
 	} else {
 		d.block(id, ReasonInUse, "%s is open on this node (see lsof %s)", lv.FullName(), lv.Path())

@@ -165,7 +165,7 @@ func (x *exportDiffer) keepFromOthers() {
 		return
 	}
 	out := map[string]StepID{}
-	for _, s := range x.plan.Steps {
+	for _, s := range x.steps() {
 		if c, ok := s.Change.(change.RemoveInitiator); ok && s.Object == x.id {
 			out[c.Initiator] = s.ID
 		}
@@ -240,13 +240,13 @@ func (x *exportDiffer) shared(id spec.ID) string {
 	if x.fabric.Fabric != observe.TGTISCSI || lv.UUID == "" {
 		return ""
 	}
-	if b, ok := x.backstoreOf[id]; ok && b.Enabled {
+	if b, ok := x.index.backstore(id); ok && b.Enabled {
 		return "LIO's backstore " + b.Path()
 	}
-	if path, ok := x.foreignBackstore(lv); ok {
+	if path, ok := x.index.foreignBackstore(lv); ok {
 		return "LIO's backstore " + path
 	}
-	for _, key := range x.servedDirectly(lv) {
+	for _, key := range x.index.servedDirectly(lv) {
 		if key.target.Fabric != observe.TGTISCSI {
 			return "target " + key.target.Name
 		}

@@ -2,12 +2,17 @@ package reconcile
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// The attributes that a spec may set, of a target and of a backstore.
+var (
+	targetParameters    = [][]string{spec.TargetAttrib.Names(), spec.TargetParam.Names()}
+	backstoreParameters = spec.BackstoreAttrib.Names()
 )
 
 // parameters sees to the attributes of a target that the spec may set. What it does
@@ -17,8 +22,8 @@ func (x *exportDiffer) parameters() {
 	if x.fabric.Fabric != observe.ISCSI {
 		return
 	}
-	for _, place := range []spec.AttributePlace{spec.TargetAttrib, spec.TargetParam} {
-		for _, name := range place.Names() {
+	for _, names := range targetParameters {
+		for _, name := range names {
 			want, named := x.spec.Attributes[name]
 			have, there := x.have.Attributes[name]
 			switch {
@@ -39,7 +44,7 @@ func (d *differ) backstoreAttributes(id spec.ID, name change.Backstore, have obs
 		return created
 	}
 	ready := created
-	for _, attribute := range spec.BackstoreAttrib.Names() {
+	for _, attribute := range backstoreParameters {
 		want, named, agreed := d.wantedAttribute(id, attribute)
 		if !agreed {
 			continue
@@ -81,10 +86,9 @@ func (d *differ) backstoreAttributes(id spec.ID, name change.Backstore, have obs
 func (d *differ) wantedAttribute(id spec.ID, attribute string) (value string, named, agreed bool) {
 	var exports []string
 	agreed = true
-	for _, name := range sorted(d.in.Desired.Exports) {
-		e := d.in.Desired.Exports[name].Spec
-		v, asks := e.Attributes[attribute]
-		if !asks || !slices.ContainsFunc(e.LUNs, func(l spec.LUN) bool { return l.Backing() == id }) {
+	for _, name := range d.refs.exports[id] {
+		v, asks := d.in.Desired.Exports[name].Spec.Attributes[attribute]
+		if !asks {
 			continue
 		}
 		agreed = agreed && (!named || v == value)
@@ -105,7 +109,7 @@ func (d *differ) wantedAttribute(id spec.ID, attribute string) (value string, na
 // attribute of its backstore. The next pass adds them again. It reports false if that
 // cannot be done now, and says why.
 func (d *differ) unlinkFor(id spec.ID, attribute string, b observe.Backstore) ([]StepID, bool) {
-	links := d.linksTo(b)
+	links := d.index.linksTo(b)
 	if len(links) == 0 {
 		return nil, true
 	}

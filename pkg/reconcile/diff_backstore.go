@@ -55,7 +55,7 @@ func (d *differ) backstore(id spec.ID) wantedStore {
 	if w, done := d.backstores[id]; done {
 		return w
 	}
-	if have, exists := d.backstoreOf[id]; exists && d.backing[id].reverting {
+	if have, exists := d.index.backstore(id); exists && d.backing[id].reverting {
 		return wantedStore{path: have.Path()} // and nobody's to keep
 	}
 	w := d.planBackstore(id)
@@ -65,7 +65,7 @@ func (d *differ) backstore(id spec.ID) wantedStore {
 
 func (d *differ) planBackstore(id spec.ID) wantedStore {
 	name := change.Backstore{HBA: ondisk.HBA, Name: ondisk.BackstoreName(id)}
-	have, exists := d.backstoreOf[id]
+	have, exists := d.index.backstore(id)
 	if exists {
 		name.HBA = have.HBA
 	}
@@ -93,7 +93,7 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 			d.step(id, "differs", change.SetUnmap{Backstore: name, Unmap: unmap})
 		}
 		want.step = d.backstoreAttributes(id, name, have, 0)
-	case len(d.linksTo(have)) == 0 && !d.isSuspended(id):
+	case len(d.index.linksTo(have)) == 0 && !d.isSuspended(id):
 		if d.blockedByUsers(id, back.lv) {
 			want.usable = false
 			return want
@@ -114,7 +114,7 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 // devices for themselves alone.
 func (d *differ) blockedByUsers(id spec.ID, lv observe.LogicalVolume) bool {
 	who := slices.Concat(lv.HeldBy, lv.OpenedBy)
-	if b, taken := d.foreignBackstore(lv); taken && len(who) == 0 {
+	if b, taken := d.index.foreignBackstore(lv); taken && len(who) == 0 {
 		who = []string{"held by backstore " + b + ", which is not ours"}
 	}
 	if len(who) == 0 && lv.Open && !lv.OpenedBySelf && !d.servedByUs(lv) {
@@ -128,45 +128,31 @@ func (d *differ) blockedByUsers(id spec.ID, lv observe.LogicalVolume) bool {
 
 // servedByUs reports whether a target of ours has a logical volume open already.
 func (d *differ) servedByUs(lv observe.LogicalVolume) bool {
-	for _, b := range d.backstoreOf {
-		if b.Enabled && boundTo(b, lv) {
-			return true
+	for _, n := range d.index.bound(lv) {
+		b := d.index.backstores[n]
+		if id, ours := b.Owner(); ours && b.Enabled {
+			if named, _ := d.index.backstore(id); named.Path() == b.Path() {
+				return true
+			}
 		}
 	}
-	return slices.ContainsFunc(d.servedDirectly(lv), func(key lunKey) bool {
+	return slices.ContainsFunc(d.index.servedDirectly(lv), func(key lunKey) bool {
 		t := d.target(key.target)
 		_, ours := t.Owner()
 		return ours
 	})
 }
 
-// foreignBackstore looks for somebody else's backstore on a logical volume.
-func (d *differ) foreignBackstore(lv observe.LogicalVolume) (string, bool) {
-	for _, path := range sorted(d.in.Observed.LIO.Backstores) {
-		b := d.in.Observed.LIO.Backstores[path]
-		if _, ours := b.Owner(); !ours && b.Enabled && (b.Device == lv.Path() || lv.Active && boundTo(b, lv)) {
-			return path, true
-		}
-	}
-	return "", false
-}
-
-// boundTo reports whether the kernel holds a logical volume's device by a
-// backstore. That counts, and not the path or serial that somebody wrote down.
-func boundTo(b observe.Backstore, lv observe.LogicalVolume) bool {
-	return b.BlockDevice == fmt.Sprintf("dm-%d", lv.Minor)
-}
-
 // connectedTo returns the initiators that are logged in and see an object.
 func (d *differ) connectedTo(id spec.ID) []string {
 	var names []string
-	if b, exported := d.backstoreOf[id]; exported {
-		for _, key := range d.linksTo(b) {
+	if b, exported := d.index.backstore(id); exported {
+		for _, key := range d.index.linksTo(b) {
 			names = append(names, initiatorsOf(d.target(key.target), key.lun)...)
 		}
 	}
-	for _, lv := range d.owned[id] {
-		for _, key := range d.servedDirectly(lv) {
+	for _, lv := range d.index.current[id] {
+		for _, key := range d.index.servedDirectly(lv) {
 			names = append(names, initiatorsOf(d.target(key.target), key.lun)...)
 		}
 	}
@@ -193,31 +179,4 @@ func initiatorsOf(t observe.Target, lun int) []string {
 		}
 	}
 	return names
-}
-
-// linksTo returns the LUNs that are linked to a backstore, in whatever target.
-func (d *differ) linksTo(b observe.Backstore) []lunKey {
-	return d.lunsWith(func(l observe.TargetLUN) bool { return l.Backstore == b.Path() })
-}
-
-// servedDirectly returns the LUNs without a backstore that serve a logical
-// volume, in whatever target.
-func (d *differ) servedDirectly(lv observe.LogicalVolume) []lunKey {
-	ids := []string{ondisk.NamespaceUUID(lv.Identity()), ondisk.UnitSerial(lv.Identity())}
-	return d.lunsWith(func(l observe.TargetLUN) bool {
-		return l.Device != "" && (l.Device == lv.Path() || slices.Contains(ids, l.Identity))
-	})
-}
-
-func (d *differ) lunsWith(is func(observe.TargetLUN) bool) []lunKey {
-	var keys []lunKey
-	for _, id := range d.in.Observed.TargetIDs() {
-		luns := d.target(id).LUNs
-		for _, n := range sortedInts(luns) {
-			if is(luns[n]) {
-				keys = append(keys, lunKey{id, n})
-			}
-		}
-	}
-	return keys
 }

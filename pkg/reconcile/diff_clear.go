@@ -21,8 +21,8 @@ func (d *differ) clearMethod(lv observe.LogicalVolume) spec.Clear {
 
 // clearOf is what the Pool says of what is thick in a logical volume's volume group.
 func (d *differ) clearOf(lv observe.LogicalVolume) spec.Clear {
-	for _, p := range d.in.Desired.Pools {
-		if p.Spec.VolumeGroup == lv.VolumeGroup && p.Spec.ThinPool == nil && p.Spec.Clear != "" {
+	for _, p := range d.refs.pools[lv.VolumeGroup] {
+		if p.Spec.ThinPool == nil && p.Spec.Clear != "" {
 			return p.Spec.Clear
 		}
 	}
@@ -50,13 +50,8 @@ func (d *differ) unclearable(lv observe.LogicalVolume) string {
 // clearing goes on with what is being destroyed. The decision was made before, and
 // part of it may be gone already, so that nothing can be asked any more.
 func (d *differ) clearing() {
-	for _, vg := range sorted(d.in.Observed.VolumeGroups) {
-		lvs := d.in.Observed.VolumeGroups[vg].LogicalVolumes
-		for _, name := range sorted(lvs) {
-			if lvs[name].Phase() == ondisk.Clearing {
-				d.clear(lvs[name])
-			}
-		}
+	for _, lv := range d.index.clearing {
+		d.clear(lv)
 	}
 }
 

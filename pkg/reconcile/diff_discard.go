@@ -35,7 +35,7 @@ func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, wh
 	if !ok || d.takesAlong(id, lv) {
 		return
 	}
-	if !d.names(id) && len(d.owned[id]) == 0 { // nothing else is to be said of it
+	if !d.names(id) && len(d.index.current[id]) == 0 { // nothing else is to be said of it
 		d.say(id, Deleting, ReasonRemoving, "%s is removed: %s", lv.FullName(), why)
 	}
 	if d.clearMethod(lv) == spec.ClearNone {

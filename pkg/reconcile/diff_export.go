@@ -33,11 +33,16 @@ type exportDiffer struct {
 	removedInitiators []StepID
 	// withheld is true if something stays that the spec does not have.
 	withheld bool
+	// before is how many steps the plan had without those of this export.
+	before int
 }
+
+// steps returns the steps of the plan that were added for the export.
+func (x *exportDiffer) steps() []Step { return x.plan.Steps[x.before:] }
 
 func (d *differ) export(e spec.Export) {
 	id := spec.ID{Kind: spec.KindExport, Name: e.Metadata.Name}
-	f := d.fabricOf(e.Spec.Protocol)
+	f := d.in.fabricOf(e.Spec.Protocol)
 	if d.unknown(id, f.System()) {
 		return
 	}
@@ -61,7 +66,7 @@ func (d *differ) export(e spec.Export) {
 	if d.waitsForMove(id) {
 		return
 	}
-	x := &exportDiffer{differ: d, id: id, spec: e.Spec, fabric: f, target: target, have: have, luns: map[int]StepID{}}
+	x := &exportDiffer{differ: d, id: id, spec: e.Spec, fabric: f, target: target, have: have, luns: map[int]StepID{}, before: len(d.plan.Steps)}
 	if !exists || !owned && (f.Fabric != observe.FC || !have.HasTPG) {
 		// A Fibre Channel target that is there gets its mark with its first LUN.
 		x.base = append(x.base, x.step(id, "not there", change.CreateTarget{Target: x.target}))
@@ -114,7 +119,7 @@ func (d *differ) export(e spec.Export) {
 // more than the spec allows by now.
 func (x *exportDiffer) closing() []StepID {
 	var steps []StepID
-	for _, s := range x.plan.Steps {
+	for _, s := range x.steps() {
 		if s.Object != x.id || s.Change.Lane() != x.target.Lane() {
 			continue
 		}
@@ -486,4 +491,8 @@ func exportStatus(t observe.Target) *ExportStatus {
 	}
 }
 
-func sortedInts[V any](m map[int]V) []int { return slices.Sorted(maps.Keys(m)) }
+func sortedInts[V any](m map[int]V) []int {
+	keys := slices.AppendSeq(make([]int, 0, len(m)), maps.Keys(m))
+	slices.Sort(keys)
+	return keys
+}

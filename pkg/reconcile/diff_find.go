@@ -38,7 +38,7 @@ func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bo
 		d.say(id, Failed, ReasonObservationFailed, "its logical volume was in volume group %s, which cannot be read: %v", d.in.Known[id].VolumeGroup, err)
 		return observe.LogicalVolume{}, refused
 	}
-	if lvs := d.owned[id]; len(lvs) > 0 {
+	if lvs := d.index.current[id]; len(lvs) > 0 {
 		return d.marked(id, lvs, p, name, known)
 	}
 	lv, exists := p.vg.LogicalVolumes[name]

@@ -51,7 +51,7 @@ func (d *differ) writeImage(id spec.ID, i spec.Image) {
 // Snapshot, or the snapshot that is made of a Volume for this, which may be in use.
 // It reports false if there is none yet.
 func (d *differ) imageSource(id spec.ID, i spec.Image) (observe.LogicalVolume, bool) {
-	made, there := d.sourceSnapshots[id]
+	made, there := d.index.sources[id]
 	switch {
 	case there && made.SnapshotInvalid:
 		d.say(id, Failed, ReasonSnapshotOverflow, "%s overflowed while the image was written from it; that begins anew", made.FullName())

@@ -11,53 +11,9 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// move is what there is of a Volume besides its logical volume while another one comes in
-// the place of that: because it moves to another Pool, or is put back to a snapshot.
-type move struct {
-	// staged are to come in the place of the Volume's logical volume; replaced are those
-	// in whose place another one came.
-	staged, replaced []observe.LogicalVolume
-	// snapshots are what is copied from.
-	snapshots []observe.LogicalVolume
-}
-
 // anotherRound is how much may have changed during the last round of copying, in bytes, for
 // the rest to be left to the moment in which initiators wait.
 const anotherRound = change.TakeOverLimit / 2
-
-// ensureMove returns what there is of a Volume besides its logical volume, to be added to.
-func (d *differ) ensureMove(id spec.ID) *move {
-	m := d.moves[id]
-	if m == nil {
-		m = &move{}
-		d.moves[id] = m
-	}
-	return m
-}
-
-// moveOf returns what there is of a Volume besides its logical volume.
-func (d *differ) moveOf(id spec.ID) move {
-	if m := d.moves[id]; m != nil {
-		return *m
-	}
-	return move{}
-}
-
-// tookOver makes those staged logical volumes their objects' which a replaced one says
-// are in its place. Nothing else does: that tag is the one moment at which a move happens.
-func (d *differ) tookOver() {
-	for id, m := range d.moves {
-		for _, old := range m.replaced {
-			m.staged = slices.DeleteFunc(m.staged, func(lv observe.LogicalVolume) bool {
-				inPlace := lv.UUID == old.ReplacedBy() // of a copy of the volume group too
-				if inPlace {
-					d.owned[id] = append(d.owned[id], lv)
-				}
-				return inPlace
-			})
-		}
-	}
-}
 
 // misplaced reports whether a logical volume is in another Pool than it should be.
 func misplaced(lv observe.LogicalVolume, p pool) bool {
@@ -68,12 +24,12 @@ func misplaced(lv observe.LogicalVolume, p pool) bool {
 // that is put in its place: what is staged may be incomplete, and what was replaced is
 // out of date.
 func (d *differ) bereft(id spec.ID) bool {
-	m := d.moves[id]
+	m := d.index.left(id)
 	switch {
-	case m == nil || len(m.staged)+len(m.replaced) == 0:
+	case len(m.staged)+len(m.superseded) == 0:
 		return false
-	case len(m.replaced) > 0:
-		old := m.replaced[0]
+	case len(m.superseded) > 0:
+		old := m.superseded[0]
 		d.block(id, ReasonVanished, "its logical volume (UUID %s) is gone; %s holds what was in it before that one took its place. To go back to that, take the tag away: lvchange --deltag %s%s %s",
 			old.ReplacedBy(), old.FullName(), ondisk.TagReplacedBy, old.ReplacedBy(), old.FullName())
 	default:
@@ -98,7 +54,7 @@ func stagedTags(lv observe.LogicalVolume) []string {
 func (d *differ) arrive(id spec.ID, name string, lv observe.LogicalVolume) (observe.LogicalVolume, StepID) {
 	var step StepID
 	if lv.Name == ondisk.StagedName(id) && lv.Name != name {
-		for _, old := range d.moveOf(id).replaced {
+		for _, old := range d.index.left(id).superseded {
 			if old.VolumeGroup == lv.VolumeGroup && old.Name == name {
 				step = d.step(id, "another one came in its place", change.Rename{LV: nameOf(old), To: ondisk.ReplacedName(id)})
 			}
@@ -117,17 +73,14 @@ func (d *differ) arrive(id spec.ID, name string, lv observe.LogicalVolume) (obse
 
 // afterMove takes away what is left besides the logical volume that counts.
 func (d *differ) afterMove(id spec.ID, lv observe.LogicalVolume) {
-	m := d.moves[id]
-	if m == nil {
-		return
-	}
+	m := d.index.left(id)
 	for _, s := range m.snapshots {
 		d.discard(id, s, ondisk.MoveTags(id.Name), copied)
 	}
 	for _, staged := range m.staged {
 		d.discard(id, staged, append(ondisk.OwnerTags(id), stagedTags(staged)...), "it is not to take the place of another one any more")
 	}
-	for _, old := range m.replaced {
+	for _, old := range m.superseded {
 		if old.ReplacedBy() != lv.UUID {
 			d.block(id, ReasonAmbiguous, "%s was replaced by a logical volume (UUID %s) that is not there any more; it stays until somebody removes it", old.FullName(), old.ReplacedBy())
 			continue
@@ -138,17 +91,17 @@ func (d *differ) afterMove(id spec.ID, lv observe.LogicalVolume) {
 
 // absentMoves takes away what is left of the moves of Volumes that no file names.
 func (d *differ) absentMoves() {
-	for _, id := range sortedIDs(d.moves) {
+	for _, id := range sortedIDs(d.index.leftovers) {
 		if d.names(id) || d.seen[id] || d.graceLeft(id) > 0 || !d.in.Desired.Complete {
 			continue
 		}
-		m, lvs := d.moves[id], d.owned[id]
+		m, lvs := d.index.left(id), d.index.current[id]
 		switch {
 		case len(lvs) == 1 && lvs[0].Phase() == ondisk.Staged:
 			d.arrive(id, lvs[0].Name, lvs[0])
 		case len(lvs) == 1:
 			d.afterMove(id, lvs[0])
-		case len(lvs) == 0 && len(m.staged)+len(m.replaced) == 0:
+		case len(lvs) == 0 && len(m.staged)+len(m.superseded) == 0:
 			d.afterMove(id, observe.LogicalVolume{})
 		default:
 			d.say(id, Orphaned, ReasonRetained, "no file names it, and which of its logical volumes counts cannot be told; they stay")
@@ -158,8 +111,8 @@ func (d *differ) absentMoves() {
 
 // halfMoved reports whether what a move left has to go before the Volume.
 func (d *differ) halfMoved(id spec.ID) bool {
-	m := d.moves[id]
-	left := m != nil && len(m.staged)+len(m.replaced) > 0 || slices.ContainsFunc(d.owned[id], func(lv observe.LogicalVolume) bool { return lv.Phase() == ondisk.Staged })
+	m := d.index.left(id)
+	left := len(m.staged)+len(m.superseded) > 0 || slices.ContainsFunc(d.index.current[id], func(lv observe.LogicalVolume) bool { return lv.Phase() == ondisk.Staged })
 	if left {
 		d.say(id, Deleting, ReasonRemoving, "removed when what is left of the logical volume that it had before, or was to have, is gone")
 	}
@@ -169,10 +122,10 @@ func (d *differ) halfMoved(id spec.ID) bool {
 // move plans the next step on a Volume's way to the Pool that its spec asks for. It
 // reports whether that is the last one, for which nobody may use the Volume.
 func (d *differ) move(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume) (last bool) {
-	m := d.moveOf(id)
+	m := d.index.left(id)
 	switch {
-	case len(m.replaced) > 0:
-		d.block(id, ReasonNotReady, "spec.pool: it moves to Pool/%s when %s, which it was in before, is gone", v.Spec.Pool, m.replaced[0].FullName())
+	case len(m.superseded) > 0:
+		d.block(id, ReasonNotReady, "spec.pool: it moves to Pool/%s when %s, which it was in before, is gone", v.Spec.Pool, m.superseded[0].FullName())
 		return false
 	case p.vg.MissingPVs > 0: // LVM would refuse them when they come back
 		d.block(id, ReasonNotReady, "spec.pool: it cannot move to Pool/%s while %d physical volumes of %s are missing", v.Spec.Pool, p.vg.MissingPVs, p.vg.Name)
@@ -253,7 +206,7 @@ func (d *differ) stage(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolu
 // stagedAs returns the logical volume that is staged in the place of a Volume's, if there
 // is one as it has to be. All others are of no use any more.
 func (d *differ) stagedAs(id spec.ID, otherwise string, fits func(observe.LogicalVolume) bool) (staged observe.LogicalVolume, found bool) {
-	for _, s := range d.moveOf(id).staged {
+	for _, s := range d.index.left(id).staged {
 		if !found && fits(s) {
 			staged, found = s, true
 			continue
@@ -316,7 +269,7 @@ func tagsToMove(id spec.ID, v spec.Volume, lv observe.LogicalVolume) []string {
 // that round that the rest can be copied while everybody waits.
 func (d *differ) copyOver(id spec.ID, staged, lv observe.LogicalVolume) (base observe.LogicalVolume, ready bool) {
 	var snapshots []observe.LogicalVolume
-	for _, s := range d.moveOf(id).snapshots {
+	for _, s := range d.index.left(id).snapshots {
 		if s.VolumeGroup == lv.VolumeGroup && s.Origin == lv.Name && !s.SnapshotInvalid {
 			snapshots = append(snapshots, s)
 			continue
@@ -350,7 +303,7 @@ func (d *differ) copyOver(id spec.ID, staged, lv observe.LogicalVolume) (base ob
 		d.step(id, "spec.pool asks for it", job)
 	case base.UUID == "" || left > anotherRound || writtenSince(base) > change.TakeOverLimit:
 		d.snapshotToMove(id, lv, base)
-	case len(d.moveOf(id).snapshots) > 1:
+	case len(d.index.left(id).snapshots) > 1:
 		// Nobody is made to wait for LVM to take the others away.
 		d.say(id, Progressing, ReasonConverging, "%s takes the place of %s when snapshots that were copied before are gone", staged.FullName(), lv.FullName())
 	default:

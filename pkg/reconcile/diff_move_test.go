@@ -40,8 +40,7 @@ func (n *node) moveTo(volume, pool string) {
 
 // counting returns the logical volumes that count as a Volume's, by their tags alone.
 func (n *node) counting(volume string) []observe.LogicalVolume {
-	d := newDiffer(Input{Observed: n.state})
-	return d.owned[volumeID(volume)]
+	return newIndex(n.state).current[volumeID(volume)]
 }
 
 func (n *node) ofVolume(volume string) (all []string) {

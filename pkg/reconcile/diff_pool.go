@@ -75,12 +75,7 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 	status.ThinPool, status.Size = lv.Name, lv.Size
 	status.DataPercent, status.MetadataPercent = lv.DataPercent, lv.MetadataPercent
 	status.Free = uint64(float64(lv.Size) * (1 - lv.DataPercent/100))
-	for _, t := range vg.LogicalVolumes {
-		owner, _ := t.Owner()
-		if t.Type == observe.Thin && t.Pool == lv.Name && (owner.Kind == spec.KindVolume || t.Origin == "" && owner.Kind != spec.KindSnapshot) {
-			status.Provisioned += t.Size
-		}
-	}
+	status.Provisioned = d.index.provisioned[lv.FullName()]
 	status.ProvisionedAfter = status.Provisioned
 	if lv.DataPercent >= 100 || lv.MetadataPercent >= 100 {
 		d.say(id, Failed, ReasonNoSpace, "thin pool %s is full (data %.1f%%, metadata %.1f%%); writes to new blocks fail until it is grown", lv.FullName(), lv.DataPercent, lv.MetadataPercent)

@@ -43,7 +43,7 @@ func (d *differ) revert(id spec.ID, v spec.Volume, lv observe.LogicalVolume) (sw
 		return false, false
 	case d.toBeKept(id), d.usersOfVolume(id, lv) != "":
 		return false, false
-	case len(d.owned[id]) == 0: // its tags come first: beside a clone it would pass for one that is gone
+	case len(d.index.current[id]) == 0: // its tags come first: beside a clone it would pass for one that is gone
 		return false, false
 	case snapshot.Type == observe.Thin && lv.Type == observe.Thin && snapshot.Pool == lv.Pool && snapshot.Size <= lv.Size:
 		return true, d.swapIn(id, v, lv, snapshot)
@@ -60,22 +60,22 @@ func (d *differ) toBeKept(id spec.ID) bool {
 		d.block(id, ReasonNotReady, "spec.revert: it is put back when what is in it now is safe in %s, which is not there yet", of)
 		return true
 	}
-	for _, name := range sorted(d.in.Desired.Snapshots) {
+	for _, name := range d.refs.snapshots[id.Name] {
 		s, of := d.in.Desired.Snapshots[name], spec.ID{Kind: spec.KindSnapshot, Name: name}
-		if s.Spec.Volume == id.Name && !s.Metadata.Suspended() && d.isNew(of) {
+		if !s.Metadata.Suspended() && d.isNew(of) {
 			return waits(of)
 		}
 	}
-	for _, name := range sorted(d.in.Desired.Volumes) {
+	for _, name := range d.refs.copies[id.Name] {
 		v, of := d.in.Desired.Volumes[name], spec.ID{Kind: spec.KindVolume, Name: name}
-		_, made := d.sourceSnapshots[of]
-		if v.Spec.Source != nil && v.Spec.Source.Volume == id.Name && !v.Metadata.Suspended() && !made && (d.isNew(of) || d.filling(of) && len(d.owned[of]) > 0) {
+		_, made := d.index.sources[of]
+		if !v.Metadata.Suspended() && !made && (d.isNew(of) || d.filling(of) && len(d.index.current[of]) > 0) {
 			return waits(of)
 		}
 	}
-	for _, name := range sorted(d.in.Desired.Images) {
+	for _, name := range d.refs.images[id.Name] {
 		i, of := d.in.Desired.Images[name], spec.ID{Kind: spec.KindImage, Name: name}
-		if _, made := d.sourceSnapshots[of]; i.Spec.Volume == id.Name && !i.Metadata.Suspended() && !made && d.writing(of) {
+		if _, made := d.index.sources[of]; !i.Metadata.Suspended() && !made && d.writing(of) {
 			return waits(of)
 		}
 	}
@@ -83,15 +83,17 @@ func (d *differ) toBeKept(id spec.ID) bool {
 }
 
 // isNew reports whether an object has no logical volume, and had none before.
-func (d *differ) isNew(id spec.ID) bool { return len(d.owned[id]) == 0 && d.in.Known[id].UUID == "" }
+func (d *differ) isNew(id spec.ID) bool {
+	return len(d.index.current[id]) == 0 && d.in.Known[id].UUID == ""
+}
 
 // restore plans the next step for a volume that is marked as being put back.
 func (d *differ) restore(id spec.ID, r *spec.Revert, lv, snapshot observe.LogicalVolume) {
-	_, served := d.backstoreOf[id]
+	_, served := d.index.backstore(id)
 	switch {
 	case lv.Tag(ondisk.TagRevert) != r.Request:
 		d.step(id, "spec.revert asks for another one", change.SetTags{LV: nameOf(lv), Add: []string{ondisk.TagRevert + r.Request}, Remove: lv.TagsWith(ondisk.TagRevert)})
-	case served || len(d.servedDirectly(lv)) > 0: // the exports let go of it in this pass
+	case served || len(d.index.servedDirectly(lv)) > 0: // the exports let go of it in this pass
 		d.say(id, Progressing, ReasonReverting, "it is put back to %s when it is no longer exported", snapshot.FullName())
 	default:
 		d.dangerousStep(id, "spec.revert asks for it", Destructive, nil, change.Restore{
@@ -141,9 +143,9 @@ func (d *differ) swapIn(id spec.ID, v spec.Volume, lv, snapshot observe.LogicalV
 // to be put back to. It reports false, and says why, if that cannot be done.
 func (d *differ) snapshotToRestore(id spec.ID, r *spec.Revert, lv observe.LogicalVolume) (observe.LogicalVolume, bool) {
 	of := spec.ID{Kind: spec.KindSnapshot, Name: r.Snapshot}
-	lvs := d.owned[of]
-	if m := d.moves[id]; m != nil && len(m.replaced) > 0 {
-		d.block(id, ReasonNotReady, "spec.revert: it is put back when %s, in whose place it came, is gone", m.replaced[0].FullName())
+	lvs := d.index.current[of]
+	if old := d.index.left(id).superseded; len(old) > 0 {
+		d.block(id, ReasonNotReady, "spec.revert: it is put back when %s, in whose place it came, is gone", old[0].FullName())
 		return lv, false
 	}
 	switch {
@@ -199,10 +201,8 @@ func (d *differ) neededToRestore(id spec.ID, snapshot observe.LogicalVolume) boo
 // be lost, when all that was written since a snapshot is overwritten.
 func (d *differ) overflowedBy(snapshot, origin observe.LogicalVolume) string {
 	written := float64(snapshot.COWSize) * snapshot.DataPercent / 100
-	lvs := d.in.Observed.VolumeGroups[origin.VolumeGroup].LogicalVolumes
-	for _, name := range sorted(lvs) {
-		other := lvs[name]
-		if other.Type != observe.ThickSnapshot || other.Origin != origin.Name || other.UUID == snapshot.UUID || other.SnapshotInvalid {
+	for _, other := range d.index.snapshotsOf(origin) {
+		if other.UUID == snapshot.UUID || other.SnapshotInvalid {
 			continue
 		}
 		free := float64(other.COWSize) * (1 - other.DataPercent/100)
@@ -222,8 +222,8 @@ func (d *differ) usersOfVolume(id spec.ID, lv observe.LogicalVolume) string {
 		return who
 	}
 	who = strings.Join(lv.HeldBy, ", ")
-	_, served := d.backstoreOf[id]
-	if who == "" && lv.Open && !served && len(d.servedDirectly(lv)) == 0 {
+	_, served := d.index.backstore(id)
+	if who == "" && lv.Open && !served && len(d.index.servedDirectly(lv)) == 0 {
 		who = "open on this node (see lsof " + lv.Path() + ")"
 	}
 	if who != "" {

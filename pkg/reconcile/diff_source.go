@@ -35,7 +35,7 @@ func (d *differ) createVolume(id spec.ID, v spec.Volume, p pool, lv observe.Logi
 			b.step = d.clone(id, "not there", Harmless, from, lv, append(tags, ondisk.TagSource+source.Tag()))
 			break
 		}
-		if made, there := d.sourceSnapshots[id]; there && source.Volume != "" && (!d.madeOf(source.Volume, made) || made.Origin != from.lv.Name) {
+		if made, there := d.index.sources[id]; there && source.Volume != "" && (!d.madeOf(source.Volume, made) || made.Origin != from.lv.Name) {
 			d.discardOther(id, made)
 			return
 		}
@@ -121,9 +121,9 @@ func (d *differ) populate(id spec.ID, v spec.Volume, lv observe.LogicalVolume) {
 // or the snapshot that was made of a Volume for this. It is made anew if it is
 // gone, and the copy begins anew then.
 func (d *differ) readableSource(id spec.ID, source *spec.VolumeSource, lv observe.LogicalVolume) (observe.LogicalVolume, bool) {
-	made, there := d.sourceSnapshots[id]
+	made, there := d.index.sources[id]
 	snapshot := spec.ID{Kind: spec.KindSnapshot, Name: source.Snapshot}
-	lvs := d.owned[snapshot]
+	lvs := d.index.current[snapshot]
 	switch {
 	case source.Snapshot != "" && len(lvs) == 1 && !lvs[0].SnapshotInvalid:
 		// In the trash it can be read as well: a copy that was begun is ended.
@@ -158,7 +158,7 @@ func (d *differ) discardOther(id spec.ID, made observe.LogicalVolume) {
 
 // sourceSnapshot makes the snapshot that a Volume is copied from: it may be in use.
 func (d *differ) sourceSnapshot(id spec.ID, source *spec.VolumeSource, from backing) {
-	if made, there := d.sourceSnapshots[id]; source.Volume == "" || there && made.Origin == from.lv.Name {
+	if made, there := d.index.sources[id]; source.Volume == "" || there && made.Origin == from.lv.Name {
 		return
 	}
 	d.createSource(id, source.Volume, from)
@@ -168,7 +168,7 @@ func (d *differ) sourceSnapshot(id spec.ID, source *spec.VolumeSource, from back
 // Volume. Its tag says of which. If the Volume is gone, it may be all that is left
 // of it; if it has another logical volume by now, that is what is to be copied.
 func (d *differ) madeOf(volume string, made observe.LogicalVolume) bool {
-	lvs := d.owned[spec.ID{Kind: spec.KindVolume, Name: volume}]
+	lvs := d.index.current[spec.ID{Kind: spec.KindVolume, Name: volume}]
 	return made.Tag(ondisk.TagSource) == (spec.VolumeSource{Volume: volume}).Tag() &&
 		(len(lvs) != 1 || made.Origin == "" || lvs[0].VolumeGroup == made.VolumeGroup && lvs[0].Name == made.Origin ||
 			d.replacedOrigin(spec.ID{Kind: spec.KindVolume, Name: volume}, made)) // what it held when the copy was begun counts
@@ -194,7 +194,7 @@ func (d *differ) createSource(id spec.ID, volume string, from backing) {
 
 // absentSources removes the snapshots from which nothing is copied any more.
 func (d *differ) absentSources() {
-	for _, id := range sortedIDs(d.sourceSnapshots) {
+	for _, id := range sortedIDs(d.index.sources) {
 		needed := d.filling
 		if id.Kind == spec.KindImage {
 			needed = d.writing
@@ -204,14 +204,14 @@ func (d *differ) absentSources() {
 			why += "; an image that was written stays"
 		}
 		if !needed(id) && (d.names(id) || d.in.Desired.Complete && d.graceLeft(id) <= 0) {
-			d.discard(id, d.sourceSnapshots[id], ondisk.SourceTags(id), why)
+			d.discard(id, d.index.sources[id], ondisk.SourceTags(id), why)
 		}
 	}
 }
 
 // filling reports whether a Volume is being filled, or may be.
 func (d *differ) filling(id spec.ID) bool {
-	lvs := d.owned[id]
+	lvs := d.index.current[id]
 	return len(lvs) == 0 && (d.names(id) || !d.in.Desired.Complete) ||
 		slices.ContainsFunc(lvs, func(lv observe.LogicalVolume) bool { return lv.Phase() == ondisk.Populating })
 }

@@ -56,10 +56,10 @@ func (d *differ) interruptible(id spec.ID, lv observe.LogicalVolume, done string
 		d.block(id, ReasonIncompleteInput, "%s; nobody is made to wait while there are findings in the specs, or a system cannot be read", done)
 		return nil, false
 	}
-	b, exported := d.backstoreOf[id]
-	keys := d.servedDirectly(lv)
+	b, exported := d.index.backstore(id)
+	keys := d.index.servedDirectly(lv)
 	if exported {
-		keys = append(keys, d.linksTo(b)...)
+		keys = append(keys, d.index.linksTo(b)...)
 	}
 	switch {
 	case len(lv.HeldBy) > 0:
@@ -116,7 +116,7 @@ func (d *differ) interrupt(id spec.ID, lv observe.LogicalVolume, keys []lunKey, 
 		d.removedLUNs[key] = step
 		needs = append(needs, step)
 	}
-	if b, exported := d.backstoreOf[id]; exported {
+	if b, exported := d.index.backstore(id); exported {
 		step := d.dangerousStep(id, why, Disruptive, nil, change.RemoveBackstore{Backstore: change.Backstore{HBA: b.HBA, Name: b.Name}}, needs...)
 		d.backstores[id] = wantedStore{path: b.Path(), step: step}
 		needs = append(needs, step)
@@ -127,10 +127,8 @@ func (d *differ) interrupt(id spec.ID, lv observe.LogicalVolume, keys []lunKey, 
 // leaveExports leaves all exports of a Volume as they are in this pass, also those that a
 // crash left without it: initiators must not find their target without their LUN.
 func (d *differ) leaveExports(id spec.ID) {
-	for _, name := range sorted(d.in.Desired.Exports) {
-		if slices.ContainsFunc(d.in.Desired.Exports[name].Spec.LUNs, func(l spec.LUN) bool { return l.Backing() == id }) {
-			d.interrupted[spec.ID{Kind: spec.KindExport, Name: name}] = id
-		}
+	for _, name := range d.refs.exports[id] {
+		d.interrupted[spec.ID{Kind: spec.KindExport, Name: name}] = id
 	}
 }
 
@@ -160,8 +158,8 @@ func (d *differ) waitsForMove(id spec.ID) bool {
 // takingOver leaves those Volumes alone, and nobody uses them, whose take-over takes longer
 // than a plan is waited for: what is written to the old one now would be lost.
 func (d *differ) takingOver() {
-	for _, id := range sortedIDs(d.moves) {
-		for _, staged := range d.moves[id].staged {
+	for _, id := range sortedIDs(d.index.leftovers) {
+		for _, staged := range d.index.left(id).staged {
 			if !d.in.Busy[change.TakeOver{Staged: nameOf(staged)}.Lane()] {
 				continue
 			}
@@ -179,13 +177,13 @@ func (x *exportDiffer) returning() ([]StepID, bool) {
 	var steps []StepID
 	for _, l := range x.spec.LUNs {
 		waited := x.retreats[l.Backing()] || x.arrived[l.Backing()]
-		if !waited && x.moves[l.Backing()] == nil { // an earlier agent may have made them wait
+		if !waited && x.index.leftovers[l.Backing()] == nil { // an earlier agent may have made them wait
 			continue
 		}
 		if _, added := x.luns[*l.Number]; waited && !added {
 			return nil, false
 		}
-		for _, s := range x.plan.Steps {
+		for _, s := range x.steps() {
 			switch c := s.Change.(type) {
 			case change.AddLUN:
 				if c.Target == x.target && c.LUN == *l.Number {

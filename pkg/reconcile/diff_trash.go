@@ -66,12 +66,12 @@ func earlier(then, now time.Time, ago time.Duration) time.Time {
 // the place where it is. It reports false if there is none, so that nothing
 // says for how long; if there are several, the longest time counts.
 func (d *differ) trashTime(lv observe.LogicalVolume) (keep time.Duration, known bool) {
-	for _, p := range d.in.Desired.Pools {
+	for _, p := range d.refs.pools[lv.VolumeGroup] {
 		thinPool := ""
 		if p.Spec.ThinPool != nil {
 			thinPool = p.Spec.ThinPool.Name
 		}
-		if p.Spec.VolumeGroup != lv.VolumeGroup || thinPool != lv.Pool {
+		if thinPool != lv.Pool {
 			continue
 		}
 		trash := spec.DefaultTrash

@@ -82,7 +82,9 @@ func (d *differ) volume(v spec.Volume) {
 	if came && whole && !suspended && !d.in.Held[id] { // by whatever name, it is served
 		lv, arrived = d.arrive(id, v.Spec.LVName, lv)
 	}
-	d.retreats[id] = came && d.in.Held[id]
+	if came && d.in.Held[id] {
+		d.retreats[id] = true
+	}
 	b := backing{lv: lv, usable: true, thin: lv.Type == observe.Thin, step: arrived}
 	switch {
 	case misplaced(lv, p) && !lv.Marked():
@@ -111,14 +113,18 @@ func (d *differ) volume(v spec.Volume) {
 		switch {
 		case swapping:
 			b.usable = !last
-			d.retreats[id] = d.in.Held[id] // whatever failed on its way, it is served
+			if d.in.Held[id] { // whatever failed on its way, it is served
+				d.retreats[id] = true
+			}
 		case misplaced(lv, p):
 			b.usable = !d.move(id, v, p, lv)
-			d.retreats[id] = d.in.Held[id]
+			if d.in.Held[id] {
+				d.retreats[id] = true
+			}
 		case d.growVolume(id, lv, size):
 			d.provision(v.Spec.Pool, size-lv.Size)
 		}
-		if !came && !swapping && (!misplaced(lv, p) || len(d.moveOf(id).replaced) > 0) { // names are right by then
+		if !came && !swapping && (!misplaced(lv, p) || len(d.index.left(id).superseded) > 0) { // names are right by then
 			d.afterMove(id, lv)
 		}
 		b.step = cmp.Or(d.activate(id, lv), arrived)
@@ -243,7 +249,7 @@ func (d *differ) snapshot(s spec.Snapshot) {
 // is not offered because of an error either.
 func (d *differ) invalidBackings() {
 	for id := range d.in.Desired.Invalid {
-		lvs := d.owned[id]
+		lvs := d.index.current[id]
 		if len(lvs) != 1 || d.seen[id] || !lvs[0].Active || lvs[0].SnapshotInvalid {
 			continue
 		}
@@ -267,8 +273,7 @@ func (d *differ) originName(id spec.ID, v spec.Volume) string {
 // replacedOrigin reports whether a snapshot is one of a logical volume in whose place
 // another one of the Volume came.
 func (d *differ) replacedOrigin(id spec.ID, snapshot observe.LogicalVolume) bool {
-	m := d.moves[id]
-	return m != nil && slices.ContainsFunc(m.replaced, func(old observe.LogicalVolume) bool {
+	return slices.ContainsFunc(d.index.left(id).superseded, func(old observe.LogicalVolume) bool {
 		return old.VolumeGroup == snapshot.VolumeGroup && old.Name == snapshot.Origin
 	})
 }
@@ -292,12 +297,7 @@ func (d *differ) activateForExport(id spec.ID, lv observe.LogicalVolume, created
 
 // exported reports whether a desired export names an object.
 func (d *differ) exported(id spec.ID) bool {
-	for _, e := range d.in.Desired.Exports {
-		if slices.ContainsFunc(e.Spec.LUNs, func(l spec.LUN) bool { return l.Backing() == id }) {
-			return true
-		}
-	}
-	return false
+	return len(d.refs.exports[id]) > 0
 }
 
 func (d *differ) activate(id spec.ID, lv observe.LogicalVolume) StepID {
@@ -345,11 +345,8 @@ func (d *differ) correctTags(id spec.ID, lv observe.LogicalVolume, want []string
 // whoever made them.
 func (d *differ) thickSnapshotsOf(origin observe.LogicalVolume) []string {
 	var names []string
-	lvs := d.in.Observed.VolumeGroups[origin.VolumeGroup].LogicalVolumes
-	for _, name := range sorted(lvs) {
-		if lvs[name].Type == observe.ThickSnapshot && lvs[name].Origin == origin.Name {
-			names = append(names, lvs[name].FullName())
-		}
+	for _, s := range d.index.snapshotsOf(origin) {
+		names = append(names, s.FullName())
 	}
 	return names
 }

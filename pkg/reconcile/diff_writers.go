@@ -26,7 +26,7 @@ func (d *differ) wayToWrite(id spec.ID, lv observe.LogicalVolume) string {
 	if lv.ReadOnly {
 		return ""
 	}
-	for _, name := range sorted(d.in.Desired.Exports) {
+	for _, name := range d.refs.exports[id] {
 		if e := d.in.Desired.Exports[name].Spec; slices.ContainsFunc(e.LUNs, func(l spec.LUN) bool { return l.Backing() == id && writable(e, l) }) {
 			return spec.ID{Kind: spec.KindExport, Name: name}.String()
 		}
@@ -64,11 +64,10 @@ func (d *differ) lunsToWrite(id spec.ID, lv observe.LogicalVolume) []lunKey {
 	if lv.ReadOnly {
 		return nil
 	}
-	keys := d.servedDirectly(lv)
-	for _, path := range sorted(d.in.Observed.LIO.Backstores) {
-		b := d.in.Observed.LIO.Backstores[path]
-		if owner, _ := b.Owner(); !b.ReadOnly && (owner == id || lv.Active && boundTo(b, lv)) {
-			keys = append(keys, d.linksTo(b)...)
+	keys := d.index.servedDirectly(lv)
+	for _, b := range d.index.backstoresOf(id, lv) {
+		if !b.ReadOnly {
+			keys = append(keys, d.index.linksTo(b)...)
 		}
 	}
 	return keys

@@ -31,7 +31,7 @@ type fabric struct {
 }
 
 // fabricOf returns what serves a protocol on this machine.
-func (d *differ) fabricOf(p spec.Protocol) fabric {
+func (in Input) fabricOf(p spec.Protocol) fabric {
 	switch p {
 	case spec.ProtocolNVMeTCP:
 		return nvme(observe.TCP)
@@ -42,7 +42,7 @@ func (d *differ) fabricOf(p spec.Protocol) fabric {
 	case spec.ProtocolISER:
 		return iscsi(observe.RDMA)
 	default:
-		if d.in.TGT {
+		if in.TGT {
 			return fabric{Fabric: observe.TGTISCSI, transport: observe.TCP, accounts: true, open: observe.TPGAttrib{GenerateNodeACLs: true}}
 		}
 		return iscsi(observe.TCP)

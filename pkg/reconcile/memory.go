@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
-	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -151,20 +150,12 @@ func learnVolumes(known map[spec.ID]Identity, desired spec.Set, observed observe
 		return known
 	}
 	next := maps.Clone(known)
-	owned := map[spec.ID][]observe.LogicalVolume{}
-	for _, vg := range observed.VolumeGroups {
-		for _, lv := range vg.LogicalVolumes {
-			if id, ours := lv.Owner(); ours {
-				owned[id] = append(owned[id], lv)
-			}
-		}
-	}
-	for id, lvs := range owned {
-		lvs = counting(lvs)
+	index := newIndex(observed)
+	for id, lvs := range index.current {
 		identity, isKnown := known[id]
 		givenUp := isKnown && desired.Annotation(id, spec.AnnotationRecreate) == identity.UUID
 		switch {
-		case len(lvs) == 0, len(lvs) > 1 && !isKnown:
+		case len(lvs) > 1 && !isKnown:
 			// Which of several copies is the right one is for somebody else to say.
 			continue
 		case len(lvs) == 1 && (!isKnown || givenUp || lvs[0].Identity() == identity.UUID):
@@ -181,25 +172,11 @@ func learnVolumes(known map[spec.ID]Identity, desired spec.Set, observed observe
 	for id, identity := range known {
 		_, vgThere := observed.VolumeGroups[identity.VolumeGroup]
 		_, invalid := desired.Invalid[id]
-		if desired.Complete && vgThere && len(owned[id]) == 0 && !invalid && !desired.Has(id) {
+		if desired.Complete && vgThere && !index.exists(id) && !invalid && !desired.Has(id) {
 			delete(next, id)
 		}
 	}
 	return next
-}
-
-// counting returns those of an object's logical volumes that its data is in. While
-// a Volume moves to another Pool that is one of two: the staged one only once the
-// other one says that it was replaced by it, and that other one only until then.
-func counting(lvs []observe.LogicalVolume) []observe.LogicalVolume {
-	var count []observe.LogicalVolume
-	for _, lv := range lvs {
-		inPlace := slices.ContainsFunc(lvs, func(old observe.LogicalVolume) bool { return old.ReplacedBy() == lv.UUID })
-		if lv.ReplacedBy() == "" && (lv.Phase() != ondisk.Staged || inPlace) {
-			count = append(count, lv)
-		}
-	}
-	return count
 }
 
 // deletedTags returns the tags that say that logical volumes are in the trash, sorted.

@@ -128,7 +128,7 @@ var _ = Describe("A Volume that was moved", func() {
 		}
 		n.invalidate(volumeID("data"))
 		n.diff()
-		d := newDiffer(n.input)
+		d := newDiffer(n.input, newIndex(n.state), newReferences(n.input))
 		d.invalidBackings()
 		if serves == "" {
 			Expect(d.backing).NotTo(HaveKey(volumeID("data")))

@@ -154,11 +154,26 @@ type Attachment struct {
 	Address   string `json:"address,omitempty"`
 }
 
-// kindOrder is the order in which objects depend on each other.
-var kindOrder = map[spec.Kind]int{spec.KindPool: 0, spec.KindVolume: 1, spec.KindSnapshot: 2, spec.KindExport: 3, spec.KindImage: 4}
+// kindOrder is the place of a kind in the order in which objects depend on each other.
+func kindOrder(k spec.Kind) int {
+	switch k {
+	case spec.KindPool:
+		return 0
+	case spec.KindVolume:
+		return 1
+	case spec.KindSnapshot:
+		return 2
+	case spec.KindExport:
+		return 3
+	case spec.KindImage:
+		return 4
+	default:
+		return 0
+	}
+}
 
 func compareIDs(a, b spec.ID) int {
-	return cmp.Or(cmp.Compare(kindOrder[a.Kind], kindOrder[b.Kind]), cmp.Compare(a.Name, b.Name))
+	return cmp.Or(cmp.Compare(kindOrder(a.Kind), kindOrder(b.Kind)), cmp.Compare(a.Name, b.Name))
 }
 
 func sortObjects(objects []Object) {

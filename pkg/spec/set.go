@@ -31,7 +31,22 @@ func (s Set) Object(id ID) any {
 }
 
 // Has reports whether the set holds an object, valid by itself.
-func (s Set) Has(id ID) bool { return s.Object(id) != nil }
+func (s Set) Has(id ID) bool {
+	var has bool
+	switch id.Kind { // an object is not put into an interface only to be compared
+	case KindPool:
+		_, has = s.Pools[id.Name]
+	case KindVolume:
+		_, has = s.Volumes[id.Name]
+	case KindSnapshot:
+		_, has = s.Snapshots[id.Name]
+	case KindExport:
+		_, has = s.Exports[id.Name]
+	case KindImage:
+		_, has = s.Images[id.Name]
+	}
+	return has
+}
 
 // IDs returns the valid objects, in no particular order.
 func (s Set) IDs() []ID {
