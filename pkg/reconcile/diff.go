@@ -201,7 +201,7 @@ func (d *differ) step(id spec.ID, why string, c change.Change, needs ...StepID) 
 }
 
 func (d *differ) dangerousStep(id spec.ID, why string, danger Danger, affects []string, c change.Change, needs ...StepID) StepID {
-	s := Step{ID: StepID(len(d.plan.Steps) + 1), Object: id, Change: c, Danger: danger, Why: why, Affects: affects, AtOnce: d.retreats[id]}
+	s := Step{ID: StepID(len(d.plan.Steps) + 1), Object: id, Change: c, Danger: danger, Why: why, Affects: affects}
 	for _, n := range needs {
 		if n != 0 && !slices.Contains(s.Needs, n) {
 			s.Needs = append(s.Needs, n)
@@ -212,6 +212,15 @@ func (d *differ) dangerousStep(id spec.ID, why string, danger Danger, affects []
 		o.Phase, o.Reason, o.Message = Progressing, ReasonConverging, c.String()
 	}
 	return s.ID
+}
+
+// servingStep adds a step without which nobody can use an object. If its last attempt failed
+// after its users were made to wait, they are served again without waiting for the next one.
+// Nothing else of it is done at once.
+func (d *differ) servingStep(id spec.ID, why string, c change.Change, needs ...StepID) StepID {
+	step := d.step(id, why, c, needs...)
+	d.plan.Steps[step-1].AtOnce = d.retreats[id]
+	return step
 }
 
 // stepBeside adds a step that says nothing of how its object stands.

@@ -73,7 +73,11 @@ func (d *differ) backstoreAttributes(id spec.ID, name change.Backstore, have obs
 			}
 			needs = append(needs, unlinked...)
 		}
-		step := d.step(id, why, change.SetBackstoreAttribute{Backstore: name, Attribute: attribute, Value: want}, needs...)
+		add := d.step
+		if created != 0 {
+			add = d.servingStep
+		}
+		step := add(id, why, change.SetBackstoreAttribute{Backstore: name, Attribute: attribute, Value: want}, needs...)
 		if spec.Attributes[attribute].Unexported {
 			ready = step
 		}

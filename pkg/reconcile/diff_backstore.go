@@ -83,9 +83,9 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 	case (!exists || !have.Enabled) && d.blockedByUsers(id, back.lv):
 		want.usable = false
 	case !exists:
-		want.step = d.backstoreAttributes(id, name, have, d.step(id, "not there", create, back.step))
+		want.step = d.backstoreAttributes(id, name, have, d.servingStep(id, "not there", create, back.step))
 	case !have.Enabled:
-		want.step = d.backstoreAttributes(id, name, have, d.step(id, "not bound to its device", create, back.step))
+		want.step = d.backstoreAttributes(id, name, have, d.servingStep(id, "not bound to its device", create, back.step))
 	case back.lv.UUID != "" && have.Serial == serial && have.ReadOnly == back.lv.ReadOnly && boundTo(have, back.lv):
 		// The device path is not compared: the serial tells that it is the same
 		// logical volume, even if somebody renamed it meanwhile.
@@ -98,8 +98,8 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 			want.usable = false
 			return want
 		}
-		removed := d.step(id, "bound to another logical volume or in another mode", change.RemoveBackstore{Backstore: name})
-		want.step = d.backstoreAttributes(id, name, have, d.step(id, "removed", create, removed, back.step))
+		removed := d.servingStep(id, "bound to another logical volume or in another mode", change.RemoveBackstore{Backstore: name})
+		want.step = d.backstoreAttributes(id, name, have, d.servingStep(id, "removed", create, removed, back.step))
 	default:
 		d.block(id, ReasonBackstoreMismatch, "backstore %s has serial %s on %s; %s needs serial %s. Take its LUN off the exports and put it back to have it rebuilt",
 			have.Path(), have.Serial, have.Device, back.lv.FullName(), serial)

@@ -324,6 +324,24 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 		}
 		Expect(kinds(n.diff())).To(ContainElements("CreateSnapshot", "CreateBackstore", "AddLUN"))
 	})
+	It("serves a Volume at once that failed on its way, and does nothing else of it at once", func() {
+		n.moveTo("thick", "fast")
+		n.apply(until("TakeOver"))
+		n.input.Known = learn(n.input.Known, n.desired, n.state)
+		v := n.desired.Volumes["thick"]
+		v.Spec.Size, v.Spec.DeletionPolicy = 200*mib, spec.Retain
+		n.desired.Volumes["thick"] = v
+		n.edit("vg0/volreconciler-moved-thick", func(lv *observe.LogicalVolume) { lv.Active = false })
+		n.input.Held = map[spec.ID]bool{thick: true}
+		p := n.diff()
+		atOnce := map[string]bool{}
+		for _, s := range p.Steps {
+			if s.Object == thick {
+				atOnce[change.Name(s.Change)] = s.AtOnce
+			}
+		}
+		Expect(atOnce).To(Equal(map[string]bool{"Activate": true, "CreateBackstore": true, "GrowVolume": false, "SetTags": false}))
+	})
 	It("does not let go of the old one while its next name is that of one which is being cleared", func() {
 		n.moveTo("thick", "fast")
 		until("TakeOver")

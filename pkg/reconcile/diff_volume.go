@@ -304,7 +304,7 @@ func (d *differ) activate(id spec.ID, lv observe.LogicalVolume) StepID {
 	if lv.Active {
 		return 0
 	}
-	return d.step(id, "inactive", change.Activate{LV: nameOf(lv)})
+	return d.servingStep(id, "inactive", change.Activate{LV: nameOf(lv)})
 }
 
 // activateWhole activates a logical volume in a volume group of which physical

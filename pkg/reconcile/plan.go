@@ -31,8 +31,8 @@ type Step struct {
 	Why string
 	// Affects names who notices: connected initiators, holders of the device.
 	Affects []string
-	// AtOnce is true if it is not held although its object is: it takes back what the
-	// last attempt did to others.
+	// AtOnce is true if it is not held although its object is: without it nobody can use what the
+	// last attempt took from its users for a moment.
 	AtOnce bool
 }
 
