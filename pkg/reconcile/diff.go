@@ -259,12 +259,7 @@ func (d *differ) names(id spec.ID) bool {
 // removable reports whether things of an object that no file names may be
 // removed in this pass; if not, it says why.
 func (d *differ) removable(id spec.ID) bool {
-	if !d.in.Desired.Complete {
-		d.block(id, ReasonIncompleteInput, "nothing is removed while there are findings in the specs, because what cannot be read might still name it")
-		return false
-	}
-	for _, system := range sorted(d.in.Observed.Unknown) {
-		d.block(id, ReasonObservationFailed, "nothing is removed while %s cannot be read: %v", system, d.in.Observed.Unknown[system])
+	if d.stopped(id, d.inDoubt()) {
 		return false
 	}
 	if d.names(id) {

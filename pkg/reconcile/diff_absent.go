@@ -121,7 +121,7 @@ func (d *differ) absentBackstores() {
 // longer is nobody's concern.
 func (d *differ) removableBackstore(id spec.ID) bool {
 	if d.names(id) {
-		return d.in.Desired.Complete && len(d.in.Observed.Unknown) == 0
+		return d.inDoubt() == nil
 	}
 	return d.removable(id)
 }
