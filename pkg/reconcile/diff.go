@@ -259,7 +259,7 @@ func (d *differ) names(id spec.ID) bool {
 // removable reports whether things of an object that no file names may be
 // removed in this pass; if not, it says why.
 func (d *differ) removable(id spec.ID) bool {
-	if d.stopped(id, d.inDoubt()) {
+	if d.stopped(id, d.certain()) {
 		return false
 	}
 	if d.names(id) {

@@ -121,7 +121,7 @@ func (d *differ) absentBackstores() {
 // longer is nobody's concern.
 func (d *differ) removableBackstore(id spec.ID) bool {
 	if d.names(id) {
-		return d.inDoubt() == nil
+		return !d.inDoubt()
 	}
 	return d.removable(id)
 }

@@ -20,6 +20,12 @@ func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, wh
 	if d.in.Observed.Err() != nil || d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0 {
 		return
 	}
+	if reason, while := d.doubt(); reason != "" && !temporary(lv) {
+		if d.names(id) && d.object(id).Message == "" {
+			d.object(id).Message = fmt.Sprintf("%s is not needed any more; it is not removed while %s", lv.FullName(), while)
+		}
+		return
+	}
 	if lv.Open || len(lv.HeldBy) > 0 {
 		who := cmp.Or(strings.Join(lv.HeldBy, ", "), "open on this node (see lsof "+lv.Path()+")")
 		if d.names(id) && d.object(id).Message == "" {
@@ -69,11 +75,16 @@ func (d *differ) snapshotsDiscarded(id spec.ID, lv observe.LogicalVolume) ([]Ste
 	return needs, true
 }
 
-// discardStep adds a step of discard. It is harmless for a snapshot that was made to be
-// copied from, unless that is all that is left of its origin.
+// temporary reports whether a logical volume is a snapshot that the agent made to copy from.
+// Nothing is lost with one, unless it is all that is left of its origin.
+func temporary(lv observe.LogicalVolume) bool {
+	return lv.Tag(ondisk.TagKind) == ondisk.KindSource && lv.Origin != ""
+}
+
+// discardStep adds a step of discard.
 func (d *differ) discardStep(id spec.ID, lv observe.LogicalVolume, why string, c change.Change, needs ...StepID) StepID {
 	danger := Destructive
-	if lv.Tag(ondisk.TagKind) == ondisk.KindSource && lv.Origin != "" {
+	if temporary(lv) {
 		danger = Harmless
 	}
 	return d.stepBeside(id, why, danger, c, needs...)

@@ -190,7 +190,7 @@ func (x *exportDiffer) strangers() {
 	var waited []string
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(x.have.DynamicSessions))) {
 		listed := slices.ContainsFunc(x.spec.Initiators, func(i spec.Initiator) bool { return i.Name == name })
-		if listed || x.spec.Disconnect != spec.DisconnectForce || x.inDoubt() != nil {
+		if listed || x.spec.Disconnect != spec.DisconnectForce || x.inDoubt() {
 			waited = append(waited, name)
 			continue
 		}
@@ -417,13 +417,13 @@ func (x *exportDiffer) mayRemove(what string, sessions []string) bool {
 // goes on writing what was meant for one volume to the number that another one
 // has now.
 func (x *exportDiffer) mayReplace(what string, sessions []string) bool {
-	switch doubt := x.inDoubt(); {
-	case doubt == nil:
-	case doubt.Reason == ReasonIncompleteInput:
-		x.block(x.id, doubt.Reason, "%s is not in the spec; it is not removed while there are findings in the specs", what)
+	switch reason, while := x.doubt(); reason {
+	case "":
+	case ReasonIncompleteInput:
+		x.block(x.id, reason, "%s is not in the spec; it is not removed while %s", what, while)
 		return false
 	default:
-		x.say(x.id, Failed, doubt.Reason, "%s is not in the spec; nothing is removed while a system cannot be read: %v", what, x.in.Observed.Err())
+		x.say(x.id, Failed, reason, "%s is not in the spec; nothing is removed while a system cannot be read: %v", what, x.in.Observed.Err())
 		return false
 	}
 	if len(sessions) > 0 {

@@ -80,7 +80,7 @@ func (d *differ) imageSource(id spec.ID, i spec.Image) (observe.LogicalVolume, b
 func (d *differ) writing(id spec.ID) bool {
 	i, valid := d.in.Desired.Images[id.Name]
 	if !valid {
-		return d.names(id) || d.inDoubt() != nil
+		return d.names(id) || d.inDoubt()
 	}
 	file, looked := d.in.Observed.ImageFiles[i.Spec.Path]
 	return !looked || file.Err != nil || !file.Exists

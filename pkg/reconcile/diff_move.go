@@ -92,7 +92,7 @@ func (d *differ) afterMove(id spec.ID, lv observe.LogicalVolume) {
 // absentMoves takes away what is left of the moves of Volumes that no file names.
 func (d *differ) absentMoves() {
 	for _, id := range sortedIDs(d.index.leftovers) {
-		if d.names(id) || d.seen[id] || d.graceLeft(id) > 0 || d.inDoubt() != nil {
+		if d.names(id) || d.seen[id] || d.graceLeft(id) > 0 || d.inDoubt() {
 			continue
 		}
 		m, lvs := d.index.left(id), d.index.current[id]

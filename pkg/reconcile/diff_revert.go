@@ -38,8 +38,9 @@ func (d *differ) revert(id spec.ID, v spec.Volume, lv observe.LogicalVolume) (sw
 	case begun:
 		d.restore(id, r, lv, snapshot)
 		return false, false
-	case !d.in.Desired.Complete:
-		d.block(id, ReasonIncompleteInput, "spec.revert: nothing is put back while there are findings in the specs")
+	case d.inDoubt():
+		reason, while := d.doubt()
+		d.block(id, reason, "spec.revert: nothing is put back while %s", while)
 		return false, false
 	case d.toBeKept(id), d.usersOfVolume(id, lv) != "":
 		return false, false
@@ -91,6 +92,8 @@ func (d *differ) isNew(id spec.ID) bool {
 func (d *differ) restore(id spec.ID, r *spec.Revert, lv, snapshot observe.LogicalVolume) {
 	_, served := d.index.backstore(id)
 	switch {
+	case len(d.in.Observed.Unknown) > 0: // who uses it cannot be told
+		d.block(id, ReasonObservationFailed, "spec.revert: nothing is put back while a system cannot be read: %v", d.in.Observed.Err())
 	case lv.Tag(ondisk.TagRevert) != r.Request:
 		d.step(id, "spec.revert asks for another one", change.SetTags{LV: nameOf(lv), Add: []string{ondisk.TagRevert + r.Request}, Remove: lv.TagsWith(ondisk.TagRevert)})
 	case served || len(d.index.servedDirectly(lv)) > 0: // the exports let go of it in this pass

@@ -203,7 +203,7 @@ func (d *differ) absentSources() {
 		if id.Kind == spec.KindImage && !d.names(id) {
 			why += "; an image that was written stays"
 		}
-		if !needed(id) && (d.names(id) || d.inDoubt() == nil && d.graceLeft(id) <= 0) {
+		if !needed(id) && (d.names(id) || !d.inDoubt() && d.graceLeft(id) <= 0) {
 			d.discard(id, d.index.sources[id], ondisk.SourceTags(id), why)
 		}
 	}
@@ -212,7 +212,7 @@ func (d *differ) absentSources() {
 // filling reports whether a Volume is being filled, or may be.
 func (d *differ) filling(id spec.ID) bool {
 	lvs := d.index.current[id]
-	return len(lvs) == 0 && (d.names(id) || d.inDoubt() != nil) ||
+	return len(lvs) == 0 && (d.names(id) || d.inDoubt()) ||
 		slices.ContainsFunc(lvs, func(lv observe.LogicalVolume) bool { return lv.Phase() == ondisk.Populating })
 }
 

@@ -52,7 +52,7 @@ func (d *differ) replaceable(id spec.ID, lv, staged observe.LogicalVolume) bool 
 // interruptible returns where a Volume is exported, and whether those who use it can be
 // made to wait; if not, it says why, and what is done so far.
 func (d *differ) interruptible(id spec.ID, lv observe.LogicalVolume, done string) ([]lunKey, bool) {
-	if d.inDoubt() != nil {
+	if d.inDoubt() {
 		d.block(id, ReasonIncompleteInput, "%s; nobody is made to wait while there are findings in the specs, or a system cannot be read", done)
 		return nil, false
 	}

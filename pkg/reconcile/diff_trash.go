@@ -146,7 +146,7 @@ func (d *differ) keepInTrash(id spec.ID, lv observe.LogicalVolume, status *Volum
 		message += fmt.Sprintf("removed after %s unless a file names it again", stamp(status.RemovedAfter))
 	}
 	d.say(id, Deleting, ReasonInTrash, "%s", message)
-	if d.inDoubt() == nil && d.graceLeft(id) <= 0 && !lv.Open {
+	if !d.inDoubt() && d.graceLeft(id) <= 0 && !lv.Open {
 		d.deactivate(id, lv, "in the trash")
 	}
 }

@@ -26,14 +26,32 @@ func (d *differ) stopped(id spec.ID, o *Obstacle) bool {
 	return o != nil
 }
 
-// inDoubt is why nothing is deleted in this pass, nor taken from anybody: the specs are
-// incomplete, or a system could not be read. There is no other way to ask.
-func (d *differ) inDoubt() *Obstacle {
+// doubt is why nothing is deleted in this pass, nor taken from anybody: the specs are
+// incomplete, or a system could not be read. There is no other way to ask. while says it as a
+// clause; an empty reason: there is no doubt.
+func (d *differ) doubt() (reason, while string) {
 	if !d.in.Desired.Complete {
-		return blocked(ReasonIncompleteInput, "nothing is removed while there are findings in the specs, because what cannot be read might still name it")
+		return ReasonIncompleteInput, "there are findings in the specs"
 	}
 	for _, system := range sorted(d.in.Observed.Unknown) {
-		return blocked(ReasonObservationFailed, "nothing is removed while %s cannot be read: %v", system, d.in.Observed.Unknown[system])
+		return ReasonObservationFailed, fmt.Sprintf("%s cannot be read: %v", system, d.in.Observed.Unknown[system])
 	}
-	return nil
+	return "", ""
+}
+
+func (d *differ) inDoubt() bool {
+	reason, _ := d.doubt()
+	return reason != ""
+}
+
+// certain is nil if nothing is in doubt.
+func (d *differ) certain() *Obstacle {
+	switch reason, while := d.doubt(); reason {
+	case "":
+		return nil
+	case ReasonIncompleteInput:
+		return blocked(reason, "nothing is removed while %s, because what cannot be read might still name it", while)
+	default:
+		return blocked(reason, "nothing is removed while %s", while)
+	}
 }

@@ -1,0 +1,90 @@
+package reconcile
+
+import (
+	"errors"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+var _ = Describe("Diff in doubt", func() {
+	thick := volumeID("thick")
+	doubts := []struct {
+		reason string
+		cause  func(*node)
+	}{
+		{ReasonIncompleteInput, func(n *node) { n.desired.Complete = false }},
+		{ReasonObservationFailed, func(n *node) { n.state.Unknown = map[observe.System]error{observe.NVMet: errors.New("hidden")} }},
+	}
+	// arrived has a thick Volume in another Pool, whose superseded copy is still there.
+	arrived := func() *node {
+		n := movable()
+		n.moveTo("thick", "far")
+		for range 12 {
+			p := n.diff()
+			for _, s := range p.Steps {
+				if _, superseded := n.lvs("vg0")["thick"]; superseded && n.lvs("vg0")["thick"].Phase() == ondisk.Replaced && s.Danger == Destructive {
+					return n
+				}
+				n.change(s.Change)
+			}
+			n.input.Known = learn(n.input.Known, n.desired, n.state)
+		}
+		Fail("the copy was not superseded")
+		return nil
+	}
+
+	It("keeps the superseded copy of a finished move, and says so", func() {
+		for _, doubt := range doubts {
+			n := arrived()
+			Expect(kinds(n.diff())).To(ContainElement("RemoveLV"), "or this shows nothing")
+			doubt.cause(n)
+			p := n.diff()
+			Expect(kinds(p)).NotTo(ContainElement(BeElementOf("RemoveLV", "StartClearing")))
+			if doubt.reason == ReasonIncompleteInput {
+				Expect(status(p, thick).Message).To(Equal("vg0/thick is not needed any more; it is not removed while there are findings in the specs"))
+			}
+		}
+	})
+	It("keeps a copy that is not to take the Volume's place any more", func() {
+		for _, doubt := range doubts {
+			n := movable()
+			n.moveTo("thick", "far")
+			n.apply(n.diff())
+			n.moveTo("thick", "slow")
+			Expect(kinds(n.diff())).To(ContainElement("StartClearing"), "or this shows nothing")
+			doubt.cause(n)
+			Expect(kinds(n.diff())).NotTo(ContainElement(BeElementOf("RemoveLV", "StartClearing")))
+		}
+	})
+	It("does not begin to revert a Volume", func() {
+		for _, doubt := range doubts {
+			n := converged()
+			n.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Active = true })
+			v := n.desired.Volumes["thick"]
+			v.Spec.Revert = &spec.Revert{Snapshot: "tnightly", Request: "one"}
+			n.desired.Volumes["thick"] = v
+			Expect(kinds(n.diff())).To(ContainElement("SetTags"), "or this shows nothing")
+			doubt.cause(n)
+			Expect(kinds(n.diff())).NotTo(ContainElement("SetTags"))
+			Expect(status(n.diff(), thick)).To(beIn(Blocked, doubt.reason))
+		}
+	})
+	It("does not go on reverting a Volume while it cannot be told who uses it", func() {
+		n := converged()
+		v := n.desired.Volumes["thick"]
+		v.Spec.Revert = &spec.Revert{Snapshot: "tnightly", Request: "one"}
+		n.desired.Volumes["thick"] = v
+		n.apply(n.diff())
+		n.apply(n.diff())
+		Expect(kinds(n.diff())).To(ContainElement("Restore"), "or this shows nothing")
+		n.state.Unknown = map[observe.System]error{observe.LIO: errors.New("hidden")}
+		n.state.LIO = observe.Targets{}
+		Expect(kinds(n.diff())).NotTo(ContainElement("Restore"))
+		Expect(n.diff().KeepJobs).To(BeTrue(), "one that runs goes on")
+	})
+})
