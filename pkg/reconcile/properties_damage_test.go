@@ -108,7 +108,7 @@ func (s *scenario) mutateLV(t *rapid.T, lv observe.LogicalVolume) {
 	leaf := lv.Type != observe.ThinPool && len(s.withThickSnapshots(nameOf(lv))) == 1
 	edit := func(f func(*observe.LogicalVolume)) { s.edit(lv.FullName(), f) }
 	switch pick(t, "to the lv", "deleted", "deleted", "tag gone", "tags gone", "other owner", "policy", "inactive", "held", "renamed",
-		"other uuid", "gone", "overflow", "read only", "size", "copy", "full", "snapshot") {
+		"other uuid", "gone", "overflow", "read only", "size", "copy", "full", "snapshot", "moved", "moved", "moving") {
 	case "deleted":
 		tag := genDeletedTag(t)
 		edit(func(lv *observe.LogicalVolume) { lv.Tags = append(slices.Clone(lv.Tags), tag) })
@@ -168,6 +168,10 @@ func (s *scenario) mutateLV(t *rapid.T, lv observe.LogicalVolume) {
 		if _, taken := s.lvs(group)[name]; !taken {
 			s.add(observe.LogicalVolume{VolumeGroup: group, Name: name, Type: observe.Thick, Size: lv.Size, Tags: lv.Tags, Active: true})
 		}
+	case "moved":
+		s.moved(lv)
+	case "moving":
+		s.moving(lv)
 	case "full":
 		edit(func(lv *observe.LogicalVolume) { lv.DataPercent = 100 })
 	case "snapshot":
@@ -176,6 +180,37 @@ func (s *scenario) mutateLV(t *rapid.T, lv observe.LogicalVolume) {
 			s.add(observe.LogicalVolume{VolumeGroup: lv.VolumeGroup, Name: "mine", Type: observe.ThickSnapshot, Origin: lv.Name, Size: lv.Size, COWSize: 4 * mib, Active: true})
 		}
 	}
+}
+
+// moved makes a logical volume of a Volume the one that was copied to take another one's place,
+// which is still there.
+func (s *scenario) moved(lv observe.LogicalVolume) {
+	id, owned := lv.Owner()
+	name := ondisk.ReplacedName(id)
+	if _, taken := s.lvs(lv.VolumeGroup)[name]; taken || !owned || id.Kind != spec.KindVolume || lv.Phase() != "" {
+		return
+	}
+	s.add(observe.LogicalVolume{VolumeGroup: lv.VolumeGroup, Name: name, Type: observe.Thick, Size: lv.Size, Tags: lv.Tags})
+	now := s.lvs(lv.VolumeGroup)[name].UUID // the new one's; that one has been there longer
+	s.edit(lv.VolumeGroup+"/"+name, func(old *observe.LogicalVolume) {
+		old.UUID, old.Tags = lv.UUID, append(slices.Clone(lv.Tags), ondisk.TagReplacedBy+now)
+	})
+	s.edit(lv.FullName(), func(lv *observe.LogicalVolume) {
+		lv.UUID, lv.Tags = now, append(slices.Clone(lv.Tags), ondisk.TagIdentity+lv.Identity())
+	})
+}
+
+// moving begins a copy that is to take a logical volume's place.
+func (s *scenario) moving(lv observe.LogicalVolume) {
+	id, owned := lv.Owner()
+	name := ondisk.StagedName(id)
+	if _, taken := s.lvs(lv.VolumeGroup)[name]; taken || !owned || id.Kind != spec.KindVolume || lv.Phase() != "" {
+		return
+	}
+	s.add(observe.LogicalVolume{
+		VolumeGroup: lv.VolumeGroup, Name: name, Type: observe.Thick, Size: lv.Size,
+		Tags: append(slices.Clone(lv.Tags), ondisk.PhaseTag(ondisk.Staged), ondisk.TagIdentity+lv.Identity()),
+	})
 }
 
 func (s *scenario) foreignLV(t *rapid.T) {

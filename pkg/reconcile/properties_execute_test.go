@@ -79,7 +79,7 @@ func pass(m *model, in *Input) Plan {
 // converge passes until there is nothing to do but what the machine refuses.
 func converge(t *rapid.T, m *model, in Input) {
 	var last Plan
-	for range 8 {
+	for range 16 { // a Volume may have to finish one move before the next
 		last = pass(m, &in)
 		if last.Empty() || execute(t, m, last, func(int) int { return 0 }, never, func() {}) == 0 {
 			return

@@ -16,12 +16,12 @@ import (
 )
 
 // takesAway reports whether a change puts a logical volume into the trash, or
-// removes it.
+// removes it, at once or after what is in it was overwritten.
 func takesAway(c change.Change) (trash, removal bool) {
 	switch c := c.(type) {
 	case change.SetTags:
 		return slices.ContainsFunc(c.Add, func(tag string) bool { return strings.HasPrefix(tag, ondisk.TagDeleted) }), false
-	case change.RemoveLV:
+	case change.RemoveLV, change.StartClearing:
 		return false, true
 	}
 	return false, false
@@ -55,7 +55,7 @@ func TestPropertiesNoDataIsTakenAwayThatMayBeNeeded(t *testing.T) {
 			if reason := neededFor(s, p, step, lv); reason != "" {
 				t.Fatalf("%s, though %s:\n%+v\n%s", step.Change, reason, lv, strings.Join(changes(p), "\n"))
 			}
-			if removal {
+			if removal && !leftover(lv) { // the trash is for what somebody might want back
 				if reason := tooEarly(s.input, lv); reason != "" {
 					t.Fatalf("%s, though %s: %+v", step.Change, reason, lv)
 				}
@@ -64,10 +64,17 @@ func TestPropertiesNoDataIsTakenAwayThatMayBeNeeded(t *testing.T) {
 	})
 }
 
+// leftover reports whether a logical volume was made to copy from, or to take the place of
+// another one, or another one took its place.
+func leftover(lv observe.LogicalVolume) bool {
+	phase := lv.Phase()
+	return phase == ondisk.Staged || phase == ondisk.Replaced || lv.Tag(ondisk.TagKind) == ondisk.KindSource
+}
+
 // neededFor returns why a logical volume must not be taken away; empty: it may.
 func neededFor(s scenario, p Plan, step Step, lv observe.LogicalVolume) string {
 	in := s.input
-	if phase := lv.Phase(); phase == ondisk.Staged || phase == ondisk.Replaced || lv.Tag(ondisk.TagKind) == ondisk.KindSource {
+	if leftover(lv) {
 		return countsAlone(s, lv)
 	}
 	id, _ := lv.Owner()
@@ -92,7 +99,8 @@ func neededFor(s scenario, p Plan, step Step, lv observe.LogicalVolume) string {
 		if other.Type == observe.ThickSnapshot && other.VolumeGroup == lv.VolumeGroup && other.Origin == lv.Name {
 			_, removal := takesAway(step.Change)
 			inTrash := strings.Contains(strings.Join(other.Tags, " "), ondisk.TagDeleted) || anyPrefix(needs, "set tags of "+other.FullName()+": +"+ondisk.TagDeleted)
-			if !needs[change.RemoveLV{LV: nameOf(other)}.String()] && (removal || !inTrash) {
+			gone := needs[change.RemoveLV{LV: nameOf(other)}.String()] || needs[change.SplitSnapshot{LV: nameOf(other)}.String()]
+			if !gone && (removal || !inTrash) {
 				return "there is its snapshot " + other.Name
 			}
 		}
@@ -234,7 +242,18 @@ func TestPropertiesNothingIsTakenAwayWhileAnythingIsUnknown(t *testing.T) {
 		in := s.input
 		for _, step := range Diff(in).Steps {
 			trash, removal := takesAway(step.Change)
-			switch step.Change.(type) {
+			if lv, _ := logicalVolumeOf(in.Observed, step.Change); temporary(lv) || lv.Phase() == ondisk.Clearing {
+				removal = false // nothing is lost with it, or that was decided before
+			}
+			switch c := step.Change.(type) {
+			case change.SetTags: // of a revert
+				removal = removal || slices.Contains(c.Add, ondisk.PhaseTag(ondisk.Reverting))
+			case change.CloneVolume:
+				removal = removal || step.Danger == Destructive
+			case change.Restore:
+				if len(in.Observed.Unknown) > 0 {
+					t.Fatalf("%s, though systems are unknown: %v", step.Change, in.Observed.Unknown)
+				}
 			case change.RemoveTarget, change.RemoveLUN, change.RemoveInitiator, change.RemovePortal, change.UnmapLUN, change.Deactivate:
 				removal = true
 			}
@@ -276,8 +295,11 @@ func deletes(in Input, p Plan) map[spec.ID]bool {
 			}
 		case change.SetTags:
 			lost[step.Object] = true
-		case change.RemoveLV:
+		case change.RemoveLV, change.StartClearing:
 			lv, _ := logicalVolumeOf(in.Observed, c)
+			if leftover(lv) {
+				continue // it holds nothing that is not elsewhere
+			}
 			if lv.Tag(ondisk.TagDeleted) == "" && !slices.Contains(lv.Tags, ondisk.TagDeleted) {
 				lost[step.Object] = true
 			}
