@@ -12,9 +12,17 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 )
 
-func main() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	if os.Getenv("GOGC") == "" {
+		// The memory of a storage node is its page cache: less of it is used, for a
+		// few hundredths more time.
+		debug.SetGCPercent(40)
+	}
+	os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // execute runs a command line and returns its exit status.
 func execute(args []string, stdout, stderr io.Writer) int {
