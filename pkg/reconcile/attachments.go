@@ -57,7 +57,7 @@ func (d *differ) attachments() {
 // no list of LUNs sees all.
 func sees(t observe.Target, initiator string, lun int) bool {
 	acl, listed := t.ACLs[initiator]
-	if !listed || t.Fabric == observe.NVMe || t.Fabric == observe.TGTISCSI {
+	if !listed || !traitsOf[t.Fabric].maps {
 		return true
 	}
 	for _, m := range acl.LUNs {

@@ -57,15 +57,14 @@ func (d *differ) forced(id spec.ID, iqn string) bool {
 // on it. Memory alone says whose it was.
 func (d *differ) emptyShells() {
 	for _, target := range d.index.targets {
-		if t := d.target(target); !t.Empty() || t.Fabric == observe.ISCSI && t.HasTPG {
+		if t := d.target(target); !t.Empty() || traitsOf[t.Fabric].markInGroup && t.HasTPG {
 			continue
 		}
 		id, known := d.formerOwner(target)
 		if known && d.removable(id) {
-			// On Fibre Channel ports stay connected for as long as they can, and what is
-			// empty serves them nothing.
+			// What is empty serves nothing to those who stay connected.
 			d.removal(id, "empty, left from the removal of what was in it", Harmless, nil, change.RemoveTarget{
-				Target: change.Target{Fabric: target.Fabric, Name: target.Name, Export: id.Name}, Force: target.Fabric == observe.FC,
+				Target: change.Target{Fabric: target.Fabric, Name: target.Name, Export: id.Name}, Force: traitsOf[target.Fabric].alwaysConnected,
 			})
 		}
 	}

@@ -227,7 +227,7 @@ func (x *exportDiffer) readOnly(l spec.LUN) bool {
 
 // paused returns who has to log in anew when a LUN is resized.
 func (x *exportDiffer) paused() []string {
-	if x.fabric.Fabric != observe.TGTISCSI {
+	if !x.fabric.resizeEndsSessions {
 		return nil
 	}
 	return sessions(x.have)
@@ -237,7 +237,7 @@ func (x *exportDiffer) paused() []string {
 // nothing. tgtd keeps a cache of it that the kernel's targets do not see.
 func (x *exportDiffer) shared(id spec.ID) string {
 	lv := x.backing[id].lv
-	if x.fabric.Fabric != observe.TGTISCSI || lv.UUID == "" {
+	if !x.fabric.caches || lv.UUID == "" {
 		return ""
 	}
 	if b, ok := x.index.backstore(id); ok && b.Enabled {
@@ -247,7 +247,7 @@ func (x *exportDiffer) shared(id spec.ID) string {
 		return "LIO's backstore " + path
 	}
 	for _, key := range x.index.servedDirectly(lv) {
-		if key.target.Fabric != observe.TGTISCSI {
+		if key.target.Fabric != x.fabric.Fabric {
 			return "target " + key.target.Name
 		}
 	}
@@ -257,7 +257,7 @@ func (x *exportDiffer) shared(id spec.ID) string {
 // portals are where the target is to be reached. LIO's portal for any IPv6 address
 // serves IPv4 too, and so a spec means both by it, but tgtd's does not.
 func (x *exportDiffer) portals() []string {
-	if x.fabric.Fabric != observe.TGTISCSI {
+	if !x.fabric.separateFamilies {
 		return x.spec.Portals
 	}
 	var all []string

@@ -19,7 +19,7 @@ var (
 // not name has the kernel's default: nothing else says what somebody set by hand, or
 // the spec said before.
 func (x *exportDiffer) parameters() {
-	if x.fabric.Fabric != observe.ISCSI {
+	if !x.fabric.parameters {
 		return
 	}
 	for _, names := range targetParameters {

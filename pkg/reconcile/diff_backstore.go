@@ -167,7 +167,7 @@ func (d *differ) target(id observe.TargetID) observe.Target {
 
 // initiatorsOf returns the initiators that are logged in and see a LUN.
 func initiatorsOf(t observe.Target, lun int) []string {
-	if t.Fabric == observe.NVMe || t.Fabric == observe.TGTISCSI {
+	if !traitsOf[t.Fabric].maps {
 		return sessions(t) // all see all
 	}
 	names := slices.Clone(t.DynamicSessions)

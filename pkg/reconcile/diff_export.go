@@ -67,8 +67,7 @@ func (d *differ) export(e spec.Export) {
 		return
 	}
 	x := &exportDiffer{differ: d, id: id, spec: e.Spec, fabric: f, target: target, have: have, luns: map[int]StepID{}, before: len(d.plan.Steps)}
-	if !exists || !owned && (f.Fabric != observe.FC || !have.HasTPG) {
-		// A Fibre Channel target that is there gets its mark with its first LUN.
+	if !exists || !owned && (!f.markInLUNs || !have.HasTPG) {
 		x.base = append(x.base, x.step(id, "not there", change.CreateTarget{Target: x.target}))
 	}
 	if have.MarkInAlias {
@@ -169,7 +168,7 @@ func (x *exportDiffer) open() {
 		x.block(x.id, ReasonSessionsActive, "%s is opened to any initiator when LUN %d, which is not for them, is gone", x.target.Name, left)
 		return
 	}
-	if x.fabric.Fabric == observe.NVMe {
+	if x.fabric.listCloses {
 		// nvmet refuses it while any host is listed. Why one of them has to stay is
 		// said where it is to be removed.
 		if len(x.removedInitiators) < len(x.have.ACLs) {
@@ -456,7 +455,7 @@ func sessions(t observe.Target) []string {
 // alone, without user names.
 func (x *exportDiffer) authOf(a *spec.Auth) change.Auth {
 	out := authOf(a)
-	if x.fabric.Fabric == observe.NVMe {
+	if x.fabric.keysOnly {
 		out.Username, out.MutualUsername = "", ""
 	}
 	return out

@@ -482,7 +482,7 @@ var _ = Describe("Diff, a Volume that moves, and those who are logged in", func(
 			n.apply(n.diff())
 		}
 		p := n.diff()
-		if !waits(o.target.Fabric) {
+		if traitsOf[o.target.Fabric].pause == noPause {
 			Expect(kinds(p)).NotTo(ContainElement("TakeOver"))
 			Expect(status(p, volumeID("thick"))).To(beIn(Blocked, ReasonSessionsActive))
 			n.editTargetOf(o.target, func(t *observe.Target) { t.Sessions, t.Unattributed = 0, nil })

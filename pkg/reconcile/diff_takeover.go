@@ -73,9 +73,9 @@ func (d *differ) interruptible(id spec.ID, lv observe.LogicalVolume, done string
 		t := d.target(key.target)
 		owner, _ := t.Owner()
 		e, desired := d.in.Desired.Exports[owner.Name]
-		who := slices.DeleteFunc(sessions(t), func(name string) bool { // on FC nothing happens to those who do not see it
+		who := slices.DeleteFunc(sessions(t), func(name string) bool { // nothing happens to those who do not see it
 			_, listed := t.ACLs[name]
-			return t.Fabric == observe.FC && listed && !slices.Contains(initiatorsOf(t, key.lun), name)
+			return traitsOf[t.Fabric].alwaysConnected && listed && !slices.Contains(initiatorsOf(t, key.lun), name)
 		})
 		switch {
 		case !desired || d.targetOf(e) != key.target || e.Metadata.Suspended() || d.unsupported(e) != "":
@@ -84,17 +84,13 @@ func (d *differ) interruptible(id spec.ID, lv observe.LogicalVolume, done string
 		case d.in.Held[owner]: // its steps wait, and so would initiators
 			d.block(id, ReasonNotReady, "%s; the rest is done when %s, which failed and would not be back at once, is tried again", done, owner)
 			return nil, false
-		case !waits(t.Fabric) && len(who) > 0:
+		case traitsOf[t.Fabric].pause == noPause && len(who) > 0:
 			d.block(id, ReasonSessionsActive, "%s; initiators of target %s cannot be made to wait, and the rest is done when these log out: %s", done, t.Name, strings.Join(who, ", "))
 			return nil, false
 		}
 	}
 	return keys, true
 }
-
-// waits reports whether initiators of a fabric wait for a target that is gone for a
-// moment, rather than fail what is under way.
-func waits(f observe.Fabric) bool { return f == observe.ISCSI || f == observe.NVMe }
 
 // interrupt plans that nobody uses a Volume: targets that export it end their sessions
 // and let go of it. It returns the steps after which that is so. If others are to be
@@ -135,10 +131,14 @@ func (d *differ) leaveExports(id spec.ID) {
 // pause plans that nobody is logged in to a target.
 func (d *differ) pause(id spec.ID, t observe.Target, target change.Target, why string) []StepID {
 	var steps []StepID
-	switch {
-	case t.Fabric == observe.ISCSI && t.Enabled:
+	switch traitsOf[t.Fabric].pause {
+	case noPause:
+	case disableTarget:
+		if !t.Enabled {
+			break
+		}
 		steps = append(steps, d.dangerousStep(id, why, Disruptive, sessions(t), change.DisableTarget{Target: target}))
-	case t.Fabric == observe.NVMe:
+	case withoutPortals:
 		for _, portal := range sorted(t.Portals) {
 			steps = append(steps, d.dangerousStep(id, why, Disruptive, sessions(t), change.RemovePortal{Target: target, Portal: portal}))
 		}

@@ -46,7 +46,7 @@ func (d *differ) writers(id spec.ID, lv observe.LogicalVolume) []string {
 		t := d.target(key.target)
 		for _, name := range initiatorsOf(t, key.lun) {
 			can := writableAt(t, key.lun)
-			if acl, listed := t.ACLs[name]; listed && t.Fabric != observe.NVMe && t.Fabric != observe.TGTISCSI {
+			if acl, listed := t.ACLs[name]; listed && traitsOf[t.Fabric].maps {
 				can = writableBy(acl, key.lun)
 			}
 			if can {
@@ -82,11 +82,11 @@ func writable(e spec.ExportSpec, l spec.LUN) bool {
 
 // writableAt reports whether a target lets anybody write to a LUN.
 func writableAt(t observe.Target, lun int) bool {
-	if t.Fabric == observe.NVMe {
-		return true // nvmet knows nothing else
-	}
-	if t.Fabric == observe.TGTISCSI {
+	switch traits := traitsOf[t.Fabric]; {
+	case traits.accounts:
 		return !t.LUNs[lun].ReadOnly
+	case !traits.maps:
+		return true // nobody can be kept from it
 	}
 	if (t.Attrib.GenerateNodeACLs || len(t.DynamicSessions) > 0) && !t.Attrib.DemoModeWriteProtect {
 		return true
