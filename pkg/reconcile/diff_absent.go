@@ -323,7 +323,7 @@ func shortList(names []string) string {
 // but their origin's name when it is removed.
 func (d *differ) outliving(origin observe.LogicalVolume) []string {
 	var names []string
-	for _, clone := range d.index.clones[origin.FullName()] {
+	for _, clone := range d.index.clonesOf(origin) {
 		if clone.Pool == origin.Pool {
 			names = append(names, "thin snapshot "+clone.FullName()+", which stays")
 		}

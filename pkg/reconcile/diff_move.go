@@ -150,17 +150,23 @@ func (d *differ) immovable(id spec.ID, v spec.Volume, lv observe.LogicalVolume) 
 		return true
 	}
 	var stay []string
-	lvs := d.in.Observed.VolumeGroups[lv.VolumeGroup].LogicalVolumes
-	for _, name := range sorted(lvs) {
-		s := lvs[name]
+	for _, s := range d.index.derived[lv.FullName()] {
 		owner, _ := s.LastOwner()
 		temporary := s.Tag(ondisk.TagKind) == ondisk.KindSource
-		// A thin one has lost its origin if that was put back to a snapshot since.
-		named := owner.Kind == spec.KindSnapshot && d.in.Desired.Snapshots[owner.Name].Spec.Volume == id.Name
-		if named || s.Origin == lv.Name && !temporary && (s.Type == observe.ThickSnapshot || owner.Kind == spec.KindSnapshot) {
+		if !temporary && (s.Type == observe.ThickSnapshot || owner.Kind == spec.KindSnapshot) {
 			stay = append(stay, s.FullName())
 		}
 	}
+	// A thin one has lost its origin if that was put back to a snapshot since.
+	for _, name := range d.refs.snapshots[id.Name] {
+		for _, s := range d.index.ofSnapshots[name] {
+			if s.VolumeGroup == lv.VolumeGroup {
+				stay = append(stay, s.FullName())
+			}
+		}
+	}
+	slices.Sort(stay)
+	stay = slices.Compact(stay)
 	if len(stay) > 0 {
 		d.block(id, ReasonSnapshotsExist, "spec.pool: %s cannot move to Pool/%s while it has snapshots, in the trash or not (%s), which would stay behind; remove them first, or put spec.pool back",
 			lv.FullName(), v.Spec.Pool, strings.Join(stay, ", "))

@@ -184,15 +184,16 @@ func (d *differ) snapshotToRestore(id spec.ID, r *spec.Revert, lv observe.Logica
 // snapshot that no file names, and says so. Without the snapshot neither of the two
 // would be left.
 func (d *differ) neededToRestore(id spec.ID, snapshot observe.LogicalVolume) bool {
-	lvs := d.in.Observed.VolumeGroups[snapshot.VolumeGroup].LogicalVolumes
-	for _, name := range sorted(lvs) {
-		lv := lvs[name]
+	for _, lv := range d.index.reverting {
+		if lv.VolumeGroup != snapshot.VolumeGroup {
+			continue
+		}
 		owner, _ := lv.Owner()
 		asked := d.in.Desired.Volumes[owner.Name].Spec.Revert
 		from := len(lv.TagsWith(ondisk.TagCheckpoint+snapshot.UUID+":")) > 0 ||
 			owner.Kind == spec.KindVolume && id.Kind == spec.KindSnapshot && asked != nil && asked.Snapshot == id.Name
 		stays := d.names(owner) || !mayDelete(lv) || d.in.Known[owner].Retain
-		if lv.Phase() == ondisk.Reverting && from && stays {
+		if from && stays {
 			d.block(id, ReasonInUse, "%s is removed when %s, which is being put back to it, is complete again", snapshot.FullName(), lv.FullName())
 			return true
 		}

@@ -28,9 +28,11 @@ type Index struct {
 	sources map[spec.ID]observe.LogicalVolume
 	// clearing are the logical volumes that are being destroyed.
 	clearing []observe.LogicalVolume
-	// snapshots and clones are the thick and the thin snapshots of a logical volume, by
-	// its full name.
-	snapshots, clones map[string][]observe.LogicalVolume
+	// reverting are those that are being reverted to a snapshot.
+	reverting []observe.LogicalVolume
+	// derived are the logical volumes that have one as their origin, by its full name, and
+	// ofSnapshots those that are a Snapshot's, also while they are destroyed, by its name.
+	derived, ofSnapshots map[string][]observe.LogicalVolume
 	// provisioned is the sum of the sizes of the thin volumes in a thin pool, by its full
 	// name.
 	provisioned map[string]uint64
@@ -76,7 +78,7 @@ func newIndex(state observe.State) *Index {
 	}
 	x := &Index{
 		targets: targets, current: make(map[spec.ID][]observe.LogicalVolume, volumes), leftovers: map[spec.ID]*leftovers{},
-		sources: map[spec.ID]observe.LogicalVolume{}, snapshots: map[string][]observe.LogicalVolume{}, clones: map[string][]observe.LogicalVolume{},
+		sources: map[spec.ID]observe.LogicalVolume{}, derived: map[string][]observe.LogicalVolume{}, ofSnapshots: map[string][]observe.LogicalVolume{},
 		provisioned: map[string]uint64{}, volumes: make([]observe.LogicalVolume, 0, volumes),
 		numbers:    upTo(max(len(state.LIO.Backstores), luns)),
 		backstores: make([]observe.Backstore, 0, len(state.LIO.Backstores)), ownBackstores: make(map[spec.ID][]int, len(state.LIO.Backstores)),
@@ -106,15 +108,17 @@ func newIndex(state observe.State) *Index {
 // addVolume notes whose a logical volume is, what it is to it, and of what it is a snapshot.
 func (x *Index) addVolume(lv observe.LogicalVolume) {
 	id, owned := lv.LastOwner()
-	switch {
-	case lv.Origin != "" && lv.Type == observe.ThickSnapshot:
+	if lv.Origin != "" {
 		origin := lv.VolumeGroup + "/" + lv.Origin
-		x.snapshots[origin] = append(x.snapshots[origin], lv)
-	case lv.Origin != "" && lv.Type == observe.Thin:
-		origin := lv.VolumeGroup + "/" + lv.Origin
-		x.clones[origin] = append(x.clones[origin], lv)
+		x.derived[origin] = append(x.derived[origin], lv)
+	}
+	if id.Kind == spec.KindSnapshot {
+		x.ofSnapshots[id.Name] = append(x.ofSnapshots[id.Name], lv)
 	}
 	phase := lv.Phase()
+	if phase == ondisk.Reverting {
+		x.reverting = append(x.reverting, lv)
+	}
 	if lv.Type == observe.Thin {
 		if id.Kind == spec.KindVolume || lv.Origin == "" && id.Kind != spec.KindSnapshot {
 			x.provisioned[lv.VolumeGroup+"/"+lv.Pool] += lv.Size
@@ -234,7 +238,21 @@ func (x *Index) keys(luns []int) []lunKey {
 
 // snapshotsOf returns the copy-on-write snapshots of a logical volume, whoever made them.
 func (x *Index) snapshotsOf(origin observe.LogicalVolume) []observe.LogicalVolume {
-	return x.snapshots[origin.FullName()]
+	return x.derivedFrom(origin, observe.ThickSnapshot)
+}
+
+// clonesOf returns the thin snapshots of a logical volume, whoever made them.
+func (x *Index) clonesOf(origin observe.LogicalVolume) []observe.LogicalVolume {
+	return x.derivedFrom(origin, observe.Thin)
+}
+
+func (x *Index) derivedFrom(origin observe.LogicalVolume, t observe.LVType) (all []observe.LogicalVolume) {
+	for _, lv := range x.derived[origin.FullName()] {
+		if lv.Type == t {
+			all = append(all, lv)
+		}
+	}
+	return all
 }
 
 // foreignBackstore looks for somebody else's backstore on a logical volume.
