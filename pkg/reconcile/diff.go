@@ -259,19 +259,10 @@ func (d *differ) names(id spec.ID) bool {
 // removable reports whether things of an object that no file names may be
 // removed in this pass; if not, it says why.
 func (d *differ) removable(id spec.ID) bool {
-	if d.stopped(id, d.certain()) {
-		return false
-	}
-	if d.names(id) {
-		return true // superseded, not given up: the spec says what is in its place
-	}
-	if d.refused.objects[id] {
-		d.block(id, ReasonTooManyDeletions, "%s", d.refused.why)
-		return false
-	}
-	if left := d.graceLeft(id); left > 0 {
-		d.say(id, Deleting, ReasonGracePeriod, "removed in %s unless a file names it again", left.Round(time.Second))
-		return false
+	for _, ask := range []func(spec.ID) *Obstacle{d.certain, d.permittedByLimit, d.graceOver} {
+		if d.stopped(id, ask(id)) {
+			return false
+		}
 	}
 	return true
 }

@@ -170,12 +170,7 @@ func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume) {
 		d.object(id).Snapshot = status
 	default: // a Pool's thin pool
 	}
-	// Without the tag there is no permission to delete; a Pool never has one.
-	if id.Kind == spec.KindPool || !mayDelete(lv) || d.in.Known[id].Retain {
-		d.say(id, Orphaned, ReasonRetained, "no file names it; %s stays, and is ours again when one does", lv.FullName())
-		return
-	}
-	if d.contested(id, lv) || d.neededToRestore(id, lv) {
+	if d.guarded(ownGuards, id, lv) {
 		return
 	}
 	keep, keepKnown := d.trashTime(lv)
@@ -187,7 +182,7 @@ func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume) {
 	case !inTrash:
 		d.doomed[id] = append(d.doomed[id], lv.UUID)
 	}
-	if !d.removable(id) || d.incomplete(id, lv) || d.halfMoved(id) {
+	if d.guarded(nowGuards, id, lv) {
 		return
 	}
 	switch {
@@ -200,46 +195,21 @@ func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume) {
 	}
 }
 
-// contested reports whether it is for somebody else to say what a logical volume
-// is, and says so.
-func (d *differ) contested(id spec.ID, lv observe.LogicalVolume) bool {
-	if len(d.index.current[id]) > 1 {
-		d.block(id, ReasonAmbiguous, "several logical volumes carry its tags; remove the tags (lvchange --deltag) from all but one")
-		return true
-	}
-	heir, named := d.namedByAnother(lv)
-	if named {
-		d.block(id, ReasonInUse, "%s names %s; it is removed by no other name. To hand it over, change its tag: lvchange --deltag %s%s --addtag %s%s %s",
-			heir, lv.FullName(), ondisk.TagName, id.Name, ondisk.TagName, heir.Name, lv.FullName())
-	}
-	return named
-}
-
-// incomplete reports whether physical volumes of a logical volume's volume group
-// are missing, and says so.
-func (d *differ) incomplete(id spec.ID, lv observe.LogicalVolume) bool {
-	missing := d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs
-	if missing > 0 {
-		d.say(id, Failed, ReasonDeviceMissing, "nothing is removed while %d physical volumes of %s are missing: LVM would refuse them when they come back", missing, lv.VolumeGroup)
-	}
-	return missing > 0
-}
-
 // removeVolume removes a logical volume that has the given tags besides those
 // that every such logical volume has.
 func (d *differ) removeVolume(id spec.ID, lv observe.LogicalVolume, why string, tags []string) {
 	needs, ok := d.dependentsGone(id, lv)
-	if !ok || d.inUse(id, lv) {
+	if !ok || d.stopped(id, d.inUse(id, lv)) {
 		return
 	}
-	if lv.Type != observe.OtherLV && d.takesAlong(id, lv) {
+	if lv.Type != observe.OtherLV && d.stopped(id, takesAlong(lv)) {
 		return
 	}
 	if why := d.unclearable(lv); why != "" {
 		d.block(id, ReasonUnsupported, "%s", why)
 		return
 	}
-	if d.takesAlong(id, lv) {
+	if d.stopped(id, takesAlong(lv)) {
 		return
 	}
 	tags = append(append(ondisk.OwnerTags(id), ondisk.DeletionTag(spec.Delete)), tags...)
@@ -297,20 +267,6 @@ func (d *differ) dependentsGone(id spec.ID, lv observe.LogicalVolume) ([]StepID,
 	return needs, true
 }
 
-// takesAlong reports whether LVM would remove others together with a logical volume,
-// besides its thick snapshots, and says so: they are nobody's here to remove.
-func (d *differ) takesAlong(id spec.ID, lv observe.LogicalVolume) bool {
-	others := lv.TakesAlong
-	if lv.Type == observe.ThinPool {
-		others = append(others[:len(others):len(others)], "the thin volumes in it")
-	}
-	if len(others) > 0 {
-		d.block(id, ReasonSnapshotsExist, "cannot remove %s: LVM would remove others together with it (%s). Remove them first, or make them independent of it",
-			lv.FullName(), shortList(others))
-	}
-	return len(others) > 0
-}
-
 // shortList names a few of many.
 func shortList(names []string) string {
 	if more := len(names) - maxShown; more > 0 {
@@ -329,33 +285,6 @@ func (d *differ) outliving(origin observe.LogicalVolume) []string {
 		}
 	}
 	return names
-}
-
-// inUse reports whether something other than a backstore that this plan removes
-// holds a logical volume, and says so.
-func (d *differ) inUse(id spec.ID, lv observe.LogicalVolume) bool {
-	if len(lv.HeldBy) > 0 {
-		d.block(id, ReasonInUse, "%s is removed when it is no longer %s", lv.FullName(), strings.Join(lv.HeldBy, ", "))
-		return true
-	}
-	direct := d.index.servedDirectly(lv)
-	if _, gone := d.removals(direct); !gone {
-		// Looked at whether it is open or not: tgtd may have to be told to open it.
-		t := d.target(direct[0].target)
-		d.block(id, ReasonInUse, "%s is exported by target %s", lv.FullName(), t.Name)
-		return true
-	}
-	if _, released := d.backstores[id]; !lv.Open || released || len(direct) > 0 {
-		return false
-	}
-	if b, ok := d.index.foreignBackstore(lv); ok {
-		d.block(id, ReasonInUse, "%s is held by backstore %s, which is not ours", lv.FullName(), b)
-	} else if b, ok := d.index.backstore(id); ok {
-		d.block(id, ReasonInUse, "%s is exported through backstore %s, which is still linked", lv.FullName(), b.Path())
-	} else {
-		d.block(id, ReasonInUse, "%s is open on this node (see lsof %s)", lv.FullName(), lv.Path())
-	}
-	return true
 }
 
 // removal adds a step that takes away something of an object that no file names.

@@ -38,7 +38,7 @@ func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, wh
 		return
 	}
 	needs, ok := d.snapshotsDiscarded(id, lv)
-	if !ok || d.takesAlong(id, lv) {
+	if !ok || d.stopped(id, takesAlong(lv)) {
 		return
 	}
 	if !d.names(id) && len(d.index.current[id]) == 0 { // nothing else is to be said of it

@@ -109,16 +109,6 @@ func (d *differ) absentMoves() {
 	}
 }
 
-// halfMoved reports whether what a move left has to go before the Volume.
-func (d *differ) halfMoved(id spec.ID) bool {
-	m := d.index.left(id)
-	left := len(m.staged)+len(m.superseded) > 0 || slices.ContainsFunc(d.index.current[id], func(lv observe.LogicalVolume) bool { return lv.Phase() == ondisk.Staged })
-	if left {
-		d.say(id, Deleting, ReasonRemoving, "removed when what is left of the logical volume that it had before, or was to have, is gone")
-	}
-	return left
-}
-
 // move plans the next step on a Volume's way to the Pool that its spec asks for. It
 // reports whether that is the last one, for which nobody may use the Volume.
 func (d *differ) move(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume) (last bool) {

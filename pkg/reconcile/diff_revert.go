@@ -180,27 +180,6 @@ func (d *differ) snapshotToRestore(id spec.ID, r *spec.Revert, lv observe.Logica
 	return lvs[0], true
 }
 
-// neededToRestore reports whether a volume that stays is half put back to a
-// snapshot that no file names, and says so. Without the snapshot neither of the two
-// would be left.
-func (d *differ) neededToRestore(id spec.ID, snapshot observe.LogicalVolume) bool {
-	for _, lv := range d.index.reverting {
-		if lv.VolumeGroup != snapshot.VolumeGroup {
-			continue
-		}
-		owner, _ := lv.Owner()
-		asked := d.in.Desired.Volumes[owner.Name].Spec.Revert
-		from := len(lv.TagsWith(ondisk.TagCheckpoint+snapshot.UUID+":")) > 0 ||
-			owner.Kind == spec.KindVolume && id.Kind == spec.KindSnapshot && asked != nil && asked.Snapshot == id.Name
-		stays := d.names(owner) || !mayDelete(lv) || d.in.Known[owner].Retain
-		if from && stays {
-			d.block(id, ReasonInUse, "%s is removed when %s, which is being put back to it, is complete again", snapshot.FullName(), lv.FullName())
-			return true
-		}
-	}
-	return false
-}
-
 // overflowedBy returns another thick snapshot of a volume that could overflow, and
 // be lost, when all that was written since a snapshot is overwritten.
 func (d *differ) overflowedBy(snapshot, origin observe.LogicalVolume) string {

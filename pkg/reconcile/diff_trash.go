@@ -112,7 +112,7 @@ func (d *differ) trashVolume(id spec.ID, lv observe.LogicalVolume, old stay) {
 		}
 		needs = append(needs, step, removed)
 	}
-	if d.inUse(id, lv) || d.takesAlong(id, lv) {
+	if d.stopped(id, d.inUse(id, lv)) || d.stopped(id, takesAlong(lv)) {
 		return
 	}
 	until := "a Pool says for how long"

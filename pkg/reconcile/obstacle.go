@@ -14,8 +14,12 @@ type Obstacle struct {
 	Message string
 }
 
+func obstacle(phase Phase, reason, format string, args ...any) *Obstacle {
+	return &Obstacle{phase, reason, fmt.Sprintf(format, args...)}
+}
+
 func blocked(reason, format string, args ...any) *Obstacle {
-	return &Obstacle{Blocked, reason, fmt.Sprintf(format, args...)}
+	return obstacle(Blocked, reason, format, args...)
 }
 
 // stopped reports whether there is an obstacle, and lets the object's status say so.
@@ -45,7 +49,7 @@ func (d *differ) inDoubt() bool {
 }
 
 // certain is nil if nothing is in doubt.
-func (d *differ) certain() *Obstacle {
+func (d *differ) certain(spec.ID) *Obstacle {
 	switch reason, while := d.doubt(); reason {
 	case "":
 		return nil
