@@ -117,6 +117,9 @@ func (d *differ) blockedByUsers(id spec.ID, lv observe.LogicalVolume) bool {
 	if b, taken := d.index.foreignBackstore(lv); taken && len(who) == 0 {
 		who = []string{"held by backstore " + b + ", which is not ours"}
 	}
+	if b, taken := d.otherBackstore(id, lv); taken && len(who) == 0 {
+		who = []string{"held by backstore " + b + ", which is that of another object"}
+	}
 	if len(who) == 0 && lv.Open && !lv.OpenedBySelf && !d.servedByUs(lv) {
 		who = []string{fmt.Sprintf("open on this node, but not by what can be seen (see lsof %s; it may be mounted in another mount namespace)", lv.Path())}
 	}
@@ -124,6 +127,21 @@ func (d *differ) blockedByUsers(id spec.ID, lv observe.LogicalVolume) bool {
 		d.block(id, ReasonInUse, "cannot export %s while it is %s", lv.Path(), shortList(who))
 	}
 	return len(who) > 0
+}
+
+// otherBackstore looks for another object's backstore on a logical volume, whose tags somebody
+// changed.
+func (d *differ) otherBackstore(id spec.ID, lv observe.LogicalVolume) (string, bool) {
+	if !lv.Active {
+		return "", false
+	}
+	for _, n := range d.index.bound(lv) {
+		b := d.index.backstores[n]
+		if owner, ours := b.Owner(); ours && owner != id && b.Enabled {
+			return b.Path(), true
+		}
+	}
+	return "", false
 }
 
 // servedByUs reports whether a target of ours has a logical volume open already.

@@ -88,3 +88,37 @@ var _ = Describe("Diff in doubt", func() {
 		Expect(n.diff().KeepJobs).To(BeTrue(), "one that runs goes on")
 	})
 })
+
+var _ = Describe("Diff and tags that somebody changed", func() {
+	It("does not export what another object's backstore holds", func() {
+		n := converged()
+		n.edit("vg0/data", func(lv *observe.LogicalVolume) {
+			lv.Tags = append(ondisk.OwnerTags(volumeID("other")), ondisk.DeletionTag(spec.Delete))
+		})
+		v := n.desired.Volumes["data"]
+		v.Metadata.Name = "other"
+		n.desired.Volumes["other"] = v
+		delete(n.desired.Volumes, "data")
+		n.invalidate(volumeID("data"))
+		e := n.desired.Exports["db"]
+		e.Metadata.Name, e.Spec.Target = "second", iqn+"-second"
+		e.Spec.LUNs = []spec.LUN{{Volume: "other", Number: ptr(0)}}
+		n.desired.Exports["second"] = e
+		p := n.diff()
+		Expect(kinds(p)).NotTo(ContainElement("CreateBackstore"))
+		Expect(status(p, volumeID("other"))).To(beIn(Blocked, ReasonInUse))
+	})
+	It("removes no superseded copy before the current one is marked", func() {
+		n := movable()
+		n.moveTo("thick", "far")
+		for range 5 {
+			n.apply(n.diff())
+			n.input.Known = learn(n.input.Known, n.desired, n.state)
+		}
+		Expect(kinds(n.diff())).To(ContainElement("RemoveLV"), "or this shows nothing")
+		n.edit("vg1/thick", func(lv *observe.LogicalVolume) { lv.Tags = []string{lv.Tags[0], ondisk.TagIdentity + lv.Identity()} })
+		p := n.diff()
+		Expect(kinds(p)).To(ContainElement("SetTags"))
+		Expect(kinds(p)).NotTo(ContainElement("RemoveLV"))
+	})
+})

@@ -124,7 +124,9 @@ func (d *differ) volume(v spec.Volume) {
 		case d.growVolume(id, lv, size):
 			d.provision(v.Spec.Pool, size-lv.Size)
 		}
-		if !came && !swapping && (!misplaced(lv, p) || len(d.index.left(id).superseded) > 0) { // names are right by then
+		// What carries no tags yet, and is known by its UUID alone, is marked first.
+		marked := len(d.index.current[id]) > 0
+		if marked && !came && !swapping && (!misplaced(lv, p) || len(d.index.left(id).superseded) > 0) { // names are right by then
 			d.afterMove(id, lv)
 		}
 		b.step = cmp.Or(d.activate(id, lv), arrived)
