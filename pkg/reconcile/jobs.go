@@ -315,3 +315,46 @@ func waiting(jobs []*job) []*job {
 	}
 	return jobs
 }
+
+// tellEvery is how often a job's progress is shown at most. Every time wakes all that
+// watch.
+const tellEvery = time.Second
+
+// tellProgress makes tell learn how far jobs have come, by lane, from several goroutines at
+// once; nil: the job has ended.
+func (x *Executor) tellProgress(tell func(lane string, p *Progress)) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.jobs.tell = tell
+}
+
+// progress tells how far a job has come, unless that was told just now.
+func (x *Executor) progress(j *job, p change.Progress) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	now := time.Now
+	if x.jobs.now != nil {
+		now = x.jobs.now
+	}
+	t := now()
+	if x.jobs.tell == nil || j.ended || !j.told.IsZero() && t.Sub(j.told) < tellEvery {
+		return
+	}
+	j.told = t
+	x.jobs.tell(j.lane(), &Progress{
+		Type: change.Name(j.change), Summary: j.change.String(), object: j.step.Object,
+		Done: p.Done, Total: p.Total, Rate: p.Rate, LeftSeconds: int64(p.Left.Round(time.Second).Seconds()),
+	})
+}
+
+// waitsForSlot tells that a job waits for others. Progress is told at once after it.
+func (x *Executor) waitsForSlot(j *job) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.jobs.tell != nil && j.queued {
+		x.jobs.tell(j.lane(), &Progress{
+			Type: change.Name(j.change), Summary: j.change.String(), object: j.step.Object,
+			Waiting: true, Total: j.change.Bytes(),
+		})
+	}
+}

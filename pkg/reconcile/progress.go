@@ -2,12 +2,9 @@ package reconcile
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -80,94 +77,4 @@ func leftOf(d time.Duration) string {
 	default:
 		return fmt.Sprintf("%dh", int(d.Round(time.Hour).Hours()))
 	}
-}
-
-// tellEvery is how often a job's progress is shown at most. Every time wakes all that
-// watch.
-const tellEvery = time.Second
-
-// tellProgress makes tell learn how far jobs have come, by lane, from several goroutines at
-// once; nil: the job has ended.
-func (x *Executor) tellProgress(tell func(lane string, p *Progress)) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.jobs.tell = tell
-}
-
-// progress tells how far a job has come, unless that was told just now.
-func (x *Executor) progress(j *job, p change.Progress) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	now := time.Now
-	if x.jobs.now != nil {
-		now = x.jobs.now
-	}
-	t := now()
-	if x.jobs.tell == nil || j.ended || !j.told.IsZero() && t.Sub(j.told) < tellEvery {
-		return
-	}
-	j.told = t
-	x.jobs.tell(j.lane(), &Progress{
-		Type: change.Name(j.change), Summary: j.change.String(), object: j.step.Object,
-		Done: p.Done, Total: p.Total, Rate: p.Rate, LeftSeconds: int64(p.Left.Round(time.Second).Seconds()),
-	})
-}
-
-// waitsForSlot tells that a job waits for others. Progress is told at once after it.
-func (x *Executor) waitsForSlot(j *job) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.jobs.tell != nil && j.queued {
-		x.jobs.tell(j.lane(), &Progress{
-			Type: change.Name(j.change), Summary: j.change.String(), object: j.step.Object,
-			Waiting: true, Total: j.change.Bytes(),
-		})
-	}
-}
-
-// progressed takes in how far the job of a lane has come. That it ended is shown by
-// the pass that follows.
-func (s *Status) progressed(lane string, p *Progress) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if p == nil {
-		delete(s.jobs, lane)
-		return
-	}
-	if s.jobs == nil {
-		s.jobs = map[string]Progress{}
-	}
-	s.jobs[lane] = *p
-	if s.report.Generation == 0 {
-		return
-	}
-	// It is shown when somebody asks: there may be as many jobs as objects, and to show it
-	// is work for each object.
-	s.outdated = true
-	s.wake()
-}
-
-// withProgress returns objects with how far their jobs have come. It is pure.
-func withProgress(objects []Object, jobs map[string]Progress) []Object {
-	objects = slices.Clone(objects)
-	if len(jobs) == 0 {
-		return objects
-	}
-	places := make(map[spec.ID]int, len(objects))
-	for i := range objects {
-		places[objects[i].ID()] = i
-	}
-	for _, lane := range slices.Sorted(maps.Keys(jobs)) {
-		p := jobs[lane]
-		i, there := places[p.object]
-		if !there || objects[i].Progress != nil {
-			continue // the first of several will do
-		}
-		o := &objects[i]
-		o.Progress = &p
-		if o.Phase == Progressing || o.Phase == Deleting {
-			o.Message = p.Summary + ": " + p.String()
-		}
-	}
-	return objects
 }

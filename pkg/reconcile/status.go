@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"errors"
+	"maps"
 	"reflect"
 	"slices"
 	"sync"
@@ -210,4 +211,51 @@ func Findings(findings []spec.Finding) []Finding {
 		shown = append(shown, Finding{File: f.File, Line: f.Line, Column: f.Column, Path: f.Path, Message: f.Err.Error()})
 	}
 	return shown
+}
+
+// progressed takes in how far the job of a lane has come. That it ended is shown by
+// the pass that follows.
+func (s *Status) progressed(lane string, p *Progress) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p == nil {
+		delete(s.jobs, lane)
+		return
+	}
+	if s.jobs == nil {
+		s.jobs = map[string]Progress{}
+	}
+	s.jobs[lane] = *p
+	if s.report.Generation == 0 {
+		return
+	}
+	// It is shown when somebody asks: there may be as many jobs as objects, and to show it
+	// is work for each object.
+	s.outdated = true
+	s.wake()
+}
+
+// withProgress returns objects with how far their jobs have come. It is pure.
+func withProgress(objects []Object, jobs map[string]Progress) []Object {
+	objects = slices.Clone(objects)
+	if len(jobs) == 0 {
+		return objects
+	}
+	places := make(map[spec.ID]int, len(objects))
+	for i := range objects {
+		places[objects[i].ID()] = i
+	}
+	for _, lane := range slices.Sorted(maps.Keys(jobs)) {
+		p := jobs[lane]
+		i, there := places[p.object]
+		if !there || objects[i].Progress != nil {
+			continue // the first of several will do
+		}
+		o := &objects[i]
+		o.Progress = &p
+		if o.Phase == Progressing || o.Phase == Deleting {
+			o.Message = p.Summary + ": " + p.String()
+		}
+	}
+	return objects
 }
