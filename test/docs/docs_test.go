@@ -1,6 +1,8 @@
 package docs
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -103,6 +106,51 @@ var _ = Describe("Documentation", func() {
 		Expect(len(direct)).To(BeNumerically(">", 10))
 		for _, module := range direct {
 			Expect(read("docs/dependencies.md")).To(ContainSubstring(module[1]))
+		}
+	})
+	It("walks the way that a plan goes", func(ctx SpecContext) {
+		_, walk, found := strings.Cut(read("docs/architecture.md"), "## From the file to `get`\n")
+		Expect(found).To(BeTrue())
+		walk, _, _ = strings.Cut(walk, "\n## ")
+
+		By("following the plan of its file")
+		dir := GinkgoT().TempDir()
+		file, node := filepath.Join(dir, "shop.yaml"), filepath.Join(dir, "node")
+		Expect(os.WriteFile(file, []byte(yamlBlock.FindStringSubmatch(walk)[1]), 0o600)).To(Succeed())
+		empty := fakehost.Node{APIVersion: fakehost.APIVersion, Kind: "Node", VolumeGroups: []fakehost.VolumeGroup{{Name: "vg0", UUID: "uuid", ExtentSize: 4 << 20, Extents: 1 << 20}}}
+		captured, err := empty.Marshal()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(os.WriteFile(node, captured, 0o600)).To(Succeed())
+		out, err := exec.CommandContext(ctx, volreconciler, "plan", "--node", node, "-o", "json", "--specs", dir).Output()
+		Expect(err).To(Or(Not(HaveOccurred()), MatchError("exit status 2"))) // there is something to do
+		var plan struct {
+			Steps []struct {
+				ID    int
+				Type  string
+				Needs []int
+			}
+		}
+		Expect(json.Unmarshal(out, &plan)).To(Succeed())
+		var planned, told []string
+		for _, s := range plan.Steps {
+			needs := strings.Trim(strings.ReplaceAll(fmt.Sprint(s.Needs), " ", ", "), "[]")
+			planned = append(planned, strings.ReplaceAll(fmt.Sprintf("| %d | `%s` | %s |", s.ID, s.Type, needs), "|  |", "| |"))
+		}
+		for _, row := range regexp.MustCompile(`(?m)^ +(\| \d+ \| .* \|) [a-z ]+ \|$`).FindAllStringSubmatch(walk, -1) {
+			told = append(told, row[1])
+		}
+		Expect(told).To(Equal(planned))
+
+		By("finding everything where it is said to be")
+		place := regexp.MustCompile("`(\\w+\\.)?(\\w+)`\\s+\\(`([a-z/_]+\\.go)`\\)")
+		places := place.FindAllStringSubmatch(walk, -1)
+		Expect(len(places)).To(BeNumerically(">", 8))
+		for _, p := range places {
+			if strings.HasPrefix(p[3], "cmd/") {
+				Expect(read(p[3])).To(ContainSubstring("Use:   \"" + p[2]))
+				continue
+			}
+			Expect(read(p[3])).To(MatchRegexp(`(?m)^func (\(\w+ \*?%s\w*\) )?%s\(|^type %[2]s `, strings.TrimSuffix(p[1], "."), p[2]))
 		}
 	})
 	It("links to what is there", func() {
