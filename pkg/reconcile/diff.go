@@ -67,33 +67,54 @@ func Diff(in Input) Plan {
 	return d.finish()
 }
 
+// phase is a part of a plan. The order of two phases counts only if one of them names the
+// other, directly or not, in after.
+type phase struct {
+	name  string
+	after []string
+	run   func(*differ)
+}
+
+// phases are all of a plan, in the order in which they are run. A property runs them in other
+// orders that are allowed, and expects the same plan.
+var phases = []phase{
+	{"pools", nil, func(d *differ) { each(d.in.Desired.Pools, d.pool) }},
+	{"cutovers that go on", nil, (*differ).takingOver},
+	{"volumes", []string{"pools", "cutovers that go on"}, func(d *differ) { eachName(d.in.Desired.Volumes, d.volumeOnce) }},
+	{"snapshots", []string{"volumes"}, func(d *differ) { eachName(d.in.Desired.Snapshots, d.snapshotOnce) }},
+	{"images", []string{"snapshots"}, func(d *differ) { each(d.in.Desired.Images, d.image) }},
+	{"what exports offer of invalid objects", []string{"images"}, (*differ).invalidBackings},
+	{"discovery", nil, (*differ).discovery},
+	{"exports", []string{"what exports offer of invalid objects", "discovery"}, func(d *differ) { each(d.in.Desired.Exports, d.export) }},
+	{"undeclared targets", []string{"exports"}, (*differ).absentTargets},
+	{"backstores without a LUN", []string{"undeclared targets"}, (*differ).absentBackstores},
+	{"wiping", nil, (*differ).clearing},
+	{"what moves left of undeclared volumes", []string{"wiping"}, (*differ).absentMoves},
+	{"snapshots that nothing is copied from", []string{"images", "wiping"}, (*differ).absentSources},
+	{"undeclared volumes", []string{"backstores without a LUN", "what moves left of undeclared volumes", "snapshots that nothing is copied from", "wiping"}, (*differ).absentVolumes},
+}
+
+// each does something to all objects, in the order of their names.
+func each[T any](objects map[string]T, do func(T)) {
+	eachName(objects, func(name string) { do(objects[name]) })
+}
+
+func eachName[T any](objects map[string]T, do func(string)) {
+	for _, name := range sorted(objects) {
+		do(name)
+	}
+}
+
 func diff(in Input, index *Index, refs *references, refused refusal) *differ {
+	return diffInOrder(phases, in, index, refs, refused)
+}
+
+func diffInOrder(phases []phase, in Input, index *Index, refs *references, refused refusal) *differ {
 	d := newDiffer(in, index, refs)
 	d.refused = refused
-	for _, name := range sorted(in.Desired.Pools) {
-		d.pool(in.Desired.Pools[name])
+	for _, p := range phases {
+		p.run(d)
 	}
-	d.takingOver()
-	for _, name := range sorted(in.Desired.Volumes) {
-		d.volumeOnce(name)
-	}
-	for _, name := range sorted(in.Desired.Snapshots) {
-		d.snapshotOnce(name)
-	}
-	for _, name := range sorted(in.Desired.Images) {
-		d.image(in.Desired.Images[name])
-	}
-	d.invalidBackings()
-	d.discovery()
-	for _, name := range sorted(in.Desired.Exports) {
-		d.export(in.Desired.Exports[name])
-	}
-	d.absentTargets()
-	d.absentBackstores()
-	d.clearing() // before what may have to wait for it
-	d.absentMoves()
-	d.absentSources()
-	d.absentVolumes()
 	return d
 }
 
