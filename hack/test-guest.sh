@@ -5,6 +5,7 @@
 #   test-guest.sh        as make test does
 #   test-guest.sh more   all specs on every kernel and user space, in an emulator too
 set -u
+. "$(dirname "$0")/stages.sh"
 export VOLRECONCILER_GUEST=1
 
 # Guests' disks and memory belong in memory: what a power cut may lose is lost with the
@@ -14,7 +15,6 @@ if [ -z "${TMPDIR-}" ] && [ "$(df --output=avail -k /dev/shm 2>/dev/null | tail 
 	export TMPDIR
 	trap 'rm -rf "$TMPDIR"' EXIT
 fi
-logs=$(mktemp -d)
 trap 'kill 0' INT TERM
 
 # Guests wait most of the time, so that there may be more of them than processors. Each
@@ -24,19 +24,11 @@ memory=$(awk '/^MemAvailable:/ { print int($2 / 3000000) }' /proc/meminfo)
 [ "$guests" -le "$memory" ] || guests=$memory
 [ "$guests" -ge 1 ] || guests=1
 
-failed=
-run() { # NAME COMMAND...
-	name=$1
-	shift
-	began=$(date +%s)
-	if "$@" >"$logs/$name" 2>&1; then result=passed; else result=FAILED failed="$failed $name"; fi
-	printf '%-40s %s %5d s\n' "$name" "$result" $(($(date +%s) - began)) | tee -a "$logs/stages"
-}
 # What fails on a machine that is shared is tried once more, and named as flaky.
 specs() { # NAME KERNEL SUITE GUESTS FLAGS...
 	name=$1 kernel=$2 suite=$3 procs=$4
 	shift 4
-	run "$name" env TIMES="$logs/$name.times" GUEST="$kernel" GUEST_SUITE="$suite" go tool ginkgo run --procs="$procs" --no-color \
+	stage "$name" env TIMES="$logs/$name.times" GUEST="$kernel" GUEST_SUITE="$suite" go tool ginkgo run --procs="$procs" --no-color \
 		--timeout=4h --keep-going --flake-attempts=2 "$@" ./test/e2e
 }
 
@@ -44,12 +36,12 @@ case ${1-} in
 "")
 	guest="go run ./test/guest/cmd/guest"
 	# What is fetched and built is fetched and built before the clocks run.
-	run kernel $guest kernel
-	for suite in bookworm trixie; do run "user space of $suite" $guest root --suite $suite; done
+	stage kernel $guest kernel
+	for suite in bookworm trixie; do stage "user space of $suite" $guest root --suite $suite; done
 	machine=$($guest which)
 	[ "$machine" = uml ] || guests=2
-	run guest go test -count=1 ./test/guest/...
-	run demo env DEMO_ONCE=1 go run ./test/demo
+	stage guest go test -count=1 ./test/guest/...
+	stage demo env DEMO_ONCE=1 go run ./test/demo
 	for suite in bookworm trixie; do
 		specs "$machine-$suite" $machine $suite "$guests" --label-filter='!bench && !soak && !smoke'
 	done
@@ -69,9 +61,6 @@ echo "The slowest specs, in seconds:"
 sed -n 's/^took //p' "$logs"/*.times | sort -rn | head -n 10
 cat "$logs/stages"
 grep -h '^flaky: ' "$logs"/*.times | sort
-for name in $failed; do
-	echo "FAILED: $name"
-	grep -A 25 -e '\[FAILED\]' -e '\[TIMEDOUT\]' -e '^panic:' -e '^FAIL' "$logs/$name" | grep -v '"level":"debug"' | cut -c 1-300 | tail -n 120
-done
+show_failed
 rm -rf "$logs"
 [ -z "$failed" ]
