@@ -224,14 +224,24 @@ func (t Target) OwnedBy(export string) bool {
 
 // WithOwners returns the state with the names of the exports whose NVMe
 // subsystems are there, as far as they are among those that are given. The others
-// keep the mark as the name.
-func (s State) WithOwners(exports []string) State {
+// keep the mark as the name. likely are the exports that name a subsystem, by its NQN:
+// they are tried first, because every try costs a digest.
+func (s State) WithOwners(exports []string, likely map[string][]string) State {
+	known := make(map[string]bool, len(exports))
+	for _, name := range exports {
+		known[name] = true
+	}
 	subsystems := maps.Clone(s.NVMe)
 	for nqn, t := range subsystems {
-		for _, name := range exports {
-			if t.OwnedBy(name) {
-				t.Mark = ondisk.TargetMark(name)
+		marked, ours := ondisk.MarkedExport(t.Mark)
+		if !ours || known[marked] {
+			continue
+		}
+		for _, names := range [][]string{likely[nqn], exports} {
+			if n := slices.IndexFunc(names, t.OwnedBy); n >= 0 {
+				t.Mark = ondisk.TargetMark(names[n])
 				subsystems[nqn] = t
+				break
 			}
 		}
 	}

@@ -331,14 +331,25 @@ func sortedIDs[V any](m map[spec.ID]V) []spec.ID {
 	return ids
 }
 
-// namesOfExports returns the names of all exports that are desired or remembered.
-func namesOfExports(desired spec.Set, known map[spec.ID]Identity) []string {
-	names := sorted(desired.Exports)
+// namesOfExports returns the names of all exports that are desired or remembered, and those
+// of them that name a target, by its name.
+func namesOfExports(desired spec.Set, known map[spec.ID]Identity) (names []string, likely map[string][]string) {
+	names, likely = sorted(desired.Exports), map[string][]string{}
+	for _, name := range names {
+		target := desired.Exports[name].Spec.Target
+		likely[target] = append(likely[target], name)
+	}
 	for id := range desired.Invalid {
 		names = append(names, id.Name)
 	}
-	for id := range known {
+	for id, identity := range known {
+		if id.Kind != spec.KindExport {
+			continue
+		}
 		names = append(names, id.Name)
+		for _, target := range identity.Targets {
+			likely[target] = append(likely[target], id.Name)
+		}
 	}
-	return names
+	return names, likely
 }
