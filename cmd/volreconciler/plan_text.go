@@ -2,33 +2,24 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
-	"github.com/volreconciler/volreconciler/pkg/change"
-	"github.com/volreconciler/volreconciler/pkg/observe"
-	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// effect is what becomes of a thing, as one character.
-type effect string
+// effect is a [reconcile.Effect], or that there is an obstacle.
+type effect reconcile.Effect
 
-const (
-	creates effect = "+"
-	changes effect = "~"
-	removes effect = "-"
-	blocked effect = "!"
-)
+const blocked effect = "!"
 
 func (e effect) colour() colour {
 	switch e {
-	case creates:
+	case effect(reconcile.Creates):
 		return green
-	case changes:
+	case effect(reconcile.Changes):
 		return yellow
-	case removes:
+	case effect(reconcile.Removes):
 		return red
 	default:
 		return magenta
@@ -70,7 +61,7 @@ func (t *planWriter) object(o reconcile.Object) {
 	obstacle := fmt.Sprintf("%s (%s): %s", o.Phase, o.Reason, oneLine(o.Message))
 	switch {
 	case len(steps) > 0:
-		t.line(0, effectOnObject(steps), name)
+		t.line(0, effect(reconcile.EffectOf(steps)), name)
 		for _, s := range steps {
 			t.step(s)
 		}
@@ -90,7 +81,7 @@ func (t *planWriter) step(s reconcile.Step) {
 	if s.Danger != reconcile.Harmless {
 		text += " " + t.paint(red, strings.ToUpper(string(s.Danger)))
 	}
-	t.line(4, effectOf(s.Change), text)
+	t.line(4, effect(s.OnThing()), text)
 	for _, who := range s.Affects {
 		fmt.Fprintf(&t.text, "      %s %s\n", t.paint(red, "hits"), oneLine(who))
 	}
@@ -117,18 +108,18 @@ func (t *planWriter) sum(plan reconcile.Plan) {
 		t.text.WriteString("Nothing is desired, and nothing here is ours.\n")
 		return
 	}
-	effects := map[effect]int{}
+	effects := map[reconcile.Effect]int{}
 	phases := map[reconcile.Phase]int{}
 	for _, o := range plan.Objects {
 		phases[o.Phase]++
 		if steps := t.steps[o.ID()]; len(steps) > 0 {
-			effects[effectOnObject(steps)]++
+			effects[reconcile.EffectOf(steps)]++
 		}
 	}
 	if plan.Empty() {
 		t.text.WriteString("Plan: nothing to do")
 	} else {
-		fmt.Fprintf(&t.text, "Plan: %d to create, %d to change, %d to remove", effects[creates], effects[changes], effects[removes])
+		fmt.Fprintf(&t.text, "Plan: %d to create, %d to change, %d to remove", effects[reconcile.Creates], effects[reconcile.Changes], effects[reconcile.Removes])
 	}
 	separator := "; "
 	if n := inTrash(plan.Objects); n > 0 {
@@ -165,73 +156,4 @@ func isOrAre(n int, phase reconcile.Phase) string {
 // stuck reports whether something stands in an object's way.
 func stuck(o reconcile.Object) bool {
 	return o.Phase == reconcile.Blocked || o.Phase == reconcile.Failed
-}
-
-// effectOnObject is what becomes of an object: it is created or removed by the
-// step that creates or removes the thing it stands for.
-func effectOnObject(steps []reconcile.Step) effect {
-	for _, s := range steps {
-		switch c := s.Change.(type) {
-		case change.CreateThinPool, change.CreateTarget, change.WriteImage:
-			return creates
-		case change.CreateVolume, change.CloneVolume, change.CreateSnapshot:
-			if !helps(tagsOf(c)) {
-				return creates
-			}
-		case change.RemoveTarget:
-			return removes
-		case change.RemoveLV:
-			if !helps(c.Tags) && !slices.Contains(c.Tags, ondisk.TagKind+ondisk.KindSource) {
-				return removes
-			}
-		case change.SetTags:
-			if trashes(s.Change) {
-				return removes
-			}
-		}
-	}
-	return changes
-}
-
-// tagsOf returns the tags of a logical volume that is created.
-func tagsOf(c change.Change) []string {
-	switch c := c.(type) {
-	case change.CreateVolume:
-		return c.Tags
-	case change.CloneVolume:
-		return c.Tags
-	case change.CreateSnapshot:
-		return c.Tags
-	}
-	return nil
-}
-
-// helps reports whether a logical volume of these tags is not what its object stands for,
-// but helps to put another one in its place.
-func helps(tags []string) bool {
-	lv := observe.LogicalVolume{Tags: tags}
-	_, moves := lv.MoveOf()
-	return moves || lv.Phase() == ondisk.Staged || lv.Phase() == ondisk.Replaced
-}
-
-// trashes reports whether a change puts a logical volume into the trash.
-func trashes(c change.Change) bool {
-	set, ok := c.(change.SetTags)
-	return ok && slices.ContainsFunc(set.Add, func(t string) bool { return strings.HasPrefix(t, ondisk.TagDeleted) })
-}
-
-// effectOf is what becomes of the thing that a change is made to.
-func effectOf(c change.Change) effect {
-	switch c.(type) {
-	case change.CreateThinPool, change.CreateVolume, change.CloneVolume, change.CreateSnapshot, change.WriteImage, change.CreateBackstore, change.CreateTarget,
-		change.AddPortal, change.AddLUN, change.AddInitiator, change.MapLUN:
-		return creates
-	case change.RemoveLV, change.RemoveBackstore, change.RemoveTarget,
-		change.RemovePortal, change.RemoveLUN, change.RemoveInitiator, change.UnmapLUN:
-		return removes
-	}
-	if trashes(c) {
-		return removes
-	}
-	return changes
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -94,6 +95,8 @@ Plan: 1 to create, 1 to change, 1 to remove; 2 objects are blocked, 1 object is 
 		owner, staged := ondisk.OwnerTags(db), ondisk.PhaseTag(ondisk.Staged)
 		Expect(sum(change.CloneVolume{LV: lv, Tags: owner})).To(HaveSuffix("Plan: 1 to create, 0 to change, 0 to remove.\n"))
 		Expect(sum(change.RemoveLV{LV: lv, Tags: owner})).To(HaveSuffix("Plan: 0 to create, 0 to change, 1 to remove.\n"))
+		Expect(sum(change.StartClearing{LV: lv, Tags: owner})).To(And(ContainSubstring("    - "), HaveSuffix("Plan: 0 to create, 0 to change, 1 to remove.\n")))
+		Expect(sum(change.StartClearing{LV: lv, Tags: append(slices.Clone(owner), staged)})).To(HaveSuffix("Plan: 0 to create, 1 to change, 0 to remove.\n"))
 		Expect(sum(
 			change.CloneVolume{LV: lv, Tags: append(owner, staged)}, change.CreateVolume{LV: lv, Tags: append(owner, staged)},
 			change.CreateSnapshot{LV: lv, Tags: ondisk.MoveTags("db")}, change.RemoveLV{LV: lv, Tags: ondisk.SourceTags(db)},
