@@ -309,7 +309,7 @@ var _ = Describe("a report that does not end", func() {
 	It("is left to itself, and the rest is read without it", func(ctx SpecContext) {
 		s := &stuck{recording: recording{stdout: testdata("lvm_fullreport.json")}, letGo: make(chan struct{})}
 		o := New(s)
-		o.lvm.patience = 10 * time.Millisecond
+		o.lvm.patience = 100 * time.Millisecond
 		for range 3 {
 			state := o.Observe(ctx)
 			Expect(state.Unknown).To(BeEmpty())

@@ -315,14 +315,14 @@ var _ = Describe("a move", func() {
 		tap := &fakehost.Tap{Host: m.Host}
 		engine := &pausing{Engine: fakehost.Engine{Devices: tap}, began: make(chan struct{}), goOn: make(chan struct{})}
 		a := data.New(tap, lvm.New(tap, tap), engine, nil, nil)
-		a.HurryTakeOver(20 * time.Millisecond)
+		a.HurryTakeOver(200 * time.Millisecond)
 		ended := make(chan error)
 		go func() { ended <- a.Apply(ctx, takeOver(m, "b")) }()
 		Eventually(ctx, engine.began).Should(BeClosed())
-		time.AfterFunc(30*time.Millisecond, func() { close(engine.goOn) })
+		time.AfterFunc(300*time.Millisecond, func() { close(engine.goOn) })
 		var err error
 		Eventually(ctx, ended).Should(Receive(&err))
-		Expect(err).To(MatchError(And(ContainSubstring("within 20ms: it took too long"), ContainSubstring("goes on as it was"))))
+		Expect(err).To(MatchError(And(ContainSubstring("within 200ms: it took too long"), ContainSubstring("goes on as it was"))))
 		Expect(m.tags("v")).To(HaveLen(2))
 		calls, err := m.commands(ctx, takeOver(m, "b"))
 		Expect(err).To(MatchError(change.ErrStale), "there is a round to be made before")

@@ -125,27 +125,36 @@ func announceDisks(told handover.Guest) error {
 	if err != nil {
 		return err
 	}
+	timeout := time.After(udevTimeout)
 	for _, disk := range disks {
-		if err := os.WriteFile(filepath.Join(disk, "uevent"), []byte("add"), 0); err != nil {
+		if err := announce(disk, timeout); err != nil {
 			return err
 		}
 	}
-	timeout := time.After(udevTimeout)
+	return nil
+}
+
+// announce has udevd look at a disk and waits until it has. An event may be lost: udevd of
+// systemd 262 is not always ready to hear of one when it has become a daemon.
+func announce(disk string, timeout <-chan time.Time) error {
+	number, err := os.ReadFile(filepath.Join(disk, "dev"))
+	if err != nil {
+		return err
+	}
+	// What udevd writes last.
+	record := "/run/udev/data/b" + strings.TrimSpace(string(number))
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
-	for _, disk := range disks {
-		number, err := os.ReadFile(filepath.Join(disk, "dev"))
-		if err != nil {
-			return err
-		}
-		// What udevd writes last.
-		record := "/run/udev/data/b" + strings.TrimSpace(string(number))
-		for !exists(record) {
-			select {
-			case <-poll.C:
-			case <-timeout:
-				return fmt.Errorf("udevd has not handled %s after %s", disk, udevTimeout)
+	for n := 0; !exists(record); n++ {
+		if n%100 == 0 {
+			if err := os.WriteFile(filepath.Join(disk, "uevent"), []byte("add"), 0); err != nil {
+				return err
 			}
+		}
+		select {
+		case <-poll.C:
+		case <-timeout:
+			return fmt.Errorf("udevd has not handled %s after %s", disk, udevTimeout)
 		}
 	}
 	return nil
