@@ -74,7 +74,7 @@ func (d *differ) backstoreAttributes(id spec.ID, name change.Backstore, have obs
 			needs = append(needs, unlinked...)
 		}
 		add := d.step
-		if created != 0 {
+		if created != 0 || spec.Attributes[attribute].Unexported && len(needs) == 1 { // LUNs wait for it
 			add = d.servingStep
 		}
 		step := add(id, why, change.SetBackstoreAttribute{Backstore: name, Attribute: attribute, Value: want}, needs...)

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"maps"
+	"slices"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -96,5 +97,36 @@ var _ = Describe("Diff and the attributes of an Export", func() {
 		p = n.converge(ctx)
 		Expect(status(p, exportID("web"))).To(beIn(Ready, ReasonAsDesired))
 		Expect(have(n)).To(HaveKeyWithValue("emulate_tas", "0"))
+	})
+
+	It("are set at once before a Volume is served again whose move failed, wherever that was", func() {
+		for done := 0; ; done++ {
+			n := movable()
+			e := n.desired.Exports["db"]
+			e.Spec.Attributes = map[string]string{"queue_depth": "64"}
+			n.desired.Exports["db"] = e
+			n.moveTo("thick", "fast")
+			p := n.diff()
+			for !slices.Contains(kinds(p), "TakeOver") {
+				n.apply(p)
+				p = n.diff()
+			}
+			if done == len(p.Steps) {
+				break
+			}
+			for _, s := range p.Steps[:done] {
+				n.change(s.Change)
+			}
+			for path, b := range n.state.LIO.Backstores {
+				b.Attributes = map[string]string{"queue_depth": "128"}
+				n.state.LIO.Backstores[path] = b
+			}
+			n.input.Held = map[spec.ID]bool{volumeID("thick"): true}
+			waits := map[StepID]bool{}
+			for _, s := range n.diff().Steps {
+				waits[s.ID] = n.input.Held[s.Object] && !s.AtOnce || slices.ContainsFunc(s.Needs, func(q StepID) bool { return waits[q] })
+				Expect(waits[s.ID] && s.Object == exportID("db")).To(BeFalse(), "after %d steps: %s", done, s.Change)
+			}
+		}
 	})
 })
