@@ -82,7 +82,7 @@ func (d *differ) volume(v spec.Volume) {
 	if came && whole && !suspended && !d.in.Held[id] { // by whatever name, it is served
 		lv, arrived = d.arrive(id, v.Spec.LVName, lv)
 	}
-	if came && d.in.Held[id] {
+	if d.in.Held[id] && (came || d.index.leftovers[id] != nil) { // also if it is not to move any more
 		d.retreats[id] = true
 	}
 	b := backing{lv: lv, usable: true, thin: lv.Type == observe.Thin, step: arrived}
@@ -259,6 +259,9 @@ func (d *differ) invalidBackings() {
 			phase := lvs[0].Phase()
 			complete := phase == "" || phase == ondisk.Staged // and in its place by now
 			d.backing[id] = backing{lv: lvs[0], usable: complete, reverting: phase == ondisk.Reverting, thin: lvs[0].Type == observe.Thin}
+			if complete && d.in.Held[id] && d.index.leftovers[id] != nil { // its move failed before its file broke
+				d.retreats[id] = true
+			}
 		}
 	}
 }
