@@ -131,10 +131,11 @@ func openNode(file string, faked func(fakehost.Call)) (*backend, error) {
 		return nil
 	}}
 	engine := fakehost.Engine{Devices: watched}
-	kept := &nodeStore{file: file, fake: fake}
-	if _, err := kept.changed(); err != nil {
+	data, err = fake.Node().Marshal() // which may be written in another way than what was read
+	if err != nil {
 		return nil, err
 	}
+	kept := &nodeStore{file: file, fake: fake, stored: sha256.Sum256(data)}
 	return &backend{Host: watched, lvm: fakehost.Shell{Runner: watched}, blocks: engine, imageFiles: fakeImageFiles{engine}, processes: func() int64 { return 0 }, endPass: kept.save}, nil
 }
 
@@ -162,34 +163,23 @@ type nodeStore struct {
 	stored [sha256.Size]byte // digest of what is in the file
 }
 
-// changed returns the machine as a file if it is not what is stored, and nil if it is.
-func (n *nodeStore) changed() ([]byte, error) {
-	data, err := n.fake.Node().Marshal()
-	if err != nil {
-		return nil, err
-	}
-	digest := sha256.Sum256(data)
-	if digest == n.stored {
-		return nil, nil
-	}
-	n.stored = digest
-	return data, nil
-}
-
 // save stores the machine if it has changed. What could not be stored is stored
 // by a later call.
 func (n *nodeStore) save() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	before := n.stored
-	data, err := n.changed()
-	if err == nil && data != nil {
+	data, err := n.fake.Node().Marshal()
+	digest := sha256.Sum256(data)
+	if err == nil && digest == n.stored {
+		return nil
+	}
+	if err == nil {
 		err = replaceFile(n.file, data)
 	}
 	if err != nil {
-		n.stored = before
 		return fmt.Errorf("the node file %s cannot be written: %w", n.file, err)
 	}
+	n.stored = digest
 	return nil
 }
 
