@@ -216,6 +216,23 @@ var _ = Describe("Jobs", func() {
 		Eventually(ctx, c.begun).Should(Receive(Equal("unknown")))
 	}, SpecTimeout(10*time.Second))
 
+	It("get their slots in the order in which they came, big or small", func() {
+		var q queue
+		var jobs []*job
+		for _, size := range []spec.Size{1, 2 * smallJob, 1, 2 * smallJob, 2 * smallJob} {
+			step := fill("a", size)
+			jobs = append(jobs, &job{step: step, change: step.Change.(change.Job)})
+			q.add(jobs[len(jobs)-1])
+		}
+		Expect(q.next(true)).To(BeIdenticalTo(jobs[0]))
+		Expect(q.next(true)).To(BeIdenticalTo(jobs[1]))
+		jobs[3].queued = false // it waits no more
+		Expect(q.next(false)).To(BeIdenticalTo(jobs[2]))
+		Expect(q.next(false)).To(BeNil(), "there is no slot for the big one")
+		Expect(q.next(true)).To(BeIdenticalTo(jobs[4]))
+		Expect(q.next(true)).To(BeNil())
+	})
+
 	It("that wait for a slot end as well", func(ctx SpecContext) {
 		x.Jobs = 1
 		do(planOf(fill("a", gib)))
