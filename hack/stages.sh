@@ -11,11 +11,14 @@ stage() { # NAME COMMAND...
 	printf '%-40s %s %5d s\n' "$name" "$result" $(($(date +%s) - began)) | tee -a "$logs/stages"
 }
 
-# Of what failed, the places that say why: logs of passes are left out.
+# Of what failed, the places that say why, without the logs of passes; where there are
+# none, its last words.
 show_failed() {
 	for name in $failed; do
 		echo "FAILED: $name"
-		[ ! -e "$logs/$name" ] || grep -A 40 -e 'DATA RACE' -e '\[FAILED\]' -e '\[TIMEDOUT\]' -e '\[PANICKED\]' -e '^panic:' -e '^--- FAIL' -e '^FAIL' -e '\.go:[0-9]*:[0-9]*: ' "$logs/$name" |
+		[ -e "$logs/$name" ] || continue
+		{ grep -A 40 -e 'DATA RACE' -e '\[FAILED\]' -e '\[TIMEDOUT\]' -e '\[PANICKED\]' -e '^panic:' -e '^--- FAIL' -e '^FAIL' -e '\.go:[0-9]*:[0-9]*: ' "$logs/$name" ||
+			tail -n 60 "$logs/$name"; } |
 			grep -v -e '"level":"debug"' -e '^ok' -e '^?' | cut -c 1-300 | head -n 200
 	done
 }

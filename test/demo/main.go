@@ -211,12 +211,18 @@ func (d *demo) initiator(ctx context.Context) error {
 		$N -o update -n node.session.auth.username -v db
 		$N -o update -n node.session.auth.password -v demo-password-of-db
 		say() { echo "$ $*"; "$@"; }
-		say $N --login; udevadm settle
-		DISK=$(ls /dev/disk/by-path/*iscsi*db-lun-0)
+		DISK=/dev/disk/by-path/ip-127.0.0.1:3260-iscsi-`+target+`-lun-0
+		# The login has succeeded before the kernel finds the disk and udev names it.
+		login() {
+			say $N --login
+			for i in $(seq 300); do udevadm settle; [ ! -b $DISK ] || return 0; sleep 0.1; done
+			echo "the disk did not appear: $DISK" >&2; return 1
+		}
+		login
 		say ls /dev/disk/by-path/
 		say mkfs.ext4 -q $DISK; mount $DISK /mnt
 		echo "hello from the initiator" > /mnt/hello; umount /mnt
-		say $N --logout; say $N --login; udevadm settle
+		say $N --logout; udevadm settle; login
 		mount -r $DISK /mnt; say cat /mnt/hello; umount /mnt
 		say $N --logout`)
 }
