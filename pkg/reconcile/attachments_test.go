@@ -17,15 +17,15 @@ var _ = Describe("who is attached", func() {
 		delete(t.ACLs[open].LUNs, 7)
 		t.Connections = []observe.Session{{Initiator: initiator, Address: "10.0.0.2", Transport: observe.TCP}, {Initiator: open, Address: "fd00::2", Transport: observe.RDMA}}
 		n.state.LIO.ISCSI[iqn] = t
-		p := n.diff()
-		Expect(status(p, exportID("db")).Export.Connections).To(Equal([]Connection{
+		p := n.plan()
+		Expect(objectOf(p, exportID("db")).Export.Connections).To(Equal([]Connection{
 			{Initiator: initiator, Address: "10.0.0.2", Transport: observe.TCP}, {Initiator: open, Address: "fd00::2", Transport: observe.RDMA},
 		}))
 		both := []Attachment{{Export: "db", Initiator: initiator, Address: "10.0.0.2"}, {Export: "db", Initiator: open, Address: "fd00::2"}}
-		Expect(status(p, volumeID("data")).Volume.Attachments).To(Equal(both))
-		Expect(status(p, volumeID("thick")).Volume.Attachments).To(Equal(both))
-		Expect(status(p, snapshotID("nightly")).Snapshot.Attachments).To(Equal(both[:1]), "the other one does not see it")
-		Expect(status(p, snapshotID("tnightly")).Snapshot.Attachments).To(BeEmpty())
+		Expect(objectOf(p, volumeID("data")).Volume.Attachments).To(Equal(both))
+		Expect(objectOf(p, volumeID("thick")).Volume.Attachments).To(Equal(both))
+		Expect(objectOf(p, snapshotID("nightly")).Snapshot.Attachments).To(Equal(both[:1]), "the other one does not see it")
+		Expect(objectOf(p, snapshotID("tnightly")).Snapshot.Attachments).To(BeEmpty())
 	})
 
 	It("is who sees a namespace, or only an address", func() {
@@ -39,6 +39,6 @@ var _ = Describe("who is attached", func() {
 		n.desired.Exports["nv"] = spec.Export{Metadata: meta("nv"), Spec: spec.ExportSpec{
 			Protocol: spec.ProtocolNVMeTCP, Target: "nqn.2026-11.org.example:x", LUNs: []spec.LUN{{Volume: "data", Number: ptr(0)}}, AllowAnyInitiator: true,
 		}}
-		Expect(status(n.diff(), volumeID("data")).Volume.Attachments).To(ContainElement(Attachment{Export: "nv", Address: "10.0.0.3"}))
+		Expect(objectOf(n.plan(), volumeID("data")).Volume.Attachments).To(ContainElement(Attachment{Export: "nv", Address: "10.0.0.3"}))
 	})
 })

@@ -327,7 +327,7 @@ func sorted[K ~string, V any](m map[K]V) []K {
 
 func sortedIDs[V any](m map[spec.ID]V) []spec.ID {
 	ids := slices.AppendSeq(make([]spec.ID, 0, len(m)), maps.Keys(m))
-	slices.SortFunc(ids, compareIDs)
+	slices.SortFunc(ids, spec.CompareIDs)
 	return ids
 }
 
@@ -352,4 +352,8 @@ func namesOfExports(desired spec.Set, known map[spec.ID]Identity) (names []strin
 		}
 	}
 	return names, likely
+}
+
+func sortObjects(objects []Object) {
+	slices.SortFunc(objects, func(a, b Object) int { return spec.CompareIDs(a.ID(), b.ID()) })
 }

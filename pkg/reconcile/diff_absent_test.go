@@ -24,8 +24,8 @@ var _ = Describe("Diff and what was removed by hand", func() {
 	It("never puts an empty volume in its place, and exports the rest", func() {
 		p := n.converge()
 		Expect(n.lvs("vg0")).NotTo(HaveKey("data"))
-		Expect(status(p, volumeID("data"))).To(beIn(Blocked, ReasonVanished))
-		Expect(status(p, exportID("db"))).To(beIn(Blocked, ReasonNotReady))
+		Expect(objectOf(p, volumeID("data"))).To(beIn(Blocked, ReasonVanished))
+		Expect(objectOf(p, exportID("db"))).To(beIn(Blocked, ReasonNotReady))
 		Expect(n.state.LIO.ISCSI[iqn].LUNs).To(And(HaveLen(2), Not(HaveKey(0))))
 	})
 	It("does not take another logical volume of that name for it", func() {
@@ -33,11 +33,11 @@ var _ = Describe("Diff and what was removed by hand", func() {
 		v := n.desired.Volumes["data"]
 		v.Spec.Adopt = true
 		n.desired.Volumes["data"] = v
-		Expect(status(n.converge(), volumeID("data"))).To(beIn(Blocked, ReasonVanished))
+		Expect(objectOf(n.converge(), volumeID("data"))).To(beIn(Blocked, ReasonVanished))
 	})
 	It("does not take a copy that carries its tags for it", func() {
 		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "data", Type: observe.Thin, Pool: "pool0", Size: 100 * mib, Active: true, Tags: ondisk.OwnerTags(volumeID("data"))})
-		Expect(status(n.converge(), volumeID("data"))).To(beIn(Blocked, ReasonVanished))
+		Expect(objectOf(n.converge(), volumeID("data"))).To(beIn(Blocked, ReasonVanished))
 	})
 	It("makes a new one when the annotation gives up the old one by its UUID", func() {
 		lost := n.input.Known[volumeID("data")].UUID
@@ -53,11 +53,11 @@ var _ = Describe("Diff and what was removed by hand", func() {
 		n.input.Known = learn(n.input.Known, n.desired, n.state)
 		Expect(n.input.Known[volumeID("data")].UUID).To(Equal(n.lvs("vg0")["data"].UUID))
 		delete(n.lvs("vg0"), "data")
-		Expect(status(n.diff(), volumeID("data"))).To(beIn(Blocked, ReasonVanished), "the annotation holds for one time only")
+		Expect(objectOf(n.plan(), volumeID("data"))).To(beIn(Blocked, ReasonVanished), "the annotation holds for one time only")
 	})
 	It("keeps a vanished snapshot vanished", func() {
 		delete(n.lvs("vg0"), "tnightly")
-		Expect(status(n.converge(), snapshotID("tnightly"))).To(beIn(Blocked, ReasonVanished))
+		Expect(objectOf(n.converge(), snapshotID("tnightly"))).To(beIn(Blocked, ReasonVanished))
 	})
 })
 
@@ -70,7 +70,7 @@ var _ = Describe("Diff and files that went away", func() {
 
 	It("removes exports first, then snapshots, then volumes", func() {
 		everything()
-		p := n.diff()
+		p := n.plan()
 		var order []string
 		for _, s := range p.Steps {
 			order = append(order, change.Name(s.Change)+" "+s.Object.String())
@@ -92,28 +92,28 @@ var _ = Describe("Diff and files that went away", func() {
 			snapshotID("nightly"): n.input.Now.Add(-29 * time.Second), snapshotID("tnightly"): n.input.Now.Add(-29 * time.Second),
 			exportID("db"): n.input.Now.Add(-29 * time.Second),
 		}
-		Expect(n.diff().Steps).To(BeEmpty())
-		Expect(status(n.diff(), volumeID("data"))).To(beIn(Deleting, ReasonGracePeriod))
+		Expect(n.plan().Steps).To(BeEmpty())
+		Expect(objectOf(n.plan(), volumeID("data"))).To(beIn(Deleting, ReasonGracePeriod))
 		n.input.Now = n.input.Now.Add(2 * time.Second)
-		Expect(n.diff().Steps).NotTo(BeEmpty())
+		Expect(n.plan().Steps).NotTo(BeEmpty())
 	})
 	It("removes nothing right after a start, when it was never seen to be named", func() {
 		everything()
 		n.input.Started = n.input.Now
-		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(n.plan().Steps).To(BeEmpty())
 	})
 	It("removes nothing while there is any finding", func() {
 		everything()
 		n.desired.Complete = false
-		Expect(n.diff().Steps).To(BeEmpty())
-		Expect(status(n.diff(), volumeID("data"))).To(beIn(Blocked, ReasonIncompleteInput))
+		Expect(n.plan().Steps).To(BeEmpty())
+		Expect(objectOf(n.plan(), volumeID("data"))).To(beIn(Blocked, ReasonIncompleteInput))
 	})
 	It("takes nothing out of an export while there is any finding", func() {
 		e := n.desired.Exports["db"]
 		e.Spec.LUNs, e.Spec.Initiators = e.Spec.LUNs[:1], e.Spec.Initiators[:1]
 		n.desired.Exports["db"] = e
 		n.desired.Complete = false
-		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(n.plan().Steps).To(BeEmpty())
 		n.desired.Complete = true
 		n.converge()
 		Expect(n.state.LIO.ISCSI[iqn].LUNs).To(HaveLen(1))
@@ -128,7 +128,7 @@ var _ = Describe("Diff and files that went away", func() {
 		} else {
 			n.state.LIO = observe.Targets{}
 		}
-		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(n.plan().Steps).To(BeEmpty())
 	}, Entry("lvm", observe.LVM), Entry("lio", observe.LIO))
 	DescribeTable("treats unknown as unknown, not as empty", func(system observe.System) {
 		n.state.Unknown = map[observe.System]error{system: errors.New("broken")}
@@ -137,7 +137,7 @@ var _ = Describe("Diff and files that went away", func() {
 		} else {
 			n.state.LIO = observe.Targets{}
 		}
-		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(n.plan().Steps).To(BeEmpty())
 	}, Entry("lvm", observe.LVM), Entry("lio", observe.LIO))
 	It("keeps what is Retain, and has it back with the file", func() {
 		n.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Tags[2] = "volreconciler/deletion=retain" })
@@ -146,8 +146,8 @@ var _ = Describe("Diff and files that went away", func() {
 		everything()
 		p := n.converge()
 		Expect(n.lvs("vg0")).To(And(HaveKey("thick"), HaveKey("tnightly"), Not(HaveKey("data"))))
-		Expect(status(p, volumeID("thick"))).To(beIn(Orphaned, ReasonRetained))
-		Expect(status(p, snapshotID("tnightly"))).To(beIn(Orphaned, ReasonRetained))
+		Expect(objectOf(p, volumeID("thick"))).To(beIn(Orphaned, ReasonRetained))
+		Expect(objectOf(p, snapshotID("tnightly"))).To(beIn(Orphaned, ReasonRetained))
 		n.desired = before
 		delete(n.input.Known, volumeID("data"))
 		delete(n.input.Known, snapshotID("nightly"))
@@ -157,7 +157,7 @@ var _ = Describe("Diff and files that went away", func() {
 	It("keeps a volume whose snapshot stays", func() {
 		n.edit("vg0/tnightly", func(lv *observe.LogicalVolume) { lv.Tags = nil })
 		everything()
-		Expect(status(n.converge(), volumeID("thick"))).To(beIn(Blocked, ReasonSnapshotsExist))
+		Expect(objectOf(n.converge(), volumeID("thick"))).To(beIn(Blocked, ReasonSnapshotsExist))
 		Expect(n.lvs("vg0")).To(HaveKey("thick"))
 	})
 	DescribeTable("keeps a volume that LVM would not remove alone, and names the others", func(trash time.Duration) {
@@ -166,7 +166,7 @@ var _ = Describe("Diff and files that went away", func() {
 			lv.TakesAlong = []string{"vg0/clone1, a thin volume that has it as external origin"}
 		})
 		everything()
-		Expect(status(n.converge(), volumeID("data"))).To(And(beIn(Blocked, ReasonSnapshotsExist), HaveField("Message", ContainSubstring("vg0/clone1"))))
+		Expect(objectOf(n.converge(), volumeID("data"))).To(And(beIn(Blocked, ReasonSnapshotsExist), HaveField("Message", ContainSubstring("vg0/clone1"))))
 		Expect(n.lvs("vg0")["data"].Tags).To(HaveLen(3))
 		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.TakesAlong = nil })
 		n.converge()
@@ -183,14 +183,14 @@ var _ = Describe("Diff and files that went away", func() {
 			lv.TakesAlong = []string{"vg0/clone1, a thin volume that has it as external origin"}
 		})
 		n.wait(2 * time.Hour)
-		Expect(status(n.converge(), volumeID("thick"))).To(beIn(Blocked, ReasonSnapshotsExist))
+		Expect(objectOf(n.converge(), volumeID("thick"))).To(beIn(Blocked, ReasonSnapshotsExist))
 		Expect(n.lvs("vg0")).To(And(HaveKey("thick"), Not(HaveKey("data"))))
 	})
 	It("keeps an export with live sessions, and all below it", func() {
 		n.editACL(iqn, initiator, func(a *observe.ACL) { a.LoggedIn = true })
 		everything()
 		p := n.converge()
-		Expect(status(p, exportID("db"))).To(And(beIn(Blocked, ReasonSessionsActive), HaveField("Message", ContainSubstring(initiator))))
+		Expect(objectOf(p, exportID("db"))).To(And(beIn(Blocked, ReasonSessionsActive), HaveField("Message", ContainSubstring(initiator))))
 		Expect(n.lvs("vg0")).To(And(HaveKey("data"), HaveKey("thick"), HaveKey("nightly")))
 		Expect(n.state.LIO.Backstores).To(HaveLen(3))
 	})
@@ -199,8 +199,8 @@ var _ = Describe("Diff and files that went away", func() {
 		e := n.desired.Exports["db"]
 		e.Spec.LUNs, e.Spec.Initiators = e.Spec.LUNs[:1], e.Spec.Initiators[1:]
 		n.desired.Exports["db"] = e
-		Expect(n.diff().Steps).To(BeEmpty())
-		Expect(status(n.diff(), exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
+		Expect(n.plan().Steps).To(BeEmpty())
+		Expect(objectOf(n.plan(), exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
 	})
 	DescribeTable("keeps an open volume", func(open func(n *node)) {
 		delete(n.desired.Volumes, "thick")
@@ -209,8 +209,8 @@ var _ = Describe("Diff and files that went away", func() {
 		e.Spec.LUNs = e.Spec.LUNs[:2]
 		n.desired.Exports["db"] = e
 		open(n)
-		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Blocked, ReasonInUse))
-		Expect(changes(n.diff())).NotTo(ContainElement(HavePrefix("remove vg0/thick")))
+		Expect(objectOf(n.plan(), volumeID("thick"))).To(beIn(Blocked, ReasonInUse))
+		Expect(changes(n.plan())).NotTo(ContainElement(HavePrefix("remove vg0/thick")))
 	},
 		Entry("that is mounted besides being exported", func(n *node) {
 			n.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.HeldBy = []string{"mounted on /mnt"} })
@@ -227,16 +227,16 @@ var _ = Describe("Diff and files that went away", func() {
 		delete(n.desired.Snapshots, "nightly")
 		n.desired.Invalid[snapshotID("nightly")] = errors.New("Volume/data is invalid")
 		n.desired.Complete = false
-		p := n.diff()
+		p := n.plan()
 		Expect(p.Steps).To(BeEmpty())
-		Expect(status(p, volumeID("data"))).To(beIn(Blocked, ReasonInvalid))
+		Expect(objectOf(p, volumeID("data"))).To(beIn(Blocked, ReasonInvalid))
 	})
 	It("goes on exporting what is there while its object is invalid", func() {
 		n.desired.Invalid = map[spec.ID]error{volumeID("data"): errors.New("bad size"), snapshotID("nightly"): errors.New("its Volume/data is invalid")}
 		delete(n.desired.Volumes, "data")
 		delete(n.desired.Snapshots, "nightly")
 		n.desired.Complete = false
-		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(n.plan().Steps).To(BeEmpty())
 		delete(n.state.LIO.ISCSI, iqn)
 		n.converge()
 		Expect(n.state.LIO.ISCSI[iqn].LUNs).To(HaveLen(3))
@@ -256,7 +256,7 @@ var _ = Describe("Diff and files that went away", func() {
 
 // applyAllButRemovals applies a plan up to the point where data would go.
 func (n *node) applyAllButRemovals() {
-	for _, s := range n.diff().Steps {
+	for _, s := range n.plan().Steps {
 		if _, removal := s.Change.(change.RemoveLV); !removal {
 			n.change(s.Change)
 		}

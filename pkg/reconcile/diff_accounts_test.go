@@ -29,9 +29,9 @@ var _ = Describe("An Export by tgtd", func() {
 	DescribeTable("is not served more openly than it asks for",
 		func(edit func(e *spec.ExportSpec), why string) {
 			n.editExport(edit)
-			p := n.diff()
+			p := n.plan()
 			Expect(p.Steps).To(BeEmpty())
-			Expect(status(p, exportID("db"))).To(And(beIn(Blocked, ReasonUnsupported), HaveField("Message", ContainSubstring(why))))
+			Expect(objectOf(p, exportID("db"))).To(And(beIn(Blocked, ReasonUnsupported), HaveField("Message", ContainSubstring(why))))
 		},
 		Entry("over another protocol", func(e *spec.ExportSpec) { e.Protocol = spec.ProtocolISER }, "does not do iser"),
 		Entry("with attributes", func(e *spec.ExportSpec) { e.Attributes = map[string]string{"MaxBurstLength": "65536"} }, "of the kernel's target"),
@@ -49,20 +49,20 @@ var _ = Describe("An Export by tgtd", func() {
 		n.editExport(func(e *spec.ExportSpec) {
 			e.Initiators[0].Auth, e.Initiators[1].Auth = withMutual("t", "targetsecret"), chap("v", "anothersecret")
 		})
-		Expect(changes(n.diff())).To(HaveExactElements("ask initiators of " + iqn + " for a password, as user u, v, and prove to them to be t"))
+		Expect(changes(n.plan())).To(HaveExactElements("ask initiators of " + iqn + " for a password, as user u, v, and prove to them to be t"))
 		n.converge()
 		n.editTargetOf(onTGT.target, func(t *observe.Target) { t.Accounts = t.Accounts[:2] })
-		Expect(changes(n.diff())).To(HaveLen(1))
+		Expect(changes(n.plan())).To(HaveLen(1))
 	})
 
 	It("stays closed to strangers when it asks for no password any more", func() {
 		n.editTargetOf(onTGT.target, func(t *observe.Target) { t.ACLs["stranger"] = observe.ACL{Initiator: "stranger", LoggedIn: true} })
 		n.editExport(func(e *spec.ExportSpec) { e.Initiators[0].Auth, e.Initiators[1].Auth = nil, nil })
-		p := n.diff()
+		p := n.plan()
 		Expect(p.Steps).To(BeEmpty())
-		Expect(status(p, exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
+		Expect(objectOf(p, exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
 		n.editTargetOf(onTGT.target, func(t *observe.Target) { t.ACLs["stranger"] = observe.ACL{Initiator: "stranger"} })
-		p = n.diff()
+		p = n.plan()
 		Expect(changes(p)).To(HaveExactElements(HavePrefix("remove initiator stranger"), HaveSuffix("for no password")))
 		Expect(p.Steps[1].Needs).To(ContainElement(p.Steps[0].ID))
 		n.converge()
@@ -75,9 +75,9 @@ var _ = Describe("An Export by tgtd", func() {
 			e.LUNs = e.LUNs[:1]
 			e.Initiators = append(e.Initiators, spec.Initiator{Name: "iqn.2026-11.org.example:new", Auth: e.Initiators[0].Auth})
 		})
-		Expect(changes(n.diff())).NotTo(ContainElement(HavePrefix("admit")))
+		Expect(changes(n.plan())).NotTo(ContainElement(HavePrefix("admit")))
 		n.editTargetOf(onTGT.target, func(t *observe.Target) { t.DynamicSessions = nil })
-		Expect(changes(n.diff())).To(HaveExactElements(HavePrefix("remove LUN 1"), HavePrefix("admit initiator iqn.2026-11.org.example:new")))
+		Expect(changes(n.plan())).To(HaveExactElements(HavePrefix("remove LUN 1"), HavePrefix("admit initiator iqn.2026-11.org.example:new")))
 	})
 
 	It("shows no new LUN to somebody who is not listed any more", func() {
@@ -85,21 +85,21 @@ var _ = Describe("An Export by tgtd", func() {
 			t.ACLs["stranger"] = observe.ACL{Initiator: "stranger", LoggedIn: true}
 			delete(t.LUNs, 1)
 		})
-		p := n.diff()
+		p := n.plan()
 		Expect(p.Steps).To(BeEmpty())
-		Expect(status(p, exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
+		Expect(objectOf(p, exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
 		n.editExport(func(e *spec.ExportSpec) { e.Disconnect = spec.DisconnectForce })
-		p = n.diff()
+		p = n.plan()
 		Expect(changes(p)).To(HaveExactElements(HavePrefix("remove initiator stranger"), HavePrefix("add LUN 1")))
 		Expect(p.Steps[1].Needs).To(ContainElement(p.Steps[0].ID))
 	})
 
 	It("is read-only for all, by its LUNs", func() {
 		n.editExport(func(e *spec.ExportSpec) { e.LUNs[1].ReadOnly = true })
-		Expect(changes(n.diff())).To(HaveExactElements("set write protection of LUN 1 of " + iqn + " to true"))
+		Expect(changes(n.plan())).To(HaveExactElements("set write protection of LUN 1 of " + iqn + " to true"))
 		n.converge()
 		n.editExport(func(e *spec.ExportSpec) { e.Initiators[0].ReadOnly, e.Initiators[1].ReadOnly = true, true })
-		Expect(changes(n.diff())).To(HaveExactElements("set write protection of LUN 0 of " + iqn + " to true"))
+		Expect(changes(n.plan())).To(HaveExactElements("set write protection of LUN 0 of " + iqn + " to true"))
 		n.converge()
 		n.editExport(func(e *spec.ExportSpec) {
 			e.LUNs[1].ReadOnly, e.Initiators[0].ReadOnly, e.Initiators[1].ReadOnly = false, false, false
@@ -110,7 +110,7 @@ var _ = Describe("An Export by tgtd", func() {
 
 	It("comes online again when an interrupted change left it offline, once it asks for passwords", func() {
 		n.editTargetOf(onTGT.target, func(t *observe.Target) { t.Offline, t.Accounts, t.AuthMark = true, nil, "" })
-		p := n.diff()
+		p := n.plan()
 		Expect(changes(p)).To(HaveExactElements(HavePrefix("ask initiators"), HavePrefix("enable target")))
 		Expect(p.Steps[1].Needs).To(ContainElement(p.Steps[0].ID))
 		n.converge()
@@ -128,14 +128,14 @@ var _ = Describe("An Export by tgtd", func() {
 		n.remember()
 		n.input.TGT = true
 		n.editTarget(iqn, func(t *observe.Target) { t.DynamicSessions = []string{"somebody"} })
-		p := n.diff()
+		p := n.plan()
 		Expect(changes(p)).NotTo(ContainElement(Or(HavePrefix("add LUN"), HavePrefix("remove"))))
-		Expect(status(p, exportID("db"))).To(beIn(Blocked, ReasonInUse))
+		Expect(objectOf(p, exportID("db"))).To(beIn(Blocked, ReasonInUse))
 		n.editTarget(iqn, func(t *observe.Target) { t.DynamicSessions = nil })
 		n.converge()
 		Expect(n.state.LIO.ISCSI).To(BeEmpty())
 		Expect(n.state.LIO.Backstores).To(BeEmpty())
-		Expect(status(n.diff(), exportID("db"))).To(beIn(Ready, ReasonAsDesired))
+		Expect(objectOf(n.plan(), exportID("db"))).To(beIn(Ready, ReasonAsDesired))
 	})
 
 	It("leaves a user's password to the export that has it", func() {
@@ -145,10 +145,10 @@ var _ = Describe("An Export by tgtd", func() {
 		second.Spec.LUNs = []spec.LUN{{Volume: "thick", Number: ptr(0)}}
 		second.Spec.Initiators = []spec.Initiator{{Name: initiator, Auth: chap("u", "anothersecret")}}
 		n.desired.Exports["a"] = second
-		p := n.diff()
+		p := n.plan()
 		Expect(p.Steps).To(BeEmpty())
-		Expect(status(p, exportID("a"))).To(beIn(Blocked, ReasonUnsupported))
-		Expect(status(p, exportID("db"))).To(beIn(Ready, ReasonAsDesired))
+		Expect(objectOf(p, exportID("a"))).To(beIn(Blocked, ReasonUnsupported))
+		Expect(objectOf(p, exportID("db"))).To(beIn(Ready, ReasonAsDesired))
 		n.editExport(func(e *spec.ExportSpec) {
 			e.Initiators[0].Auth, e.Initiators[1].Auth = chap("u", "anothersecret"), chap("u", "anothersecret")
 		})
@@ -159,7 +159,7 @@ var _ = Describe("An Export by tgtd", func() {
 
 	It("listens where it must, and wherever tgtd does already", func() {
 		n.editExport(func(e *spec.ExportSpec) { e.Portals = []string{"10.0.0.1:3260", "[::]:3261"} })
-		Expect(n.diff().Steps).To(HaveExactElements(
+		Expect(n.plan().Steps).To(HaveExactElements(
 			HaveField("Change", HaveField("Portal", "[::]:3261")), HaveField("Change", HaveField("Portal", "0.0.0.0:3261"))))
 	})
 
@@ -172,7 +172,7 @@ var _ = Describe("An Export by tgtd", func() {
 		n.editExport(func(e *spec.ExportSpec) {
 			e.AllowAnyInitiator, e.Initiators = false, []spec.Initiator{{Name: initiator, Auth: chap("u", "secretsecret")}}
 		})
-		p := n.diff()
+		p := n.plan()
 		Expect(p.Steps[0].Change).To(BeAssignableToTypeOf(change.SetAttributes{}))
 		n.converge()
 		Expect(n.target(onTGT).Attrib.GenerateNodeACLs).To(BeFalse())

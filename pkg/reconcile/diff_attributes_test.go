@@ -72,11 +72,11 @@ var _ = Describe("Diff and the attributes of an Export", func() {
 		Expect(n.Login(iqn, initiator)).To(Succeed())
 		ask(n, map[string]string{"queue_depth": "64", "FirstBurstLength": "131072"})
 		p := n.converge(ctx)
-		Expect(status(p, exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
-		Expect(status(p, exportID("db")).Message).To(ContainSubstring(initiator))
+		Expect(objectOf(p, exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
+		Expect(objectOf(p, exportID("db")).Message).To(ContainSubstring(initiator))
 		Expect(have(n)).To(And(HaveKeyWithValue("FirstBurstLength", "131072"), HaveKeyWithValue("queue_depth", "128")))
 		Expect(n.Logout(iqn, initiator)).To(Succeed())
-		Expect(status(n.converge(ctx), exportID("db"))).To(beIn(Ready, ReasonAsDesired))
+		Expect(objectOf(n.converge(ctx), exportID("db"))).To(beIn(Ready, ReasonAsDesired))
 		Expect(have(n)).To(HaveKeyWithValue("queue_depth", "64"))
 		Expect(n.input.Observed.LIO.ISCSI[iqn].ACLs[initiator].LUNs).To(HaveKey(0))
 	})
@@ -88,14 +88,14 @@ var _ = Describe("Diff and the attributes of an Export", func() {
 		n.input.Desired.Exports["web"] = other
 		p := n.converge(ctx)
 		for _, name := range []string{"db", "web"} {
-			Expect(status(p, exportID(name))).To(beIn(Blocked, ReasonInvalid))
-			Expect(status(p, exportID(name)).Message).To(Equal("attribute emulate_tas of Volume/data must be the same in all Exports of it; it is not in db, web"))
+			Expect(objectOf(p, exportID(name))).To(beIn(Blocked, ReasonInvalid))
+			Expect(objectOf(p, exportID(name)).Message).To(Equal("attribute emulate_tas of Volume/data must be the same in all Exports of it; it is not in db, web"))
 		}
 		Expect(n.input.Observed.LIO.ISCSI).To(HaveLen(2))
 		other.Spec.Attributes = nil
 		n.input.Desired.Exports["web"] = other
 		p = n.converge(ctx)
-		Expect(status(p, exportID("web"))).To(beIn(Ready, ReasonAsDesired))
+		Expect(objectOf(p, exportID("web"))).To(beIn(Ready, ReasonAsDesired))
 		Expect(have(n)).To(HaveKeyWithValue("emulate_tas", "0"))
 	})
 
@@ -106,10 +106,10 @@ var _ = Describe("Diff and the attributes of an Export", func() {
 			e.Spec.Attributes = map[string]string{"queue_depth": "64"}
 			n.desired.Exports["db"] = e
 			n.moveTo("thick", "fast")
-			p := n.diff()
+			p := n.plan()
 			for !slices.Contains(kinds(p), "TakeOver") {
 				n.apply(p)
-				p = n.diff()
+				p = n.plan()
 			}
 			if done == len(p.Steps) {
 				break
@@ -123,7 +123,7 @@ var _ = Describe("Diff and the attributes of an Export", func() {
 			}
 			n.input.Held = map[spec.ID]bool{volumeID("thick"): true}
 			waits := map[StepID]bool{}
-			for _, s := range n.diff().Steps {
+			for _, s := range n.plan().Steps {
 				waits[s.ID] = n.input.Held[s.Object] && !s.AtOnce || slices.ContainsFunc(s.Needs, func(q StepID) bool { return waits[q] })
 				Expect(waits[s.ID] && s.Object == exportID("db")).To(BeFalse(), "after %d steps: %s", done, s.Change)
 			}

@@ -14,8 +14,8 @@ var _ = Describe("Diff and what is of no use any more", func() {
 	copied := func() (n *node, name string) {
 		n = converged()
 		n.desireCopy("slow", 200*mib, fromData)
-		n.apply(n.diff())
-		n.apply(n.diff())
+		n.apply(n.plan())
+		n.apply(n.plan())
 		return n, "volreconciler-source-copy"
 	}
 	// moved returns one on which another logical volume came in the place of that of the name.
@@ -26,9 +26,9 @@ var _ = Describe("Diff and what is of no use any more", func() {
 			if n.lvs("vg0")["thick"].ReplacedBy() != "" {
 				break
 			}
-			n.apply(n.diff())
+			n.apply(n.plan())
 		}
-		n.apply(n.diff()) // which gives names and marks
+		n.apply(n.plan()) // which gives names and marks
 		return n, "thick"
 	}
 	stepsOn := func(p Plan, name string) (found []string) {
@@ -53,7 +53,7 @@ var _ = Describe("Diff and what is of no use any more", func() {
 	}{{"a snapshot that was copied from", copied}, {"what a move left", moved}} {
 		It("removes "+of.what+", and whoever waits for the object does not wait for that", func() {
 			n, name := of.made()
-			p := n.diff()
+			p := n.plan()
 			Expect(stepsOn(p, name)).To(Equal([]string{"RemoveLV"}))
 			for _, o := range p.Objects {
 				if o.Kind == spec.KindVolume {
@@ -65,7 +65,7 @@ var _ = Describe("Diff and what is of no use any more", func() {
 			n, name := of.made()
 			n.edit("vg0/"+name, func(lv *observe.LogicalVolume) { lv.Open, lv.HeldBy = true, []string{"mounted on /mnt"} })
 			var messages []string
-			for _, o := range n.diff().Objects {
+			for _, o := range n.plan().Objects {
 				messages = append(messages, o.Message)
 			}
 			Expect(messages).To(ContainElement("vg0/" + n.lvs("vg0")[name].Name + ", which is of no use any more, is removed when it is no longer mounted on /mnt"))
@@ -74,7 +74,7 @@ var _ = Describe("Diff and what is of no use any more", func() {
 			func(interfere func(*node, string)) {
 				n, name := of.made()
 				interfere(n, name)
-				Expect(stepsOn(n.diff(), name)).To(BeEmpty())
+				Expect(stepsOn(n.plan(), name)).To(BeEmpty())
 			},
 			Entry("while it is open", func(n *node, name string) {
 				n.edit("vg0/"+name, func(lv *observe.LogicalVolume) { lv.Open = true })
@@ -104,17 +104,17 @@ var _ = Describe("Diff and what is of no use any more", func() {
 	It("says of an object that no file names only that it is removed", func() {
 		n := converged()
 		n.desireCopy("slow", 200*mib, fromData)
-		n.apply(n.diff())
+		n.apply(n.plan())
 		delete(n.lvs("vg0"), "copy")
 		delete(n.desired.Volumes, "copy")
-		p := n.diff()
+		p := n.plan()
 		Expect(stepsOn(p, "volreconciler-source-copy")).To(Equal([]string{"RemoveLV"}))
-		Expect(status(p, volumeID("copy"))).To(beIn(Deleting, ReasonRemoving))
+		Expect(objectOf(p, volumeID("copy"))).To(beIn(Deleting, ReasonRemoving))
 	})
 	It("warns of a snapshot that is all that is left of its origin", func() {
 		n, name := copied()
-		Expect(n.diff().Steps).To(ContainElement(And(HaveField("Change", HaveField("Name", name)), HaveField("Danger", Harmless))))
+		Expect(n.plan().Steps).To(ContainElement(And(HaveField("Change", HaveField("Name", name)), HaveField("Danger", Harmless))))
 		n.edit("vg0/"+name, func(lv *observe.LogicalVolume) { lv.Origin = "" })
-		Expect(n.diff().Steps).To(ContainElement(And(HaveField("Change", HaveField("Name", name)), HaveField("Danger", Destructive))))
+		Expect(n.plan().Steps).To(ContainElement(And(HaveField("Change", HaveField("Name", name)), HaveField("Danger", Destructive))))
 	})
 })

@@ -25,7 +25,7 @@ var _ = Describe("Diff in doubt", func() {
 		n := movable()
 		n.moveTo("thick", "far")
 		for range 12 {
-			p := n.diff()
+			p := n.plan()
 			for _, s := range p.Steps {
 				if _, superseded := n.lvs("vg0")["thick"]; superseded && n.lvs("vg0")["thick"].Phase() == ondisk.Replaced && s.Danger == Destructive {
 					return n
@@ -41,12 +41,12 @@ var _ = Describe("Diff in doubt", func() {
 	It("keeps the superseded copy of a finished move, and says so", func() {
 		for _, doubt := range doubts {
 			n := arrived()
-			Expect(kinds(n.diff())).To(ContainElement("RemoveLV"), "or this shows nothing")
+			Expect(kinds(n.plan())).To(ContainElement("RemoveLV"), "or this shows nothing")
 			doubt.cause(n)
-			p := n.diff()
+			p := n.plan()
 			Expect(kinds(p)).NotTo(ContainElement(BeElementOf("RemoveLV", "StartClearing")))
 			if doubt.reason == ReasonIncompleteInput {
-				Expect(status(p, thick).Message).To(Equal("vg0/thick is not needed any more; it is not removed while there are findings in the specs"))
+				Expect(objectOf(p, thick).Message).To(Equal("vg0/thick is not needed any more; it is not removed while there are findings in the specs"))
 			}
 		}
 	})
@@ -54,11 +54,11 @@ var _ = Describe("Diff in doubt", func() {
 		for _, doubt := range doubts {
 			n := movable()
 			n.moveTo("thick", "far")
-			n.apply(n.diff())
+			n.apply(n.plan())
 			n.moveTo("thick", "slow")
-			Expect(kinds(n.diff())).To(ContainElement("StartClearing"), "or this shows nothing")
+			Expect(kinds(n.plan())).To(ContainElement("StartClearing"), "or this shows nothing")
 			doubt.cause(n)
-			Expect(kinds(n.diff())).NotTo(ContainElement(BeElementOf("RemoveLV", "StartClearing")))
+			Expect(kinds(n.plan())).NotTo(ContainElement(BeElementOf("RemoveLV", "StartClearing")))
 		}
 	})
 	It("does not begin to revert a Volume", func() {
@@ -68,10 +68,10 @@ var _ = Describe("Diff in doubt", func() {
 			v := n.desired.Volumes["thick"]
 			v.Spec.Revert = &spec.Revert{Snapshot: "tnightly", Request: "one"}
 			n.desired.Volumes["thick"] = v
-			Expect(kinds(n.diff())).To(ContainElement("SetTags"), "or this shows nothing")
+			Expect(kinds(n.plan())).To(ContainElement("SetTags"), "or this shows nothing")
 			doubt.cause(n)
-			Expect(kinds(n.diff())).NotTo(ContainElement("SetTags"))
-			Expect(status(n.diff(), thick)).To(beIn(Blocked, doubt.reason))
+			Expect(kinds(n.plan())).NotTo(ContainElement("SetTags"))
+			Expect(objectOf(n.plan(), thick)).To(beIn(Blocked, doubt.reason))
 		}
 	})
 	It("does not go on reverting a Volume while it cannot be told who uses it", func() {
@@ -79,13 +79,13 @@ var _ = Describe("Diff in doubt", func() {
 		v := n.desired.Volumes["thick"]
 		v.Spec.Revert = &spec.Revert{Snapshot: "tnightly", Request: "one"}
 		n.desired.Volumes["thick"] = v
-		n.apply(n.diff())
-		n.apply(n.diff())
-		Expect(kinds(n.diff())).To(ContainElement("Restore"), "or this shows nothing")
+		n.apply(n.plan())
+		n.apply(n.plan())
+		Expect(kinds(n.plan())).To(ContainElement("Restore"), "or this shows nothing")
 		n.state.Unknown = map[observe.System]error{observe.LIO: errors.New("hidden")}
 		n.state.LIO = observe.Targets{}
-		Expect(kinds(n.diff())).NotTo(ContainElement("Restore"))
-		Expect(n.diff().KeepJobs).To(BeTrue(), "one that runs goes on")
+		Expect(kinds(n.plan())).NotTo(ContainElement("Restore"))
+		Expect(n.plan().KeepJobs).To(BeTrue(), "one that runs goes on")
 	})
 })
 
@@ -104,20 +104,20 @@ var _ = Describe("Diff and tags that somebody changed", func() {
 		e.Metadata.Name, e.Spec.Target = "second", iqn+"-second"
 		e.Spec.LUNs = []spec.LUN{{Volume: "other", Number: ptr(0)}}
 		n.desired.Exports["second"] = e
-		p := n.diff()
+		p := n.plan()
 		Expect(kinds(p)).NotTo(ContainElement("CreateBackstore"))
-		Expect(status(p, volumeID("other"))).To(beIn(Blocked, ReasonInUse))
+		Expect(objectOf(p, volumeID("other"))).To(beIn(Blocked, ReasonInUse))
 	})
 	It("removes no superseded copy before the current one is marked", func() {
 		n := movable()
 		n.moveTo("thick", "far")
 		for range 5 {
-			n.apply(n.diff())
+			n.apply(n.plan())
 			n.input.Known = learn(n.input.Known, n.desired, n.state)
 		}
-		Expect(kinds(n.diff())).To(ContainElement("RemoveLV"), "or this shows nothing")
+		Expect(kinds(n.plan())).To(ContainElement("RemoveLV"), "or this shows nothing")
 		n.edit("vg1/thick", func(lv *observe.LogicalVolume) { lv.Tags = []string{lv.Tags[0], ondisk.TagIdentity + lv.Identity()} })
-		p := n.diff()
+		p := n.plan()
 		Expect(kinds(p)).To(ContainElement("SetTags"))
 		Expect(kinds(p)).NotTo(ContainElement("RemoveLV"))
 	})

@@ -16,7 +16,7 @@ var _ = DescribeTable("Diff corrects drift and touches nothing else",
 	func(drift func(n *node), want ...string) {
 		n := converged()
 		drift(n)
-		Expect(changes(n.diff())).To(Equal(want))
+		Expect(changes(n.plan())).To(Equal(want))
 		n.converge()
 	},
 	Entry("an inactive volume", func(n *node) {
@@ -101,7 +101,7 @@ var _ = Describe("Diff after a whole target was removed by hand", func() {
 	It("makes it anew on the same backstores", func() {
 		n := converged()
 		delete(n.state.LIO.ISCSI, iqn)
-		Expect(changes(n.diff())).NotTo(ContainElement(ContainSubstring("backstore iblock")))
+		Expect(changes(n.plan())).NotTo(ContainElement(ContainSubstring("backstore iblock")))
 		n.converge()
 	})
 	It("makes a removed backstore anew with it", func() {
@@ -142,7 +142,7 @@ var _ = Describe("An initiator whose password is to be set", func() {
 		e := n.desired.Exports["db"]
 		e.Spec.LUNs = append(e.Spec.LUNs, spec.LUN{Volume: "new", Number: ptr(9)})
 		n.desired.Exports["db"] = e
-		p := n.diff()
+		p := n.plan()
 		var set StepID
 		for _, s := range p.Steps {
 			switch c := s.Change.(type) {

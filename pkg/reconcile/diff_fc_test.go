@@ -86,7 +86,7 @@ func (n *fcNode) target() observe.Target { return n.input.Observed.LIO.FC[fcPort
 var _ = Describe("Diff and Fibre Channel", func() {
 	It("exports, follows the spec, and takes away", func(ctx SpecContext) {
 		n := newFCNode()
-		Expect(status(n.converge(ctx), exportID("db"))).To(beIn(Ready, ReasonAsDesired))
+		Expect(objectOf(n.converge(ctx), exportID("db"))).To(beIn(Ready, ReasonAsDesired))
 		Expect(n.target().Mark).To(Equal("volreconciler:db"))
 		n.input.Desired.Exports = nil
 		n.converge(ctx)
@@ -118,7 +118,7 @@ var _ = Describe("Diff and Fibre Channel", func() {
 				})
 				p := n.converge(ctx)
 				if desired {
-					Expect(status(p, exportID("db"))).To(beIn(Ready, ReasonAsDesired), "after %d calls", calls)
+					Expect(objectOf(p, exportID("db"))).To(beIn(Ready, ReasonAsDesired), "after %d calls", calls)
 				} else {
 					Expect(n.input.Observed.LIO.FC).To(BeEmpty(), "after %d calls", calls)
 				}
@@ -143,7 +143,7 @@ var _ = Describe("Diff and Fibre Channel", func() {
 			lv.Active, lv.Minor = false, 0
 		})).To(Succeed())
 		p := n.converge(ctx)
-		Expect(status(p, exportID("db"))).To(beIn(Blocked, ReasonNotReady))
+		Expect(objectOf(p, exportID("db"))).To(beIn(Blocked, ReasonNotReady))
 		Expect(n.target().ACLs).To(HaveKey(fcInitiator))
 		n.input.Desired.Exports = nil
 		n.converge(ctx)
@@ -170,7 +170,7 @@ var _ = Describe("Diff and Fibre Channel", func() {
 
 		n.converge(ctx)
 		n.input.Desired.Exports = exports
-		Expect(status(n.converge(ctx), exportID("db"))).To(beIn(Blocked, ReasonNotOwned))
+		Expect(objectOf(n.converge(ctx), exportID("db"))).To(beIn(Blocked, ReasonNotOwned))
 		n.input.Desired.Exports = nil
 		n.converge(ctx)
 		Expect(n.Node()).To(Equal(before))

@@ -13,17 +13,6 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// editExport changes what is desired of the export.
-func (n *node) editExport(f func(*spec.ExportSpec)) {
-	e := n.desired.Exports["db"]
-	f(&e.Spec)
-	n.desired.Exports = map[string]spec.Export{"db": e}
-}
-
-func (n *node) logIn() {
-	n.editACL(iqn, initiator, func(a *observe.ACL) { a.LoggedIn = true })
-}
-
 var _ = Describe("Diff and sessions that are not waited for", func() {
 	var n *node
 	force := func(e *spec.ExportSpec) { e.Disconnect = spec.DisconnectForce }
@@ -36,13 +25,13 @@ var _ = Describe("Diff and sessions that are not waited for", func() {
 	learnAgain := func() { n.input.Known = learn(n.input.Known, n.desired, n.state) }
 
 	It("changes nothing by itself", func() {
-		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(n.plan().Steps).To(BeEmpty())
 	})
 	It("takes parts away from who is logged in, and says from whom", func() {
 		n.editExport(func(e *spec.ExportSpec) {
 			e.LUNs, e.Initiators, e.Portals = e.LUNs[:1], e.Initiators[1:], e.Portals[:1]
 		})
-		for _, s := range n.diff().Steps {
+		for _, s := range n.plan().Steps {
 			if s.Object == exportID("db") {
 				Expect(s).To(And(HaveField("Danger", Disruptive), HaveField("Affects", ConsistOf(initiator))), "%s", s.Change)
 			}
@@ -53,20 +42,20 @@ var _ = Describe("Diff and sessions that are not waited for", func() {
 	It("takes nothing away while there is any finding", func() {
 		n.editExport(func(e *spec.ExportSpec) { e.LUNs = e.LUNs[:1] })
 		n.desired.Complete = false
-		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(n.plan().Steps).To(BeEmpty())
 	})
 	It("never puts another volume behind a number that is in use", func() {
 		n.editExport(func(e *spec.ExportSpec) {
 			e.LUNs = []spec.LUN{{Volume: "thick", Number: ptr(0)}, {Volume: "data", Number: ptr(1)}}
 		})
 		p := n.converge()
-		Expect(status(p, exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
+		Expect(objectOf(p, exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
 		Expect(n.state.LIO.ISCSI[iqn].LUNs[0].Backstore).To(HaveSuffix("volume:data"))
 		Expect(n.state.LIO.ISCSI[iqn].LUNs[1].Backstore).To(HaveSuffix("volume:thick"))
 	})
 	It("moves a target", func() {
 		n.editExport(func(e *spec.ExportSpec) { e.Target = iqn + "2" })
-		p := n.diff()
+		p := n.plan()
 		Expect(p.Steps).To(ContainElement(And(HaveField("Danger", Disruptive), HaveField("Affects", ConsistOf(initiator)),
 			HaveField("Change", change.RemoveTarget{Target: change.Target{Fabric: observe.ISCSI, Name: iqn, Export: "db"}, Force: true}))))
 		n.converge()
@@ -82,12 +71,12 @@ var _ = Describe("Diff and sessions that are not waited for", func() {
 	It("still keeps what is mounted on the node", func() {
 		n.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.HeldBy = []string{"mounted on /mnt"} })
 		n.nameNothing()
-		Expect(status(n.converge(), volumeID("thick"))).To(beIn(Blocked, ReasonInUse))
+		Expect(objectOf(n.converge(), volumeID("thick"))).To(beIn(Blocked, ReasonInUse))
 	})
 	It("waits for the sessions of an export of which nothing is remembered", func() {
 		n.nameNothing()
 		n.input.Known = nil
-		Expect(status(n.converge(), exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
+		Expect(objectOf(n.converge(), exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
 		Expect(n.state.LIO.ISCSI).To(HaveKey(iqn))
 	})
 	It("waits if the file said so last", func() {
@@ -95,22 +84,22 @@ var _ = Describe("Diff and sessions that are not waited for", func() {
 		learnAgain()
 		n.nameNothing()
 		learnAgain()
-		Expect(status(n.converge(), exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
+		Expect(objectOf(n.converge(), exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
 	})
 	It("waits for the sessions of a target that was never the export's", func() {
 		n.nameNothing()
 		k := n.input.Known[exportID("db")]
 		k.Targets = []string{iqn + "2"}
 		n.input.Known[exportID("db")] = k
-		Expect(status(n.converge(), exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
+		Expect(objectOf(n.converge(), exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
 	})
 	DescribeTable("puts out who came in while anybody could", func(complete bool, left ...string) {
 		n.editTarget(iqn, func(t *observe.Target) {
 			t.Attrib.GenerateNodeACLs, t.DynamicSessions = true, []string{"iqn.x:stranger", "iqn.x:stranger", "iqn.1993-08.org.debian:01:open"}
 		})
 		n.desired.Complete = complete
-		p := n.diff()
-		Expect(status(p, exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
+		p := n.plan()
+		Expect(objectOf(p, exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
 		for _, s := range p.Steps {
 			if change.Name(s.Change) == "RemoveInitiator" {
 				Expect(s.Needs).NotTo(BeEmpty(), "the target is closed first")
@@ -139,10 +128,10 @@ var _ = Describe("Diff and what a crash leaves of a target", func() {
 		n.state.LIO.ISCSI[iqn] = shell
 	})
 	It("removes it", func() {
-		p := n.diff()
+		p := n.plan()
 		Expect(p.Steps).To(ConsistOf(And(HaveField("Danger", Harmless), HaveField("Object", exportID("db")),
 			HaveField("Change", change.RemoveTarget{Target: change.Target{Fabric: observe.ISCSI, Name: iqn, Export: "db"}}))))
-		Expect(status(p, exportID("db"))).To(beIn(Deleting, ReasonRemoving))
+		Expect(objectOf(p, exportID("db"))).To(beIn(Deleting, ReasonRemoving))
 		n.input.MaxDeletions = 0
 		n.converge()
 		Expect(n.state.LIO.ISCSI).To(BeEmpty())
@@ -157,7 +146,7 @@ var _ = Describe("Diff and what a crash leaves of a target", func() {
 		e := newNode().desired.Exports["db"]
 		e.Metadata.Name = "other"
 		n.desired.Exports = map[string]spec.Export{"other": e}
-		for _, s := range n.diff().Steps {
+		for _, s := range n.plan().Steps {
 			Expect(change.Name(s.Change)).NotTo(Equal("RemoveTarget"))
 		}
 		n.converge()
@@ -165,7 +154,7 @@ var _ = Describe("Diff and what a crash leaves of a target", func() {
 	})
 	DescribeTable("leaves it", func(edit func()) {
 		edit()
-		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(n.plan().Steps).To(BeEmpty())
 	},
 		Entry("if nobody remembers it", func() { n.input.Known = nil }),
 		Entry("if it was another's", func() {

@@ -18,9 +18,9 @@ var _ = Describe("Diff and what is not ours", func() {
 		n := newNode()
 		n.add(foreign)
 		p := n.converge()
-		Expect(status(p, volumeID("thick"))).To(beIn(Blocked, ReasonNotOwned))
+		Expect(objectOf(p, volumeID("thick"))).To(beIn(Blocked, ReasonNotOwned))
 		Expect(n.lvs("vg0")["thick"].Tags).To(BeEmpty())
-		Expect(status(p, exportID("db"))).To(beIn(Blocked, ReasonNotReady))
+		Expect(objectOf(p, exportID("db"))).To(beIn(Blocked, ReasonNotReady))
 	})
 	It("adopts it when told to", func() {
 		n := newNode()
@@ -28,7 +28,7 @@ var _ = Describe("Diff and what is not ours", func() {
 		v := n.desired.Volumes["thick"]
 		v.Spec.Adopt = true
 		n.desired.Volumes["thick"] = v
-		Expect(changes(n.diff())).To(ContainElement("set tags of vg0/thick: +volreconciler/kind=volume +volreconciler/name=thick +volreconciler/deletion=delete"))
+		Expect(changes(n.plan())).To(ContainElement("set tags of vg0/thick: +volreconciler/kind=volume +volreconciler/name=thick +volreconciler/deletion=delete"))
 		n.converge()
 	})
 	It("never adopts what another object owns, or what is of another kind", func() {
@@ -40,8 +40,8 @@ var _ = Describe("Diff and what is not ours", func() {
 			n.desired.Volumes[name] = v
 		}
 		p := n.converge()
-		Expect(status(p, volumeID("thick"))).To(beIn(Blocked, ReasonNotOwned))
-		Expect(status(p, volumeID("data"))).To(beIn(Blocked, ReasonImmutableField))
+		Expect(objectOf(p, volumeID("thick"))).To(beIn(Blocked, ReasonNotOwned))
+		Expect(objectOf(p, volumeID("data"))).To(beIn(Blocked, ReasonImmutableField))
 		Expect(n.lvs("vg0")["data"].Tags).To(BeEmpty())
 		Expect(n.state.LIO.Backstores).To(BeEmpty())
 	})
@@ -51,7 +51,7 @@ var _ = Describe("Diff and what is not ours", func() {
 		n.state.LIO.ISCSI[iqn] = theirs
 		n.state.LIO.ISCSI["iqn.2000-01.a.b:c"] = theirs
 		p := n.converge()
-		Expect(status(p, exportID("db"))).To(beIn(Blocked, ReasonNotOwned))
+		Expect(objectOf(p, exportID("db"))).To(beIn(Blocked, ReasonNotOwned))
 		Expect(n.state.LIO.ISCSI).To(HaveEach(theirs))
 	})
 	It("says who holds a device that it would export", func() {
@@ -60,13 +60,13 @@ var _ = Describe("Diff and what is not ours", func() {
 		n.converge()
 		n.state.LIO.Backstores["iblock_0/x"] = observe.Backstore{HBA: "iblock_0", Name: "x", Enabled: true, Device: "/dev/vg0/data"}
 		n.desired.Exports = newNode().desired.Exports
-		Expect(status(n.converge(), volumeID("data"))).To(And(beIn(Blocked, ReasonInUse), HaveField("Message", ContainSubstring("iblock_0/x"))))
+		Expect(objectOf(n.converge(), volumeID("data"))).To(And(beIn(Blocked, ReasonInUse), HaveField("Message", ContainSubstring("iblock_0/x"))))
 	})
 	It("refuses to choose between two copies", func() {
 		n := converged()
 		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "copy", Type: observe.Thick, Tags: ondisk.OwnerTags(volumeID("thick"))})
-		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Blocked, ReasonAmbiguous))
-		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(objectOf(n.plan(), volumeID("thick"))).To(beIn(Blocked, ReasonAmbiguous))
+		Expect(n.plan().Steps).To(BeEmpty())
 	})
 })
 
@@ -83,15 +83,15 @@ var _ = Describe("Diff and traps for data", func() {
 		n.desired.Volumes["renamed"] = thick
 		p := n.converge()
 		Expect(n.lvs("vg0")).To(HaveKey("thick"))
-		Expect(status(p, volumeID("thick"))).To(beIn(Blocked, ReasonInUse))
-		Expect(status(p, volumeID("renamed"))).To(beIn(Blocked, ReasonNotOwned))
+		Expect(objectOf(p, volumeID("thick"))).To(beIn(Blocked, ReasonInUse))
+		Expect(objectOf(p, volumeID("renamed"))).To(beIn(Blocked, ReasonNotOwned))
 	})
 	It("does not put an empty thin pool in place of a lost one", func() {
 		for _, name := range []string{"pool0", "data", "nightly"} {
 			delete(n.lvs("vg0"), name)
 		}
-		Expect(changes(n.diff())).NotTo(ContainElement(HavePrefix("create thin pool")))
-		Expect(status(n.diff(), spec.ID{Kind: spec.KindPool, Name: "fast"})).To(beIn(Blocked, ReasonVanished))
+		Expect(changes(n.plan())).NotTo(ContainElement(HavePrefix("create thin pool")))
+		Expect(objectOf(n.plan(), spec.ID{Kind: spec.KindPool, Name: "fast"})).To(beIn(Blocked, ReasonVanished))
 	})
 	It("opens no target to anybody while a LUN is in it that is not for them", func() {
 		n.editACL(iqn, initiator, func(a *observe.ACL) { a.LoggedIn = true })
@@ -107,7 +107,7 @@ var _ = Describe("Diff and traps for data", func() {
 	})
 	It("says who is still in after a target was closed", func() {
 		n.editTarget(iqn, func(t *observe.Target) { t.DynamicSessions = []string{"iqn.2000-01.a.b:stranger"} })
-		Expect(status(n.diff(), exportID("db"))).To(And(beIn(Blocked, ReasonSessionsActive), HaveField("Message", ContainSubstring("stranger"))))
+		Expect(objectOf(n.plan(), exportID("db"))).To(And(beIn(Blocked, ReasonSessionsActive), HaveField("Message", ContainSubstring("stranger"))))
 	})
 	It("removes a superseded target at once, however long the grace period", func() {
 		e := n.desired.Exports["db"]
@@ -120,7 +120,7 @@ var _ = Describe("Diff and traps for data", func() {
 	DescribeTable("keeps what anything says to retain", func(keep func()) {
 		keep()
 		n.desired.Volumes, n.desired.Snapshots, n.desired.Exports = map[string]spec.Volume{"data": n.desired.Volumes["data"]}, nil, nil
-		Expect(status(n.converge(), snapshotID("tnightly"))).To(beIn(Orphaned, ReasonRetained))
+		Expect(objectOf(n.converge(), snapshotID("tnightly"))).To(beIn(Orphaned, ReasonRetained))
 		Expect(n.lvs("vg0")).To(HaveKey("tnightly"))
 	},
 		Entry("the files, last, though the tag is older", func() {
@@ -145,7 +145,7 @@ var _ = Describe("Diff and traps for data", func() {
 		v.Spec.Pool = "other"
 		n.desired.Volumes["data"] = v
 		n.desired.Snapshots["new"] = spec.Snapshot{Metadata: meta("new"), Spec: spec.SnapshotSpec{Volume: "data"}}
-		Expect(status(n.diff(), snapshotID("new"))).To(beIn(Blocked, ReasonNotReady))
+		Expect(objectOf(n.plan(), snapshotID("new"))).To(beIn(Blocked, ReasonNotReady))
 	})
 	It("shows nobody else a LUN whose backstore holds another device", func() {
 		path := ondisk.HBA + "/" + ondisk.BackstoreName(volumeID("data"))
@@ -155,18 +155,18 @@ var _ = Describe("Diff and traps for data", func() {
 		e := n.desired.Exports["db"]
 		e.Spec.Initiators = append(slices.Clone(e.Spec.Initiators), spec.Initiator{Name: "iqn.2000-01.a.b:new"})
 		n.desired.Exports["db"] = e
-		Expect(changes(n.diff())).To(And(
+		Expect(changes(n.plan())).To(And(
 			ContainElement(ContainSubstring("admit initiator iqn.2000-01.a.b:new")),
 			ContainElement("map LUN 1 of "+iqn+" to initiator iqn.2000-01.a.b:new"),
 			Not(ContainElement(ContainSubstring("map LUN 0 of")))))
-		Expect(status(n.diff(), volumeID("data"))).To(beIn(Blocked, ReasonBackstoreMismatch))
+		Expect(objectOf(n.plan(), volumeID("data"))).To(beIn(Blocked, ReasonBackstoreMismatch))
 	})
 	It("never shows one volume under two numbers", func() {
 		n.editACL(iqn, initiator, func(a *observe.ACL) { a.LoggedIn = true })
 		e := n.desired.Exports["db"]
 		e.Spec.LUNs = []spec.LUN{{Volume: "thick", Number: ptr(0)}, {Volume: "data", Number: ptr(1)}}
 		n.desired.Exports["db"] = e
-		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(n.plan().Steps).To(BeEmpty())
 		n.editACL(iqn, initiator, func(a *observe.ACL) { a.LoggedIn = false })
 		n.converge()
 		Expect(n.state.LIO.ISCSI[iqn].LUNs).To(And(HaveLen(2), HaveKeyWithValue(0, HaveField("Backstore", ContainSubstring("thick")))))

@@ -35,20 +35,20 @@ var _ = Describe("Diff and an Image", func() {
 			n.desireImage(of)
 			var passes [][]string
 			for range len(want) + 1 {
-				p := n.diff()
+				p := n.plan()
 				if len(p.Steps) > 0 {
 					passes = append(passes, kinds(p))
 					Expect(p.Steps).To(HaveEach(HaveField("Danger", Harmless)))
-					Expect(status(p, golden).Phase).To(BeElementOf(Progressing, Ready))
+					Expect(objectOf(p, golden).Phase).To(BeElementOf(Progressing, Ready))
 				}
 				n.apply(p)
 			}
 			Expect(passes).To(Equal(want))
 			Expect(n.lvs("vg0")).To(HaveLen(5), "nothing else is left")
-			p := n.diff()
+			p := n.plan()
 			Expect(p.Steps).To(BeEmpty())
-			Expect(status(p, golden)).To(beIn(Ready, ReasonAsDesired))
-			Expect(status(p, golden).Image).To(HaveValue(Equal(ImageStatus{Path: goldenPath, Format: spec.FormatQCOW2, Size: n.state.ImageFiles[goldenPath].Size, SHA256: "0f0f"})))
+			Expect(objectOf(p, golden)).To(beIn(Ready, ReasonAsDesired))
+			Expect(objectOf(p, golden).Image).To(HaveValue(Equal(ImageStatus{Path: goldenPath, Format: spec.FormatQCOW2, Size: n.state.ImageFiles[goldenPath].Size, SHA256: "0f0f"})))
 		},
 		Entry("a thin volume", spec.ImageSpec{Volume: "data"}, []string{"CreateSnapshot"}, []string{"WriteImage"}, []string{"RemoveLV"}),
 		Entry("a thick volume", ofThick, []string{"CreateSnapshot"}, []string{"WriteImage"}, []string{"RemoveLV"}),
@@ -59,7 +59,7 @@ var _ = Describe("Diff and an Image", func() {
 	It("hands over what the spec says", func() {
 		n.desireImage(ofNightly)
 		lv := n.lvs("vg0")["nightly"]
-		Expect(n.diff().Steps).To(HaveExactElements(HaveField("Change", change.WriteImage{
+		Expect(n.plan().Steps).To(HaveExactElements(HaveField("Change", change.WriteImage{
 			Path: goldenPath, Format: spec.FormatQCOW2, Compress: true,
 			Source: change.LV{VolumeGroup: "vg0", Name: "nightly", UUID: lv.UUID}, Size: spec.Size(lv.Size),
 		})))
@@ -69,10 +69,10 @@ var _ = Describe("Diff and an Image", func() {
 		func(file observe.ImageFile, phase Phase, reason, message string) {
 			n.desireImage(ofThick)
 			n.state.ImageFiles[goldenPath] = file
-			p := n.diff()
+			p := n.plan()
 			Expect(p.Steps).To(BeEmpty())
-			Expect(status(p, golden)).To(beIn(phase, reason))
-			Expect(status(p, golden).Message).To(ContainSubstring(message))
+			Expect(objectOf(p, golden)).To(beIn(phase, reason))
+			Expect(objectOf(p, golden).Message).To(ContainSubstring(message))
 			Expect(p.KeepJobs).To(Equal(file.Err != nil))
 		},
 		Entry("when it is there", written, Ready, ReasonAsDesired, ""),
@@ -84,17 +84,17 @@ var _ = Describe("Diff and an Image", func() {
 	It("plans nothing when it was not looked at", func() {
 		n.desireImage(ofThick)
 		delete(n.state.ImageFiles, goldenPath)
-		Expect(n.diff().Steps).To(BeEmpty())
-		Expect(status(n.diff(), golden)).To(beIn(Failed, ReasonObservationFailed))
+		Expect(n.plan().Steps).To(BeEmpty())
+		Expect(objectOf(n.plan(), golden)).To(beIn(Failed, ReasonObservationFailed))
 	})
 
 	It("waits for what is not complete itself", func() {
 		n.desireCopy("slow", 200*mib, fromImage)
 		n.desireImage(spec.ImageSpec{Volume: "copy"})
-		Expect(status(n.diff(), golden)).To(beIn(Blocked, ReasonNotReady))
-		n.apply(n.diff())
-		Expect(kinds(n.diff())).To(Equal([]string{"Populate"}))
-		Expect(status(n.diff(), golden)).To(beIn(Blocked, ReasonNotReady))
+		Expect(objectOf(n.plan(), golden)).To(beIn(Blocked, ReasonNotReady))
+		n.apply(n.plan())
+		Expect(kinds(n.plan())).To(Equal([]string{"Populate"}))
+		Expect(objectOf(n.plan(), golden)).To(beIn(Blocked, ReasonNotReady))
 		n.converge()
 		Expect(n.state.ImageFiles[goldenPath].Exists).To(BeTrue())
 	})
@@ -105,30 +105,30 @@ var _ = Describe("Diff and an Image", func() {
 		i := n.desired.Images["golden"]
 		i.Metadata.Name = "copy"
 		n.desired.Images = map[string]spec.Image{"copy": i}
-		n.apply(n.diff())
+		n.apply(n.plan())
 		Expect(n.lvs("vg0")).To(And(HaveKey("volreconciler-source-copy"), HaveKey("volreconciler-image-copy")))
-		Expect(kinds(n.diff())).To(ConsistOf("Populate", "WriteImage"))
+		Expect(kinds(n.plan())).To(ConsistOf("Populate", "WriteImage"))
 		n.converge()
 		Expect(n.lvs("vg0")).To(HaveLen(6))
 	})
 
 	It("stays, and what it was written from goes, when no file names the object any more", func() {
 		n.desireImage(ofThick)
-		n.apply(n.diff())
+		n.apply(n.plan())
 		n.desired.Images = nil
-		p := n.diff()
+		p := n.plan()
 		Expect(kinds(p)).To(Equal([]string{"RemoveLV"}))
-		Expect(status(p, golden)).To(beIn(Deleting, ReasonRemoving))
+		Expect(objectOf(p, golden)).To(beIn(Deleting, ReasonRemoving))
 		n.apply(p)
-		Expect(n.diff().Objects).NotTo(ContainElement(HaveField("Kind", spec.KindImage)))
+		Expect(n.plan().Objects).NotTo(ContainElement(HaveField("Kind", spec.KindImage)))
 	})
 
 	DescribeTable("keeps what it is written from",
 		func(change func()) {
 			n.desireImage(ofThick)
-			n.apply(n.diff())
+			n.apply(n.plan())
 			change()
-			Expect(n.diff().Steps).NotTo(ContainElement(HaveField("Change", HaveField("Name", made))))
+			Expect(n.plan().Steps).NotTo(ContainElement(HaveField("Change", HaveField("Name", made))))
 		},
 		Entry("while its file cannot be looked for", func() { n.state.ImageFiles[goldenPath] = observe.ImageFile{Err: errors.New("no")} }),
 		Entry("while it is invalid", func() {
@@ -150,13 +150,13 @@ var _ = Describe("Diff and an Image", func() {
 	DescribeTable("begins anew",
 		func(change func(), again bool) {
 			n.desireImage(ofThick)
-			n.apply(n.diff())
+			n.apply(n.plan())
 			change()
-			Expect(kinds(n.diff())).To(Equal([]string{"RemoveLV"}))
-			Expect(status(n.diff(), golden).Phase).NotTo(Equal(Ready))
-			n.apply(n.diff())
+			Expect(kinds(n.plan())).To(Equal([]string{"RemoveLV"}))
+			Expect(objectOf(n.plan(), golden).Phase).NotTo(Equal(Ready))
+			n.apply(n.plan())
 			if again {
-				Expect(kinds(n.diff())).To(Equal([]string{"CreateSnapshot"}))
+				Expect(kinds(n.plan())).To(Equal([]string{"CreateSnapshot"}))
 			}
 			n.converge()
 			Expect(n.state.ImageFiles[goldenPath].Exists).To(BeTrue())
@@ -170,9 +170,9 @@ var _ = Describe("Diff and an Image", func() {
 
 	It("is written to its end when its Volume is lost", func() {
 		n.desireImage(spec.ImageSpec{Volume: "data"})
-		n.apply(n.diff())
+		n.apply(n.plan())
 		delete(n.lvs("vg0"), "data")
-		Expect(n.diff().Steps).To(ContainElement(HaveField("Change", HaveField("Source.Name", made))))
+		Expect(n.plan().Steps).To(ContainElement(HaveField("Change", HaveField("Source.Name", made))))
 	})
 
 	It("makes no snapshot while physical volumes are missing", func() {
@@ -180,14 +180,14 @@ var _ = Describe("Diff and an Image", func() {
 		vg := n.state.VolumeGroups["vg0"]
 		vg.MissingPVs = 1
 		n.state.VolumeGroups["vg0"] = vg
-		Expect(kinds(n.diff())).NotTo(ContainElement("CreateSnapshot"))
-		Expect(status(n.diff(), golden)).To(beIn(Blocked, ReasonNotReady))
+		Expect(kinds(n.plan())).NotTo(ContainElement("CreateSnapshot"))
+		Expect(objectOf(n.plan(), golden)).To(beIn(Blocked, ReasonNotReady))
 	})
 	It("is never written from what is left of another volume", func() {
 		n.desireImage(spec.ImageSpec{Volume: "data"})
-		n.apply(n.diff())
+		n.apply(n.plan())
 		n.edit("vg0/"+made, func(lv *observe.LogicalVolume) { lv.Origin = "" })
 		n.desireImage(ofThick)
-		Expect(kinds(n.diff())).To(Equal([]string{"RemoveLV"}))
+		Expect(kinds(n.plan())).To(Equal([]string{"RemoveLV"}))
 	})
 })

@@ -18,7 +18,7 @@ var tokenIn = regexp.MustCompile(`volreconciler/allow-deletions: "([0-9a-f]{16})
 // permit annotates a Pool with the token that an object's status names.
 func (n *node) permit(id spec.ID) {
 	GinkgoHelper()
-	message := status(n.diff(), id).Message
+	message := objectOf(n.plan(), id).Message
 	token := tokenIn.FindStringSubmatch(message)
 	Expect(token).NotTo(BeNil(), message)
 	p := n.desired.Pools["slow"]
@@ -43,14 +43,14 @@ var _ = Describe("Diff and the number of deletions", func() {
 		n.keepFor(trash)
 		n.nameNothing()
 		n.input.MaxDeletions = everything - 1
-		p := n.diff()
+		p := n.plan()
 		Expect(changes(p)).To(BeEmpty())
 		for _, o := range p.Objects {
 			if o.Kind != spec.KindPool {
 				Expect(o).To(refused)
 			}
 		}
-		Expect(status(p, volumeID("data")).Message).To(MatchRegexp(
+		Expect(objectOf(p, volumeID("data")).Message).To(MatchRegexp(
 			`^5 objects would be deleted at once, more than --max-deletions 4: ` +
 				`Export/db, Snapshot/nightly, Snapshot/tnightly, Volume/data, Volume/thick\. ` +
 				`To allow exactly these, annotate any Pool with volreconciler/allow-deletions: "[0-9a-f]{16}", and remove that afterwards$`))
@@ -62,8 +62,8 @@ var _ = Describe("Diff and the number of deletions", func() {
 			n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: id.Name, Type: observe.Thick, Active: true, Tags: append(ondisk.OwnerTags(id), ondisk.DeletionTag(spec.Delete))})
 		}
 		n.input.MaxDeletions = 10
-		Expect(status(n.diff(), volumeID("v00")).Message).To(ContainSubstring("Volume/v08, Volume/v09, and 3 more. To allow"))
-		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(objectOf(n.plan(), volumeID("v00")).Message).To(ContainSubstring("Volume/v08, Volume/v09, and 3 more. To allow"))
+		Expect(n.plan().Steps).To(BeEmpty())
 	})
 	It("goes on with everything else", func() {
 		n.nameNothing()
@@ -75,8 +75,8 @@ var _ = Describe("Diff and the number of deletions", func() {
 	It("deletes nothing without permission where none is allowed", func() {
 		n.input.MaxDeletions = 0
 		delete(n.desired.Exports, "db")
-		Expect(changes(n.diff())).To(BeEmpty())
-		Expect(status(n.diff(), exportID("db"))).To(And(refused, HaveField("Message", HavePrefix("1 object would be deleted"))))
+		Expect(changes(n.plan())).To(BeEmpty())
+		Expect(objectOf(n.plan(), exportID("db"))).To(And(refused, HaveField("Message", HavePrefix("1 object would be deleted"))))
 		n.permit(exportID("db"))
 		n.converge()
 		Expect(n.state.LIO.ISCSI).To(BeEmpty())
@@ -96,40 +96,40 @@ var _ = Describe("Diff and the number of deletions", func() {
 		By("fewer")
 		n.desired.Exports = all.Exports
 		n.desired.Volumes, n.desired.Snapshots = all.Volumes, all.Snapshots
-		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(n.plan().Steps).To(BeEmpty())
 		n.desired.Exports, n.desired.Snapshots = nil, nil
-		Expect(status(n.diff(), exportID("db"))).To(refused)
-		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(objectOf(n.plan(), exportID("db"))).To(refused)
+		Expect(n.plan().Steps).To(BeEmpty())
 		By("the same names with other data")
 		n.nameNothing()
 		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.UUID = "another" })
 		n.input.Known = nil
-		Expect(n.diff().Steps).To(BeEmpty())
-		Expect(status(n.diff(), volumeID("data"))).To(refused)
+		Expect(n.plan().Steps).To(BeEmpty())
+		Expect(objectOf(n.plan(), volumeID("data"))).To(refused)
 	})
 	DescribeTable("deletes nothing when no file names anything", func(limit int) {
 		n.desired = spec.Set{Complete: true}
 		n.input.MaxDeletions = limit
-		p := n.diff()
+		p := n.plan()
 		Expect(changes(p)).To(BeEmpty())
-		Expect(status(p, volumeID("data"))).To(And(refused, HaveField("Message", HavePrefix("no file names anything any more, and 5 objects would be deleted"))))
+		Expect(objectOf(p, volumeID("data"))).To(And(refused, HaveField("Message", HavePrefix("no file names anything any more, and 5 objects would be deleted"))))
 	}, Entry(nil, everything-1), Entry(nil, everything), Entry(nil, 1000))
 	It("counts what is still in its grace period", func() {
 		n.input.MaxDeletions = everything - 1
 		n.nameNothing()
 		n.input.LastNamed = map[spec.ID]time.Time{volumeID("thick"): n.input.Now, exportID("db"): n.input.Now}
-		p := n.diff()
+		p := n.plan()
 		Expect(changes(p)).To(BeEmpty())
-		Expect(status(p, volumeID("thick"))).To(refused)
-		Expect(status(p, volumeID("data"))).To(refused)
+		Expect(objectOf(p, volumeID("thick"))).To(refused)
+		Expect(objectOf(p, volumeID("data"))).To(refused)
 		n.input.MaxDeletions = everything
-		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Deleting, ReasonGracePeriod))
+		Expect(objectOf(n.plan(), volumeID("thick"))).To(beIn(Deleting, ReasonGracePeriod))
 	})
 	It("counts what is in use, so that a mistake does not get through piece by piece", func() {
 		n.input.MaxDeletions = everything - 1
 		n.nameNothing()
 		n.editACL(iqn, initiator, func(a *observe.ACL) { a.LoggedIn = true })
-		Expect(changes(n.diff())).To(BeEmpty())
+		Expect(changes(n.plan())).To(BeEmpty())
 	})
 	It("counts what is in the trash no more, and what stays never", func() {
 		n.keepFor(24 * time.Hour)
@@ -137,8 +137,8 @@ var _ = Describe("Diff and the number of deletions", func() {
 		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Tags[2] = ondisk.DeletionTag(spec.Retain) })
 		n.input.MaxDeletions = everything - 1
 		n.converge()
-		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Deleting, ReasonInTrash))
-		Expect(status(n.diff(), volumeID("data"))).To(beIn(Orphaned, ReasonRetained))
+		Expect(objectOf(n.plan(), volumeID("thick"))).To(beIn(Deleting, ReasonInTrash))
+		Expect(objectOf(n.plan(), volumeID("data"))).To(beIn(Orphaned, ReasonRetained))
 		n.input.MaxDeletions = 0
 		n.wait(24 * time.Hour)
 		n.converge()
@@ -157,6 +157,6 @@ var _ = Describe("Diff and the number of deletions", func() {
 		n.nameNothing()
 		n.input.MaxDeletions = 0
 		n.desired.Complete = false
-		Expect(status(n.diff(), volumeID("data"))).To(beIn(Blocked, ReasonIncompleteInput))
+		Expect(objectOf(n.plan(), volumeID("data"))).To(beIn(Blocked, ReasonIncompleteInput))
 	})
 })

@@ -33,33 +33,33 @@ var _ = Describe("A volume group of which a physical volume is missing", func() 
 		n.desired.Volumes["data"] = v
 		n.desired.Volumes["new"] = spec.Volume{Metadata: meta("new"), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * mib, LVName: "new"}}
 		n.desired.Snapshots["new"] = spec.Snapshot{Metadata: meta("new"), Spec: spec.SnapshotSpec{Volume: "thick"}}
-		p := n.diff()
+		p := n.plan()
 		Expect(p.Steps).To(BeEmpty())
-		Expect(status(p, spec.ID{Kind: spec.KindPool, Name: "slow"})).To(beIn(Failed, ReasonDeviceMissing))
-		Expect(status(p, volumeID("new"))).To(beIn(Blocked, ReasonNotReady))
-		Expect(status(p, spec.ID{Kind: spec.KindSnapshot, Name: "new"})).To(beIn(Blocked, ReasonNotReady))
+		Expect(objectOf(p, spec.ID{Kind: spec.KindPool, Name: "slow"})).To(beIn(Failed, ReasonDeviceMissing))
+		Expect(objectOf(p, volumeID("new"))).To(beIn(Blocked, ReasonNotReady))
+		Expect(objectOf(p, spec.ID{Kind: spec.KindSnapshot, Name: "new"})).To(beIn(Blocked, ReasonNotReady))
 	})
 	It("keeps what no file names any more", func() {
 		delete(n.desired.Snapshots, "tnightly")
-		p := n.diff()
+		p := n.plan()
 		Expect(p.Steps).To(BeEmpty())
-		Expect(status(p, spec.ID{Kind: spec.KindSnapshot, Name: "tnightly"})).To(beIn(Failed, ReasonDeviceMissing))
+		Expect(objectOf(p, spec.ID{Kind: spec.KindSnapshot, Name: "tnightly"})).To(beIn(Failed, ReasonDeviceMissing))
 	})
 	It("activates what lies elsewhere, and nothing else", func() {
 		change("thick", func(lv *observe.LogicalVolume) { lv.Active = false })
-		Expect(changes(n.diff())).To(Equal([]string{"activate vg0/thick"}))
+		Expect(changes(n.plan())).To(Equal([]string{"activate vg0/thick"}))
 		change("thick", func(lv *observe.LogicalVolume) { lv.Health = observe.HealthPartial })
-		p := n.diff()
+		p := n.plan()
 		Expect(p.Steps).To(BeEmpty())
-		Expect(status(p, volumeID("thick"))).To(beIn(Failed, ReasonDeviceMissing))
-		Expect(status(p, exportID("db"))).To(beIn(Blocked, ReasonNotReady))
+		Expect(objectOf(p, volumeID("thick"))).To(beIn(Failed, ReasonDeviceMissing))
+		Expect(objectOf(p, exportID("db"))).To(beIn(Blocked, ReasonNotReady))
 	})
 	It("says of an active volume that lies there that it does, and goes on exporting it", func() {
 		change("thick", func(lv *observe.LogicalVolume) { lv.Health = observe.HealthPartial })
-		p := n.diff()
+		p := n.plan()
 		Expect(p.Steps).To(BeEmpty())
-		Expect(status(p, volumeID("thick"))).To(beIn(Failed, ReasonDeviceMissing))
-		Expect(status(p, volumeID("data"))).To(beIn(Ready, ReasonAsDesired))
+		Expect(objectOf(p, volumeID("thick"))).To(beIn(Failed, ReasonDeviceMissing))
+		Expect(objectOf(p, volumeID("data"))).To(beIn(Ready, ReasonAsDesired))
 	})
 })
 
@@ -69,7 +69,7 @@ var _ = It("A full thin pool of somebody else's is not grown either", func() {
 	lv.Tags, lv.DataPercent = nil, 100
 	n.state.VolumeGroups["vg0"].LogicalVolumes["pool0"] = lv
 	n.desired.Pools["fast"] = spec.Pool{Metadata: meta("fast"), Spec: spec.PoolSpec{VolumeGroup: "vg0", ThinPool: &spec.ThinPool{Name: "pool0", Size: spec.SizeOrPercent{Percent: 90}}}}
-	p := n.diff()
+	p := n.plan()
 	Expect(p.Steps).To(BeEmpty())
-	Expect(status(p, spec.ID{Kind: spec.KindPool, Name: "fast"})).To(beIn(Failed, ReasonNoSpace))
+	Expect(objectOf(p, spec.ID{Kind: spec.KindPool, Name: "fast"})).To(beIn(Failed, ReasonNoSpace))
 })

@@ -14,10 +14,10 @@ var _ = Describe("Diff and a Volume that is to move, in a target that is not ope
 	It("does not keep the target closed for a Volume that cannot move", func() {
 		n := movable()
 		n.desired.Snapshots = map[string]spec.Snapshot{"nightly": {Metadata: meta("nightly"), Spec: spec.SnapshotSpec{Volume: "data", DeletionPolicy: spec.Delete}}}
-		n.apply(n.diff())
+		n.apply(n.plan())
 		n.moveTo("data", "slow")
 		delete(n.state.LIO.ISCSI, iqn) // somebody removed it
-		p := n.diff()
+		p := n.plan()
 		blocked := func(o Object) bool { return o.ID() == volumeID("data") && o.Reason == ReasonSnapshotsExist }
 		Expect(slices.ContainsFunc(p.Objects, blocked)).To(BeTrue())
 		var needs []string

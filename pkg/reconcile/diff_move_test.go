@@ -26,9 +26,9 @@ func movable() *node {
 	n.editExport(func(e *spec.ExportSpec) {
 		e.LUNs = []spec.LUN{{Volume: "data", Number: ptr(0)}, {Volume: "thick", Number: ptr(1)}}
 	})
-	n.apply(n.diff())
+	n.apply(n.plan())
 	n.remember()
-	Expect(n.diff().Steps).To(BeEmpty())
+	Expect(n.plan().Steps).To(BeEmpty())
 	return n
 }
 
@@ -66,7 +66,7 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 			n.moveTo(volume, pool)
 			var passes [][]string
 			for range 12 {
-				p := n.diff()
+				p := n.plan()
 				if p.Empty() {
 					break
 				}
@@ -88,7 +88,7 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 			Expect(b.Serial).To(Equal(serial))
 			Expect(n.state.LIO.ISCSI[iqn].Enabled).To(BeTrue())
 			Expect(n.state.LIO.ISCSI[iqn].LUNs).To(HaveLen(2))
-			for _, o := range n.diff().Objects {
+			for _, o := range n.plan().Objects {
 				Expect(o.Phase).To(Equal(Ready), "%s: %s", o.ID(), o.Message)
 			}
 			AddReportEntry("passes", passes)
@@ -104,7 +104,7 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 	until := func(kind string) Plan {
 		GinkgoHelper()
 		for range 10 {
-			p := n.diff()
+			p := n.plan()
 			if slices.Contains(kinds(p), kind) {
 				return p
 			}
@@ -121,7 +121,7 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 			}
 		}
 		Expect(n.state.LIO.ISCSI[iqn]).To(And(HaveField("Enabled", false), HaveField("LUNs", HaveLen(1))))
-		Expect(kinds(n.diff())).To(Equal([]string{"TakeOver"}))
+		Expect(kinds(n.plan())).To(Equal([]string{"TakeOver"}))
 		n.converge()
 		Expect(n.state.LIO.ISCSI[iqn]).To(And(HaveField("Enabled", true), HaveField("LUNs", HaveLen(2))))
 	})
@@ -139,13 +139,13 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 		n.logIn()
 		n.moveTo("thick", "fast")
 		for range 3 {
-			p := n.diff()
+			p := n.plan()
 			Expect(kinds(p)).NotTo(ContainElement(BeElementOf("RemoveLUN", "DisableTarget", "RemoveBackstore")))
-			Expect(status(p, thick)).To(beIn(Progressing, ReasonConverging))
-			Expect(status(p, exportID("db"))).To(beIn(Ready, ReasonAsDesired))
+			Expect(objectOf(p, thick)).To(beIn(Progressing, ReasonConverging))
+			Expect(objectOf(p, exportID("db"))).To(beIn(Ready, ReasonAsDesired))
 			n.apply(p)
 		}
-		p := n.diff()
+		p := n.plan()
 		Expect(kinds(p)).To(Equal([]string{"DisableTarget", "RemoveLUN", "RemoveBackstore", "TakeOver"}))
 		Expect(p.Steps[0]).To(And(HaveField("Danger", Disruptive), HaveField("Affects", ConsistOf(initiator))))
 		Expect(p.Steps[3].Needs).To(HaveLen(2))
@@ -158,17 +158,17 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 		n.apply(until("Stage"))
 		a, b := "volreconciler-move-a-thick", "volreconciler-move-b-thick"
 		synced(a, anotherRound+1)
-		Expect(kinds(n.diff())).To(Equal([]string{"CreateSnapshot"}))
-		n.apply(n.diff())
-		round := n.diff()
+		Expect(kinds(n.plan())).To(Equal([]string{"CreateSnapshot"}))
+		n.apply(n.plan())
+		round := n.plan()
 		Expect(round.Steps).To(HaveExactElements(HaveField("Change", And(
 			HaveField("From.Name", b), HaveField("Since.UUID", n.lvs("vg0")[a].UUID)))))
 		n.apply(round)
-		Expect(kinds(n.diff())).To(Equal([]string{"RemoveLV"}), "nobody waits for that")
-		Expect(n.diff().Steps[0].Change).To(HaveField("Name", a), "the older one, which is never copied again")
+		Expect(kinds(n.plan())).To(Equal([]string{"RemoveLV"}), "nobody waits for that")
+		Expect(n.plan().Steps[0].Change).To(HaveField("Name", a), "the older one, which is never copied again")
 		synced(b, anotherRound+1)
-		n.apply(n.diff())
-		Expect(n.diff().Steps).To(HaveExactElements(HaveField("Change.Since.Name", b)))
+		n.apply(n.plan())
+		Expect(n.plan().Steps).To(HaveExactElements(HaveField("Change.Since.Name", b)))
 		n.converge()
 		n.converge()
 		Expect(n.ofVolume("thick")).To(Equal([]string{"vg0/thick"}))
@@ -177,10 +177,10 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 		n.moveTo("thick", "fast")
 		n.apply(until("Stage"))
 		n.edit("vg0/volreconciler-move-a-thick", func(lv *observe.LogicalVolume) { lv.SnapshotInvalid = true })
-		p := n.diff()
+		p := n.plan()
 		Expect(kinds(p)).To(Equal([]string{"RemoveLV", "CreateSnapshot"}))
 		n.apply(p)
-		Expect(n.diff().Steps).To(HaveExactElements(HaveField("Change.Since.UUID", "")))
+		Expect(n.plan().Steps).To(HaveExactElements(HaveField("Change.Since.UUID", "")))
 	})
 	It("leaves the old one as it was when the Pool is put back", func() {
 		before := n.copy()
@@ -195,7 +195,7 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 		n.apply(until("TakeOver"))
 		n.moveTo("thick", "slow")
 		for range 12 {
-			n.apply(n.diff())
+			n.apply(n.plan())
 		}
 		Expect(n.ofVolume("thick")).To(Equal([]string{"vg0/thick"}))
 		Expect(n.counting("thick")[0].Type).To(Equal(observe.Thick))
@@ -215,14 +215,14 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 			n.change(s.Change)
 		}
 		n.input.Held = map[spec.ID]bool{thick: true}
-		p = n.diff()
+		p = n.plan()
 		Expect(kinds(p)).To(And(ContainElements("TakeOver", "CreateBackstore", "AddLUN", "EnableTarget"), Not(ContainElement("DisableTarget"))))
 		for _, s := range p.Steps {
 			if s.Object != thick || s.AtOnce {
 				n.change(s.Change)
 			}
 		}
-		Expect(kinds(n.diff())).To(Equal([]string{"TakeOver"}))
+		Expect(kinds(n.plan())).To(Equal([]string{"TakeOver"}))
 	})
 	It("puts nothing in the place of a logical volume that is gone while it moves", func() {
 		n.moveTo("thick", "fast")
@@ -230,19 +230,19 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 		for _, known := range []map[spec.ID]Identity{n.input.Known, nil} {
 			n.input.Known = known
 			delete(n.lvs("vg0"), "thick")
-			p := n.diff()
+			p := n.plan()
 			Expect(kinds(p)).NotTo(ContainElement(BeElementOf("CreateVolume", "RemoveLV", "StartClearing")))
-			Expect(status(p, thick)).To(beIn(Blocked, ReasonVanished))
-			Expect(status(p, thick).Message).To(ContainSubstring("--deltag"))
+			Expect(objectOf(p, thick)).To(beIn(Blocked, ReasonVanished))
+			Expect(objectOf(p, thick).Message).To(ContainSubstring("--deltag"))
 		}
 	})
 	It("keeps the old one when the one in its place is gone", func() {
 		n.moveTo("thick", "fast")
 		n.apply(until("TakeOver"))
 		delete(n.lvs("vg0"), "volreconciler-moved-thick")
-		p := n.diff()
+		p := n.plan()
 		Expect(kinds(p)).NotTo(ContainElement(BeElementOf("CreateVolume", "RemoveLV", "StartClearing", "AddLUN")))
-		Expect(status(p, thick)).To(beIn(Blocked, ReasonVanished))
+		Expect(objectOf(p, thick)).To(beIn(Blocked, ReasonVanished))
 	})
 	It("removes all of it, one after the other, when no file names it any more", func() {
 		for _, kind := range []string{"Stage", "TakeOver", "Rename"} {
@@ -279,9 +279,9 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 			n.moveTo("thick", "fast")
 			until("TakeOver")
 			c.edit()
-			p := n.diff()
+			p := n.plan()
 			Expect(kinds(p)).NotTo(ContainElement(BeElementOf("TakeOver", "DisableTarget", "RemoveLUN")), c.reason)
-			Expect(status(p, thick).Reason).To(Equal(c.reason), status(p, thick).Message)
+			Expect(objectOf(p, thick).Reason).To(Equal(c.reason), objectOf(p, thick).Message)
 			Expect(n.state.LIO.ISCSI[iqn].LUNs).To(HaveLen(2))
 		}
 	})
@@ -293,7 +293,7 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 		}
 		synced("volreconciler-move-a-thick", anotherRound+1)
 		n.input.Held = map[spec.ID]bool{thick: true}
-		for _, s := range n.diff().Steps {
+		for _, s := range n.plan().Steps {
 			switch s.Change.(type) {
 			case change.CreateBackstore:
 				Expect(s.AtOnce).To(BeTrue())
@@ -301,7 +301,7 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 				Expect(s.AtOnce).To(BeFalse())
 			}
 		}
-		Expect(kinds(n.diff())).To(ContainElements("CreateSnapshot", "CreateBackstore", "AddLUN"))
+		Expect(kinds(n.plan())).To(ContainElements("CreateSnapshot", "CreateBackstore", "AddLUN"))
 	})
 	It("serves a Volume at once that failed on its way, and does nothing else of it at once", func() {
 		n.moveTo("thick", "fast")
@@ -312,7 +312,7 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 		n.desired.Volumes["thick"] = v
 		n.edit("vg0/volreconciler-moved-thick", func(lv *observe.LogicalVolume) { lv.Active = false })
 		n.input.Held = map[spec.ID]bool{thick: true}
-		p := n.diff()
+		p := n.plan()
 		atOnce := map[string]bool{}
 		for _, s := range p.Steps {
 			if s.Object == thick {
@@ -325,21 +325,21 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 		n.moveTo("thick", "fast")
 		until("TakeOver")
 		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "volreconciler-old-thick", Type: observe.Thick, Size: 4 * mib, Tags: append(ondisk.OwnerTags(thick), ondisk.PhaseTag(ondisk.Clearing))})
-		Expect(kinds(n.diff())).NotTo(ContainElement(BeElementOf("TakeOver", "DisableTarget", "RemoveLUN")))
-		Expect(status(n.diff(), thick)).To(beIn(Blocked, ReasonNotReady))
+		Expect(kinds(n.plan())).NotTo(ContainElement(BeElementOf("TakeOver", "DisableTarget", "RemoveLUN")))
+		Expect(objectOf(n.plan(), thick)).To(beIn(Blocked, ReasonNotReady))
 	})
 	It("interrupts no export that failed, and would not be back at once", func() {
 		n.moveTo("thick", "fast")
 		until("TakeOver")
 		n.input.Held = map[spec.ID]bool{exportID("db"): true}
-		Expect(kinds(n.diff())).NotTo(ContainElement(BeElementOf("TakeOver", "DisableTarget", "RemoveLUN")))
-		Expect(status(n.diff(), thick).Phase).To(Equal(Blocked))
+		Expect(kinds(n.plan())).NotTo(ContainElement(BeElementOf("TakeOver", "DisableTarget", "RemoveLUN")))
+		Expect(objectOf(n.plan(), thick).Phase).To(Equal(Blocked))
 	})
 	It("makes nothing writable that was not", func() {
 		n.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.ReadOnly = true })
 		n.moveTo("thick", "fast")
-		Expect(kinds(n.diff())).NotTo(ContainElement("CreateVolume"))
-		Expect(status(n.diff(), thick).Phase).To(Equal(Blocked))
+		Expect(kinds(n.plan())).NotTo(ContainElement("CreateVolume"))
+		Expect(objectOf(n.plan(), thick).Phase).To(Equal(Blocked))
 	})
 	It("changes nothing in a volume group of which physical volumes are missing", func() {
 		n.moveTo("thick", "far")
@@ -347,8 +347,8 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 		vg1 := n.state.VolumeGroups["vg1"]
 		vg1.MissingPVs = 1
 		n.state.VolumeGroups["vg1"] = vg1
-		Expect(kinds(n.diff())).NotTo(ContainElement(BeElementOf("TakeOver", "DisableTarget", "Stage")))
-		Expect(status(n.diff(), thick)).To(beIn(Blocked, ReasonNotReady))
+		Expect(kinds(n.plan())).NotTo(ContainElement(BeElementOf("TakeOver", "DisableTarget", "Stage")))
+		Expect(objectOf(n.plan(), thick)).To(beIn(Blocked, ReasonNotReady))
 	})
 	It("does not choose between two copies of the one that took over", func() {
 		n.moveTo("thick", "fast")
@@ -356,9 +356,9 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 		clone := staged()
 		clone.VolumeGroup = "vg00"
 		n.state.VolumeGroups["vg00"] = observe.VolumeGroup{Name: "vg00", ExtentSize: 4 * mib, LogicalVolumes: map[string]observe.LogicalVolume{clone.Name: clone}}
-		p := n.diff()
+		p := n.plan()
 		Expect(kinds(p)).NotTo(ContainElement(BeElementOf("RemoveLV", "StartClearing", "AddLUN", "Rename")))
-		Expect(status(p, thick)).To(beIn(Blocked, ReasonAmbiguous))
+		Expect(objectOf(p, thick)).To(beIn(Blocked, ReasonAmbiguous))
 	})
 	It("exports nothing, and gives nothing up, while a take-over goes on that no plan waits for any more", func() {
 		for _, edit := range []func(){
@@ -381,11 +381,11 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 			}
 			n.input.Busy = map[string]bool{take.Lane(): true}
 			edit()
-			Expect(n.diff().Steps).To(BeEmpty())
+			Expect(n.plan().Steps).To(BeEmpty())
 			n.input.Busy = nil
 			n.change(take)
 			for range 12 {
-				n.apply(n.diff())
+				n.apply(n.plan())
 			}
 			Expect(len(n.counting("thick"))).To(BeNumerically("<=", 1))
 		}
@@ -393,16 +393,16 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 	It("does not fill a thin pool that others are in", func() {
 		n.edit("vg0/pool0", func(lv *observe.LogicalVolume) { lv.DataPercent = 99.5 })
 		n.moveTo("thick", "fast")
-		Expect(n.diff().Steps).To(BeEmpty())
-		Expect(status(n.diff(), thick)).To(beIn(Failed, ReasonNoSpace))
+		Expect(n.plan().Steps).To(BeEmpty())
+		Expect(objectOf(n.plan(), thick)).To(beIn(Failed, ReasonNoSpace))
 		n.edit("vg0/pool0", func(lv *observe.LogicalVolume) { lv.DataPercent = 90 })
-		Expect(kinds(n.diff())).To(Equal([]string{"CreateVolume"}))
+		Expect(kinds(n.plan())).To(Equal([]string{"CreateVolume"}))
 	})
 	It("makes nobody wait when more was written since the last round than can be copied meanwhile", func() {
 		n.moveTo("thick", "fast")
 		n.apply(until("Stage"))
 		n.edit("vg0/volreconciler-move-a-thick", func(lv *observe.LogicalVolume) { lv.COWSize, lv.DataPercent = 1<<30, 50 })
-		Expect(kinds(n.diff())).To(Equal([]string{"CreateSnapshot"}))
+		Expect(kinds(n.plan())).To(Equal([]string{"CreateSnapshot"}))
 	})
 	It("opens a target again only with the LUN for which initiators wait", func() {
 		for _, held := range []bool{false, true} {
@@ -414,7 +414,7 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 				n.input.Held = map[spec.ID]bool{thick: true}
 			}
 			n.apply(p)
-			p = n.diff()
+			p = n.plan()
 			var added []StepID
 			for _, s := range p.Steps {
 				switch s.Change.(type) {
@@ -433,19 +433,19 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 		p := until("TakeOver")
 		p.Steps = p.Steps[:len(p.Steps)-1]
 		n.apply(p)
-		p = n.diff()
+		p = n.plan()
 		Expect(kinds(p)).To(Equal([]string{"TakeOver"}))
-		Expect(status(p, exportID("db"))).To(beIn(Progressing, ReasonConverging))
+		Expect(objectOf(p, exportID("db"))).To(beIn(Progressing, ReasonConverging))
 		n.apply(p)
-		Expect(kinds(n.diff())).To(ContainElements("AddLUN", "EnableTarget"))
+		Expect(kinds(n.plan())).To(ContainElements("AddLUN", "EnableTarget"))
 	})
 	It("does not take a name that is somebody else's", func() {
 		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "thick2", Type: observe.Thick, Size: 4 * mib})
 		vg1 := n.state.VolumeGroups["vg1"]
 		vg1.LogicalVolumes["thick"] = observe.LogicalVolume{VolumeGroup: "vg1", Name: "thick", UUID: "theirs", Type: observe.Thick, Size: 4 * mib}
 		n.moveTo("thick", "far")
-		Expect(n.diff().Steps).To(BeEmpty())
-		Expect(status(n.diff(), thick)).To(beIn(Blocked, ReasonNotOwned))
+		Expect(n.plan().Steps).To(BeEmpty())
+		Expect(objectOf(n.plan(), thick)).To(beIn(Blocked, ReasonNotOwned))
 	})
 })
 
@@ -458,14 +458,14 @@ var _ = Describe("Diff, a Volume that moves, and those who are logged in", func(
 		n.moveTo("thick", "fast")
 		n.editTargetOf(o.target, func(t *observe.Target) { t.Sessions, t.Unattributed = 1, []string{"somebody"} })
 		for range 3 {
-			n.apply(n.diff())
+			n.apply(n.plan())
 		}
-		p := n.diff()
+		p := n.plan()
 		if traitsOf[o.target.Fabric].pause == noPause {
 			Expect(kinds(p)).NotTo(ContainElement("TakeOver"))
-			Expect(status(p, volumeID("thick"))).To(beIn(Blocked, ReasonSessionsActive))
+			Expect(objectOf(p, volumeID("thick"))).To(beIn(Blocked, ReasonSessionsActive))
 			n.editTargetOf(o.target, func(t *observe.Target) { t.Sessions, t.Unattributed = 0, nil })
-			p = n.diff()
+			p = n.plan()
 		} else {
 			Expect(kinds(p)).To(ContainElement(BeElementOf("DisableTarget", "RemovePortal")))
 		}

@@ -30,22 +30,22 @@ var _ = Describe("Diff in odd cases", func() {
 		n.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Tags = given })
 		p := n.converge()
 		Expect(n.lvs("vg0")["thick"].Tags).To(BeEquivalentTo(given))
-		Expect(status(p, volumeID("thick"))).To(beIn(Blocked, ReasonNotOwned))
+		Expect(objectOf(p, volumeID("thick"))).To(beIn(Blocked, ReasonNotOwned))
 	})
 	It("does not take another logical volume with some of its tags for the one that vanished", func() {
 		n.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.UUID, lv.Tags = "another", lv.Tags[:1] })
-		p := n.diff()
+		p := n.plan()
 		Expect(changes(p)).To(BeEmpty())
-		Expect(status(p, volumeID("thick"))).To(beIn(Blocked, ReasonVanished))
+		Expect(objectOf(p, volumeID("thick"))).To(beIn(Blocked, ReasonVanished))
 	})
 	It("makes no snapshot of a volume that is to move", func() {
 		n.desired.Snapshots["again"] = spec.Snapshot{Metadata: meta("again"), Spec: spec.SnapshotSpec{Volume: "thick"}}
 		n.moveTo("thick", "fast")
 		p := n.converge()
 		Expect(n.lvs("vg0")).NotTo(HaveKey("again"))
-		Expect(status(p, volumeID("thick"))).To(beIn(Blocked, ReasonSnapshotsExist))
-		Expect(status(p, snapshotID("again"))).To(beIn(Blocked, ReasonNotReady))
-		Expect(status(p, exportID("db"))).To(beIn(Ready, ReasonAsDesired))
+		Expect(objectOf(p, volumeID("thick"))).To(beIn(Blocked, ReasonSnapshotsExist))
+		Expect(objectOf(p, snapshotID("again"))).To(beIn(Blocked, ReasonNotReady))
+		Expect(objectOf(p, exportID("db"))).To(beIn(Ready, ReasonAsDesired))
 	})
 	It("writes nothing to the volume group that a volume is in, if physical volumes of it are missing and its Pool is another", func() {
 		n.state.VolumeGroups["vg1"] = observe.VolumeGroup{Name: "vg1", ExtentSize: 4 * mib, Size: 1024 * mib, LogicalVolumes: map[string]observe.LogicalVolume{}}
@@ -60,7 +60,7 @@ var _ = Describe("Diff in odd cases", func() {
 		vg := n.state.VolumeGroups["vg0"]
 		vg.MissingPVs = 1
 		n.state.VolumeGroups["vg0"] = vg
-		Expect(changes(n.diff())).To(BeEmpty())
+		Expect(changes(n.plan())).To(BeEmpty())
 	})
 
 	Describe("exports of a suspended volume", func() {
@@ -73,7 +73,7 @@ var _ = Describe("Diff in odd cases", func() {
 			n.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Active = false })
 			p := n.converge()
 			Expect(n.state.LIO.ISCSI[iqn].LUNs).To(HaveLen(2))
-			Expect(status(p, exportID("db"))).To(beIn(Blocked, ReasonNotReady))
+			Expect(objectOf(p, exportID("db"))).To(beIn(Blocked, ReasonNotReady))
 			n.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Active = true })
 			n.converge()
 			Expect(n.state.LIO.ISCSI[iqn].LUNs).To(HaveLen(3))
@@ -83,11 +83,11 @@ var _ = Describe("Diff in odd cases", func() {
 			b := n.state.LIO.Backstores[path]
 			b.Unmap = true
 			n.state.LIO.Backstores[path] = b
-			Expect(changes(n.diff())).To(BeEmpty())
+			Expect(changes(n.plan())).To(BeEmpty())
 			n.changeTarget(change.RemoveLUN{Target: change.Target{Fabric: observe.ISCSI, Name: iqn, Export: "db"}, LUN: 1})
 			b.Serial = "another"
 			n.state.LIO.Backstores[path] = b
-			Expect(changes(n.diff())).To(BeEmpty())
+			Expect(changes(n.plan())).To(BeEmpty())
 		})
 	})
 
@@ -110,9 +110,9 @@ var _ = Describe("Diff in odd cases", func() {
 		n.editExport(func(e *spec.ExportSpec) { e.LUNs, e.Initiators = e.LUNs[:1], e.Initiators[:1] })
 		n.state.Unknown = map[observe.System]error{observe.LVM: errors.New("hangs")}
 		n.state.VolumeGroups = nil
-		p := n.diff()
+		p := n.plan()
 		Expect(changes(p)).To(BeEmpty())
-		Expect(status(p, exportID("db"))).To(HaveField("Reason", Or(Equal(ReasonObservationFailed), Equal(ReasonNotReady))))
+		Expect(objectOf(p, exportID("db"))).To(HaveField("Reason", Or(Equal(ReasonObservationFailed), Equal(ReasonNotReady))))
 	})
 
 	Describe("a target that is not enabled and holds more than the spec", func() {
@@ -121,14 +121,14 @@ var _ = Describe("Diff in odd cases", func() {
 			n.editExport(func(e *spec.ExportSpec) { e.Initiators = e.Initiators[:1] })
 		})
 		It("is not enabled before that is gone", func() {
-			steps := n.diff().Steps
+			steps := n.plan().Steps
 			Expect(steps).To(HaveLen(2))
 			Expect(steps[0].Change).To(BeAssignableToTypeOf(change.RemoveInitiator{}))
 			Expect(steps[1]).To(And(HaveField("Change", BeAssignableToTypeOf(change.EnableTarget{})), HaveField("Needs", ContainElement(steps[0].ID))))
 		})
 		It("is not enabled while findings keep that there", func() {
 			n.desired.Complete = false
-			Expect(changes(n.diff())).To(BeEmpty())
+			Expect(changes(n.plan())).To(BeEmpty())
 		})
 	})
 })

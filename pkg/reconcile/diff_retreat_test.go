@@ -16,10 +16,10 @@ var _ = DescribeTable("Diff serves a Volume at once whose move failed", func(edi
 	for done := 0; ; done++ {
 		n := movable()
 		n.moveTo("thick", "fast")
-		p := n.diff()
+		p := n.plan()
 		for !slices.Contains(kinds(p), "TakeOver") {
 			n.apply(p)
-			p = n.diff()
+			p = n.plan()
 		}
 		if done > len(p.Steps) {
 			break
@@ -31,7 +31,7 @@ var _ = DescribeTable("Diff serves a Volume at once whose move failed", func(edi
 		n.input.Held = map[spec.ID]bool{volumeID("thick"): true}
 		for range 3 {
 			failed := map[StepID]bool{}
-			for _, s := range n.diff().Steps {
+			for _, s := range n.plan().Steps {
 				failed[s.ID] = n.input.Held[s.Object] && !s.AtOnce || slices.ContainsFunc(s.Needs, func(q StepID) bool { return failed[q] })
 				if !failed[s.ID] {
 					n.change(s.Change)

@@ -1,9 +1,7 @@
 package reconcile
 
 import (
-	"path/filepath"
 	"slices"
-	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -21,7 +19,7 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 	swap := func() Plan {
 		GinkgoHelper()
 		for range 6 {
-			p := n.diff()
+			p := n.plan()
 			for _, s := range p.Steps {
 				if _, ok := s.Change.(change.TakeOver); ok {
 					return p
@@ -35,13 +33,13 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 
 	It("lets a copy of the Volume that was begun before the revert end with what it was begun from", func() {
 		n.desireCopy("slow", 100*mib, spec.VolumeSource{Volume: "data"})
-		n.apply(n.diff()) // the volume to fill, and the snapshot to fill it from
+		n.apply(n.plan()) // the volume to fill, and the snapshot to fill it from
 		made := n.lvs("vg0")["volreconciler-source-copy"]
 		Expect(made.UUID).NotTo(BeEmpty())
-		Expect(kinds(n.diff())).To(ContainElement("Populate"))
+		Expect(kinds(n.plan())).To(ContainElement("Populate"))
 		n.putBack("data", "nightly", "one") // the job takes long: no step of it is applied
 		for range 6 {
-			for _, s := range n.diff().Steps {
+			for _, s := range n.plan().Steps {
 				if p, ok := s.Change.(change.Populate); ok {
 					Expect(p.Volume.UUID).To(Equal(made.UUID), "the copy is of what the volume held when it was asked for")
 					continue
@@ -54,7 +52,7 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 	})
 	It("lets an Image of the Volume that was begun before the revert end with what it was begun from", func() {
 		n.desireImage(spec.ImageSpec{Volume: "data"})
-		n.apply(n.diff())
+		n.apply(n.plan())
 		var made observe.LogicalVolume
 		for _, lv := range n.lvs("vg0") {
 			if lv.Tag(ondisk.TagFor) == "image" {
@@ -64,7 +62,7 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 		Expect(made.UUID).NotTo(BeEmpty())
 		n.putBack("data", "nightly", "one")
 		for range 6 {
-			for _, s := range n.diff().Steps {
+			for _, s := range n.plan().Steps {
 				if _, ok := s.Change.(change.WriteImage); ok {
 					continue
 				}
@@ -80,7 +78,7 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 			n.desired.Snapshots["before"] = spec.Snapshot{Metadata: meta("before"), Spec: spec.SnapshotSpec{Volume: volume, Size: 100 * mib}}
 			n.putBack(volume, snapshot, "one")
 			for range 5 {
-				for _, s := range n.diff().Steps {
+				for _, s := range n.plan().Steps {
 					switch c := s.Change.(type) {
 					case change.CreateSnapshot: // LVM refuses it, for now
 						continue
@@ -95,28 +93,28 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 	It("does not mark a thick one in the plan that makes a snapshot of it", func() {
 		n.desired.Snapshots["before"] = spec.Snapshot{Metadata: meta("before"), Spec: spec.SnapshotSpec{Volume: "thick", Size: 100 * mib}}
 		n.putBack("thick", "tnightly", "one")
-		Expect(kinds(n.diff())).To(ConsistOf("CreateSnapshot"))
+		Expect(kinds(n.plan())).To(ConsistOf("CreateSnapshot"))
 	})
 	for _, volume := range []string{"data", "thick"} {
 		It("does not put "+volume+" back before what is filled from it has a snapshot to be filled from", func() {
 			n.desireCopy(map[string]string{"data": "slow", "thick": "fast"}[volume], 200*mib, spec.VolumeSource{Volume: volume})
 			n.putBack(volume, map[string]string{"data": "nightly", "thick": "tnightly"}[volume], "one")
-			Expect(kinds(n.diff())).To(ConsistOf("CreateVolume", "CreateSnapshot"))
+			Expect(kinds(n.plan())).To(ConsistOf("CreateVolume", "CreateSnapshot"))
 			n.converge()
 			Expect(n.lvs("vg0")[volume].Tag(ondisk.TagReverted)).To(Equal("one"))
 		})
 		It("does not put "+volume+" back before the image that is to be written of it has a snapshot", func() {
 			n.desireImage(spec.ImageSpec{Volume: volume})
 			n.putBack(volume, map[string]string{"data": "nightly", "thick": "tnightly"}[volume], "one")
-			Expect(kinds(n.diff())).To(ConsistOf("CreateSnapshot"))
+			Expect(kinds(n.plan())).To(ConsistOf("CreateSnapshot"))
 			n.converge()
 			Expect(n.lvs("vg0")[volume].Tag(ondisk.TagReverted)).To(Equal("one"))
 		})
 		It("does not put "+volume+" back while there are findings in the specs", func() {
 			n.putBack(volume, map[string]string{"data": "nightly", "thick": "tnightly"}[volume], "one")
 			n.desired.Complete = false
-			Expect(n.diff().Steps).To(BeEmpty())
-			Expect(status(n.diff(), volumeID(volume))).To(beIn(Blocked, ReasonIncompleteInput))
+			Expect(n.plan().Steps).To(BeEmpty())
+			Expect(objectOf(n.plan(), volumeID(volume))).To(beIn(Blocked, ReasonIncompleteInput))
 		})
 	}
 
@@ -131,7 +129,7 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 		// back (or has an error in another file) meanwhile.
 		n.input.Busy = map[string]bool{last.Change.Lane(): true}
 		n.putBack("data", "", "")
-		for _, s := range n.diff().Steps {
+		for _, s := range n.plan().Steps {
 			if s.Change.System() != observe.LVM { // that lane is busy
 				n.change(s.Change)
 			}
@@ -145,30 +143,6 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 		}
 	})
 
-	It("serves the Volume again at once, whatever else on the node is changed over and over", func(ctx SpecContext) {
-		m := &machine{node: newNode()}
-		loop := newLoop(m, filepath.Join(GinkgoT().TempDir(), "state", "identities.json"))
-		loop.Pass(ctx)
-		loop.Pass(ctx)
-		// Somebody's script undoes something of another volume after each pass.
-		fight := func() time.Duration {
-			m.node.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Tags = lv.Tags[:2] })
-			return loop.Pass(ctx)
-		}
-		for range 8 {
-			fight()
-		}
-		v := m.node.desired.Volumes["data"]
-		v.Spec.Revert = &spec.Revert{Snapshot: "nightly", Request: "one"}
-		m.node.desired.Volumes["data"] = v
-		for range 4 {
-			wait := fight()
-			if !m.node.state.LIO.ISCSI[iqn].Enabled {
-				Expect(wait).To(BeZero(), "initiators wait for as long")
-			}
-		}
-	})
-
 	It("serves what came in its place though that cannot be renamed", func() {
 		n.putBack("data", "nightly", "one")
 		n.apply(swap())
@@ -178,7 +152,7 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 				n.input.Held = map[spec.ID]bool{volumeID("data"): true}
 			}
 			failed := map[StepID]bool{}
-			for _, s := range n.diff().Steps {
+			for _, s := range n.plan().Steps {
 				_, renames := s.Change.(change.Rename)
 				failed[s.ID] = renames || n.input.Held[s.Object] && !s.AtOnce || slices.ContainsFunc(s.Needs, func(q StepID) bool { return failed[q] })
 				if !failed[s.ID] {
@@ -197,26 +171,26 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 
 	It("is itself again when its tags were lost while the clone was there", func() {
 		n.putBack("data", "nightly", "one")
-		n.apply(n.diff())
+		n.apply(n.plan())
 		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Tags = nil })
 		n.converge()
 		n.remember()
-		Expect(status(n.diff(), volumeID("data"))).To(beIn(Ready, ReasonAsDesired))
+		Expect(objectOf(n.plan(), volumeID("data"))).To(beIn(Ready, ReasonAsDesired))
 	})
 	It("is itself though its first tags could not be set when it was adopted", func() {
 		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Tags = nil })
 		n.putBack("data", "nightly", "one")
-		for _, s := range n.diff().Steps {
+		for _, s := range n.plan().Steps {
 			if _, ok := s.Change.(change.SetTags); !ok {
 				n.change(s.Change)
 			}
 		}
 		n.converge()
-		Expect(status(n.diff(), volumeID("data"))).To(beIn(Ready, ReasonAsDesired))
+		Expect(objectOf(n.plan(), volumeID("data"))).To(beIn(Ready, ReasonAsDesired))
 	})
 	It("does not leave a clone behind when the request is withdrawn and the Pool changed", func() {
 		n.putBack("data", "nightly", "one")
-		n.apply(n.diff())
+		n.apply(n.plan())
 		n.putBack("data", "", "")
 		v := n.desired.Volumes["data"]
 		v.Spec.Pool = "slow"
@@ -258,11 +232,11 @@ var _ = Describe("Diff and a revert over any fabric", func() {
 				}
 			}
 		})
-		for p := n.diff(); !p.Empty(); p = n.diff() {
+		for p := n.plan(); !p.Empty(); p = n.plan() {
 			Expect(kinds(p)).NotTo(ContainElement("DisableTarget"))
 			n.apply(p)
 		}
 		Expect(n.lvs("vg0")["data"].Origin).To(Equal("nightly"))
-		Expect(status(n.diff(), volumeID("data"))).To(beIn(Ready, ReasonAsDesired))
+		Expect(objectOf(n.plan(), volumeID("data"))).To(beIn(Ready, ReasonAsDesired))
 	})
 })

@@ -27,7 +27,7 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 
 	passes := func() (all [][]string) {
 		for range 9 {
-			if p := n.diff(); !p.Empty() {
+			if p := n.plan(); !p.Empty() {
 				all = append(all, kinds(p))
 				n.apply(p)
 			}
@@ -48,17 +48,17 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 		Expect(after.Tag(ondisk.TagReverted)).To(Equal("one"))
 		Expect(after.Phase()).To(BeEmpty())
 		Expect(snapAfter.UUID).To(Equal(snapBefore.UUID), "the snapshot stays usable")
-		Expect(n.diff().Steps).To(BeEmpty())
-		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Ready, ReasonAsDesired))
+		Expect(n.plan().Steps).To(BeEmpty())
+		Expect(objectOf(n.plan(), volumeID("thick"))).To(beIn(Ready, ReasonAsDesired))
 		n.putBack("thick", "tnightly", "two")
-		Expect(kinds(n.diff())).To(Equal([]string{"SetTags"}))
+		Expect(kinds(n.plan())).To(Equal([]string{"SetTags"}))
 	})
 	It("has a clone of the snapshot come in its place in a thin pool", func() {
 		before, snapBefore := n.lvs("vg0")["data"], n.lvs("vg0")["nightly"]
-		wwn := status(n.diff(), volumeID("data")).Volume.WWN
+		wwn := objectOf(n.plan(), volumeID("data")).Volume.WWN
 		for _, request := range []string{"one", "two"} {
 			n.putBack("data", "nightly", request)
-			Expect(n.diff().Steps).To(ConsistOf(HaveField("Danger", Destructive)), "what a plan is read for")
+			Expect(n.plan().Steps).To(ConsistOf(HaveField("Danger", Destructive)), "what a plan is read for")
 			done := passes()
 			Expect(done).To(HaveLen(4)) // more in a row would be delayed, and nobody served meanwhile
 			Expect(done[0]).To(Equal([]string{"CloneVolume"}))
@@ -71,10 +71,10 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 			Expect(after.Size).To(Equal(before.Size))
 			Expect(after.TagsWith(ondisk.TagReverted)).To(Equal([]string{ondisk.TagReverted + request}))
 			Expect(after.Phase()).To(BeEmpty())
-			Expect(n.diff().Steps).To(BeEmpty())
-			Expect(status(n.diff(), volumeID("data"))).To(beIn(Ready, ReasonAsDesired))
-			Expect(status(n.diff(), volumeID("data")).Volume.WWN).To(Equal(wwn))
-			Expect(status(n.diff(), snapshotID("nightly"))).To(beIn(Ready, ReasonAsDesired))
+			Expect(n.plan().Steps).To(BeEmpty())
+			Expect(objectOf(n.plan(), volumeID("data"))).To(beIn(Ready, ReasonAsDesired))
+			Expect(objectOf(n.plan(), volumeID("data")).Volume.WWN).To(Equal(wwn))
+			Expect(objectOf(n.plan(), snapshotID("nightly"))).To(beIn(Ready, ReasonAsDesired))
 			Expect(n.lvs("vg0")["nightly"].UUID).To(Equal(snapBefore.UUID), "the snapshot stays usable")
 		}
 	})
@@ -92,7 +92,7 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 		n.desired.Snapshots["later"] = spec.Snapshot{Metadata: meta("later"), Spec: spec.SnapshotSpec{Volume: "data"}}
 		n.converge()
 		n.putBack("data", "nightly", "one")
-		n.apply(n.diff())
+		n.apply(n.plan())
 		Expect(n.lvs("vg0")).To(HaveKey(ondisk.StagedName(volumeID("data"))))
 		n.putBack("data", "later", "one")
 		n.converge()
@@ -103,27 +103,27 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 		n.desired.Exports = nil
 		n.converge()
 		n.putBack("data", "nightly", "one")
-		n.apply(n.diff())
+		n.apply(n.plan())
 		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Open = true })
-		Expect(kinds(n.diff())).To(Equal([]string{"RemoveLV"})) // of the clone
-		Expect(status(n.diff(), volumeID("data"))).To(beIn(Blocked, ReasonInUse))
+		Expect(kinds(n.plan())).To(Equal([]string{"RemoveLV"})) // of the clone
+		Expect(objectOf(n.plan(), volumeID("data"))).To(beIn(Blocked, ReasonInUse))
 	})
 	It("waits for who has logged in since the clone was made", func() {
 		n.putBack("data", "nightly", "one")
-		n.apply(n.diff())
+		n.apply(n.plan())
 		n.logIn()
-		Expect(kinds(n.diff())).To(Equal([]string{"RemoveLV"})) // of the clone
-		Expect(status(n.diff(), volumeID("data"))).To(beIn(Blocked, ReasonSessionsActive))
+		Expect(kinds(n.plan())).To(Equal([]string{"RemoveLV"})) // of the clone
+		Expect(objectOf(n.plan(), volumeID("data"))).To(beIn(Blocked, ReasonSessionsActive))
 		Expect(n.state.LIO.ISCSI[iqn].LUNs).To(HaveKey(0))
 	})
 	It("is served as it was if the tag cannot be set", func() {
 		n.putBack("data", "nightly", "one")
-		n.apply(n.diff())
-		p := n.diff()
+		n.apply(n.plan())
+		p := n.plan()
 		p.Steps = p.Steps[:len(p.Steps)-1]
 		n.apply(p)
 		n.input.Held = map[spec.ID]bool{volumeID("data"): true}
-		Expect(kinds(n.diff())).To(ContainElements("CreateBackstore", "AddLUN", "EnableTarget", "TakeOver"))
+		Expect(kinds(n.plan())).To(ContainElements("CreateBackstore", "AddLUN", "EnableTarget", "TakeOver"))
 		n.input.Held = nil
 		n.converge()
 		Expect(n.lvs("vg0")["data"].Tag(ondisk.TagReverted)).To(Equal("one"))
@@ -131,8 +131,8 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 	It("leaves what is read-only as it is", func() {
 		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.ReadOnly = true })
 		n.putBack("data", "nightly", "one")
-		Expect(n.diff().Steps).To(BeEmpty())
-		Expect(status(n.diff(), volumeID("data"))).To(beIn(Blocked, ReasonImmutableField))
+		Expect(n.plan().Steps).To(BeEmpty())
+		Expect(objectOf(n.plan(), volumeID("data"))).To(beIn(Blocked, ReasonImmutableField))
 	})
 	It("does not move to another Pool while the snapshot has lost its origin by that", func() {
 		n.putBack("data", "nightly", "one")
@@ -141,65 +141,65 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 		v := n.desired.Volumes["data"]
 		v.Spec.Pool = n.desired.Volumes["thick"].Spec.Pool
 		n.desired.Volumes["data"] = v
-		Expect(n.diff().Steps).To(BeEmpty())
-		Expect(status(n.diff(), volumeID("data"))).To(beIn(Blocked, ReasonSnapshotsExist))
+		Expect(n.plan().Steps).To(BeEmpty())
+		Expect(objectOf(n.plan(), volumeID("data"))).To(beIn(Blocked, ReasonSnapshotsExist))
 	})
 	It("is served as it was if the file no longer asks before anything was written", func() {
 		for volume, snapshot := range map[string]string{"data": "nightly", "thick": "tnightly"} {
 			before := n.lvs("vg0")[volume]
 			n.putBack(volume, snapshot, "one")
-			for !slices.Contains(kinds(n.diff()), "Restore") && !slices.Contains(kinds(n.diff()), "DisableTarget") {
-				n.apply(n.diff())
+			for !slices.Contains(kinds(n.plan()), "Restore") && !slices.Contains(kinds(n.plan()), "DisableTarget") {
+				n.apply(n.plan())
 			}
 			n.putBack(volume, "", "")
 			n.converge()
 			Expect(n.lvs("vg0")[volume].UUID).To(Equal(before.UUID))
 			Expect(n.lvs("vg0")).NotTo(HaveKey(ondisk.StagedName(volumeID(volume))))
-			Expect(status(n.diff(), volumeID(volume))).To(beIn(Ready, ReasonAsDesired))
+			Expect(objectOf(n.plan(), volumeID(volume))).To(beIn(Ready, ReasonAsDesired))
 		}
 	})
 	It("waits for live sessions", func() {
 		n.logIn()
 		n.putBack("thick", "tnightly", "one")
-		Expect(n.diff().Steps).To(BeEmpty())
-		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Blocked, ReasonSessionsActive))
+		Expect(n.plan().Steps).To(BeEmpty())
+		Expect(objectOf(n.plan(), volumeID("thick"))).To(beIn(Blocked, ReasonSessionsActive))
 	})
 	It("waits for who has it mounted", func() {
 		n.desired.Exports = nil
 		n.converge()
 		n.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Open, lv.HeldBy = true, []string{"mounted on /mnt"} })
 		n.putBack("thick", "tnightly", "one")
-		Expect(n.diff().Steps).To(BeEmpty())
-		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Blocked, ReasonInUse))
+		Expect(n.plan().Steps).To(BeEmpty())
+		Expect(objectOf(n.plan(), volumeID("thick"))).To(beIn(Blocked, ReasonInUse))
 	})
 	It("refuses a snapshot that overflowed, or that is of another volume", func() {
 		n.edit("vg0/tnightly", func(lv *observe.LogicalVolume) { lv.SnapshotInvalid = true })
 		n.putBack("thick", "tnightly", "one")
-		Expect(kinds(n.diff())).NotTo(ContainElement("SetTags"))
-		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Blocked, ReasonSnapshotOverflow))
+		Expect(kinds(n.plan())).NotTo(ContainElement("SetTags"))
+		Expect(objectOf(n.plan(), volumeID("thick"))).To(beIn(Blocked, ReasonSnapshotOverflow))
 		n.putBack("thick", "nightly", "one")
-		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Blocked, ReasonImmutableField))
+		Expect(objectOf(n.plan(), volumeID("thick"))).To(beIn(Blocked, ReasonImmutableField))
 	})
 	It("refuses to overflow another snapshot", func() {
 		n.desired.Snapshots["small"] = spec.Snapshot{Metadata: meta("small"), Spec: spec.SnapshotSpec{Volume: "thick", Size: 4 * mib}}
 		n.converge()
 		n.edit("vg0/tnightly", func(lv *observe.LogicalVolume) { lv.DataPercent = 50 })
 		n.putBack("thick", "tnightly", "one")
-		Expect(n.diff().Steps).To(BeEmpty())
-		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Blocked, ReasonSnapshotsExist))
+		Expect(n.plan().Steps).To(BeEmpty())
+		Expect(objectOf(n.plan(), volumeID("thick"))).To(beIn(Blocked, ReasonSnapshotsExist))
 	})
 	It("is not served half put back, and says what to do, when the file no longer asks", func() {
 		n.putBack("thick", "tnightly", "one")
-		n.apply(n.diff())
+		n.apply(n.plan())
 		n.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Tags = append(lv.Tags, ondisk.CheckpointTag("snapshot", 0)) })
 		n.putBack("thick", "", "")
 		n.converge()
-		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Blocked, ReasonReverting))
+		Expect(objectOf(n.plan(), volumeID("thick"))).To(beIn(Blocked, ReasonReverting))
 		Expect(n.state.LIO.ISCSI[iqn].LUNs).NotTo(HaveKey(1))
 	})
 	It("ends with what was asked for last", func() {
 		n.putBack("thick", "tnightly", "one")
-		n.apply(n.diff())
+		n.apply(n.plan())
 		n.putBack("thick", "tnightly", "two")
 		n.converge()
 		Expect(n.lvs("vg0")["thick"].Tag(ondisk.TagReverted)).To(Equal("two"))
@@ -207,11 +207,11 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 	})
 	It("is not served half put back while its file has an error", func() {
 		n.putBack("thick", "tnightly", "one")
-		n.apply(n.diff())
-		n.apply(n.diff()) // exports have let go of it, and it is being written
+		n.apply(n.plan())
+		n.apply(n.plan()) // exports have let go of it, and it is being written
 		n.invalidate(volumeID("thick"))
 		for range 3 {
-			n.apply(n.diff())
+			n.apply(n.plan())
 			Expect(n.lvs("vg0")["thick"].Phase()).To(Equal(ondisk.Reverting))
 		}
 		Expect(n.state.LIO.ISCSI[iqn].LUNs).NotTo(HaveKey(1))
@@ -222,7 +222,7 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 			delete(n.desired.Exports, "db")
 			n.converge()
 			n.putBack(volume, snapshot, "one")
-			n.apply(n.diff())
+			n.apply(n.plan())
 			n.edit("vg0/"+volume, func(lv *observe.LogicalVolume) {
 				lv.Tags = append(lv.Tags, ondisk.CheckpointTag(n.lvs("vg0")[snapshot].UUID, 8*mib))
 			})
@@ -232,7 +232,7 @@ var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 		It("keeps the snapshot until it is put back, even if no file names that any more", func() {
 			n.converge()
 			Expect(n.lvs("vg0")).To(HaveKey(snapshot))
-			Expect(status(n.diff(), snapshotID(snapshot))).To(beIn(Blocked, ReasonInUse))
+			Expect(objectOf(n.plan(), snapshotID(snapshot))).To(beIn(Blocked, ReasonInUse))
 			n.putBack(volume, snapshot, "one")
 			n.converge()
 			Expect(n.lvs("vg0")[volume].Phase()).To(BeEmpty())

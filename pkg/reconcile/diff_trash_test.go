@@ -15,19 +15,6 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// keepFor sets the trash time of the Pools.
-func (n *node) keepFor(d time.Duration) {
-	for name, p := range n.desired.Pools {
-		p.Spec.Trash = ptr(spec.Duration(d))
-		n.desired.Pools[name] = p
-	}
-}
-
-// nameNothing takes away all files but those of the Pools.
-func (n *node) nameNothing() {
-	n.desired.Volumes, n.desired.Snapshots, n.desired.Exports = nil, nil, nil
-}
-
 // wait lets time go by, on all clocks.
 func (n *node) wait(d time.Duration) {
 	n.input.Now, n.input.Elapsed = n.input.Now.Add(d), n.input.Elapsed+d
@@ -58,17 +45,17 @@ var _ = Describe("Diff and the trash", func() {
 	all := []spec.ID{volumeID("data"), volumeID("thick"), snapshotID("nightly"), snapshotID("tnightly")}
 	expectAllInTrash := func() {
 		GinkgoHelper()
-		p := n.diff()
+		p := n.plan()
 		Expect(changes(p)).To(BeEmpty())
 		for _, id := range all {
-			Expect(status(p, id)).To(beIn(Deleting, ReasonInTrash))
+			Expect(objectOf(p, id)).To(beIn(Deleting, ReasonInTrash))
 		}
 		Expect(n.lvs("vg0")).To(HaveLen(5))
 	}
 
 	It("unexports, marks and deactivates, in an order in which nothing is cut", func() {
 		n.nameNothing()
-		p := n.diff()
+		p := n.plan()
 		var order []string
 		for _, s := range p.Steps {
 			order = append(order, change.Name(s.Change)+" "+s.Object.String())
@@ -93,10 +80,10 @@ var _ = Describe("Diff and the trash", func() {
 		}
 		Expect(n.state.LIO.Backstores).To(BeEmpty())
 		expectAllInTrash()
-		Expect(status(n.diff(), volumeID("data"))).To(And(
+		Expect(objectOf(n.plan(), volumeID("data"))).To(And(
 			HaveField("Message", "in the trash since 2026-11-22T12:00:00Z; removed after 2026-11-23T12:00:00Z unless a file names it again"),
 			HaveField("Volume.DeletedAt", n.input.Now), HaveField("Volume.RemovedAfter", n.input.Now.Add(day))))
-		Expect(NodeStatus{Objects: n.diff().Objects}.Converged()).To(BeTrue())
+		Expect(NodeStatus{Objects: n.plan().Objects}.Converged()).To(BeTrue())
 	})
 	It("gives back the same volumes, with all that initiators know them by", func() {
 		luns := n.copy().LIO
@@ -131,7 +118,7 @@ var _ = Describe("Diff and the trash", func() {
 		n.wait(day - time.Second)
 		expectAllInTrash()
 		n.wait(time.Second)
-		p := n.diff()
+		p := n.plan()
 		Expect(changes(p)).To(Equal([]string{
 			"remove vg0/nightly and the data in it", "remove vg0/tnightly and the data in it",
 			"remove vg0/data and the data in it", "remove vg0/thick and the data in it",
@@ -153,7 +140,7 @@ var _ = Describe("Diff and the trash", func() {
 		n.wait(day)
 		p := n.converge()
 		Expect(n.lvs("vg0")).To(And(HaveKey("thick"), HaveKey("tnightly"), HaveLen(3)), "of several times the latest counts")
-		Expect(status(p, volumeID("thick"))).To(beIn(Deleting, ReasonInTrash))
+		Expect(objectOf(p, volumeID("thick"))).To(beIn(Deleting, ReasonInTrash))
 		n.wait(time.Hour)
 		n.converge()
 		Expect(n.lvs("vg0")).To(HaveLen(1))
@@ -163,7 +150,7 @@ var _ = Describe("Diff and the trash", func() {
 		n.add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "by-hand", Type: observe.ThickSnapshot, Origin: "thick"})
 		n.wait(day)
 		p := n.converge()
-		Expect(status(p, volumeID("thick"))).To(beIn(Blocked, ReasonSnapshotsExist))
+		Expect(objectOf(p, volumeID("thick"))).To(beIn(Blocked, ReasonSnapshotsExist))
 		Expect(n.lvs("vg0")).To(HaveKey("thick"))
 	})
 	It("has no use where it keeps nothing", func() {
@@ -202,7 +189,7 @@ var _ = Describe("Diff and the trash", func() {
 		n.wait(1000 * day)
 		p := n.converge()
 		Expect(n.lvs("vg0")).To(And(HaveKey("thick"), HaveKey("tnightly"), Not(HaveKey("data"))))
-		Expect(status(p, volumeID("thick"))).To(And(beIn(Deleting, ReasonInTrash),
+		Expect(objectOf(p, volumeID("thick"))).To(And(beIn(Deleting, ReasonInTrash),
 			HaveField("Message", ContainSubstring("it stays, because no Pool names volume group vg0")), HaveField("Volume.RemovedAfter", BeZero())))
 	})
 	It("takes what has no Pool any more, and keeps it", func() {
@@ -220,7 +207,7 @@ var _ = Describe("Diff and the trash", func() {
 		n.wait(1000 * day)
 		p := n.converge()
 		Expect(n.lvs("vg0")).To(HaveKey("data"))
-		Expect(status(p, volumeID("data"))).To(And(beIn(Deleting, ReasonInTrash), HaveField("Message", ContainSubstring("says no time"))))
+		Expect(objectOf(p, volumeID("data"))).To(And(beIn(Deleting, ReasonInTrash), HaveField("Message", ContainSubstring("says no time"))))
 		n.keepFor(0)
 		n.converge()
 		Expect(n.lvs("vg0")).To(HaveKey("data"))
@@ -238,7 +225,7 @@ var _ = Describe("Diff and the trash", func() {
 		n.wait(day)
 		p := n.converge()
 		Expect(n.lvs("vg0")).To(HaveKey("thick"))
-		Expect(status(p, volumeID("thick"))).To(And(beIn(Blocked, ReasonInUse), HaveField("Message", ContainSubstring("/mnt"))))
+		Expect(objectOf(p, volumeID("thick"))).To(And(beIn(Blocked, ReasonInUse), HaveField("Message", ContainSubstring("/mnt"))))
 	})
 	It("does not take what is open", func() {
 		n.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.HeldBy = []string{"mounted on /mnt"} })
@@ -249,7 +236,7 @@ var _ = Describe("Diff and the trash", func() {
 		n.edit("vg0/tnightly", func(lv *observe.LogicalVolume) { lv.Open = true })
 		deleted()
 		Expect(n.lvs("vg0")["thick"].Active).To(BeTrue())
-		Expect(status(n.diff(), volumeID("thick"))).To(beIn(Blocked, ReasonSnapshotsExist))
+		Expect(objectOf(n.plan(), volumeID("thick"))).To(beIn(Blocked, ReasonSnapshotsExist))
 	})
 	It("deactivates what was not, or was activated since, but not what is open", func() {
 		deleted()
@@ -257,18 +244,18 @@ var _ = Describe("Diff and the trash", func() {
 			n.edit(name, func(lv *observe.LogicalVolume) { lv.Active = true })
 		}
 		n.edit("vg0/nightly", func(lv *observe.LogicalVolume) { lv.Open = true })
-		Expect(changes(n.diff())).To(Equal([]string{"deactivate vg0/data", "deactivate vg0/thick"}))
+		Expect(changes(n.plan())).To(Equal([]string{"deactivate vg0/data", "deactivate vg0/thick"}))
 		n.edit("vg0/tnightly", func(lv *observe.LogicalVolume) { lv.Open = true })
-		Expect(changes(n.diff())).To(Equal([]string{"deactivate vg0/data"}))
+		Expect(changes(n.plan())).To(Equal([]string{"deactivate vg0/data"}))
 	})
 	DescribeTable("does nothing to what is in it while it is not sure", func(unsure func()) {
 		deleted()
 		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Active = true })
 		n.wait(day)
 		unsure()
-		Expect(changes(n.diff())).To(BeEmpty())
+		Expect(changes(n.plan())).To(BeEmpty())
 		n.wait(-time.Hour)
-		Expect(changes(n.diff())).To(BeEmpty())
+		Expect(changes(n.plan())).To(BeEmpty())
 	},
 		Entry("because of a finding", func() { n.desired.Complete = false }),
 		Entry("because LIO cannot be read", func() { n.state.Unknown = map[observe.System]error{observe.LIO: errors.New("broken")} }),
@@ -279,8 +266,8 @@ var _ = Describe("Diff and the trash", func() {
 		n.desired.Volumes = map[string]spec.Volume{"heir": {Metadata: meta("heir"), Spec: spec.VolumeSpec{Pool: "slow", Size: 101 * mib, LVName: "thick", Adopt: true}}}
 		for range 2 {
 			p := n.converge()
-			Expect(status(p, volumeID("thick"))).To(beIn(Blocked, ReasonInUse))
-			Expect(status(p, volumeID("heir"))).To(beIn(Blocked, ReasonNotOwned))
+			Expect(objectOf(p, volumeID("thick"))).To(beIn(Blocked, ReasonInUse))
+			Expect(objectOf(p, volumeID("heir"))).To(beIn(Blocked, ReasonNotOwned))
 			Expect(n.lvs("vg0")).To(HaveKey("thick"))
 			n.wait(day)
 		}
@@ -291,7 +278,7 @@ var _ = Describe("Diff and the trash", func() {
 			lv.Tags[slices.Index(lv.Tags, "volreconciler/deletion=delete")] = "volreconciler/deletion=retain"
 		})
 		n.wait(day)
-		Expect(status(n.converge(), volumeID("data"))).To(beIn(Orphaned, ReasonRetained))
+		Expect(objectOf(n.converge(), volumeID("data"))).To(beIn(Orphaned, ReasonRetained))
 		Expect(n.lvs("vg0")).To(HaveKey("data"))
 	})
 	It("begins anew for what a file named meanwhile, though it could not come back", func() {
@@ -301,7 +288,7 @@ var _ = Describe("Diff and the trash", func() {
 		n.wait(time.Hour)
 		p := n.converge()
 		Expect(n.lvs("vg0")["data"].Tags).To(ConsistOf(append(ondisk.OwnerTags(volumeID("data")), "volreconciler/deletion=delete", "volreconciler/deleted=20261123T120000Z")))
-		Expect(status(p, volumeID("data"))).To(beIn(Deleting, ReasonInTrash))
+		Expect(objectOf(p, volumeID("data"))).To(beIn(Deleting, ReasonInTrash))
 		Expect(n.lvs("vg0")).To(HaveLen(2))
 	})
 	DescribeTable("begins anew after a restart for what a file named meanwhile, though its tag could not be corrected", func(hinder, unhinder func()) {
@@ -320,7 +307,7 @@ var _ = Describe("Diff and the trash", func() {
 		n.input.Started, n.input.LastNamed = n.input.Now.Add(-time.Hour), nil
 		p := n.converge()
 		Expect(n.lvs("vg0")["data"].Tags).To(ConsistOf(append(ondisk.OwnerTags(volumeID("data")), "volreconciler/deletion=delete", "volreconciler/deleted=20261223T110000Z")))
-		Expect(status(p, volumeID("data"))).To(beIn(Deleting, ReasonInTrash))
+		Expect(objectOf(p, volumeID("data"))).To(beIn(Deleting, ReasonInTrash))
 		n.input.Known = learn(n.input.Known, n.desired, n.state)
 		n.wait(day)
 		n.converge()
@@ -364,7 +351,7 @@ var _ = Describe("Diff and the trash", func() {
 			n.keepFor(0)
 			n.wait(time.Hour)
 			expectAllInTrash()
-			Expect(status(n.diff(), volumeID("data")).Message).To(ContainSubstring("in the future of the agent's clock"))
+			Expect(objectOf(n.plan(), volumeID("data")).Message).To(ContainSubstring("in the future of the agent's clock"))
 		})
 		DescribeTable("compares tags with when a file named the object last, by the clock that says less:",
 			func(then, now, ago, expected time.Duration) {
@@ -403,11 +390,11 @@ var _ = Describe("Diff and the trash", func() {
 		n.edit("vg0/data", func(lv *observe.LogicalVolume) {
 			lv.Tags = append(lv.Tags, ondisk.DeletedTag(n.input.Now.Add(-2*day)))
 		})
-		Expect(changes(n.diff())).To(ConsistOf(And(HavePrefix("set tags of vg0/data"), Not(ContainSubstring("+")))))
+		Expect(changes(n.plan())).To(ConsistOf(And(HavePrefix("set tags of vg0/data"), Not(ContainSubstring("+")))))
 		n.desired.Complete = false
 		n.desired.Invalid = map[spec.ID]error{volumeID("data"): errors.New("bad size"), snapshotID("nightly"): errors.New("its volume")}
 		n.desired.Volumes = map[string]spec.Volume{"thick": n.desired.Volumes["thick"]}
 		delete(n.desired.Snapshots, "nightly")
-		Expect(strings.Join(changes(n.diff()), "; ")).NotTo(ContainSubstring("vg0/data"))
+		Expect(strings.Join(changes(n.plan()), "; ")).NotTo(ContainSubstring("vg0/data"))
 	})
 })

@@ -31,34 +31,34 @@ var _ = Describe("A volume group that cannot be read", func() {
 	})
 
 	It("concerns its own objects only, and nothing is taken from them", func() {
-		p := n.diff()
+		p := n.plan()
 		Expect(p.Steps).To(BeEmpty())
 		for _, id := range []spec.ID{{Kind: spec.KindPool, Name: "other"}, volumeID("far")} {
-			Expect(status(p, id)).To(And(beIn(Failed, ReasonObservationFailed), HaveField("Message", ContainSubstring("bad metadata"))))
+			Expect(objectOf(p, id)).To(And(beIn(Failed, ReasonObservationFailed), HaveField("Message", ContainSubstring("bad metadata"))))
 		}
-		Expect(status(p, volumeID("data"))).To(beIn(Ready, ReasonAsDesired))
-		Expect(status(p, exportID("db"))).To(beIn(Blocked, ReasonNotReady))
+		Expect(objectOf(p, volumeID("data"))).To(beIn(Ready, ReasonAsDesired))
+		Expect(objectOf(p, exportID("db"))).To(beIn(Blocked, ReasonNotReady))
 	})
 	It("does not keep others from being made and removed", func() {
 		delete(n.desired.Snapshots, "tnightly")
 		n.desired.Volumes["new"] = spec.Volume{Metadata: meta("new"), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * mib, LVName: "new"}}
-		n.apply(n.diff())
+		n.apply(n.plan())
 		Expect(n.lvs("vg0")).To(HaveKey("new"))
-		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(n.plan().Steps).To(BeEmpty())
 	})
 	It("counts among the deletions, so that they do not get through piece by piece", func() {
 		delete(n.desired.Volumes, "far")
 		n.desired.Exports = nil
 		n.input.MaxDeletions = 1
-		p := n.diff()
+		p := n.plan()
 		Expect(changes(p)).To(BeEmpty())
-		Expect(status(p, exportID("db"))).To(And(beIn(Blocked, ReasonTooManyDeletions),
+		Expect(objectOf(p, exportID("db"))).To(And(beIn(Blocked, ReasonTooManyDeletions),
 			HaveField("Message", HavePrefix("2 objects would be deleted at once, more than --max-deletions 1: Export/db, and 1 in volume groups that cannot be read. To allow"))))
 		By("but not what stays")
 		known := n.input.Known[volumeID("far")]
 		known.Retain = true
 		n.input.Known[volumeID("far")] = known
-		Expect(n.diff().Steps).NotTo(BeEmpty())
+		Expect(n.plan().Steps).NotTo(BeEmpty())
 		known.Retain = false
 		n.input.Known[volumeID("far")] = known
 		By("and can be permitted like the others")
@@ -76,8 +76,17 @@ var _ = Describe("A volume group that cannot be read", func() {
 		v := n.desired.Volumes["far"]
 		v.Spec.Pool = "slow"
 		n.desired.Volumes["far"] = v
-		p := n.diff()
+		p := n.plan()
 		Expect(p.Steps).To(BeEmpty())
-		Expect(status(p, volumeID("far"))).To(beIn(Failed, ReasonObservationFailed))
+		Expect(objectOf(p, volumeID("far"))).To(beIn(Failed, ReasonObservationFailed))
+	})
+})
+
+var _ = Describe("Jobs", func() {
+	It("are kept by a plan that was made without all of the machine", func() {
+		n := newNode()
+		Expect(n.plan().KeepJobs).To(BeFalse())
+		n.state.UnknownGroups = errors.New("locked")
+		Expect(n.plan().KeepJobs).To(BeTrue())
 	})
 })

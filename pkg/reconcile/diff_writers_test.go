@@ -29,15 +29,15 @@ var _ = Describe("Diff and a snapshot that somebody may write to", func() {
 	asIs := func(*spec.ExportSpec) {}
 	readOnly := func(e *spec.ExportSpec) { e.LUNs[0].ReadOnly = true }
 	pass := func() Plan {
-		p := n.diff()
+		p := n.plan()
 		n.apply(p)
 		n.remember()
 		return p
 	}
 	waits := func(id spec.ID, on string) {
 		GinkgoHelper()
-		p := n.diff()
-		Expect(status(p, id)).To(And(beIn(Blocked, ReasonNotReady), HaveField("Message", ContainSubstring(on))))
+		p := n.plan()
+		Expect(objectOf(p, id)).To(And(beIn(Blocked, ReasonNotReady), HaveField("Message", ContainSubstring(on))))
 		Expect(kinds(p)).NotTo(ContainElements(BeElementOf("Populate", "WriteImage", "Restore")))
 	}
 	revert := func() {
@@ -55,7 +55,7 @@ var _ = Describe("Diff and a snapshot that somebody may write to", func() {
 				if can {
 					waits(golden, "Export/other")
 				} else {
-					Expect(kinds(n.diff())).To(ContainElement("WriteImage"), when)
+					Expect(kinds(n.plan())).To(ContainElement("WriteImage"), when)
 				}
 				n.state.ImageFiles[goldenPath] = observe.ImageFile{}
 				pass()
@@ -83,15 +83,15 @@ var _ = Describe("Diff and a snapshot that somebody may write to", func() {
 		offer("tnightly", readOnly)
 		n.desireImage(spec.ImageSpec{Snapshot: "tnightly"})
 		waits(golden, "target "+other)
-		Expect(kinds(n.diff())).To(ContainElement("SetWriteProtect"))
+		Expect(kinds(n.plan())).To(ContainElement("SetWriteProtect"))
 		pass()
-		Expect(kinds(n.diff())).To(ContainElement("WriteImage"))
+		Expect(kinds(n.plan())).To(ContainElement("WriteImage"))
 	})
 	It("clones it all the same in its thin pool, in an instant", func() {
 		offer("nightly", asIs)
 		n.desireCopy("fast", 100*mib, fromNightly)
 		Expect(kinds(pass())).To(ContainElement("CloneVolume"))
-		Expect(status(n.diff(), volumeID("copy"))).To(beIn(Ready, ReasonAsDesired))
+		Expect(objectOf(n.plan(), volumeID("copy"))).To(beIn(Ready, ReasonAsDesired))
 	})
 	It("copies it from the start when nobody can any more, whatever was copied before", func() {
 		n.desireCopy("slow", 101*mib, fromTNightly)
@@ -99,13 +99,13 @@ var _ = Describe("Diff and a snapshot that somebody may write to", func() {
 		lv, from := n.lvs("vg0")["copy"], n.lvs("vg0")["tnightly"]
 		lv.Tags = append(lv.Tags, ondisk.CheckpointTag(from.UUID, 64*mib))
 		n.lvs("vg0")["copy"] = lv
-		Expect(kinds(n.diff())).To(Equal([]string{"Populate"}))
+		Expect(kinds(n.plan())).To(Equal([]string{"Populate"}))
 
 		offer("tnightly", asIs)
 		waits(volumeID("copy"), "Export/other")
 		pass()
 		waits(volumeID("copy"), "Export/other")
-		Expect(n.diff().Empty()).To(BeTrue())
+		Expect(n.plan().Empty()).To(BeTrue())
 		lv = n.lvs("vg0")["copy"]
 		Expect(lv.TagsWith(ondisk.TagCheckpoint)).To(ConsistOf(ondisk.CheckpointTag(from.UUID, 0), ondisk.CheckpointTag(copiedOfNothing, 0)))
 
@@ -128,7 +128,7 @@ var _ = Describe("Diff and a snapshot that somebody may write to", func() {
 			}
 		}
 		Expect(did).To(Equal([]string{"Populate"}))
-		Expect(status(n.diff(), volumeID("copy"))).To(beIn(Ready, ReasonAsDesired))
+		Expect(objectOf(n.plan(), volumeID("copy"))).To(beIn(Ready, ReasonAsDesired))
 	})
 	DescribeTable("puts nothing back to it while somebody is logged in who can, and nothing more of what it began to put back",
 		func(edit func(*spec.ExportSpec), login func(in bool)) {
@@ -136,14 +136,14 @@ var _ = Describe("Diff and a snapshot that somebody may write to", func() {
 			pass()
 			login(true)
 			revert()
-			p := n.diff()
-			Expect(status(p, volumeID("thick"))).To(beIn(Blocked, ReasonSessionsActive))
+			p := n.plan()
+			Expect(objectOf(p, volumeID("thick"))).To(beIn(Blocked, ReasonSessionsActive))
 			Expect(p.Empty()).To(BeTrue())
 			login(false)
 			for range 2 {
 				pass()
 			}
-			Expect(kinds(n.diff())).To(ContainElement("Restore"))
+			Expect(kinds(n.plan())).To(ContainElement("Restore"))
 
 			By("who comes while it is done")
 			lv, from := n.lvs("vg0")["thick"], n.lvs("vg0")["tnightly"]
@@ -151,15 +151,15 @@ var _ = Describe("Diff and a snapshot that somebody may write to", func() {
 			n.lvs("vg0")["thick"] = lv
 			login(true)
 			Expect(kinds(pass())).To(Equal([]string{"SetTags"}))
-			Expect(status(n.diff(), volumeID("thick"))).To(beIn(Blocked, ReasonSessionsActive))
-			Expect(n.diff().Empty()).To(BeTrue())
+			Expect(objectOf(n.plan(), volumeID("thick"))).To(beIn(Blocked, ReasonSessionsActive))
+			Expect(n.plan().Empty()).To(BeTrue())
 			login(false)
 			for range 3 {
 				pass()
 			}
 			Expect(n.lvs("vg0")["thick"].Tag(ondisk.TagReverted)).To(Equal("one"))
 			Expect(n.lvs("vg0")["thick"].TagsWith(ondisk.TagCheckpoint)).To(BeEmpty())
-			Expect(status(n.diff(), volumeID("thick"))).To(beIn(Ready, ReasonAsDesired))
+			Expect(objectOf(n.plan(), volumeID("thick"))).To(beIn(Ready, ReasonAsDesired))
 		},
 		Entry("who is listed", asIs, func(in bool) {
 			n.editACL(other, initiator, func(a *observe.ACL) { a.LoggedIn = in })

@@ -2,8 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"errors"
-	"sync"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -14,39 +12,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// actuator records what it is asked to apply, and fails where it is told to.
-type actuator struct {
-	mu      sync.Mutex
-	applied []string
-	fail    map[string]error
-	hook    func(change.Change)
-}
-
-func (a *actuator) Apply(_ context.Context, c change.Change) error {
-	a.mu.Lock()
-	hook, err := a.hook, a.fail[c.String()]
-	a.applied = append(a.applied, c.String())
-	a.mu.Unlock()
-	if hook != nil {
-		hook(c)
-	}
-	return err
-}
-
 func (a *actuator) executor() *Executor {
 	return &Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: a, observe.LIO: a}}
-}
-
-func activate(vg, name string) change.Activate {
-	return change.Activate{LV: change.LV{VolumeGroup: vg, Name: name}}
-}
-
-// planOf makes a plan of steps that are numbered from 1.
-func planOf(steps ...Step) Plan {
-	for i := range steps {
-		steps[i].ID = StepID(i + 1)
-	}
-	return Plan{Steps: steps}
 }
 
 // nobody is held.
@@ -150,77 +117,5 @@ var _ = Describe("Executor", func() {
 		), map[spec.ID]bool{volumeID("a"): true}, nil)
 		Expect(a.applied).To(Equal([]string{"activate vg0/b"}))
 		Expect(failed).To(Equal(map[StepID]error{1: ErrHeld}))
-	})
-})
-
-var _ = Describe("attempts", func() {
-	now := time.Now()
-	failing := planOf(Step{Object: volumeID("a"), Change: activate("vg0", "a")})
-	boom := map[StepID]error{1: errors.New("boom")}
-
-	It("wait longer after every failure, and not at all after a success", func() {
-		var a attempts
-		var last time.Duration
-		for range 12 {
-			a.record(failing, boom, spec.Set{}, now)
-			wait := a.failed[volumeID("a")].next.Sub(now)
-			Expect(wait).To(BeNumerically("<=", maxDelay*12/10))
-			if wait < maxDelay/4 {
-				Expect(wait).To(BeNumerically(">", last))
-			}
-			last = wait
-		}
-		Expect(a.held(volumeID("a"), now)).To(BeTrue())
-		Expect(a.held(volumeID("b"), now)).To(BeFalse())
-		a.record(failing, nil, spec.Set{}, now)
-		Expect(a.held(volumeID("a"), now)).To(BeFalse())
-	})
-	It("do not forget an object while it is held", func() {
-		var a attempts
-		a.record(failing, boom, spec.Set{}, now)
-		a.record(failing, map[StepID]error{1: ErrHeld}, spec.Set{}, now)
-		Expect(a.held(volumeID("a"), now)).To(BeTrue())
-	})
-	It("count on when the time comes during a pass that held the object", func() {
-		var a attempts
-		a.record(failing, boom, spec.Set{}, now)
-		later := a.failed[volumeID("a")].next.Add(time.Second)
-		a.record(failing, map[StepID]error{1: ErrHeld}, spec.Set{}, later)
-		next, ok := a.next(later)
-		Expect(ok).To(BeTrue())
-		Expect(next).To(Equal(later))
-		a.record(failing, boom, spec.Set{}, later)
-		Expect(a.failed[volumeID("a")].count).To(Equal(2))
-		next, _ = a.next(later)
-		Expect(next).To(BeTemporally(">", later))
-	})
-	It("end at once when the spec is changed", func() {
-		var a attempts
-		set := spec.Set{Volumes: map[string]spec.Volume{"a": {Spec: spec.VolumeSpec{Size: 1}}}}
-		a.record(failing, boom, set, now)
-		a.forgetChanged(set)
-		Expect(a.held(volumeID("a"), now)).To(BeTrue())
-		a.forgetChanged(spec.Set{Volumes: map[string]spec.Volume{"a": {Spec: spec.VolumeSpec{Size: 2}}}})
-		Expect(a.held(volumeID("a"), now)).To(BeFalse())
-	})
-	It("do not count a stale plan as a failure, unless it is stale again and again", func() {
-		var a attempts
-		for range maxStale {
-			a.record(failing, map[StepID]error{1: change.ErrStale}, spec.Set{}, now)
-			Expect(a.failed).To(BeEmpty())
-		}
-		a.record(failing, map[StepID]error{1: change.ErrStale}, spec.Set{}, now)
-		Expect(a.held(volumeID("a"), now)).To(BeTrue())
-		a.record(Plan{}, nil, spec.Set{}, now)
-		a.record(failing, map[StepID]error{1: change.ErrStale}, spec.Set{}, now)
-		Expect(a.failed).To(BeEmpty())
-	})
-	It("do not keep the loop awake for what waits for another object", func() {
-		var a attempts
-		a.record(failing, boom, spec.Set{}, now)
-		later := now.Add(time.Hour)
-		a.record(failing, map[StepID]error{1: ErrNeeds}, spec.Set{}, later)
-		_, due := a.next(later)
-		Expect(due).To(BeFalse())
 	})
 })

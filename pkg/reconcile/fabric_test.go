@@ -80,9 +80,9 @@ func eachFabric(text string, body func(n *node, o over)) {
 		}
 		It(text+": "+name, func() {
 			n := nodeOver(o)
-			n.apply(n.diff())
+			n.apply(n.plan())
 			n.remember()
-			Expect(changes(n.diff())).To(BeEmpty())
+			Expect(changes(n.plan())).To(BeEmpty())
 			body(n, o)
 		})
 	}
@@ -94,14 +94,14 @@ var _ = Describe("An Export of any fabric", func() {
 		Expect(slices.Sorted(maps.Keys(t.LUNs))).To(Equal([]int{0, 1}))
 		Expect(slices.Sorted(maps.Keys(t.ACLs))).To(ConsistOf(o.initiators))
 		Expect(slices.Sorted(maps.Keys(t.Portals))).To(ConsistOf(o.portals))
-		Expect(status(n.diff(), exportID("db"))).To(beIn(Ready, ReasonAsDesired))
+		Expect(objectOf(n.plan(), exportID("db"))).To(beIn(Ready, ReasonAsDesired))
 		Expect(n.state.TargetIDs()).To(HaveExactElements(o.target))
 	})
 
 	eachFabric("is closed until all is in it", func(_ *node, o over) {
 		n := nodeOver(o)
 		order := map[string]int{}
-		for i, s := range n.diff().Steps {
+		for i, s := range n.plan().Steps {
 			order[change.Name(s.Change)] = i
 		}
 		opens := cmp.Or(map[observe.Fabric]string{observe.NVMe: "AddPortal", observe.TGTISCSI: "AddInitiator"}[o.target.Fabric], "EnableTarget")
@@ -140,7 +140,7 @@ var _ = Describe("An Export of any fabric", func() {
 
 	eachFabric("goes when no file names it, before its volumes do", func(n *node, _ over) {
 		n.desired.Exports, n.desired.Volumes, n.desired.Snapshots = nil, nil, nil
-		n.apply(n.diff())
+		n.apply(n.plan())
 		n.converge()
 		Expect(n.state.TargetIDs()).To(BeEmpty())
 		Expect(n.lvs("vg0")).To(HaveLen(1), "the thin pool stays")
@@ -157,9 +157,9 @@ var _ = Describe("An Export of any fabric", func() {
 			t.ACLs[o.initiators[0]] = acl
 		})
 		n.desired.Exports, n.desired.Volumes, n.desired.Snapshots = nil, nil, nil
-		p := n.diff()
-		Expect(status(p, exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
-		Expect(status(p, volumeID("data")).Phase).To(Or(Equal(Blocked), Equal(Deleting)))
+		p := n.plan()
+		Expect(objectOf(p, exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
+		Expect(objectOf(p, volumeID("data")).Phase).To(Or(Equal(Blocked), Equal(Deleting)))
 		Expect(changes(p)).To(HaveEach(ContainSubstring("nightly")), "snapshots are not exported")
 	})
 
@@ -174,27 +174,27 @@ var _ = Describe("An Export of any fabric", func() {
 			t.ACLs[o.initiators[1]] = acl
 		})
 		n.editExport(func(e *spec.ExportSpec) { e.Initiators = e.Initiators[:1] })
-		p := n.diff()
+		p := n.plan()
 		Expect(p.Steps).To(BeEmpty())
-		Expect(status(p, exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
+		Expect(objectOf(p, exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
 		n.editExport(func(e *spec.ExportSpec) { e.Disconnect = spec.DisconnectForce })
-		Expect(changes(n.diff())).To(HaveExactElements(HavePrefix("remove initiator " + o.initiators[1])))
+		Expect(changes(n.plan())).To(HaveExactElements(HavePrefix("remove initiator " + o.initiators[1])))
 	})
 
 	eachFabric("is not ours if it carries another mark", func(n *node, o over) {
 		n.editTargetOf(o.target, somebodyElses)
-		p := n.diff()
+		p := n.plan()
 		Expect(p.Steps).To(BeEmpty())
-		Expect(status(p, exportID("db"))).To(beIn(Blocked, ReasonNotOwned))
+		Expect(objectOf(p, exportID("db"))).To(beIn(Blocked, ReasonNotOwned))
 		n.desired.Exports = nil
-		Expect(n.diff().Steps).To(BeEmpty())
+		Expect(n.plan().Steps).To(BeEmpty())
 	})
 
 	eachFabric("does not take away a volume that is in it under a name that is not ours", func(n *node, o over) {
 		n.editTargetOf(o.target, somebodyElses)
 		n.desired.Exports, n.desired.Volumes, n.desired.Snapshots = nil, nil, nil
-		n.apply(n.diff())
-		n.apply(n.diff())
+		n.apply(n.plan())
+		n.apply(n.plan())
 		Expect(n.lvs("vg0")).To(And(HaveKey("data"), HaveKey("thick")))
 	})
 
@@ -203,9 +203,9 @@ var _ = Describe("An Export of any fabric", func() {
 		n.state.LIO, n.state.NVMe, n.state.TGT = observe.Targets{}, nil, nil
 		n.state.Unknown = map[observe.System]error{o.target.Fabric.System(): errors.New("broken")}
 		n.desired.Volumes = nil
-		p := n.diff()
+		p := n.plan()
 		Expect(p.Steps).To(BeEmpty())
-		Expect(status(p, exportID("db"))).To(beIn(Failed, ReasonObservationFailed))
+		Expect(objectOf(p, exportID("db"))).To(beIn(Failed, ReasonObservationFailed))
 		n.state = state
 	})
 
@@ -227,7 +227,7 @@ var _ = Describe("An Export of any fabric", func() {
 		}
 		n.editExport(swap)
 		n.editTargetOf(o.target, func(t *observe.Target) { t.DynamicSessions = []string{"somebody"} })
-		Expect(changes(n.diff())).NotTo(ContainElement(Or(HavePrefix("remove LUN"), HavePrefix("add LUN"))))
+		Expect(changes(n.plan())).NotTo(ContainElement(Or(HavePrefix("remove LUN"), HavePrefix("add LUN"))))
 		n.editTargetOf(o.target, func(t *observe.Target) { t.DynamicSessions = nil })
 		n.converge()
 		thick := n.lvs("vg0")["thick"]
@@ -258,10 +258,10 @@ var _ = Describe("An Export of any fabric", func() {
 		n.editExport(anybody)
 		n.editTargetOf(o.target, func(t *observe.Target) { t.Unattributed = []string{"10.0.0.7"} })
 		if o.target.Fabric == observe.NVMe {
-			Expect(changes(n.diff())).NotTo(ContainElement(HaveSuffix("to admit any initiator")))
+			Expect(changes(n.plan())).NotTo(ContainElement(HaveSuffix("to admit any initiator")))
 		}
 		n.editTargetOf(o.target, func(t *observe.Target) { t.Unattributed = nil })
-		for _, s := range n.diff().Steps {
+		for _, s := range n.plan().Steps {
 			if c, ok := s.Change.(change.SetAttributes); ok && c.Attrib.GenerateNodeACLs && o.target.Fabric == observe.NVMe {
 				Expect(s.Needs).To(HaveLen(2), "both hosts are unlisted first")
 			}

@@ -147,7 +147,7 @@ var _ = Describe("The grace period of a loop", func() {
 	It("holds for what others were to be filled from", func(ctx SpecContext) {
 		n := m.node
 		n.desireCopy("slow", 200*mib, spec.VolumeSource{Volume: "data"})
-		n.apply(n.diff())
+		n.apply(n.plan())
 		delete(n.lvs("vg0"), "copy")
 		delete(n.desired.Volumes, "copy")
 		start()

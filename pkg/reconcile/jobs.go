@@ -137,8 +137,8 @@ func (x *Executor) outcome(s Step) (known bool, err error) {
 	return true, j.err
 }
 
-// unfinished returns the steps of a plan that wait for jobs which are under way.
-func (x *Executor) unfinished(plan Plan) map[StepID]error {
+// Unfinished returns the steps of a plan that wait for jobs which are under way.
+func (x *Executor) Unfinished(plan Plan) map[StepID]error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	waiting := map[StepID]error{}
@@ -320,9 +320,9 @@ func waiting(jobs []*job) []*job {
 // watch.
 const tellEvery = time.Second
 
-// tellProgress makes tell learn how far jobs have come, by lane, from several goroutines at
+// TellProgress makes tell learn how far jobs have come, by lane, from several goroutines at
 // once; nil: the job has ended.
-func (x *Executor) tellProgress(tell func(lane string, p *Progress)) {
+func (x *Executor) TellProgress(tell func(lane string, p *Progress)) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.jobs.tell = tell
@@ -342,7 +342,7 @@ func (x *Executor) progress(j *job, p change.Progress) {
 	}
 	j.told = t
 	x.jobs.tell(j.lane(), &Progress{
-		Type: change.Name(j.change), Summary: j.change.String(), object: j.step.Object,
+		Type: change.Name(j.change), Summary: j.change.String(), Object: j.step.Object,
 		Done: p.Done, Total: p.Total, Rate: p.Rate, LeftSeconds: int64(p.Left.Round(time.Second).Seconds()),
 	})
 }
@@ -353,7 +353,7 @@ func (x *Executor) waitsForSlot(j *job) {
 	defer x.mu.Unlock()
 	if x.jobs.tell != nil && j.queued {
 		x.jobs.tell(j.lane(), &Progress{
-			Type: change.Name(j.change), Summary: j.change.String(), object: j.step.Object,
+			Type: change.Name(j.change), Summary: j.change.String(), Object: j.step.Object,
 			Waiting: true, Total: j.change.Bytes(),
 		})
 	}

@@ -2,9 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"errors"
-	"strings"
-	"sync"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -17,59 +14,6 @@ import (
 )
 
 const gib = 1 << 30
-
-// copier does jobs: each runs until it is told how to end, or ctx ends.
-type copier struct {
-	begun chan string
-
-	mu      sync.Mutex
-	running map[string]*copying
-}
-
-type copying struct {
-	end    chan error
-	report func(change.Progress)
-}
-
-func newCopier() *copier {
-	return &copier{begun: make(chan string, 100), running: map[string]*copying{}}
-}
-
-func (c *copier) Apply(ctx context.Context, ch change.Change) error {
-	lane := strings.TrimPrefix(ch.Lane(), "data/vg0/")
-	one := &copying{end: make(chan error), report: func(p change.Progress) { change.Report(ctx, p) }}
-	c.mu.Lock()
-	if c.running[lane] != nil {
-		c.mu.Unlock()
-		return errors.New("two jobs of one lane")
-	}
-	c.running[lane] = one
-	c.mu.Unlock()
-	c.begun <- lane
-	defer func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(c.running, lane)
-	}()
-	select {
-	case err := <-one.end:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (c *copier) job(lane string) *copying {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.running[lane]
-}
-
-func fill(name string, size spec.Size) Step {
-	return Step{Object: volumeID(name), Change: change.Populate{
-		LV: change.LV{VolumeGroup: "vg0", Name: name}, Volume: change.LV{VolumeGroup: "vg0", Name: "from"}, Size: size,
-	}}
-}
 
 var _ = Describe("Jobs", func() {
 	var (
@@ -277,13 +221,6 @@ var _ = Describe("Jobs", func() {
 		Expect(c.begun).NotTo(Receive())
 	})
 
-	It("are kept by a plan that was made without all of the machine", func() {
-		n := newNode()
-		Expect(n.diff().KeepJobs).To(BeFalse())
-		n.state.UnknownGroups = errors.New("locked")
-		Expect(n.diff().KeepJobs).To(BeTrue())
-	})
-
 	It("need somebody who does them", func() {
 		delete(x.Actuators, observe.Data)
 		Expect(do(planOf(fill("a", gib)))).To(HaveKeyWithValue(StepID(1), MatchError("no actuator for "+string(observe.Data))))
@@ -293,14 +230,14 @@ var _ = Describe("Jobs", func() {
 		var s Status
 		now := time.Now()
 		x.Jobs, x.jobs.now = 1, func() time.Time { return now }
-		x.tellProgress(s.progressed)
+		x.TellProgress(s.Progressed)
 		plan := planOf(fill("a", gib), fill("b", gib))
 		plan.Objects = []Object{{Kind: spec.KindVolume, Name: "a", Phase: Progressing}, {Kind: spec.KindVolume, Name: "b", Phase: Blocked, Message: "no"}}
 		shown := func(name string) Object {
 			report, _ := s.Report()
-			return status(Plan{Objects: report.Objects}, volumeID(name))
+			return objectOf(Plan{Objects: report.Objects}, volumeID(name))
 		}
-		s.publish(plan, nil, nil, PassCost{}, now)
+		s.Publish(plan.Objects, nil, PassCost{}, now)
 		do(planOf(plan.Steps[0]))
 		Eventually(ctx, c.begun).Should(Receive())
 		do(plan)
@@ -324,80 +261,7 @@ var _ = Describe("Jobs", func() {
 
 		c.job("a").end <- nil
 		Eventually(ctx, x.Freed()).Should(Receive())
-		s.publish(plan, nil, nil, PassCost{}, now)
+		s.Publish(plan.Objects, nil, PassCost{}, now)
 		Expect(shown("a").Progress).To(BeNil())
 	}, SpecTimeout(10*time.Second))
-})
-
-var _ = Describe("A pass while a job runs", func() {
-	now := time.Now()
-	plan := planOf(fill("a", gib), Step{Object: exportID("db"), Change: activate("vg1", "x"), Needs: []StepID{1}})
-	plan.Objects = []Object{{Kind: spec.KindVolume, Name: "a", Phase: Progressing}, {Kind: spec.KindExport, Name: "db", Phase: Progressing}}
-
-	It("calls for no other one, and is no news", func(ctx SpecContext) {
-		c := newCopier()
-		x := &Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: &actuator{}, observe.Data: c}}
-		running, stop := context.WithCancel(ctx)
-		defer x.Wait()
-		defer stop()
-		l := &Loop{Executor: x, Status: &Status{}, Resync: time.Hour}
-		pass := func() time.Duration {
-			l.Status.announce(plan, l.attempts.failed, x.unfinished(plan), now)
-			failures := x.Execute(running, plan, nobody, nil)
-			l.attempts.record(plan, failures, spec.Set{}, now)
-			l.Status.publish(plan, l.attempts.failed, failures, PassCost{}, now)
-			return l.wait(plan, failures, observe.State{}, now)
-		}
-		Expect(pass()).To(Equal(time.Hour))
-		Eventually(ctx, c.begun).Should(Receive())
-		before, changed := l.Status.Report()
-		for range 5 {
-			Expect(pass()).To(Equal(time.Hour))
-		}
-		Expect(changed).NotTo(BeClosed())
-		Expect(status(Plan{Objects: before.Objects}, exportID("db"))).To(beIn(Blocked, ReasonNotReady))
-		Expect(x.Freed()).NotTo(Receive())
-
-		c.job("a").end <- errors.New("boom")
-		Eventually(ctx, x.Freed()).Should(Receive())
-		Expect(pass()).To(BeNumerically("~", time.Second, 250*time.Millisecond), "what failed is tried again")
-		report, _ := l.Status.Report()
-		Expect(status(Plan{Objects: report.Objects}, volumeID("a"))).To(beIn(Failed, "PopulateFailed"))
-	}, SpecTimeout(10*time.Second))
-})
-
-var _ = Describe("attempts at a job", func() {
-	now := time.Now()
-	plan := planOf(fill("a", gib))
-	result := func(err error) map[StepID]error { return map[StepID]error{1: err} }
-
-	It("wait longer after every failure, and do not show the last one while they run", func() {
-		var a attempts
-		at := now
-		for n := range 4 {
-			a.record(plan, result(ErrUnfinished), spec.Set{}, at)
-			Expect(outcome(Plan{Objects: []Object{{Kind: spec.KindVolume, Name: "a", Phase: Progressing}}}, a.failed, nil)[0].Phase).To(Equal(Progressing))
-			_, due := a.next(at)
-			Expect(due).To(BeFalse(), "a job that runs calls for no pass")
-			a.record(plan, result(change.ErrSource), spec.Set{}, at)
-			Expect(a.failed[volumeID("a")].count).To(Equal(n + 1))
-			o := outcome(Plan{Objects: []Object{{Kind: spec.KindVolume, Name: "a", Phase: Progressing}}}, a.failed, nil)[0]
-			Expect(o).To(beIn(Failed, ReasonSourceInvalid))
-			a.record(plan, result(ErrHeld), spec.Set{}, at)
-			at = a.failed[volumeID("a")].next.Add(time.Second)
-		}
-		a.record(Plan{}, nil, spec.Set{}, at)
-		Expect(a.failed).To(BeEmpty())
-	})
-	It("count as failures if they are stale again and again", func() {
-		var a attempts
-		for range maxStale {
-			a.record(plan, result(ErrUnfinished), spec.Set{}, now)
-			a.record(plan, result(change.ErrStale), spec.Set{}, now)
-			Expect(a.failed).To(BeEmpty())
-		}
-		a.record(plan, result(ErrUnfinished), spec.Set{}, now)
-		a.record(plan, result(change.ErrStale), spec.Set{}, now)
-		Expect(a.held(volumeID("a"), now)).To(BeTrue())
-	})
 })

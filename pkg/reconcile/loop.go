@@ -126,9 +126,9 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	}
 	// What was Ready before the pass counts for DriftCorrected, not what the
 	// announcement makes of it.
-	ready := l.Status.ready()
+	ready := l.Status.Ready()
 	if !plan.Empty() {
-		l.Status.announce(plan, l.attempts.failed, l.Executor.unfinished(plan), now)
+		l.Status.Announce(outcome(plan, l.attempts.failed, l.Executor.Unfinished(plan)), Findings(plan.Findings), now)
 	}
 	failures := l.Executor.Execute(ctx, plan, held, l.report(desired, ready))
 	if l.AfterPass != nil {
@@ -139,7 +139,7 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	}
 	l.attempts.record(plan, failures, desired, time.Now())
 	spent := cost()
-	l.Status.publish(plan, l.attempts.failed, failures, spent, time.Now())
+	l.Status.Publish(outcome(plan, l.attempts.failed, failures), Findings(plan.Findings), spent, time.Now())
 	l.Log.V(1).Info("pass", "seconds", spent.Seconds, "processes", spent.Processes, "steps", len(plan.Steps), "failed", len(failures))
 	l.last = desired
 	return l.wait(plan, failures, observed, time.Now())
@@ -166,7 +166,7 @@ func (l *Loop) begin(desired spec.Set, observed observe.State) (time.Time, error
 	}
 	if l.started.IsZero() {
 		l.started, l.lastNamed = now, map[spec.ID]time.Time{}
-		l.Executor.tellProgress(l.Status.progressed)
+		l.Executor.TellProgress(l.Status.Progressed)
 	}
 	l.steady.see(l.last, desired, l.knows, now, l.Grace)
 	// Files were last seen in the pass before, which may be long ago, and may have gone

@@ -117,7 +117,7 @@ var _ = Describe("Loop", func() {
 		loop.Pass(ctx)
 		loop.Pass(ctx)
 		report, _ := loop.Status.Report()
-		Expect(status(Plan{Objects: report.Objects}, volumeID("data"))).To(beIn(Blocked, ReasonVanished))
+		Expect(objectOf(Plan{Objects: report.Objects}, volumeID("data"))).To(beIn(Blocked, ReasonVanished))
 		Expect(m.node.lvs("vg0")).NotTo(HaveKey("data"))
 	})
 	It("remembers what a file said about sessions, also across a restart", func(ctx SpecContext) {
@@ -145,7 +145,7 @@ var _ = Describe("Loop", func() {
 		loop.Pass(ctx)
 		Expect(m.node.state.LIO.ISCSI).To(HaveKey(iqn))
 		report, _ := loop.Status.Report()
-		Expect(status(Plan{Objects: report.Objects}, exportID("db"))).To(beIn(Blocked, ReasonTooManyDeletions))
+		Expect(objectOf(Plan{Objects: report.Objects}, exportID("db"))).To(beIn(Blocked, ReasonTooManyDeletions))
 		loop.MaxDeletions = 5
 		loop.Pass(ctx)
 		Expect(m.node.state.LIO.ISCSI).To(BeEmpty())
@@ -201,9 +201,9 @@ var _ = Describe("Loop", func() {
 		Expect(wait).To(BeNumerically("<=", 2*time.Second), "a failure is retried")
 		report, _ := loop.Status.Report()
 		objects := Plan{Objects: report.Objects}
-		Expect(status(objects, volumeID("data"))).To(beIn(Failed, ReasonNoSpace))
-		Expect(status(objects, snapshotID("nightly"))).To(beIn(Blocked, ReasonNotReady))
-		Expect(status(objects, volumeID("thick"))).To(beIn(Ready, ReasonAsDesired))
+		Expect(objectOf(objects, volumeID("data"))).To(beIn(Failed, ReasonNoSpace))
+		Expect(objectOf(objects, snapshotID("nightly"))).To(beIn(Blocked, ReasonNotReady))
+		Expect(objectOf(objects, volumeID("thick"))).To(beIn(Ready, ReasonAsDesired))
 		Expect(m.node.state.LIO.ISCSI[iqn].LUNs).To(HaveKey(1))
 	})
 	It("does not spin when somebody undoes what it does", func(ctx SpecContext) {
@@ -269,5 +269,31 @@ var _ = Describe("Loop", func() {
 		m.node.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Active = false })
 		loop.Pass(ctx)
 		Expect(changed).To(BeClosed())
+	})
+})
+
+var _ = Describe("A revert while somebody fights the agent", func() {
+	It("serves the Volume again at once, whatever else on the node is changed over and over", func(ctx SpecContext) {
+		m := &machine{node: newNode()}
+		loop := newLoop(m, filepath.Join(GinkgoT().TempDir(), "state", "identities.json"))
+		loop.Pass(ctx)
+		loop.Pass(ctx)
+		// Somebody's script undoes something of another volume after each pass.
+		fight := func() time.Duration {
+			m.node.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Tags = lv.Tags[:2] })
+			return loop.Pass(ctx)
+		}
+		for range 8 {
+			fight()
+		}
+		v := m.node.desired.Volumes["data"]
+		v.Spec.Revert = &spec.Revert{Snapshot: "nightly", Request: "one"}
+		m.node.desired.Volumes["data"] = v
+		for range 4 {
+			wait := fight()
+			if !m.node.state.LIO.ISCSI[iqn].Enabled {
+				Expect(wait).To(BeZero(), "initiators wait for as long")
+			}
+		}
 	})
 })

@@ -1,8 +1,6 @@
 package reconcile
 
 import (
-	"cmp"
-	"slices"
 	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -152,30 +150,4 @@ type Attachment struct {
 	Export    string `json:"export"`
 	Initiator string `json:"initiator,omitempty"`
 	Address   string `json:"address,omitempty"`
-}
-
-// kindOrder is the place of a kind in the order in which objects depend on each other.
-func kindOrder(k spec.Kind) int {
-	switch k {
-	case spec.KindPool:
-		return 0
-	case spec.KindVolume:
-		return 1
-	case spec.KindSnapshot:
-		return 2
-	case spec.KindExport:
-		return 3
-	case spec.KindImage:
-		return 4
-	default:
-		return 0
-	}
-}
-
-func compareIDs(a, b spec.ID) int {
-	return cmp.Or(cmp.Compare(kindOrder(a.Kind), kindOrder(b.Kind)), cmp.Compare(a.Name, b.Name))
-}
-
-func sortObjects(objects []Object) {
-	slices.SortFunc(objects, func(a, b Object) int { return compareIDs(a.ID(), b.ID()) })
 }

@@ -23,7 +23,8 @@ type Progress struct {
 	// LeftSeconds is the time until it ends at that rate; 0: not known.
 	LeftSeconds int64 `json:"leftSeconds,omitempty"`
 
-	object spec.ID
+	// Object is whose job it is.
+	Object spec.ID `json:"-"`
 }
 
 // Percent returns how much of a job is done, rounded down; false: it is not known.

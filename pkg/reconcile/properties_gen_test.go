@@ -69,7 +69,7 @@ func universe() []spec.ID {
 			ids = append(ids, spec.ID{Kind: kind, Name: name})
 		}
 	}
-	slices.SortFunc(ids, compareIDs)
+	slices.SortFunc(ids, spec.CompareIDs)
 	return ids
 }
 

@@ -72,7 +72,7 @@ func newReferences(in Input) *references {
 		}
 	}
 	for _, ids := range r.known {
-		slices.SortFunc(ids, compareIDs)
+		slices.SortFunc(ids, spec.CompareIDs)
 	}
 	return r
 }

@@ -1,14 +1,12 @@
 package reconcile
 
 import (
-	"errors"
 	"maps"
 	"reflect"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -31,7 +29,7 @@ type NodeStatus struct {
 // Object returns the status of an object. It reports false if there is none. The objects
 // must be all of a report, which are sorted.
 func (r NodeStatus) Object(id spec.ID) (Object, bool) {
-	i, found := slices.BinarySearchFunc(r.Objects, id, func(o Object, id spec.ID) int { return compareIDs(o.ID(), id) })
+	i, found := slices.BinarySearchFunc(r.Objects, id, func(o Object, id spec.ID) int { return spec.CompareIDs(o.ID(), id) })
 	if !found {
 		return Object{}, false
 	}
@@ -105,22 +103,20 @@ func (s *Status) Warn(warnings []string) {
 	s.report.Warnings = warnings
 }
 
-// announce shows what a pass is about to do: a first convergence may take
+// Announce shows what a pass is about to do: a first convergence may take
 // minutes, and whoever asks meanwhile is to see more than nothing.
-//
-// Of jobs that are under way the outcome is known: they are unfinished.
-func (s *Status) announce(plan Plan, failed map[spec.ID]attempt, unfinished map[StepID]error, now time.Time) {
+func (s *Status) Announce(objects []Object, findings []Finding, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.show(outcome(plan, failed, unfinished), Findings(plan.Findings), now)
+	s.show(objects, findings, now)
 }
 
-// publish makes a pass's outcome the report.
-func (s *Status) publish(plan Plan, failed map[spec.ID]attempt, failures map[StepID]error, cost PassCost, now time.Time) {
+// Publish makes a pass's outcome the report.
+func (s *Status) Publish(objects []Object, findings []Finding, cost PassCost, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.report.Time, s.report.LastPass = now, cost
-	s.show(outcome(plan, failed, failures), Findings(plan.Findings), now)
+	s.show(objects, findings, now)
 }
 
 // show wakes those who wait, if there is any news.
@@ -148,8 +144,8 @@ func (s *Status) show(objects []Object, findings []Finding, now time.Time) {
 	s.wake()
 }
 
-// ready returns the objects that the last report calls Ready.
-func (s *Status) ready() map[spec.ID]bool {
+// Ready returns the objects that the last report calls Ready.
+func (s *Status) Ready() map[spec.ID]bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ready := map[spec.ID]bool{}
@@ -157,51 +153,6 @@ func (s *Status) ready() map[spec.ID]bool {
 		ready[o.ID()] = o.Phase == Ready
 	}
 	return ready
-}
-
-// outcome returns the objects as they stand after a plan was executed. It is
-// pure.
-func outcome(plan Plan, failed map[spec.ID]attempt, failures map[StepID]error) []Object {
-	waiting := map[spec.ID]spec.ID{} // object to the one it waits for
-	owner := map[StepID]spec.ID{}
-	for _, s := range plan.Steps {
-		owner[s.ID] = s.Object
-		for _, n := range s.Needs {
-			if failures[n] != nil && owner[n] != s.Object {
-				waiting[s.Object] = owner[n]
-			}
-		}
-	}
-	objects := slices.Clone(plan.Objects)
-	for i := range objects {
-		o := &objects[i]
-		if o.Phase == Blocked || o.Phase == Suspended || o.Phase == Failed {
-			continue // what is known already says more
-		}
-		if f, ok := failed[o.ID()]; ok && !f.trying {
-			o.Phase, o.Reason = classify(f)
-			o.Message = f.step.String() + ": " + f.err.Error()
-		} else if on, ok := waiting[o.ID()]; ok {
-			o.Phase, o.Reason, o.Message = Blocked, ReasonNotReady, "waits for "+on.String()
-		}
-	}
-	return objects
-}
-
-// classify says what a failed attempt means to users.
-func classify(f attempt) (Phase, string) {
-	switch {
-	case errors.Is(f.err, change.ErrSource):
-		return Failed, ReasonSourceInvalid
-	case errors.Is(f.err, change.ErrInUse):
-		return Blocked, ReasonInUse
-	case errors.Is(f.err, change.ErrNoSpace):
-		return Failed, ReasonNoSpace
-	case errors.Is(f.err, change.ErrUnsupported):
-		return Blocked, ReasonUnsupported
-	default:
-		return Failed, change.Name(f.step) + "Failed"
-	}
 }
 
 // Findings returns findings in the form in which they are shown.
@@ -213,9 +164,9 @@ func Findings(findings []spec.Finding) []Finding {
 	return shown
 }
 
-// progressed takes in how far the job of a lane has come. That it ended is shown by
+// Progressed takes in how far the job of a lane has come. That it ended is shown by
 // the pass that follows.
-func (s *Status) progressed(lane string, p *Progress) {
+func (s *Status) Progressed(lane string, p *Progress) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if p == nil {
@@ -247,7 +198,7 @@ func withProgress(objects []Object, jobs map[string]Progress) []Object {
 	}
 	for _, lane := range slices.Sorted(maps.Keys(jobs)) {
 		p := jobs[lane]
-		i, there := places[p.object]
+		i, there := places[p.Object]
 		if !there || objects[i].Progress != nil {
 			continue // the first of several will do
 		}

@@ -87,9 +87,9 @@ var _ = Describe("A Volume that was moved", func() {
 	eachFabric("is the same to its initiators, and to the agent", func(n *node, o over) {
 		before := n.target(o)
 		stores := maps.Clone(n.state.LIO.Backstores)
-		was := status(n.diff(), volumeID("data")).Volume
+		was := objectOf(n.plan(), volumeID("data")).Volume
 		n.wasMoved("vg0/data", "uuid-moved")
-		Expect(changes(n.diff())).To(BeEmpty())
+		Expect(changes(n.plan())).To(BeEmpty())
 
 		By("also where all has to be exported anew")
 		n.state.LIO = observe.Targets{Backstores: map[string]observe.Backstore{}, ISCSI: map[string]observe.Target{}, FC: map[string]observe.Target{}}
@@ -104,7 +104,7 @@ var _ = Describe("A Volume that was moved", func() {
 		for path, b := range n.state.LIO.Backstores {
 			Expect(b).To(HaveField("Serial", stores[path].Serial))
 		}
-		now := status(p, volumeID("data")).Volume
+		now := objectOf(p, volumeID("data")).Volume
 		Expect(now).To(And(HaveField("Serial", was.Serial), HaveField("WWN", was.WWN), HaveField("NamespaceUUID", was.NamespaceUUID)))
 		Expect(now.LVUUID).To(Equal("uuid-moved"))
 	})
@@ -112,7 +112,7 @@ var _ = Describe("A Volume that was moved", func() {
 	It("is not the one that the agent knew if it does not say so", func() {
 		n := converged()
 		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.UUID = "uuid-other" })
-		Expect(status(n.diff(), volumeID("data"))).To(beIn(Blocked, ReasonVanished))
+		Expect(objectOf(n.plan(), volumeID("data"))).To(beIn(Blocked, ReasonVanished))
 	})
 
 	DescribeTable("stays exported while its file is invalid", func(staged, replaced bool, serves string) {
@@ -127,7 +127,7 @@ var _ = Describe("A Volume that was moved", func() {
 			n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Tags = append(lv.Tags, ondisk.TagReplacedBy+"uuid-new") })
 		}
 		n.invalidate(volumeID("data"))
-		n.diff()
+		n.plan()
 		d := newDiffer(n.input, newIndex(n.state), newReferences(n.input))
 		d.invalidBackings()
 		if serves == "" {
