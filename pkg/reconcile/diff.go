@@ -17,7 +17,7 @@ type Input struct {
 	Observed observe.State
 	// Known is what is remembered of each object. An empty map will do: the
 	// plan is less careful then, leaves an empty directory behind, or waits for
-	// sessions that it was told to end.
+	// Sessions that it was told to end.
 	Known map[spec.ID]Identity
 	// LastNamed is when a file last named an object that none names now. What is
 	// not in it was never named since Started.

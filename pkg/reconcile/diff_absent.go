@@ -27,7 +27,7 @@ func (d *differ) absentTargets() {
 		if !d.removable(id) {
 			continue
 		}
-		force, who := d.forced(id, t.Name), sessions(t)
+		force, who := d.forced(id, t.Name), Sessions(t)
 		if len(who) > 0 && !force {
 			d.block(id, ReasonSessionsActive, "target %s is removed when these log out: %s", t.Name, strings.Join(who, ", "))
 			continue

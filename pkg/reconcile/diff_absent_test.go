@@ -50,7 +50,7 @@ var _ = Describe("Diff and what was removed by hand", func() {
 		n.converge()
 		Expect(n.lvs("vg0")).To(HaveKey("data"))
 
-		n.input.Known = learn(n.input.Known, n.desired, n.state)
+		n.input.Known = Learn(n.input.Known, n.desired, n.state)
 		Expect(n.input.Known[volumeID("data")].UUID).To(Equal(n.lvs("vg0")["data"].UUID))
 		delete(n.lvs("vg0"), "data")
 		Expect(objectOf(n.plan(), volumeID("data"))).To(beIn(Blocked, ReasonVanished), "the annotation holds for one time only")
@@ -253,12 +253,3 @@ var _ = Describe("Diff and files that went away", func() {
 		Expect(n.state.LIO.ISCSI).To(And(Not(HaveKey(iqn)), HaveKey(iqn+"2")))
 	})
 })
-
-// applyAllButRemovals applies a plan up to the point where data would go.
-func (n *node) applyAllButRemovals() {
-	for _, s := range n.plan().Steps {
-		if _, removal := s.Change.(change.RemoveLV); !removal {
-			n.change(s.Change)
-		}
-	}
-}

@@ -230,7 +230,7 @@ func (x *exportDiffer) paused() []string {
 	if !x.fabric.resizeEndsSessions {
 		return nil
 	}
-	return sessions(x.have)
+	return Sessions(x.have)
 }
 
 // shared returns what else serves a logical volume, through the kernel; empty:

@@ -86,7 +86,7 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 		want.step = d.backstoreAttributes(id, name, have, d.servingStep(id, "not there", create, back.step))
 	case !have.Enabled:
 		want.step = d.backstoreAttributes(id, name, have, d.servingStep(id, "not bound to its device", create, back.step))
-	case back.lv.UUID != "" && have.Serial == serial && have.ReadOnly == back.lv.ReadOnly && boundTo(have, back.lv):
+	case back.lv.UUID != "" && have.Serial == serial && have.ReadOnly == back.lv.ReadOnly && BoundTo(have, back.lv):
 		// The device path is not compared: the serial tells that it is the same
 		// logical volume, even if somebody renamed it meanwhile.
 		if unmap := back.thin && have.CanUnmap; !have.UnmapIs(unmap) && !d.isSuspended(id) {
@@ -186,7 +186,7 @@ func (d *differ) target(id observe.TargetID) observe.Target {
 // initiatorsOf returns the initiators that are logged in and see a LUN.
 func initiatorsOf(t observe.Target, lun int) []string {
 	if !traitsOf[t.Fabric].maps {
-		return sessions(t) // all see all
+		return Sessions(t) // all see all
 	}
 	names := slices.Clone(t.DynamicSessions)
 	for _, name := range slices.Sorted(maps.Keys(t.ACLs)) {

@@ -31,7 +31,7 @@ var _ = Describe("Diff and the blocks of what is removed", func() {
 		p := n.plan()
 		Expect(kinds(p)).To(Equal([]string{"Clear", "Clear"}))
 		Expect(p.Steps[0].Danger).To(Equal(Destructive))
-		Expect(p.Steps[1].Change).To(Equal(change.Clear{LV: nameOf(n.lvs("vg0")["tnightly"]), Method: spec.ClearZero, Size: 20 * mib}))
+		Expect(p.Steps[1].Change).To(Equal(change.Clear{LV: NameOf(n.lvs("vg0")["tnightly"]), Method: spec.ClearZero, Size: 20 * mib}))
 		Expect(objectOf(p, volumeID("thick"))).To(beIn(Deleting, ReasonClearing))
 		n.converge()
 		Expect(n.lvs("vg0")).To(HaveLen(2))

@@ -32,7 +32,7 @@ var _ = Describe("Diff in doubt", func() {
 				}
 				n.change(s.Change)
 			}
-			n.input.Known = learn(n.input.Known, n.desired, n.state)
+			n.input.Known = Learn(n.input.Known, n.desired, n.state)
 		}
 		Fail("the copy was not superseded")
 		return nil
@@ -113,7 +113,7 @@ var _ = Describe("Diff and tags that somebody changed", func() {
 		n.moveTo("thick", "far")
 		for range 5 {
 			n.apply(n.plan())
-			n.input.Known = learn(n.input.Known, n.desired, n.state)
+			n.input.Known = Learn(n.input.Known, n.desired, n.state)
 		}
 		Expect(kinds(n.plan())).To(ContainElement("RemoveLV"), "or this shows nothing")
 		n.edit("vg1/thick", func(lv *observe.LogicalVolume) { lv.Tags = []string{lv.Tags[0], ondisk.TagIdentity + lv.Identity()} })

@@ -89,14 +89,6 @@ var _ = DescribeTable("Diff corrects drift and touches nothing else",
 	}, "set unmap of backstore iblock_900/volreconciler:volume:data to true"),
 )
 
-// editBackstore changes an object's backstore, as in volume:data.
-func (n *node) editBackstore(name string, f func(*observe.Backstore)) {
-	path := ondisk.HBA + "/volreconciler:" + name
-	b := n.state.LIO.Backstores[path]
-	f(&b)
-	n.state.LIO.Backstores[path] = b
-}
-
 var _ = Describe("Diff after a whole target was removed by hand", func() {
 	It("makes it anew on the same backstores", func() {
 		n := converged()

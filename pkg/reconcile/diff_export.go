@@ -217,7 +217,7 @@ func (x *exportDiffer) addPortals(needs []StepID) {
 func (x *exportDiffer) removePortals() {
 	for _, p := range slices.Sorted(maps.Keys(x.have.Portals)) {
 		if x.fabric.ownPortals && !slices.Contains(x.spec.Portals, p) && x.mayRemove("portal "+p, nil) {
-			x.dangerousStep(x.id, "not in the spec", Disruptive, sessions(x.have), change.RemovePortal{Target: x.target, Portal: p})
+			x.dangerousStep(x.id, "not in the spec", Disruptive, Sessions(x.have), change.RemovePortal{Target: x.target, Portal: p})
 		}
 	}
 }
@@ -439,8 +439,8 @@ func loggedIn(acl observe.ACL) []string {
 	return nil
 }
 
-// sessions returns who is logged in to a target.
-func sessions(t observe.Target) []string {
+// Sessions returns who is logged in to a target.
+func Sessions(t observe.Target) []string {
 	names := slices.Concat(t.DynamicSessions, t.Unattributed)
 	for _, name := range slices.Sorted(maps.Keys(t.ACLs)) {
 		names = append(names, loggedIn(t.ACLs[name])...)
@@ -487,7 +487,7 @@ func sameAuth(have observe.ACL, group observe.TPGAttrib, want change.Auth) bool 
 func exportStatus(t observe.Target) *ExportStatus {
 	return &ExportStatus{
 		Target: t.Name, Portals: slices.Sorted(maps.Keys(t.Portals)), LUNs: len(t.LUNs),
-		Sessions: sessions(t), Connections: connections(t),
+		Sessions: Sessions(t), Connections: connections(t),
 	}
 }
 

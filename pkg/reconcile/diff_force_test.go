@@ -22,7 +22,7 @@ var _ = Describe("Diff and sessions that are not waited for", func() {
 		n.remember()
 		n.logIn()
 	})
-	learnAgain := func() { n.input.Known = learn(n.input.Known, n.desired, n.state) }
+	learnAgain := func() { n.input.Known = Learn(n.input.Known, n.desired, n.state) }
 
 	It("changes nothing by itself", func() {
 		Expect(n.plan().Steps).To(BeEmpty())
@@ -183,9 +183,9 @@ var _ = DescribeTable("What is learnt of exports", func(known Identity, edit fun
 	edit(n)
 	before := map[spec.ID]Identity{exportID("db"): known}
 	if want.Targets == nil {
-		Expect(learn(before, n.desired, n.state)).NotTo(HaveKey(exportID("db")))
+		Expect(Learn(before, n.desired, n.state)).NotTo(HaveKey(exportID("db")))
 	} else {
-		Expect(learn(before, n.desired, n.state)).To(HaveKeyWithValue(exportID("db"), want))
+		Expect(Learn(before, n.desired, n.state)).To(HaveKeyWithValue(exportID("db"), want))
 	}
 	Expect(before).To(Equal(map[spec.ID]Identity{exportID("db"): known}))
 },

@@ -128,7 +128,7 @@ var _ = Describe("Diff and traps for data", func() {
 			s.Spec.DeletionPolicy, s.Metadata.Annotations = spec.Retain, map[string]string{spec.AnnotationReconcile: "suspended"}
 			n.desired.Snapshots["tnightly"] = s
 			n.converge()
-			n.input.Known = learn(n.input.Known, n.desired, n.state)
+			n.input.Known = Learn(n.input.Known, n.desired, n.state)
 		}),
 		Entry("a tag added by hand", func() {
 			n.edit("vg0/tnightly", func(lv *observe.LogicalVolume) {

@@ -11,17 +11,6 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-const goldenPath = "/srv/golden.qcow2"
-
-// desireImage desires an Image, of whose file nothing is there.
-func (n *node) desireImage(of spec.ImageSpec) {
-	of.Path, of.Format, of.Compress = goldenPath, spec.FormatQCOW2, true
-	n.desired.Images = map[string]spec.Image{"golden": {Metadata: meta("golden"), Spec: of}}
-	if _, looked := n.state.ImageFiles[goldenPath]; !looked {
-		n.state.ImageFiles[goldenPath] = observe.ImageFile{}
-	}
-}
-
 var _ = Describe("Diff and an Image", func() {
 	var n *node
 	golden := spec.ID{Kind: spec.KindImage, Name: "golden"}

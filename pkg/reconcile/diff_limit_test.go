@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"fmt"
-	"regexp"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -12,19 +11,6 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
-
-var tokenIn = regexp.MustCompile(`volreconciler/allow-deletions: "([0-9a-f]{16})"`)
-
-// permit annotates a Pool with the token that an object's status names.
-func (n *node) permit(id spec.ID) {
-	GinkgoHelper()
-	message := objectOf(n.plan(), id).Message
-	token := tokenIn.FindStringSubmatch(message)
-	Expect(token).NotTo(BeNil(), message)
-	p := n.desired.Pools["slow"]
-	p.Metadata.Annotations = map[string]string{spec.AnnotationAllowDeletions: token[1]}
-	n.desired.Pools["slow"] = p
-}
 
 var _ = Describe("Diff and the number of deletions", func() {
 	// The node has two Volumes, two Snapshots and one Export.

@@ -32,29 +32,6 @@ func movable() *node {
 	return n
 }
 
-func (n *node) moveTo(volume, pool string) {
-	v := n.desired.Volumes[volume]
-	v.Spec.Pool = pool
-	n.desired.Volumes[volume] = v
-}
-
-// counting returns the logical volumes that count as a Volume's, by their tags alone.
-func (n *node) counting(volume string) []observe.LogicalVolume {
-	return newIndex(n.state).current[volumeID(volume)]
-}
-
-func (n *node) ofVolume(volume string) (all []string) {
-	for _, vg := range n.state.VolumeGroups {
-		for _, lv := range vg.LogicalVolumes {
-			if lv.Tag(ondisk.TagName) == volume {
-				all = append(all, lv.FullName())
-			}
-		}
-	}
-	slices.Sort(all)
-	return all
-}
-
 var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 	var n *node
 	BeforeEach(func() { n = movable() })
@@ -77,7 +54,7 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 					Expect(n.counting(volume)).To(HaveLen(1), "after %s", s.Change)
 					Expect(n.counting(volume)[0].Identity()).To(Equal(before.UUID))
 				}
-				n.input.Known = learn(n.input.Known, n.desired, n.state)
+				n.input.Known = Learn(n.input.Known, n.desired, n.state)
 			}
 			now := n.counting(volume)[0]
 			Expect(now.FullName()).To(Equal(place))
@@ -157,7 +134,7 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 		n.moveTo("thick", "fast")
 		n.apply(until("Stage"))
 		a, b := "volreconciler-move-a-thick", "volreconciler-move-b-thick"
-		synced(a, anotherRound+1)
+		synced(a, AnotherRound+1)
 		Expect(kinds(n.plan())).To(Equal([]string{"CreateSnapshot"}))
 		n.apply(n.plan())
 		round := n.plan()
@@ -166,7 +143,7 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 		n.apply(round)
 		Expect(kinds(n.plan())).To(Equal([]string{"RemoveLV"}), "nobody waits for that")
 		Expect(n.plan().Steps[0].Change).To(HaveField("Name", a), "the older one, which is never copied again")
-		synced(b, anotherRound+1)
+		synced(b, AnotherRound+1)
 		n.apply(n.plan())
 		Expect(n.plan().Steps).To(HaveExactElements(HaveField("Change.Since.Name", b)))
 		n.converge()
@@ -291,7 +268,7 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 		for _, s := range p.Steps[:len(p.Steps)-1] {
 			n.change(s.Change)
 		}
-		synced("volreconciler-move-a-thick", anotherRound+1)
+		synced("volreconciler-move-a-thick", AnotherRound+1)
 		n.input.Held = map[spec.ID]bool{thick: true}
 		for _, s := range n.plan().Steps {
 			switch s.Change.(type) {
@@ -306,7 +283,7 @@ var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 	It("serves a Volume at once that failed on its way, and does nothing else of it at once", func() {
 		n.moveTo("thick", "fast")
 		n.apply(until("TakeOver"))
-		n.input.Known = learn(n.input.Known, n.desired, n.state)
+		n.input.Known = Learn(n.input.Known, n.desired, n.state)
 		v := n.desired.Volumes["thick"]
 		v.Spec.Size, v.Spec.DeletionPolicy = 200*mib, spec.Retain
 		n.desired.Volumes["thick"] = v
@@ -461,7 +438,7 @@ var _ = Describe("Diff, a Volume that moves, and those who are logged in", func(
 			n.apply(n.plan())
 		}
 		p := n.plan()
-		if traitsOf[o.target.Fabric].pause == noPause {
+		if !Pauses(o.target.Fabric) {
 			Expect(kinds(p)).NotTo(ContainElement("TakeOver"))
 			Expect(objectOf(p, volumeID("thick"))).To(beIn(Blocked, ReasonSessionsActive))
 			n.editTargetOf(o.target, func(t *observe.Target) { t.Sessions, t.Unattributed = 0, nil })

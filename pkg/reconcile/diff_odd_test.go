@@ -12,14 +12,6 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-var suspended = map[string]string{spec.AnnotationReconcile: "suspended"}
-
-func (n *node) suspend(volume string) {
-	v := n.desired.Volumes[volume]
-	v.Metadata.Annotations = suspended
-	n.desired.Volumes[volume] = v
-}
-
 // What is here was found by properties_test.go.
 var _ = Describe("Diff in odd cases", func() {
 	var n *node

@@ -139,7 +139,7 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 		old := n.lvs("vg0")["data"]
 		Expect(old.Phase()).To(Equal(ondisk.Replaced))
 		for path, b := range n.state.LIO.Backstores {
-			Expect(boundTo(b, old)).To(BeFalse(), "%s serves what was replaced", path)
+			Expect(BoundTo(b, old)).To(BeFalse(), "%s serves what was replaced", path)
 		}
 	})
 

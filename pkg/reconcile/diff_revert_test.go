@@ -11,16 +11,6 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// putBack asks for a Volume to be put back to a Snapshot; of no name: no longer.
-func (n *node) putBack(volume, snapshot, request string) {
-	v := n.desired.Volumes[volume]
-	v.Spec.Revert = &spec.Revert{Snapshot: snapshot, Request: request}
-	if snapshot == "" {
-		v.Spec.Revert = nil
-	}
-	n.desired.Volumes[volume] = v
-}
-
 var _ = Describe("Diff and a volume that is put back to a snapshot", func() {
 	var n *node
 	BeforeEach(func() { n = converged() })

@@ -10,12 +10,6 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// invalidate makes the file of a Volume one with an error.
-func (n *node) invalidate(id spec.ID) {
-	delete(n.desired.Volumes, id.Name)
-	n.desired.Invalid, n.desired.Complete = map[spec.ID]error{id: ErrNeeds}, false
-}
-
 // kinds returns the names of a plan's changes.
 func kinds(p Plan) []string {
 	var names []string

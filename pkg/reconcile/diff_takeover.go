@@ -73,7 +73,7 @@ func (d *differ) interruptible(id spec.ID, lv observe.LogicalVolume, done string
 		t := d.target(key.target)
 		owner, _ := t.Owner()
 		e, desired := d.in.Desired.Exports[owner.Name]
-		who := slices.DeleteFunc(sessions(t), func(name string) bool { // nothing happens to those who do not see it
+		who := slices.DeleteFunc(Sessions(t), func(name string) bool { // nothing happens to those who do not see it
 			_, listed := t.ACLs[name]
 			return traitsOf[t.Fabric].alwaysConnected && listed && !slices.Contains(initiatorsOf(t, key.lun), name)
 		})
@@ -103,7 +103,7 @@ func (d *differ) interrupt(id spec.ID, lv observe.LogicalVolume, keys []lunKey, 
 		t := d.target(key.target)
 		owner, _ := t.Owner()
 		target := change.Target{Fabric: t.Fabric, Name: t.Name, Export: owner.Name}
-		spared := spareOthers && len(sessions(t)) > 0
+		spared := spareOthers && len(Sessions(t)) > 0
 		if _, done := paused[key.target]; !done && !spared {
 			paused[key.target] = d.pause(id, t, target, why)
 		}
@@ -137,10 +137,10 @@ func (d *differ) pause(id spec.ID, t observe.Target, target change.Target, why s
 		if !t.Enabled {
 			break
 		}
-		steps = append(steps, d.dangerousStep(id, why, Disruptive, sessions(t), change.DisableTarget{Target: target}))
+		steps = append(steps, d.dangerousStep(id, why, Disruptive, Sessions(t), change.DisableTarget{Target: target}))
 	case withoutPortals:
 		for _, portal := range sorted(t.Portals) {
-			steps = append(steps, d.dangerousStep(id, why, Disruptive, sessions(t), change.RemovePortal{Target: target, Portal: portal}))
+			steps = append(steps, d.dangerousStep(id, why, Disruptive, Sessions(t), change.RemovePortal{Target: target, Portal: portal}))
 		}
 	}
 	return steps

@@ -167,7 +167,7 @@ var _ = Describe("Diff and broken pools", func() {
 		n := converged()
 		delete(n.state.VolumeGroups, "vg0")
 		Expect(n.plan().Steps).To(BeEmpty())
-		Expect(learn(n.input.Known, spec.Set{Complete: true}, n.state)).To(Equal(n.input.Known))
+		Expect(Learn(n.input.Known, spec.Set{Complete: true}, n.state)).To(Equal(n.input.Known))
 	})
 	It("reports a snapshot whose content is lost", func() {
 		n := converged()

@@ -15,18 +15,6 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// wait lets time go by, on all clocks.
-func (n *node) wait(d time.Duration) {
-	n.input.Now, n.input.Elapsed = n.input.Now.Add(d), n.input.Elapsed+d
-}
-
-// missing takes away physical volumes of the volume group, on which nothing lies.
-func (n *node) missing(pvs int) {
-	vg := n.state.VolumeGroups["vg0"]
-	vg.MissingPVs = pvs
-	n.state.VolumeGroups["vg0"] = vg
-}
-
 var _ = Describe("Diff and the trash", func() {
 	const day = 24 * time.Hour
 	var n *node
@@ -110,7 +98,7 @@ var _ = Describe("Diff and the trash", func() {
 	It("goes on remembering what is in it", func() {
 		deleted()
 		known := n.input.Known
-		n.input.Known = learn(known, n.desired, n.state)
+		n.input.Known = Learn(known, n.desired, n.state)
 		Expect(n.input.Known[volumeID("data")]).To(Equal(known[volumeID("data")]))
 	})
 	It("is left when the time is over and not before, snapshots before their origin", func() {
@@ -303,12 +291,12 @@ var _ = Describe("Diff and the trash", func() {
 		unhinder()
 		n.desired = named
 		n.wait(30 * day)
-		n.input.Known = learn(n.input.Known, n.desired, n.state)
+		n.input.Known = Learn(n.input.Known, n.desired, n.state)
 		n.input.Started, n.input.LastNamed = n.input.Now.Add(-time.Hour), nil
 		p := n.converge()
 		Expect(n.lvs("vg0")["data"].Tags).To(ConsistOf(append(ondisk.OwnerTags(volumeID("data")), "volreconciler/deletion=delete", "volreconciler/deleted=20261223T110000Z")))
 		Expect(objectOf(p, volumeID("data"))).To(beIn(Deleting, ReasonInTrash))
-		n.input.Known = learn(n.input.Known, n.desired, n.state)
+		n.input.Known = Learn(n.input.Known, n.desired, n.state)
 		n.wait(day)
 		n.converge()
 		Expect(n.lvs("vg0")).To(HaveLen(1))
@@ -355,7 +343,7 @@ var _ = Describe("Diff and the trash", func() {
 		})
 		DescribeTable("compares tags with when a file named the object last, by the clock that says less:",
 			func(then, now, ago, expected time.Duration) {
-				Expect(earlier(n.input.Now.Add(then), n.input.Now.Add(now), ago)).To(Equal(n.input.Now.Add(expected)))
+				Expect(Earlier(n.input.Now.Add(then), n.input.Now.Add(now), ago)).To(Equal(n.input.Now.Add(expected)))
 			},
 			Entry("as it was", time.Hour, 3*time.Hour, 2*time.Hour, time.Hour),
 			Entry("set back", time.Hour, time.Hour-2*day, time.Minute, time.Hour-2*day-time.Minute),

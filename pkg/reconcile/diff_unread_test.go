@@ -70,7 +70,7 @@ var _ = Describe("A volume group that cannot be read", func() {
 		known := n.input.Known
 		Expect(known).To(HaveKey(volumeID("far")))
 		delete(n.desired.Volumes, "far")
-		Expect(learn(maps.Clone(known), n.desired, n.state)).To(HaveKey(volumeID("far")))
+		Expect(Learn(maps.Clone(known), n.desired, n.state)).To(HaveKey(volumeID("far")))
 	})
 	It("keeps an object that moved away from it from being made anew", func() {
 		v := n.desired.Volumes["far"]

@@ -107,7 +107,7 @@ var _ = Describe("Diff and a snapshot that somebody may write to", func() {
 		waits(volumeID("copy"), "Export/other")
 		Expect(n.plan().Empty()).To(BeTrue())
 		lv = n.lvs("vg0")["copy"]
-		Expect(lv.TagsWith(ondisk.TagCheckpoint)).To(ConsistOf(ondisk.CheckpointTag(from.UUID, 0), ondisk.CheckpointTag(copiedOfNothing, 0)))
+		Expect(lv.TagsWith(ondisk.TagCheckpoint)).To(ConsistOf(ondisk.CheckpointTag(from.UUID, 0), ondisk.CheckpointTag(CopiedOfNothing, 0)))
 
 		By("a job that had not ended yet")
 		lv.Tags = append(slices.DeleteFunc(lv.Tags, func(t string) bool { return t == ondisk.CheckpointTag(from.UUID, 0) }), ondisk.CheckpointTag(from.UUID, 90*mib))

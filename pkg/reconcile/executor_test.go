@@ -16,9 +16,6 @@ func (a *actuator) executor() *Executor {
 	return &Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: a, observe.LIO: a}}
 }
 
-// nobody is held.
-var nobody map[spec.ID]bool
-
 var _ = Describe("Executor", func() {
 	It("keeps the order of a lane and waits for what a step needs in another", func(ctx SpecContext) {
 		a := &actuator{}
@@ -28,7 +25,7 @@ var _ = Describe("Executor", func() {
 			Step{Change: activate("vg0", "3"), Needs: []StepID{2}},
 			Step{Change: activate("vg0", "4")},
 			Step{Change: change.EnableTarget{Target: change.Target{Fabric: observe.ISCSI, Name: "t"}}, Needs: []StepID{3, 4}},
-		), nobody, nil)
+		), nil, nil)
 		Expect(failed).To(BeEmpty())
 		Expect(a.applied[len(a.applied)-1]).To(Equal("enable target t"))
 		var vg0 []string
@@ -48,7 +45,7 @@ var _ = Describe("Executor", func() {
 			case <-ctx.Done():
 			}
 		}}
-		a.executor().Execute(ctx, planOf(Step{Change: activate("vg0", "1")}, Step{Change: activate("vg1", "2")}), nobody, nil)
+		a.executor().Execute(ctx, planOf(Step{Change: activate("vg0", "1")}, Step{Change: activate("vg1", "2")}), nil, nil)
 		Expect(ctx.Err()).NotTo(HaveOccurred(), "the two never met")
 	}, SpecTimeout(10*time.Second))
 	It("holds back what needs a failed step, and nothing else", func(ctx SpecContext) {
@@ -58,7 +55,7 @@ var _ = Describe("Executor", func() {
 			Step{Change: activate("vg0", "2"), Needs: []StepID{1}},
 			Step{Change: activate("vg0", "3"), Needs: []StepID{2}},
 			Step{Change: activate("vg0", "4")},
-		), nobody, nil)
+		), nil, nil)
 		Expect(a.applied).To(ConsistOf("activate vg0/1", "activate vg0/4"))
 		Expect(failed).To(And(HaveLen(3),
 			HaveKeyWithValue(StepID(1), MatchError(change.ErrNoSpace)),
@@ -68,7 +65,7 @@ var _ = Describe("Executor", func() {
 	It("begins nothing when it is to end", func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		a := &actuator{hook: func(change.Change) { cancel() }}
-		failed := a.executor().Execute(ctx, planOf(Step{Change: activate("vg0", "1")}, Step{Change: activate("vg0", "2")}), nobody, nil)
+		failed := a.executor().Execute(ctx, planOf(Step{Change: activate("vg0", "1")}, Step{Change: activate("vg0", "2")}), nil, nil)
 		Expect(a.applied).To(Equal([]string{"activate vg0/1"}))
 		Expect(failed).To(HaveKeyWithValue(StepID(2), MatchError(context.Canceled)))
 	})
@@ -88,7 +85,7 @@ var _ = Describe("Executor", func() {
 			Step{Change: activate("vg1", "4"), Needs: []StepID{1}},
 		)
 		for range 2 {
-			failed := x.Execute(ctx, plan, nobody, nil)
+			failed := x.Execute(ctx, plan, nil, nil)
 			Expect(failed).To(And(HaveLen(3), HaveKeyWithValue(StepID(1), MatchError(ErrUnfinished)),
 				HaveKeyWithValue(StepID(2), MatchError(ErrUnfinished)), Or(
 					HaveKeyWithValue(StepID(4), MatchError(ErrNeeds)), HaveKeyWithValue(StepID(4), MatchError(ErrUnfinished)))))
@@ -99,7 +96,7 @@ var _ = Describe("Executor", func() {
 		Eventually(ctx, x.Freed()).Should(Receive())
 		x.Wait()
 		Expect(a.applied).To(ConsistOf("activate vg0/1", "activate vg1/3", "activate vg1/3"), "nothing of an old plan is begun")
-		Expect(x.Execute(ctx, plan, nobody, nil)).To(BeEmpty())
+		Expect(x.Execute(ctx, plan, nil, nil)).To(BeEmpty())
 	}, SpecTimeout(10*time.Second))
 	It("applies one step after the other where it is told to", func(ctx SpecContext) {
 		a := &actuator{}
@@ -107,7 +104,7 @@ var _ = Describe("Executor", func() {
 		x.OneByOne = true
 		Expect(x.Execute(ctx, planOf(
 			Step{Change: activate("vg1", "1")}, Step{Change: activate("vg0", "2")}, Step{Change: activate("vg1", "3")},
-		), nobody, nil)).To(BeEmpty())
+		), nil, nil)).To(BeEmpty())
 		Expect(a.applied).To(Equal([]string{"activate vg1/1", "activate vg0/2", "activate vg1/3"}))
 	})
 	It("leaves objects alone whose time has not come", func(ctx SpecContext) {

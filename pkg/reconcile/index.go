@@ -41,7 +41,7 @@ type Index struct {
 	// list.
 	backstores []observe.Backstore
 	// ownBackstores are those that carry an object's name, foreign those that are not ours and
-	// hold a device, by the path that somebody wrote down, and boundTo those that the
+	// hold a device, by the path that somebody wrote down, and BoundTo those that the
 	// kernel holds a device by.
 	ownBackstores            map[spec.ID][]int
 	foreignByPath, boundByID map[string][]int
@@ -285,9 +285,9 @@ func (x *Index) backstoresOf(id spec.ID, lv observe.LogicalVolume) []observe.Bac
 	return all
 }
 
-// boundTo reports whether the kernel holds a logical volume's device by a
+// BoundTo reports whether the kernel holds a logical volume's device by a
 // backstore. That counts, and not the path or serial that somebody wrote down.
-func boundTo(b observe.Backstore, lv observe.LogicalVolume) bool {
+func BoundTo(b observe.Backstore, lv observe.LogicalVolume) bool {
 	return b.BlockDevice == deviceOf(lv)
 }
 

@@ -13,8 +13,6 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-const gib = 1 << 30
-
 var _ = Describe("Jobs", func() {
 	var (
 		c  *copier
@@ -29,7 +27,7 @@ var _ = Describe("Jobs", func() {
 		c, a = newCopier(), &actuator{}
 		x = &Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: a, observe.Data: c}}
 		running, stop := context.WithCancel(context.Background())
-		do = func(p Plan) map[StepID]error { return x.Execute(running, p, nobody, nil) }
+		do = func(p Plan) map[StepID]error { return x.Execute(running, p, nil, nil) }
 		DeferCleanup(func(ctx SpecContext) {
 			stop()
 			x.Wait()
@@ -77,7 +75,7 @@ var _ = Describe("Jobs", func() {
 	It("end with a success, which is not repeated at once for a plan that was made before", func(ctx SpecContext) {
 		var told []error
 		plan := planOf(fill("a", gib))
-		x.Execute(ctx, plan, nobody, func(_ Step, err error) { told = append(told, err) })
+		x.Execute(ctx, plan, nil, func(_ Step, err error) { told = append(told, err) })
 		Eventually(ctx, c.begun).Should(Receive())
 		c.job("a").end <- nil
 		Eventually(ctx, x.Freed()).Should(Receive())
@@ -217,7 +215,7 @@ var _ = Describe("Jobs", func() {
 	It("are not begun when the agent is to end", func() {
 		ctx, stop := context.WithCancel(context.Background())
 		stop()
-		Expect(x.Execute(ctx, planOf(fill("a", gib)), nobody, nil)).To(HaveKeyWithValue(StepID(1), MatchError(context.Canceled)))
+		Expect(x.Execute(ctx, planOf(fill("a", gib)), nil, nil)).To(HaveKeyWithValue(StepID(1), MatchError(context.Canceled)))
 		Expect(c.begun).NotTo(Receive())
 	})
 

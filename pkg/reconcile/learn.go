@@ -28,8 +28,8 @@ type Identity struct {
 	Force bool `json:"force,omitempty"`
 }
 
-// learn returns what is known after an observation. It is pure.
-func learn(known map[spec.ID]Identity, desired spec.Set, observed observe.State) map[spec.ID]Identity {
+// Learn returns what is known after an observation. It is pure.
+func Learn(known map[spec.ID]Identity, desired spec.Set, observed observe.State) map[spec.ID]Identity {
 	return learnTargets(learnVolumes(known, desired, observed), desired, observed)
 }
 

@@ -36,8 +36,8 @@ var _ = Describe("What is learnt of a Volume that moves to another Pool", func()
 	DescribeTable("that is unknown, or was known before", func(unknown, known Identity, lvs ...observe.LogicalVolume) {
 		set := spec.Set{Complete: true, Volumes: map[string]spec.Volume{"data": {Metadata: meta("data")}}}
 		for range 10 { // in whatever order they are found
-			Expect(learn(map[spec.ID]Identity{}, set, state(lvs...))[id]).To(Equal(unknown))
-			Expect(learn(map[spec.ID]Identity{id: there}, set, state(lvs...))[id]).To(Equal(known))
+			Expect(Learn(map[spec.ID]Identity{}, set, state(lvs...))[id]).To(Equal(unknown))
+			Expect(Learn(map[spec.ID]Identity{id: there}, set, state(lvs...))[id]).To(Equal(known))
 		}
 	},
 		Entry("before it does", there, there, volume("vg0", old)),
@@ -59,9 +59,9 @@ var _ = Describe("What is learnt of a Volume that moves to another Pool", func()
 	It("is not forgotten while anything of it is there", func() {
 		set := spec.Set{Complete: true}
 		known := map[spec.ID]Identity{id: there}
-		Expect(learn(known, set, state(volume("vg1", staged, moving, first)))).To(HaveKeyWithValue(id, there))
-		Expect(learn(known, set, state(volume("vg0", old, ondisk.TagReplacedBy+staged)))).To(HaveKeyWithValue(id, there))
-		Expect(learn(known, set, state())).To(BeEmpty())
+		Expect(Learn(known, set, state(volume("vg1", staged, moving, first)))).To(HaveKeyWithValue(id, there))
+		Expect(Learn(known, set, state(volume("vg0", old, ondisk.TagReplacedBy+staged)))).To(HaveKeyWithValue(id, there))
+		Expect(Learn(known, set, state())).To(BeEmpty())
 	})
 
 	It("is what another one says, once the annotation gives the old one up", func() {
@@ -69,19 +69,10 @@ var _ = Describe("What is learnt of a Volume that moves to another Pool", func()
 		m.Annotations = map[string]string{spec.AnnotationRecreate: old}
 		set := spec.Set{Complete: true, Volumes: map[string]spec.Volume{"data": {Metadata: m}}}
 		known := map[spec.ID]Identity{id: there}
-		Expect(learn(known, set, state(volume("vg1", stranger)))[id]).To(Equal(Identity{UUID: stranger, VolumeGroup: "vg1"}))
-		Expect(learn(known, set, state(volume("vg1", staged, moving, first)))[id]).To(Equal(there))
+		Expect(Learn(known, set, state(volume("vg1", stranger)))[id]).To(Equal(Identity{UUID: stranger, VolumeGroup: "vg1"}))
+		Expect(Learn(known, set, state(volume("vg1", staged, moving, first)))[id]).To(Equal(there))
 	})
 })
-
-// wasMoved makes a volume the one that was copied to take its place: it has another
-// UUID, and says which one it had first.
-func (n *node) wasMoved(name, uuid string) {
-	n.edit(name, func(lv *observe.LogicalVolume) {
-		lv.Tags = append(slices.Clone(lv.Tags), ondisk.TagIdentity+lv.UUID)
-		lv.UUID = uuid
-	})
-}
 
 var _ = Describe("A Volume that was moved", func() {
 	eachFabric("is the same to its initiators, and to the agent", func(n *node, o over) {
@@ -128,14 +119,11 @@ var _ = Describe("A Volume that was moved", func() {
 		}
 		n.invalidate(volumeID("data"))
 		n.plan()
-		d := newDiffer(n.input, newIndex(n.state), newReferences(n.input))
-		d.invalidBackings()
-		if serves == "" {
-			Expect(d.backing).NotTo(HaveKey(volumeID("data")))
-			return
+		name, there := Served(n.input, volumeID("data"))
+		Expect(there).To(Equal(serves != ""))
+		if there {
+			Expect(name).To(Equal(serves))
 		}
-		Expect(d.backing[volumeID("data")].usable).To(BeTrue())
-		Expect(d.backing[volumeID("data")].lv.Name).To(Equal(serves))
 	},
 		Entry("and copied", true, false, "data"),
 		Entry("and was replaced", true, true, "new"),

@@ -27,7 +27,7 @@ var _ = Describe("A pass while a job runs", func() {
 		l := &Loop{Executor: x, Status: &Status{}, Resync: time.Hour}
 		pass := func() time.Duration {
 			l.Status.Announce(outcome(plan, l.attempts.failed, x.Unfinished(plan)), Findings(plan.Findings), now)
-			failures := x.Execute(running, plan, nobody, nil)
+			failures := x.Execute(running, plan, nil, nil)
 			l.attempts.record(plan, failures, spec.Set{}, now)
 			l.Status.Publish(outcome(plan, l.attempts.failed, failures), Findings(plan.Findings), PassCost{}, now)
 			return l.wait(plan, failures, observe.State{}, now)

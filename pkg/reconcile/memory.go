@@ -55,7 +55,7 @@ func (m *Memory) Known() map[spec.ID]Identity { return m.known }
 // Learn takes in what was observed, and stores it if it is news. What could not
 // be stored is known all the same, and stored by a later call.
 func (m *Memory) Learn(desired spec.Set, observed observe.State) error {
-	next := learn(m.known, desired, observed)
+	next := Learn(m.known, desired, observed)
 	if m.stored && reflect.DeepEqual(next, m.known) {
 		return nil
 	}

@@ -147,3 +147,5 @@ func (n *node) keepFor(d time.Duration) {
 func (n *node) nameNothing() {
 	n.desired.Volumes, n.desired.Snapshots, n.desired.Exports = nil, nil, nil
 }
+
+const gib = 1024 * mib

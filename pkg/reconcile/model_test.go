@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -293,7 +294,7 @@ func (m *model) change(c change.Change) {
 		m.state.Targets(c.Fabric)[c.Name] = newTarget(c.Target)
 	case change.RemoveTarget:
 		t, ok := m.state.Target(c.ID())
-		if !ok || t.OtherTPGs > 0 || !t.Empty() && !t.OwnedBy(c.Export) || len(sessions(t)) > 0 && !c.Force {
+		if !ok || t.OtherTPGs > 0 || !t.Empty() && !t.OwnedBy(c.Export) || len(Sessions(t)) > 0 && !c.Force {
 			panic("must not be removed: " + c.Name)
 		}
 		for _, l := range t.LUNs {
@@ -310,7 +311,7 @@ func (m *model) change(c change.Change) {
 func (m *model) release(b observe.Backstore) {
 	for vg := range m.state.VolumeGroups {
 		for _, lv := range m.lvs(vg) {
-			if boundTo(b, lv) {
+			if BoundTo(b, lv) {
 				m.edit(lv.FullName(), func(lv *observe.LogicalVolume) { lv.Open = len(lv.HeldBy) > 0 })
 			}
 		}
@@ -319,7 +320,7 @@ func (m *model) release(b observe.Backstore) {
 
 // identities returns what an agent that saw the model remembers.
 func (m *model) identities(set spec.Set) map[spec.ID]Identity {
-	return learn(map[spec.ID]Identity{}, set, m.state)
+	return Learn(map[spec.ID]Identity{}, set, m.state)
 }
 
 // fill carries out a copy.
@@ -341,3 +342,78 @@ func withoutPhase(tags []string) []string {
 		return slices.ContainsFunc([]string{ondisk.TagPhase, ondisk.TagCheckpoint, ondisk.TagRevert}, func(prefix string) bool { return strings.HasPrefix(t, prefix) })
 	})
 }
+
+// allLVs returns the logical volumes in an order that stays.
+func (m *model) allLVs() []observe.LogicalVolume {
+	var all []observe.LogicalVolume
+	for _, vg := range slices.Sorted(maps.Keys(m.state.VolumeGroups)) {
+		for _, name := range slices.Sorted(maps.Keys(m.lvs(vg))) {
+			all = append(all, m.lvs(vg)[name])
+		}
+	}
+	return all
+}
+
+// consistent makes the kernel's side of a mutated model follow from the rest.
+func (m *model) consistent() {
+	for _, lv := range m.allLVs() {
+		bound := slices.ContainsFunc(slices.Collect(maps.Values(m.state.LIO.Backstores)), func(b observe.Backstore) bool { return BoundTo(b, lv) })
+		m.edit(lv.FullName(), func(lv *observe.LogicalVolume) {
+			lv.Open = bound || len(lv.HeldBy) > 0
+			lv.Active = lv.Active || lv.Open
+		})
+	}
+	for _, lv := range m.allLVs() {
+		if lv.Type != observe.ThickSnapshot {
+			continue
+		}
+		origin, there := m.lvs(lv.VolumeGroup)[lv.Origin]
+		if !there { // it went with its origin
+			continue
+		}
+		active := lv.Active || origin.Active
+		m.edit(lv.FullName(), func(lv *observe.LogicalVolume) { lv.Active = active })
+		m.edit(origin.FullName(), func(lv *observe.LogicalVolume) { lv.Active = active })
+	}
+	for _, lv := range m.allLVs() {
+		if lv.Type == observe.ThickSnapshot {
+			active := m.lvs(lv.VolumeGroup)[lv.Origin].Active
+			m.edit(lv.FullName(), func(lv *observe.LogicalVolume) { lv.Active = active })
+		}
+	}
+}
+
+// linkable are the backstores that the kernel lets anybody link.
+func (m *model) linkable() []string {
+	all := slices.Sorted(maps.Keys(m.state.LIO.Backstores))
+	return slices.DeleteFunc(all, func(path string) bool { return !m.state.LIO.Backstores[path].Enabled })
+}
+
+func (m *model) linked(path string) bool {
+	for _, target := range m.state.LIO.ISCSI {
+		for _, l := range target.LUNs {
+			if l.Backstore == path {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// try makes a change as the machine would. What a plan must never contain
+// panics.
+func (m *model) try(c change.Change) error {
+	if create, ok := c.(change.CreateBackstore); ok {
+		for _, lv := range m.allLVs() {
+			if lv.Path() == create.Device && len(lv.HeldBy) > 0 {
+				return errRefused
+			}
+		}
+	}
+	m.change(c)
+	return nil
+}
+
+// errRefused is what the kernel says of a device that somebody else holds. No
+// plan can know of it: it is tried again.
+var errRefused = errors.New("device or resource busy")

@@ -35,7 +35,7 @@ func views(m *model) map[view][]int {
 			}
 			v := view{initiator: initiator, iqn: iqn, backstore: b.Path(), write: write && !b.ReadOnly}
 			for _, lv := range m.allLVs() {
-				if boundTo(b, lv) {
+				if BoundTo(b, lv) {
 					v.uuid = lv.UUID
 				}
 			}
@@ -145,7 +145,7 @@ func authenticated(t *rapid.T, in Input, m *model, p Plan) {
 			}
 			// With the credentials of before, to be asked for them is no more open.
 			unchanged := wasThere && before.Enabled && acl.Auth == was.Auth && (asked(acl, target.Attrib) || !asked(was, before.Attrib))
-			if there && authOf(i.Auth).Needed() && !unchanged && (!asked(acl, target.Attrib) || acl.Auth != chap(authOf(i.Auth))) {
+			if there && AuthOf(i.Auth).Needed() && !unchanged && (!asked(acl, target.Attrib) || acl.Auth != chap(AuthOf(i.Auth))) {
 				t.Fatalf("%s of %s gets in without its password:\n%s", i.Name, e.Spec.Target, strings.Join(changes(p), "\n"))
 			}
 		}

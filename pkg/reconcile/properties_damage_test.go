@@ -27,46 +27,6 @@ func (s *scenario) missing(group string, partial bool) {
 	s.state.VolumeGroups[group] = vg
 }
 
-// allLVs returns the logical volumes in an order that stays.
-func (m *model) allLVs() []observe.LogicalVolume {
-	var all []observe.LogicalVolume
-	for _, vg := range sorted(m.state.VolumeGroups) {
-		for _, name := range sorted(m.lvs(vg)) {
-			all = append(all, m.lvs(vg)[name])
-		}
-	}
-	return all
-}
-
-// consistent makes the kernel's side of a mutated model follow from the rest.
-func (m *model) consistent() {
-	for _, lv := range m.allLVs() {
-		bound := slices.ContainsFunc(slices.Collect(maps.Values(m.state.LIO.Backstores)), func(b observe.Backstore) bool { return boundTo(b, lv) })
-		m.edit(lv.FullName(), func(lv *observe.LogicalVolume) {
-			lv.Open = bound || len(lv.HeldBy) > 0
-			lv.Active = lv.Active || lv.Open
-		})
-	}
-	for _, lv := range m.allLVs() {
-		if lv.Type != observe.ThickSnapshot {
-			continue
-		}
-		origin, there := m.lvs(lv.VolumeGroup)[lv.Origin]
-		if !there { // it went with its origin
-			continue
-		}
-		active := lv.Active || origin.Active
-		m.edit(lv.FullName(), func(lv *observe.LogicalVolume) { lv.Active = active })
-		m.edit(origin.FullName(), func(lv *observe.LogicalVolume) { lv.Active = active })
-	}
-	for _, lv := range m.allLVs() {
-		if lv.Type == observe.ThickSnapshot {
-			active := m.lvs(lv.VolumeGroup)[lv.Origin].Active
-			m.edit(lv.FullName(), func(lv *observe.LogicalVolume) { lv.Active = active })
-		}
-	}
-}
-
 // mutate does one thing to the machine that the agent did not do.
 func (s *scenario) mutate(t *rapid.T) {
 	switch pick(t, "mutation", "lv", "lv", "lv", "target", "target", "target", "backstore", "group", "reboot", "image") {
@@ -75,7 +35,7 @@ func (s *scenario) mutate(t *rapid.T) {
 			s.mutateLV(t, rapid.SampledFrom(all).Draw(t, "lv"))
 		}
 	case "target":
-		if all := sorted(s.state.LIO.ISCSI); len(all) > 0 && !oneIn(t, 6, "foreign target") {
+		if all := slices.Sorted(maps.Keys(s.state.LIO.ISCSI)); len(all) > 0 && !oneIn(t, 6, "foreign target") {
 			s.mutateTarget(t, rapid.SampledFrom(all).Draw(t, "target"))
 		} else {
 			s.foreignTarget(t)
@@ -105,7 +65,7 @@ func genDeletedTag(t *rapid.T) string {
 }
 
 func (s *scenario) mutateLV(t *rapid.T, lv observe.LogicalVolume) {
-	leaf := lv.Type != observe.ThinPool && len(s.withThickSnapshots(nameOf(lv))) == 1
+	leaf := lv.Type != observe.ThinPool && len(s.withThickSnapshots(NameOf(lv))) == 1
 	edit := func(f func(*observe.LogicalVolume)) { s.edit(lv.FullName(), f) }
 	switch pick(t, "to the lv", "deleted", "deleted", "tag gone", "tags gone", "other owner", "policy", "inactive", "held", "renamed",
 		"other uuid", "gone", "overflow", "read only", "size", "copy", "full", "snapshot", "moved", "moved", "moving") {
@@ -258,25 +218,8 @@ func genAttrib(t *rapid.T) observe.TPGAttrib {
 	}
 }
 
-// linkable are the backstores that the kernel lets anybody link.
-func (m *model) linkable() []string {
-	all := sorted(m.state.LIO.Backstores)
-	return slices.DeleteFunc(all, func(path string) bool { return !m.state.LIO.Backstores[path].Enabled })
-}
-
-func (m *model) linked(path string) bool {
-	for _, target := range m.state.LIO.ISCSI {
-		for _, l := range target.LUNs {
-			if l.Backstore == path {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 func (s *scenario) mutateBackstore(t *rapid.T) {
-	all := sorted(s.state.LIO.Backstores)
+	all := slices.Sorted(maps.Keys(s.state.LIO.Backstores))
 	if len(all) == 0 || oneIn(t, 4, "foreign backstore") {
 		for _, lv := range s.allLVs() {
 			if lv.Active && !lv.Open && lv.Type != observe.ThinPool && oneIn(t, 3, "backstore on it") {
@@ -338,7 +281,7 @@ func (s *scenario) mutateTarget(t *rapid.T, iqn string) {
 				}
 				return
 			}
-			for _, name := range sorted(target.ACLs) {
+			for _, name := range slices.Sorted(maps.Keys(target.ACLs)) {
 				acl := target.ACLs[name]
 				acl.LoggedIn = !oneIn(t, 3, "logged out")
 				target.ACLs[name] = acl
@@ -383,7 +326,7 @@ func (s *scenario) mutateACL(t *rapid.T, target *observe.Target) {
 	case "password":
 		acl.Auth = pick(t, "password", observe.CHAP{}, observe.CHAP{Username: "u", Password: spec.NewSecret("other")})
 	case "mapped":
-		if all := sortedInts(target.LUNs); len(all) > 0 {
+		if all := slices.Sorted(maps.Keys(target.LUNs)); len(all) > 0 {
 			acl.LUNs[rapid.IntRange(0, 5).Draw(t, "number")] = observe.MappedLUN{LUN: rapid.SampledFrom(all).Draw(t, "lun")}
 		}
 	case "unmapped":

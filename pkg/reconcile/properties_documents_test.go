@@ -189,7 +189,7 @@ func tidy(docs map[spec.ID]document) {
 		_, there := docs[spec.ID{Kind: spec.KindPool, Name: fmt.Sprint(d.fields["pool"])}]
 		return id.Kind == spec.KindVolume && !there
 	})
-	for _, id := range sortedIDs(docs) {
+	for _, id := range slices.SortedFunc(maps.Keys(docs), spec.CompareIDs) {
 		d := docs[id]
 		switch id.Kind {
 		case spec.KindSnapshot:
@@ -268,7 +268,7 @@ func write(dir, name, text string) string {
 
 func inOrder(docs map[spec.ID]document) []document {
 	var list []document
-	for _, id := range sortedIDs(docs) {
+	for _, id := range slices.SortedFunc(maps.Keys(docs), spec.CompareIDs) {
 		list = append(list, docs[id])
 	}
 	return list

@@ -1,32 +1,12 @@
 package reconcile
 
 import (
-	"errors"
+	"maps"
 	"slices"
 	"strings"
 
 	"pgregory.net/rapid"
-
-	"github.com/volreconciler/volreconciler/pkg/change"
 )
-
-// errRefused is what the kernel says of a device that somebody else holds. No
-// plan can know of it: it is tried again.
-var errRefused = errors.New("device or resource busy")
-
-// try makes a change as the machine would. What a plan must never contain
-// panics.
-func (m *model) try(c change.Change) error {
-	if create, ok := c.(change.CreateBackstore); ok {
-		for _, lv := range m.allLVs() {
-			if lv.Path() == create.Device && len(lv.HeldBy) > 0 {
-				return errRefused
-			}
-		}
-	}
-	m.change(c)
-	return nil
-}
 
 // execute applies a plan as the executor may: lane beside lane, in an order that
 // next draws from the number of lanes that can go on, and until it says that
@@ -40,7 +20,7 @@ func execute(t *rapid.T, m *model, p Plan, next func(lanes int) int, fails func(
 	}
 	for len(lanes) > 0 {
 		var ready []string
-		for _, lane := range sorted(lanes) {
+		for _, lane := range slices.Sorted(maps.Keys(lanes)) {
 			waits := func(n StepID) bool { _, known := outcome[n]; return !known }
 			if !slices.ContainsFunc(lanes[lane][0].Needs, waits) {
 				ready = append(ready, lane)
@@ -72,7 +52,7 @@ func never(StepID) bool { return false }
 // pass observes, learns and plans.
 func pass(m *model, in *Input) Plan {
 	in.Observed = m.copy()
-	in.Known = learn(in.Known, in.Desired, in.Observed)
+	in.Known = Learn(in.Known, in.Desired, in.Observed)
 	return Diff(*in)
 }
 

@@ -96,7 +96,7 @@ func genScenario(t *rapid.T, dir string) scenario {
 		s.input.Desired = load(dir, [][]document{inOrder(past)}, "")
 		s.input.Desired.Complete = true
 		converge(t, s.model, s.input)
-		s.input.Known = learn(map[spec.ID]Identity{}, s.input.Desired, s.copy())
+		s.input.Known = Learn(map[spec.ID]Identity{}, s.input.Desired, s.copy())
 	}
 	for range rapid.IntRange(0, 6).Draw(t, "mutations") {
 		s.mutate(t)
@@ -104,7 +104,7 @@ func genScenario(t *rapid.T, dir string) scenario {
 	}
 	docs := genDocuments(t, past)
 	if oneIn(t, 12, "an object is invalid") && len(docs) > 0 {
-		id := pick(t, "which", sortedIDs(docs)...)
+		id := pick(t, "which", slices.SortedFunc(maps.Keys(docs), spec.CompareIDs)...)
 		d := docs[id]
 		d.fields = maps.Clone(d.fields)
 		d.fields["bogus"] = 1

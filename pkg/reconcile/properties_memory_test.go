@@ -15,7 +15,7 @@ import (
 func TestPropertiesMemoryForgetsNothingThatCannotBeSeen(t *testing.T) {
 	properties(t, func(t *rapid.T, s scenario) {
 		in := s.input
-		next := learn(in.Known, in.Desired, in.Observed)
+		next := Learn(in.Known, in.Desired, in.Observed)
 		owned := map[spec.ID]bool{}
 		for _, lv := range s.again().allLVs() {
 			id, _ := lv.Owner()

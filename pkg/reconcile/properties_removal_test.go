@@ -99,7 +99,7 @@ func neededFor(s scenario, p Plan, step Step, lv observe.LogicalVolume) string {
 		if other.Type == observe.ThickSnapshot && other.VolumeGroup == lv.VolumeGroup && other.Origin == lv.Name {
 			_, removal := takesAway(step.Change)
 			inTrash := strings.Contains(strings.Join(other.Tags, " "), ondisk.TagDeleted) || anyPrefix(needs, "set tags of "+other.FullName()+": +"+ondisk.TagDeleted)
-			gone := needs[change.RemoveLV{LV: nameOf(other)}.String()] || needs[change.SplitSnapshot{LV: nameOf(other)}.String()]
+			gone := needs[change.RemoveLV{LV: NameOf(other)}.String()] || needs[change.SplitSnapshot{LV: NameOf(other)}.String()]
 			if !gone && (removal || !inTrash) {
 				return "there is its snapshot " + other.Name
 			}
@@ -111,7 +111,7 @@ func neededFor(s scenario, p Plan, step Step, lv observe.LogicalVolume) string {
 		}
 	}
 	for path, b := range in.Observed.LIO.Backstores {
-		if !boundTo(b, lv) {
+		if !BoundTo(b, lv) {
 			continue
 		}
 		if !needs["remove backstore "+path] {
@@ -242,7 +242,7 @@ func TestPropertiesNothingIsTakenAwayWhileAnythingIsUnknown(t *testing.T) {
 		in := s.input
 		for _, step := range Diff(in).Steps {
 			trash, removal := takesAway(step.Change)
-			if lv, _ := logicalVolumeOf(in.Observed, step.Change); temporary(lv) || lv.Phase() == ondisk.Clearing {
+			if lv, _ := logicalVolumeOf(in.Observed, step.Change); Temporary(lv) || lv.Phase() == ondisk.Clearing {
 				removal = false // nothing is lost with it, or that was decided before
 			}
 			switch c := step.Change.(type) {
@@ -331,7 +331,7 @@ func TestPropertiesNoMoreIsDeletedAtOnceThanAllowed(t *testing.T) {
 		unlimited := in
 		unlimited.MaxDeletions = 1000
 		all := deletes(in, Diff(unlimited))
-		name := sorted(in.Desired.Pools)[0]
+		name := slices.Sorted(maps.Keys(in.Desired.Pools))[0]
 		pool := in.Desired.Pools[name]
 		pool.Metadata.Annotations = maps.Clone(pool.Metadata.Annotations)
 		if pool.Metadata.Annotations == nil {

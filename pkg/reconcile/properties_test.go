@@ -194,7 +194,7 @@ func normal(was, is observe.State) observe.State {
 			continue
 		}
 		for path, b := range out.state.LIO.Backstores {
-			if boundTo(b, lv) {
+			if BoundTo(b, lv) {
 				b.BlockDevice = "of " + lv.FullName()
 				if b.Serial == ondisk.UnitSerial(lv.UUID) {
 					b.Serial = "of " + lv.FullName()
