@@ -21,11 +21,11 @@ func main() {
 		// few hundredths more time.
 		debug.SetGCPercent(40)
 	}
-	os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(exitStatus(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// execute runs a command line and returns its exit status.
-func execute(args []string, stdout, stderr io.Writer) int {
+// exitStatus runs a command line and returns its exit status.
+func exitStatus(args []string, stdout, stderr io.Writer) int {
 	root := newRootCommand()
 	root.SetArgs(args)
 	root.SetOut(stdout)

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"errors"
 	"regexp"
 	"slices"
 	"time"
@@ -57,11 +58,6 @@ func (n *node) moveTo(volume, pool string) {
 	n.desired.Volumes[volume] = v
 }
 
-// counting returns the logical volumes that count as a Volume's, by their tags alone.
-func (n *node) counting(volume string) []observe.LogicalVolume {
-	return Current(n.state, volumeID(volume))
-}
-
 func (n *node) ofVolume(volume string) (all []string) {
 	for _, vg := range n.state.VolumeGroups {
 		for _, lv := range vg.LogicalVolumes {
@@ -93,7 +89,7 @@ func (n *node) putBack(volume, snapshot, request string) {
 // invalidate makes the file of a Volume one with an error.
 func (n *node) invalidate(id spec.ID) {
 	delete(n.desired.Volumes, id.Name)
-	n.desired.Invalid, n.desired.Complete = map[spec.ID]error{id: ErrNeeds}, false
+	n.desired.Invalid, n.desired.Complete = map[spec.ID]error{id: errors.New("not valid")}, false
 }
 
 // wait lets time go by, on all clocks.

@@ -60,7 +60,7 @@ var _ = It("Volumes are made from others, which may be in use", func(ctx SpecCon
 			source = strings.TrimPrefix(name[strings.Index(name, "snapshot-"):], "snapshot-")
 		}
 		Expect(content(ctx, "/dev/vg0/"+name, 64)).To(Equal(old[source]), name)
-		Expect(status(ctx, "Volume/"+name).Volume.Size).To(BeEquivalentTo(80 << 20))
+		Expect(statusOf(ctx, "Volume/"+name).Volume.Size).To(BeEquivalentTo(80 << 20))
 	}
 	// What kept the old data of a source is cleared after the copy is complete.
 	Eventually(ctx, func() string { return sh(ctx, "lvs --noheadings -o lv_name,lv_tags vg0") }).ShouldNot(Or(ContainSubstring("source-"), ContainSubstring("populating"), ContainSubstring("checkpoint")))
@@ -88,7 +88,7 @@ var _ = It("A copy or an import that is killed goes on, and is nobody's to use b
 	for range 3 {
 		eventually(ctx, "Volume/imported", And(HaveField("Phase", reconcile.Progressing), HaveField("Progress", HaveField("Done", BeNumerically(">", 2<<20)))))
 		eventually(ctx, "Volume/copy", And(HaveField("Phase", reconcile.Progressing), HaveField("Progress", HaveField("Done", BeNumerically(">", 2<<20)))))
-		Expect(status(ctx, "Export/copy")).To(HaveField("Phase", reconcile.Blocked))
+		Expect(statusOf(ctx, "Export/copy")).To(HaveField("Phase", reconcile.Blocked))
 		Expect(strings.Count(sh(ctx, "lvs --noheadings -o lv_tags vg0/copy vg0/imported"), "phase=populating")).To(Equal(2))
 		Expect(try(ctx, "ls -d /sys/kernel/config/target/core/*/*copy /sys/kernel/config/target/core/*/*imported").Stdout).To(BeEmpty())
 		kill(ctx)
@@ -149,11 +149,11 @@ var _ = It("Volumes are made from images, and hostile ones are refused before a 
 	specs(ctx, "bad.yaml", documents...)
 	for _, i := range bad {
 		eventually(ctx, "Volume/"+i.name, beIn(reconcile.Failed, reconcile.ReasonSourceInvalid))
-		AddReportEntry(i.name, status(ctx, "Volume/"+i.name).Message)
+		AddReportEntry(i.name, statusOf(ctx, "Volume/"+i.name).Message)
 		// The first MiB of the image is random; what lvcreate clears, and what was there, is not.
 		Expect(sh(ctx, "dd if=/dev/vg0/"+i.name+" bs=1M count=1 iflag=direct status=none | tr -d '\\252\\0' | wc -c")).To(Equal("0"), i.name)
 	}
-	Expect(status(ctx, "Volume/qcow2")).To(HaveField("Phase", reconcile.Ready))
+	Expect(statusOf(ctx, "Volume/qcow2")).To(HaveField("Phase", reconcile.Ready))
 }, NodeTimeout(limit))
 
 var _ = It("Volumes are put back to a snapshot, once for each request, and not while anybody is logged in", func(ctx SpecContext) {
@@ -169,7 +169,7 @@ var _ = It("Volumes are put back to a snapshot, once for each request, and not w
 	old := map[string]string{"thick": scatter(ctx, "/dev/vg0/thick"), "thin": scatter(ctx, "/dev/vg0/thin")}
 	sources("")
 	allReady(ctx, 7)
-	before := map[string]*reconcile.VolumeStatus{"thick": status(ctx, "Volume/thick").Volume, "thin": status(ctx, "Volume/thin").Volume}
+	before := map[string]*reconcile.VolumeStatus{"thick": statusOf(ctx, "Volume/thick").Volume, "thin": statusOf(ctx, "Volume/thin").Volume}
 	Expect(login(ctx, target("both"), loopback, dbHost).ExitCode).To(BeZero())
 	for name := range old {
 		sh(ctx, "dd if=/dev/urandom of="+disk(ctx, "Volume/"+name)+" bs=1M seek=5 count=8 oflag=direct status=none")
@@ -186,10 +186,10 @@ var _ = It("Volumes are put back to a snapshot, once for each request, and not w
 	allReady(ctx, 7)
 	for name := range old {
 		Expect(content(ctx, "/dev/vg0/"+name, 64)).To(Equal(old[name]), name)
-		Expect(status(ctx, "Volume/"+name).Volume).To(And(HaveField("Serial", before[name].Serial), HaveField("WWN", before[name].WWN), HaveField("NamespaceUUID", before[name].NamespaceUUID)))
+		Expect(statusOf(ctx, "Volume/"+name).Volume).To(And(HaveField("Serial", before[name].Serial), HaveField("WWN", before[name].WWN), HaveField("NamespaceUUID", before[name].NamespaceUUID)))
 	}
-	Expect(status(ctx, "Volume/thick").Volume.LVUUID).To(Equal(before["thick"].LVUUID))
-	Expect(status(ctx, "Volume/thin").Volume.LVUUID).NotTo(Equal(before["thin"].LVUUID), "it is a clone")
+	Expect(statusOf(ctx, "Volume/thick").Volume.LVUUID).To(Equal(before["thick"].LVUUID))
+	Expect(statusOf(ctx, "Volume/thin").Volume.LVUUID).NotTo(Equal(before["thin"].LVUUID), "it is a clone")
 	Expect(sh(ctx, "lvs --noheadings -o lv_snapshot_invalid vg0/thick-snap")).To(BeEmpty())
 
 	By("not again, but for another request, from a snapshot that is still what it was")

@@ -32,7 +32,7 @@ var _ = DescribeTable("A volume from which thin volumes were cloned by hand stay
 			says := And(beIn(reconcile.Blocked, reconcile.ReasonSnapshotsExist), HaveField("Message", ContainSubstring("vg0/"+by+", a thin volume")))
 			eventually(ctx, "Volume/golden", says)
 			passes(ctx, 2)
-			Expect(status(ctx, "Volume/golden")).To(says)
+			Expect(statusOf(ctx, "Volume/golden")).To(says)
 			Expect(content(ctx, "/dev/vg0/"+by, 64)).To(Equal(golden))
 		}
 		blocked("clone1")

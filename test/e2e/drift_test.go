@@ -86,7 +86,7 @@ var _ = Describe("What somebody changes by hand", func() {
 		specs(ctx, "export.yaml", export("both", "{volume: data}, {volume: more}"))
 		agent()
 		allReady(ctx, 6)
-		lost := status(ctx, "Volume/data").Volume.LVUUID
+		lost := statusOf(ctx, "Volume/data").Volume.LVUUID
 		kill(ctx)
 		sh(ctx, `cd /sys/kernel/config/target/iscsi/`+target("both")+`/tpgt_1 && echo 0 > enable
 			find . -type l -delete; rmdir acls/*/lun_* lun/lun_* /sys/kernel/config/target/core/iblock_*/*
@@ -99,7 +99,7 @@ var _ = Describe("What somebody changes by hand", func() {
 		passes(ctx, 2)
 		Expect(sh(ctx, "lvs --noheadings -o lv_name vg0")).NotTo(Or(ContainSubstring("data"), ContainSubstring("snap")))
 		Expect(sh(ctx, "ls /sys/kernel/config/target/iscsi/"+target("both")+"/tpgt_1/lun")).To(Equal("lun_1"), "the export keeps its other LUN")
-		Expect(status(ctx, "Volume/data").Message).To(ContainSubstring(lost))
+		Expect(statusOf(ctx, "Volume/data").Message).To(ContainSubstring(lost))
 
 		By("allowing it by the annotation that the message asks for")
 		recreate := func(document string) string {
@@ -107,7 +107,7 @@ var _ = Describe("What somebody changes by hand", func() {
 		}
 		specs(ctx, "volumes.yaml", recreate(volume("data", "fast", "64Mi", "")), volume("more", "slow", "64Mi", ""))
 		allReady(ctx, 5)
-		Expect(status(ctx, "Volume/data").Volume.LVUUID).NotTo(Equal(lost))
+		Expect(statusOf(ctx, "Volume/data").Volume.LVUUID).NotTo(Equal(lost))
 		Expect(string(log.Contents())).NotTo(ContainSubstring("panic"))
 	}, NodeTimeout(limit))
 })

@@ -68,7 +68,7 @@ func elsewhere(ctx context.Context, name string) {
 	GinkgoHelper()
 	specs(ctx, name+".yaml", volume(name, "slow", "16Mi", ""), export(name, "{volume: "+name+"}"))
 	eventually(ctx, "Export/"+name, HaveField("Phase", reconcile.Ready))
-	Expect(status(ctx, "Volume/"+name).Phase).To(Equal(reconcile.Ready))
+	Expect(statusOf(ctx, "Volume/"+name).Phase).To(Equal(reconcile.Ready))
 	Expect(sh(ctx, "cd /sys/kernel/config/target/iscsi/"+target(name)+"/tpgt_1 && cat enable lun/lun_0/*/udev_path")).To(Equal("1\n/dev/vg0/" + name))
 }
 

@@ -100,9 +100,9 @@ func (u usedVolume) refused(ctx context.Context) {
 	blocked := And(beIn(reconcile.Blocked, reconcile.ReasonInUse), HaveField("Message", MatchRegexp(u.named)))
 	eventually(ctx, "Volume/data", blocked)
 	passes(ctx, 2)
-	Expect(status(ctx, "Volume/data")).To(blocked)
-	Expect(status(ctx, "Volume/free")).To(HaveField("Phase", reconcile.Ready))
-	Expect(status(ctx, "Export/used")).To(beIn(reconcile.Blocked, reconcile.ReasonNotReady))
+	Expect(statusOf(ctx, "Volume/data")).To(blocked)
+	Expect(statusOf(ctx, "Volume/free")).To(HaveField("Phase", reconcile.Ready))
+	Expect(statusOf(ctx, "Export/used")).To(beIn(reconcile.Blocked, reconcile.ReasonNotReady))
 	Expect(u.served(ctx)).To(Equal("/dev/vg0/free"), "served")
 }
 
@@ -175,7 +175,7 @@ var _ = DescribeTable("A volume that is in use on the node is not exported, and 
 		s.rescan(ctx)
 		Expect(reads(ctx, device(ctx, s, u.first+1))).To(BeTrue())
 		s.disconnect(ctx)
-		Expect(status(ctx, "Volume/data").Volume.LVUUID).To(Equal(uuid))
+		Expect(statusOf(ctx, "Volume/data").Volume.LVUUID).To(Equal(uuid))
 	},
 	inUse(),
 )

@@ -69,7 +69,7 @@ var _ = DescribeTable("Whatever lvm.conf says of what LVM prints, everything wor
 		fill(ctx, "/dev/vg0/thin", "precious", 32)
 		sources("")
 		allReady(ctx, 6)
-		Expect(status(ctx, "Volume/thin").Volume.Size).To(BeEquivalentTo(64 << 20))
+		Expect(statusOf(ctx, "Volume/thin").Volume.Size).To(BeEquivalentTo(64 << 20))
 		old["thin"] = content(ctx, "/dev/vg0/thin", 64)
 		for name := range old {
 			fill(ctx, "/dev/vg0/"+name, "overwritten", 16)

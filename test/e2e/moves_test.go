@@ -174,12 +174,12 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 		device := m.attach(ctx, usualPatience)
 		known := wwid(ctx, device)
 		stop := workload(ctx, device)
-		old := status(ctx, "Volume/data").Volume
+		old := statusOf(ctx, "Volume/data").Volume
 		for _, pool := range []string{"slow", "second"} {
 			By("to " + pool)
 			m.to(ctx, pool)
 			m.arrives(ctx, pool)
-			now := status(ctx, "Volume/data").Volume
+			now := statusOf(ctx, "Volume/data").Volume
 			Expect(now).To(And(HaveField("WWN", old.WWN), HaveField("Serial", old.Serial), HaveField("NamespaceUUID", old.NamespaceUUID)))
 			Expect(sh(ctx, "cat /run/fio.status 2>/dev/null; true")).To(BeEmpty())
 			Expect(size(ctx, device)).To(BeEquivalentTo(sizeMiB << 20))
@@ -214,7 +214,7 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 		sh(ctx, "setsid sleep 6666 </dev/vg0/data >/dev/null 2>&1 &")
 		m.to(ctx, "second")
 		eventually(ctx, "Volume/data", beIn(reconcile.Blocked, reconcile.ReasonInUse))
-		AddReportEntry("in use", status(ctx, "Volume/data").Message)
+		AddReportEntry("in use", statusOf(ctx, "Volume/data").Message)
 		Expect(m.in(ctx, "slow")).To(BeTrue())
 		sh(ctx, "pkill -f '^sleep 6666$'")
 		m.arrives(ctx, "second")
@@ -229,10 +229,10 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 		allReady(ctx, m.objects()+1)
 		m.to(ctx, "slow", snap)
 		eventually(ctx, "Volume/data", beIn(reconcile.Blocked, reconcile.ReasonSnapshotsExist))
-		AddReportEntry("with a snapshot", status(ctx, "Volume/data").Message)
+		AddReportEntry("with a snapshot", statusOf(ctx, "Volume/data").Message)
 		passes(ctx, 2)
 		Expect(m.in(ctx, "fast")).To(BeTrue())
-		Expect(status(ctx, "Export/data").Phase).To(Equal(reconcile.Ready))
+		Expect(statusOf(ctx, "Export/data").Phase).To(Equal(reconcile.Ready))
 		Expect(writes(ctx, device)).To(BeTrue())
 		Expect(sh(ctx, "iscsiadm -m session")).To(Equal(before))
 

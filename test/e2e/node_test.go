@@ -146,8 +146,8 @@ func kill(ctx context.Context) {
 	sh(ctx, "pkill -9 -x volreconciler || true; while pgrep -x volreconciler >/dev/null; do sleep 0.05; done")
 }
 
-// status asks the running agent for an object's status, as Kind/name.
-func status(ctx context.Context, id string) reconcile.Object {
+// statusOf asks the running agent for an object's status, as Kind/name.
+func statusOf(ctx context.Context, id string) reconcile.Object {
 	for _, o := range objects(ctx) {
 		if o.ID().String() == id {
 			return o
@@ -173,7 +173,7 @@ func nodeStatus(ctx context.Context) reconcile.NodeStatus {
 // eventually waits until an object's status matches.
 func eventually(ctx context.Context, id string, m types.GomegaMatcher) {
 	GinkgoHelper()
-	Eventually(ctx, func() reconcile.Object { return status(ctx, id) }).Should(m)
+	Eventually(ctx, func() reconcile.Object { return statusOf(ctx, id) }).Should(m)
 }
 
 // allReady waits until the agent says that all n objects are as desired, in a
@@ -269,7 +269,7 @@ func mutualCHAP(username, password string) []string {
 // disk returns the initiator's device for an object, found by its WWN.
 func disk(ctx context.Context, id string) string {
 	GinkgoHelper()
-	o := status(ctx, id)
+	o := statusOf(ctx, id)
 	v := o.Volume
 	if v == nil {
 		v = o.Snapshot

@@ -61,7 +61,7 @@ var _ = DescribeTable("An NVMe export",
 		before := nvmet(ctx)
 		passes(ctx, 2)
 		Expect(nvmet(ctx)).To(Equal(before), "something was done though nothing was to be done")
-		AddReportEntry("sessions", fmt.Sprint(status(ctx, "Export/data").Export))
+		AddReportEntry("sessions", fmt.Sprint(statusOf(ctx, "Export/data").Export))
 
 		By("growing")
 		specs(ctx, "volume.yaml", fmt.Sprintf(nvmeVolume, "128Mi"))
@@ -72,7 +72,7 @@ var _ = DescribeTable("An NVMe export",
 			By("waiting for sessions to end")
 			export("Wait", mail.host)
 			eventually(ctx, "Export/data", beIn(reconcile.Blocked, reconcile.ReasonSessionsActive))
-			AddReportEntry("blocked", status(ctx, "Export/data").Message)
+			AddReportEntry("blocked", statusOf(ctx, "Export/data").Message)
 			Expect(s.live(ctx)).To(BeTrue())
 		}
 
@@ -130,7 +130,7 @@ var _ = Describe("An NVMe export with keys", func() {
 		specs(ctx, "all.yaml", nvmePool, fmt.Sprintf(nvmeVolume, "64Mi"), document(i, mutual))
 		agent()
 		eventually(ctx, "Export/data", beIn(reconcile.Blocked, reconcile.ReasonUnsupported))
-		AddReportEntry("blocked", status(ctx, "Export/data").Message)
+		AddReportEntry("blocked", statusOf(ctx, "Export/data").Message)
 		_, err := i.connect(ctx, attachment{target: i.target("data"), portal: i.portal(), host: i.host("db")})
 		Expect(err).To(HaveOccurred())
 		Expect(sh(ctx, "ls /sys/kernel/config/nvmet/subsystems/*/allowed_hosts /sys/kernel/config/nvmet/hosts | grep nqn.2014 || true")).To(BeEmpty())

@@ -18,7 +18,7 @@ var _ = Describe("Files that go away", func() {
 		agent()
 		allReady(ctx, 10)
 		fill(ctx, "/dev/vg0/kept", "precious", 2)
-		data, device := content(ctx, "/dev/vg0/kept", 2), status(ctx, "Volume/kept").Volume
+		data, device := content(ctx, "/dev/vg0/kept", 2), statusOf(ctx, "Volume/kept").Volume
 
 		By("Delete: nothing is left")
 		remove(ctx, "gone.yaml")
@@ -40,7 +40,7 @@ var _ = Describe("Files that go away", func() {
 		specs(ctx, "kept.yaml", volume("kept", "slow", "64Mi", ""), volume("thin-kept", "fast", "64Mi", ""), snapshot("kept-snap", "thin-kept", ""))
 		specs(ctx, "kept-export.yaml", export("kept", "{volume: kept}, {snapshot: kept-snap, readOnly: true}"))
 		allReady(ctx, 6)
-		Expect(status(ctx, "Volume/kept").Volume).To(And(HaveField("LVUUID", device.LVUUID), HaveField("WWN", device.WWN)))
+		Expect(statusOf(ctx, "Volume/kept").Volume).To(And(HaveField("LVUUID", device.LVUUID), HaveField("WWN", device.WWN)))
 		Expect(login(ctx, target("kept"), loopback, dbHost).ExitCode).To(BeZero())
 		Expect(content(ctx, disk(ctx, "Volume/kept"), 2)).To(Equal(data))
 	}, NodeTimeout(limit))
@@ -60,7 +60,7 @@ var _ = Describe("Files that go away", func() {
 		ids := []string{"Volume/data", "Volume/thin", "Snapshot/data-snap", "Snapshot/thin-snap"}
 		before := map[string]reconcile.Object{}
 		for _, id := range ids {
-			before[id] = status(ctx, id)
+			before[id] = statusOf(ctx, id)
 		}
 		content1, content2 := content(ctx, "/dev/vg0/data", 2), content(ctx, "/dev/vg0/thin", 2)
 		luns := func() string {
@@ -87,7 +87,7 @@ var _ = Describe("Files that go away", func() {
 		all()
 		allReady(ctx, 7)
 		for _, id := range ids {
-			now, old := status(ctx, id), before[id]
+			now, old := statusOf(ctx, id), before[id]
 			if old.Volume != nil {
 				Expect(now.Volume).To(And(HaveField("LVUUID", old.Volume.LVUUID), HaveField("WWN", old.Volume.WWN)), id)
 			} else {

@@ -214,8 +214,8 @@ func parseReport(ctx context.Context, n int, _ string) (run, error) {
 	}, nil
 }
 
-// plan makes a plan.
-func plan(desired spec.Set, observed observe.State) reconcile.Plan {
+// planOf makes a plan.
+func planOf(desired spec.Set, observed observe.State) reconcile.Plan {
 	now := time.Unix(1_800_000_000, 0)
 	return reconcile.Diff(reconcile.Input{
 		Desired: desired, Observed: observed, Now: now, Started: now.Add(-time.Hour), Elapsed: time.Hour, MaxDeletions: 10,
@@ -226,7 +226,7 @@ func planConverged(ctx context.Context, n int, dir string) (run, error) {
 	set := source(dir, n).Load(ctx)
 	state, err := converged(ctx, n)
 	return func() (int64, error) {
-		if p := plan(set, state); len(p.Steps) > 0 || len(p.Objects) != 2*n+1 {
+		if p := planOf(set, state); len(p.Steps) > 0 || len(p.Objects) != 2*n+1 {
 			return 0, fmt.Errorf("%d steps and %d objects", len(p.Steps), len(p.Objects))
 		}
 		return 0, nil
@@ -241,7 +241,7 @@ func planFromNothing(ctx context.Context, n int, dir string) (run, error) {
 	}
 	state := observe.New(fake).Observe(ctx)
 	return func() (int64, error) {
-		if p := plan(set, state); len(p.Steps) < 5*n {
+		if p := planOf(set, state); len(p.Steps) < 5*n {
 			return 0, fmt.Errorf("%d steps only", len(p.Steps))
 		}
 		return 0, nil
