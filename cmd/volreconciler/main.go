@@ -21,11 +21,11 @@ func main() {
 		// few hundredths more time.
 		debug.SetGCPercent(40)
 	}
-	os.Exit(exitStatus(os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(runCommandLine(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// exitStatus runs a command line and returns its exit status.
-func exitStatus(args []string, stdout, stderr io.Writer) int {
+// runCommandLine runs a command line and returns its exit status.
+func runCommandLine(args []string, stdout, stderr io.Writer) int {
 	root := newRootCommand()
 	root.SetArgs(args)
 	root.SetOut(stdout)

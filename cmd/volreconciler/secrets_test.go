@@ -157,13 +157,13 @@ func (a *secretive) ask(ctx context.Context) {
 		{"describe", "export", "data"}, {"describe", "volume", "data"}, {"describe", "pool", "slow"},
 	} {
 		var out strings.Builder
-		exitStatus(append(args, "--runtime-dir", a.s.runtimeDir), &out, &out)
+		runCommandLine(append(args, "--runtime-dir", a.s.runtimeDir), &out, &out)
 		Expect(out.String()).NotTo(BeEmpty(), "%v", args)
 		a.say(strings.Join(args, " "), out.String())
 	}
 	var out strings.Builder
-	exitStatus([]string{"validate", a.s.specs}, &out, &out)
-	exitStatus([]string{"validate", "-o", "json", a.s.specs}, &out, &out)
+	runCommandLine([]string{"validate", a.s.specs}, &out, &out)
+	runCommandLine([]string{"validate", "-o", "json", a.s.specs}, &out, &out)
 	a.say("validate", out.String())
 
 	desired, observed := a.source.Load(ctx), observe.New(a.host).Observe(ctx)

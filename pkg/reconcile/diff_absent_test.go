@@ -210,7 +210,7 @@ var _ = Describe("Diff and files that went away", func() {
 		n.desired.Exports["db"] = e
 		open(n)
 		Expect(objectOf(n.plan(), volumeID("thick"))).To(beIn(Blocked, ReasonInUse))
-		Expect(changes(n.plan())).NotTo(ContainElement(HavePrefix("remove vg0/thick")))
+		Expect(changesIn(n.plan())).NotTo(ContainElement(HavePrefix("remove vg0/thick")))
 	},
 		Entry("that is mounted besides being exported", func(n *node) {
 			n.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.HeldBy = []string{"mounted on /mnt"} })

@@ -49,10 +49,10 @@ var _ = Describe("An Export by tgtd", func() {
 		n.editExport(func(e *spec.ExportSpec) {
 			e.Initiators[0].Auth, e.Initiators[1].Auth = withMutual("t", "targetsecret"), chap("v", "anothersecret")
 		})
-		Expect(changes(n.plan())).To(HaveExactElements("ask initiators of " + iqn + " for a password, as user u, v, and prove to them to be t"))
+		Expect(changesIn(n.plan())).To(HaveExactElements("ask initiators of " + iqn + " for a password, as user u, v, and prove to them to be t"))
 		n.converge()
 		n.editTargetOf(onTGT.target, func(t *observe.Target) { t.Accounts = t.Accounts[:2] })
-		Expect(changes(n.plan())).To(HaveLen(1))
+		Expect(changesIn(n.plan())).To(HaveLen(1))
 	})
 
 	It("stays closed to strangers when it asks for no password any more", func() {
@@ -63,7 +63,7 @@ var _ = Describe("An Export by tgtd", func() {
 		Expect(objectOf(p, exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
 		n.editTargetOf(onTGT.target, func(t *observe.Target) { t.ACLs["stranger"] = observe.ACL{Initiator: "stranger"} })
 		p = n.plan()
-		Expect(changes(p)).To(HaveExactElements(HavePrefix("remove initiator stranger"), HaveSuffix("for no password")))
+		Expect(changesIn(p)).To(HaveExactElements(HavePrefix("remove initiator stranger"), HaveSuffix("for no password")))
 		Expect(p.Steps[1].Needs).To(ContainElement(p.Steps[0].ID))
 		n.converge()
 		Expect(n.target(onTGT).HasAuth(observe.TargetAuth{})).To(BeTrue())
@@ -75,9 +75,9 @@ var _ = Describe("An Export by tgtd", func() {
 			e.LUNs = e.LUNs[:1]
 			e.Initiators = append(e.Initiators, spec.Initiator{Name: "iqn.2026-11.org.example:new", Auth: e.Initiators[0].Auth})
 		})
-		Expect(changes(n.plan())).NotTo(ContainElement(HavePrefix("admit")))
+		Expect(changesIn(n.plan())).NotTo(ContainElement(HavePrefix("admit")))
 		n.editTargetOf(onTGT.target, func(t *observe.Target) { t.DynamicSessions = nil })
-		Expect(changes(n.plan())).To(HaveExactElements(HavePrefix("remove LUN 1"), HavePrefix("admit initiator iqn.2026-11.org.example:new")))
+		Expect(changesIn(n.plan())).To(HaveExactElements(HavePrefix("remove LUN 1"), HavePrefix("admit initiator iqn.2026-11.org.example:new")))
 	})
 
 	It("shows no new LUN to somebody who is not listed any more", func() {
@@ -90,16 +90,16 @@ var _ = Describe("An Export by tgtd", func() {
 		Expect(objectOf(p, exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
 		n.editExport(func(e *spec.ExportSpec) { e.Disconnect = spec.DisconnectForce })
 		p = n.plan()
-		Expect(changes(p)).To(HaveExactElements(HavePrefix("remove initiator stranger"), HavePrefix("add LUN 1")))
+		Expect(changesIn(p)).To(HaveExactElements(HavePrefix("remove initiator stranger"), HavePrefix("add LUN 1")))
 		Expect(p.Steps[1].Needs).To(ContainElement(p.Steps[0].ID))
 	})
 
 	It("is read-only for all, by its LUNs", func() {
 		n.editExport(func(e *spec.ExportSpec) { e.LUNs[1].ReadOnly = true })
-		Expect(changes(n.plan())).To(HaveExactElements("set write protection of LUN 1 of " + iqn + " to true"))
+		Expect(changesIn(n.plan())).To(HaveExactElements("set write protection of LUN 1 of " + iqn + " to true"))
 		n.converge()
 		n.editExport(func(e *spec.ExportSpec) { e.Initiators[0].ReadOnly, e.Initiators[1].ReadOnly = true, true })
-		Expect(changes(n.plan())).To(HaveExactElements("set write protection of LUN 0 of " + iqn + " to true"))
+		Expect(changesIn(n.plan())).To(HaveExactElements("set write protection of LUN 0 of " + iqn + " to true"))
 		n.converge()
 		n.editExport(func(e *spec.ExportSpec) {
 			e.LUNs[1].ReadOnly, e.Initiators[0].ReadOnly, e.Initiators[1].ReadOnly = false, false, false
@@ -111,7 +111,7 @@ var _ = Describe("An Export by tgtd", func() {
 	It("comes online again when an interrupted change left it offline, once it asks for passwords", func() {
 		n.editTargetOf(onTGT.target, func(t *observe.Target) { t.Offline, t.Accounts, t.AuthMark = true, nil, "" })
 		p := n.plan()
-		Expect(changes(p)).To(HaveExactElements(HavePrefix("ask initiators"), HavePrefix("enable target")))
+		Expect(changesIn(p)).To(HaveExactElements(HavePrefix("ask initiators"), HavePrefix("enable target")))
 		Expect(p.Steps[1].Needs).To(ContainElement(p.Steps[0].ID))
 		n.converge()
 		Expect(n.target(onTGT).Offline).To(BeFalse())
@@ -129,7 +129,7 @@ var _ = Describe("An Export by tgtd", func() {
 		n.input.TGT = true
 		n.editTarget(iqn, func(t *observe.Target) { t.DynamicSessions = []string{"somebody"} })
 		p := n.plan()
-		Expect(changes(p)).NotTo(ContainElement(Or(HavePrefix("add LUN"), HavePrefix("remove"))))
+		Expect(changesIn(p)).NotTo(ContainElement(Or(HavePrefix("add LUN"), HavePrefix("remove"))))
 		Expect(objectOf(p, exportID("db"))).To(beIn(Blocked, ReasonInUse))
 		n.editTarget(iqn, func(t *observe.Target) { t.DynamicSessions = nil })
 		n.converge()

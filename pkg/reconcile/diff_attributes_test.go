@@ -54,7 +54,7 @@ var _ = Describe("Diff and the attributes of an Export", func() {
 
 	It("sets them before the first LUN is served", func(ctx SpecContext) {
 		p := withAttributes(map[string]string{"queue_depth": "64"}).diff(ctx)
-		Expect(changes(p)).To(ContainElement("set queue_depth of backstore iblock_900/volreconciler:volume:data to 64"))
+		Expect(changesIn(p)).To(ContainElement("set queue_depth of backstore iblock_900/volreconciler:volume:data to 64"))
 		for _, s := range p.Steps {
 			if s.Change.String() == "add LUN 0 to "+iqn+": iblock_900/volreconciler:volume:data" {
 				var needs []string

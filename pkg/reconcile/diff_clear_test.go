@@ -119,7 +119,7 @@ var _ = Describe("Diff and the blocks of what is removed", func() {
 		n.edit("vg0/thick", func(lv *observe.LogicalVolume) {
 			lv.TakesAlong = []string{"vg0/clone1, a thin volume that has it as external origin"}
 		})
-		Expect(changes(n.plan())).NotTo(ContainElement(ContainSubstring("vg0/thick")))
+		Expect(changesIn(n.plan())).NotTo(ContainElement(ContainSubstring("vg0/thick")))
 		Expect(objectOf(n.plan(), volumeID("thick"))).To(And(beIn(Blocked, ReasonSnapshotsExist), HaveField("Message", ContainSubstring("vg0/clone1"))))
 	})
 	It("waits for physical volumes that are missing", func() {

@@ -16,20 +16,20 @@ var _ = Describe("Diff and discovery", func() {
 	It("leaves it as it is where nothing is configured", func() {
 		n := converged()
 		n.state.LIO.Discovery = is
-		Expect(changes(n.plan())).To(BeEmpty())
+		Expect(changesIn(n.plan())).To(BeEmpty())
 	})
 
 	It("makes it what is configured, and follows a new password", func() {
 		n := converged()
 		n.input.Discovery = &want
-		Expect(changes(n.plan())).To(HaveExactElements("set authentication of iSCSI discovery: CHAP"))
+		Expect(changesIn(n.plan())).To(HaveExactElements("set authentication of iSCSI discovery: CHAP"))
 		n.state.LIO.Discovery = is
-		Expect(changes(n.plan())).To(BeEmpty())
+		Expect(changesIn(n.plan())).To(BeEmpty())
 		rotated := change.Auth{Username: "d", Password: spec.NewSecret("secretsecret2")}
 		n.input.Discovery = &rotated
-		Expect(changes(n.plan())).To(HaveLen(1))
+		Expect(changesIn(n.plan())).To(HaveLen(1))
 		n.input.Discovery = &change.Auth{}
-		Expect(changes(n.plan())).To(HaveExactElements("set authentication of iSCSI discovery: no authentication"))
+		Expect(changesIn(n.plan())).To(HaveExactElements("set authentication of iSCSI discovery: no authentication"))
 	})
 
 	It("does nothing where there is nothing to discover", func() {
@@ -37,6 +37,6 @@ var _ = Describe("Diff and discovery", func() {
 		n.desired.Exports = nil
 		n.converge()
 		n.input.Discovery = &want
-		Expect(changes(n.plan())).To(BeEmpty())
+		Expect(changesIn(n.plan())).To(BeEmpty())
 	})
 })

@@ -16,7 +16,7 @@ var _ = DescribeTable("Diff corrects drift and touches nothing else",
 	func(drift func(n *node), want ...string) {
 		n := converged()
 		drift(n)
-		Expect(changes(n.plan())).To(Equal(want))
+		Expect(changesIn(n.plan())).To(Equal(want))
 		n.converge()
 	},
 	Entry("an inactive volume", func(n *node) {
@@ -93,7 +93,7 @@ var _ = Describe("Diff after a whole target was removed by hand", func() {
 	It("makes it anew on the same backstores", func() {
 		n := converged()
 		delete(n.state.LIO.ISCSI, iqn)
-		Expect(changes(n.plan())).NotTo(ContainElement(ContainSubstring("backstore iblock")))
+		Expect(changesIn(n.plan())).NotTo(ContainElement(ContainSubstring("backstore iblock")))
 		n.converge()
 	})
 	It("makes a removed backstore anew with it", func() {
@@ -147,6 +147,6 @@ var _ = Describe("An initiator whose password is to be set", func() {
 			}
 		}
 		Expect(set).NotTo(BeZero())
-		Expect(changes(p)).To(ContainElement(HavePrefix("map LUN 9 of " + iqn + " to initiator " + initiator)))
+		Expect(changesIn(p)).To(ContainElement(HavePrefix("map LUN 9 of " + iqn + " to initiator " + initiator)))
 	})
 })

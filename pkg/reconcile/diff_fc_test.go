@@ -77,7 +77,7 @@ func (n *fcNode) converge(ctx context.Context) Plan {
 		}
 		n.pass(ctx, nil)
 	}
-	Expect(changes(n.diff(ctx))).To(BeEmpty())
+	Expect(changesIn(n.diff(ctx))).To(BeEmpty())
 	return Plan{}
 }
 

@@ -28,7 +28,7 @@ var _ = Describe("Diff and what is not ours", func() {
 		v := n.desired.Volumes["thick"]
 		v.Spec.Adopt = true
 		n.desired.Volumes["thick"] = v
-		Expect(changes(n.plan())).To(ContainElement("set tags of vg0/thick: +volreconciler/kind=volume +volreconciler/name=thick +volreconciler/deletion=delete"))
+		Expect(changesIn(n.plan())).To(ContainElement("set tags of vg0/thick: +volreconciler/kind=volume +volreconciler/name=thick +volreconciler/deletion=delete"))
 		n.converge()
 	})
 	It("never adopts what another object owns, or what is of another kind", func() {
@@ -90,7 +90,7 @@ var _ = Describe("Diff and traps for data", func() {
 		for _, name := range []string{"pool0", "data", "nightly"} {
 			delete(n.lvs("vg0"), name)
 		}
-		Expect(changes(n.plan())).NotTo(ContainElement(HavePrefix("create thin pool")))
+		Expect(changesIn(n.plan())).NotTo(ContainElement(HavePrefix("create thin pool")))
 		Expect(objectOf(n.plan(), spec.ID{Kind: spec.KindPool, Name: "fast"})).To(beIn(Blocked, ReasonVanished))
 	})
 	It("opens no target to anybody while a LUN is in it that is not for them", func() {
@@ -155,7 +155,7 @@ var _ = Describe("Diff and traps for data", func() {
 		e := n.desired.Exports["db"]
 		e.Spec.Initiators = append(slices.Clone(e.Spec.Initiators), spec.Initiator{Name: "iqn.2000-01.a.b:new"})
 		n.desired.Exports["db"] = e
-		Expect(changes(n.plan())).To(And(
+		Expect(changesIn(n.plan())).To(And(
 			ContainElement(ContainSubstring("admit initiator iqn.2000-01.a.b:new")),
 			ContainElement("map LUN 1 of "+iqn+" to initiator iqn.2000-01.a.b:new"),
 			Not(ContainElement(ContainSubstring("map LUN 0 of")))))

@@ -30,7 +30,7 @@ var _ = Describe("Diff and the number of deletions", func() {
 		n.nameNothing()
 		n.input.MaxDeletions = everything - 1
 		p := n.plan()
-		Expect(changes(p)).To(BeEmpty())
+		Expect(changesIn(p)).To(BeEmpty())
 		for _, o := range p.Objects {
 			if o.Kind != spec.KindPool {
 				Expect(o).To(refused)
@@ -61,7 +61,7 @@ var _ = Describe("Diff and the number of deletions", func() {
 	It("deletes nothing without permission where none is allowed", func() {
 		n.input.MaxDeletions = 0
 		delete(n.desired.Exports, "db")
-		Expect(changes(n.plan())).To(BeEmpty())
+		Expect(changesIn(n.plan())).To(BeEmpty())
 		Expect(objectOf(n.plan(), exportID("db"))).To(And(refused, HaveField("Message", HavePrefix("1 object would be deleted"))))
 		n.permit(exportID("db"))
 		n.converge()
@@ -97,7 +97,7 @@ var _ = Describe("Diff and the number of deletions", func() {
 		n.desired = spec.Set{Complete: true}
 		n.input.MaxDeletions = limit
 		p := n.plan()
-		Expect(changes(p)).To(BeEmpty())
+		Expect(changesIn(p)).To(BeEmpty())
 		Expect(objectOf(p, volumeID("data"))).To(And(refused, HaveField("Message", HavePrefix("no file names anything any more, and 5 objects would be deleted"))))
 	}, Entry(nil, everything-1), Entry(nil, everything), Entry(nil, 1000))
 	It("counts what is still in its grace period", func() {
@@ -105,7 +105,7 @@ var _ = Describe("Diff and the number of deletions", func() {
 		n.nameNothing()
 		n.input.LastNamed = map[spec.ID]time.Time{volumeID("thick"): n.input.Now, exportID("db"): n.input.Now}
 		p := n.plan()
-		Expect(changes(p)).To(BeEmpty())
+		Expect(changesIn(p)).To(BeEmpty())
 		Expect(objectOf(p, volumeID("thick"))).To(refused)
 		Expect(objectOf(p, volumeID("data"))).To(refused)
 		n.input.MaxDeletions = everything
@@ -115,7 +115,7 @@ var _ = Describe("Diff and the number of deletions", func() {
 		n.input.MaxDeletions = everything - 1
 		n.nameNothing()
 		n.editACL(iqn, initiator, func(a *observe.ACL) { a.LoggedIn = true })
-		Expect(changes(n.plan())).To(BeEmpty())
+		Expect(changesIn(n.plan())).To(BeEmpty())
 	})
 	It("counts what is in the trash no more, and what stays never", func() {
 		n.keepFor(24 * time.Hour)

@@ -47,7 +47,7 @@ var _ = Describe("A volume group of which a physical volume is missing", func() 
 	})
 	It("activates what lies elsewhere, and nothing else", func() {
 		change("thick", func(lv *observe.LogicalVolume) { lv.Active = false })
-		Expect(changes(n.plan())).To(Equal([]string{"activate vg0/thick"}))
+		Expect(changesIn(n.plan())).To(Equal([]string{"activate vg0/thick"}))
 		change("thick", func(lv *observe.LogicalVolume) { lv.Health = observe.HealthPartial })
 		p := n.plan()
 		Expect(p.Steps).To(BeEmpty())

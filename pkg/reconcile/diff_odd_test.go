@@ -27,7 +27,7 @@ var _ = Describe("Diff in odd cases", func() {
 	It("does not take another logical volume with some of its tags for the one that vanished", func() {
 		n.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.UUID, lv.Tags = "another", lv.Tags[:1] })
 		p := n.plan()
-		Expect(changes(p)).To(BeEmpty())
+		Expect(changesIn(p)).To(BeEmpty())
 		Expect(objectOf(p, volumeID("thick"))).To(beIn(Blocked, ReasonVanished))
 	})
 	It("makes no snapshot of a volume that is to move", func() {
@@ -52,7 +52,7 @@ var _ = Describe("Diff in odd cases", func() {
 		vg := n.state.VolumeGroups["vg0"]
 		vg.MissingPVs = 1
 		n.state.VolumeGroups["vg0"] = vg
-		Expect(changes(n.plan())).To(BeEmpty())
+		Expect(changesIn(n.plan())).To(BeEmpty())
 	})
 
 	Describe("exports of a suspended volume", func() {
@@ -75,11 +75,11 @@ var _ = Describe("Diff in odd cases", func() {
 			b := n.state.LIO.Backstores[path]
 			b.Unmap = true
 			n.state.LIO.Backstores[path] = b
-			Expect(changes(n.plan())).To(BeEmpty())
+			Expect(changesIn(n.plan())).To(BeEmpty())
 			n.changeTarget(change.RemoveLUN{Target: change.Target{Fabric: observe.ISCSI, Name: iqn, Export: "db"}, LUN: 1})
 			b.Serial = "another"
 			n.state.LIO.Backstores[path] = b
-			Expect(changes(n.plan())).To(BeEmpty())
+			Expect(changesIn(n.plan())).To(BeEmpty())
 		})
 	})
 
@@ -103,7 +103,7 @@ var _ = Describe("Diff in odd cases", func() {
 		n.state.Unknown = map[observe.System]error{observe.LVM: errors.New("hangs")}
 		n.state.VolumeGroups = nil
 		p := n.plan()
-		Expect(changes(p)).To(BeEmpty())
+		Expect(changesIn(p)).To(BeEmpty())
 		Expect(objectOf(p, exportID("db"))).To(HaveField("Reason", Or(Equal(ReasonObservationFailed), Equal(ReasonNotReady))))
 	})
 
@@ -120,7 +120,7 @@ var _ = Describe("Diff in odd cases", func() {
 		})
 		It("is not enabled while findings keep that there", func() {
 			n.desired.Complete = false
-			Expect(changes(n.plan())).To(BeEmpty())
+			Expect(changesIn(n.plan())).To(BeEmpty())
 		})
 	})
 })

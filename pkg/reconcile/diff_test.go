@@ -28,7 +28,7 @@ var _ = Describe("Diff on an empty volume group", func() {
 		}
 		n.apply(p)
 		after := n.plan()
-		Expect(changes(after)).To(BeEmpty())
+		Expect(changesIn(after)).To(BeEmpty())
 		for _, o := range after.Objects {
 			Expect(o.Phase).To(Equal(Ready), "%s: %s", o.ID(), o.Message)
 		}
@@ -96,7 +96,7 @@ var _ = Describe("Diff and growth", func() {
 	It("grows a volume by one step", func() {
 		n := converged()
 		grow(n, "data", 200*mib)
-		Expect(changes(n.plan())).To(Equal([]string{"grow volume vg0/data from 100Mi to 200Mi"}))
+		Expect(changesIn(n.plan())).To(Equal([]string{"grow volume vg0/data from 100Mi to 200Mi"}))
 		n.converge()
 	})
 	It("names the initiators that have to rescan", func() {
@@ -128,7 +128,7 @@ var _ = Describe("Diff and growth", func() {
 	It("grows its thin pool, and never one that somebody else made", func() {
 		n := converged()
 		n.desired.Pools["fast"].Spec.ThinPool.Size = spec.SizeOrPercent{Percent: 60}
-		Expect(changes(n.plan())).To(Equal([]string{"grow thin pool vg0/pool0 from 5Gi to 6Gi"}))
+		Expect(changesIn(n.plan())).To(Equal([]string{"grow thin pool vg0/pool0 from 5Gi to 6Gi"}))
 		n.edit("vg0/pool0", func(lv *observe.LogicalVolume) { lv.Tags = nil })
 		Expect(n.plan().Steps).To(BeEmpty())
 	})

@@ -34,7 +34,7 @@ var _ = Describe("Diff and the trash", func() {
 	expectAllInTrash := func() {
 		GinkgoHelper()
 		p := n.plan()
-		Expect(changes(p)).To(BeEmpty())
+		Expect(changesIn(p)).To(BeEmpty())
 		for _, id := range all {
 			Expect(objectOf(p, id)).To(beIn(Deleting, ReasonInTrash))
 		}
@@ -107,7 +107,7 @@ var _ = Describe("Diff and the trash", func() {
 		expectAllInTrash()
 		n.wait(time.Second)
 		p := n.plan()
-		Expect(changes(p)).To(Equal([]string{
+		Expect(changesIn(p)).To(Equal([]string{
 			"remove vg0/nightly and the data in it", "remove vg0/tnightly and the data in it",
 			"remove vg0/data and the data in it", "remove vg0/thick and the data in it",
 		}))
@@ -232,18 +232,18 @@ var _ = Describe("Diff and the trash", func() {
 			n.edit(name, func(lv *observe.LogicalVolume) { lv.Active = true })
 		}
 		n.edit("vg0/nightly", func(lv *observe.LogicalVolume) { lv.Open = true })
-		Expect(changes(n.plan())).To(Equal([]string{"deactivate vg0/data", "deactivate vg0/thick"}))
+		Expect(changesIn(n.plan())).To(Equal([]string{"deactivate vg0/data", "deactivate vg0/thick"}))
 		n.edit("vg0/tnightly", func(lv *observe.LogicalVolume) { lv.Open = true })
-		Expect(changes(n.plan())).To(Equal([]string{"deactivate vg0/data"}))
+		Expect(changesIn(n.plan())).To(Equal([]string{"deactivate vg0/data"}))
 	})
 	DescribeTable("does nothing to what is in it while it is not sure", func(unsure func()) {
 		deleted()
 		n.edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Active = true })
 		n.wait(day)
 		unsure()
-		Expect(changes(n.plan())).To(BeEmpty())
+		Expect(changesIn(n.plan())).To(BeEmpty())
 		n.wait(-time.Hour)
-		Expect(changes(n.plan())).To(BeEmpty())
+		Expect(changesIn(n.plan())).To(BeEmpty())
 	},
 		Entry("because of a finding", func() { n.desired.Complete = false }),
 		Entry("because LIO cannot be read", func() { n.state.Unknown = map[observe.System]error{observe.LIO: errors.New("broken")} }),
@@ -378,11 +378,11 @@ var _ = Describe("Diff and the trash", func() {
 		n.edit("vg0/data", func(lv *observe.LogicalVolume) {
 			lv.Tags = append(lv.Tags, ondisk.DeletedTag(n.input.Now.Add(-2*day)))
 		})
-		Expect(changes(n.plan())).To(ConsistOf(And(HavePrefix("set tags of vg0/data"), Not(ContainSubstring("+")))))
+		Expect(changesIn(n.plan())).To(ConsistOf(And(HavePrefix("set tags of vg0/data"), Not(ContainSubstring("+")))))
 		n.desired.Complete = false
 		n.desired.Invalid = map[spec.ID]error{volumeID("data"): errors.New("bad size"), snapshotID("nightly"): errors.New("its volume")}
 		n.desired.Volumes = map[string]spec.Volume{"thick": n.desired.Volumes["thick"]}
 		delete(n.desired.Snapshots, "nightly")
-		Expect(strings.Join(changes(n.plan()), "; ")).NotTo(ContainSubstring("vg0/data"))
+		Expect(strings.Join(changesIn(n.plan()), "; ")).NotTo(ContainSubstring("vg0/data"))
 	})
 })

@@ -51,7 +51,7 @@ var _ = Describe("A volume group that cannot be read", func() {
 		n.desired.Exports = nil
 		n.input.MaxDeletions = 1
 		p := n.plan()
-		Expect(changes(p)).To(BeEmpty())
+		Expect(changesIn(p)).To(BeEmpty())
 		Expect(objectOf(p, exportID("db"))).To(And(beIn(Blocked, ReasonTooManyDeletions),
 			HaveField("Message", HavePrefix("2 objects would be deleted at once, more than --max-deletions 1: Export/db, and 1 in volume groups that cannot be read. To allow"))))
 		By("but not what stays")

@@ -12,14 +12,14 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-func (a *actuator) executor() *Executor {
+func executorOf(a *actuator) *Executor {
 	return &Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: a, observe.LIO: a}}
 }
 
 var _ = Describe("Executor", func() {
 	It("keeps the order of a lane and waits for what a step needs in another", func(ctx SpecContext) {
 		a := &actuator{}
-		failed := a.executor().Execute(ctx, planOf(
+		failed := executorOf(a).Execute(ctx, planOf(
 			Step{Change: activate("vg0", "1")},
 			Step{Change: activate("vg1", "2")},
 			Step{Change: activate("vg0", "3"), Needs: []StepID{2}},
@@ -45,12 +45,12 @@ var _ = Describe("Executor", func() {
 			case <-ctx.Done():
 			}
 		}}
-		a.executor().Execute(ctx, planOf(Step{Change: activate("vg0", "1")}, Step{Change: activate("vg1", "2")}), nil, nil)
+		executorOf(a).Execute(ctx, planOf(Step{Change: activate("vg0", "1")}, Step{Change: activate("vg1", "2")}), nil, nil)
 		Expect(ctx.Err()).NotTo(HaveOccurred(), "the two never met")
 	}, SpecTimeout(10*time.Second))
 	It("holds back what needs a failed step, and nothing else", func(ctx SpecContext) {
 		a := &actuator{fail: map[string]error{"activate vg0/1": change.ErrNoSpace}}
-		failed := a.executor().Execute(ctx, planOf(
+		failed := executorOf(a).Execute(ctx, planOf(
 			Step{Change: activate("vg0", "1")},
 			Step{Change: activate("vg0", "2"), Needs: []StepID{1}},
 			Step{Change: activate("vg0", "3"), Needs: []StepID{2}},
@@ -65,7 +65,7 @@ var _ = Describe("Executor", func() {
 	It("begins nothing when it is to end", func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		a := &actuator{hook: func(change.Change) { cancel() }}
-		failed := a.executor().Execute(ctx, planOf(Step{Change: activate("vg0", "1")}, Step{Change: activate("vg0", "2")}), nil, nil)
+		failed := executorOf(a).Execute(ctx, planOf(Step{Change: activate("vg0", "1")}, Step{Change: activate("vg0", "2")}), nil, nil)
 		Expect(a.applied).To(Equal([]string{"activate vg0/1"}))
 		Expect(failed).To(HaveKeyWithValue(StepID(2), MatchError(context.Canceled)))
 	})
@@ -76,7 +76,7 @@ var _ = Describe("Executor", func() {
 				<-letGo
 			}
 		}}
-		x := a.executor()
+		x := executorOf(a)
 		x.Patience = 50 * time.Millisecond
 		plan := planOf(
 			Step{Change: activate("vg0", "1")},
@@ -100,7 +100,7 @@ var _ = Describe("Executor", func() {
 	}, SpecTimeout(10*time.Second))
 	It("applies one step after the other where it is told to", func(ctx SpecContext) {
 		a := &actuator{}
-		x := a.executor()
+		x := executorOf(a)
 		x.OneByOne = true
 		Expect(x.Execute(ctx, planOf(
 			Step{Change: activate("vg1", "1")}, Step{Change: activate("vg0", "2")}, Step{Change: activate("vg1", "3")},
@@ -109,7 +109,7 @@ var _ = Describe("Executor", func() {
 	})
 	It("leaves objects alone whose time has not come", func(ctx SpecContext) {
 		a := &actuator{}
-		failed := a.executor().Execute(ctx, planOf(
+		failed := executorOf(a).Execute(ctx, planOf(
 			Step{Object: volumeID("a"), Change: activate("vg0", "a")}, Step{Object: volumeID("b"), Change: activate("vg0", "b")},
 		), map[spec.ID]bool{volumeID("a"): true}, nil)
 		Expect(a.applied).To(Equal([]string{"activate vg0/b"}))

@@ -82,7 +82,7 @@ func eachFabric(text string, body func(n *node, o over)) {
 			n := nodeOver(o)
 			n.apply(n.plan())
 			n.remember()
-			Expect(changes(n.plan())).To(BeEmpty())
+			Expect(changesIn(n.plan())).To(BeEmpty())
 			body(n, o)
 		})
 	}
@@ -160,7 +160,7 @@ var _ = Describe("An Export of any fabric", func() {
 		p := n.plan()
 		Expect(objectOf(p, exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
 		Expect(objectOf(p, volumeID("data")).Phase).To(Or(Equal(Blocked), Equal(Deleting)))
-		Expect(changes(p)).To(HaveEach(ContainSubstring("nightly")), "snapshots are not exported")
+		Expect(changesIn(p)).To(HaveEach(ContainSubstring("nightly")), "snapshots are not exported")
 	})
 
 	eachFabric("keeps an initiator that may be logged in", func(n *node, o over) {
@@ -178,7 +178,7 @@ var _ = Describe("An Export of any fabric", func() {
 		Expect(p.Steps).To(BeEmpty())
 		Expect(objectOf(p, exportID("db"))).To(beIn(Blocked, ReasonSessionsActive))
 		n.editExport(func(e *spec.ExportSpec) { e.Disconnect = spec.DisconnectForce })
-		Expect(changes(n.plan())).To(HaveExactElements(HavePrefix("remove initiator " + o.initiators[1])))
+		Expect(changesIn(n.plan())).To(HaveExactElements(HavePrefix("remove initiator " + o.initiators[1])))
 	})
 
 	eachFabric("is not ours if it carries another mark", func(n *node, o over) {
@@ -227,7 +227,7 @@ var _ = Describe("An Export of any fabric", func() {
 		}
 		n.editExport(swap)
 		n.editTargetOf(o.target, func(t *observe.Target) { t.DynamicSessions = []string{"somebody"} })
-		Expect(changes(n.plan())).NotTo(ContainElement(Or(HavePrefix("remove LUN"), HavePrefix("add LUN"))))
+		Expect(changesIn(n.plan())).NotTo(ContainElement(Or(HavePrefix("remove LUN"), HavePrefix("add LUN"))))
 		n.editTargetOf(o.target, func(t *observe.Target) { t.DynamicSessions = nil })
 		n.converge()
 		thick := n.lvs("vg0")["thick"]
@@ -258,7 +258,7 @@ var _ = Describe("An Export of any fabric", func() {
 		n.editExport(anybody)
 		n.editTargetOf(o.target, func(t *observe.Target) { t.Unattributed = []string{"10.0.0.7"} })
 		if o.target.Fabric == observe.NVMe {
-			Expect(changes(n.plan())).NotTo(ContainElement(HaveSuffix("to admit any initiator")))
+			Expect(changesIn(n.plan())).NotTo(ContainElement(HaveSuffix("to admit any initiator")))
 		}
 		n.editTargetOf(o.target, func(t *observe.Target) { t.Unattributed = nil })
 		for _, s := range n.plan().Steps {

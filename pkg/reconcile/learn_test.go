@@ -80,7 +80,7 @@ var _ = Describe("A Volume that was moved", func() {
 		stores := maps.Clone(n.state.LIO.Backstores)
 		was := objectOf(n.plan(), volumeID("data")).Volume
 		n.wasMoved("vg0/data", "uuid-moved")
-		Expect(changes(n.plan())).To(BeEmpty())
+		Expect(changesIn(n.plan())).To(BeEmpty())
 
 		By("also where all has to be exported anew")
 		n.state.LIO = observe.Targets{Backstores: map[string]observe.Backstore{}, ISCSI: map[string]observe.Target{}, FC: map[string]observe.Target{}}

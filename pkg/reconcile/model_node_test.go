@@ -84,7 +84,7 @@ func (n *node) converge() Plan {
 		}
 		n.apply(p)
 	}
-	Expect(changes(n.plan())).To(BeEmpty(), "plans go on and on")
+	Expect(changesIn(n.plan())).To(BeEmpty(), "plans go on and on")
 	return Plan{}
 }
 
@@ -105,7 +105,7 @@ func objectOf(p Plan, id spec.ID) Object {
 	return p.Objects[i]
 }
 
-func changes(p Plan) []string {
+func changesIn(p Plan) []string {
 	var names []string
 	for _, s := range p.Steps {
 		names = append(names, s.Change.String())

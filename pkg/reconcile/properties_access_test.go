@@ -105,11 +105,11 @@ func TestPropertiesNoInstantIsMoreOpenThanBeforeOrAfter(t *testing.T) {
 				owner, _ := m.state.LIO.Backstores[v.backstore].Owner()
 				for _, n := range numbers {
 					if !had(old, v) && !allows(in.Desired, v, n, owner) {
-						t.Fatalf("%+v can be reached as LUN %d, and should not:\n%s", v, n, strings.Join(changes(p), "\n"))
+						t.Fatalf("%+v can be reached as LUN %d, and should not:\n%s", v, n, strings.Join(changesIn(p), "\n"))
 					}
 				}
 				if len(numbers) > 1 && len(old[v]) < 2 {
-					t.Fatalf("%+v is there several times: %v\n%s", v, numbers, strings.Join(changes(p), "\n"))
+					t.Fatalf("%+v is there several times: %v\n%s", v, numbers, strings.Join(changesIn(p), "\n"))
 				}
 			}
 			authenticated(t, in, m, p)
@@ -146,7 +146,7 @@ func authenticated(t *rapid.T, in Input, m *model, p Plan) {
 			// With the credentials of before, to be asked for them is no more open.
 			unchanged := wasThere && before.Enabled && acl.Auth == was.Auth && (asked(acl, target.Attrib) || !asked(was, before.Attrib))
 			if there && AuthOf(i.Auth).Needed() && !unchanged && (!asked(acl, target.Attrib) || acl.Auth != chap(AuthOf(i.Auth))) {
-				t.Fatalf("%s of %s gets in without its password:\n%s", i.Name, e.Spec.Target, strings.Join(changes(p), "\n"))
+				t.Fatalf("%s of %s gets in without its password:\n%s", i.Name, e.Spec.Target, strings.Join(changesIn(p), "\n"))
 			}
 		}
 	}
@@ -178,7 +178,7 @@ func TestPropertiesSessionsKeepTheirVolumes(t *testing.T) {
 		execute(t, m, p, func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "lane") }, never, func() {
 			for n, device := range behind(m) {
 				if old[n] != "" && old[n] != device {
-					t.Fatalf("%+v was %s and is %s:\n%s", n, old[n], device, strings.Join(changes(p), "\n"))
+					t.Fatalf("%+v was %s and is %s:\n%s", n, old[n], device, strings.Join(changesIn(p), "\n"))
 				}
 			}
 		})

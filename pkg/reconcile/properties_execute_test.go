@@ -13,7 +13,7 @@ import (
 // the machine stops (-1). Those that fail says fail, like those that the machine
 // refuses. It returns how many steps succeeded.
 func execute(t *rapid.T, m *model, p Plan, next func(lanes int) int, fails func(StepID) bool, after func()) int {
-	t.Logf("plan:\n%s", strings.Join(changes(p), "\n"))
+	t.Logf("plan:\n%s", strings.Join(changesIn(p), "\n"))
 	lanes, outcome, succeeded := map[string][]Step{}, map[StepID]bool{}, 0
 	for _, s := range p.Steps {
 		lanes[s.Change.Lane()] = append(lanes[s.Change.Lane()], s)
@@ -27,7 +27,7 @@ func execute(t *rapid.T, m *model, p Plan, next func(lanes int) int, fails func(
 			}
 		}
 		if len(ready) == 0 {
-			t.Fatalf("no step can begin:\n%s", strings.Join(changes(p), "\n"))
+			t.Fatalf("no step can begin:\n%s", strings.Join(changesIn(p), "\n"))
 		}
 		i := next(len(ready))
 		if i < 0 {
@@ -65,7 +65,7 @@ func converge(t *rapid.T, m *model, in Input) {
 			return
 		}
 	}
-	t.Fatalf("plans go on and on:\n%s", strings.Join(changes(pass(m, &in)), "\n"))
+	t.Fatalf("plans go on and on:\n%s", strings.Join(changesIn(pass(m, &in)), "\n"))
 }
 
 // again returns the node as it was when the scenario began.

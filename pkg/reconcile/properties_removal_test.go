@@ -53,7 +53,7 @@ func TestPropertiesNoDataIsTakenAwayThatMayBeNeeded(t *testing.T) {
 			}
 			lv, _ := logicalVolumeOf(s.input.Observed, step.Change)
 			if reason := neededFor(s, p, step, lv); reason != "" {
-				t.Fatalf("%s, though %s:\n%+v\n%s", step.Change, reason, lv, strings.Join(changes(p), "\n"))
+				t.Fatalf("%s, though %s:\n%+v\n%s", step.Change, reason, lv, strings.Join(changesIn(p), "\n"))
 			}
 			if removal && !leftover(lv) { // the trash is for what somebody might want back
 				if reason := tooEarly(s.input, lv); reason != "" {

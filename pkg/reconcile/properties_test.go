@@ -50,7 +50,7 @@ func TestPropertiesOrderOfFilesChangesNothing(t *testing.T) {
 		shuffled.Desired = load(dir, files, s.broken)
 		a, b := Diff(s.input), Diff(shuffled)
 		if !reflect.DeepEqual(a.Steps, b.Steps) {
-			t.Fatalf("another order, another plan:\n%s\n\n%s", strings.Join(changes(a), "\n"), strings.Join(changes(b), "\n"))
+			t.Fatalf("another order, another plan:\n%s\n\n%s", strings.Join(changesIn(a), "\n"), strings.Join(changesIn(b), "\n"))
 		}
 		phases := func(p Plan) (out []string) {
 			for _, o := range p.Objects {
@@ -125,7 +125,7 @@ func TestPropertiesWhatIsNotOursStaysAsItIs(t *testing.T) {
 				lv.Active = after[lv.UUID].Active // as its origin is
 			}
 			if !mayChange(in, lv) && !reflect.DeepEqual(lv, after[lv.UUID]) {
-				t.Fatalf("%+v became %+v:\n%s", lv, after[lv.UUID], strings.Join(changes(p), "\n"))
+				t.Fatalf("%+v became %+v:\n%s", lv, after[lv.UUID], strings.Join(changesIn(p), "\n"))
 			}
 		}
 		for iqn, target := range in.Observed.LIO.ISCSI {
