@@ -28,20 +28,20 @@ func (e effect) colour() colour {
 
 // planText writes a plan for people: the steps under the object for which they
 // are made, then the thin pools that they fill, then the sum.
-func planText(plan reconcile.Plan, p painter) string {
+func planText(made reconcile.Plan, p painter) string {
 	t := &planWriter{painter: p, steps: map[spec.ID][]reconcile.Step{}}
-	for _, s := range plan.Steps {
+	for _, s := range made.Steps {
 		t.steps[s.Object] = append(t.steps[s.Object], s)
 	}
-	for _, o := range plan.Objects {
+	for _, o := range made.Objects {
 		t.object(o)
 	}
-	for _, o := range plan.Objects {
+	for _, o := range made.Objects {
 		if o.Pool != nil {
 			t.thinPool(*o.Pool)
 		}
 	}
-	t.sum(plan)
+	t.sum(made)
 	return t.text.String()
 }
 
@@ -103,26 +103,26 @@ func share(part, whole uint64) string {
 	return fmt.Sprintf("%s (%.0f%%)", bytes(part), 100*float64(part)/float64(whole))
 }
 
-func (t *planWriter) sum(plan reconcile.Plan) {
-	if len(plan.Objects) == 0 {
+func (t *planWriter) sum(made reconcile.Plan) {
+	if len(made.Objects) == 0 {
 		t.text.WriteString("Nothing is desired, and nothing here is ours.\n")
 		return
 	}
 	effects := map[reconcile.Effect]int{}
 	phases := map[reconcile.Phase]int{}
-	for _, o := range plan.Objects {
+	for _, o := range made.Objects {
 		phases[o.Phase]++
 		if steps := t.steps[o.ID()]; len(steps) > 0 {
 			effects[reconcile.EffectOf(steps)]++
 		}
 	}
-	if plan.Empty() {
+	if made.Empty() {
 		t.text.WriteString("Plan: nothing to do")
 	} else {
 		fmt.Fprintf(&t.text, "Plan: %d to create, %d to change, %d to remove", effects[reconcile.Creates], effects[reconcile.Changes], effects[reconcile.Removes])
 	}
 	separator := "; "
-	if n := inTrash(plan.Objects); n > 0 {
+	if n := inTrash(made.Objects); n > 0 {
 		fmt.Fprintf(&t.text, "; %s in the trash", count(n, "object"))
 		separator = ", "
 	}

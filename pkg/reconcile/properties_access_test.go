@@ -122,7 +122,7 @@ func TestPropertiesNoInstantIsMoreOpenThanBeforeOrAfter(t *testing.T) {
 					panic(r)
 				}
 			}()
-			execute(t, m, p, func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "lane") }, func(id StepID) bool { return broken[id] }, check)
+			carryOut(t, m, p, func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "lane") }, func(id StepID) bool { return broken[id] }, check)
 		}()
 	})
 }
@@ -175,7 +175,7 @@ func TestPropertiesSessionsKeepTheirVolumes(t *testing.T) {
 		m, in := s.again(), s.input
 		old := behind(m)
 		p := pass(m, &in)
-		execute(t, m, p, func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "lane") }, never, func() {
+		carryOut(t, m, p, func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "lane") }, never, func() {
 			for n, device := range behind(m) {
 				if old[n] != "" && old[n] != device {
 					t.Fatalf("%+v was %s and is %s:\n%s", n, old[n], device, strings.Join(changesIn(p), "\n"))

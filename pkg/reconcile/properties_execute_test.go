@@ -8,11 +8,11 @@ import (
 	"pgregory.net/rapid"
 )
 
-// execute applies a plan as the executor may: lane beside lane, in an order that
+// carryOut applies a plan as the executor may: lane beside lane, in an order that
 // next draws from the number of lanes that can go on, and until it says that
 // the machine stops (-1). Those that fail says fail, like those that the machine
 // refuses. It returns how many steps succeeded.
-func execute(t *rapid.T, m *model, p Plan, next func(lanes int) int, fails func(StepID) bool, after func()) int {
+func carryOut(t *rapid.T, m *model, p Plan, next func(lanes int) int, fails func(StepID) bool, after func()) int {
 	t.Logf("plan:\n%s", strings.Join(changesIn(p), "\n"))
 	lanes, outcome, succeeded := map[string][]Step{}, map[StepID]bool{}, 0
 	for _, s := range p.Steps {
@@ -61,7 +61,7 @@ func converge(t *rapid.T, m *model, in Input) {
 	var last Plan
 	for range 16 { // a Volume may have to finish one move before the next
 		last = pass(m, &in)
-		if last.Empty() || execute(t, m, last, func(int) int { return 0 }, never, func() {}) == 0 {
+		if last.Empty() || carryOut(t, m, last, func(int) int { return 0 }, never, func() {}) == 0 {
 			return
 		}
 	}

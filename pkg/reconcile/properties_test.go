@@ -115,7 +115,7 @@ func TestPropertiesWhatIsNotOursStaysAsItIs(t *testing.T) {
 	properties(t, func(t *rapid.T, s scenario) {
 		m, in := s.again(), s.input
 		p := pass(m, &in)
-		execute(t, m, p, func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "lane") }, never, func() {})
+		carryOut(t, m, p, func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "lane") }, never, func() {})
 		after := map[string]observe.LogicalVolume{}
 		for _, lv := range m.allLVs() {
 			after[lv.UUID] = lv
@@ -245,7 +245,7 @@ func TestPropertiesACrashChangesNothingOfTheOutcome(t *testing.T) {
 			p := pass(m, &in)
 			left := rapid.IntRange(0, len(p.Steps)).Draw(t, "steps before the crash")
 			before := uuidsOf(m)
-			execute(t, m, p, func(n int) int {
+			carryOut(t, m, p, func(n int) int {
 				if left--; left < 0 {
 					return -1
 				}
