@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -81,29 +82,35 @@ func (a *archive) names(ctx context.Context, pattern string) ([]string, error) {
 // pinned is the version wanted, if the archive still has it, and otherwise the
 // newest, which one printed line says.
 func (a *archive) pinned(ctx context.Context, name, version string) (string, error) {
+	versions, err := a.versions(ctx, name)
+	if err != nil || slices.Contains(versions, version) {
+		return version, err
+	}
+	return a.instead(name, version, name, versions[0]), nil
+}
+
+// versions returns what the archive has of a package, the newest first: one at least.
+func (a *archive) versions(ctx context.Context, name string) ([]string, error) {
 	text, err := output(ctx, "apt-cache", append(a.options, "madison", name)...)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	newest := ""
+	var versions []string
 	for line := range strings.Lines(text) {
-		fields := strings.Split(line, "|")
-		if len(fields) < 2 {
-			continue
-		}
-		has := strings.TrimSpace(fields[1])
-		if has == version {
-			return version, nil
-		}
-		if newest == "" {
-			newest = has
+		if fields := strings.Split(line, "|"); len(fields) > 1 {
+			versions = append(versions, strings.TrimSpace(fields[1]))
 		}
 	}
-	if newest == "" {
-		return "", fmt.Errorf("package %s is not in Debian %s", name, a.suite)
+	if len(versions) == 0 {
+		return nil, fmt.Errorf("package %s is not in Debian %s", name, a.suite)
 	}
-	say("%s %s is no longer in Debian %s, taking %s", name, version, a.suite, newest)
-	return newest, nil
+	return versions, nil
+}
+
+// instead says that a version is taken in the place of one that has gone, and returns it.
+func (a *archive) instead(name, version, other, otherVersion string) string {
+	say("%s %s is no longer in Debian %s, taking %s %s", name, version, a.suite, other, otherVersion)
+	return otherVersion
 }
 
 // unpack fetches a package, as apt names it (NAME or NAME=VERSION), and unpacks

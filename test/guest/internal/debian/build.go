@@ -105,16 +105,19 @@ func sourcePackage(ctx context.Context, archive *archive) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if !slices.Contains(names, kernelSource) {
-		if len(names) == 0 {
-			return "", fmt.Errorf("no package like linux-source-7.2 in Debian %s", archive.suite)
-		}
-		newest := slices.MaxFunc(names, compareVersions)
-		say("%s is no longer in Debian %s, taking %s", kernelSource, archive.suite, newest)
-		return newest, nil
+	if slices.Contains(names, kernelSource) {
+		version, err := archive.pinned(ctx, kernelSource, kernelSourceVersion)
+		return kernelSource + "=" + version, err
 	}
-	version, err := archive.pinned(ctx, kernelSource, kernelSourceVersion)
-	return kernelSource + "=" + version, err
+	if len(names) == 0 {
+		return "", fmt.Errorf("no package like %s in Debian %s", kernelSource, archive.suite)
+	}
+	newest := slices.MaxFunc(names, compareVersions)
+	versions, err := archive.versions(ctx, newest)
+	if err != nil {
+		return "", err
+	}
+	return newest + "=" + archive.instead(kernelSource, kernelSourceVersion, newest, versions[0]), nil
 }
 
 // compareVersions orders names that end in a version by its numbers.
