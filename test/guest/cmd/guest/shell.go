@@ -58,11 +58,13 @@ func shell(ctx context.Context, config guest.Config) (err error) {
 	return serveTerminal(ctx, machine)
 }
 
+const prompt = "guest# "
+
 // login is what the shell of the guest begins with.
 const login = `mkdir -p /usr/local/bin /mnt /etc/volreconciler/specs /etc/volreconciler/secrets
 cp /host/volreconciler /usr/local/bin/
 cat >"$HOME/.bash_profile" <<'.'
-PS1='guest# '
+PS1='` + prompt + `'
 echo "An empty disk: /dev/vda. The agent: volreconciler run --specs /etc/volreconciler/specs. Ctrl-D ends the guest."
 .
 cd
@@ -83,11 +85,15 @@ func serveTerminal(ctx context.Context, machine *guest.Machine) error {
 		defer func() { _ = term.Restore(in, state) }()
 	}
 	line := machine.Terminal()
+	shown := newWatched(os.Stdout, prompt)
 	go func() {
+		// What was typed before would be shown twice, in the middle of what the guest
+		// prints, and of much of it some would be lost.
+		<-shown.seen
 		_, _ = io.Copy(line, os.Stdin)
 		_, _ = io.WriteString(line, "\x04") // the end of a file, typed
 	}()
-	go func() { _, _ = io.Copy(os.Stdout, line) }()
+	go func() { _, _ = io.Copy(shown, line) }()
 	name := os.Getenv("TERM")
 	if name == "" || strings.ContainsAny(name, " ;'\"$`\\\n") {
 		name = "dumb"
