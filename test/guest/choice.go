@@ -17,9 +17,11 @@ type Kernel string
 
 const (
 	// UserMode is the newest kernel, as User-mode Linux: ten times as fast as an
-	// emulator. It has no RDMA and no Fibre Channel, and NVMe only once [BuildKernel]
-	// has built it.
+	// emulator. It has NVMe, RDMA and Fibre Channel only once [BuildKernel] has built it.
 	UserMode Kernel = "uml"
+	// UserMode6_1 is that of Debian 12, which [UserMode] falls back to: it has none of
+	// these, and starts a process in several times the time.
+	UserMode6_1 Kernel = "uml-6.1"
 	// Emulated is the kernel of the guest's own suite, in QEMU.
 	Emulated Kernel = "qemu"
 	// Linux6_1 is the kernel of Debian 12, in QEMU.
@@ -31,7 +33,7 @@ const (
 )
 
 // Kernels lists them.
-var Kernels = []Kernel{UserMode, Emulated, Linux6_1, Linux6_12, LinuxTesting}
+var Kernels = []Kernel{UserMode, UserMode6_1, Emulated, Linux6_1, Linux6_12, LinuxTesting}
 
 // ParseKernel reads the name of a kernel; the empty name leaves the choice to
 // [Start].
@@ -46,6 +48,9 @@ func ParseKernel(name string) (Kernel, error) {
 	}
 	return "", fmt.Errorf("kernel %q: want one of %v", name, Kernels)
 }
+
+// userMode says whether it runs as a process of the host.
+func (k Kernel) userMode() bool { return k == UserMode || k == UserMode6_1 }
 
 // suite is the Debian release that an emulator's kernel is of.
 func (k Kernel) suite(userSpace Suite) debian.Suite {
@@ -117,8 +122,8 @@ func Prepare(ctx context.Context, config Config) (root string, err error) {
 	if root, err = debian.Root(ctx, debian.Suite(config.Suite)); err != nil {
 		return "", err
 	}
-	if config.Kernel == UserMode {
-		_, err = debian.UserModeKernel(ctx)
+	if config.Kernel.userMode() {
+		_, err = userModeKernel(ctx, config.Kernel)
 	} else {
 		_, err = debian.EmulatorKernel(ctx, config.Kernel.suite(config.Suite))
 	}
@@ -138,6 +143,42 @@ func BuildKernel(ctx context.Context) error {
 	return err
 }
 
+// userModeKernel returns the best User-mode Linux that can be had: our own, if
+// [BuildKernel] has built it, or Debian testing's, or Debian 12's.
+func userModeKernel(ctx context.Context, kernel Kernel) (debian.Kernel, error) {
+	if kernel == UserMode6_1 {
+		return debian.UserModeKernel(ctx, debian.Bookworm)
+	}
+	own, built, err := debian.BuiltKernel()
+	if built || err != nil {
+		return own, err
+	}
+	suite := debian.Testing
+	there, err := found(ctx, "uml-testing", func() bool {
+		_, err := debian.UserModeKernel(ctx, suite)
+		if err != nil && ctx.Err() == nil {
+			fmt.Fprintf(os.Stderr, "guest: taking Debian 12's User-mode Linux 6.1, slower and without NVMe, RDMA and Fibre Channel: %s\n", oneLine(err))
+		}
+		return err == nil
+	})
+	if err != nil {
+		return debian.Kernel{}, err
+	}
+	if !there {
+		suite = debian.Bookworm
+	}
+	return debian.UserModeKernel(ctx, suite)
+}
+
+// oneLine is an error without the output of a program that failed, but for its end.
+func oneLine(err error) string {
+	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
+	if len(lines) == 1 {
+		return lines[0]
+	}
+	return lines[0] + ": " + lines[len(lines)-1]
+}
+
 // userModeTimeout is ample for a boot, which takes some seconds.
 const userModeTimeout = time.Minute
 
@@ -149,7 +190,7 @@ func userModeWorks(ctx context.Context, suite Suite) (bool, error) {
 		return false, err
 	}
 	return found(ctx, "uml", func() bool {
-		machine, err := startUserMode(ctx, root, Config{BootTimeout: userModeTimeout})
+		machine, err := startUserMode(ctx, root, Config{Kernel: UserMode, BootTimeout: userModeTimeout})
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "guest: User-mode Linux does not work here, so QEMU emulates a machine, much slower:", err)
 			return false

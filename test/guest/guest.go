@@ -120,7 +120,7 @@ func Start(ctx context.Context, config Config) (*Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if config.Kernel == UserMode {
+	if config.Kernel.userMode() {
 		return startUserMode(ctx, root, config)
 	}
 	kernel, err := debian.EmulatorKernel(ctx, config.Kernel.suite(config.Suite))
@@ -135,7 +135,7 @@ func Start(ctx context.Context, config Config) (*Machine, error) {
 }
 
 func startUserMode(ctx context.Context, root string, config Config) (*Machine, error) {
-	kernel, err := debian.UserModeKernel(ctx)
+	kernel, err := userModeKernel(ctx, config.Kernel)
 	if err != nil {
 		return nil, err
 	}

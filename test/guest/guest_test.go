@@ -126,16 +126,34 @@ var _ = Describe("a machine", Ordered, func() {
 	}, SpecTimeout(commandTime))
 
 	It("has its disks, LVM and the kernel's target", func(ctx SpecContext) {
-		sh(ctx, machine, `set -e
-			[ $(readlink -f /dev/disk/by-id/virtio-data) = $(readlink -f /dev/vda) ]
-			vgcreate -qq vg0 /dev/vda
-			lvcreate -qq -y --type thin-pool -L 64m -n pool vg0
-			lvcreate -qq -y -V 1g -T vg0/pool -n thin
-			test -b /dev/vg0/thin
-			mkdir -p /sys/kernel/config/target/core/iblock_0/thin
-			rmdir /sys/kernel/config/target/core/iblock_0/thin
-			vgremove -qq -ff -y vg0`)
+		sh(ctx, machine, useStorage)
 	}, SpecTimeout(commandTime))
+})
+
+const useStorage = `set -e
+	[ $(readlink -f /dev/disk/by-id/virtio-data) = $(readlink -f /dev/vda) ]
+	vgcreate -qq vg0 /dev/vda
+	lvcreate -qq -y --type thin-pool -L 64m -n pool vg0
+	lvcreate -qq -y -V 1g -T vg0/pool -n thin
+	test -b /dev/vg0/thin
+	mkdir -p /sys/kernel/config/target/core/iblock_0/thin
+	rmdir /sys/kernel/config/target/core/iblock_0/thin
+	vgremove -qq -ff -y vg0`
+
+var _ = Describe("the User-mode Linux that is taken last", func() {
+	It("has disks, LVM and the kernel's target", func(ctx SpecContext) {
+		needGuest()
+		chosen, err := guest.Chosen(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		if chosen != guest.UserMode {
+			Skip("User-mode Linux does not work here, or another kernel was chosen")
+		}
+		machine, err := guest.Start(ctx, guest.Config{Kernel: guest.UserMode6_1, Disks: []guest.Disk{newDisk()}})
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(machine.PowerCut)
+		Expect(sh(ctx, machine, "uname -r")).To(HavePrefix("6.1."))
+		sh(ctx, machine, useStorage)
+	}, NodeTimeout(firstTime))
 })
 
 var _ = Describe("the end of a machine", Ordered, func() {

@@ -9,10 +9,12 @@ import (
 	"path/filepath"
 )
 
-// User-mode Linux of Debian testing, the first that runs its processes with seccomp,
-// which makes their system calls cheap. It has no NVMe.
+// User-mode Linux of Debian testing is the first that runs its processes with seccomp,
+// which makes their system calls cheap; that of Debian 12 has ptrace alone. Neither has
+// NVMe.
 const (
 	userModePackage = "user-mode-linux"
+	// userModeVersion is testing's. Releases have one version at a time.
 	userModeVersion = "7.2um1"
 )
 
@@ -24,46 +26,53 @@ const (
 	localLoader = "./libc/ld-linux-x86-64.so.2"
 )
 
-// UserModeKernel returns the best User-mode Linux that the cache has, and makes
-// Debian's if there is none: our own, if [BuildKernel] has built it, and otherwise
-// Debian's, which is there in seconds but lacks NVMe.
-func UserModeKernel(ctx context.Context) (Kernel, error) {
+// BuiltKernel returns our own User-mode Linux, if [BuildKernel] has built it.
+func BuiltKernel() (kernel Kernel, built bool, err error) {
 	own, err := ownDir()
+	if err != nil || !isDir(own) {
+		return Kernel{}, false, err
+	}
+	kernel, err = userModeIn(own)
+	return kernel, true, err
+}
+
+// UserModeKernel returns the User-mode Linux of a suite, and makes it if it is not in
+// the cache: it is there in seconds.
+func UserModeKernel(ctx context.Context, suite Suite) (Kernel, error) {
+	key, err := keyOf([]string{"usermode.go"}, string(suite))
 	if err != nil {
 		return Kernel{}, err
 	}
-	if isDir(own) {
-		return userModeIn(own)
-	}
-	key, err := keyOf([]string{"usermode.go"})
-	if err != nil {
-		return Kernel{}, err
-	}
-	dir, err := made(ctx, "kernel-uml-"+key, "fetching User-mode Linux", func(dir string) error {
-		return fetchUserMode(ctx, dir)
+	dir, err := made(ctx, "kernel-uml-"+key, "fetching User-mode Linux of Debian "+string(suite), func(dir string) error {
+		return fetchUserMode(ctx, dir, suite)
 	})
 	if err != nil {
-		return Kernel{}, fmt.Errorf("make User-mode Linux: %w", err)
+		return Kernel{}, fmt.Errorf("make User-mode Linux of Debian %s: %w", suite, err)
 	}
 	return userModeIn(dir)
 }
 
-// fetchUserMode unpacks Debian's package, and beside it the libraries of its suite:
-// it needs a newer libc than older releases have.
-func fetchUserMode(ctx context.Context, dir string) error {
-	archive, err := openArchive(ctx, filepath.Join(dir, "apt"), Testing)
+// fetchUserMode unpacks Debian's package, and beside it the libraries of its suite: the
+// host's may be older, or none.
+func fetchUserMode(ctx context.Context, dir string, suite Suite) error {
+	archive, err := openArchive(ctx, filepath.Join(dir, "apt"), suite)
 	if err != nil {
 		return err
 	}
-	version, err := archive.pinned(ctx, userModePackage, userModeVersion)
-	if err != nil {
-		return err
+	program := userModePackage
+	if suite == Testing {
+		version, err := archive.pinned(ctx, userModePackage, userModeVersion)
+		if err != nil {
+			return err
+		}
+		program += "=" + version
 	}
 	unpacked := filepath.Join(dir, "unpacked")
-	if err := os.Mkdir(unpacked, 0o755); err != nil {
+	// Libraries of Debian 12 are still in /lib.
+	if err := mergeUsr(unpacked); err != nil {
 		return err
 	}
-	for _, name := range []string{userModePackage + "=" + version, "libc6", "libgcc-s1"} {
+	for _, name := range []string{program, "libc6", "libgcc-s1"} {
 		if err := archive.unpack(ctx, name, unpacked, "./usr/share/*", "*/gconv/*"); err != nil {
 			return err
 		}
