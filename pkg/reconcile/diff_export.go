@@ -57,10 +57,12 @@ func (d *differ) export(e spec.Export) {
 		d.object(id).Export = exportStatus(have)
 	}
 	if d.suspended(id, e.Metadata) {
+		d.reopen(id)
 		return
 	}
 	if why := d.unsupported(e); why != "" {
 		d.block(id, ReasonUnsupported, "%s", why)
+		d.reopen(id)
 		return
 	}
 	if d.waitsForMove(id) {

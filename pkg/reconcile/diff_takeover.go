@@ -126,6 +126,9 @@ func (d *differ) leaveExports(id spec.ID) {
 	for _, name := range d.refs.exports[id] {
 		d.interrupted[spec.ID{Kind: spec.KindExport, Name: name}] = id
 	}
+	for _, of := range d.refs.interrupted[id.Name] {
+		d.interrupted[of] = id
+	}
 }
 
 // pause plans that nobody is logged in to a target.

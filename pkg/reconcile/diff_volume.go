@@ -2,6 +2,8 @@ package reconcile
 
 import (
 	"cmp"
+	"iter"
+	"maps"
 	"slices"
 	"strings"
 
@@ -249,8 +251,24 @@ func (d *differ) snapshot(s spec.Snapshot) {
 // invalidBackings lets exports go on offering what is there of objects that the
 // files name with an error, which is most likely what was meant. What is incomplete
 // is not offered because of an error either.
+//
+// The same goes for what no file names any more, but a target shows that a cutover closed: with
+// its Export invalid, nothing of it is removed either.
 func (d *differ) invalidBackings() {
-	for id := range d.in.Desired.Invalid {
+	d.servedBackings(maps.Keys(d.in.Desired.Invalid))
+	if d.refs.anyInterrupted && d.inDoubt() {
+		d.servedBackings(func(yield func(spec.ID) bool) {
+			for id, lvs := range d.index.current {
+				if !d.names(id) && len(deletedTags(lvs)) == 0 && !yield(id) {
+					return
+				}
+			}
+		})
+	}
+}
+
+func (d *differ) servedBackings(ids iter.Seq[spec.ID]) {
+	for id := range ids {
 		lvs := d.index.current[id]
 		if len(lvs) != 1 || d.seen[id] || !lvs[0].Active || lvs[0].SnapshotInvalid {
 			continue

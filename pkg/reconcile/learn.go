@@ -26,11 +26,13 @@ type Identity struct {
 	Targets []string `json:"targets,omitempty"`
 	// Force is true if an Export said last that live sessions are not waited for.
 	Force bool `json:"force,omitempty"`
+	// Interrupted is what cutovers took from an Export's targets, as far as it is not back.
+	Interrupted []Interruption `json:"interrupted,omitempty"`
 }
 
 // Learn returns what is known after an observation. It is pure.
 func Learn(known map[spec.ID]Identity, desired spec.Set, observed observe.State) map[spec.ID]Identity {
-	return learnTargets(learnVolumes(known, desired, observed), desired, observed)
+	return learnInterruptions(learnTargets(learnVolumes(known, desired, observed), desired, observed), desired, observed)
 }
 
 // learnTargets learns of Exports. A target is forgotten when no file names it
@@ -50,7 +52,7 @@ func learnTargets(known map[spec.ID]Identity, desired spec.Set, observed observe
 	for name, e := range desired.Exports {
 		id := spec.ID{Kind: spec.KindExport, Name: name}
 		targets[id] = append(targets[id], e.Spec.Target)
-		next[id] = Identity{Targets: next[id].Targets, Force: e.Spec.Disconnect == spec.DisconnectForce}
+		next[id] = Identity{Targets: next[id].Targets, Force: e.Spec.Disconnect == spec.DisconnectForce, Interrupted: next[id].Interrupted}
 	}
 	for id, identity := range next {
 		for _, name := range identity.Targets {
@@ -64,7 +66,7 @@ func learnTargets(known map[spec.ID]Identity, desired spec.Set, observed observe
 	}
 	for id, names := range targets {
 		slices.Sort(names)
-		next[id] = Identity{Targets: slices.Compact(names), Force: next[id].Force}
+		next[id] = Identity{Targets: slices.Compact(names), Force: next[id].Force, Interrupted: next[id].Interrupted}
 	}
 	return next
 }

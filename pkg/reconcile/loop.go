@@ -130,6 +130,9 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	if !plan.Empty() {
 		l.Status.Announce(outcome(plan, l.attempts.failed, l.Executor.Unfinished(plan)), Findings(plan.Findings), now)
 	}
+	if err := l.Memory.Interrupt(plan, desired, observed); err != nil {
+		l.Log.Error(err, "cannot remember which targets a cutover closes, so that one whose Export becomes invalid would stay closed after a restart")
+	}
 	failures := l.Executor.Execute(ctx, plan, held, l.report(desired, ready))
 	if l.AfterPass != nil {
 		l.AfterPass()

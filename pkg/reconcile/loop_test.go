@@ -131,6 +131,35 @@ var _ = Describe("Loop", func() {
 		loop.Pass(ctx)
 		Expect(os.ReadFile(state)).NotTo(ContainSubstring("Export/db"))
 	})
+	It("opens a target that its cutover closed, also after a restart with an invalid Export", func(ctx SpecContext) {
+		m.node = movable()
+		before := m.node.copy().LIO.ISCSI[iqn]
+		m.node.moveTo("thick", "fast")
+		running, died := context.WithCancel(ctx)
+		m.fail = func(c change.Change) error {
+			if _, last := c.(change.TakeOver); last {
+				m.node.withhold(nil)
+				died()
+				return errors.New("killed")
+			}
+			return nil
+		}
+		loop.Executor.Actuators[observe.Data], loop.Executor.Jobs = m, 1
+		for range 10 {
+			loop.Pass(running)
+			loop.Executor.Wait()
+		}
+		Expect(running.Err()).To(HaveOccurred(), "it began the cutover")
+		Expect(m.node.state.LIO.ISCSI[iqn]).To(And(HaveField("Enabled", false), HaveField("LUNs", HaveLen(1))))
+		Expect(os.ReadFile(state)).To(ContainSubstring(`"disabled": true`))
+		m.fail = nil
+		loop = newLoop(m, state)
+		for range 3 {
+			loop.Pass(ctx)
+		}
+		Expect(m.node.state.LIO.ISCSI[iqn]).To(Equal(before))
+		Expect(os.ReadFile(state)).NotTo(ContainSubstring("interrupted"))
+	})
 	It("reads a memory that knows of volumes alone", func() {
 		Expect(os.MkdirAll(filepath.Dir(state), 0o700)).To(Succeed())
 		Expect(os.WriteFile(state, []byte(`{"Volume/data": {"uuid": "u", "volumeGroup": "vg0"}}`), 0o600)).To(Succeed())

@@ -55,7 +55,16 @@ func (m *Memory) Known() map[spec.ID]Identity { return m.known }
 // Learn takes in what was observed, and stores it if it is news. What could not
 // be stored is known all the same, and stored by a later call.
 func (m *Memory) Learn(desired spec.Set, observed observe.State) error {
-	next := Learn(m.known, desired, observed)
+	return m.replace(Learn(m.known, desired, observed))
+}
+
+// Interrupt takes in what the cutovers of a plan are about to take from targets, before they
+// do. It stores it like Learn.
+func (m *Memory) Interrupt(plan Plan, desired spec.Set, observed observe.State) error {
+	return m.replace(noteInterruptions(m.known, plan, desired, observed))
+}
+
+func (m *Memory) replace(next map[spec.ID]Identity) error {
 	if m.stored && reflect.DeepEqual(next, m.known) {
 		return nil
 	}

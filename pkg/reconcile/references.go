@@ -23,6 +23,10 @@ type references struct {
 	pools map[string][]spec.Pool
 	// known are the remembered Exports that had a target of that name.
 	known map[string][]spec.ID
+	// interrupted are the Exports that wait for a Volume since a cutover, by its name, and
+	// anyInterrupted is true if one waits for whatever it is.
+	interrupted    map[string][]spec.ID
+	anyInterrupted bool
 }
 
 func newReferences(in Input) *references {
@@ -30,6 +34,7 @@ func newReferences(in Input) *references {
 		exports: make(map[spec.ID][]string, len(in.Desired.Exports)), exportsAt: make(map[observe.TargetID][]string, len(in.Desired.Exports)),
 		snapshots: map[string][]string{}, copies: map[string][]string{}, images: map[string][]string{},
 		volumesAt: make(map[string]string, len(in.Desired.Volumes)), snapshotsAt: map[string]string{}, pools: map[string][]spec.Pool{}, known: make(map[string][]spec.ID, len(in.Known)),
+		interrupted: map[string][]spec.ID{},
 	}
 	set := in.Desired
 	for _, name := range sorted(set.Pools) {
@@ -68,6 +73,12 @@ func newReferences(in Input) *references {
 		for _, target := range known.Targets {
 			if list := r.known[target]; len(list) == 0 || list[len(list)-1] != id {
 				r.known[target] = append(list, id)
+			}
+		}
+		for _, i := range known.Interrupted {
+			r.anyInterrupted = true
+			for _, l := range i.LUNs {
+				r.interrupted[l.Volume] = append(r.interrupted[l.Volume], id)
 			}
 		}
 	}

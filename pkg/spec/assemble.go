@@ -422,6 +422,7 @@ func (a *assembly) set() Set {
 	sortFindings(s.Findings)
 	for id, o := range a.index {
 		if a.invalid[id] != nil {
+			s.withhold(o)
 			continue
 		}
 		switch v := o.value.(type) {
@@ -438,6 +439,16 @@ func (a *assembly) set() Set {
 		}
 	}
 	return s
+}
+
+// withhold keeps what an Export says that is left out for what is beside it.
+func (s *Set) withhold(o *object) {
+	if e, is := o.value.(*Export); is {
+		if s.Withheld == nil {
+			s.Withheld = map[string]Export{}
+		}
+		s.Withheld[o.id.Name] = *e
+	}
 }
 
 // clash refuses two objects that stand for one thing. The finding is at the

@@ -137,6 +137,17 @@ var _ = Describe("A set of objects", func() {
 		Expect(set.Exports).To(HaveKey("db"), "an export goes on offering its other LUNs")
 	})
 
+	It("says whom an Export admits that is invalid for what is beside it", func() {
+		set := loadText(aPool + aVolume +
+			export("a", "luns: [{volume: gone}], initiators: [{name: 'iqn.1993-08.org.debian:a'}]") +
+			export("b", "luns: [{volume: db}], target: 'iqn.2026-11.com.example:same'") + export("c", "luns: [{volume: db}], target: 'iqn.2026-11.com.example:same'") +
+			export("d", "luns: [{volume: db}], portals: [nowhere]"))
+		Expect(set.Exports).To(BeEmpty())
+		Expect(set.Withheld).To(And(HaveLen(3), HaveKey("b"), HaveKey("c")))
+		Expect(set.Withheld["a"].Spec.Initiators).To(HaveExactElements(HaveField("Name", "iqn.1993-08.org.debian:a")))
+		Expect(set.Withheld["a"].Spec.LUNs[0].Number).To(HaveValue(Equal(0)))
+	})
+
 	It("says that a missing object may be in what cannot be read", func() {
 		set := loadText(aVolume + "a: b: c\n")
 		Expect(errorsOf(set.Findings)).To(ContainElement(ContainSubstring(`no Pool is named "fast" (something that cannot be read may define it)`)))

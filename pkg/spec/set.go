@@ -8,7 +8,7 @@ import (
 // clone returns a set with maps of its own. What is in them is shared.
 func (s Set) clone() Set {
 	s.Pools, s.Volumes, s.Snapshots = maps.Clone(s.Pools), maps.Clone(s.Volumes), maps.Clone(s.Snapshots)
-	s.Exports, s.Images = maps.Clone(s.Exports), maps.Clone(s.Images)
+	s.Exports, s.Images, s.Withheld = maps.Clone(s.Exports), maps.Clone(s.Images), maps.Clone(s.Withheld)
 	s.Invalid, s.Findings = maps.Clone(s.Invalid), slices.Clone(s.Findings)
 	return s
 }

@@ -349,7 +349,7 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(Redacted), nil }
 //
 // The objects in it are valid by themselves and have their defaults filled in.
 // Objects in Invalid are named by the files but cannot be acted on; they are in
-// none of the maps, and whatever exists for them stays as it is.
+// none of the maps of valid objects, and whatever exists for them stays as it is.
 type Set struct {
 	Pools     map[string]Pool
 	Volumes   map[string]Volume
@@ -359,6 +359,9 @@ type Set struct {
 
 	// Invalid says why an object that the files name is left out.
 	Invalid map[ID]error
+	// Withheld are those of the invalid Exports that are valid by themselves: what is wrong is
+	// a password file, or another object. They say who is admitted, and are not acted on.
+	Withheld map[string]Export
 	// Findings are all that is wrong with the input, in the order of files and
 	// lines.
 	Findings []Finding
