@@ -57,6 +57,14 @@ func (d *differ) unsupported(e spec.Export) string {
 	return ""
 }
 
+func (d *differ) blockedAsUnsupported(id spec.ID, e spec.Export) bool {
+	why := d.unsupported(e)
+	if why != "" {
+		d.block(id, ReasonUnsupported, "%s", why)
+	}
+	return why != ""
+}
+
 // mutuals says what is wrong if a target would have to prove itself in two ways.
 func mutuals(initiators []spec.Initiator) string {
 	var own *spec.Credentials

@@ -56,12 +56,7 @@ func (d *differ) export(e spec.Export) {
 	if owned && owner == id {
 		d.object(id).Export = exportStatus(have)
 	}
-	if d.suspended(id, e.Metadata) {
-		d.reopen(id)
-		return
-	}
-	if why := d.unsupported(e); why != "" {
-		d.block(id, ReasonUnsupported, "%s", why)
+	if d.suspended(id, e.Metadata) || d.blockedAsUnsupported(id, e) {
 		d.reopen(id)
 		return
 	}
