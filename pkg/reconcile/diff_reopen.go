@@ -128,7 +128,7 @@ func (x *exportDiffer) isWhole(l observe.TargetLUN) bool {
 		}
 		have, exists := x.index.backstore(id)
 		if exists && have.Enabled && have.Path() == l.Backstore {
-			return have.Serial == ondisk.UnitSerial(b.lv.Identity()) && boundTo(have, b.lv)
+			return have.Serial == ondisk.UnitSerial(b.lv.Identity()) && BoundTo(have, b.lv)
 		}
 	}
 	return false

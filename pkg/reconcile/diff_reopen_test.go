@@ -18,8 +18,8 @@ import (
 
 // pass is a pass of an agent with a memory that dies after some steps; -1: that does not.
 func (n *node) pass(steps int) Plan {
-	n.input.Known = learn(n.input.Known, n.desired, n.state)
-	p := n.diff()
+	n.input.Known = Learn(n.input.Known, n.desired, n.state)
+	p := n.plan()
 	n.input.Known = noteInterruptions(n.input.Known, p, n.desired, n.state)
 	waits := map[StepID]bool{}
 	for i, s := range p.Steps {
@@ -155,17 +155,17 @@ func atEveryMoment(c cutover, f func(n *node, before observe.Target, moment int)
 		n := c.begin()
 		before, _ := n.copy().Target(c.target)
 		for range 10 {
-			n.input.Known = learn(n.input.Known, n.desired, n.state)
-			if slices.Contains(kinds(n.diff()), "TakeOver") {
+			n.input.Known = Learn(n.input.Known, n.desired, n.state)
+			if slices.Contains(kinds(n.plan()), "TakeOver") {
 				break
 			}
 			n.pass(-1)
 		}
-		Expect(kinds(n.diff())).To(ContainElement("TakeOver"), c.name)
-		steps := len(n.diff().Steps)
+		Expect(kinds(n.plan())).To(ContainElement("TakeOver"), c.name)
+		steps := len(n.plan().Steps)
 		n.pass(moment)
 		if moment > steps {
-			after := n.diff()
+			after := n.plan()
 			n.pass(moment - steps)
 			left = moment-steps < len(after.Steps)
 		}
@@ -190,10 +190,10 @@ func (n *node) expectAsBefore(c cutover, before observe.Target, moment int) {
 		}
 	}
 	Expect(now).To(Equal(before), "%s, after %d steps", c.name, moment)
-	lvs := n.counting(c.volume)
+	lvs := counting(n, c.volume)
 	Expect(lvs).To(HaveLen(1))
 	if b, exists := newIndex(n.state).backstore(volumeID(c.volume)); exists {
-		Expect(boundTo(b, lvs[0])).To(BeTrue(), "%s, after %d steps: the current one is shown", c.name, moment)
+		Expect(BoundTo(b, lvs[0])).To(BeTrue(), "%s, after %d steps: the current one is shown", c.name, moment)
 		Expect(b.Serial).To(Equal(ondisk.UnitSerial(lvs[0].Identity())))
 	} else {
 		Expect(lvs[0].Open).To(BeTrue(), "%s, after %d steps: the current one is shown", c.name, moment)
@@ -212,7 +212,7 @@ var _ = DescribeTable("Diff gives back what a cutover took from a target, though
 					n.pass(steps)
 				}
 				n.expectAsBefore(c, before, moment)
-				n.input.Known = learn(n.input.Known, n.desired, n.state)
+				n.input.Known = Learn(n.input.Known, n.desired, n.state)
 				Expect(n.input.Known[exportID("db")].Interrupted).To(BeEmpty())
 			})
 		}
@@ -294,7 +294,7 @@ var _ = Describe("Diff and a target that a cutover closed, in doubt", func() {
 		Expect(n.state.LIO.ISCSI[iqn].Enabled).To(BeFalse())
 		Expect(n.state.LIO.ISCSI[iqn].ACLs).To(Equal(before.ACLs))
 		if says != "" {
-			Expect(status(p, exportID("db")).Message).To(And(ContainSubstring("target "+iqn+", which stays closed"), ContainSubstring(says)))
+			Expect(objectOf(p, exportID("db")).Message).To(And(ContainSubstring("target "+iqn+", which stays closed"), ContainSubstring(says)))
 		}
 	},
 		Entry("to an initiator that the file does not admit any more", func(n *node) {
