@@ -96,16 +96,13 @@ var _ = Describe("A node that goes down", func() {
 		}
 
 		By("after a power cut, in the middle of everything")
-		vm.PowerCut()
-		Eventually(ctx, vm.Done()).Should(BeClosed())
-		var err error
-		vm, err = guest.Start(ctx, machine)
-		Expect(err).NotTo(HaveOccurred())
+		cutPower(ctx)
 		back()
 
 		By("after a reboot")
 		kill(ctx)
 		logout(ctx, dbTarget, dbHost)
+		var err error
 		vm, err = vm.Reboot(ctx)
 		Expect(err).NotTo(HaveOccurred())
 		back()

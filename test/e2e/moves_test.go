@@ -13,7 +13,6 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 	"github.com/volreconciler/volreconciler/pkg/spec"
-	"github.com/volreconciler/volreconciler/test/guest"
 )
 
 // place is where the logical volumes of a Pool are.
@@ -314,11 +313,7 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 		files := sh(ctx, "tar -C / -c specs var/lib/volreconciler | base64 -w0") // the guest's root is new after a boot
 		again := func() {
 			GinkgoHelper()
-			vm.PowerCut()
-			Eventually(ctx, vm.Done()).Should(BeClosed())
-			var err error
-			vm, err = guest.Start(ctx, machine)
-			Expect(err).NotTo(HaveOccurred())
+			cutPower(ctx)
 			prepare(ctx)
 			put(ctx, "/tmp/files", files)
 			sh(ctx, "base64 -d /tmp/files | tar -C / -x")

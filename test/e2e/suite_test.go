@@ -72,9 +72,30 @@ var _ = AfterSuite(func(ctx SpecContext) {
 	}
 }, NodeTimeout(time.Minute))
 
+// broken is true after a spec that failed: what it left in the kernel, not every reset
+// takes away.
+var broken bool
+
 var _ = BeforeEach(func(ctx SpecContext) {
+	if broken {
+		cutPower(ctx)
+		prepare(ctx)
+		broken = false
+	}
 	reset(ctx)
 }, NodeTimeout(limit))
+
+var _ = AfterEach(func() { broken = CurrentSpecReport().Failed() })
+
+// cutPower puts a machine with the same disks in the place of the guest, at once.
+func cutPower(ctx context.Context) {
+	GinkgoHelper()
+	vm.PowerCut()
+	Eventually(ctx, vm.Done()).Should(BeClosed())
+	var err error
+	vm, err = guest.Start(ctx, machine)
+	Expect(err).NotTo(HaveOccurred())
+}
 
 var _ = ReportAfterEach(func(report SpecReport) {
 	if !report.Failed() || vm == nil {
