@@ -66,7 +66,7 @@ var _ = Describe("An Export by tgtd", func() {
 		Expect(changesIn(p)).To(HaveExactElements(HavePrefix("remove initiator stranger"), HaveSuffix("for no password")))
 		Expect(p.Steps[1].Needs).To(ContainElement(p.Steps[0].ID))
 		n.converge()
-		Expect(n.target(onTGT).HasAuth(observe.TargetAuth{})).To(BeTrue())
+		Expect(targetOf(n, onTGT).HasAuth(observe.TargetAuth{})).To(BeTrue())
 	})
 
 	It("admits nobody while a LUN is in it that is not for them", func() {
@@ -105,7 +105,7 @@ var _ = Describe("An Export by tgtd", func() {
 			e.LUNs[1].ReadOnly, e.Initiators[0].ReadOnly, e.Initiators[1].ReadOnly = false, false, false
 		})
 		n.converge()
-		Expect(n.target(onTGT).LUNs).To(HaveEach(HaveField("ReadOnly", false)))
+		Expect(targetOf(n, onTGT).LUNs).To(HaveEach(HaveField("ReadOnly", false)))
 	})
 
 	It("comes online again when an interrupted change left it offline, once it asks for passwords", func() {
@@ -114,7 +114,7 @@ var _ = Describe("An Export by tgtd", func() {
 		Expect(changesIn(p)).To(HaveExactElements(HavePrefix("ask initiators"), HavePrefix("enable target")))
 		Expect(p.Steps[1].Needs).To(ContainElement(p.Steps[0].ID))
 		n.converge()
-		Expect(n.target(onTGT).Offline).To(BeFalse())
+		Expect(targetOf(n, onTGT).Offline).To(BeFalse())
 	})
 
 	It("does not share a volume with the kernel's targets", func() {
@@ -166,7 +166,7 @@ var _ = Describe("An Export by tgtd", func() {
 	It("is opened to anybody without asking for a password", func() {
 		n.editExport(func(e *spec.ExportSpec) { e.AllowAnyInitiator, e.Initiators = true, nil })
 		n.converge()
-		t := n.target(onTGT)
+		t := targetOf(n, onTGT)
 		Expect(t.Attrib.GenerateNodeACLs).To(BeTrue())
 		Expect(t.HasAuth(observe.TargetAuth{})).To(BeTrue())
 		n.editExport(func(e *spec.ExportSpec) {
@@ -175,6 +175,6 @@ var _ = Describe("An Export by tgtd", func() {
 		p := n.plan()
 		Expect(p.Steps[0].Change).To(BeAssignableToTypeOf(change.SetAttributes{}))
 		n.converge()
-		Expect(n.target(onTGT).Attrib.GenerateNodeACLs).To(BeFalse())
+		Expect(targetOf(n, onTGT).Attrib.GenerateNodeACLs).To(BeFalse())
 	})
 })

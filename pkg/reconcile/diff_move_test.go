@@ -13,25 +13,6 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// movable returns a node with a thin and a thick Volume without snapshots, both exported,
-// and Pools in another volume group.
-func movable() *node {
-	n := newNode()
-	n.state.VolumeGroups["vg1"] = observe.VolumeGroup{
-		Name: "vg1", UUID: "vg1-uuid", ExtentSize: 32 * mib, Size: 10240 * mib, Free: 10240 * mib, LogicalVolumes: map[string]observe.LogicalVolume{},
-	}
-	n.desired.Snapshots = nil
-	n.desired.Pools["far"] = spec.Pool{Metadata: meta("far"), Spec: spec.PoolSpec{VolumeGroup: "vg1", Clear: spec.ClearZero}}
-	n.desired.Pools["farthin"] = spec.Pool{Metadata: meta("farthin"), Spec: spec.PoolSpec{VolumeGroup: "vg1", ThinPool: &spec.ThinPool{Name: "pool1", Size: spec.SizeOrPercent{Percent: 50}}}}
-	n.editExport(func(e *spec.ExportSpec) {
-		e.LUNs = []spec.LUN{{Volume: "data", Number: ptr(0)}, {Volume: "thick", Number: ptr(1)}}
-	})
-	n.apply(n.plan())
-	n.remember()
-	Expect(n.plan().Steps).To(BeEmpty())
-	return n
-}
-
 var _ = Describe("Diff and a Volume that moves to another Pool", func() {
 	var n *node
 	BeforeEach(func() { n = movable() })
@@ -452,8 +433,8 @@ var _ = Describe("Diff, a Volume that moves, and those who are logged in", func(
 		n.editTargetOf(o.target, func(t *observe.Target) { t.Sessions, t.Unattributed = 0, nil })
 		n.converge()
 		n.converge()
-		Expect(n.target(o).LUNs).To(HaveLen(2))
-		Expect(n.target(o).Portals).To(HaveLen(len(o.portals)))
+		Expect(targetOf(n, o).LUNs).To(HaveLen(2))
+		Expect(targetOf(n, o).Portals).To(HaveLen(len(o.portals)))
 		Expect(counting(n, "thick")[0].Identity()).To(Equal(before.UUID))
 		Expect(n.ofVolume("thick")).To(Equal([]string{"vg0/thick"}))
 	})

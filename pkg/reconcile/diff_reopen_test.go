@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
@@ -15,60 +14,6 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
-
-// pass is a pass of an agent with a memory that dies after some steps; -1: that does not.
-func (n *node) pass(steps int) Plan {
-	n.input.Known = Learn(n.input.Known, n.desired, n.state)
-	p := n.plan()
-	n.input.Known = noteInterruptions(n.input.Known, p, n.desired, n.state)
-	waits := map[StepID]bool{}
-	for i, s := range p.Steps {
-		waits[s.ID] = steps >= 0 && i >= steps || n.input.Held[s.Object] && !s.AtOnce ||
-			slices.ContainsFunc(s.Needs, func(need StepID) bool { return waits[need] })
-		if !waits[s.ID] {
-			n.change(s.Change)
-		}
-	}
-	return p
-}
-
-// restart lets the agent know what is in its memory's file, and nothing else.
-func (n *node) restart() {
-	GinkgoHelper()
-	for id, identity := range n.input.Known {
-		data, err := json.Marshal(identity)
-		Expect(err).NotTo(HaveOccurred())
-		var stored Identity
-		Expect(json.Unmarshal(data, &stored)).To(Succeed())
-		n.input.Known[id] = stored
-	}
-}
-
-// withhold leaves Export db out. withheld is what is known of it all the same.
-func (n *node) withhold(withheld *spec.ExportSpec) {
-	if withheld != nil {
-		e := n.desired.Exports["db"]
-		e.Spec = *withheld
-		n.desired.Withheld = map[string]spec.Export{"db": e}
-	}
-	n.desired.Exports = maps.Clone(n.desired.Exports)
-	delete(n.desired.Exports, "db")
-	n.desired.Invalid = maps.Clone(n.desired.Invalid)
-	n.desired.Invalid[exportID("db")] = errors.New("the password file cannot be read")
-	n.desired.Complete = false
-}
-
-func (n *node) suspendExport() {
-	e := n.desired.Exports["db"]
-	e.Metadata.Annotations = map[string]string{spec.AnnotationReconcile: "suspended"}
-	n.desired.Exports["db"] = e
-}
-
-func (n *node) loseVolume(name string) {
-	n.desired.Volumes = maps.Clone(n.desired.Volumes)
-	delete(n.desired.Volumes, name)
-	n.desired.Complete = false
-}
 
 // cutover is something for which a target is taken down for a moment.
 type cutover struct {
@@ -135,18 +80,6 @@ func cutovers() []cutover {
 	}
 }
 
-// settled returns the node when there is nothing to be done.
-func (n *node) settled() *node {
-	GinkgoHelper()
-	for range 12 {
-		if n.pass(-1).Empty() {
-			return n
-		}
-	}
-	Fail("plans go on and on")
-	return n
-}
-
 // atEveryMoment runs something for each number of steps of a cutover that are done, and of
 // those of the pass after it.
 func atEveryMoment(c cutover, f func(n *node, before observe.Target, moment int)) {
@@ -174,7 +107,7 @@ func atEveryMoment(c cutover, f func(n *node, before observe.Target, moment int)
 }
 
 // expectAsBefore expects that initiators find what they saw, and all of it.
-func (n *node) expectAsBefore(c cutover, before observe.Target, moment int) {
+func expectAsBefore(n *node, c cutover, before observe.Target, moment int) {
 	GinkgoHelper()
 	now, _ := n.state.Target(c.target)
 	for t := range 2 { // who is logged in is for them to say
@@ -211,7 +144,7 @@ var _ = DescribeTable("Diff gives back what a cutover took from a target, though
 				for _, steps := range []int{1, 1, 2, -1, -1} { // it dies on the way back, too
 					n.pass(steps)
 				}
-				n.expectAsBefore(c, before, moment)
+				expectAsBefore(n, c, before, moment)
 				n.input.Known = Learn(n.input.Known, n.desired, n.state)
 				Expect(n.input.Known[exportID("db")].Interrupted).To(BeEmpty())
 			})

@@ -203,10 +203,10 @@ var _ = Describe("Diff and a revert while other things happen", func() {
 var _ = Describe("Diff and a revert over any fabric", func() {
 	eachFabric("is put back and served again as it was", func(n *node, o over) {
 		n.putBack("data", "nightly", "one")
-		before := n.target(o)
+		before := targetOf(n, o)
 		n.converge()
 		Expect(n.lvs("vg0")["data"].Origin).To(Equal("nightly"))
-		Expect(n.target(o)).To(Equal(before))
+		Expect(targetOf(n, o)).To(Equal(before))
 	})
 	eachFabric("neither waits for initiators that do not see the Volume, nor ends their sessions", func(n *node, o over) {
 		if o.target.Fabric == observe.NVMe || o.target.Fabric == observe.TGTISCSI {
@@ -227,7 +227,7 @@ var _ = Describe("Diff and a revert over any fabric", func() {
 		})
 		n.editExport(func(e *spec.ExportSpec) {
 			for i := range e.Initiators {
-				if n.target(o).ACLs[e.Initiators[i].Name].LoggedIn {
+				if targetOf(n, o).ACLs[e.Initiators[i].Name].LoggedIn {
 					e.Initiators[i].LUNs = []int{1, 7}
 				}
 			}

@@ -55,7 +55,7 @@ func nodeOver(o over) *node {
 }
 
 // target is what is there of the export.
-func (n *node) target(o over) observe.Target {
+func targetOf(n *node, o over) observe.Target {
 	t, _ := n.state.Target(o.target)
 	return t
 }
@@ -90,7 +90,7 @@ func eachFabric(text string, body func(n *node, o over)) {
 
 var _ = Describe("An Export of any fabric", func() {
 	eachFabric("is there as the spec says, and stays", func(n *node, o over) {
-		t := n.target(o)
+		t := targetOf(n, o)
 		Expect(slices.Sorted(maps.Keys(t.LUNs))).To(Equal([]int{0, 1}))
 		Expect(slices.Sorted(maps.Keys(t.ACLs))).To(ConsistOf(o.initiators))
 		Expect(slices.Sorted(maps.Keys(t.Portals))).To(ConsistOf(o.portals))
@@ -123,7 +123,7 @@ var _ = Describe("An Export of any fabric", func() {
 			}
 		})
 		n.converge()
-		t := n.target(o)
+		t := targetOf(n, o)
 		Expect(slices.Sorted(maps.Keys(t.LUNs))).To(Equal([]int{0, 1}))
 		Expect(slices.Sorted(maps.Keys(t.ACLs))).To(ConsistOf(o.initiators))
 		Expect(slices.Sorted(maps.Keys(t.Portals))).To(ConsistOf(o.portals))
@@ -135,7 +135,7 @@ var _ = Describe("An Export of any fabric", func() {
 		}
 		n.editTargetOf(o.target, func(t *observe.Target) { t.Attrib.GenerateNodeACLs = true })
 		n.converge()
-		Expect(n.target(o).Attrib.GenerateNodeACLs).To(BeFalse())
+		Expect(targetOf(n, o).Attrib.GenerateNodeACLs).To(BeFalse())
 	})
 
 	eachFabric("goes when no file names it, before its volumes do", func(n *node, _ over) {
@@ -231,21 +231,21 @@ var _ = Describe("An Export of any fabric", func() {
 		n.editTargetOf(o.target, func(t *observe.Target) { t.DynamicSessions = nil })
 		n.converge()
 		thick := n.lvs("vg0")["thick"]
-		Expect(n.target(o).LUNs[0]).To(Or(
+		Expect(targetOf(n, o).LUNs[0]).To(Or(
 			HaveField("Backstore", HaveSuffix(":thick")),
 			HaveField("Identity", Or(Equal(ondisk.NamespaceUUID(thick.UUID)), Equal(ondisk.UnitSerial(thick.UUID)))),
 		))
 	})
 
 	eachFabric("is the same after a reboot", func(n *node, o over) {
-		before := n.target(o)
+		before := targetOf(n, o)
 		n.state.LIO = observe.Targets{Backstores: map[string]observe.Backstore{}, ISCSI: map[string]observe.Target{}, FC: map[string]observe.Target{}}
 		n.state.NVMe, n.state.TGT = map[string]observe.Target{}, map[string]observe.Target{}
 		for name := range n.lvs("vg0") {
 			n.edit("vg0/"+name, func(lv *observe.LogicalVolume) { lv.Open = false })
 		}
 		n.converge()
-		t := n.target(o)
+		t := targetOf(n, o)
 		t.AuthMark, before.AuthMark = "", "" // it has another salt
 		Expect(t).To(Equal(before))
 	})
@@ -267,7 +267,7 @@ var _ = Describe("An Export of any fabric", func() {
 			}
 		}
 		n.converge()
-		Expect(n.target(o).Attrib.GenerateNodeACLs).To(BeTrue())
-		Expect(n.target(o).ACLs).To(BeEmpty())
+		Expect(targetOf(n, o).Attrib.GenerateNodeACLs).To(BeTrue())
+		Expect(targetOf(n, o).ACLs).To(BeEmpty())
 	})
 })

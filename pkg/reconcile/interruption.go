@@ -47,9 +47,9 @@ func (i Interruption) id() observe.TargetID {
 
 func (i Interruption) over() bool { return !i.Disabled && len(i.Portals)+len(i.LUNs) == 0 }
 
-// noteInterruptions returns what is known when the cutovers of a plan have begun, whose steps
+// NoteInterruptions returns what is known when the cutovers of a plan have begun, whose steps
 // at a target are those of a Volume. It is pure.
-func noteInterruptions(known map[spec.ID]Identity, plan Plan, desired spec.Set, observed observe.State) map[spec.ID]Identity {
+func NoteInterruptions(known map[spec.ID]Identity, plan Plan, desired spec.Set, observed observe.State) map[spec.ID]Identity {
 	next, index := known, (*Index)(nil)
 	note := func(volume spec.ID, target change.Target, f func(*Interruption, observe.Target)) {
 		have, there := observed.Target(target.ID())

@@ -76,7 +76,7 @@ var _ = Describe("What is learnt of a Volume that moves to another Pool", func()
 
 var _ = Describe("A Volume that was moved", func() {
 	eachFabric("is the same to its initiators, and to the agent", func(n *node, o over) {
-		before := n.target(o)
+		before := targetOf(n, o)
 		stores := maps.Clone(n.state.LIO.Backstores)
 		was := objectOf(n.plan(), volumeID("data")).Volume
 		n.wasMoved("vg0/data", "uuid-moved")
@@ -89,7 +89,7 @@ var _ = Describe("A Volume that was moved", func() {
 			n.edit("vg0/"+name, func(lv *observe.LogicalVolume) { lv.Open = false })
 		}
 		p := n.converge()
-		t := n.target(o)
+		t := targetOf(n, o)
 		t.AuthMark, before.AuthMark = "", "" // it has another salt
 		Expect(t).To(Equal(before))
 		for path, b := range n.state.LIO.Backstores {

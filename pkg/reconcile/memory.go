@@ -61,7 +61,7 @@ func (m *Memory) Learn(desired spec.Set, observed observe.State) error {
 // Interrupt takes in what the cutovers of a plan are about to take from targets, before they
 // do. It stores it like Learn.
 func (m *Memory) Interrupt(plan Plan, desired spec.Set, observed observe.State) error {
-	return m.replace(noteInterruptions(m.known, plan, desired, observed))
+	return m.replace(NoteInterruptions(m.known, plan, desired, observed))
 }
 
 func (m *Memory) replace(next map[spec.ID]Identity) error {

@@ -1,7 +1,9 @@
 package reconcile
 
 import (
+	"encoding/json"
 	"errors"
+	"maps"
 	"regexp"
 	"slices"
 	"time"
@@ -118,3 +120,88 @@ const goldenPath = "/srv/golden.qcow2"
 var tokenIn = regexp.MustCompile(`volreconciler/allow-deletions: "([0-9a-f]{16})"`)
 
 var suspended = map[string]string{spec.AnnotationReconcile: "suspended"}
+
+// movable returns a node with a thin and a thick Volume without snapshots, both exported,
+// and Pools in another volume group.
+func movable() *node {
+	n := newNode()
+	n.state.VolumeGroups["vg1"] = observe.VolumeGroup{
+		Name: "vg1", UUID: "vg1-uuid", ExtentSize: 32 * mib, Size: 10240 * mib, Free: 10240 * mib, LogicalVolumes: map[string]observe.LogicalVolume{},
+	}
+	n.desired.Snapshots = nil
+	n.desired.Pools["far"] = spec.Pool{Metadata: meta("far"), Spec: spec.PoolSpec{VolumeGroup: "vg1", Clear: spec.ClearZero}}
+	n.desired.Pools["farthin"] = spec.Pool{Metadata: meta("farthin"), Spec: spec.PoolSpec{VolumeGroup: "vg1", ThinPool: &spec.ThinPool{Name: "pool1", Size: spec.SizeOrPercent{Percent: 50}}}}
+	n.editExport(func(e *spec.ExportSpec) {
+		e.LUNs = []spec.LUN{{Volume: "data", Number: ptr(0)}, {Volume: "thick", Number: ptr(1)}}
+	})
+	n.apply(n.plan())
+	n.remember()
+	Expect(n.plan().Steps).To(BeEmpty())
+	return n
+}
+
+// pass is a pass of an agent with a memory that dies after some steps; -1: that does not.
+func (n *node) pass(steps int) Plan {
+	n.input.Known = Learn(n.input.Known, n.desired, n.state)
+	p := n.plan()
+	n.input.Known = NoteInterruptions(n.input.Known, p, n.desired, n.state)
+	waits := map[StepID]bool{}
+	for i, s := range p.Steps {
+		waits[s.ID] = steps >= 0 && i >= steps || n.input.Held[s.Object] && !s.AtOnce ||
+			slices.ContainsFunc(s.Needs, func(need StepID) bool { return waits[need] })
+		if !waits[s.ID] {
+			n.change(s.Change)
+		}
+	}
+	return p
+}
+
+// restart lets the agent know what is in its memory's file, and nothing else.
+func (n *node) restart() {
+	GinkgoHelper()
+	for id, identity := range n.input.Known {
+		data, err := json.Marshal(identity)
+		Expect(err).NotTo(HaveOccurred())
+		var stored Identity
+		Expect(json.Unmarshal(data, &stored)).To(Succeed())
+		n.input.Known[id] = stored
+	}
+}
+
+// withhold leaves Export db out. withheld is what is known of it all the same.
+func (n *node) withhold(withheld *spec.ExportSpec) {
+	if withheld != nil {
+		e := n.desired.Exports["db"]
+		e.Spec = *withheld
+		n.desired.Withheld = map[string]spec.Export{"db": e}
+	}
+	n.desired.Exports = maps.Clone(n.desired.Exports)
+	delete(n.desired.Exports, "db")
+	n.desired.Invalid = maps.Clone(n.desired.Invalid)
+	n.desired.Invalid[exportID("db")] = errors.New("the password file cannot be read")
+	n.desired.Complete = false
+}
+
+func (n *node) suspendExport() {
+	e := n.desired.Exports["db"]
+	e.Metadata.Annotations = map[string]string{spec.AnnotationReconcile: "suspended"}
+	n.desired.Exports["db"] = e
+}
+
+func (n *node) loseVolume(name string) {
+	n.desired.Volumes = maps.Clone(n.desired.Volumes)
+	delete(n.desired.Volumes, name)
+	n.desired.Complete = false
+}
+
+// settled returns the node when there is nothing to be done.
+func (n *node) settled() *node {
+	GinkgoHelper()
+	for range 12 {
+		if n.pass(-1).Empty() {
+			return n
+		}
+	}
+	Fail("plans go on and on")
+	return n
+}
