@@ -127,6 +127,8 @@ type differ struct {
 	plan  Plan
 
 	objects map[spec.ID]*Object
+	// ordered are the same, in the order in which they were first asked for.
+	ordered []*Object
 	pools   map[string]pool
 	backing map[spec.ID]backing
 	// seen are the Volumes and Snapshots that were seen to.
@@ -169,9 +171,11 @@ type lunKey struct {
 
 func newDiffer(in Input, index *Index, refs *references) *differ {
 	backings := len(in.Desired.Volumes) + len(in.Desired.Snapshots)
+	objects := backings + len(in.Desired.Exports)
 	d := &differ{
 		in: in, index: index, refs: refs,
-		objects:        make(map[spec.ID]*Object, backings+len(in.Desired.Exports)),
+		objects:        make(map[spec.ID]*Object, objects),
+		ordered:        make([]*Object, 0, objects),
 		pools:          map[string]pool{},
 		backing:        make(map[spec.ID]backing, backings),
 		seen:           make(map[spec.ID]bool, backings),
@@ -199,6 +203,7 @@ func (d *differ) object(id spec.ID) *Object {
 	if !ok {
 		o = &Object{Kind: id.Kind, Name: id.Name, Phase: Ready, Reason: ReasonAsDesired}
 		d.objects[id] = o
+		d.ordered = append(d.ordered, o)
 	}
 	return o
 }
@@ -311,11 +316,12 @@ func (d *differ) provision(pool string, bytes uint64) {
 // finish completes the statuses and sorts them.
 func (d *differ) finish() Plan {
 	d.attachments()
-	d.plan.Objects = make([]Object, 0, len(d.objects))
-	for _, o := range d.objects {
+	// Most are in order already, and pointers are moved with less effort than objects.
+	slices.SortFunc(d.ordered, func(a, b *Object) int { return spec.CompareIDs(a.ID(), b.ID()) })
+	d.plan.Objects = make([]Object, 0, len(d.ordered))
+	for _, o := range d.ordered {
 		d.plan.Objects = append(d.plan.Objects, *o)
 	}
-	sortObjects(d.plan.Objects)
 	d.plan.KeepJobs = d.plan.KeepJobs || d.in.Observed.Err() != nil
 	return d.plan
 }

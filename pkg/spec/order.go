@@ -23,5 +23,8 @@ func kindOrder(k Kind) int {
 // CompareIDs orders objects by kind, so that each comes after what it may depend on, and
 // by name.
 func CompareIDs(a, b ID) int {
-	return cmp.Or(cmp.Compare(kindOrder(a.Kind), kindOrder(b.Kind)), cmp.Compare(a.Name, b.Name))
+	if byKind := cmp.Compare(kindOrder(a.Kind), kindOrder(b.Kind)); byKind != 0 {
+		return byKind
+	}
+	return cmp.Compare(a.Name, b.Name)
 }
