@@ -338,6 +338,18 @@ func sortedIDs[V any](m map[spec.ID]V) []spec.ID {
 	return ids
 }
 
+// idsWhere is sortedIDs of those of which something is true, as a rule of few.
+func idsWhere[V any](m map[spec.ID]V, is func(spec.ID) bool) []spec.ID {
+	var ids []spec.ID
+	for id := range m {
+		if is(id) {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, compareIDs)
+	return ids
+}
+
 // namesOfExports returns the names of all exports that are desired or remembered, and those
 // of them that name a target, by its name.
 func namesOfExports(desired spec.Set, known map[spec.ID]Identity) (names []string, likely map[string][]string) {

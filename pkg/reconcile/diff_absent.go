@@ -101,10 +101,11 @@ func (d *differ) targetOf(e spec.Export) observe.TargetID {
 // absentBackstores removes our backstores to which nothing is linked any more,
 // because a backstore holds its logical volume open.
 func (d *differ) absentBackstores() {
-	for _, id := range sortedIDs(d.index.ownBackstores) {
-		if _, wanted := d.backstores[id]; wanted || d.isSuspended(id) {
-			continue
-		}
+	unwanted := idsWhere(d.index.ownBackstores, func(id spec.ID) bool {
+		_, wanted := d.backstores[id]
+		return !wanted && !d.isSuspended(id)
+	})
+	for _, id := range unwanted {
 		b, _ := d.index.backstore(id)
 		needs, unlinked := d.unlinks(b)
 		if !unlinked || !d.removableBackstore(id) {
@@ -149,9 +150,10 @@ func (d *differ) removals(luns []lunKey) ([]StepID, bool) {
 // absentVolumes sees to the logical volumes that are ours and that no file
 // names: snapshots go before what they are snapshots of.
 func (d *differ) absentVolumes() {
+	unnamed := idsWhere(d.index.current, func(id spec.ID) bool { return !d.names(id) })
 	for _, kind := range []spec.Kind{spec.KindSnapshot, spec.KindVolume, spec.KindPool} {
-		for _, id := range sortedIDs(d.index.current) {
-			if id.Kind != kind || d.names(id) {
+		for _, id := range unnamed {
+			if id.Kind != kind {
 				continue
 			}
 			for _, lv := range d.index.current[id] {
