@@ -36,11 +36,13 @@ func (s State) Targets(f Fabric) map[string]Target {
 
 // TargetIDs returns all targets, in a fixed order.
 func (s State) TargetIDs() []TargetID {
-	var ids []TargetID
+	ids := make([]TargetID, 0, len(s.LIO.ISCSI)+len(s.LIO.FC)+len(s.NVMe)+len(s.TGT))
 	for _, f := range fabrics {
-		for _, name := range slices.Sorted(maps.Keys(s.Targets(f))) {
+		first := len(ids)
+		for name := range s.Targets(f) {
 			ids = append(ids, TargetID{f, name})
 		}
+		slices.SortFunc(ids[first:], func(a, b TargetID) int { return cmp.Compare(a.Name, b.Name) })
 	}
 	return ids
 }

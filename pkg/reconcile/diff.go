@@ -58,7 +58,7 @@ type Input struct {
 // The rules that keep data safe are all here. In doubt it plans nothing for an
 // object and says why in the object's status.
 func Diff(in Input) Plan {
-	in.Observed = in.Observed.WithOwners(namesOfExports(in.Desired, in.Known))
+	in.Observed = withOwners(in.Observed, in.Desired, in.Known)
 	index, refs := newIndex(in.Observed), newReferences(in)
 	d := diff(in, index, refs, refusal{})
 	if refused := d.excess(); len(refused.objects) > 0 {
@@ -346,8 +346,16 @@ func idsWhere[V any](m map[spec.ID]V, is func(spec.ID) bool) []spec.ID {
 			ids = append(ids, id)
 		}
 	}
-	slices.SortFunc(ids, compareIDs)
+	slices.SortFunc(ids, spec.CompareIDs)
 	return ids
+}
+
+// withOwners names the exports whose NVMe subsystems are there.
+func withOwners(observed observe.State, desired spec.Set, known map[spec.ID]Identity) observe.State {
+	if len(observed.NVMe) == 0 {
+		return observed // and the names need not be collected
+	}
+	return observed.WithOwners(namesOfExports(desired, known))
 }
 
 // namesOfExports returns the names of all exports that are desired or remembered, and those

@@ -40,7 +40,7 @@ func Learn(known map[spec.ID]Identity, desired spec.Set, observed observe.State)
 func learnTargets(known map[spec.ID]Identity, desired spec.Set, observed observe.State) map[spec.ID]Identity {
 	next := maps.Clone(known)
 	targets := map[spec.ID][]string{}
-	observed = observed.WithOwners(namesOfExports(desired, known))
+	observed = withOwners(observed, desired, known)
 	there := map[string]bool{}
 	for _, target := range observed.TargetIDs() {
 		there[target.Name] = true
