@@ -2,7 +2,7 @@ package ondisk
 
 import (
 	"crypto/sha256"
-	"fmt"
+	"encoding/hex"
 	"strings"
 )
 
@@ -15,7 +15,19 @@ import (
 // LVM's UUIDs are not hexadecimal, hence the hash.
 func UnitSerial(identity string) string {
 	h := sha256.Sum256([]byte("volreconciler:" + strings.ReplaceAll(identity, "-", "")))
-	return fmt.Sprintf("%x-%x-%x-%x-%x", h[0:4], h[4:6], h[6:8], h[8:10], h[10:16])
+	return uuidOf([16]byte(h[:16]))
+}
+
+// uuidOf returns 16 bytes as text in the form of a UUID.
+func uuidOf(b [16]byte) string {
+	text := make([]byte, 0, 36)
+	for i, part := range [][]byte{b[0:4], b[4:6], b[6:8], b[8:10], b[10:16]} {
+		if i > 0 {
+			text = append(text, '-')
+		}
+		text = hex.AppendEncode(text, part)
+	}
+	return string(text)
 }
 
 // NAA returns the NAA identifier that initiators see for a unit serial, as in
@@ -32,7 +44,7 @@ func NamespaceUUID(identity string) string {
 	h := sha256.Sum256([]byte("volreconciler:nvme:" + strings.ReplaceAll(identity, "-", "")))
 	h[6] = h[6]&0x0f | 0x80 // version 8
 	h[8] = h[8]&0x3f | 0x80 // variant 10
-	return fmt.Sprintf("%x-%x-%x-%x-%x", h[0:4], h[4:6], h[6:8], h[8:10], h[10:16])
+	return uuidOf([16]byte(h[:16]))
 }
 
 // NamespaceNGUID returns the NGUID that goes with a namespace's UUID: the same 16
