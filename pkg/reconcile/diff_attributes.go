@@ -43,9 +43,9 @@ func (d *differ) backstoreAttributes(id spec.ID, name change.Backstore, have obs
 	if d.isSuspended(id) {
 		return created
 	}
-	ready := created
+	ready, exports := created, d.exportsWithAttributes(id)
 	for _, attribute := range backstoreParameters {
-		want, named, agreed := d.wantedAttribute(id, attribute)
+		want, named, agreed := d.wantedAttribute(id, attribute, exports)
 		if !agreed {
 			continue
 		}
@@ -85,12 +85,23 @@ func (d *differ) backstoreAttributes(id spec.ID, name change.Backstore, have obs
 	return ready
 }
 
-// wantedAttribute returns what the exports of an object ask for, if any does. If
+// exportsWithAttributes returns the exports of an object that ask for any attribute.
+func (d *differ) exportsWithAttributes(id spec.ID) []string {
+	var names []string
+	for _, name := range d.refs.exports[id] {
+		if len(d.in.Desired.Exports[name].Spec.Attributes) > 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// wantedAttribute returns what some exports of an object ask for, if any does. If
 // they do not agree it stays as it is, and they say so.
-func (d *differ) wantedAttribute(id spec.ID, attribute string) (value string, named, agreed bool) {
+func (d *differ) wantedAttribute(id spec.ID, attribute string, of []string) (value string, named, agreed bool) {
 	var exports []string
 	agreed = true
-	for _, name := range d.refs.exports[id] {
+	for _, name := range of {
 		v, asks := d.in.Desired.Exports[name].Spec.Attributes[attribute]
 		if !asks {
 			continue
