@@ -241,7 +241,7 @@ func (x *exportDiffer) addLUNs() {
 		if x.fabric.accounts {
 			readOnly = x.readOnly(l)
 		}
-		needs := append(slices.Clone(x.base), store.step)
+		var replaced StepID
 		switch {
 		case exists && store.servedBy(have):
 			x.luns[n] = 0
@@ -254,7 +254,7 @@ func (x *exportDiffer) addLUNs() {
 			if !x.mayReplace(fmt.Sprintf("LUN %d, which is %s now,", n, have.Backstore+have.Device), initiatorsOf(x.have, n)) {
 				continue
 			}
-			needs = append(needs, x.removeLUN(n, "spec asks for "+backing.String()))
+			replaced = x.removeLUN(n, "spec asks for "+backing.String())
 		}
 		if len(x.others) > 0 {
 			x.block(x.id, ReasonSessionsActive, "LUN %d is added to %s when these, who are not listed and would see it, have logged out: %s",
@@ -265,7 +265,7 @@ func (x *exportDiffer) addLUNs() {
 		if !removable {
 			continue
 		}
-		needs = append(needs, elsewhere...)
+		needs := append(append(slices.Clone(x.base), store.step, replaced), elsewhere...)
 		x.luns[n] = x.step(x.id, "not there", change.AddLUN{
 			Target: x.target, LUN: n, Backstore: store.path,
 			Device: store.device, LVUUID: store.lvUUID, Identity: store.lvIdentity, ReadOnly: readOnly, Unmap: store.unmap,
