@@ -80,12 +80,14 @@ type phase struct {
 var phases = []phase{
 	{"pools", nil, func(d *differ) { each(d.in.Desired.Pools, d.pool) }},
 	{"cutovers that go on", nil, (*differ).takingOver},
-	{"volumes", []string{"pools", "cutovers that go on"}, func(d *differ) { eachName(d.in.Desired.Volumes, d.volumeOnce) }},
-	{"snapshots", []string{"volumes"}, func(d *differ) { eachName(d.in.Desired.Snapshots, d.snapshotOnce) }},
+	{"volumes", []string{"pools", "cutovers that go on"}, func(d *differ) { eachOf(d.refs.volumeNames, d.volumeOnce) }},
+	{"snapshots", []string{"volumes"}, func(d *differ) { eachOf(sorted(d.in.Desired.Snapshots), d.snapshotOnce) }},
 	{"images", []string{"snapshots"}, func(d *differ) { each(d.in.Desired.Images, d.image) }},
 	{"what exports offer of invalid objects", []string{"images"}, (*differ).invalidBackings},
 	{"discovery", nil, (*differ).discovery},
-	{"exports", []string{"what exports offer of invalid objects", "discovery"}, func(d *differ) { each(d.in.Desired.Exports, d.export) }},
+	{"exports", []string{"what exports offer of invalid objects", "discovery"}, func(d *differ) {
+		eachOf(d.refs.exportNames, func(name string) { d.export(d.in.Desired.Exports[name]) })
+	}},
 	{"targets that cutovers closed of invalid exports", []string{"exports"}, (*differ).reopenInvalid},
 	{"undeclared targets", []string{"targets that cutovers closed of invalid exports"}, (*differ).absentTargets},
 	{"backstores without a LUN", []string{"undeclared targets"}, (*differ).absentBackstores},
@@ -97,11 +99,11 @@ var phases = []phase{
 
 // each does something to all objects, in the order of their names.
 func each[T any](objects map[string]T, do func(T)) {
-	eachName(objects, func(name string) { do(objects[name]) })
+	eachOf(sorted(objects), func(name string) { do(objects[name]) })
 }
 
-func eachName[T any](objects map[string]T, do func(string)) {
-	for _, name := range sorted(objects) {
+func eachOf(names []string, do func(string)) {
+	for _, name := range names {
 		do(name)
 	}
 }
@@ -327,7 +329,10 @@ func (d *differ) finish() Plan {
 }
 
 func sorted[K ~string, V any](m map[K]V) []K {
-	keys := slices.AppendSeq(make([]K, 0, len(m)), maps.Keys(m))
+	keys := make([]K, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
 	slices.Sort(keys)
 	return keys
 }

@@ -89,13 +89,9 @@ func (d *differ) formerOwner(target observe.TargetID) (owner spec.ID, known bool
 func (d *differ) keepsTarget(id spec.ID, target observe.TargetID) bool {
 	e, desired := d.in.Desired.Exports[id.Name]
 	if desired {
-		return d.targetOf(e) == target || e.Metadata.Suspended() || d.unsupported(e) != ""
+		return d.in.targetOf(e) == target || e.Metadata.Suspended() || d.unsupported(e) != ""
 	}
 	return d.names(id)
-}
-
-func (d *differ) targetOf(e spec.Export) observe.TargetID {
-	return observe.TargetID{Fabric: d.in.fabricOf(e.Spec.Protocol).Fabric, Name: e.Spec.Target}
 }
 
 // absentBackstores removes our backstores to which nothing is linked any more,
@@ -242,10 +238,10 @@ func (d *differ) released(id spec.ID, lv observe.LogicalVolume, needs []StepID) 
 // its name, whoever's tags are on it: an object that was renamed still means its
 // data.
 func (d *differ) namedByAnother(lv observe.LogicalVolume) (spec.ID, bool) {
-	if name, named := d.refs.volumesAt[lv.FullName()]; named {
+	if name, named := d.refs.volumesAt()[lv.FullName()]; named {
 		return spec.ID{Kind: spec.KindVolume, Name: name}, true
 	}
-	name, named := d.refs.snapshotsAt[lv.FullName()]
+	name, named := d.refs.snapshotsAt()[lv.FullName()]
 	return spec.ID{Kind: spec.KindSnapshot, Name: name}, named
 }
 

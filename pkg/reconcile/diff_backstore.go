@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
@@ -55,8 +54,10 @@ func (d *differ) backstore(id spec.ID) wantedStore {
 	if w, done := d.backstores[id]; done {
 		return w
 	}
-	if have, exists := d.index.backstore(id); exists && d.backing[id].reverting {
-		return wantedStore{path: have.Path()} // and nobody's to keep
+	if d.backing[id].reverting {
+		if have, exists := d.index.backstore(id); exists {
+			return wantedStore{path: have.Path()} // and nobody's to keep
+		}
 	}
 	w := d.planBackstore(id)
 	d.backstores[id] = w
@@ -189,7 +190,7 @@ func initiatorsOf(t observe.Target, lun int) []string {
 		return Sessions(t) // all see all
 	}
 	names := slices.Clone(t.DynamicSessions)
-	for _, name := range slices.Sorted(maps.Keys(t.ACLs)) {
+	for _, name := range sorted(t.ACLs) {
 		for _, m := range t.ACLs[name].LUNs {
 			if m.LUN == lun {
 				names = append(names, loggedIn(t.ACLs[name])...)

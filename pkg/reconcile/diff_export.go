@@ -212,7 +212,7 @@ func (x *exportDiffer) addPortals(needs []StepID) {
 }
 
 func (x *exportDiffer) removePortals() {
-	for _, p := range slices.Sorted(maps.Keys(x.have.Portals)) {
+	for _, p := range sorted(x.have.Portals) {
 		if x.fabric.ownPortals && !slices.Contains(x.spec.Portals, p) && x.mayRemove("portal "+p, nil) {
 			x.dangerousStep(x.id, "not in the spec", Disruptive, Sessions(x.have), change.RemovePortal{Target: x.target, Portal: p})
 		}
@@ -387,7 +387,7 @@ func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID)
 }
 
 func (x *exportDiffer) removeInitiators() {
-	for _, name := range slices.Sorted(maps.Keys(x.have.ACLs)) {
+	for _, name := range sorted(x.have.ACLs) {
 		wanted := slices.ContainsFunc(x.spec.Initiators, func(i spec.Initiator) bool { return i.Name == name })
 		who := append(loggedIn(x.have.ACLs[name]), x.have.Unattributed...)
 		if !wanted && x.mayRemove("initiator "+name, who) {
@@ -439,7 +439,7 @@ func loggedIn(acl observe.ACL) []string {
 // Sessions returns who is logged in to a target.
 func Sessions(t observe.Target) []string {
 	names := slices.Concat(t.DynamicSessions, t.Unattributed)
-	for _, name := range slices.Sorted(maps.Keys(t.ACLs)) {
+	for _, name := range sorted(t.ACLs) {
 		names = append(names, loggedIn(t.ACLs[name])...)
 	}
 	if len(names) == 0 && t.Sessions > 0 {
@@ -489,7 +489,10 @@ func exportStatus(t observe.Target) *ExportStatus {
 }
 
 func sortedInts[V any](m map[int]V) []int {
-	keys := slices.AppendSeq(make([]int, 0, len(m)), maps.Keys(m))
+	keys := make([]int, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
 	slices.Sort(keys)
 	return keys
 }

@@ -78,7 +78,7 @@ func (d *differ) interruptible(id spec.ID, lv observe.LogicalVolume, done string
 			return traitsOf[t.Fabric].alwaysConnected && listed && !slices.Contains(initiatorsOf(t, key.lun), name)
 		})
 		switch {
-		case !desired || d.targetOf(e) != key.target || e.Metadata.Suspended() || d.unsupported(e) != "":
+		case !desired || d.in.targetOf(e) != key.target || e.Metadata.Suspended() || d.unsupported(e) != "":
 			d.block(id, ReasonInUse, "%s; the other one takes the place of %s when that is no longer exported by target %s, which must not be changed", done, lv.FullName(), t.Name)
 			return nil, false
 		case d.in.Held[owner]: // its steps wait, and so would initiators

@@ -46,7 +46,7 @@ func PhaseNames() (names []string, after map[string][]string) {
 
 // MakeInOrder makes a plan with its phases in another order. Nothing is refused in it.
 func MakeInOrder(in Input, names []string) Plan {
-	in.Observed = in.Observed.WithOwners(namesOfExports(in.Desired, in.Known))
+	in.Observed = withOwners(in.Observed, in.Desired, in.Known)
 	var order []phase
 	for _, name := range names {
 		for _, p := range phases {

@@ -93,7 +93,18 @@ var traitsOf = map[observe.Fabric]traits{
 
 // fabricOf returns what serves a protocol on this machine.
 func (in Input) fabricOf(p spec.Protocol) fabric {
-	of, over := observe.ISCSI, observe.TCP
+	of, over := in.servedBy(p)
+	return fabric{Fabric: of, traits: traitsOf[of], transport: over}
+}
+
+// targetOf names the target of an export.
+func (in Input) targetOf(e spec.Export) observe.TargetID {
+	of, _ := in.servedBy(e.Spec.Protocol)
+	return observe.TargetID{Fabric: of, Name: e.Spec.Target}
+}
+
+func (in Input) servedBy(p spec.Protocol) (of observe.Fabric, over observe.Transport) {
+	of, over = observe.ISCSI, observe.TCP
 	switch p {
 	case spec.ProtocolNVMeTCP:
 		of = observe.NVMe
@@ -108,7 +119,7 @@ func (in Input) fabricOf(p spec.Protocol) fabric {
 			of = observe.TGTISCSI
 		}
 	}
-	return fabric{Fabric: of, traits: traitsOf[of], transport: over}
+	return of, over
 }
 
 // identity returns what initiators tell a LUN without a backstore by; empty if

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/spec"
@@ -11,14 +12,17 @@ import (
 // to an object, and which object a place on the machine is named by. It is built once, in
 // time linear in what is declared, and never changes. All lists are sorted.
 type references struct {
+	// volumeNames and exportNames are those of the Volumes and Exports themselves.
+	volumeNames, exportNames []string
 	// exports are the Exports of a Volume or Snapshot, and exportsAt those that name a target.
 	exports   map[spec.ID][]string
 	exportsAt map[observe.TargetID][]string
 	// snapshots, copies and images are the Snapshots, Volumes and Images that are made of a
 	// Volume.
 	snapshots, copies, images map[string][]string
-	// volumesAt and snapshotsAt are named by the full name of a logical volume.
-	volumesAt, snapshotsAt map[string]string
+	// volumesAt and snapshotsAt are named by the full name of a logical volume. They are made
+	// when somebody asks: only what no file names is looked for in them.
+	volumesAt, snapshotsAt func() map[string]string
 	// pools are the Pools in a volume group.
 	pools map[string][]spec.Pool
 	// known are the remembered Exports that had a target of that name.
@@ -32,8 +36,9 @@ type references struct {
 func newReferences(in Input) *references {
 	r := &references{
 		exports: make(map[spec.ID][]string, len(in.Desired.Exports)), exportsAt: make(map[observe.TargetID][]string, len(in.Desired.Exports)),
+		volumeNames: sorted(in.Desired.Volumes), exportNames: sorted(in.Desired.Exports),
 		snapshots: map[string][]string{}, copies: map[string][]string{}, images: map[string][]string{},
-		volumesAt: make(map[string]string, len(in.Desired.Volumes)), snapshotsAt: map[string]string{}, pools: map[string][]spec.Pool{}, known: make(map[string][]spec.ID, len(in.Known)),
+		pools: map[string][]spec.Pool{}, known: make(map[string][]spec.ID, len(in.Known)),
 		interrupted: map[string][]spec.ID{},
 	}
 	set := in.Desired
@@ -41,16 +46,26 @@ func newReferences(in Input) *references {
 		p := set.Pools[name]
 		r.pools[p.Spec.VolumeGroup] = append(r.pools[p.Spec.VolumeGroup], p)
 	}
-	for _, name := range sorted(set.Volumes) {
-		v := set.Volumes[name]
-		addFirst(r.volumesAt, set.Pools[v.Spec.Pool].Spec.VolumeGroup+"/"+v.Spec.LVName, name)
-		if v.Spec.Source != nil && v.Spec.Source.Volume != "" {
-			r.copies[v.Spec.Source.Volume] = append(r.copies[v.Spec.Source.Volume], name)
+	for _, name := range r.volumeNames {
+		if source := set.Volumes[name].Spec.Source; source != nil && source.Volume != "" {
+			r.copies[source.Volume] = append(r.copies[source.Volume], name)
 		}
 	}
-	for _, name := range sorted(set.Snapshots) {
+	snapshots := sorted(set.Snapshots)
+	r.volumesAt = sync.OnceValue(func() map[string]string {
+		return placesOf(r.volumeNames, func(name string) string {
+			v := set.Volumes[name].Spec
+			return set.Pools[v.Pool].Spec.VolumeGroup + "/" + v.LVName
+		})
+	})
+	r.snapshotsAt = sync.OnceValue(func() map[string]string {
+		return placesOf(snapshots, func(name string) string {
+			of := set.Volumes[set.Snapshots[name].Spec.Volume].Spec
+			return set.Pools[of.Pool].Spec.VolumeGroup + "/" + name
+		})
+	})
+	for _, name := range snapshots {
 		s := set.Snapshots[name]
-		addFirst(r.snapshotsAt, set.Pools[set.Volumes[s.Spec.Volume].Spec.Pool].Spec.VolumeGroup+"/"+name, name)
 		r.snapshots[s.Spec.Volume] = append(r.snapshots[s.Spec.Volume], name)
 	}
 	for _, name := range sorted(set.Images) {
@@ -58,14 +73,12 @@ func newReferences(in Input) *references {
 			r.images[of] = append(r.images[of], name)
 		}
 	}
-	exports := sorted(set.Exports)
-	for n, name := range exports {
+	for n, name := range r.exportNames {
 		e := set.Exports[name]
-		at := observe.TargetID{Fabric: in.fabricOf(e.Spec.Protocol).Fabric, Name: e.Spec.Target}
-		addPlace(r.exportsAt, at, exports, n)
+		addPlace(r.exportsAt, in.targetOf(e), r.exportNames, n)
 		for _, l := range e.Spec.LUNs {
 			if list := r.exports[l.Backing()]; len(list) == 0 || list[len(list)-1] != name {
-				addPlace(r.exports, l.Backing(), exports, n)
+				addPlace(r.exports, l.Backing(), r.exportNames, n)
 			}
 		}
 	}
@@ -88,9 +101,13 @@ func newReferences(in Input) *references {
 	return r
 }
 
-// addFirst gives a place its first name.
-func addFirst(names map[string]string, at, name string) {
-	if _, taken := names[at]; !taken {
-		names[at] = name
+// placesOf returns names by their places. Of several in one place it is the first.
+func placesOf(names []string, place func(name string) string) map[string]string {
+	places := make(map[string]string, len(names))
+	for _, name := range names {
+		if at := place(name); places[at] == "" {
+			places[at] = name
+		}
 	}
+	return places
 }
