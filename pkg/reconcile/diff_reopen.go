@@ -62,7 +62,7 @@ func (d *differ) giveBack(id spec.ID, i Interruption, have observe.Target) (why 
 		e, said = d.in.Desired.Withheld[id.Name]
 	}
 	if said {
-		if d.targetOf(e) != i.id() {
+		if d.in.targetOf(e) != i.id() {
 			return fmt.Sprintf("the file asks for target %s instead; correct the file", e.Spec.Target)
 		}
 		i = i.limitedTo(e.Spec)
