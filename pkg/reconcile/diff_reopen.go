@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -65,7 +66,15 @@ func (d *differ) giveBack(id spec.ID, i Interruption, have observe.Target) (why 
 		if d.in.targetOf(e) != i.id() {
 			return fmt.Sprintf("the file asks for target %s instead; correct the file", e.Spec.Target)
 		}
-		i = i.limitedTo(e.Spec)
+		i = i.limitedTo(e.Spec, have)
+		if at := unasked(have, e.Spec); i.Disabled && at != "" {
+			return fmt.Sprintf("it listens at %s, which the file does not ask for any more; correct the file", at)
+		}
+	}
+	for _, other := range d.refs.exportsAt[i.id()] {
+		if other != id.Name {
+			return fmt.Sprintf("it is that of %s by now", spec.ID{Kind: spec.KindExport, Name: other})
+		}
 	}
 	x := &exportDiffer{
 		differ: d, id: id, fabric: fabric{Fabric: i.Fabric, traits: traitsOf[i.Fabric]}, have: have, before: len(d.plan.Steps),
@@ -102,36 +111,64 @@ func (x *exportDiffer) uncertain(i Interruption) string {
 	}
 	who := slices.Concat(sorted(x.have.ACLs), x.have.DynamicSessions, x.have.Unattributed)
 	for _, name := range who {
-		if !i.Anyone && !slices.Contains(i.Admitted, name) {
-			return fmt.Sprintf("it admits %s, which the Export does not any more; correct the Export, or remove that initiator from the target", name)
+		if _, admitted := i.Initiators[name]; !admitted && !i.Anyone {
+			return fmt.Sprintf("it admits %s, which the Export does not any more, or not without another password; correct the Export, or remove that initiator from the target", name)
 		}
 	}
 	for _, n := range sortedInts(x.have.LUNs) {
-		if l := x.have.LUNs[n]; l.Backstore+l.Device != "" && !x.isWhole(l) {
-			return fmt.Sprintf("what its LUN %d shows cannot be told to be whole; correct the Export", n)
+		of, offered := i.Offered[n]
+		switch l := x.have.LUNs[n]; {
+		case l.Backstore+l.Device == "":
+		case !offered:
+			return fmt.Sprintf("its LUN %d is not among those of the Export; correct the Export, or remove that LUN from the target", n)
+		case !x.isWhole(of, l):
+			return fmt.Sprintf("what its LUN %d shows cannot be told to be the whole of %s; correct the Export", n, of)
+		}
+	}
+	return x.missees(i)
+}
+
+// missees returns which initiator would see what the Export does not show it; empty: none.
+func (x *exportDiffer) missees(i Interruption) string {
+	for _, name := range sorted(x.have.ACLs) {
+		for _, n := range sortedInts(x.have.ACLs[name].LUNs) {
+			m := x.have.ACLs[name].LUNs[n]
+			if m.LUN < 0 {
+				continue
+			}
+			readOnly, shown := i.Initiators[name][n]
+			if m.LUN != n || !shown && !i.Anyone || readOnly && !m.WriteProtect {
+				return fmt.Sprintf("%s sees LUN %d of it, which the Export does not show it, or not so; correct the Export, or remove that mapping", name, n)
+			}
+		}
+	}
+	return ""
+}
+
+// unasked returns a portal of a target that an Export does not ask for; empty: none.
+func unasked(have observe.Target, e spec.ExportSpec) string {
+	for _, portal := range sorted(have.Portals) {
+		if traitsOf[have.Fabric].ownPortals && !slices.Contains(e.Portals, portal) {
+			return portal
 		}
 	}
 	return ""
 }
 
 // isWhole reports whether a LUN shows the whole content of an object's current logical volume.
-func (x *exportDiffer) isWhole(l observe.TargetLUN) bool {
-	for id, b := range x.backing {
-		if !b.usable || b.lv.UUID == "" {
-			continue
-		}
-		if !x.fabric.backstores {
-			if l.Device != "" && l.Identity == x.fabric.identity(b.lv.Identity()) {
-				return true
-			}
-			continue
-		}
-		have, exists := x.index.backstore(id)
-		if exists && have.Enabled && have.Path() == l.Backstore {
-			return have.Serial == ondisk.UnitSerial(b.lv.Identity()) && BoundTo(have, b.lv)
-		}
+func (x *exportDiffer) isWhole(of string, l observe.TargetLUN) bool {
+	kind, name, _ := strings.Cut(of, "/")
+	id := spec.ID{Kind: spec.Kind(kind), Name: name}
+	b := x.backing[id]
+	if !b.usable || b.lv.UUID == "" {
+		return false
 	}
-	return false
+	if !x.fabric.backstores {
+		return l.Device != "" && l.Identity == x.fabric.identity(b.lv.Identity())
+	}
+	have, exists := x.index.backstore(id)
+	return exists && have.Enabled && have.Path() == l.Backstore &&
+		have.Serial == ondisk.UnitSerial(b.lv.Identity()) && BoundTo(have, b.lv)
 }
 
 // giveBackLUN plans a LUN as it was, and for whom.

@@ -23,10 +23,13 @@ type Interruption struct {
 	// Portals are those that were removed, and LUNs those by their number.
 	Portals map[string]observe.Transport `json:"portals,omitempty"`
 	LUNs    map[int]InterruptedLUN       `json:"luns,omitempty"`
-	// Admitted are the initiators that the Export admitted last, when it was valid; Anyone
-	// is true if it admitted any.
-	Admitted []string `json:"admitted,omitempty"`
-	Anyone   bool     `json:"anyone,omitempty"`
+	// The rest is what the Export said last, when it was valid. Offered are its objects by the
+	// number of the LUN, and Initiators those that it admitted and that have to prove who they
+	// are as it said: what each was to see, and whether only to read. Anyone is true if it
+	// admitted any.
+	Offered    map[int]string          `json:"offered,omitempty"`
+	Initiators map[string]map[int]bool `json:"initiators,omitempty"`
+	Anyone     bool                    `json:"anyone,omitempty"`
 }
 
 // InterruptedLUN is a LUN as initiators saw it.
@@ -70,7 +73,7 @@ func NoteInterruptions(known map[spec.ID]Identity, plan Plan, desired spec.Set, 
 		i := all[n]
 		i.Portals, i.LUNs = maps.Clone(i.Portals), maps.Clone(i.LUNs)
 		f(&i, have)
-		all[n] = i.limitedTo(e.Spec)
+		all[n] = i.limitedTo(e.Spec, have)
 		identity.Interrupted = all
 		next[id] = identity
 	}
@@ -122,12 +125,12 @@ func learnInterruptions(next map[spec.ID]Identity, desired spec.Set, observed ob
 	for id, identity := range next {
 		var left []Interruption
 		for _, i := range identity.Interrupted {
+			t, _ := observed.Target(i.id())
 			if observed.Unknown[i.Fabric.System()] == nil {
-				t, _ := observed.Target(i.id())
 				i = i.missingIn(t)
 			}
 			if e, valid := desired.Exports[id.Name]; valid {
-				i = i.limitedTo(e.Spec)
+				i = i.limitedTo(e.Spec, t)
 			}
 			if !i.over() {
 				left = append(left, i)
@@ -173,13 +176,20 @@ func (l InterruptedLUN) shownBy(f observe.Fabric, have observe.TargetLUN) bool {
 }
 
 // limitedTo returns what of it an Export still asks for, and admits whom the Export admits.
-func (i Interruption) limitedTo(e spec.ExportSpec) Interruption {
+func (i Interruption) limitedTo(e spec.ExportSpec, have observe.Target) Interruption {
 	if e.Target != i.Target {
 		return Interruption{Fabric: i.Fabric, Target: i.Target}
 	}
-	i.Admitted, i.Anyone = nil, e.AllowAnyInitiator
+	before := i.Initiators
+	i.Offered, i.Initiators, i.Anyone = nil, nil, e.AllowAnyInitiator
+	for _, l := range e.LUNs {
+		i.Offered = with(i.Offered, *l.Number, l.Backing().String())
+	}
 	for _, initiator := range e.Initiators {
-		i.Admitted = append(i.Admitted, initiator.Name)
+		_, admitted := before[initiator.Name]
+		if i.asks(have, initiator, admitted) {
+			i.Initiators = with(i.Initiators, initiator.Name, shownTo(initiator, e.LUNs))
+		}
 	}
 	i.Portals = without(i.Portals, func(portal string, _ observe.Transport) bool { return !slices.Contains(e.Portals, portal) })
 	lost := i.LUNs
@@ -192,6 +202,38 @@ func (i Interruption) limitedTo(e spec.ExportSpec) Interruption {
 		}
 	}
 	return i
+}
+
+// shownTo returns the numbers that an initiator is to see, and whether only to read.
+func shownTo(initiator spec.Initiator, luns []spec.LUN) map[int]bool {
+	var shown map[int]bool
+	for _, l := range luns {
+		if initiator.Sees(*l.Number) {
+			shown = with(shown, *l.Number, l.ReadOnly || initiator.ReadOnly)
+		}
+	}
+	return shown
+}
+
+// asks reports whether a target asks an initiator that it lists for what the Export says. Of
+// a password that cannot be read it is only known whether it was so before.
+func (i Interruption) asks(t observe.Target, initiator spec.Initiator, before bool) bool {
+	have, listed := t.ACLs[initiator.Name]
+	if !listed || traitsOf[i.Fabric].accounts { // those are not of an initiator
+		return true
+	}
+	want := authOf(initiator.Auth)
+	if traitsOf[i.Fabric].keysOnly {
+		want.Username, want.MutualUsername = "", ""
+	}
+	if a := initiator.Auth; a != nil && a.CHAP != nil && a.CHAP.Password == (spec.Secret{}) {
+		want.Password = have.Auth.Password
+		if a.Mutual != nil {
+			want.MutualPassword = have.Auth.MutualPassword
+		}
+		return before && have.Auth.Password != (spec.Secret{}) && sameAuth(have, t.Attrib, want)
+	}
+	return sameAuth(have, t.Attrib, want)
 }
 
 func stillMapped(had map[string]bool, l spec.LUN, initiators []spec.Initiator) map[string]bool {

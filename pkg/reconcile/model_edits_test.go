@@ -159,6 +159,7 @@ func (n *node) pass(steps int) Plan {
 // restart lets the agent know what is in its memory's file, and nothing else.
 func (n *node) restart() {
 	GinkgoHelper()
+	n.input.Known = maps.Clone(n.input.Known)
 	for id, identity := range n.input.Known {
 		data, err := json.Marshal(identity)
 		Expect(err).NotTo(HaveOccurred())
@@ -204,4 +205,14 @@ func (n *node) settled() *node {
 	}
 	Fail("plans go on and on")
 	return n
+}
+
+func (n *node) setPassword(password string) {
+	n.editExport(func(e *spec.ExportSpec) {
+		e.Initiators = slices.Clone(e.Initiators)
+		e.Initiators[0].Auth = &spec.Auth{CHAP: &spec.Credentials{Username: "u", Password: spec.NewSecret(password)}}
+		if password == "" {
+			e.Initiators[0].Auth.CHAP.Password = spec.Secret{}
+		}
+	})
 }
