@@ -144,6 +144,25 @@ func learnInterruptions(next map[spec.ID]Identity, desired spec.Set, observed ob
 	return next
 }
 
+// keepWhileBusy keeps in next what is known of targets to which a change is still being made
+// that no pass waits for any more: it may take what was seen to be there. next is the caller's own.
+func keepWhileBusy(next, known map[spec.ID]Identity, busy map[string]bool) {
+	for id, identity := range next {
+		kept := false
+		for _, i := range known[id].Interrupted {
+			if !busy[change.Target{Fabric: i.Fabric, Name: i.Target}.Lane()] {
+				continue
+			}
+			same := func(other Interruption) bool { return other.id() == i.id() }
+			identity.Interrupted = append(slices.DeleteFunc(slices.Clone(identity.Interrupted), same), i)
+			kept = true
+		}
+		if kept {
+			next[id] = identity
+		}
+	}
+}
+
 // missingIn returns what is not back in a target. Nothing is missed of one that is gone.
 func (i Interruption) missingIn(t observe.Target) Interruption {
 	if !t.HasTPG {

@@ -105,7 +105,7 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	if ctx.Err() != nil {
 		return l.Resync // what was read is not worth a word, let alone a change
 	}
-	now, memory := l.begin(desired, observed)
+	now, memory := l.begin(desired, observed, busy)
 
 	held := l.attempts.heldAt(now)
 	discovery, unreadable := l.discovery()
@@ -162,7 +162,7 @@ func (l *Loop) meter() func() PassCost {
 
 // begin takes in what the pass starts from. The error is that of the memory,
 // without which the pass goes on.
-func (l *Loop) begin(desired spec.Set, observed observe.State) (time.Time, error) {
+func (l *Loop) begin(desired spec.Set, observed observe.State, busy map[string]bool) (time.Time, error) {
 	now := time.Now()
 	if l.clock != nil {
 		now = l.clock()
@@ -178,7 +178,7 @@ func (l *Loop) begin(desired spec.Set, observed observe.State) (time.Time, error
 		l.lastNamed[id] = now
 	}
 	l.attempts.forgetChanged(desired)
-	err := l.Memory.Learn(desired, observed)
+	err := l.Memory.Learn(desired, observed, busy)
 	if err != nil {
 		err = fmt.Errorf("cannot remember which logical volume each object has, so that one removed by hand might be created anew after a restart: %w", err)
 		l.Log.Error(err, "memory")

@@ -160,6 +160,44 @@ var _ = Describe("Loop", func() {
 		Expect(m.node.state.LIO.ISCSI[iqn]).To(Equal(before))
 		Expect(os.ReadFile(state)).NotTo(ContainSubstring("interrupted"))
 	})
+	It("opens a target that its cutover closed late, when its Export was invalid already", func(ctx SpecContext) {
+		m.node = movable()
+		before := m.node.copy().LIO.ISCSI[iqn]
+		m.node.moveTo("thick", "fast")
+		loop.Executor.Actuators[observe.Data], loop.Executor.Jobs = m, 1
+		loop.Executor.Patience = 50 * time.Millisecond
+		hangs, letGo := false, make(chan struct{})
+		m.fail = func(c change.Change) error {
+			if _, disables := c.(change.DisableTarget); disables {
+				m.node.withhold(nil)
+				hangs = true
+				m.mu.Unlock()
+				<-letGo
+				m.mu.Lock()
+			}
+			return nil
+		}
+		for range 20 {
+			loop.Pass(ctx)
+			m.mu.Lock()
+			begun := hangs
+			m.mu.Unlock()
+			if begun {
+				break
+			}
+		}
+		Expect(hangs).To(BeTrue())
+		loop.Pass(ctx)
+		close(letGo)
+		loop.Executor.Wait()
+		Expect(m.node.state.LIO.ISCSI[iqn].Enabled).To(BeFalse())
+		for range 3 {
+			loop.Pass(ctx)
+			loop.Executor.Wait()
+		}
+		Expect(m.node.state.LIO.ISCSI[iqn]).To(Equal(before))
+		Expect(os.ReadFile(state)).NotTo(ContainSubstring("interrupted"))
+	})
 	It("reads a memory that knows of volumes alone", func() {
 		Expect(os.MkdirAll(filepath.Dir(state), 0o700)).To(Succeed())
 		Expect(os.WriteFile(state, []byte(`{"Volume/data": {"uuid": "u", "volumeGroup": "vg0"}}`), 0o600)).To(Succeed())

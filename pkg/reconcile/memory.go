@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -53,9 +54,15 @@ func OpenMemory(path string) (*Memory, error) {
 func (m *Memory) Known() map[spec.ID]Identity { return m.known }
 
 // Learn takes in what was observed, and stores it if it is news. What could not
-// be stored is known all the same, and stored by a later call.
-func (m *Memory) Learn(desired spec.Set, observed observe.State) error {
-	return m.replace(Learn(m.known, desired, observed))
+// be stored is known all the same, and stored by a later call. busy are the lanes in
+// which changes went on while it was observed.
+func (m *Memory) Learn(desired spec.Set, observed observe.State, busy map[string]bool) error {
+	next := Learn(m.known, desired, observed)
+	if len(busy) > 0 {
+		next = maps.Clone(next)
+		keepWhileBusy(next, m.known, busy)
+	}
+	return m.replace(next)
 }
 
 // Interrupt takes in what the cutovers of a plan are about to take from targets, before they
