@@ -216,3 +216,29 @@ func (n *node) setPassword(password string) {
 		}
 	})
 }
+
+// addWhole adds a Volume that is as desired, and has a backstore for another Export.
+func (n *node) addWhole(name string) {
+	GinkgoHelper()
+	before := n.desired.Exports
+	n.desired.Volumes = maps.Clone(n.desired.Volumes)
+	n.desired.Volumes[name] = spec.Volume{Metadata: meta(name), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * mib, LVName: name, DeletionPolicy: spec.Retain}}
+	suspended := before["db"]
+	suspended.Metadata.Annotations = map[string]string{spec.AnnotationReconcile: "suspended"}
+	n.desired.Exports = map[string]spec.Export{"db": suspended, "mine": {Metadata: meta("mine"), Spec: spec.ExportSpec{
+		Protocol: spec.ProtocolISCSI, Target: iqn + "-mine", Portals: []string{"0.0.0.0:3260"}, LUNs: []spec.LUN{{Volume: name, Number: ptr(0)}}, AllowAnyInitiator: true,
+	}}}
+	known := n.input.Known
+	n.input.Known = maps.Clone(known)
+	db := n.input.Known[exportID("db")]
+	db.Interrupted = nil
+	n.input.Known[exportID("db")] = db
+	for range 6 {
+		n.apply(n.plan())
+	}
+	n.input.Known = known
+	_, there := newIndex(n.state).backstore(volumeID(name))
+	Expect(there).To(BeTrue())
+	n.desired.Exports = maps.Clone(n.desired.Exports)
+	n.desired.Exports["db"] = before["db"]
+}
