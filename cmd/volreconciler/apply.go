@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
 func newApplyCommand() *cobra.Command {
@@ -87,7 +88,7 @@ func applySpecs(ctx context.Context, s *settings, stdout, stderr io.Writer) erro
 // converge makes passes until all is as desired, nothing more can be done, or
 // the deadline does not leave time for another one. The time in which data is moved does
 // not count.
-func converge(ctx context.Context, loop *reconcile.Loop, progress *progress, deadline time.Time) reconcile.NodeStatus {
+func converge(ctx context.Context, loop *reconcile.Loop, progress *progress, deadline time.Time) status.Report {
 	for {
 		progress.begin()
 		wait := loop.Pass(ctx)
@@ -106,7 +107,7 @@ func converge(ctx context.Context, loop *reconcile.Loop, progress *progress, dea
 	}
 }
 
-func writeOutcome(stdout, stderr io.Writer, node reconcile.NodeStatus) error {
+func writeOutcome(stdout, stderr io.Writer, node status.Report) error {
 	if len(node.Objects) > 0 {
 		if err := statusTable(node.Objects, false, terminal(stdout), time.Now()).write(stdout, painterFor(stdout), statusColour); err != nil {
 			return err
@@ -117,7 +118,7 @@ func writeOutcome(stdout, stderr io.Writer, node reconcile.NodeStatus) error {
 }
 
 // shortcomings says what is not as desired.
-func shortcomings(node reconcile.NodeStatus) error {
+func shortcomings(node status.Report) error {
 	if node.Converged() {
 		return nil
 	}
@@ -127,7 +128,7 @@ func shortcomings(node reconcile.NodeStatus) error {
 	}
 	var names []string
 	for _, o := range node.Objects {
-		if alone := (reconcile.NodeStatus{Objects: []reconcile.Object{o}}); !alone.Converged() {
+		if alone := (status.Report{Objects: []status.Object{o}}); !alone.Converged() {
 			names = append(names, fmt.Sprintf("%s (%s)", o.ID(), o.Reason))
 		}
 	}

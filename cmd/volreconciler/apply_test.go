@@ -16,6 +16,9 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/execute"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -91,19 +94,19 @@ var _ = Describe("apply", func() {
 		node *machine
 		out  *strings.Builder
 
-		executor *reconcile.Executor
+		executor *execute.Executor
 	)
 	BeforeEach(func() {
 		node = &machine{volumes: map[string]observe.LogicalVolume{}}
 		out = &strings.Builder{}
-		executor = &reconcile.Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: node}}
+		executor = &execute.Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: node}}
 	})
-	run := func(ctx context.Context, want desired, timeout time.Duration) reconcile.NodeStatus {
+	run := func(ctx context.Context, want desired, timeout time.Duration) status.Report {
 		memory, err := reconcile.OpenMemory(filepath.Join(GinkgoT().TempDir(), "identities.json"))
 		Expect(err).NotTo(HaveOccurred())
 		progress := newProgress(out)
 		loop := &reconcile.Loop{
-			Source: want, Observer: node, Memory: memory, Status: &reconcile.Status{}, Log: logr.Discard(), Resync: timeout,
+			Source: want, Observer: node, Memory: memory, Status: &status.Board{}, Log: logr.Discard(), Resync: timeout,
 			Executor: executor,
 			Tried:    progress.done,
 		}
@@ -132,11 +135,11 @@ $`))
 		target := change.Target{Fabric: observe.ISCSI, Name: "iqn.2026-11.org.example:db", Export: "db"}
 		p := newProgress(out)
 		p.begin()
-		p.done(reconcile.Step{Object: export, Change: change.AddInitiator{Target: target, Initiator: "iqn.1993-08.org.debian:a"}}, errors.New("not now"))
-		p.done(reconcile.Step{Object: export, Change: change.EnableTarget{Target: target}}, nil)
+		p.done(plan.Step{Object: export, Change: change.AddInitiator{Target: target, Initiator: "iqn.1993-08.org.debian:a"}}, errors.New("not now"))
+		p.done(plan.Step{Object: export, Change: change.EnableTarget{Target: target}}, nil)
 		p.begin() // a pass in which it waits for its time
-		Expect(p.more(reconcile.NodeStatus{Objects: []reconcile.Object{
-			{Kind: spec.KindExport, Name: "db", Phase: reconcile.Failed, Reason: "AddInitiatorFailed"},
+		Expect(p.more(status.Report{Objects: []status.Object{
+			{Kind: spec.KindExport, Name: "db", Phase: status.Failed, Reason: "AddInitiatorFailed"},
 		}})).To(BeTrue())
 	})
 
@@ -165,9 +168,9 @@ $`))
 
 	It("ends when the jobs have ended that it began", func(ctx SpecContext) {
 		data := &slowCopy{begun: make(chan struct{})}
-		executor = &reconcile.Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: node, observe.Data: data}}
-		job := reconcile.Step{ID: 1, Change: change.Clear{LV: change.LV{VolumeGroup: "vg0", Name: "old"}}}
-		executor.Execute(ctx, reconcile.Plan{Steps: []reconcile.Step{job}}, nil, nil)
+		executor = &execute.Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: node, observe.Data: data}}
+		job := plan.Step{ID: 1, Change: change.Clear{LV: change.LV{VolumeGroup: "vg0", Name: "old"}}}
+		executor.Execute(ctx, plan.Plan{Steps: []plan.Step{job}}, nil, nil)
 		Eventually(ctx, data.begun).Should(BeClosed())
 		// Nothing plans the job, so the first pass tells it to end.
 		Expect(run(ctx, oneVolumeIn("vg0"), time.Minute).Converged()).To(BeTrue())

@@ -4,14 +4,14 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
 // barWidth is how many characters a bar has between its brackets.
 const barWidth = 20
 
 // bar draws how much of a job is done; empty if that is not known.
-func bar(p *reconcile.Progress) string {
+func bar(p *status.Progress) string {
 	if p == nil || p.Waiting {
 		return ""
 	}
@@ -24,7 +24,7 @@ func bar(p *reconcile.Progress) string {
 }
 
 // withBar puts a bar before a text, where there is a terminal to draw it on.
-func withBar(terminal bool, p *reconcile.Progress, text string) string {
+func withBar(terminal bool, p *status.Progress, text string) string {
 	if drawn := bar(p); terminal && drawn != "" {
 		return drawn + " " + text
 	}
@@ -32,7 +32,7 @@ func withBar(terminal bool, p *reconcile.Progress, text string) string {
 }
 
 // progressText says all that is known of a job's progress; empty if there is no job.
-func progressText(p *reconcile.Progress) string {
+func progressText(p *status.Progress) string {
 	switch {
 	case p == nil:
 		return ""

@@ -7,16 +7,16 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 // aCopy is a volume that is being filled.
-func aCopy() reconcile.Object {
-	return reconcile.Object{
-		Kind: spec.KindVolume, Name: "db", Phase: reconcile.Progressing, Reason: reconcile.ReasonConverging,
+func aCopy() status.Object {
+	return status.Object{
+		Kind: spec.KindVolume, Name: "db", Phase: status.Progressing, Reason: status.ReasonConverging,
 		Message: "fill vg0/db from vg0/old: 42%, 1.2GiB/s, 3m left",
-		Progress: &reconcile.Progress{
+		Progress: &status.Progress{
 			Type: "Populate", Summary: "fill vg0/db from vg0/old", Done: 42 * gib, Total: 100 * gib, Rate: 1288490188, LeftSeconds: 180,
 		},
 	}
@@ -24,7 +24,7 @@ func aCopy() reconcile.Object {
 
 var _ = Describe("The progress of a job", func() {
 	DescribeTable("is a bar", func(done, total uint64, drawn string) {
-		Expect(bar(&reconcile.Progress{Done: done, Total: total})).To(Equal(drawn))
+		Expect(bar(&status.Progress{Done: done, Total: total})).To(Equal(drawn))
 	},
 		Entry("that is empty", uint64(0), uint64(9), "[--------------------]"),
 		Entry("that grows", uint64(42), uint64(100), "[########------------]"),
@@ -35,7 +35,7 @@ var _ = Describe("The progress of a job", func() {
 
 	It("is in the table's message, and a field of its own in the description", func() {
 		var out strings.Builder
-		table := statusTable([]reconcile.Object{aCopy()}, false, true, time.Time{})
+		table := statusTable([]status.Object{aCopy()}, false, true, time.Time{})
 		Expect(table.write(&out, painter{}, statusColour)).To(Succeed())
 		Expect(out.String()).To(ContainSubstring("  [########------------] fill vg0/db from vg0/old: 42%, 1.2GiB/s, 3m left\n"))
 		out.Reset()
@@ -47,8 +47,8 @@ var _ = Describe("The progress of a job", func() {
 		var out strings.Builder
 		p := newProgress(&out)
 		waiting := aCopy()
-		waiting.Name, waiting.Progress = "web", &reconcile.Progress{Summary: "fill vg0/web from vg0/old", Waiting: true}
-		lines := jobLines([]reconcile.Object{aCopy(), waiting}, 60)
+		waiting.Name, waiting.Progress = "web", &status.Progress{Summary: "fill vg0/web from vg0/old", Waiting: true}
+		lines := jobLines([]status.Object{aCopy(), waiting}, 60)
 		Expect(lines).To(Equal([]string{
 			"runs   Volume/db: [########------------] 42%, 1.2GiB/s, 3m ",
 			"runs   Volume/web: waits for other jobs to end, fill vg0/we",
@@ -64,7 +64,7 @@ var _ = Describe("The progress of a job", func() {
 		p := newProgress(&out)
 		now := time.Now()
 		for range 3 {
-			p.tell([]reconcile.Object{aCopy()}, now)
+			p.tell([]status.Object{aCopy()}, now)
 			now = now.Add(tellEvery / 2)
 		}
 		line := "runs   Volume/db: fill vg0/db from vg0/old: 42%, 1.2GiB/s, 3m left\n"

@@ -13,7 +13,8 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/connect"
 	"github.com/volreconciler/volreconciler/pkg/observe"
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -95,7 +96,7 @@ func (s *settings) connect(ctx context.Context, o connectOptions, stdout, stderr
 }
 
 // show writes what the initiator needs, given what there is.
-func (o connectOptions) show(desired spec.Set, observed observe.State, plan reconcile.Plan, at addresses, stdout, stderr io.Writer) error {
+func (o connectOptions) show(desired spec.Set, observed observe.State, plan plan.Plan, at addresses, stdout, stderr io.Writer) error {
 	export, err := exportNamed(o.export, desired, stderr)
 	if err != nil {
 		return err
@@ -140,7 +141,7 @@ func exportNamed(name string, desired spec.Set, stderr io.Writer) (spec.Export, 
 	if err := desired.Invalid[spec.ID{Kind: spec.KindExport, Name: name}]; err != nil {
 		return spec.Export{}, fmt.Errorf("there is a mistake in Export %s: %w", name, err)
 	}
-	writeFindings(stderr, reconcile.Findings(desired.Findings))
+	writeFindings(stderr, status.Findings(desired.Findings))
 	names := slices.Sorted(maps.Keys(desired.Exports))
 	if len(names) == 0 {
 		return spec.Export{}, fmt.Errorf("the files name no Export %q, and no other", name)
@@ -150,7 +151,7 @@ func exportNamed(name string, desired spec.Set, stderr io.Writer) (spec.Export, 
 
 // lunsOf returns the LUNs of an Export as they are on the node. The plan knows which
 // logical volume an object has.
-func lunsOf(export spec.Export, desired spec.Set, plan reconcile.Plan) []connect.LUN {
+func lunsOf(export spec.Export, desired spec.Set, plan plan.Plan) []connect.LUN {
 	var luns []connect.LUN
 	for _, l := range export.Spec.LUNs {
 		lun := connect.LUN{Object: l.Backing(), Number: *l.Number, ReadOnly: l.ReadOnly, Discard: isThin(l.Backing(), desired)}
@@ -164,10 +165,10 @@ func lunsOf(export spec.Export, desired spec.Set, plan reconcile.Plan) []connect
 	return luns
 }
 
-func objectOf(id spec.ID, plan reconcile.Plan) (reconcile.Object, bool) {
-	i := slices.IndexFunc(plan.Objects, func(o reconcile.Object) bool { return o.ID() == id })
+func objectOf(id spec.ID, plan plan.Plan) (status.Object, bool) {
+	i := slices.IndexFunc(plan.Objects, func(o status.Object) bool { return o.ID() == id })
 	if i < 0 {
-		return reconcile.Object{}, false
+		return status.Object{}, false
 	}
 	return plan.Objects[i], true
 }
@@ -183,8 +184,8 @@ func isThin(id spec.ID, desired spec.Set) bool {
 }
 
 // remarks says what is not in the output. If nobody reads it, nobody misses it.
-func remarks(w io.Writer, o connectOptions, c connect.Connection, plan reconcile.Plan) {
-	if export, ok := objectOf(spec.ID{Kind: spec.KindExport, Name: o.export}, plan); ok && export.Phase != reconcile.Ready {
+func remarks(w io.Writer, o connectOptions, c connect.Connection, plan plan.Plan) {
+	if export, ok := objectOf(spec.ID{Kind: spec.KindExport, Name: o.export}, plan); ok && export.Phase != status.Ready {
 		_, _ = fmt.Fprintf(w, "Export %s is not as desired yet: %s (%s) %s\n", o.export, export.Phase, export.Reason, oneLine(export.Message))
 	}
 	if o.format == "json" && c.HasPassword() && !o.showSecrets {

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/volreconciler/volreconciler/pkg/api"
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
 func newDescribeCommand() *cobra.Command {
@@ -55,7 +55,7 @@ such object.`,
 }
 
 // describe writes one field per line.
-func describe(w io.Writer, o reconcile.Object, now time.Time) error {
+func describe(w io.Writer, o status.Object, now time.Time) error {
 	t := &table{}
 	field := func(name, value string) {
 		if value != "" {
@@ -87,7 +87,7 @@ func describe(w io.Writer, o reconcile.Object, now time.Time) error {
 	})
 }
 
-func describePool(field func(name, value string), p reconcile.PoolStatus) {
+func describePool(field func(name, value string), p status.Pool) {
 	field("Volume group", p.VolumeGroup)
 	field("Thin pool", p.ThinPool)
 	field("Size", exactBytes(p.Size))
@@ -100,7 +100,7 @@ func describePool(field func(name, value string), p reconcile.PoolStatus) {
 	field("Metadata used", percent(p.MetadataPercent))
 }
 
-func describeVolume(field func(name, value string), v reconcile.VolumeStatus, now time.Time) {
+func describeVolume(field func(name, value string), v status.Volume, now time.Time) {
 	if !v.DeletedAt.IsZero() {
 		field("In the trash since", fmt.Sprintf("%s (%s ago)", v.DeletedAt.Format(time.RFC3339), age(now.Sub(v.DeletedAt))))
 	}
@@ -120,7 +120,7 @@ func describeVolume(field func(name, value string), v reconcile.VolumeStatus, no
 	field("Held by", oneLine(strings.Join(v.HeldBy, ", ")))
 }
 
-func describeExport(field func(name, value string), e reconcile.ExportStatus) {
+func describeExport(field func(name, value string), e status.Export) {
 	field("Target", e.Target)
 	field("Portals", strings.Join(e.Portals, ", "))
 	field("LUNs", fmt.Sprint(e.LUNs))
@@ -131,7 +131,7 @@ func describeExport(field func(name, value string), e reconcile.ExportStatus) {
 	field("Sessions", oneLine(sessions))
 }
 
-func describeImage(field func(name, value string), i reconcile.ImageStatus) {
+func describeImage(field func(name, value string), i status.Image) {
 	field("File", oneLine(i.Path))
 	field("Format", string(i.Format))
 	field("Size", exactBytes(i.Size))

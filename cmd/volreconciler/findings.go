@@ -5,7 +5,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
 // findingsSum says how many findings there are, and what that means.
@@ -15,14 +15,14 @@ func findingsSum(n int) string {
 
 // writeFindings writes findings one per line, in the form in which editors find
 // the place: file:line:column: field: what is wrong.
-func writeFindings(w io.Writer, findings []reconcile.Finding) {
+func writeFindings(w io.Writer, findings []status.Finding) {
 	for _, f := range findings {
 		// If nobody reads it, nobody misses it.
 		_, _ = fmt.Fprintln(w, findingLine(f))
 	}
 }
 
-func findingLine(f reconcile.Finding) string {
+func findingLine(f status.Finding) string {
 	var line strings.Builder
 	line.WriteString(f.File)
 	for _, n := range []int{f.Line, f.Column} {

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/volreconciler/volreconciler/pkg/api"
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -105,7 +105,7 @@ func (v view) show(ctx context.Context) error {
 
 // watch shows it again whenever what is selected has changed, until ctx ends.
 func (v view) watch(ctx context.Context) error {
-	var shown reconcile.NodeStatus
+	var shown status.Report
 	for {
 		node, err := v.ask(ctx, shown.Generation)
 		if ctx.Err() != nil {
@@ -128,7 +128,7 @@ func (v view) watch(ctx context.Context) error {
 
 // objects returns the selected objects of an answer. If the one that is named is not among
 // them, all are asked for, to say what there is.
-func (v view) objects(ctx context.Context, node reconcile.NodeStatus) ([]reconcile.Object, error) {
+func (v view) objects(ctx context.Context, node status.Report) ([]status.Object, error) {
 	objects, missing := v.selected.of(node)
 	if missing == nil {
 		return objects, nil
@@ -142,11 +142,11 @@ func (v view) objects(ctx context.Context, node reconcile.NodeStatus) ([]reconci
 	return v.selected.of(node)
 }
 
-func differ(a, b reconcile.NodeStatus) bool {
+func differ(a, b status.Report) bool {
 	return !reflect.DeepEqual(a.Objects, b.Objects) || !slices.Equal(a.Findings, b.Findings)
 }
 
-func (v view) write(node reconcile.NodeStatus) error {
+func (v view) write(node status.Report) error {
 	var shown any = node
 	if v.selected.one() {
 		shown = node.Objects[0]
@@ -162,7 +162,7 @@ func (v view) write(node reconcile.NodeStatus) error {
 }
 
 // ask asks the agent, and says what to do if there is none.
-func (v view) ask(ctx context.Context, generation int64) (reconcile.NodeStatus, error) {
+func (v view) ask(ctx context.Context, generation int64) (status.Report, error) {
 	node, err := v.client.StatusOf(ctx, generation, spec.ID{Kind: v.selected.kind, Name: v.selected.name})
 	switch {
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):

@@ -15,6 +15,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/execute"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -42,8 +44,8 @@ var _ = Describe("get --watch", func() {
 		memory, err := reconcile.OpenMemory(filepath.Join(GinkgoT().TempDir(), "identities.json"))
 		Expect(err).NotTo(HaveOccurred())
 		loop := &reconcile.Loop{
-			Source: oneVolumeIn("vg0"), Observer: node, Memory: memory, Status: &reconcile.Status{}, Log: logr.Discard(), Resync: time.Minute,
-			Executor: &reconcile.Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: node}},
+			Source: oneVolumeIn("vg0"), Observer: node, Memory: memory, Status: &status.Board{}, Log: logr.Discard(), Resync: time.Minute,
+			Executor: &execute.Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: node}},
 		}
 		socket := filepath.Join(GinkgoT().TempDir(), "agent.sock")
 		stopServing, err := serve(socket, loop.Status, logr.Discard())

@@ -18,6 +18,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/execute"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -72,12 +74,12 @@ func newLoop(s *settings, source reconcile.Source, b *backend, log logr.Logger) 
 	return &reconcile.Loop{
 		Source:       source,
 		Observer:     b.observer(),
-		Executor:     &reconcile.Executor{Actuators: actuators, Jobs: s.data.maxJobs},
+		Executor:     &execute.Executor{Actuators: actuators, Jobs: s.data.maxJobs},
 		MaxDeletions: s.maxDeletions,
 		TGT:          b.tgt != nil,
 		Discovery:    s.discovery,
 		Memory:       memory,
-		Status:       &reconcile.Status{},
+		Status:       &status.Board{},
 		Log:          log,
 		Processes:    b.processes,
 		AfterPass: func() {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -63,30 +65,30 @@ func showPlan(ctx context.Context, s *settings, format string, stdout, stderr io
 	if err := writePlan(stdout, plan, format); err != nil {
 		return err
 	}
-	writeFindings(stderr, reconcile.Findings(plan.Findings))
+	writeFindings(stderr, status.Findings(plan.Findings))
 	return verdict(plan, observed)
 }
 
 // look reads what is desired and what there is, and plans.
-func (s *settings) look(ctx context.Context) (spec.Set, observe.State, reconcile.Plan, error) {
+func (s *settings) look(ctx context.Context) (spec.Set, observe.State, plan.Plan, error) {
 	ctx, stop := untilSignal(ctx)
 	defer stop()
 	b, err := s.openBackend(nil)
 	if err != nil {
-		return spec.Set{}, observe.State{}, reconcile.Plan{}, err
+		return spec.Set{}, observe.State{}, plan.Plan{}, err
 	}
 	memory, err := reconcile.OpenMemory(s.memory())
 	if err != nil {
-		return spec.Set{}, observe.State{}, reconcile.Plan{}, err
+		return spec.Set{}, observe.State{}, plan.Plan{}, err
 	}
 	desired := s.source(logr.Discard()).Load(ctx)
 	observed := b.observer().Observe(ctx, desired.ImagePaths()...)
 	if ctx.Err() != nil {
-		return spec.Set{}, observe.State{}, reconcile.Plan{}, errors.New("interrupted")
+		return spec.Set{}, observe.State{}, plan.Plan{}, errors.New("interrupted")
 	}
 	now := time.Now()
 	discovery, unreadable := s.discovery()
-	plan := reconcile.Diff(reconcile.Input{
+	plan := plan.Make(plan.Input{
 		Desired: desired, Observed: observed, Known: memory.Known(), Started: now, Now: now,
 		MaxDeletions: s.maxDeletions, Discovery: discovery, TGT: b.tgt != nil,
 	})
@@ -96,7 +98,7 @@ func (s *settings) look(ctx context.Context) (spec.Set, observe.State, reconcile
 	return desired, observed, plan, nil
 }
 
-func writePlan(w io.Writer, plan reconcile.Plan, format string) error {
+func writePlan(w io.Writer, plan plan.Plan, format string) error {
 	if format == "json" {
 		return writeJSON(w, plan)
 	}
@@ -106,7 +108,7 @@ func writePlan(w io.Writer, plan reconcile.Plan, format string) error {
 
 // verdict is plan's exit status. What could not be read is worse than a change:
 // there may be more to do than the plan shows.
-func verdict(plan reconcile.Plan, observed observe.State) error {
+func verdict(plan plan.Plan, observed observe.State) error {
 	unread := observed.Err()
 	switch {
 	case unread != nil:

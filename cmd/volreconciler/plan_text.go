@@ -4,22 +4,23 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 // effect is a [reconcile.Effect], or that there is an obstacle.
-type effect reconcile.Effect
+type effect plan.Effect
 
 const blocked effect = "!"
 
 func (e effect) colour() colour {
 	switch e {
-	case effect(reconcile.Creates):
+	case effect(plan.Creates):
 		return green
-	case effect(reconcile.Changes):
+	case effect(plan.Changes):
 		return yellow
-	case effect(reconcile.Removes):
+	case effect(plan.Removes):
 		return red
 	default:
 		return magenta
@@ -28,8 +29,8 @@ func (e effect) colour() colour {
 
 // planText writes a plan for people: the steps under the object for which they
 // are made, then the thin pools that they fill, then the sum.
-func planText(made reconcile.Plan, p painter) string {
-	t := &planWriter{painter: p, steps: map[spec.ID][]reconcile.Step{}}
+func planText(made plan.Plan, p painter) string {
+	t := &planWriter{painter: p, steps: map[spec.ID][]plan.Step{}}
 	for _, s := range made.Steps {
 		t.steps[s.Object] = append(t.steps[s.Object], s)
 	}
@@ -48,20 +49,20 @@ func planText(made reconcile.Plan, p painter) string {
 type planWriter struct {
 	painter
 	text  strings.Builder
-	steps map[spec.ID][]reconcile.Step
+	steps map[spec.ID][]plan.Step
 }
 
 func (t *planWriter) line(indent int, e effect, text string) {
 	fmt.Fprintf(&t.text, "%s%s %s\n", strings.Repeat(" ", indent), t.paint(e.colour(), string(e)), text)
 }
 
-func (t *planWriter) object(o reconcile.Object) {
+func (t *planWriter) object(o status.Object) {
 	steps := t.steps[o.ID()]
 	name := t.paint(bold, o.ID().String())
 	obstacle := fmt.Sprintf("%s (%s): %s", o.Phase, o.Reason, oneLine(o.Message))
 	switch {
 	case len(steps) > 0:
-		t.line(0, effect(reconcile.EffectOf(steps)), name)
+		t.line(0, effect(plan.EffectOf(steps)), name)
 		for _, s := range steps {
 			t.step(s)
 		}
@@ -76,9 +77,9 @@ func (t *planWriter) object(o reconcile.Object) {
 	t.text.WriteString("\n")
 }
 
-func (t *planWriter) step(s reconcile.Step) {
+func (t *planWriter) step(s plan.Step) {
 	text := fmt.Sprintf("%s (%s)", s.Change, s.Why)
-	if s.Danger != reconcile.Harmless {
+	if s.Danger != plan.Harmless {
 		text += " " + t.paint(red, strings.ToUpper(string(s.Danger)))
 	}
 	t.line(4, effect(s.OnThing()), text)
@@ -88,7 +89,7 @@ func (t *planWriter) step(s reconcile.Step) {
 }
 
 // thinPool shows how far a thin pool is promised to volumes, if that changes.
-func (t *planWriter) thinPool(p reconcile.PoolStatus) {
+func (t *planWriter) thinPool(p status.Pool) {
 	if p.ThinPool == "" || p.Provisioned == p.ProvisionedAfter {
 		return
 	}
@@ -103,30 +104,30 @@ func share(part, whole uint64) string {
 	return fmt.Sprintf("%s (%.0f%%)", bytes(part), 100*float64(part)/float64(whole))
 }
 
-func (t *planWriter) sum(made reconcile.Plan) {
+func (t *planWriter) sum(made plan.Plan) {
 	if len(made.Objects) == 0 {
 		t.text.WriteString("Nothing is desired, and nothing here is ours.\n")
 		return
 	}
-	effects := map[reconcile.Effect]int{}
-	phases := map[reconcile.Phase]int{}
+	effects := map[plan.Effect]int{}
+	phases := map[status.Phase]int{}
 	for _, o := range made.Objects {
 		phases[o.Phase]++
 		if steps := t.steps[o.ID()]; len(steps) > 0 {
-			effects[reconcile.EffectOf(steps)]++
+			effects[plan.EffectOf(steps)]++
 		}
 	}
 	if made.Empty() {
 		t.text.WriteString("Plan: nothing to do")
 	} else {
-		fmt.Fprintf(&t.text, "Plan: %d to create, %d to change, %d to remove", effects[reconcile.Creates], effects[reconcile.Changes], effects[reconcile.Removes])
+		fmt.Fprintf(&t.text, "Plan: %d to create, %d to change, %d to remove", effects[plan.Creates], effects[plan.Changes], effects[plan.Removes])
 	}
 	separator := "; "
 	if n := inTrash(made.Objects); n > 0 {
 		fmt.Fprintf(&t.text, "; %s in the trash", count(n, "object"))
 		separator = ", "
 	}
-	for _, phase := range []reconcile.Phase{reconcile.Blocked, reconcile.Failed, reconcile.Suspended, reconcile.Orphaned} {
+	for _, phase := range []status.Phase{status.Blocked, status.Failed, status.Suspended, status.Orphaned} {
 		if n := phases[phase]; n > 0 {
 			fmt.Fprintf(&t.text, "%s%s %s", separator, count(n, "object"), isOrAre(n, phase))
 			separator = ", "
@@ -135,17 +136,17 @@ func (t *planWriter) sum(made reconcile.Plan) {
 	t.text.WriteString(".\n")
 }
 
-func inTrash(objects []reconcile.Object) int {
+func inTrash(objects []status.Object) int {
 	n := 0
 	for _, o := range objects {
-		if o.Reason == reconcile.ReasonInTrash {
+		if o.Reason == status.ReasonInTrash {
 			n++
 		}
 	}
 	return n
 }
 
-func isOrAre(n int, phase reconcile.Phase) string {
+func isOrAre(n int, phase status.Phase) string {
 	verb := "are"
 	if n == 1 {
 		verb = "is"
@@ -154,6 +155,6 @@ func isOrAre(n int, phase reconcile.Phase) string {
 }
 
 // stuck reports whether something stands in an object's way.
-func stuck(o reconcile.Object) bool {
-	return o.Phase == reconcile.Blocked || o.Phase == reconcile.Failed
+func stuck(o status.Object) bool {
+	return o.Phase == status.Blocked || o.Phase == status.Failed
 }

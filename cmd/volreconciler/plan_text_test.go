@@ -11,40 +11,41 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 const gib = 1 << 30
 
 // aPlan has a bit of everything.
-func aPlan() reconcile.Plan {
+func aPlan() plan.Plan {
 	db, old := spec.ID{Kind: spec.KindVolume, Name: "db"}, spec.ID{Kind: spec.KindVolume, Name: "old"}
 	web := spec.ID{Kind: spec.KindExport, Name: "web"}
 	target := change.Target{Fabric: observe.ISCSI, Name: "iqn.2026-11.io.volreconciler:web", Export: "web"}
 	backstore := change.Backstore{HBA: "iblock_900", Name: "volreconciler:volume:db"}
-	step := func(id reconcile.StepID, object spec.ID, c change.Change, why string) reconcile.Step {
-		return reconcile.Step{ID: id, Object: object, Change: c, Why: why, Danger: reconcile.Harmless}
+	step := func(id plan.StepID, object spec.ID, c change.Change, why string) plan.Step {
+		return plan.Step{ID: id, Object: object, Change: c, Why: why, Danger: plan.Harmless}
 	}
 	unlink := step(3, web, change.RemoveLUN{Target: target, LUN: 3}, "not in the spec")
-	unlink.Danger, unlink.Affects = reconcile.Disruptive, []string{"iqn.1993-08.org.debian:01:abc"}
+	unlink.Danger, unlink.Affects = plan.Disruptive, []string{"iqn.1993-08.org.debian:01:abc"}
 	remove := step(4, old, change.RemoveLV{LV: change.LV{VolumeGroup: "vg0", Name: "old"}}, "no file names it")
-	remove.Danger = reconcile.Destructive
-	return reconcile.Plan{
-		Steps: []reconcile.Step{
+	remove.Danger = plan.Destructive
+	return plan.Plan{
+		Steps: []plan.Step{
 			step(1, db, change.CreateVolume{LV: change.LV{VolumeGroup: "vg0", Name: "db"}, ThinPool: "fast", Size: 20 * gib}, "not there"),
 			step(2, db, change.CreateBackstore{Backstore: backstore, Device: "/dev/vg0/db"}, "not there"),
 			unlink, remove,
 		},
-		Objects: []reconcile.Object{
-			{Kind: spec.KindPool, Name: "fast", Phase: reconcile.Ready, Pool: &reconcile.PoolStatus{
+		Objects: []status.Object{
+			{Kind: spec.KindPool, Name: "fast", Phase: status.Ready, Pool: &status.Pool{
 				VolumeGroup: "vg0", ThinPool: "fast", Size: 100 * gib, Free: 60 * gib, Provisioned: 120 * gib, ProvisionedAfter: 140 * gib,
 			}},
-			{Kind: spec.KindVolume, Name: "db", Phase: reconcile.Progressing},
-			{Kind: spec.KindVolume, Name: "old", Phase: reconcile.Deleting},
-			{Kind: spec.KindVolume, Name: "small", Phase: reconcile.Blocked, Reason: reconcile.ReasonShrinkRefused, Message: "spec.size: no\nreally"},
-			{Kind: spec.KindVolume, Name: "kept", Phase: reconcile.Orphaned},
-			{Kind: spec.KindExport, Name: "web", Phase: reconcile.Blocked, Reason: reconcile.ReasonNotReady, Message: "waits for Volume/small"},
+			{Kind: spec.KindVolume, Name: "db", Phase: status.Progressing},
+			{Kind: spec.KindVolume, Name: "old", Phase: status.Deleting},
+			{Kind: spec.KindVolume, Name: "small", Phase: status.Blocked, Reason: status.ReasonShrinkRefused, Message: "spec.size: no\nreally"},
+			{Kind: spec.KindVolume, Name: "kept", Phase: status.Orphaned},
+			{Kind: spec.KindExport, Name: "web", Phase: status.Blocked, Reason: status.ReasonNotReady, Message: "waits for Volume/small"},
 		},
 	}
 }
@@ -78,19 +79,19 @@ Plan: 1 to create, 1 to change, 1 to remove; 2 objects are blocked, 1 object is 
 	})
 
 	It("says that there is nothing to do", func() {
-		ready := reconcile.Plan{Objects: []reconcile.Object{{Kind: spec.KindVolume, Name: "db", Phase: reconcile.Ready}}}
+		ready := plan.Plan{Objects: []status.Object{{Kind: spec.KindVolume, Name: "db", Phase: status.Ready}}}
 		Expect(planText(ready, painter{})).To(Equal("Plan: nothing to do.\n"))
-		Expect(planText(reconcile.Plan{}, painter{})).To(Equal("Nothing is desired, and nothing here is ours.\n"))
+		Expect(planText(plan.Plan{}, painter{})).To(Equal("Nothing is desired, and nothing here is ours.\n"))
 	})
 
 	It("counts what stands for an object, and not what helps to copy it or comes in its place", func() {
 		db, lv := spec.ID{Kind: spec.KindVolume, Name: "db"}, change.LV{VolumeGroup: "vg0", Name: "db"}
 		sum := func(changes ...change.Change) string {
-			plan := reconcile.Plan{Objects: []reconcile.Object{{Kind: spec.KindVolume, Name: "db", Phase: reconcile.Progressing}}}
+			p := plan.Plan{Objects: []status.Object{{Kind: spec.KindVolume, Name: "db", Phase: status.Progressing}}}
 			for i, c := range changes {
-				plan.Steps = append(plan.Steps, reconcile.Step{ID: reconcile.StepID(i + 1), Object: db, Change: c, Danger: reconcile.Harmless})
+				p.Steps = append(p.Steps, plan.Step{ID: plan.StepID(i + 1), Object: db, Change: c, Danger: plan.Harmless})
 			}
-			return planText(plan, painter{})
+			return planText(p, painter{})
 		}
 		owner, staged := ondisk.OwnerTags(db), ondisk.PhaseTag(ondisk.Staged)
 		Expect(sum(change.CloneVolume{LV: lv, Tags: owner})).To(HaveSuffix("Plan: 1 to create, 0 to change, 0 to remove.\n"))
@@ -107,15 +108,15 @@ Plan: 1 to create, 1 to change, 1 to remove; 2 objects are blocked, 1 object is 
 	It("shows what goes into the trash as removed, and how much is there", func() {
 		old := spec.ID{Kind: spec.KindVolume, Name: "old"}
 		lv := change.LV{VolumeGroup: "vg0", Name: "old"}
-		plan := reconcile.Plan{
-			Steps: []reconcile.Step{
-				{ID: 1, Object: old, Change: change.SetTags{LV: lv, Add: []string{"volreconciler/deleted=20261122T120000Z"}}, Why: "no file names it", Danger: reconcile.Disruptive},
-				{ID: 2, Object: old, Change: change.Deactivate{LV: lv}, Why: "in the trash", Danger: reconcile.Harmless},
+		plan := plan.Plan{
+			Steps: []plan.Step{
+				{ID: 1, Object: old, Change: change.SetTags{LV: lv, Add: []string{"volreconciler/deleted=20261122T120000Z"}}, Why: "no file names it", Danger: plan.Disruptive},
+				{ID: 2, Object: old, Change: change.Deactivate{LV: lv}, Why: "in the trash", Danger: plan.Harmless},
 			},
-			Objects: []reconcile.Object{
-				{Kind: spec.KindVolume, Name: "old", Phase: reconcile.Deleting, Reason: reconcile.ReasonRemoving},
-				{Kind: spec.KindVolume, Name: "older", Phase: reconcile.Deleting, Reason: reconcile.ReasonInTrash},
-				{Kind: spec.KindVolume, Name: "kept", Phase: reconcile.Orphaned},
+			Objects: []status.Object{
+				{Kind: spec.KindVolume, Name: "old", Phase: status.Deleting, Reason: status.ReasonRemoving},
+				{Kind: spec.KindVolume, Name: "older", Phase: status.Deleting, Reason: status.ReasonInTrash},
+				{Kind: spec.KindVolume, Name: "kept", Phase: status.Orphaned},
 			},
 		}
 		Expect(planText(plan, painter{})).To(Equal(`- Volume/old
@@ -147,7 +148,7 @@ Plan: 0 to create, 0 to change, 1 to remove; 1 object in the trash, 1 object is 
 })
 
 var _ = DescribeTable("The exit status of plan",
-	func(plan reconcile.Plan, unknown map[observe.System]error, expected any) {
+	func(plan plan.Plan, unknown map[observe.System]error, expected any) {
 		err := verdict(plan, observe.State{Unknown: unknown})
 		if expected == nil {
 			Expect(err).NotTo(HaveOccurred())
@@ -156,9 +157,9 @@ var _ = DescribeTable("The exit status of plan",
 		//nolint:ginkgolinter // entries give an error or a matcher, as MatchError takes them
 		Expect(err).To(MatchError(expected))
 	},
-	Entry("0 if there is nothing to do", reconcile.Plan{}, nil, nil),
+	Entry("0 if there is nothing to do", plan.Plan{}, nil, nil),
 	Entry("2 if there are changes", aPlan(), nil, exitChanges),
-	Entry("1 if there are findings", reconcile.Plan{Steps: aPlan().Steps, Findings: []spec.Finding{{File: "a.yaml", Err: errors.New("no")}}}, nil,
+	Entry("1 if there are findings", plan.Plan{Steps: aPlan().Steps, Findings: []spec.Finding{{File: "a.yaml", Err: errors.New("no")}}}, nil,
 		"1 finding in the specs; until there is none, nothing is removed"),
 	Entry("1 if something could not be read", aPlan(), map[observe.System]error{observe.LVM: errors.New("exit status 5")},
 		"not everything can be read, so the plan does not have what would change there: lvm: exit status 5"),

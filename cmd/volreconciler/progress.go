@@ -10,7 +10,8 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -46,7 +47,7 @@ func (p *progress) begin() {
 }
 
 // done is told of each step that was tried, by several goroutines.
-func (p *progress) done(s reconcile.Step, err error) {
+func (p *progress) done(s plan.Step, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -67,7 +68,7 @@ func (p *progress) done(s reconcile.Step, err error) {
 
 // failed shows why a step failed, unless it did for the same reason the last
 // time.
-func (p *progress) failed(s reconcile.Step, why string) {
+func (p *progress) failed(s plan.Step, why string) {
 	now := failure{s.Change.String(), why}
 	if p.failing[s.Object] == now {
 		p.line(red, "failed", s, ", as before")
@@ -85,7 +86,7 @@ func (p *progress) faked(c fakehost.Call) {
 	_, _ = fmt.Fprintf(p.out, "%-6s %s\n", "faked", oneLine(c.String()))
 }
 
-func (p *progress) line(c colour, word string, s reconcile.Step, why string) {
+func (p *progress) line(c colour, word string, s plan.Step, why string) {
 	p.erase()
 	// The changes go on even if nobody looks.
 	_, _ = fmt.Fprintf(p.out, "%s %s: %s%s\n", p.paint(c, fmt.Sprintf("%-6s", word)), s.Object, s.Change, why)
@@ -101,16 +102,16 @@ func (p *progress) waits(d time.Duration) {
 // more reports whether another pass may get further: something was done, whose
 // result is to be looked at, or is going on, or failed in the doing. What failed
 // without having been tried does not get better by trying.
-func (p *progress) more(node reconcile.NodeStatus) bool {
+func (p *progress) more(node status.Report) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.succeeded > 0 || slices.ContainsFunc(node.Objects, func(o reconcile.Object) bool {
+	return p.succeeded > 0 || slices.ContainsFunc(node.Objects, func(o status.Object) bool {
 		switch o.Phase {
-		case reconcile.Progressing:
+		case status.Progressing:
 			return true
-		case reconcile.Deleting:
-			return o.Reason != reconcile.ReasonInTrash
-		case reconcile.Failed:
+		case status.Deleting:
+			return o.Reason != status.ReasonInTrash
+		case status.Failed:
 			_, failing := p.failing[o.ID()]
 			return failing
 		default:

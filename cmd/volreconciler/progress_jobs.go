@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
 // tellEvery is how often something is said of a job where it cannot be drawn.
@@ -38,7 +39,7 @@ func (p *progress) follow(ctx context.Context, loop *reconcile.Loop, wait time.D
 
 // jobLines returns a line with a bar for each job, none longer than the terminal is wide:
 // what wraps cannot be drawn over.
-func jobLines(objects []reconcile.Object, width int) []string {
+func jobLines(objects []status.Object, width int) []string {
 	var lines []string
 	for _, o := range objects {
 		if o.Progress == nil {
@@ -73,7 +74,7 @@ func (p *progress) erase() {
 }
 
 // tell says in plain lines how far jobs have come, now and then.
-func (p *progress) tell(objects []reconcile.Object, now time.Time) {
+func (p *progress) tell(objects []status.Object, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, o := range objects {

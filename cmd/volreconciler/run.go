@@ -17,7 +17,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/api"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -148,7 +148,7 @@ const changePatience = 30 * time.Second
 
 // serve answers on the socket until the function that it returns is called. The
 // status can be asked for until the last pass has ended.
-func serve(socket string, status *reconcile.Status, log logr.Logger) (stop func(), err error) {
+func serve(socket string, status *status.Board, log logr.Logger) (stop func(), err error) {
 	listener, err := api.Listen(socket)
 	if err != nil {
 		return nil, err

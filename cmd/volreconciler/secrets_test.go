@@ -23,6 +23,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -135,7 +137,7 @@ func (l logTo) Write(p []byte) (int, error) {
 
 // settle makes passes as apply does, with its output. An edit of the specs is the
 // reason to try at once what failed before.
-func (a *secretive) settle(ctx context.Context) reconcile.NodeStatus {
+func (a *secretive) settle(ctx context.Context) status.Report {
 	GinkgoHelper()
 	a.edits++
 	specs := strings.ReplaceAll(exportWithPasswords, "DIR", a.dir) + fmt.Sprintf("    - name: iqn.1993-08.org.debian:01:edit%d\n", a.edits)
@@ -167,11 +169,11 @@ func (a *secretive) ask(ctx context.Context) {
 	a.say("validate", out.String())
 
 	desired, observed := a.source.Load(ctx), observe.New(a.host).Observe(ctx)
-	plan := reconcile.Diff(reconcile.Input{Desired: desired, Observed: observed, Now: time.Now(), Started: time.Now(), MaxDeletions: 10})
+	plan := plan.Make(plan.Input{Desired: desired, Observed: observed, Now: time.Now(), Started: time.Now(), MaxDeletions: 10})
 	for _, format := range []string{"text", "json"} {
 		out.Reset()
 		Expect(writePlan(&out, plan, format)).To(Succeed())
-		writeFindings(&out, reconcile.Findings(plan.Findings))
+		writeFindings(&out, status.Findings(plan.Findings))
 		a.say("plan "+format, out.String()+fmt.Sprintln(verdict(plan, observed)))
 	}
 	for _, format := range []string{"json", "sh"} {
@@ -303,7 +305,7 @@ var _ = Describe("Passwords are in nothing that is said, written or run", func()
 	It("but for connect, when it is asked to show them", func(ctx SpecContext) {
 		Expect(a.settle(ctx).Converged()).To(BeTrue())
 		desired, observed := a.source.Load(ctx), observe.New(a.host).Observe(ctx)
-		plan := reconcile.Diff(reconcile.Input{Desired: desired, Observed: observed, Now: time.Now(), Started: time.Now(), MaxDeletions: 10})
+		plan := plan.Make(plan.Input{Desired: desired, Observed: observed, Now: time.Now(), Started: time.Now(), MaxDeletions: 10})
 		for format, shown := range map[string][]string{"json": {`"` + first + `"`}, "sh": {"\npassword=" + first, "\nmutual_password=" + firstOf}} {
 			var out, remarks strings.Builder
 			o := connectOptions{export: "data", initiator: "iqn.1993-08.org.debian:01:a", format: format, showSecrets: true}
@@ -340,7 +342,7 @@ var _ = Describe("Passwords are in nothing that is said, written or run", func()
 			a.loop.Pass(ctx)
 			node, _ := a.loop.Status.Report()
 			Expect(node.Findings).To(ConsistOf(HaveField("Message", ContainSubstring(why))))
-			Expect(node.Objects).To(ContainElement(And(HaveField("Kind", spec.KindExport), HaveField("Reason", reconcile.ReasonInvalid),
+			Expect(node.Objects).To(ContainElement(And(HaveField("Kind", spec.KindExport), HaveField("Reason", status.ReasonInvalid),
 				HaveField("Message", ContainSubstring(reason)))))
 			Expect(a.password("password")).To(Equal(first), "what is there goes on holding")
 			a.ask(ctx)

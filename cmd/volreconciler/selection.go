@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -45,8 +45,8 @@ func (s selection) one() bool { return s.name != "" }
 
 // of returns the selected objects of a node. That a named one is not there is
 // an error.
-func (s selection) of(node reconcile.NodeStatus) ([]reconcile.Object, error) {
-	objects := slices.DeleteFunc(slices.Clone(node.Objects), func(o reconcile.Object) bool {
+func (s selection) of(node status.Report) ([]status.Object, error) {
+	objects := slices.DeleteFunc(slices.Clone(node.Objects), func(o status.Object) bool {
 		return s.kind != "" && o.Kind != s.kind
 	})
 	if !s.one() {
@@ -54,7 +54,7 @@ func (s selection) of(node reconcile.NodeStatus) ([]reconcile.Object, error) {
 	}
 	for _, o := range objects {
 		if o.Name == s.name {
-			return []reconcile.Object{o}, nil
+			return []status.Object{o}, nil
 		}
 	}
 	return nil, fmt.Errorf("there is no %s %q; %s", s.kind, s.name, whatThereIs(objects))
@@ -63,7 +63,7 @@ func (s selection) of(node reconcile.NodeStatus) ([]reconcile.Object, error) {
 // maxNames is how many names an error lists.
 const maxNames = 20
 
-func whatThereIs(objects []reconcile.Object) string {
+func whatThereIs(objects []status.Object) string {
 	var names []string
 	for _, o := range objects {
 		names = append(names, o.Name)

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/execute"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -40,7 +40,7 @@ var dataSettingNames = []string{"max-jobs", "copy-rate", "verify-copies", "image
 // addDataSettings adds them, with their defaults.
 func (s *settings) addDataSettings() {
 	d := &s.data
-	*d = dataSettings{maxJobs: reconcile.DefaultJobs, imageCache: defaultImageCache, imageCacheSize: defaultImageCacheSize, imageCacheAge: defaultImageCacheAge}
+	*d = dataSettings{maxJobs: execute.DefaultJobs, imageCache: defaultImageCache, imageCacheSize: defaultImageCacheSize, imageCacheAge: defaultImageCacheAge}
 	s.all.Var(positive(&d.maxJobs), "max-jobs", "how many copies, imports and clearings run at once; one of them is left to those of at most 1Gi")
 	s.all.Var(size(&d.copyRate, minCopyRate), "copy-rate", "bytes per second that all of these may read together, as a size; 0: no limit")
 	s.all.Var(trueOrFalse(&d.verifyCopies), "verify-copies", "read what was copied again, and compare it, before a volume is used")

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
 // phaseColumn is where objects' phases stand in the table.
@@ -15,7 +15,7 @@ const phaseColumn = 2
 
 // writeStatus writes objects as a table, and below it what is wrong with the
 // files.
-func writeStatus(w io.Writer, node reconcile.NodeStatus, wide bool, now time.Time) error {
+func writeStatus(w io.Writer, node status.Report, wide bool, now time.Time) error {
 	p := painterFor(w)
 	if len(node.Objects) == 0 {
 		if _, err := fmt.Fprintln(w, "There are no such objects."); err != nil {
@@ -40,7 +40,7 @@ func writeStatus(w io.Writer, node reconcile.NodeStatus, wide bool, now time.Tim
 }
 
 // statusTable returns objects as a table, with bars for a terminal.
-func statusTable(objects []reconcile.Object, wide, bars bool, now time.Time) *table {
+func statusTable(objects []status.Object, wide, bars bool, now time.Time) *table {
 	heading := []string{"KIND", "NAME", "PHASE", "REASON", "AGE"}
 	if wide {
 		heading = append(heading, "SIZE", "DEVICE/TARGET", "WWN", "SESSIONS")
@@ -59,16 +59,16 @@ func statusTable(objects []reconcile.Object, wide, bars bool, now time.Time) *ta
 
 // message is an object's message, with the time that an object in the trash has
 // left in front.
-func message(o reconcile.Object, now time.Time) string {
+func message(o status.Object, now time.Time) string {
 	v := volumeOf(o)
-	if o.Reason != reconcile.ReasonInTrash || v == nil || v.RemovedAfter.IsZero() {
+	if o.Reason != status.ReasonInTrash || v == nil || v.RemovedAfter.IsZero() {
 		return o.Message
 	}
 	return left(v.RemovedAfter.Sub(now)) + "; " + o.Message
 }
 
 // wideCells returns size, device or target, WWN, and sessions.
-func wideCells(o reconcile.Object) []string {
+func wideCells(o status.Object) []string {
 	switch {
 	case o.Pool != nil:
 		return []string{bytes(o.Pool.Size), poolName(*o.Pool), "", ""}
@@ -86,7 +86,7 @@ func wideCells(o reconcile.Object) []string {
 
 // sessionsOf returns who is logged in to an export, each with the address as far as
 // it is known.
-func sessionsOf(e reconcile.ExportStatus) []string {
+func sessionsOf(e status.Export) []string {
 	if len(e.Connections) == 0 {
 		return e.Sessions
 	}
@@ -95,7 +95,7 @@ func sessionsOf(e reconcile.ExportStatus) []string {
 		who = append(who, peer(c.Initiator, c.Address))
 	}
 	for _, name := range e.Sessions {
-		named := func(c reconcile.Connection) bool { return c.Initiator == name || c.Address == name }
+		named := func(c status.Connection) bool { return c.Initiator == name || c.Address == name }
 		if !slices.ContainsFunc(e.Connections, named) {
 			who = append(who, name)
 		}
@@ -104,7 +104,7 @@ func sessionsOf(e reconcile.ExportStatus) []string {
 }
 
 // attachmentsOf returns who is logged in and sees a volume, and through which export.
-func attachmentsOf(v reconcile.VolumeStatus) []string {
+func attachmentsOf(v status.Volume) []string {
 	var who []string
 	for _, a := range v.Attachments {
 		who = append(who, a.Export+":"+peer(a.Initiator, a.Address))
@@ -124,7 +124,7 @@ func peer(initiator, address string) string {
 	}
 }
 
-func poolName(p reconcile.PoolStatus) string {
+func poolName(p status.Pool) string {
 	if p.ThinPool == "" {
 		return p.VolumeGroup
 	}
@@ -133,7 +133,7 @@ func poolName(p reconcile.PoolStatus) string {
 
 // volumeOf returns the logical volume of a Volume or Snapshot, nil if there is
 // none.
-func volumeOf(o reconcile.Object) *reconcile.VolumeStatus {
+func volumeOf(o status.Object) *status.Volume {
 	if o.Volume != nil {
 		return o.Volume
 	}
@@ -144,20 +144,20 @@ func statusColour(column int, cell string) colour {
 	if column != phaseColumn {
 		return plain
 	}
-	return phaseColour(reconcile.Phase(cell))
+	return phaseColour(status.Phase(cell))
 }
 
-func phaseColour(phase reconcile.Phase) colour {
+func phaseColour(phase status.Phase) colour {
 	switch phase {
-	case reconcile.Ready:
+	case status.Ready:
 		return green
-	case reconcile.Progressing, reconcile.Deleting:
+	case status.Progressing, status.Deleting:
 		return yellow
-	case reconcile.Blocked:
+	case status.Blocked:
 		return magenta
-	case reconcile.Failed:
+	case status.Failed:
 		return red
-	case reconcile.Orphaned, reconcile.Suspended:
+	case status.Orphaned, status.Suspended:
 		return faint
 	default:
 		return plain // the heading

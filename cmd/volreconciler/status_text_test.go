@@ -7,38 +7,38 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 // aNode has an object of each kind, as seen at noon.
-func aNode() (node reconcile.NodeStatus, noon time.Time) {
+func aNode() (node status.Report, noon time.Time) {
 	noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-	return reconcile.NodeStatus{
+	return status.Report{
 		APIVersion: spec.APIVersion, Kind: "Status", Generation: 7, Time: noon,
-		Findings: []reconcile.Finding{
+		Findings: []status.Finding{
 			{File: "specs/a.yaml", Line: 3, Column: 9, Path: "spec.size", Message: `"x" is not a size`},
 			{File: "specs", Message: "the directory cannot be read"},
 		},
-		Objects: []reconcile.Object{
-			{Kind: spec.KindPool, Name: "fast", Phase: reconcile.Ready, Reason: reconcile.ReasonAsDesired, Since: noon.Add(-72 * time.Hour),
-				Pool: &reconcile.PoolStatus{VolumeGroup: "vg0", ThinPool: "pool0", Size: 100 * gib, Free: 75 * gib, Provisioned: 50 * gib, DataPercent: 25, MetadataPercent: 1.5}},
-			{Kind: spec.KindVolume, Name: "db", Phase: reconcile.Blocked, Reason: reconcile.ReasonShrinkRefused, Message: "spec.size: no\nreally", Since: noon.Add(-5 * time.Minute),
-				Volume: &reconcile.VolumeStatus{Size: 20 * gib, DevicePath: "/dev/vg0/db", LVUUID: "abc", Serial: "0123", WWN: "naa.60014050123", Active: true, HeldBy: []string{"mounted on /mnt"}}},
-			{Kind: spec.KindSnapshot, Name: "nightly", Phase: reconcile.Failed, Reason: reconcile.ReasonNoSpace, Message: "full", Since: noon.Add(-10 * time.Second)},
-			{Kind: spec.KindExport, Name: "web", Phase: reconcile.Ready, Reason: reconcile.ReasonAsDesired, Since: noon.Add(-3 * time.Hour),
-				Export: &reconcile.ExportStatus{Target: "iqn.2026-11.io.volreconciler:web", Portals: []string{"0.0.0.0:3260"}, LUNs: 2, Sessions: []string{"iqn.1993-08.org.debian:01:abc"}}},
+		Objects: []status.Object{
+			{Kind: spec.KindPool, Name: "fast", Phase: status.Ready, Reason: status.ReasonAsDesired, Since: noon.Add(-72 * time.Hour),
+				Pool: &status.Pool{VolumeGroup: "vg0", ThinPool: "pool0", Size: 100 * gib, Free: 75 * gib, Provisioned: 50 * gib, DataPercent: 25, MetadataPercent: 1.5}},
+			{Kind: spec.KindVolume, Name: "db", Phase: status.Blocked, Reason: status.ReasonShrinkRefused, Message: "spec.size: no\nreally", Since: noon.Add(-5 * time.Minute),
+				Volume: &status.Volume{Size: 20 * gib, DevicePath: "/dev/vg0/db", LVUUID: "abc", Serial: "0123", WWN: "naa.60014050123", Active: true, HeldBy: []string{"mounted on /mnt"}}},
+			{Kind: spec.KindSnapshot, Name: "nightly", Phase: status.Failed, Reason: status.ReasonNoSpace, Message: "full", Since: noon.Add(-10 * time.Second)},
+			{Kind: spec.KindExport, Name: "web", Phase: status.Ready, Reason: status.ReasonAsDesired, Since: noon.Add(-3 * time.Hour),
+				Export: &status.Export{Target: "iqn.2026-11.io.volreconciler:web", Portals: []string{"0.0.0.0:3260"}, LUNs: 2, Sessions: []string{"iqn.1993-08.org.debian:01:abc"}}},
 		},
 	}, noon
 }
 
 // anObjectInTrash has been there for an hour, at noon.
-func anObjectInTrash() (o reconcile.Object, noon time.Time) {
+func anObjectInTrash() (o status.Object, noon time.Time) {
 	_, noon = aNode()
 	deleted := noon.Add(-time.Hour)
-	return reconcile.Object{
-		Kind: spec.KindVolume, Name: "old", Phase: reconcile.Deleting, Reason: reconcile.ReasonInTrash, Message: "in the trash since then", Since: deleted,
-		Volume: &reconcile.VolumeStatus{Size: gib, DevicePath: "/dev/vg0/old", LVUUID: "abc", Serial: "0123", WWN: "naa.60014050123", DeletedAt: deleted, RemovedAfter: noon.Add(23 * time.Hour)},
+	return status.Object{
+		Kind: spec.KindVolume, Name: "old", Phase: status.Deleting, Reason: status.ReasonInTrash, Message: "in the trash since then", Since: deleted,
+		Volume: &status.Volume{Size: gib, DevicePath: "/dev/vg0/old", LVUUID: "abc", Serial: "0123", WWN: "naa.60014050123", DeletedAt: deleted, RemovedAfter: noon.Add(23 * time.Hour)},
 	}, noon
 }
 
@@ -75,13 +75,13 @@ Export    web      Ready    AsDesired      3h          iqn.2026-11.io.volreconci
 	It("says how much time is left in the trash", func() {
 		o, noon := anObjectInTrash()
 		var out strings.Builder
-		Expect(writeStatus(&out, reconcile.NodeStatus{Objects: []reconcile.Object{o}}, false, noon)).To(Succeed())
+		Expect(writeStatus(&out, status.Report{Objects: []status.Object{o}}, false, noon)).To(Succeed())
 		Expect(out.String()).To(Equal(`KIND    NAME  PHASE     REASON   AGE  MESSAGE
 Volume  old   Deleting  InTrash  60m  23h0m left; in the trash since then
 `))
 		o.Volume.RemovedAfter = time.Time{}
 		out.Reset()
-		Expect(writeStatus(&out, reconcile.NodeStatus{Objects: []reconcile.Object{o}}, false, noon)).To(Succeed())
+		Expect(writeStatus(&out, status.Report{Objects: []status.Object{o}}, false, noon)).To(Succeed())
 		Expect(out.String()).To(HaveSuffix("60m  in the trash since then\n"))
 	})
 
@@ -94,13 +94,13 @@ Volume  old   Deleting  InTrash  60m  23h0m left; in the trash since then
 
 	It("says what about the node may do harm", func() {
 		var out strings.Builder
-		Expect(writeStatus(&out, reconcile.NodeStatus{Warnings: []string{"lvm2 is old"}}, false, time.Now())).To(Succeed())
+		Expect(writeStatus(&out, status.Report{Warnings: []string{"lvm2 is old"}}, false, time.Now())).To(Succeed())
 		Expect(out.String()).To(HaveSuffix("\nwarning: lvm2 is old\n"))
 	})
 
 	It("says that there is nothing", func() {
 		var out strings.Builder
-		Expect(writeStatus(&out, reconcile.NodeStatus{}, false, time.Now())).To(Succeed())
+		Expect(writeStatus(&out, status.Report{}, false, time.Now())).To(Succeed())
 		Expect(out.String()).To(Equal("There are no such objects.\n"))
 	})
 

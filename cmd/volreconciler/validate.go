@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -47,17 +47,17 @@ Exit status: 0 if all is well, 1 if there are findings or the command is wrong.`
 
 // validation is what validate says with -o json.
 type validation struct {
-	APIVersion string              `json:"apiVersion"`
-	Kind       string              `json:"kind"`
-	Valid      bool                `json:"valid"`
-	Objects    int                 `json:"objects"`
-	Findings   []reconcile.Finding `json:"findings"`
+	APIVersion string           `json:"apiVersion"`
+	Kind       string           `json:"kind"`
+	Valid      bool             `json:"valid"`
+	Objects    int              `json:"objects"`
+	Findings   []status.Finding `json:"findings"`
 }
 
 func validate(w io.Writer, format string, set spec.Set) error {
 	v := validation{
 		APIVersion: spec.APIVersion, Kind: "Validation", Valid: len(set.Findings) == 0,
-		Objects: len(set.IDs()), Findings: reconcile.Findings(set.Findings),
+		Objects: len(set.IDs()), Findings: status.Findings(set.Findings),
 	}
 	if err := v.write(w, format); err != nil {
 		return err

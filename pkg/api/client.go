@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -39,13 +39,13 @@ func NewClient(socket string) *Client {
 // or [ErrNotReady] if the agent has not ended a pass yet.
 //
 // If there is no agent, the error is that of connect(2).
-func (c *Client) Status(ctx context.Context, generation int64) (reconcile.NodeStatus, error) {
+func (c *Client) Status(ctx context.Context, generation int64) (status.Report, error) {
 	return c.StatusOf(ctx, generation, spec.ID{})
 }
 
 // StatusOf is Status with the objects of a kind alone, or with the one that is named. An
 // older agent returns all objects.
-func (c *Client) StatusOf(ctx context.Context, generation int64, objects spec.ID) (reconcile.NodeStatus, error) {
+func (c *Client) StatusOf(ctx context.Context, generation int64, objects spec.ID) (status.Report, error) {
 	query := url.Values{"wait": {strconv.FormatInt(generation, 10)}}
 	if objects.Kind != "" {
 		query.Set("kind", string(objects.Kind))
@@ -56,28 +56,28 @@ func (c *Client) StatusOf(ctx context.Context, generation int64, objects spec.ID
 	// The host in the URL is for HTTP's sake; the connection goes to the socket.
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent/v1/status?"+query.Encode(), nil)
 	if err != nil {
-		return reconcile.NodeStatus{}, err
+		return status.Report{}, err
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return reconcile.NodeStatus{}, err
+		return status.Report{}, err
 	}
 	defer func() { _ = response.Body.Close() }()
 	return readReport(response)
 }
 
-func readReport(response *http.Response) (reconcile.NodeStatus, error) {
+func readReport(response *http.Response) (status.Report, error) {
 	switch response.StatusCode {
 	case http.StatusOK:
 	case http.StatusServiceUnavailable:
-		return reconcile.NodeStatus{}, ErrNotReady
+		return status.Report{}, ErrNotReady
 	default:
 		text, err := io.ReadAll(io.LimitReader(response.Body, maxMessage))
-		return reconcile.NodeStatus{}, errors.Join(fmt.Errorf("the agent answers %s: %s", response.Status, strings.TrimSpace(string(text))), err)
+		return status.Report{}, errors.Join(fmt.Errorf("the agent answers %s: %s", response.Status, strings.TrimSpace(string(text))), err)
 	}
-	var report reconcile.NodeStatus
+	var report status.Report
 	if err := json.NewDecoder(response.Body).Decode(&report); err != nil {
-		return reconcile.NodeStatus{}, fmt.Errorf("the agent's answer cannot be read: %w", err)
+		return status.Report{}, fmt.Errorf("the agent's answer cannot be read: %w", err)
 	}
 	return report, nil
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/api"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/execute"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -42,7 +44,7 @@ var _ = Describe("The answer about some objects", func() {
 		memory, err := reconcile.OpenMemory(filepath.Join(GinkgoT().TempDir(), "identities.json"))
 		Expect(err).NotTo(HaveOccurred())
 		loop = &reconcile.Loop{
-			Source: node, Observer: node, Executor: &reconcile.Executor{}, Memory: memory, Status: &reconcile.Status{}, Log: logr.Discard(),
+			Source: node, Observer: node, Executor: &execute.Executor{}, Memory: memory, Status: &status.Board{}, Log: logr.Discard(),
 		}
 		handler = api.Handler(ctx, loop.Status)
 	})

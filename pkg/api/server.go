@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -41,7 +41,7 @@ const notReady = "the first pass is not over yet"
 //     there are any.
 //
 // Requests that wait end with ctx.
-func Handler(ctx context.Context, status *reconcile.Status) http.Handler {
+func Handler(ctx context.Context, status *status.Board) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, "ok")
@@ -72,7 +72,7 @@ func kindOf(word string) spec.Kind {
 	return spec.Kind(word)
 }
 
-func serveObject(status *reconcile.Status, w http.ResponseWriter, id spec.ID) {
+func serveObject(status *status.Board, w http.ResponseWriter, id spec.ID) {
 	report, _ := status.Report()
 	object, found := report.Object(id)
 	switch {
@@ -87,21 +87,21 @@ func serveObject(status *reconcile.Status, w http.ResponseWriter, id spec.ID) {
 
 // selected returns the objects of a report that a query asks for, which are all if it
 // does not say. None is no error.
-func selected(report reconcile.NodeStatus, query url.Values) []reconcile.Object {
+func selected(report status.Report, query url.Values) []status.Object {
 	kind, name := kindOf(query.Get("kind")), query.Get("name")
 	switch {
 	case kind == "":
 		return report.Objects
 	case name == "":
-		return slices.DeleteFunc(slices.Clone(report.Objects), func(o reconcile.Object) bool { return o.Kind != kind })
+		return slices.DeleteFunc(slices.Clone(report.Objects), func(o status.Object) bool { return o.Kind != kind })
 	}
 	if object, found := report.Object(spec.ID{Kind: kind, Name: name}); found {
-		return []reconcile.Object{object}
+		return []status.Object{object}
 	}
-	return []reconcile.Object{}
+	return []status.Object{}
 }
 
-func serveStatus(ctx context.Context, status *reconcile.Status, w http.ResponseWriter, r *http.Request) {
+func serveStatus(ctx context.Context, status *status.Board, w http.ResponseWriter, r *http.Request) {
 	report, _ := status.Report()
 	if text := r.URL.Query().Get("wait"); text != "" {
 		generation, err := strconv.ParseInt(text, 10, 64)
@@ -128,7 +128,7 @@ func answerJSON(w http.ResponseWriter, value any) {
 // waitForOther returns the first report that is not of the given generation. It
 // does not ask for a greater one: generations count from 1 again when the agent
 // is restarted.
-func waitForOther(server, request context.Context, status *reconcile.Status, than int64) reconcile.NodeStatus {
+func waitForOther(server, request context.Context, status *status.Board, than int64) status.Report {
 	limit := time.NewTimer(waitLimit)
 	defer limit.Stop()
 	for {
@@ -155,7 +155,7 @@ func answer(w http.ResponseWriter, code int, text string) {
 }
 
 // Serve answers on a listener until ctx ends, and then closes it.
-func Serve(ctx context.Context, listener net.Listener, status *reconcile.Status) error {
+func Serve(ctx context.Context, listener net.Listener, status *status.Board) error {
 	server := &http.Server{Handler: Handler(ctx, status), ReadHeaderTimeout: 10 * time.Second}
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {

@@ -19,6 +19,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/api"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/execute"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -37,8 +39,8 @@ func newLoop(node *emptyNode) *reconcile.Loop {
 	memory, err := reconcile.OpenMemory(filepath.Join(GinkgoT().TempDir(), "identities.json"))
 	Expect(err).NotTo(HaveOccurred())
 	return &reconcile.Loop{
-		Source: node, Observer: node, Executor: &reconcile.Executor{},
-		Memory: memory, Status: &reconcile.Status{}, Log: logr.Discard(),
+		Source: node, Observer: node, Executor: &execute.Executor{},
+		Memory: memory, Status: &status.Board{}, Log: logr.Discard(),
 	}
 }
 
@@ -72,16 +74,16 @@ var _ = Describe("The agent's answers", func() {
 
 	It("are the report of the last pass", func(ctx SpecContext) {
 		loop.Pass(ctx)
-		status, err := client.Status(ctx, 0)
+		report, err := client.Status(ctx, 0)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(status.Kind).To(Equal("Status"))
-		Expect(status.Generation).To(BeEquivalentTo(1))
-		Expect(status.Findings).To(ConsistOf(reconcile.Finding{File: "a.yaml", Message: "no"}))
+		Expect(report.Kind).To(Equal("Status"))
+		Expect(report.Generation).To(BeEquivalentTo(1))
+		Expect(report.Findings).To(ConsistOf(status.Finding{File: "a.yaml", Message: "no"}))
 	}, SpecTimeout(limit))
 
 	It("come as soon as the report is another one", func(ctx SpecContext) {
 		loop.Pass(ctx)
-		answer := make(chan reconcile.NodeStatus, 1)
+		answer := make(chan status.Report, 1)
 		go func() {
 			defer GinkgoRecover()
 			status, err := client.Status(ctx, 1)

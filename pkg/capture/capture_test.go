@@ -22,6 +22,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/execute"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -79,10 +81,10 @@ func converge(ctx context.Context, h host.Host, objects string) {
 	loop := &reconcile.Loop{
 		Source:   spec.NewSource(filepath.Join(dir, "specs"), spec.Options{Secrets: true, Settle: time.Millisecond}),
 		Observer: observe.New(h),
-		Executor: &reconcile.Executor{Actuators: map[observe.System]change.Actuator{
+		Executor: &execute.Executor{Actuators: map[observe.System]change.Actuator{
 			observe.LVM: lvm.New(h, h), observe.LIO: lio.New(h),
 		}},
-		Memory: memory, Status: &reconcile.Status{}, Log: logr.Discard(),
+		Memory: memory, Status: &status.Board{}, Log: logr.Discard(),
 	}
 	for range 3 {
 		loop.Pass(ctx)

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/execute"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -67,7 +69,7 @@ func (a *attempts) forgetChanged(set spec.Set) {
 }
 
 // record takes in what became of a plan.
-func (a *attempts) record(plan Plan, failures map[StepID]error, set spec.Set, now time.Time) {
+func (a *attempts) record(plan plan.Plan, failures map[plan.StepID]error, set spec.Set, now time.Time) {
 	if a.failed == nil {
 		a.failed = map[spec.ID]attempt{}
 	}
@@ -78,11 +80,11 @@ func (a *attempts) record(plan Plan, failures map[StepID]error, set spec.Set, no
 	for _, s := range plan.Steps {
 		err := failures[s.ID]
 		switch {
-		case errors.Is(err, ErrHeld):
+		case errors.Is(err, execute.ErrHeld):
 			held[s.Object] = true
-		case errors.Is(err, ErrNeeds), errors.Is(err, ErrUnfinished):
+		case errors.Is(err, execute.ErrNeeds), errors.Is(err, execute.ErrUnfinished):
 			waiting[s.Object] = true
-			if _, isJob := s.Change.(change.Job); isJob && errors.Is(err, ErrUnfinished) {
+			if _, isJob := s.Change.(change.Job); isJob && errors.Is(err, execute.ErrUnfinished) {
 				running[s.Change.Lane()] = true
 				// Between two passes in which a job was stale there is one that begins it.
 				stale[s.Object] = max(stale[s.Object], a.stale[s.Object])

@@ -8,47 +8,51 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/execute"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 var _ = Describe("attempts", func() {
 	now := time.Now()
-	failing := planOf(Step{Object: volumeID("a"), Change: activate("vg0", "a")})
-	boom := map[StepID]error{1: errors.New("boom")}
+	failing := model.PlanOf(plan.Step{Object: model.VolumeID("a"), Change: model.Activate("vg0", "a")})
+	boom := map[plan.StepID]error{1: errors.New("boom")}
 
 	It("wait longer after every failure, and not at all after a success", func() {
 		var a attempts
 		var last time.Duration
 		for range 12 {
 			a.record(failing, boom, spec.Set{}, now)
-			wait := a.failed[volumeID("a")].next.Sub(now)
+			wait := a.failed[model.VolumeID("a")].next.Sub(now)
 			Expect(wait).To(BeNumerically("<=", maxDelay*12/10))
 			if wait < maxDelay/4 {
 				Expect(wait).To(BeNumerically(">", last))
 			}
 			last = wait
 		}
-		Expect(a.held(volumeID("a"), now)).To(BeTrue())
-		Expect(a.held(volumeID("b"), now)).To(BeFalse())
+		Expect(a.held(model.VolumeID("a"), now)).To(BeTrue())
+		Expect(a.held(model.VolumeID("b"), now)).To(BeFalse())
 		a.record(failing, nil, spec.Set{}, now)
-		Expect(a.held(volumeID("a"), now)).To(BeFalse())
+		Expect(a.held(model.VolumeID("a"), now)).To(BeFalse())
 	})
 	It("do not forget an object while it is held", func() {
 		var a attempts
 		a.record(failing, boom, spec.Set{}, now)
-		a.record(failing, map[StepID]error{1: ErrHeld}, spec.Set{}, now)
-		Expect(a.held(volumeID("a"), now)).To(BeTrue())
+		a.record(failing, map[plan.StepID]error{1: execute.ErrHeld}, spec.Set{}, now)
+		Expect(a.held(model.VolumeID("a"), now)).To(BeTrue())
 	})
 	It("count on when the time comes during a pass that held the object", func() {
 		var a attempts
 		a.record(failing, boom, spec.Set{}, now)
-		later := a.failed[volumeID("a")].next.Add(time.Second)
-		a.record(failing, map[StepID]error{1: ErrHeld}, spec.Set{}, later)
+		later := a.failed[model.VolumeID("a")].next.Add(time.Second)
+		a.record(failing, map[plan.StepID]error{1: execute.ErrHeld}, spec.Set{}, later)
 		next, ok := a.next(later)
 		Expect(ok).To(BeTrue())
 		Expect(next).To(Equal(later))
 		a.record(failing, boom, spec.Set{}, later)
-		Expect(a.failed[volumeID("a")].count).To(Equal(2))
+		Expect(a.failed[model.VolumeID("a")].count).To(Equal(2))
 		next, _ = a.next(later)
 		Expect(next).To(BeTemporally(">", later))
 	})
@@ -57,27 +61,27 @@ var _ = Describe("attempts", func() {
 		set := spec.Set{Volumes: map[string]spec.Volume{"a": {Spec: spec.VolumeSpec{Size: 1}}}}
 		a.record(failing, boom, set, now)
 		a.forgetChanged(set)
-		Expect(a.held(volumeID("a"), now)).To(BeTrue())
+		Expect(a.held(model.VolumeID("a"), now)).To(BeTrue())
 		a.forgetChanged(spec.Set{Volumes: map[string]spec.Volume{"a": {Spec: spec.VolumeSpec{Size: 2}}}})
-		Expect(a.held(volumeID("a"), now)).To(BeFalse())
+		Expect(a.held(model.VolumeID("a"), now)).To(BeFalse())
 	})
 	It("do not count a stale plan as a failure, unless it is stale again and again", func() {
 		var a attempts
 		for range maxStale {
-			a.record(failing, map[StepID]error{1: change.ErrStale}, spec.Set{}, now)
+			a.record(failing, map[plan.StepID]error{1: change.ErrStale}, spec.Set{}, now)
 			Expect(a.failed).To(BeEmpty())
 		}
-		a.record(failing, map[StepID]error{1: change.ErrStale}, spec.Set{}, now)
-		Expect(a.held(volumeID("a"), now)).To(BeTrue())
-		a.record(Plan{}, nil, spec.Set{}, now)
-		a.record(failing, map[StepID]error{1: change.ErrStale}, spec.Set{}, now)
+		a.record(failing, map[plan.StepID]error{1: change.ErrStale}, spec.Set{}, now)
+		Expect(a.held(model.VolumeID("a"), now)).To(BeTrue())
+		a.record(plan.Plan{}, nil, spec.Set{}, now)
+		a.record(failing, map[plan.StepID]error{1: change.ErrStale}, spec.Set{}, now)
 		Expect(a.failed).To(BeEmpty())
 	})
 	It("do not keep the loop awake for what waits for another object", func() {
 		var a attempts
 		a.record(failing, boom, spec.Set{}, now)
 		later := now.Add(time.Hour)
-		a.record(failing, map[StepID]error{1: ErrNeeds}, spec.Set{}, later)
+		a.record(failing, map[plan.StepID]error{1: execute.ErrNeeds}, spec.Set{}, later)
 		_, due := a.next(later)
 		Expect(due).To(BeFalse())
 	})
@@ -85,36 +89,36 @@ var _ = Describe("attempts", func() {
 
 var _ = Describe("attempts at a job", func() {
 	now := time.Now()
-	plan := planOf(fill("a", gib))
-	result := func(err error) map[StepID]error { return map[StepID]error{1: err} }
+	p := model.PlanOf(model.Fill("a", model.GiB))
+	result := func(err error) map[plan.StepID]error { return map[plan.StepID]error{1: err} }
 
 	It("wait longer after every failure, and do not show the last one while they run", func() {
 		var a attempts
 		at := now
 		for n := range 4 {
-			a.record(plan, result(ErrUnfinished), spec.Set{}, at)
-			Expect(outcome(Plan{Objects: []Object{{Kind: spec.KindVolume, Name: "a", Phase: Progressing}}}, a.failed, nil)[0].Phase).To(Equal(Progressing))
+			a.record(p, result(execute.ErrUnfinished), spec.Set{}, at)
+			Expect(outcome(plan.Plan{Objects: []status.Object{{Kind: spec.KindVolume, Name: "a", Phase: status.Progressing}}}, a.failed, nil)[0].Phase).To(Equal(status.Progressing))
 			_, due := a.next(at)
 			Expect(due).To(BeFalse(), "a job that runs calls for no pass")
-			a.record(plan, result(change.ErrSource), spec.Set{}, at)
-			Expect(a.failed[volumeID("a")].count).To(Equal(n + 1))
-			o := outcome(Plan{Objects: []Object{{Kind: spec.KindVolume, Name: "a", Phase: Progressing}}}, a.failed, nil)[0]
-			Expect(o).To(beIn(Failed, ReasonSourceInvalid))
-			a.record(plan, result(ErrHeld), spec.Set{}, at)
-			at = a.failed[volumeID("a")].next.Add(time.Second)
+			a.record(p, result(change.ErrSource), spec.Set{}, at)
+			Expect(a.failed[model.VolumeID("a")].count).To(Equal(n + 1))
+			o := outcome(plan.Plan{Objects: []status.Object{{Kind: spec.KindVolume, Name: "a", Phase: status.Progressing}}}, a.failed, nil)[0]
+			Expect(o).To(model.BeIn(status.Failed, status.ReasonSourceInvalid))
+			a.record(p, result(execute.ErrHeld), spec.Set{}, at)
+			at = a.failed[model.VolumeID("a")].next.Add(time.Second)
 		}
-		a.record(Plan{}, nil, spec.Set{}, at)
+		a.record(plan.Plan{}, nil, spec.Set{}, at)
 		Expect(a.failed).To(BeEmpty())
 	})
 	It("count as failures if they are stale again and again", func() {
 		var a attempts
 		for range maxStale {
-			a.record(plan, result(ErrUnfinished), spec.Set{}, now)
-			a.record(plan, result(change.ErrStale), spec.Set{}, now)
+			a.record(p, result(execute.ErrUnfinished), spec.Set{}, now)
+			a.record(p, result(change.ErrStale), spec.Set{}, now)
 			Expect(a.failed).To(BeEmpty())
 		}
-		a.record(plan, result(ErrUnfinished), spec.Set{}, now)
-		a.record(plan, result(change.ErrStale), spec.Set{}, now)
-		Expect(a.held(volumeID("a"), now)).To(BeTrue())
+		a.record(p, result(execute.ErrUnfinished), spec.Set{}, now)
+		a.record(p, result(change.ErrStale), spec.Set{}, now)
+		Expect(a.held(model.VolumeID("a"), now)).To(BeTrue())
 	})
 })

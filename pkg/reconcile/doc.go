@@ -1,8 +1,7 @@
-// Package reconcile decides what has to change and sees to it that it does.
+// Package reconcile is the main loop: load, observe, plan, execute, publish, wait.
 //
-// [Diff] is pure: it compares what is desired with what was observed and
-// returns a [Plan]. [Executor] applies a plan through the actuators. [Loop] is
-// the main loop: load, observe, diff, execute, publish, wait.
-//
-// Start reading at [Loop.Run], then [Diff].
+// Start reading at [Loop.Run]. What is to be done is decided in the package plan, which is
+// pure, and done in the package execute; what came of it is shown by the package status.
+// Here is what outlives a pass: the memory of what was there, and the back-off of what
+// failed.
 package reconcile

@@ -9,6 +9,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -26,10 +27,10 @@ var _ = Describe("The grace period of a loop", func() {
 		loop.Grace, loop.clock = grace, func() time.Time { return now }
 	}
 	BeforeEach(func(ctx SpecContext) {
-		m = &machine{node: converged()}
-		m.node.keepFor(0)
+		m = &machine{node: model.Converged()}
+		m.node.KeepFor(0)
 		state = filepath.Join(GinkgoT().TempDir(), "identities.json")
-		now, all = time.Now(), m.node.desired
+		now, all = time.Now(), m.node.Desired
 		start()
 		loop.Pass(ctx)
 	})
@@ -40,24 +41,24 @@ var _ = Describe("The grace period of a loop", func() {
 		loop.Pass(ctx)
 	}
 	incomplete := func() {
-		m.node.desired = spec.Set{Findings: []spec.Finding{{Err: errors.New("the directory has no file")}}}
+		m.node.Desired = spec.Set{Findings: []spec.Finding{{Err: errors.New("the directory has no file")}}}
 	}
 	pools := func() {
-		m.node.desired = all
-		m.node.nameNothing()
+		m.node.Desired = all
+		m.node.NameNothing()
 	}
 	volumes := func() {
-		m.node.desired.Volumes = maps.Clone(all.Volumes)
-		delete(m.node.desired.Volumes, "thick")
+		m.node.Desired.Volumes = maps.Clone(all.Volumes)
+		delete(m.node.Desired.Volumes, "thick")
 	}
 	expectAll := func() {
 		GinkgoHelper()
-		Expect(m.node.lvs("vg0")).To(HaveLen(5))
-		Expect(m.node.state.LIO.ISCSI).To(HaveLen(1))
+		Expect(m.node.LVs("vg0")).To(HaveLen(5))
+		Expect(m.node.State.LIO.ISCSI).To(HaveLen(1))
 	}
 	expectGone := func() {
 		GinkgoHelper()
-		Expect(m.node.lvs("vg0")).To(HaveLen(1))
+		Expect(m.node.LVs("vg0")).To(HaveLen(1))
 	}
 
 	It("begins anew when what was incomplete at the start is complete", func(ctx SpecContext) {
@@ -69,7 +70,7 @@ var _ = Describe("The grace period of a loop", func() {
 		after(ctx, 0)
 		expectAll()
 		after(ctx, 5*time.Second)
-		m.node.desired = all
+		m.node.Desired = all
 		after(ctx, 0)
 		after(ctx, time.Hour)
 		expectAll()
@@ -86,9 +87,9 @@ var _ = Describe("The grace period of a loop", func() {
 	It("begins anew with every finding that comes and goes", func(ctx SpecContext) {
 		pools()
 		for range 5 {
-			m.node.desired.Complete = false
+			m.node.Desired.Complete = false
 			after(ctx, 10*time.Second)
-			m.node.desired.Complete = true
+			m.node.Desired.Complete = true
 			after(ctx, 10*time.Second)
 			after(ctx, 19*time.Second)
 		}
@@ -108,8 +109,8 @@ var _ = Describe("The grace period of a loop", func() {
 		volumes()
 		after(ctx, 0)
 		after(ctx, 25*time.Second)
-		Expect(m.node.lvs("vg0")).To(HaveLen(5))
-		m.node.desired = all
+		Expect(m.node.LVs("vg0")).To(HaveLen(5))
+		m.node.Desired = all
 		after(ctx, 0)
 		after(ctx, time.Hour)
 		expectAll()
@@ -122,38 +123,38 @@ var _ = Describe("The grace period of a loop", func() {
 		volumes()
 		after(ctx, 0)
 		after(ctx, 25*time.Second)
-		Expect(m.node.lvs("vg0")).To(HaveLen(5))
-		m.node.desired = all
+		Expect(m.node.LVs("vg0")).To(HaveLen(5))
+		m.node.Desired = all
 		after(ctx, 0)
 		after(ctx, time.Hour)
-		Expect(m.node.lvs("vg0")).To(HaveLen(5))
+		Expect(m.node.LVs("vg0")).To(HaveLen(5))
 	})
 	It("does not wait for new objects that come all the time", func(ctx SpecContext) {
 		after(ctx, time.Hour)
-		delete(m.node.desired.Volumes, "thick")
-		delete(m.node.desired.Snapshots, "tnightly")
-		m.node.desired.Exports = nil
+		delete(m.node.Desired.Volumes, "thick")
+		delete(m.node.Desired.Snapshots, "tnightly")
+		m.node.Desired.Exports = nil
 		after(ctx, 0)
 		for _, name := range []string{"new1", "new2", "new3"} {
 			after(ctx, 10*time.Second)
-			v := m.node.desired.Volumes["data"]
+			v := m.node.Desired.Volumes["data"]
 			v.Metadata.Name, v.Spec.LVName = name, name
-			m.node.desired.Volumes[name] = v
+			m.node.Desired.Volumes[name] = v
 			after(ctx, 0)
 		}
 		after(ctx, 0)
-		Expect(m.node.lvs("vg0")).To(And(HaveKey("new3"), Not(HaveKey("thick"))))
+		Expect(m.node.LVs("vg0")).To(And(HaveKey("new3"), Not(HaveKey("thick"))))
 	})
 	It("holds for what others were to be filled from", func(ctx SpecContext) {
 		n := m.node
-		n.desireCopy("slow", 200*mib, spec.VolumeSource{Volume: "data"})
-		n.apply(n.plan())
-		delete(n.lvs("vg0"), "copy")
-		delete(n.desired.Volumes, "copy")
+		n.DesireCopy("slow", 200*model.MiB, spec.VolumeSource{Volume: "data"})
+		n.Apply(n.Plan())
+		delete(n.LVs("vg0"), "copy")
+		delete(n.Desired.Volumes, "copy")
 		start()
 		loop.Pass(ctx)
-		Expect(n.lvs("vg0")).To(HaveKey("volreconciler-source-copy"))
+		Expect(n.LVs("vg0")).To(HaveKey("volreconciler-source-copy"))
 		after(ctx, grace)
-		Expect(n.lvs("vg0")).NotTo(HaveKey("volreconciler-source-copy"))
+		Expect(n.LVs("vg0")).NotTo(HaveKey("volreconciler-source-copy"))
 	})
 })

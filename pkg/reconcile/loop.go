@@ -12,6 +12,9 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/execute"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -32,9 +35,9 @@ type Observer interface {
 type Loop struct {
 	Source   Source
 	Observer Observer
-	Executor *Executor
+	Executor *execute.Executor
 	Memory   *Memory
-	Status   *Status
+	Status   *status.Board
 	Log      logr.Logger
 	// Grace is the time an object must have been named by no file, and the files must
 	// have been complete without growing, before anything of it is removed.
@@ -53,10 +56,10 @@ type Loop struct {
 	// go of what is only needed while there are some.
 	AfterPass func()
 	// Planned, if not nil, is told of every plan before it is carried out.
-	Planned func(Plan)
+	Planned func(plan.Plan)
 	// Tried, if not nil, is told of every step that was tried, from several
 	// goroutines at once.
-	Tried func(Step, error)
+	Tried func(plan.Step, error)
 	// Processes, if not nil, returns the number of processes started so far.
 	Processes func() int64
 
@@ -109,7 +112,7 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 
 	held := l.attempts.heldAt(now)
 	discovery, unreadable := l.discovery()
-	plan := Diff(Input{
+	plan := plan.Make(plan.Input{
 		Discovery: discovery,
 		Desired:   desired, Observed: observed, Known: l.Memory.Known(),
 		LastNamed: l.lastNamed, SteadySince: l.steady.since, Started: l.started, Now: now, Elapsed: now.Sub(l.started), Grace: l.Grace,
@@ -128,7 +131,7 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	// announcement makes of it.
 	ready := l.Status.Ready()
 	if !plan.Empty() {
-		l.Status.Announce(outcome(plan, l.attempts.failed, l.Executor.Unfinished(plan)), Findings(plan.Findings), now)
+		l.Status.Announce(outcome(plan, l.attempts.failed, l.Executor.Unfinished(plan)), status.Findings(plan.Findings), now)
 	}
 	if err := l.Memory.Interrupt(plan, desired, observed); err != nil {
 		l.Log.Error(err, "cannot remember which targets a cutover closes, so that one whose Export becomes invalid would stay closed after a restart")
@@ -142,21 +145,21 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	}
 	l.attempts.record(plan, failures, desired, time.Now())
 	spent := cost()
-	l.Status.Publish(outcome(plan, l.attempts.failed, failures), Findings(plan.Findings), spent, time.Now())
+	l.Status.Publish(outcome(plan, l.attempts.failed, failures), status.Findings(plan.Findings), spent, time.Now())
 	l.Log.V(1).Info("pass", "seconds", spent.Seconds, "processes", spent.Processes, "steps", len(plan.Steps), "failed", len(failures))
 	l.last = desired
 	return l.wait(plan, failures, observed, time.Now())
 }
 
 // meter begins to measure a pass and returns what ends it.
-func (l *Loop) meter() func() PassCost {
+func (l *Loop) meter() func() status.PassCost {
 	processes := l.Processes
 	if processes == nil {
 		processes = func() int64 { return 0 }
 	}
 	began, before := time.Now(), processes()
-	return func() PassCost {
-		return PassCost{Seconds: time.Since(began).Seconds(), Processes: processes() - before}
+	return func() status.PassCost {
+		return status.PassCost{Seconds: time.Since(began).Seconds(), Processes: processes() - before}
 	}
 }
 
@@ -195,14 +198,14 @@ func (l *Loop) knows(id spec.ID) bool {
 }
 
 // wait returns how long the next pass can wait.
-func (l *Loop) wait(plan Plan, failures map[StepID]error, observed observe.State, now time.Time) time.Duration {
-	l.again.note(plan, failures)
-	if len(plan.Steps) > len(failures) {
+func (l *Loop) wait(p plan.Plan, failures map[plan.StepID]error, observed observe.State, now time.Time) time.Duration {
+	l.again.note(p, failures)
+	if len(p.Steps) > len(failures) {
 		// What has to be done again and again is not done without a pause. But
 		// whoever was made to wait in this pass is let in by the next.
-		tookOver := slices.ContainsFunc(plan.Steps, func(s Step) bool {
+		tookOver := slices.ContainsFunc(p.Steps, func(s plan.Step) bool {
 			_, is := s.Change.(change.TakeOver)
-			return is && !errors.Is(failures[s.ID], ErrHeld)
+			return is && !errors.Is(failures[s.ID], execute.ErrHeld)
 		})
 		if n := l.again.passes; n > 2 && !tookOver {
 			return min(l.Resync, time.Second<<min(n-3, 10))
@@ -214,11 +217,11 @@ func (l *Loop) wait(plan Plan, failures map[StepID]error, observed observe.State
 		wait = min(wait, next.Sub(now))
 	}
 	inUse := false
-	for _, o := range plan.Objects {
-		if o.Reason == ReasonGracePeriod {
+	for _, o := range p.Objects {
+		if o.Reason == status.ReasonGracePeriod {
 			wait = min(wait, l.Grace)
 		}
-		inUse = inUse || o.Reason == ReasonInUse
+		inUse = inUse || o.Reason == status.ReasonInUse
 	}
 	// Whoever uses it may be done in a moment, as udev is, and nothing tells when.
 	if inUse {
@@ -262,9 +265,9 @@ func (l *Loop) logInput(desired spec.Set, observed observe.State) {
 }
 
 // report returns what is told of every step that is tried, as soon as it was.
-func (l *Loop) report(desired spec.Set, ready map[spec.ID]bool) func(Step, error) {
+func (l *Loop) report(desired spec.Set, ready map[spec.ID]bool) func(plan.Step, error) {
 	last := l.last
-	return func(s Step, err error) {
+	return func(s plan.Step, err error) {
 		drift := ready[s.Object] && sameObject(last.Object(s.Object), desired.Object(s.Object))
 		l.logStep(s, err, drift)
 		if l.Tried != nil {
@@ -273,7 +276,7 @@ func (l *Loop) report(desired spec.Set, ready map[spec.ID]bool) func(Step, error
 	}
 }
 
-func (l *Loop) logStep(s Step, err error, drift bool) {
+func (l *Loop) logStep(s plan.Step, err error, drift bool) {
 	log := l.Log.WithValues("object", s.Object.String(), "change", change.Name(s.Change), "what", s.Change.String())
 	switch {
 	case errors.Is(err, change.ErrStale):

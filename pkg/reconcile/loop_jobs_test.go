@@ -10,42 +10,46 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/execute"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 var _ = Describe("A pass while a job runs", func() {
 	now := time.Now()
-	plan := planOf(fill("a", gib), Step{Object: exportID("db"), Change: activate("vg1", "x"), Needs: []StepID{1}})
-	plan.Objects = []Object{{Kind: spec.KindVolume, Name: "a", Phase: Progressing}, {Kind: spec.KindExport, Name: "db", Phase: Progressing}}
+	p := model.PlanOf(model.Fill("a", model.GiB), plan.Step{Object: model.ExportID("db"), Change: model.Activate("vg1", "x"), Needs: []plan.StepID{1}})
+	p.Objects = []status.Object{{Kind: spec.KindVolume, Name: "a", Phase: status.Progressing}, {Kind: spec.KindExport, Name: "db", Phase: status.Progressing}}
 
 	It("calls for no other one, and is no news", func(ctx SpecContext) {
-		c := newCopier()
-		x := &Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: &actuator{}, observe.Data: c}}
+		c := model.NewCopier()
+		x := &execute.Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: &model.Actuator{}, observe.Data: c}}
 		running, stop := context.WithCancel(ctx)
 		defer x.Wait()
 		defer stop()
-		l := &Loop{Executor: x, Status: &Status{}, Resync: time.Hour}
+		l := &Loop{Executor: x, Status: &status.Board{}, Resync: time.Hour}
 		pass := func() time.Duration {
-			l.Status.Announce(outcome(plan, l.attempts.failed, x.Unfinished(plan)), Findings(plan.Findings), now)
-			failures := x.Execute(running, plan, nil, nil)
-			l.attempts.record(plan, failures, spec.Set{}, now)
-			l.Status.Publish(outcome(plan, l.attempts.failed, failures), Findings(plan.Findings), PassCost{}, now)
-			return l.wait(plan, failures, observe.State{}, now)
+			l.Status.Announce(outcome(p, l.attempts.failed, x.Unfinished(p)), status.Findings(p.Findings), now)
+			failures := x.Execute(running, p, nil, nil)
+			l.attempts.record(p, failures, spec.Set{}, now)
+			l.Status.Publish(outcome(p, l.attempts.failed, failures), status.Findings(p.Findings), status.PassCost{}, now)
+			return l.wait(p, failures, observe.State{}, now)
 		}
 		Expect(pass()).To(Equal(time.Hour))
-		Eventually(ctx, c.begun).Should(Receive())
+		Eventually(ctx, c.Begun).Should(Receive())
 		before, changed := l.Status.Report()
 		for range 5 {
 			Expect(pass()).To(Equal(time.Hour))
 		}
 		Expect(changed).NotTo(BeClosed())
-		Expect(objectOf(Plan{Objects: before.Objects}, exportID("db"))).To(beIn(Blocked, ReasonNotReady))
+		Expect(model.ObjectOf(plan.Plan{Objects: before.Objects}, model.ExportID("db"))).To(model.BeIn(status.Blocked, status.ReasonNotReady))
 		Expect(x.Freed()).NotTo(Receive())
 
-		c.job("a").end <- errors.New("boom")
+		c.Job("a").End <- errors.New("boom")
 		Eventually(ctx, x.Freed()).Should(Receive())
 		Expect(pass()).To(BeNumerically("~", time.Second, 250*time.Millisecond), "what failed is tried again")
 		report, _ := l.Status.Report()
-		Expect(objectOf(Plan{Objects: report.Objects}, volumeID("a"))).To(beIn(Failed, "PopulateFailed"))
+		Expect(model.ObjectOf(plan.Plan{Objects: report.Objects}, model.VolumeID("a"))).To(model.BeIn(status.Failed, "PopulateFailed"))
 	}, SpecTimeout(10*time.Second))
 })

@@ -17,26 +17,30 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/execute"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 // machine is a model behind the interfaces of the loop.
 type machine struct {
 	mu   sync.Mutex
-	node *node
+	node *model.Node
 	fail func(change.Change) error
 }
 
 func (m *machine) Load(context.Context) spec.Set {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.node.desired
+	return m.node.Desired
 }
 
 func (m *machine) Observe(context.Context, ...string) observe.State {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.node.copy()
+	return m.node.Copy()
 }
 
 func (m *machine) Apply(_ context.Context, c change.Change) error {
@@ -47,7 +51,7 @@ func (m *machine) Apply(_ context.Context, c change.Change) error {
 			return err
 		}
 	}
-	m.node.change(c)
+	m.node.Change(c)
 	return nil
 }
 
@@ -55,8 +59,8 @@ func newLoop(m *machine, state string) *Loop {
 	memory, err := OpenMemory(state)
 	Expect(err).NotTo(HaveOccurred())
 	return &Loop{
-		Source: m, Observer: m, Memory: memory, Status: &Status{}, Log: logr.Discard(), Resync: time.Hour, MaxDeletions: 100,
-		Executor: &Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: m, observe.LIO: m}},
+		Source: m, Observer: m, Memory: memory, Status: &status.Board{}, Log: logr.Discard(), Resync: time.Hour, MaxDeletions: 100,
+		Executor: &execute.Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: m, observe.LIO: m}},
 	}
 }
 
@@ -65,7 +69,7 @@ var _ = Describe("Loop", func() {
 	var state string
 	var loop *Loop
 	BeforeEach(func() {
-		m = &machine{node: newNode()}
+		m = &machine{node: model.NewNode()}
 		state = filepath.Join(GinkgoT().TempDir(), "state", "identities.json")
 		loop = newLoop(m, state)
 	})
@@ -79,10 +83,10 @@ var _ = Describe("Loop", func() {
 	It("looks again soon at what it could not read", func(ctx SpecContext) {
 		loop.Pass(ctx)
 		loop.Pass(ctx)
-		m.node.state.UnknownGroups = errors.New("locked")
+		m.node.State.UnknownGroups = errors.New("locked")
 		Expect(loop.Pass(ctx)).To(Equal(time.Second))
 		Expect(loop.Pass(ctx)).To(Equal(2 * time.Second))
-		m.node.state.UnknownGroups = nil
+		m.node.State.UnknownGroups = nil
 		Expect(loop.Pass(ctx)).To(Equal(time.Hour))
 	})
 	It("does not wait for ever for a change that hangs, and passes again when it ends", func(ctx SpecContext) {
@@ -99,8 +103,8 @@ var _ = Describe("Loop", func() {
 		running, stop := context.WithCancel(ctx)
 		ended := make(chan struct{})
 		go func() { defer close(ended); loop.Run(running, nil) }()
-		Eventually(ctx, func() []Object { report, _ := loop.Status.Report(); return report.Objects }).Should(ContainElement(
-			And(HaveField("Name", "fast"), beIn(Progressing, ReasonConverging))))
+		Eventually(ctx, func() []status.Object { report, _ := loop.Status.Report(); return report.Objects }).Should(ContainElement(
+			And(HaveField("Name", "fast"), model.BeIn(status.Progressing, status.ReasonConverging))))
 		close(letGo)
 		Eventually(ctx, func() bool { report, _ := loop.Status.Report(); return report.Converged() && len(report.Objects) > 0 }).Should(BeTrue())
 		stop()
@@ -109,36 +113,36 @@ var _ = Describe("Loop", func() {
 	It("remembers what it made, also across a restart", func(ctx SpecContext) {
 		loop.Pass(ctx)
 		loop.Pass(ctx)
-		delete(m.node.state.LIO.ISCSI, iqn)
-		m.node.change(change.RemoveBackstore{Backstore: change.Backstore{HBA: ondisk.HBA, Name: "volreconciler:volume:data"}})
-		delete(m.node.lvs("vg0"), "data")
+		delete(m.node.State.LIO.ISCSI, model.IQN)
+		m.node.Change(change.RemoveBackstore{Backstore: change.Backstore{HBA: ondisk.HBA, Name: "volreconciler:volume:data"}})
+		delete(m.node.LVs("vg0"), "data")
 
 		loop = newLoop(m, state)
 		loop.Pass(ctx)
 		loop.Pass(ctx)
 		report, _ := loop.Status.Report()
-		Expect(objectOf(Plan{Objects: report.Objects}, volumeID("data"))).To(beIn(Blocked, ReasonVanished))
-		Expect(m.node.lvs("vg0")).NotTo(HaveKey("data"))
+		Expect(model.ObjectOf(plan.Plan{Objects: report.Objects}, model.VolumeID("data"))).To(model.BeIn(status.Blocked, status.ReasonVanished))
+		Expect(m.node.LVs("vg0")).NotTo(HaveKey("data"))
 	})
 	It("remembers what a file said about sessions, also across a restart", func(ctx SpecContext) {
-		m.node.editExport(func(e *spec.ExportSpec) { e.Disconnect = spec.DisconnectForce })
+		m.node.EditExport(func(e *spec.ExportSpec) { e.Disconnect = spec.DisconnectForce })
 		loop.Pass(ctx)
-		m.node.nameNothing()
-		m.node.logIn()
+		m.node.NameNothing()
+		m.node.LogIn()
 		loop = newLoop(m, state)
 		loop.Pass(ctx)
-		Expect(m.node.state.LIO.ISCSI).To(BeEmpty())
+		Expect(m.node.State.LIO.ISCSI).To(BeEmpty())
 		loop.Pass(ctx)
 		Expect(os.ReadFile(state)).NotTo(ContainSubstring("Export/db"))
 	})
 	It("opens a target that its cutover closed, also after a restart with an invalid Export", func(ctx SpecContext) {
-		m.node = movable()
-		before := m.node.copy().LIO.ISCSI[iqn]
-		m.node.moveTo("thick", "fast")
+		m.node = model.Movable()
+		before := m.node.Copy().LIO.ISCSI[model.IQN]
+		m.node.MoveTo("thick", "fast")
 		running, died := context.WithCancel(ctx)
 		m.fail = func(c change.Change) error {
 			if _, last := c.(change.TakeOver); last {
-				m.node.withhold(nil)
+				m.node.Withhold(nil)
 				died()
 				return errors.New("killed")
 			}
@@ -150,26 +154,26 @@ var _ = Describe("Loop", func() {
 			loop.Executor.Wait()
 		}
 		Expect(running.Err()).To(HaveOccurred(), "it began the cutover")
-		Expect(m.node.state.LIO.ISCSI[iqn]).To(And(HaveField("Enabled", false), HaveField("LUNs", HaveLen(1))))
+		Expect(m.node.State.LIO.ISCSI[model.IQN]).To(And(HaveField("Enabled", false), HaveField("LUNs", HaveLen(1))))
 		Expect(os.ReadFile(state)).To(ContainSubstring(`"disabled": true`))
 		m.fail = nil
 		loop = newLoop(m, state)
 		for range 3 {
 			loop.Pass(ctx)
 		}
-		Expect(m.node.state.LIO.ISCSI[iqn]).To(Equal(before))
+		Expect(m.node.State.LIO.ISCSI[model.IQN]).To(Equal(before))
 		Expect(os.ReadFile(state)).NotTo(ContainSubstring("interrupted"))
 	})
 	It("opens a target that its cutover closed late, when its Export was invalid already", func(ctx SpecContext) {
-		m.node = movable()
-		before := m.node.copy().LIO.ISCSI[iqn]
-		m.node.moveTo("thick", "fast")
+		m.node = model.Movable()
+		before := m.node.Copy().LIO.ISCSI[model.IQN]
+		m.node.MoveTo("thick", "fast")
 		loop.Executor.Actuators[observe.Data], loop.Executor.Jobs = m, 1
 		loop.Executor.Patience = 50 * time.Millisecond
 		hangs, letGo := false, make(chan struct{})
 		m.fail = func(c change.Change) error {
 			if _, disables := c.(change.DisableTarget); disables {
-				m.node.withhold(nil)
+				m.node.Withhold(nil)
 				hangs = true
 				m.mu.Unlock()
 				<-letGo
@@ -190,12 +194,12 @@ var _ = Describe("Loop", func() {
 		loop.Pass(ctx)
 		close(letGo)
 		loop.Executor.Wait()
-		Expect(m.node.state.LIO.ISCSI[iqn].Enabled).To(BeFalse())
+		Expect(m.node.State.LIO.ISCSI[model.IQN].Enabled).To(BeFalse())
 		for range 3 {
 			loop.Pass(ctx)
 			loop.Executor.Wait()
 		}
-		Expect(m.node.state.LIO.ISCSI[iqn]).To(Equal(before))
+		Expect(m.node.State.LIO.ISCSI[model.IQN]).To(Equal(before))
 		Expect(os.ReadFile(state)).NotTo(ContainSubstring("interrupted"))
 	})
 	It("reads a memory that knows of volumes alone", func() {
@@ -203,27 +207,27 @@ var _ = Describe("Loop", func() {
 		Expect(os.WriteFile(state, []byte(`{"Volume/data": {"uuid": "u", "volumeGroup": "vg0"}}`), 0o600)).To(Succeed())
 		memory, err := OpenMemory(state)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(memory.Known()).To(Equal(map[spec.ID]Identity{volumeID("data"): {UUID: "u", VolumeGroup: "vg0"}}))
+		Expect(memory.Known()).To(Equal(map[spec.ID]plan.Identity{model.VolumeID("data"): {UUID: "u", VolumeGroup: "vg0"}}))
 	})
 	It("deletes no more than it may, and says so", func(ctx SpecContext) {
 		loop.Pass(ctx)
-		m.node.nameNothing()
+		m.node.NameNothing()
 		loop.MaxDeletions = 4
 		loop.Pass(ctx)
-		Expect(m.node.state.LIO.ISCSI).To(HaveKey(iqn))
+		Expect(m.node.State.LIO.ISCSI).To(HaveKey(model.IQN))
 		report, _ := loop.Status.Report()
-		Expect(objectOf(Plan{Objects: report.Objects}, exportID("db"))).To(beIn(Blocked, ReasonTooManyDeletions))
+		Expect(model.ObjectOf(plan.Plan{Objects: report.Objects}, model.ExportID("db"))).To(model.BeIn(status.Blocked, status.ReasonTooManyDeletions))
 		loop.MaxDeletions = 5
 		loop.Pass(ctx)
-		Expect(m.node.state.LIO.ISCSI).To(BeEmpty())
+		Expect(m.node.State.LIO.ISCSI).To(BeEmpty())
 	})
 	It("keeps the trash for the time that it takes a clock to be corrected", func(ctx SpecContext) {
-		m.node.keepFor(24 * time.Hour)
+		m.node.KeepFor(24 * time.Hour)
 		loop.Pass(ctx)
-		m.node.nameNothing()
+		m.node.NameNothing()
 		loop.Pass(ctx)
-		for name := range m.node.lvs("vg0") {
-			m.node.edit("vg0/"+name, func(lv *observe.LogicalVolume) {
+		for name := range m.node.LVs("vg0") {
+			m.node.Edit("vg0/"+name, func(lv *observe.LogicalVolume) {
 				lv.Tags = slices.DeleteFunc(slices.Clone(lv.Tags), func(t string) bool { return strings.HasPrefix(t, ondisk.TagDeleted) })
 				lv.Tags = append(lv.Tags, ondisk.DeletedTag(time.Now().Add(-48*time.Hour)))
 			})
@@ -231,10 +235,10 @@ var _ = Describe("Loop", func() {
 		loop = newLoop(m, state)
 		loop.TrashSettle = time.Hour
 		Expect(loop.Pass(ctx)).To(Equal(time.Hour))
-		Expect(m.node.lvs("vg0")).To(HaveLen(5))
+		Expect(m.node.LVs("vg0")).To(HaveLen(5))
 		loop = newLoop(m, state)
 		loop.Pass(ctx)
-		Expect(m.node.lvs("vg0")).To(HaveLen(1))
+		Expect(m.node.LVs("vg0")).To(HaveLen(1))
 	})
 	It("says when it cannot remember, and goes on", func(ctx SpecContext) {
 		Expect(os.WriteFile(filepath.Dir(state), nil, 0o600)).To(Succeed())
@@ -244,7 +248,7 @@ var _ = Describe("Loop", func() {
 		report, _ := loop.Status.Report()
 		Expect(report.Findings).To(ContainElement(HaveField("Message", ContainSubstring("cannot remember"))))
 		Expect(report.Converged()).To(BeFalse())
-		Expect(m.node.lvs("vg0")).To(HaveKey("data"))
+		Expect(m.node.LVs("vg0")).To(HaveKey("data"))
 
 		Expect(os.Remove(filepath.Dir(state))).To(Succeed())
 		loop.Pass(ctx)
@@ -267,17 +271,17 @@ var _ = Describe("Loop", func() {
 		wait := loop.Pass(ctx)
 		Expect(wait).To(BeNumerically("<=", 2*time.Second), "a failure is retried")
 		report, _ := loop.Status.Report()
-		objects := Plan{Objects: report.Objects}
-		Expect(objectOf(objects, volumeID("data"))).To(beIn(Failed, ReasonNoSpace))
-		Expect(objectOf(objects, snapshotID("nightly"))).To(beIn(Blocked, ReasonNotReady))
-		Expect(objectOf(objects, volumeID("thick"))).To(beIn(Ready, ReasonAsDesired))
-		Expect(m.node.state.LIO.ISCSI[iqn].LUNs).To(HaveKey(1))
+		objects := plan.Plan{Objects: report.Objects}
+		Expect(model.ObjectOf(objects, model.VolumeID("data"))).To(model.BeIn(status.Failed, status.ReasonNoSpace))
+		Expect(model.ObjectOf(objects, model.SnapshotID("nightly"))).To(model.BeIn(status.Blocked, status.ReasonNotReady))
+		Expect(model.ObjectOf(objects, model.VolumeID("thick"))).To(model.BeIn(status.Ready, status.ReasonAsDesired))
+		Expect(m.node.State.LIO.ISCSI[model.IQN].LUNs).To(HaveKey(1))
 	})
 	It("does not spin when somebody undoes what it does", func(ctx SpecContext) {
 		loop.Pass(ctx)
 		var waits []time.Duration
 		for range 8 {
-			m.node.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Active = false })
+			m.node.Edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Active = false })
 			waits = append(waits, loop.Pass(ctx))
 		}
 		Expect(waits[len(waits)-1]).To(BeNumerically(">", time.Second))
@@ -286,25 +290,25 @@ var _ = Describe("Loop", func() {
 	It("does not pause on a long way of ever other changes", func(ctx SpecContext) {
 		loop.Pass(ctx)
 		for range 9 {
-			v := m.node.desired.Volumes["data"]
-			v.Spec.Size += 4 * mib
-			m.node.desired.Volumes["data"] = v
+			v := m.node.Desired.Volumes["data"]
+			v.Spec.Size += 4 * model.MiB
+			m.node.Desired.Volumes["data"] = v
 			Expect(loop.Pass(ctx)).To(BeZero())
 		}
 	})
 	It("gives removed files the grace period, counted from its own start", func(ctx SpecContext) {
 		loop.Pass(ctx)
 		loop.Grace = time.Hour
-		m.node.desired.Volumes, m.node.desired.Snapshots, m.node.desired.Exports = nil, nil, nil
+		m.node.Desired.Volumes, m.node.Desired.Snapshots, m.node.Desired.Exports = nil, nil, nil
 		loop.Pass(ctx)
-		Expect(m.node.lvs("vg0")).To(HaveKey("data"))
+		Expect(m.node.LVs("vg0")).To(HaveKey("data"))
 		loop = newLoop(m, state)
 		loop.Grace = time.Hour
 		loop.Pass(ctx)
-		Expect(m.node.lvs("vg0")).To(HaveKey("data"))
+		Expect(m.node.LVs("vg0")).To(HaveKey("data"))
 		loop.Grace = 0
 		loop.Pass(ctx)
-		Expect(m.node.lvs("vg0")).NotTo(HaveKey("data"))
+		Expect(m.node.LVs("vg0")).NotTo(HaveKey("data"))
 	})
 	It("passes when it is woken, and ends when it is told to", func() {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -317,7 +321,7 @@ var _ = Describe("Loop", func() {
 		converged := func() bool { r, _ := loop.Status.Report(); return r.Converged() && r.Generation > 0 }
 		Eventually(converged).Should(BeTrue())
 		m.mu.Lock()
-		m.node.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Active = false })
+		m.node.Edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Active = false })
 		m.mu.Unlock()
 		wake <- struct{}{}
 		Eventually(func() bool { return m.Observe(ctx).VolumeGroups["vg0"].LogicalVolumes["thick"].Active }).Should(BeTrue())
@@ -333,7 +337,7 @@ var _ = Describe("Loop", func() {
 		Expect(second.Objects).To(Equal(first.Objects))
 		Expect(second.Time).To(BeTemporally(">", first.Time))
 		Expect(changed).NotTo(BeClosed())
-		m.node.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Active = false })
+		m.node.Edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Active = false })
 		loop.Pass(ctx)
 		Expect(changed).To(BeClosed())
 	})
@@ -341,24 +345,24 @@ var _ = Describe("Loop", func() {
 
 var _ = Describe("A revert while somebody fights the agent", func() {
 	It("serves the Volume again at once, whatever else on the node is changed over and over", func(ctx SpecContext) {
-		m := &machine{node: newNode()}
+		m := &machine{node: model.NewNode()}
 		loop := newLoop(m, filepath.Join(GinkgoT().TempDir(), "state", "identities.json"))
 		loop.Pass(ctx)
 		loop.Pass(ctx)
 		// Somebody's script undoes something of another volume after each pass.
 		fight := func() time.Duration {
-			m.node.edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Tags = lv.Tags[:2] })
+			m.node.Edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Tags = lv.Tags[:2] })
 			return loop.Pass(ctx)
 		}
 		for range 8 {
 			fight()
 		}
-		v := m.node.desired.Volumes["data"]
+		v := m.node.Desired.Volumes["data"]
 		v.Spec.Revert = &spec.Revert{Snapshot: "nightly", Request: "one"}
-		m.node.desired.Volumes["data"] = v
+		m.node.Desired.Volumes["data"] = v
 		for range 4 {
 			wait := fight()
-			if !m.node.state.LIO.ISCSI[iqn].Enabled {
+			if !m.node.State.LIO.ISCSI[model.IQN].Enabled {
 				Expect(wait).To(BeZero(), "initiators wait for as long")
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -23,7 +24,7 @@ import (
 // the directory stays and sessions are waited for.
 type Memory struct {
 	path  string
-	known map[spec.ID]Identity
+	known map[spec.ID]plan.Identity
 	// stored is false if the file does not hold what is known.
 	stored bool
 }
@@ -31,7 +32,7 @@ type Memory struct {
 // OpenMemory reads the memory kept in a file. A missing file is an empty
 // memory; its directory is created when something is first remembered.
 func OpenMemory(path string) (*Memory, error) {
-	m := &Memory{path: path, known: map[spec.ID]Identity{}, stored: true}
+	m := &Memory{path: path, known: map[spec.ID]plan.Identity{}, stored: true}
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, nil
@@ -39,7 +40,7 @@ func OpenMemory(path string) (*Memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	var stored map[string]Identity
+	var stored map[string]plan.Identity
 	if err := json.Unmarshal(data, &stored); err != nil {
 		return nil, fmt.Errorf("%s: %w; move it away to start without it: volumes removed by hand would then be created anew", path, err)
 	}
@@ -51,27 +52,27 @@ func OpenMemory(path string) (*Memory, error) {
 }
 
 // Known returns what is remembered.
-func (m *Memory) Known() map[spec.ID]Identity { return m.known }
+func (m *Memory) Known() map[spec.ID]plan.Identity { return m.known }
 
 // Learn takes in what was observed, and stores it if it is news. What could not
 // be stored is known all the same, and stored by a later call. busy are the lanes in
 // which changes went on while it was observed.
 func (m *Memory) Learn(desired spec.Set, observed observe.State, busy map[string]bool) error {
-	next := Learn(m.known, desired, observed)
+	next := plan.Learn(m.known, desired, observed)
 	if len(busy) > 0 {
 		next = maps.Clone(next)
-		keepWhileBusy(next, m.known, busy)
+		plan.KeepWhileBusy(next, m.known, busy)
 	}
 	return m.replace(next)
 }
 
 // Interrupt takes in what the cutovers of a plan are about to take from targets, before they
 // do. It stores it like Learn.
-func (m *Memory) Interrupt(plan Plan, desired spec.Set, observed observe.State) error {
-	return m.replace(NoteInterruptions(m.known, plan, desired, observed))
+func (m *Memory) Interrupt(p plan.Plan, desired spec.Set, observed observe.State) error {
+	return m.replace(plan.NoteInterruptions(m.known, p, desired, observed))
 }
 
-func (m *Memory) replace(next map[spec.ID]Identity) error {
+func (m *Memory) replace(next map[spec.ID]plan.Identity) error {
 	if m.stored && reflect.DeepEqual(next, m.known) {
 		return nil
 	}
@@ -84,7 +85,7 @@ func (m *Memory) replace(next map[spec.ID]Identity) error {
 // store replaces the file in one step, so that a crash leaves the old or the
 // new content.
 func (m *Memory) store() error {
-	stored := make(map[string]Identity, len(m.known))
+	stored := make(map[string]plan.Identity, len(m.known))
 	for id, identity := range m.known {
 		stored[id.String()] = identity
 	}

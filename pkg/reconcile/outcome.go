@@ -5,15 +5,17 @@ import (
 	"slices"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 // outcome returns the objects as they stand after a plan was executed. It is
 // pure.
-func outcome(plan Plan, failed map[spec.ID]attempt, failures map[StepID]error) []Object {
+func outcome(p plan.Plan, failed map[spec.ID]attempt, failures map[plan.StepID]error) []status.Object {
 	waiting := map[spec.ID]spec.ID{} // object to the one it waits for
-	owner := map[StepID]spec.ID{}
-	for _, s := range plan.Steps {
+	owner := map[plan.StepID]spec.ID{}
+	for _, s := range p.Steps {
 		owner[s.ID] = s.Object
 		for _, n := range s.Needs {
 			if failures[n] != nil && owner[n] != s.Object {
@@ -21,34 +23,34 @@ func outcome(plan Plan, failed map[spec.ID]attempt, failures map[StepID]error) [
 			}
 		}
 	}
-	objects := slices.Clone(plan.Objects)
+	objects := slices.Clone(p.Objects)
 	for i := range objects {
 		o := &objects[i]
-		if o.Phase == Blocked || o.Phase == Suspended || o.Phase == Failed {
+		if o.Phase == status.Blocked || o.Phase == status.Suspended || o.Phase == status.Failed {
 			continue // what is known already says more
 		}
 		if f, ok := failed[o.ID()]; ok && !f.trying {
 			o.Phase, o.Reason = classify(f)
 			o.Message = f.step.String() + ": " + f.err.Error()
 		} else if on, ok := waiting[o.ID()]; ok {
-			o.Phase, o.Reason, o.Message = Blocked, ReasonNotReady, "waits for "+on.String()
+			o.Phase, o.Reason, o.Message = status.Blocked, status.ReasonNotReady, "waits for "+on.String()
 		}
 	}
 	return objects
 }
 
 // classify says what a failed attempt means to users.
-func classify(f attempt) (Phase, string) {
+func classify(f attempt) (status.Phase, string) {
 	switch {
 	case errors.Is(f.err, change.ErrSource):
-		return Failed, ReasonSourceInvalid
+		return status.Failed, status.ReasonSourceInvalid
 	case errors.Is(f.err, change.ErrInUse):
-		return Blocked, ReasonInUse
+		return status.Blocked, status.ReasonInUse
 	case errors.Is(f.err, change.ErrNoSpace):
-		return Failed, ReasonNoSpace
+		return status.Failed, status.ReasonNoSpace
 	case errors.Is(f.err, change.ErrUnsupported):
-		return Blocked, ReasonUnsupported
+		return status.Blocked, status.ReasonUnsupported
 	default:
-		return Failed, change.Name(f.step) + "Failed"
+		return status.Failed, change.Name(f.step) + "Failed"
 	}
 }

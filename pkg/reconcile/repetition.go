@@ -1,5 +1,7 @@
 package reconcile
 
+import "github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+
 // repetition counts the passes in which changes were made that had been made before,
 // since the last pass that changed nothing: somebody else undoes them, or they do not
 // do what the plan thinks. A long row of changes that are all different is none.
@@ -9,7 +11,7 @@ type repetition struct {
 }
 
 // note takes in a pass, and which of its steps failed.
-func (r *repetition) note(plan Plan, failures map[StepID]error) {
+func (r *repetition) note(plan plan.Plan, failures map[plan.StepID]error) {
 	if len(plan.Steps) == len(failures) {
 		*r = repetition{}
 		return

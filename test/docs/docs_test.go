@@ -95,7 +95,7 @@ var _ = Describe("Documentation", func() {
 		}
 	})
 	It("describes every reason", func() {
-		reasons := reasonConst.FindAllStringSubmatch(read("pkg/reconcile/object.go"), -1)
+		reasons := reasonConst.FindAllStringSubmatch(read("pkg/reconcile/status/object.go"), -1)
 		Expect(len(reasons)).To(BeNumerically(">", 20))
 		for _, name := range reasons {
 			Expect(read("docs/reference.md")).To(ContainSubstring("`" + name[1] + "`"))

@@ -12,7 +12,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/test/guest"
 )
 
@@ -273,12 +273,12 @@ func (c *conformance) run(ctx SpecContext) {
 	c.luns = c.luns[:2]
 	c.write(ctx, true)
 	if !c.unseen {
-		eventually(ctx, "Export/conf", beIn(reconcile.Blocked, reconcile.ReasonSessionsActive))
+		eventually(ctx, "Export/conf", beIn(status.Blocked, status.ReasonSessionsActive))
 		Expect(reads(ctx, c.lun(ctx, db, 2))).To(BeTrue())
 	}
 	db.disconnect(ctx)
 	mail.disconnect(ctx)
-	eventually(ctx, "Export/conf", beIn(reconcile.Ready, reconcile.ReasonAsDesired))
+	eventually(ctx, "Export/conf", beIn(status.Ready, status.ReasonAsDesired))
 
 	c.by("after a crash at any moment, and a boot, all is as it was")
 	for i := range 4 {

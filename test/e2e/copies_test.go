@@ -8,7 +8,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
 // scatter writes data here and there into the first 64 MiB, so that there are holes
@@ -86,9 +86,9 @@ var _ = It("A copy or an import that is killed goes on, and is nobody's to use b
 	specs(ctx, "copy.yaml", volume("copy", "slow", "256Mi", "source: {volume: from}"), volume("imported", "slow", "64Mi", "source: {image: {path: /run/images/raw, format: raw}}"),
 		export("copy", "{volume: copy}, {volume: imported}"))
 	for range 3 {
-		eventually(ctx, "Volume/imported", And(HaveField("Phase", reconcile.Progressing), HaveField("Progress", HaveField("Done", BeNumerically(">", 2<<20)))))
-		eventually(ctx, "Volume/copy", And(HaveField("Phase", reconcile.Progressing), HaveField("Progress", HaveField("Done", BeNumerically(">", 2<<20)))))
-		Expect(statusOf(ctx, "Export/copy")).To(HaveField("Phase", reconcile.Blocked))
+		eventually(ctx, "Volume/imported", And(HaveField("Phase", status.Progressing), HaveField("Progress", HaveField("Done", BeNumerically(">", 2<<20)))))
+		eventually(ctx, "Volume/copy", And(HaveField("Phase", status.Progressing), HaveField("Progress", HaveField("Done", BeNumerically(">", 2<<20)))))
+		Expect(statusOf(ctx, "Export/copy")).To(HaveField("Phase", status.Blocked))
 		Expect(strings.Count(sh(ctx, "lvs --noheadings -o lv_tags vg0/copy vg0/imported"), "phase=populating")).To(Equal(2))
 		Expect(try(ctx, "ls -d /sys/kernel/config/target/core/*/*copy /sys/kernel/config/target/core/*/*imported").Stdout).To(BeEmpty())
 		kill(ctx)
@@ -148,12 +148,12 @@ var _ = It("Volumes are made from images, and hostile ones are refused before a 
 	}
 	specs(ctx, "bad.yaml", documents...)
 	for _, i := range bad {
-		eventually(ctx, "Volume/"+i.name, beIn(reconcile.Failed, reconcile.ReasonSourceInvalid))
+		eventually(ctx, "Volume/"+i.name, beIn(status.Failed, status.ReasonSourceInvalid))
 		AddReportEntry(i.name, statusOf(ctx, "Volume/"+i.name).Message)
 		// The first MiB of the image is random; what lvcreate clears, and what was there, is not.
 		Expect(sh(ctx, "dd if=/dev/vg0/"+i.name+" bs=1M count=1 iflag=direct status=none | tr -d '\\252\\0' | wc -c")).To(Equal("0"), i.name)
 	}
-	Expect(statusOf(ctx, "Volume/qcow2")).To(HaveField("Phase", reconcile.Ready))
+	Expect(statusOf(ctx, "Volume/qcow2")).To(HaveField("Phase", status.Ready))
 }, NodeTimeout(limit))
 
 var _ = It("Volumes are put back to a snapshot, once for each request, and not while anybody is logged in", func(ctx SpecContext) {
@@ -169,7 +169,7 @@ var _ = It("Volumes are put back to a snapshot, once for each request, and not w
 	old := map[string]string{"thick": scatter(ctx, "/dev/vg0/thick"), "thin": scatter(ctx, "/dev/vg0/thin")}
 	sources("")
 	allReady(ctx, 7)
-	before := map[string]*reconcile.VolumeStatus{"thick": statusOf(ctx, "Volume/thick").Volume, "thin": statusOf(ctx, "Volume/thin").Volume}
+	before := map[string]*status.Volume{"thick": statusOf(ctx, "Volume/thick").Volume, "thin": statusOf(ctx, "Volume/thin").Volume}
 	Expect(login(ctx, target("both"), loopback, dbHost).ExitCode).To(BeZero())
 	for name := range old {
 		sh(ctx, "dd if=/dev/urandom of="+disk(ctx, "Volume/"+name)+" bs=1M seek=5 count=8 oflag=direct status=none")
@@ -177,8 +177,8 @@ var _ = It("Volumes are put back to a snapshot, once for each request, and not w
 
 	By("waiting for who is logged in")
 	sources("revert: {snapshot: X, request: first}")
-	eventually(ctx, "Volume/thick", beIn(reconcile.Blocked, reconcile.ReasonSessionsActive))
-	eventually(ctx, "Volume/thin", beIn(reconcile.Blocked, reconcile.ReasonSessionsActive))
+	eventually(ctx, "Volume/thick", beIn(status.Blocked, status.ReasonSessionsActive))
+	eventually(ctx, "Volume/thin", beIn(status.Blocked, status.ReasonSessionsActive))
 	Expect(content(ctx, disk(ctx, "Volume/thin"), 64)).NotTo(Equal(old["thin"]))
 
 	By("putting back")
@@ -261,6 +261,6 @@ var _ = It("Volumes and snapshots are written to images, once, while they are in
 	By("and never over a file of somebody else")
 	before := sh(ctx, "stat -c %i-%Y /run/out/*")
 	specs(ctx, "taken.yaml", image("taken", "volume: thick, path: /run/out/taken.raw, format: raw"))
-	eventually(ctx, "Image/taken", beIn(reconcile.Blocked, reconcile.ReasonNotOwned))
+	eventually(ctx, "Image/taken", beIn(status.Blocked, status.ReasonNotOwned))
 	Expect(sh(ctx, "stat -c %i-%Y /run/out/*")).To(Equal(before))
 }, NodeTimeout(limit))

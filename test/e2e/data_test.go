@@ -11,7 +11,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -71,7 +71,7 @@ var _ = DescribeTable("Volumes that are in use",
 		By("growing while an initiator is logged in")
 		fill(ctx, device, "before", 4)
 		specs(ctx, "volume.yaml", volume("data", name, "128Mi", ""))
-		eventually(ctx, "Volume/data", And(HaveField("Phase", reconcile.Ready), HaveField("Volume.Size", uint64(128<<20))))
+		eventually(ctx, "Volume/data", And(HaveField("Phase", status.Ready), HaveField("Volume.Size", uint64(128<<20))))
 		Expect(sh(ctx, "blockdev --getsize64 "+device)).To(Equal("67108864"))
 		sh(ctx, "iscsiadm -m session -R && udevadm settle")
 		Expect(sh(ctx, "blockdev --getsize64 "+device)).To(Equal("134217728"))
@@ -80,7 +80,7 @@ var _ = DescribeTable("Volumes that are in use",
 		before := content(ctx, device, 4)
 		specs(ctx, "snapshot.yaml", snapshot("snap", "data", snapshotSpec))
 		specs(ctx, "backup.yaml", export("backup", "{snapshot: snap, readOnly: true, lun: 9}"))
-		eventually(ctx, "Export/backup", HaveField("Phase", reconcile.Ready))
+		eventually(ctx, "Export/backup", HaveField("Phase", status.Ready))
 		fill(ctx, device, "after", 4)
 		Expect(content(ctx, device, 4)).NotTo(Equal(before))
 		Expect(login(ctx, target("backup"), loopback, dbHost).ExitCode).To(BeZero())

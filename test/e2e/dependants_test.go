@@ -6,7 +6,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
 var _ = DescribeTable("A volume from which thin volumes were cloned by hand stays until none needs it",
@@ -29,7 +29,7 @@ var _ = DescribeTable("A volume from which thin volumes were cloned by hand stay
 		remove(ctx, "golden.yaml")
 		blocked := func(by string) {
 			GinkgoHelper()
-			says := And(beIn(reconcile.Blocked, reconcile.ReasonSnapshotsExist), HaveField("Message", ContainSubstring("vg0/"+by+", a thin volume")))
+			says := And(beIn(status.Blocked, status.ReasonSnapshotsExist), HaveField("Message", ContainSubstring("vg0/"+by+", a thin volume")))
 			eventually(ctx, "Volume/golden", says)
 			passes(ctx, 2)
 			Expect(statusOf(ctx, "Volume/golden")).To(says)
@@ -50,7 +50,7 @@ var _ = DescribeTable("A volume from which thin volumes were cloned by hand stay
 		sh(ctx, "lvremove -qq -y vg0/clone2")
 		if wipe != "none" {
 			// What LVM wanted to be read-only cannot be overwritten.
-			eventually(ctx, "Volume/golden", And(beIn(reconcile.Blocked, reconcile.ReasonUnsupported), HaveField("Message", ContainSubstring("lvchange --permission rw vg0/golden"))))
+			eventually(ctx, "Volume/golden", And(beIn(status.Blocked, status.ReasonUnsupported), HaveField("Message", ContainSubstring("lvchange --permission rw vg0/golden"))))
 			passes(ctx, 2)
 			Expect(sh(ctx, "lvs --noheadings -o lv_tags vg0/golden")).NotTo(ContainSubstring("clearing"))
 			sh(ctx, "lvchange -qq --permission rw vg0/golden")

@@ -8,7 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gbytes"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
 // drifts are what somebody might do by hand to an export and what is below it.
@@ -93,9 +93,9 @@ var _ = Describe("What somebody changes by hand", func() {
 			lvremove -qq -y vg0/data vg0/snap`)
 
 		log := agent()
-		eventually(ctx, "Volume/data", beIn(reconcile.Blocked, reconcile.ReasonVanished))
-		eventually(ctx, "Snapshot/snap", beIn(reconcile.Blocked, reconcile.ReasonVanished))
-		eventually(ctx, "Export/both", beIn(reconcile.Blocked, reconcile.ReasonNotReady))
+		eventually(ctx, "Volume/data", beIn(status.Blocked, status.ReasonVanished))
+		eventually(ctx, "Snapshot/snap", beIn(status.Blocked, status.ReasonVanished))
+		eventually(ctx, "Export/both", beIn(status.Blocked, status.ReasonNotReady))
 		passes(ctx, 2)
 		Expect(sh(ctx, "lvs --noheadings -o lv_name vg0")).NotTo(Or(ContainSubstring("data"), ContainSubstring("snap")))
 		Expect(sh(ctx, "ls /sys/kernel/config/target/iscsi/"+target("both")+"/tpgt_1/lun")).To(Equal("lun_1"), "the export keeps its other LUN")

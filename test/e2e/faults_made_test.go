@@ -7,7 +7,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
 // secondPool is a Pool of thick volumes beside that in vg0, in which what is
@@ -67,8 +67,8 @@ func heal(ctx context.Context) {
 func elsewhere(ctx context.Context, name string) {
 	GinkgoHelper()
 	specs(ctx, name+".yaml", volume(name, "slow", "16Mi", ""), export(name, "{volume: "+name+"}"))
-	eventually(ctx, "Export/"+name, HaveField("Phase", reconcile.Ready))
-	Expect(statusOf(ctx, "Volume/"+name).Phase).To(Equal(reconcile.Ready))
+	eventually(ctx, "Export/"+name, HaveField("Phase", status.Ready))
+	Expect(statusOf(ctx, "Volume/"+name).Phase).To(Equal(status.Ready))
 	Expect(sh(ctx, "cd /sys/kernel/config/target/iscsi/"+target(name)+"/tpgt_1 && cat enable lun/lun_0/*/udev_path")).To(Equal("1\n/dev/vg0/" + name))
 }
 
@@ -77,7 +77,7 @@ func onlyTrouble(ctx context.Context, ids ...string) {
 	GinkgoHelper()
 	var troubled []string
 	for _, o := range objects(ctx) {
-		if o.Phase != reconcile.Ready {
+		if o.Phase != status.Ready {
 			troubled = append(troubled, o.ID().String())
 		}
 	}

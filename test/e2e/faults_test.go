@@ -11,11 +11,11 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/types"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
 var _ = Describe("A fault stays where it is:", func() {
-	var noSpace = beIn(reconcile.Failed, reconcile.ReasonNoSpace)
+	var noSpace = beIn(status.Failed, status.ReasonNoSpace)
 
 	BeforeEach(func(ctx SpecContext) { secondGroup(ctx) }, NodeTimeout(limit))
 
@@ -67,7 +67,7 @@ var _ = Describe("A fault stays where it is:", func() {
 		By("and is cured by who repairs it, while the agent leaves it alone")
 		suspended := strings.Replace(volume("thin", "second", "64Mi", ""), "name: thin", "name: thin, annotations: {volreconciler/reconcile: suspended}", 1)
 		specs(ctx, "thin.yaml", suspended)
-		eventually(ctx, "Volume/thin", HaveField("Phase", reconcile.Suspended))
+		eventually(ctx, "Volume/thin", HaveField("Phase", status.Suspended))
 		sh(ctx, `set -e
 			lvchange -qq -an vg1/thin vg1/pool1; lvconvert -qq -y --repair vg1/pool1
 			lvextend -qq --poolmetadatasize +4m vg1/pool1; lvremove -qq -y vg1/pool1_meta0`)
@@ -84,7 +84,7 @@ var _ = Describe("A fault stays where it is:", func() {
 		allReady(ctx, 5)
 		Expect(login(ctx, target("both"), loopback, dbHost).ExitCode).To(BeZero())
 		fill(ctx, disk(ctx, "Volume/origin"), "overwritten", 16)
-		eventually(ctx, "Snapshot/snap", beIn(reconcile.Failed, reconcile.ReasonSnapshotOverflow))
+		eventually(ctx, "Snapshot/snap", beIn(status.Failed, status.ReasonSnapshotOverflow))
 		elsewhere(ctx, "new")
 		onlyTrouble(ctx, "Snapshot/snap", "Export/both")
 		before := content(ctx, disk(ctx, "Volume/origin"), 16)
@@ -116,9 +116,9 @@ var _ = Describe("A fault stays where it is:", func() {
 			lvchange -qq -an vg1; dmsetup remove --retry slice1`)
 
 		agent()
-		eventually(ctx, "Pool/second", beIn(reconcile.Failed, reconcile.ReasonDeviceMissing))
-		eventually(ctx, "Volume/far", beIn(reconcile.Failed, reconcile.ReasonDeviceMissing))
-		eventually(ctx, "Export/near", HaveField("Phase", reconcile.Ready))
+		eventually(ctx, "Pool/second", beIn(status.Failed, status.ReasonDeviceMissing))
+		eventually(ctx, "Volume/far", beIn(status.Failed, status.ReasonDeviceMissing))
+		eventually(ctx, "Export/near", HaveField("Phase", status.Ready))
 		elsewhere(ctx, "new")
 		onlyTrouble(ctx, "Pool/second", "Volume/far", "Export/far")
 
@@ -147,7 +147,7 @@ var _ = Describe("A fault stays where it is:", func() {
 			Expect(sh(ctx, "find /sys/kernel/config/target/iscsi/"+target("data")+" | sort")).To(Equal(exported), "an export loses its LUN")
 			for _, o := range objects(ctx) {
 				if !strings.HasSuffix(o.Name, "data") && o.Name != "second" {
-					Expect(o).To(HaveField("Phase", reconcile.Ready))
+					Expect(o).To(HaveField("Phase", status.Ready))
 				}
 			}
 
@@ -156,9 +156,9 @@ var _ = Describe("A fault stays where it is:", func() {
 			allReady(ctx, 6)
 			Expect(content(ctx, device, 1)).To(Equal(before))
 		},
-		Entry("one of two, all the time", "1", "error", "", beIn(reconcile.Failed, reconcile.ReasonDeviceMissing), beIn(reconcile.Failed, reconcile.ReasonDeviceMissing), NodeTimeout(limit)),
-		Entry("one of two, now and then", "1", "flakey", " 1 4", beIn(reconcile.Failed, reconcile.ReasonDeviceMissing), beIn(reconcile.Failed, reconcile.ReasonDeviceMissing), NodeTimeout(limit)),
-		Entry("both", "0 1", "error", "", beIn(reconcile.Blocked, reconcile.ReasonVolumeGroupMissing), beIn(reconcile.Blocked, reconcile.ReasonNotReady), NodeTimeout(limit)),
+		Entry("one of two, all the time", "1", "error", "", beIn(status.Failed, status.ReasonDeviceMissing), beIn(status.Failed, status.ReasonDeviceMissing), NodeTimeout(limit)),
+		Entry("one of two, now and then", "1", "flakey", " 1 4", beIn(status.Failed, status.ReasonDeviceMissing), beIn(status.Failed, status.ReasonDeviceMissing), NodeTimeout(limit)),
+		Entry("both", "0 1", "error", "", beIn(status.Blocked, status.ReasonVolumeGroupMissing), beIn(status.Blocked, status.ReasonNotReady), NodeTimeout(limit)),
 	)
 
 	It("metadata of LVM that is damaged", func(ctx SpecContext) {
@@ -168,7 +168,7 @@ var _ = Describe("A fault stays where it is:", func() {
 		allReady(ctx, 4)
 		sh(ctx, `for i in 0 1; do dd if=/dev/mapper/slice$i of=/tmp/slice$i bs=1M count=1 iflag=direct
 			dd if=/dev/urandom of=/dev/mapper/slice$i bs=512 seek=9 count=200 oflag=direct; done`)
-		eventually(ctx, "Pool/second", HaveField("Phase", Not(Equal(reconcile.Ready))))
+		eventually(ctx, "Pool/second", HaveField("Phase", Not(Equal(status.Ready))))
 		elsewhere(ctx, "new")
 		onlyTrouble(ctx, "Pool/second", "Volume/data", "Export/data")
 
@@ -184,7 +184,7 @@ var _ = Describe("A fault stays where it is:", func() {
 		release := func(ctx context.Context) { sh(ctx, "pkill -f '^sleep 8888$' || true") }
 		DeferCleanup(func(ctx SpecContext) { release(ctx) }, NodeTimeout(limit))
 		specs(ctx, "late.yaml", volume("late", "second", "64Mi", ""))
-		eventually(ctx, "Volume/late", beIn(reconcile.Failed, reconcile.ReasonObservationFailed))
+		eventually(ctx, "Volume/late", beIn(status.Failed, status.ReasonObservationFailed))
 		elsewhere(ctx, "new")
 		onlyTrouble(ctx, "Pool/second", "Volume/late")
 
@@ -200,7 +200,7 @@ var _ = Describe("A fault stays where it is:", func() {
 		allReady(ctx, 2)
 		heal(ctx)
 		specs(ctx, "late.yaml", volume("late", "second", "64Mi", ""))
-		eventually(ctx, "Volume/late", beIn(reconcile.Failed, reconcile.ReasonObservationFailed))
+		eventually(ctx, "Volume/late", beIn(status.Failed, status.ReasonObservationFailed))
 		elsewhere(ctx, "new")
 		onlyTrouble(ctx, "Pool/second", "Volume/late")
 
@@ -218,7 +218,7 @@ var _ = Describe("LVM", func() {
 		allReady(ctx, 4)
 		wrapLVM(ctx, `[ ! -e /run/lvm-real/hang ] || exec sleep 7777`)
 		sh(ctx, "touch /run/lvm-real/hang")
-		eventually(ctx, "Volume/data", beIn(reconcile.Failed, reconcile.ReasonObservationFailed))
+		eventually(ctx, "Volume/data", beIn(status.Failed, status.ReasonObservationFailed))
 		Expect(sh(ctx, "pgrep -fc '^sleep 7777$'")).To(BeElementOf("1", "2"), "reports that hang pile up")
 
 		By("nothing that is exported is touched meanwhile")
@@ -268,9 +268,9 @@ var _ = Describe("LIO", func() {
 		DeferCleanup(func(ctx SpecContext) { restore(ctx) }, NodeTimeout(limit))
 		specs(ctx, "all.yaml", thickPool, volume("data", "slow", "16Mi", ""), export("data", "{volume: data}"))
 		agent()
-		eventually(ctx, "Volume/data", And(HaveField("Phase", reconcile.Failed), HaveField("Message", ContainSubstring("target_core"))))
+		eventually(ctx, "Volume/data", And(HaveField("Phase", status.Failed), HaveField("Message", ContainSubstring("target_core"))))
 		specs(ctx, "more.yaml", volume("more", "slow", "16Mi", ""))
-		eventually(ctx, "Volume/more", HaveField("Phase", reconcile.Ready))
+		eventually(ctx, "Volume/more", HaveField("Phase", status.Ready))
 		onlyTrouble(ctx, "Volume/data", "Export/data")
 
 		restore(ctx)
@@ -294,9 +294,9 @@ var _ = Describe("LIO", func() {
 			if !loaded {
 				agent()
 			}
-			eventually(ctx, "Export/data", HaveField("Phase", reconcile.Failed))
+			eventually(ctx, "Export/data", HaveField("Phase", status.Failed))
 			specs(ctx, "more.yaml", volume("more", "slow", "16Mi", ""))
-			eventually(ctx, "Volume/more", HaveField("Phase", reconcile.Ready))
+			eventually(ctx, "Volume/more", HaveField("Phase", status.Ready))
 			onlyTrouble(ctx, "Export/data")
 
 			restore(ctx)
@@ -337,8 +337,8 @@ var _ = Describe("The agent itself", func() {
 		DeferCleanup(func(ctx SpecContext) { jump(ctx, -jumped) }, NodeTimeout(limit))
 		const grace = 15 * time.Second
 		agent("--deletion-grace", grace.String())
-		eventually(ctx, "Volume/gone", HaveField("Phase", reconcile.Ready))
-		eventually(ctx, "Volume/late", beIn(reconcile.Failed, reconcile.ReasonNoSpace))
+		eventually(ctx, "Volume/gone", HaveField("Phase", status.Ready))
+		eventually(ctx, "Volume/late", beIn(status.Failed, status.ReasonNoSpace))
 		removed := func(ctx context.Context, name string, began time.Time) {
 			Eventually(ctx, func() string { return sh(ctx, "lvs --noheadings -o lv_name vg0") }).ShouldNot(ContainSubstring(name))
 			Expect(time.Since(began)).To(BeNumerically(">", grace), "removed before its time")
@@ -350,7 +350,7 @@ var _ = Describe("The agent itself", func() {
 		jump(ctx, -2)
 		sh(ctx, "lvremove -qq -y vg0/hog")
 		elsewhere(ctx, "new")
-		eventually(ctx, "Volume/late", HaveField("Phase", reconcile.Ready))
+		eventually(ctx, "Volume/late", HaveField("Phase", status.Ready))
 		removed(ctx, "gone", began)
 
 		By("and forward")
@@ -370,7 +370,7 @@ var _ = Describe("The agent itself", func() {
 			specs(ctx, "pools.yaml", thickPool)
 			// A resync would see the edits as well.
 			agent("--resync", "1h")
-			eventually(ctx, "Pool/slow", HaveField("Phase", reconcile.Ready))
+			eventually(ctx, "Pool/slow", HaveField("Phase", status.Ready))
 			elsewhere(ctx, "new")
 
 			restore(ctx)

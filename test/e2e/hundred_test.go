@@ -10,7 +10,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
 const hundred = 100
@@ -58,7 +58,7 @@ var _ = Describe("One hundred thin volumes, each with an export", func() {
 		for range 7 {
 			lvs = append(lvs, seconds(ctx, "lvs"))
 		}
-		Expect(nodeStatus(ctx)).To(Equal(reconcile.NodeStatus{}))
+		Expect(nodeStatus(ctx)).To(Equal(status.Report{}))
 		reset(ctx)
 
 		loopSeconds := seconds(ctx, shellLoop)

@@ -27,14 +27,18 @@ var (
 	nvmeRDMA = nvmeInitiator{transport: "rdma", address: guest.RDMAAddress}
 )
 
-// setUp gives each host block devices of its own: multipath would make one of
-// them all, as they are one machine, and hide that one of them is cut off.
+// withoutMultipath gives each host block devices of its own: multipath would make one of
+// them all, as they are one machine, and hide that one of them is cut off. It has to be
+// said before anything loads nvme_core, which a target may.
+const withoutMultipath = `echo "options nvme_core multipath=N" > /etc/modprobe.d/nvme-hosts.conf
+`
+
+// setUp loads what a host needs.
 func (i nvmeInitiator) setUp(ctx context.Context) {
 	GinkgoHelper()
 	// A host with a wrong key is not always told so: then it waits for this time, of
 	// which the kernel's own is a minute.
-	sh(ctx, `echo "options nvme_core multipath=N" > /etc/modprobe.d/nvme-hosts.conf
-		modprobe -a nvmet-`+i.transport+` nvme-`+i.transport+`
+	sh(ctx, `modprobe -a nvmet-`+i.transport+` nvme-`+i.transport+`
 		echo `+strconv.Itoa(int(patience.Seconds())/30)+` > /sys/module/nvme_core/parameters/admin_timeout
 		grep -qx N /sys/module/nvme_core/parameters/multipath`)
 	if i.transport == "rdma" {

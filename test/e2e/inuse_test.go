@@ -8,7 +8,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
 // user is somebody on the node who uses vg0/data, beside the agent.
@@ -97,12 +97,12 @@ func (u usedVolume) exports(ctx context.Context, names ...string) {
 // refused waits until the agent says who uses the volume, and looks whether that is all.
 func (u usedVolume) refused(ctx context.Context) {
 	GinkgoHelper()
-	blocked := And(beIn(reconcile.Blocked, reconcile.ReasonInUse), HaveField("Message", MatchRegexp(u.named)))
+	blocked := And(beIn(status.Blocked, status.ReasonInUse), HaveField("Message", MatchRegexp(u.named)))
 	eventually(ctx, "Volume/data", blocked)
 	passes(ctx, 2)
 	Expect(statusOf(ctx, "Volume/data")).To(blocked)
-	Expect(statusOf(ctx, "Volume/free")).To(HaveField("Phase", reconcile.Ready))
-	Expect(statusOf(ctx, "Export/used")).To(beIn(reconcile.Blocked, reconcile.ReasonNotReady))
+	Expect(statusOf(ctx, "Volume/free")).To(HaveField("Phase", status.Ready))
+	Expect(statusOf(ctx, "Export/used")).To(beIn(status.Blocked, status.ReasonNotReady))
 	Expect(u.served(ctx)).To(Equal("/dev/vg0/free"), "served")
 }
 

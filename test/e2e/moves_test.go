@@ -11,7 +11,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -212,7 +212,7 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 		m := newMover(ctx, "slow", "")
 		sh(ctx, "setsid sleep 6666 </dev/vg0/data >/dev/null 2>&1 &")
 		m.to(ctx, "second")
-		eventually(ctx, "Volume/data", beIn(reconcile.Blocked, reconcile.ReasonInUse))
+		eventually(ctx, "Volume/data", beIn(status.Blocked, status.ReasonInUse))
 		AddReportEntry("in use", statusOf(ctx, "Volume/data").Message)
 		Expect(m.in(ctx, "slow")).To(BeTrue())
 		sh(ctx, "pkill -f '^sleep 6666$'")
@@ -227,11 +227,11 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 		m.to(ctx, "fast", snap)
 		allReady(ctx, m.objects()+1)
 		m.to(ctx, "slow", snap)
-		eventually(ctx, "Volume/data", beIn(reconcile.Blocked, reconcile.ReasonSnapshotsExist))
+		eventually(ctx, "Volume/data", beIn(status.Blocked, status.ReasonSnapshotsExist))
 		AddReportEntry("with a snapshot", statusOf(ctx, "Volume/data").Message)
 		passes(ctx, 2)
 		Expect(m.in(ctx, "fast")).To(BeTrue())
-		Expect(statusOf(ctx, "Export/data").Phase).To(Equal(reconcile.Ready))
+		Expect(statusOf(ctx, "Export/data").Phase).To(Equal(status.Ready))
 		Expect(writes(ctx, device)).To(BeTrue())
 		Expect(sh(ctx, "iscsiadm -m session")).To(Equal(before))
 
@@ -249,7 +249,7 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 		before := session()
 		for _, pool := range []string{"fast", "second"} {
 			m.to(ctx, pool)
-			eventually(ctx, "Volume/data", And(HaveField("Phase", reconcile.Progressing), HaveField("Progress", HaveField("Done", BeNumerically(">", 4<<20)))))
+			eventually(ctx, "Volume/data", And(HaveField("Phase", status.Progressing), HaveField("Progress", HaveField("Done", BeNumerically(">", 4<<20)))))
 			AddReportEntry("moving to "+pool, sh(ctx, "volreconciler get"))
 			Expect(m.counts(ctx).UUID).To(Equal(old.UUID))
 			m.to(ctx, "slow")

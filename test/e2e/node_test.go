@@ -18,7 +18,7 @@ import (
 	"github.com/onsi/gomega/gbytes"
 	"github.com/onsi/gomega/types"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/test/guest"
 )
 
@@ -152,25 +152,25 @@ func kill(ctx context.Context) {
 }
 
 // statusOf asks the running agent for an object's status, as Kind/name.
-func statusOf(ctx context.Context, id string) reconcile.Object {
+func statusOf(ctx context.Context, id string) status.Object {
 	for _, o := range objects(ctx) {
 		if o.ID().String() == id {
 			return o
 		}
 	}
-	return reconcile.Object{}
+	return status.Object{}
 }
 
-func objects(ctx context.Context) []reconcile.Object {
+func objects(ctx context.Context) []status.Object {
 	return nodeStatus(ctx).Objects
 }
 
 // nodeStatus is empty while no agent answers.
-func nodeStatus(ctx context.Context) reconcile.NodeStatus {
-	var s reconcile.NodeStatus
+func nodeStatus(ctx context.Context) status.Report {
+	var s status.Report
 	r, err := vm.Run(ctx, "curl", "-sf", "--unix-socket", "/run/volreconciler/agent.sock", "http://agent/v1/status")
 	if err != nil || r.ExitCode != 0 || json.Unmarshal([]byte(r.Stdout), &s) != nil {
-		return reconcile.NodeStatus{}
+		return status.Report{}
 	}
 	return s
 }
@@ -178,7 +178,7 @@ func nodeStatus(ctx context.Context) reconcile.NodeStatus {
 // eventually waits until an object's status matches.
 func eventually(ctx context.Context, id string, m types.GomegaMatcher) {
 	GinkgoHelper()
-	Eventually(ctx, func() reconcile.Object { return statusOf(ctx, id) }).Should(m)
+	Eventually(ctx, func() status.Object { return statusOf(ctx, id) }).Should(m)
 }
 
 // allReady waits until the agent says that all n objects are as desired, in a
@@ -186,8 +186,8 @@ func eventually(ctx context.Context, id string, m types.GomegaMatcher) {
 func allReady(ctx context.Context, n int) {
 	GinkgoHelper()
 	passes(ctx, 2)
-	Eventually(ctx, func() []reconcile.Object { return objects(ctx) }).WithTimeout(patience).Should(
-		And(HaveLen(n), HaveEach(HaveField("Phase", reconcile.Ready))))
+	Eventually(ctx, func() []status.Object { return objects(ctx) }).WithTimeout(patience).Should(
+		And(HaveLen(n), HaveEach(HaveField("Phase", status.Ready))))
 }
 
 // pass is the line that the agent logs at the end of a pass.
@@ -212,7 +212,7 @@ func passes(ctx context.Context, n int) {
 	}).WithTimeout(patience).Should(BeNumerically(">=", n))
 }
 
-func beIn(phase reconcile.Phase, reason string) types.GomegaMatcher {
+func beIn(phase status.Phase, reason string) types.GomegaMatcher {
 	return And(HaveField("Phase", phase), HaveField("Reason", reason))
 }
 

@@ -8,7 +8,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
 const (
@@ -71,7 +71,7 @@ var _ = DescribeTable("An NVMe export",
 		if i.transport == "tcp" {
 			By("waiting for sessions to end")
 			export("Wait", mail.host)
-			eventually(ctx, "Export/data", beIn(reconcile.Blocked, reconcile.ReasonSessionsActive))
+			eventually(ctx, "Export/data", beIn(status.Blocked, status.ReasonSessionsActive))
 			AddReportEntry("blocked", statusOf(ctx, "Export/data").Message)
 			Expect(s.live(ctx)).To(BeTrue())
 		}
@@ -129,7 +129,7 @@ var _ = Describe("An NVMe export with keys", func() {
 		secret(ctx, "target-key", key(i.target("data")))
 		specs(ctx, "all.yaml", nvmePool, fmt.Sprintf(nvmeVolume, "64Mi"), document(i, mutual))
 		agent()
-		eventually(ctx, "Export/data", beIn(reconcile.Blocked, reconcile.ReasonUnsupported))
+		eventually(ctx, "Export/data", beIn(status.Blocked, status.ReasonUnsupported))
 		AddReportEntry("blocked", statusOf(ctx, "Export/data").Message)
 		_, err := i.connect(ctx, attachment{target: i.target("data"), portal: i.portal(), host: i.host("db")})
 		Expect(err).To(HaveOccurred())

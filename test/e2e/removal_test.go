@@ -4,7 +4,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
 var _ = Describe("Files that go away", func() {
@@ -28,8 +28,8 @@ var _ = Describe("Files that go away", func() {
 
 		By("Retain: the exports go, the data stays")
 		remove(ctx, "kept.yaml", "kept-snapshot.yaml", "kept-export.yaml")
-		eventually(ctx, "Volume/kept", beIn(reconcile.Orphaned, reconcile.ReasonRetained))
-		eventually(ctx, "Snapshot/kept-snap", beIn(reconcile.Orphaned, reconcile.ReasonRetained))
+		eventually(ctx, "Volume/kept", beIn(status.Orphaned, status.ReasonRetained))
+		eventually(ctx, "Snapshot/kept-snap", beIn(status.Orphaned, status.ReasonRetained))
 		Eventually(ctx, func() string {
 			return try(ctx, "ls /sys/kernel/config/target/iscsi; ls /sys/kernel/config/target/core/iblock_*").Stdout
 		}).
@@ -58,7 +58,7 @@ var _ = Describe("Files that go away", func() {
 		fill(ctx, "/dev/vg0/data", "precious", 2)
 		fill(ctx, "/dev/vg0/thin", "delicate", 2)
 		ids := []string{"Volume/data", "Volume/thin", "Snapshot/data-snap", "Snapshot/thin-snap"}
-		before := map[string]reconcile.Object{}
+		before := map[string]status.Object{}
 		for _, id := range ids {
 			before[id] = statusOf(ctx, id)
 		}
@@ -71,7 +71,7 @@ var _ = Describe("Files that go away", func() {
 		By("into the trash")
 		remove(ctx, "all.yaml")
 		for _, id := range ids {
-			eventually(ctx, id, beIn(reconcile.Deleting, reconcile.ReasonInTrash))
+			eventually(ctx, id, beIn(status.Deleting, status.ReasonInTrash))
 		}
 		passes(ctx, 2)
 		Expect(try(ctx, "ls /sys/kernel/config/target/iscsi; ls /sys/kernel/config/target/core/iblock_*").Stdout).NotTo(ContainSubstring("volreconciler:"))
@@ -110,8 +110,8 @@ var _ = Describe("Files that go away", func() {
 		sh(ctx, "mkfs.ext4 -q /dev/vg0/mounted && mount /dev/vg0/mounted /mnt")
 
 		remove(ctx, "all.yaml")
-		eventually(ctx, "Export/data", And(beIn(reconcile.Blocked, reconcile.ReasonSessionsActive), HaveField("Message", ContainSubstring(dbHost))))
-		eventually(ctx, "Volume/mounted", And(beIn(reconcile.Blocked, reconcile.ReasonInUse), HaveField("Message", ContainSubstring("/mnt"))))
+		eventually(ctx, "Export/data", And(beIn(status.Blocked, status.ReasonSessionsActive), HaveField("Message", ContainSubstring(dbHost))))
+		eventually(ctx, "Volume/mounted", And(beIn(status.Blocked, status.ReasonInUse), HaveField("Message", ContainSubstring("/mnt"))))
 		passes(ctx, 2)
 		fill(ctx, disk(ctx, "Volume/data"), "still-there", 1)
 
@@ -178,9 +178,9 @@ var _ = Describe("What is not ours", func() {
 		specs(ctx, "all.yaml", volume("taken", "slow", "64Mi", "deletionPolicy: Delete"), volume("free", "slow", "64Mi", "deletionPolicy: Delete"),
 			export("taken", "{volume: free}"))
 		agent()
-		eventually(ctx, "Volume/free", HaveField("Phase", reconcile.Ready))
-		eventually(ctx, "Volume/taken", beIn(reconcile.Blocked, reconcile.ReasonNotOwned))
-		eventually(ctx, "Export/taken", beIn(reconcile.Blocked, reconcile.ReasonNotOwned))
+		eventually(ctx, "Volume/free", HaveField("Phase", status.Ready))
+		eventually(ctx, "Volume/taken", beIn(status.Blocked, status.ReasonNotOwned))
+		eventually(ctx, "Export/taken", beIn(status.Blocked, status.ReasonNotOwned))
 		passes(ctx, 2)
 		Expect(theirs()).To(Equal(before))
 

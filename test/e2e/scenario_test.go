@@ -13,7 +13,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/capture"
 	"github.com/volreconciler/volreconciler/pkg/host"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 	"github.com/volreconciler/volreconciler/test/guest"
 	"github.com/volreconciler/volreconciler/test/scenario"
@@ -92,19 +92,19 @@ func (h hands) Reboot(context.Context) error { return fmt.Errorf("not in the mid
 var row = regexp.MustCompile(`(?m)^(Pool|Volume|Snapshot|Export)\s+(\S+)\s+([A-Z]\w+)\s+([A-Z]\w+)(.*)$`)
 
 // apply runs the agent once, and returns how the objects stand.
-func apply(ctx context.Context) reconcile.NodeStatus {
+func apply(ctx context.Context) status.Report {
 	GinkgoHelper()
 	r := try(ctx, "volreconciler apply --specs /specs --timeout 3m")
-	status := reconcile.NodeStatus{}
+	report := status.Report{}
 	// The last table counts: before it comes the progress.
 	_, table, _ := strings.Cut("\n"+r.Stdout, "\nKIND")
 	for _, m := range row.FindAllStringSubmatch(table, -1) {
-		status.Objects = append(status.Objects, reconcile.Object{
-			Kind: spec.Kind(m[1]), Name: m[2], Phase: reconcile.Phase(m[3]), Reason: m[4], Message: strings.TrimSpace(m[5]),
+		report.Objects = append(report.Objects, status.Object{
+			Kind: spec.Kind(m[1]), Name: m[2], Phase: status.Phase(m[3]), Reason: m[4], Message: strings.TrimSpace(m[5]),
 		})
 	}
-	Expect(status.Objects).NotTo(BeEmpty(), r.Stdout+r.Stderr)
-	return status
+	Expect(report.Objects).NotTo(BeEmpty(), r.Stdout+r.Stderr)
+	return report
 }
 
 func captured(ctx context.Context) fakehost.Node {
@@ -133,7 +133,7 @@ var _ = DescribeTable("On a real kernel there is the same as on a machine in mem
 		h := hands{ctx}
 		fake, err := scenario.NewFake(captured(ctx), GinkgoT().TempDir())
 		Expect(err).NotTo(HaveOccurred())
-		var status, fakeStatus reconcile.NodeStatus
+		var status, fakeStatus status.Report
 		for _, step := range s.Steps {
 			By(step.Name)
 			files := step.Files

@@ -11,7 +11,7 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/types"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/test/guest"
 )
 
@@ -53,7 +53,7 @@ func background(ctx context.Context, name, script string) {
 // beRefused is the status of an export of which a password file is refused, with
 // the reason.
 func beRefused(why string) types.GomegaMatcher {
-	return And(beIn(reconcile.Blocked, reconcile.ReasonInvalid),
+	return And(beIn(status.Blocked, status.ReasonInvalid),
 		HaveField("Message", And(ContainSubstring("passwordFrom.file"), ContainSubstring(why))))
 }
 

@@ -15,7 +15,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/test/soak"
 )
 
@@ -130,7 +130,7 @@ func (k *kernel) Idle(ctx context.Context) ([]string, error) {
 	return nil, nil
 }
 
-func (k *kernel) Status(ctx context.Context) (reconcile.NodeStatus, error) {
+func (k *kernel) Status(ctx context.Context) (status.Report, error) {
 	return nodeStatus(ctx), nil
 }
 

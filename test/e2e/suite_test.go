@@ -135,7 +135,7 @@ const iscsiRecords = "/run/iscsi-records"
 func prepare(ctx context.Context) {
 	GinkgoHelper()
 	// A program that starts from the share is read anew each time, which takes seconds.
-	sh(ctx, `mkdir -p /mnt /srv/images /usr/local/bin && cp /host/volreconciler /usr/local/bin/volreconciler
+	sh(ctx, withoutMultipath+`mkdir -p /mnt /srv/images /usr/local/bin && cp /host/volreconciler /usr/local/bin/volreconciler
 		if grep -q /var/lib/iscsi/nodes "$(command -v iscsiadm)"; then records=/var/lib/iscsi; else records=/etc/iscsi; fi
 		ln -sfn $records `+iscsiRecords+`
 		mkdir -p /etc/volreconciler/secrets && chmod 700 /etc/volreconciler/secrets`)

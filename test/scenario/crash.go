@@ -11,7 +11,7 @@ import (
 	"sync"
 
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
 // Crashes counts what was tried.
@@ -114,10 +114,10 @@ type image struct {
 	data   map[string]string // in the logical volumes
 	files  map[string]string // of specs
 	memory []byte
-	status reconcile.NodeStatus
+	status status.Report
 }
 
-func (f *Fake) image(status reconcile.NodeStatus) (image, error) {
+func (f *Fake) image(status status.Report) (image, error) {
 	memory, err := os.ReadFile(f.memory())
 	if errors.Is(err, os.ErrNotExist) {
 		err = nil
@@ -148,7 +148,7 @@ func (i image) restore(dir string) (*Fake, error) {
 			return nil, err
 		}
 	}
-	return f, f.Begin(context.Background(), Step{Files: i.files}, reconcile.NodeStatus{})
+	return f, f.Begin(context.Background(), Step{Files: i.files}, status.Report{})
 }
 
 // Killer kills the agent at every moment of a scenario.
@@ -185,7 +185,7 @@ func (k *Killer) Run(ctx context.Context, s Scenario) error {
 	if s.Telling != nil && !k.Long {
 		k.Counted = func(c fakehost.Call) bool { return counted(c) && s.Telling(c) }
 	}
-	var status reconcile.NodeStatus
+	var status status.Report
 	for _, step := range s.Steps {
 		before, err := f.image(status)
 		if err != nil {
@@ -244,7 +244,7 @@ func (k *Killer) step(ctx context.Context, step Step, before, after image, calls
 
 // again kills the agent that goes on after a crash, at every moment.
 func (k *Killer) again(ctx context.Context, f *Fake, after image, first string) error {
-	between, err := f.image(reconcile.NodeStatus{})
+	between, err := f.image(status.Report{})
 	if err != nil {
 		return err
 	}
@@ -284,7 +284,7 @@ func (k *Killer) crash(ctx context.Context, step Step, before image, at moment) 
 
 // life is what became of an agent.
 type life struct {
-	status reconcile.NodeStatus
+	status status.Report
 	calls  int // that count
 	killed bool
 	end    string // the moment and the call, if it was killed

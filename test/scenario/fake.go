@@ -20,6 +20,9 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/execute"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -50,7 +53,7 @@ func Empty() fakehost.Node {
 }
 
 // Begin does what a step begins with, before the agent runs.
-func (f *Fake) Begin(ctx context.Context, s Step, before reconcile.NodeStatus) error {
+func (f *Fake) Begin(ctx context.Context, s Step, before status.Report) error {
 	files := maps.Clone(s.Files)
 	if s.Answer != nil {
 		files = s.Answer(before)
@@ -126,7 +129,7 @@ type Agent struct {
 	dir  string
 	host host.Host
 	// Planned, if not nil, is told of every plan before it is carried out.
-	Planned func(reconcile.Plan)
+	Planned func(plan.Plan)
 }
 
 // Start returns an agent that sees the machine through a host, which may fail.
@@ -144,14 +147,14 @@ func (a *Agent) Loop() (*reconcile.Loop, error) {
 	return &reconcile.Loop{
 		Source:   source(filepath.Join(a.dir, "specs")),
 		Observer: observe.New(a.host),
-		Executor: &reconcile.Executor{
+		Executor: &execute.Executor{
 			Actuators: map[observe.System]change.Actuator{
 				observe.LVM: lvm.New(fakehost.Shell{Runner: a.host}, a.host), observe.LIO: lio.New(a.host), observe.NVMet: nvmet.New(a.host),
 				observe.Data: mover,
 			},
 			OneByOne: true,
 		},
-		Memory: memory, Status: &reconcile.Status{}, Log: logr.Discard(),
+		Memory: memory, Status: &status.Board{}, Log: logr.Discard(),
 		Planned: a.Planned, MaxDeletions: 10, Resync: time.Hour,
 	}, nil
 }
@@ -166,8 +169,8 @@ const (
 // Apply makes passes until nothing more can be done, as the command of that name
 // does, and returns how the objects stand. What fails is tried twice, without
 // waiting in between, which is what a restart does.
-func (a *Agent) Apply(ctx context.Context) (reconcile.NodeStatus, error) {
-	var status reconcile.NodeStatus
+func (a *Agent) Apply(ctx context.Context) (status.Report, error) {
+	var status status.Report
 	for range 2 {
 		loop, err := a.Loop()
 		if err != nil {
@@ -196,10 +199,10 @@ func (a *Agent) Apply(ctx context.Context) (reconcile.NodeStatus, error) {
 }
 
 // Stand is how the objects stand that are not Ready, as in [Step].
-func Stand(status reconcile.NodeStatus) map[string]string {
+func Stand(report status.Report) map[string]string {
 	stand := map[string]string{}
-	for _, o := range status.Objects {
-		if o.Phase != reconcile.Ready {
+	for _, o := range report.Objects {
+		if o.Phase != status.Ready {
 			stand[o.ID().String()] = string(o.Phase) + ": " + o.Reason
 		}
 	}

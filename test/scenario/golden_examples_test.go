@@ -12,7 +12,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 	"github.com/volreconciler/volreconciler/test/scenario"
 )
@@ -55,7 +55,7 @@ var _ = Describe("The golden plans of the examples", func() {
 				Expect(err).NotTo(HaveOccurred())
 				now := time.Now()
 				record.begin(fmt.Sprintf("on a node with %d volume groups", len(node.VolumeGroups)))
-				record.plan(reconcile.Diff(reconcile.Input{
+				record.plan(plan.Make(plan.Input{
 					Desired: desired, Observed: observe.New(h).Observe(ctx, desired.ImagePaths()...),
 					Started: now, Now: now, MaxDeletions: 10, TGT: strings.HasSuffix(e.name, "tgt"),
 				}))

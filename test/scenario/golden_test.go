@@ -14,7 +14,8 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 	"github.com/volreconciler/volreconciler/test/scenario"
 )
@@ -52,7 +53,7 @@ func (g *golden) writef(format string, args ...any) {
 func (g *golden) begin(name string) { g.writef("# %s", name) }
 
 // plan records a plan.
-func (g *golden) plan(p reconcile.Plan) {
+func (g *golden) plan(p plan.Plan) {
 	GinkgoHelper()
 	text, err := json.Marshal(p)
 	Expect(err).NotTo(HaveOccurred())
@@ -67,17 +68,17 @@ func (g *golden) plan(p reconcile.Plan) {
 		}
 		g.writef("%s", step)
 	}
-	g.objects(reconcile.Findings(p.Findings), p.Objects)
+	g.objects(status.Findings(p.Findings), p.Objects)
 }
 
 // status records what is reported in the end.
-func (g *golden) status(s reconcile.NodeStatus) {
+func (g *golden) status(s status.Report) {
 	GinkgoHelper()
 	g.writef("## status")
 	g.objects(s.Findings, s.Objects)
 }
 
-func (g *golden) objects(findings []reconcile.Finding, objects []reconcile.Object) {
+func (g *golden) objects(findings []status.Finding, objects []status.Object) {
 	GinkgoHelper()
 	if text := marshal(findings); len(findings) > 0 && text != g.findings {
 		g.writef("%s", text)

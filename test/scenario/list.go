@@ -4,7 +4,7 @@ import (
 	"context"
 	"regexp"
 
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -188,7 +188,7 @@ func vanished() Scenario {
 		{Name: "made", Files: files},
 		{Name: "removed by hand", ByHand: commands([]string{"lvremove", "-y", "vg0/data"}, []string{"lvremove", "-y", "vg0/nightly"}),
 			Stand: map[string]string{"Volume/data": "Blocked: Vanished", "Snapshot/nightly": "Blocked: Vanished"}},
-		{Name: "given up", Answer: func(before reconcile.NodeStatus) map[string]string {
+		{Name: "given up", Answer: func(before status.Report) map[string]string {
 			lost := map[string]string{}
 			for _, o := range before.Objects {
 				if m := uuid.FindStringSubmatch(o.Message); m != nil {
@@ -396,7 +396,7 @@ func tooMany() Scenario {
 	return Scenario{Name: "too many deletions", Steps: []Step{
 		{Name: "made", Files: made},
 		{Name: "all gone", Files: gone, Stand: held},
-		{Name: "allowed", Answer: func(before reconcile.NodeStatus) map[string]string {
+		{Name: "allowed", Answer: func(before status.Report) map[string]string {
 			for _, o := range before.Objects {
 				if m := token.FindStringSubmatch(o.Message); m != nil {
 					return map[string]string{"pools.yaml": file(annotated(thick, spec.AnnotationAllowDeletions, m[1]))}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/host"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
 // Scenario is a history of a node, which begins with an empty volume group vg0.
@@ -29,7 +29,7 @@ type Step struct {
 	Files map[string]string
 	// Answer, if not nil, returns files that depend on how the objects stood
 	// before.
-	Answer func(reconcile.NodeStatus) map[string]string
+	Answer func(status.Report) map[string]string
 	// ByHand, if not nil, is what people do to the machine before the agent runs.
 	ByHand func(context.Context, Machine) error
 	// Stand is how the objects stand that are not Ready, as Phase: Reason by

@@ -13,7 +13,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/test/scenario"
 )
 
@@ -36,7 +36,7 @@ var _ = DescribeTable("On a machine in memory",
 		dir := GinkgoT().TempDir()
 		f, err := scenario.NewFake(scenario.Used(), dir)
 		Expect(err).NotTo(HaveOccurred())
-		var status reconcile.NodeStatus
+		var status status.Report
 		record := newGolden(dir)
 		for _, step := range s.Steps {
 			By(step.Name)
@@ -81,7 +81,7 @@ var _ = DescribeTable("On a machine in memory",
 )
 
 // die lets an agent live until a call.
-func die(ctx context.Context, f *scenario.Fake, record *golden, at func(fakehost.Call) bool) reconcile.NodeStatus {
+func die(ctx context.Context, f *scenario.Fake, record *golden, at func(fakehost.Call) bool) status.Report {
 	GinkgoHelper()
 	ctx, kill := context.WithCancel(ctx)
 	defer kill()
@@ -96,17 +96,17 @@ func die(ctx context.Context, f *scenario.Fake, record *golden, at func(fakehost
 	agent.Planned = record.plan
 	_, _ = agent.Apply(ctx)
 	Expect(dead).To(BeTrue(), "it did not come to where it dies")
-	return reconcile.NodeStatus{}
+	return status.Report{}
 }
 
 // messages are what the objects say that are not Ready.
-func messages(status reconcile.NodeStatus) string {
+func messages(report status.Report) string {
 	var lines []string
-	for _, f := range status.Findings {
+	for _, f := range report.Findings {
 		lines = append(lines, f.Message)
 	}
-	for _, o := range status.Objects {
-		if o.Phase != reconcile.Ready {
+	for _, o := range report.Objects {
+		if o.Phase != status.Ready {
 			lines = append(lines, fmt.Sprintf("%s: %s: %s: %s", o.ID(), o.Phase, o.Reason, o.Message))
 		}
 	}

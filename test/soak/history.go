@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/test/scenario"
 )
 
@@ -40,7 +40,7 @@ type Node interface {
 	// Day lets a day go by.
 	Day(ctx context.Context)
 	// Status is how the agent says that the objects stand.
-	Status(ctx context.Context) (reconcile.NodeStatus, error)
+	Status(ctx context.Context) (status.Report, error)
 	// Look reads the machine, with what is in the logical volumes, or [Unread],
 	// and with passwords.
 	Look(ctx context.Context) (fakehost.Node, error)
@@ -235,13 +235,13 @@ func (h *History) check(ctx context.Context) error {
 }
 
 // stands compares how the objects stand.
-func (h *History) stands(want map[string]string, status reconcile.NodeStatus) []string {
+func (h *History) stands(want map[string]string, report status.Report) []string {
 	m := h.model
 	if m.blind {
 		return nil
 	}
 	var differences []string
-	got := scenario.Stand(status)
+	got := scenario.Stand(report)
 	if m.broken != nil {
 		delete(got, m.broken.object)
 		want[m.broken.object] = ""
@@ -250,8 +250,8 @@ func (h *History) stands(want map[string]string, status reconcile.NodeStatus) []
 				want[s.id()] = "Blocked: Invalid"
 			}
 		}
-	} else if len(status.Findings) > 0 {
-		differences = append(differences, "finding: "+status.Findings[0].Message)
+	} else if len(report.Findings) > 0 {
+		differences = append(differences, "finding: "+report.Findings[0].Message)
 	}
 	for id, how := range want {
 		if how != got[id] {
@@ -264,7 +264,7 @@ func (h *History) stands(want map[string]string, status reconcile.NodeStatus) []
 		}
 	}
 	for _, t := range m.things {
-		named := slices.ContainsFunc(status.Objects, func(o reconcile.Object) bool { return o.ID().String() == t.id() })
+		named := slices.ContainsFunc(report.Objects, func(o status.Object) bool { return o.ID().String() == t.id() })
 		if m.broken == nil && named != (t.named || t.lv != nil) {
 			differences = append(differences, fmt.Sprintf("%s is in the status: %t", t.id(), named))
 		}
@@ -273,13 +273,13 @@ func (h *History) stands(want map[string]string, status reconcile.NodeStatus) []
 	return differences
 }
 
-func messages(status reconcile.NodeStatus) []string {
+func messages(report status.Report) []string {
 	var lines []string
-	for _, f := range status.Findings {
+	for _, f := range report.Findings {
 		lines = append(lines, "finding: "+f.File+": "+f.Message)
 	}
-	for _, o := range status.Objects {
-		if o.Phase != reconcile.Ready {
+	for _, o := range report.Objects {
+		if o.Phase != status.Ready {
 			lines = append(lines, fmt.Sprintf("%s: %s: %s: %s", o.ID(), o.Phase, o.Reason, o.Message))
 		}
 	}

@@ -22,6 +22,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/execute"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 	"github.com/volreconciler/volreconciler/test/scenario"
 )
@@ -59,7 +61,7 @@ const (
 // life is an agent.
 type life struct {
 	wake   chan struct{}
-	status *reconcile.Status
+	status *status.Board
 	kill   context.CancelFunc
 	ended  chan struct{}
 	// left is how many calls it will live to make; negative: all.
@@ -186,12 +188,12 @@ func (m *Memory) Start(ctx context.Context) error {
 		return err
 	}
 	ctx, kill := context.WithCancel(ctx)
-	l := &life{wake: make(chan struct{}, 1), status: &reconcile.Status{}, kill: kill, ended: make(chan struct{}), left: -1}
+	l := &life{wake: make(chan struct{}, 1), status: &status.Board{}, kill: kill, ended: make(chan struct{}), left: -1}
 	tap := &fakehost.Tap{Host: m.Host, Before: func(c fakehost.Call) error { return m.before(l, c) }}
 	loop := &reconcile.Loop{
 		Source:   spec.NewSource(m.path("specs"), spec.Options{Secrets: true}),
 		Observer: observe.New(tap),
-		Executor: &reconcile.Executor{
+		Executor: &execute.Executor{
 			Actuators: map[observe.System]change.Actuator{
 				observe.LVM: lvm.New(fakehost.Shell{Runner: tap}, tap), observe.LIO: lio.New(tap), observe.NVMet: nvmet.New(tap),
 				observe.Data: data.New(tap, lvm.New(tap, tap), fakehost.Engine{Devices: tap}, nil, nil),
@@ -281,7 +283,7 @@ func (m *Memory) Idle(context.Context) ([]string, error) {
 func (m *Memory) Day(context.Context) { sleep(25 * time.Hour) }
 
 // Status is that of Node.
-func (m *Memory) Status(context.Context) (reconcile.NodeStatus, error) {
+func (m *Memory) Status(context.Context) (status.Report, error) {
 	status, _ := m.life.status.Report()
 	return status, nil
 }

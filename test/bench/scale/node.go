@@ -10,7 +10,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
-	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 	"github.com/volreconciler/volreconciler/test/scenario"
 )
@@ -37,7 +37,7 @@ func converge(ctx context.Context, n int) (*scenario.Fake, error) {
 	for i := range n {
 		files[nameOf(i)+".yaml"] = fmt.Sprintf(volume, nameOf(i))
 	}
-	if err := fake.Begin(ctx, scenario.Step{Files: files}, reconcile.NodeStatus{}); err != nil {
+	if err := fake.Begin(ctx, scenario.Step{Files: files}, status.Report{}); err != nil {
 		return nil, err
 	}
 	status, err := fake.Start(fake.Host).Apply(ctx)

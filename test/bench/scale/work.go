@@ -24,6 +24,9 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/execute"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -215,9 +218,9 @@ func parseReport(ctx context.Context, n int, _ string) (run, error) {
 }
 
 // planOf makes a plan.
-func planOf(desired spec.Set, observed observe.State) reconcile.Plan {
+func planOf(desired spec.Set, observed observe.State) plan.Plan {
 	now := time.Unix(1_800_000_000, 0)
-	return reconcile.Diff(reconcile.Input{
+	return plan.Make(plan.Input{
 		Desired: desired, Observed: observed, Now: now, Started: now.Add(-time.Hour), Elapsed: time.Hour, MaxDeletions: 10,
 	})
 }
@@ -270,7 +273,7 @@ func convergedLoop(ctx context.Context, n int, dir string) (*reconcile.Loop, err
 	}
 	s := still{source(dir, n).Load(ctx), state}
 	loop := &reconcile.Loop{
-		Source: s, Observer: s, Executor: &reconcile.Executor{}, Memory: memory, Status: &reconcile.Status{},
+		Source: s, Observer: s, Executor: &execute.Executor{}, Memory: memory, Status: &status.Board{},
 		Log: logr.Discard(), MaxDeletions: 10, Resync: time.Hour,
 	}
 	loop.Pass(ctx)

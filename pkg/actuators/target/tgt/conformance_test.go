@@ -18,6 +18,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/execute"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 	"github.com/volreconciler/volreconciler/pkg/tgtadm"
 	"github.com/volreconciler/volreconciler/test/tgtd"
@@ -93,22 +95,22 @@ func (a *agent) converge(ctx context.Context) map[string]string {
 	loop := &reconcile.Loop{
 		Source:   spec.NewSource(filepath.Join(a.dir, "specs"), spec.Options{Secrets: true, Settle: time.Millisecond, Log: logr.Discard()}),
 		Observer: observe.NewWithTGT(a.Host, a.tgt),
-		Executor: &reconcile.Executor{Actuators: map[observe.System]change.Actuator{
+		Executor: &execute.Executor{Actuators: map[observe.System]change.Actuator{
 			observe.LVM: lvm.New(a.Host, a.Host), observe.LIO: lio.New(a.Host), observe.TGT: a.Actuator,
 		}},
-		Memory: memory, Status: &reconcile.Status{}, Log: logr.Discard(), MaxDeletions: 10, Resync: time.Hour, TGT: true,
+		Memory: memory, Status: &status.Board{}, Log: logr.Discard(), MaxDeletions: 10, Resync: time.Hour, TGT: true,
 	}
 	for range 20 {
 		if loop.Pass(ctx) > 0 {
 			break
 		}
 	}
-	status, _ := loop.Status.Report()
-	Expect(status.Findings).To(BeEmpty())
+	report, _ := loop.Status.Report()
+	Expect(report.Findings).To(BeEmpty())
 	stand := map[string]string{}
-	for _, o := range status.Objects {
+	for _, o := range report.Objects {
 		Expect(o.Message).NotTo(Or(ContainSubstring(password), ContainSubstring(password2)))
-		if o.Phase != reconcile.Ready {
+		if o.Phase != status.Ready {
 			stand[string(o.Kind)+" "+o.Name] = string(o.Phase) + " " + o.Reason + ": " + o.Message
 		}
 	}

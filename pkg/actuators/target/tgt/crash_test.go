@@ -158,7 +158,7 @@ func (n *node) expectDone(ctx context.Context, h history, at string) {
 		Fail("no such change: " + change.Name(c))
 	}
 	if there && t.Offline {
-		// What Diff plans for such a target.
+		// What is planned for such a target.
 		Expect(n.Apply(ctx, change.EnableTarget{Target: db})).To(Succeed(), at)
 		t, _ = n.seen(ctx, iqn)
 	}

@@ -1,0 +1,3 @@
+// Package execute carries a plan out through the actuators: steps that touch different parts
+// of a node at the same time, and those that take long as jobs that outlive a pass.
+package execute

@@ -1,0 +1,4 @@
+// Package model is a node in memory for tests: changes are applied to what is observed of
+// it as the kernel would, and the planner is asked again. It is no host: nothing is parsed,
+// and no command is run.
+package model

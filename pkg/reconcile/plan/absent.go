@@ -1,0 +1,313 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// absentTargets takes down our targets that no export asks for: exports go
+// before what they export.
+func (d *differ) absentTargets() {
+	for _, target := range d.index.targets {
+		t := d.target(target)
+		id, ours := t.Owner()
+		if !ours || d.keepsTarget(id, target) {
+			continue
+		}
+		if !d.names(id) {
+			d.object(id).Export = exportStatus(t)
+			d.doomed[id] = append(d.doomed[id], t.Name)
+		}
+		if !d.removable(id) {
+			continue
+		}
+		force, who := d.forced(id, t.Name), Sessions(t)
+		if len(who) > 0 && !force {
+			d.block(id, status.ReasonSessionsActive, "target %s is removed when these log out: %s", t.Name, strings.Join(who, ", "))
+			continue
+		}
+		if t.OtherTPGs > 0 {
+			d.block(id, status.ReasonNotOwned, "target %s has target portal groups that are not ours; remove them first", t.Name)
+			continue
+		}
+		d.removedTargets[target] = d.removal(id, "no export asks for it", Disruptive, who,
+			change.RemoveTarget{Target: change.Target{Fabric: t.Fabric, Name: t.Name, Export: id.Name}, Force: force})
+	}
+	d.emptyShells()
+}
+
+// forced reports whether live sessions of an export's target are not waited
+// for, as its spec says, or said last.
+func (d *differ) forced(id spec.ID, iqn string) bool {
+	if e, desired := d.in.Desired.Exports[id.Name]; desired {
+		return e.Spec.Disconnect == spec.DisconnectForce
+	}
+	known := d.in.Known[id]
+	return known.Force && slices.Contains(known.Targets, iqn)
+}
+
+// emptyShells removes what a crash in the midst of a removal leaves of our
+// targets: a directory without a portal group, and so without the mark that was
+// on it. Memory alone says whose it was.
+func (d *differ) emptyShells() {
+	for _, target := range d.index.targets {
+		if t := d.target(target); !t.Empty() || traitsOf[t.Fabric].markInGroup && t.HasTPG {
+			continue
+		}
+		id, known := d.formerOwner(target)
+		if known && d.removable(id) {
+			// What is empty serves nothing to those who stay connected.
+			d.removal(id, "empty, left from the removal of what was in it", Harmless, nil, change.RemoveTarget{
+				Target: change.Target{Fabric: target.Fabric, Name: target.Name, Export: id.Name}, Force: traitsOf[target.Fabric].alwaysConnected,
+			})
+		}
+	}
+}
+
+// formerOwner returns the export that had a target which none asks for now.
+func (d *differ) formerOwner(target observe.TargetID) (owner spec.ID, known bool) {
+	if len(d.refs.exportsAt[target]) > 0 {
+		return spec.ID{}, false
+	}
+	for _, id := range d.refs.known[target.Name] {
+		if d.keepsTarget(id, target) {
+			return spec.ID{}, false
+		}
+		owner, known = id, true
+	}
+	return owner, known
+}
+
+// keepsTarget reports whether an export's target stays: it is asked for, or its
+// export cannot or must not be acted on.
+func (d *differ) keepsTarget(id spec.ID, target observe.TargetID) bool {
+	e, desired := d.in.Desired.Exports[id.Name]
+	if desired {
+		return d.in.targetOf(e) == target || e.Metadata.Suspended() || d.unsupported(e) != ""
+	}
+	return d.names(id)
+}
+
+// absentBackstores removes our backstores to which nothing is linked any more,
+// because a backstore holds its logical volume open.
+func (d *differ) absentBackstores() {
+	unwanted := idsWhere(d.index.ownBackstores, func(id spec.ID) bool {
+		_, wanted := d.backstores[id]
+		return !wanted && !d.isSuspended(id)
+	})
+	for _, id := range unwanted {
+		b, _ := d.index.Backstore(id)
+		needs, unlinked := d.unlinks(b)
+		if !unlinked || !d.removableBackstore(id) {
+			continue
+		}
+		step := d.step(id, "no export needs it", change.RemoveBackstore{Backstore: change.Backstore{HBA: b.HBA, Name: b.Name}}, needs...)
+		d.backstores[id] = wantedStore{path: b.Path(), step: step}
+	}
+}
+
+// removableBackstore asks the same questions as removable, without a word in
+// the status of an object that stays: that its backstore is kept a little
+// longer is nobody's concern.
+func (d *differ) removableBackstore(id spec.ID) bool {
+	if d.names(id) {
+		return !d.inDoubt()
+	}
+	return d.removable(id)
+}
+
+// unlinks returns the steps that take away all that is linked to a backstore,
+// and whether there are such steps for all of it.
+func (d *differ) unlinks(b observe.Backstore) ([]StepID, bool) { return d.removals(d.index.linksTo(b)) }
+
+// removals returns the steps that take LUNs away, and whether there are such steps
+// for all of them.
+func (d *differ) removals(luns []lunKey) ([]StepID, bool) {
+	var steps []StepID
+	for _, key := range luns {
+		step, removed := d.removedTargets[key.target]
+		if !removed {
+			step, removed = d.removedLUNs[key]
+		}
+		if !removed {
+			return nil, false
+		}
+		steps = append(steps, step)
+	}
+	return steps, true
+}
+
+// absentVolumes sees to the logical volumes that are ours and that no file
+// names: snapshots go before what they are snapshots of.
+func (d *differ) absentVolumes() {
+	unnamed := idsWhere(d.index.current, func(id spec.ID) bool { return !d.names(id) })
+	for _, kind := range []spec.Kind{spec.KindSnapshot, spec.KindVolume, spec.KindPool} {
+		for _, id := range unnamed {
+			if id.Kind != kind {
+				continue
+			}
+			for _, lv := range d.index.current[id] {
+				d.absentVolume(id, lv)
+			}
+		}
+	}
+}
+
+func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume) {
+	status := volumeStatus(lv)
+	switch id.Kind {
+	case spec.KindVolume:
+		d.object(id).Volume = status
+	case spec.KindSnapshot:
+		d.object(id).Snapshot = status
+	default: // a Pool's thin pool
+	}
+	if d.guarded(ownGuards, id, lv) {
+		return
+	}
+	keep, keepKnown := d.trashTime(lv)
+	stay, inTrash := d.stayInTrash(id, lv)
+	switch {
+	case inTrash && (!keepKnown || !d.over(stay, keep)):
+		d.keepInTrash(id, lv, status, stay)
+		return
+	case !inTrash:
+		d.doomed[id] = append(d.doomed[id], lv.UUID)
+	}
+	if d.guarded(nowGuards, id, lv) {
+		return
+	}
+	switch {
+	case inTrash:
+		d.removeVolume(id, lv, "its time in the trash is over", stay.tags)
+	case keepKnown && keep == 0:
+		d.removeVolume(id, lv, "no file names it, and its deletion policy is Delete", nil)
+	default:
+		d.trashVolume(id, lv, stay)
+	}
+}
+
+// removeVolume removes a logical volume that has the given tags besides those
+// that every such logical volume has.
+func (d *differ) removeVolume(id spec.ID, lv observe.LogicalVolume, why string, tags []string) {
+	needs, ok := d.dependentsGone(id, lv)
+	if !ok || d.stopped(id, d.inUse(id, lv)) {
+		return
+	}
+	if lv.Type != observe.OtherLV && d.stopped(id, takesAlong(lv)) {
+		return
+	}
+	if why := d.unclearable(lv); why != "" {
+		d.block(id, status.ReasonUnsupported, "%s", why)
+		return
+	}
+	if d.stopped(id, takesAlong(lv)) {
+		return
+	}
+	tags = append(append(ondisk.OwnerTags(id), ondisk.DeletionTag(spec.Delete)), tags...)
+	var remove change.Change = change.RemoveLV{LV: nameOf(lv), Tags: tags}
+	cleared := d.clearMethod(lv) != spec.ClearNone
+	if cleared {
+		remove = change.StartClearing{LV: nameOf(lv), Tags: tags}
+	}
+	step := d.removal(id, why, Destructive, d.outliving(lv), remove, d.released(id, lv, needs)...)
+	if !cleared || lv.Type != observe.ThickSnapshot {
+		d.removedLVs[lv.FullName()] = step
+		return
+	}
+	// Its origin is rid of it when it is split off.
+	d.removedLVs[lv.FullName()] = d.removal(id, "what is in it can be written only then", Destructive, nil, change.SplitSnapshot{LV: nameOf(lv)}, step)
+}
+
+// released adds the steps that let go of an object's logical volume, if any.
+func (d *differ) released(id spec.ID, lv observe.LogicalVolume, needs []StepID) []StepID {
+	if b, planned := d.backstores[id]; planned {
+		needs = append(needs, b.step)
+	}
+	steps, _ := d.removals(d.index.servedDirectly(lv))
+	return append(needs, steps...)
+}
+
+// namedByAnother returns the desired object that stands for a logical volume by
+// its name, whoever's tags are on it: an object that was renamed still means its
+// data.
+func (d *differ) namedByAnother(lv observe.LogicalVolume) (spec.ID, bool) {
+	if name, named := d.refs.volumesAt()[lv.FullName()]; named {
+		return spec.ID{Kind: spec.KindVolume, Name: name}, true
+	}
+	name, named := d.refs.snapshotsAt()[lv.FullName()]
+	return spec.ID{Kind: spec.KindSnapshot, Name: name}, named
+}
+
+// dependentsGone reports whether all thick snapshots of a logical volume are
+// removed by this plan, and by which steps: LVM removes them with their origin,
+// without asking.
+func (d *differ) dependentsGone(id spec.ID, lv observe.LogicalVolume) ([]StepID, bool) {
+	var needs []StepID
+	for _, name := range d.thickSnapshotsOf(lv) {
+		step, ok := d.removedLVs[name]
+		if _, inTrash := d.trashedLVs[name]; !ok && inTrash {
+			d.say(id, status.Deleting, status.ReasonInTrash, "in the trash; %s is removed when its snapshot %s, which is there too, is gone", lv.FullName(), name)
+			return nil, false
+		}
+		if !ok {
+			d.block(id, status.ReasonSnapshotsExist, "%s is removed when its snapshot %s is gone, which would be lost with it", lv.FullName(), name)
+			return nil, false
+		}
+		needs = append(needs, step)
+	}
+	return needs, true
+}
+
+// shortList names a few of many.
+func shortList(names []string) string {
+	if more := len(names) - maxShown; more > 0 {
+		names = append(names[:maxShown:maxShown], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(names, "; ")
+}
+
+// outliving returns the thin snapshots of a logical volume, which lose nothing
+// but their origin's name when it is removed.
+func (d *differ) outliving(origin observe.LogicalVolume) []string {
+	var names []string
+	for _, clone := range d.index.clonesOf(origin) {
+		if clone.Pool == origin.Pool {
+			names = append(names, "thin snapshot "+clone.FullName()+", which stays")
+		}
+	}
+	return names
+}
+
+// removal adds a step that takes away something of an object that no file names.
+func (d *differ) removal(id spec.ID, why string, danger Danger, affects []string, c change.Change, needs ...StepID) StepID {
+	if !d.names(id) {
+		d.say(id, status.Deleting, status.ReasonRemoving, "%s", c)
+	}
+	return d.dangerousStep(id, why, danger, affects, c, needs...)
+}
+
+func (d *differ) isSuspended(id spec.ID) bool {
+	switch id.Kind {
+	case spec.KindVolume:
+		return d.in.Desired.Volumes[id.Name].Metadata.Suspended()
+	case spec.KindSnapshot:
+		return d.in.Desired.Snapshots[id.Name].Metadata.Suspended()
+	default:
+		return false
+	}
+}
+
+// mayDelete reports whether the one deletion policy on a logical volume is
+// Delete. Somebody who adds another tag by hand means to keep it.
+func mayDelete(lv observe.LogicalVolume) bool {
+	policies := lv.TagsWith(ondisk.TagDeletion)
+	return len(policies) == 1 && policies[0] == ondisk.DeletionTag(spec.Delete)
+}

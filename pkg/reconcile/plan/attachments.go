@@ -1,0 +1,98 @@
+package plan
+
+import (
+	"slices"
+
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// connections returns what is known of a target's sessions.
+func connections(t observe.Target) []status.Connection {
+	var all []status.Connection
+	for _, s := range t.Connections {
+		all = append(all, status.Connection{Initiator: s.Initiator, Address: s.Address, Transport: s.Transport})
+	}
+	for _, address := range t.Unattributed {
+		if !slices.ContainsFunc(all, func(c status.Connection) bool { return c.Address == address }) {
+			all = append(all, status.Connection{Address: address})
+		}
+	}
+	return all
+}
+
+// attachments puts into the status of volumes and snapshots who is logged in and sees
+// them.
+func (d *differ) attachments() {
+	var identities map[string]spec.ID // made when there is a session that needs it
+	for _, target := range d.index.targets {
+		if t := d.in.Observed.Targets(target.Fabric)[target.Name]; len(t.Connections)+len(t.Unattributed) == 0 {
+			continue // as most
+		}
+		t := d.target(target)
+		export, ours := t.Owner()
+		live := connections(t)
+		if !ours || len(live) == 0 {
+			continue
+		}
+		if target.Fabric.System() != observe.LIO && identities == nil {
+			identities = d.identities()
+		}
+		for _, n := range sortedInts(t.LUNs) {
+			shown := d.statusOf(t.LUNs[n], identities)
+			if shown == nil {
+				continue
+			}
+			for _, c := range live {
+				if sees(t, c.Initiator, n) {
+					shown.Attachments = append(shown.Attachments, status.Attachment{Export: export.Name, Initiator: c.Initiator, Address: c.Address})
+				}
+			}
+		}
+	}
+}
+
+// sees reports whether an initiator that is logged in to a target sees a LUN. Who has
+// no list of LUNs sees all.
+func sees(t observe.Target, initiator string, lun int) bool {
+	acl, listed := t.ACLs[initiator]
+	if !listed || !traitsOf[t.Fabric].maps {
+		return true
+	}
+	for _, m := range acl.LUNs {
+		if m.LUN == lun {
+			return true
+		}
+	}
+	return false
+}
+
+// statusOf returns the status of what a LUN serves, nil if it has none.
+func (d *differ) statusOf(l observe.TargetLUN, identities map[string]spec.ID) *status.Volume {
+	id, found := identities[l.Identity]
+	if l.Backstore != "" {
+		id, found = d.in.Observed.LIO.Backstores[l.Backstore].Owner()
+	}
+	switch o := d.objects[id]; {
+	case !found || o == nil:
+		return nil
+	case id.Kind == spec.KindSnapshot:
+		return o.Snapshot
+	default:
+		return o.Volume
+	}
+}
+
+// identities returns the objects by what initiators tell their LUNs by that have no
+// backstore.
+func (d *differ) identities() map[string]spec.ID {
+	all := map[string]spec.ID{}
+	for id, lvs := range d.index.current {
+		for _, lv := range lvs {
+			all[ondisk.NamespaceUUID(lv.Identity())], all[ondisk.UnitSerial(lv.Identity())] = id, id
+		}
+	}
+	return all
+}

@@ -1,0 +1,161 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// The attributes that a spec may set, of a target and of a backstore.
+var (
+	targetParameters    = [][]string{spec.TargetAttrib.Names(), spec.TargetParam.Names()}
+	backstoreParameters = spec.BackstoreAttrib.Names()
+)
+
+// parameters sees to the attributes of a target that the spec may set. What it does
+// not name has the kernel's default: nothing else says what somebody set by hand, or
+// the spec said before.
+func (x *exportDiffer) parameters() {
+	if !x.fabric.parameters {
+		return
+	}
+	for _, names := range targetParameters {
+		for _, name := range names {
+			want, named := x.spec.Attributes[name]
+			have, there := x.have.Attributes[name]
+			switch {
+			case named && have != want:
+				x.step(x.id, "spec asks for it", change.SetParameter{Target: x.target, Attribute: name, Value: want}, x.base...)
+			case !named && there && have != spec.Attributes[name].Default:
+				x.step(x.id, "not in the spec", change.SetParameter{Target: x.target, Attribute: name, Value: spec.Attributes[name].Default}, x.base...)
+			}
+		}
+	}
+}
+
+// backstoreAttributes sees to the attributes of an object's backstore, which all
+// exports of the object share. It returns the step that must have succeeded before the
+// backstore is linked to anything: created, which creates it, if there is no other.
+func (d *differ) backstoreAttributes(id spec.ID, name change.Backstore, have observe.Backstore, created StepID) StepID {
+	if d.isSuspended(id) {
+		return created
+	}
+	ready, exports := created, d.exportsWithAttributes(id)
+	for _, attribute := range backstoreParameters {
+		want, named, agreed := d.wantedAttribute(id, attribute, exports)
+		if !agreed {
+			continue
+		}
+		value, there := have.Attributes[attribute]
+		if created != 0 {
+			value, there = "", false
+		}
+		why := "spec asks for it"
+		if !named {
+			// Of others the default follows from the device, and comes back with the
+			// backstore.
+			want, why = spec.Attributes[attribute].Default, "not in the spec"
+			if !there || want == "" {
+				continue
+			}
+		}
+		if value == want {
+			continue
+		}
+		needs := []StepID{ready}
+		if spec.Attributes[attribute].Unexported && created == 0 {
+			unlinked, ok := d.unlinkFor(id, attribute, have)
+			if !ok {
+				continue
+			}
+			needs = append(needs, unlinked...)
+		}
+		add := d.step
+		if created != 0 || spec.Attributes[attribute].Unexported && len(needs) == 1 { // LUNs wait for it
+			add = d.servingStep
+		}
+		step := add(id, why, change.SetBackstoreAttribute{Backstore: name, Attribute: attribute, Value: want}, needs...)
+		if spec.Attributes[attribute].Unexported {
+			ready = step
+		}
+	}
+	return ready
+}
+
+// exportsWithAttributes returns the exports of an object that ask for any attribute.
+func (d *differ) exportsWithAttributes(id spec.ID) []string {
+	var names []string
+	for _, name := range d.refs.exports[id] {
+		if len(d.in.Desired.Exports[name].Spec.Attributes) > 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// wantedAttribute returns what some exports of an object ask for, if any does. If
+// they do not agree it stays as it is, and they say so.
+func (d *differ) wantedAttribute(id spec.ID, attribute string, of []string) (value string, named, agreed bool) {
+	var exports []string
+	agreed = true
+	for _, name := range of {
+		v, asks := d.in.Desired.Exports[name].Spec.Attributes[attribute]
+		if !asks {
+			continue
+		}
+		agreed = agreed && (!named || v == value)
+		value, named = v, true
+		exports = append(exports, name)
+	}
+	if agreed {
+		return value, named, true
+	}
+	for _, name := range exports {
+		d.block(spec.ID{Kind: spec.KindExport, Name: name}, status.ReasonInvalid,
+			"attribute %s of %s must be the same in all Exports of it; it is not in %s", attribute, id, strings.Join(exports, ", "))
+	}
+	return "", false, false
+}
+
+// unlinkFor takes an object's LUNs out of all targets, so that the kernel changes an
+// attribute of its backstore. The next pass adds them again. It reports false if that
+// cannot be done now, and says why.
+func (d *differ) unlinkFor(id spec.ID, attribute string, b observe.Backstore) ([]StepID, bool) {
+	links := d.index.linksTo(b)
+	if len(links) == 0 {
+		return nil, true
+	}
+	who := d.connectedTo(id)
+	for _, key := range links {
+		owner, ours := d.target(key.target).Owner()
+		switch {
+		case !ours || d.in.Desired.Exports[owner.Name].Metadata.Suspended():
+			d.block(id, status.ReasonInUse, "%s is set when %s is no longer linked to %s", attribute, b.Path(), key.target.Name)
+			return nil, false
+		case len(who) > 0:
+			d.block(owner, status.ReasonSessionsActive, "%s of %s is set when these log out: %s", attribute, id, strings.Join(who, ", "))
+		}
+	}
+	if len(who) > 0 || !d.removableBackstore(id) {
+		return nil, false
+	}
+	var steps []StepID
+	for _, key := range links {
+		step, planned := d.removedLUNs[key]
+		if !planned {
+			owner, _ := d.target(key.target).Owner()
+			target := change.Target{Fabric: key.target.Fabric, Name: key.target.Name, Export: owner.Name}
+			// On behalf of the object, so that it is not done again and again if the
+			// kernel does not take the value.
+			step = d.dangerousStep(id, fmt.Sprintf("%s can be set only then; added again at once", attribute), Disruptive, nil,
+				change.RemoveLUN{Target: target, LUN: key.lun})
+			d.removedLUNs[key] = step
+		}
+		steps = append(steps, step)
+	}
+	return steps, true
+}

@@ -1,0 +1,108 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// clearMethod says what happens to the blocks of a logical volume when it is
+// removed. Those of thin ones need nothing: a thin pool clears a chunk before it
+// hands it out again.
+func (d *differ) clearMethod(lv observe.LogicalVolume) spec.Clear {
+	if lv.Type != observe.Thick && lv.Type != observe.ThickSnapshot {
+		return spec.ClearNone
+	}
+	return d.clearOf(lv)
+}
+
+// clearOf is what the Pool says of what is thick in a logical volume's volume group.
+func (d *differ) clearOf(lv observe.LogicalVolume) spec.Clear {
+	for _, p := range d.refs.pools[lv.VolumeGroup] {
+		if p.Spec.ThinPool == nil && p.Spec.Clear != "" {
+			return p.Spec.Clear
+		}
+	}
+	return spec.ClearZero
+}
+
+// unclearable returns why a logical volume cannot be cleared though it would have to
+// be, and what to do; empty: it can be. Somebody made it one of another kind, such as a
+// cached one, or read-only. Removed as it is, it would leave its blocks to whoever gets
+// them next; marked to be cleared, it would never become anything else.
+func (d *differ) unclearable(lv observe.LogicalVolume) string {
+	switch {
+	case d.clearOf(lv) == spec.ClearNone:
+		return ""
+	case lv.Type == observe.OtherLV:
+		return lv.FullName() + " is removed when it is a plain thick volume again (see lvconvert --uncache, --splitcache); " +
+			"of one like this nobody could tell that nothing is left. Or remove it by hand"
+	case lv.ReadOnly && (lv.Type == observe.Thick || lv.Type == observe.ThickSnapshot):
+		return fmt.Sprintf("cannot clear and remove %s: it is read-only. Make it writable (lvchange --permission rw %s), remove it by hand, or set its Pool's clear to none",
+			lv.FullName(), lv.FullName())
+	}
+	return ""
+}
+
+// clearing goes on with what is being destroyed. The decision was made before, and
+// part of it may be gone already, so that nothing can be asked any more.
+func (d *differ) clearing() {
+	for _, lv := range d.index.clearing {
+		d.clear(lv)
+	}
+}
+
+func (d *differ) clear(lv observe.LogicalVolume) {
+	id, known := lv.LastOwner()
+	owner := ondisk.OwnerTags(id)
+	if !known {
+		id, known = lv.SourceOf()
+		owner = ondisk.SourceTags(id)
+	}
+	if !known {
+		id, known = lv.MoveOf()
+		owner = ondisk.MoveTags(id.Name)
+	}
+	if !known {
+		return // somebody took the tags away that say what it is
+	}
+	tags := []string{ondisk.PhaseTag(ondisk.Clearing)}
+	method := d.clearMethod(lv)
+	switch {
+	case d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0:
+		d.sayOfAbsent(id, status.Failed, status.ReasonDeviceMissing, "%s is cleared and removed when the physical volumes of %s that are missing are back", lv.FullName(), lv.VolumeGroup)
+	case lv.Type != observe.OtherLV && len(lv.TakesAlong) > 0: // made meanwhile; what is written here would be read there
+		d.sayOfAbsent(id, status.Blocked, status.ReasonSnapshotsExist, "cannot clear and remove %s: others would lose their data with it (%s). Remove them first, or make them independent of it", lv.FullName(), shortList(lv.TakesAlong))
+	case d.unclearable(lv) != "":
+		d.sayOfAbsent(id, status.Blocked, status.ReasonUnsupported, "%s", d.unclearable(lv))
+	case lv.Type == observe.ThickSnapshot:
+		d.removedLVs[lv.FullName()] = d.clearingStep(id, "what is in it can be written only then", change.SplitSnapshot{LV: nameOf(lv)})
+	case method == spec.ClearNone:
+		d.removedLVs[lv.FullName()] = d.clearingStep(id, "its Pool says that nothing is cleared", change.RemoveLV{LV: nameOf(lv), Tags: append(owner, tags...)})
+	default:
+		d.clearingStep(id, "given up", change.Clear{
+			LV: nameOf(lv), Method: method, Size: spec.Size(lv.Size), Done: spec.Size(lv.Checkpoint(ondisk.CheckpointOfClearing)),
+		})
+	}
+}
+
+// clearingStep adds a step that destroys what an object had. What is said of it
+// is said only if no file names it: one that is new knows nothing of the old.
+func (d *differ) clearingStep(id spec.ID, why string, c change.Change) StepID {
+	d.sayOfAbsent(id, status.Deleting, status.ReasonClearing, "%s", c)
+	if d.names(id) {
+		// Its status is that of the new one, which this step is no part of.
+		return d.stepBeside(id, why, Destructive, c)
+	}
+	return d.dangerousStep(id, why, Destructive, nil, c)
+}
+
+func (d *differ) sayOfAbsent(id spec.ID, phase status.Phase, reason, format string, args ...any) {
+	if !d.names(id) {
+		d.say(id, phase, reason, format, args...)
+	}
+}

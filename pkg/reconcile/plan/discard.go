@@ -1,0 +1,92 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// discard removes a logical volume that is of no use any more, and clears it first as
+// any other: what was made to be copied from, and what a move left. It never is the one
+// that counts. tags are those that say what it is.
+//
+// Nobody waits for it: how its object stands does not depend on it.
+func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, why string) {
+	if d.in.Observed.Err() != nil || d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0 {
+		return
+	}
+	if reason, while := d.doubt(); reason != "" && !temporary(lv) {
+		if d.names(id) && d.object(id).Message == "" {
+			d.object(id).Message = fmt.Sprintf("%s is not needed any more; it is not removed while %s", lv.FullName(), while)
+		}
+		return
+	}
+	if lv.Open || len(lv.HeldBy) > 0 {
+		who := cmp.Or(strings.Join(lv.HeldBy, ", "), "open on this node (see lsof "+lv.Path()+")")
+		if d.names(id) && d.object(id).Message == "" {
+			d.object(id).Message = fmt.Sprintf("%s, which is of no use any more, is removed when it is no longer %s", lv.FullName(), who)
+		}
+		return
+	}
+	if why := d.unclearable(lv); why != "" {
+		d.block(id, status.ReasonUnsupported, "%s", why)
+		return
+	}
+	needs, ok := d.snapshotsDiscarded(id, lv)
+	if !ok || d.stopped(id, takesAlong(lv)) {
+		return
+	}
+	if !d.names(id) && len(d.index.current[id]) == 0 { // nothing else is to be said of it
+		d.say(id, status.Deleting, status.ReasonRemoving, "%s is removed: %s", lv.FullName(), why)
+	}
+	if d.clearMethod(lv) == spec.ClearNone {
+		d.removedLVs[lv.FullName()] = d.discardStep(id, lv, why, change.RemoveLV{LV: nameOf(lv), Tags: tags}, needs...)
+		return
+	}
+	step := d.discardStep(id, lv, why, change.StartClearing{LV: nameOf(lv), Tags: tags}, needs...)
+	if lv.Type == observe.ThickSnapshot { // its origin is rid of it then
+		step = d.discardStep(id, lv, "what is in it can be written only then", change.SplitSnapshot{LV: nameOf(lv)}, step)
+	}
+	d.removedLVs[lv.FullName()] = step
+}
+
+// snapshotsDiscarded reports whether all thick snapshots of a logical volume that is of
+// no use are removed by this plan, and by which steps: LVM removes them with their
+// origin, without asking.
+func (d *differ) snapshotsDiscarded(id spec.ID, lv observe.LogicalVolume) ([]StepID, bool) {
+	var needs []StepID
+	for _, name := range d.thickSnapshotsOf(lv) {
+		step, removed := d.removedLVs[name]
+		_, lvName, _ := strings.Cut(name, "/")
+		if !removed && d.in.Observed.VolumeGroups[lv.VolumeGroup].LogicalVolumes[lvName].Phase() == ondisk.Clearing {
+			return nil, false // it is split off first
+		}
+		if !removed {
+			d.block(id, status.ReasonSnapshotsExist, "%s is removed when its snapshot %s is gone, which would be lost with it", lv.FullName(), name)
+			return nil, false
+		}
+		needs = append(needs, step)
+	}
+	return needs, true
+}
+
+// temporary reports whether a logical volume is a snapshot that the agent made to copy from.
+// Nothing is lost with one, unless it is all that is left of its origin.
+func temporary(lv observe.LogicalVolume) bool {
+	return lv.Tag(ondisk.TagKind) == ondisk.KindSource && lv.Origin != ""
+}
+
+// discardStep adds a step of discard.
+func (d *differ) discardStep(id spec.ID, lv observe.LogicalVolume, why string, c change.Change, needs ...StepID) StepID {
+	danger := Destructive
+	if temporary(lv) {
+		danger = Harmless
+	}
+	return d.stepBeside(id, why, danger, c, needs...)
+}

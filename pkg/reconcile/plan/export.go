@@ -1,0 +1,499 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// exportDiffer holds one export while its steps are planned. The steps of a
+// target are applied in the order of the plan: what is missing is added before
+// what is superfluous is taken away, and the target is enabled last.
+type exportDiffer struct {
+	*differ
+	id     spec.ID
+	spec   spec.ExportSpec
+	fabric fabric
+	target change.Target
+	have   observe.Target
+	// base are the steps without which nothing else may be done to the target:
+	// it has to be there, and closed to whoever is not listed.
+	base []StepID
+	// luns are the desired LUNs that are there or will be, with the step that
+	// adds each; 0: it is there.
+	luns map[int]StepID
+	// others are those who would see every new LUN and must not.
+	others []string
+	// removedInitiators are the steps that take away access lists.
+	removedInitiators []StepID
+	// withheld is true if something stays that the spec does not have.
+	withheld bool
+	// before is how many steps the plan had without those of this export.
+	before int
+}
+
+// steps returns the steps of the plan that were added for the export.
+func (x *exportDiffer) steps() []Step { return x.plan.Steps[x.before:] }
+
+func (d *differ) export(e spec.Export) {
+	id := spec.ID{Kind: spec.KindExport, Name: e.Metadata.Name}
+	f := d.in.fabricOf(e.Spec.Protocol)
+	if d.unknown(id, f.System()) {
+		return
+	}
+	target := change.Target{Fabric: f.Fabric, Name: e.Spec.Target, Export: e.Metadata.Name}
+	have, exists := d.in.Observed.Target(target.ID())
+	owner, owned := have.Owner()
+	if exists && !have.Empty() && (!owned || owner != id) {
+		d.block(id, status.ReasonNotOwned, "target %s exists and is not ours; it stays as it is. Choose another target name, or remove that one", e.Spec.Target)
+		return
+	}
+	if owned && owner == id {
+		d.object(id).Export = exportStatus(have)
+	}
+	if d.suspended(id, e.Metadata) || d.blockedAsUnsupported(id, e) {
+		d.reopen(id)
+		return
+	}
+	if d.waitsForMove(id) {
+		return
+	}
+	x := &exportDiffer{differ: d, id: id, spec: e.Spec, fabric: f, target: target, have: have, luns: map[int]StepID{}, before: len(d.plan.Steps)}
+	if !exists || !owned && (!f.markInLUNs || !have.HasTPG) {
+		x.base = append(x.base, x.step(id, "not there", change.CreateTarget{Target: x.target}))
+	}
+	if have.MarkInAlias {
+		x.step(id, "some initiators cannot log in to a target with a long alias", change.MoveMark{Target: x.target}, x.base...)
+	}
+	x.attributes()
+	x.askPasswords()
+	x.parameters()
+	if f.enables {
+		x.addPortals(x.base)
+	}
+	if f.accounts {
+		x.removeInitiators()
+		x.strangers()
+		x.keepFromOthers()
+	}
+	x.addLUNs()
+	if !f.accounts {
+		x.addInitiators()
+		x.removeInitiators()
+	}
+	x.removeLUNs()
+	if f.accounts {
+		x.askNothing()
+		x.admitAll()
+	}
+	x.removePortals()
+	x.open()
+	if !f.accounts {
+		x.strangers()
+	}
+	x.offline()
+	returning, ok := x.returning()
+	open := slices.Concat(x.base, returning)
+	switch {
+	case !ok:
+	case !f.enables && len(have.Portals) > 0:
+		x.addPortals(open)
+	case !f.enables && !x.withheld:
+		x.addPortals(append(open, x.closing()...))
+	case f.enables && !have.Enabled && !x.withheld:
+		x.step(id, "not enabled", change.EnableTarget{Target: x.target}, append(open, x.closing()...)...)
+	}
+}
+
+// closing returns the steps that take from somebody what is in the target, and
+// without which it must not be enabled: what an interrupted creation left may be
+// more than the spec allows by now.
+func (x *exportDiffer) closing() []StepID {
+	var steps []StepID
+	for _, s := range x.steps() {
+		if s.Object != x.id || s.Change.Lane() != x.target.Lane() {
+			continue
+		}
+		switch s.Change.(type) {
+		case change.RemoveLUN, change.UnmapLUN, change.RemoveInitiator, change.RemovePortal, change.SetAuth, change.SetWriteProtect:
+			steps = append(steps, s.ID)
+		}
+	}
+	return steps
+}
+
+// attributes closes the group first of all where it has to be closed. It is
+// opened to anybody last, by open, and so is what anybody could only read.
+func (x *exportDiffer) attributes() {
+	want := x.wantedAttributes()
+	switch {
+	case !want.GenerateNodeACLs:
+	case !x.have.Attrib.GenerateNodeACLs:
+		want = x.fabric.closed
+	case x.have.Attrib.DemoModeWriteProtect:
+		want.DemoModeWriteProtect = true
+	}
+	if x.have.Attrib != want || len(x.base) > 0 && want != (observe.TPGAttrib{}) {
+		x.base = append(x.base, x.step(x.id, "differ", change.SetAttributes{Target: x.target, Attrib: want}, x.base...))
+	}
+}
+
+func (x *exportDiffer) wantedAttributes() observe.TPGAttrib {
+	if !x.spec.AllowAnyInitiator {
+		return x.fabric.closed
+	}
+	want := x.fabric.open
+	want.DemoModeWriteProtect = x.fabric.maps && !slices.ContainsFunc(x.spec.LUNs, func(l spec.LUN) bool { return !l.ReadOnly })
+	return want
+}
+
+// open lets anybody in, or write, once nothing is in the group that they are not
+// to have.
+func (x *exportDiffer) open() {
+	want := x.wantedAttributes()
+	unprotects := x.have.Attrib.DemoModeWriteProtect && !want.DemoModeWriteProtect
+	if !x.spec.AllowAnyInitiator || x.have.Attrib.GenerateNodeACLs && !unprotects {
+		return
+	}
+	needs, left := x.othersRemoved()
+	if left >= 0 {
+		x.block(x.id, status.ReasonSessionsActive, "%s is opened to any initiator when LUN %d, which is not for them, is gone", x.target.Name, left)
+		return
+	}
+	if x.fabric.listCloses {
+		// nvmet refuses it while any host is listed. Why one of them has to stay is
+		// said where it is to be removed.
+		if len(x.removedInitiators) < len(x.have.ACLs) {
+			return
+		}
+		needs = append(needs, x.removedInitiators...)
+	}
+	x.step(x.id, "spec allows any initiator", change.SetAttributes{Target: x.target, Attrib: want}, append(slices.Clone(x.base), needs...)...)
+}
+
+// strangers sees to those who are still logged in though the target was closed
+// to them: they are waited for, or, if the spec says so, put out. Those whom the
+// spec lists get an access list of their own in this pass.
+func (x *exportDiffer) strangers() {
+	if x.spec.AllowAnyInitiator || len(x.have.DynamicSessions) == 0 {
+		return
+	}
+	var waited []string
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(x.have.DynamicSessions))) {
+		listed := slices.ContainsFunc(x.spec.Initiators, func(i spec.Initiator) bool { return i.Name == name })
+		if listed || x.spec.Disconnect != spec.DisconnectForce || x.inDoubt() {
+			waited = append(waited, name)
+			continue
+		}
+		x.dangerousStep(x.id, "logged in from before, and not listed", Disruptive, []string{name},
+			change.RemoveInitiator{Target: x.target, Initiator: name}, x.base...)
+	}
+	if len(waited) > 0 {
+		x.block(x.id, status.ReasonSessionsActive, "%s admits listed initiators only, and these are still logged in from before: %s",
+			x.target.Name, strings.Join(waited, ", "))
+	}
+}
+
+func (x *exportDiffer) addPortals(needs []StepID) {
+	for _, p := range x.portals() {
+		have, exists := x.listens(p)
+		switch {
+		case !exists:
+			x.step(x.id, "not there", change.AddPortal{Target: x.target, Portal: p, Transport: x.fabric.transport}, needs...)
+		case have != x.fabric.transport:
+			x.step(x.id, "differs", change.AddPortal{Target: x.target, Portal: p, Transport: x.fabric.transport}, needs...)
+		}
+	}
+}
+
+func (x *exportDiffer) removePortals() {
+	for _, p := range sorted(x.have.Portals) {
+		if x.fabric.ownPortals && !slices.Contains(x.spec.Portals, p) && x.mayRemove("portal "+p, nil) {
+			x.dangerousStep(x.id, "not in the spec", Disruptive, Sessions(x.have), change.RemovePortal{Target: x.target, Portal: p})
+		}
+	}
+}
+
+func (x *exportDiffer) addLUNs() {
+	for _, l := range x.spec.LUNs {
+		n, backing := *l.Number, l.Backing()
+		store := x.store(backing)
+		have, exists := x.have.LUNs[n]
+		if !x.fabric.backstores && store.usable && (!exists || !store.servedBy(have)) && x.blockedByUsers(backing, x.backing[backing].lv) {
+			store.usable = false
+		}
+		if !store.usable {
+			o := x.object(backing)
+			x.block(x.id, status.ReasonNotReady, "LUN %d: %s is %s: %s: %s", n, backing, o.Phase, o.Reason, o.Message)
+			x.letGo(n, backing, store)
+			continue
+		}
+		if by := x.shared(backing); by != "" {
+			x.block(x.id, status.ReasonInUse, "LUN %d: %s is served by %s as well, with which tgtd must not share it; it is exported when that is gone", n, backing, by)
+			continue
+		}
+		readOnly := store.readOnly
+		if x.fabric.accounts {
+			readOnly = x.readOnly(l)
+		}
+		var replaced StepID
+		switch {
+		case exists && store.servedBy(have):
+			x.luns[n] = 0
+			if x.fabric.accounts && have.ReadOnly != readOnly {
+				x.step(x.id, "differs", change.SetWriteProtect{Target: x.target, LUN: n, ReadOnly: readOnly}, x.base...)
+			}
+			x.resize(n, have, backing)
+			continue
+		case exists && have.Backstore+have.Device != "":
+			if !x.mayReplace(fmt.Sprintf("LUN %d, which is %s now,", n, have.Backstore+have.Device), initiatorsOf(x.have, n)) {
+				continue
+			}
+			replaced = x.removeLUN(n, "spec asks for "+backing.String())
+		}
+		if len(x.others) > 0 {
+			x.block(x.id, status.ReasonSessionsActive, "LUN %d is added to %s when these, who are not listed and would see it, have logged out: %s",
+				n, x.target.Name, strings.Join(x.others, ", "))
+			continue
+		}
+		elsewhere, removable := x.elsewhere(store, n)
+		if !removable {
+			continue
+		}
+		needs := append(append(slices.Clone(x.base), store.step, replaced), elsewhere...)
+		x.luns[n] = x.step(x.id, "not there", change.AddLUN{
+			Target: x.target, LUN: n, Backstore: store.path,
+			Device: store.device, LVUUID: store.lvUUID, Identity: store.lvIdentity, ReadOnly: readOnly, Unmap: store.unmap,
+		}, needs...)
+	}
+}
+
+// letGo takes a LUN away whose volume is being put back to a snapshot.
+func (x *exportDiffer) letGo(n int, backing spec.ID, store wantedStore) {
+	have, exists := x.have.LUNs[n]
+	if !exists || !x.backing[backing].reverting || !store.servedBy(have) {
+		return
+	}
+	if x.mayReplace(fmt.Sprintf("LUN %d, whose volume is being put back to a snapshot,", n), initiatorsOf(x.have, n)) {
+		x.removeLUN(n, "its volume is being put back to a snapshot")
+	}
+}
+
+// resize makes a LUN without a backstore as large as its logical volume, which
+// those that have one are by themselves.
+func (x *exportDiffer) resize(n int, have observe.TargetLUN, backing spec.ID) {
+	lv, grown := x.backing[backing].lv, x.grown[backing]
+	if !x.fabric.backstores && (grown != 0 || have.Size != 0 && !have.HasSize(lv.Size)) {
+		x.dangerousStep(x.id, "has grown", Harmless, x.paused(), change.ResizeLUN{Target: x.target, LUN: n, Device: lv.Path(), LVUUID: lv.UUID, Identity: lv.Identity()}, grown)
+	}
+}
+
+// elsewhere takes a volume out of the target under all other numbers, before
+// it is added under the right one: an initiator that sees one volume twice
+// corrupts it. It reports false if that cannot be done in this pass.
+func (x *exportDiffer) elsewhere(store wantedStore, number int) ([]StepID, bool) {
+	var steps []StepID
+	for _, n := range sortedInts(x.have.LUNs) {
+		if n == number || !store.servedBy(x.have.LUNs[n]) {
+			continue
+		}
+		if !x.mayRemove(fmt.Sprintf("LUN %d, which becomes LUN %d,", n, number), initiatorsOf(x.have, n)) {
+			return nil, false
+		}
+		steps = append(steps, x.removeLUN(n, fmt.Sprintf("becomes LUN %d", number)))
+	}
+	return steps, true
+}
+
+func (x *exportDiffer) removeLUNs() {
+	for _, n := range sortedInts(x.have.LUNs) {
+		wanted := slices.ContainsFunc(x.spec.LUNs, func(l spec.LUN) bool { return *l.Number == n })
+		if !wanted && x.mayRemove(fmt.Sprintf("LUN %d", n), initiatorsOf(x.have, n)) {
+			x.removeLUN(n, "not in the spec")
+		}
+	}
+}
+
+func (x *exportDiffer) removeLUN(n int, why string) StepID {
+	if step, planned := x.removedLUNs[lunKey{x.target.ID(), n}]; planned {
+		return step
+	}
+	step := x.dangerousStep(x.id, why, Disruptive, initiatorsOf(x.have, n), change.RemoveLUN{Target: x.target, LUN: n})
+	x.removedLUNs[lunKey{x.target.ID(), n}] = step
+	return step
+}
+
+func (x *exportDiffer) addInitiators() {
+	for _, i := range x.spec.Initiators {
+		have, exists := x.have.ACLs[i.Name]
+		auth := x.authOf(i.Auth)
+		var added StepID
+		switch {
+		case !exists:
+			added = x.step(x.id, "not there", change.AddInitiator{Target: x.target, Initiator: i.Name, Auth: auth}, x.base...)
+		case !sameAuth(have, x.have.Attrib, auth):
+			// Nothing more is shown to it before it has to prove who it is.
+			added = x.step(x.id, "differs", change.SetAuth{Target: x.target, Initiator: i.Name, Auth: auth}, x.base...)
+		}
+		x.mapLUNs(i, have, added)
+	}
+}
+
+func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID) {
+	if !x.fabric.maps {
+		return
+	}
+	for _, l := range x.spec.LUNs {
+		n := *l.Number
+		if !i.Sees(n) {
+			continue
+		}
+		step, exported := x.luns[n]
+		if !exported {
+			continue
+		}
+		readOnly := l.ReadOnly || i.ReadOnly || x.backing[l.Backing()].lv.ReadOnly
+		mapped, exists := have.LUNs[n]
+		if exists && step == 0 && mapped.LUN == n {
+			if mapped.WriteProtect != readOnly {
+				x.step(x.id, "differs", change.SetWriteProtect{Target: x.target, Initiator: i.Name, LUN: n, ReadOnly: readOnly})
+			}
+			continue
+		}
+		if exists && mapped.LUN >= 0 && mapped.LUN != n {
+			if !x.mayReplace(fmt.Sprintf("mapped LUN %d", n), loggedIn(have)) {
+				continue
+			}
+			step = x.dangerousStep(x.id, fmt.Sprintf("shows LUN %d", mapped.LUN), Disruptive, loggedIn(have),
+				change.UnmapLUN{Target: x.target, Initiator: i.Name, LUN: n}, step)
+		}
+		x.step(x.id, "not there", change.MapLUN{Target: x.target, Initiator: i.Name, LUN: n, ReadOnly: readOnly}, append(slices.Clone(x.base), step, added)...)
+	}
+	for _, n := range sortedInts(have.LUNs) {
+		// A mapped LUN of a number that the group has is dealt with where that
+		// LUN is.
+		_, inGroup := x.have.LUNs[n]
+		wanted := slices.ContainsFunc(x.spec.LUNs, func(l spec.LUN) bool { return *l.Number == n })
+		hidden := wanted && !i.Sees(n)
+		if (hidden || !wanted && !inGroup) && x.mayRemove(fmt.Sprintf("mapped LUN %d", n), loggedIn(have)) {
+			x.dangerousStep(x.id, "not in the spec", Disruptive, loggedIn(have), change.UnmapLUN{Target: x.target, Initiator: i.Name, LUN: n})
+		}
+	}
+}
+
+func (x *exportDiffer) removeInitiators() {
+	for _, name := range sorted(x.have.ACLs) {
+		wanted := slices.ContainsFunc(x.spec.Initiators, func(i spec.Initiator) bool { return i.Name == name })
+		who := append(loggedIn(x.have.ACLs[name]), x.have.Unattributed...)
+		if !wanted && x.mayRemove("initiator "+name, who) {
+			x.removedInitiators = append(x.removedInitiators,
+				x.dangerousStep(x.id, "not in the spec", Disruptive, who, change.RemoveInitiator{Target: x.target, Initiator: name}))
+		}
+	}
+}
+
+// mayRemove reports whether a part of the export may be taken away in this
+// pass; if not, it says why. sessions are the initiators that would lose it.
+func (x *exportDiffer) mayRemove(what string, sessions []string) bool {
+	if x.spec.Disconnect == spec.DisconnectForce {
+		sessions = nil
+	}
+	may := x.mayReplace(what, sessions)
+	x.withheld = x.withheld || !may
+	return may
+}
+
+// mayReplace is mayRemove for what something else is put in the place of. It
+// waits for live sessions whatever the spec says: an initiator that was not told
+// goes on writing what was meant for one volume to the number that another one
+// has now.
+func (x *exportDiffer) mayReplace(what string, sessions []string) bool {
+	switch reason, while := x.doubt(); reason {
+	case "":
+	case status.ReasonIncompleteInput:
+		x.block(x.id, reason, "%s is not in the spec; it is not removed while %s", what, while)
+		return false
+	default:
+		x.say(x.id, status.Failed, reason, "%s is not in the spec; nothing is removed while a system cannot be read: %v", what, x.in.Observed.Err())
+		return false
+	}
+	if len(sessions) > 0 {
+		x.block(x.id, status.ReasonSessionsActive, "%s of %s is not in the spec; it is removed when these log out: %s", what, x.target.Name, strings.Join(sessions, ", "))
+		return false
+	}
+	return true
+}
+
+func loggedIn(acl observe.ACL) []string {
+	if acl.LoggedIn {
+		return []string{acl.Initiator}
+	}
+	return nil
+}
+
+// Sessions returns who is logged in to a target.
+func Sessions(t observe.Target) []string {
+	names := slices.Concat(t.DynamicSessions, t.Unattributed)
+	for _, name := range sorted(t.ACLs) {
+		names = append(names, loggedIn(t.ACLs[name])...)
+	}
+	if len(names) == 0 && t.Sessions > 0 {
+		names = append(names, fmt.Sprintf("%d unnamed sessions", t.Sessions))
+	}
+	return names
+}
+
+// authOf returns what an initiator has to prove who it is with. NVMe knows keys
+// alone, without user names.
+func (x *exportDiffer) authOf(a *spec.Auth) change.Auth {
+	out := authOf(a)
+	if x.fabric.keysOnly {
+		out.Username, out.MutualUsername = "", ""
+	}
+	return out
+}
+
+func authOf(a *spec.Auth) change.Auth {
+	var out change.Auth
+	if a != nil && a.CHAP != nil {
+		out.Username, out.Password = a.CHAP.Username, a.CHAP.Password
+	}
+	if a != nil && a.Mutual != nil {
+		out.MutualUsername, out.MutualPassword = a.Mutual.Username, a.Mutual.Password
+	}
+	return out
+}
+
+// sameAuth reports whether an ACL asks for what it should.
+func sameAuth(have observe.ACL, group observe.TPGAttrib, want change.Auth) bool {
+	asks := have.Authentication == "1"
+	if have.Authentication == "-1" {
+		asks = group.Authentication // also what kernels before 6.0 know alone
+	}
+	return asks == want.Needed() && have.Auth == observe.CHAP{
+		Username: want.Username, Password: want.Password,
+		MutualUsername: want.MutualUsername, MutualPassword: want.MutualPassword,
+	}
+}
+
+func exportStatus(t observe.Target) *status.Export {
+	return &status.Export{
+		Target: t.Name, Portals: slices.Sorted(maps.Keys(t.Portals)), LUNs: len(t.LUNs),
+		Sessions: Sessions(t), Connections: connections(t),
+	}
+}
+
+func sortedInts[V any](m map[int]V) []int {
+	keys := make([]int, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,113 @@
+package plan
+
+import (
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// verdict is what looking for an object's logical volume came to.
+type verdict int
+
+const (
+	refused verdict = iota // something is in the way; the object's status says what
+	absent                 // it is not there and may be created
+	found
+)
+
+// find looks for the logical volume of a Volume or Snapshot. It is the
+// one place that decides whether a logical volume is ours, and whether a new
+// one may be created:
+//
+//   - the object's tags are on it, wherever it is and whatever it is called; or
+//   - it has the right name and none of another object's tags, but what is left
+//     of this one's, or the UUID that this one's had when it was last seen:
+//     somebody removed tags; or
+//   - it has the right name, nobody owns it, and the spec says adopt.
+//
+// An object that had a logical volume which is gone is never given another one,
+// unless its annotation names the lost one.
+func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bool) (observe.LogicalVolume, verdict) {
+	known := d.in.Known[id].UUID
+	if m.Annotations[spec.AnnotationRecreate] == known {
+		known = ""
+	}
+	if _, _, err := d.in.Observed.Group(d.in.Known[id].VolumeGroup); known != "" && err != nil {
+		d.say(id, status.Failed, status.ReasonObservationFailed, "its logical volume was in volume group %s, which cannot be read: %v", d.in.Known[id].VolumeGroup, err)
+		return observe.LogicalVolume{}, refused
+	}
+	if lvs := d.index.current[id]; len(lvs) > 0 {
+		return d.marked(id, lvs, p, name, known)
+	}
+	lv, exists := p.vg.LogicalVolumes[name]
+	// One that lost nothing but its tags is not gone.
+	untagged := exists && known != "" && lv.Identity() == known && lv.Phase() == "" && (!lv.Marked() || lostTags(lv, id))
+	if !untagged && d.bereft(id) {
+		return observe.LogicalVolume{}, refused
+	}
+	switch {
+	case exists && lv.Phase() == ondisk.Clearing:
+		d.block(id, status.ReasonClearing, "%s is what is left of one that was given up, and is being cleared; another one is made when that is done", lv.FullName())
+		return lv, refused
+	case exists && (known == "" || lv.Identity() == known) && lv.Marked() && !lostTags(lv, id):
+		d.block(id, status.ReasonNotOwned, "%s belongs to another object (%s)", lv.FullName(), strings.Join(lv.Tags, " "))
+		return lv, refused
+	case exists && (known != "" && lv.Identity() == known || known == "" && lostTags(lv, id)):
+		return lv, found
+	case known != "":
+		d.block(id, status.ReasonVanished, "its logical volume %s (UUID %s) is gone; nothing is put in its place. To start with a new one, annotate %s: %s",
+			p.vg.Name+"/"+name, known, spec.AnnotationRecreate, known)
+		return lv, refused
+	case !exists:
+		return lv, absent
+	case !adopt:
+		d.block(id, status.ReasonNotOwned, "%s exists and is not ours; it stays as it is. %s", lv.FullName(), adoptHint(id))
+		return lv, refused
+	default:
+		return lv, found
+	}
+}
+
+// marked judges the logical volumes that carry an object's tags.
+func (d *differ) marked(id spec.ID, lvs []observe.LogicalVolume, p pool, name, known string) (observe.LogicalVolume, verdict) {
+	lv := lvs[0]
+	switch {
+	case len(lvs) > 1:
+		var names []string
+		for _, lv := range lvs {
+			names = append(names, lv.FullName())
+		}
+		d.block(id, status.ReasonAmbiguous, "%s all carry its tags; remove the tags (lvchange --deltag) from all but one", strings.Join(names, ", "))
+		return lv, refused
+	case known != "" && lv.Identity() != known:
+		d.block(id, status.ReasonVanished, "its logical volume (UUID %s) is gone, and %s (UUID %s) carries its tags. To accept that one, annotate %s: %s",
+			known, lv.FullName(), lv.UUID, spec.AnnotationRecreate, known)
+		return lv, refused
+	case misplaced(lv, p) && id.Kind == spec.KindVolume, lv.Phase() == ondisk.Staged:
+		// It is on its way, or has just arrived.
+	case lv.VolumeGroup != p.vg.Name:
+		d.block(id, status.ReasonImmutableField, "its logical volume is %s, and cannot go with its Volume to volume group %s; remove the Snapshot, or put the Volume's spec.pool back", lv.FullName(), p.vg.Name)
+	case lv.Name != name:
+		d.block(id, status.ReasonImmutableField, "its logical volume is %s, the spec says %s; rename it with lvrename, or change the spec", lv.FullName(), name)
+	}
+	return lv, found
+}
+
+// lostTags reports whether a logical volume carries some of an object's tags
+// and none of another's.
+func lostTags(lv observe.LogicalVolume, id spec.ID) bool {
+	kind, name := lv.Tag(ondisk.TagKind), lv.Tag(ondisk.TagName)
+	return lv.Marked() &&
+		(kind == "" || kind == strings.ToLower(string(id.Kind))) &&
+		(name == "" || name == id.Name)
+}
+
+func adoptHint(id spec.ID) string {
+	if id.Kind == spec.KindVolume {
+		return "Set adopt: true to take it over, or choose another lvName"
+	}
+	return "Choose another name"
+}

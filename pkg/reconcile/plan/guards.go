@@ -1,0 +1,157 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// guard keeps the logical volume of an object that no file names from being deleted. It only
+// looks. Its rule is the sentence of docs/architecture.md that says the same.
+type guard struct {
+	rule string
+	ask  func(*differ, spec.ID, observe.LogicalVolume) *Obstacle
+}
+
+// The guards of deletion, in the order in which they are asked; the first one that finds an
+// obstacle is the one whose words are shown. An object that ownGuards let pass is about to
+// lose something and counts for the limit; the others say that it does so now.
+var (
+	ownGuards = []guard{
+		{"the tag on it says `deletion=delete`, and so did the files last", (*differ).toBeRetained},
+		{"no other logical volume carries the tags of its object", (*differ).ambiguous},
+		{"no other object names it by its `lvName`", (*differ).namedByOther},
+		{"no volume is being reverted to it", (*differ).neededToRevert},
+	}
+	nowGuards = []guard{
+		{"there is no finding anywhere in the specs, and every system could be read", func(d *differ, id spec.ID, _ observe.LogicalVolume) *Obstacle { return d.certain(id) }},
+		{"the objects that are to go are no more than `--max-deletions`, and not all, or a Pool permits exactly these", func(d *differ, id spec.ID, _ observe.LogicalVolume) *Obstacle { return d.permittedByLimit(id) }},
+		{"no file has named its object for `--deletion-grace`, as described below", func(d *differ, id spec.ID, _ observe.LogicalVolume) *Obstacle { return d.graceOver(id) }},
+		{"no physical volume of its volume group is missing", (*differ).incomplete},
+		{"nothing is left of a move of its object", (*differ).halfMoved},
+	}
+)
+
+// guarded reports whether one of the guards finds an obstacle, and lets the object say so.
+func (d *differ) guarded(guards []guard, id spec.ID, lv observe.LogicalVolume) bool {
+	return slices.ContainsFunc(guards, func(g guard) bool { return d.stopped(id, g.ask(d, id, lv)) })
+}
+
+// toBeRetained: without the tag there is no permission to delete; a Pool never has one.
+func (d *differ) toBeRetained(id spec.ID, lv observe.LogicalVolume) *Obstacle {
+	if id.Kind == spec.KindPool || !mayDelete(lv) || d.in.Known[id].Retain {
+		return obstacle(status.Orphaned, status.ReasonRetained, "no file names it; %s stays, and is ours again when one does", lv.FullName())
+	}
+	return nil
+}
+
+func (d *differ) ambiguous(id spec.ID, _ observe.LogicalVolume) *Obstacle {
+	if len(d.index.current[id]) > 1 {
+		return blocked(status.ReasonAmbiguous, "several logical volumes carry its tags; remove the tags (lvchange --deltag) from all but one")
+	}
+	return nil
+}
+
+func (d *differ) namedByOther(id spec.ID, lv observe.LogicalVolume) *Obstacle {
+	heir, named := d.namedByAnother(lv)
+	if !named {
+		return nil
+	}
+	return blocked(status.ReasonInUse, "%s names %s; it is removed by no other name. To hand it over, change its tag: lvchange --deltag %s%s --addtag %s%s %s",
+		heir, lv.FullName(), ondisk.TagName, id.Name, ondisk.TagName, heir.Name, lv.FullName())
+}
+
+// neededToRevert looks for a volume that holds a part of what is in a snapshot, and that stays.
+func (d *differ) neededToRevert(id spec.ID, snapshot observe.LogicalVolume) *Obstacle {
+	for _, lv := range d.index.reverting {
+		if lv.VolumeGroup != snapshot.VolumeGroup {
+			continue
+		}
+		owner, _ := lv.Owner()
+		asked := d.in.Desired.Volumes[owner.Name].Spec.Revert
+		from := len(lv.TagsWith(ondisk.TagCheckpoint+snapshot.UUID+":")) > 0 ||
+			owner.Kind == spec.KindVolume && id.Kind == spec.KindSnapshot && asked != nil && asked.Snapshot == id.Name
+		stays := d.names(owner) || !mayDelete(lv) || d.in.Known[owner].Retain
+		if from && stays {
+			return blocked(status.ReasonInUse, "%s is removed when %s, which is being put back to it, is complete again", snapshot.FullName(), lv.FullName())
+		}
+	}
+	return nil
+}
+
+// permittedByLimit: what a file names is superseded, not given up, and the spec says what is
+// in its place.
+func (d *differ) permittedByLimit(id spec.ID) *Obstacle {
+	if d.refused.objects[id] && !d.names(id) {
+		return blocked(status.ReasonTooManyDeletions, "%s", d.refused.why)
+	}
+	return nil
+}
+
+func (d *differ) graceOver(id spec.ID) *Obstacle {
+	if d.names(id) {
+		return nil
+	}
+	if left := d.graceLeft(id); left > 0 {
+		return obstacle(status.Deleting, status.ReasonGracePeriod, "removed in %s unless a file names it again", left.Round(time.Second))
+	}
+	return nil
+}
+
+func (d *differ) incomplete(_ spec.ID, lv observe.LogicalVolume) *Obstacle {
+	missing := d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs
+	if missing == 0 {
+		return nil
+	}
+	return obstacle(status.Failed, status.ReasonDeviceMissing, "nothing is removed while %d physical volumes of %s are missing: LVM would refuse them when they come back", missing, lv.VolumeGroup)
+}
+
+func (d *differ) halfMoved(id spec.ID, _ observe.LogicalVolume) *Obstacle {
+	left := d.index.left(id)
+	arriving := slices.ContainsFunc(d.index.current[id], func(lv observe.LogicalVolume) bool { return lv.Phase() == ondisk.Staged })
+	if len(left.staged)+len(left.superseded) == 0 && !arriving {
+		return nil
+	}
+	return obstacle(status.Deleting, status.ReasonRemoving, "removed when what is left of the logical volume that it had before, or was to have, is gone")
+}
+
+// takesAlong is that LVM would remove others together with a logical volume, besides its thick
+// snapshots: they are nobody's here to remove.
+func takesAlong(lv observe.LogicalVolume) *Obstacle {
+	others := lv.TakesAlong
+	if lv.Type == observe.ThinPool {
+		others = append(others[:len(others):len(others)], "the thin volumes in it")
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	return blocked(status.ReasonSnapshotsExist, "cannot remove %s: LVM would remove others together with it (%s). Remove them first, or make them independent of it",
+		lv.FullName(), shortList(others))
+}
+
+// inUse is that something other than a backstore that this plan removes holds a logical volume.
+func (d *differ) inUse(id spec.ID, lv observe.LogicalVolume) *Obstacle {
+	if len(lv.HeldBy) > 0 {
+		return blocked(status.ReasonInUse, "%s is removed when it is no longer %s", lv.FullName(), strings.Join(lv.HeldBy, ", "))
+	}
+	direct := d.index.servedDirectly(lv)
+	if _, gone := d.removals(direct); !gone {
+		// Looked at whether it is open or not: tgtd may have to be told to open it.
+		return blocked(status.ReasonInUse, "%s is exported by target %s", lv.FullName(), d.target(direct[0].target).Name)
+	}
+	if _, released := d.backstores[id]; !lv.Open || released || len(direct) > 0 {
+		return nil
+	}
+	if b, ok := d.index.foreignBackstore(lv); ok {
+		return blocked(status.ReasonInUse, "%s is held by backstore %s, which is not ours", lv.FullName(), b)
+	}
+	if b, ok := d.index.Backstore(id); ok {
+		return blocked(status.ReasonInUse, "%s is exported through backstore %s, which is still linked", lv.FullName(), b.Path())
+	}
+	return blocked(status.ReasonInUse, "%s is open on this node (see lsof %s)", lv.FullName(), lv.Path())
+}

@@ -1,0 +1,88 @@
+package plan
+
+import (
+	"path"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// image sees to it that an image file is there. It is written once: a file that is
+// there is never touched, whatever is in it.
+func (d *differ) image(i spec.Image) {
+	id := spec.ID{Kind: spec.KindImage, Name: i.Metadata.Name}
+	file, looked := d.in.Observed.ImageFiles[i.Spec.Path]
+	suspended := d.suspended(id, i.Metadata)
+	switch {
+	case !looked:
+		d.plan.KeepJobs = true
+		d.say(id, status.Failed, status.ReasonObservationFailed, "%s was not looked at", i.Spec.Path)
+	case file.Err != nil:
+		// That there is no step for its job does not mean that it is not wanted.
+		d.plan.KeepJobs = true
+		d.say(id, status.Failed, status.ReasonObservationFailed, "whether %s is there cannot be told: %v", i.Spec.Path, file.Err)
+	case file.Written():
+		d.object(id).Image = &status.Image{Path: i.Spec.Path, Format: i.Spec.Format, Size: file.Size, SHA256: file.SHA256}
+	case file.Exists:
+		d.block(id, status.ReasonNotOwned, "%s exists, and no %s beside it says that it is an image that was written here; it stays as it is. Remove it to have it written, or choose another path",
+			i.Spec.Path, path.Base(i.Spec.Path)+spec.ChecksumSuffix)
+	case suspended:
+	case file.NoDirectory:
+		d.block(id, status.ReasonNotReady, "there is no directory %s; create it, or mount what it is in", path.Dir(i.Spec.Path))
+	default:
+		d.writeImage(id, i)
+	}
+}
+
+func (d *differ) writeImage(id spec.ID, i spec.Image) {
+	if d.unknown(id, observe.LVM) {
+		return
+	}
+	if from, ok := d.imageSource(id, i); ok {
+		d.step(id, "not there", change.WriteImage{
+			Path: i.Spec.Path, Format: i.Spec.Format, Compress: i.Spec.Compress, Source: nameOf(from), Size: spec.Size(from.Size),
+		})
+	}
+}
+
+// imageSource returns the logical volume that an image is written from: that of a
+// Snapshot, or the snapshot that is made of a Volume for this, which may be in use.
+// It reports false if there is none yet.
+func (d *differ) imageSource(id spec.ID, i spec.Image) (observe.LogicalVolume, bool) {
+	made, there := d.index.sources[id]
+	switch {
+	case there && made.SnapshotInvalid:
+		d.say(id, status.Failed, status.ReasonSnapshotOverflow, "%s overflowed while the image was written from it; that begins anew", made.FullName())
+		d.discard(id, made, ondisk.SourceTags(id), notToCopy)
+		return made, false
+	case there && (i.Spec.Volume == "" || !d.madeOf(i.Spec.Volume, made)):
+		d.discardOther(id, made)
+		return made, false
+	case there:
+		return made, true
+	}
+	source := i.Spec.Object()
+	from, ok := d.backing[source]
+	switch {
+	case !ok || !from.usable || from.lv.UUID == "":
+		d.block(id, status.ReasonNotReady, "waits for %s: %s", source, d.object(source).Message)
+		return from.lv, false
+	case source.Kind == spec.KindSnapshot:
+		return from.lv, d.stands(id, source, from.lv)
+	}
+	d.createSource(id, i.Spec.Volume, from)
+	return from.lv, false
+}
+
+// writing reports whether an Image is being written, or may be.
+func (d *differ) writing(id spec.ID) bool {
+	i, valid := d.in.Desired.Images[id.Name]
+	if !valid {
+		return d.names(id) || d.inDoubt()
+	}
+	file, looked := d.in.Observed.ImageFiles[i.Spec.Path]
+	return !looked || file.Err != nil || !file.Exists
+}

@@ -1,0 +1,322 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// Index answers what a plan asks of an observation: whose a logical volume is, which of
+// several is the current one, who serves it, and what hangs on it. It is built once, in
+// time linear in what was observed, and never changes.
+type Index struct {
+	// targets are all targets, in a fixed order.
+	targets []observe.TargetID
+	// volumes are the logical volumes of objects, but for leftovers.
+	volumes []observe.LogicalVolume
+	// current are the logical volumes that hold an object's data. More than one means
+	// that somebody made a copy.
+	current map[spec.ID][]observe.LogicalVolume
+	// leftovers are what there is of Volumes besides them.
+	leftovers map[spec.ID]*leftovers
+	// sources are the snapshots that Volumes are filled from, and Images written, where
+	// they had to be made for that.
+	sources map[spec.ID]observe.LogicalVolume
+	// clearing are the logical volumes that are being destroyed.
+	clearing []observe.LogicalVolume
+	// reverting are those that are being reverted to a snapshot.
+	reverting []observe.LogicalVolume
+	// derived are the logical volumes that have one as their origin, by its full name, and
+	// ofSnapshots those that are a Snapshot's, also while they are destroyed, by its name.
+	derived, ofSnapshots map[string][]observe.LogicalVolume
+	// provisioned is the sum of the sizes of the thin volumes in a thin pool, by its full
+	// name.
+	provisioned map[string]uint64
+
+	// backstores are LIO's, in the order of their paths; the others are places in that
+	// list.
+	backstores []observe.Backstore
+	// ownBackstores are those that carry an object's name, foreign those that are not ours and
+	// hold a device, by the path that somebody wrote down, and BoundTo those that the
+	// kernel holds a device by.
+	ownBackstores            map[spec.ID][]int
+	foreignByPath, boundByID map[string][]int
+
+	// numbers are 0, 1, 2 …, of which most lists of places are a part of length 1.
+	numbers []int
+
+	// luns are all LUNs of all targets, in order; the others are places in that list.
+	luns []lunKey
+	// links are those of a backstore, by its path; byDevice and byIdentity those that have
+	// none.
+	links, byDevice, byIdentity map[string][]int
+}
+
+// leftovers are what there is of a Volume besides its current logical volume while another
+// one comes in the place of that: because it moves to another Pool, or is reverted.
+type leftovers struct {
+	// staged are being prepared to take the current one's place; superseded are those whose
+	// place another one took.
+	staged, superseded []observe.LogicalVolume
+	// snapshots are what is copied from.
+	snapshots []observe.LogicalVolume
+}
+
+// NewIndex sorts an observation.
+func NewIndex(state observe.State) *Index {
+	targets, volumes := state.TargetIDs(), 0
+	for _, vg := range state.VolumeGroups {
+		volumes += len(vg.LogicalVolumes)
+	}
+	luns := 0
+	for _, id := range targets {
+		luns += len(state.Targets(id.Fabric)[id.Name].LUNs)
+	}
+	x := &Index{
+		targets: targets, current: make(map[spec.ID][]observe.LogicalVolume, volumes), leftovers: map[spec.ID]*leftovers{},
+		sources: map[spec.ID]observe.LogicalVolume{}, derived: map[string][]observe.LogicalVolume{}, ofSnapshots: map[string][]observe.LogicalVolume{},
+		provisioned: map[string]uint64{}, volumes: make([]observe.LogicalVolume, 0, volumes),
+		numbers:    upTo(max(len(state.LIO.Backstores), luns)),
+		backstores: make([]observe.Backstore, 0, len(state.LIO.Backstores)), ownBackstores: make(map[spec.ID][]int, len(state.LIO.Backstores)),
+		foreignByPath: map[string][]int{}, boundByID: make(map[string][]int, len(state.LIO.Backstores)),
+		luns: make([]lunKey, 0, luns), links: make(map[string][]int, len(state.LIO.Backstores)),
+		byDevice: map[string][]int{}, byIdentity: map[string][]int{},
+	}
+	for _, vgName := range sorted(state.VolumeGroups) {
+		lvs := state.VolumeGroups[vgName].LogicalVolumes
+		for _, lvName := range sorted(lvs) {
+			x.addVolume(lvs[lvName])
+		}
+	}
+	x.promote()
+	for n, path := range sorted(state.LIO.Backstores) {
+		x.addBackstore(n, state.LIO.Backstores[path])
+	}
+	for _, id := range x.targets {
+		luns := state.Targets(id.Fabric)[id.Name].LUNs
+		for _, n := range sortedInts(luns) {
+			x.addLUN(lunKey{id, n}, luns[n])
+		}
+	}
+	return x
+}
+
+// addVolume notes whose a logical volume is, what it is to it, and of what it is a snapshot.
+func (x *Index) addVolume(lv observe.LogicalVolume) {
+	id, owned := lv.LastOwner()
+	if lv.Origin != "" {
+		origin := lv.VolumeGroup + "/" + lv.Origin
+		x.derived[origin] = append(x.derived[origin], lv)
+	}
+	if id.Kind == spec.KindSnapshot {
+		x.ofSnapshots[id.Name] = append(x.ofSnapshots[id.Name], lv)
+	}
+	phase := lv.Phase()
+	if phase == ondisk.Reverting {
+		x.reverting = append(x.reverting, lv)
+	}
+	if lv.Type == observe.Thin {
+		if id.Kind == spec.KindVolume || lv.Origin == "" && id.Kind != spec.KindSnapshot {
+			x.provisioned[lv.VolumeGroup+"/"+lv.Pool] += lv.Size
+		}
+	}
+	if phase == ondisk.Clearing {
+		x.clearing = append(x.clearing, lv) // and nobody's
+		return
+	}
+	if of, ok := lv.SourceOf(); ok {
+		x.sources[of] = lv
+	}
+	if of, ok := lv.MoveOf(); ok {
+		x.ensureLeftovers(of).snapshots = append(x.leftovers[of].snapshots, lv)
+	}
+	switch {
+	case !owned:
+	case phase == ondisk.Staged:
+		x.ensureLeftovers(id).staged = append(x.leftovers[id].staged, lv)
+	case phase == ondisk.Replaced:
+		x.ensureLeftovers(id).superseded = append(x.leftovers[id].superseded, lv)
+	default:
+		x.volumes = append(x.volumes, lv)
+		addPlace(x.current, id, x.volumes, len(x.volumes)-1)
+	}
+}
+
+func (x *Index) ensureLeftovers(id spec.ID) *leftovers {
+	if x.leftovers[id] == nil {
+		x.leftovers[id] = &leftovers{}
+	}
+	return x.leftovers[id]
+}
+
+// promote makes those staged logical volumes current which a superseded one says took its
+// place. Nothing else does: that tag is the one moment at which a cutover happens.
+func (x *Index) promote() {
+	for id, left := range x.leftovers {
+		for _, old := range left.superseded {
+			left.staged = slices.DeleteFunc(left.staged, func(lv observe.LogicalVolume) bool {
+				inPlace := lv.UUID == old.ReplacedBy() // of a copy of the volume group too
+				if inPlace {
+					x.current[id] = append(x.current[id], lv)
+				}
+				return inPlace
+			})
+		}
+	}
+}
+
+func (x *Index) addBackstore(n int, b observe.Backstore) {
+	x.backstores = append(x.backstores, b)
+	if id, ours := b.Owner(); ours {
+		addPlace(x.ownBackstores, id, x.numbers, n)
+	} else if b.Enabled {
+		addPlace(x.foreignByPath, b.Device, x.numbers, n)
+	}
+	addPlace(x.boundByID, b.BlockDevice, x.numbers, n)
+}
+
+func (x *Index) addLUN(key lunKey, l observe.TargetLUN) {
+	n := len(x.luns)
+	x.luns = append(x.luns, key)
+	if l.Backstore != "" {
+		addPlace(x.links, l.Backstore, x.numbers, n)
+	}
+	if l.Device != "" {
+		addPlace(x.byDevice, l.Device, x.numbers, n)
+		if l.Identity != "" {
+			addPlace(x.byIdentity, l.Identity, x.numbers, n)
+		}
+	}
+}
+
+// left returns what there is of a Volume besides its current logical volume.
+func (x *Index) left(id spec.ID) leftovers {
+	if left := x.leftovers[id]; left != nil {
+		return *left
+	}
+	return leftovers{}
+}
+
+// exists reports whether a logical volume carries an object's tags, current or not.
+func (x *Index) exists(id spec.ID) bool {
+	left := x.left(id)
+	return len(x.current[id])+len(left.staged)+len(left.superseded) > 0
+}
+
+// Backstore returns the backstore that carries an object's name.
+func (x *Index) Backstore(id spec.ID) (observe.Backstore, bool) {
+	own := x.ownBackstores[id]
+	if len(own) == 0 {
+		return observe.Backstore{}, false
+	}
+	return x.backstores[own[len(own)-1]], true
+}
+
+// linksTo returns the LUNs that are linked to a backstore, in whatever target.
+func (x *Index) linksTo(b observe.Backstore) []lunKey { return x.keys(x.links[b.Path()]) }
+
+// servedDirectly returns the LUNs without a backstore that serve a logical volume, in
+// whatever target.
+func (x *Index) servedDirectly(lv observe.LogicalVolume) []lunKey {
+	if len(x.byDevice) == 0 {
+		return nil
+	}
+	return x.keys(merge(x.byDevice[lv.Path()], x.byIdentity[ondisk.NamespaceUUID(lv.Identity())], x.byIdentity[ondisk.UnitSerial(lv.Identity())]))
+}
+
+func (x *Index) keys(luns []int) []lunKey {
+	var keys []lunKey
+	for _, n := range luns {
+		keys = append(keys, x.luns[n])
+	}
+	return keys
+}
+
+// snapshotsOf returns the copy-on-write snapshots of a logical volume, whoever made them.
+func (x *Index) snapshotsOf(origin observe.LogicalVolume) []observe.LogicalVolume {
+	return x.derivedFrom(origin, observe.ThickSnapshot)
+}
+
+// clonesOf returns the thin snapshots of a logical volume, whoever made them.
+func (x *Index) clonesOf(origin observe.LogicalVolume) []observe.LogicalVolume {
+	return x.derivedFrom(origin, observe.Thin)
+}
+
+func (x *Index) derivedFrom(origin observe.LogicalVolume, t observe.LVType) (all []observe.LogicalVolume) {
+	for _, lv := range x.derived[origin.FullName()] {
+		if lv.Type == t {
+			all = append(all, lv)
+		}
+	}
+	return all
+}
+
+// foreignBackstore looks for somebody else's backstore on a logical volume.
+func (x *Index) foreignBackstore(lv observe.LogicalVolume) (string, bool) {
+	candidates := x.foreignByPath[lv.Path()]
+	if lv.Active {
+		candidates = merge(candidates, x.bound(lv))
+	}
+	for _, n := range candidates {
+		if _, ours := x.backstores[n].Owner(); !ours && x.backstores[n].Enabled {
+			return x.backstores[n].Path(), true
+		}
+	}
+	return "", false
+}
+
+// bound returns the backstores by which the kernel holds a logical volume's device.
+func (x *Index) bound(lv observe.LogicalVolume) []int { return x.boundByID[deviceOf(lv)] }
+
+// backstoresOf returns the backstores that carry an object's name, or hold its device.
+func (x *Index) backstoresOf(id spec.ID, lv observe.LogicalVolume) []observe.Backstore {
+	places := x.ownBackstores[id]
+	if lv.Active {
+		places = merge(places, x.bound(lv))
+	}
+	var all []observe.Backstore
+	for _, n := range places {
+		all = append(all, x.backstores[n])
+	}
+	return all
+}
+
+// BoundTo reports whether the kernel holds a logical volume's device by a
+// backstore. That counts, and not the path or serial that somebody wrote down.
+func BoundTo(b observe.Backstore, lv observe.LogicalVolume) bool {
+	return b.BlockDevice == deviceOf(lv)
+}
+
+func deviceOf(lv observe.LogicalVolume) string { return fmt.Sprintf("dm-%d", lv.Minor) }
+
+// addPlace adds the n-th of all to a list. The first one costs no memory.
+func addPlace[K comparable, V any](lists map[K][]V, to K, all []V, n int) {
+	if list := lists[to]; len(list) > 0 {
+		lists[to] = append(list, all[n])
+	} else {
+		lists[to] = all[n : n+1 : n+1]
+	}
+}
+
+func upTo(n int) []int {
+	numbers := make([]int, n)
+	for i := range numbers {
+		numbers[i] = i
+	}
+	return numbers
+}
+
+// merge returns what is in any of several sorted lists, sorted.
+func merge(lists ...[]int) []int {
+	lists = slices.DeleteFunc(lists, func(list []int) bool { return len(list) == 0 })
+	if len(lists) == 1 {
+		return lists[0]
+	}
+	all := slices.Concat(lists...)
+	slices.SortFunc(all, cmp.Compare[int])
+	return slices.Compact(all)
+}

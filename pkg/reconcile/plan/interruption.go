@@ -1,0 +1,276 @@
+package plan
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// Interruption is what cutovers took from a target for a moment: remembered before they do,
+// so that it can be given back even if nothing else may be changed of the target by then,
+// because its Export is invalid or suspended. It is the only evidence that the agent itself
+// closed a target, and of what initiators saw there.
+type Interruption struct {
+	Fabric observe.Fabric `json:"fabric"`
+	Target string         `json:"target"`
+	// Disabled is true if the target was open, and is disabled.
+	Disabled bool `json:"disabled,omitempty"`
+	// Portals are those that were removed, and LUNs those by their number.
+	Portals map[string]observe.Transport `json:"portals,omitempty"`
+	LUNs    map[int]InterruptedLUN       `json:"luns,omitempty"`
+	// The rest is what the Export said last, when it was valid. Offered are its objects by the
+	// number of the LUN, and Initiators those that it admitted and that have to prove who they
+	// are as it said: what each was to see, and whether only to read. Anyone is true if it
+	// admitted any.
+	Offered    map[int]string          `json:"offered,omitempty"`
+	Initiators map[string]map[int]bool `json:"initiators,omitempty"`
+	Anyone     bool                    `json:"anyone,omitempty"`
+}
+
+// InterruptedLUN is a LUN as initiators saw it.
+type InterruptedLUN struct {
+	Volume string `json:"volume"`
+	// UUID is what [observe.LogicalVolume.Identity] says of it: the same before the cutover
+	// and after.
+	UUID string `json:"uuid"`
+	// Mapped are the initiators that had a mapping of their own, and whether it was
+	// write-protected. ReadOnly is that of a LUN of tgtd.
+	Mapped   map[string]bool `json:"mapped,omitempty"`
+	ReadOnly bool            `json:"readOnly,omitempty"`
+}
+
+func (i Interruption) id() observe.TargetID {
+	return observe.TargetID{Fabric: i.Fabric, Name: i.Target}
+}
+
+func (i Interruption) over() bool { return !i.Disabled && len(i.Portals)+len(i.LUNs) == 0 }
+
+// NoteInterruptions returns what is known when the cutovers of a plan have begun, whose steps
+// at a target are those of a Volume. It is pure.
+func NoteInterruptions(known map[spec.ID]Identity, plan Plan, desired spec.Set, observed observe.State) map[spec.ID]Identity {
+	next, index := known, (*Index)(nil)
+	note := func(volume spec.ID, target change.Target, f func(*Interruption, observe.Target)) {
+		have, there := observed.Target(target.ID())
+		id := spec.ID{Kind: spec.KindExport, Name: target.Export}
+		e, valid := desired.Exports[id.Name]
+		if volume.Kind != spec.KindVolume || !there || !valid {
+			return
+		}
+		if index == nil {
+			next, index = maps.Clone(known), NewIndex(observed)
+		}
+		identity := next[id]
+		all := slices.Clone(identity.Interrupted)
+		n := slices.IndexFunc(all, func(i Interruption) bool { return i.id() == target.ID() })
+		if n < 0 {
+			n, all = len(all), append(all, Interruption{Fabric: target.Fabric, Target: target.Name})
+		}
+		i := all[n]
+		i.Portals, i.LUNs = maps.Clone(i.Portals), maps.Clone(i.LUNs)
+		f(&i, have)
+		all[n] = i.limitedTo(e.Spec, have)
+		identity.Interrupted = all
+		next[id] = identity
+	}
+	for _, s := range plan.Steps {
+		switch c := s.Change.(type) {
+		case change.DisableTarget:
+			note(s.Object, c.Target, func(i *Interruption, _ observe.Target) { i.Disabled = true })
+		case change.RemovePortal:
+			note(s.Object, c.Target, func(i *Interruption, t observe.Target) {
+				i.Portals = with(i.Portals, c.Portal, t.Portals[c.Portal])
+			})
+		case change.RemoveLUN:
+			note(s.Object, c.Target, func(i *Interruption, t observe.Target) {
+				if lvs := index.current[s.Object]; len(lvs) == 1 {
+					l := interruptedLUN(s.Object, lvs[0], t, c.LUN)
+					for name, readOnly := range i.LUNs[c.LUN].Mapped { // not back yet from the last time
+						l.Mapped = with(l.Mapped, name, readOnly)
+					}
+					i.LUNs = with(i.LUNs, c.LUN, l)
+				}
+			})
+		}
+	}
+	return next
+}
+
+func interruptedLUN(volume spec.ID, lv observe.LogicalVolume, t observe.Target, number int) InterruptedLUN {
+	l := InterruptedLUN{Volume: volume.Name, UUID: lv.Identity(), ReadOnly: t.LUNs[number].ReadOnly}
+	for name, acl := range t.ACLs {
+		if m, mapped := acl.LUNs[number]; mapped && m.LUN == number {
+			l.Mapped = with(l.Mapped, name, m.WriteProtect)
+		}
+	}
+	return l
+}
+
+// with returns a map, which may be nil, with one more entry.
+func with[K comparable, V any](m map[K]V, key K, value V) map[K]V {
+	if m == nil {
+		m = map[K]V{}
+	}
+	m[key] = value
+	return m
+}
+
+// learnInterruptions forgets what is back, and what a valid Export does not ask for any more.
+// next is the caller's own.
+func learnInterruptions(next map[spec.ID]Identity, desired spec.Set, observed observe.State) map[spec.ID]Identity {
+	for id, identity := range next {
+		var left []Interruption
+		for _, i := range identity.Interrupted {
+			t, _ := observed.Target(i.id())
+			if observed.Unknown[i.Fabric.System()] == nil {
+				i = i.missingIn(t)
+			}
+			if e, valid := desired.Exports[id.Name]; valid {
+				i = i.limitedTo(e.Spec, t)
+			}
+			if !i.over() {
+				left = append(left, i)
+			}
+		}
+		if len(identity.Interrupted) > 0 {
+			identity.Interrupted = left
+			next[id] = identity
+		}
+	}
+	return next
+}
+
+// KeepWhileBusy keeps in next what is known of targets to which a change is still being made
+// that no pass waits for any more: it may take what was seen to be there. next is the caller's own.
+func KeepWhileBusy(next, known map[spec.ID]Identity, busy map[string]bool) {
+	for id, identity := range next {
+		kept := false
+		for _, i := range known[id].Interrupted {
+			if !busy[change.Target{Fabric: i.Fabric, Name: i.Target}.Lane()] {
+				continue
+			}
+			same := func(other Interruption) bool { return other.id() == i.id() }
+			identity.Interrupted = append(slices.DeleteFunc(slices.Clone(identity.Interrupted), same), i)
+			kept = true
+		}
+		if kept {
+			next[id] = identity
+		}
+	}
+}
+
+// missingIn returns what is not back in a target. Nothing is missed of one that is gone.
+func (i Interruption) missingIn(t observe.Target) Interruption {
+	if !t.HasTPG {
+		return Interruption{Fabric: i.Fabric, Target: i.Target}
+	}
+	i.Disabled = i.Disabled && !t.Enabled
+	i.Portals = without(i.Portals, func(portal string, _ observe.Transport) bool {
+		_, there := t.Portals[portal]
+		return there
+	})
+	i.LUNs = without(i.LUNs, func(n int, l InterruptedLUN) bool {
+		have, there := t.LUNs[n]
+		for name := range l.Mapped {
+			acl, listed := t.ACLs[name]
+			m, mapped := acl.LUNs[n]
+			there = there && (!listed || mapped && m.LUN == n)
+		}
+		return there && l.shownBy(i.Fabric, have)
+	})
+	return i
+}
+
+// shownBy reports whether a LUN is that of the Volume again, whichever logical volume is behind
+// it by now.
+func (l InterruptedLUN) shownBy(f observe.Fabric, have observe.TargetLUN) bool {
+	if traitsOf[f].backstores {
+		return strings.HasSuffix(have.Backstore, "/"+ondisk.BackstoreName(spec.ID{Kind: spec.KindVolume, Name: l.Volume}))
+	}
+	return have.Device != "" && have.Identity == traitsOf[f].identify(l.UUID)
+}
+
+// limitedTo returns what of it an Export still asks for, and admits whom the Export admits.
+func (i Interruption) limitedTo(e spec.ExportSpec, have observe.Target) Interruption {
+	if e.Target != i.Target {
+		return Interruption{Fabric: i.Fabric, Target: i.Target}
+	}
+	before := i.Initiators
+	i.Offered, i.Initiators, i.Anyone = nil, nil, e.AllowAnyInitiator
+	for _, l := range e.LUNs {
+		i.Offered = with(i.Offered, *l.Number, l.Backing().String())
+	}
+	for _, initiator := range e.Initiators {
+		_, admitted := before[initiator.Name]
+		if i.asks(have, initiator, admitted) {
+			i.Initiators = with(i.Initiators, initiator.Name, shownTo(initiator, e.LUNs))
+		}
+	}
+	i.Portals = without(i.Portals, func(portal string, _ observe.Transport) bool { return !slices.Contains(e.Portals, portal) })
+	lost := i.LUNs
+	i.LUNs = nil
+	for _, l := range e.LUNs {
+		if had, taken := lost[*l.Number]; taken && had.Volume == l.Volume {
+			had.ReadOnly = had.ReadOnly || l.ReadOnly
+			had.Mapped = stillMapped(had.Mapped, l, e.Initiators)
+			i.LUNs = with(i.LUNs, *l.Number, had)
+		}
+	}
+	return i
+}
+
+// shownTo returns the numbers that an initiator is to see, and whether only to read.
+func shownTo(initiator spec.Initiator, luns []spec.LUN) map[int]bool {
+	var shown map[int]bool
+	for _, l := range luns {
+		if initiator.Sees(*l.Number) {
+			shown = with(shown, *l.Number, l.ReadOnly || initiator.ReadOnly)
+		}
+	}
+	return shown
+}
+
+// asks reports whether a target asks an initiator that it lists for what the Export says. Of
+// a password that cannot be read it is only known whether it was so before.
+func (i Interruption) asks(t observe.Target, initiator spec.Initiator, before bool) bool {
+	have, listed := t.ACLs[initiator.Name]
+	if !listed || traitsOf[i.Fabric].accounts { // those are not of an initiator
+		return true
+	}
+	want := authOf(initiator.Auth)
+	if traitsOf[i.Fabric].keysOnly {
+		want.Username, want.MutualUsername = "", ""
+	}
+	if a := initiator.Auth; a != nil && a.CHAP != nil && a.CHAP.Password == (spec.Secret{}) {
+		want.Password = have.Auth.Password
+		if a.Mutual != nil {
+			want.MutualPassword = have.Auth.MutualPassword
+		}
+		return before && have.Auth.Password != (spec.Secret{}) && sameAuth(have, t.Attrib, want)
+	}
+	return sameAuth(have, t.Attrib, want)
+}
+
+func stillMapped(had map[string]bool, l spec.LUN, initiators []spec.Initiator) map[string]bool {
+	var mapped map[string]bool
+	for _, initiator := range initiators {
+		if readOnly, seen := had[initiator.Name]; seen && initiator.Sees(*l.Number) {
+			mapped = with(mapped, initiator.Name, readOnly || initiator.ReadOnly || l.ReadOnly)
+		}
+	}
+	return mapped
+}
+
+// without returns a map without some of its entries; nil if it is empty then.
+func without[K comparable, V any](m map[K]V, drop func(K, V) bool) map[K]V {
+	left := maps.Clone(m)
+	maps.DeleteFunc(left, drop)
+	if len(left) == 0 {
+		return nil
+	}
+	return left
+}

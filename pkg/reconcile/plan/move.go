@@ -1,0 +1,336 @@
+package plan
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// anotherRound is how much may have changed during the last round of copying, in bytes, for
+// the rest to be left to the moment in which initiators wait.
+const anotherRound = change.TakeOverLimit / 2
+
+// misplaced reports whether a logical volume is in another Pool than it should be.
+func misplaced(lv observe.LogicalVolume, p pool) bool {
+	return lv.VolumeGroup != p.vg.Name || lv.Type == observe.Thin && lv.Pool != p.thinPool || lv.Type == observe.Thick && p.thinPool != ""
+}
+
+// bereft says so of a Volume of which nothing is left but what a move left. None of
+// that is put in its place: what is staged may be incomplete, and what was replaced is
+// out of date.
+func (d *differ) bereft(id spec.ID) bool {
+	m := d.index.left(id)
+	switch {
+	case len(m.staged)+len(m.superseded) == 0:
+		return false
+	case len(m.superseded) > 0:
+		old := m.superseded[0]
+		d.block(id, status.ReasonVanished, "its logical volume (UUID %s) is gone; %s holds what was in it before that one took its place. To go back to that, take the tag away: lvchange --deltag %s%s %s",
+			old.ReplacedBy(), old.FullName(), ondisk.TagReplacedBy, old.ReplacedBy(), old.FullName())
+	default:
+		lv := m.staged[0]
+		d.block(id, status.ReasonVanished, "its logical volume (UUID %s) is gone; %s was to take its place, and may be incomplete. If that is to be the Volume, take these tags away: lvchange --deltag %s %s",
+			lv.Identity(), lv.FullName(), strings.Join(stagedTags(lv), " --deltag "), lv.FullName())
+	}
+	return true
+}
+
+// stagedTags returns the tags of a logical volume by which it is staged.
+func stagedTags(lv observe.LogicalVolume) []string {
+	tags := slices.Concat(lv.TagsWith(ondisk.TagSynced), lv.TagsWith(ondisk.TagCheckpoint))
+	if staged := ondisk.PhaseTag(ondisk.Staged); slices.Contains(lv.Tags, staged) {
+		tags = append(tags, staged)
+	}
+	return tags
+}
+
+// arrive ends a move: the logical volume that came in the place of another one gets its
+// name and loses its mark. It returns what it is then, and the step after which it is.
+func (d *differ) arrive(id spec.ID, name string, lv observe.LogicalVolume) (observe.LogicalVolume, StepID) {
+	var step StepID
+	if lv.Name == ondisk.StagedName(id) && lv.Name != name {
+		for _, old := range d.index.left(id).superseded {
+			if old.VolumeGroup == lv.VolumeGroup && old.Name == name {
+				step = d.step(id, "another one came in its place", change.Rename{LV: nameOf(old), To: ondisk.ReplacedName(id)})
+			}
+		}
+		if step != 0 || d.in.Observed.VolumeGroups[lv.VolumeGroup].LogicalVolumes[name].UUID == "" {
+			step = d.step(id, "in the place of the old one", change.Rename{LV: nameOf(lv), To: name}, step)
+			lv.Name = name
+		}
+	}
+	d.arrived[id] = true
+	marks := stagedTags(lv)
+	step = d.step(id, "complete", change.SetTags{LV: nameOf(lv), Remove: marks}, step)
+	lv.Tags = slices.DeleteFunc(slices.Clone(lv.Tags), func(t string) bool { return slices.Contains(marks, t) })
+	return lv, step
+}
+
+// afterMove takes away what is left besides the logical volume that counts.
+func (d *differ) afterMove(id spec.ID, lv observe.LogicalVolume) {
+	m := d.index.left(id)
+	for _, s := range m.snapshots {
+		d.discard(id, s, ondisk.MoveTags(id.Name), copied)
+	}
+	for _, staged := range m.staged {
+		d.discard(id, staged, append(ondisk.OwnerTags(id), stagedTags(staged)...), "it is not to take the place of another one any more")
+	}
+	for _, old := range m.superseded {
+		if old.ReplacedBy() != lv.UUID {
+			d.block(id, status.ReasonAmbiguous, "%s was replaced by a logical volume (UUID %s) that is not there any more; it stays until somebody removes it", old.FullName(), old.ReplacedBy())
+			continue
+		}
+		d.discard(id, old, append(ondisk.OwnerTags(id), ondisk.TagReplacedBy+lv.UUID), lv.FullName()+" is in its place")
+	}
+}
+
+// absentMoves takes away what is left of the moves of Volumes that no file names.
+func (d *differ) absentMoves() {
+	for _, id := range sortedIDs(d.index.leftovers) {
+		if d.names(id) || d.seen[id] || d.graceLeft(id) > 0 || d.inDoubt() {
+			continue
+		}
+		m, lvs := d.index.left(id), d.index.current[id]
+		switch {
+		case len(lvs) == 1 && lvs[0].Phase() == ondisk.Staged:
+			d.arrive(id, lvs[0].Name, lvs[0])
+		case len(lvs) == 1:
+			d.afterMove(id, lvs[0])
+		case len(lvs) == 0 && len(m.staged)+len(m.superseded) == 0:
+			d.afterMove(id, observe.LogicalVolume{})
+		default:
+			d.say(id, status.Orphaned, status.ReasonRetained, "no file names it, and which of its logical volumes counts cannot be told; they stay")
+		}
+	}
+}
+
+// move plans the next step on a Volume's way to the Pool that its spec asks for. It
+// reports whether that is the last one, for which nobody may use the Volume.
+func (d *differ) move(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume) (last bool) {
+	m := d.index.left(id)
+	switch {
+	case len(m.superseded) > 0:
+		d.block(id, status.ReasonNotReady, "spec.pool: it moves to Pool/%s when %s, which it was in before, is gone", v.Spec.Pool, m.superseded[0].FullName())
+		return false
+	case p.vg.MissingPVs > 0: // LVM would refuse them when they come back
+		d.block(id, status.ReasonNotReady, "spec.pool: it cannot move to Pool/%s while %d physical volumes of %s are missing", v.Spec.Pool, p.vg.MissingPVs, p.vg.Name)
+		return false
+	case d.immovable(id, v, lv):
+		d.stagedAs(id, "the Volume does not move there", func(s observe.LogicalVolume) bool { return !misplaced(s, p) })
+		return false
+	}
+	staged, ok := d.stage(id, v, p, lv)
+	if !ok {
+		return false
+	}
+	base, ready := d.copyOver(id, staged, lv)
+	return ready && d.replace(id, lv, staged, base)
+}
+
+// immovable reports whether a Volume is read-only, or has snapshots, neither of which
+// can move with it, and says so.
+func (d *differ) immovable(id spec.ID, v spec.Volume, lv observe.LogicalVolume) bool {
+	if lv.ReadOnly {
+		d.block(id, status.ReasonImmutableField, "spec.pool: %s is read-only, which the one in Pool/%s would not be; make it writable (lvchange -prw), or put spec.pool back", lv.FullName(), v.Spec.Pool)
+		return true
+	}
+	var stay []string
+	for _, s := range d.index.derived[lv.FullName()] {
+		owner, _ := s.LastOwner()
+		temporary := s.Tag(ondisk.TagKind) == ondisk.KindSource
+		if !temporary && (s.Type == observe.ThickSnapshot || owner.Kind == spec.KindSnapshot) {
+			stay = append(stay, s.FullName())
+		}
+	}
+	// A thin one has lost its origin if that was put back to a snapshot since.
+	for _, name := range d.refs.snapshots[id.Name] {
+		for _, s := range d.index.ofSnapshots[name] {
+			if s.VolumeGroup == lv.VolumeGroup {
+				stay = append(stay, s.FullName())
+			}
+		}
+	}
+	slices.Sort(stay)
+	stay = slices.Compact(stay)
+	if len(stay) > 0 {
+		d.block(id, status.ReasonSnapshotsExist, "spec.pool: %s cannot move to Pool/%s while it has snapshots, in the trash or not (%s), which would stay behind; remove them first, or put spec.pool back",
+			lv.FullName(), v.Spec.Pool, strings.Join(stay, ", "))
+	}
+	return len(stay) > 0
+}
+
+// stage returns the logical volume that is to come in the place of a Volume's. If there
+// is none it plans one.
+func (d *differ) stage(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume) (observe.LogicalVolume, bool) {
+	staged, found := d.stagedAs(id, "the Volume does not move there", func(s observe.LogicalVolume) bool {
+		return !misplaced(s, p) && s.Size >= lv.Size && s.Identity() == lv.Identity()
+	})
+	if found {
+		return staged, true
+	}
+	name := change.LV{VolumeGroup: p.vg.Name, Name: ondisk.StagedName(id)}
+	if p.vg.Name != lv.VolumeGroup {
+		name.Name = v.Spec.LVName
+	}
+	switch {
+	case !d.vacant(id, name, "spec.pool: it moves to Pool/"+v.Spec.Pool):
+	case p.thinPool != "" && mayHold(lv) > freeIn(p):
+		d.say(id, status.Failed, status.ReasonNoSpace, "spec.pool: %s holds up to %s, and thin pool %s/%s has %s left; if that filled up, writes to all volumes in it would fail. Grow it, or put spec.pool back",
+			lv.FullName(), spec.Size(mayHold(lv)), p.vg.Name, p.thinPool, spec.Size(freeIn(p)))
+	case !p.creatable:
+		d.block(id, status.ReasonNotReady, "spec.pool: Pool/%s cannot take new volumes: %s", v.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: v.Spec.Pool}).Message)
+	default:
+		size := roundUp(max(lv.Size, uint64(v.Spec.Size)), p.vg.ExtentSize)
+		// What that leads to is what a plan is read for.
+		why, danger, who := "spec.pool says Pool/"+v.Spec.Pool, Harmless, d.connectedTo(id)
+		if len(who) > 0 {
+			why, danger = why+"; when it is filled, their sessions end for a moment, or it waits until they have", Disruptive
+		}
+		d.dangerousStep(id, why, danger, who, change.CreateVolume{
+			LV: name, ThinPool: p.thinPool, Size: spec.Size(size), Tags: tagsToMove(id, v, lv),
+		}, p.step)
+		d.provision(v.Spec.Pool, size)
+	}
+	return observe.LogicalVolume{}, false
+}
+
+// stagedAs returns the logical volume that is staged in the place of a Volume's, if there
+// is one as it has to be. All others are of no use any more.
+func (d *differ) stagedAs(id spec.ID, otherwise string, fits func(observe.LogicalVolume) bool) (staged observe.LogicalVolume, found bool) {
+	for _, s := range d.index.left(id).staged {
+		if !found && fits(s) {
+			staged, found = s, true
+			continue
+		}
+		d.discard(id, s, append(ondisk.OwnerTags(id), stagedTags(s)...), otherwise)
+	}
+	return staged, found
+}
+
+// vacant reports whether there is no logical volume of the name that one is to have which
+// comes in the place of a Volume's. If there is, it says what does not happen before.
+func (d *differ) vacant(id spec.ID, name change.LV, what string) bool {
+	there, exists := d.in.Observed.VolumeGroups[name.VolumeGroup].LogicalVolumes[name.Name]
+	owner, _ := there.Owner()
+	switch {
+	case !exists:
+	case there.Phase() == ondisk.Clearing:
+		d.say(id, status.Progressing, status.ReasonClearing, "%s when %s, which was given up, is cleared", what, name)
+	case owner == id && there.Phase() == ondisk.Staged:
+		d.say(id, status.Progressing, status.ReasonConverging, "%s when %s, which is of no use, is gone", what, name)
+	default:
+		d.block(id, status.ReasonNotOwned, "%s when %s, which exists and stays as it is, has another name; rename it, or take that out of the spec", what, name)
+	}
+	return !exists
+}
+
+// mayHold returns how much data there may be in a logical volume, in bytes.
+func mayHold(lv observe.LogicalVolume) uint64 {
+	if lv.Type == observe.Thin {
+		return uint64(float64(lv.Size) * lv.DataPercent / 100)
+	}
+	return lv.Size
+}
+
+// freeIn returns how much data there is room for in a thin pool; one that is yet to be
+// made has room.
+func freeIn(p pool) uint64 {
+	lv, there := p.vg.LogicalVolumes[p.thinPool]
+	if !there {
+		return math.MaxUint64
+	}
+	return uint64(float64(lv.Size) * (1 - lv.DataPercent/100))
+}
+
+// tagsToMove returns the tags of the one that is to come in the place of a logical
+// volume: all that it has, whoever set them, or should have, and what it is told by.
+func tagsToMove(id spec.ID, v spec.Volume, lv observe.LogicalVolume) []string {
+	tags := append(ondisk.OwnerTags(id), ondisk.DeletionTag(v.Spec.DeletionPolicy), ondisk.PhaseTag(ondisk.Staged), ondisk.TagIdentity+lv.Identity())
+	for _, t := range lv.Tags {
+		replaced := slices.ContainsFunc([]string{ondisk.TagDeletion, ondisk.TagDeleted, ondisk.TagIdentity}, func(prefix string) bool { return strings.HasPrefix(t, prefix) })
+		if !replaced && !slices.Contains(tags, t) {
+			tags = append(tags, t)
+		}
+	}
+	return tags
+}
+
+// copyOver plans the next round of copying to the logical volume that is staged. It
+// returns the snapshot that it was synced with last, and whether so little changed in
+// that round that the rest can be copied while everybody waits.
+func (d *differ) copyOver(id spec.ID, staged, lv observe.LogicalVolume) (base observe.LogicalVolume, ready bool) {
+	var snapshots []observe.LogicalVolume
+	for _, s := range d.index.left(id).snapshots {
+		if s.VolumeGroup == lv.VolumeGroup && s.Origin == lv.Name && !s.SnapshotInvalid {
+			snapshots = append(snapshots, s)
+			continue
+		}
+		d.discard(id, s, ondisk.MoveTags(id.Name), notToCopy)
+	}
+	with, left, _ := staged.Synced()
+	var next observe.LogicalVolume
+	for _, s := range snapshots {
+		if s.UUID == with {
+			base = s
+		}
+	}
+	for _, s := range snapshots {
+		switch {
+		case s.UUID == base.UUID:
+		case next.UUID == "" && s.Tag(ondisk.TagSince) == base.UUID:
+			next = s
+		default:
+			d.discard(id, s, ondisk.MoveTags(id.Name), copied)
+		}
+	}
+	switch {
+	case next.UUID != "":
+		job := change.Stage{LV: nameOf(staged), From: nameOf(next), Size: spec.Size(next.Size), ReadsZero: staged.ReadsZero}
+		if base.UUID != "" {
+			job.Since = nameOf(base)
+		} else {
+			job.Done = spec.Size(staged.Checkpoint(next.UUID))
+		}
+		d.step(id, "spec.pool asks for it", job)
+	case base.UUID == "" || left > anotherRound || writtenSince(base) > change.TakeOverLimit:
+		d.snapshotToMove(id, lv, base)
+	case len(d.index.left(id).snapshots) > 1:
+		// Nobody is made to wait for LVM to take the others away.
+		d.say(id, status.Progressing, status.ReasonConverging, "%s takes the place of %s when snapshots that were copied before are gone", staged.FullName(), lv.FullName())
+	default:
+		return base, true
+	}
+	return base, false
+}
+
+// writtenSince returns how much was written since a snapshot, in bytes, as far as that can
+// be told without asking: of a copy-on-write one.
+func writtenSince(s observe.LogicalVolume) uint64 {
+	if s.Type != observe.ThickSnapshot {
+		return 0
+	}
+	return uint64(float64(s.COWSize) * s.DataPercent / 100)
+}
+
+// snapshotToMove plans a snapshot of a Volume to copy from. What was copied before is
+// said in its tags: if it is from before that, it is of no use.
+func (d *differ) snapshotToMove(id spec.ID, lv, base observe.LogicalVolume) {
+	lvs := d.in.Observed.VolumeGroups[lv.VolumeGroup].LogicalVolumes
+	for _, name := range ondisk.MoveNames(id) {
+		if _, taken := lvs[name]; taken {
+			continue
+		}
+		d.step(id, "to copy from", change.CreateSnapshot{
+			LV: change.LV{VolumeGroup: lv.VolumeGroup, Name: name}, Origin: lv.Name, OriginUUID: lv.UUID,
+			Thin: lv.Type == observe.Thin, Tags: append(ondisk.MoveTags(id.Name), ondisk.TagSince+base.UUID),
+		})
+		return
+	}
+	d.say(id, status.Progressing, status.ReasonClearing, "%s is copied on when the snapshots that it was copied from before are cleared", lv.FullName())
+}

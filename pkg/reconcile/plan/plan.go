@@ -1,0 +1,56 @@
+package plan
+
+import (
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// StepID numbers the steps of one plan, from 1; 0 is no step.
+type StepID int
+
+// Danger says whom or what a step can hurt.
+type Danger string
+
+// The dangers, from harmless to final.
+const (
+	Harmless    Danger = "none"
+	Disruptive  Danger = "disruptive"  // an initiator loses something it could reach
+	Destructive Danger = "destructive" // data is gone afterwards
+)
+
+// Step is one change, on behalf of one object.
+type Step struct {
+	ID     StepID
+	Object spec.ID
+	Change change.Change
+	// Needs are the steps that must have succeeded before. They come earlier
+	// in the plan.
+	Needs  []StepID
+	Danger Danger
+	// Why is the reason, as a clause: "not there", "spec asks for 20Gi".
+	Why string
+	// Affects names who notices: connected initiators, holders of the device.
+	Affects []string
+	// AtOnce is true if it is not held although its object is: without it nobody can use what the
+	// last attempt took from its users for a moment.
+	AtOnce bool
+}
+
+// Plan is what has to change, and how every object stands before it does.
+// Steps are in an order in which they can be applied one by one.
+type Plan struct {
+	Steps []Step
+	// Objects holds every object that is desired or exists as ours, sorted by
+	// kind and name.
+	Objects []status.Object
+	// Findings are what is wrong with the input; while there are any, nothing
+	// is deleted or unexported.
+	Findings []spec.Finding
+	// KeepJobs is true if the plan was made without seeing all of the machine: that it
+	// has no step for a job does not mean that the job is not wanted any more.
+	KeepJobs bool
+}
+
+// Empty reports whether there is nothing to do.
+func (p Plan) Empty() bool { return len(p.Steps) == 0 }

@@ -1,0 +1,120 @@
+package plan
+
+import (
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// pool is what the volumes of a Pool need to know of it.
+type pool struct {
+	vg observe.VolumeGroup
+	// known is false if the volume group is not there or could not be read.
+	known, unreadable bool
+	// thinPool is the thin pool's name; empty: thick volumes.
+	thinPool string
+	// creatable is false if nothing new can be put into the pool now.
+	creatable bool
+	// step must have succeeded before anything is put into it; 0: none.
+	step StepID
+}
+
+func (d *differ) pool(p spec.Pool) {
+	id := spec.ID{Kind: spec.KindPool, Name: p.Metadata.Name}
+	if d.unknown(id, observe.LVM) {
+		return
+	}
+	vg, ok, err := d.in.Observed.Group(p.Spec.VolumeGroup)
+	if err != nil {
+		d.say(id, status.Failed, status.ReasonObservationFailed, "volume group %s cannot be read: %v", p.Spec.VolumeGroup, err)
+		d.pools[p.Metadata.Name] = pool{unreadable: true}
+		return
+	}
+	if !ok {
+		d.block(id, status.ReasonVolumeGroupMissing, "volume group %s is not on this node; create it with vgcreate, or connect its disks", p.Spec.VolumeGroup)
+		return
+	}
+	out := pool{vg: vg, known: true, creatable: true}
+	shown := &status.Pool{VolumeGroup: vg.Name, Size: vg.Size, Free: vg.Free}
+	d.object(id).Pool = shown
+	if vg.MissingPVs > 0 {
+		d.say(id, status.Failed, status.ReasonDeviceMissing, "%d physical volumes of %s are missing; LVM refuses changes until they are back or removed with vgreduce", vg.MissingPVs, vg.Name)
+		out.creatable = false
+	}
+	suspended := d.suspended(id, p.Metadata)
+	if want := p.Spec.ThinPool; want != nil {
+		out.thinPool = want.Name
+		out.creatable, out.step = d.thinPool(id, want, vg, out.creatable, suspended, shown)
+	}
+	d.pools[p.Metadata.Name] = out
+}
+
+// thinPool sees to a Pool's thin pool. It returns whether volumes can be put
+// into it and the step they have to wait for.
+func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGroup, creatable, suspended bool, shown *status.Pool) (bool, StepID) {
+	size := thinPoolSize(want.Size, vg)
+	name := change.LV{VolumeGroup: vg.Name, Name: want.Name}
+	lv, exists := vg.LogicalVolumes[want.Name]
+	if !exists {
+		if suspended || !creatable {
+			return false, 0
+		}
+		known := d.in.Known[id].UUID
+		if known != "" && d.in.Desired.Annotation(id, spec.AnnotationRecreate) != known {
+			d.block(id, status.ReasonVanished, "thin pool %s (UUID %s) is gone, and with it the volumes in it; nothing is put in its place, so that it can be restored (vgcfgrestore). To start with a new one, annotate %s: %s",
+				name, known, spec.AnnotationRecreate, known)
+			return false, 0
+		}
+		return true, d.step(id, "not there", change.CreateThinPool{LV: name, Size: spec.Size(size), Tags: ondisk.OwnerTags(id)})
+	}
+	if lv.Type != observe.ThinPool {
+		d.block(id, status.ReasonNotOwned, "%s exists and is no thin pool; choose another thinPool.name", lv.FullName())
+		return false, 0
+	}
+	shown.ThinPool, shown.Size = lv.Name, lv.Size
+	shown.DataPercent, shown.MetadataPercent = lv.DataPercent, lv.MetadataPercent
+	shown.Free = uint64(float64(lv.Size) * (1 - lv.DataPercent/100))
+	shown.Provisioned = d.index.provisioned[lv.FullName()]
+	shown.ProvisionedAfter = shown.Provisioned
+	if lv.DataPercent >= 100 || lv.MetadataPercent >= 100 {
+		d.say(id, status.Failed, status.ReasonNoSpace, "thin pool %s is full (data %.1f%%, metadata %.1f%%); writes to new blocks fail until it is grown", lv.FullName(), lv.DataPercent, lv.MetadataPercent)
+	}
+	owner, owned := lv.Owner()
+	switch {
+	case owned && owner != id:
+		d.block(id, status.ReasonNotOwned, "thin pool %s belongs to %s", lv.FullName(), owner)
+		return false, 0
+	case !owned:
+		// An administrator's own thin pool is used as it is.
+		if lv.Size < size && d.object(id).Message == "" {
+			d.object(id).Message = "thin pool " + lv.FullName() + " was not made by us: it is used, and never grown"
+		}
+		return creatable, 0
+	}
+	name.UUID = lv.UUID
+	switch {
+	case suspended:
+	case lv.Size > size:
+		d.block(id, status.ReasonShrinkRefused, "thin pool %s has %s, the spec asks for %s; thin pools are never shrunk", lv.FullName(), spec.Size(lv.Size), spec.Size(size))
+	case lv.Size < size && vg.MissingPVs == 0:
+		// Volumes need not wait: there is room now, or LVM says that there is none.
+		d.step(id, "spec asks for "+spec.Size(size).String(), change.GrowThinPool{LV: name, From: spec.Size(lv.Size), To: spec.Size(size)})
+	}
+	return creatable, 0
+}
+
+// thinPoolSize returns the size asked for in bytes: a size is rounded up to
+// whole extents, a percentage of the volume group down.
+func thinPoolSize(s spec.SizeOrPercent, vg observe.VolumeGroup) uint64 {
+	if s.Percent == 0 {
+		return roundUp(uint64(s.Bytes), vg.ExtentSize)
+	}
+	extents := vg.Size / vg.ExtentSize
+	return extents * uint64(s.Percent) / 100 * vg.ExtentSize
+}
+
+// roundUp returns the smallest multiple of unit that is not below n. Sizes are
+// validated to be far below the range of uint64.
+func roundUp(n, unit uint64) uint64 { return (n + unit - 1) / unit * unit }

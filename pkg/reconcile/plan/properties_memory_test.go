@@ -1,0 +1,120 @@
+package plan_test
+
+import (
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	. "github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+func TestPropertiesMemoryForgetsNothingThatCannotBeSeen(t *testing.T) {
+	properties(t, func(t *rapid.T, s scenario) {
+		in := s.input
+		next := Learn(in.Known, in.Desired, in.Observed)
+		owned := map[spec.ID]bool{}
+		for _, lv := range s.again().AllLVs() {
+			id, _ := lv.Owner()
+			owned[id] = true
+		}
+		for id, was := range in.Known {
+			_, seen := in.Observed.VolumeGroups[was.VolumeGroup]
+			givenUp := owned[id] && in.Desired.Annotation(id, spec.AnnotationRecreate) == was.UUID
+			if id.Kind != spec.KindExport && !seen && !givenUp && next[id].UUID != was.UUID {
+				t.Fatalf("%s was %+v, is %+v, though its volume group cannot be seen", id, was, next[id])
+			}
+			if id.Kind == spec.KindExport && in.Observed.Unknown[observe.LIO] != nil {
+				for _, iqn := range was.Targets {
+					if !slices.Contains(next[id].Targets, iqn) {
+						t.Fatalf("%s was %+v, is %+v, though targets cannot be seen", id, was, next[id])
+					}
+				}
+			}
+			if was.Retain && next[id].UUID == was.UUID && !in.Desired.Has(id) && !next[id].Retain {
+				t.Fatalf("%s is no longer retained", id)
+			}
+		}
+	})
+}
+
+func TestPropertiesNothingIsPutInThePlaceOfWhatVanished(t *testing.T) {
+	properties(t, func(t *rapid.T, s scenario) {
+		for _, step := range Make(s.input).Steps {
+			known := s.input.Known[step.Object].UUID
+			if known == "" || !s.input.Desired.Has(step.Object) || s.input.Desired.Annotation(step.Object, spec.AnnotationRecreate) == known {
+				continue
+			}
+			lv, seen := logicalVolumeOf(s.input.Observed, step.Change)
+			switch c := step.Change.(type) {
+			case change.CreateVolume:
+				if !slices.Contains(c.Tags, ondisk.PhaseTag(ondisk.Staged)) {
+					t.Fatalf("%s, though %s is known to be %s", step.Change, step.Object, known)
+				}
+			case change.CreateSnapshot:
+				if !slices.Contains(c.Tags, ondisk.TagKind+ondisk.KindSource) {
+					t.Fatalf("%s, though %s is known to be %s", step.Change, step.Object, known)
+				}
+			case change.CreateThinPool:
+				t.Fatalf("%s, though %s is known to be %s", step.Change, step.Object, known)
+			}
+			if lv.Phase() == ondisk.Replaced || lv.Tag(ondisk.TagKind) == ondisk.KindSource {
+				continue // what is left of a move, and of no use
+			}
+			if seen && lv.Identity() != known && step.Object.Kind != spec.KindPool {
+				t.Fatalf("%s, which is %s, though %s is known to be %s", step.Change, lv.UUID, step.Object, known)
+			}
+		}
+	})
+}
+
+// What is remembered of data may only keep it from being taken away or covered
+// by something new; what is remembered of exports lets sessions be ended, and
+// empty directories be removed.
+func TestPropertiesMemoryOnlyMakesCareful(t *testing.T) {
+	properties(t, func(t *rapid.T, s scenario) {
+		in := s.input
+		in.MaxDeletions = 1000 // what is retained is not counted
+		targets := map[spec.ID]Identity{}
+		for id, known := range in.Known {
+			targets[id] = Identity{Targets: known.Targets, Force: known.Force}
+		}
+		with, without, blank := in, in, in
+		without.Known, blank.Known = targets, map[spec.ID]Identity{}
+		lost, lostWithout := dataSteps(Make(with)), dataSteps(Make(without))
+		for c := range lost {
+			if !lostWithout[c] {
+				t.Fatalf("%s, only because of what is remembered", c)
+			}
+		}
+		for _, step := range Make(blank).Steps {
+			c, removes := step.Change.(change.RemoveTarget)
+			if removes && c.Force && in.Desired.Exports[c.Export].Spec.Disconnect != spec.DisconnectForce {
+				t.Fatalf("%s ends sessions, and nothing said so", c)
+			}
+			if target := in.Observed.LIO.ISCSI[c.Name]; removes && !target.HasTPG {
+				t.Fatalf("%s, and nothing says whose it is", c)
+			}
+		}
+	})
+}
+
+// dataSteps are the changes that take data away or create something in its place.
+func dataSteps(p Plan) map[string]bool {
+	all := map[string]bool{}
+	for _, step := range p.Steps {
+		trash, removal := takesAway(step.Change)
+		switch step.Change.(type) {
+		case change.CreateVolume, change.CreateThinPool:
+			removal = true
+		}
+		if trash || removal {
+			all[step.Change.String()] = true
+		}
+	}
+	return all
+}

@@ -1,0 +1,148 @@
+package plan_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	. "github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// unordered renders a plan without the order and the numbers of its steps.
+func unordered(p Plan) []string {
+	var lines []string
+	for _, s := range p.Steps {
+		var needs []string
+		for _, n := range s.Needs {
+			needs = append(needs, p.Steps[n-1].Change.String())
+		}
+		slices.Sort(needs)
+		lines = append(lines, fmt.Sprintf("%s: %s: %s %s %v at once=%t needs %s", s.Object, s.Change, s.Why, s.Danger, s.Affects, s.AtOnce, strings.Join(needs, "; ")))
+	}
+	slices.Sort(lines)
+	for _, o := range p.Objects {
+		lines = append(lines, fmt.Sprintf("%s %s %s %s", o.ID(), o.Phase, o.Reason, o.Message))
+	}
+	return append(lines, fmt.Sprint(p.KeepJobs))
+}
+
+// shuffled returns the phases in any order that they allow.
+func shuffled(t *rapid.T) []string {
+	left, after := PhaseNames()
+	var order []string
+	for len(left) > 0 {
+		var ready []int
+		for i, name := range left {
+			waits := slices.ContainsFunc(left, func(other string) bool { return slices.Contains(after[name], other) })
+			if !waits {
+				ready = append(ready, i)
+			}
+		}
+		i := rapid.SampledFrom(ready).Draw(t, "phase")
+		order, left = append(order, left[i]), slices.Delete(left, i, i+1)
+	}
+	return order
+}
+
+// withCopies lets some Volumes be made of others, and others be reverted.
+func withCopies(t *rapid.T, all map[string]spec.Volume) map[string]spec.Volume {
+	out := map[string]spec.Volume{}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		v := all[name]
+		switch pick(t, "content", "", "", "volume", "snapshot", "image", "revert") {
+		case "volume":
+			v.Spec.Source = &spec.VolumeSource{Volume: pick(t, "source", volumeNames...)}
+		case "snapshot":
+			v.Spec.Source = &spec.VolumeSource{Snapshot: pick(t, "source", snapshotNames...)}
+		case "image":
+			v.Spec.Source = &spec.VolumeSource{Image: &spec.ImageSource{Path: "/srv/image.raw"}}
+		case "revert":
+			v.Spec.Revert = &spec.Revert{Snapshot: pick(t, "source", snapshotNames...), Request: "once"}
+		}
+		out[name] = v
+	}
+	return out
+}
+
+// overProtocols lets Exports be served over every protocol.
+func overProtocols(t *rapid.T, all map[string]spec.Export) map[string]spec.Export {
+	out := map[string]spec.Export{}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		e := all[name]
+		e.Spec.Protocol = pick(t, "protocol", spec.ProtocolISCSI, spec.ProtocolNVMeTCP, spec.ProtocolFC, spec.ProtocolISER, spec.ProtocolNVMeRDMA)
+		out[name] = e
+	}
+	return out
+}
+
+// leaveBehind puts what is wiped, or was copied from, on the node, and a cutover that goes on.
+func (s *scenario) leaveBehind(t *rapid.T) {
+	if oneIn(t, 3, "discovery") {
+		s.input.Discovery = &change.Auth{Username: "u", Password: spec.NewSecret("secret")}
+	}
+	s.input.Busy = map[string]bool{}
+	for _, lv := range s.input.Observed.VolumeGroups["vg0"].LogicalVolumes {
+		if lv.Phase() == ondisk.Staged {
+			s.input.Busy[change.TakeOver{Staged: NameOf(lv)}.Lane()] = true
+		}
+	}
+	m := s.again()
+	for _, lv := range m.AllLVs() {
+		owner, owned := lv.Owner()
+		leaf := len(m.WithThickSnapshots(NameOf(lv))) == 1
+		if owned && leaf && !lv.Open && lv.Type != observe.ThinPool && oneIn(t, 6, "wiped") {
+			m.Edit(lv.FullName(), func(lv *observe.LogicalVolume) {
+				lv.Tags = append(slices.Clone(lv.Tags), ondisk.PhaseTag(ondisk.Clearing))
+			})
+			continue
+		}
+		name := "volreconciler-source-" + owner.Name
+		if _, taken := m.LVs(lv.VolumeGroup)[name]; owned && !taken && owner.Kind == spec.KindVolume && lv.Type == observe.Thick && oneIn(t, 4, "copied from") {
+			m.Add(observe.LogicalVolume{
+				VolumeGroup: lv.VolumeGroup, Name: name, Type: observe.ThickSnapshot, Origin: lv.Name, Size: lv.Size, COWSize: lv.Size, Active: lv.Active,
+				Tags: append(ondisk.SourceTags(pick(t, "for", owner, spec.ID{Kind: spec.KindImage, Name: imageNames[0]})), ondisk.TagSource+(spec.VolumeSource{Volume: owner.Name}).Tag()),
+			})
+		}
+	}
+	s.input.Observed = m.State
+}
+
+func TestPropertiesOrderOfIndependentPhasesChangesNothing(t *testing.T) {
+	properties(t, func(t *rapid.T, s scenario) {
+		s.input.Desired.Volumes, s.input.Desired.Exports = withCopies(t, s.input.Desired.Volumes), overProtocols(t, s.input.Desired.Exports)
+		s.input.TGT = oneIn(t, 4, "by tgtd")
+		s.leaveBehind(t)
+		order, _ := PhaseNames()
+		other := shuffled(t)
+		want, got := unordered(MakeInOrder(s.input, order)), unordered(MakeInOrder(s.input, other))
+		for i := range min(len(want), len(got)) {
+			if want[i] != got[i] {
+				t.Fatalf("in this order the plan is another one: %s\n%s\n%s", strings.Join(other, ", "), want[i], got[i])
+			}
+		}
+		if len(want) != len(got) {
+			t.Fatalf("in this order the plan is another one: %s\n%s\n\n%s", strings.Join(other, ", "), strings.Join(want, "\n"), strings.Join(got, "\n"))
+		}
+	})
+}
+
+func TestPhasesComeAfterThoseThatTheyNeed(t *testing.T) {
+	var done []string
+	names, after := PhaseNames()
+	for _, name := range names {
+		for _, earlier := range after[name] {
+			if !slices.Contains(done, earlier) {
+				t.Errorf("%q comes before %q", name, earlier)
+			}
+		}
+		done = append(done, name)
+	}
+}

@@ -1,0 +1,277 @@
+package plan_test
+
+import (
+	"fmt"
+	"iter"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	. "github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
+	. "github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// These tests hold for every spec on every node, whatever happened to it. To try
+// many more cases than usual:
+//
+//	go test ./pkg/reconcile -run Properties -rapid.checks=20000
+
+func TestPropertiesPlansConverge(t *testing.T) {
+	properties(t, func(t *rapid.T, s scenario) { converge(t, s.again(), s.input) })
+}
+
+func TestPropertiesPlansAreTheSameEveryTime(t *testing.T) {
+	properties(t, func(t *rapid.T, s scenario) {
+		if a, b := Make(s.input), Make(s.input); !reflect.DeepEqual(a, b) {
+			t.Fatalf("two plans for one input:\n%+v\n%+v", a, b)
+		}
+	})
+}
+
+func TestPropertiesOrderOfFilesChangesNothing(t *testing.T) {
+	dir := t.TempDir()
+	properties(t, func(t *rapid.T, s scenario) {
+		files := make([][]document, 3)
+		for _, d := range rapid.Permutation(s.documents).Draw(t, "order") {
+			n := rapid.IntRange(0, 2).Draw(t, "file")
+			files[n] = append(files[n], d)
+		}
+		if len(files[0])+len(files[1])+len(files[2]) == 0 {
+			return
+		}
+		shuffled := s.input
+		files = slices.DeleteFunc(files, func(docs []document) bool { return len(docs) == 0 })
+		shuffled.Desired = load(dir, files, s.broken)
+		a, b := Make(s.input), Make(shuffled)
+		if !reflect.DeepEqual(a.Steps, b.Steps) {
+			t.Fatalf("another order, another plan:\n%s\n\n%s", strings.Join(ChangesIn(a), "\n"), strings.Join(ChangesIn(b), "\n"))
+		}
+		phases := func(p Plan) (out []string) {
+			for _, o := range p.Objects {
+				out = append(out, fmt.Sprintf("%s %s %s", o.ID(), o.Phase, o.Reason))
+			}
+			return out
+		}
+		if !slices.Equal(phases(a), phases(b)) {
+			t.Fatalf("another order, other statuses:\n%v\n%v", phases(a), phases(b))
+		}
+	})
+}
+
+func TestPropertiesStepsNeedEarlierSteps(t *testing.T) {
+	properties(t, func(t *rapid.T, s scenario) {
+		for i, step := range Make(s.input).Steps {
+			if step.ID != StepID(i+1) {
+				t.Fatalf("step %d is called %d", i+1, step.ID)
+			}
+			for _, n := range step.Needs {
+				if n < 1 || n >= step.ID {
+					t.Fatalf("step %d needs %d", step.ID, n)
+				}
+			}
+		}
+	})
+}
+
+// mayChange reports whether a logical volume is an object's by its tags, by what
+// is left of them, by what is remembered, or because the spec adopts it.
+func mayChange(in Input, lv observe.LogicalVolume) bool {
+	if _, ours := lv.Owner(); ours {
+		return true
+	}
+	for _, id := range in.Desired.IDs() {
+		var name, pool string
+		adopt := false
+		switch id.Kind {
+		case spec.KindVolume:
+			v := in.Desired.Volumes[id.Name]
+			name, pool, adopt = v.Spec.LVName, v.Spec.Pool, v.Spec.Adopt
+		case spec.KindSnapshot:
+			name, pool = id.Name, in.Desired.Volumes[in.Desired.Snapshots[id.Name].Spec.Volume].Spec.Pool
+		case spec.KindPool, spec.KindExport, spec.KindImage:
+			continue
+		}
+		if name != lv.Name || in.Desired.Pools[pool].Spec.VolumeGroup != lv.VolumeGroup {
+			continue
+		}
+		left := slices.DeleteFunc(slices.Clone(lv.Tags), func(tag string) bool {
+			return !strings.HasPrefix(tag, ondisk.TagKind) && !strings.HasPrefix(tag, ondisk.TagName)
+		})
+		others := slices.ContainsFunc(left, func(tag string) bool { return !slices.Contains(ondisk.OwnerTags(id), tag) })
+		if lv.UUID == in.Known[id].UUID || lv.Marked() && !others || !lv.Marked() && adopt {
+			return true
+		}
+	}
+	return false
+}
+
+func TestPropertiesWhatIsNotOursStaysAsItIs(t *testing.T) {
+	properties(t, func(t *rapid.T, s scenario) {
+		m, in := s.again(), s.input
+		p := pass(m, &in)
+		carryOut(t, m, p, func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "lane") }, never, func() {})
+		after := map[string]observe.LogicalVolume{}
+		for _, lv := range m.AllLVs() {
+			after[lv.UUID] = lv
+		}
+		for _, lv := range s.again().AllLVs() {
+			if lv.Type == observe.ThickSnapshot {
+				lv.Active = after[lv.UUID].Active // as its origin is
+			}
+			if !mayChange(in, lv) && !reflect.DeepEqual(lv, after[lv.UUID]) {
+				t.Fatalf("%+v became %+v:\n%s", lv, after[lv.UUID], strings.Join(ChangesIn(p), "\n"))
+			}
+		}
+		for iqn, target := range in.Observed.LIO.ISCSI {
+			_, ours := target.Owner()
+			asked := slices.ContainsFunc(slices.Collect(maps.Values(in.Desired.Exports)), func(e spec.Export) bool { return e.Spec.Target == iqn })
+			remembered := slices.ContainsFunc(slices.Collect(maps.Values(in.Known)), func(i Identity) bool { return slices.Contains(i.Targets, iqn) })
+			free := target.Empty() && (asked || remembered && !target.HasTPG)
+			if !ours && !free && !reflect.DeepEqual(target, m.State.LIO.ISCSI[iqn]) {
+				t.Fatalf("%+v became %+v", target, m.State.LIO.ISCSI[iqn])
+			}
+		}
+		for path, b := range in.Observed.LIO.Backstores {
+			if _, ours := b.Owner(); !ours && !reflect.DeepEqual(b, m.State.LIO.Backstores[path]) {
+				t.Fatalf("%+v became %+v", b, m.State.LIO.Backstores[path])
+			}
+		}
+		for _, step := range p.Steps {
+			if lv, seen := logicalVolumeOf(in.Observed, step.Change); seen {
+				if owner, owned := lv.Owner(); owned && owner != step.Object {
+					t.Fatalf("%s on behalf of %s", step.Change, step.Object)
+				}
+			}
+		}
+	})
+}
+
+// logicalVolumeOf returns the logical volume that a change is made to, if it is
+// there.
+func logicalVolumeOf(state observe.State, c change.Change) (observe.LogicalVolume, bool) {
+	field := reflect.ValueOf(c).FieldByName("LV")
+	if !field.IsValid() {
+		return observe.LogicalVolume{}, false
+	}
+	name := field.Interface().(change.LV)
+	lv, seen := state.VolumeGroups[name.VolumeGroup].LogicalVolumes[name.Name]
+	return lv, seen
+}
+
+func TestPropertiesSuspendedObjectsAreLeftAlone(t *testing.T) {
+	properties(t, func(t *rapid.T, s scenario) {
+		for _, step := range Make(s.input).Steps {
+			// An export that is not suspended may bind what it exports.
+			_, binds := step.Change.(change.CreateBackstore)
+			if !binds && s.input.Desired.Annotation(step.Object, spec.AnnotationReconcile) == "suspended" {
+				t.Fatalf("%s, though %s is suspended", step.Change, step.Object)
+			}
+			lv, seen := logicalVolumeOf(s.input.Observed, step.Change)
+			if owner, _ := lv.Owner(); seen && s.input.Desired.Annotation(owner, spec.AnnotationReconcile) == "suspended" {
+				t.Fatalf("%s, though %s is suspended", step.Change, owner)
+			}
+		}
+	})
+}
+
+// normal is a state in which what was created later has no identity of its own:
+// it depends on the order of steps.
+func normal(was, is observe.State) observe.State {
+	m := &Model{State: is}
+	out := &Model{State: m.Copy()}
+	old := map[string]bool{}
+	for _, lv := range (&Model{State: was}).AllLVs() {
+		old[lv.UUID] = true
+	}
+	for _, lv := range m.AllLVs() {
+		if old[lv.UUID] {
+			continue
+		}
+		for path, b := range out.State.LIO.Backstores {
+			if BoundTo(b, lv) {
+				b.BlockDevice = "of " + lv.FullName()
+				if b.Serial == ondisk.UnitSerial(lv.UUID) {
+					b.Serial = "of " + lv.FullName()
+				}
+				out.State.LIO.Backstores[path] = b
+			}
+		}
+		out.Edit(lv.FullName(), func(lv *observe.LogicalVolume) { lv.UUID, lv.Minor = "new", -1 })
+	}
+	for _, lv := range out.AllLVs() {
+		out.Edit(lv.FullName(), func(lv *observe.LogicalVolume) { lv.Tags = slices.Sorted(namingNone(lv.Tags, old)) })
+	}
+	return out.State
+}
+
+// namingNone returns tags without the UUIDs of logical volumes that are new.
+func namingNone(tags []string, old map[string]bool) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, tag := range tags {
+			for _, prefix := range []string{ondisk.TagSynced, ondisk.TagSince, ondisk.TagIdentity, ondisk.TagReplacedBy} {
+				uuid, _, _ := strings.Cut(strings.TrimPrefix(tag, prefix), ":")
+				if strings.HasPrefix(tag, prefix) && uuid != "" && !old[uuid] {
+					tag = prefix + "new"
+				}
+			}
+			if !yield(tag) {
+				return
+			}
+		}
+	}
+}
+
+func uuidsOf(m *Model) map[string]string {
+	all := map[string]string{}
+	for _, lv := range m.AllLVs() {
+		all[lv.UUID] = lv.FullName()
+	}
+	return all
+}
+
+func TestPropertiesACrashChangesNothingOfTheOutcome(t *testing.T) {
+	properties(t, func(t *rapid.T, s scenario) {
+		straight := s.again()
+		converge(t, straight, s.input)
+
+		m, in := s.again(), s.input
+		for range rapid.IntRange(1, 2).Draw(t, "crashes") {
+			p := pass(m, &in)
+			left := rapid.IntRange(0, len(p.Steps)).Draw(t, "steps before the crash")
+			before := uuidsOf(m)
+			carryOut(t, m, p, func(n int) int {
+				if left--; left < 0 {
+					return -1
+				}
+				return rapid.IntRange(0, n-1).Draw(t, "lane")
+			}, never, func() {})
+			for _, step := range p.Steps {
+				switch c := step.Change.(type) {
+				case change.RemoveLV:
+					delete(before, c.UUID)
+				case change.Clear:
+					delete(before, c.UUID)
+				}
+			}
+			after := uuidsOf(m)
+			for uuid, name := range before {
+				if after[uuid] == "" {
+					t.Fatalf("%s is gone, and no step removed it", name)
+				}
+			}
+		}
+		converge(t, m, in)
+		want, got := normal(s.input.Observed, straight.State), normal(s.input.Observed, m.State)
+		if !reflect.DeepEqual(want, got) {
+			t.Fatalf("without a crash:\n%+v\nwith one:\n%+v", want, got)
+		}
+	})
+}

@@ -1,0 +1,226 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// An Export that is invalid or suspended is not planned. But what a cutover took from its
+// target for a moment, initiators wait for: that alone is given back, as they saw it before.
+
+// reopenInvalid gives back what was taken from the targets of invalid Exports.
+func (d *differ) reopenInvalid() {
+	for _, id := range sortedIDs(d.in.Desired.Invalid) {
+		if id.Kind == spec.KindExport {
+			d.reopen(id)
+		}
+	}
+}
+
+// reopen gives back what cutovers took from an Export's targets. In doubt a target stays
+// closed, and the Export says why.
+func (d *differ) reopen(id spec.ID) {
+	if _, waits := d.interrupted[id]; waits { // the cutover goes on
+		return
+	}
+	for _, i := range d.in.Known[id].Interrupted {
+		have, there := d.in.Observed.Target(i.id())
+		if there {
+			i = i.missingIn(have)
+		}
+		if i.over() {
+			continue
+		}
+		if why := d.giveBack(id, i, have); why != "" {
+			state := "stays closed"
+			if !i.Disabled && len(i.Portals) == 0 {
+				state = "stays without it"
+			}
+			o := d.object(id)
+			o.Message += fmt.Sprintf("; a cutover interrupted target %s, which %s: %s", i.Target, state, why)
+		}
+	}
+}
+
+// giveBack plans what is missing, LUNs before logins. It returns why not all of it can be
+// planned.
+func (d *differ) giveBack(id spec.ID, i Interruption, have observe.Target) (why string) {
+	if err := d.in.Observed.Unknown[i.Fabric.System()]; err != nil {
+		return fmt.Sprintf("it cannot be read: %v", err)
+	}
+	if owner, owned := have.Owner(); owned && owner != id || !owned && !have.HasTPG || !owned && !have.Empty() {
+		return "it does not carry the mark of this Export any more"
+	}
+	e, said := d.in.Desired.Exports[id.Name]
+	if !said {
+		e, said = d.in.Desired.Withheld[id.Name]
+	}
+	if said {
+		if d.in.targetOf(e) != i.id() {
+			return fmt.Sprintf("the file asks for target %s instead; correct the file", e.Spec.Target)
+		}
+		i = i.limitedTo(e.Spec, have)
+		if at := unasked(have, e.Spec); i.Disabled && at != "" {
+			return fmt.Sprintf("it listens at %s, which the file does not ask for any more; correct the file", at)
+		}
+	}
+	for _, other := range d.refs.exportsAt[i.id()] {
+		if other != id.Name {
+			return fmt.Sprintf("it is that of %s by now", spec.ID{Kind: spec.KindExport, Name: other})
+		}
+	}
+	x := &exportDiffer{
+		differ: d, id: id, fabric: fabric{Fabric: i.Fabric, traits: traitsOf[i.Fabric]}, have: have, before: len(d.plan.Steps),
+		target: change.Target{Fabric: i.Fabric, Name: i.Target, Export: id.Name},
+	}
+	if why := x.uncertain(i); i.over() || why != "" {
+		return why
+	}
+	var needs []StepID
+	for _, n := range sortedInts(i.LUNs) {
+		steps, obstacle := x.giveBackLUN(n, i.LUNs[n])
+		needs = append(needs, steps...)
+		if why == "" {
+			why = obstacle
+		}
+	}
+	if why != "" {
+		return why
+	}
+	const because = "initiators wait for it since a cutover"
+	for _, portal := range sorted(i.Portals) {
+		x.step(id, because, change.AddPortal{Target: x.target, Portal: portal, Transport: i.Portals[portal]}, needs...)
+	}
+	if i.Disabled {
+		x.step(id, because, change.EnableTarget{Target: x.target}, needs...)
+	}
+	return ""
+}
+
+// uncertain returns what of a target, as it is, initiators must not find; empty: nothing.
+func (x *exportDiffer) uncertain(i Interruption) string {
+	if x.have.Attrib.GenerateNodeACLs && !i.Anyone {
+		return "it lets any initiator in, which the Export does not any more; correct the Export"
+	}
+	who := slices.Concat(sorted(x.have.ACLs), x.have.DynamicSessions, x.have.Unattributed)
+	for _, name := range who {
+		if _, admitted := i.Initiators[name]; !admitted && !i.Anyone {
+			return fmt.Sprintf("it admits %s, which the Export does not any more, or not without another password; correct the Export, or remove that initiator from the target", name)
+		}
+	}
+	for _, n := range sortedInts(x.have.LUNs) {
+		of, offered := i.Offered[n]
+		switch l := x.have.LUNs[n]; {
+		case l.Backstore+l.Device == "":
+		case !offered:
+			return fmt.Sprintf("its LUN %d is not among those of the Export; correct the Export, or remove that LUN from the target", n)
+		case !x.isWhole(of, l):
+			return fmt.Sprintf("what its LUN %d shows cannot be told to be the whole of %s; correct the Export", n, of)
+		}
+	}
+	return x.missees(i)
+}
+
+// missees returns which initiator would see what the Export does not show it; empty: none.
+func (x *exportDiffer) missees(i Interruption) string {
+	for _, name := range sorted(x.have.ACLs) {
+		for _, n := range sortedInts(x.have.ACLs[name].LUNs) {
+			m := x.have.ACLs[name].LUNs[n]
+			if m.LUN < 0 {
+				continue
+			}
+			readOnly, shown := i.Initiators[name][n]
+			if m.LUN != n || !shown && !i.Anyone || readOnly && !m.WriteProtect {
+				return fmt.Sprintf("%s sees LUN %d of it, which the Export does not show it, or not so; correct the Export, or remove that mapping", name, n)
+			}
+		}
+	}
+	return ""
+}
+
+// unasked returns a portal of a target that an Export does not ask for; empty: none.
+func unasked(have observe.Target, e spec.ExportSpec) string {
+	for _, portal := range sorted(have.Portals) {
+		if traitsOf[have.Fabric].ownPortals && !slices.Contains(e.Portals, portal) {
+			return portal
+		}
+	}
+	return ""
+}
+
+// isWhole reports whether a LUN shows the whole content of an object's current logical volume.
+func (x *exportDiffer) isWhole(of string, l observe.TargetLUN) bool {
+	kind, name, _ := strings.Cut(of, "/")
+	id := spec.ID{Kind: spec.Kind(kind), Name: name}
+	b := x.backing[id]
+	if !b.usable || b.lv.UUID == "" {
+		return false
+	}
+	if !x.fabric.backstores {
+		return l.Device != "" && l.Identity == x.fabric.identity(b.lv.Identity())
+	}
+	have, exists := x.index.Backstore(id)
+	return exists && have.Enabled && have.Path() == l.Backstore &&
+		have.Serial == ondisk.UnitSerial(b.lv.Identity()) && BoundTo(have, b.lv)
+}
+
+// giveBackLUN plans a LUN as it was, and for whom.
+func (x *exportDiffer) giveBackLUN(n int, l InterruptedLUN) (steps []StepID, why string) {
+	backing := spec.ID{Kind: spec.KindVolume, Name: l.Volume}
+	b := x.backing[backing]
+	if !b.usable || b.lv.Identity() != l.UUID {
+		return nil, fmt.Sprintf("LUN %d: %s has no whole logical volume to show: %s", n, backing, x.wordsOf(backing))
+	}
+	have, exists := x.have.LUNs[n]
+	if !x.fabric.backstores && !exists && x.blockedByUsers(backing, b.lv) {
+		return nil, fmt.Sprintf("LUN %d: %s: %s", n, backing, x.wordsOf(backing))
+	}
+	store := x.store(backing)
+	if by := x.shared(backing); by != "" {
+		return nil, fmt.Sprintf("LUN %d: %s is served by %s as well; remove that", n, backing, by)
+	}
+	if !store.usable {
+		return nil, fmt.Sprintf("LUN %d: %s cannot be served: %s", n, backing, x.wordsOf(backing))
+	}
+	for _, other := range sortedInts(x.have.LUNs) {
+		if at := x.have.LUNs[other]; at.Backstore+at.Device != "" && (other == n) != store.servedBy(at) {
+			return nil, fmt.Sprintf("LUN %d: LUN %d shows something else than before the cutover; remove it from the target", n, other)
+		}
+	}
+	var added StepID
+	if have.Backstore+have.Device == "" {
+		added = x.step(x.id, "initiators had it before a cutover", change.AddLUN{
+			Target: x.target, LUN: n, Backstore: store.path, Device: store.device, LVUUID: store.lvUUID, Identity: store.lvIdentity,
+			ReadOnly: l.ReadOnly || store.readOnly, Unmap: store.unmap,
+		}, store.step)
+		steps = append(steps, added)
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.Mapped)) {
+		acl, listed := x.have.ACLs[name]
+		mapped, taken := acl.LUNs[n]
+		switch {
+		case !listed || !x.fabric.maps:
+		case taken && mapped.LUN >= 0 && mapped.LUN != n:
+			return steps, fmt.Sprintf("LUN %d: %s sees another one under that number; remove its mapping", n, name)
+		case !taken || mapped.LUN < 0 || added != 0:
+			steps = append(steps, x.step(x.id, "initiators had it before a cutover",
+				change.MapLUN{Target: x.target, Initiator: name, LUN: n, ReadOnly: l.Mapped[name] || b.lv.ReadOnly}, added))
+		}
+	}
+	return steps, ""
+}
+
+// wordsOf returns what an object says of itself.
+func (d *differ) wordsOf(id spec.ID) string {
+	if o := d.objects[id]; o != nil && o.Message != "" {
+		return o.Message
+	}
+	return "it is not in the files; name it again"
+}

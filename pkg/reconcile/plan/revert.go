@@ -1,0 +1,217 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// revert sees to it that a volume is put back to what a snapshot holds, once for
+// each request.
+//
+// In a thin pool a clone of the snapshot comes in the place of the volume; it reports
+// whether one is to, and whether that happens in this pass, in which nobody is to use the
+// volume. Otherwise the volume keeps its logical volume, and so does the snapshot: what
+// differs is copied. A merge by LVM would end the snapshot, and whatever initiators know
+// it by.
+func (d *differ) revert(id spec.ID, v spec.Volume, lv observe.LogicalVolume) (swapping, last bool) {
+	r, begun := v.Spec.Revert, lv.Phase() == ondisk.Reverting
+	switch {
+	case r == nil && begun && lv.Tag(ondisk.TagCheckpoint) == "":
+		d.step(id, "no file asks for it any more, and nothing was written", change.SetTags{LV: nameOf(lv),
+			Remove: append(lv.TagsWith(ondisk.TagRevert), lv.TagsWith(ondisk.TagPhase)...)})
+		return false, false
+	case r == nil && begun:
+		d.block(id, status.ReasonReverting, "%s was being put back to a snapshot, and holds part of it; name the snapshot in spec.revert again to end that", lv.FullName())
+		return false, false
+	case r == nil, !begun && lv.Tag(ondisk.TagReverted) == r.Request:
+		return false, false
+	}
+	snapshot, ok := d.snapshotToRestore(id, r, lv)
+	switch {
+	case !ok:
+		return false, false
+	case begun:
+		d.restore(id, r, lv, snapshot)
+		return false, false
+	case d.inDoubt():
+		reason, while := d.doubt()
+		d.block(id, reason, "spec.revert: nothing is put back while %s", while)
+		return false, false
+	case d.toBeKept(id), d.usersOfVolume(id, lv) != "":
+		return false, false
+	case len(d.index.current[id]) == 0: // its tags come first: beside a clone it would pass for one that is gone
+		return false, false
+	case snapshot.Type == observe.Thin && lv.Type == observe.Thin && snapshot.Pool == lv.Pool && snapshot.Size <= lv.Size:
+		return true, d.swapIn(id, v, lv, snapshot)
+	}
+	d.dangerousStep(id, "spec.revert asks for it", Destructive, d.connectedTo(id), change.SetTags{LV: nameOf(lv),
+		Add: []string{ondisk.PhaseTag(ondisk.Reverting), ondisk.TagRevert + r.Request}, Remove: lv.TagsWith(ondisk.TagRevert)})
+	return false, false // once it is marked, exports let go of it
+}
+
+// toBeKept reports whether what is in a Volume now is to be kept somewhere, and is not
+// yet: after it was put back that is gone. It says so.
+func (d *differ) toBeKept(id spec.ID) bool {
+	waits := func(of spec.ID) bool {
+		d.block(id, status.ReasonNotReady, "spec.revert: it is put back when what is in it now is safe in %s, which is not there yet", of)
+		return true
+	}
+	for _, name := range d.refs.snapshots[id.Name] {
+		s, of := d.in.Desired.Snapshots[name], spec.ID{Kind: spec.KindSnapshot, Name: name}
+		if !s.Metadata.Suspended() && d.isNew(of) {
+			return waits(of)
+		}
+	}
+	for _, name := range d.refs.copies[id.Name] {
+		v, of := d.in.Desired.Volumes[name], spec.ID{Kind: spec.KindVolume, Name: name}
+		_, made := d.index.sources[of]
+		if !v.Metadata.Suspended() && !made && (d.isNew(of) || d.filling(of) && len(d.index.current[of]) > 0) {
+			return waits(of)
+		}
+	}
+	for _, name := range d.refs.images[id.Name] {
+		i, of := d.in.Desired.Images[name], spec.ID{Kind: spec.KindImage, Name: name}
+		if _, made := d.index.sources[of]; !i.Metadata.Suspended() && !made && d.writing(of) {
+			return waits(of)
+		}
+	}
+	return false
+}
+
+// isNew reports whether an object has no logical volume, and had none before.
+func (d *differ) isNew(id spec.ID) bool {
+	return len(d.index.current[id]) == 0 && d.in.Known[id].UUID == ""
+}
+
+// restore plans the next step for a volume that is marked as being put back.
+func (d *differ) restore(id spec.ID, r *spec.Revert, lv, snapshot observe.LogicalVolume) {
+	_, served := d.index.Backstore(id)
+	switch {
+	case len(d.in.Observed.Unknown) > 0: // who uses it cannot be told
+		d.block(id, status.ReasonObservationFailed, "spec.revert: nothing is put back while a system cannot be read: %v", d.in.Observed.Err())
+	case lv.Tag(ondisk.TagRevert) != r.Request:
+		d.step(id, "spec.revert asks for another one", change.SetTags{LV: nameOf(lv), Add: []string{ondisk.TagRevert + r.Request}, Remove: lv.TagsWith(ondisk.TagRevert)})
+	case served || len(d.index.servedDirectly(lv)) > 0: // the exports let go of it in this pass
+		d.say(id, status.Progressing, status.ReasonReverting, "it is put back to %s when it is no longer exported", snapshot.FullName())
+	default:
+		d.dangerousStep(id, "spec.revert asks for it", Destructive, nil, change.Restore{
+			LV: nameOf(lv), Snapshot: nameOf(snapshot), Size: spec.Size(min(lv.Size, snapshot.Size)),
+			Done: spec.Size(lv.Checkpoint(snapshot.UUID)), Request: r.Request,
+		})
+	}
+}
+
+// swapIn plans that a clone of a snapshot comes in the place of a thin volume: it is made
+// while the volume is served, and then one tag says so, as when a Volume moves. It reports
+// whether that happens in this pass.
+func (d *differ) swapIn(id spec.ID, v spec.Volume, lv, snapshot observe.LogicalVolume) (last bool) {
+	const why = "spec.revert asks for it"
+	done := ondisk.TagReverted + v.Spec.Revert.Request
+	clone, found := d.stagedAs(id, "the Volume is not put back to that", func(s observe.LogicalVolume) bool {
+		return s.VolumeGroup == snapshot.VolumeGroup && s.Origin == snapshot.Name && slices.Contains(s.Tags, done) && s.Identity() == lv.Identity()
+	})
+	if !found {
+		name := observe.LogicalVolume{VolumeGroup: lv.VolumeGroup, Name: ondisk.StagedName(id), Size: lv.Size}
+		if d.vacant(id, nameOf(name), "spec.revert: it is put back") {
+			tags := slices.DeleteFunc(tagsToMove(id, v, lv), func(t string) bool { return strings.HasPrefix(t, ondisk.TagReverted) })
+			// What that leads to is what a plan is read for.
+			d.clone(id, why+"; what is in the volume now is given up when this takes its place", Destructive, backing{lv: snapshot}, name, append(tags, done))
+		}
+		return false
+	}
+	if clone.Size < lv.Size { // initiators see one size only
+		d.step(id, why, change.GrowVolume{LV: nameOf(clone), From: spec.Size(clone.Size), To: spec.Size(lv.Size)})
+		return false
+	}
+	swap := change.TakeOver{LV: nameOf(lv), Staged: nameOf(clone), Size: spec.Size(lv.Size)}
+	if d.in.Held[id] { // nobody is made to wait for nothing
+		d.dangerousStep(id, why, Destructive, nil, swap)
+		return false
+	}
+	keys, ok := d.interruptible(id, lv, "spec.revert: the clone to put it back to is made")
+	if !ok || !d.replaceable(id, lv, clone) {
+		return false
+	}
+	d.dangerousStep(id, why, Destructive, nil, swap, d.interrupt(id, lv, keys, true, why)...) // nobody who sees it is logged in
+	d.leaveExports(id)
+	return true
+}
+
+// snapshotToRestore returns the logical volume of the snapshot that a volume is
+// to be put back to. It reports false, and says why, if that cannot be done.
+func (d *differ) snapshotToRestore(id spec.ID, r *spec.Revert, lv observe.LogicalVolume) (observe.LogicalVolume, bool) {
+	of := spec.ID{Kind: spec.KindSnapshot, Name: r.Snapshot}
+	lvs := d.index.current[of]
+	if old := d.index.left(id).superseded; len(old) > 0 {
+		d.block(id, status.ReasonNotReady, "spec.revert: it is put back when %s, in whose place it came, is gone", old[0].FullName())
+		return lv, false
+	}
+	switch {
+	case lv.ReadOnly:
+		d.block(id, status.ReasonImmutableField, "spec.revert: %s is read-only; make it writable (lvchange -prw)", lv.FullName())
+		return lv, false
+	case len(lvs) == 0:
+		d.block(id, status.ReasonNotReady, "spec.revert: %s has no logical volume; wait until it has, or name another Snapshot", of)
+		return lv, false
+	case len(lvs) > 1:
+		d.block(id, status.ReasonNotReady, "spec.revert: several logical volumes carry the tags of %s; remove the tags (lvchange --deltag) from all but one", of)
+		return lv, false
+	case lvs[0].SnapshotInvalid:
+		d.block(id, status.ReasonSnapshotOverflow, "spec.revert: %s overflowed, and what it held is lost; name another Snapshot", lvs[0].FullName())
+		return lv, false
+	case lvs[0].VolumeGroup != lv.VolumeGroup || lvs[0].Origin != "" && lvs[0].Origin != lv.Name:
+		d.block(id, status.ReasonImmutableField, "spec.revert: %s is no snapshot of %s; name one that is", lvs[0].FullName(), lv.FullName())
+		return lv, false
+	}
+	if who := strings.Join(d.writers(of, lvs[0]), ", "); who != "" {
+		d.block(id, status.ReasonSessionsActive, "spec.revert: it is put back when these, who can write to %s, have logged out: %s", lvs[0].FullName(), who)
+		d.copyAnew(id, lv, lvs[0])
+		return lv, false
+	}
+	if full := d.overflowedBy(lvs[0], lv); full != "" {
+		d.block(id, status.ReasonSnapshotsExist, "spec.revert: what is overwritten would be kept for %s, which has no room for it; give that snapshot a larger size, or remove it", full)
+		return lv, false
+	}
+	return lvs[0], true
+}
+
+// overflowedBy returns another thick snapshot of a volume that could overflow, and
+// be lost, when all that was written since a snapshot is overwritten.
+func (d *differ) overflowedBy(snapshot, origin observe.LogicalVolume) string {
+	written := float64(snapshot.COWSize) * snapshot.DataPercent / 100
+	for _, other := range d.index.snapshotsOf(origin) {
+		if other.UUID == snapshot.UUID || other.SnapshotInvalid {
+			continue
+		}
+		free := float64(other.COWSize) * (1 - other.DataPercent/100)
+		if other.COWSize < observe.MaxCOWSize(origin.Size) && free < written {
+			return other.FullName()
+		}
+	}
+	return ""
+}
+
+// usersOfVolume says who uses a volume, so that its content must not change now,
+// and returns it; empty: nobody.
+func (d *differ) usersOfVolume(id spec.ID, lv observe.LogicalVolume) string {
+	who := strings.Join(d.connectedTo(id), ", ")
+	if who != "" {
+		d.block(id, status.ReasonSessionsActive, "spec.revert: it is put back when these have logged out: %s", who)
+		return who
+	}
+	who = strings.Join(lv.HeldBy, ", ")
+	_, served := d.index.Backstore(id)
+	if who == "" && lv.Open && !served && len(d.index.servedDirectly(lv)) == 0 {
+		who = "open on this node (see lsof " + lv.Path() + ")"
+	}
+	if who != "" {
+		d.block(id, status.ReasonInUse, "spec.revert: %s is put back when it is no longer %s", lv.FullName(), who)
+	}
+	return who
+}

@@ -1,0 +1,230 @@
+package plan
+
+import (
+	"slices"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// Why a snapshot that was made to be copied from is of no use.
+const (
+	copied          = "nothing is copied from it any more"
+	notToCopy       = "it cannot be copied from"
+	ofSomethingElse = "it was made to copy something else"
+)
+
+// createVolume plans a logical volume for a Volume that has none.
+func (d *differ) createVolume(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume, tags []string) {
+	create := change.CreateVolume{LV: nameOf(lv), ThinPool: p.thinPool, Size: spec.Size(lv.Size), Tags: tags}
+	b := backing{lv: lv, usable: true, thin: p.thinPool != ""}
+	switch source := v.Spec.Source; {
+	case source == nil:
+		b.step = d.step(id, "not there", create, p.step)
+	case source.Image != nil:
+		d.createToFill(id, create, source, p.step)
+		b.usable = false
+	default:
+		from, ok := d.sourceOf(id, source)
+		if !ok || !d.fits(id, from.lv, lv.Size) {
+			return
+		}
+		if p.thinPool != "" && p.thinPool == from.lv.Pool && p.vg.Name == from.lv.VolumeGroup {
+			b.step = d.clone(id, "not there", Harmless, from, lv, append(tags, ondisk.TagSource+source.Tag()))
+			break
+		}
+		if made, there := d.index.sources[id]; there && source.Volume != "" && (!d.madeOf(source.Volume, made) || made.Origin != from.lv.Name) {
+			d.discardOther(id, made)
+			return
+		}
+		d.createToFill(id, create, source, p.step)
+		d.sourceSnapshot(id, source, from)
+		b.usable = false
+	}
+	d.backing[id] = b
+	d.provision(v.Spec.Pool, lv.Size)
+}
+
+// createToFill creates a logical volume that is nobody's to use until it was
+// filled, which later passes see to.
+func (d *differ) createToFill(id spec.ID, create change.CreateVolume, source *spec.VolumeSource, needs ...StepID) {
+	create.Tags = append(create.Tags, ondisk.PhaseTag(ondisk.Populating), ondisk.TagSource+source.Tag())
+	d.step(id, "not there", create, needs...)
+}
+
+// clone plans a thin clone, which is complete from the start.
+func (d *differ) clone(id spec.ID, why string, danger Danger, from backing, lv observe.LogicalVolume, tags []string) StepID {
+	step := d.dangerousStep(id, why, danger, nil, change.CloneVolume{LV: nameOf(lv), Origin: from.lv.Name, OriginUUID: from.lv.UUID, Tags: tags})
+	if size := spec.Size(from.lv.Size); uint64(size) < lv.Size {
+		// Before it is exported: initiators see one size only.
+		step = d.step(id, "spec asks for "+spec.Size(lv.Size).String(), change.GrowVolume{LV: nameOf(lv), From: size, To: spec.Size(lv.Size)}, step)
+	}
+	return step
+}
+
+// sourceOf returns the logical volume that a new volume is filled from. It reports
+// false, and says why, if there is none that can be read.
+func (d *differ) sourceOf(id spec.ID, source *spec.VolumeSource) (backing, bool) {
+	from, _ := source.Object()
+	if !d.names(from) {
+		d.block(id, status.ReasonNotReady, "spec.source: no file names %s, and %s was not created yet; name what there is, or put that back", from, id)
+		return backing{}, false
+	}
+	// Objects come by name; what this one is made of has to come before.
+	if from.Kind == spec.KindSnapshot {
+		d.snapshotOnce(from.Name)
+	} else {
+		d.volumeOnce(from.Name)
+	}
+	b, ok := d.backing[from]
+	if !ok || !b.usable || b.lv.UUID == "" {
+		d.block(id, status.ReasonNotReady, "spec.source: waits for %s: %s", from, d.object(from).Message)
+		return backing{}, false
+	}
+	return b, true
+}
+
+// fits reports whether a source is not larger than the volume that is filled from
+// it; if it is, it says so.
+func (d *differ) fits(id spec.ID, from observe.LogicalVolume, size uint64) bool {
+	if from.Size > size {
+		d.block(id, status.ReasonShrinkRefused, "spec.size: %s is smaller than its source %s, which has %s; ask for at least as much", spec.Size(size), from.FullName(), spec.Size(from.Size))
+	}
+	return from.Size <= size
+}
+
+// populate sees to a volume that is being filled. Nobody is to use it before.
+func (d *differ) populate(id spec.ID, v spec.Volume, lv observe.LogicalVolume) {
+	source := v.Spec.Source
+	if source == nil || ondisk.TagSource+source.Tag() != ondisk.TagSource+lv.Tag(ondisk.TagSource) {
+		d.block(id, status.ReasonImmutableField, "spec.source: %s is being filled from %s; put that back, or remove the Volume and name it anew", lv.FullName(), lv.Tag(ondisk.TagSource))
+		return
+	}
+	fill := change.Populate{LV: nameOf(lv), ReadsZero: lv.ReadsZero}
+	if image := source.Image; image != nil {
+		fill.Image = &change.Image{Key: image.Key(), Path: image.Path, URL: image.URL, Format: image.Format, SHA256: image.SHA256}
+		d.step(id, "not filled yet", fill)
+		return
+	}
+	from, ok := d.readableSource(id, source, lv)
+	if !ok {
+		return
+	}
+	fill.Volume, fill.Size = nameOf(from), spec.Size(from.Size)
+	fill.Done = spec.Size(lv.Checkpoint(from.UUID))
+	d.step(id, "not filled yet", fill)
+}
+
+// readableSource returns what a volume is copied from: a Snapshot's logical volume,
+// or the snapshot that was made of a Volume for this. It is made anew if it is
+// gone, and the copy begins anew then.
+func (d *differ) readableSource(id spec.ID, source *spec.VolumeSource, lv observe.LogicalVolume) (observe.LogicalVolume, bool) {
+	made, there := d.index.sources[id]
+	snapshot := spec.ID{Kind: spec.KindSnapshot, Name: source.Snapshot}
+	lvs := d.index.current[snapshot]
+	switch {
+	case source.Snapshot != "" && len(lvs) == 1 && !lvs[0].SnapshotInvalid:
+		// In the trash it can be read as well: a copy that was begun is ended.
+		if !d.stands(id, snapshot, lvs[0]) {
+			d.copyAnew(id, lv, lvs[0])
+			return lv, false
+		}
+		return lvs[0], d.fits(id, lvs[0], lv.Size)
+	case source.Snapshot != "", !there:
+	case !d.madeOf(source.Volume, made):
+		d.discardOther(id, made)
+		return lv, false
+	case made.SnapshotInvalid:
+		d.say(id, status.Failed, status.ReasonSnapshotOverflow, "%s overflowed while %s was copied from it; the copy begins anew", made.FullName(), lv.FullName())
+		d.discard(id, made, ondisk.SourceTags(id), notToCopy)
+		return lv, false
+	default:
+		return made, d.fits(id, made, lv.Size)
+	}
+	from, ok := d.sourceOf(id, source)
+	if ok && d.fits(id, from.lv, lv.Size) {
+		d.sourceSnapshot(id, source, from)
+	}
+	return lv, false
+}
+
+// discardOther removes a snapshot that was made to copy something else from, and says so.
+func (d *differ) discardOther(id spec.ID, made observe.LogicalVolume) {
+	d.discard(id, made, ondisk.SourceTags(id), ofSomethingElse)
+	d.say(id, status.Progressing, status.ReasonConverging, "%s is removed: %s", made.FullName(), ofSomethingElse)
+}
+
+// sourceSnapshot makes the snapshot that a Volume is copied from: it may be in use.
+func (d *differ) sourceSnapshot(id spec.ID, source *spec.VolumeSource, from backing) {
+	if made, there := d.index.sources[id]; source.Volume == "" || there && made.Origin == from.lv.Name {
+		return
+	}
+	d.createSource(id, source.Volume, from)
+}
+
+// madeOf reports whether a snapshot that was made to be copied from is one of a
+// Volume. Its tag says of which. If the Volume is gone, it may be all that is left
+// of it; if it has another logical volume by now, that is what is to be copied.
+func (d *differ) madeOf(volume string, made observe.LogicalVolume) bool {
+	lvs := d.index.current[spec.ID{Kind: spec.KindVolume, Name: volume}]
+	return made.Tag(ondisk.TagSource) == (spec.VolumeSource{Volume: volume}).Tag() &&
+		(len(lvs) != 1 || made.Origin == "" || lvs[0].VolumeGroup == made.VolumeGroup && lvs[0].Name == made.Origin ||
+			d.replacedOrigin(spec.ID{Kind: spec.KindVolume, Name: volume}, made)) // what it held when the copy was begun counts
+}
+
+// createSource plans a snapshot of a Volume from which another one is filled or an
+// Image is written.
+func (d *differ) createSource(id spec.ID, volume string, from backing) {
+	if missing := d.in.Observed.VolumeGroups[from.lv.VolumeGroup].MissingPVs; missing > 0 {
+		d.block(id, status.ReasonNotReady, "nothing is created in %s, as the snapshot of %s to copy from, while %d of its physical volumes are missing", from.lv.VolumeGroup, from.lv.FullName(), missing)
+		return
+	}
+	name := ondisk.SourceName(id)
+	if lv, there := d.in.Observed.VolumeGroups[from.lv.VolumeGroup].LogicalVolumes[name]; there && lv.Phase() == ondisk.Clearing {
+		d.say(id, status.Progressing, status.ReasonClearing, "another snapshot of %s to copy from is made when the last one, %s, is cleared", from.lv.FullName(), lv.FullName())
+		return
+	}
+	d.step(id, "to copy from", change.CreateSnapshot{
+		LV: change.LV{VolumeGroup: from.lv.VolumeGroup, Name: name}, Origin: from.lv.Name, OriginUUID: from.lv.UUID,
+		Thin: from.lv.Type == observe.Thin, Tags: append(ondisk.SourceTags(id), ondisk.TagSource+(spec.VolumeSource{Volume: volume}).Tag()),
+	}, from.step)
+}
+
+// absentSources removes the snapshots from which nothing is copied any more.
+func (d *differ) absentSources() {
+	for _, id := range sortedIDs(d.index.sources) {
+		needed := d.filling
+		if id.Kind == spec.KindImage {
+			needed = d.writing
+		}
+		why := copied
+		if id.Kind == spec.KindImage && !d.names(id) {
+			why += "; an image that was written stays"
+		}
+		if !needed(id) && (d.names(id) || !d.inDoubt() && d.graceLeft(id) <= 0) {
+			d.discard(id, d.index.sources[id], ondisk.SourceTags(id), why)
+		}
+	}
+}
+
+// filling reports whether a Volume is being filled, or may be.
+func (d *differ) filling(id spec.ID) bool {
+	lvs := d.index.current[id]
+	return len(lvs) == 0 && (d.names(id) || d.inDoubt()) ||
+		slices.ContainsFunc(lvs, func(lv observe.LogicalVolume) bool { return lv.Phase() == ondisk.Populating })
+}
+
+// sourceDiffers says so if a volume was not made of what its spec names.
+func (d *differ) sourceDiffers(id spec.ID, source *spec.VolumeSource, lv observe.LogicalVolume) {
+	if source == nil || source.Tag() == lv.Tag(ondisk.TagSource) {
+		return
+	}
+	from := "nothing"
+	if tag := lv.Tag(ondisk.TagSource); tag != "" {
+		from = tag
+	}
+	d.block(id, status.ReasonImmutableField, "spec.source: %s was made from %s, not from %s, and a source is read only when a volume is created; take the field out, or name another Volume", lv.FullName(), from, source.Tag())
+}

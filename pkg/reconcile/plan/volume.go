@@ -1,0 +1,395 @@
+package plan
+
+import (
+	"cmp"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// backing is what exports need to know of the logical volume behind a Volume
+// or Snapshot.
+type backing struct {
+	lv observe.LogicalVolume
+	// usable is false if it must not be exported: it is gone, not ours, or its
+	// content is lost.
+	usable bool
+	// reverting is true if it must not stay exported either.
+	reverting bool
+	// step must have succeeded before it can be exported; 0: none.
+	step StepID
+	thin bool
+}
+
+// volumeOnce and snapshotOnce see to an object that others depend on, and that may
+// have been seen to before.
+func (d *differ) volumeOnce(name string) {
+	if v, valid := d.in.Desired.Volumes[name]; valid && d.first(spec.ID{Kind: spec.KindVolume, Name: name}) {
+		d.volume(v)
+	}
+}
+
+func (d *differ) snapshotOnce(name string) {
+	s, valid := d.in.Desired.Snapshots[name]
+	if valid && d.first(spec.ID{Kind: spec.KindSnapshot, Name: name}) {
+		d.volumeOnce(s.Spec.Volume)
+		d.snapshot(s)
+	}
+}
+
+// first reports whether it is asked for an object for the first time.
+func (d *differ) first(id spec.ID) bool {
+	seen := d.seen[id]
+	d.seen[id] = true
+	return !seen
+}
+
+func (d *differ) volume(v spec.Volume) {
+	id := spec.ID{Kind: spec.KindVolume, Name: v.Metadata.Name}
+	if d.unknown(id, observe.LVM) {
+		return
+	}
+	p := d.pools[v.Spec.Pool]
+	if !d.poolKnown(id, v.Spec.Pool) {
+		return
+	}
+	suspended := d.suspended(id, v.Metadata)
+	size := roundUp(uint64(v.Spec.Size), p.vg.ExtentSize)
+	tags := append(ondisk.OwnerTags(id), ondisk.DeletionTag(v.Spec.DeletionPolicy))
+
+	lv, verdict := d.find(id, v.Metadata, p, v.Spec.LVName, v.Spec.Adopt)
+	switch {
+	case verdict == refused:
+		return
+	case verdict == absent && suspended:
+		return
+	case verdict == absent && !p.creatable:
+		d.block(id, status.ReasonNotReady, "Pool/%s cannot take new volumes: %s", v.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: v.Spec.Pool}).Message)
+		return
+	case verdict == absent:
+		d.createVolume(id, v, p, observe.LogicalVolume{VolumeGroup: p.vg.Name, Name: v.Spec.LVName, Size: size}, tags)
+		return
+	}
+
+	d.object(id).Volume = volumeStatus(lv)
+	whole := d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs == 0 // which need not be the Pool's
+	var arrived StepID
+	came := lv.Phase() == ondisk.Staged
+	if came && whole && !suspended && !d.in.Held[id] { // by whatever name, it is served
+		lv, arrived = d.arrive(id, v.Spec.LVName, lv)
+	}
+	if d.in.Held[id] && (came || d.index.leftovers[id] != nil) { // also if it is not to move any more
+		d.retreats[id] = true
+	}
+	b := backing{lv: lv, usable: true, thin: lv.Type == observe.Thin, step: arrived}
+	switch {
+	case misplaced(lv, p) && !lv.Marked():
+		d.block(id, status.ReasonImmutableField, "spec.pool: %s lives in %s; to adopt it, name the Pool that it is in", lv.FullName(), placeOf(lv))
+		return // not adopted, so not ours to export
+	case lv.Type != observe.Thin && lv.Type != observe.Thick:
+		d.block(id, status.ReasonNotOwned, "%s is neither a thick nor a thin volume", lv.FullName())
+		return
+	case suspended:
+	case !whole:
+		if b.step = d.activateWhole(id, lv); !lv.Active && b.step == 0 {
+			return
+		}
+	case lv.Phase() == ondisk.Populating:
+		b.usable = false
+		d.correctTags(id, lv, tags)
+		d.populate(id, v, lv)
+	default:
+		d.correctTags(id, lv, tags)
+		d.sourceDiffers(id, v.Spec.Source, lv)
+		swapping, last := d.revert(id, v, lv)
+		if b.reverting = lv.Phase() == ondisk.Reverting; b.reverting {
+			b.usable = false
+			break
+		}
+		switch {
+		case swapping:
+			b.usable = !last
+			if d.in.Held[id] { // whatever failed on its way, it is served
+				d.retreats[id] = true
+			}
+		case misplaced(lv, p):
+			b.usable = !d.move(id, v, p, lv)
+			if d.in.Held[id] {
+				d.retreats[id] = true
+			}
+		case d.growVolume(id, lv, size):
+			d.provision(v.Spec.Pool, size-lv.Size)
+		}
+		// What carries no tags yet, and is known by its UUID alone, is marked first.
+		marked := len(d.index.current[id]) > 0
+		if marked && !came && !swapping && (!misplaced(lv, p) || len(d.index.left(id).superseded) > 0) { // names are right by then
+			d.afterMove(id, lv)
+		}
+		b.step = cmp.Or(d.activate(id, lv), arrived)
+	}
+	if lv.Phase() != "" && !came { // also where nothing may be changed
+		b.usable, b.reverting = false, lv.Phase() == ondisk.Reverting
+	}
+	d.backing[id] = b
+}
+
+// poolKnown reports whether a Pool's volume group is there and could be read; if
+// not, it says so of an object that lives in it.
+func (d *differ) poolKnown(id spec.ID, name string) bool {
+	p := d.pools[name]
+	message := d.object(spec.ID{Kind: spec.KindPool, Name: name}).Message
+	switch {
+	case p.unreadable:
+		d.say(id, status.Failed, status.ReasonObservationFailed, "%s", message)
+	case !p.known:
+		d.block(id, status.ReasonNotReady, "Pool/%s: %s", name, message)
+	}
+	return p.known
+}
+
+// growVolume reports whether the volume grows.
+func (d *differ) growVolume(id spec.ID, lv observe.LogicalVolume, size uint64) bool {
+	switch {
+	case lv.Size > size:
+		d.block(id, status.ReasonShrinkRefused, "spec.size: %s has %s, the spec asks for %s; volumes are never shrunk", lv.FullName(), spec.Size(lv.Size), spec.Size(size))
+	case lv.Size < size:
+		if s := d.thickSnapshotsOf(lv); len(s) > 0 {
+			d.block(id, status.ReasonSnapshotsExist, "spec.size: LVM cannot extend %s while it has thick snapshots, in the trash or not (%s); remove them first", lv.FullName(), strings.Join(s, ", "))
+			return false
+		}
+		d.grown[id] = d.dangerousStep(id, "spec asks for "+spec.Size(size).String(), Harmless, d.connectedTo(id),
+			change.GrowVolume{LV: nameOf(lv), From: spec.Size(lv.Size), To: spec.Size(size)})
+		return true
+	}
+	return false
+}
+
+func (d *differ) snapshot(s spec.Snapshot) {
+	id := spec.ID{Kind: spec.KindSnapshot, Name: s.Metadata.Name}
+	if d.unknown(id, observe.LVM) {
+		return
+	}
+	origin := spec.ID{Kind: spec.KindVolume, Name: s.Spec.Volume}
+	volume := d.in.Desired.Volumes[s.Spec.Volume]
+	p := d.pools[volume.Spec.Pool]
+	if !d.poolKnown(id, volume.Spec.Pool) {
+		return
+	}
+	suspended := d.suspended(id, s.Metadata)
+	tags := append(ondisk.OwnerTags(id), ondisk.DeletionTag(s.Spec.DeletionPolicy))
+
+	lv, verdict := d.find(id, s.Metadata, p, s.Metadata.Name, false)
+	switch {
+	case verdict == refused, verdict == absent && suspended:
+		return
+	case verdict == absent:
+		if p.vg.MissingPVs > 0 {
+			d.block(id, status.ReasonNotReady, "Pool/%s cannot take new snapshots: %s", volume.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: volume.Spec.Pool}).Message)
+			return
+		}
+		o, ok := d.backing[origin]
+		if !ok || !o.usable || misplaced(o.lv, p) {
+			d.block(id, status.ReasonNotReady, "%s: %s", origin, d.object(origin).Message)
+			return
+		}
+		// What the origin is counts, and not what its Pool asks for by now.
+		thin := o.thin
+		lv = observe.LogicalVolume{VolumeGroup: p.vg.Name, Name: s.Metadata.Name}
+		create := change.CreateSnapshot{LV: nameOf(lv), Origin: o.lv.Name, OriginUUID: o.lv.UUID, Thin: thin, Tags: tags}
+		if size := roundUp(uint64(s.Spec.Size), p.vg.ExtentSize); !thin && size < o.lv.Size {
+			create.Size = spec.Size(size)
+		}
+		step := d.step(id, "not there", create, o.step)
+		if thin {
+			// A thin snapshot is created inactive; its device is needed only
+			// while it is exported.
+			step = d.activateForExport(id, lv, step)
+		}
+		d.backing[id] = backing{lv: lv, usable: true, thin: thin, step: step}
+		return
+	}
+
+	d.object(id).Snapshot = volumeStatus(lv)
+	b := backing{lv: lv, usable: true, thin: lv.Type == observe.Thin}
+	switch {
+	case lv.SnapshotInvalid:
+		d.say(id, status.Failed, status.ReasonSnapshotOverflow, "%s overflowed its copy-on-write space of %s; what it held is lost, remove it", lv.FullName(), spec.Size(lv.COWSize))
+		return
+	case lv.Type != observe.Thin && lv.Type != observe.ThickSnapshot:
+		d.block(id, status.ReasonNotOwned, "%s is not a snapshot", lv.FullName())
+		return
+	case lv.Origin != "" && lv.Origin != d.originName(origin, volume) && !d.replacedOrigin(origin, lv):
+		d.block(id, status.ReasonImmutableField, "spec.volume: %s is a snapshot of %s, not of %s", lv.FullName(), lv.Origin, origin)
+	case suspended:
+	case d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0: // which need not be the Pool's
+		if lv.Type == observe.Thin && !d.exported(id) {
+			break // its device is not needed
+		}
+		if b.step = d.activateWhole(id, lv); !lv.Active && b.step == 0 {
+			return
+		}
+	default:
+		d.correctTags(id, lv, tags)
+		if lv.Type == observe.ThickSnapshot {
+			d.growSnapshot(id, lv, roundUp(uint64(s.Spec.Size), p.vg.ExtentSize))
+		}
+		if lv.Type == observe.Thin {
+			b.step = d.activateForExport(id, lv, 0)
+		} else {
+			b.step = d.activate(id, lv)
+		}
+	}
+	d.backing[id] = b
+}
+
+// invalidBackings lets exports go on offering what is there of objects that the
+// files name with an error, which is most likely what was meant. What is incomplete
+// is not offered because of an error either.
+//
+// The same goes for what no file names any more, but a target shows that a cutover closed: with
+// its Export invalid, nothing of it is removed either.
+func (d *differ) invalidBackings() {
+	d.servedBackings(maps.Keys(d.in.Desired.Invalid))
+	if d.refs.anyInterrupted && d.inDoubt() {
+		d.servedBackings(func(yield func(spec.ID) bool) {
+			for id, lvs := range d.index.current {
+				if !d.names(id) && len(deletedTags(lvs)) == 0 && !yield(id) {
+					return
+				}
+			}
+		})
+	}
+}
+
+func (d *differ) servedBackings(ids iter.Seq[spec.ID]) {
+	for id := range ids {
+		lvs := d.index.current[id]
+		if len(lvs) != 1 || d.seen[id] || !lvs[0].Active || lvs[0].SnapshotInvalid {
+			continue
+		}
+		if known := d.in.Known[id].UUID; known == "" || known == lvs[0].Identity() {
+			phase := lvs[0].Phase()
+			complete := phase == "" || phase == ondisk.Staged // and in its place by now
+			d.backing[id] = backing{lv: lvs[0], usable: complete, reverting: phase == ondisk.Reverting, thin: lvs[0].Type == observe.Thin}
+			if complete && d.in.Held[id] && d.index.leftovers[id] != nil { // its move failed before its file broke
+				d.retreats[id] = true
+			}
+		}
+	}
+}
+
+// originName is the name of a Volume's logical volume, which somebody may have
+// renamed.
+func (d *differ) originName(id spec.ID, v spec.Volume) string {
+	if b, ok := d.backing[id]; ok {
+		return b.lv.Name
+	}
+	return v.Spec.LVName
+}
+
+// replacedOrigin reports whether a snapshot is one of a logical volume in whose place
+// another one of the Volume came.
+func (d *differ) replacedOrigin(id spec.ID, snapshot observe.LogicalVolume) bool {
+	return slices.ContainsFunc(d.index.left(id).superseded, func(old observe.LogicalVolume) bool {
+		return old.VolumeGroup == snapshot.VolumeGroup && old.Name == snapshot.Origin
+	})
+}
+
+// growSnapshot extends copy-on-write space. More than the origin's size is
+// never needed, and LVM would not give it.
+func (d *differ) growSnapshot(id spec.ID, lv observe.LogicalVolume, size uint64) {
+	size = min(size, lv.Size)
+	if size > lv.COWSize {
+		d.step(id, "spec asks for "+spec.Size(size).String(), change.GrowSnapshot{LV: nameOf(lv), From: spec.Size(lv.COWSize), To: spec.Size(size)})
+	}
+}
+
+// activateForExport activates a thin snapshot if an export needs its device.
+func (d *differ) activateForExport(id spec.ID, lv observe.LogicalVolume, created StepID) StepID {
+	if lv.Active || !d.exported(id) {
+		return created
+	}
+	return d.step(id, "exported", change.Activate{LV: nameOf(lv)}, created)
+}
+
+// exported reports whether a desired export names an object.
+func (d *differ) exported(id spec.ID) bool {
+	return len(d.refs.exports[id]) > 0
+}
+
+func (d *differ) activate(id spec.ID, lv observe.LogicalVolume) StepID {
+	if lv.Active {
+		return 0
+	}
+	return d.servingStep(id, "inactive", change.Activate{LV: nameOf(lv)})
+}
+
+// activateWhole activates a logical volume in a volume group of which physical
+// volumes are missing, unless it lies on one of them. It is all that may be done
+// there: LVM lets tags and removals pass, but whatever is written to the metadata
+// makes it refuse the missing ones when they come back.
+func (d *differ) activateWhole(id spec.ID, lv observe.LogicalVolume) StepID {
+	if lv.Health == observe.HealthPartial {
+		d.say(id, status.Failed, status.ReasonDeviceMissing, "%s lies on physical volumes of %s that are missing", lv.FullName(), lv.VolumeGroup)
+		return 0
+	}
+	return d.activate(id, lv)
+}
+
+// correctTags gives a logical volume an object's tags, and takes it out of the
+// trash if it is there.
+func (d *differ) correctTags(id spec.ID, lv observe.LogicalVolume, want []string) {
+	var set change.SetTags
+	for _, t := range want {
+		if !slices.Contains(lv.Tags, t) {
+			set.Add = append(set.Add, t)
+		}
+	}
+	for _, t := range lv.Tags {
+		other := strings.HasPrefix(t, ondisk.TagDeletion) || strings.HasPrefix(t, ondisk.TagDeleted)
+		if other && !slices.Contains(want, t) {
+			set.Remove = append(set.Remove, t)
+		}
+	}
+	if len(set.Add)+len(set.Remove) == 0 {
+		return
+	}
+	set.LV = nameOf(lv)
+	d.step(id, "tags differ", set)
+}
+
+// thickSnapshotsOf returns the copy-on-write snapshots of a logical volume,
+// whoever made them.
+func (d *differ) thickSnapshotsOf(origin observe.LogicalVolume) []string {
+	var names []string
+	for _, s := range d.index.snapshotsOf(origin) {
+		names = append(names, s.FullName())
+	}
+	return names
+}
+
+func nameOf(lv observe.LogicalVolume) change.LV {
+	return change.LV{VolumeGroup: lv.VolumeGroup, Name: lv.Name, UUID: lv.UUID}
+}
+
+func placeOf(lv observe.LogicalVolume) string {
+	if lv.Pool != "" {
+		return "thin pool " + lv.VolumeGroup + "/" + lv.Pool
+	}
+	return "volume group " + lv.VolumeGroup
+}
+
+func volumeStatus(lv observe.LogicalVolume) *status.Volume {
+	serial := ondisk.UnitSerial(lv.Identity())
+	return &status.Volume{
+		Size: lv.Size, DevicePath: lv.Path(), LVUUID: lv.UUID, Serial: serial, WWN: "naa." + ondisk.NAA(serial), NamespaceUUID: ondisk.NamespaceUUID(lv.Identity()),
+		Active: lv.Active, DataPercent: lv.DataPercent, HeldBy: lv.HeldBy,
+	}
+}

@@ -1,0 +1,212 @@
+package status
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// Report is what the last pass found, as `get` and the HTTP interface show it.
+type Report struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"` // Status
+	// Generation counts the reports that differ from the one before; 0: nothing
+	// is known yet.
+	Generation int64 `json:"generation"`
+	// Time is when the last pass ended; zero during the first one.
+	Time     time.Time `json:"time"`
+	LastPass PassCost  `json:"lastPass"`
+	// Warnings are what about the node itself may do harm.
+	Warnings []string  `json:"warnings,omitempty"`
+	Findings []Finding `json:"findings"`
+	Objects  []Object  `json:"objects"`
+}
+
+// Object returns the status of an object. It reports false if there is none. The objects
+// must be all of a report, which are sorted.
+func (r Report) Object(id spec.ID) (Object, bool) {
+	i, found := slices.BinarySearchFunc(r.Objects, id, func(o Object, id spec.ID) int { return spec.CompareIDs(o.ID(), id) })
+	if !found {
+		return Object{}, false
+	}
+	return r.Objects[i], true
+}
+
+// PassCost is what a pass cost.
+type PassCost struct {
+	Seconds float64 `json:"seconds"`
+	// Processes is the number of processes that it started.
+	Processes int64 `json:"processes"`
+}
+
+// Finding is a [spec.Finding] as it is shown.
+type Finding struct {
+	File    string `json:"file,omitempty"`
+	Line    int    `json:"line,omitempty"`
+	Column  int    `json:"column,omitempty"`
+	Path    string `json:"path,omitempty"`
+	Message string `json:"message"`
+}
+
+// Converged reports whether all is as desired. What is in the trash is: nothing
+// is to be done about it but wait.
+func (r Report) Converged() bool {
+	return len(r.Findings) == 0 && !slices.ContainsFunc(r.Objects, func(o Object) bool {
+		return o.Phase != Ready && o.Phase != Orphaned && o.Phase != Suspended && o.Reason != ReasonInTrash
+	})
+}
+
+// Board holds the report of the last pass. It is for concurrent use; the zero
+// value is ready.
+type Board struct {
+	mu      sync.Mutex
+	report  Report
+	changed chan struct{}
+	// objects are the report's without the progress of jobs, jobs what that is, by
+	// lane.
+	objects []Object
+	jobs    map[string]Progress
+	// outdated is true if the report does not show all progress.
+	outdated bool
+}
+
+// Report returns the last report, and a channel that is closed when there is
+// another one.
+func (s *Board) Report() (Report, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.outdated {
+		s.show(s.objects, s.report.Findings, time.Now())
+	}
+	if s.changed == nil {
+		s.changed = make(chan struct{})
+	}
+	return s.report, s.changed
+}
+
+// wake wakes those who wait for another report.
+func (s *Board) wake() {
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
+}
+
+// Warn sets the warnings of the node. It is called before the first pass.
+func (s *Board) Warn(warnings []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.report.Warnings = warnings
+}
+
+// Announce shows what a pass is about to do: a first convergence may take
+// minutes, and whoever asks meanwhile is to see more than nothing.
+func (s *Board) Announce(objects []Object, findings []Finding, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.show(objects, findings, now)
+}
+
+// Publish makes a pass's outcome the report.
+func (s *Board) Publish(objects []Object, findings []Finding, cost PassCost, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.report.Time, s.report.LastPass = now, cost
+	s.show(objects, findings, now)
+}
+
+// show wakes those who wait, if there is any news.
+func (s *Board) show(objects []Object, findings []Finding, now time.Time) {
+	s.objects, s.outdated = objects, false
+	objects = withProgress(objects, s.jobs)
+	before := map[spec.ID]Object{}
+	for _, o := range s.report.Objects {
+		before[o.ID()] = o
+	}
+	for i, o := range objects {
+		old, existed := before[o.ID()]
+		if existed && old.Phase == o.Phase && old.Reason == o.Reason {
+			objects[i].Since = old.Since
+		} else {
+			objects[i].Since = now
+		}
+	}
+	if s.report.Generation > 0 && reflect.DeepEqual(objects, s.report.Objects) && reflect.DeepEqual(findings, s.report.Findings) {
+		return
+	}
+	s.report.APIVersion, s.report.Kind = spec.APIVersion, "Status"
+	s.report.Generation++
+	s.report.Objects, s.report.Findings = objects, findings
+	s.wake()
+}
+
+// Ready returns the objects that the last report calls Ready.
+func (s *Board) Ready() map[spec.ID]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ready := map[spec.ID]bool{}
+	for _, o := range s.report.Objects {
+		ready[o.ID()] = o.Phase == Ready
+	}
+	return ready
+}
+
+// Findings returns findings in the form in which they are shown.
+func Findings(findings []spec.Finding) []Finding {
+	shown := []Finding{}
+	for _, f := range findings {
+		shown = append(shown, Finding{File: f.File, Line: f.Line, Column: f.Column, Path: f.Path, Message: f.Err.Error()})
+	}
+	return shown
+}
+
+// Progressed takes in how far the job of a lane has come. That it ended is shown by
+// the pass that follows.
+func (s *Board) Progressed(lane string, p *Progress) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p == nil {
+		delete(s.jobs, lane)
+		return
+	}
+	if s.jobs == nil {
+		s.jobs = map[string]Progress{}
+	}
+	s.jobs[lane] = *p
+	if s.report.Generation == 0 {
+		return
+	}
+	// It is shown when somebody asks: there may be as many jobs as objects, and to show it
+	// is work for each object.
+	s.outdated = true
+	s.wake()
+}
+
+// withProgress returns objects with how far their jobs have come. It is pure.
+func withProgress(objects []Object, jobs map[string]Progress) []Object {
+	objects = slices.Clone(objects)
+	if len(jobs) == 0 {
+		return objects
+	}
+	places := make(map[spec.ID]int, len(objects))
+	for i := range objects {
+		places[objects[i].ID()] = i
+	}
+	for _, lane := range slices.Sorted(maps.Keys(jobs)) {
+		p := jobs[lane]
+		i, there := places[p.Object]
+		if !there || objects[i].Progress != nil {
+			continue // the first of several will do
+		}
+		o := &objects[i]
+		o.Progress = &p
+		if o.Phase == Progressing || o.Phase == Deleting {
+			o.Message = p.Summary + ": " + p.String()
+		}
+	}
+	return objects
+}
