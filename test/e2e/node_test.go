@@ -140,9 +140,9 @@ func agent(flags ...string) *gbytes.Buffer {
 	return log
 }
 
-// kill ends the agent as a crash would, between two system calls: Linux up to 7.2 at least
-// leaks the address of a portal if whoever makes it is killed in just that call
-// ("Unable to create kthread: iscsi_np"), and no portal can be there again until a reboot.
+// kill ends the agent as a crash would, between two system calls: if whoever makes a portal
+// is killed in just that call, Linux may keep its address, and nothing can listen there
+// again until a reboot (docs/kernels.md).
 func kill(ctx context.Context) {
 	GinkgoHelper()
 	sh(ctx, `pkill -STOP -x volreconciler && for i in $(seq 100); do

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -85,8 +86,11 @@ func die(ctx context.Context, f *scenario.Fake, record *golden, at func(fakehost
 	GinkgoHelper()
 	ctx, kill := context.WithCancel(ctx)
 	defer kill()
+	var mu sync.Mutex // observing goes on in several goroutines
 	dead := false
 	agent := f.Start(&fakehost.Tap{Host: f.Host, Before: func(c fakehost.Call) error {
+		mu.Lock()
+		defer mu.Unlock()
 		if dead = dead || c.Changes() && at(c); dead {
 			kill()
 			return errors.New("killed")

@@ -1,6 +1,9 @@
 package lio
 
 import (
+	"path"
+	"syscall"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -68,6 +71,21 @@ var _ = Describe("a portal for iSER", func() {
 		err := New(h).Apply(ctx, portal("10.9.0.1:3260", observe.RDMA))
 		Expect(err).To(MatchError(change.ErrUnsupported))
 		Expect(err).To(MatchError(ContainSubstring("iSER needs the module ib_isert")))
+		Expect(observed(ctx, h).LIO.ISCSI[iqn].Portals).To(BeEmpty())
+	})
+
+	It("says what may keep an address that is in use", func(ctx SpecContext) {
+		h := machine(withRDMA)
+		apply(ctx, h, change.CreateTarget{Target: target})
+		tap := &fakehost.Tap{Host: h, Before: func(c fakehost.Call) error {
+			if c.Op == "write" && path.Base(c.Path) == "iser" {
+				return syscall.EADDRINUSE
+			}
+			return nil
+		}}
+		err := New(tap).Apply(ctx, portal("10.9.0.1:3260", observe.RDMA))
+		Expect(err).To(MatchError(ContainSubstring("until a reboot")))
+		Expect(err).To(MatchError(syscall.EADDRINUSE))
 		Expect(observed(ctx, h).LIO.ISCSI[iqn].Portals).To(BeEmpty())
 	})
 })
