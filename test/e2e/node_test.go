@@ -140,15 +140,19 @@ func agent(flags ...string) *gbytes.Buffer {
 	return log
 }
 
-// kill ends the agent as a crash would, between two system calls: if whoever makes a portal
-// is killed in just that call, Linux may keep its address, and nothing can listen there
-// again until a reboot (docs/kernels.md).
+// endAgent ends the agent as a crash would, between two system calls: if whoever makes a
+// portal is killed in just that call, Linux may keep its address, and nothing can listen
+// there again until a reboot (docs/kernels.md).
+const endAgent = `
+	pkill -STOP -x volreconciler && for i in $(seq 100); do
+		ps -L -C volreconciler -o state= | grep -q '[^T[:space:]]' || break; sleep 0.05
+	done
+	pkill -9 -x volreconciler; while pgrep -x volreconciler >/dev/null; do sleep 0.05; done
+`
+
 func kill(ctx context.Context) {
 	GinkgoHelper()
-	sh(ctx, `pkill -STOP -x volreconciler && for i in $(seq 100); do
-			ps -L -C volreconciler -o state= | grep -q '[^T[:space:]]' || break; sleep 0.05
-		done
-		pkill -9 -x volreconciler; while pgrep -x volreconciler >/dev/null; do sleep 0.05; done`)
+	sh(ctx, endAgent)
 }
 
 // statusOf asks the running agent for an object's status, as Kind/name.

@@ -150,7 +150,7 @@ func reset(ctx context.Context) {
 	GinkgoHelper()
 	sh(ctx, `
 		umount -l /mnt
-		pkill -9 -x volreconciler; while pgrep -x lvm >/dev/null; do sleep 0.1; done
+		`+endAgent+`while pgrep -x lvm >/dev/null; do sleep 0.1; done
 		`+resetNVMe+resetFC+`
 		iscsiadm -m node -u; rm -rf `+iscsiRecords+`/nodes `+iscsiRecords+`/send_targets
 		`+resetLIO+resetTGT+`
