@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -25,7 +26,7 @@ var _ = BeforeEach(func() {
 	DeferCleanup(func() {
 		Expect(mapped.Load()).To(BeZero(), "mapped memory")
 		Expect(openFiles()).To(Equal(files), "open files")
-		Expect(goleak.Find(ignore)).To(Succeed())
+		Eventually(func() error { return goleak.Find(ignore) }).WithTimeout(time.Minute).Should(Succeed())
 	})
 })
 

@@ -2,6 +2,7 @@ package blockdelta
 
 import (
 	"testing"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -16,7 +17,9 @@ func TestChanged(t *testing.T) {
 // Nothing goes on after a spec.
 var _ = BeforeEach(func() {
 	ignore := goleak.IgnoreCurrent()
-	DeferCleanup(func() { Expect(goleak.Find(ignore)).To(Succeed()) })
+	DeferCleanup(func() {
+		Eventually(func() error { return goleak.Find(ignore) }).WithTimeout(time.Minute).Should(Succeed())
+	})
 })
 
 const (

@@ -76,7 +76,7 @@ var _ = Describe("Kinds", func() {
 		Expect(found(inQuotes.FindAllStringSubmatch(list, -1))).To(Equal(kinds))
 	})
 	It("is what the model machine does", func() {
-		Expect(handled(sources("../reconcile", "model*_test.go"))).To(Equal(kinds))
+		Expect(handled(sources("../reconcile/internal/model", "*.go"))).To(Equal(kinds))
 	})
 	It("is what the actuators do", func() {
 		Expect(handled(sources("../actuators", "actuator.go"))).To(Equal(kinds))

@@ -19,7 +19,9 @@ var _ = Describe("Watching", func() {
 
 	BeforeEach(func() {
 		ignored := goleak.IgnoreCurrent()
-		DeferCleanup(func() { Expect(goleak.Find(ignored)).To(Succeed()) })
+		DeferCleanup(func() {
+			Eventually(func() error { return goleak.Find(ignored) }).WithTimeout(time.Minute).Should(Succeed())
+		})
 		base := GinkgoT().TempDir()
 		dir, secret = filepath.Join(base, "specs"), filepath.Join(base, "secrets", "db")
 		write(secret, "a long enough password\n")
