@@ -108,47 +108,48 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	if ctx.Err() != nil {
 		return l.Resync // what was read is not worth a word, let alone a change
 	}
-	now, memory := l.begin(desired, observed, busy)
+	index := plan.NewIndex(observed)
+	now, memory := l.begin(desired, observed, index, busy)
 
 	held := l.attempts.heldAt(now)
 	discovery, unreadable := l.discovery()
-	plan := plan.Make(plan.Input{
+	made := plan.Make(plan.Input{
 		Discovery: discovery,
-		Desired:   desired, Observed: observed, Known: l.Memory.Known(),
+		Desired:   desired, Observed: observed, Index: index, Known: l.Memory.Known(),
 		LastNamed: l.lastNamed, SteadySince: l.steady.since, Started: l.started, Now: now, Elapsed: now.Sub(l.started), Grace: l.Grace,
 		Held: held, Busy: busy, TrashSettle: l.TrashSettle, MaxDeletions: l.MaxDeletions, TGT: l.TGT,
 	})
 	if unreadable != nil {
-		plan.Findings = append(plan.Findings[:len(plan.Findings):len(plan.Findings)], spec.Finding{Err: unreadable})
+		made.Findings = append(made.Findings[:len(made.Findings):len(made.Findings)], spec.Finding{Err: unreadable})
 	}
 	if memory != nil {
-		plan.Findings = append(plan.Findings[:len(plan.Findings):len(plan.Findings)], spec.Finding{Err: memory})
+		made.Findings = append(made.Findings[:len(made.Findings):len(made.Findings)], spec.Finding{Err: memory})
 	}
 	if l.Planned != nil {
-		l.Planned(plan)
+		l.Planned(made)
 	}
 	// What was Ready before the pass counts for DriftCorrected, not what the
 	// announcement makes of it.
 	ready := l.Status.Ready()
-	if !plan.Empty() {
-		l.Status.Announce(outcome(plan, l.attempts.failed, l.Executor.Unfinished(plan)), status.Findings(plan.Findings), now)
+	if !made.Empty() {
+		l.Status.Announce(outcome(made, l.attempts.failed, l.Executor.Unfinished(made)), status.Findings(made.Findings), now)
 	}
-	if err := l.Memory.Interrupt(plan, desired, observed); err != nil {
+	if err := l.Memory.Interrupt(made, desired, observed, index); err != nil {
 		l.Log.Error(err, "cannot remember which targets a cutover closes, so that one whose Export becomes invalid would stay closed after a restart")
 	}
-	failures := l.Executor.Execute(ctx, plan, held, l.report(desired, ready))
+	failures := l.Executor.Execute(ctx, made, held, l.report(desired, ready))
 	if l.AfterPass != nil {
 		l.AfterPass()
 	}
 	if ctx.Err() != nil {
 		return l.Resync
 	}
-	l.attempts.record(plan, failures, desired, time.Now())
+	l.attempts.record(made, failures, desired, time.Now())
 	spent := cost()
-	l.Status.Publish(outcome(plan, l.attempts.failed, failures), status.Findings(plan.Findings), spent, time.Now())
-	l.Log.V(1).Info("pass", "seconds", spent.Seconds, "processes", spent.Processes, "steps", len(plan.Steps), "failed", len(failures))
+	l.Status.Publish(outcome(made, l.attempts.failed, failures), status.Findings(made.Findings), spent, time.Now())
+	l.Log.V(1).Info("pass", "seconds", spent.Seconds, "processes", spent.Processes, "steps", len(made.Steps), "failed", len(failures))
 	l.last = desired
-	return l.wait(plan, failures, observed, time.Now())
+	return l.wait(made, failures, observed, time.Now())
 }
 
 // meter begins to measure a pass and returns what ends it.
@@ -165,7 +166,7 @@ func (l *Loop) meter() func() status.PassCost {
 
 // begin takes in what the pass starts from. The error is that of the memory,
 // without which the pass goes on.
-func (l *Loop) begin(desired spec.Set, observed observe.State, busy map[string]bool) (time.Time, error) {
+func (l *Loop) begin(desired spec.Set, observed observe.State, index *plan.Index, busy map[string]bool) (time.Time, error) {
 	now := time.Now()
 	if l.clock != nil {
 		now = l.clock()
@@ -181,7 +182,7 @@ func (l *Loop) begin(desired spec.Set, observed observe.State, busy map[string]b
 		l.lastNamed[id] = now
 	}
 	l.attempts.forgetChanged(desired)
-	err := l.Memory.Learn(desired, observed, busy)
+	err := l.Memory.Learn(desired, observed, index, busy)
 	if err != nil {
 		err = fmt.Errorf("cannot remember which logical volume each object has, so that one removed by hand might be created anew after a restart: %w", err)
 		l.Log.Error(err, "memory")

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
-	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
@@ -45,8 +43,7 @@ func OpenMemory(path string) (*Memory, error) {
 		return nil, fmt.Errorf("%s: %w; move it away to start without it: volumes removed by hand would then be created anew", path, err)
 	}
 	for key, identity := range stored {
-		kind, name, _ := strings.Cut(key, "/")
-		m.known[spec.ID{Kind: spec.Kind(kind), Name: name}] = identity
+		m.known[spec.ParseID(key)] = identity
 	}
 	return m, nil
 }
@@ -54,22 +51,17 @@ func OpenMemory(path string) (*Memory, error) {
 // Known returns what is remembered.
 func (m *Memory) Known() map[spec.ID]plan.Identity { return m.known }
 
-// Learn takes in what was observed, and stores it if it is news. What could not
-// be stored is known all the same, and stored by a later call. busy are the lanes in
-// which changes went on while it was observed.
-func (m *Memory) Learn(desired spec.Set, observed observe.State, busy map[string]bool) error {
-	next := plan.Learn(m.known, desired, observed)
-	if len(busy) > 0 {
-		next = maps.Clone(next)
-		plan.KeepWhileBusy(next, m.known, busy)
-	}
-	return m.replace(next)
+// Learn takes in what was observed, of which index is the index, and stores it if it is news.
+// What could not be stored is known all the same, and stored by a later call. busy are the
+// lanes in which changes went on while it was observed.
+func (m *Memory) Learn(desired spec.Set, observed observe.State, index *plan.Index, busy map[string]bool) error {
+	return m.replace(plan.KeepWhileBusy(plan.Learn(m.known, desired, observed, index), m.known, busy))
 }
 
 // Interrupt takes in what the cutovers of a plan are about to take from targets, before they
 // do. It stores it like Learn.
-func (m *Memory) Interrupt(p plan.Plan, desired spec.Set, observed observe.State) error {
-	return m.replace(plan.NoteInterruptions(m.known, p, desired, observed))
+func (m *Memory) Interrupt(p plan.Plan, desired spec.Set, observed observe.State, index *plan.Index) error {
+	return m.replace(plan.NoteInterruptions(m.known, p, desired, observed, index))
 }
 
 func (m *Memory) replace(next map[spec.ID]plan.Identity) error {

@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // APIVersion is the only value of apiVersion that this version understands.
@@ -28,6 +29,12 @@ type ID struct {
 
 // String returns the ID as Kind/name, the form used in logs and plans.
 func (id ID) String() string { return string(id.Kind) + "/" + id.Name }
+
+// ParseID reads what [ID.String] wrote. Whether there is such a kind is not checked.
+func ParseID(text string) ID {
+	kind, name, _ := strings.Cut(text, "/")
+	return ID{Kind: Kind(kind), Name: name}
+}
 
 // Annotation keys that the agent understands.
 const (

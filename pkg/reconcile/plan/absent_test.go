@@ -11,7 +11,6 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	. "github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
-	. "github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
@@ -53,7 +52,7 @@ var _ = Describe("Make and what was removed by hand", func() {
 		n.Converge()
 		Expect(n.LVs("vg0")).To(HaveKey("data"))
 
-		n.Input.Known = Learn(n.Input.Known, n.Desired, n.State)
+		n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
 		Expect(n.Input.Known[VolumeID("data")].UUID).To(Equal(n.LVs("vg0")["data"].UUID))
 		delete(n.LVs("vg0"), "data")
 		Expect(ObjectOf(n.Plan(), VolumeID("data"))).To(BeIn(status.Blocked, status.ReasonVanished), "the annotation holds for one time only")

@@ -35,7 +35,7 @@ var _ = Describe("Make in doubt", func() {
 				}
 				n.Change(s.Change)
 			}
-			n.Input.Known = Learn(n.Input.Known, n.Desired, n.State)
+			n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
 		}
 		Fail("the copy was not superseded")
 		return nil
@@ -116,7 +116,7 @@ var _ = Describe("Make and tags that somebody changed", func() {
 		n.MoveTo("thick", "far")
 		for range 5 {
 			n.Apply(n.Plan())
-			n.Input.Known = Learn(n.Input.Known, n.Desired, n.State)
+			n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
 		}
 		Expect(kinds(n.Plan())).To(ContainElement("RemoveLV"), "or this shows nothing")
 		n.Edit("vg1/thick", func(lv *observe.LogicalVolume) { lv.Tags = []string{lv.Tags[0], ondisk.TagIdentity + lv.Identity()} })

@@ -60,7 +60,7 @@ func (n *fcNode) diff(ctx context.Context) Plan {
 	GinkgoHelper()
 	n.input.Observed = observe.New(n).Observe(ctx)
 	Expect(n.input.Observed.Err()).NotTo(HaveOccurred())
-	n.input.Known = Learn(n.input.Known, n.input.Desired, n.input.Observed)
+	n.input.Known = Learnt(n.input.Known, n.input.Desired, n.input.Observed)
 	return Make(n.input)
 }
 

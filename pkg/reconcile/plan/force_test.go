@@ -25,7 +25,7 @@ var _ = Describe("Make and sessions that are not waited for", func() {
 		n.Remember()
 		n.LogIn()
 	})
-	learnAgain := func() { n.Input.Known = Learn(n.Input.Known, n.Desired, n.State) }
+	learnAgain := func() { n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State) }
 
 	It("changes nothing by itself", func() {
 		Expect(n.Plan().Steps).To(BeEmpty())
@@ -186,9 +186,9 @@ var _ = DescribeTable("What is learnt of exports", func(known Identity, edit fun
 	edit(n)
 	before := map[spec.ID]Identity{ExportID("db"): known}
 	if want.Targets == nil {
-		Expect(Learn(before, n.Desired, n.State)).NotTo(HaveKey(ExportID("db")))
+		Expect(Learnt(before, n.Desired, n.State)).NotTo(HaveKey(ExportID("db")))
 	} else {
-		Expect(Learn(before, n.Desired, n.State)).To(HaveKeyWithValue(ExportID("db"), want))
+		Expect(Learnt(before, n.Desired, n.State)).To(HaveKeyWithValue(ExportID("db"), want))
 	}
 	Expect(before).To(Equal(map[spec.ID]Identity{ExportID("db"): known}))
 },

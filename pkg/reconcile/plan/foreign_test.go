@@ -10,7 +10,6 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	. "github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
-	. "github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
@@ -131,7 +130,7 @@ var _ = Describe("Make and traps for data", func() {
 			s.Spec.DeletionPolicy, s.Metadata.Annotations = spec.Retain, map[string]string{spec.AnnotationReconcile: "suspended"}
 			n.Desired.Snapshots["tnightly"] = s
 			n.Converge()
-			n.Input.Known = Learn(n.Input.Known, n.Desired, n.State)
+			n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
 		}),
 		Entry("a tag added by hand", func() {
 			n.Edit("vg0/tnightly", func(lv *observe.LogicalVolume) {

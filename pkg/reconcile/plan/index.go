@@ -40,9 +40,9 @@ type Index struct {
 	// backstores are LIO's, in the order of their paths; the others are places in that
 	// list.
 	backstores []observe.Backstore
-	// ownBackstores are those that carry an object's name, foreign those that are not ours and
-	// hold a device, by the path that somebody wrote down, and BoundTo those that the
-	// kernel holds a device by.
+	// ownBackstores are those that carry an object's name, foreignByPath those that are not
+	// ours and hold a device, by the path that somebody wrote down, and boundByID those that
+	// the kernel holds a device by.
 	ownBackstores            map[spec.ID][]int
 	foreignByPath, boundByID map[string][]int
 

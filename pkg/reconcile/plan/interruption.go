@@ -52,8 +52,8 @@ func (i Interruption) over() bool { return !i.Disabled && len(i.Portals)+len(i.L
 
 // NoteInterruptions returns what is known when the cutovers of a plan have begun, whose steps
 // at a target are those of a Volume. It is pure.
-func NoteInterruptions(known map[spec.ID]Identity, plan Plan, desired spec.Set, observed observe.State) map[spec.ID]Identity {
-	next, index := known, (*Index)(nil)
+func NoteInterruptions(known map[spec.ID]Identity, plan Plan, desired spec.Set, observed observe.State, index *Index) map[spec.ID]Identity {
+	next, copied := known, false
 	note := func(volume spec.ID, target change.Target, f func(*Interruption, observe.Target)) {
 		have, there := observed.Target(target.ID())
 		id := spec.ID{Kind: spec.KindExport, Name: target.Export}
@@ -61,8 +61,8 @@ func NoteInterruptions(known map[spec.ID]Identity, plan Plan, desired spec.Set, 
 		if volume.Kind != spec.KindVolume || !there || !valid {
 			return
 		}
-		if index == nil {
-			next, index = maps.Clone(known), NewIndex(observed)
+		if !copied {
+			next, copied = maps.Clone(known), true
 		}
 		identity := next[id]
 		all := slices.Clone(identity.Interrupted)
@@ -144,23 +144,25 @@ func learnInterruptions(next map[spec.ID]Identity, desired spec.Set, observed ob
 	return next
 }
 
-// KeepWhileBusy keeps in next what is known of targets to which a change is still being made
-// that no pass waits for any more: it may take what was seen to be there. next is the caller's own.
-func KeepWhileBusy(next, known map[spec.ID]Identity, busy map[string]bool) {
-	for id, identity := range next {
-		kept := false
+// KeepWhileBusy returns what is learnt together with what was known before of targets to which
+// a change is still being made that no pass waits for any more: it may take what was seen to be
+// there. It is pure.
+func KeepWhileBusy(learnt, known map[spec.ID]Identity, busy map[string]bool) map[spec.ID]Identity {
+	if len(busy) == 0 {
+		return learnt
+	}
+	next := maps.Clone(learnt)
+	for id, identity := range learnt {
 		for _, i := range known[id].Interrupted {
 			if !busy[change.Target{Fabric: i.Fabric, Name: i.Target}.Lane()] {
 				continue
 			}
 			same := func(other Interruption) bool { return other.id() == i.id() }
 			identity.Interrupted = append(slices.DeleteFunc(slices.Clone(identity.Interrupted), same), i)
-			kept = true
-		}
-		if kept {
 			next[id] = identity
 		}
 	}
+	return next
 }
 
 // missingIn returns what is not back in a target. Nothing is missed of one that is gone.

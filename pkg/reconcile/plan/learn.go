@@ -30,19 +30,19 @@ type Identity struct {
 	Interrupted []Interruption `json:"interrupted,omitempty"`
 }
 
-// Learn returns what is known after an observation. It is pure.
-func Learn(known map[spec.ID]Identity, desired spec.Set, observed observe.State) map[spec.ID]Identity {
-	return learnInterruptions(learnTargets(learnVolumes(known, desired, observed), desired, observed), desired, observed)
+// Learn returns what is known after an observation, of which index is the index. It is pure.
+func Learn(known map[spec.ID]Identity, desired spec.Set, observed observe.State, index *Index) map[spec.ID]Identity {
+	return learnInterruptions(learnTargets(learnVolumes(known, desired, observed, index), desired, observed, index), desired, observed)
 }
 
 // learnTargets learns of Exports. A target is forgotten when no file names it
 // and no directory of it is there.
-func learnTargets(known map[spec.ID]Identity, desired spec.Set, observed observe.State) map[spec.ID]Identity {
+func learnTargets(known map[spec.ID]Identity, desired spec.Set, observed observe.State, index *Index) map[spec.ID]Identity {
 	next := maps.Clone(known)
 	targets := map[spec.ID][]string{}
 	observed = withOwners(observed, desired, known)
 	there := map[string]bool{}
-	for _, target := range observed.TargetIDs() {
+	for _, target := range index.targets {
 		there[target.Name] = true
 		t, _ := observed.Target(target)
 		if id, ours := t.Owner(); ours {
@@ -88,12 +88,11 @@ func unknownTargets(observed observe.State) bool {
 // group in which its logical volume is by now. It is forgotten when
 // no file names the object and its volume group, which is there, holds nothing
 // of it.
-func learnVolumes(known map[spec.ID]Identity, desired spec.Set, observed observe.State) map[spec.ID]Identity {
+func learnVolumes(known map[spec.ID]Identity, desired spec.Set, observed observe.State, index *Index) map[spec.ID]Identity {
 	if observed.Unknown[observe.LVM] != nil {
 		return known
 	}
 	next := maps.Clone(known)
-	index := NewIndex(observed)
 	for id, lvs := range index.current {
 		identity, isKnown := known[id]
 		givenUp := isKnown && desired.Annotation(id, spec.AnnotationRecreate) == identity.UUID

@@ -39,8 +39,8 @@ var _ = Describe("What is learnt of a Volume that moves to another Pool", func()
 	DescribeTable("that is unknown, or was known before", func(unknown, known Identity, lvs ...observe.LogicalVolume) {
 		set := spec.Set{Complete: true, Volumes: map[string]spec.Volume{"data": {Metadata: Meta("data")}}}
 		for range 10 { // in whatever order they are found
-			Expect(Learn(map[spec.ID]Identity{}, set, state(lvs...))[id]).To(Equal(unknown))
-			Expect(Learn(map[spec.ID]Identity{id: there}, set, state(lvs...))[id]).To(Equal(known))
+			Expect(Learnt(map[spec.ID]Identity{}, set, state(lvs...))[id]).To(Equal(unknown))
+			Expect(Learnt(map[spec.ID]Identity{id: there}, set, state(lvs...))[id]).To(Equal(known))
 		}
 	},
 		Entry("before it does", there, there, volume("vg0", old)),
@@ -62,9 +62,9 @@ var _ = Describe("What is learnt of a Volume that moves to another Pool", func()
 	It("is not forgotten while anything of it is there", func() {
 		set := spec.Set{Complete: true}
 		known := map[spec.ID]Identity{id: there}
-		Expect(Learn(known, set, state(volume("vg1", staged, moving, first)))).To(HaveKeyWithValue(id, there))
-		Expect(Learn(known, set, state(volume("vg0", old, ondisk.TagReplacedBy+staged)))).To(HaveKeyWithValue(id, there))
-		Expect(Learn(known, set, state())).To(BeEmpty())
+		Expect(Learnt(known, set, state(volume("vg1", staged, moving, first)))).To(HaveKeyWithValue(id, there))
+		Expect(Learnt(known, set, state(volume("vg0", old, ondisk.TagReplacedBy+staged)))).To(HaveKeyWithValue(id, there))
+		Expect(Learnt(known, set, state())).To(BeEmpty())
 	})
 
 	It("is what another one says, once the annotation gives the old one up", func() {
@@ -72,8 +72,8 @@ var _ = Describe("What is learnt of a Volume that moves to another Pool", func()
 		m.Annotations = map[string]string{spec.AnnotationRecreate: old}
 		set := spec.Set{Complete: true, Volumes: map[string]spec.Volume{"data": {Metadata: m}}}
 		known := map[spec.ID]Identity{id: there}
-		Expect(Learn(known, set, state(volume("vg1", stranger)))[id]).To(Equal(Identity{UUID: stranger, VolumeGroup: "vg1"}))
-		Expect(Learn(known, set, state(volume("vg1", staged, moving, first)))[id]).To(Equal(there))
+		Expect(Learnt(known, set, state(volume("vg1", stranger)))[id]).To(Equal(Identity{UUID: stranger, VolumeGroup: "vg1"}))
+		Expect(Learnt(known, set, state(volume("vg1", staged, moving, first)))[id]).To(Equal(there))
 	})
 })
 

@@ -16,6 +16,8 @@ import (
 type Input struct {
 	Desired  spec.Set
 	Observed observe.State
+	// Index is that of Observed; nil: it is made.
+	Index *Index
 	// Known is what is remembered of each object. An empty map will do: the
 	// plan is less careful then, leaves an empty directory behind, or waits for
 	// Sessions that it was told to end.
@@ -60,7 +62,10 @@ type Input struct {
 // object and says why in the object's status.
 func Make(in Input) Plan {
 	in.Observed = withOwners(in.Observed, in.Desired, in.Known)
-	index, refs := NewIndex(in.Observed), newReferences(in)
+	index, refs := in.Index, newReferences(in)
+	if index == nil {
+		index = NewIndex(in.Observed)
+	}
 	d := diff(in, index, refs, refusal{})
 	if refused := d.excess(); len(refused.objects) > 0 {
 		d = diff(in, index, refs, refused)

@@ -170,7 +170,7 @@ var _ = Describe("Make and broken pools", func() {
 		n := Converged()
 		delete(n.State.VolumeGroups, "vg0")
 		Expect(n.Plan().Steps).To(BeEmpty())
-		Expect(Learn(n.Input.Known, spec.Set{Complete: true}, n.State)).To(Equal(n.Input.Known))
+		Expect(Learnt(n.Input.Known, spec.Set{Complete: true}, n.State)).To(Equal(n.Input.Known))
 	})
 	It("reports a snapshot whose content is lost", func() {
 		n := Converged()

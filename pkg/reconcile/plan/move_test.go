@@ -38,7 +38,7 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 					Expect(counting(n, volume)).To(HaveLen(1), "after %s", s.Change)
 					Expect(counting(n, volume)[0].Identity()).To(Equal(before.UUID))
 				}
-				n.Input.Known = Learn(n.Input.Known, n.Desired, n.State)
+				n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
 			}
 			now := counting(n, volume)[0]
 			Expect(now.FullName()).To(Equal(place))
@@ -267,7 +267,7 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 	It("serves a Volume at once that failed on its way, and does nothing else of it at once", func() {
 		n.MoveTo("thick", "fast")
 		n.Apply(until("TakeOver"))
-		n.Input.Known = Learn(n.Input.Known, n.Desired, n.State)
+		n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
 		v := n.Desired.Volumes["thick"]
 		v.Spec.Size, v.Spec.DeletionPolicy = 200*MiB, spec.Retain
 		n.Desired.Volumes["thick"] = v

@@ -55,7 +55,7 @@ func never(StepID) bool { return false }
 // pass observes, learns and plans.
 func pass(m *Model, in *Input) Plan {
 	in.Observed = m.Copy()
-	in.Known = Learn(in.Known, in.Desired, in.Observed)
+	in.Known = Learnt(in.Known, in.Desired, in.Observed)
 	return Make(*in)
 }
 

@@ -98,7 +98,7 @@ func genScenario(t *rapid.T, dir string) scenario {
 		s.input.Desired = load(dir, [][]document{inOrder(past)}, "")
 		s.input.Desired.Complete = true
 		converge(t, s.Model, s.input)
-		s.input.Known = Learn(map[spec.ID]Identity{}, s.input.Desired, s.Copy())
+		s.input.Known = Learnt(map[spec.ID]Identity{}, s.input.Desired, s.Copy())
 	}
 	for range rapid.IntRange(0, 6).Draw(t, "mutations") {
 		s.mutate(t)

@@ -9,6 +9,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	. "github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
 	. "github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
@@ -16,7 +17,7 @@ import (
 func TestPropertiesMemoryForgetsNothingThatCannotBeSeen(t *testing.T) {
 	properties(t, func(t *rapid.T, s scenario) {
 		in := s.input
-		next := Learn(in.Known, in.Desired, in.Observed)
+		next := Learnt(in.Known, in.Desired, in.Observed)
 		owned := map[spec.ID]bool{}
 		for _, lv := range s.again().AllLVs() {
 			id, _ := lv.Owner()

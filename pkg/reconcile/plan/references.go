@@ -10,7 +10,7 @@ import (
 
 // references answers what a plan asks of the specs but for the objects themselves: who refers
 // to an object, and which object a place on the machine is named by. It is built once, in
-// time linear in what is declared, and never changes. All lists are sorted.
+// time linear in what is declared, and never changes. Lists of names are sorted.
 type references struct {
 	// volumeNames and exportNames are those of the Volumes and Exports themselves.
 	volumeNames, exportNames []string

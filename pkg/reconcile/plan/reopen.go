@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -125,11 +124,11 @@ func (x *exportDiffer) uncertain(i Interruption) string {
 			return fmt.Sprintf("what its LUN %d shows cannot be told to be the whole of %s; correct the Export", n, of)
 		}
 	}
-	return x.missees(i)
+	return x.seesOther(i)
 }
 
-// missees returns which initiator would see what the Export does not show it; empty: none.
-func (x *exportDiffer) missees(i Interruption) string {
+// seesOther returns which initiator would see what the Export does not show it; empty: none.
+func (x *exportDiffer) seesOther(i Interruption) string {
 	for _, name := range sorted(x.have.ACLs) {
 		for _, n := range sortedInts(x.have.ACLs[name].LUNs) {
 			m := x.have.ACLs[name].LUNs[n]
@@ -157,8 +156,7 @@ func unasked(have observe.Target, e spec.ExportSpec) string {
 
 // isWhole reports whether a LUN shows the whole content of an object's current logical volume.
 func (x *exportDiffer) isWhole(of string, l observe.TargetLUN) bool {
-	kind, name, _ := strings.Cut(of, "/")
-	id := spec.ID{Kind: spec.Kind(kind), Name: name}
+	id := spec.ParseID(of)
 	b := x.backing[id]
 	if !b.usable || b.lv.UUID == "" {
 		return false

@@ -90,7 +90,7 @@ func atEveryMoment(c cutover, f func(n *Node, before observe.Target, moment int)
 		n := c.begin()
 		before, _ := n.Copy().Target(c.target)
 		for range 10 {
-			n.Input.Known = Learn(n.Input.Known, n.Desired, n.State)
+			n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
 			if slices.Contains(kinds(n.Plan()), "TakeOver") {
 				break
 			}
@@ -147,7 +147,7 @@ var _ = DescribeTable("Make gives back what a cutover took from a target, though
 					n.Pass(steps)
 				}
 				expectAsBefore(n, c, before, moment)
-				n.Input.Known = Learn(n.Input.Known, n.Desired, n.State)
+				n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
 				Expect(n.Input.Known[ExportID("db")].Interrupted).To(BeEmpty())
 			})
 		}

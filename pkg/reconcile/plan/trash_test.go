@@ -101,7 +101,7 @@ var _ = Describe("Make and the trash", func() {
 	It("goes on remembering what is in it", func() {
 		deleted()
 		known := n.Input.Known
-		n.Input.Known = Learn(known, n.Desired, n.State)
+		n.Input.Known = Learnt(known, n.Desired, n.State)
 		Expect(n.Input.Known[VolumeID("data")]).To(Equal(known[VolumeID("data")]))
 	})
 	It("is left when the time is over and not before, snapshots before their origin", func() {
@@ -294,12 +294,12 @@ var _ = Describe("Make and the trash", func() {
 		unhinder()
 		n.Desired = named
 		n.Wait(30 * day)
-		n.Input.Known = Learn(n.Input.Known, n.Desired, n.State)
+		n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
 		n.Input.Started, n.Input.LastNamed = n.Input.Now.Add(-time.Hour), nil
 		p := n.Converge()
 		Expect(n.LVs("vg0")["data"].Tags).To(ConsistOf(append(ondisk.OwnerTags(VolumeID("data")), "volreconciler/deletion=delete", "volreconciler/deleted=20261223T110000Z")))
 		Expect(ObjectOf(p, VolumeID("data"))).To(BeIn(status.Deleting, status.ReasonInTrash))
-		n.Input.Known = Learn(n.Input.Known, n.Desired, n.State)
+		n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
 		n.Wait(day)
 		n.Converge()
 		Expect(n.LVs("vg0")).To(HaveLen(1))

@@ -9,7 +9,6 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	. "github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
-	. "github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
@@ -73,7 +72,7 @@ var _ = Describe("A volume group that cannot be read", func() {
 		known := n.Input.Known
 		Expect(known).To(HaveKey(VolumeID("far")))
 		delete(n.Desired.Volumes, "far")
-		Expect(Learn(maps.Clone(known), n.Desired, n.State)).To(HaveKey(VolumeID("far")))
+		Expect(Learnt(maps.Clone(known), n.Desired, n.State)).To(HaveKey(VolumeID("far")))
 	})
 	It("keeps an object that moved away from it from being made anew", func() {
 		v := n.Desired.Volumes["far"]

@@ -148,9 +148,9 @@ func Movable() *Node {
 
 // Pass is a pass of an agent with a memory that dies after some steps; -1: that does not.
 func (n *Node) Pass(steps int) plan.Plan {
-	n.Input.Known = plan.Learn(n.Input.Known, n.Desired, n.State)
+	n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
 	p := n.Plan()
-	n.Input.Known = plan.NoteInterruptions(n.Input.Known, p, n.Desired, n.State)
+	n.Input.Known = plan.NoteInterruptions(n.Input.Known, p, n.Desired, n.State, plan.NewIndex(n.State))
 	waits := map[plan.StepID]bool{}
 	for i, s := range p.Steps {
 		waits[s.ID] = steps >= 0 && i >= steps || n.Input.Held[s.Object] && !s.AtOnce ||

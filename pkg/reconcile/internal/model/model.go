@@ -326,7 +326,7 @@ func (m *Model) release(b observe.Backstore) {
 
 // identities returns what an agent that saw the model remembers.
 func (m *Model) identities(set spec.Set) map[spec.ID]plan.Identity {
-	return plan.Learn(map[spec.ID]plan.Identity{}, set, m.State)
+	return Learnt(map[spec.ID]plan.Identity{}, set, m.State)
 }
 
 // fill carries out a copy.

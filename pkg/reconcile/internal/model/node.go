@@ -165,3 +165,8 @@ func (n *Node) NameNothing() {
 
 // GiB is in bytes.
 const GiB = 1024 * MiB
+
+// Learnt is what an agent knows after it observed a node.
+func Learnt(known map[spec.ID]plan.Identity, desired spec.Set, observed observe.State) map[spec.ID]plan.Identity {
+	return plan.Learn(known, desired, observed, plan.NewIndex(observed))
+}
