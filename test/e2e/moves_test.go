@@ -145,9 +145,10 @@ func (m *mover) arrives(ctx context.Context, pool string) {
 
 // attach logs an initiator in, which waits for so many seconds when it has lost its
 // session, and returns its device.
-func (m *mover) attach(ctx context.Context, patience int) string {
+func (m *mover) attach(ctx context.Context, patience int, settings ...string) string {
 	GinkgoHelper()
-	Expect(login(ctx, target(m.name), loopback, dbHost, "node.session.timeo.replacement_timeout", fmt.Sprint(patience)).ExitCode).To(BeZero())
+	settings = append(settings, "node.session.timeo.replacement_timeout", fmt.Sprint(patience))
+	Expect(login(ctx, target(m.name), loopback, dbHost, settings...).ExitCode).To(BeZero())
 	return sh(ctx, "readlink -f /dev/disk/by-id/wwn-0x"+ondisk.NAA(ondisk.UnitSerial(m.identity)))
 }
 
@@ -304,6 +305,35 @@ var _ = Describe("A Volume that moves to another Pool", func() {
 		agent()
 		m.arrives(ctx, pool)
 		stop(ctx)
+	}, NodeTimeout(limit))
+
+	It("is served again after a crash in the middle, though its password can no longer be read", func(ctx SpecContext) {
+		secret(ctx, "moved", "moved-password")
+		m := newMover(ctx, "slow", fmt.Sprintf("kind: Export\nmetadata: {name: data}\nspec: {protocol: iscsi, luns: [{volume: data}], "+
+			"initiators: [{name: %q, auth: {chap: {username: db, passwordFrom: {file: /etc/volreconciler/secrets/moved}}}}]}", dbHost))
+		device := m.attach(ctx, 3600, chap("db", "moved-password")...)
+		stop := workload(ctx, device)
+		for _, pool := range []string{"fast", "slow"} {
+			kill(ctx)
+			wait := killAt(ctx, off, "0")
+			m.to(ctx, pool)
+			agent()
+			wait(ctx)
+			sh(ctx, off+" && mv /etc/volreconciler/secrets/moved /run/moved")
+
+			By("with the file gone")
+			agent()
+			eventually(ctx, "Export/data", beIn(status.Blocked, status.ReasonInvalid))
+			Eventually(ctx, func() int { return try(ctx, off).ExitCode }).WithTimeout(patience).ShouldNot(BeZero())
+			Eventually(ctx, func() bool { return reads(ctx, device) }).WithTimeout(patience).Should(BeTrue())
+			Expect(m.content(ctx, device)).To(Equal(m.digest))
+
+			By("with the file back")
+			sh(ctx, "mv /run/moved /etc/volreconciler/secrets/moved")
+			m.arrives(ctx, pool)
+		}
+		stop(ctx)
+		Expect(m.content(ctx, device)).To(Equal(m.digest))
 	}, NodeTimeout(limit))
 
 	It("is in one place after a power cut", func(ctx SpecContext) {
