@@ -27,6 +27,8 @@ const (
 	// Replaced: another logical volume came in its place. What is in it is out of date.
 	// No tag of [PhaseTag] says it; [TagReplacedBy] does.
 	Replaced DataPhase = "replaced"
+	// Unknown: what its tag says is not known to this version.
+	Unknown DataPhase = "unknown"
 )
 
 // PhaseTag returns the tag that says a phase.
@@ -35,10 +37,9 @@ func PhaseTag(p DataPhase) string { return TagPhase + string(p) }
 // Phase returns what is being done to the content; empty: nothing. Where tags
 // contradict each other, or somebody took one away, it is what is safest to believe.
 func (t Tags) Phase() DataPhase {
-	checkpoint := t.Tag(TagCheckpoint)
 	has := func(p DataPhase) bool { return slices.Contains(t, PhaseTag(p)) }
 	switch {
-	case has(Clearing), strings.HasPrefix(checkpoint, CheckpointOfClearing+":"):
+	case has(Clearing), len(t.TagsWith(TagCheckpoint+CheckpointOfClearing+":")) > 0:
 		return Clearing
 	case t.ReplacedBy() != "":
 		return Replaced
@@ -46,8 +47,10 @@ func (t Tags) Phase() DataPhase {
 		return Staged
 	case has(Reverting), t.Tag(TagRevert) != "":
 		return Reverting
-	case has(Populating), checkpoint != "":
+	case has(Populating), t.Tag(TagCheckpoint) != "":
 		return Populating
+	case t.Tag(TagPhase) != "":
+		return Unknown
 	default:
 		return ""
 	}

@@ -122,7 +122,9 @@ var _ = Describe("Tags are read as they were written", func() {
 		Entry("clearing, with the tag of the phase taken away", Clearing, CheckpointTag(CheckpointOfClearing, 5)),
 		Entry("clearing by discards, with the tag of the phase taken away", Clearing, CheckpointTag(CheckpointOfDiscarding, 5)),
 		Entry("clearing before all", Clearing, PhaseTag(Populating), PhaseTag(Staged), TagReplacedBy+uuid, PhaseTag(Clearing)),
-		Entry("none that is known to this version", DataPhase(""), TagPhase+"mirroring"),
+		Entry("clearing, whatever else was copied to it", Clearing, CheckpointTag(uuid, 5), CheckpointTag(CheckpointOfClearing, 5)),
+		Entry("one that is not known to this version", Unknown, TagPhase+"mirroring"),
+		Entry("one that is known before one that is not", Reverting, TagPhase+"mirroring", PhaseTag(Reverting)),
 	)
 
 	DescribeTable("a checkpoint",

@@ -23,7 +23,7 @@ func (d *differ) absentTargets() {
 		}
 		if !d.names(id) {
 			d.object(id).Export = exportStatus(t)
-			d.doomed[id] = append(d.doomed[id], t.Name)
+			d.ledger.loses(id, t.Name)
 		}
 		if !d.removable(id) {
 			continue
@@ -37,7 +37,7 @@ func (d *differ) absentTargets() {
 			d.block(id, status.ReasonNotOwned, "target %s has target portal groups that are not ours; remove them first", t.Name)
 			continue
 		}
-		d.removedTargets[target] = d.removal(id, "no export asks for it", Disruptive, who,
+		d.ledger.targets[target] = d.removal(id, "no export asks for it", Disruptive, who,
 			change.RemoveTarget{Target: change.Target{Fabric: t.Fabric, Name: t.Name, Export: id.Name}, Force: force})
 	}
 	d.emptyShells()
@@ -99,8 +99,7 @@ func (d *differ) keepsTarget(id spec.ID, target observe.TargetID) bool {
 // because a backstore holds its logical volume open.
 func (d *differ) absentBackstores() {
 	unwanted := idsWhere(d.index.ownBackstores, func(id spec.ID) bool {
-		_, wanted := d.backstores[id]
-		return !wanted && !d.isSuspended(id)
+		return d.results.of(id).store == nil && !d.ledger.releases(id) && !d.isSuspended(id)
 	})
 	for _, id := range unwanted {
 		b, _ := d.index.Backstore(id)
@@ -108,8 +107,7 @@ func (d *differ) absentBackstores() {
 		if !unlinked || !d.removableBackstore(id) {
 			continue
 		}
-		step := d.step(id, "no export needs it", change.RemoveBackstore{Backstore: change.Backstore{HBA: b.HBA, Name: b.Name}}, needs...)
-		d.backstores[id] = wantedStore{path: b.Path(), step: step}
+		d.ledger.backstores[id] = d.step(id, "no export needs it", change.RemoveBackstore{Backstore: change.Backstore{HBA: b.HBA, Name: b.Name}}, needs...)
 	}
 }
 
@@ -125,23 +123,8 @@ func (d *differ) removableBackstore(id spec.ID) bool {
 
 // unlinks returns the steps that take away all that is linked to a backstore,
 // and whether there are such steps for all of it.
-func (d *differ) unlinks(b observe.Backstore) ([]StepID, bool) { return d.removals(d.index.linksTo(b)) }
-
-// removals returns the steps that take LUNs away, and whether there are such steps
-// for all of them.
-func (d *differ) removals(luns []lunKey) ([]StepID, bool) {
-	var steps []StepID
-	for _, key := range luns {
-		step, removed := d.removedTargets[key.target]
-		if !removed {
-			step, removed = d.removedLUNs[key]
-		}
-		if !removed {
-			return nil, false
-		}
-		steps = append(steps, step)
-	}
-	return steps, true
+func (d *differ) unlinks(b observe.Backstore) ([]StepID, bool) {
+	return d.ledger.unserves(d.index.linksTo(b))
 }
 
 // absentVolumes sees to the logical volumes that are ours and that no file
@@ -179,7 +162,7 @@ func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume) {
 		d.keepInTrash(id, lv, status, stay)
 		return
 	case !inTrash:
-		d.doomed[id] = append(d.doomed[id], lv.UUID)
+		d.ledger.loses(id, lv.UUID)
 	}
 	if d.guarded(nowGuards, id, lv) {
 		return
@@ -197,18 +180,7 @@ func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume) {
 // removeVolume removes a logical volume that has the given tags besides those
 // that every such logical volume has.
 func (d *differ) removeVolume(id spec.ID, lv observe.LogicalVolume, why string, tags []string) {
-	needs, ok := d.dependentsGone(id, lv)
-	if !ok || d.stopped(id, d.inUse(id, lv)) {
-		return
-	}
-	if lv.Type != observe.OtherLV && d.stopped(id, takesAlong(lv)) {
-		return
-	}
-	if why := d.unclearable(lv); why != "" {
-		d.block(id, status.ReasonUnsupported, "%s", why)
-		return
-	}
-	if d.stopped(id, takesAlong(lv)) {
+	if d.guarded(removalGuards, id, lv) {
 		return
 	}
 	tags = append(append(ondisk.OwnerTags(id), ondisk.DeletionTag(spec.Delete)), tags...)
@@ -217,22 +189,20 @@ func (d *differ) removeVolume(id spec.ID, lv observe.LogicalVolume, why string, 
 	if cleared {
 		remove = change.StartClearing{LV: nameOf(lv), Tags: tags}
 	}
-	step := d.removal(id, why, Destructive, d.outliving(lv), remove, d.released(id, lv, needs)...)
+	step := d.removal(id, why, Destructive, d.outliving(lv), remove, d.released(id, lv)...)
 	if !cleared || lv.Type != observe.ThickSnapshot {
-		d.removedLVs[lv.FullName()] = step
+		d.ledger.volumes[lv.FullName()] = step
 		return
 	}
 	// Its origin is rid of it when it is split off.
-	d.removedLVs[lv.FullName()] = d.removal(id, "what is in it can be written only then", Destructive, nil, change.SplitSnapshot{LV: nameOf(lv)}, step)
+	d.ledger.volumes[lv.FullName()] = d.removal(id, "what is in it can be written only then", Destructive, nil, change.SplitSnapshot{LV: nameOf(lv)}, step)
 }
 
-// released adds the steps that let go of an object's logical volume, if any.
-func (d *differ) released(id spec.ID, lv observe.LogicalVolume, needs []StepID) []StepID {
-	if b, planned := d.backstores[id]; planned {
-		needs = append(needs, b.step)
-	}
-	steps, _ := d.removals(d.index.servedDirectly(lv))
-	return append(needs, steps...)
+// released returns the steps that take away what hangs on an object's logical volume, or
+// holds it.
+func (d *differ) released(id spec.ID, lv observe.LogicalVolume) []StepID {
+	steps, _ := d.ledger.unserves(d.index.servedDirectly(lv))
+	return slices.Concat(d.ledger.after(d.thickSnapshotsOf(lv)), []StepID{d.ledger.backstores[id]}, steps)
 }
 
 // namedByAnother returns the desired object that stands for a logical volume by
@@ -244,26 +214,6 @@ func (d *differ) namedByAnother(lv observe.LogicalVolume) (spec.ID, bool) {
 	}
 	name, named := d.refs.snapshotsAt()[lv.FullName()]
 	return spec.ID{Kind: spec.KindSnapshot, Name: name}, named
-}
-
-// dependentsGone reports whether all thick snapshots of a logical volume are
-// removed by this plan, and by which steps: LVM removes them with their origin,
-// without asking.
-func (d *differ) dependentsGone(id spec.ID, lv observe.LogicalVolume) ([]StepID, bool) {
-	var needs []StepID
-	for _, name := range d.thickSnapshotsOf(lv) {
-		step, ok := d.removedLVs[name]
-		if _, inTrash := d.trashedLVs[name]; !ok && inTrash {
-			d.say(id, status.Deleting, status.ReasonInTrash, "in the trash; %s is removed when its snapshot %s, which is there too, is gone", lv.FullName(), name)
-			return nil, false
-		}
-		if !ok {
-			d.block(id, status.ReasonSnapshotsExist, "%s is removed when its snapshot %s is gone, which would be lost with it", lv.FullName(), name)
-			return nil, false
-		}
-		needs = append(needs, step)
-	}
-	return needs, true
 }
 
 // shortList names a few of many.

@@ -127,18 +127,7 @@ func (d *differ) holder(username string) string {
 
 // exportsWith returns the exports that have a user, sorted.
 func (d *differ) exportsWith(username string) []string {
-	if d.usersOf == nil {
-		d.usersOf = map[string][]string{}
-		for _, name := range sorted(d.in.Desired.Exports) {
-			e := d.in.Desired.Exports[name].Spec
-			for _, account := range accountsOf(e) {
-				if with := d.usersOf[account.Username]; e.Protocol == spec.ProtocolISCSI && !slices.Contains(with, name) {
-					d.usersOf[account.Username] = append(with, name)
-				}
-			}
-		}
-	}
-	return d.usersOf[username]
+	return d.refs.usersOf()[username]
 }
 
 func (d *differ) passwordIn(export, username string) spec.Secret {
@@ -217,7 +206,7 @@ func (x *exportDiffer) othersRemoved() (steps []StepID, left int) {
 		if kept && step == 0 {
 			continue // there, and as desired
 		}
-		removed, ok := x.removedLUNs[lunKey{x.target.ID(), n}]
+		removed, ok := x.ledger.luns[lunKey{x.target.ID(), n}]
 		completed := kept && x.have.LUNs[n].Device+x.have.LUNs[n].Backstore == ""
 		if !ok && !completed {
 			return nil, n
@@ -231,7 +220,7 @@ func (x *exportDiffer) othersRemoved() (steps []StepID, left int) {
 // write-protected.
 func (x *exportDiffer) readOnly(l spec.LUN) bool {
 	everybody := len(x.spec.Initiators) > 0 && x.spec.Initiators[0].ReadOnly // they are alike
-	return l.ReadOnly || everybody || x.backing[l.Backing()].lv.ReadOnly
+	return l.ReadOnly || everybody || x.backing(l.Backing()).lv.ReadOnly
 }
 
 // paused returns who has to log in anew when a LUN is resized.
@@ -245,7 +234,7 @@ func (x *exportDiffer) paused() []string {
 // shared returns what else serves a logical volume, through the kernel; empty:
 // nothing. tgtd keeps a cache of it that the kernel's targets do not see.
 func (x *exportDiffer) shared(id spec.ID) string {
-	lv := x.backing[id].lv
+	lv := x.backing(id).lv
 	if !x.fabric.caches || lv.UUID == "" {
 		return ""
 	}

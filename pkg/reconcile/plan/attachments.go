@@ -75,13 +75,13 @@ func (d *differ) statusOf(l observe.TargetLUN, identities map[string]spec.ID) *s
 	if l.Backstore != "" {
 		id, found = d.in.Observed.LIO.Backstores[l.Backstore].Owner()
 	}
-	switch o := d.objects[id]; {
-	case !found || o == nil:
+	switch o := d.results.of(id); {
+	case !found || !o.shown:
 		return nil
 	case id.Kind == spec.KindSnapshot:
-		return o.Snapshot
+		return o.status.Snapshot
 	default:
-		return o.Volume
+		return o.status.Volume
 	}
 }
 

@@ -145,7 +145,7 @@ func (d *differ) unlinkFor(id spec.ID, attribute string, b observe.Backstore) ([
 	}
 	var steps []StepID
 	for _, key := range links {
-		step, planned := d.removedLUNs[key]
+		step, planned := d.ledger.luns[key]
 		if !planned {
 			owner, _ := d.target(key.target).Owner()
 			target := change.Target{Fabric: key.target.Fabric, Name: key.target.Name, Export: owner.Name}
@@ -153,7 +153,7 @@ func (d *differ) unlinkFor(id spec.ID, attribute string, b observe.Backstore) ([
 			// kernel does not take the value.
 			step = d.dangerousStep(id, fmt.Sprintf("%s can be set only then; added again at once", attribute), Disruptive, nil,
 				change.RemoveLUN{Target: target, LUN: key.lun})
-			d.removedLUNs[key] = step
+			d.ledger.luns[key] = step
 		}
 		steps = append(steps, step)
 	}

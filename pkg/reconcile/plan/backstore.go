@@ -41,7 +41,7 @@ func (x *exportDiffer) store(id spec.ID) wantedStore {
 	if x.fabric.backstores {
 		return x.backstore(id)
 	}
-	back := x.backing[id]
+	back := x.backing(id)
 	return wantedStore{
 		device: back.lv.Path(), lvUUID: back.lv.UUID, readOnly: back.lv.ReadOnly, unmap: back.thin,
 		identity: x.fabric.identity(back.lv.Identity()), lvIdentity: back.lv.Identity(),
@@ -52,16 +52,20 @@ func (x *exportDiffer) store(id spec.ID) wantedStore {
 // backstore sees to the backstore of an object, once however many exports share
 // it: LIO binds a device to one backstore only.
 func (d *differ) backstore(id spec.ID) wantedStore {
-	if w, done := d.backstores[id]; done {
-		return w
+	of := d.results.of(id)
+	if of.store != nil {
+		return *of.store
 	}
-	if d.backing[id].reverting {
+	if b, exists := d.index.Backstore(id); exists && d.ledger.releases(id) {
+		return wantedStore{path: b.Path(), step: d.ledger.backstores[id]}
+	}
+	if d.backing(id).reverting {
 		if have, exists := d.index.Backstore(id); exists {
 			return wantedStore{path: have.Path()} // and nobody's to keep
 		}
 	}
 	w := d.planBackstore(id)
-	d.backstores[id] = w
+	of.store = &w
 	return w
 }
 
@@ -71,7 +75,7 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 	if exists {
 		name.HBA = have.HBA
 	}
-	back := d.backing[id]
+	back := d.backing(id)
 	// What is left as it is may be inactive, and then there is no device.
 	want := wantedStore{path: name.Path(), usable: back.usable && (back.lv.Active || back.step != 0)}
 	if !want.usable {

@@ -80,9 +80,9 @@ func (d *differ) clear(lv observe.LogicalVolume) {
 	case d.unclearable(lv) != "":
 		d.sayOfAbsent(id, status.Blocked, status.ReasonUnsupported, "%s", d.unclearable(lv))
 	case lv.Type == observe.ThickSnapshot:
-		d.removedLVs[lv.FullName()] = d.clearingStep(id, "what is in it can be written only then", change.SplitSnapshot{LV: nameOf(lv)})
+		d.ledger.volumes[lv.FullName()] = d.clearingStep(id, "what is in it can be written only then", change.SplitSnapshot{LV: nameOf(lv)})
 	case method == spec.ClearNone:
-		d.removedLVs[lv.FullName()] = d.clearingStep(id, "its Pool says that nothing is cleared", change.RemoveLV{LV: nameOf(lv), Tags: append(owner, tags...)})
+		d.ledger.volumes[lv.FullName()] = d.clearingStep(id, "its Pool says that nothing is cleared", change.RemoveLV{LV: nameOf(lv), Tags: append(owner, tags...)})
 	default:
 		d.clearingStep(id, "given up", change.Clear{
 			LV: nameOf(lv), Method: method, Size: spec.Size(lv.Size), Done: spec.Size(lv.Checkpoint(ondisk.CheckpointOfClearing)),

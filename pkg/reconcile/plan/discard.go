@@ -46,14 +46,14 @@ func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, wh
 		d.say(id, status.Deleting, status.ReasonRemoving, "%s is removed: %s", lv.FullName(), why)
 	}
 	if d.clearMethod(lv) == spec.ClearNone {
-		d.removedLVs[lv.FullName()] = d.discardStep(id, lv, why, change.RemoveLV{LV: nameOf(lv), Tags: tags}, needs...)
+		d.ledger.volumes[lv.FullName()] = d.discardStep(id, lv, why, change.RemoveLV{LV: nameOf(lv), Tags: tags}, needs...)
 		return
 	}
 	step := d.discardStep(id, lv, why, change.StartClearing{LV: nameOf(lv), Tags: tags}, needs...)
 	if lv.Type == observe.ThickSnapshot { // its origin is rid of it then
 		step = d.discardStep(id, lv, "what is in it can be written only then", change.SplitSnapshot{LV: nameOf(lv)}, step)
 	}
-	d.removedLVs[lv.FullName()] = step
+	d.ledger.volumes[lv.FullName()] = step
 }
 
 // snapshotsDiscarded reports whether all thick snapshots of a logical volume that is of
@@ -62,7 +62,7 @@ func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, wh
 func (d *differ) snapshotsDiscarded(id spec.ID, lv observe.LogicalVolume) ([]StepID, bool) {
 	var needs []StepID
 	for _, name := range d.thickSnapshotsOf(lv) {
-		step, removed := d.removedLVs[name]
+		step, removed := d.ledger.volumes[name]
 		_, lvName, _ := strings.Cut(name, "/")
 		if !removed && d.in.Observed.VolumeGroups[lv.VolumeGroup].LogicalVolumes[lvName].Phase() == ondisk.Clearing {
 			return nil, false // it is split off first

@@ -225,7 +225,7 @@ func (x *exportDiffer) addLUNs() {
 		n, backing := *l.Number, l.Backing()
 		store := x.store(backing)
 		have, exists := x.have.LUNs[n]
-		if !x.fabric.backstores && store.usable && (!exists || !store.servedBy(have)) && x.blockedByUsers(backing, x.backing[backing].lv) {
+		if !x.fabric.backstores && store.usable && (!exists || !store.servedBy(have)) && x.blockedByUsers(backing, x.backing(backing).lv) {
 			store.usable = false
 		}
 		if !store.usable {
@@ -277,7 +277,7 @@ func (x *exportDiffer) addLUNs() {
 // letGo takes a LUN away whose volume is being put back to a snapshot.
 func (x *exportDiffer) letGo(n int, backing spec.ID, store wantedStore) {
 	have, exists := x.have.LUNs[n]
-	if !exists || !x.backing[backing].reverting || !store.servedBy(have) {
+	if !exists || !x.backing(backing).reverting || !store.servedBy(have) {
 		return
 	}
 	if x.mayReplace(fmt.Sprintf("LUN %d, whose volume is being put back to a snapshot,", n), initiatorsOf(x.have, n)) {
@@ -288,7 +288,7 @@ func (x *exportDiffer) letGo(n int, backing spec.ID, store wantedStore) {
 // resize makes a LUN without a backstore as large as its logical volume, which
 // those that have one are by themselves.
 func (x *exportDiffer) resize(n int, have observe.TargetLUN, backing spec.ID) {
-	lv, grown := x.backing[backing].lv, x.grown[backing]
+	lv, grown := x.backing(backing).lv, x.results.of(backing).grown
 	if !x.fabric.backstores && (grown != 0 || have.Size != 0 && !have.HasSize(lv.Size)) {
 		x.dangerousStep(x.id, "has grown", Harmless, x.paused(), change.ResizeLUN{Target: x.target, LUN: n, Device: lv.Path(), LVUUID: lv.UUID, Identity: lv.Identity()}, grown)
 	}
@@ -321,11 +321,11 @@ func (x *exportDiffer) removeLUNs() {
 }
 
 func (x *exportDiffer) removeLUN(n int, why string) StepID {
-	if step, planned := x.removedLUNs[lunKey{x.target.ID(), n}]; planned {
+	if step, planned := x.ledger.luns[lunKey{x.target.ID(), n}]; planned {
 		return step
 	}
 	step := x.dangerousStep(x.id, why, Disruptive, initiatorsOf(x.have, n), change.RemoveLUN{Target: x.target, LUN: n})
-	x.removedLUNs[lunKey{x.target.ID(), n}] = step
+	x.ledger.luns[lunKey{x.target.ID(), n}] = step
 	return step
 }
 
@@ -358,7 +358,7 @@ func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID)
 		if !exported {
 			continue
 		}
-		readOnly := l.ReadOnly || i.ReadOnly || x.backing[l.Backing()].lv.ReadOnly
+		readOnly := l.ReadOnly || i.ReadOnly || x.backing(l.Backing()).lv.ReadOnly
 		mapped, exists := have.LUNs[n]
 		if exists && step == 0 && mapped.LUN == n {
 			if mapped.WriteProtect != readOnly {

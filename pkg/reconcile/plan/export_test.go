@@ -31,8 +31,8 @@ func Pauses(f observe.Fabric) bool { return traitsOf[f].pause != noPause }
 func Served(in Input, id spec.ID) (string, bool) {
 	d := newDiffer(in, NewIndex(in.Observed), newReferences(in))
 	d.invalidBackings()
-	b, there := d.backing[id]
-	return b.lv.Name, there && b.usable
+	b := d.backing(id)
+	return b.lv.Name, b.usable
 }
 
 // PhaseNames returns the phases of a plan in their order, and which each must come after.

@@ -25,6 +25,7 @@ var (
 	ownGuards = []guard{
 		{"the tag on it says `deletion=delete`, and so did the files last", (*differ).toBeRetained},
 		{"no other logical volume carries the tags of its object", (*differ).ambiguous},
+		{"its tags say nothing of it that this version does not know", (*differ).understood},
 		{"no other object names it by its `lvName`", (*differ).namedByOther},
 		{"no volume is being reverted to it", (*differ).neededToRevert},
 	}
@@ -34,6 +35,17 @@ var (
 		{"no file has named its object for `--deletion-grace`, as described below", func(d *differ, id spec.ID, _ observe.LogicalVolume) *Obstacle { return d.graceOver(id) }},
 		{"no physical volume of its volume group is missing", (*differ).incomplete},
 		{"nothing is left of a move of its object", (*differ).halfMoved},
+	}
+	trashGuards = []guard{
+		{"its thick snapshots are in the trash too, or go in the same plan", (*differ).snapshotsTrashed},
+		{"nothing holds it open but a backstore that goes in the same plan", (*differ).inUse},
+		{"LVM would remove nothing else together with it", func(_ *differ, _ spec.ID, lv observe.LogicalVolume) *Obstacle { return takesAlong(lv) }},
+	}
+	removalGuards = []guard{
+		{"its thick snapshots go in the same plan", (*differ).snapshotsGone},
+		{"nothing holds it open but a backstore that goes in the same plan", (*differ).inUse},
+		{"LVM would remove nothing else together with it", (*differ).alone},
+		{"what is in it can be cleared, if its Pool says so", (*differ).clearable},
 	}
 )
 
@@ -55,6 +67,15 @@ func (d *differ) ambiguous(id spec.ID, _ observe.LogicalVolume) *Obstacle {
 		return blocked(status.ReasonAmbiguous, "several logical volumes carry its tags; remove the tags (lvchange --deltag) from all but one")
 	}
 	return nil
+}
+
+// understood: a later version may have set what is not known.
+func (d *differ) understood(_ spec.ID, lv observe.LogicalVolume) *Obstacle {
+	if lv.Phase() != ondisk.Unknown {
+		return nil
+	}
+	return blocked(status.ReasonUnsupported, "%s is left alone: this version of volreconciler does not know what its tag %s says; install the version that set it",
+		lv.FullName(), strings.Join(lv.TagsWith(ondisk.TagPhase), ", "))
 }
 
 func (d *differ) namedByOther(id spec.ID, lv observe.LogicalVolume) *Obstacle {
@@ -120,6 +141,47 @@ func (d *differ) halfMoved(id spec.ID, _ observe.LogicalVolume) *Obstacle {
 	return obstacle(status.Deleting, status.ReasonRemoving, "removed when what is left of the logical volume that it had before, or was to have, is gone")
 }
 
+// snapshotsTrashed: without their origin they could not be used.
+func (d *differ) snapshotsTrashed(_ spec.ID, lv observe.LogicalVolume) *Obstacle {
+	for _, name := range d.thickSnapshotsOf(lv) {
+		if !d.ledger.isTrashed(name) && !d.ledger.isRemoved(name) {
+			return blocked(status.ReasonSnapshotsExist, "%s is deleted when its snapshot %s is, which could not be used without it", lv.FullName(), name)
+		}
+	}
+	return nil
+}
+
+// snapshotsGone: LVM removes them with their origin, without asking.
+func (d *differ) snapshotsGone(_ spec.ID, lv observe.LogicalVolume) *Obstacle {
+	for _, name := range d.thickSnapshotsOf(lv) {
+		switch {
+		case d.ledger.isRemoved(name):
+		case d.ledger.isTrashed(name):
+			return obstacle(status.Deleting, status.ReasonInTrash, "in the trash; %s is removed when its snapshot %s, which is there too, is gone", lv.FullName(), name)
+		default:
+			return blocked(status.ReasonSnapshotsExist, "%s is removed when its snapshot %s is gone, which would be lost with it", lv.FullName(), name)
+		}
+	}
+	return nil
+}
+
+func (d *differ) clearable(_ spec.ID, lv observe.LogicalVolume) *Obstacle {
+	if why := d.unclearable(lv); why != "" {
+		return blocked(status.ReasonUnsupported, "%s", why)
+	}
+	return nil
+}
+
+// alone: what LVM would remove with one that is not plain changes when it is made plain.
+func (d *differ) alone(id spec.ID, lv observe.LogicalVolume) *Obstacle {
+	if lv.Type == observe.OtherLV {
+		if o := d.clearable(id, lv); o != nil {
+			return o
+		}
+	}
+	return takesAlong(lv)
+}
+
 // takesAlong is that LVM would remove others together with a logical volume, besides its thick
 // snapshots: they are nobody's here to remove.
 func takesAlong(lv observe.LogicalVolume) *Obstacle {
@@ -140,11 +202,11 @@ func (d *differ) inUse(id spec.ID, lv observe.LogicalVolume) *Obstacle {
 		return blocked(status.ReasonInUse, "%s is removed when it is no longer %s", lv.FullName(), strings.Join(lv.HeldBy, ", "))
 	}
 	direct := d.index.servedDirectly(lv)
-	if _, gone := d.removals(direct); !gone {
+	if _, gone := d.ledger.unserves(direct); !gone {
 		// Looked at whether it is open or not: tgtd may have to be told to open it.
 		return blocked(status.ReasonInUse, "%s is exported by target %s", lv.FullName(), d.target(direct[0].target).Name)
 	}
-	if _, released := d.backstores[id]; !lv.Open || released || len(direct) > 0 {
+	if !lv.Open || d.ledger.releases(id) || len(direct) > 0 {
 		return nil
 	}
 	if b, ok := d.index.foreignBackstore(lv); ok {

@@ -8,26 +8,42 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-var _ = Describe("The guards of deletion", func() {
-	It("are those of the documentation, in the same order", func() {
-		text, err := os.ReadFile("../../../docs/architecture.md")
-		Expect(err).NotTo(HaveOccurred())
-		_, section, found := strings.Cut(string(text), "## Deleting\n")
-		Expect(found).To(BeTrue())
-		section, _, _ = strings.Cut(section, "\n## ")
-		var documented []string
-		for line := range strings.Lines(section) {
-			if rule, is := strings.CutPrefix(line, "* "); is {
-				documented = append(documented, strings.TrimRight(rule, ",.\n"))
-			}
-		}
-		var rules []string
-		for _, guards := range [][]guard{ownGuards, nowGuards} {
-			for _, g := range guards {
-				rules = append(rules, g.rule)
-			}
-		}
-		Expect(len(documented)).To(BeNumerically(">", len(rules)), "and what is asked of all that hangs on it")
-		Expect(documented[:len(rules)]).To(Equal(rules))
-	})
+var _ = Describe("The guards", func() {
+	DescribeTable("are those of the documentation, in the same order", func(heading string, rules []string) {
+		Expect(documented(heading)).To(Equal(rules))
+	},
+		Entry("of deletion", "## Deleting\n", rulesOf(ownGuards, nowGuards, trashGuards, removalGuards)),
+		Entry("of a cutover", "## The life of a Volume\n", cutoverRules()),
+	)
 })
+
+// documented returns the items of the lists in a section of docs/architecture.md.
+func documented(heading string) (items []string) {
+	text, err := os.ReadFile("../../../docs/architecture.md")
+	Expect(err).NotTo(HaveOccurred())
+	_, section, found := strings.Cut(string(text), heading)
+	Expect(found).To(BeTrue())
+	section, _, _ = strings.Cut(section, "\n## ")
+	for line := range strings.Lines(section) {
+		if rule, is := strings.CutPrefix(line, "* "); is {
+			items = append(items, strings.TrimRight(rule, ",.\n"))
+		}
+	}
+	return items
+}
+
+func rulesOf(lists ...[]guard) (rules []string) {
+	for _, guards := range lists {
+		for _, g := range guards {
+			rules = append(rules, g.rule)
+		}
+	}
+	return rules
+}
+
+func cutoverRules() (rules []string) {
+	for _, g := range cutoverGuards {
+		rules = append(rules, g.rule)
+	}
+	return rules
+}

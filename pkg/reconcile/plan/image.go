@@ -65,9 +65,9 @@ func (d *differ) imageSource(id spec.ID, i spec.Image) (observe.LogicalVolume, b
 		return made, true
 	}
 	source := i.Spec.Object()
-	from, ok := d.backing[source]
+	from := d.backing(source)
 	switch {
-	case !ok || !from.usable || from.lv.UUID == "":
+	case !from.usable || from.lv.UUID == "":
 		d.block(id, status.ReasonNotReady, "waits for %s: %s", source, d.object(source).Message)
 		return from.lv, false
 	case source.Kind == spec.KindSnapshot:

@@ -30,11 +30,11 @@ const maxShown = 10
 // What is in the trash counted when it went there. So do those whose volume
 // group cannot be read now, and which would follow when it can be.
 func (d *differ) excess() refusal {
-	if len(d.doomed) == 0 {
+	if len(d.ledger.losses) == 0 {
 		return refusal{}
 	}
 	unread := d.unread()
-	n := len(d.doomed) + unread
+	n := len(d.ledger.losses) + unread
 	nothingLeft := len(d.in.Desired.IDs())+len(d.in.Desired.Invalid) == 0
 	token := d.token()
 	if n <= d.in.MaxDeletions && !nothingLeft || d.permitted(token) {
@@ -42,7 +42,7 @@ func (d *differ) excess() refusal {
 	}
 	out := refusal{objects: map[spec.ID]bool{}}
 	var names []string
-	for id := range d.doomed {
+	for id := range d.ledger.losses {
 		out.objects[id] = true
 		names = append(names, id.String())
 	}
@@ -78,7 +78,7 @@ func (d *differ) unread() int {
 		if id.Kind != spec.KindVolume && id.Kind != spec.KindSnapshot || known.Retain || d.names(id) {
 			continue
 		}
-		if _, seen := d.doomed[id]; seen {
+		if _, seen := d.ledger.losses[id]; seen {
 			continue
 		}
 		if _, _, err := d.in.Observed.Group(known.VolumeGroup); err != nil {
@@ -92,7 +92,7 @@ func (d *differ) unread() int {
 // fits no other set, and not the same names with other data behind them.
 func (d *differ) token() string {
 	var lines []string
-	for id, things := range d.doomed {
+	for id, things := range d.ledger.losses {
 		for _, thing := range things {
 			lines = append(lines, id.String()+" "+thing+"\n")
 		}

@@ -134,86 +134,22 @@ type differ struct {
 	refs  *references
 	plan  Plan
 
-	objects map[spec.ID]*status.Object
-	// ordered are the same, in the order in which they were first asked for.
-	ordered []*status.Object
-	pools   map[string]pool
-	backing map[spec.ID]backing
-	// seen are the Volumes and Snapshots that were seen to.
-	seen map[spec.ID]bool
-	// interrupted are the exports that are down for a moment, by this plan, and the
-	// Volume that gets another logical volume meanwhile.
-	interrupted map[spec.ID]spec.ID
-	// retreats are the Volumes that were to get another logical volume and could not, and
-	// are exported again as they were without waiting for the next attempt.
-	retreats map[spec.ID]bool
-	// arrived are those that another logical volume has just come in the place of.
-	arrived map[spec.ID]bool
-	// backstores are those that the desired exports need, and the step that
-	// creates each, if any.
-	backstores map[spec.ID]wantedStore
-	// grown are the steps that grow objects' logical volumes.
-	grown map[spec.ID]StepID
-	// removedTargets and removedLUNs are what this plan takes away, so that
-	// what was below can go as well.
-	removedTargets map[observe.TargetID]StepID
-	removedLUNs    map[lunKey]StepID
-	// removedLVs are the logical volumes that this plan removes, by full name,
-	// and trashedLVs those that are in the trash, with the step that puts them
-	// there; 0: they are there.
-	removedLVs map[string]StepID
-	trashedLVs map[string]StepID
-	// doomed is what objects that no file names are about to lose: UUIDs of
-	// logical volumes and names of targets.
-	doomed map[spec.ID][]string
-	// usersOf are the exports that have a user, by its name; nil: not asked yet.
-	usersOf map[string][]string
+	// results are what it came to so far, and ledger is what it takes away.
+	results results
+	ledger  ledger
 	// refused are deletions that the plan must not have.
 	refused refusal
 }
 
-type lunKey struct {
-	target observe.TargetID
-	lun    int
-}
-
 func newDiffer(in Input, index *Index, refs *references) *differ {
-	backings := len(in.Desired.Volumes) + len(in.Desired.Snapshots)
-	objects := backings + len(in.Desired.Exports)
-	d := &differ{
-		in: in, index: index, refs: refs,
-		objects:        make(map[spec.ID]*status.Object, objects),
-		ordered:        make([]*status.Object, 0, objects),
-		pools:          map[string]pool{},
-		backing:        make(map[spec.ID]backing, backings),
-		seen:           make(map[spec.ID]bool, backings),
-		backstores:     make(map[spec.ID]wantedStore, len(index.ownBackstores)),
-		interrupted:    map[spec.ID]spec.ID{},
-		retreats:       map[spec.ID]bool{},
-		arrived:        map[spec.ID]bool{},
-		grown:          map[spec.ID]StepID{},
-		removedTargets: map[observe.TargetID]StepID{},
-		removedLUNs:    map[lunKey]StepID{},
-		removedLVs:     map[string]StepID{},
-		trashedLVs:     map[string]StepID{},
-		doomed:         map[spec.ID][]string{},
-	}
+	set := in.Desired
+	objects := len(set.Pools) + len(set.Volumes) + len(set.Snapshots) + len(set.Images) + len(set.Exports) + len(set.Invalid)
+	d := &differ{in: in, index: index, refs: refs, results: newResults(objects), ledger: newLedger()}
 	d.plan.Findings = in.Desired.Findings
 	for id, err := range in.Desired.Invalid {
 		d.block(id, status.ReasonInvalid, "%v", err)
 	}
 	return d
-}
-
-// object returns the status of an object, Ready until something else is said.
-func (d *differ) object(id spec.ID) *status.Object {
-	o, ok := d.objects[id]
-	if !ok {
-		o = &status.Object{Kind: id.Kind, Name: id.Name, Phase: status.Ready, Reason: status.ReasonAsDesired}
-		d.objects[id] = o
-		d.ordered = append(d.ordered, o)
-	}
-	return o
 }
 
 // say gives an object a phase. The first thing that stands in the way is the
@@ -254,7 +190,7 @@ func (d *differ) dangerousStep(id spec.ID, why string, danger Danger, affects []
 // Nothing else of it is done at once.
 func (d *differ) servingStep(id spec.ID, why string, c change.Change, needs ...StepID) StepID {
 	step := d.step(id, why, c, needs...)
-	d.plan.Steps[step-1].AtOnce = d.retreats[id]
+	d.plan.Steps[step-1].AtOnce = d.results.of(id).retreats
 	return step
 }
 
@@ -324,12 +260,7 @@ func (d *differ) provision(pool string, bytes uint64) {
 // finish completes the statuses and sorts them.
 func (d *differ) finish() Plan {
 	d.attachments()
-	// Most are in order already, and pointers are moved with less effort than objects.
-	slices.SortFunc(d.ordered, func(a, b *status.Object) int { return spec.CompareIDs(a.ID(), b.ID()) })
-	d.plan.Objects = make([]status.Object, 0, len(d.ordered))
-	for _, o := range d.ordered {
-		d.plan.Objects = append(d.plan.Objects, *o)
-	}
+	d.plan.Objects = d.results.statuses()
 	d.plan.KeepJobs = d.plan.KeepJobs || d.in.Observed.Err() != nil
 	return d.plan
 }

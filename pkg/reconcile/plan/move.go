@@ -65,7 +65,7 @@ func (d *differ) arrive(id spec.ID, name string, lv observe.LogicalVolume) (obse
 			lv.Name = name
 		}
 	}
-	d.arrived[id] = true
+	d.results.of(id).arrived = true
 	marks := stagedTags(lv)
 	step = d.step(id, "complete", change.SetTags{LV: nameOf(lv), Remove: marks}, step)
 	lv.Tags = slices.DeleteFunc(slices.Clone(lv.Tags), func(t string) bool { return slices.Contains(marks, t) })
@@ -93,7 +93,7 @@ func (d *differ) afterMove(id spec.ID, lv observe.LogicalVolume) {
 // absentMoves takes away what is left of the moves of Volumes that no file names.
 func (d *differ) absentMoves() {
 	for _, id := range sortedIDs(d.index.leftovers) {
-		if d.names(id) || d.seen[id] || d.graceLeft(id) > 0 || d.inDoubt() {
+		if d.names(id) || d.results.of(id).seen || d.graceLeft(id) > 0 || d.inDoubt() {
 			continue
 		}
 		m, lvs := d.index.left(id), d.index.current[id]
@@ -110,27 +110,33 @@ func (d *differ) absentMoves() {
 	}
 }
 
-// move plans the next step on a Volume's way to the Pool that its spec asks for. It
-// reports whether that is the last one, for which nobody may use the Volume.
-func (d *differ) move(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume) (last bool) {
+// move plans the next step on a Volume's way to the Pool that its spec asks for.
+func (d *differ) move(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume) succession {
 	m := d.index.left(id)
 	switch {
 	case len(m.superseded) > 0:
 		d.block(id, status.ReasonNotReady, "spec.pool: it moves to Pool/%s when %s, which it was in before, is gone", v.Spec.Pool, m.superseded[0].FullName())
-		return false
+		return prepared
 	case p.vg.MissingPVs > 0: // LVM would refuse them when they come back
 		d.block(id, status.ReasonNotReady, "spec.pool: it cannot move to Pool/%s while %d physical volumes of %s are missing", v.Spec.Pool, p.vg.MissingPVs, p.vg.Name)
-		return false
+		return prepared
 	case d.immovable(id, v, lv):
 		d.stagedAs(id, "the Volume does not move there", func(s observe.LogicalVolume) bool { return !misplaced(s, p) })
-		return false
+		return prepared
 	}
 	staged, ok := d.stage(id, v, p, lv)
 	if !ok {
-		return false
+		return prepared
 	}
 	base, ready := d.copyOver(id, staged, lv)
-	return ready && d.replace(id, lv, staged, base)
+	if !ready {
+		return prepared
+	}
+	return d.cutOver(cutover{
+		id: id, lv: lv, next: staged, base: base, why: "everything is copied but what changed last",
+		pausing: "so that what changed last can be copied; it comes back at once", done: "spec.pool: all but what changed last is copied",
+		danger: Disruptive, affects: d.connectedTo(id),
+	})
 }
 
 // immovable reports whether a Volume is read-only, or has snapshots, neither of which

@@ -29,7 +29,7 @@ func (d *differ) pool(p spec.Pool) {
 	vg, ok, err := d.in.Observed.Group(p.Spec.VolumeGroup)
 	if err != nil {
 		d.say(id, status.Failed, status.ReasonObservationFailed, "volume group %s cannot be read: %v", p.Spec.VolumeGroup, err)
-		d.pools[p.Metadata.Name] = pool{unreadable: true}
+		d.results.of(id).pool = pool{unreadable: true}
 		return
 	}
 	if !ok {
@@ -48,7 +48,7 @@ func (d *differ) pool(p spec.Pool) {
 		out.thinPool = want.Name
 		out.creatable, out.step = d.thinPool(id, want, vg, out.creatable, suspended, shown)
 	}
-	d.pools[p.Metadata.Name] = out
+	d.results.of(id).pool = out
 }
 
 // thinPool sees to a Pool's thin pool. It returns whether volumes can be put

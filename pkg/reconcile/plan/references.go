@@ -23,6 +23,9 @@ type references struct {
 	// volumesAt and snapshotsAt are named by the full name of a logical volume. They are made
 	// when somebody asks: only what no file names is looked for in them.
 	volumesAt, snapshotsAt func() map[string]string
+	// usersOf are the Exports over iSCSI that have a user, by its name; they too are found
+	// when somebody asks.
+	usersOf func() map[string][]string
 	// pools are the Pools in a volume group.
 	pools map[string][]spec.Pool
 	// known are the remembered Exports that had a target of that name.
@@ -64,6 +67,7 @@ func newReferences(in Input) *references {
 			return set.Pools[of.Pool].Spec.VolumeGroup + "/" + name
 		})
 	})
+	r.usersOf = sync.OnceValue(func() map[string][]string { return usersOf(r.exportNames, set) })
 	for _, name := range snapshots {
 		s := set.Snapshots[name]
 		r.snapshots[s.Spec.Volume] = append(r.snapshots[s.Spec.Volume], name)
@@ -99,6 +103,20 @@ func newReferences(in Input) *references {
 		slices.SortFunc(ids, spec.CompareIDs)
 	}
 	return r
+}
+
+// usersOf returns the Exports that have a user, by its name.
+func usersOf(exports []string, set spec.Set) map[string][]string {
+	users := map[string][]string{}
+	for _, name := range exports {
+		e := set.Exports[name].Spec
+		for _, account := range accountsOf(e) {
+			if with := users[account.Username]; e.Protocol == spec.ProtocolISCSI && !slices.Contains(with, name) {
+				users[account.Username] = append(with, name)
+			}
+		}
+	}
+	return users
 }
 
 // placesOf returns names by their places. Of several in one place it is the first.

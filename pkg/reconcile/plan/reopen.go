@@ -26,7 +26,7 @@ func (d *differ) reopenInvalid() {
 // reopen gives back what cutovers took from an Export's targets. In doubt a target stays
 // closed, and the Export says why.
 func (d *differ) reopen(id spec.ID) {
-	if _, waits := d.interrupted[id]; waits { // the cutover goes on
+	if d.results.of(id).waitsFor != (spec.ID{}) { // the cutover goes on
 		return
 	}
 	for _, i := range d.in.Known[id].Interrupted {
@@ -157,7 +157,7 @@ func unasked(have observe.Target, e spec.ExportSpec) string {
 // isWhole reports whether a LUN shows the whole content of an object's current logical volume.
 func (x *exportDiffer) isWhole(of string, l observe.TargetLUN) bool {
 	id := spec.ParseID(of)
-	b := x.backing[id]
+	b := x.backing(id)
 	if !b.usable || b.lv.UUID == "" {
 		return false
 	}
@@ -172,7 +172,7 @@ func (x *exportDiffer) isWhole(of string, l observe.TargetLUN) bool {
 // giveBackLUN plans a LUN as it was, and for whom.
 func (x *exportDiffer) giveBackLUN(n int, l InterruptedLUN) (steps []StepID, why string) {
 	backing := spec.ID{Kind: spec.KindVolume, Name: l.Volume}
-	b := x.backing[backing]
+	b := x.backing(backing)
 	if !b.usable || b.lv.Identity() != l.UUID {
 		return nil, fmt.Sprintf("LUN %d: %s has no whole logical volume to show: %s", n, backing, x.wordsOf(backing))
 	}
@@ -217,8 +217,8 @@ func (x *exportDiffer) giveBackLUN(n int, l InterruptedLUN) (steps []StepID, why
 
 // wordsOf returns what an object says of itself.
 func (d *differ) wordsOf(id spec.ID) string {
-	if o := d.objects[id]; o != nil && o.Message != "" {
-		return o.Message
+	if o := d.results.of(id); o.shown && o.status.Message != "" {
+		return o.status.Message
 	}
 	return "it is not in the files; name it again"
 }

@@ -11,48 +11,47 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
+// restoring goes on with a volume that is being written over with what a snapshot holds.
+func (d *differ) restoring(id spec.ID, r *spec.Revert, lv observe.LogicalVolume) {
+	switch {
+	case r != nil:
+		if snapshot, ok := d.snapshotToRestore(id, r, lv); ok {
+			d.restore(id, r, lv, snapshot)
+		}
+	case lv.Tag(ondisk.TagCheckpoint) == "":
+		d.step(id, "no file asks for it any more, and nothing was written", change.SetTags{LV: nameOf(lv),
+			Remove: append(lv.TagsWith(ondisk.TagRevert), lv.TagsWith(ondisk.TagPhase)...)})
+	default:
+		d.block(id, status.ReasonReverting, "%s was being put back to a snapshot, and holds part of it; name the snapshot in spec.revert again to end that", lv.FullName())
+	}
+}
+
 // revert sees to it that a volume is put back to what a snapshot holds, once for
 // each request.
 //
-// In a thin pool a clone of the snapshot comes in the place of the volume; it reports
-// whether one is to, and whether that happens in this pass, in which nobody is to use the
-// volume. Otherwise the volume keeps its logical volume, and so does the snapshot: what
-// differs is copied. A merge by LVM would end the snapshot, and whatever initiators know
-// it by.
-func (d *differ) revert(id spec.ID, v spec.Volume, lv observe.LogicalVolume) (swapping, last bool) {
-	r, begun := v.Spec.Revert, lv.Phase() == ondisk.Reverting
-	switch {
-	case r == nil && begun && lv.Tag(ondisk.TagCheckpoint) == "":
-		d.step(id, "no file asks for it any more, and nothing was written", change.SetTags{LV: nameOf(lv),
-			Remove: append(lv.TagsWith(ondisk.TagRevert), lv.TagsWith(ondisk.TagPhase)...)})
-		return false, false
-	case r == nil && begun:
-		d.block(id, status.ReasonReverting, "%s was being put back to a snapshot, and holds part of it; name the snapshot in spec.revert again to end that", lv.FullName())
-		return false, false
-	case r == nil, !begun && lv.Tag(ondisk.TagReverted) == r.Request:
-		return false, false
-	}
+// In a thin pool a clone of the snapshot comes in the place of the volume. Otherwise the
+// volume keeps its logical volume, and so does the snapshot: what differs is copied. A merge
+// by LVM would end the snapshot, and whatever initiators know it by.
+func (d *differ) revert(id spec.ID, v spec.Volume, lv observe.LogicalVolume) succession {
+	r := v.Spec.Revert
 	snapshot, ok := d.snapshotToRestore(id, r, lv)
 	switch {
 	case !ok:
-		return false, false
-	case begun:
-		d.restore(id, r, lv, snapshot)
-		return false, false
+		return none
 	case d.inDoubt():
 		reason, while := d.doubt()
 		d.block(id, reason, "spec.revert: nothing is put back while %s", while)
-		return false, false
+		return none
 	case d.toBeKept(id), d.usersOfVolume(id, lv) != "":
-		return false, false
+		return none
 	case len(d.index.current[id]) == 0: // its tags come first: beside a clone it would pass for one that is gone
-		return false, false
+		return none
 	case snapshot.Type == observe.Thin && lv.Type == observe.Thin && snapshot.Pool == lv.Pool && snapshot.Size <= lv.Size:
-		return true, d.swapIn(id, v, lv, snapshot)
+		return d.swapIn(id, v, lv, snapshot)
 	}
 	d.dangerousStep(id, "spec.revert asks for it", Destructive, d.connectedTo(id), change.SetTags{LV: nameOf(lv),
 		Add: []string{ondisk.PhaseTag(ondisk.Reverting), ondisk.TagRevert + r.Request}, Remove: lv.TagsWith(ondisk.TagRevert)})
-	return false, false // once it is marked, exports let go of it
+	return none // once it is marked, exports let go of it
 }
 
 // toBeKept reports whether what is in a Volume now is to be kept somewhere, and is not
@@ -108,9 +107,8 @@ func (d *differ) restore(id spec.ID, r *spec.Revert, lv, snapshot observe.Logica
 }
 
 // swapIn plans that a clone of a snapshot comes in the place of a thin volume: it is made
-// while the volume is served, and then one tag says so, as when a Volume moves. It reports
-// whether that happens in this pass.
-func (d *differ) swapIn(id spec.ID, v spec.Volume, lv, snapshot observe.LogicalVolume) (last bool) {
+// while the volume is served, and then one tag says so, as when a Volume moves.
+func (d *differ) swapIn(id spec.ID, v spec.Volume, lv, snapshot observe.LogicalVolume) succession {
 	const why = "spec.revert asks for it"
 	done := ondisk.TagReverted + v.Spec.Revert.Request
 	clone, found := d.stagedAs(id, "the Volume is not put back to that", func(s observe.LogicalVolume) bool {
@@ -123,24 +121,16 @@ func (d *differ) swapIn(id spec.ID, v spec.Volume, lv, snapshot observe.LogicalV
 			// What that leads to is what a plan is read for.
 			d.clone(id, why+"; what is in the volume now is given up when this takes its place", Destructive, backing{lv: snapshot}, name, append(tags, done))
 		}
-		return false
+		return prepared
 	}
 	if clone.Size < lv.Size { // initiators see one size only
 		d.step(id, why, change.GrowVolume{LV: nameOf(clone), From: spec.Size(clone.Size), To: spec.Size(lv.Size)})
-		return false
+		return prepared
 	}
-	swap := change.TakeOver{LV: nameOf(lv), Staged: nameOf(clone), Size: spec.Size(lv.Size)}
-	if d.in.Held[id] { // nobody is made to wait for nothing
-		d.dangerousStep(id, why, Destructive, nil, swap)
-		return false
-	}
-	keys, ok := d.interruptible(id, lv, "spec.revert: the clone to put it back to is made")
-	if !ok || !d.replaceable(id, lv, clone) {
-		return false
-	}
-	d.dangerousStep(id, why, Destructive, nil, swap, d.interrupt(id, lv, keys, true, why)...) // nobody who sees it is logged in
-	d.leaveExports(id)
-	return true
+	return d.cutOver(cutover{
+		id: id, lv: lv, next: clone, why: why, pausing: why, done: "spec.revert: the clone to put it back to is made",
+		danger: Destructive, spareOthers: true, // nobody who sees it is logged in
+	})
 }
 
 // snapshotToRestore returns the logical volume of the snapshot that a volume is

@@ -44,7 +44,7 @@ func (d *differ) createVolume(id spec.ID, v spec.Volume, p pool, lv observe.Logi
 		d.sourceSnapshot(id, source, from)
 		b.usable = false
 	}
-	d.backing[id] = b
+	d.results.of(id).backing = &b
 	d.provision(v.Spec.Pool, lv.Size)
 }
 
@@ -79,8 +79,8 @@ func (d *differ) sourceOf(id spec.ID, source *spec.VolumeSource) (backing, bool)
 	} else {
 		d.volumeOnce(from.Name)
 	}
-	b, ok := d.backing[from]
-	if !ok || !b.usable || b.lv.UUID == "" {
+	b := d.backing(from)
+	if !b.usable || b.lv.UUID == "" {
 		d.block(id, status.ReasonNotReady, "spec.source: waits for %s: %s", from, d.object(from).Message)
 		return backing{}, false
 	}

@@ -103,17 +103,7 @@ func (d *differ) trashClock() time.Time {
 // trashVolume puts a logical volume into the trash: it is marked, and its device
 // disappears. All that is in it stays.
 func (d *differ) trashVolume(id spec.ID, lv observe.LogicalVolume, old stay) {
-	var needs []StepID
-	for _, name := range d.thickSnapshotsOf(lv) {
-		step, inTrash := d.trashedLVs[name]
-		removed, ok := d.removedLVs[name]
-		if !inTrash && !ok {
-			d.block(id, status.ReasonSnapshotsExist, "%s is deleted when its snapshot %s is, which could not be used without it", lv.FullName(), name)
-			return
-		}
-		needs = append(needs, step, removed)
-	}
-	if d.stopped(id, d.inUse(id, lv)) || d.stopped(id, takesAlong(lv)) {
+	if d.guarded(trashGuards, id, lv) {
 		return
 	}
 	until := "a Pool says for how long"
@@ -122,14 +112,14 @@ func (d *differ) trashVolume(id spec.ID, lv observe.LogicalVolume, old stay) {
 	}
 	set := change.SetTags{LV: nameOf(lv), Add: []string{ondisk.DeletedTag(d.in.Now)}, Remove: old.tags}
 	step := d.removal(id, "no file names it, and its deletion policy is Delete; it can come back until "+until, Disruptive, nil,
-		set, d.released(id, lv, needs)...)
-	d.trashedLVs[lv.FullName()] = step
+		set, d.released(id, lv)...)
+	d.ledger.trashed[lv.FullName()] = step
 	d.deactivate(id, lv, "in the trash", step)
 }
 
 // keepInTrash sees to a logical volume that stays in the trash for now.
 func (d *differ) keepInTrash(id spec.ID, lv observe.LogicalVolume, shown *status.Volume, s stay) {
-	d.trashedLVs[lv.FullName()] = 0
+	d.ledger.trashed[lv.FullName()] = 0
 	keep, known := d.trashTime(lv)
 	shown.DeletedAt = s.since
 	if known && !s.since.IsZero() {
@@ -160,7 +150,7 @@ func (d *differ) deactivate(id spec.ID, lv observe.LogicalVolume, why string, ne
 		return
 	}
 	for _, name := range d.thickSnapshotsOf(lv) {
-		if _, inTrash := d.trashedLVs[name]; !inTrash || d.held(name) {
+		if !d.ledger.isTrashed(name) || d.held(name) {
 			return
 		}
 	}
@@ -173,8 +163,7 @@ func (d *differ) held(fullName string) bool {
 	vg, name, _ := strings.Cut(fullName, "/")
 	lv := d.in.Observed.VolumeGroups[vg].LogicalVolumes[name]
 	owner, _ := lv.Owner()
-	_, released := d.backstores[owner]
-	return lv.Open && !released || len(lv.HeldBy) > 0
+	return lv.Open && !d.ledger.releases(owner) || len(lv.HeldBy) > 0
 }
 
 // stamp writes a time as statuses do.

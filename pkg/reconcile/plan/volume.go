@@ -14,20 +14,6 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// backing is what exports need to know of the logical volume behind a Volume
-// or Snapshot.
-type backing struct {
-	lv observe.LogicalVolume
-	// usable is false if it must not be exported: it is gone, not ours, or its
-	// content is lost.
-	usable bool
-	// reverting is true if it must not stay exported either.
-	reverting bool
-	// step must have succeeded before it can be exported; 0: none.
-	step StepID
-	thin bool
-}
-
 // volumeOnce and snapshotOnce see to an object that others depend on, and that may
 // have been seen to before.
 func (d *differ) volumeOnce(name string) {
@@ -46,8 +32,8 @@ func (d *differ) snapshotOnce(name string) {
 
 // first reports whether it is asked for an object for the first time.
 func (d *differ) first(id spec.ID) bool {
-	seen := d.seen[id]
-	d.seen[id] = true
+	seen := d.results.of(id).seen
+	d.results.of(id).seen = true
 	return !seen
 }
 
@@ -56,7 +42,7 @@ func (d *differ) volume(v spec.Volume) {
 	if d.unknown(id, observe.LVM) {
 		return
 	}
-	p := d.pools[v.Spec.Pool]
+	p := d.poolOf(v.Spec.Pool)
 	if !d.poolKnown(id, v.Spec.Pool) {
 		return
 	}
@@ -79,16 +65,20 @@ func (d *differ) volume(v spec.Volume) {
 	}
 
 	d.object(id).Volume = volumeStatus(lv)
-	whole := d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs == 0 // which need not be the Pool's
-	var arrived StepID
+	d.existingVolume(id, v, p, lv, suspended, tags)
+}
+
+// existingVolume sees to a Volume whose logical volume is there.
+func (d *differ) existingVolume(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume, suspended bool, tags []string) {
+	missing := d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0 // which need not be the Pool's
 	came := lv.Phase() == ondisk.Staged
-	if came && whole && !suspended && !d.in.Held[id] { // by whatever name, it is served
+	var arrived StepID
+	if came && !missing && !suspended && !d.in.Held[id] { // by whatever name, it is served
 		lv, arrived = d.arrive(id, v.Spec.LVName, lv)
 	}
-	if d.in.Held[id] && (came || d.index.leftovers[id] != nil) { // also if it is not to move any more
-		d.retreats[id] = true
-	}
-	b := backing{lv: lv, usable: true, thin: lv.Type == observe.Thin, step: arrived}
+	r, stage := d.results.of(id), stageOf(lv, misplaced(lv, p), v.Spec.Revert)
+	r.retreats = d.in.Held[id] && (came || d.index.leftovers[id] != nil) // also if it is not to move any more
+	b := backing{lv: lv, thin: lv.Type == observe.Thin, step: arrived}
 	switch {
 	case misplaced(lv, p) && !lv.Marked():
 		d.block(id, status.ReasonImmutableField, "spec.pool: %s lives in %s; to adopt it, name the Pool that it is in", lv.FullName(), placeOf(lv))
@@ -97,53 +87,61 @@ func (d *differ) volume(v spec.Volume) {
 		d.block(id, status.ReasonNotOwned, "%s is neither a thick nor a thin volume", lv.FullName())
 		return
 	case suspended:
-	case !whole:
+	case missing:
 		if b.step = d.activateWhole(id, lv); !lv.Active && b.step == 0 {
 			return
 		}
-	case lv.Phase() == ondisk.Populating:
-		b.usable = false
+	case stage == strange:
+		d.stopped(id, d.understood(id, lv))
+	case stage == filling:
 		d.correctTags(id, lv, tags)
 		d.populate(id, v, lv)
 	default:
 		d.correctTags(id, lv, tags)
 		d.sourceDiffers(id, v.Spec.Source, lv)
-		swapping, last := d.revert(id, v, lv)
-		if b.reverting = lv.Phase() == ondisk.Reverting; b.reverting {
-			b.usable = false
+		if stage == restoring {
+			d.restoring(id, v.Spec.Revert, lv)
 			break
 		}
-		switch {
-		case swapping:
-			b.usable = !last
-			if d.in.Held[id] { // whatever failed on its way, it is served
-				d.retreats[id] = true
-			}
-		case misplaced(lv, p):
-			b.usable = !d.move(id, v, p, lv)
-			if d.in.Held[id] {
-				d.retreats[id] = true
-			}
-		case d.growVolume(id, lv, size):
-			d.provision(v.Spec.Pool, size-lv.Size)
-		}
-		// What carries no tags yet, and is known by its UUID alone, is marked first.
-		marked := len(d.index.current[id]) > 0
-		if marked && !came && !swapping && (!misplaced(lv, p) || len(d.index.left(id).superseded) > 0) { // names are right by then
-			d.afterMove(id, lv)
+		next := d.succeed(id, v, p, lv, stage, came)
+		r.retreats = r.retreats || d.in.Held[id] && next != none // whatever failed on its way, it is served
+		if next == due {
+			d.results.of(id).backing = &b
+			return
 		}
 		b.step = cmp.Or(d.activate(id, lv), arrived)
 	}
-	if lv.Phase() != "" && !came { // also where nothing may be changed
-		b.usable, b.reverting = false, lv.Phase() == ondisk.Reverting
+	b.usable, b.reverting = whole(lv), lv.Phase() == ondisk.Reverting
+	d.results.of(id).backing = &b
+}
+
+// succeed sees to what a Volume's logical volume is to become: another one in its place, a
+// larger one, or the only one that there is.
+func (d *differ) succeed(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume, stage stage, came bool) succession {
+	next, elsewhere := none, misplaced(lv, p)
+	if stage == reverting {
+		next = d.revert(id, v, lv)
 	}
-	d.backing[id] = b
+	if next != none {
+		return next
+	}
+	if size := roundUp(uint64(v.Spec.Size), p.vg.ExtentSize); elsewhere {
+		next = d.move(id, v, p, lv)
+	} else if d.growVolume(id, lv, size) {
+		d.provision(v.Spec.Pool, size-lv.Size)
+	}
+	// What carries no tags yet, and is known by its UUID alone, is marked first.
+	marked := len(d.index.current[id]) > 0
+	if marked && !came && (!elsewhere || len(d.index.left(id).superseded) > 0) { // names are right by then
+		d.afterMove(id, lv)
+	}
+	return next
 }
 
 // poolKnown reports whether a Pool's volume group is there and could be read; if
 // not, it says so of an object that lives in it.
 func (d *differ) poolKnown(id spec.ID, name string) bool {
-	p := d.pools[name]
+	p := d.poolOf(name)
 	message := d.object(spec.ID{Kind: spec.KindPool, Name: name}).Message
 	switch {
 	case p.unreadable:
@@ -164,7 +162,7 @@ func (d *differ) growVolume(id spec.ID, lv observe.LogicalVolume, size uint64) b
 			d.block(id, status.ReasonSnapshotsExist, "spec.size: LVM cannot extend %s while it has thick snapshots, in the trash or not (%s); remove them first", lv.FullName(), strings.Join(s, ", "))
 			return false
 		}
-		d.grown[id] = d.dangerousStep(id, "spec asks for "+spec.Size(size).String(), Harmless, d.connectedTo(id),
+		d.results.of(id).grown = d.dangerousStep(id, "spec asks for "+spec.Size(size).String(), Harmless, d.connectedTo(id),
 			change.GrowVolume{LV: nameOf(lv), From: spec.Size(lv.Size), To: spec.Size(size)})
 		return true
 	}
@@ -178,7 +176,7 @@ func (d *differ) snapshot(s spec.Snapshot) {
 	}
 	origin := spec.ID{Kind: spec.KindVolume, Name: s.Spec.Volume}
 	volume := d.in.Desired.Volumes[s.Spec.Volume]
-	p := d.pools[volume.Spec.Pool]
+	p := d.poolOf(volume.Spec.Pool)
 	if !d.poolKnown(id, volume.Spec.Pool) {
 		return
 	}
@@ -194,8 +192,8 @@ func (d *differ) snapshot(s spec.Snapshot) {
 			d.block(id, status.ReasonNotReady, "Pool/%s cannot take new snapshots: %s", volume.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: volume.Spec.Pool}).Message)
 			return
 		}
-		o, ok := d.backing[origin]
-		if !ok || !o.usable || misplaced(o.lv, p) {
+		o := d.backing(origin)
+		if !o.usable || misplaced(o.lv, p) {
 			d.block(id, status.ReasonNotReady, "%s: %s", origin, d.object(origin).Message)
 			return
 		}
@@ -212,7 +210,7 @@ func (d *differ) snapshot(s spec.Snapshot) {
 			// while it is exported.
 			step = d.activateForExport(id, lv, step)
 		}
-		d.backing[id] = backing{lv: lv, usable: true, thin: thin, step: step}
+		d.results.of(id).backing = &backing{lv: lv, usable: true, thin: thin, step: step}
 		return
 	}
 
@@ -221,6 +219,8 @@ func (d *differ) snapshot(s spec.Snapshot) {
 	switch {
 	case lv.SnapshotInvalid:
 		d.say(id, status.Failed, status.ReasonSnapshotOverflow, "%s overflowed its copy-on-write space of %s; what it held is lost, remove it", lv.FullName(), spec.Size(lv.COWSize))
+		return
+	case d.stopped(id, d.understood(id, lv)):
 		return
 	case lv.Type != observe.Thin && lv.Type != observe.ThickSnapshot:
 		d.block(id, status.ReasonNotOwned, "%s is not a snapshot", lv.FullName())
@@ -246,7 +246,7 @@ func (d *differ) snapshot(s spec.Snapshot) {
 			b.step = d.activate(id, lv)
 		}
 	}
-	d.backing[id] = b
+	d.results.of(id).backing = &b
 }
 
 // invalidBackings lets exports go on offering what is there of objects that the
@@ -271,15 +271,15 @@ func (d *differ) invalidBackings() {
 func (d *differ) servedBackings(ids iter.Seq[spec.ID]) {
 	for id := range ids {
 		lvs := d.index.current[id]
-		if len(lvs) != 1 || d.seen[id] || !lvs[0].Active || lvs[0].SnapshotInvalid {
+		if len(lvs) != 1 || d.results.of(id).seen || !lvs[0].Active || lvs[0].SnapshotInvalid {
 			continue
 		}
 		if known := d.in.Known[id].UUID; known == "" || known == lvs[0].Identity() {
-			phase := lvs[0].Phase()
-			complete := phase == "" || phase == ondisk.Staged // and in its place by now
-			d.backing[id] = backing{lv: lvs[0], usable: complete, reverting: phase == ondisk.Reverting, thin: lvs[0].Type == observe.Thin}
-			if complete && d.in.Held[id] && d.index.leftovers[id] != nil { // its move failed before its file broke
-				d.retreats[id] = true
+			d.results.of(id).backing = &backing{
+				lv: lvs[0], usable: whole(lvs[0]), reverting: lvs[0].Phase() == ondisk.Reverting, thin: lvs[0].Type == observe.Thin,
+			}
+			if whole(lvs[0]) && d.in.Held[id] && d.index.leftovers[id] != nil { // its move failed before its file broke
+				d.results.of(id).retreats = true
 			}
 		}
 	}
@@ -288,7 +288,7 @@ func (d *differ) servedBackings(ids iter.Seq[spec.ID]) {
 // originName is the name of a Volume's logical volume, which somebody may have
 // renamed.
 func (d *differ) originName(id spec.ID, v spec.Volume) string {
-	if b, ok := d.backing[id]; ok {
+	if b := d.backing(id); b.lv.Name != "" {
 		return b.lv.Name
 	}
 	return v.Spec.LVName

@@ -1,0 +1,257 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// cutover is that another logical volume comes in the place of a Volume's. Those who use the
+// Volume are made to wait, what changed last is copied, and the other one takes over. The next
+// pass exports that one; or the old one again, if anything failed.
+type cutover struct {
+	id spec.ID
+	// lv gives its place to next. That was synced with the snapshot base last; without one it is
+	// complete as it is.
+	lv, next, base observe.LogicalVolume
+	// why is said of the step that does it, pausing of those that make everybody wait, and done of
+	// what was done before.
+	why, pausing, done string
+	danger             Danger
+	affects            []string
+	// spareOthers lets targets stay up that have sessions, none of which sees the Volume.
+	spareOthers bool
+}
+
+// cutoverGuard keeps a Volume where it is. It only looks, and its rule is the sentence of
+// docs/architecture.md that says the same.
+type cutoverGuard struct {
+	rule string
+	ask  func(*differ, cutover) *Obstacle
+}
+
+// cutoverGuards are asked in this order, before anybody is made to wait.
+var cutoverGuards = []cutoverGuard{
+	{"no thick snapshot hangs on the old one but that which was copied last", (*differ).onlyItsBase},
+	{"the name that the old one gets is free", (*differ).nameFree},
+	{"there is no finding anywhere in the specs, and every system could be read", (*differ).certainly},
+	{"nothing on the node uses the old one but the targets that export it", (*differ).onlyExported},
+	{"the Exports of these targets are valid, not suspended, and did not fail", (*differ).exportsCanFollow},
+	{"those who are logged in to these targets can be made to wait", (*differ).canWait},
+}
+
+// cutOver plans it unless something stands in the way.
+func (d *differ) cutOver(c cutover) succession {
+	swap := change.TakeOver{LV: nameOf(c.lv), Staged: nameOf(c.next), Since: nameOf(c.base), Size: spec.Size(c.lv.Size)}
+	if d.in.Held[c.id] { // nobody is made to wait for nothing
+		danger := c.danger
+		if danger == Disruptive {
+			danger = Harmless
+		}
+		d.dangerousStep(c.id, c.why, danger, nil, swap)
+		return prepared
+	}
+	for _, g := range cutoverGuards {
+		if d.stopped(c.id, g.ask(d, c)) {
+			return prepared
+		}
+	}
+	needs := d.interrupt(c.id, c.lv, d.lunsOf(c.id, c.lv), c.spareOthers, c.pausing)
+	d.leaveExports(c.id)
+	d.dangerousStep(c.id, c.why, c.danger, c.affects, swap, needs...)
+	return due
+}
+
+func (d *differ) onlyItsBase(c cutover) *Obstacle {
+	if c.base.UUID == "" {
+		return nil
+	}
+	others := slices.DeleteFunc(d.thickSnapshotsOf(c.lv), func(name string) bool { return name == c.base.FullName() || d.ledger.volumes[name] != 0 })
+	if len(others) == 0 {
+		return nil
+	}
+	return blocked(status.ReasonNotReady, "%s takes the place of %s when what is copied from that is complete (%s)", c.next.FullName(), c.lv.FullName(), strings.Join(others, ", "))
+}
+
+// nameFree: the next pass puts the names right, or nobody would be served.
+func (d *differ) nameFree(c cutover) *Obstacle {
+	old := change.LV{VolumeGroup: c.lv.VolumeGroup, Name: ondisk.ReplacedName(c.id)}
+	if _, taken := d.in.Observed.VolumeGroups[old.VolumeGroup].LogicalVolumes[old.Name]; !taken || c.next.VolumeGroup != old.VolumeGroup {
+		return nil
+	}
+	return blocked(status.ReasonNotReady, "%s takes the place of %s when %s is gone, whose name that one gets then", c.next.FullName(), c.lv.FullName(), old)
+}
+
+func (d *differ) certainly(c cutover) *Obstacle {
+	if !d.inDoubt() {
+		return nil
+	}
+	return blocked(status.ReasonIncompleteInput, "%s; nobody is made to wait while there are findings in the specs, or a system cannot be read", c.done)
+}
+
+func (d *differ) onlyExported(c cutover) *Obstacle {
+	_, exported := d.index.Backstore(c.id)
+	switch {
+	case len(c.lv.HeldBy) > 0:
+		return blocked(status.ReasonInUse, "%s; the other one takes the place of %s when that is no longer %s", c.done, c.lv.FullName(), strings.Join(c.lv.HeldBy, ", "))
+	case c.lv.Open && !exported && len(d.index.servedDirectly(c.lv)) == 0:
+		return blocked(status.ReasonInUse, "%s; the other one takes the place of %s when that is no longer open on this node (see lsof %s)", c.done, c.lv.FullName(), c.lv.Path())
+	}
+	return nil
+}
+
+// exportsCanFollow: whoever waits for an Export that does nothing in the next pass would not be
+// served any more.
+func (d *differ) exportsCanFollow(c cutover) *Obstacle {
+	for _, key := range d.lunsOf(c.id, c.lv) {
+		t := d.target(key.target)
+		owner, _ := t.Owner()
+		e, desired := d.in.Desired.Exports[owner.Name]
+		switch {
+		case !desired || d.in.targetOf(e) != key.target || e.Metadata.Suspended() || d.unsupported(e) != "":
+			return blocked(status.ReasonInUse, "%s; the other one takes the place of %s when that is no longer exported by target %s, which must not be changed", c.done, c.lv.FullName(), t.Name)
+		case d.in.Held[owner]: // its steps wait, and so would initiators
+			return blocked(status.ReasonNotReady, "%s; the rest is done when %s, which failed and would not be back at once, is tried again", c.done, owner)
+		}
+	}
+	return nil
+}
+
+func (d *differ) canWait(c cutover) *Obstacle {
+	for _, key := range d.lunsOf(c.id, c.lv) {
+		t := d.target(key.target)
+		who := slices.DeleteFunc(Sessions(t), func(name string) bool { // nothing happens to those who do not see it
+			_, listed := t.ACLs[name]
+			return traitsOf[t.Fabric].alwaysConnected && listed && !slices.Contains(initiatorsOf(t, key.lun), name)
+		})
+		if traitsOf[t.Fabric].pause == noPause && len(who) > 0 {
+			return blocked(status.ReasonSessionsActive, "%s; initiators of target %s cannot be made to wait, and the rest is done when these log out: %s", c.done, t.Name, strings.Join(who, ", "))
+		}
+	}
+	return nil
+}
+
+// lunsOf returns the LUNs by which targets serve an object's logical volume.
+func (d *differ) lunsOf(id spec.ID, lv observe.LogicalVolume) []lunKey {
+	keys := d.index.servedDirectly(lv)
+	if b, exported := d.index.Backstore(id); exported {
+		keys = append(keys, d.index.linksTo(b)...)
+	}
+	return keys
+}
+
+// interrupt plans that nobody uses a Volume: targets that export it end their sessions
+// and let go of it. It returns the steps after which that is so. If others are to be
+// spared, a target that has sessions stays up, all of which see other LUNs only: whoever
+// logs in just then finds the volume a moment later.
+func (d *differ) interrupt(id spec.ID, lv observe.LogicalVolume, keys []lunKey, spareOthers bool, why string) []StepID {
+	var needs []StepID
+	paused := map[observe.TargetID][]StepID{}
+	for _, key := range keys {
+		t := d.target(key.target)
+		owner, _ := t.Owner()
+		target := change.Target{Fabric: t.Fabric, Name: t.Name, Export: owner.Name}
+		spared := spareOthers && len(Sessions(t)) > 0
+		if _, done := paused[key.target]; !done && !spared {
+			paused[key.target] = d.pause(id, t, target, why)
+		}
+		// On behalf of the Volume, so that it waits like the rest for its next attempt.
+		step := d.dangerousStep(id, why, Disruptive, nil, change.RemoveLUN{Target: target, LUN: key.lun}, paused[key.target]...)
+		d.ledger.luns[key] = step
+		needs = append(needs, step)
+	}
+	if b, exported := d.index.Backstore(id); exported {
+		step := d.dangerousStep(id, why, Disruptive, nil, change.RemoveBackstore{Backstore: change.Backstore{HBA: b.HBA, Name: b.Name}}, needs...)
+		d.ledger.backstores[id] = step
+		needs = append(needs, step)
+	}
+	return append(needs, d.activate(id, lv))
+}
+
+// leaveExports leaves all exports of a Volume as they are in this pass, also those that a
+// crash left without it: initiators must not find their target without their LUN.
+func (d *differ) leaveExports(id spec.ID) {
+	for _, name := range d.refs.exports[id] {
+		d.results.of(spec.ID{Kind: spec.KindExport, Name: name}).waitsFor = id
+	}
+	for _, of := range d.refs.interrupted[id.Name] {
+		d.results.of(of).waitsFor = id
+	}
+}
+
+// pause plans that nobody is logged in to a target.
+func (d *differ) pause(id spec.ID, t observe.Target, target change.Target, why string) []StepID {
+	var steps []StepID
+	switch traitsOf[t.Fabric].pause {
+	case noPause:
+	case disableTarget:
+		if !t.Enabled {
+			break
+		}
+		steps = append(steps, d.dangerousStep(id, why, Disruptive, Sessions(t), change.DisableTarget{Target: target}))
+	case withoutPortals:
+		for _, portal := range sorted(t.Portals) {
+			steps = append(steps, d.dangerousStep(id, why, Disruptive, Sessions(t), change.RemovePortal{Target: target, Portal: portal}))
+		}
+	}
+	return steps
+}
+
+// waitsForMove says so of an export whose target is taken down for a moment in this pass.
+func (d *differ) waitsForMove(id spec.ID) bool {
+	by := d.results.of(id).waitsFor
+	interrupted := by != spec.ID{}
+	if interrupted {
+		d.say(id, status.Progressing, status.ReasonConverging, "its sessions end for a moment, because another logical volume takes the place of that of %s", by)
+	}
+	return interrupted
+}
+
+// takingOver leaves those Volumes alone, and nobody uses them, whose take-over takes longer
+// than a plan is waited for: what is written to the old one now would be lost.
+func (d *differ) takingOver() {
+	for _, id := range sortedIDs(d.index.leftovers) {
+		for _, staged := range d.index.left(id).staged {
+			if !d.in.Busy[change.TakeOver{Staged: nameOf(staged)}.Lane()] {
+				continue
+			}
+			d.results.of(id).seen = true
+			d.say(id, status.Progressing, status.ReasonConverging, "%s is taking its place", staged.FullName())
+			d.leaveExports(id)
+		}
+	}
+}
+
+// returning returns the steps that add and map the LUNs of Volumes whose initiators were
+// made to wait for a move: found without them, the target would make them give up. It
+// reports false if such a LUN is not added in this pass.
+func (x *exportDiffer) returning() ([]StepID, bool) {
+	var steps []StepID
+	for _, l := range x.spec.LUNs {
+		waited := x.results.of(l.Backing()).retreats || x.results.of(l.Backing()).arrived
+		if !waited && x.index.leftovers[l.Backing()] == nil { // an earlier agent may have made them wait
+			continue
+		}
+		if _, added := x.luns[*l.Number]; waited && !added {
+			return nil, false
+		}
+		for _, s := range x.steps() {
+			switch c := s.Change.(type) {
+			case change.AddLUN:
+				if c.Target == x.target && c.LUN == *l.Number {
+					steps = append(steps, s.ID)
+				}
+			case change.MapLUN:
+				if c.Target == x.target && c.LUN == *l.Number {
+					steps = append(steps, s.ID)
+				}
+			}
+		}
+	}
+	return steps, true
+}
