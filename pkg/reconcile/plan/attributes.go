@@ -20,7 +20,7 @@ var (
 // not name has the kernel's default: nothing else says what somebody set by hand, or
 // the spec said before.
 func (x *exportDiffer) parameters() {
-	if !x.fabric.parameters {
+	if !x.fabric.parameters || len(x.spec.Attributes)+len(x.have.Attributes) == 0 {
 		return
 	}
 	for _, names := range targetParameters {
@@ -45,6 +45,9 @@ func (d *differ) backstoreAttributes(id spec.ID, name change.Backstore, have obs
 		return created
 	}
 	ready, exports := created, d.exportsWithAttributes(id)
+	if len(exports)+len(have.Attributes) == 0 {
+		return created
+	}
 	for _, attribute := range backstoreParameters {
 		want, named, agreed := d.wantedAttribute(id, attribute, exports)
 		if !agreed {

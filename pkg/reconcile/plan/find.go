@@ -31,12 +31,13 @@ const (
 // An object that had a logical volume which is gone is never given another one,
 // unless its annotation names the lost one.
 func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bool) (observe.LogicalVolume, verdict) {
-	known := d.in.Known[id].UUID
+	was := d.in.Known[id]
+	known := was.UUID
 	if m.Annotations[spec.AnnotationRecreate] == known {
 		known = ""
 	}
-	if _, _, err := d.in.Observed.Group(d.in.Known[id].VolumeGroup); known != "" && err != nil {
-		d.say(id, status.Failed, status.ReasonObservationFailed, "its logical volume was in volume group %s, which cannot be read: %v", d.in.Known[id].VolumeGroup, err)
+	if _, _, err := d.in.Observed.Group(was.VolumeGroup); known != "" && err != nil {
+		d.say(id, status.Failed, status.ReasonObservationFailed, "its logical volume was in volume group %s, which cannot be read: %v", was.VolumeGroup, err)
 		return observe.LogicalVolume{}, refused
 	}
 	if lvs := d.index.current[id]; len(lvs) > 0 {

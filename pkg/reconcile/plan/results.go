@@ -54,15 +54,21 @@ type results struct {
 	// all has them in the order in which they were asked for first, and room is for more.
 	all  []*result
 	room []result
+	// last is what was asked for last, and most likely is asked for next.
+	last *result
 }
 
 func newResults(objects int) results {
-	return results{byID: make(map[spec.ID]*result, objects), all: make([]*result, 0, objects), room: make([]result, objects)}
+	return results{byID: make(map[spec.ID]*result, objects), all: make([]*result, 0, objects), room: make([]result, objects), last: &result{}}
 }
 
 // of returns what there is of an object, which is Ready until something else is said.
 func (r *results) of(id spec.ID) *result {
+	if r.last.status.Name == id.Name && r.last.status.Kind == id.Kind {
+		return r.last
+	}
 	if known := r.byID[id]; known != nil {
+		r.last = known
 		return known
 	}
 	if len(r.room) == 0 {
@@ -73,6 +79,7 @@ func (r *results) of(id spec.ID) *result {
 	added.status = status.Object{Kind: id.Kind, Name: id.Name, Phase: status.Ready, Reason: status.ReasonAsDesired}
 	r.byID[id] = added
 	r.all = append(r.all, added)
+	r.last = added
 	return added
 }
 
