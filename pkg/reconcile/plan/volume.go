@@ -204,7 +204,11 @@ func (d *differ) snapshot(s spec.Snapshot) {
 		if size := roundUp(uint64(s.Spec.Size), p.vg.ExtentSize); !thin && size < o.lv.Size {
 			create.Size = spec.Size(size)
 		}
-		step := d.step(id, "not there", create, o.step)
+		needs := []StepID{o.step}
+		if !thin { // LVM could not grow it any more
+			needs = append(needs, d.results.of(origin).grown)
+		}
+		step := d.step(id, "not there", create, needs...)
 		if thin {
 			// A thin snapshot is created inactive; its device is needed only
 			// while it is exported.
