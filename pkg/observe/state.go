@@ -30,6 +30,8 @@ type State struct {
 	TGT  map[string]Target
 	// ImageFiles are the image files that were looked at, by their path.
 	ImageFiles map[string]ImageFile
+	// BootID is another one each time that the node is started (random(4)); empty: unknown.
+	BootID string
 	// Unknown are the systems that could not be read, with the reason. They
 	// get no steps: unknown is not empty.
 	Unknown map[System]error

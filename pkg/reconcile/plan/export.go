@@ -34,6 +34,8 @@ type exportDiffer struct {
 	removedInitiators []StepID
 	// withheld is true if something stays that the spec does not have.
 	withheld bool
+	// seen is what is known of those who can log in.
+	seen map[string]Exposure
 	// before is how many steps the plan had without those of this export.
 	before int
 }
@@ -64,7 +66,11 @@ func (d *differ) export(e spec.Export) {
 	if d.waitsForMove(id) {
 		return
 	}
-	x := &exportDiffer{differ: d, id: id, spec: e.Spec, fabric: f, target: target, have: have, luns: map[int]StepID{}, before: len(d.plan.Steps)}
+	x := &exportDiffer{
+		differ: d, id: id, spec: e.Spec, fabric: f, target: target, have: have, luns: map[int]StepID{}, before: len(d.plan.Steps),
+		seen: d.admittedExposures(e.Spec, target.ID(), have),
+	}
+	x.keepNumbers()
 	if !exists || !owned && (!f.markInLUNs || !have.HasTPG) {
 		x.base = append(x.base, x.step(id, "not there", change.CreateTarget{Target: x.target}))
 	}
@@ -104,11 +110,27 @@ func (d *differ) export(e spec.Export) {
 	case !ok:
 	case !f.enables && len(have.Portals) > 0:
 		x.addPortals(open)
-	case !f.enables && !x.withheld:
+	case !f.enables && (!x.withheld || x.wasOpen()):
 		x.addPortals(append(open, x.closing()...))
-	case f.enables && !have.Enabled && !x.withheld:
+	case f.enables && !have.Enabled && (!x.withheld || x.wasOpen()):
 		x.step(id, "not enabled", change.EnableTarget{Target: x.target}, append(open, x.closing()...)...)
 	}
+}
+
+// wasOpen reports whether initiators were logged in to the target, or it took logins, when it was
+// closed: by a cutover, by hand, by a reboot. They have seen all that is in it, and wait for it.
+func (x *exportDiffer) wasOpen() bool {
+	for _, i := range x.in.Known[x.id].Interrupted {
+		if i.id() == x.target.ID() && (i.Disabled || len(i.Portals) > 0) {
+			return true
+		}
+	}
+	for _, e := range x.seen {
+		if !e.Live {
+			return true
+		}
+	}
+	return false
 }
 
 // closing returns the steps that take from somebody what is in the target, and
@@ -314,7 +336,7 @@ func (x *exportDiffer) elsewhere(store wantedStore, number int) ([]StepID, bool)
 func (x *exportDiffer) removeLUNs() {
 	for _, n := range sortedInts(x.have.LUNs) {
 		wanted := slices.ContainsFunc(x.spec.LUNs, func(l spec.LUN) bool { return *l.Number == n })
-		if !wanted && x.mayRemove(fmt.Sprintf("LUN %d", n), initiatorsOf(x.have, n)) {
+		if !wanted && x.mayRemove(fmt.Sprintf("LUN %d", n), append(initiatorsOf(x.have, n), x.waiting(n)...)) {
 			x.removeLUN(n, "not in the spec")
 		}
 	}

@@ -22,6 +22,8 @@ type Input struct {
 	// plan is less careful then, leaves an empty directory behind, or waits for
 	// Sessions that it was told to end.
 	Known map[spec.ID]Identity
+	// Exposures are what is remembered of what initiators have seen.
+	Exposures Exposures
 	// LastNamed is when a file last named an object that none names now. What is
 	// not in it was never named since Started.
 	LastNamed map[spec.ID]time.Time

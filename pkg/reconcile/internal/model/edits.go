@@ -146,11 +146,20 @@ func Movable() *Node {
 	return n
 }
 
+// LearnExposures lets the agent look at who is logged in.
+func (n *Node) LearnExposures(index *plan.Index) {
+	n.Input.Exposures = plan.LearnExposures(n.Input.Exposures, n.State, index, n.boot != n.State.BootID, n.Input.Now)
+	n.boot = n.State.BootID
+}
+
 // Pass is a pass of an agent with a memory that dies after some steps; -1: that does not.
 func (n *Node) Pass(steps int) plan.Plan {
+	index := plan.NewIndex(n.State)
 	n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
+	n.LearnExposures(index)
 	p := n.Plan()
-	n.Input.Known = plan.NoteInterruptions(n.Input.Known, p, n.Desired, n.State, plan.NewIndex(n.State))
+	n.Input.Known = plan.NoteInterruptions(n.Input.Known, p, n.Desired, n.State, index)
+	n.Input.Exposures = plan.Anticipate(n.Input.Exposures, p, index, n.Input.Now)
 	waits := map[plan.StepID]bool{}
 	for i, s := range p.Steps {
 		waits[s.ID] = steps >= 0 && i >= steps || n.Input.Held[s.Object] && !s.AtOnce ||

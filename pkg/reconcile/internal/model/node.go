@@ -25,6 +25,7 @@ type Node struct {
 	*Model
 	Desired spec.Set
 	Input   plan.Input
+	boot    string
 }
 
 // NewNode desires a thin pool with a volume, a snapshot of it, and an export of

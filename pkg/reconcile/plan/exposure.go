@@ -1,0 +1,269 @@
+package plan
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+)
+
+// Exposures are what initiators have seen of targets, under which numbers. A number belongs to
+// what an initiator saw there until its session was seen to end by itself: until then it has
+// writes on the way to that number, and goes on with them when it is back.
+type Exposures map[observe.TargetID]map[string]Exposure
+
+// Exposure is what one initiator has seen of one target.
+type Exposure struct {
+	// Live is true if the initiator was logged in when the target was last looked at. Otherwise
+	// its session was ended, by the agent, by a reboot, or by whoever closed the target, and
+	// may be back at any time.
+	Live bool `json:"live,omitempty"`
+	// LUNs are by the number that the initiator sees.
+	LUNs map[int]Shown `json:"luns"`
+}
+
+// Shown is what was seen under a number.
+type Shown struct {
+	// Identity is what initiators tell it by: a unit serial, or the UUID of a namespace.
+	Identity string    `json:"identity"`
+	Since    time.Time `json:"since"`
+	// Expected is true until it was seen that it is shown.
+	Expected bool `json:"expected,omitempty"`
+}
+
+// Anyone stands for initiators of which nothing says who they are.
+const Anyone = "*"
+
+// nameless reports whether what an initiator is told by is not its name: any of those that are
+// admitted may be meant.
+func nameless(initiator string) bool {
+	return !slices.ContainsFunc([]string{"iqn.", "nqn.", "eui.", "naa."}, func(form string) bool { return strings.HasPrefix(initiator, form) })
+}
+
+// LearnExposures returns what is known after an observation, of which index is the index.
+// rebooted is true if the node was started anew since known. It is pure, and returns known
+// itself if nothing is new.
+func LearnExposures(known Exposures, observed observe.State, index *Index, rebooted bool, now time.Time) Exposures {
+	l := sightings{from: known, to: known}
+	looked := make(map[observe.TargetID]bool, len(known))
+	for _, id := range index.targets {
+		t, _ := observed.Target(id)
+		if len(known[id]) == 0 && !occupied(t) {
+			continue // as most
+		}
+		looked[id] = true
+		l.target(id, t, observed.LIO.Backstores, rebooted, now)
+	}
+	for id := range known {
+		if !looked[id] && observed.Unknown[id.Fabric.System()] == nil {
+			l.closed(id)
+		}
+	}
+	return l.to
+}
+
+// sightings are a change of what is known. What is changed is copied before.
+type sightings struct {
+	from, to Exposures
+	copied   map[observe.TargetID]bool
+}
+
+// of returns what is known of a target, to be changed.
+func (l *sightings) of(id observe.TargetID) map[string]Exposure {
+	if l.copied == nil {
+		l.copied, l.to = map[observe.TargetID]bool{}, maps.Clone(l.from)
+		if l.to == nil {
+			l.to = Exposures{}
+		}
+	}
+	if !l.copied[id] {
+		l.copied[id], l.to[id] = true, maps.Clone(l.from[id])
+		if l.to[id] == nil {
+			l.to[id] = map[string]Exposure{}
+		}
+	}
+	return l.to[id]
+}
+
+func (l *sightings) forget(id observe.TargetID, initiator string) {
+	delete(l.of(id), initiator)
+	if len(l.to[id]) == 0 {
+		delete(l.to, id)
+	}
+}
+
+// interrupted takes in that a session was ended, and not by the initiator.
+func (l *sightings) interrupted(id observe.TargetID, initiator string) {
+	if before := l.to[id][initiator]; before.Live {
+		l.of(id)[initiator] = Exposure{LUNs: before.LUNs}
+	}
+}
+
+// closed takes in that nobody is logged in to a target any more.
+func (l *sightings) closed(id observe.TargetID) {
+	for initiator := range l.from[id] {
+		l.interrupted(id, initiator)
+	}
+}
+
+// target takes in who is logged in to a target, and sees what.
+func (l *sightings) target(id observe.TargetID, t observe.Target, backstores map[string]observe.Backstore, rebooted bool, now time.Time) {
+	live := connected(t)
+	for _, initiator := range live {
+		before := l.from[id][initiator]
+		if after, news := before.with(seenBy(t, initiator, backstores), now); news || !before.Live && len(after.LUNs) > 0 {
+			l.of(id)[initiator] = after
+		}
+	}
+	for initiator, before := range l.from[id] {
+		switch {
+		case slices.Contains(live, initiator) || t.Sessions < 0:
+		case before.Live && !rebooted && open(t): // it has logged out by itself
+			l.forget(id, initiator)
+		default:
+			l.interrupted(id, initiator)
+		}
+	}
+}
+
+// with takes in what a live session sees. What it saw before and does not see any more stays: it
+// may go on with that.
+func (e Exposure) with(seen map[int]string, now time.Time) (after Exposure, news bool) {
+	after = Exposure{Live: true, LUNs: e.LUNs}
+	change := func() map[int]Shown {
+		if !news {
+			after.LUNs, news = maps.Clone(e.LUNs), true
+		}
+		if after.LUNs == nil {
+			after.LUNs = map[int]Shown{}
+		}
+		return after.LUNs
+	}
+	for n, identity := range seen {
+		if before := e.LUNs[n]; before.Identity != identity || before.Expected {
+			change()[n] = Shown{Identity: identity, Since: now}
+		}
+	}
+	for n, before := range e.LUNs {
+		if _, shown := seen[n]; before.Expected && !shown {
+			delete(change(), n)
+		}
+	}
+	return after, news
+}
+
+// Anticipate returns what is known when the steps of a plan begin: those that end sessions, and
+// those that show something more to who is logged in. index is that of the observation that the
+// plan was made for. It is pure, and returns known itself if there are none.
+func Anticipate(known Exposures, plan Plan, index *Index, now time.Time) Exposures {
+	l := sightings{from: known, to: known}
+	for _, s := range plan.Steps {
+		switch c := s.Change.(type) {
+		case change.DisableTarget:
+			l.closed(c.Target.ID())
+		case change.RemoveTarget:
+			l.closed(c.Target.ID())
+		case change.RemovePortal:
+			l.closed(c.Target.ID())
+		case change.ResizeLUN:
+			if traitsOf[c.Target.Fabric].resizeEndsSessions {
+				l.closed(c.Target.ID())
+			}
+		case change.RemoveInitiator:
+			for name := range l.to[c.Target.ID()] {
+				if name == c.Initiator || nameless(name) {
+					l.interrupted(c.Target.ID(), name)
+				}
+			}
+		case change.AddLUN:
+			l.shows(c, index.identityAdded(c), now)
+		}
+	}
+	return l.to
+}
+
+// shows takes in that a LUN is added to a target. Whoever is logged in may see it from then on.
+func (l *sightings) shows(c change.AddLUN, identity string, now time.Time) {
+	for name, before := range l.to[c.Target.ID()] {
+		if before.Live && identity != "" && before.LUNs[c.LUN].Identity != identity {
+			luns := maps.Clone(before.LUNs)
+			luns[c.LUN] = Shown{Identity: identity, Since: now, Expected: true}
+			l.of(c.Target.ID())[name] = Exposure{Live: true, LUNs: luns}
+		}
+	}
+}
+
+// identityAdded returns what initiators will tell a LUN by that is added; empty: its logical
+// volume is not there yet.
+func (x *Index) identityAdded(c change.AddLUN) string {
+	if c.Backstore == "" {
+		if c.Identity == "" {
+			return ""
+		}
+		return traitsOf[c.Target.Fabric].identify(c.Identity)
+	}
+	_, name, _ := strings.Cut(c.Backstore, "/")
+	id, _ := ondisk.BackstoreOwner(name)
+	if lvs := x.current[id]; len(lvs) == 1 {
+		return ondisk.UnitSerial(lvs[0].Identity())
+	}
+	return ""
+}
+
+// open reports whether initiators can log in to a target, so that one that is not is not by
+// its own will.
+func open(t observe.Target) bool {
+	return t.HasTPG && t.Enabled && !t.Offline && (len(t.Portals) > 0 || !traitsOf[t.Fabric].ownPortals)
+}
+
+// occupied reports whether somebody is logged in to a target, or may be.
+func occupied(t observe.Target) bool {
+	return t.Sessions != 0 || len(t.DynamicSessions)+len(t.Unattributed) > 0 ||
+		slices.ContainsFunc(slices.Collect(maps.Values(t.ACLs)), func(acl observe.ACL) bool { return acl.LoggedIn })
+}
+
+// connected returns who is logged in to a target. Who has no name is told by the address.
+func connected(t observe.Target) []string {
+	names := slices.Concat(t.DynamicSessions, t.Unattributed)
+	for name, acl := range t.ACLs {
+		if acl.LoggedIn {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 && t.Sessions > 0 {
+		names = append(names, Anyone)
+	}
+	return names
+}
+
+// seenBy returns what an initiator that is logged in to a target sees, by number.
+func seenBy(t observe.Target, initiator string, backstores map[string]observe.Backstore) map[int]string {
+	seen := make(map[int]string, len(t.LUNs))
+	add := func(number int, l observe.TargetLUN) {
+		if identity := shownAs(l, backstores); identity != "" {
+			seen[number] = identity
+		}
+	}
+	if acl, listed := t.ACLs[initiator]; listed && traitsOf[t.Fabric].maps {
+		for number, m := range acl.LUNs {
+			add(number, t.LUNs[m.LUN])
+		}
+		return seen
+	}
+	for number, l := range t.LUNs {
+		add(number, l)
+	}
+	return seen
+}
+
+// shownAs returns what initiators tell a LUN by; empty: it shows nothing.
+func shownAs(l observe.TargetLUN, backstores map[string]observe.Backstore) string {
+	if l.Backstore != "" {
+		return backstores[l.Backstore].Serial
+	}
+	return l.Identity
+}

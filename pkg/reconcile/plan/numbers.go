@@ -1,0 +1,127 @@
+package plan
+
+import (
+	"slices"
+
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// admittedExposures returns what is known of those initiators of a target that can log in to it,
+// or will be able to.
+func (d *differ) admittedExposures(e spec.ExportSpec, target observe.TargetID, have observe.Target) map[string]Exposure {
+	all := d.in.Exposures[target]
+	if len(all) == 0 || e.AllowAnyInitiator || have.Attrib.GenerateNodeACLs {
+		return all
+	}
+	return without(all, func(name string, _ Exposure) bool {
+		_, listed := have.ACLs[name]
+		return !listed && !nameless(name) && !slices.ContainsFunc(e.Initiators, func(i spec.Initiator) bool { return i.Name == name })
+	})
+}
+
+// keepNumbers lets what initiators have seen under a number keep it, whatever the spec says by
+// now: a list that lost its first entry gives all others another one. A number under which they
+// saw something that the spec does not have any more stays free. All that follows reads the
+// numbers of the spec, which are changed here.
+func (x *exportDiffer) keepNumbers() {
+	if len(x.seen) == 0 {
+		return
+	}
+	var luns []spec.LUN
+	stays, taken := map[int]int{}, map[int]spec.ID{}
+	for _, l := range x.spec.LUNs {
+		if n, who := x.seenElsewhere(l.Backing(), *l.Number); len(who) > 0 && taken[n] == (spec.ID{}) {
+			x.block(x.id, status.ReasonSessionsActive, "LUN %d: %s stays LUN %d until these, who saw it there, have logged out: %s", *l.Number, l.Backing(), n, shortList(who))
+			stays[*l.Number], taken[n] = n, l.Backing()
+			l.Number = &n
+		}
+		luns = append(luns, l)
+	}
+	x.spec.LUNs = slices.DeleteFunc(luns, func(l spec.LUN) bool {
+		if by := taken[*l.Number]; by != (spec.ID{}) {
+			if by != l.Backing() {
+				x.block(x.id, status.ReasonSessionsActive, "LUN %d: %s waits until that number is free, under which %s is still known", *l.Number, l.Backing(), by)
+			}
+			return by != l.Backing()
+		}
+		who := x.seenOtherwise(l.Backing(), *l.Number)
+		if len(who) > 0 {
+			x.block(x.id, status.ReasonSessionsActive, "LUN %d: these saw another volume under that number than %s, and may go on writing to it; it stays free until they have logged out. Choose another number, or wait for: %s",
+				*l.Number, l.Backing(), shortList(who))
+		}
+		return len(who) > 0
+	})
+	x.spec.Initiators = slices.Clone(x.spec.Initiators)
+	for i, initiator := range x.spec.Initiators {
+		if initiator.LUNs == nil {
+			continue
+		}
+		shown := make([]int, 0, len(initiator.LUNs))
+		for _, n := range initiator.LUNs {
+			if at, moved := stays[n]; moved {
+				n = at
+			}
+			shown = append(shown, n)
+		}
+		x.spec.Initiators[i].LUNs = shown
+	}
+}
+
+// identityOf returns what initiators tell an object by; empty: it is not there yet.
+func (x *exportDiffer) identityOf(id spec.ID) string {
+	lv := x.backing(id).lv
+	if lv.UUID == "" {
+		return ""
+	}
+	return x.fabric.identity(lv.Identity())
+}
+
+// seenElsewhere returns another number than that of the spec under which initiators have seen an
+// object, and who they are; nobody: they have not, or under this one too.
+func (x *exportDiffer) seenElsewhere(id spec.ID, number int) (at int, who []string) {
+	identity := x.identityOf(id)
+	if identity == "" {
+		return number, nil
+	}
+	for _, name := range sorted(x.seen) {
+		for _, n := range sortedInts(x.seen[name].LUNs) {
+			switch {
+			case x.seen[name].LUNs[n].Identity != identity:
+			case n == number:
+				return number, nil
+			case len(who) == 0 || n == at:
+				at, who = n, append(who, name)
+			}
+		}
+	}
+	return at, who
+}
+
+// seenOtherwise returns who has seen something else under a number than an object that is not
+// there yet. Once their sessions have ended, whoever ended them, Force counts more.
+func (x *exportDiffer) seenOtherwise(id spec.ID, number int) (who []string) {
+	identity := x.identityOf(id)
+	if have, there := x.have.LUNs[number]; there && identity != "" && shownAs(have, x.in.Observed.LIO.Backstores) == identity {
+		return nil
+	}
+	for _, name := range sorted(x.seen) {
+		shown, seen := x.seen[name].LUNs[number]
+		if seen && shown.Identity != identity && (x.seen[name].Live || x.spec.Disconnect != spec.DisconnectForce) {
+			who = append(who, name)
+		}
+	}
+	return who
+}
+
+// waiting returns who has seen what is under a number, and whose session was ended: it is not
+// taken away before they have been seen again.
+func (x *exportDiffer) waiting(number int) (who []string) {
+	for _, name := range sorted(x.seen) {
+		if _, seen := x.seen[name].LUNs[number]; seen && !x.seen[name].Live {
+			who = append(who, name)
+		}
+	}
+	return who
+}
