@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
-	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // opening is who has a block device open without being among its [Holders].
@@ -232,60 +231,4 @@ func kernelNameOf(h host.Files, device string) string {
 		device = target
 	}
 	return path.Base(device)
-}
-
-// UsersOf returns who uses a block device, such as dm-3 with the numbers 253:3, as far
-// as can be seen without LVM: its holders, processes, and targets that are not ours.
-// Those of processes with this name are left out.
-func UsersOf(h host.Files, device, except string) []string {
-	number, err := readText(h, path.Join("/sys/class/block", device, "dev"))
-	if err != nil {
-		return nil
-	}
-	var major, minor int
-	if _, err := fmt.Sscanf(number, "%d:%d", &major, &minor); err != nil {
-		return nil
-	}
-	users := ReadHolders(h).Of(major, minor)
-	users = append(users, foreignTargetsOn(h, device)...)
-	for _, by := range readOpeners(h, map[string]string{number: device})[device].by {
-		if except == "" || !strings.HasPrefix(by, "open by "+except+" ") {
-			users = append(users, by)
-		}
-	}
-	return users
-}
-
-// foreignTargetsOn returns the backstores and namespaces on a device that are not ours.
-// What cannot be read is left out.
-func foreignTargetsOn(h host.Files, device string) []string {
-	var on []string
-	hbas, _ := readDirIfThere(h, BackstoresDir)
-	for _, hba := range hbas {
-		names, _ := readDirIfThere(h, HBADir(hba))
-		for _, name := range names {
-			b := Backstore{HBA: hba, Name: name}
-			if _, ours := b.Owner(); ours {
-				continue
-			}
-			b.BlockDevice, _ = backstoreDevice(h, hba, name)
-			if b.BlockDevice == device {
-				on = append(on, "bound to backstore "+b.Path())
-			}
-		}
-	}
-	nqns, _ := readDirIfThere(h, SubsystemsDir)
-	for _, nqn := range nqns {
-		if model, err := readText(h, path.Join(SubsystemDir(nqn), "attr_model")); err != nil || model == ondisk.SubsystemModel {
-			continue
-		}
-		luns, _ := readNamespaces(h, nqn)
-		for n, l := range luns {
-			if kernelNameOf(h, l.Device) == device {
-				on = append(on, fmt.Sprintf("served as namespace %d of %s", n+1, nqn))
-			}
-		}
-	}
-	slices.Sort(on)
-	return on
 }

@@ -7,12 +7,14 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/observe"
 )
 
 // Actuator applies the changes of LIO. Changes of different lanes may be
 // applied at the same time.
 type Actuator struct {
-	host host.Host
+	host  host.Host
+	users *observe.Users
 	// loading keeps changes that find LIO not loaded from all loading it.
 	loading sync.Mutex
 	// portals is held while a portal is added or removed, or a target disabled.
@@ -26,7 +28,7 @@ type Actuator struct {
 var _ change.Actuator = (*Actuator)(nil)
 
 // New returns the actuator of the machine's LIO.
-func New(h host.Host) *Actuator { return &Actuator{host: h} }
+func New(h host.Host) *Actuator { return &Actuator{host: h, users: observe.NewUsers(h)} }
 
 // Apply makes one change true, see [change.Actuator]. Once begun, a change is
 // carried through even if ctx ends: it takes milliseconds, and half of it would

@@ -75,7 +75,7 @@ func checkBound(have, want observe.Backstore) error {
 }
 
 func (a *Actuator) bind(ctx context.Context, b observe.Backstore) error {
-	if err := device.CheckFree(a.host, b.Device, b.BlockDevice, ""); err != nil {
+	if err := device.CheckFree(a.users, b.Device, b.BlockDevice, ""); err != nil {
 		return err
 	}
 	dir := observe.BackstoreDir(b.HBA, b.Name)

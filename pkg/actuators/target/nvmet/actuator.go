@@ -8,12 +8,14 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/internal/configfs"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/observe"
 )
 
 // Actuator applies the changes of nvmet. Changes of different lanes may be applied
 // at the same time.
 type Actuator struct {
-	host host.Host
+	host  host.Host
+	users *observe.Users
 	// loading keeps changes that find a module not loaded from all loading it.
 	loading sync.Mutex
 	// ports and hosts are held while one of them is looked for, made, linked or
@@ -24,7 +26,7 @@ type Actuator struct {
 var _ change.Actuator = (*Actuator)(nil)
 
 // New returns the actuator of the machine's nvmet.
-func New(h host.Host) *Actuator { return &Actuator{host: h} }
+func New(h host.Host) *Actuator { return &Actuator{host: h, users: observe.NewUsers(h)} }
 
 // Apply makes one change true, see [change.Actuator]. Once begun, a change is
 // carried through even if ctx ends: it takes milliseconds, and half of it would

@@ -48,7 +48,7 @@ func (a *Actuator) addNamespace(ctx context.Context, c change.AddLUN) error {
 	case have.Device != "":
 		return refuse.Stale("namespace %d of %s serves %s, with identity %s", c.LUN+1, c.Name, have.Device, have.Identity)
 	}
-	if err := device.CheckFree(a.host, c.Device, lv.BlockDevice, ""); err != nil {
+	if err := device.CheckFree(a.users, c.Device, lv.BlockDevice, ""); err != nil {
 		return errors.Join(err, a.dropNamespace(c.Name, c.LUN))
 	}
 	if err := a.enable(dir, c.Device, identity); err != nil {

@@ -7,14 +7,16 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/tgtadm"
 )
 
 // Actuator applies the changes of tgtd. Changes of different lanes may be applied
 // at the same time.
 type Actuator struct {
-	tgt  *tgtadm.Client
-	host host.Files
+	tgt   *tgtadm.Client
+	host  host.Files
+	users *observe.Users
 	// path returns what tgtd opens for a device node.
 	path func(device string) string
 	// shared is held while targets get their IDs, or accounts are changed, which
@@ -31,7 +33,7 @@ func New(tgt *tgtadm.Client, h host.Files, path func(device string) string) *Act
 	if path == nil {
 		path = func(device string) string { return device }
 	}
-	return &Actuator{tgt: tgt, host: h, path: path}
+	return &Actuator{tgt: tgt, host: h, users: observe.NewUsers(h), path: path}
 }
 
 // Apply makes one change true, see [change.Actuator]. Once begun, a change is

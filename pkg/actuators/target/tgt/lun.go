@@ -57,7 +57,7 @@ func (a *Actuator) addLUN(ctx context.Context, c change.AddLUN) error {
 		}
 		return explainOpen(c.Device, a.tgt.Reopen(ctx, t.ID, want.number, want.path))
 	}
-	if err := device.CheckFree(a.host, c.Device, lv.BlockDevice, "tgtd"); err != nil {
+	if err := device.CheckFree(a.users, c.Device, lv.BlockDevice, "tgtd"); err != nil {
 		return err
 	}
 	add := func() error { return a.makeUnit(ctx, t, want) }

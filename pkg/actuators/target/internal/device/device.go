@@ -116,8 +116,8 @@ func (v Volume) Check(device, want string) error {
 // CheckFree looks once more, right before a device is exported, whether anybody else uses
 // it: since the plan was made it may have been mounted. Processes of the name except do
 // not count.
-func CheckFree(h host.Files, device, blockDevice, except string) error {
-	if who := observe.UsersOf(h, blockDevice, except); len(who) > 0 {
+func CheckFree(users *observe.Users, device, blockDevice, except string) error {
+	if who := users.Of(blockDevice, except); len(who) > 0 {
 		return fmt.Errorf("%w: %s is %s", change.ErrInUse, device, strings.Join(who, ", "))
 	}
 	return nil
