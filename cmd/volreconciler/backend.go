@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"gopkg.in/yaml.v3"
 
@@ -124,18 +125,19 @@ func openNode(file string, faked func(fakehost.Call)) (*backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
+	kept := &nodeStore{file: file, fake: fake}
 	watched := &fakehost.Tap{Host: fake, Before: func(c fakehost.Call) error {
 		if c.Changes() && faked != nil {
 			faked(c)
 		}
 		return nil
-	}}
+	}, After: kept.saw}
 	engine := fakehost.Engine{Devices: watched}
 	data, err = fake.Node().Marshal() // which may be written in another way than what was read
 	if err != nil {
 		return nil, err
 	}
-	kept := &nodeStore{file: file, fake: fake, stored: sha256.Sum256(data)}
+	kept.stored = sha256.Sum256(data)
 	return &backend{Host: watched, lvm: fakehost.Shell{Runner: watched}, blocks: engine, imageFiles: fakeImageFiles{engine}, processes: func() int64 { return 0 }, endPass: kept.save}, nil
 }
 
@@ -158,9 +160,20 @@ func nodeMistakes(file string, err error) error {
 type nodeStore struct {
 	file string
 	fake *fakehost.Host
+	// changed is true if the machine may differ from what is in the file: to compare them is
+	// work for all that it holds.
+	changed atomic.Bool
 
 	mu     sync.Mutex
 	stored [sha256.Size]byte // digest of what is in the file
+}
+
+// saw is told of every call that was made, with its error.
+func (n *nodeStore) saw(c fakehost.Call, err error) error {
+	if c.Changes() {
+		n.changed.Store(true)
+	}
+	return err
 }
 
 // save stores the machine if it has changed. What could not be stored is stored
@@ -168,6 +181,9 @@ type nodeStore struct {
 func (n *nodeStore) save() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if !n.changed.Swap(false) {
+		return nil
+	}
 	data, err := n.fake.Node().Marshal()
 	digest := sha256.Sum256(data)
 	if err == nil && digest == n.stored {
@@ -177,6 +193,7 @@ func (n *nodeStore) save() error {
 		err = replaceFile(n.file, data)
 	}
 	if err != nil {
+		n.changed.Store(true)
 		return fmt.Errorf("the node file %s cannot be written: %w", n.file, err)
 	}
 	n.stored = digest
