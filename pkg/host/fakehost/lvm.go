@@ -58,12 +58,16 @@ type group struct {
 	lvs        []*LogicalVolume
 	names      map[string]*LogicalVolume
 	dependants map[string][]*LogicalVolume
+	// pools are the thin pools, and visible is how many extents all in lvs have together.
+	pools   []*LogicalVolume
+	visible uint64
 }
 
 // index finds out anew what is where.
 func (g *group) index() {
 	lvs := g.lvs
 	g.lvs, g.names, g.dependants = nil, make(map[string]*LogicalVolume, len(lvs)), map[string][]*LogicalVolume{}
+	g.pools, g.visible = nil, 0
 	for _, lv := range lvs {
 		g.insert(lv)
 	}
@@ -78,16 +82,24 @@ func (g *group) insert(lv *LogicalVolume) {
 	if lv.Origin != "" {
 		g.dependants[lv.Origin] = append(g.dependants[lv.Origin], lv)
 	}
+	if lv.Type == thinPool {
+		g.pools = append(g.pools, lv)
+	}
+	g.visible += g.allocated(lv)
 }
 
 // drop removes a logical volume of which nothing depends any more.
 func (g *group) drop(lv *LogicalVolume) {
 	is := func(other *LogicalVolume) bool { return other == lv }
-	g.lvs = slices.DeleteFunc(g.lvs, is)
+	if i := slices.Index(g.lvs, lv); i >= 0 {
+		g.lvs = slices.Delete(g.lvs, i, i+1)
+	}
 	delete(g.names, lv.Name)
 	if lv.Origin != "" {
 		g.dependants[lv.Origin] = slices.DeleteFunc(g.dependants[lv.Origin], is)
 	}
+	g.pools = slices.DeleteFunc(g.pools, is)
+	g.visible -= g.allocated(lv)
 }
 
 // load takes over what a node holds, and fills in what it may leave out.

@@ -248,6 +248,7 @@ func (c *command) extend(g *group, lv *LogicalVolume, to uint64, more bool) erro
 			lv.Health = ""
 		}
 	}
+	g.visible -= g.allocated(lv)
 	if lv.Type == thinPool && lv.MetadataSize == 0 {
 		lv.MetadataSize = g.metadata(lv) * g.ExtentSize // it does not grow along
 	}
@@ -255,6 +256,7 @@ func (c *command) extend(g *group, lv *LogicalVolume, to uint64, more bool) erro
 		g.Name, lv.Name, sizeText(*size), from, sizeText(to*g.ExtentSize), to)
 	was := *size
 	*size = to * g.ExtentSize
+	g.visible += g.allocated(lv)
 	switch lv.Type {
 	case thick:
 		lv.write(was, *size, move(g.reuse(*size-was), 0, was))

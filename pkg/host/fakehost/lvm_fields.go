@@ -325,11 +325,9 @@ func (g *group) hidden() []*LogicalVolume {
 	if spare := g.spare(); spare > 0 {
 		add("lvol0_pmspare", poolSpare, g.UUID, spare*g.ExtentSize)
 	}
-	for _, lv := range g.lvs {
-		if lv.Type == thinPool {
-			add(lv.Name+"_tdata", poolData, lv.UUID, lv.Size)
-			add(lv.Name+"_tmeta", poolMeta, lv.UUID, g.metadata(lv)*g.ExtentSize)
-		}
+	for _, lv := range g.pools {
+		add(lv.Name+"_tdata", poolData, lv.UUID, lv.Size)
+		add(lv.Name+"_tmeta", poolMeta, lv.UUID, g.metadata(lv)*g.ExtentSize)
 	}
 	return h
 }

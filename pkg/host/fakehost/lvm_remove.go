@@ -41,12 +41,9 @@ func (c *command) removeWithDependants(g *group, lv *LogicalVolume) error {
 			return err
 		}
 	}
-	for _, dependant := range slices.Clone(g.lvs) {
-		// A thin volume may have gone as the snapshot of another.
-		if lv.Type == thinPool && dependant.Pool == lv.Name && g.find(dependant.Name) == dependant {
-			if err := c.removeWithDependants(g, dependant); err != nil {
-				return err
-			}
+	if lv.Type == thinPool {
+		if err := c.removeThin(g, lv); err != nil {
+			return err
 		}
 	}
 	switch lv.Type {
@@ -70,6 +67,19 @@ func (c *command) removeWithDependants(g *group, lv *LogicalVolume) error {
 	}
 	g.written()
 	c.print("Logical volume %q successfully removed.", lv.Name)
+	return nil
+}
+
+// removeThin removes the volumes in a thin pool.
+func (c *command) removeThin(g *group, pool *LogicalVolume) error {
+	for _, lv := range slices.Clone(g.lvs) {
+		// A thin volume may have gone as the snapshot of another.
+		if lv.Pool == pool.Name && g.find(lv.Name) == lv {
+			if err := c.removeWithDependants(g, lv); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 

@@ -6,8 +6,14 @@ import (
 	"strings"
 )
 
-// extents returns how many extents a size needs.
-func (g *group) extents(size uint64) uint64 { return (size + g.ExtentSize - 1) / g.ExtentSize }
+// extents returns how many extents a size needs. Without an extent size, which is refused
+// when a node is loaded, it is none.
+func (g *group) extents(size uint64) uint64 {
+	if g.ExtentSize == 0 {
+		return 0
+	}
+	return (size + g.ExtentSize - 1) / g.ExtentSize
+}
 
 // Used returns how many extents of a volume group are allocated.
 func (vg VolumeGroup) Used() uint64 {
@@ -15,15 +21,13 @@ func (vg VolumeGroup) Used() uint64 {
 	for i := range vg.LogicalVolumes {
 		g.lvs = append(g.lvs, &vg.LogicalVolumes[i])
 	}
+	g.index()
 	return g.used()
 }
 
 // used returns how many extents are allocated.
 func (g *group) used() uint64 {
-	used := g.spare()
-	for _, lv := range g.lvs {
-		used += g.allocated(lv)
-	}
+	used := g.visible + g.spare()
 	if reserved := g.ReservedExtents; reserved < 0 {
 		return used - min(used, uint64(-reserved))
 	}
@@ -59,10 +63,8 @@ func (g *group) metadata(pool *LogicalVolume) uint64 {
 // pools of a volume group, as large as the largest metadata.
 func (g *group) spare() uint64 {
 	var spare uint64
-	for _, lv := range g.lvs {
-		if lv.Type == thinPool {
-			spare = max(spare, g.metadata(lv))
-		}
+	for _, pool := range g.pools {
+		spare = max(spare, g.metadata(pool))
 	}
 	return spare
 }

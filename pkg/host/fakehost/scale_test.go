@@ -64,6 +64,35 @@ var _ = Describe("a node with much in it", Serial, func() {
 		Expect(mallocs(400)).To(BeNumerically("<", 4.5*few))
 	})
 
+	It("has as many free extents after each command as when it is loaded anew", func() {
+		h := machine()
+		free := func(h *fakehost.Host) string { return sh(h, "vgs -o vg_free_count vg0") }
+		for _, line := range []string{
+			"lvcreate -y -n a -L 8m vg0",
+			"lvextend -L +8m vg0/a",
+			"lvcreate -y -s -n cow -L 12m vg0/a",
+			"lvextend -L +4m vg0/cow",
+			"lvcreate -y -s -n other -L 8m vg0/a",
+			"lvconvert --splitsnapshot -y vg0/other",
+			"lvcreate -y --type thin-pool -Zy -L 32m --poolmetadatasize 16m -n second vg0",
+			"lvextend -L +32m vg0/second",
+			"lvextend -L +32m vg0/pool",
+			"lvcreate -y -V 64m -T vg0/second -n thin2",
+			"lvextend -L +64m vg0/thin2",
+			"lvrename vg0/second vg0/third",
+			"lvremove -y vg0/third",
+			"lvremove -y vg0/a",
+			"lvremove -y vg0",
+		} {
+			sh(h, line)
+			again, err := fakehost.New(h.Node())
+			Expect(err).NotTo(HaveOccurred())
+			Expect(free(h)).To(Equal(free(again)), line)
+			Expect(h.Node().VolumeGroups[0].Used()).To(Equal(again.Node().VolumeGroups[0].Used()))
+		}
+		Expect(free(h)).To(ContainSubstring("256"))
+	})
+
 	It("finds devices by each of their names", func() {
 		h := machine()
 		sh(h, "lvcreate -y -n a-b--c -L 4m vg0")
