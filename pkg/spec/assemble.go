@@ -58,19 +58,21 @@ func assemble(objects []*object, invalid map[ID]error, findings []Finding, secre
 	return a.set()
 }
 
-// assembled is a Set with the objects that it was made of, so that it is not made anew
-// in every pass: with many objects that is most of what an idle pass costs.
+// assembled is a Set with the objects and the password files that it was made of, so that
+// it is not made anew in every pass: with many objects that is most of what an idle pass
+// costs.
 type assembled struct {
 	objects []*object
+	read    passwords
 	set     Set
 }
 
 // next returns the Set of objects that are valid by themselves.
-func (last assembled) next(objects []*object, secrets secretReader) assembled {
-	if len(objects) > 0 && slices.Equal(objects, last.objects) {
+func (last assembled) next(objects []*object, read passwords, secrets secretReader) assembled {
+	if len(objects) > 0 && slices.Equal(objects, last.objects) && read.equal(last.read) {
 		return last
 	}
-	return assembled{objects, assemble(objects, nil, nil, secrets)}
+	return assembled{objects, read, assemble(objects, nil, nil, secrets)}
 }
 
 // refuse records a finding and takes the object out.

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -110,6 +111,45 @@ func (o *object) secretFiles() []string {
 		}
 	}
 	return files
+}
+
+// passwords are what is in password files, by their paths, as they were read in a pass.
+type passwords map[string]password
+
+// password is what is in a password file, or why that cannot be known.
+type password struct {
+	secret Secret
+	err    error
+}
+
+// readSecrets reads password files, each once.
+func readSecrets(files []string) passwords {
+	read := make(passwords, len(files))
+	for _, file := range files {
+		secret, err := readSecret(file)
+		read[file] = password{secret, err}
+	}
+	return read
+}
+
+// of is a secretReader of files that were read.
+func (p passwords) of(path string) (Secret, error) {
+	if one, is := p[path]; is {
+		return one.secret, one.err
+	}
+	return readSecret(path)
+}
+
+// equal reports whether files hold the same, and those that cannot be read have the same
+// mistakes.
+func (p passwords) equal(others passwords) bool {
+	text := func(err error) string {
+		if err == nil {
+			return ""
+		}
+		return err.Error()
+	}
+	return maps.EqualFunc(p, others, func(a, b password) bool { return a.secret == b.secret && text(a.err) == text(b.err) })
 }
 
 // redacted is a secretReader that reads nothing.

@@ -71,6 +71,35 @@ var _ = Describe("Passwords", func() {
 		Expect(password(before)).To(Equal(good), "an earlier Set stays as it was")
 	})
 
+	It("do not make anything anew while they stay the same", func(ctx SpecContext) {
+		auth := func() *spec.Auth { return source.Load(ctx).Exports["db"].Spec.Initiators[0].Auth }
+		before := auth()
+		Expect(auth()).To(BeIdenticalTo(before))
+		write(chap, good+"\n") // the same password
+		Expect(auth()).To(BeIdenticalTo(before))
+
+		write(chap, "a new password\n")
+		changed := auth()
+		Expect(changed.CHAP.Password.Reveal()).To(Equal("a new password"))
+		Expect(auth()).To(BeIdenticalTo(changed))
+	})
+
+	It("are refused for as long as there is a mistake, whichever it is", func(ctx SpecContext) {
+		for range 2 {
+			for range 2 {
+				Expect(os.Chmod(chap, 0o644)).To(Succeed())
+				expectRefused(ctx, "chap", "is open to others")
+			}
+			Expect(os.Chmod(chap, 0o640)).To(Succeed())
+			expectRefused(ctx, "chap", "mode 0640")
+			Expect(os.Rename(chap, chap+".away")).To(Succeed())
+			expectRefused(ctx, "chap", "no such file")
+			Expect(os.Rename(chap+".away", chap)).To(Succeed())
+			Expect(os.Chmod(chap, 0o600)).To(Succeed())
+			Expect(password(source.Load(ctx))).To(Equal(good))
+		}
+	})
+
 	It("are not read unless asked for", func(ctx SpecContext) {
 		Expect(os.Remove(chap)).To(Succeed())
 		set := spec.NewSource(dir, spec.Options{Settle: quick}).Load(ctx)

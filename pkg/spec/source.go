@@ -125,27 +125,27 @@ func (s *Source) Load(ctx context.Context) Set {
 	s.gone = s.gone.next(s.holding, held, time.Now(), s.options.Recall)
 	s.holding = held
 
+	objects := held.objects()
+	files := s.secretFiles(objects)
 	var secrets secretReader
+	read := readSecrets(files)
 	switch {
 	case s.options.Secrets:
-		secrets = readSecret
+		secrets = read.of
 	case s.options.Redact:
 		secrets = redacted
 	}
-	objects := held.objects()
-	passwords := s.secretFiles(objects)
 	var set Set
-	if invalid := held.invalid(readings); len(findings)+len(invalid)+len(passwords) > 0 {
+	if invalid := held.invalid(readings); len(findings)+len(invalid) > 0 {
 		set = assemble(objects, invalid, withoutPasswords(findings, objects), secrets)
 		s.last = assembled{}
 	} else {
-		// What is in a password file may have changed, and why something is invalid. Nothing
-		// else can have.
-		s.last = s.last.next(objects, secrets)
+		// Why something is invalid may have changed.
+		s.last = s.last.next(objects, read, secrets)
 		set = s.last.set.clone()
 	}
 
-	s.follow = s.follow.next(s.dir, found, passwords, settled)
+	s.follow = s.follow.next(s.dir, found, files, settled)
 	signal(s.loaded)
 	return set
 }
