@@ -30,45 +30,118 @@ type Identity struct {
 	Interrupted []Interruption `json:"interrupted,omitempty"`
 }
 
-// Learn returns what is known after an observation, of which index is the index. It is pure.
+// Learn returns what is known after an observation, of which index is the index: known
+// itself, if that is no news. It is pure.
 func Learn(known map[spec.ID]Identity, desired spec.Set, observed observe.State, index *Index) map[spec.ID]Identity {
-	return learnInterruptions(learnTargets(learnVolumes(known, desired, observed, index), desired, observed, index), desired, observed)
+	l := learning{identities: known}
+	l.volumes(known, desired, observed, index)
+	l.targets(desired, observed, index)
+	for _, identity := range l.identities {
+		if len(identity.Interrupted) > 0 {
+			return learnInterruptions(maps.Clone(l.identities), desired, observed)
+		}
+	}
+	return l.identities
 }
 
-// learnTargets learns of Exports. A target is forgotten when no file names it
-// and no directory of it is there.
-func learnTargets(known map[spec.ID]Identity, desired spec.Set, observed observe.State, index *Index) map[spec.ID]Identity {
-	next := maps.Clone(known)
-	targets := map[spec.ID][]string{}
-	observed = withOwners(observed, desired, known)
-	there := map[string]bool{}
-	for _, target := range index.targets {
-		there[target.Name] = true
-		t, _ := observed.Target(target)
-		if id, ours := t.Owner(); ours {
-			targets[id] = append(targets[id], target.Name)
+// learning is what is known so far. It is copied before the first change: with many
+// objects a copy costs more than to see that nothing has changed.
+type learning struct {
+	identities map[spec.ID]Identity
+	copied     bool
+}
+
+func (l *learning) change() map[spec.ID]Identity {
+	if !l.copied {
+		l.identities, l.copied = maps.Clone(l.identities), true
+	}
+	return l.identities
+}
+
+// targets learns of Exports. A target is forgotten when no file names it and no
+// directory of it is there.
+func (l *learning) targets(desired spec.Set, observed observe.State, index *Index) {
+	owned := ownedTargets(withOwners(observed, desired, l.identities), index)
+	mayBeThere := func(string) bool { return true }
+	if desired.Complete && !unknownTargets(observed) {
+		mayBeThere = index.anyTarget()
+	}
+	var names []string
+	one := func(id spec.ID) {
+		was := l.identities[id]
+		e, named := desired.Exports[id.Name]
+		named = named && id.Kind == spec.KindExport
+		now := Identity{Force: was.Force, Interrupted: was.Interrupted}
+		names = append(names[:0], owned[id]...)
+		if named {
+			names = append(names, e.Spec.Target)
+			now.Force = e.Spec.Disconnect == spec.DisconnectForce
 		}
-	}
-	for name, e := range desired.Exports {
-		id := spec.ID{Kind: spec.KindExport, Name: name}
-		targets[id] = append(targets[id], e.Spec.Target)
-		next[id] = Identity{Targets: next[id].Targets, Force: e.Spec.Disconnect == spec.DisconnectForce, Interrupted: next[id].Interrupted}
-	}
-	for id, identity := range next {
-		for _, name := range identity.Targets {
-			if there[name] || !desired.Complete || unknownTargets(observed) {
-				targets[id] = append(targets[id], name)
+		for _, name := range was.Targets {
+			if !slices.Contains(names, name) && mayBeThere(name) {
+				names = append(names, name)
 			}
 		}
-		if id.Kind == spec.KindExport && len(targets[id]) == 0 {
-			delete(next, id)
+		slices.Sort(names)
+		names = slices.Compact(names)
+		switch {
+		case len(names) == 0 && id.Kind == spec.KindExport:
+			delete(l.change(), id)
+		case len(names) == 0:
+		case !slices.Equal(names, was.Targets) || now.Force != was.Force || was.isVolume():
+			now.Targets = slices.Clone(names)
+			l.change()[id] = now
 		}
 	}
-	for id, names := range targets {
-		slices.Sort(names)
-		next[id] = Identity{Targets: slices.Compact(names), Force: next[id].Force, Interrupted: next[id].Interrupted}
+	for id := range owned {
+		one(id)
 	}
-	return next
+	for name := range desired.Exports {
+		if id := (spec.ID{Kind: spec.KindExport, Name: name}); len(owned[id]) == 0 {
+			one(id)
+		}
+	}
+	for id, identity := range l.identities {
+		if id.Kind != spec.KindExport && len(identity.Targets) == 0 || len(owned[id]) > 0 {
+			continue
+		}
+		if _, named := desired.Exports[id.Name]; !named || id.Kind != spec.KindExport {
+			one(id)
+		}
+	}
+}
+
+// isVolume reports whether there is more in an identity than there is of Exports.
+func (i Identity) isVolume() bool {
+	return i.UUID != "" || i.VolumeGroup != "" || i.Retain || i.Outdated != nil
+}
+
+// ownedTargets returns the names of the targets of each Export, as they say themselves.
+func ownedTargets(observed observe.State, index *Index) map[spec.ID][]string {
+	owned := make(map[spec.ID][]string, len(index.targets))
+	names := make([]string, len(index.targets))
+	for n, target := range index.targets {
+		names[n] = target.Name
+		t, _ := observed.Target(target)
+		if id, ours := t.Owner(); ours {
+			addPlace(owned, id, names, n)
+		}
+	}
+	return owned
+}
+
+// anyTarget returns what reports whether there is a target of a name, in whatever fabric.
+func (x *Index) anyTarget() func(name string) bool {
+	var there map[string]bool
+	return func(name string) bool {
+		if there == nil { // most often nobody asks
+			there = make(map[string]bool, len(x.targets))
+			for _, target := range x.targets {
+				there[target.Name] = true
+			}
+		}
+		return there[name]
+	}
 }
 
 // unknownTargets reports whether targets may be there that were not seen.
@@ -81,20 +154,20 @@ func unknownTargets(observed observe.State) bool {
 	return false
 }
 
-// learnVolumes learns of Volumes, Snapshots and Pools.
+// volumes learns of Volumes, Snapshots and Pools.
 //
 // An identity is learnt when an object's logical volume is first seen, or when
 // the object's annotation gives up the one that is known. It keeps to the volume
 // group in which its logical volume is by now. It is forgotten when
 // no file names the object and its volume group, which is there, holds nothing
 // of it.
-func learnVolumes(known map[spec.ID]Identity, desired spec.Set, observed observe.State, index *Index) map[spec.ID]Identity {
+func (l *learning) volumes(known map[spec.ID]Identity, desired spec.Set, observed observe.State, index *Index) {
 	if observed.Unknown[observe.LVM] != nil {
-		return known
+		return
 	}
-	next := maps.Clone(known)
 	for id, lvs := range index.current {
-		identity, isKnown := known[id]
+		was, isKnown := known[id]
+		identity := was
 		givenUp := isKnown && desired.Annotation(id, spec.AnnotationRecreate) == identity.UUID
 		switch {
 		case len(lvs) > 1 && !isKnown:
@@ -109,16 +182,18 @@ func learnVolumes(known map[spec.ID]Identity, desired spec.Set, observed observe
 		if _, invalid := desired.Invalid[id]; invalid || desired.Has(id) {
 			identity.Outdated = deletedTags(lvs)
 		}
-		next[id] = identity
+		if !isKnown || identity.UUID != was.UUID || identity.VolumeGroup != was.VolumeGroup ||
+			identity.Retain != was.Retain || !slices.Equal(identity.Outdated, was.Outdated) {
+			l.change()[id] = identity
+		}
 	}
 	for id, identity := range known {
 		_, vgThere := observed.VolumeGroups[identity.VolumeGroup]
 		_, invalid := desired.Invalid[id]
 		if desired.Complete && vgThere && !index.exists(id) && !invalid && !desired.Has(id) {
-			delete(next, id)
+			delete(l.change(), id)
 		}
 	}
-	return next
 }
 
 // deletedTags returns the tags that say that logical volumes are in the trash, sorted.
