@@ -128,10 +128,11 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	if l.Planned != nil {
 		l.Planned(made)
 	}
-	// What was Ready before the pass counts for DriftCorrected, not what the
-	// announcement makes of it.
-	ready := l.Status.Ready()
+	var ready map[spec.ID]bool
 	if !made.Empty() {
+		// What was Ready before the pass counts for DriftCorrected, not what the
+		// announcement makes of it.
+		ready = l.Status.Ready()
 		l.Status.Announce(outcome(made, l.attempts.failed, l.Executor.Unfinished(made)), status.Findings(made.Findings), now)
 	}
 	if err := l.Memory.Interrupt(made, desired, observed, index); err != nil {

@@ -123,16 +123,14 @@ func (s *Board) Publish(objects []Object, findings []Finding, cost PassCost, now
 func (s *Board) show(objects []Object, findings []Finding, now time.Time) {
 	s.objects, s.outdated = objects, false
 	objects = withProgress(objects, s.jobs)
-	before := map[spec.ID]Object{}
-	for _, o := range s.report.Objects {
-		before[o.ID()] = o
-	}
-	for i, o := range objects {
-		old, existed := before[o.ID()]
-		if existed && old.Phase == o.Phase && old.Reason == o.Reason {
-			objects[i].Since = old.Since
-		} else {
-			objects[i].Since = now
+	before := placesIn(s.report.Objects)
+	for i := range objects {
+		o := &objects[i]
+		o.Since = now
+		if n, existed := before(i, o.ID()); existed {
+			if old := &s.report.Objects[n]; old.Phase == o.Phase && old.Reason == o.Reason {
+				o.Since = old.Since
+			}
 		}
 	}
 	if s.report.Generation > 0 && reflect.DeepEqual(objects, s.report.Objects) && reflect.DeepEqual(findings, s.report.Findings) {
@@ -144,12 +142,32 @@ func (s *Board) show(objects []Object, findings []Finding, now time.Time) {
 	s.wake()
 }
 
+// placesIn returns what finds the place of an object in a list, most often the one that is
+// expected: from one report to the next few objects come and go.
+func placesIn(objects []Object) func(expected int, id spec.ID) (int, bool) {
+	var places map[spec.ID]int
+	return func(expected int, id spec.ID) (int, bool) {
+		if expected < len(objects) && objects[expected].ID() == id {
+			return expected, true
+		}
+		if places == nil {
+			places = make(map[spec.ID]int, len(objects))
+			for n := range objects {
+				places[objects[n].ID()] = n
+			}
+		}
+		n, there := places[id]
+		return n, there
+	}
+}
+
 // Ready returns the objects that the last report calls Ready.
 func (s *Board) Ready() map[spec.ID]bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ready := map[spec.ID]bool{}
-	for _, o := range s.report.Objects {
+	ready := make(map[spec.ID]bool, len(s.report.Objects))
+	for i := range s.report.Objects {
+		o := &s.report.Objects[i]
 		ready[o.ID()] = o.Phase == Ready
 	}
 	return ready
