@@ -144,6 +144,9 @@ func (x *Executor) Unfinished(p plan.Plan) map[plan.StepID]error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	waiting := map[plan.StepID]error{}
+	if len(x.jobs.byLane) == 0 {
+		return waiting
+	}
 	for _, s := range p.Steps {
 		if j := x.jobs.byLane[s.Change.Lane()]; j != nil && !j.ended {
 			waiting[s.ID] = ErrUnfinished
