@@ -34,7 +34,19 @@ func (p NVMePort) Portal() string {
 }
 
 // ReadPorts reads all ports, ordered by their number.
-func ReadPorts(h host.Files) ([]NVMePort, error) {
+func ReadPorts(h host.Files) ([]NVMePort, error) { return readPorts(h, readPort) }
+
+// ReadPortAddresses reads all ports like [ReadPorts], but not which subsystems they serve:
+// that may be thousands.
+func ReadPortAddresses(h host.Files) ([]NVMePort, error) { return readPorts(h, readPortAddress) }
+
+// PortServes reports whether a port serves any subsystem.
+func PortServes(h host.Files, id string) (bool, error) {
+	entries, err := h.ReadDir(PortSubsystemsDir(id))
+	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Type()&fs.ModeSymlink != 0 }), err
+}
+
+func readPorts(h host.Files, read func(h host.Files, id string) (NVMePort, error)) ([]NVMePort, error) {
 	ids, err := readDirIfThere(h, PortsDir)
 	if err != nil {
 		return nil, err
@@ -42,7 +54,7 @@ func ReadPorts(h host.Files) ([]NVMePort, error) {
 	slices.SortFunc(ids, func(a, b string) int { return portNumber(a) - portNumber(b) })
 	var ports []NVMePort
 	for _, id := range ids {
-		p, found, err := settled(h, PortDir(id), func() (NVMePort, error) { return readPort(h, id) })
+		p, found, err := settled(h, PortDir(id), func() (NVMePort, error) { return read(h, id) })
 		if err != nil {
 			return nil, err
 		}
@@ -63,11 +75,17 @@ func portNumber(id string) int {
 }
 
 func readPort(h host.Files, id string) (NVMePort, error) {
-	p := NVMePort{ID: id}
-	var err error
-	if p.Links, err = ReadLinks(h, PortSubsystemsDir(id)); err != nil {
+	links, err := ReadLinks(h, PortSubsystemsDir(id))
+	if err != nil {
 		return NVMePort{}, err
 	}
+	p, err := readPortAddress(h, id)
+	p.Links = links
+	return p, err
+}
+
+func readPortAddress(h host.Files, id string) (NVMePort, error) {
+	p := NVMePort{ID: id}
 	transport, err := readText(h, path.Join(PortDir(id), "addr_trtype"))
 	if err != nil {
 		return NVMePort{}, err

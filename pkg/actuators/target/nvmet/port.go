@@ -30,63 +30,84 @@ func (a *Actuator) addPortal(ctx context.Context, c change.AddPortal) error {
 	if err := a.loadTransport(ctx, c.Transport); err != nil {
 		return err
 	}
-	if err := a.link(c.Name, observe.NVMePort{Transport: c.Transport, Address: address}); err != nil {
+	linked, err := a.link(c.Name, observe.NVMePort{Transport: c.Transport, Address: address})
+	if err != nil {
 		return err
 	}
 	// What it was served by over another transport goes.
-	ports, err := observe.ReadPorts(a.host)
+	ports, err := observe.ReadPortAddresses(a.host)
 	if err != nil {
 		return err
 	}
+	other := func(p observe.NVMePort) bool { return p.Portal() == c.Portal && p.Transport != c.Transport }
+	if !slices.ContainsFunc(ports, other) {
+		a.ports.Lock()
+		defer a.ports.Unlock()
+		return a.sweepPorts(linked)
+	}
 	return a.unlinkPorts(c.Name, func(id string) bool {
-		return slices.ContainsFunc(ports, func(p observe.NVMePort) bool {
-			return p.ID == id && p.Portal() == c.Portal && p.Transport != c.Transport
-		})
+		return slices.ContainsFunc(ports, func(p observe.NVMePort) bool { return p.ID == id && other(p) })
 	})
 }
 
-// link has a port serve a subsystem.
-func (a *Actuator) link(nqn string, want observe.NVMePort) error {
+// link has a port serve a subsystem, and returns which one. Of one that serves it already,
+// by whatever name, the kernel says so (nvmet_port_subsys_allow_link in
+// drivers/nvme/target/configfs.c): to look for it would take as long as it serves others.
+func (a *Actuator) link(nqn string, want observe.NVMePort) (string, error) {
 	a.ports.Lock()
 	defer a.ports.Unlock()
-	id, err := a.findPort(nqn, want)
-	if err != nil || id == "" {
-		return err
-	}
-	err = a.host.Symlink(observe.SubsystemDir(nqn), path.Join(observe.PortSubsystemsDir(id), nqn))
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	} else if err != nil {
-		return errors.Join(explainLink(err, want), a.sweepPorts())
-	}
-	return nil
-}
-
-// findPort returns the port that is to be linked, which it makes if there is none;
-// empty if it serves the subsystem already.
-func (a *Actuator) findPort(nqn string, want observe.NVMePort) (string, error) {
-	ports, err := observe.ReadPorts(a.host)
+	id, err := a.findPort(want)
 	if err != nil {
 		return "", err
 	}
-	unused := ""
+	err = a.host.Symlink(observe.SubsystemDir(nqn), path.Join(observe.PortSubsystemsDir(id), nqn))
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", errors.Join(explainLink(err, want), a.sweepPorts(""))
+	}
+	return id, nil
+}
+
+// findPort returns the port that is to be linked, which it makes if there is none.
+func (a *Actuator) findPort(want observe.NVMePort) (string, error) {
+	ports, err := observe.ReadPortAddresses(a.host)
+	if err != nil {
+		return "", err
+	}
 	for _, p := range ports {
 		if p.Transport == want.Transport && p.Address == want.Address {
-			if _, serves := p.Links[nqn]; serves {
-				return "", nil
-			}
 			return p.ID, nil
 		}
-		if ondisk.IsOurNVMePort(p.ID) && len(p.Links) == 0 {
-			unused = p.ID // left behind, half made or half removed
+	}
+	unused, err := a.unusedPorts(ports) // left behind, half made or half removed
+	if err != nil {
+		return "", err
+	}
+	var id string
+	if len(unused) > 0 {
+		id = unused[len(unused)-1]
+	} else if id, err = a.makePort(ports); err != nil {
+		return "", err
+	}
+	return id, a.setAddress(id, want)
+}
+
+// unusedPorts returns those ports of ours that serve nothing.
+func (a *Actuator) unusedPorts(ports []observe.NVMePort) ([]string, error) {
+	var unused []string
+	for _, p := range ports {
+		if !ondisk.IsOurNVMePort(p.ID) {
+			continue
+		}
+		serves, err := observe.PortServes(a.host, p.ID)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // gone meanwhile
+		case err != nil:
+			return nil, err
+		case !serves:
+			unused = append(unused, p.ID)
 		}
 	}
-	if unused == "" {
-		if unused, err = a.makePort(ports); err != nil {
-			return "", err
-		}
-	}
-	return unused, a.setAddress(unused, want)
+	return unused, nil
 }
 
 func (a *Actuator) makePort(ports []observe.NVMePort) (string, error) {
@@ -158,7 +179,7 @@ func (a *Actuator) removePortal(c change.RemovePortal) error {
 	if !serves {
 		a.ports.Lock()
 		defer a.ports.Unlock()
-		return a.sweepPorts()
+		return a.sweepPorts("")
 	}
 	return a.unlinkPorts(c.Name, func(id string) bool { return id == port.ID })
 }
@@ -180,20 +201,24 @@ func (a *Actuator) unlinkPorts(nqn string, which func(id string) bool) error {
 			}
 		}
 	}
-	return a.sweepPorts()
+	return a.sweepPorts("")
 }
 
-// sweepPorts removes the ports of ours that serve nothing.
-func (a *Actuator) sweepPorts() error {
-	ports, err := observe.ReadPorts(a.host)
+// sweepPorts removes the ports of ours that serve nothing. The one that was linked just now
+// is known to.
+func (a *Actuator) sweepPorts(linked string) error {
+	ports, err := observe.ReadPortAddresses(a.host)
 	if err != nil {
 		return err
 	}
-	for _, p := range ports {
-		if ondisk.IsOurNVMePort(p.ID) && len(p.Links) == 0 {
-			if err := configfs.Remove(a.host, observe.PortDir(p.ID)); err != nil {
-				return err
-			}
+	ports = slices.DeleteFunc(ports, func(p observe.NVMePort) bool { return p.ID == linked })
+	unused, err := a.unusedPorts(ports)
+	if err != nil {
+		return err
+	}
+	for _, id := range unused {
+		if err := configfs.Remove(a.host, observe.PortDir(id)); err != nil {
+			return err
 		}
 	}
 	return nil
