@@ -1,6 +1,8 @@
 package nvmet
 
 import (
+	"fmt"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -71,6 +73,39 @@ var _ = Describe("a port", func() {
 		Expect(observe.ReadPorts(h)).To(HaveLen(1))
 		apply(ctx, h, change.RemovePortal{Target: web, Portal: portal})
 		Expect(observe.ReadPorts(h)).To(BeEmpty())
+	})
+
+	It("takes no longer to add where it serves many subsystems", func(ctx SpecContext) {
+		h := machine()
+		links := 0
+		tap := &fakehost.Tap{Host: h, Before: func(c fakehost.Call) error {
+			if c.Op == "readlink" {
+				links++
+			}
+			return nil
+		}}
+		for n := range 50 {
+			t := change.Target{Fabric: observe.NVMe, Name: fmt.Sprintf("nqn.2026-01.org.example:%d", n), Export: fmt.Sprint(n)}
+			apply(ctx, h, change.CreateTarget{Target: t})
+			links = 0
+			Expect(New(tap).Apply(ctx, change.AddPortal{Target: t, Portal: portal, Transport: observe.TCP})).To(Succeed())
+			Expect(links).To(BeNumerically("<", 10))
+		}
+		Expect(observe.ReadPorts(h)).To(ConsistOf(HaveField("Links", HaveLen(50))))
+	})
+
+	It("that serves a subsystem by another name is not linked twice", func(ctx SpecContext) {
+		h := machine()
+		apply(ctx, h, change.CreateTarget{Target: db}, change.AddPortal{Target: db, Portal: portal, Transport: observe.TCP})
+		ports, err := observe.ReadPorts(h)
+		Expect(err).NotTo(HaveOccurred())
+		dir := observe.PortSubsystemsDir(ports[0].ID) + "/"
+		Expect(h.Remove(dir + nqn)).To(Succeed())
+		Expect(h.Symlink(observe.SubsystemDir(nqn), dir+"any")).To(Succeed())
+		apply(ctx, h, change.AddPortal{Target: db, Portal: portal, Transport: observe.TCP})
+		ports, err = observe.ReadPorts(h)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(ports).To(ConsistOf(HaveField("Links", Equal(map[string]string{nqn: "any"}))))
 	})
 
 	It("of somebody else is used, and stays", func(ctx SpecContext) {
