@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"strings"
 	"sync"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
@@ -51,6 +52,9 @@ func (o *Observer) Observe(ctx context.Context, images ...string) State {
 		all                      sync.WaitGroup
 	)
 	all.Go(func() { lvm = o.lvm.read(ctx) })
+	// Where it cannot be read, a reboot looks like targets that somebody took away.
+	boot, _ := o.files.ReadFile("/proc/sys/kernel/random/boot_id")
+	s.BootID = strings.TrimSpace(string(boot))
 	all.Go(func() { s.LIO, lioErr = o.lio.read() })
 	all.Go(func() { s.NVMe, nvmetErr = o.nvmet.read() })
 	if o.tgt != nil {

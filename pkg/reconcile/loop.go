@@ -115,7 +115,7 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	discovery, unreadable := l.discovery()
 	made := plan.Make(plan.Input{
 		Discovery: discovery,
-		Desired:   desired, Observed: observed, Index: index, Known: l.Memory.Known(),
+		Desired:   desired, Observed: observed, Index: index, Known: l.Memory.Known(), Exposures: l.Memory.Exposures(),
 		LastNamed: l.lastNamed, SteadySince: l.steady.since, Started: l.started, Now: now, Elapsed: now.Sub(l.started), Grace: l.Grace,
 		Held: held, Busy: busy, TrashSettle: l.TrashSettle, MaxDeletions: l.MaxDeletions, TGT: l.TGT,
 	})
@@ -135,8 +135,14 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 		ready = l.Status.Ready()
 		l.Status.Announce(outcome(made, l.attempts.failed, l.Executor.Unfinished(made)), status.Findings(made.Findings), now)
 	}
-	if err := l.Memory.Interrupt(made, desired, observed, index); err != nil {
-		l.Log.Error(err, "cannot remember which targets a cutover closes, so that one whose Export becomes invalid would stay closed after a restart")
+	if err := l.Memory.Anticipate(made, desired, observed, index, now); err != nil {
+		// A cutover that is forgotten would leave a target closed; a number, to another volume.
+		err = fmt.Errorf("nothing is changed, because what initiators are about to lose or to see cannot be remembered: %w", err)
+		l.Log.Error(err, "memory")
+		made.Findings = append(made.Findings[:len(made.Findings):len(made.Findings)], spec.Finding{Err: err})
+		l.Status.Publish(outcome(made, l.attempts.failed, nil), status.Findings(made.Findings), cost(), time.Now())
+		l.last = desired
+		return l.Resync
 	}
 	failures := l.Executor.Execute(ctx, made, held, l.report(desired, ready))
 	if l.AfterPass != nil {
@@ -183,7 +189,7 @@ func (l *Loop) begin(desired spec.Set, observed observe.State, index *plan.Index
 		l.lastNamed[id] = now
 	}
 	l.attempts.forgetChanged(desired)
-	err := l.Memory.Learn(desired, observed, index, busy)
+	err := l.Memory.Learn(desired, observed, index, busy, now)
 	if err != nil {
 		err = fmt.Errorf("cannot remember which logical volume each object has, so that one removed by hand might be created anew after a restart: %w", err)
 		l.Log.Error(err, "memory")

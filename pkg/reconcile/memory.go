@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
@@ -15,22 +17,42 @@ import (
 )
 
 // Memory remembers across restarts which logical volume each object had, and
-// which targets. Of volumes it only ever makes the agent more careful: without
-// it, an object whose logical volume somebody removed would be created anew, and
-// empty. Of Exports it says whose the empty directory is that a crash leaves of a
+// which targets, and what initiators have seen of these. Of volumes it only ever makes the agent
+// more careful: without it, an object whose logical volume somebody removed would be created
+// anew, and empty. Of Exports it says whose the empty directory is that a crash leaves of a
 // target, and what the file that is gone said about live sessions: without it,
 // the directory stays and sessions are waited for.
 type Memory struct {
-	path  string
-	known map[spec.ID]plan.Identity
+	path string
+	remembered
 	// stored is false if the file does not hold what is known.
 	stored bool
+}
+
+// remembered is all that is in the file.
+type remembered struct {
+	known     map[spec.ID]plan.Identity
+	exposures plan.Exposures
+	// boot is the boot in which it was learnt; empty: it is not known.
+	boot string
+}
+
+// memoryVersion is that of the file. Files without one hold objects alone, which a later version
+// of this file has in its field objects.
+const memoryVersion = 2
+
+// memoryFile is the file.
+type memoryFile struct {
+	Version   int                      `json:"version"`
+	Boot      string                   `json:"boot,omitempty"`
+	Objects   map[string]plan.Identity `json:"objects"`
+	Exposures plan.Exposures           `json:"exposures,omitempty"`
 }
 
 // OpenMemory reads the memory kept in a file. A missing file is an empty
 // memory; its directory is created when something is first remembered.
 func OpenMemory(path string) (*Memory, error) {
-	m := &Memory{path: path, known: map[spec.ID]plan.Identity{}, stored: true}
+	m := &Memory{path: path, remembered: remembered{known: map[spec.ID]plan.Identity{}}, stored: true}
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, nil
@@ -38,37 +60,74 @@ func OpenMemory(path string) (*Memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	var stored map[string]plan.Identity
-	if err := json.Unmarshal(data, &stored); err != nil {
+	file, err := parseMemory(data)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w; move it away to start without it: volumes removed by hand would then be created anew", path, err)
 	}
-	for key, identity := range stored {
+	m.exposures, m.boot = file.Exposures, file.Boot
+	for key, identity := range file.Objects {
 		m.known[spec.ParseID(key)] = identity
 	}
 	return m, nil
 }
 
-// Known returns what is remembered.
+// parseMemory reads a file of this version or an earlier one.
+func parseMemory(data []byte) (memoryFile, error) {
+	var file memoryFile
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(data, &keys); err != nil {
+		return file, err
+	}
+	if _, versioned := keys["version"]; !versioned {
+		err := json.Unmarshal(data, &file.Objects)
+		return file, err
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
+		return file, err
+	}
+	if file.Version > memoryVersion {
+		return file, fmt.Errorf("it is of version %d, written by a later version of volreconciler; this one knows %d. Install that one again", file.Version, memoryVersion)
+	}
+	return file, nil
+}
+
+// Known returns what is remembered of objects.
 func (m *Memory) Known() map[spec.ID]plan.Identity { return m.known }
+
+// Exposures returns what is remembered of what initiators have seen.
+func (m *Memory) Exposures() plan.Exposures { return m.exposures }
 
 // Learn takes in what was observed, of which index is the index, and stores it if it is news.
 // What could not be stored is known all the same, and stored by a later call. busy are the
 // lanes in which changes went on while it was observed.
-func (m *Memory) Learn(desired spec.Set, observed observe.State, index *plan.Index, busy map[string]bool) error {
-	return m.replace(plan.KeepWhileBusy(plan.Learn(m.known, desired, observed, index), m.known, busy))
+func (m *Memory) Learn(desired spec.Set, observed observe.State, index *plan.Index, busy map[string]bool, now time.Time) error {
+	next := remembered{
+		known: plan.KeepWhileBusy(plan.Learn(m.known, desired, observed, index), m.known, busy),
+		boot:  cmp.Or(observed.BootID, m.boot),
+	}
+	next.exposures = plan.LearnExposures(m.exposures, observed, index, next.boot != m.boot, now)
+	return m.replace(next)
 }
 
-// Interrupt takes in what the cutovers of a plan are about to take from targets, before they
-// do. It stores it like Learn.
-func (m *Memory) Interrupt(p plan.Plan, desired spec.Set, observed observe.State, index *plan.Index) error {
-	return m.replace(plan.NoteInterruptions(m.known, p, desired, observed, index))
+// Anticipate takes in what the steps of a plan are about to take from initiators, and to show
+// them, before they do. It returns an error if that is news and could not be stored.
+func (m *Memory) Anticipate(p plan.Plan, desired spec.Set, observed observe.State, index *plan.Index, now time.Time) error {
+	next := remembered{
+		known:     plan.NoteInterruptions(m.known, p, desired, observed, index),
+		exposures: plan.Anticipate(m.exposures, p, index, now),
+		boot:      m.boot,
+	}
+	if reflect.DeepEqual(next, m.remembered) {
+		return nil // whether that could be stored or not
+	}
+	return m.replace(next)
 }
 
-func (m *Memory) replace(next map[spec.ID]plan.Identity) error {
-	if m.stored && reflect.DeepEqual(next, m.known) {
+func (m *Memory) replace(next remembered) error {
+	if m.stored && reflect.DeepEqual(next, m.remembered) {
 		return nil
 	}
-	m.known = next
+	m.remembered = next
 	err := m.store()
 	m.stored = err == nil
 	return err
@@ -81,7 +140,7 @@ func (m *Memory) store() error {
 	for id, identity := range m.known {
 		stored[id.String()] = identity
 	}
-	data, err := json.MarshalIndent(stored, "", "  ")
+	data, err := json.MarshalIndent(memoryFile{Version: memoryVersion, Boot: m.boot, Objects: stored, Exposures: m.exposures}, "", "  ")
 	if err != nil {
 		return err
 	}

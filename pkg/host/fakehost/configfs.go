@@ -23,6 +23,7 @@ const (
 // what it was.
 type configfs struct {
 	lvm       *lvm
+	boots     uint64
 	modules   map[string]bool
 	missing   []string
 	unmounted bool

@@ -13,6 +13,7 @@ import (
 func (c *configfs) load(n Node, l *lvm) error {
 	*c = configfs{
 		lvm:       l,
+		boots:     n.Boots,
 		modules:   map[string]bool{},
 		missing:   slices.Clone(n.MissingModules),
 		unmounted: n.ConfigFSUnmounted,
@@ -104,6 +105,7 @@ func loadTree(root *node, entries []Entry, defaults []string) error {
 }
 
 func (c *configfs) store(n *Node) {
+	n.Boots = c.boots
 	n.Modules = slices.Sorted(maps.Keys(c.modules))
 	n.MissingModules = slices.Clone(c.missing)
 	n.Listeners = slices.Clone(c.listeners)

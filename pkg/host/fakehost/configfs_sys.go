@@ -33,6 +33,8 @@ func (c *configfs) findSelf(name string) (*node, error) {
 	switch name {
 	case "/proc/self/mountinfo":
 		return &node{name: "mountinfo", text: c.mountinfo()}, nil
+	case "/proc/sys/kernel/random/boot_id":
+		return &node{name: "boot_id", text: fmt.Sprintf("00000000-0000-4000-8000-%012d\n", c.boots)}, nil
 	case "/proc/net/tcp", "/proc/net/tcp6":
 		base := path.Base(name)
 		return &node{name: base, text: c.tcpTable(base == "tcp6")}, nil

@@ -59,6 +59,8 @@ type Node struct {
 	Mounts []Mount `yaml:"mounts,omitempty"`
 	// Processes are those that have logical volumes open, not for themselves alone.
 	Processes []Process `yaml:"processes,omitempty"`
+	// Boots is how often it was started anew.
+	Boots uint64 `yaml:"boots,omitempty"`
 	// Modules are the kernel modules that are loaded, of those that matter.
 	Modules []string `yaml:"modules,omitempty"`
 	// MissingModules are kernel modules that the machine does not have.

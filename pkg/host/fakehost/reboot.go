@@ -16,6 +16,7 @@ func (h *Host) Reboot() {
 	var n Node
 	h.lvm.store(&n)
 	h.tree.store(&n)
+	n.Boots++
 	n.Modules, n.ConfigFS, n.Sockets, n.Mounts, n.Processes = nil, nil, nil, nil, nil
 	n.NVMet, n.NVMeDevices, n.NVMeSessions = nil, nil, nil
 	next := 0

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -266,4 +267,27 @@ func shownAs(l observe.TargetLUN, backstores map[string]observe.Backstore) strin
 		return backstores[l.Backstore].Serial
 	}
 	return l.Identity
+}
+
+// MarshalJSON writes them by FABRIC/TARGET.
+func (x Exposures) MarshalJSON() ([]byte, error) {
+	byName := make(map[string]map[string]Exposure, len(x))
+	for id, seen := range x {
+		byName[string(id.Fabric)+"/"+id.Name] = seen
+	}
+	return json.Marshal(byName)
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (x *Exposures) UnmarshalJSON(data []byte) error {
+	var byName map[string]map[string]Exposure
+	if err := json.Unmarshal(data, &byName); err != nil {
+		return err
+	}
+	*x = make(Exposures, len(byName))
+	for key, seen := range byName {
+		fabric, name, _ := strings.Cut(key, "/")
+		(*x)[observe.TargetID{Fabric: observe.Fabric(fabric), Name: name}] = seen
+	}
+	return nil
 }
