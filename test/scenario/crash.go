@@ -96,7 +96,8 @@ func (m *mortal) after(c fakehost.Call, err error) error {
 	if m.dead {
 		return errKilled
 	}
-	if m.at.call == m.calls && m.at.after && m.counted(c) {
+	// Others may have begun meanwhile: observing goes on in several goroutines.
+	if m.at.call != 0 && m.at.call <= m.calls && m.at.after && m.counted(c) {
 		return m.die(c)
 	}
 	return err
