@@ -22,6 +22,8 @@ type Model struct {
 	UUIDs int
 	// Resized are the LUNs whose initiators were told that they have grown.
 	Resized []change.ResizeLUN
+	// Listening are the portals of tgtd, which all of its targets have.
+	Listening map[string]bool
 }
 
 // MiB is in bytes.
@@ -260,7 +262,7 @@ func (m *Model) Change(c change.Change) {
 	case change.CreateBackstore:
 		vg, name, _ := strings.Cut(strings.TrimPrefix(c.Device, "/dev/"), "/")
 		m.Edit(vg+"/"+name, func(lv *observe.LogicalVolume) {
-			if have, there := m.State.LIO.Backstores[c.Path()]; lv.Open || !lv.Active || there && have.Enabled || c.LVUUID != "" && c.LVUUID != lv.UUID {
+			if have, there := m.State.LIO.Backstores[c.Path()]; m.taken(*lv) || !lv.Active || there && have.Enabled || c.LVUUID != "" && c.LVUUID != lv.UUID {
 				panic("cannot be bound: " + lv.FullName())
 			}
 			lv.Open = true
@@ -291,22 +293,23 @@ func (m *Model) Change(c change.Change) {
 				}
 			}
 		}
-		m.release(m.State.LIO.Backstores[c.Path()])
+		b := m.State.LIO.Backstores[c.Path()]
 		delete(m.State.LIO.Backstores, c.Path())
+		m.release(b)
 	case change.CreateTarget:
 		if t, there := m.State.Target(c.ID()); there && !t.Empty() {
 			panic("not ours: " + c.Name)
 		}
-		m.State.Targets(c.Fabric)[c.Name] = newTarget(c.Target)
+		m.State.Targets(c.Fabric)[c.Name] = m.newTarget(c.Target)
 	case change.RemoveTarget:
 		t, ok := m.State.Target(c.ID())
 		if !ok || t.OtherTPGs > 0 || !t.Empty() && !t.OwnedBy(c.Export) || len(plan.Sessions(t)) > 0 && !c.Force {
 			panic("must not be removed: " + c.Name)
 		}
+		delete(m.State.Targets(c.Fabric), c.Name)
 		for _, l := range t.LUNs {
 			m.close(l)
 		}
-		delete(m.State.Targets(c.Fabric), c.Name)
 	default:
 		m.ChangeTarget(c)
 	}
@@ -318,7 +321,7 @@ func (m *Model) release(b observe.Backstore) {
 	for vg := range m.State.VolumeGroups {
 		for _, lv := range m.LVs(vg) {
 			if plan.BoundTo(b, lv) {
-				m.Edit(lv.FullName(), func(lv *observe.LogicalVolume) { lv.Open = len(lv.HeldBy) > 0 })
+				m.Edit(lv.FullName(), func(lv *observe.LogicalVolume) { lv.Open = m.isOpen(*lv) })
 			}
 		}
 	}
@@ -362,10 +365,12 @@ func (m *Model) AllLVs() []observe.LogicalVolume {
 
 // Consistent makes the kernel's side of a mutated model follow from the rest.
 func (m *Model) Consistent() {
+	for _, id := range m.State.TargetIDs() {
+		m.EditTargetOf(id, func(*observe.Target) {})
+	}
 	for _, lv := range m.AllLVs() {
-		bound := slices.ContainsFunc(slices.Collect(maps.Values(m.State.LIO.Backstores)), func(b observe.Backstore) bool { return plan.BoundTo(b, lv) })
 		m.Edit(lv.FullName(), func(lv *observe.LogicalVolume) {
-			lv.Open = bound || len(lv.HeldBy) > 0
+			lv.Open = m.isOpen(*lv)
 			lv.Active = lv.Active || lv.Open
 		})
 	}
@@ -397,7 +402,8 @@ func (m *Model) Linkable() []string {
 
 // Linked reports whether a LUN shows a backstore.
 func (m *Model) Linked(path string) bool {
-	for _, target := range m.State.LIO.ISCSI {
+	for _, id := range m.State.TargetIDs() {
+		target, _ := m.State.Target(id)
 		for _, l := range target.LUNs {
 			if l.Backstore == path {
 				return true

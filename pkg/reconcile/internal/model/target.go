@@ -10,6 +10,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 )
 
 // EditTarget changes an iSCSI target.
@@ -25,7 +26,7 @@ func (m *Model) EditTargetOf(id observe.TargetID, f func(*observe.Target)) {
 	}
 	before := maps.Clone(t.LUNs)
 	f(&t)
-	m.State.Targets(id.Fabric)[id.Name] = t
+	m.put(t)
 	for n, l := range before {
 		if t.LUNs[n].Device == "" {
 			m.close(l)
@@ -46,18 +47,61 @@ func (m *Model) EditACL(iqn, initiator string, f func(*observe.ACL)) {
 }
 
 // newTarget returns what a fabric makes when it is asked for a target.
-func newTarget(c change.Target) observe.Target {
+func (m *Model) newTarget(c change.Target) observe.Target {
 	t := observe.Target{
 		Fabric: c.Fabric, Name: c.Name, HasTPG: true, Mark: ondisk.TargetMark(c.Export),
 		Portals: map[string]observe.Transport{}, LUNs: map[int]observe.TargetLUN{}, ACLs: map[string]observe.ACL{},
 	}
-	if c.Fabric == observe.ISCSI {
+	switch c.Fabric {
+	case observe.ISCSI:
 		t.Attrib = observe.TPGAttrib{Authentication: true, DemoModeWriteProtect: true, DemoModeDiscovery: true}
-	}
-	if c.Fabric == observe.NVMe {
+	case observe.FC:
+		t.Mark = "" // it is on the LUNs
+	case observe.NVMe:
 		t.Mark = ondisk.TargetMark(ondisk.SubsystemSerial(c.Name, c.Export))
+	case observe.TGTISCSI:
+		for portal := range m.Listening {
+			t.Portals[portal] = observe.TCP
+		}
 	}
 	return t
+}
+
+// put writes a target back, with what follows from the rest of it.
+func (m *Model) put(t observe.Target) {
+	switch t.Fabric {
+	case observe.ISCSI:
+	case observe.FC:
+		t.Mark, _ = observe.FCMark(t.LUNs)
+	case observe.NVMe:
+		if t.Enabled = len(t.Portals) > 0; !t.Enabled {
+			endSessions(&t)
+		}
+	case observe.TGTISCSI:
+		t.Enabled = t.Attrib.GenerateNodeACLs || len(t.ACLs) > 0
+	}
+	m.State.Targets(t.Fabric)[t.Name] = t
+}
+
+// endSessions ends the sessions of all initiators, which come back or not.
+func endSessions(t *observe.Target) {
+	t.DynamicSessions, t.Unattributed = nil, nil
+	for name, acl := range t.ACLs {
+		acl.LoggedIn = false
+		t.ACLs[name] = acl
+	}
+}
+
+// Listen lets tgtd be reached at one more portal, and so all of its targets.
+func (m *Model) Listen(portal string) {
+	m.Listening = maps.Clone(m.Listening)
+	if m.Listening == nil {
+		m.Listening = map[string]bool{}
+	}
+	m.Listening[portal] = true
+	for _, t := range m.State.TGT {
+		t.Portals[portal] = observe.TCP
+	}
 }
 
 // open makes a LUN of a device, which it holds open.
@@ -77,9 +121,64 @@ func (m *Model) open(c change.AddLUN) observe.TargetLUN {
 
 // close lets go of the device of a LUN without a backstore.
 func (m *Model) close(l observe.TargetLUN) {
-	if l.Device != "" {
-		m.Edit(strings.TrimPrefix(l.Device, "/dev/"), func(lv *observe.LogicalVolume) { lv.Open = false })
+	if lv, found := m.Behind(l); found {
+		m.Edit(lv.FullName(), func(lv *observe.LogicalVolume) { lv.Open = m.isOpen(*lv) })
 	}
+}
+
+// Behind returns the logical volume that a LUN shows, if it is known: it may have another name
+// by now than that by which its device was opened.
+func (m *Model) Behind(l observe.TargetLUN) (lv observe.LogicalVolume, found bool) {
+	if b, linked := m.State.LIO.Backstores[l.Backstore]; linked {
+		for _, lv := range m.AllLVs() {
+			if plan.BoundTo(b, lv) {
+				return lv, true
+			}
+		}
+	}
+	if l.Device == "" {
+		return observe.LogicalVolume{}, false
+	}
+	if vg, name, _ := strings.Cut(strings.TrimPrefix(l.Device, "/dev/"), "/"); m.LVs(vg)[name].UUID != "" {
+		return m.LVs(vg)[name], true
+	}
+	for _, lv := range m.AllLVs() {
+		same := l.Identity == ondisk.NamespaceUUID(lv.Identity()) || l.Identity == ondisk.UnitSerial(lv.Identity())
+		if same && lv.Phase() == "" {
+			return lv, true
+		}
+	}
+	return observe.LogicalVolume{}, false
+}
+
+// taken reports whether somebody has a logical volume open for itself alone.
+func (m *Model) taken(lv observe.LogicalVolume) bool {
+	if len(lv.HeldBy) > 0 {
+		return true
+	}
+	for _, b := range m.State.LIO.Backstores {
+		if plan.BoundTo(b, lv) {
+			return true
+		}
+	}
+	return false
+}
+
+// isOpen reports whether anybody has a logical volume open.
+func (m *Model) isOpen(lv observe.LogicalVolume) bool {
+	if m.taken(lv) {
+		return true
+	}
+	for _, targets := range []map[string]observe.Target{m.State.NVMe, m.State.TGT} {
+		for _, t := range targets {
+			for _, l := range t.LUNs {
+				if behind, found := m.Behind(l); found && behind.UUID == lv.UUID {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // ChangeTarget makes one change of a target.
@@ -89,17 +188,23 @@ func (m *Model) ChangeTarget(c change.Change) {
 	if !ok {
 		panic("no such target: " + id.Name)
 	}
-	if _, ours := t.Owner(); !ours {
+	if _, ours := t.Owner(); !ours && (id.Fabric != observe.FC || !t.Empty()) {
 		panic("not ours: " + id.Name)
 	}
 	switch c := c.(type) {
 	case change.SetAttributes:
+		if id.Fabric == observe.NVMe && c.Attrib.GenerateNodeACLs && len(t.ACLs) > 0 {
+			panic("cannot be opened while hosts are listed: " + id.Name)
+		}
 		t.Attrib = c.Attrib
 	case change.SetParameter:
 		t.Attributes = withAttribute(t.Attributes, c.Attribute, c.Value)
 	case change.AddPortal:
+		if id.Fabric == observe.TGTISCSI {
+			m.Listen(c.Portal)
+			break
+		}
 		t.Portals[c.Portal] = c.Transport
-		t.Enabled = t.Enabled || id.Fabric == observe.NVMe
 	case change.RemovePortal:
 		delete(t.Portals, c.Portal)
 	case change.AddLUN:
@@ -130,8 +235,9 @@ func (m *Model) ChangeTarget(c change.Change) {
 		t.LUNs[c.LUN] = l
 		m.Resized = append(m.Resized, c)
 	case change.RemoveLUN:
-		m.close(t.LUNs[c.LUN])
+		l := t.LUNs[c.LUN]
 		delete(t.LUNs, c.LUN)
+		m.close(l)
 		for _, acl := range t.ACLs {
 			maps.DeleteFunc(acl.LUNs, func(_ int, l observe.MappedLUN) bool { return l.LUN == c.LUN })
 		}
@@ -141,6 +247,9 @@ func (m *Model) ChangeTarget(c change.Change) {
 		}
 		if c.Fabric == observe.TGTISCSI && c.Auth.Needed() && len(t.Accounts) == 0 {
 			panic("admitted without a password: " + c.Initiator)
+		}
+		if c.Fabric == observe.NVMe && t.Attrib.GenerateNodeACLs {
+			panic("cannot be listed where any host is let in: " + c.Initiator)
 		}
 		t.ACLs[c.Initiator] = observe.ACL{Initiator: c.Initiator, Authentication: authentication(c.Auth), Auth: CHAP(c.Auth), LUNs: map[int]observe.MappedLUN{}}
 	case change.SetAccounts:
@@ -189,14 +298,11 @@ func (m *Model) ChangeTarget(c change.Change) {
 		t.Enabled, t.Offline = true, false
 	case change.DisableTarget:
 		t.Enabled = false
-		for name, acl := range t.ACLs {
-			acl.LoggedIn = false
-			t.ACLs[name] = acl
-		}
+		endSessions(&t)
 	default:
 		panic("unknown change " + change.Name(c))
 	}
-	m.State.Targets(id.Fabric)[id.Name] = t
+	m.put(t)
 }
 
 // withAttribute returns attributes with one of them set; a plan made before keeps its own.
