@@ -12,10 +12,12 @@ const (
 )
 
 var (
-	AuthOf    = authOf
-	Earlier   = earlier
-	NameOf    = nameOf
-	Temporary = temporary
+	AuthOf     = authOf
+	Earlier    = earlier
+	NameOf     = nameOf
+	TargetAuth = targetAuth
+	Temporary  = temporary
+	WithOwners = withOwners
 )
 
 // Current returns the logical volumes that count as an object's.

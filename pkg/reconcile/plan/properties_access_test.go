@@ -16,8 +16,11 @@ import (
 
 // view is what an initiator can reach.
 type view struct {
-	initiator, iqn, backstore, uuid string
-	write                           bool
+	initiator string
+	target    observe.TargetID
+	// of is the backstore, or the device, and uuid the logical volume behind it.
+	of, uuid string
+	write    bool
 }
 
 const anybody = "*"
@@ -26,21 +29,18 @@ const anybody = "*"
 // which the initiator sees.
 func views(m *Model) map[view][]int {
 	all := map[view][]int{}
-	for iqn, target := range m.State.LIO.ISCSI {
+	for _, target := range targetsOf(m.State) {
 		if !target.Enabled {
 			continue
 		}
 		add := func(initiator string, seen, lun int, write bool) {
-			b, linked := m.State.LIO.Backstores[target.LUNs[lun].Backstore]
-			if !linked {
+			l := target.LUNs[lun]
+			b, linked := m.State.LIO.Backstores[l.Backstore]
+			if !linked && l.Device == "" {
 				return
 			}
-			v := view{initiator: initiator, iqn: iqn, backstore: b.Path(), write: write && !b.ReadOnly}
-			for _, lv := range m.AllLVs() {
-				if BoundTo(b, lv) {
-					v.uuid = lv.UUID
-				}
-			}
+			lv, _ := m.Behind(l)
+			v := view{initiator: initiator, target: idOf(target), of: l.Backstore + l.Device, uuid: lv.UUID, write: write && !b.ReadOnly && !l.ReadOnly}
 			all[v] = append(all[v], seen)
 		}
 		if target.Attrib.GenerateNodeACLs {
@@ -49,6 +49,11 @@ func views(m *Model) map[view][]int {
 			}
 		}
 		for name, acl := range target.ACLs {
+			if !hasMaps(target.Fabric) {
+				for n := range target.LUNs {
+					add(name, n, n, true)
+				}
+			}
 			for n, mapped := range acl.LUNs {
 				if mapped.LUN >= 0 {
 					add(name, n, mapped.LUN, !mapped.WriteProtect)
@@ -74,13 +79,13 @@ func had(old map[view][]int, v view) bool {
 }
 
 // allows reports whether the spec lets an initiator see a LUN.
-func allows(set spec.Set, v view, number int, owner spec.ID) bool {
-	for _, e := range set.Exports {
-		if e.Spec.Target != v.iqn {
+func allows(in Input, v view, number int, owner spec.ID) bool {
+	for _, e := range in.Desired.Exports {
+		if servedAs(in, e) != v.target {
 			continue
 		}
 		i := slices.IndexFunc(e.Spec.Initiators, func(i spec.Initiator) bool { return i.Name == v.initiator })
-		if i < 0 && !e.Spec.AllowAnyInitiator {
+		if i < 0 && !e.Spec.AllowAnyInitiator || i >= 0 && !e.Spec.Initiators[i].Sees(number) {
 			return false
 		}
 		for _, l := range e.Spec.LUNs {
@@ -93,6 +98,21 @@ func allows(set spec.Set, v view, number int, owner spec.ID) bool {
 	return false
 }
 
+// shown returns whose a view is, and reports whether it is whole: not what is being filled, or
+// comes in the place of another one, or did.
+func shown(m *Model, v view) (owner spec.ID, whole bool) {
+	for _, lv := range m.AllLVs() {
+		if lv.UUID == v.uuid {
+			owner, _ = lv.Owner()
+			whole = lv.Phase() == ""
+		}
+	}
+	if b, linked := m.State.LIO.Backstores[v.of]; linked {
+		owner, _ = b.Owner()
+	}
+	return owner, whole
+}
+
 func TestPropertiesNoInstantIsMoreOpenThanBeforeOrAfter(t *testing.T) {
 	properties(t, func(t *rapid.T, s scenario) {
 		m, in := s.again(), s.input
@@ -103,13 +123,22 @@ func TestPropertiesNoInstantIsMoreOpenThanBeforeOrAfter(t *testing.T) {
 			broken[step.ID] = oneIn(t, 12, "fails")
 		}
 		check := func() {
-			for v, numbers := range views(m) {
-				owner, _ := m.State.LIO.Backstores[v.backstore].Owner()
+			now := views(m)
+			for v, numbers := range now {
+				if had(old, v) {
+					continue
+				}
+				owner, whole := shown(m, v)
 				for _, n := range numbers {
-					if !had(old, v) && !allows(in.Desired, v, n, owner) {
+					if !whole {
+						t.Fatalf("%+v is LUN %d, and is not whole:\n%s", v, n, strings.Join(ChangesIn(p), "\n"))
+					}
+					if !allows(in, v, n, owner) {
 						t.Fatalf("%+v can be reached as LUN %d, and should not:\n%s", v, n, strings.Join(ChangesIn(p), "\n"))
 					}
 				}
+			}
+			for v, numbers := range now {
 				if len(numbers) > 1 && len(old[v]) < 2 {
 					t.Fatalf("%+v is there several times: %v\n%s", v, numbers, strings.Join(ChangesIn(p), "\n"))
 				}
@@ -133,13 +162,21 @@ func TestPropertiesNoInstantIsMoreOpenThanBeforeOrAfter(t *testing.T) {
 // asks of it, and did not before.
 func authenticated(t *rapid.T, in Input, m *Model, p Plan) {
 	for _, e := range in.Desired.Exports {
-		target := m.State.LIO.ISCSI[e.Spec.Target]
-		before := in.Observed.LIO.ISCSI[e.Spec.Target]
-		owner, ours := target.Owner()
-		if !target.Enabled || !ours || owner.Name != e.Metadata.Name {
+		target, _ := m.State.Target(servedAs(in, e))
+		before, _ := in.Observed.Target(servedAs(in, e))
+		if _, ours := target.Owner(); !target.Enabled || !ours || !target.OwnedBy(e.Metadata.Name) {
+			continue
+		}
+		if target.Fabric == observe.TGTISCSI {
+			want := TargetAuth(e.Spec)
+			unchanged := before.Enabled && target.AuthMark == before.AuthMark && slices.Equal(target.Accounts, before.Accounts)
+			if want.Needed() && !unchanged && !target.HasAuth(want) {
+				t.Fatalf("initiators of %s get in without their passwords:\n%s", e.Spec.Target, strings.Join(ChangesIn(p), "\n"))
+			}
 			continue
 		}
 		for _, i := range e.Spec.Initiators {
+			want := AuthOf(i.Auth)
 			acl, there := target.ACLs[i.Name]
 			was, wasThere := before.ACLs[i.Name]
 			asked := func(acl observe.ACL, group observe.TPGAttrib) bool {
@@ -147,7 +184,7 @@ func authenticated(t *rapid.T, in Input, m *Model, p Plan) {
 			}
 			// With the credentials of before, to be asked for them is no more open.
 			unchanged := wasThere && before.Enabled && acl.Auth == was.Auth && (asked(acl, target.Attrib) || !asked(was, before.Attrib))
-			if there && AuthOf(i.Auth).Needed() && !unchanged && (!asked(acl, target.Attrib) || acl.Auth != CHAP(AuthOf(i.Auth))) {
+			if there && want.Needed() && !unchanged && (!asked(acl, target.Attrib) || acl.Auth != CHAP(want)) {
 				t.Fatalf("%s of %s gets in without its password:\n%s", i.Name, e.Spec.Target, strings.Join(ChangesIn(p), "\n"))
 			}
 		}
@@ -156,17 +193,38 @@ func authenticated(t *rapid.T, in Input, m *Model, p Plan) {
 
 func TestPropertiesSessionsKeepTheirVolumes(t *testing.T) {
 	type number struct {
-		iqn, initiator string
-		lun            int
+		target    observe.TargetID
+		initiator string
+		lun       int
 	}
 	// what is behind the numbers that live sessions see
 	behind := func(m *Model) map[number]string {
 		all := map[number]string{}
-		for iqn, target := range m.State.LIO.ISCSI {
+		add := func(target observe.Target, initiator string, seen, lun int) {
+			l := target.LUNs[lun]
+			device := m.State.LIO.Backstores[l.Backstore].BlockDevice
+			if l.Device != "" {
+				device = l.Device + " " + l.Identity
+			}
+			if device != "" {
+				all[number{idOf(target), initiator, seen}] = device
+			}
+		}
+		for _, target := range targetsOf(m.State) {
+			for n := range target.LUNs {
+				for _, name := range slices.Concat(target.DynamicSessions, target.Unattributed) {
+					add(target, name, n, n)
+				}
+			}
 			for name, acl := range target.ACLs {
+				for n := range target.LUNs {
+					if acl.LoggedIn && !hasMaps(target.Fabric) {
+						add(target, name, n, n)
+					}
+				}
 				for n, mapped := range acl.LUNs {
-					if b := m.State.LIO.Backstores[target.LUNs[mapped.LUN].Backstore]; acl.LoggedIn && b.BlockDevice != "" {
-						all[number{iqn, name, n}] = b.BlockDevice
+					if acl.LoggedIn {
+						add(target, name, n, mapped.LUN)
 					}
 				}
 			}
@@ -181,6 +239,48 @@ func TestPropertiesSessionsKeepTheirVolumes(t *testing.T) {
 			for n, device := range behind(m) {
 				if old[n] != "" && old[n] != device {
 					t.Fatalf("%+v was %s and is %s:\n%s", n, old[n], device, strings.Join(ChangesIn(p), "\n"))
+				}
+			}
+		})
+	})
+}
+
+// tgtd keeps a cache of what it serves, which nobody else sees.
+func TestPropertiesTgtdSharesNothing(t *testing.T) {
+	shared := func(m *Model) map[string]bool {
+		byTGT, all := map[string]bool{}, map[string]bool{}
+		for _, target := range m.State.TGT {
+			for _, l := range target.LUNs {
+				if lv, found := m.Behind(l); found && l.Device != "" {
+					byTGT[lv.UUID] = true
+				}
+			}
+		}
+		for _, lv := range m.AllLVs() {
+			for _, b := range m.State.LIO.Backstores {
+				all[lv.UUID] = all[lv.UUID] || b.Enabled && byTGT[lv.UUID] && BoundTo(b, lv)
+			}
+		}
+		for _, target := range m.State.NVMe {
+			for _, l := range target.LUNs {
+				if lv, found := m.Behind(l); found {
+					all[lv.UUID] = all[lv.UUID] || byTGT[lv.UUID]
+				}
+			}
+		}
+		return all
+	}
+	properties(t, func(t *rapid.T, s scenario) {
+		m, in := s.again(), s.input
+		if !in.TGT {
+			return
+		}
+		old := shared(m)
+		p := pass(m, &in)
+		carryOut(t, m, p, func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "lane") }, never, func() {
+			for uuid, is := range shared(m) {
+				if is && !old[uuid] {
+					t.Fatalf("%s is served by tgtd, and by the kernel:\n%s", uuid, strings.Join(ChangesIn(p), "\n"))
 				}
 			}
 		})

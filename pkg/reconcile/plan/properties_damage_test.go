@@ -37,7 +37,7 @@ func (s *scenario) mutate(t *rapid.T) {
 			s.mutateLV(t, rapid.SampledFrom(all).Draw(t, "lv"))
 		}
 	case "target":
-		if all := slices.Sorted(maps.Keys(s.State.LIO.ISCSI)); len(all) > 0 && !oneIn(t, 6, "foreign target") {
+		if all := s.State.TargetIDs(); len(all) > 0 && !oneIn(t, 6, "foreign target") {
 			s.mutateTarget(t, rapid.SampledFrom(all).Draw(t, "target"))
 		} else {
 			s.foreignTarget(t)
@@ -51,7 +51,8 @@ func (s *scenario) mutate(t *rapid.T) {
 			observe.ImageFile{}, observe.ImageFile{NoDirectory: true}, observe.ImageFile{Exists: true, Size: 1},
 			observe.ImageFile{Exists: true, Size: 1, SHA256: "0f0f"}, observe.ImageFile{Err: errors.New("no answer")})
 	case "reboot":
-		s.State.LIO = NewModel().State.LIO
+		fresh := NewModel().State
+		s.State.LIO, s.State.NVMe, s.State.TGT, s.Listening = fresh.LIO, fresh.NVMe, fresh.TGT, nil
 		for _, lv := range s.AllLVs() {
 			s.Edit(lv.FullName(), func(lv *observe.LogicalVolume) { lv.Active, lv.HeldBy = lv.Active && !oneIn(t, 2, "inactive"), nil })
 		}
@@ -190,36 +191,6 @@ func (s *scenario) foreignLV(t *rapid.T) {
 	s.Add(lv)
 }
 
-func (s *scenario) foreignTarget(t *rapid.T) {
-	name := pick(t, "iqn", append(slices.Clone(iqns), "iqn.2026-11.org.example:other")...)
-	if _, taken := s.State.LIO.ISCSI[name]; taken {
-		return
-	}
-	target := observe.Target{
-		Fabric: observe.ISCSI, Name: name, Portals: map[string]observe.Transport{}, LUNs: map[int]observe.TargetLUN{}, ACLs: map[string]observe.ACL{},
-		HasTPG: !oneIn(t, 3, "no portal group"), Enabled: false,
-	}
-	target.OtherTPGs = pick(t, "other groups", 0, 0, 1)
-	if target.HasTPG {
-		target.Mark = pick(t, "alias", "", "LIO Target", "theirs", ondisk.TargetMark("gone"), ondisk.TargetMark("e"))
-		target.Attrib = genAttrib(t)
-		if target.Enabled = oneIn(t, 2, "enabled"); target.Enabled {
-			target.Portals[portals[0]] = observe.TCP
-			if all := s.Linkable(); len(all) > 0 {
-				target.LUNs[0] = observe.TargetLUN{Backstore: rapid.SampledFrom(all).Draw(t, "backstore")}
-			}
-		}
-	}
-	s.State.LIO.ISCSI[name] = target
-}
-
-func genAttrib(t *rapid.T) observe.TPGAttrib {
-	return observe.TPGAttrib{
-		Authentication: !oneIn(t, 2, "authentication"), GenerateNodeACLs: oneIn(t, 2, "generate"), CacheDynamicACLs: oneIn(t, 2, "cache"),
-		DemoModeWriteProtect: !oneIn(t, 2, "protect"), DemoModeDiscovery: oneIn(t, 2, "discovery"),
-	}
-}
-
 func (s *scenario) mutateBackstore(t *rapid.T) {
 	all := slices.Sorted(maps.Keys(s.State.LIO.Backstores))
 	if len(all) == 0 || oneIn(t, 4, "foreign backstore") {
@@ -253,7 +224,7 @@ func (s *scenario) mutateBackstore(t *rapid.T) {
 	case "read only":
 		b.ReadOnly = !b.ReadOnly
 	case "unlinked leftover":
-		for _, target := range s.State.LIO.ISCSI {
+		for _, target := range targetsOf(s.State) {
 			maps.DeleteFunc(target.LUNs, func(_ int, l observe.TargetLUN) bool { return l.Backstore == path })
 			for _, acl := range target.ACLs {
 				maps.DeleteFunc(acl.LUNs, func(_ int, l observe.MappedLUN) bool { _, there := target.LUNs[l.LUN]; return l.LUN >= 0 && !there })
@@ -261,106 +232,4 @@ func (s *scenario) mutateBackstore(t *rapid.T) {
 		}
 	}
 	s.State.LIO.Backstores[path] = b
-}
-
-func (s *scenario) mutateTarget(t *rapid.T, iqn string) {
-	s.EditTarget(iqn, func(target *observe.Target) {
-		switch pick(t, "to the target", "acl", "acl", "acl", "lun", "lun", "session", "session", "disabled", "attributes", "no portal", "portal", "alias", "mark in the alias", "other group", "shell") {
-		case "acl":
-			if target.HasTPG {
-				s.mutateACL(t, target)
-			}
-		case "lun":
-			s.mutateLUN(t, target)
-		case "session":
-			if !target.Enabled {
-				return
-			}
-			if target.Attrib.GenerateNodeACLs || len(target.ACLs) == 0 || oneIn(t, 4, "dynamic") {
-				name := pick(t, "initiator", initiators...)
-				if _, listed := target.ACLs[name]; !listed && !slices.Contains(target.DynamicSessions, name) {
-					target.DynamicSessions = append(slices.Clone(target.DynamicSessions), name)
-				}
-				return
-			}
-			for _, name := range slices.Sorted(maps.Keys(target.ACLs)) {
-				acl := target.ACLs[name]
-				acl.LoggedIn = !oneIn(t, 3, "logged out")
-				target.ACLs[name] = acl
-			}
-		case "disabled":
-			target.Enabled, target.DynamicSessions = false, nil
-			for name, acl := range target.ACLs {
-				acl.LoggedIn = false
-				target.ACLs[name] = acl
-			}
-		case "attributes":
-			target.Attrib = genAttrib(t)
-		case "no portal":
-			clear(target.Portals)
-		case "portal":
-			target.Portals[pick(t, "portal", portals...)] = observe.TCP
-		case "alias":
-			target.Mark = pick(t, "alias", ondisk.TargetMark("e"), ondisk.TargetMark("f"), ondisk.TargetMark("gone"), "theirs")
-		case "mark in the alias":
-			_, target.MarkInAlias = target.Owner()
-		case "other group":
-			target.OtherTPGs = 1
-		case "shell":
-			*target = observe.Target{Fabric: observe.ISCSI, Name: target.Name, Portals: map[string]observe.Transport{}, LUNs: map[int]observe.TargetLUN{}, ACLs: map[string]observe.ACL{}}
-			if target.HasTPG = oneIn(t, 2, "portal group"); target.HasTPG {
-				target.Mark = pick(t, "alias", "LIO Target", ondisk.TargetMark("e"), ondisk.TargetMark("f"))
-			}
-		}
-	})
-}
-
-func (s *scenario) mutateACL(t *rapid.T, target *observe.Target) {
-	name := pick(t, "initiator", initiators...)
-	acl, there := target.ACLs[name]
-	if !there {
-		acl = observe.ACL{Initiator: name, LUNs: map[int]observe.MappedLUN{}}
-		target.DynamicSessions = slices.DeleteFunc(slices.Clone(target.DynamicSessions), func(other string) bool { return other == name })
-	}
-	switch pick(t, "to the acl", "authentication", "password", "mapped", "mapped", "unmapped", "gone", "write protect", "unlinked") {
-	case "authentication":
-		acl.Authentication = pick(t, "authentication", "0", "1", "-1")
-	case "password":
-		acl.Auth = pick(t, "password", observe.CHAP{}, observe.CHAP{Username: "u", Password: spec.NewSecret("other")})
-	case "mapped":
-		if all := slices.Sorted(maps.Keys(target.LUNs)); len(all) > 0 {
-			acl.LUNs[rapid.IntRange(0, 5).Draw(t, "number")] = observe.MappedLUN{LUN: rapid.SampledFrom(all).Draw(t, "lun")}
-		}
-	case "unmapped":
-		clear(acl.LUNs)
-	case "gone":
-		delete(target.ACLs, name)
-		return
-	case "write protect":
-		for n, l := range acl.LUNs {
-			l.WriteProtect = !l.WriteProtect
-			acl.LUNs[n] = l
-		}
-	case "unlinked":
-		acl.LUNs[rapid.IntRange(0, 5).Draw(t, "number")] = observe.MappedLUN{LUN: -1}
-	}
-	target.ACLs[name] = acl
-}
-
-func (s *scenario) mutateLUN(t *rapid.T, target *observe.Target) {
-	if !target.HasTPG {
-		return
-	}
-	n := rapid.IntRange(0, 5).Draw(t, "number")
-	for _, acl := range target.ACLs {
-		maps.DeleteFunc(acl.LUNs, func(_ int, l observe.MappedLUN) bool { return l.LUN == n })
-	}
-	switch all := s.Linkable(); {
-	case oneIn(t, 3, "gone"):
-		delete(target.LUNs, n)
-	case oneIn(t, 3, "unlinked") || len(all) == 0:
-		target.LUNs[n] = observe.TargetLUN{}
-	default:
-		target.LUNs[n] = observe.TargetLUN{Backstore: rapid.SampledFrom(all).Draw(t, "backstore")}
-	}
 }

@@ -48,9 +48,7 @@ func genDocument(t *rapid.T, id spec.ID) document {
 		if oneIn(t, 5, "lvName given") {
 			d.fields["lvName"] = pick(t, "lvName", "a", "b", "x", "y", "s")
 		}
-		if oneIn(t, 4, "adopt") {
-			d.fields["adopt"] = true
-		}
+		genContent(t, d)
 	case spec.KindSnapshot:
 		d.fields["volume"] = pick(t, "volume", volumeNames...)
 		d.fields["deletionPolicy"] = pick(t, "policy", policies...)
@@ -68,6 +66,22 @@ func genDocument(t *rapid.T, id spec.ID) document {
 		}
 	}
 	return d
+}
+
+// genContent draws what a Volume is made of, or reverted to.
+func genContent(t *rapid.T, d document) {
+	switch pick(t, "content", "", "", "", "", "adopt", "adopt", "volume", "snapshot", "image", "revert", "revert") {
+	case "adopt":
+		d.fields["adopt"] = true
+	case "volume":
+		d.fields["source"] = map[string]any{"volume": pick(t, "source", volumeNames...)}
+	case "snapshot":
+		d.fields["source"] = map[string]any{"snapshot": pick(t, "source", snapshotNames...)}
+	case "image":
+		d.fields["source"] = map[string]any{"image": map[string]any{"path": "/srv/image.raw"}}
+	case "revert":
+		d.fields["revert"] = map[string]any{"snapshot": pick(t, "to", snapshotNames...), "request": pick(t, "request", "once", "twice")}
+	}
 }
 
 func imagePath(name string) string { return "/srv/" + name }
@@ -94,68 +108,6 @@ func genPool(t *rapid.T, d document) {
 	}
 	if trash := pick(t, "trash", "0s", "0s", "1h", "24h", ""); trash != "" {
 		d.fields["trash"] = trash
-	}
-}
-
-func genExport(t *rapid.T, d document) {
-	d.fields["protocol"] = "iscsi"
-	if oneIn(t, 5, "target given") {
-		d.fields["target"] = pick(t, "target", iqns...)
-	}
-	if chosen := rapid.SliceOfNDistinct(rapid.SampledFrom(portals), 0, 2, rapid.ID).Draw(t, "portals"); len(chosen) > 0 {
-		d.fields["portals"] = chosen
-	}
-	if oneIn(t, 3, "disconnect") {
-		d.fields["disconnect"] = "Force"
-	}
-	anybody, allReadOnly := oneIn(t, 4, "allowAnyInitiator"), oneIn(t, 3, "all read only")
-	backings := append(slices.Clone(volumeNames), snapshotNames...)
-	var luns []any
-	for i, name := range rapid.SliceOfNDistinct(rapid.SampledFrom(backings), 1, 3, rapid.ID).Draw(t, "luns") {
-		lun := map[string]any{"volume": name}
-		if slices.Contains(snapshotNames, name) {
-			lun = map[string]any{"snapshot": name}
-		}
-		if oneIn(t, 3, "number given") {
-			lun["lun"] = 2*i + rapid.IntRange(0, 1).Draw(t, "number")
-		} else {
-			lun["lun"] = 2 * i
-		}
-		if allReadOnly || !anybody && oneIn(t, 4, "read only") {
-			lun["readOnly"] = true
-		}
-		luns = append(luns, lun)
-	}
-	d.fields["luns"] = luns
-	if anybody {
-		d.fields["allowAnyInitiator"] = true
-		return
-	}
-	var listed []any
-	for _, name := range rapid.SliceOfNDistinct(rapid.SampledFrom(initiators), 0, 2, rapid.ID).Draw(t, "initiators") {
-		i := map[string]any{"name": name}
-		if oneIn(t, 4, "initiator read only") {
-			i["readOnly"] = true
-		}
-		if auth := genAuth(t); auth != nil {
-			i["auth"] = auth
-		}
-		listed = append(listed, i)
-	}
-	d.fields["initiators"] = listed
-}
-
-func genAuth(t *rapid.T) map[string]any {
-	credentials := func(what string) map[string]any {
-		return map[string]any{"username": pick(t, what, "u", "v"), "passwordFrom": map[string]any{"file": "/secrets/" + pick(t, what, "1", "2") + what}}
-	}
-	switch rapid.IntRange(0, 3).Draw(t, "auth") {
-	case 0:
-		return nil
-	case 3:
-		return map[string]any{"chap": credentials("chap"), "mutual": credentials("mutual")}
-	default:
-		return map[string]any{"chap": credentials("chap")}
 	}
 }
 
@@ -205,17 +157,7 @@ func tidy(docs map[spec.ID]document) {
 				docs[id] = d
 			}
 		case spec.KindExport:
-			d.fields = maps.Clone(d.fields)
-			d.fields["luns"] = slices.DeleteFunc(slices.Clone(d.fields["luns"].([]any)), func(l any) bool {
-				lun := l.(map[string]any)
-				_, volume := docs[VolumeID(fmt.Sprint(lun["volume"]))]
-				_, snapshot := docs[SnapshotID(fmt.Sprint(lun["snapshot"]))]
-				return !volume && !snapshot
-			})
-			docs[id] = d
-			if len(d.fields["luns"].([]any)) == 0 {
-				delete(docs, id)
-			}
+			tidyExport(docs, d)
 		case spec.KindImage:
 			_, volume := docs[VolumeID(fmt.Sprint(d.fields["volume"]))]
 			_, snapshot := docs[SnapshotID(fmt.Sprint(d.fields["snapshot"]))]
@@ -225,6 +167,78 @@ func tidy(docs map[spec.ID]document) {
 		case spec.KindPool, spec.KindVolume:
 		}
 	}
+	for _, name := range volumeNames {
+		if d, there := docs[VolumeID(name)]; there {
+			tidyContent(docs, d)
+		}
+	}
+}
+
+// tidyExport takes the LUNs out whose objects are not there, and what initiators are to see of
+// them.
+func tidyExport(docs map[spec.ID]document, d document) {
+	d.fields = maps.Clone(d.fields)
+	gone := map[any]bool{}
+	luns := slices.DeleteFunc(slices.Clone(d.fields["luns"].([]any)), func(l any) bool {
+		lun := l.(map[string]any)
+		_, volume := docs[VolumeID(fmt.Sprint(lun["volume"]))]
+		_, snapshot := docs[SnapshotID(fmt.Sprint(lun["snapshot"]))]
+		if !volume && !snapshot {
+			gone[lun["lun"]] = true
+		}
+		return !volume && !snapshot
+	})
+	d.fields["luns"] = luns
+	if initiators, listed := d.fields["initiators"].([]any); listed {
+		d.fields["initiators"] = slices.DeleteFunc(slices.Clone(initiators), func(i any) bool {
+			sees, some := i.(map[string]any)["luns"].([]any)
+			return some && gone[sees[0]]
+		})
+	}
+	if docs[d.id] = d; len(luns) == 0 {
+		delete(docs, d.id)
+	}
+}
+
+// tidyContent has a Volume be reverted to a Snapshot of it, and made of what is there and is
+// not made of it.
+func tidyContent(docs map[spec.ID]document, d document) {
+	d.fields = maps.Clone(d.fields)
+	if revert, asked := d.fields["revert"].(map[string]any); asked {
+		own := slices.DeleteFunc(slices.Clone(snapshotNames), func(name string) bool {
+			s, there := docs[SnapshotID(name)]
+			return !there || s.fields["volume"] != d.id.Name
+		})
+		switch {
+		case len(own) == 0:
+			delete(d.fields, "revert")
+		case !slices.Contains(own, revert["snapshot"].(string)):
+			d.fields["revert"] = map[string]any{"snapshot": own[0], "request": revert["request"]}
+		}
+	}
+	if source, asked := d.fields["source"].(map[string]any); asked {
+		_, volume := docs[VolumeID(fmt.Sprint(source["volume"]))]
+		_, snapshot := docs[SnapshotID(fmt.Sprint(source["snapshot"]))]
+		if source["image"] == nil && !volume && !snapshot || isMadeOf(docs, d.id, d.id) {
+			delete(d.fields, "source")
+		}
+	}
+	docs[d.id] = d
+}
+
+// isMadeOf reports whether a Volume is made of another one, directly or not.
+func isMadeOf(docs map[spec.ID]document, id, of spec.ID) bool {
+	for range len(volumeNames) {
+		source, _ := docs[id].fields["source"].(map[string]any)
+		name := source["volume"]
+		if s, asked := source["snapshot"]; asked {
+			name = docs[SnapshotID(fmt.Sprint(s))].fields["volume"]
+		}
+		if id = VolumeID(fmt.Sprint(name)); id == of {
+			return true
+		}
+	}
+	return false
 }
 
 // load reads documents as the agent does, each in the file that it is dealt to.

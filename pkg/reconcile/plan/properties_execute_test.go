@@ -52,17 +52,19 @@ func carryOut(t *rapid.T, m *Model, p Plan, next func(lanes int) int, fails func
 
 func never(StepID) bool { return false }
 
-// pass observes, learns and plans.
+// pass observes, learns, plans, and notes what cutovers are about to interrupt.
 func pass(m *Model, in *Input) Plan {
 	in.Observed = m.Copy()
 	in.Known = Learnt(in.Known, in.Desired, in.Observed)
-	return Make(*in)
+	p := Make(*in)
+	in.Known = NoteInterruptions(in.Known, p, in.Desired, in.Observed, NewIndex(in.Observed))
+	return p
 }
 
 // converge passes until there is nothing to do but what the machine refuses.
 func converge(t *rapid.T, m *Model, in Input) {
 	var last Plan
-	for range 16 { // a Volume may have to finish one move before the next
+	for range 24 { // a Volume may have to finish one move before the next
 		last = pass(m, &in)
 		if last.Empty() || carryOut(t, m, last, func(int) int { return 0 }, never, func() {}) == 0 {
 			return
@@ -74,5 +76,5 @@ func converge(t *rapid.T, m *Model, in Input) {
 // again returns the node as it was when the scenario began.
 func (s scenario) again() *Model {
 	original := Model{State: s.input.Observed}
-	return &Model{State: original.Copy(), UUIDs: s.UUIDs}
+	return &Model{State: original.Copy(), UUIDs: s.UUIDs, Listening: s.Listening}
 }

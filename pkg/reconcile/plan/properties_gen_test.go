@@ -54,9 +54,6 @@ var (
 	exportNames   = []string{"e", "f"}
 	imageNames    = []string{"g", "h"}
 	groupNames    = []string{"vg0", "vg1", "vg2"}
-	initiators    = []string{"iqn.1993-08.org.debian:01:i", "iqn.1993-08.org.debian:01:j", "iqn.1993-08.org.debian:01:k"}
-	portals       = []string{"0.0.0.0:3260", "10.0.0.1:3261", "[::1]:3262"}
-	iqns          = []string{spec.DefaultTargetPrefix + ":e", spec.DefaultTargetPrefix + ":f", "iqn.2026-11.org.example:x"}
 	policies      = []string{"Delete", "Delete", "Delete", "Retain"}
 	noon          = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 )
@@ -94,11 +91,20 @@ func genScenario(t *rapid.T, dir string) scenario {
 	for _, name := range imageNames {
 		s.State.ImageFiles[imagePath(name)] = observe.ImageFile{}
 	}
+	// A node that tgtd serves by now may have been served by the kernel. The other way round
+	// nobody looks at what tgtd has left.
+	tgt := oneIn(t, 5, "by tgtd")
+	s.input.TGT = tgt && !oneIn(t, 4, "by the kernel before")
 	if !oneIn(t, 6, "no past") {
 		s.input.Desired = load(dir, [][]document{inOrder(past)}, "")
 		s.input.Desired.Complete = true
 		converge(t, s.Model, s.input)
 		s.input.Known = Learnt(map[spec.ID]Identity{}, s.input.Desired, s.Copy())
+	}
+	s.input.TGT = tgt
+	if oneIn(t, 3, "something was under way") {
+		past = genDocuments(t, past)
+		s.interrupted(t, load(dir, [][]document{inOrder(past)}, ""))
 	}
 	for range rapid.IntRange(0, 6).Draw(t, "mutations") {
 		s.mutate(t)
@@ -140,6 +146,20 @@ func (s *scenario) genTimes(t *rapid.T) {
 	}
 }
 
+// interrupted lets the agent begin with what another spec asks for, and stops it in the midst
+// of that.
+func (s *scenario) interrupted(t *rapid.T, desired spec.Set) {
+	s.input.Desired = desired
+	for range rapid.IntRange(1, 3).Draw(t, "passes") {
+		p := pass(s.Model, &s.input)
+		left := rapid.IntRange(0, len(p.Steps)).Draw(t, "steps")
+		if oneIn(t, 2, "all of them") {
+			left = len(p.Steps)
+		}
+		carryOut(t, s.Model, p, func(int) int { left--; return min(left, 0) }, never, func() {})
+	}
+}
+
 // genMemory spoils what is remembered.
 func (s *scenario) genMemory(t *rapid.T) {
 	known := map[spec.ID]Identity{}
@@ -157,7 +177,7 @@ func (s *scenario) genMemory(t *rapid.T) {
 				delete(known, id)
 			case "other":
 				if id.Kind == spec.KindExport {
-					known[id] = Identity{Targets: []string{pick(t, "remembered target", iqns...)}, Force: oneIn(t, 2, "force")}
+					known[id] = Identity{Targets: []string{pick(t, "remembered target", slices.Concat(iscsiNames.targets, nvmeNames.targets[:1], fcNames.targets[:1])...)}, Force: oneIn(t, 2, "force")}
 				} else {
 					known[id] = Identity{UUID: fmt.Sprintf("uuid-%d", rapid.IntRange(1, 9).Draw(t, "uuid")), VolumeGroup: pick(t, "remembered group", groupNames...)}
 				}
@@ -174,7 +194,7 @@ func (s *scenario) genMemory(t *rapid.T) {
 
 // genUnknown hides parts of the machine.
 func (s *scenario) genUnknown(t *rapid.T) {
-	switch rapid.IntRange(0, 20).Draw(t, "hidden") {
+	switch rapid.IntRange(0, 23).Draw(t, "hidden") {
 	case 16:
 		s.State.Unknown = map[observe.System]error{observe.LVM: errors.New("hidden")}
 		s.State.VolumeGroups = map[string]observe.VolumeGroup{}
@@ -186,7 +206,15 @@ func (s *scenario) genUnknown(t *rapid.T) {
 		delete(s.State.VolumeGroups, pick(t, "group", groupNames...))
 	case 19:
 		delete(s.State.VolumeGroups, pick(t, "group", groupNames...))
-	case 20:
+	case 20, 21:
 		s.missing(pick(t, "group", groupNames...), oneIn(t, 2, "partial"))
+	case 22:
+		s.State.Unknown = map[observe.System]error{observe.NVMet: errors.New("hidden")}
+		s.State.NVMe = nil
+	case 23:
+		if s.input.TGT {
+			s.State.Unknown = map[observe.System]error{observe.TGT: errors.New("hidden")}
+			s.State.TGT = nil
+		}
 	}
 }

@@ -29,7 +29,8 @@ func TestPropertiesMemoryForgetsNothingThatCannotBeSeen(t *testing.T) {
 			if id.Kind != spec.KindExport && !seen && !givenUp && next[id].UUID != was.UUID {
 				t.Fatalf("%s was %+v, is %+v, though its volume group cannot be seen", id, was, next[id])
 			}
-			if id.Kind == spec.KindExport && in.Observed.Unknown[observe.LIO] != nil {
+			unknown := in.Observed.Unknown[observe.LIO] != nil || in.Observed.Unknown[observe.NVMet] != nil || in.Observed.Unknown[observe.TGT] != nil
+			if id.Kind == spec.KindExport && unknown {
 				for _, iqn := range was.Targets {
 					if !slices.Contains(next[id].Targets, iqn) {
 						t.Fatalf("%s was %+v, is %+v, though targets cannot be seen", id, was, next[id])
@@ -97,7 +98,11 @@ func TestPropertiesMemoryOnlyMakesCareful(t *testing.T) {
 			if removes && c.Force && in.Desired.Exports[c.Export].Spec.Disconnect != spec.DisconnectForce {
 				t.Fatalf("%s ends sessions, and nothing said so", c)
 			}
-			if target := in.Observed.LIO.ISCSI[c.Name]; removes && !target.HasTPG {
+			if !removes {
+				continue
+			}
+			target, _ := in.Observed.Target(c.ID())
+			if _, ours := target.Owner(); !ours {
 				t.Fatalf("%s, and nothing says whose it is", c)
 			}
 		}

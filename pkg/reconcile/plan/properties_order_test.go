@@ -2,7 +2,6 @@ package plan_test
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -52,37 +51,6 @@ func shuffled(t *rapid.T) []string {
 	return order
 }
 
-// withCopies lets some Volumes be made of others, and others be reverted.
-func withCopies(t *rapid.T, all map[string]spec.Volume) map[string]spec.Volume {
-	out := map[string]spec.Volume{}
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		v := all[name]
-		switch pick(t, "content", "", "", "volume", "snapshot", "image", "revert") {
-		case "volume":
-			v.Spec.Source = &spec.VolumeSource{Volume: pick(t, "source", volumeNames...)}
-		case "snapshot":
-			v.Spec.Source = &spec.VolumeSource{Snapshot: pick(t, "source", snapshotNames...)}
-		case "image":
-			v.Spec.Source = &spec.VolumeSource{Image: &spec.ImageSource{Path: "/srv/image.raw"}}
-		case "revert":
-			v.Spec.Revert = &spec.Revert{Snapshot: pick(t, "source", snapshotNames...), Request: "once"}
-		}
-		out[name] = v
-	}
-	return out
-}
-
-// overProtocols lets Exports be served over every protocol.
-func overProtocols(t *rapid.T, all map[string]spec.Export) map[string]spec.Export {
-	out := map[string]spec.Export{}
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		e := all[name]
-		e.Spec.Protocol = pick(t, "protocol", spec.ProtocolISCSI, spec.ProtocolNVMeTCP, spec.ProtocolFC, spec.ProtocolISER, spec.ProtocolNVMeRDMA)
-		out[name] = e
-	}
-	return out
-}
-
 // leaveBehind puts what is wiped, or was copied from, on the node, and a cutover that goes on.
 func (s *scenario) leaveBehind(t *rapid.T) {
 	if oneIn(t, 3, "discovery") {
@@ -117,8 +85,6 @@ func (s *scenario) leaveBehind(t *rapid.T) {
 
 func TestPropertiesOrderOfIndependentPhasesChangesNothing(t *testing.T) {
 	properties(t, func(t *rapid.T, s scenario) {
-		s.input.Desired.Volumes, s.input.Desired.Exports = withCopies(t, s.input.Desired.Volumes), overProtocols(t, s.input.Desired.Exports)
-		s.input.TGT = oneIn(t, 4, "by tgtd")
 		s.leaveBehind(t)
 		order, _ := PhaseNames()
 		other := shuffled(t)

@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -29,13 +30,20 @@ func takesAway(c change.Change) (trash, removal bool) {
 	return false, false
 }
 
-// before returns all steps that must have succeeded before a step.
+// stepsBefore returns all steps that must have succeeded before a step.
+func stepsBefore(p Plan, s Step) []Step {
+	var all []Step
+	for _, n := range s.Needs {
+		all = append(append(all, p.Steps[n-1]), stepsBefore(p, p.Steps[n-1])...)
+	}
+	return all
+}
+
+// before returns what must have been done before a step.
 func before(p Plan, s Step) map[string]bool {
 	all := map[string]bool{}
-	for _, n := range s.Needs {
-		need := p.Steps[n-1]
+	for _, need := range stepsBefore(p, s) {
 		all[need.Change.String()] = true
-		maps.Copy(all, before(p, need))
 	}
 	return all
 }
@@ -113,17 +121,63 @@ func neededFor(s scenario, p Plan, step Step, lv observe.LogicalVolume) string {
 		}
 	}
 	for path, b := range in.Observed.LIO.Backstores {
-		if !BoundTo(b, lv) {
-			continue
-		}
-		if !needs["remove backstore "+path] {
+		if BoundTo(b, lv) && !needs["remove backstore "+path] {
 			return "backstore " + path + " holds it"
 		}
-		if who := attached(in, path); who != "" {
-			return who + " uses it"
+	}
+	return servedTo(s.again(), in, p, step, lv)
+}
+
+// servedTo returns which target shows a logical volume after all that must be done before a
+// step, or which initiator uses it then; empty: nothing does.
+func servedTo(m *Model, in Input, p Plan, step Step, lv observe.LogicalVolume) string {
+	gone := func(id observe.TargetID, n int) bool {
+		for _, earlier := range stepsBefore(p, step) {
+			switch c := earlier.Change.(type) {
+			case change.RemoveTarget:
+				if c.ID() == id {
+					return true
+				}
+			case change.RemoveLUN:
+				if c.ID() == id && c.LUN == n {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	for _, target := range targetsOf(in.Observed) {
+		for n, l := range target.LUNs {
+			behind, found := m.Behind(l)
+			if !found || behind.UUID != lv.UUID {
+				continue
+			}
+			if !gone(idOf(target), n) {
+				return fmt.Sprintf("LUN %d of %s shows it", n, target.Name)
+			}
+			if who := sessionsThatSee(target, n); len(who) > 0 && !mayEnd(in, target) {
+				return who[0] + " uses it"
+			}
 		}
 	}
 	return ""
+}
+
+// mayEnd reports whether sessions of a target may be ended, as its export says or said last.
+func mayEnd(in Input, target observe.Target) bool {
+	owner := ownerOf(in, target)
+	if export, named := in.Desired.Exports[owner.Name]; named {
+		return export.Spec.Disconnect == spec.DisconnectForce
+	}
+	return in.Known[owner].Force && slices.Contains(in.Known[owner].Targets, target.Name)
+}
+
+// ownerOf returns the export whose mark a target carries.
+func ownerOf(in Input, target observe.Target) spec.ID {
+	state := WithOwners(in.Observed, in.Desired, in.Known)
+	with, _ := state.Target(idOf(target))
+	id, _ := with.Owner()
+	return id
 }
 
 // countsAlone returns why what a move left must not be taken away: it may be all that
@@ -160,33 +214,6 @@ func lastNamed(in Input, id spec.ID) time.Time {
 		return at
 	}
 	return in.Started
-}
-
-// attached returns an initiator that is logged in and sees a backstore, if the
-// target is not one whose sessions may be ended.
-func attached(in Input, backstore string) string {
-	for iqn, target := range in.Observed.LIO.ISCSI {
-		owner, _ := target.Owner()
-		export, named := in.Desired.Exports[owner.Name]
-		force := named && export.Spec.Disconnect == spec.DisconnectForce ||
-			!named && in.Known[owner].Force && slices.Contains(in.Known[owner].Targets, iqn)
-		for n, l := range target.LUNs {
-			if l.Backstore != backstore || force {
-				continue
-			}
-			if len(target.DynamicSessions) > 0 {
-				return target.DynamicSessions[0]
-			}
-			for name, acl := range target.ACLs {
-				for _, mapped := range acl.LUNs {
-					if acl.LoggedIn && mapped.LUN == n {
-						return name
-					}
-				}
-			}
-		}
-	}
-	return ""
 }
 
 // tooEarly returns why a logical volume must not leave the trash yet.
@@ -292,7 +319,8 @@ func deletes(in Input, p Plan) map[spec.ID]bool {
 		}
 		switch c := step.Change.(type) {
 		case change.RemoveTarget:
-			if _, ours := in.Observed.LIO.ISCSI[c.Name].Owner(); ours {
+			target, _ := in.Observed.Target(c.ID())
+			if _, ours := target.Owner(); ours {
 				lost[step.Object] = true
 			}
 		case change.SetTags:

@@ -131,13 +131,18 @@ func TestPropertiesWhatIsNotOursStaysAsItIs(t *testing.T) {
 				t.Fatalf("%+v became %+v:\n%s", lv, after[lv.UUID], strings.Join(ChangesIn(p), "\n"))
 			}
 		}
-		for iqn, target := range in.Observed.LIO.ISCSI {
+		for _, target := range targetsOf(in.Observed) {
 			_, ours := target.Owner()
-			asked := slices.ContainsFunc(slices.Collect(maps.Values(in.Desired.Exports)), func(e spec.Export) bool { return e.Spec.Target == iqn })
-			remembered := slices.ContainsFunc(slices.Collect(maps.Values(in.Known)), func(i Identity) bool { return slices.Contains(i.Targets, iqn) })
-			free := target.Empty() && (asked || remembered && !target.HasTPG)
-			if !ours && !free && !reflect.DeepEqual(target, m.State.LIO.ISCSI[iqn]) {
-				t.Fatalf("%+v became %+v", target, m.State.LIO.ISCSI[iqn])
+			asked := slices.ContainsFunc(slices.Collect(maps.Values(in.Desired.Exports)), func(e spec.Export) bool { return servedAs(in, e) == idOf(target) })
+			remembered := slices.ContainsFunc(slices.Collect(maps.Values(in.Known)), func(i Identity) bool { return slices.Contains(i.Targets, target.Name) })
+			// Where the mark is in the group, one that is there without it is somebody else's.
+			free := target.Empty() && (asked || remembered && !(target.HasTPG && target.Fabric == observe.ISCSI))
+			is, _ := m.State.Target(idOf(target))
+			if target.Fabric == observe.TGTISCSI {
+				is.Portals = target.Portals // which all targets of tgtd share
+			}
+			if !ours && !free && !reflect.DeepEqual(target, is) {
+				t.Fatalf("%+v became %+v", target, is)
 			}
 		}
 		for path, b := range in.Observed.LIO.Backstores {
@@ -205,7 +210,24 @@ func normal(was, is observe.State) observe.State {
 				out.State.LIO.Backstores[path] = b
 			}
 		}
+		for _, target := range targetsOf(out.State) {
+			for n, l := range target.LUNs {
+				if l.Identity == ondisk.NamespaceUUID(lv.UUID) || l.Identity == ondisk.UnitSerial(lv.UUID) {
+					l.Identity = "of " + lv.FullName()
+					target.LUNs[n] = l
+				}
+			}
+		}
 		out.Edit(lv.FullName(), func(lv *observe.LogicalVolume) { lv.UUID, lv.Minor = "new", -1 })
+	}
+	for _, target := range targetsOf(out.State) {
+		if target.AuthMark != "" {
+			target.AuthMark = "salted" // anew each time
+		}
+		if len(target.DynamicSessions) == 0 {
+			target.DynamicSessions = nil
+		}
+		out.State.Targets(target.Fabric)[target.Name] = target
 	}
 	for _, lv := range out.AllLVs() {
 		out.Edit(lv.FullName(), func(lv *observe.LogicalVolume) { lv.Tags = slices.Sorted(namingNone(lv.Tags, old)) })

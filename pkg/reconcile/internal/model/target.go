@@ -58,7 +58,7 @@ func (m *Model) newTarget(c change.Target) observe.Target {
 	case observe.FC:
 		t.Mark = "" // it is on the LUNs
 	case observe.NVMe:
-		t.Mark = ondisk.TargetMark(ondisk.SubsystemSerial(c.Name, c.Export))
+		t.Mark = ondisk.SubsystemMark(c.Name, ondisk.SubsystemModel, ondisk.SubsystemSerial(c.Name, c.Export))
 	case observe.TGTISCSI:
 		for portal := range m.Listening {
 			t.Portals[portal] = observe.TCP
