@@ -100,10 +100,10 @@ func allows(in Input, v view, number int, owner spec.ID) bool {
 
 // shown returns whose a view is, and reports whether it is whole: not what is being filled, or
 // comes in the place of another one, or did.
-func shown(m *Model, v view) (owner spec.ID, whole bool) {
+func shown(m *Model, in Input, v view) (owner spec.ID, whole bool) {
 	for _, lv := range m.AllLVs() {
 		if lv.UUID == v.uuid {
-			owner, _ = lv.Owner()
+			owner = ownerByNow(in, lv)
 			whole = lv.Phase() == ""
 		}
 	}
@@ -111,6 +111,20 @@ func shown(m *Model, v view) (owner spec.ID, whole bool) {
 		owner, _ = b.Owner()
 	}
 	return owner, whole
+}
+
+// ownerByNow returns whose a logical volume is, or will be when a step that nobody waits for
+// has put the tags on it.
+func ownerByNow(in Input, lv observe.LogicalVolume) spec.ID {
+	if owner, owned := lv.Owner(); owned || !mayChange(in, lv) {
+		return owner
+	}
+	for name, v := range in.Desired.Volumes {
+		if v.Spec.LVName == lv.Name && in.Desired.Pools[v.Spec.Pool].Spec.VolumeGroup == lv.VolumeGroup {
+			return VolumeID(name)
+		}
+	}
+	return SnapshotID(lv.Name)
 }
 
 func TestPropertiesNoInstantIsMoreOpenThanBeforeOrAfter(t *testing.T) {
@@ -128,7 +142,7 @@ func TestPropertiesNoInstantIsMoreOpenThanBeforeOrAfter(t *testing.T) {
 				if had(old, v) {
 					continue
 				}
-				owner, whole := shown(m, v)
+				owner, whole := shown(m, in, v)
 				for _, n := range numbers {
 					if !whole {
 						t.Fatalf("%+v is LUN %d, and is not whole:\n%s", v, n, strings.Join(ChangesIn(p), "\n"))

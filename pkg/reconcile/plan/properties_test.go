@@ -81,10 +81,13 @@ func TestPropertiesStepsNeedEarlierSteps(t *testing.T) {
 	})
 }
 
-// mayChange reports whether a logical volume is an object's by its tags, by what
-// is left of them, by what is remembered, or because the spec adopts it.
+// mayChange reports whether a logical volume is an object's, or made for one, by its tags, by
+// what is left of them, by what is remembered, or because the spec adopts it.
 func mayChange(in Input, lv observe.LogicalVolume) bool {
-	if _, ours := lv.Owner(); ours {
+	_, owned := lv.LastOwner()
+	_, source := lv.SourceOf()
+	_, move := lv.MoveOf()
+	if owned || source || move {
 		return true
 	}
 	for _, id := range in.Desired.IDs() {

@@ -416,17 +416,26 @@ func (m *Model) Linked(path string) bool {
 // Try makes a change as the machine would. What a plan must never contain
 // panics.
 func (m *Model) Try(c change.Change) error {
-	if create, ok := c.(change.CreateBackstore); ok {
+	switch c := c.(type) {
+	case change.CreateBackstore:
 		for _, lv := range m.AllLVs() {
-			if lv.Path() == create.Device && len(lv.HeldBy) > 0 {
+			if lv.Path() == c.Device && len(lv.HeldBy) > 0 {
 				return errRefused
 			}
+		}
+	case change.Clear:
+		if m.LVs(c.VolumeGroup)[c.Name].Open {
+			return errRefused
+		}
+	case change.RemoveLV:
+		if lv := m.LVs(c.VolumeGroup)[c.Name]; lv.Open && lv.Phase() == ondisk.Clearing {
+			return errRefused
 		}
 	}
 	m.Change(c)
 	return nil
 }
 
-// errRefused is what the kernel says of a device that somebody else holds. No
-// plan can know of it: it is tried again.
+// errRefused is what the kernel says of a device that somebody else holds: no plan can know of
+// it, or what it wants was decided before. It is tried again.
 var errRefused = errors.New("device or resource busy")
