@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	. "github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
 	. "github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/spec"
@@ -99,12 +100,14 @@ func allows(in Input, v view, number int, owner spec.ID) bool {
 }
 
 // shown returns whose a view is, and reports whether it is whole: not what is being filled, or
-// comes in the place of another one, or did.
+// comes in the place of another one, or did. As long as nothing is written, what is to be
+// reverted is. What is in a volume group that cannot be seen was
+// so before.
 func shown(m *Model, in Input, v view) (owner spec.ID, whole bool) {
+	whole = v.uuid == ""
 	for _, lv := range m.AllLVs() {
 		if lv.UUID == v.uuid {
-			owner = ownerByNow(in, lv)
-			whole = lv.Phase() == ""
+			owner, whole = ownerByNow(in, lv), lv.Phase() == "" || lv.Phase() == ondisk.Reverting && lv.Tag(ondisk.TagCheckpoint) == ""
 		}
 	}
 	if b, linked := m.State.LIO.Backstores[v.of]; linked {

@@ -31,7 +31,7 @@ func (s *scenario) missing(group string, partial bool) {
 
 // mutate does one thing to the machine that the agent did not do.
 func (s *scenario) mutate(t *rapid.T) {
-	switch pick(t, "mutation", "lv", "lv", "lv", "target", "target", "target", "backstore", "group", "reboot", "image") {
+	switch pick(t, "mutation", "lv", "lv", "lv", "target", "target", "target", "session", "session", "session", "backstore", "group", "reboot", "image") {
 	case "lv":
 		if all := s.AllLVs(); len(all) > 0 {
 			s.mutateLV(t, rapid.SampledFrom(all).Draw(t, "lv"))
@@ -41,6 +41,14 @@ func (s *scenario) mutate(t *rapid.T) {
 			s.mutateTarget(t, rapid.SampledFrom(all).Draw(t, "target"))
 		} else {
 			s.foreignTarget(t)
+		}
+	case "session":
+		for _, id := range s.State.TargetIDs() {
+			s.EditTargetOf(id, func(target *observe.Target) {
+				if len(target.LUNs) > 0 {
+					mutateSessions(t, target)
+				}
+			})
 		}
 	case "backstore":
 		s.mutateBackstore(t)

@@ -45,7 +45,7 @@ func genDocument(t *rapid.T, id spec.ID) document {
 		d.fields["pool"] = pick(t, "pool", poolNames...)
 		d.fields["size"] = pick(t, "size", "8Mi", "10Mi", "16Mi")
 		d.fields["deletionPolicy"] = pick(t, "policy", policies...)
-		if oneIn(t, 5, "lvName given") {
+		if oneIn(t, 8, "lvName given") {
 			d.fields["lvName"] = pick(t, "lvName", "a", "b", "x", "y", "s")
 		}
 		genContent(t, d)
@@ -56,7 +56,7 @@ func genDocument(t *rapid.T, id spec.ID) document {
 			d.fields["size"] = pick(t, "size", "4Mi", "8Mi", "64Mi")
 		}
 	case spec.KindExport:
-		genExport(t, d)
+		genExport(t, d, genProtocol(t))
 	case spec.KindImage:
 		d.fields["path"], d.fields["format"] = imagePath(id.Name), pick(t, "format", "qcow2", "raw")
 		if oneIn(t, 2, "of a snapshot") {
@@ -84,6 +84,18 @@ func genContent(t *rapid.T, d document) {
 	}
 }
 
+// editVolume moves a Volume, or reverts it, or changes something else of it.
+func editVolume(t *rapid.T, old document) document {
+	d, other := document{id: old.id, meta: old.meta, fields: maps.Clone(old.fields)}, genDocument(t, old.id)
+	switch field := pick(t, "edit", "pool", "pool", "pool", "revert", "revert", "size", "deletionPolicy"); field {
+	case "revert":
+		d.fields["revert"] = map[string]any{"snapshot": pick(t, "to", snapshotNames...), "request": pick(t, "request", "once", "twice")}
+	default:
+		d.fields[field] = other.fields[field]
+	}
+	return d
+}
+
 func imagePath(name string) string { return "/srv/" + name }
 
 func genAnnotations(t *rapid.T) map[string]any {
@@ -100,7 +112,7 @@ func genAnnotations(t *rapid.T) map[string]any {
 func genPool(t *rapid.T, d document) {
 	usual := map[string]string{"p0": "vg0", "p1": "vg0", "p2": "vg1", "p3": "vg2"}
 	d.fields["volumeGroup"] = usual[d.id.Name]
-	if oneIn(t, 12, "other group") {
+	if oneIn(t, 20, "other group") {
 		d.fields["volumeGroup"] = pick(t, "group", groupNames...)
 	}
 	if d.id.Name == "p0" || d.id.Name == "p2" && oneIn(t, 2, "thin") {
@@ -125,6 +137,10 @@ func genDocuments(t *rapid.T, before map[spec.ID]document) map[spec.ID]document 
 			docs[id] = old
 		case had && id.Kind == spec.KindPool && !oneIn(t, 4, "pool gone"):
 			docs[id] = genDocument(t, id)
+		case had && id.Kind == spec.KindExport && !oneIn(t, 3, "other export"):
+			docs[id] = editExport(t, old)
+		case had && id.Kind == spec.KindVolume && !oneIn(t, 3, "other volume"):
+			docs[id] = editVolume(t, old)
 		case rapid.IntRange(0, likely).Draw(t, "there") > 0:
 			docs[id] = genDocument(t, id)
 		}
@@ -178,21 +194,19 @@ func tidy(docs map[spec.ID]document) {
 // them.
 func tidyExport(docs map[spec.ID]document, d document) {
 	d.fields = maps.Clone(d.fields)
-	gone := map[any]bool{}
+	there := map[any]bool{}
 	luns := slices.DeleteFunc(slices.Clone(d.fields["luns"].([]any)), func(l any) bool {
 		lun := l.(map[string]any)
 		_, volume := docs[VolumeID(fmt.Sprint(lun["volume"]))]
 		_, snapshot := docs[SnapshotID(fmt.Sprint(lun["snapshot"]))]
-		if !volume && !snapshot {
-			gone[lun["lun"]] = true
-		}
+		there[lun["lun"]] = there[lun["lun"]] || volume || snapshot
 		return !volume && !snapshot
 	})
 	d.fields["luns"] = luns
 	if initiators, listed := d.fields["initiators"].([]any); listed {
 		d.fields["initiators"] = slices.DeleteFunc(slices.Clone(initiators), func(i any) bool {
 			sees, some := i.(map[string]any)["luns"].([]any)
-			return some && gone[sees[0]]
+			return some && !there[sees[0]]
 		})
 	}
 	if docs[d.id] = d; len(luns) == 0 {

@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -98,8 +99,7 @@ func genProtocol(t *rapid.T) spec.Protocol {
 		spec.ProtocolISER, spec.ProtocolNVMeTCP, spec.ProtocolNVMeTCP, spec.ProtocolNVMeRDMA, spec.ProtocolFC)
 }
 
-func genExport(t *rapid.T, d document) {
-	p := genProtocol(t)
+func genExport(t *rapid.T, d document, p spec.Protocol) {
 	names := namesOver(p)
 	d.fields["protocol"] = p
 	if own := names.targets[slices.Index(exportNames, d.id.Name)]; p == spec.ProtocolFC {
@@ -139,7 +139,28 @@ func genExport(t *rapid.T, d document) {
 		d.fields["allowAnyInitiator"] = true
 		return
 	}
-	d.fields["initiators"] = genInitiators(t, p, numbers)
+	if listed := genInitiators(t, p, numbers); len(listed) > 0 {
+		d.fields["initiators"] = listed
+	}
+}
+
+// editExport changes one thing of an Export, as people do, or all but how it is served.
+func editExport(t *rapid.T, old document) document {
+	p := old.fields["protocol"].(spec.Protocol)
+	other := document{id: old.id, meta: old.meta, fields: map[string]any{}}
+	genExport(t, other, p)
+	what := pick(t, "edit", "luns", "luns", "initiators", "initiators", "portals", "disconnect", "all")
+	fields := map[string][]string{"luns": {"luns"}, "initiators": {"initiators"}, "portals": {"portals"}, "disconnect": {"disconnect"}}[what]
+	if what == "all" || old.fields["allowAnyInitiator"] != nil || other.fields["allowAnyInitiator"] != nil {
+		return other
+	}
+	d := document{id: old.id, meta: old.meta, fields: maps.Clone(old.fields)}
+	for _, field := range fields {
+		if delete(d.fields, field); other.fields[field] != nil {
+			d.fields[field] = other.fields[field]
+		}
+	}
+	return d
 }
 
 func genInitiators(t *rapid.T, p spec.Protocol, luns []any) []any {
@@ -147,7 +168,11 @@ func genInitiators(t *rapid.T, p spec.Protocol, luns []any) []any {
 	alike := p == spec.ProtocolISCSI && oneIn(t, 2, "alike")
 	first := map[string]any{}
 	var listed []any
-	for n, name := range rapid.SliceOfNDistinct(rapid.SampledFrom(namesOver(p).initiators), 0, 2, rapid.ID).Draw(t, "initiators") {
+	least := 1
+	if oneIn(t, 8, "nobody") {
+		least = 0
+	}
+	for n, name := range rapid.SliceOfNDistinct(rapid.SampledFrom(namesOver(p).initiators), least, 2, rapid.ID).Draw(t, "initiators") {
 		i := map[string]any{"name": name}
 		if alike && n > 0 {
 			for field, value := range first {

@@ -150,10 +150,10 @@ func (s *scenario) genTimes(t *rapid.T) {
 // of that.
 func (s *scenario) interrupted(t *rapid.T, desired spec.Set) {
 	s.input.Desired = desired
-	for range rapid.IntRange(1, 3).Draw(t, "passes") {
+	for range pick(t, "passes", 1, 2, 3, 4, 6, 8) {
 		p := pass(s.Model, &s.input)
 		left := rapid.IntRange(0, len(p.Steps)).Draw(t, "steps")
-		if oneIn(t, 2, "all of them") {
+		if !oneIn(t, 3, "not all of them") {
 			left = len(p.Steps)
 		}
 		carryOut(t, s.Model, p, func(int) int { left--; return min(left, 0) }, never, func() {})
@@ -194,24 +194,24 @@ func (s *scenario) genMemory(t *rapid.T) {
 
 // genUnknown hides parts of the machine.
 func (s *scenario) genUnknown(t *rapid.T) {
-	switch rapid.IntRange(0, 23).Draw(t, "hidden") {
-	case 16:
+	switch rapid.IntRange(0, 31).Draw(t, "hidden") {
+	case 24:
 		s.State.Unknown = map[observe.System]error{observe.LVM: errors.New("hidden")}
 		s.State.VolumeGroups = map[string]observe.VolumeGroup{}
-	case 17:
+	case 25:
 		s.State.Unknown = map[observe.System]error{observe.LIO: errors.New("hidden")}
 		s.State.LIO = observe.Targets{}
-	case 18:
+	case 26:
 		s.State.UnknownGroups = errors.New("hidden")
 		delete(s.State.VolumeGroups, pick(t, "group", groupNames...))
-	case 19:
+	case 27:
 		delete(s.State.VolumeGroups, pick(t, "group", groupNames...))
-	case 20, 21:
+	case 28, 29:
 		s.missing(pick(t, "group", groupNames...), oneIn(t, 2, "partial"))
-	case 22:
+	case 30:
 		s.State.Unknown = map[observe.System]error{observe.NVMet: errors.New("hidden")}
 		s.State.NVMe = nil
-	case 23:
+	case 31:
 		if s.input.TGT {
 			s.State.Unknown = map[observe.System]error{observe.TGT: errors.New("hidden")}
 			s.State.TGT = nil

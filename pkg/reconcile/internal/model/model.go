@@ -221,7 +221,9 @@ func (m *Model) Change(c change.Change) {
 			if lv.UUID != c.UUID || lv.Phase() != ondisk.Reverting || lv.Open || m.LVs(c.VolumeGroup)[c.Snapshot.Name].UUID != c.Snapshot.UUID {
 				panic("must not be put back: " + lv.FullName())
 			}
-			lv.Tags = append(WithoutPhase(lv.Tags), ondisk.TagReverted+c.Request)
+			before := lv.TagsWith(ondisk.TagReverted)
+			lv.Tags = slices.DeleteFunc(WithoutPhase(lv.Tags), func(t string) bool { return slices.Contains(before, t) })
+			lv.Tags = append(lv.Tags, ondisk.TagReverted+c.Request)
 		})
 	case change.WriteImage:
 		from := m.LVs(c.Source.VolumeGroup)[c.Source.Name]
@@ -424,17 +426,31 @@ func (m *Model) Try(c change.Change) error {
 			}
 		}
 	case change.Clear:
-		if m.LVs(c.VolumeGroup)[c.Name].Open {
+		if m.heldOpen(c.LV) {
+			return errRefused
+		}
+	case change.Populate:
+		if m.heldOpen(c.LV) {
+			return errRefused
+		}
+	case change.Stage:
+		if m.heldOpen(c.LV) {
+			return errRefused
+		}
+	case change.Restore:
+		if m.heldOpen(c.LV) {
 			return errRefused
 		}
 	case change.RemoveLV:
-		if lv := m.LVs(c.VolumeGroup)[c.Name]; lv.Open && lv.Phase() == ondisk.Clearing {
+		if m.heldOpen(c.LV) && m.LVs(c.VolumeGroup)[c.Name].Phase() == ondisk.Clearing {
 			return errRefused
 		}
 	}
 	m.Change(c)
 	return nil
 }
+
+func (m *Model) heldOpen(lv change.LV) bool { return m.LVs(lv.VolumeGroup)[lv.Name].Open }
 
 // errRefused is what the kernel says of a device that somebody else holds: no plan can know of
 // it, or what it wants was decided before. It is tried again.
