@@ -183,8 +183,12 @@ func (d *differ) createSource(id spec.ID, volume string, from backing) {
 		return
 	}
 	name := ondisk.SourceName(id)
-	if lv, there := d.in.Observed.VolumeGroups[from.lv.VolumeGroup].LogicalVolumes[name]; there && lv.Phase() == ondisk.Clearing {
+	switch lv, there := d.in.Observed.VolumeGroups[from.lv.VolumeGroup].LogicalVolumes[name]; {
+	case there && lv.Phase() == ondisk.Clearing:
 		d.say(id, status.Progressing, status.ReasonClearing, "another snapshot of %s to copy from is made when the last one, %s, is cleared", from.lv.FullName(), lv.FullName())
+		return
+	case there: // somebody changed its tags
+		d.block(id, status.ReasonNotOwned, "cannot copy from %s: the snapshot for that needs the name %s, which exists and does not carry its tags. Rename or remove that logical volume", from.lv.FullName(), lv.FullName())
 		return
 	}
 	d.step(id, "to copy from", change.CreateSnapshot{

@@ -227,4 +227,13 @@ var _ = Describe("Make and a volume with a source", func() {
 		}
 		Expect(lv().Phase()).To(BeEmpty())
 	})
+	It("waits while something else has the name of the snapshot to copy from", func() {
+		n.DesireCopy("slow", 200*MiB, fromThick)
+		n.Apply(n.Plan())
+		n.Edit("vg0/volreconciler-source-copy", func(lv *observe.LogicalVolume) { lv.Tags = nil })
+		p := n.Plan()
+		Expect(ChangesIn(p)).NotTo(ContainElement(ContainSubstring("create thick snapshot")))
+		Expect(ObjectOf(p, copyID)).To(BeIn(status.Blocked, status.ReasonNotOwned))
+		Expect(ObjectOf(p, copyID).Message).To(ContainSubstring("vg0/volreconciler-source-copy"))
+	})
 })
