@@ -179,7 +179,9 @@ func (x *exportDiffer) keepFromOthers() {
 			x.others = append(x.others, name)
 		}
 	}
-	x.others = append(x.others, x.have.Unattributed...)
+	if x.fabric.accounts { // of nvmet's hosts that is usual, and one that is listed no longer is among others
+		x.others = append(x.others, x.have.Unattributed...)
+	}
 }
 
 // admitAll adds the initiators, once nothing is in the target that they are not to
@@ -188,6 +190,7 @@ func (x *exportDiffer) admitAll() {
 	needs, left := x.othersRemoved()
 	for _, i := range x.spec.Initiators {
 		if _, exists := x.have.ACLs[i.Name]; exists {
+			x.setAuth(i)
 			continue
 		}
 		if left >= 0 {

@@ -83,24 +83,24 @@ func (d *differ) export(e spec.Export) {
 	if f.enables {
 		x.addPortals(x.base)
 	}
-	if f.accounts {
+	if !f.maps {
 		x.removeInitiators()
 		x.strangers()
 		x.keepFromOthers()
 	}
 	x.addLUNs()
-	if !f.accounts {
+	if f.maps {
 		x.addInitiators()
 		x.removeInitiators()
 	}
 	x.removeLUNs()
-	if f.accounts {
+	if !f.maps {
 		x.askNothing()
 		x.admitAll()
 	}
 	x.removePortals()
 	x.open()
-	if !f.accounts {
+	if f.maps {
 		x.strangers()
 	}
 	x.offline()
@@ -354,23 +354,26 @@ func (x *exportDiffer) removeLUN(n int, why string) StepID {
 func (x *exportDiffer) addInitiators() {
 	for _, i := range x.spec.Initiators {
 		have, exists := x.have.ACLs[i.Name]
-		auth := x.authOf(i.Auth)
-		var added StepID
-		switch {
-		case !exists:
-			added = x.step(x.id, "not there", change.AddInitiator{Target: x.target, Initiator: i.Name, Auth: auth}, x.base...)
-		case !sameAuth(have, x.have.Attrib, auth):
-			// Nothing more is shown to it before it has to prove who it is.
-			added = x.step(x.id, "differs", change.SetAuth{Target: x.target, Initiator: i.Name, Auth: auth}, x.base...)
+		added := x.setAuth(i)
+		if !exists {
+			added = x.step(x.id, "not there", change.AddInitiator{Target: x.target, Initiator: i.Name, Auth: x.authOf(i.Auth)}, x.base...)
 		}
 		x.mapLUNs(i, have, added)
 	}
 }
 
-func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID) {
-	if !x.fabric.maps {
-		return
+// setAuth has an initiator that is listed prove who it is as the spec says: nothing more is
+// shown to it before.
+func (x *exportDiffer) setAuth(i spec.Initiator) StepID {
+	have, exists := x.have.ACLs[i.Name]
+	auth := x.authOf(i.Auth)
+	if !exists || x.fabric.accounts || sameAuth(have, x.have.Attrib, auth) {
+		return 0
 	}
+	return x.step(x.id, "differs", change.SetAuth{Target: x.target, Initiator: i.Name, Auth: auth}, x.base...)
+}
+
+func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID) {
 	for _, l := range x.spec.LUNs {
 		n := *l.Number
 		if !i.Sees(n) {

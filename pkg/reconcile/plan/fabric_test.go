@@ -44,6 +44,12 @@ var (
 	}
 )
 
+// newcomer is an initiator that is not listed.
+func (o over) newcomer() string {
+	name := o.initiators[0]
+	return name[:len(name)-1] + "9"
+}
+
 // nodeOver is a node whose export is of that kind.
 func nodeOver(o over) *Node {
 	n := NewNode()
@@ -198,6 +204,50 @@ var _ = Describe("An Export of any fabric", func() {
 		n.Apply(n.Plan())
 		n.Apply(n.Plan())
 		Expect(n.LVs("vg0")).To(And(HaveKey("data"), HaveKey("thick")))
+	})
+
+	eachFabric("admits nobody to a LUN that is on its way out", func(n *Node, o over) {
+		n.EditExport(func(e *spec.ExportSpec) {
+			e.LUNs, e.Initiators = e.LUNs[:1], append(slices.Clone(e.Initiators), spec.Initiator{Name: o.newcomer(), Auth: o.auth})
+		})
+		n.Desired.Complete = false // so that nothing is removed
+		n.Apply(n.Plan())
+		t := targetOf(n, o)
+		Expect(t.LUNs).To(HaveKey(1))
+		if acl, listed := t.ACLs[o.newcomer()]; listed {
+			Expect(acl.LUNs).To(HaveKey(0), "it has a list of its own")
+			Expect(acl.LUNs).NotTo(HaveKey(1))
+		}
+		n.Desired.Complete = true
+		n.Converge()
+		Expect(targetOf(n, o).ACLs).To(HaveKey(o.newcomer()))
+	})
+
+	eachFabric("shows nothing new to an initiator that is on its way out", func(n *Node, o over) {
+		third := spec.Volume{Metadata: Meta("third"), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * MiB, LVName: "third", DeletionPolicy: spec.Delete}}
+		n.Desired.Volumes["third"] = third
+		n.EditExport(func(e *spec.ExportSpec) {
+			e.LUNs, e.Initiators = append(slices.Clone(e.LUNs), spec.LUN{Volume: "third", Number: Ptr(2)}), e.Initiators[:1]
+		})
+		n.EditTargetOf(o.target, func(t *observe.Target) {
+			acl := t.ACLs[o.initiators[1]]
+			acl.LoggedIn = true
+			t.ACLs[o.initiators[1]] = acl
+		})
+		n.Apply(n.Plan())
+		t := targetOf(n, o)
+		if _, added := t.LUNs[2]; added {
+			Expect(t.ACLs[o.initiators[1]].LUNs).To(HaveKey(0), "it has a list of its own")
+			Expect(t.ACLs[o.initiators[1]].LUNs).NotTo(HaveKey(2))
+		}
+		n.EditTargetOf(o.target, func(t *observe.Target) {
+			acl := t.ACLs[o.initiators[1]]
+			acl.LoggedIn = false
+			t.ACLs[o.initiators[1]] = acl
+		})
+		n.Converge()
+		Expect(targetOf(n, o).LUNs).To(HaveKey(2))
+		Expect(targetOf(n, o).ACLs).NotTo(HaveKey(o.initiators[1]))
 	})
 
 	eachFabric("is unknown when its system is", func(n *Node, o over) {
