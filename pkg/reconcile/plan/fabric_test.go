@@ -3,6 +3,7 @@ package plan_test
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -248,6 +249,21 @@ var _ = Describe("An Export of any fabric", func() {
 		n.Converge()
 		Expect(targetOf(n, o).LUNs).To(HaveKey(2))
 		Expect(targetOf(n, o).ACLs).NotTo(HaveKey(o.initiators[1]))
+	})
+
+	eachFabric("is not the only one that is asked whether its volume is in use", func(n *Node, o over) {
+		if o.target.Fabric.System() == observe.LIO {
+			return // which holds it for itself alone
+		}
+		thick := n.LVs("vg0")["thick"]
+		n.State.LIO.Backstores["iblock_0/theirs"] = observe.Backstore{
+			HBA: "iblock_0", Name: "theirs", Enabled: true, BlockDevice: fmt.Sprintf("dm-%d", thick.Minor), Device: thick.Path(), Serial: "theirs",
+		}
+		n.Desired.Exports, n.Desired.Volumes, n.Desired.Snapshots = nil, nil, nil
+		p := n.Plan()
+		Expect(ChangesIn(p)).To(ContainElement("remove target " + o.target.Name))
+		Expect(ChangesIn(p)).NotTo(ContainElement(ContainSubstring("vg0/thick and the data in it")))
+		Expect(ObjectOf(p, VolumeID("thick"))).To(BeIn(status.Blocked, status.ReasonInUse))
 	})
 
 	eachFabric("is unknown when its system is", func(n *Node, o over) {

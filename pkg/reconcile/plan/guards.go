@@ -206,14 +206,18 @@ func (d *differ) inUse(id spec.ID, lv observe.LogicalVolume) *Obstacle {
 		// Looked at whether it is open or not: tgtd may have to be told to open it.
 		return blocked(status.ReasonInUse, "%s is exported by target %s", lv.FullName(), d.target(direct[0].target).Name)
 	}
-	if !lv.Open || d.ledger.releases(id) || len(direct) > 0 {
+	if !lv.Open {
 		return nil
 	}
 	if b, ok := d.index.foreignBackstore(lv); ok {
 		return blocked(status.ReasonInUse, "%s is held by backstore %s, which is not ours", lv.FullName(), b)
 	}
-	if b, ok := d.index.Backstore(id); ok {
+	released := d.ledger.releases(id)
+	if b, ok := d.index.Backstore(id); ok && !released {
 		return blocked(status.ReasonInUse, "%s is exported through backstore %s, which is still linked", lv.FullName(), b.Path())
+	}
+	if released || len(direct) > 0 {
+		return nil
 	}
 	return blocked(status.ReasonInUse, "%s is open on this node (see lsof %s)", lv.FullName(), lv.Path())
 }
