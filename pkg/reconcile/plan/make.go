@@ -101,8 +101,8 @@ var phases = []phase{
 	{"backstores without a LUN", []string{"undeclared targets"}, (*differ).absentBackstores},
 	{"wiping", nil, (*differ).clearing},
 	{"what moves left of undeclared volumes", []string{"wiping"}, (*differ).absentMoves},
-	{"snapshots that nothing is copied from", []string{"images", "wiping"}, (*differ).absentSources},
-	{"undeclared volumes", []string{"backstores without a LUN", "what moves left of undeclared volumes", "snapshots that nothing is copied from", "wiping"}, (*differ).absentVolumes},
+	{"snapshots that nothing is copied from", []string{"images", "what moves left of undeclared volumes"}, (*differ).absentSources},
+	{"undeclared volumes", []string{"backstores without a LUN", "snapshots that nothing is copied from"}, (*differ).absentVolumes},
 }
 
 // each does something to all objects, in the order of their names.
