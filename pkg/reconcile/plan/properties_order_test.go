@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	. "github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
 	. "github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
@@ -80,7 +82,54 @@ func (s *scenario) leaveBehind(t *rapid.T) {
 			})
 		}
 	}
+	if len(m.State.VolumeGroups) > 0 && oneIn(t, 2, "something is gone") {
+		leaveGone(t, m)
+	}
 	s.input.Observed = m.State
+	// What no file names is taken away only where nothing is in doubt.
+	if len(s.input.Desired.Invalid)+len(s.input.Desired.Findings) == 0 && !oneIn(t, 3, "not sure") {
+		s.input.Grace, s.input.Observed.Unknown, s.input.Observed.UnknownGroups = 0, nil, nil
+	}
+}
+
+// leaveGone puts what there may be of a Volume and an Image on the node that no file names.
+func leaveGone(t *rapid.T, m *Model) {
+	group := pick(t, "group", slices.Sorted(maps.Keys(m.State.VolumeGroups))...)
+	id := VolumeID("gone")
+	owner := append(ondisk.OwnerTags(id), ondisk.DeletionTag(spec.Delete))
+	add := func(lv observe.LogicalVolume) observe.LogicalVolume {
+		lv.VolumeGroup, lv.Size, lv.COWSize, lv.Active = group, 8*MiB, 4*MiB, true
+		if _, taken := m.LVs(group)[lv.Name]; !taken {
+			m.Add(lv)
+		}
+		return m.LVs(group)[lv.Name]
+	}
+	wiped := ondisk.PhaseTag(ondisk.Clearing)
+	var of observe.LogicalVolume
+	switch pick(t, "its volume", "there", "there", "wiped", "none") {
+	case "there":
+		of = add(observe.LogicalVolume{Name: "gone", Type: observe.Thick, Tags: owner})
+	case "wiped":
+		add(observe.LogicalVolume{Name: "gone-wiped", Type: observe.Thick, Tags: append(slices.Clone(owner), wiped)})
+	}
+	origin := add(observe.LogicalVolume{Name: "gone-origin", Type: observe.Thick})
+	if of.Name != "" {
+		origin = of
+	}
+	if oneIn(t, 2, "it moved") && of.Name != "" {
+		old := add(observe.LogicalVolume{Name: ondisk.ReplacedName(id), Type: observe.Thick, Tags: append(slices.Clone(owner), ondisk.TagReplacedBy+of.UUID)})
+		if oneIn(t, 2, "a snapshot of it is wiped") {
+			add(observe.LogicalVolume{Name: "gone-wiped-snapshot", Type: observe.ThickSnapshot, Origin: old.Name, Tags: append(ondisk.OwnerTags(SnapshotID("gone")), wiped)})
+		}
+	}
+	if oneIn(t, 2, "it was to move") {
+		add(observe.LogicalVolume{Name: "gone-move", Type: observe.ThickSnapshot, Origin: origin.Name, Tags: ondisk.MoveTags(id.Name)})
+	}
+	if oneIn(t, 2, "it was copied") {
+		to := pick(t, "to", id, spec.ID{Kind: spec.KindVolume, Name: "gone-copy"}, spec.ID{Kind: spec.KindImage, Name: "gone"})
+		source := append(ondisk.SourceTags(to), ondisk.TagSource+(spec.VolumeSource{Volume: id.Name}).Tag())
+		add(observe.LogicalVolume{Name: "gone-source", Type: observe.ThickSnapshot, Origin: origin.Name, Tags: source})
+	}
 }
 
 func TestPropertiesOrderOfIndependentPhasesChangesNothing(t *testing.T) {
