@@ -228,7 +228,10 @@ func normal(was, is observe.State) observe.State {
 				}
 			}
 		}
-		out.Edit(lv.FullName(), func(lv *observe.LogicalVolume) { lv.UUID, lv.Minor = "new", -1 })
+		out.Edit(lv.FullName(), func(lv *observe.LogicalVolume) {
+			// Room for a complete overwrite is that of the size that its origin was seen with.
+			lv.UUID, lv.Minor, lv.COWSize = "new", -1, 0
+		})
 	}
 	for _, target := range targetsOf(out.State) {
 		if target.AuthMark != "" {
