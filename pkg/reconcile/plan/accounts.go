@@ -292,3 +292,14 @@ func (x *exportDiffer) offline() {
 		x.step(x.id, "offline", change.EnableTarget{Target: x.target}, append(slices.Clone(x.base), x.closing()...)...)
 	}
 }
+
+// setAuth has an initiator that is listed prove who it is as the spec says: nothing more is
+// shown to it before.
+func (x *exportDiffer) setAuth(i spec.Initiator) StepID {
+	have, exists := x.have.ACLs[i.Name]
+	auth := x.authOf(i.Auth)
+	if !exists || x.fabric.accounts || sameAuth(have, x.have.Attrib, auth) {
+		return 0
+	}
+	return x.step(x.id, "differs", change.SetAuth{Target: x.target, Initiator: i.Name, Auth: auth}, x.base...)
+}

@@ -36,6 +36,13 @@ func (w wantedStore) servedBy(l observe.TargetLUN) bool {
 	return w.identity != "" && l.Identity == w.identity && l.Device != ""
 }
 
+// showsAnother reports whether a LUN shows something else than the object that it is to show. Of
+// one that cannot be seen now it is known what initiators tell it by.
+func (x *exportDiffer) showsAnother(have observe.TargetLUN, backing spec.ID, store wantedStore) bool {
+	known := !x.fabric.backstores && have.Identity != "" && have.Identity == x.fabric.identity(x.in.Known[backing].UUID)
+	return have.Backstore+have.Device != "" && !store.servedBy(have) && !known
+}
+
 // store returns what the export's fabric needs of an object.
 func (x *exportDiffer) store(id spec.ID) wantedStore {
 	if x.fabric.backstores {

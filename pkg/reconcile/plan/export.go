@@ -254,6 +254,7 @@ func (x *exportDiffer) addLUNs() {
 			o := x.object(backing)
 			x.block(x.id, status.ReasonNotReady, "LUN %d: %s is %s: %s: %s", n, backing, o.Phase, o.Reason, o.Message)
 			x.letGo(n, backing, store)
+			x.withheld = x.withheld || x.showsAnother(have, backing, store)
 			continue
 		}
 		if by := x.shared(backing); by != "" {
@@ -275,6 +276,7 @@ func (x *exportDiffer) addLUNs() {
 			continue
 		case exists && have.Backstore+have.Device != "":
 			if !x.mayReplace(fmt.Sprintf("LUN %d, which is %s now,", n, have.Backstore+have.Device), initiatorsOf(x.have, n)) {
+				x.withheld = true
 				continue
 			}
 			replaced = x.removeLUN(n, "spec asks for "+backing.String())
@@ -362,17 +364,6 @@ func (x *exportDiffer) addInitiators() {
 	}
 }
 
-// setAuth has an initiator that is listed prove who it is as the spec says: nothing more is
-// shown to it before.
-func (x *exportDiffer) setAuth(i spec.Initiator) StepID {
-	have, exists := x.have.ACLs[i.Name]
-	auth := x.authOf(i.Auth)
-	if !exists || x.fabric.accounts || sameAuth(have, x.have.Attrib, auth) {
-		return 0
-	}
-	return x.step(x.id, "differs", change.SetAuth{Target: x.target, Initiator: i.Name, Auth: auth}, x.base...)
-}
-
 func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID) {
 	for _, l := range x.spec.LUNs {
 		n := *l.Number
@@ -380,11 +371,13 @@ func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID)
 			continue
 		}
 		step, exported := x.luns[n]
-		if !exported {
-			continue
-		}
 		readOnly := l.ReadOnly || i.ReadOnly || x.backing(l.Backing()).lv.ReadOnly
 		mapped, exists := have.LUNs[n]
+		if !exported {
+			// Nothing is changed of it, and it may be more than the spec allows.
+			x.withheld = x.withheld || exists && mapped.LUN >= 0 && (mapped.LUN != n || readOnly && !mapped.WriteProtect)
+			continue
+		}
 		if exists && step == 0 && mapped.LUN == n {
 			if mapped.WriteProtect != readOnly {
 				x.step(x.id, "differs", change.SetWriteProtect{Target: x.target, Initiator: i.Name, LUN: n, ReadOnly: readOnly})
@@ -393,6 +386,7 @@ func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID)
 		}
 		if exists && mapped.LUN >= 0 && mapped.LUN != n {
 			if !x.mayReplace(fmt.Sprintf("mapped LUN %d", n), loggedIn(have)) {
+				x.withheld = true
 				continue
 			}
 			step = x.dangerousStep(x.id, fmt.Sprintf("shows LUN %d", mapped.LUN), Disruptive, loggedIn(have),

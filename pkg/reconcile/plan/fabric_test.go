@@ -224,6 +224,30 @@ var _ = Describe("An Export of any fabric", func() {
 		Expect(targetOf(n, o).ACLs).To(HaveKey(o.newcomer()))
 	})
 
+	eachFabric("is not opened while a number shows something else than its file says", func(n *Node, o over) {
+		n.Desired.Volumes["image"] = spec.Volume{Metadata: Meta("image"), Spec: spec.VolumeSpec{
+			Pool: "slow", Size: 64 * MiB, LVName: "image", DeletionPolicy: spec.Delete, Source: &spec.VolumeSource{Image: &spec.ImageSource{Path: "/srv/image.raw"}},
+		}}
+		closed := func() {
+			n.EditTargetOf(o.target, func(t *observe.Target) {
+				if t.Enabled = false; o.target.Fabric == observe.NVMe {
+					clear(t.Portals)
+				}
+				if o.target.Fabric == observe.TGTISCSI {
+					clear(t.ACLs)
+				}
+			})
+		}
+		closed()
+		n.EditExport(func(e *spec.ExportSpec) {
+			e.LUNs = []spec.LUN{{Volume: "image", Number: Ptr(0)}, {Volume: "thick", Number: Ptr(1)}}
+		})
+		n.Apply(n.Plan())
+		Expect(targetOf(n, o).Enabled).To(BeFalse())
+		n.Converge()
+		Expect(targetOf(n, o).Enabled).To(BeTrue())
+	})
+
 	eachFabric("shows nothing new to an initiator that is on its way out", func(n *Node, o over) {
 		third := spec.Volume{Metadata: Meta("third"), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * MiB, LVName: "third", DeletionPolicy: spec.Delete}}
 		n.Desired.Volumes["third"] = third
