@@ -116,7 +116,7 @@ func interrupted(in Input, v view, number int, owner spec.ID) bool {
 // shown returns whose a view is, and reports whether it is whole: not what is being filled, or
 // comes in the place of another one, or did. As long as nothing is written, what is to be
 // reverted is. What is in a volume group that cannot be seen was
-// so before.
+// so before, and is told by what is remembered of it.
 func shown(m *Model, in Input, v view) (owner spec.ID, whole bool) {
 	whole = v.uuid == ""
 	for _, lv := range m.AllLVs() {
@@ -126,6 +126,15 @@ func shown(m *Model, in Input, v view) (owner spec.ID, whole bool) {
 	}
 	if b, linked := m.State.LIO.Backstores[v.of]; linked {
 		owner, _ = b.Owner()
+	} else if v.uuid == "" {
+		target, _ := m.State.Target(v.target)
+		for _, l := range target.LUNs {
+			for id, known := range in.Known {
+				if l.Device == v.of && known.UUID != "" && (l.Identity == ondisk.NamespaceUUID(known.UUID) || l.Identity == ondisk.UnitSerial(known.UUID)) {
+					owner = id
+				}
+			}
+		}
 	}
 	return owner, whole
 }

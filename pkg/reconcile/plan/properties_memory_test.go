@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -91,8 +92,12 @@ func TestPropertiesMemoryOnlyMakesCareful(t *testing.T) {
 		with, without, blank := in, in, in
 		without.Known, blank.Known = targets, map[spec.ID]Identity{}
 		lost, lostWithout := dataSteps(Make(with)), dataSteps(Make(without))
-		for c := range lost {
-			if !lostWithout[c] {
+		for c, of := range lost {
+			// What a Volume is copied from may be known by memory alone.
+			if in.Desired.Volumes[of.Name].Spec.Source != nil && of.Kind == spec.KindVolume && strings.HasPrefix(c, "create ") {
+				continue
+			}
+			if _, too := lostWithout[c]; !too {
 				t.Fatalf("%s, only because of what is remembered", c)
 			}
 		}
@@ -112,9 +117,10 @@ func TestPropertiesMemoryOnlyMakesCareful(t *testing.T) {
 	})
 }
 
-// dataSteps are the changes that take data away or create something in its place.
-func dataSteps(p Plan) map[string]bool {
-	all := map[string]bool{}
+// dataSteps are the changes that take data away or create something in its place, with their
+// objects.
+func dataSteps(p Plan) map[string]spec.ID {
+	all := map[string]spec.ID{}
 	for _, step := range p.Steps {
 		trash, removal := takesAway(step.Change)
 		switch step.Change.(type) {
@@ -122,7 +128,7 @@ func dataSteps(p Plan) map[string]bool {
 			removal = true
 		}
 		if trash || removal {
-			all[step.Change.String()] = true
+			all[step.Change.String()] = step.Object
 		}
 	}
 	return all
