@@ -233,6 +233,7 @@ func normal(was, is observe.State) observe.State {
 			lv.UUID, lv.Minor, lv.COWSize = "new", -1, 0
 		})
 	}
+	withoutRounds(out)
 	for _, target := range targetsOf(out.State) {
 		if target.AuthMark != "" {
 			target.AuthMark = "salted" // anew each time
@@ -246,6 +247,27 @@ func normal(was, is observe.State) observe.State {
 		out.Edit(lv.FullName(), func(lv *observe.LogicalVolume) { lv.Tags = slices.Sorted(namingNone(lv.Tags, old)) })
 	}
 	return out.State
+}
+
+// withoutRounds leaves out how far moves got that cannot go on: because of a Snapshot that was
+// made meanwhile, for one.
+func withoutRounds(m *Model) {
+	waits := map[spec.ID]bool{}
+	for _, lv := range m.AllLVs() {
+		if owner, _ := lv.Owner(); lv.Phase() == ondisk.Staged {
+			waits[owner] = true
+			m.Edit(lv.FullName(), func(lv *observe.LogicalVolume) {
+				lv.Tags = slices.DeleteFunc(slices.Clone(lv.Tags), func(t string) bool {
+					return strings.HasPrefix(t, ondisk.TagSynced) || strings.HasPrefix(t, ondisk.TagCheckpoint)
+				})
+			})
+		}
+	}
+	for _, lv := range m.AllLVs() {
+		if of, moves := lv.MoveOf(); moves && waits[of] {
+			delete(m.LVs(lv.VolumeGroup), lv.Name)
+		}
+	}
 }
 
 // namingNone returns tags without the UUIDs of logical volumes that are new.
