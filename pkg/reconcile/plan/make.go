@@ -100,8 +100,8 @@ var phases = []phase{
 	{"undeclared targets", []string{"targets that cutovers closed of invalid exports"}, (*differ).absentTargets},
 	{"backstores without a LUN", []string{"undeclared targets"}, (*differ).absentBackstores},
 	{"wiping", nil, (*differ).clearing},
-	{"what moves left of undeclared volumes", []string{"cutovers that go on", "wiping"}, (*differ).absentMoves},
-	{"snapshots that nothing is copied from", []string{"images", "what moves left of undeclared volumes"}, (*differ).absentSources},
+	{"what moves left of undeclared volumes", []string{"images", "wiping"}, (*differ).absentMoves},
+	{"snapshots that nothing is copied from", []string{"what moves left of undeclared volumes"}, (*differ).absentSources},
 	{"undeclared volumes", []string{"backstores without a LUN", "snapshots that nothing is copied from"}, (*differ).absentVolumes},
 }
 
