@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -302,4 +303,16 @@ func (x *exportDiffer) setAuth(i spec.Initiator) StepID {
 		return 0
 	}
 	return x.step(x.id, "differs", change.SetAuth{Target: x.target, Initiator: i.Name, Auth: auth}, x.base...)
+}
+
+// protectAll sees to the write protection of a LUN that all initiators have alike.
+func (x *exportDiffer) protectAll(n int, have observe.TargetLUN, readOnly bool) {
+	switch {
+	case !x.fabric.accounts || have.ReadOnly == readOnly:
+	case !readOnly && len(x.others) > 0:
+		x.block(x.id, status.ReasonSessionsActive, "LUN %d of %s is made writable when these, who are not listed, have logged out: %s",
+			n, x.target.Name, strings.Join(x.others, ", "))
+	default:
+		x.step(x.id, "differs", change.SetWriteProtect{Target: x.target, LUN: n, ReadOnly: readOnly}, x.base...)
+	}
 }

@@ -269,9 +269,7 @@ func (x *exportDiffer) addLUNs() {
 		switch {
 		case exists && store.servedBy(have):
 			x.luns[n] = 0
-			if x.fabric.accounts && have.ReadOnly != readOnly {
-				x.step(x.id, "differs", change.SetWriteProtect{Target: x.target, LUN: n, ReadOnly: readOnly}, x.base...)
-			}
+			x.protectAll(n, have, readOnly)
 			x.resize(n, have, backing)
 			continue
 		case exists && have.Backstore+have.Device != "":

@@ -275,6 +275,36 @@ var _ = Describe("An Export of any fabric", func() {
 		Expect(targetOf(n, o).ACLs).NotTo(HaveKey(o.initiators[1]))
 	})
 
+	eachFabric("lets nobody write who is on its way out", func(n *Node, o over) {
+		if o.target.Fabric == observe.NVMe {
+			return // where all may
+		}
+		readOnly := func(is bool) {
+			n.EditExport(func(e *spec.ExportSpec) {
+				e.LUNs = []spec.LUN{{Volume: "data", Number: Ptr(0), ReadOnly: is}, {Volume: "thick", Number: Ptr(1), ReadOnly: is}}
+			})
+		}
+		readOnly(true)
+		n.Converge()
+		n.EditTargetOf(o.target, func(t *observe.Target) {
+			acl := t.ACLs[o.initiators[1]]
+			acl.LoggedIn = true
+			t.ACLs[o.initiators[1]] = acl
+		})
+		readOnly(false)
+		n.EditExport(func(e *spec.ExportSpec) { e.Initiators = e.Initiators[:1] })
+		n.Apply(n.Plan())
+		t := targetOf(n, o)
+		Expect(t.LUNs[0].ReadOnly || t.ACLs[o.initiators[1]].LUNs[0].WriteProtect).To(BeTrue())
+		n.EditTargetOf(o.target, func(t *observe.Target) {
+			acl := t.ACLs[o.initiators[1]]
+			acl.LoggedIn = false
+			t.ACLs[o.initiators[1]] = acl
+		})
+		n.Converge()
+		Expect(targetOf(n, o).LUNs[0].ReadOnly).To(BeFalse())
+	})
+
 	eachFabric("is not the only one that is asked whether its volume is in use", func(n *Node, o over) {
 		if o.target.Fabric.System() == observe.LIO {
 			return // which holds it for itself alone
