@@ -98,16 +98,20 @@ func (d *differ) export(e spec.Export) {
 		x.askNothing()
 		x.admitAll()
 	}
+	returning, ok := x.returning()
+	open := slices.Concat(x.base, returning)
+	moves := ok && !f.enables && f.ownPortals && len(have.Portals) > 0 && !x.portalsCollide()
+	if moves { // it is reached at the new ones before the old ones go
+		x.addPortals(open)
+	}
 	x.removePortals()
 	x.open()
 	if f.maps {
 		x.strangers()
 	}
 	x.offline()
-	returning, ok := x.returning()
-	open := slices.Concat(x.base, returning)
 	switch {
-	case !ok:
+	case !ok, moves:
 	case !f.enables && len(have.Portals) > 0:
 		x.addPortals(open)
 	case !f.enables && (!x.withheld || x.wasOpen()):
@@ -219,26 +223,6 @@ func (x *exportDiffer) strangers() {
 	if len(waited) > 0 {
 		x.block(x.id, status.ReasonSessionsActive, "%s admits listed initiators only, and these are still logged in from before: %s",
 			x.target.Name, strings.Join(waited, ", "))
-	}
-}
-
-func (x *exportDiffer) addPortals(needs []StepID) {
-	for _, p := range x.portals() {
-		have, exists := x.listens(p)
-		switch {
-		case !exists:
-			x.step(x.id, "not there", change.AddPortal{Target: x.target, Portal: p, Transport: x.fabric.transport}, needs...)
-		case have != x.fabric.transport:
-			x.step(x.id, "differs", change.AddPortal{Target: x.target, Portal: p, Transport: x.fabric.transport}, needs...)
-		}
-	}
-}
-
-func (x *exportDiffer) removePortals() {
-	for _, p := range sorted(x.have.Portals) {
-		if x.fabric.ownPortals && !slices.Contains(x.spec.Portals, p) && x.mayRemove("portal "+p, nil) {
-			x.dangerousStep(x.id, "not in the spec", Disruptive, Sessions(x.have), change.RemovePortal{Target: x.target, Portal: p})
-		}
 	}
 }
 

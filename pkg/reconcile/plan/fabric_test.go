@@ -275,6 +275,31 @@ var _ = Describe("An Export of any fabric", func() {
 		Expect(targetOf(n, o).ACLs).NotTo(HaveKey(o.initiators[1]))
 	})
 
+	eachFabric("is reached at a new portal before it loses the old one", func(n *Node, o over) {
+		if o.target.Fabric == observe.FC || o.target.Fabric == observe.TGTISCSI {
+			return // have none of their own
+		}
+		portalsBecome := func(portal string) []change.Change {
+			n.EditExport(func(e *spec.ExportSpec) { e.Portals = []string{portal} })
+			p := n.Plan()
+			var all []change.Change
+			for _, s := range p.Steps {
+				all = append(all, s.Change)
+				if _, removes := s.Change.(change.RemovePortal); removes && portal == "10.0.0.2:9999" {
+					Expect(s.Needs).To(HaveLen(1))
+					Expect(p.Steps[s.Needs[0]-1].Change).To(BeAssignableToTypeOf(change.AddPortal{}))
+				}
+			}
+			n.Converge()
+			Expect(slices.Sorted(maps.Keys(targetOf(n, o).Portals))).To(ConsistOf(portal))
+			return all
+		}
+		Expect(portalsBecome("10.0.0.2:9999")).To(ContainElement(BeAssignableToTypeOf(change.RemovePortal{})))
+		for _, s := range portalsBecome("0.0.0.0:9999") { // which cannot be served beside it
+			Expect(s).To(Or(BeAssignableToTypeOf(change.RemovePortal{}), BeAssignableToTypeOf(change.AddPortal{})))
+		}
+	})
+
 	eachFabric("lets nobody write who is on its way out", func(n *Node, o over) {
 		if o.target.Fabric == observe.NVMe {
 			return // where all may

@@ -1,0 +1,67 @@
+package plan
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+)
+
+func (x *exportDiffer) addPortals(needs []StepID) {
+	for _, p := range x.portals() {
+		have, exists := x.listens(p)
+		switch {
+		case !exists:
+			x.step(x.id, "not there", change.AddPortal{Target: x.target, Portal: p, Transport: x.fabric.transport}, needs...)
+		case have != x.fabric.transport:
+			x.step(x.id, "differs", change.AddPortal{Target: x.target, Portal: p, Transport: x.fabric.transport}, needs...)
+		}
+	}
+}
+
+// removePortals takes the portals away that the spec does not have, once those are there that
+// it has: an agent that dies in between leaves a target that is reached.
+func (x *exportDiffer) removePortals() {
+	for _, p := range sorted(x.have.Portals) {
+		if x.isUnwanted(p) && x.mayRemove("portal "+p, nil) {
+			x.dangerousStep(x.id, "not in the spec", Disruptive, Sessions(x.have), change.RemovePortal{Target: x.target, Portal: p}, x.addedBeside(p)...)
+		}
+	}
+}
+
+func (x *exportDiffer) isUnwanted(portal string) bool {
+	return x.fabric.ownPortals && !slices.Contains(x.spec.Portals, portal)
+}
+
+// addedBeside returns the steps that add portals which can be served beside another one. Nobody
+// is reached at the other one of a target that is closed.
+func (x *exportDiffer) addedBeside(portal string) []StepID {
+	var steps []StepID
+	if !x.have.Enabled {
+		return nil
+	}
+	for _, s := range x.steps() {
+		if c, adds := s.Change.(change.AddPortal); adds && c.Target == x.target && !collide(c.Portal, portal) {
+			steps = append(steps, s.ID)
+		}
+	}
+	return steps
+}
+
+// portalsCollide reports whether a portal must go before another one can be added.
+func (x *exportDiffer) portalsCollide() bool {
+	for have := range x.have.Portals {
+		if x.isUnwanted(have) && slices.ContainsFunc(x.spec.Portals, func(p string) bool { return collide(p, have) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// collide reports whether the kernel cannot listen on both: one is for every address, also the
+// other's.
+func collide(a, b string) bool {
+	one, err := netip.ParseAddrPort(a)
+	other, otherErr := netip.ParseAddrPort(b)
+	return err == nil && otherErr == nil && one.Port() == other.Port() && (one.Addr().IsUnspecified() || other.Addr().IsUnspecified())
+}
