@@ -12,9 +12,10 @@
 //	deleted=     since when it is in the trash
 //	phase=       populating, reverting, clearing or staged
 //	source=      what a volume is filled from, or was
+//	filled       what was to be written as a whole is there
 //	checkpoint=  what is being copied, or how it is cleared, and how many bytes are done
 //	revert=      the request of a revert that is being done
-//	reverted=    that of the last one that was
+//	reverted=    that of one that was done
 //	identity=    the UUID of the first logical volume that the data was in
 //	synced=      the snapshot that a staged logical volume holds, and how many bytes
 //	               had changed in its origin since

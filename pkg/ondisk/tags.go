@@ -23,9 +23,12 @@ const (
 	// reached the device, see [CheckpointTag].
 	TagCheckpoint = "volreconciler/checkpoint="
 	// TagRevert is followed by the request of the revert that is being done, and
-	// TagReverted by that of the last one that was.
+	// TagReverted by that of one that was; there may be several.
 	TagRevert   = "volreconciler/revert="
 	TagReverted = "volreconciler/reverted="
+	// TagFilled says that what was to be written to a logical volume as a whole is there: it is
+	// set by the command that takes the phase away.
+	TagFilled = "volreconciler/filled"
 	// TagIdentity is followed by the UUID of the logical volume in whose place this one
 	// came, or is to come: what initiators tell it by, see [Tags.Identity].
 	TagIdentity = "volreconciler/identity="

@@ -80,6 +80,10 @@ func parseMemory(data []byte) (memoryFile, error) {
 	}
 	if _, versioned := keys["version"]; !versioned {
 		err := json.Unmarshal(data, &file.Objects)
+		for key, identity := range file.Objects { // only of what its files named an earlier agent did anything
+			identity.Declared = true
+			file.Objects[key] = identity
+		}
 		return file, err
 	}
 	if err := json.Unmarshal(data, &file); err != nil {
@@ -102,7 +106,7 @@ func (m *Memory) Exposures() plan.Exposures { return m.exposures }
 // lanes in which changes went on while it was observed.
 func (m *Memory) Learn(desired spec.Set, observed observe.State, index *plan.Index, busy map[string]bool, now time.Time) error {
 	next := remembered{
-		known: plan.KeepWhileBusy(plan.Learn(m.known, desired, observed, index), m.known, busy),
+		known: plan.KeepWhileBusy(plan.Learn(m.known, desired, observed, index, now), m.known, busy),
 		boot:  cmp.Or(observed.BootID, m.boot),
 	}
 	next.exposures = plan.LearnExposures(m.exposures, observed, index, next.boot != m.boot, now)
@@ -113,7 +117,7 @@ func (m *Memory) Learn(desired spec.Set, observed observe.State, index *plan.Ind
 // them, before they do. It returns an error if that is news and could not be stored.
 func (m *Memory) Anticipate(p plan.Plan, desired spec.Set, observed observe.State, index *plan.Index, now time.Time) error {
 	next := remembered{
-		known:     plan.NoteInterruptions(m.known, p, desired, observed, index),
+		known:     plan.NoteBeginning(m.known, p, desired, observed, index),
 		exposures: plan.Anticipate(m.exposures, p, index, now),
 		boot:      m.boot,
 	}

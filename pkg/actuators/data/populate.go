@@ -46,7 +46,7 @@ func (a *Actuator) populate(ctx context.Context, c change.Populate) error {
 	if err != nil {
 		return err
 	}
-	return a.lvm.Apply(ctx, change.SetTags{LV: c.LV, Remove: append(m.all(), ondisk.PhaseTag(ondisk.Populating))})
+	return a.lvm.Apply(ctx, change.SetTags{LV: c.LV, Add: []string{ondisk.TagFilled}, Remove: append(m.all(), ondisk.PhaseTag(ondisk.Populating))})
 }
 
 func (a *Actuator) populateFromVolume(ctx context.Context, c change.Populate, now observe.LogicalVolume, m *marks) error {

@@ -39,9 +39,9 @@ func (a *Actuator) restore(ctx context.Context, c change.Restore) error {
 	if err := a.copyBack(ctx, c, now, m); err != nil {
 		return err
 	}
-	old := slices.Concat(m.all(), now.TagsWith(ondisk.TagRevert), now.TagsWith(ondisk.TagReverted))
-	old = slices.DeleteFunc(old, func(t string) bool { return t == done })
-	return a.lvm.Apply(ctx, change.SetTags{LV: c.LV, Add: []string{done}, Remove: append(old, ondisk.PhaseTag(ondisk.Reverting))})
+	// Those of earlier ones stay, so that none is done a second time.
+	old := append(m.all(), now.TagsWith(ondisk.TagRevert)...)
+	return a.lvm.Apply(ctx, change.SetTags{LV: c.LV, Add: []string{done, ondisk.TagFilled}, Remove: append(old, ondisk.PhaseTag(ondisk.Reverting))})
 }
 
 func (a *Actuator) copyBack(ctx context.Context, c change.Restore, now observe.LogicalVolume, m *marks) error {

@@ -23,6 +23,9 @@ func (d *differ) absentTargets() {
 		}
 		if !d.names(id) {
 			d.object(id).Export = exportStatus(t)
+			if d.stopped(id, d.undeclared(id)) {
+				continue
+			}
 			d.ledger.loses(id, t.Name)
 		}
 		if !d.removable(id) {

@@ -27,6 +27,10 @@ func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, wh
 		}
 		return
 	}
+	if lv.Tag(ondisk.TagKind) == ondisk.KindSource && !temporary(lv) && !d.names(id) {
+		d.say(id, status.Orphaned, status.ReasonRetained, "%s is all that is left of what it was a snapshot of; it stays. If nobody needs it, remove it: lvremove %s", lv.FullName(), lv.FullName())
+		return
+	}
 	if lv.Open || len(lv.HeldBy) > 0 {
 		who := cmp.Or(strings.Join(lv.HeldBy, ", "), "open on this node (see lsof "+lv.Path()+")")
 		if d.names(id) && d.object(id).Message == "" {

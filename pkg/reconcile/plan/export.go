@@ -32,8 +32,9 @@ type exportDiffer struct {
 	others []string
 	// removedInitiators are the steps that take away access lists.
 	removedInitiators []StepID
-	// withheld is true if something stays that the spec does not have.
-	withheld bool
+	// withheld is true if something stays that the spec does not have, and contested if
+	// something is shown otherwise than the spec says.
+	withheld, contested bool
 	// seen is what is known of those who can log in.
 	seen map[string]Exposure
 	// before is how many steps the plan had without those of this export.
@@ -114,9 +115,9 @@ func (d *differ) export(e spec.Export) {
 	case !ok, moves:
 	case !f.enables && len(have.Portals) > 0:
 		x.addPortals(open)
-	case !f.enables && (!x.withheld || x.wasOpen()):
+	case !f.enables && !x.contested && (!x.withheld || x.wasOpen()):
 		x.addPortals(append(open, x.closing()...))
-	case f.enables && !have.Enabled && (!x.withheld || x.wasOpen()):
+	case f.enables && !have.Enabled && !x.contested && (!x.withheld || x.wasOpen()):
 		x.step(id, "not enabled", change.EnableTarget{Target: x.target}, append(open, x.closing()...)...)
 	}
 }
@@ -238,7 +239,7 @@ func (x *exportDiffer) addLUNs() {
 			o := x.object(backing)
 			x.block(x.id, status.ReasonNotReady, "LUN %d: %s is %s: %s: %s", n, backing, o.Phase, o.Reason, o.Message)
 			x.letGo(n, backing, store)
-			x.withheld = x.withheld || x.showsAnother(have, backing, store)
+			x.contested = x.contested || x.showsAnother(have, backing, store)
 			continue
 		}
 		if by := x.shared(backing); by != "" {
@@ -258,7 +259,7 @@ func (x *exportDiffer) addLUNs() {
 			continue
 		case exists && have.Backstore+have.Device != "":
 			if !x.mayReplace(fmt.Sprintf("LUN %d, which is %s now,", n, have.Backstore+have.Device), initiatorsOf(x.have, n)) {
-				x.withheld = true
+				x.contested = true
 				continue
 			}
 			replaced = x.removeLUN(n, "spec asks for "+backing.String())
@@ -357,7 +358,7 @@ func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID)
 		mapped, exists := have.LUNs[n]
 		if !exported {
 			// Nothing is changed of it, and it may be more than the spec allows.
-			x.withheld = x.withheld || exists && mapped.LUN >= 0 && (mapped.LUN != n || readOnly && !mapped.WriteProtect)
+			x.contested = x.contested || exists && mapped.LUN >= 0 && (mapped.LUN != n || readOnly && !mapped.WriteProtect)
 			continue
 		}
 		if exists && step == 0 && mapped.LUN == n {
@@ -368,7 +369,7 @@ func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID)
 		}
 		if exists && mapped.LUN >= 0 && mapped.LUN != n {
 			if !x.mayReplace(fmt.Sprintf("mapped LUN %d", n), loggedIn(have)) {
-				x.withheld = true
+				x.contested = true
 				continue
 			}
 			step = x.dangerousStep(x.id, fmt.Sprintf("shows LUN %d", mapped.LUN), Disruptive, loggedIn(have),

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -41,6 +42,9 @@ func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bo
 		return observe.LogicalVolume{}, refused
 	}
 	if lvs := d.index.current[id]; len(lvs) > 0 {
+		if len(lvs) == 1 && d.stopped(id, d.contradiction(id, lvs[0])) {
+			return lvs[0], refused
+		}
 		return d.marked(id, lvs, p, name, known)
 	}
 	lv, exists := p.vg.LogicalVolumes[name]
@@ -50,6 +54,8 @@ func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bo
 		return observe.LogicalVolume{}, refused
 	}
 	switch {
+	case untagged && d.stopped(id, d.contradiction(id, lv)):
+		return lv, refused
 	case exists && lv.Phase() == ondisk.Clearing:
 		d.block(id, status.ReasonClearing, "%s is what is left of one that was given up, and is being cleared; another one is made when that is done", lv.FullName())
 		return lv, refused
@@ -70,6 +76,24 @@ func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bo
 	default:
 		return lv, found
 	}
+}
+
+// contradiction is that the tags on a logical volume say something else of what is in it than was
+// seen: somebody took them away, or old metadata was restored.
+func (d *differ) contradiction(id spec.ID, lv observe.LogicalVolume) *Obstacle {
+	known, phase := d.in.Known[id], lv.Phase()
+	switch {
+	case known.LV != lv.UUID:
+		return nil
+	case known.Content == Incomplete && phase == "" && !filled(lv):
+		return blocked(status.ReasonContradiction, "%s was being filled or put back when that was seen last, and nothing says that it was finished: what is in it may be incomplete. To have it filled, put the tag back that was taken away: lvchange --addtag %s %s. If you know that it is whole: lvchange --addtag %s %s",
+			lv.FullName(), ondisk.PhaseTag(ondisk.Populating), lv.FullName(), ondisk.TagFilled, lv.FullName())
+	case known.Content == Complete && (phase == ondisk.Populating || phase == ondisk.Reverting):
+		tags := strings.Join(slices.Concat(lv.TagsWith(ondisk.TagPhase), lv.TagsWith(ondisk.TagCheckpoint), lv.TagsWith(ondisk.TagRevert)), " --deltag ")
+		return blocked(status.ReasonContradiction, "by its tags %s is incomplete, and it was seen to be complete: LVM's metadata of before may have been restored. Nothing is written to it. If it is whole, take the tags away: lvchange --deltag %s %s",
+			lv.FullName(), tags, lv.FullName())
+	}
+	return nil
 }
 
 // marked judges the logical volumes that carry an object's tags.

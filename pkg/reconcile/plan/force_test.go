@@ -79,7 +79,7 @@ var _ = Describe("Make and sessions that are not waited for", func() {
 	It("waits for the sessions of an export of which nothing is remembered", func() {
 		n.NameNothing()
 		n.Input.Known = nil
-		Expect(ObjectOf(n.Converge(), ExportID("db"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
+		Expect(ObjectOf(n.Converge(), ExportID("db"))).To(BeIn(status.Orphaned, status.ReasonNotDeclared))
 		Expect(n.State.LIO.ISCSI).To(HaveKey(IQN))
 	})
 	It("waits if the file said so last", func() {
@@ -192,19 +192,19 @@ var _ = DescribeTable("What is learnt of exports", func(known Identity, edit fun
 	}
 	Expect(before).To(Equal(map[spec.ID]Identity{ExportID("db"): known}))
 },
-	Entry("its target", Identity{}, func(*Node) {}, Identity{Targets: []string{IQN}}),
-	Entry("its target, before it is made", Identity{}, func(n *Node) { n.State.LIO.ISCSI = nil }, Identity{Targets: []string{IQN}}),
+	Entry("its target", Identity{}, func(*Node) {}, Identity{Targets: []string{IQN}, Declared: true}),
+	Entry("its target, before it is made", Identity{}, func(n *Node) { n.State.LIO.ISCSI = nil }, Identity{Targets: []string{IQN}, Declared: true}),
 	Entry("what it says of sessions", Identity{}, func(n *Node) {
 		n.EditExport(func(e *spec.ExportSpec) { e.Disconnect = spec.DisconnectForce })
-	}, Identity{Targets: []string{IQN}, Force: true}),
+	}, Identity{Targets: []string{IQN}, Force: true, Declared: true}),
 	Entry("what it said last", Identity{Force: true}, func(n *Node) { n.Desired.Exports = nil }, Identity{Targets: []string{IQN}, Force: true}),
 	Entry("its new target besides the old one, while that is there", Identity{Targets: []string{IQN}}, func(n *Node) {
 		n.EditExport(func(e *spec.ExportSpec) { e.Target = IQN + "2" })
-	}, Identity{Targets: []string{IQN, IQN + "2"}}),
+	}, Identity{Targets: []string{IQN, IQN + "2"}, Declared: true}),
 	Entry("its new target alone, when the old one is gone", Identity{Targets: []string{IQN}}, func(n *Node) {
 		n.EditExport(func(e *spec.ExportSpec) { e.Target = IQN + "2" })
 		n.State.LIO.ISCSI = nil
-	}, Identity{Targets: []string{IQN + "2"}}),
+	}, Identity{Targets: []string{IQN + "2"}, Declared: true}),
 	Entry("the empty shell of its target", Identity{Targets: []string{IQN}, Force: true}, func(n *Node) {
 		n.Desired.Exports = nil
 		n.State.LIO.ISCSI[IQN] = observe.Target{Fabric: observe.ISCSI, Name: IQN}
@@ -221,5 +221,5 @@ var _ = DescribeTable("What is learnt of exports", func(known Identity, edit fun
 	}, Identity{Targets: []string{IQN}}),
 	Entry("the same while LVM cannot be read", Identity{}, func(n *Node) {
 		n.State.Unknown = map[observe.System]error{observe.LVM: errors.New("broken")}
-	}, Identity{Targets: []string{IQN}}),
+	}, Identity{Targets: []string{IQN}, Declared: true}),
 )

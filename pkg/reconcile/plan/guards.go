@@ -23,6 +23,7 @@ type guard struct {
 // lose something and counts for the limit; the others say that it does so now.
 var (
 	ownGuards = []guard{
+		{"a file here has named its object before", func(d *differ, id spec.ID, _ observe.LogicalVolume) *Obstacle { return d.undeclared(id) }},
 		{"the tag on it says `deletion=delete`, and so did the files last", (*differ).toBeRetained},
 		{"no other logical volume carries the tags of its object", (*differ).ambiguous},
 		{"its tags say nothing of it that this version does not know", (*differ).understood},
@@ -32,6 +33,7 @@ var (
 	nowGuards = []guard{
 		{"there is no finding anywhere in the specs, and every system could be read", func(d *differ, id spec.ID, _ observe.LogicalVolume) *Obstacle { return d.certain(id) }},
 		{"the objects that are to go are no more than `--max-deletions`, and not all, or a Pool permits exactly these", func(d *differ, id spec.ID, _ observe.LogicalVolume) *Obstacle { return d.permittedByLimit(id) }},
+		{"a Pool names its volume group", (*differ).inPool},
 		{"no file has named its object for `--deletion-grace`, as described below", func(d *differ, id spec.ID, _ observe.LogicalVolume) *Obstacle { return d.graceOver(id) }},
 		{"no physical volume of its volume group is missing", (*differ).incomplete},
 		{"nothing is left of a move of its object", (*differ).halfMoved},
@@ -52,6 +54,22 @@ var (
 // guarded reports whether one of the guards finds an obstacle, and lets the object say so.
 func (d *differ) guarded(guards []guard, id spec.ID, lv observe.LogicalVolume) bool {
 	return slices.ContainsFunc(guards, func(g guard) bool { return d.stopped(id, g.ask(d, id, lv)) })
+}
+
+// inPool: the rest of the node is somebody else's.
+func (d *differ) inPool(id spec.ID, lv observe.LogicalVolume) *Obstacle {
+	if d.names(id) || len(d.refs.pools[lv.VolumeGroup]) > 0 {
+		return nil
+	}
+	return obstacle(status.Orphaned, status.ReasonNotDeclared, "no Pool names volume group %s; all that is in it is left alone", lv.VolumeGroup)
+}
+
+// undeclared: what these files never named may be another node's, or of other files.
+func (d *differ) undeclared(id spec.ID) *Obstacle {
+	if d.names(id) || d.in.Known[id].Declared {
+		return nil
+	}
+	return obstacle(status.Orphaned, status.ReasonNotDeclared, "no file here has ever named it; it is left alone. To have it deleted, name it and take that back")
 }
 
 // toBeRetained: without the tag there is no permission to delete; a Pool never has one.

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -50,9 +51,10 @@ func (i Interruption) id() observe.TargetID {
 
 func (i Interruption) over() bool { return !i.Disabled && len(i.Portals)+len(i.LUNs) == 0 }
 
-// NoteInterruptions returns what is known when the cutovers of a plan have begun, whose steps
-// at a target are those of a Volume. It is pure.
-func NoteInterruptions(known map[spec.ID]Identity, plan Plan, desired spec.Set, observed observe.State, index *Index) map[spec.ID]Identity {
+// NoteBeginning returns what is known of objects when the steps of a plan have begun: what cutovers
+// take, whose steps at a target are those of a Volume; whose content is to be written over; and
+// since when something is in the trash. It is pure.
+func NoteBeginning(known map[spec.ID]Identity, plan Plan, desired spec.Set, observed observe.State, index *Index) map[spec.ID]Identity {
 	next, copied := known, false
 	note := func(volume spec.ID, target change.Target, f func(*Interruption, observe.Target)) {
 		have, there := observed.Target(target.ID())
@@ -85,6 +87,13 @@ func NoteInterruptions(known map[spec.ID]Identity, plan Plan, desired spec.Set, 
 			note(s.Object, c.Target, func(i *Interruption, t observe.Target) {
 				i.Portals = with(i.Portals, c.Portal, t.Portals[c.Portal])
 			})
+		case change.SetTags:
+			if identity, changes := next[s.Object].marked(c.Add); changes {
+				if !copied {
+					next, copied = maps.Clone(known), true
+				}
+				next[s.Object] = identity
+			}
 		case change.RemoveLUN:
 			note(s.Object, c.Target, func(i *Interruption, t observe.Target) {
 				if lvs := index.current[s.Object]; len(lvs) == 1 {
@@ -98,6 +107,23 @@ func NoteInterruptions(known map[spec.ID]Identity, plan Plan, desired spec.Set, 
 		}
 	}
 	return next
+}
+
+// marked returns what is known of an object whose logical volume gets tags, and whether that is
+// another than before.
+func (i Identity) marked(tags []string) (Identity, bool) {
+	changes := false
+	for _, tag := range tags {
+		if tag == ondisk.PhaseTag(ondisk.Reverting) {
+			i.Content, changes = "", true
+		}
+		if text, trashed := strings.CutPrefix(tag, ondisk.TagDeleted); trashed {
+			if at, err := time.Parse(ondisk.TimeOfTag, text); err == nil {
+				i.TrashedSince, changes = at, true
+			}
+		}
+	}
+	return i, changes
 }
 
 func interruptedLUN(volume spec.ID, lv observe.LogicalVolume, t observe.Target, number int) InterruptedLUN {

@@ -3,8 +3,11 @@ package plan
 import (
 	"maps"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -21,6 +24,17 @@ type Identity struct {
 	// though a file has named the object since. They too are not corrected on
 	// what is suspended, nor while physical volumes are missing.
 	Outdated []string `json:"outdated,omitempty"`
+	// TrashedSince is when it was first seen in the trash. A tag may say that it has been there
+	// for longer: it was set by a clock that was wrong.
+	TrashedSince time.Time `json:"trashedSince,omitzero"`
+	// Declared is true if a file here has named it.
+	Declared bool `json:"declared,omitempty"`
+	// Reverted are the requests by which the content was put back, of whatever logical volume.
+	Reverted []string `json:"reverted,omitempty"`
+	// LV is the UUID of the logical volume that is its now, and Content what was seen of what is
+	// in that.
+	LV      string  `json:"lv,omitempty"`
+	Content Content `json:"content,omitempty"`
 	// Targets are the targets that an Export names, and those that it had and
 	// that are still there.
 	Targets []string `json:"targets,omitempty"`
@@ -30,11 +44,20 @@ type Identity struct {
 	Interrupted []Interruption `json:"interrupted,omitempty"`
 }
 
+// Content says whether all that an object holds was seen to be in its logical volume.
+type Content string
+
+// What was seen of a content.
+const (
+	Complete   Content = "complete"
+	Incomplete Content = "incomplete"
+)
+
 // Learn returns what is known after an observation, of which index is the index: known
 // itself, if that is no news. It is pure.
-func Learn(known map[spec.ID]Identity, desired spec.Set, observed observe.State, index *Index) map[spec.ID]Identity {
+func Learn(known map[spec.ID]Identity, desired spec.Set, observed observe.State, index *Index, now time.Time) map[spec.ID]Identity {
 	l := learning{identities: known}
-	l.volumes(known, desired, observed, index)
+	l.volumes(known, desired, observed, index, now)
 	l.targets(desired, observed, index)
 	for _, identity := range l.identities {
 		if len(identity.Interrupted) > 0 {
@@ -71,7 +94,8 @@ func (l *learning) targets(desired spec.Set, observed observe.State, index *Inde
 		was := l.identities[id]
 		e, named := desired.Exports[id.Name]
 		named = named && id.Kind == spec.KindExport
-		now := Identity{Force: was.Force, Interrupted: was.Interrupted}
+		_, invalid := desired.Invalid[id]
+		now := Identity{Force: was.Force, Interrupted: was.Interrupted, Declared: was.Declared || named || invalid}
 		names = append(names[:0], owned[id]...)
 		if named {
 			names = append(names, e.Spec.Target)
@@ -88,7 +112,7 @@ func (l *learning) targets(desired spec.Set, observed observe.State, index *Inde
 		case len(names) == 0 && id.Kind == spec.KindExport:
 			delete(l.change(), id)
 		case len(names) == 0:
-		case !slices.Equal(names, was.Targets) || now.Force != was.Force || was.isVolume():
+		case !slices.Equal(names, was.Targets) || now.Force != was.Force || now.Declared != was.Declared || was.isVolume():
 			now.Targets = slices.Clone(names)
 			l.change()[id] = now
 		}
@@ -161,7 +185,7 @@ func unknownTargets(observed observe.State) bool {
 // group in which its logical volume is by now. It is forgotten when
 // no file names the object and its volume group, which is there, holds nothing
 // of it.
-func (l *learning) volumes(known map[spec.ID]Identity, desired spec.Set, observed observe.State, index *Index) {
+func (l *learning) volumes(known map[spec.ID]Identity, desired spec.Set, observed observe.State, index *Index, now time.Time) {
 	if observed.Unknown[observe.LVM] != nil {
 		return
 	}
@@ -179,11 +203,18 @@ func (l *learning) volumes(known map[spec.ID]Identity, desired spec.Set, observe
 		if policy, named := desired.DeletionPolicy(id); named {
 			identity.Retain = policy == spec.Retain
 		}
-		if _, invalid := desired.Invalid[id]; invalid || desired.Has(id) {
-			identity.Outdated = deletedTags(lvs)
+		_, invalid := desired.Invalid[id]
+		if invalid || desired.Has(id) {
+			identity.Outdated, identity.Declared = deletedTags(lvs), true
 		}
-		if !isKnown || identity.UUID != was.UUID || identity.VolumeGroup != was.VolumeGroup ||
-			identity.Retain != was.Retain || !slices.Equal(identity.Outdated, was.Outdated) {
+		identity.TrashedSince = trashedSince(identity, lvs, now)
+		for _, lv := range lvs {
+			identity.Reverted = withRequests(identity.Reverted, lv)
+		}
+		if len(lvs) == 1 {
+			identity.LV, identity.Content = lvs[0].UUID, contentOf(was, lvs[0])
+		}
+		if !isKnown || !identity.sameVolume(was) {
 			l.change()[id] = identity
 		}
 	}
@@ -194,6 +225,62 @@ func (l *learning) volumes(known map[spec.ID]Identity, desired spec.Set, observe
 			delete(l.change(), id)
 		}
 	}
+}
+
+// sameVolume reports whether two identities say the same of a logical volume.
+func (i Identity) sameVolume(other Identity) bool {
+	return i.UUID == other.UUID && i.VolumeGroup == other.VolumeGroup && i.Retain == other.Retain && i.Declared == other.Declared &&
+		i.LV == other.LV && i.Content == other.Content && i.TrashedSince.Equal(other.TrashedSince) &&
+		slices.Equal(i.Outdated, other.Outdated) && slices.Equal(i.Reverted, other.Reverted)
+}
+
+// trashedSince is when an object was first seen in the trash, in which it is; zero: it is not,
+// or a file named it after it was put there.
+func trashedSince(was Identity, lvs []observe.LogicalVolume, now time.Time) time.Time {
+	tags := deletedTags(lvs)
+	news := slices.ContainsFunc(tags, func(tag string) bool { return !slices.Contains(was.Outdated, tag) })
+	switch {
+	case len(tags) == 0 || !news:
+		return time.Time{}
+	case was.TrashedSince.IsZero():
+		return now.Round(0)
+	default:
+		return was.TrashedSince
+	}
+}
+
+// withRequests adds the requests by which a logical volume says that it was put back.
+func withRequests(known []string, lv observe.LogicalVolume) []string {
+	for _, tag := range lv.TagsWith(ondisk.TagReverted) {
+		if request := strings.TrimPrefix(tag, ondisk.TagReverted); !slices.Contains(known, request) {
+			known = append(slices.Clone(known), request)
+		}
+	}
+	return known
+}
+
+// contentOf judges by the tags on an object's logical volume, and by what they said before, what
+// is in it. Tags are lost, and come back with old metadata: what contradicts what was seen of the
+// same logical volume is not believed.
+func contentOf(was Identity, lv observe.LogicalVolume) Content {
+	same := was.LV == lv.UUID
+	switch {
+	case same && was.Content == Complete:
+		return Complete
+	case lv.Phase() == ondisk.Populating, lv.Phase() == ondisk.Reverting:
+		return Incomplete
+	case !whole(lv):
+		return ""
+	case same && was.Content == Incomplete && !filled(lv):
+		return Incomplete
+	default:
+		return Complete
+	}
+}
+
+// filled reports whether a logical volume says that what was written to it is complete.
+func filled(lv observe.LogicalVolume) bool {
+	return slices.Contains(lv.Tags, ondisk.TagFilled)
 }
 
 // deletedTags returns the tags that say that logical volumes are in the trash, sorted.

@@ -3,7 +3,6 @@ package plan
 import (
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
-	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 // stage is where a Volume's logical volume is in its life. Its tags say so, and what the spec
@@ -29,7 +28,7 @@ const (
 
 // stageOf is total: whatever the tags are, there is one stage. What is in the logical volume
 // counts before what is asked for, and what would change the content before what would not.
-func stageOf(lv observe.LogicalVolume, misplaced bool, asked *spec.Revert) stage {
+func stageOf(lv observe.LogicalVolume, misplaced, toRevert bool) stage {
 	switch lv.Phase() {
 	case "":
 	case ondisk.Populating:
@@ -42,7 +41,7 @@ func stageOf(lv observe.LogicalVolume, misplaced bool, asked *spec.Revert) stage
 		return strange
 	}
 	switch {
-	case asked != nil && lv.Tag(ondisk.TagReverted) != asked.Request:
+	case toRevert:
 		return reverting
 	case misplaced:
 		return moving

@@ -10,6 +10,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	. "github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
@@ -48,6 +49,7 @@ var _ = Describe("Make and the number of deletions", func() {
 		for i := range 13 {
 			id := VolumeID(fmt.Sprintf("v%02d", i))
 			n.Add(observe.LogicalVolume{VolumeGroup: "vg0", Name: id.Name, Type: observe.Thick, Active: true, Tags: append(ondisk.OwnerTags(id), ondisk.DeletionTag(spec.Delete))})
+			n.WasDeclared(id)
 		}
 		n.Input.MaxDeletions = 10
 		Expect(ObjectOf(n.Plan(), VolumeID("v00")).Message).To(ContainSubstring("Volume/v08, Volume/v09, and 3 more. To allow"))
@@ -91,7 +93,9 @@ var _ = Describe("Make and the number of deletions", func() {
 		By("the same names with other data")
 		n.NameNothing()
 		n.Edit("vg0/data", func(lv *observe.LogicalVolume) { lv.UUID = "another" })
-		n.Input.Known = nil
+		for id := range n.Input.Known {
+			n.Input.Known[id] = plan.Identity{Declared: true}
+		}
 		Expect(n.Plan().Steps).To(BeEmpty())
 		Expect(ObjectOf(n.Plan(), VolumeID("data"))).To(refused)
 	})

@@ -232,7 +232,7 @@ func (d *differ) names(id spec.ID) bool {
 // removable reports whether things of an object that no file names may be
 // removed in this pass; if not, it says why.
 func (d *differ) removable(id spec.ID) bool {
-	for _, ask := range []func(spec.ID) *Obstacle{d.certain, d.permittedByLimit, d.graceOver} {
+	for _, ask := range []func(spec.ID) *Obstacle{d.undeclared, d.certain, d.permittedByLimit, d.graceOver} {
 		if d.stopped(id, ask(id)) {
 			return false
 		}

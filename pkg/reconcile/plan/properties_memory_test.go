@@ -78,7 +78,7 @@ func TestPropertiesNothingIsPutInThePlaceOfWhatVanished(t *testing.T) {
 	})
 }
 
-// What is remembered of data may only keep it from being taken away or covered
+// That a file has named it apart, what is remembered of data may only keep it from being taken away or covered
 // by something new; what is remembered of exports lets sessions be ended, and
 // empty directories be removed.
 func TestPropertiesMemoryOnlyMakesCareful(t *testing.T) {
@@ -87,7 +87,7 @@ func TestPropertiesMemoryOnlyMakesCareful(t *testing.T) {
 		in.MaxDeletions = 1000 // what is retained is not counted
 		targets := map[spec.ID]Identity{}
 		for id, known := range in.Known {
-			targets[id] = Identity{Targets: known.Targets, Force: known.Force}
+			targets[id] = Identity{Targets: known.Targets, Force: known.Force, Declared: known.Declared}
 		}
 		with, without, blank := in, in, in
 		without.Known, blank.Known = targets, map[spec.ID]Identity{}

@@ -118,7 +118,7 @@ func (h *hosts) pass() {
 	h.Input.Known = Learnt(h.Input.Known, h.Desired, h.State)
 	h.LearnExposures(index)
 	p := h.Plan()
-	h.Input.Known = NoteInterruptions(h.Input.Known, p, h.Desired, h.State, index)
+	h.Input.Known = NoteBeginning(h.Input.Known, p, h.Desired, h.State, index)
 	h.Input.Exposures = Anticipate(h.Input.Exposures, p, index, h.Input.Now)
 	killed := len(p.Steps) + 1
 	if !h.steady && oneIn(h.t, 4, "killed") {

@@ -50,8 +50,14 @@ func (d *differ) revert(id spec.ID, v spec.Volume, lv observe.LogicalVolume) suc
 		return d.swapIn(id, v, lv, snapshot)
 	}
 	d.dangerousStep(id, "spec.revert asks for it", Destructive, d.connectedTo(id), change.SetTags{LV: nameOf(lv),
-		Add: []string{ondisk.PhaseTag(ondisk.Reverting), ondisk.TagRevert + r.Request}, Remove: lv.TagsWith(ondisk.TagRevert)})
+		Add: []string{ondisk.PhaseTag(ondisk.Reverting), ondisk.TagRevert + r.Request}, Remove: append(lv.TagsWith(ondisk.TagRevert), lv.TagsWith(ondisk.TagFilled)...)})
 	return none // once it is marked, exports let go of it
+}
+
+// reverted reports whether a request was done. It is not done a second time because somebody took
+// away the tag that says so.
+func (d *differ) reverted(id spec.ID, lv observe.LogicalVolume, request string) bool {
+	return slices.Contains(lv.Tags, ondisk.TagReverted+request) || slices.Contains(d.in.Known[id].Reverted, request)
 }
 
 // toBeKept reports whether what is in a Volume now is to be kept somewhere, and is not
@@ -117,9 +123,8 @@ func (d *differ) swapIn(id spec.ID, v spec.Volume, lv, snapshot observe.LogicalV
 	if !found {
 		name := observe.LogicalVolume{VolumeGroup: lv.VolumeGroup, Name: ondisk.StagedName(id), Size: lv.Size}
 		if d.vacant(id, nameOf(name), "spec.revert: it is put back") {
-			tags := slices.DeleteFunc(tagsToMove(id, v, lv), func(t string) bool { return strings.HasPrefix(t, ondisk.TagReverted) })
 			// What that leads to is what a plan is read for.
-			d.clone(id, why+"; what is in the volume now is given up when this takes its place", Destructive, backing{lv: snapshot}, name, append(tags, done))
+			d.clone(id, why+"; what is in the volume now is given up when this takes its place", Destructive, backing{lv: snapshot}, name, append(tagsToMove(id, v, lv), done))
 		}
 		return prepared
 	}

@@ -217,7 +217,7 @@ func (d *differ) absentSources() {
 // filling reports whether a Volume is being filled, or may be.
 func (d *differ) filling(id spec.ID) bool {
 	lvs := d.index.current[id]
-	return len(lvs) == 0 && (d.names(id) || d.inDoubt()) ||
+	return d.names(id) && d.in.Known[id].Content == Incomplete || len(lvs) == 0 && (d.names(id) || d.inDoubt()) ||
 		slices.ContainsFunc(lvs, func(lv observe.LogicalVolume) bool { return lv.Phase() == ondisk.Populating })
 }
 

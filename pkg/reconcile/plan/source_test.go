@@ -159,6 +159,7 @@ var _ = Describe("Make and a volume with a source", func() {
 	It("removes what it copies from, and the half copy, when the object goes away", func() {
 		n.DesireCopy("slow", 200*MiB, fromThick)
 		n.Apply(n.Plan())
+		n.Remember()
 		delete(n.Desired.Volumes, "copy")
 		n.Converge()
 		Expect(n.LVs("vg0")).To(HaveLen(5))

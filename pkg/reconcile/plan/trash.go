@@ -35,6 +35,10 @@ func (d *differ) stayInTrash(id spec.ID, lv observe.LogicalVolume) (stay, bool) 
 			s.since = at
 		}
 	}
+	// A clock that was wrong then shortens no time that is left.
+	if seen := d.in.Known[id].TrashedSince; seen.After(s.since) {
+		s.since = seen
+	}
 	if !readable {
 		s.since = time.Time{}
 	}

@@ -76,7 +76,7 @@ func (d *differ) existingVolume(id spec.ID, v spec.Volume, p pool, lv observe.Lo
 	if came && !missing && !suspended && !d.in.Held[id] { // by whatever name, it is served
 		lv, arrived = d.arrive(id, v.Spec.LVName, lv)
 	}
-	r, stage := d.results.of(id), stageOf(lv, misplaced(lv, p), v.Spec.Revert)
+	r, stage := d.results.of(id), stageOf(lv, misplaced(lv, p), v.Spec.Revert != nil && !d.reverted(id, lv, v.Spec.Revert.Request))
 	r.retreats = d.in.Held[id] && (came || d.index.leftovers[id] != nil) // also if it is not to move any more
 	b := backing{lv: lv, thin: lv.Type == observe.Thin, step: arrived}
 	switch {
@@ -97,6 +97,9 @@ func (d *differ) existingVolume(id spec.ID, v spec.Volume, p pool, lv observe.Lo
 		d.correctTags(id, lv, tags)
 		d.populate(id, v, lv)
 	default:
+		if r := v.Spec.Revert; r != nil && stage != restoring && d.reverted(id, lv, r.Request) {
+			tags = append(tags, ondisk.TagReverted+r.Request) // which somebody may have taken away
+		}
 		d.correctTags(id, lv, tags)
 		d.sourceDiffers(id, v.Spec.Source, lv)
 		if stage == restoring {

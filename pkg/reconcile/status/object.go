@@ -31,6 +31,8 @@ const (
 	ReasonVolumeGroupMissing = "VolumeGroupMissing"
 	ReasonDeviceMissing      = "DeviceMissing"
 	ReasonNotOwned           = "NotOwned"
+	ReasonNotDeclared        = "NotDeclared"
+	ReasonContradiction      = "Contradiction"
 	ReasonAmbiguous          = "Ambiguous"
 	ReasonImmutableField     = "ImmutableField"
 	ReasonShrinkRefused      = "ShrinkRefused"

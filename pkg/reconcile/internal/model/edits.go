@@ -146,6 +146,15 @@ func Movable() *Node {
 	return n
 }
 
+// WasDeclared lets the agent know that files have named objects before.
+func (n *Node) WasDeclared(ids ...spec.ID) {
+	for _, id := range ids {
+		identity := n.Input.Known[id]
+		identity.Declared = true
+		n.Input.Known[id] = identity
+	}
+}
+
 // LearnExposures lets the agent look at who is logged in.
 func (n *Node) LearnExposures(index *plan.Index) {
 	n.Input.Exposures = plan.LearnExposures(n.Input.Exposures, n.State, index, n.boot != n.State.BootID, n.Input.Now)
@@ -155,10 +164,10 @@ func (n *Node) LearnExposures(index *plan.Index) {
 // Pass is a pass of an agent with a memory that dies after some steps; -1: that does not.
 func (n *Node) Pass(steps int) plan.Plan {
 	index := plan.NewIndex(n.State)
-	n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
+	n.Input.Known = plan.Learn(n.Input.Known, n.Desired, n.State, index, n.Input.Now)
 	n.LearnExposures(index)
 	p := n.Plan()
-	n.Input.Known = plan.NoteInterruptions(n.Input.Known, p, n.Desired, n.State, index)
+	n.Input.Known = plan.NoteBeginning(n.Input.Known, p, n.Desired, n.State, index)
 	n.Input.Exposures = plan.Anticipate(n.Input.Exposures, p, index, n.Input.Now)
 	waits := map[plan.StepID]bool{}
 	for i, s := range p.Steps {

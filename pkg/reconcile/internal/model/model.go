@@ -221,9 +221,7 @@ func (m *Model) Change(c change.Change) {
 			if lv.UUID != c.UUID || lv.Phase() != ondisk.Reverting || lv.Open || m.LVs(c.VolumeGroup)[c.Snapshot.Name].UUID != c.Snapshot.UUID {
 				panic("must not be put back: " + lv.FullName())
 			}
-			before := lv.TagsWith(ondisk.TagReverted)
-			lv.Tags = slices.DeleteFunc(WithoutPhase(lv.Tags), func(t string) bool { return slices.Contains(before, t) })
-			lv.Tags = append(lv.Tags, ondisk.TagReverted+c.Request)
+			lv.Tags = append(WithoutPhase(lv.Tags), ondisk.TagReverted+c.Request, ondisk.TagFilled)
 		})
 	case change.WriteImage:
 		from := m.LVs(c.Source.VolumeGroup)[c.Source.Name]
@@ -343,7 +341,7 @@ func (m *Model) fill(c change.Populate) {
 		if from := m.LVs(c.Volume.VolumeGroup)[c.Volume.Name]; c.Image == nil && (from.UUID != c.Volume.UUID || from.Size > lv.Size || from.Phase() != "") {
 			panic("must not be copied: " + from.FullName())
 		}
-		lv.Tags = WithoutPhase(lv.Tags)
+		lv.Tags = append(WithoutPhase(lv.Tags), ondisk.TagFilled)
 	})
 }
 

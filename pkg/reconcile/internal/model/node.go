@@ -78,8 +78,25 @@ func (n *Node) Plan() plan.Plan {
 	return plan.Make(n.Input)
 }
 
+// Apply carries out a plan, after what it is about to do was remembered.
+func (n *Node) Apply(p plan.Plan) {
+	if n.Input.Known != nil {
+		n.Input.Known = plan.NoteBeginning(n.Input.Known, p, n.Desired, n.State, plan.NewIndex(n.State))
+	}
+	n.Model.Apply(p)
+}
+
 // Remember lets the agent know what is there.
-func (n *Node) Remember() { n.Input.Known = n.identities(n.Desired) }
+func (n *Node) Remember() {
+	known := n.identities(n.Desired)
+	for id, before := range n.Input.Known {
+		if identity, still := known[id]; still && before.Declared {
+			identity.Declared = true
+			known[id] = identity
+		}
+	}
+	n.Input.Known = known
+}
 
 // Converge applies plans until there is nothing to do.
 func (n *Node) Converge() plan.Plan {
@@ -169,5 +186,5 @@ const GiB = 1024 * MiB
 
 // Learnt is what an agent knows after it observed a node.
 func Learnt(known map[spec.ID]plan.Identity, desired spec.Set, observed observe.State) map[spec.ID]plan.Identity {
-	return plan.Learn(known, desired, observed, plan.NewIndex(observed))
+	return plan.Learn(known, desired, observed, plan.NewIndex(observed), time.Time{})
 }

@@ -1,0 +1,165 @@
+package plan_test
+
+import (
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	. "github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
+	. "github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// strip takes away what the agent wrote on a logical volume.
+func strip(n *Node, lv string) {
+	n.Edit(lv, func(lv *observe.LogicalVolume) { lv.Tags = nil })
+}
+
+var _ = Describe("Make and what tags do not say any more", func() {
+	var n *Node
+	BeforeEach(func() { n = Converged() })
+
+	DescribeTable("puts nothing back a second time", func(volume, snapshot string) {
+		requests := []string{"one", "two"}
+		for _, request := range requests {
+			n.PutBack(volume, snapshot, request)
+			n.Settled()
+		}
+		content := n.LVs("vg0")[volume].UUID
+		for _, request := range requests {
+			n.PutBack(volume, snapshot, request)
+			Expect(n.Pass(-1).Steps).To(BeEmpty(), request)
+		}
+		strip(n, "vg0/"+volume)
+		for _, request := range requests {
+			n.PutBack(volume, snapshot, request)
+			for range 4 {
+				Expect(n.Pass(-1).Steps).NotTo(ContainElement(HaveField("Danger", Destructive)), request)
+			}
+			Expect(n.LVs("vg0")[volume].UUID).To(Equal(content))
+		}
+	}, Entry("thin", "data", "nightly"), Entry("thick", "thick", "tnightly"))
+
+	DescribeTable("serves no half copy", func(spoil func(string)) {
+		n.DesireCopy("slow", 200*MiB, fromThick)
+		n.Pass(-1)
+		n.Pass(0) // which sees that it is being filled
+		spoil("vg0/copy")
+		for _, source := range []*spec.VolumeSource{&fromThick, nil} {
+			v := n.Desired.Volumes["copy"]
+			v.Spec.Source = source
+			n.Desired.Volumes["copy"] = v
+			n.EditExport(func(e *spec.ExportSpec) { e.LUNs = append(e.LUNs[:1:1], spec.LUN{Volume: "copy", Number: Ptr(9)}) })
+			for range 4 {
+				n.Pass(-1)
+			}
+			p := n.Pass(0)
+			Expect(ObjectOf(p, VolumeID("copy"))).To(BeIn(status.Blocked, status.ReasonContradiction))
+			Expect(n.State.LIO.ISCSI[IQN].LUNs).NotTo(HaveKey(9))
+			Expect(n.LVs("vg0")).To(HaveKey("volreconciler-source-copy"), "what it would be filled from")
+		}
+		By("somebody knows that it is whole")
+		n.Edit("vg0/copy", func(lv *observe.LogicalVolume) { lv.Tags = append(lv.Tags, ondisk.TagFilled) })
+		n.Settled()
+		Expect(n.State.LIO.ISCSI[IQN].LUNs).To(HaveKey(9))
+	},
+		Entry("without any tag", func(lv string) { strip(n, lv) }),
+		Entry("without the tag of the phase", func(lv string) {
+			n.Edit(lv, func(lv *observe.LogicalVolume) { lv.Tags = WithoutPhase(lv.Tags) })
+		}),
+	)
+
+	It("does not fill again what was complete, when old metadata says so", func() {
+		n.DesireCopy("slow", 200*MiB, fromThick)
+		n.Settled()
+		n.Edit("vg0/copy", func(lv *observe.LogicalVolume) {
+			lv.Tags = append(WithoutPhase(lv.Tags), ondisk.PhaseTag(ondisk.Populating))
+		})
+		for range 3 {
+			Expect(n.Pass(-1).Steps).To(BeEmpty())
+		}
+		p := n.Pass(0)
+		Expect(ObjectOf(p, VolumeID("copy"))).To(BeIn(status.Blocked, status.ReasonContradiction))
+		n.Edit("vg0/copy", func(lv *observe.LogicalVolume) { lv.Tags = WithoutPhase(lv.Tags) })
+		n.Settled()
+		Expect(ObjectOf(n.Pass(0), VolumeID("copy"))).To(BeIn(status.Ready, status.ReasonAsDesired))
+	})
+})
+
+var _ = Describe("Make and what these files never named", func() {
+	It("leaves a stranger's volumes and targets alone, whatever their tags say", func() {
+		n := Converged()
+		n.NameNothing()
+		n.Input.Known = map[spec.ID]Identity{}
+		for range 4 {
+			Expect(n.Pass(-1).Steps).To(BeEmpty())
+		}
+		for _, id := range []spec.ID{VolumeID("data"), VolumeID("thick"), SnapshotID("nightly"), ExportID("db")} {
+			Expect(ObjectOf(n.Pass(0), id)).To(BeIn(status.Orphaned, status.ReasonNotDeclared), id.String())
+		}
+		By("once named they are like all others")
+		all := NewNode().Desired
+		n.Desired.Volumes, n.Desired.Snapshots, n.Desired.Exports = all.Volumes, all.Snapshots, all.Exports
+		n.Settled()
+		n.NameNothing()
+		n.Settled()
+		Expect(n.State.LIO.ISCSI).To(BeEmpty())
+		Expect(n.LVs("vg0")).To(HaveLen(1))
+	})
+	It("leaves a volume group alone that no Pool names", func() {
+		n := Converged()
+		n.NameNothing()
+		n.Desired.Pools = map[string]spec.Pool{"other": {Metadata: Meta("other"), Spec: spec.PoolSpec{VolumeGroup: "vg1"}}}
+		n.Settled()
+		Expect(n.LVs("vg0")).To(HaveLen(5))
+		for _, lv := range n.AllLVs() {
+			Expect(lv.DeletedTags()).To(BeEmpty())
+			Expect(lv.Active || lv.Type == observe.Thin || lv.Type == observe.ThinPool).To(BeTrue(), lv.Name)
+		}
+		Expect(ObjectOf(n.Pass(0), VolumeID("data"))).To(BeIn(status.Orphaned, status.ReasonNotDeclared))
+	})
+})
+
+var _ = Describe("Make and a time in the trash", func() {
+	It("is counted from when it was seen, if a wrong clock wrote the tag", func() {
+		n := Converged()
+		n.KeepFor(24 * time.Hour)
+		n.Desired.Exports = nil
+		n.Settled()
+		delete(n.Desired.Volumes, "thick")
+		delete(n.Desired.Snapshots, "tnightly")
+		n.Input.LastNamed = map[spec.ID]time.Time{VolumeID("thick"): n.Input.Now, SnapshotID("tnightly"): n.Input.Now}
+		for _, lv := range []string{"vg0/thick", "vg0/tnightly"} {
+			n.Edit(lv, func(lv *observe.LogicalVolume) { lv.Tags = append(lv.Tags, ondisk.TagDeleted+"19700101T000300Z") })
+		}
+		began := n.Input.Now
+		for n.Input.Now.Sub(began) < 23*time.Hour {
+			n.Pass(-1)
+			Expect(n.LVs("vg0")).To(HaveKey("thick"), "%s", n.Input.Now.Sub(began))
+			n.Wait(time.Hour)
+		}
+		n.Wait(2 * time.Hour)
+		n.Settled()
+		Expect(n.LVs("vg0")).NotTo(HaveKey("thick"))
+	})
+})
+
+var _ = Describe("Make and a snapshot to copy from that is all that is left", func() {
+	DescribeTable("keeps it when no file names its object", func(of spec.ID, tags []string) {
+		n := Converged()
+		n.WasDeclared(of)
+		n.Add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "left", Type: observe.Thin, Pool: "pool0", Size: 100 * MiB, Tags: tags})
+		for range 4 {
+			n.Pass(-1)
+		}
+		Expect(n.LVs("vg0")).To(HaveKey("left"))
+		Expect(ObjectOf(n.Pass(0), of)).To(And(BeIn(status.Orphaned, status.ReasonRetained), HaveField("Message", ContainSubstring("vg0/left"))))
+	},
+		Entry("of a move", VolumeID("gone"), ondisk.MoveTags("gone")),
+		Entry("of a copy", VolumeID("gone"), ondisk.SourceTags(VolumeID("gone"))),
+	)
+})
