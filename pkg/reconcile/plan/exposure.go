@@ -165,19 +165,19 @@ func Anticipate(known Exposures, plan Plan, index *Index, now time.Time) Exposur
 	for _, s := range plan.Steps {
 		switch c := s.Change.(type) {
 		case change.DisableTarget:
-			l.closed(c.Target.ID())
+			l.closed(c.ID())
 		case change.RemoveTarget:
-			l.closed(c.Target.ID())
+			l.closed(c.ID())
 		case change.RemovePortal:
-			l.closed(c.Target.ID())
+			l.closed(c.ID())
 		case change.ResizeLUN:
-			if traitsOf[c.Target.Fabric].resizeEndsSessions {
-				l.closed(c.Target.ID())
+			if traitsOf[c.Fabric].resizeEndsSessions {
+				l.closed(c.ID())
 			}
 		case change.RemoveInitiator:
-			for name := range l.to[c.Target.ID()] {
+			for name := range l.to[c.ID()] {
 				if name == c.Initiator || nameless(name) {
-					l.interrupted(c.Target.ID(), name)
+					l.interrupted(c.ID(), name)
 				}
 			}
 		case change.AddLUN:
@@ -189,11 +189,11 @@ func Anticipate(known Exposures, plan Plan, index *Index, now time.Time) Exposur
 
 // shows takes in that a LUN is added to a target. Whoever is logged in may see it from then on.
 func (l *sightings) shows(c change.AddLUN, identity string, now time.Time) {
-	for name, before := range l.to[c.Target.ID()] {
+	for name, before := range l.to[c.ID()] {
 		if before.Live && identity != "" && before.LUNs[c.LUN].Identity != identity {
 			luns := maps.Clone(before.LUNs)
 			luns[c.LUN] = Shown{Identity: identity, Since: now, Expected: true}
-			l.of(c.Target.ID())[name] = Exposure{Live: true, LUNs: luns}
+			l.of(c.ID())[name] = Exposure{Live: true, LUNs: luns}
 		}
 	}
 }
@@ -205,7 +205,7 @@ func (x *Index) identityAdded(c change.AddLUN) string {
 		if c.Identity == "" {
 			return ""
 		}
-		return traitsOf[c.Target.Fabric].identify(c.Identity)
+		return traitsOf[c.Fabric].identify(c.Identity)
 	}
 	_, name, _ := strings.Cut(c.Backstore, "/")
 	id, _ := ondisk.BackstoreOwner(name)

@@ -142,7 +142,7 @@ func TestPropertiesWhatIsNotOursStaysAsItIs(t *testing.T) {
 			asked := slices.ContainsFunc(slices.Collect(maps.Values(in.Desired.Exports)), func(e spec.Export) bool { return servedAs(in, e) == idOf(target) })
 			remembered := slices.ContainsFunc(slices.Collect(maps.Values(in.Known)), func(i Identity) bool { return slices.Contains(i.Targets, target.Name) })
 			// Where the mark is in the group, one that is there without it is somebody else's.
-			free := target.Empty() && (asked || remembered && !(target.HasTPG && target.Fabric == observe.ISCSI))
+			free := target.Empty() && (asked || remembered && (!target.HasTPG || target.Fabric != observe.ISCSI))
 			is, _ := m.State.Target(idOf(target))
 			if target.Fabric == observe.TGTISCSI {
 				is.Portals = target.Portals // which all targets of tgtd share
