@@ -19,6 +19,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/host"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/pvscan"
 	"github.com/volreconciler/volreconciler/pkg/tgtadm"
 )
 
@@ -37,6 +38,8 @@ type backend struct {
 	lvm host.Runner
 	// tgt is tgtd; nil if exports are the kernel's.
 	tgt *tgtadm.Client
+	// devices tells which devices do not answer; nil: that is not known.
+	devices observe.Devices
 	// blocks copies and clears what is in its devices.
 	blocks data.Blocks
 	// imageFiles makes image files of what is in the devices of a fake machine.
@@ -70,10 +73,14 @@ func (s *settings) openBackend(faked func(fakehost.Call)) (*backend, error) {
 
 // observer returns what reads the machine.
 func (b *backend) observer() *observe.Observer {
+	o := observe.New(b)
 	if b.tgt != nil {
-		return observe.NewWithTGT(b, b.tgt)
+		o = observe.NewWithTGT(b, b.tgt)
 	}
-	return observe.New(b)
+	if b.devices != nil {
+		o.SetDevices(b.devices)
+	}
+	return o
 }
 
 // thisMachine returns the machine that the agent runs on. LVM's shells keep their
@@ -81,7 +88,9 @@ func (b *backend) observer() *observe.Observer {
 func thisMachine(os *host.OS, lvmDir string) *backend {
 	shells := host.NewLVMShell(os)
 	shells.Dir = lvmDir
-	return &backend{Host: os, lvm: shells, blocks: data.NewEngine(os), processes: os.Processes, endPass: func() error {
+	devices := pvscan.New(os)
+	os.LimitLVM(devices)
+	return &backend{Host: os, lvm: shells, devices: devices, blocks: data.NewEngine(os), processes: os.Processes, endPass: func() error {
 		if err := shells.Close(); err != nil {
 			return fmt.Errorf("an LVM shell did not end as it should: %w", err)
 		}

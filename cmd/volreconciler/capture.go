@@ -8,6 +8,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/capture"
 	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/pvscan"
 )
 
 func newCaptureCommand() *cobra.Command {
@@ -29,7 +30,13 @@ Exit status: 0, or 1 if anything could not be read: then nothing is printed.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := untilSignal(cmd.Context())
 			defer stop()
-			node, err := capture.Capture(ctx, host.New())
+			machine := host.New()
+			devices := pvscan.New(machine)
+			machine.LimitLVM(devices)
+			node, err := capture.Capture(ctx, machine)
+			if silent := devices.Silent(); err == nil && len(silent) > 0 {
+				err = errors.New(silent[0].String())
+			}
 			switch {
 			case ctx.Err() != nil:
 				return errors.New("interrupted")

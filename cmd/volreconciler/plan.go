@@ -86,6 +86,7 @@ func (s *settings) look(ctx context.Context) (spec.Set, observe.State, plan.Plan
 	if ctx.Err() != nil {
 		return spec.Set{}, observe.State{}, plan.Plan{}, errors.New("interrupted")
 	}
+	observed.Expect(reconcile.VolumeGroups(desired, memory.Known())...)
 	now := time.Now()
 	discovery, unreadable := s.discovery()
 	plan := plan.Make(plan.Input{

@@ -117,7 +117,7 @@ var lvmShellConfig = func() string {
 
 var (
 	lvmReports = []string{"lvs", "vgs", "pvs", "fullreport"}
-	lvmOthers  = []string{"lvcreate", "lvchange", "lvconvert", "lvextend", "lvremove", "lvrename", "lvmconfig"}
+	lvmOthers  = []string{"lvcreate", "lvchange", "lvconvert", "lvextend", "lvremove", "lvrename", "vgmknodes", "lvmconfig"}
 )
 
 // lvmProcess returns the arguments with which an LVM command is run as a process, so that

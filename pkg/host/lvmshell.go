@@ -64,12 +64,16 @@ func (s *LVMShell) Run(ctx context.Context, argv ...string) (Output, error) {
 		return Output{}, notRun(argv, err)
 	}
 	words := InLVMShell(argv)
-	if len(words) > shellWords {
+	devices, limited := s.os.devicesFor(ctx, argv)
+	if len(words) > shellWords || limited && (len(words)+2 > shellWords || slices.Contains(words, "--config")) {
 		return s.os.Run(ctx, argv...)
 	}
 	line, err := shellLine(words)
 	if err != nil {
 		return Output{}, notRun(argv, err)
+	}
+	if limited {
+		line = limitedLine(line, devices)
 	}
 	sh := s.take()
 	if sh == nil {

@@ -38,6 +38,7 @@ type OS struct {
 	processes atomic.Int64
 	limit     time.Duration
 	grace     time.Duration
+	devices   LVMDevices // nil: LVM looks by itself
 }
 
 var _ Host = (*OS)(nil)
@@ -63,6 +64,9 @@ func (o *OS) Run(ctx context.Context, argv ...string) (Output, error) {
 		return Output{}, notRun(argv, errors.New("no command"))
 	}
 	args, report := lvmProcess(argv)
+	if devices, limited := o.devicesFor(ctx, argv); limited {
+		args = withDevices(args, devices)
+	}
 	cmd, err := command(args...)
 	if err != nil {
 		return Output{}, notRun(argv, err)

@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/pvscan"
 )
 
 // lvmReader reads all volume groups with one process, as long as nothing is
@@ -16,15 +20,36 @@ import (
 // LVM waits without a limit for the lock of a volume group, and for a device
 // that does not answer. A report that takes too long is therefore left to itself,
 // and the volume groups that need no waiting are read without it.
+//
+// Where it is known which devices do not answer, LVM is not given these. Should one have
+// stopped to answer only now, the report is left to itself and asked for again without it.
 type lvmReader struct {
 	host host.Host
-	// patience is how long a report is waited for.
-	patience time.Duration
+	// devices tells which devices do not answer; nil: that is not known.
+	devices Devices
+	// patience is how long a report is waited for, and suspicion how long before the
+	// devices are looked at.
+	patience, suspicion time.Duration
 
 	mu sync.Mutex
 	// left are the reports that were left to themselves: one of each kind at
-	// most, whatever happens.
-	left map[reportKind]<-chan lvmReport
+	// most, for the same devices, whatever happens.
+	left map[reportKey]<-chan lvmReport
+}
+
+// Devices tells which block devices do not answer. LVM is not given them.
+type Devices interface {
+	// Recheck looks again at those that LVM is given. It reports whether another one
+	// does not answer.
+	Recheck(ctx context.Context) bool
+	// Silent returns those that do not answer.
+	Silent() []pvscan.Silent
+}
+
+// reportKey tells reports apart: by kind, and by the devices that LVM was not given.
+type reportKey struct {
+	kind    reportKind
+	without string
 }
 
 // reportKind tells the two ways to ask apart.
@@ -40,11 +65,16 @@ const (
 // than other commands usually hold a lock.
 const defaultPatience = 15 * time.Second
 
+// defaultSuspicion is longer than a report takes on all but the largest nodes.
+const defaultSuspicion = 3 * time.Second
+
 // lvmReport is what a report came to.
 type lvmReport struct {
 	groups map[string]VolumeGroup
 	// unread is why volume groups may exist that are not in groups.
 	unread error
+	// silent are the devices that LVM was not given because they do not answer.
+	silent []string
 	// err is why there is nothing at all.
 	err error
 }
@@ -57,33 +87,93 @@ func (r *lvmReader) read(ctx context.Context) lvmReport {
 	if errors.Is(report.err, errNoAnswer) {
 		report = r.ask(ctx, unlocked)
 	}
+	report.blame(r.silent())
 	addHolders(r.host, report.groups)
 	return report
+}
+
+// silent returns the devices that do not answer.
+func (r *lvmReader) silent() []string {
+	var silent []string
+	if r.devices != nil {
+		for _, d := range r.devices.Silent() {
+			silent = append(silent, d.String())
+		}
+	}
+	return silent
+}
+
+// blame takes out the volume groups that lack physical volumes while devices do not
+// answer. They are not gone: LVM was not given the device.
+func (report *lvmReport) blame(silent []string) {
+	if report.silent = silent; len(silent) == 0 {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(report.groups)) {
+		if n := report.groups[name].MissingPVs; n > 0 {
+			delete(report.groups, name)
+			report.unread = errors.Join(report.unread, fmt.Errorf("volume group %s lacks physical volumes (%d), and %s", name, n, sum(silent)))
+		}
+	}
+}
+
+// sum keeps a message short: where there is one cause, many devices are silent.
+func sum(silent []string) string {
+	if n := len(silent); n > 3 {
+		return fmt.Sprintf("%s, and %d other devices do not answer", strings.Join(silent[:3], ", "), n-3)
+	}
+	return strings.Join(silent, ", ")
 }
 
 // ask waits for a report, unless one of its kind is still running.
 func (r *lvmReader) ask(ctx context.Context, kind reportKind) lvmReport {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if running, ok := r.left[kind]; ok {
+	for {
+		report, again := r.askOnce(ctx, reportKey{kind, strings.Join(r.silent(), "\n")})
+		if !again {
+			return report
+		}
+	}
+}
+
+// askOnce also reports whether to ask again, because a device was found that the report
+// waits for.
+func (r *lvmReader) askOnce(ctx context.Context, key reportKey) (report lvmReport, again bool) {
+	for k, running := range r.left {
 		select {
 		case <-running: // what it says is old by now
-			delete(r.left, kind)
+			delete(r.left, k)
 		default:
-			return lvmReport{err: r.noAnswer()}
+			if k == key {
+				return lvmReport{err: r.noAnswer()}, false
+			}
 		}
 	}
 	answer := make(chan lvmReport, 1)
-	go func() { answer <- readReport(ctx, r.host, kind) }()
-	select {
-	case report := <-answer:
-		return report
-	case <-time.After(r.patience):
-		if r.left == nil {
-			r.left = map[reportKind]<-chan lvmReport{}
+	go func() { answer <- readReport(ctx, r.host, key.kind) }()
+	limit := time.NewTimer(r.patience)
+	defer limit.Stop()
+	var suspect <-chan time.Time
+	if r.devices != nil {
+		suspect = time.After(r.suspicion)
+	}
+	for {
+		select {
+		case report := <-answer:
+			return report, false
+		case <-suspect:
+			if !r.devices.Recheck(ctx) {
+				continue
+			}
+		case <-limit.C:
+			report = lvmReport{err: r.noAnswer()}
 		}
-		r.left[kind] = answer
-		return lvmReport{err: r.noAnswer()}
+		if r.left == nil {
+			r.left = map[reportKey]<-chan lvmReport{}
+		}
+		r.left[key] = answer
+		return report, report.err == nil
 	}
 }
 

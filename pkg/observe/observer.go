@@ -24,7 +24,7 @@ type Observer struct {
 // New returns an Observer of a machine.
 func New(h host.Host) *Observer {
 	return &Observer{
-		lvm:   lvmReader{host: h, patience: defaultPatience},
+		lvm:   lvmReader{host: h, patience: defaultPatience, suspicion: defaultSuspicion},
 		lio:   reader[Targets]{of: func() (Targets, error) { return readLIO(h) }, patience: defaultPatience},
 		nvmet: reader[map[string]Target]{of: func() (map[string]Target, error) { return readNVMet(h) }, patience: defaultPatience},
 
@@ -39,6 +39,10 @@ func NewWithTGT(h host.Host, tgt *tgtadm.Client) *Observer {
 	o.tgt = tgt
 	return o
 }
+
+// SetDevices says what knows which devices do not answer. It is called before the first
+// observation.
+func (o *Observer) SetDevices(d Devices) { o.lvm.devices = d }
 
 // Observe reads all systems. One that cannot be read is in Unknown, and nothing
 // of it is in the State. Volume groups that cannot be read are in UnknownGroups.
@@ -66,6 +70,7 @@ func (o *Observer) Observe(ctx context.Context, images ...string) State {
 	all.Wait()
 
 	s.VolumeGroups, s.UnknownGroups = lvm.groups, lvm.unread
+	s.setSilent(lvm.silent)
 	s.Unknown = map[System]error{}
 	if lvm.err != nil {
 		s.Unknown[LVM] = lvm.err

@@ -38,6 +38,40 @@ type State struct {
 	// UnknownGroups is why some volume groups could not be read though LVM could:
 	// whatever is not in VolumeGroups is unknown then, too. Nil: it is not there.
 	UnknownGroups error
+	// SilentDevices are block devices that do not answer, each with since when. What is
+	// not in VolumeGroups may be on them.
+	SilentDevices []string
+	// unread is UnknownGroups but for them.
+	unread error
+}
+
+// setSilent says which devices do not answer. Until [State.Expect] says otherwise, what
+// they hold is missed.
+func (s *State) setSilent(devices []string) {
+	s.SilentDevices, s.unread = devices, s.UnknownGroups
+	s.UnknownGroups = errors.Join(s.unread, s.hidden())
+}
+
+// hidden is why a volume group may exist that was not read.
+func (s State) hidden() error {
+	if len(s.SilentDevices) == 0 {
+		return nil
+	}
+	return fmt.Errorf("a volume group may be on a device that does not answer: %s", sum(s.SilentDevices))
+}
+
+// Expect says which volume groups matter: those that the spec names, and those of the
+// objects that are remembered. If all of them were read, what devices hold that do not
+// answer matters to nobody; only [State.Group] still says that others may exist.
+func (s *State) Expect(groups ...string) {
+	for _, name := range groups {
+		if _, ok := s.VolumeGroups[name]; !ok {
+			return
+		}
+	}
+	if len(s.SilentDevices) > 0 {
+		s.UnknownGroups = s.unread
+	}
 }
 
 // Group returns a volume group. It reports false if it is not on this machine;
@@ -46,7 +80,11 @@ func (s State) Group(name string) (VolumeGroup, bool, error) {
 	if vg, ok := s.VolumeGroups[name]; ok {
 		return vg, true, nil
 	}
-	return VolumeGroup{}, false, errors.Join(s.Unknown[LVM], s.UnknownGroups)
+	unknown := s.UnknownGroups
+	if len(s.SilentDevices) > 0 {
+		unknown = errors.Join(s.unread, s.hidden())
+	}
+	return VolumeGroup{}, false, errors.Join(s.Unknown[LVM], unknown)
 }
 
 // Err is all that could not be read; nil if everything could.

@@ -108,6 +108,8 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	if ctx.Err() != nil {
 		return l.Resync // what was read is not worth a word, let alone a change
 	}
+	observed.Expect(VolumeGroups(desired, l.Memory.Known())...)
+	l.Status.WarnOf(silentWarnings(observed))
 	index := plan.NewIndex(observed)
 	now, memory := l.begin(desired, observed, index, busy)
 

@@ -66,6 +66,8 @@ type Board struct {
 	mu      sync.Mutex
 	report  Report
 	changed chan struct{}
+	// node are the warnings of the node that no pass takes back.
+	node []string
 	// objects are the report's without the progress of jobs, jobs what that is, by
 	// lane.
 	objects []Object
@@ -100,7 +102,23 @@ func (s *Board) wake() {
 func (s *Board) Warn(warnings []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.report.Warnings = warnings
+	s.node, s.report.Warnings = warnings, warnings
+}
+
+// WarnOf sets the warnings that are true as of the present pass, which come after those
+// of the node.
+func (s *Board) WarnOf(warnings []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := slices.Concat(s.node, warnings)
+	if slices.Equal(all, s.report.Warnings) {
+		return
+	}
+	s.report.Warnings = all
+	if s.report.Generation > 0 {
+		s.report.Generation++
+		s.wake()
+	}
 }
 
 // Announce shows what a pass is about to do: a first convergence may take

@@ -1,0 +1,34 @@
+package reconcile
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// VolumeGroups returns the volume groups that matter: those that the spec names, and
+// those in which objects are remembered.
+func VolumeGroups(desired spec.Set, known map[spec.ID]plan.Identity) []string {
+	matter := map[string]bool{}
+	for _, p := range desired.Pools {
+		matter[p.Spec.VolumeGroup] = true
+	}
+	for _, identity := range known {
+		if identity.VolumeGroup != "" {
+			matter[identity.VolumeGroup] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(matter))
+}
+
+// silentWarnings says which devices do not answer.
+func silentWarnings(observed observe.State) []string {
+	var warnings []string
+	for _, d := range observed.SilentDevices {
+		warnings = append(warnings, d+"; LVM is run without it. See to it, or take it off this node (dmesg, lsblk)")
+	}
+	return warnings
+}
