@@ -2,6 +2,8 @@ package lvm
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 )
@@ -11,14 +13,32 @@ import (
 // plan, and is known by its tags.
 //
 // It looks first because LVM does not say whether it activated anything. Should
-// another one be put in its place in the moment between, nothing is activated,
-// and the next pass sees it.
+// another one be put in its place in the moment between, nothing is activated.
+// It looks afterwards because LVM succeeds, too, where its settings forbid it.
 func (a *Actuator) activate(ctx context.Context, c change.Activate) error {
 	now, err := a.look(ctx, c.LV)
 	if err != nil || now.Active {
 		return err
 	}
 	c.UUID = now.UUID
-	_, err = a.lvm(ctx, "lvchange", "-ay", "-K", "-S", is(c.LV), c.LV.String())
-	return err
+	if _, err = a.lvm(ctx, "lvchange", "-ay", "-K", "-S", is(c.LV), c.LV.String()); err != nil {
+		return err
+	}
+	if now, err = a.look(ctx, c.LV); err != nil || now.Active {
+		return err
+	}
+	return a.filtered(ctx, c.LV)
+}
+
+// filtered says which setting of lvm.conf(5) keeps a logical volume inactive. There are
+// two: the list of what may be activated, and where there is none, the tags of the host.
+func (a *Actuator) filtered(ctx context.Context, lv change.LV) error {
+	out, err := a.machine.Run(ctx, "lvm", "lvmconfig", "activation/volume_list")
+	if list, set := strings.CutPrefix(strings.TrimSpace(string(out.Stdout)), "volume_list="); err == nil && set {
+		return fmt.Errorf("%w: lvm.conf keeps %s inactive: activation/volume_list = %s does not have it. Add %q to that list "+
+			"(lvmconfig activation/volume_list)", change.ErrUnsupported, lv, list, lv.String())
+	}
+	return fmt.Errorf("%w: lvm.conf keeps %s inactive, without an activation/volume_list: the host has tags, and neither the logical volume "+
+		"nor its volume group has one of them. Name %q in activation/volume_list, or give the volume group the host's tag "+
+		"(lvmconfig tags; lvmconfig activation/volume_list)", change.ErrUnsupported, lv, lv.String())
 }

@@ -12,15 +12,15 @@ import (
 // Actuator applies the changes of LVM. It is safe for concurrent use; LVM itself
 // lets changes of one volume group wait for each other.
 type Actuator struct {
-	run   host.Runner
-	files host.Files
+	run     host.Runner
+	machine host.Host
 }
 
 var _ change.Actuator = (*Actuator)(nil)
 
-// New returns an Actuator. Commands run through run, best a [host.LVMShell];
-// files is where it looks for who holds a device.
-func New(run host.Runner, files host.Files) *Actuator { return &Actuator{run: run, files: files} }
+// New returns an Actuator. Commands run through run, best a [host.LVMShell]; the machine
+// is where it looks for who holds a device, and for settings, which a shell does not tell.
+func New(run host.Runner, machine host.Host) *Actuator { return &Actuator{run: run, machine: machine} }
 
 // Apply makes a change true, see [change.Actuator].
 func (a *Actuator) Apply(ctx context.Context, c change.Change) error {

@@ -23,6 +23,7 @@ type script struct {
 	answers map[string]answer // by command: lvcreate, lvremove, …
 	there   map[string]string // the row of lvs, by vg/lv
 	ran     []string
+	filters bool // nothing is activated
 }
 
 type answer struct {
@@ -42,6 +43,11 @@ func (s *script) Run(_ context.Context, argv ...string) (host.Output, error) {
 		a.stdout = `{"report":[{"lv":[` + row + `]}]}`
 	} else {
 		s.ran = append(s.ran, line)
+	}
+	if strings.HasPrefix(line, "lvchange -ay") && !s.filters {
+		for name, row := range s.there {
+			s.there[name] = strings.Replace(row, `"lv_active":""`, `"lv_active":"active"`, 1)
+		}
 	}
 	out := host.Output{Stdout: []byte(a.stdout), Stderr: a.stderr}
 	if a.code != 0 {
@@ -128,7 +134,7 @@ var _ = DescribeTable("the command that makes a change",
 		fields{"lv_role": "public,snapshot,thicksnapshot", "origin_size": "67108864", "lv_size": "16777216"},
 		"lvextend -y -L 33554432b vg0/v"),
 	Entry(nil, change.SetTags{LV: v, Add: []string{"a"}, Remove: []string{"b"}}, nil,
-		"lvchange -S lv_uuid="+uuid+" --addtag a --deltag b vg0/v"),
+		"lvchange -S lv_uuid="+uuid+" && vg_missing_pv_count=0 --addtag a --deltag b vg0/v"),
 	Entry(nil, change.Activate{LV: v}, fields{"lv_active": ""}, "lvchange -ay -K -S lv_uuid="+uuid+" vg0/v"),
 	Entry("one that the same plan created", change.Activate{LV: newV}, fields{"lv_active": ""},
 		"lvchange -ay -K -S lv_uuid="+uuid+" vg0/v"),
@@ -138,17 +144,17 @@ var _ = DescribeTable("the command that makes a change",
 		"lvcreate -n v"+marked+" -y -s -kn vg0/o"),
 	Entry(nil, change.StartClearing{LV: v, Tags: tags},
 		fields{"lv_tags": "volreconciler/checkpoint=x:4096,volreconciler/kind=volume,volreconciler/name=v,volreconciler/phase=populating"},
-		"lvchange -S lv_uuid="+uuid+" && lv_tags=volreconciler/kind=volume && lv_tags=volreconciler/name=v"+
+		"lvchange -S lv_uuid="+uuid+" && vg_missing_pv_count=0 && lv_tags=volreconciler/kind=volume && lv_tags=volreconciler/name=v"+
 			" && "+nothingWithIt+" && !(lv_device_open=open) --addtag volreconciler/phase=clearing"+
 			" --deltag volreconciler/phase=populating --deltag volreconciler/checkpoint=x:4096 vg0/v"),
 	Entry(nil, change.SplitSnapshot{LV: v},
 		fields{"lv_role": "public,snapshot,thicksnapshot", "lv_tags": "volreconciler/phase=clearing", "origin_size": "67108864"},
 		"lvconvert -y --splitsnapshot vg0/v"),
 	Entry("a snapshot to copy from", change.RemoveLV{LV: v, Tags: ondisk.SourceTags(spec.ID{Kind: spec.KindVolume, Name: "v"})}, nil,
-		"lvremove -y -S lv_uuid="+uuid+" && lv_tags=volreconciler/kind=source && lv_tags=volreconciler/name=v"+
+		"lvremove -y -S lv_uuid="+uuid+" && vg_missing_pv_count=0 && lv_tags=volreconciler/kind=source && lv_tags=volreconciler/name=v"+
 			" && "+nothingWithIt+" vg0/v"),
 	Entry(nil, change.RemoveLV{LV: v, Tags: tags}, nil,
-		"lvremove -y -S lv_uuid="+uuid+" && lv_tags=volreconciler/kind=volume && lv_tags=volreconciler/name=v"+
+		"lvremove -y -S lv_uuid="+uuid+" && vg_missing_pv_count=0 && lv_tags=volreconciler/kind=volume && lv_tags=volreconciler/name=v"+
 			" && "+nothingWithIt+" vg0/v"),
 )
 
@@ -340,3 +346,24 @@ var _ = DescribeTable("changes that are refused before anything runs",
 	Entry("a tag of a clone that is an option", change.CloneVolume{LV: newV, Origin: "o", OriginUUID: uuid, Tags: []string{"-t"}}),
 	Entry("a change to something else", change.EnableTarget{}),
 )
+
+var _ = Describe("a logical volume that lvm.conf keeps inactive", func() {
+	inactive := func(lvmconfig answer) *script {
+		return &script{there: map[string]string{"vg0/v": row(fields{"lv_active": ""})}, filters: true, answers: map[string]answer{"lvm": lvmconfig}}
+	}
+	It("is reported with the list that does not have it", func(ctx SpecContext) {
+		m := inactive(answer{stdout: "volume_list=[\"other\"]\n"})
+		Expect(New(m, m).Apply(ctx, change.Activate{LV: v})).To(And(MatchError(change.ErrUnsupported),
+			MatchError(ContainSubstring(`activation/volume_list = ["other"] does not have it. Add "vg0/v" to that list (lvmconfig activation/volume_list)`))))
+	})
+	It("is reported with the host's tags where there is no such list", func(ctx SpecContext) {
+		m := inactive(answer{code: 5, stderr: "Configuration node activation/volume_list not found"})
+		Expect(New(m, m).Apply(ctx, change.Activate{LV: v})).To(And(MatchError(change.ErrUnsupported),
+			MatchError(ContainSubstring("the host has tags")), MatchError(ContainSubstring("lvmconfig tags"))))
+	})
+	It("is not created, with the same words", func(ctx SpecContext) {
+		m := inactive(answer{stdout: "volume_list=[\"other\"]\n"})
+		m.answers["lvcreate"] = answer{code: 5, stderr: "Volume vg0/v is not active locally (volume_list activation filter?)."}
+		Expect(New(m, m).Apply(ctx, change.CreateVolume{LV: newV, Size: 64 * mib, Tags: tags})).To(MatchError(ContainSubstring("Add \"vg0/v\" to that list")))
+	})
+})

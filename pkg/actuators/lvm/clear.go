@@ -42,7 +42,7 @@ func (a *Actuator) startClearing(ctx context.Context, c change.StartClearing) er
 	case now.Open:
 		return a.inUse(ctx, c.LV, inUse("%s was opened", c.LV))
 	default:
-		return stale("%s has lost its tags, or others depend on it", c.LV)
+		return stale("%s has lost its tags, others depend on it, or physical volumes are missing", c.LV)
 	}
 }
 

@@ -2,6 +2,7 @@ package lvm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -109,6 +110,9 @@ func (a *Actuator) create(ctx context.Context, argv []string, lv change.LV, tags
 		options = append(options, "--addtag", t)
 	}
 	_, err := a.lvm(ctx, slices.Insert(argv, 1, options...)...)
+	if errors.Is(err, change.ErrUnsupported) {
+		return a.filtered(ctx, lv)
+	}
 	if !alreadyExists(err) {
 		return err
 	}

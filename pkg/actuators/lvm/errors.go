@@ -29,6 +29,7 @@ var meanings = []struct {
 	{"not found in volume group", change.ErrStale},     // lvextend
 	{"not found in Volume group", change.ErrStale},     // origin, thin pool
 	{"Cannot process volume group", change.ErrStale},   // the volume group itself
+	{"activation filter", change.ErrUnsupported},       // lvcreate, of what it cannot clear then
 }
 
 // classify says what the error of an LVM command means, where that is known.

@@ -31,7 +31,7 @@ func (a *Actuator) remove(ctx context.Context, c change.RemoveLV) error {
 	case now.UUID != c.UUID:
 		return stale("%s is another logical volume by now, %s", c.LV, now.UUID)
 	default:
-		return stale("%s has lost its tags, or others depend on it", c.LV)
+		return stale("%s has lost its tags, others depend on it, or physical volumes are missing", c.LV)
 	}
 }
 
@@ -41,7 +41,7 @@ func (a *Actuator) inUse(ctx context.Context, lv change.LV, open error) error {
 	if err != nil {
 		return open
 	}
-	if held := observe.ReadHolders(a.files).Of(now.Major, now.Minor); len(held) > 0 {
+	if held := observe.ReadHolders(a.machine).Of(now.Major, now.Minor); len(held) > 0 {
 		return fmt.Errorf("%w (%s)", open, strings.Join(held, ", "))
 	}
 	return open
