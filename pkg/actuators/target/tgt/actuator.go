@@ -15,7 +15,7 @@ import (
 // at the same time.
 type Actuator struct {
 	tgt   *tgtadm.Client
-	host  host.Files
+	host  host.Host
 	users *observe.Users
 	// path returns what tgtd opens for a device node.
 	path func(device string) string
@@ -29,7 +29,7 @@ var _ change.Actuator = (*Actuator)(nil)
 // New returns the actuator of a tgtd that runs on the machine. If path is not nil,
 // tgtd opens what it returns for the device node of a logical volume, and not the
 // device node itself.
-func New(tgt *tgtadm.Client, h host.Files, path func(device string) string) *Actuator {
+func New(tgt *tgtadm.Client, h host.Host, path func(device string) string) *Actuator {
 	if path == nil {
 		path = func(device string) string { return device }
 	}

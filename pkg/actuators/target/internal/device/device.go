@@ -17,12 +17,17 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )
 
-const (
+// How long is waited for links: variables for tests.
+var (
 	// wait is how long udev gets to make the device node of a logical
 	// volume that was activated a moment ago.
-	wait     = 5 * time.Second
-	interval = 20 * time.Millisecond
+	wait = 5 * time.Second
+	// patience is how much of that it gets alone. With a queue of events it may need
+	// seconds, and whoever makes the links in its place does no harm.
+	patience = time.Second
 )
+
+const interval = 20 * time.Millisecond
 
 // Volume is the active logical volume behind a device node.
 type Volume struct {
@@ -35,12 +40,15 @@ type Volume struct {
 // Find returns the logical volume behind /dev/<vg>/<lv>. It waits for
 // udev, and trusts the symlink no further than device-mapper confirms it: a
 // symlink that udev has not removed yet may lead to another volume.
-func Find(ctx context.Context, h host.Files, device string) (Volume, error) {
+func Find(ctx context.Context, h host.Host, device string) (Volume, error) {
 	target, err := awaitLink(ctx, h, device)
 	if err != nil {
 		return Volume{}, err
 	}
 	blockDevice := path.Base(target)
+	if path.Base(path.Dir(target)) == "mapper" { // LVM itself makes such links
+		blockDevice = mapped(h, blockDevice)
+	}
 	dm := path.Join("/sys/class/block", blockDevice, "dm")
 	name, err := text(h, path.Join(dm, "name"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -62,10 +70,10 @@ func Find(ctx context.Context, h host.Files, device string) (Volume, error) {
 	return Volume{BlockDevice: blockDevice, UUID: uuid}, nil
 }
 
-// awaitLink returns where a symlink leads, once it is there.
-func awaitLink(ctx context.Context, h host.Files, link string) (string, error) {
-	limit := time.NewTimer(wait)
-	defer limit.Stop()
+// awaitLink returns where a symlink leads, once it is there. One that udev does not make
+// though the device is there, LVM is asked to make, with those of the whole volume group.
+func awaitLink(ctx context.Context, h host.Host, link string) (string, error) {
+	began, asked := time.Now(), false
 	again := time.NewTicker(interval)
 	defer again.Stop()
 	for {
@@ -73,14 +81,42 @@ func awaitLink(ctx context.Context, h host.Files, link string) (string, error) {
 		if !errors.Is(err, fs.ErrNotExist) {
 			return target, err
 		}
+		switch waited := time.Since(began); {
+		case waited >= wait && !asked:
+			return "", refuse.Stale("%s did not appear within %s: is the logical volume active?", link, wait)
+		case waited >= wait:
+			return "", fmt.Errorf("%s did not appear within %s, though the logical volume is active and vgmknodes was run: is udev running?", link, wait)
+		case waited >= patience && !asked && mapped(h, mapperName(link)) != "":
+			asked = true
+			vg, _, _ := strings.Cut(strings.TrimPrefix(link, "/dev/"), "/")
+			// It fails where it cannot make one of them, be it another: whether
+			// this one is there is what counts.
+			_, _ = h.Run(ctx, "lvm", "vgmknodes", vg)
+		}
 		select {
 		case <-again.C:
-		case <-limit.C:
-			return "", refuse.Stale("%s did not appear within %s: is the logical volume active?", link, wait)
 		case <-ctx.Done():
 			return "", ctx.Err()
 		}
 	}
+}
+
+// mapped returns the kernel's name of the device that has this name in device-mapper;
+// empty if there is none.
+func mapped(h host.Files, name string) string {
+	devices, err := h.ReadDir("/sys/class/block")
+	if err != nil {
+		return ""
+	}
+	for _, d := range devices {
+		if !strings.HasPrefix(d.Name(), "dm-") {
+			continue
+		}
+		if has, err := text(h, path.Join("/sys/class/block", d.Name(), "dm/name")); err == nil && has == name {
+			return d.Name()
+		}
+	}
+	return ""
 }
 
 // mapperName is the device-mapper name of /dev/<vg>/<lv>: LVM doubles the
