@@ -1,13 +1,13 @@
 package host
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // LVMDevices says which block devices LVM may open.
@@ -102,32 +102,45 @@ var literally = strings.NewReplacer(".", "[.]", "+", "[+]", "*", "[*]", "?", "[?
 // Blocks reads block devices.
 type Blocks interface {
 	// ReadStart reads the first bytes of a device, past the cache. It waits for as long
-	// as the device takes to answer, which may be for ever.
+	// as the device takes to answer, which may be for ever. The error is
+	// [ErrCannotRead] if it is not the device's.
 	ReadStart(path string, n int) ([]byte, error)
 }
+
+// ErrCannotRead means that this machine has nothing to read devices with.
+var ErrCannotRead = errors.New("devices cannot be read")
 
 var _ Blocks = (*OS)(nil)
 
 // ReadStart reads the start of a device, see [Blocks]. O_NONBLOCK keeps drives from
 // closing their trays, and O_DIRECT sees what other machines have written.
-func (*OS) ReadStart(path string, n int) ([]byte, error) {
-	const flags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC
-	fd, err := retry(func() (int, error) { return unix.Open(path, flags|unix.O_DIRECT, 0) })
-	if err != nil {
-		if fd, err = retry(func() (int, error) { return unix.Open(path, flags, 0) }); err != nil {
-			return nil, err
-		}
+//
+// A process does that, which is left behind with a device that does not answer: a thread
+// that hangs in the kernel keeps all of its process from ending, and with it the lock of
+// the agent, so that no other could be started.
+func (o *OS) ReadStart(path string, n int) ([]byte, error) {
+	data, err := o.dd(path, n, "direct,nonblock")
+	if err != nil && !errors.Is(err, ErrCannotRead) { // it may know no O_DIRECT
+		data, err = o.dd(path, n, "nonblock")
 	}
-	defer func() { _ = unix.Close(fd) }()
-	data := aligned(n)
-	read, err := retry(func() (int, error) { return unix.Pread(fd, data, 0) })
-	return data[:max(read, 0)], err
+	return data, err
 }
 
-// aligned returns a buffer that O_DIRECT takes.
-func aligned(n int) []byte {
-	const page = 4096
-	data := make([]byte, n+page)
-	off := -int(uintptr(unsafe.Pointer(unsafe.SliceData(data)))) & (page - 1)
-	return data[off : off+n : off+n]
+func (o *OS) dd(path string, n int, flags string) ([]byte, error) {
+	argv := []string{"dd", "if=" + path, "iflag=" + flags, fmt.Sprintf("bs=%d", n), "count=1", "status=none"}
+	cmd, err := command(argv...)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCannotRead, err)
+	}
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &stdout, &stderr, outputGrace
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCannotRead, err)
+	}
+	o.processes.Add(1)
+	err = result(argv, Output{Stderr: stderr.String()}, cmd.Wait())
+	if err != nil && strings.Contains(stderr.String(), "invalid") {
+		err = fmt.Errorf("%w: %w", ErrCannotRead, err) // another dd than that of coreutils
+	}
+	return stdout.Bytes(), err
 }

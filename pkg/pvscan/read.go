@@ -1,8 +1,11 @@
 package pvscan
 
 import (
+	"errors"
 	"path"
 	"time"
+
+	"github.com/volreconciler/volreconciler/pkg/host"
 )
 
 // memory is what is known of a device.
@@ -21,6 +24,11 @@ type memory struct {
 	// failures is how often reading has failed, and next when it is tried again.
 	failures int
 	next     time.Time
+	// cannot is true if nothing is there to read it with.
+	cannot bool
+	// vain is how often it was read again, because it was written to, without a
+	// physical volume having appeared.
+	vain int
 }
 
 // label is what reading a device came to.
@@ -91,8 +99,21 @@ func (m *memory) needsReading(d device, now time.Time, again bool) bool {
 	case m.pvid != "":
 		return again
 	default:
-		return m.writes != d.writes || now.Sub(m.at) >= unlabelledAge
+		pause := unlabelledAge
+		if m.writes != d.writes {
+			pause = m.pause()
+		}
+		return now.Sub(m.at) >= pause
 	}
+}
+
+// pause is how long what was read counts although the device was written to. Whatever
+// is written to all the time has some other use.
+func (m *memory) pause() time.Duration {
+	if m.vain == 0 {
+		return 0
+	}
+	return min(firstRetry<<min(m.vain, 20), unlabelledAge)
 }
 
 // settle takes in what a read came to. One that failed, unlike one that hangs, stops
@@ -100,11 +121,15 @@ func (m *memory) needsReading(d device, now time.Time, again bool) bool {
 func (m *memory) settle(l label, now time.Time) {
 	m.pending, m.silentSince = nil, time.Time{}
 	if l.err != nil {
+		m.cannot = errors.Is(l.err, host.ErrCannotRead)
 		m.next = now.Add(min(firstRetry<<min(m.failures, 20), lastRetry))
 		m.failures++
 		return
 	}
-	m.read, m.pvid, m.writes, m.at, m.failures, m.next = true, l.pvid, l.writes, now, 0, time.Time{}
+	if m.read && l.pvid == "" && l.writes != m.writes {
+		m.vain++
+	}
+	m.read, m.pvid, m.writes, m.at, m.failures, m.next, m.cannot = true, l.pvid, l.writes, now, 0, time.Time{}, false
 }
 
 // targetDirs are where the kernel has its targets, by fabric.

@@ -28,7 +28,7 @@ const (
 	// volume. What this machine writes to it is seen at once, what others write is not.
 	unlabelledAge = 10 * time.Minute
 	// firstRetry and lastRetry are how soon a device is read again that failed.
-	firstRetry, lastRetry = time.Second, 5 * time.Minute
+	firstRetry, lastRetry = time.Second, 10 * time.Second
 	// configRetry is when LVM is asked again for settings that it did not tell.
 	configRetry = 5 * time.Minute
 )
@@ -124,6 +124,8 @@ func (s *Scanner) scan(ctx context.Context, again bool) {
 	s.read(devices, again)
 	for _, d := range devices {
 		switch m := s.known[d.name]; {
+		case m.cannot && !m.read:
+			return
 		case !m.silentSince.IsZero():
 			s.silent = append(s.silent, Silent{Path: d.path, Since: m.silentSince})
 		case m.pvid != "" && (len(list) == 0 || confirmed(list, d, m.pvid)):

@@ -3,12 +3,15 @@ package pvscan
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"syscall"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/host"
 )
 
 var _ = Describe("finding physical volumes", func() {
@@ -84,7 +87,7 @@ var _ = Describe("finding physical volumes", func() {
 			answer = m.hang("/dev/sdb")
 		})
 
-		It("goes on without it, says which it is, and loses one thread to it", func(ctx SpecContext) {
+		It("goes on without it, says which it is, and loses one read to it", func(ctx SpecContext) {
 			before := runtime.NumGoroutine()
 			began := time.Now()
 			for range 20 {
@@ -166,9 +169,9 @@ var _ = Describe("finding physical volumes", func() {
 		m.errs["/dev/sdb"] = syscall.EIO
 		for range 60 {
 			Expect(find(ctx)).To(Equal([]string{"/dev/sda"}))
-			now = now.Add(time.Minute)
+			now = now.Add(time.Second)
 		}
-		Expect(m.reads("/dev/sdb")).To(BeNumerically("~", 17, 3))
+		Expect(m.reads("/dev/sdb")).To(BeNumerically("~", 9, 2))
 		Expect(s.Silent()).To(BeEmpty())
 		m.errs["/dev/sda"] = errors.New("broken")
 		s.Recheck(ctx)
@@ -263,6 +266,23 @@ var _ = Describe("finding physical volumes", func() {
 		Expect(find(ctx)).To(HaveLen(1))
 		m.config, m.stamps["/etc/lvm/lvm.conf"] = plainConfig+"filter=[\"r|.*|\"]\n", time.Unix(9, 0)
 		Expect(find(ctx)).To(BeEmpty())
+	})
+
+	It("is left to LVM where nothing is there to read with", func(ctx SpecContext) {
+		m.disk("sda", pvA)
+		m.errs["/dev/sda"] = fmt.Errorf("dd: %w", host.ErrCannotRead)
+		_, ok := s.ForLVM(ctx, true)
+		Expect(ok).To(BeFalse())
+	})
+
+	It("reads what is written to all the time less and less often", func(ctx SpecContext) {
+		m.disk("sda", "")
+		for i := range 3600 {
+			m.set("sda", map[string]string{"stat": fmt.Sprintf("1 0 8 0 5 0 %d 0 0 0 0", 40+i)})
+			find(ctx)
+			now = now.Add(time.Second)
+		}
+		Expect(m.reads("/dev/sda")).To(BeNumerically("<", 18))
 	})
 
 	DescribeTable("is left to LVM",
