@@ -138,7 +138,8 @@ func (o *OS) dd(path string, n int, flags string) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %w", ErrCannotRead, err)
 	}
 	o.processes.Add(1)
-	err = result(argv, Output{Stderr: stderr.String()}, cmd.Wait())
+	err = cmd.Wait()
+	err = result(argv, Output{Stderr: stderr.String()}, err)
 	if err != nil && strings.Contains(stderr.String(), "invalid") {
 		err = fmt.Errorf("%w: %w", ErrCannotRead, err) // another dd than that of coreutils
 	}

@@ -137,7 +137,7 @@ var _ = Describe("What LVM or udev left undone", func() {
 		configureLVM(ctx, "lvm.conf", []string{`activation/volume_list = [ "other" ]`})
 		agent()
 		eventually(ctx, "Volume/a", HaveField("Reason", status.ReasonUnsupported))
-		Expect(statusOf(ctx, "Volume/a").Message).To(ContainSubstring(`activation/volume_list = ["other"]`))
+		Expect(statusOf(ctx, "Volume/a").Message).To(ContainSubstring(`activation/volume_list = "other"`))
 		configureLVM(ctx, "lvm.conf", nil)
 		allReady(ctx, 2)
 	}, NodeTimeout(limit))

@@ -33,7 +33,7 @@ func (a *Actuator) activate(ctx context.Context, c change.Activate) error {
 // filtered says which setting of lvm.conf(5) keeps a logical volume inactive. There are
 // two: the list of what may be activated, and where there is none, the tags of the host.
 func (a *Actuator) filtered(ctx context.Context, lv change.LV) error {
-	out, err := a.machine.Run(ctx, "lvm", "lvmconfig", "activation/volume_list")
+	out, err := a.machine.Run(ctx, "lvm", "lvmconfig", "--typeconfig", "full", "activation/volume_list")
 	if list, set := strings.CutPrefix(strings.TrimSpace(string(out.Stdout)), "volume_list="); err == nil && set {
 		return fmt.Errorf("%w: lvm.conf keeps %s inactive: activation/volume_list = %s does not have it. Add %q to that list "+
 			"(lvmconfig activation/volume_list)", change.ErrUnsupported, lv, list, lv.String())
