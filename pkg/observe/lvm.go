@@ -15,7 +15,7 @@ import (
 // group is an error.
 func ReadLV(ctx context.Context, run host.Runner, vg, name string) (LogicalVolume, bool, error) {
 	out, err := run.Run(ctx, "lvs", "--reportformat", "json", "--units", "b", "--nosuffix",
-		"-o", fields[lvRow](), vg+"/"+name)
+		"-o", fields[singleRow](), vg+"/"+name)
 	if LVMissing(err) {
 		return LogicalVolume{}, false, nil
 	}

@@ -77,8 +77,10 @@ type lvRow struct {
 // fields returns the names of a row's fields, as LVM's -o takes them.
 func fields[row any]() string {
 	var names []string
-	for t, i := reflect.TypeFor[row](), 0; i < t.NumField(); i++ {
-		names = append(names, t.Field(i).Tag.Get("json"))
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[row]()) {
+		if !f.Anonymous {
+			names = append(names, f.Tag.Get("json"))
+		}
 	}
 	return strings.Join(names, ",")
 }
@@ -142,18 +144,33 @@ func parseGroup(group vgRow, rows []lvRow) (VolumeGroup, error) {
 	return vg, nil
 }
 
+// singleRow is a logical volume that is asked for alone, with what else is asked of its
+// volume group.
+type singleRow struct {
+	lvRow
+	MissingPVs string `json:"vg_missing_pv_count"`
+}
+
 // parseLV returns the logical volume that lvs printed as the only one.
 func parseLV(data []byte, vg, name string) (LogicalVolume, error) {
-	var r report
+	var r struct {
+		Report []struct {
+			LV []singleRow `json:"lv"`
+		} `json:"report"`
+	}
 	if err := json.Unmarshal(data, &r); err != nil {
 		return LogicalVolume{}, err
 	}
 	if len(r.Report) != 1 || len(r.Report[0].LV) != 1 {
 		return LogicalVolume{}, fmt.Errorf("not one logical volume in it")
 	}
-	lv, err := r.Report[0].LV[0].parse(vg)
+	row := r.Report[0].LV[0]
+	lv, err := row.parse(vg)
 	if err == nil && lv.Name != name {
 		err = fmt.Errorf("it is of %s", lv.Name)
+	}
+	if err == nil && row.MissingPVs != "" {
+		lv.MissingPVs, err = strconv.Atoi(row.MissingPVs)
 	}
 	return lv, err
 }

@@ -166,6 +166,8 @@ type LogicalVolume struct {
 	// thick snapshots of it: "vg1/clone, a thin volume that has it as external
 	// origin". [ReadLV] knows less of it: that there is something, but not what.
 	TakesAlong []string
+	// MissingPVs is [VolumeGroup.MissingPVs], where [ReadLV] says it.
+	MissingPVs int
 	// Major and Minor are the numbers of its block device; -1 while inactive.
 	Major, Minor int
 }

@@ -83,3 +83,22 @@ func (a *Actuator) look(ctx context.Context, lv change.LV) (observe.LogicalVolum
 	}
 	return now, nil
 }
+
+// lookWhole is look before metadata is written. LVM refuses most changes of a volume group
+// that lacks physical volumes, but not those of tags and removals, after which it does not
+// take back a device that was away. That may have changed since the plan was made: a
+// device that has stopped to answer is not given to LVM.
+func (a *Actuator) lookWhole(ctx context.Context, lv change.LV) (observe.LogicalVolume, error) {
+	now, err := a.look(ctx, lv)
+	if err == nil {
+		err = whole(now)
+	}
+	return now, err
+}
+
+func whole(lv observe.LogicalVolume) error {
+	if lv.MissingPVs > 0 {
+		return stale("volume group %s lacks physical volumes (%d)", lv.VolumeGroup, lv.MissingPVs)
+	}
+	return nil
+}

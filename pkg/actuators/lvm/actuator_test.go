@@ -134,7 +134,7 @@ var _ = DescribeTable("the command that makes a change",
 		fields{"lv_role": "public,snapshot,thicksnapshot", "origin_size": "67108864", "lv_size": "16777216"},
 		"lvextend -y -L 33554432b vg0/v"),
 	Entry(nil, change.SetTags{LV: v, Add: []string{"a"}, Remove: []string{"b"}}, nil,
-		"lvchange -S lv_uuid="+uuid+" && vg_missing_pv_count=0 --addtag a --deltag b vg0/v"),
+		"lvchange -S lv_uuid="+uuid+" --addtag a --deltag b vg0/v"),
 	Entry(nil, change.Activate{LV: v}, fields{"lv_active": ""}, "lvchange -ay -K -S lv_uuid="+uuid+" vg0/v"),
 	Entry("one that the same plan created", change.Activate{LV: newV}, fields{"lv_active": ""},
 		"lvchange -ay -K -S lv_uuid="+uuid+" vg0/v"),
@@ -144,17 +144,17 @@ var _ = DescribeTable("the command that makes a change",
 		"lvcreate -n v"+marked+" -y -s -kn vg0/o"),
 	Entry(nil, change.StartClearing{LV: v, Tags: tags},
 		fields{"lv_tags": "volreconciler/checkpoint=x:4096,volreconciler/kind=volume,volreconciler/name=v,volreconciler/phase=populating"},
-		"lvchange -S lv_uuid="+uuid+" && vg_missing_pv_count=0 && lv_tags=volreconciler/kind=volume && lv_tags=volreconciler/name=v"+
+		"lvchange -S lv_uuid="+uuid+" && lv_tags=volreconciler/kind=volume && lv_tags=volreconciler/name=v"+
 			" && "+nothingWithIt+" && !(lv_device_open=open) --addtag volreconciler/phase=clearing"+
 			" --deltag volreconciler/phase=populating --deltag volreconciler/checkpoint=x:4096 vg0/v"),
 	Entry(nil, change.SplitSnapshot{LV: v},
 		fields{"lv_role": "public,snapshot,thicksnapshot", "lv_tags": "volreconciler/phase=clearing", "origin_size": "67108864"},
 		"lvconvert -y --splitsnapshot vg0/v"),
 	Entry("a snapshot to copy from", change.RemoveLV{LV: v, Tags: ondisk.SourceTags(spec.ID{Kind: spec.KindVolume, Name: "v"})}, nil,
-		"lvremove -y -S lv_uuid="+uuid+" && vg_missing_pv_count=0 && lv_tags=volreconciler/kind=source && lv_tags=volreconciler/name=v"+
+		"lvremove -y -S lv_uuid="+uuid+" && lv_tags=volreconciler/kind=source && lv_tags=volreconciler/name=v"+
 			" && "+nothingWithIt+" vg0/v"),
 	Entry(nil, change.RemoveLV{LV: v, Tags: tags}, nil,
-		"lvremove -y -S lv_uuid="+uuid+" && vg_missing_pv_count=0 && lv_tags=volreconciler/kind=volume && lv_tags=volreconciler/name=v"+
+		"lvremove -y -S lv_uuid="+uuid+" && lv_tags=volreconciler/kind=volume && lv_tags=volreconciler/name=v"+
 			" && "+nothingWithIt+" vg0/v"),
 )
 
@@ -367,3 +367,14 @@ var _ = Describe("a logical volume that lvm.conf keeps inactive", func() {
 		Expect(New(m, m).Apply(ctx, change.CreateVolume{LV: newV, Size: 64 * mib, Tags: tags})).To(MatchError(ContainSubstring("Add \"vg0/v\" to that list")))
 	})
 })
+
+var _ = DescribeTable("a volume group that lacks physical volumes by now is not written to",
+	func(ctx SpecContext, c change.Change) {
+		m := &script{there: map[string]string{"vg0/v": row(fields{"vg_missing_pv_count": "1"})}}
+		Expect(New(m, m).Apply(ctx, c)).To(And(MatchError(change.ErrStale), MatchError(ContainSubstring("vg0 lacks physical volumes"))))
+		Expect(m.ran).To(BeEmpty())
+	},
+	Entry(nil, change.SetTags{LV: v, Add: []string{"a"}}),
+	Entry(nil, change.RemoveLV{LV: v, Tags: tags}),
+	Entry(nil, change.StartClearing{LV: v, Tags: tags}),
+)

@@ -17,7 +17,7 @@ import (
 // What else was being done to its data is over with that, so those marks go in
 // the same moment.
 func (a *Actuator) startClearing(ctx context.Context, c change.StartClearing) error {
-	now, err := a.look(ctx, c.LV)
+	now, err := a.lookWhole(ctx, c.LV)
 	switch {
 	case err != nil:
 		return err
@@ -42,7 +42,7 @@ func (a *Actuator) startClearing(ctx context.Context, c change.StartClearing) er
 	case now.Open:
 		return a.inUse(ctx, c.LV, inUse("%s was opened", c.LV))
 	default:
-		return stale("%s has lost its tags, others depend on it, or physical volumes are missing", c.LV)
+		return stale("%s has lost its tags, or others depend on it", c.LV)
 	}
 }
 

@@ -12,12 +12,6 @@ import (
 // LVM compares under the lock of the volume group.
 func is(lv change.LV) string { return "lv_uuid=" + lv.UUID }
 
-// whole is the condition that no physical volume is missing. LVM itself refuses most
-// changes of metadata then, but not those of tags and removals, after which it does not
-// take back a device that was away. Which devices are away may have changed since the
-// plan was made: one that has stopped to answer is not given to LVM.
-const whole = "vg_missing_pv_count=0"
-
 // notOpen is the condition that nothing holds the device. Of one that is not
 // active LVM cannot tell, and nothing can hold it.
 const notOpen = "!(lv_device_open=open)"
@@ -32,9 +26,9 @@ var alone = []string{
 }
 
 // removable returns the condition under which a logical volume may be removed:
-// it is the one, its volume group is whole, it carries the tags, and nothing goes with it.
+// it is the one, it carries the tags, and nothing goes with it.
 func removable(lv change.LV, tags []string) string {
-	all := []string{is(lv), whole}
+	all := []string{is(lv)}
 	for _, t := range tags {
 		all = append(all, "lv_tags="+t)
 	}

@@ -12,6 +12,16 @@ import (
 
 // remove removes a logical volume if LVM, under its lock, finds it removable.
 func (a *Actuator) remove(ctx context.Context, c change.RemoveLV) error {
+	now, found, err := observe.ReadLV(ctx, a.run, c.VolumeGroup, c.Name)
+	switch {
+	case err != nil:
+		return classify(err)
+	case !found:
+		return nil
+	}
+	if err := whole(now); err != nil {
+		return err
+	}
 	out, err := a.lvm(ctx, "lvremove", "-y", "-S", removable(c.LV, c.Tags), c.LV.String())
 	switch {
 	case observe.LVMissing(err):
@@ -22,7 +32,7 @@ func (a *Actuator) remove(ctx context.Context, c change.RemoveLV) error {
 		return err
 	}
 	// Nothing was removed. Is there nothing left to remove?
-	now, found, err := observe.ReadLV(ctx, a.run, c.VolumeGroup, c.Name)
+	now, found, err = observe.ReadLV(ctx, a.run, c.VolumeGroup, c.Name)
 	switch {
 	case err != nil:
 		return classify(err)
@@ -31,7 +41,7 @@ func (a *Actuator) remove(ctx context.Context, c change.RemoveLV) error {
 	case now.UUID != c.UUID:
 		return stale("%s is another logical volume by now, %s", c.LV, now.UUID)
 	default:
-		return stale("%s has lost its tags, others depend on it, or physical volumes are missing", c.LV)
+		return stale("%s has lost its tags, or others depend on it", c.LV)
 	}
 }
 

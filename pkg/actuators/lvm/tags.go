@@ -8,7 +8,10 @@ import (
 )
 
 func (a *Actuator) setTags(ctx context.Context, c change.SetTags) error {
-	argv := []string{"lvchange", "-S", is(c.LV) + " && " + whole}
+	if _, err := a.lookWhole(ctx, c.LV); err != nil {
+		return err
+	}
+	argv := []string{"lvchange", "-S", is(c.LV)}
 	for _, t := range c.Add {
 		argv = append(argv, "--addtag", t)
 	}
@@ -25,7 +28,7 @@ func (a *Actuator) setTags(ctx context.Context, c change.SetTags) error {
 		return err
 	}
 	if !carries(now, c.Add) || slices.ContainsFunc(c.Remove, func(t string) bool { return slices.Contains(now.Tags, t) }) {
-		return stale("%s did not take the tags, or physical volumes are missing", c.LV)
+		return stale("%s did not take the tags", c.LV)
 	}
 	return nil
 }
