@@ -76,8 +76,8 @@ func withDevices(argv, devices []string) []string {
 }
 
 // shellDevices is the same as a configuration, for a line of the shell: a shell that was
-// given --devices crashes a few commands later, because it goes on to use what it has
-// freed (cmd->use_devices, in all versions up to 2.03.39).
+// given --devices crashes two commands later, because it goes on to use what it has
+// freed (cmd->use_devices; seen with 2.03.16, and in the sources of 2.03.39).
 //
 // The hints file (/run/lvm/hints) is that of commands with the node's own filters.
 func shellDevices(devices []string) string {
