@@ -44,6 +44,8 @@ type Devices interface {
 	Recheck(ctx context.Context) bool
 	// Silent returns those that do not answer.
 	Silent() []pvscan.Silent
+	// OwnTargets says which targets of this machine the kernel does not show.
+	OwnTargets(names ...string)
 }
 
 // reportKey tells reports apart: by kind, and by the devices that LVM was not given.

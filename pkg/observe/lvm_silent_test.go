@@ -52,6 +52,8 @@ func (n *silentNode) Silent() []pvscan.Silent {
 	return nil
 }
 
+func (*silentNode) OwnTargets(...string) {}
+
 var _ = Describe("reading LVM beside a device that does not answer", func() {
 	var (
 		n *silentNode

@@ -2,6 +2,8 @@ package observe
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -83,6 +85,9 @@ func (o *Observer) Observe(ctx context.Context, images ...string) State {
 	}
 	if tgtErr != nil {
 		s.Unknown[TGT] = tgtErr
+	}
+	if o.lvm.devices != nil && o.tgt != nil && tgtErr == nil {
+		o.lvm.devices.OwnTargets(slices.Collect(maps.Keys(s.TGT))...)
 	}
 	if unexplained := addOpeners(o.files, &s); lvm.err == nil && lvm.unread == nil {
 		o.awaitClose(ctx, &s, unexplained)

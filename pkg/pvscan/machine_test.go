@@ -28,6 +28,7 @@ type machine struct {
 	stamps map[string]time.Time // when a file was changed
 	config string               // what lvmconfig prints
 	ran    int                  // how often
+	busy   chan bool            // configfs answers when this is closed; nil: at once
 }
 
 const plainConfig = "devices {\n\tdir=\"/dev\"\n\tuse_devicesfile=0\n\tdevicesfile=\"system.devices\"\n\tfilter=[\"a|.*|\"]\n\tglobal_filter=[\"a|.*|\"]\n\tscan_lvs=0\n}\n"
@@ -71,6 +72,9 @@ type dirEntry struct {
 func (e dirEntry) Name() string { return e.name }
 
 func (m *machine) ReadDir(dir string) ([]fs.DirEntry, error) {
+	if m.busy != nil && strings.HasPrefix(dir, "/sys/kernel/config") {
+		<-m.busy
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var names []string

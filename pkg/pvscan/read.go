@@ -3,6 +3,7 @@ package pvscan
 import (
 	"errors"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
@@ -145,6 +146,9 @@ type target struct {
 
 // isOwn reports whether this machine has a target. While that cannot be told, it has.
 func (s *Scanner) isOwn(fabric, name string) bool {
+	if slices.Contains(s.more, name) {
+		return true
+	}
 	key := fabric + " " + name
 	t := s.exported[key]
 	if t == nil {

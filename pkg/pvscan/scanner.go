@@ -54,6 +54,7 @@ type Scanner struct {
 	ok       bool
 	silent   []Silent
 	exported map[string]*target // by fabric and name
+	more     []string           // targets that the kernel does not show
 }
 
 // Silent is a device that does not answer.
@@ -99,6 +100,13 @@ func (s *Scanner) Silent() []Silent {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.silent)
+}
+
+// OwnTargets says which targets this machine has besides the kernel's: those of tgtd.
+func (s *Scanner) OwnTargets(names ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.more = names
 }
 
 // scan looks at all devices. Those that are known to be physical volumes are read again

@@ -207,6 +207,11 @@ var _ = Describe("finding physical volumes", func() {
 			m.files["/sys/class/iscsi_session/session12/targetname"] = "iqn.2026-11.io.example:db\n"
 			m.files["/sys/kernel/config/target/iscsi/iqn.2026-11.io.example:db/fabric"] = ""
 		}),
+		Entry("an iSCSI disk that tgtd of this machine serves", func() {
+			m.files[blockDir+"/sda"] = "../../devices/platform/host3/session12/target3:0:0/3:0:0:0/block/sda"
+			m.files["/sys/class/iscsi_session/session12/targetname"] = "iqn.2026-11.io.example:tgt\n"
+			s.OwnTargets("iqn.2026-11.io.example:tgt")
+		}),
 		Entry("what lvm.conf filters", func() { m.config = plainConfig + "filter=[\"r|^/dev/sda$|\"]\n" }),
 		Entry("what lvm.conf filters by a link of udev's", func() {
 			m.config = plainConfig + "global_filter=\"r|/dev/disk/by-id/x.*|\"\n"
@@ -217,6 +222,20 @@ var _ = Describe("finding physical volumes", func() {
 			m.files["/etc/lvm/devices/system.devices"] = "VERSION=1.1.2\nIDTYPE=devname IDNAME=/dev/sdb DEVNAME=/dev/sdb PVID=" + pvA + "\n"
 		}),
 	)
+
+	It("waits once for a kernel that does not say whether a target is its own, and does not open the disk", func(ctx SpecContext) {
+		m.disk("sda", pvA)
+		m.files[blockDir+"/sda"] = "../../devices/platform/host3/session12/target3:0:0/3:0:0:0/block/sda"
+		m.files["/sys/class/iscsi_session/session12/targetname"] = "iqn.2026-11.io.example:db\n"
+		m.busy = make(chan bool)
+		began := time.Now()
+		for range 10 {
+			Expect(find(ctx)).To(BeEmpty())
+		}
+		Expect(time.Since(began)).To(BeNumerically("<", 5*s.limit))
+		close(m.busy)
+		Eventually(ctx, find).WithArguments(ctx).Should(Equal([]string{"/dev/sda"}))
+	})
 
 	It("does not open NVMe namespaces that are exports of this machine, nor what lies on them", func(ctx SpecContext) {
 		m.disk("nvme1n1", pvA)
