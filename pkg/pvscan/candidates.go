@@ -20,9 +20,10 @@ type device struct {
 	writes string
 	// troubled is true if the kernel says that it may not answer.
 	troubled bool
-	// names are its node and the links to it; they and partition, 0 for a whole disk, and
-	// ids, by the words of the devices file, are there only if the configuration needs them.
-	names     []string
+	// names are its node and the links to it.
+	names []string
+	// partition is 0 for a whole disk. ids are by the words of the devices file, where
+	// there is one.
 	partition int
 	ids       map[string]string
 }
@@ -41,7 +42,8 @@ type sys struct {
 	config config
 	// own reports whether a target of this name is one of this machine.
 	own     func(fabric, target string) bool
-	mounted map[string]bool // by major:minor
+	mounted map[string]bool     // by major:minor
+	links   map[string][]string // in /dev itself, by the device
 }
 
 // candidates returns the devices that may hold physical volumes, without opening any.
@@ -172,9 +174,7 @@ func (s sys) describe(name, link string) device {
 		d.writes = stat[6]
 	}
 	d.troubled = s.isTroubled(disk)
-	if len(s.config.filters) > 0 {
-		d.names = s.names(d)
-	}
+	d.names = s.names(d)
 	if s.config.devicesFile != "" {
 		d.ids = s.ids(d, disk)
 	}
@@ -194,12 +194,31 @@ func (s sys) isTroubled(name string) bool {
 	return len(lower) > 0 && !slices.ContainsFunc(lower, func(l string) bool { return !s.isTroubled(l) })
 }
 
-// names returns the names that a filter may be about: the links are udev's.
+// readLinks returns the links in /dev itself, which need not be udev's, by what they
+// lead to.
+func readLinks(files host.Files) map[string][]string {
+	links := map[string][]string{}
+	entries, _ := files.ReadDir(devDir) // without it udev's are left
+	for _, e := range entries {
+		link := path.Join(devDir, e.Name())
+		if to, err := files.Readlink(link); err == nil {
+			if !path.IsAbs(to) {
+				to = path.Join(devDir, to)
+			}
+			links[to] = append(links[to], link)
+		}
+	}
+	return links
+}
+
+// names returns the names that a filter may be about: the links are udev's, and those in
+// /dev.
 func (s sys) names(d device) []string {
 	names := []string{d.path}
 	if dm := s.text(d.name, "dm/name"); dm != "" {
 		names = append(names, path.Join(devDir, "mapper", dm))
 	}
+	names = append(names, s.links[d.path]...)
 	number, _, _ := strings.Cut(d.key, " ")
 	data, err := s.files.ReadFile("/run/udev/data/b" + number)
 	if err != nil {
@@ -228,7 +247,7 @@ var idFiles = []struct {
 }
 
 func (s sys) ids(d device, disk string) map[string]string {
-	ids := map[string]string{"devname": d.path}
+	ids := map[string]string{}
 	for _, id := range idFiles {
 		for _, file := range id.files {
 			if value := s.text(disk, file); value != "" {

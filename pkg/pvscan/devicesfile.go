@@ -1,6 +1,7 @@
 package pvscan
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -56,13 +57,12 @@ func (e entry) names(d device) bool {
 	if id, known := d.ids[e.idType]; known && e.idName != "" {
 		return inLVMsForm(id) == inLVMsForm(e.idName)
 	}
-	return e.devName == d.path
+	return slices.Contains(d.names, e.devName)
 }
 
 // confirms reports whether what is on a device that an entry names speaks against it.
 func (e entry) confirms(d device, pvid string) bool {
-	_, known := d.ids[e.idType]
-	certain := known && e.idType != "devname"
+	_, certain := d.ids[e.idType]
 	return certain || e.pvid == "" || pvid == "" || e.pvid == pvid
 }
 

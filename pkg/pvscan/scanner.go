@@ -117,7 +117,7 @@ func (s *Scanner) scan(ctx context.Context, again bool) {
 	if s.readConfig(ctx); s.badness != nil {
 		return
 	}
-	devices, err := sys{files: s.machine, config: s.config, own: s.isOwn, mounted: s.mounts()}.candidates()
+	devices, err := sys{files: s.machine, config: s.config, own: s.isOwn, mounted: s.mounts(), links: readLinks(s.machine)}.candidates()
 	if err != nil {
 		return
 	}

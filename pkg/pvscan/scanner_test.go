@@ -217,6 +217,10 @@ var _ = Describe("finding physical volumes", func() {
 			m.config = plainConfig + "global_filter=\"r|/dev/disk/by-id/x.*|\"\n"
 			m.files["/run/udev/data/b"+numbers["sda"]] = "S:disk/by-id/x1\nE:ID_FS_TYPE=ext4\n"
 		}),
+		Entry("what lvm.conf filters by a link that somebody made", func() {
+			m.config = plainConfig + "filter=[\"a|^/dev/mine$|\",\"r|/dev/yours|\",\"r|sd|\"]\n"
+			m.files["/dev/yours"] = "sda"
+		}),
 		Entry("what the devices file does not have", func() {
 			m.config = plainConfig + "use_devicesfile=1\n"
 			m.files["/etc/lvm/devices/system.devices"] = "VERSION=1.1.2\nIDTYPE=devname IDNAME=/dev/sdb DEVNAME=/dev/sdb PVID=" + pvA + "\n"
@@ -278,6 +282,21 @@ var _ = Describe("finding physical volumes", func() {
 			Expect(find(ctx)).To(Equal([]string{"/dev/dm-1"}))
 		})
 	})
+
+	DescribeTable("finds what the devices file has", func(ctx SpecContext, entry string) {
+		m.disk("sda", pvA)
+		m.disk("sdb", pvB)
+		m.files["/dev/mine"] = "sda"
+		m.set("sda", map[string]string{"device/wwid": "naa.5000\n"})
+		m.config = plainConfig + "use_devicesfile=1\nfilter=[\"r|.*|\"]\n"
+		m.files["/etc/lvm/devices/system.devices"] = "VERSION=1.1.2\n" + entry + "\n"
+		Expect(find(ctx)).To(Equal([]string{"/dev/sda"}), "filters do not count then")
+		Expect(m.reads("/dev/sdb")).To(BeZero())
+	},
+		Entry("by its identity", "IDTYPE=sys_wwid IDNAME=naa.5000 DEVNAME=/dev/sdq PVID="+pvA),
+		Entry("by its name", "IDTYPE=devname IDNAME=/dev/sda DEVNAME=/dev/sda PVID="+pvA),
+		Entry("by a link to it", "IDTYPE=devname IDNAME=/dev/mine DEVNAME=/dev/mine PVID="+pvA),
+	)
 
 	It("follows lvm.conf", func(ctx SpecContext) {
 		m.disk("sda", pvA)

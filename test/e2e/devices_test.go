@@ -115,6 +115,27 @@ var _ = Describe("A device that does not answer", func() {
 	}, NodeTimeout(limit))
 })
 
+var _ = Describe("The devices file", func() {
+	It("stays in force, and as it is", func(ctx SpecContext) {
+		secondGroup(ctx)
+		const file = "/etc/lvm/devices/system.devices"
+		DeferCleanup(func(ctx SpecContext) { sh(ctx, "rm -rf /etc/lvm/devices") }, NodeTimeout(limit))
+		sh(ctx, "lvm vgimportdevices -qq --config devices/use_devicesfile=1 vg0")
+		before := sh(ctx, "cat "+file)
+		configureLVM(ctx, "lvm.conf", []string{"devices/use_devicesfile = 1"})
+		specs(ctx, "pools.yaml", thickPool, secondPool)
+		agent()
+		eventually(ctx, "Pool/second", HaveField("Reason", status.ReasonVolumeGroupMissing))
+		within(ctx, "near")
+		Expect(sh(ctx, "cat "+file)).To(Equal(before))
+		Expect(sh(ctx, "ls /etc/lvm/devices")).NotTo(ContainSubstring("unused"))
+
+		By("and so does what is added to it")
+		sh(ctx, "lvm vgimportdevices -qq vg1")
+		eventually(ctx, "Pool/second", HaveField("Phase", status.Ready))
+	}, NodeTimeout(limit))
+})
+
 var _ = Describe("What LVM or udev left undone", func() {
 	It("is done again: the links to an active volume", func(ctx SpecContext) {
 		specs(ctx, "pools.yaml", thickPool)
