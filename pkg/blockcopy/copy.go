@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -53,7 +54,7 @@ type Copy struct {
 	// Without it a device that is mounted or held is refused.
 	Shared bool
 	// SameBlocks refuses, before anything is written, a target device whose logical
-	// blocks have another size than the source's, with an error that is EOPNOTSUPP:
+	// blocks have another size than the source's, with an error that is [ErrBlockSize] and EOPNOTSUPP:
 	// what counts in blocks, such as a partition table or an initiator, would find
 	// nothing where it was.
 	SameBlocks bool
@@ -138,10 +139,31 @@ func sameBlocks(source, target *device) error {
 	}
 	from, fromErr := unix.IoctlGetInt(source.fd, unix.BLKSSZGET)
 	to, toErr := unix.IoctlGetInt(target.fd, unix.BLKSSZGET)
-	if err := errors.Join(fromErr, toErr); err != nil || from != to {
-		return errors.Join(fmt.Errorf("logical blocks of %d bytes, and of %d: %w", from, to, unix.EOPNOTSUPP), err)
+	if err := errors.Join(fromErr, toErr); err != nil {
+		return err
+	}
+	if from != to {
+		return fmt.Errorf("%w: %d and %d bytes: %w", ErrBlockSize, from, to, unix.EOPNOTSUPP)
 	}
 	return nil
+}
+
+// LogicalBlockSize returns the size of a block device's logical blocks, in bytes; 0 of a
+// file that is none.
+func LogicalBlockSize(path string) (int64, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = f.Close() }()
+	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeDevice == 0 {
+		return 0, err
+	}
+	size, err := unix.IoctlGetInt(int(f.Fd()), unix.BLKSSZGET)
+	if err != nil {
+		return 0, fmt.Errorf("read the block size of %s: %w", path, err)
+	}
+	return int64(size), nil
 }
 
 // between copies between open devices.

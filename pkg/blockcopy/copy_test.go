@@ -341,7 +341,10 @@ var _ = Describe("Copy", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(exec.Command("losetup", "--sector-size", "4096", target).Run()).To(Succeed())
 		_, err = c.Run(ctx)
-		Expect(err).To(MatchError(unix.EOPNOTSUPP))
+		Expect(err).To(And(MatchError(unix.EOPNOTSUPP), MatchError(ErrBlockSize)))
+		Expect(LogicalBlockSize(source)).To(BeEquivalentTo(512))
+		Expect(LogicalBlockSize(target)).To(BeEquivalentTo(4096))
+		Expect(LogicalBlockSize(file("none", nil))).To(BeZero(), "a file has none")
 	})
 })
 

@@ -11,6 +11,10 @@ import (
 // copied. Nothing has been written then.
 var ErrSize = errors.New("it is too small")
 
+// ErrBlockSize is the error when the logical blocks of source and target differ in size,
+// where they are to be the same. Nothing has been written then.
+var ErrBlockSize = errors.New("source and target have logical blocks of different sizes")
+
 // Error is a failed request to a device or file. Err is a [unix.Errno] for
 // whatever the kernel said (EIO, ENOSPC, EBUSY), or [io.ErrUnexpectedEOF] where
 // a file ended before the size that it had at the start.

@@ -116,6 +116,9 @@ type Image struct {
 	URL    string           `json:"url,omitempty"`
 	Format spec.ImageFormat `json:"format,omitempty"`
 	SHA256 string           `json:"sha256,omitempty"`
+	// BlockSize is that of the logical blocks that the image was made for; 0:
+	// [spec.DefaultBlockSize].
+	BlockSize int `json:"blockSize,omitempty"`
 }
 
 // Restore puts a logical volume that is marked ondisk.Reverting back to what a

@@ -55,6 +55,9 @@ type Header struct {
 	// VirtualSize is the size of the disk in the image, in bytes; a multiple of
 	// 512. A raw file's last, incomplete sector counts as a whole one.
 	VirtualSize int64
+	// BlockSize is that of the logical blocks that the disk in the image counts in, in bytes;
+	// 0: the format does not say.
+	BlockSize int64
 	// Variant is the subformat: streamOptimized or monolithicSparse of VMDK.
 	Variant string
 }

@@ -60,11 +60,7 @@ func inspectVHDX(in input) (Header, error) {
 	if err != nil {
 		return Header{}, err
 	}
-	size, err := vhdxReadMetadata(in, metadata, length)
-	if err != nil {
-		return Header{}, err
-	}
-	return Header{VirtualSize: size}, nil
+	return vhdxReadMetadata(in, metadata, length)
 }
 
 // vhdxValid checks the CRC-32C of a structure, which counts its own field as zero.
@@ -169,23 +165,25 @@ func vhdxRegionTable(in input, b []byte) (offset uint64, length uint32, err erro
 	return offset, length, nil
 }
 
-// vhdxReadMetadata returns the size of the disk, if nothing stands against it.
-func vhdxReadMetadata(in input, at uint64, length uint32) (int64, error) {
+// vhdxReadMetadata returns the size of the disk and of its sectors, if nothing stands
+// against it.
+func vhdxReadMetadata(in input, at uint64, length uint32) (Header, error) {
 	if length < vhdxTableSize {
-		return 0, malformed("VHDX: metadata of %d bytes", length)
+		return Header{}, malformed("VHDX: metadata of %d bytes", length)
 	}
 	b, err := in.at("metadata table", at, vhdxTableSize)
 	if err != nil {
-		return 0, err
+		return Header{}, err
 	}
 	le := binary.LittleEndian
 	n := int(le.Uint16(b[10:]))
 	if string(b[:8]) != "metadata" || n > vhdxMaxEntries {
-		return 0, malformed("VHDX: no metadata where it should be")
+		return Header{}, malformed("VHDX: no metadata where it should be")
 	}
 	var (
-		seen = map[guid]bool{}
-		size uint64
+		seen   = map[guid]bool{}
+		size   uint64
+		sector uint32
 	)
 	for i := range n {
 		e := b[32+32*i:]
@@ -193,18 +191,18 @@ func vhdxReadMetadata(in input, at uint64, length uint32) (int64, error) {
 		const user, required = 1, 4
 		if flags&user != 0 {
 			if flags&required != 0 {
-				return 0, refuse(ErrUnknownFeature, "VHDX, required user metadata "+id.String(), convertAdvice)
+				return Header{}, refuse(ErrUnknownFeature, "VHDX, required user metadata "+id.String(), convertAdvice)
 			}
 			continue
 		}
 		if seen[id] {
-			return 0, malformed("VHDX: the metadata %s twice", id)
+			return Header{}, malformed("VHDX: the metadata %s twice", id)
 		}
 		seen[id] = true
 		var want uint32
 		switch id {
 		case vhdxParentLocator:
-			return 0, refuse(ErrBackingFile, "differencing VHDX (parent locator)", "join it with its parent: Merge-VHD, or "+convertAdvice)
+			return Header{}, refuse(ErrBackingFile, "differencing VHDX (parent locator)", "join it with its parent: Merge-VHD, or "+convertAdvice)
 		case vhdxFileParameters, vhdxDiskSize:
 			want = 8
 		case vhdxLogicalSector, vhdxPhysicalSector:
@@ -213,38 +211,38 @@ func vhdxReadMetadata(in input, at uint64, length uint32) (int64, error) {
 			want = 16
 		default:
 			if flags&required != 0 {
-				return 0, refuse(ErrUnknownFeature, "VHDX, required metadata "+id.String(), convertAdvice)
+				return Header{}, refuse(ErrUnknownFeature, "VHDX, required metadata "+id.String(), convertAdvice)
 			}
 			continue
 		}
 		if itemLength != want || offset < vhdxTableSize || offset > length-want {
-			return 0, malformed("VHDX: the metadata %s (%d bytes at %d) is not where it should be", id, itemLength, offset)
+			return Header{}, malformed("VHDX: the metadata %s (%d bytes at %d) is not where it should be", id, itemLength, offset)
 		}
 		value, err := in.at("metadata", at+uint64(offset), int(want))
 		if err != nil {
-			return 0, err
+			return Header{}, err
 		}
 		switch id {
 		case vhdxFileParameters:
 			if le.Uint32(value[4:])&2 != 0 {
-				return 0, refuse(ErrBackingFile, "differencing VHDX", "join it with its parent: Merge-VHD, or "+convertAdvice)
+				return Header{}, refuse(ErrBackingFile, "differencing VHDX", "join it with its parent: Merge-VHD, or "+convertAdvice)
 			}
 			if block := le.Uint32(value); block < 1<<20 || block > 256<<20 || block&(block-1) != 0 {
-				return 0, malformed("VHDX: blocks of %d bytes", block)
+				return Header{}, malformed("VHDX: blocks of %d bytes", block)
 			}
 		case vhdxDiskSize:
 			size = le.Uint64(value)
 		case vhdxLogicalSector:
-			if s := le.Uint32(value); s != 512 && s != 4096 {
-				return 0, malformed("VHDX: sectors of %d bytes", s)
+			if sector = le.Uint32(value); sector != 512 && sector != 4096 {
+				return Header{}, malformed("VHDX: sectors of %d bytes", sector)
 			}
 		}
 	}
 	if !seen[vhdxFileParameters] || !seen[vhdxDiskSize] || !seen[vhdxLogicalSector] {
-		return 0, malformed("VHDX: it lacks required metadata")
+		return Header{}, malformed("VHDX: it lacks required metadata")
 	}
 	if size == 0 || size > vhdxMaxDisk {
-		return 0, malformed("VHDX: a disk of %d bytes", size)
+		return Header{}, malformed("VHDX: a disk of %d bytes", size)
 	}
-	return int64(size), nil
+	return Header{VirtualSize: int64(size), BlockSize: int64(sector)}, nil
 }

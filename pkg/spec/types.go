@@ -165,7 +165,14 @@ type ImageSource struct {
 	// SHA256 is the checksum of the file as it lies there or is downloaded, 64
 	// hexadecimal digits; after defaulting in lower case.
 	SHA256 string `yaml:"sha256,omitempty"`
+	// BlockSize is that of the logical blocks of the disk that the image was made of, in
+	// bytes: 512, or 4096. If it is 0 it is what the format says, or [DefaultBlockSize].
+	BlockSize int `yaml:"blockSize,omitempty"`
 }
+
+// DefaultBlockSize is that of the logical blocks that an image was made for if nothing
+// else is said.
+const DefaultBlockSize = 512
 
 // ImageFormat is the format of an image file.
 type ImageFormat string

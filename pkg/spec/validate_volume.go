@@ -80,6 +80,9 @@ func (v *validation) image(path string, i ImageSource) {
 	if i.SHA256 != "" {
 		v.check(joinPath(path, "sha256"), checkSHA256(i.SHA256))
 	}
+	if i.BlockSize != 0 && i.BlockSize != DefaultBlockSize && i.BlockSize != 4096 {
+		v.refuse(joinPath(path, "blockSize"), "is %d; the logical blocks of disks have 512 or 4096 bytes", i.BlockSize)
+	}
 }
 
 func checkImagePath(path string) error {

@@ -42,7 +42,7 @@ func (s VolumeSource) Tag() string {
 
 // Key returns 16 hexadecimal digits that stand for an image of a valid Set: another
 // path, URL, format or checksum has another key. It says nothing of what the file
-// holds. Like [VolumeSource.Tag] it is stored, and must be the same in every version.
+// holds, and how its blocks are counted is none of it. Like [VolumeSource.Tag] it is stored, and must be the same in every version.
 func (i ImageSource) Key() string {
 	// No field can have a NUL in it.
 	sum := sha256.Sum256([]byte(strings.Join([]string{i.Path, i.URL, string(i.Format), i.SHA256}, "\x00")))

@@ -23,6 +23,8 @@ type Blocks interface {
 	// of the same origin: what is in none of these is the same in both. It may be the
 	// origin itself, or a later snapshot.
 	Changed(ctx context.Context, since, now string) ([]blockcopy.Extent, error)
+	// BlockSize is that of [blockcopy.LogicalBlockSize].
+	BlockSize(path string) (int64, error)
 	// Claim is that of [blockcopy.Claim].
 	Claim(path string) (release func(), err error)
 }
@@ -41,6 +43,9 @@ type Images interface {
 type Target struct {
 	Path string
 	Size uint64 // in bytes
+	// BlockSize is that of its logical blocks, in bytes; 0: not known. An image that
+	// counts in others is refused.
+	BlockSize int64
 	// ReadsZero is true if the device reads as zeroes where this image has not been
 	// written: zeroes need not be written then.
 	ReadsZero bool

@@ -193,6 +193,23 @@ var _ = Describe("filling a volume", func() {
 		restored(m)
 	})
 
+	It("copies to no device whose blocks have another size", func(ctx SpecContext) {
+		m := newMachine(ctx)
+		Expect(m.Edit(func(n *fakehost.Node) {
+			n.VolumeGroups = append(n.VolumeGroups, fakehost.VolumeGroup{Name: "vg4k", BlockSize: 4096, ExtentSize: 4 * mib, Extents: 50})
+		})).To(Succeed())
+		m.do(ctx, "lvcreate -y -L 16m -n source vg0", "lvcreate -y -L 16m -n v"+populating+" vg4k")
+		m.write("source", 0, 8, "data")
+		var v fakehost.LogicalVolume
+		for _, lv := range m.Node().VolumeGroups[1].LogicalVolumes {
+			v = lv
+		}
+		c := change.Populate{LV: change.LV{VolumeGroup: "vg4k", Name: "v", UUID: v.UUID}, Volume: m.named("source"), Size: 16 * mib}
+		before := m.Content("vg4k/v")
+		Expect(m.apply(ctx, c)).To(And(MatchError(change.ErrUnsupported), MatchError(ContainSubstring("512 and 4096 bytes"))))
+		Expect(m.Content("vg4k/v")).To(Equal(before))
+	})
+
 	It("does not overwrite what somebody has open without a claim", func(ctx SpecContext) {
 		m, c := prepared(ctx, putBack)
 		before := m.content("v")

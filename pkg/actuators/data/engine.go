@@ -31,5 +31,8 @@ func (e *Engine) Changed(ctx context.Context, since, now string) ([]blockcopy.Ex
 	return e.changed.Extents(ctx, since, now)
 }
 
+// BlockSize asks for the size of a device's blocks, see [Blocks].
+func (*Engine) BlockSize(path string) (int64, error) { return blockcopy.LogicalBlockSize(path) }
+
 // Claim opens a device alone, see [Blocks].
 func (*Engine) Claim(path string) (release func(), err error) { return blockcopy.Claim(path) }

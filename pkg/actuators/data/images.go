@@ -1,6 +1,7 @@
 package data
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/image/cache"
 	"github.com/volreconciler/volreconciler/pkg/image/fetch"
 	"github.com/volreconciler/volreconciler/pkg/image/qemuimg"
+	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 // CachedImages is [Images] on this machine: images come from a cache, and qemu-img
@@ -56,12 +58,30 @@ func (i *CachedImages) write(ctx context.Context, want change.Image, to Target) 
 	if err != nil {
 		return err
 	}
+	if err := checkBlocks(source.Header().BlockSize, int64(want.BlockSize), to.BlockSize); err != nil {
+		return err
+	}
 	if sum.IsZero() && to.Begun {
 		// Nothing says that it is the same file as the last time: half of one and half
 		// of another would be neither.
 		to.From, to.ReadsZero = 0, false
 	}
 	return i.convert(ctx, source, to)
+}
+
+// checkBlocks is an error if the disk in an image counts in other blocks than the device that
+// it is to be written to. What its format says is believed before what the spec says.
+func checkBlocks(inImage, declared, device int64) error {
+	counts := cmp.Or(inImage, declared, spec.DefaultBlockSize)
+	if device == 0 || counts == device {
+		return nil
+	}
+	advice := fmt.Sprintf("Use a Pool on disks with blocks of %d bytes", counts)
+	if inImage == 0 {
+		advice += fmt.Sprintf(", or set spec.source.image.blockSize to %d if the image was made for such blocks", device)
+	}
+	return fmt.Errorf("%w: the image was made for logical blocks of %d bytes, and those of the volume have %d: "+
+		"a partition table or file system in it would not be found. %s", change.ErrSource, counts, device, advice)
 }
 
 // convert writes window by window.

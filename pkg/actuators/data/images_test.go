@@ -55,6 +55,35 @@ var _ = Describe("images from the cache", func() {
 		Expect(saved).To(Equal([]uint64{0}), "before the first byte")
 	})
 
+	It("are written to blocks of another size only if the spec says that they were made for them", func(ctx SpecContext) {
+		target.BlockSize = 4096
+		before, err := os.ReadFile(target.Path)
+		Expect(err).NotTo(HaveOccurred())
+		made := change.Image{Key: "k", Path: file("disk.raw", disk), Format: spec.FormatRaw}
+		Expect(images.Write(ctx, made, target)).To(And(MatchError(change.ErrSource),
+			MatchError(ContainSubstring("made for logical blocks of 512 bytes, and those of the volume have 4096")),
+			MatchError(ContainSubstring("set spec.source.image.blockSize to 4096"))))
+		after, err := os.ReadFile(target.Path)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(bytes.Equal(before, after)).To(BeTrue())
+		Expect(saved).To(BeEmpty())
+
+		made.BlockSize = 4096
+		Expect(images.Write(ctx, made, target)).To(Succeed())
+		target.BlockSize = 512
+		Expect(images.Write(ctx, made, target)).To(MatchError(change.ErrSource))
+	})
+
+	It("count in the blocks that their format names, whatever the spec says", func(ctx SpecContext) {
+		path := filepath.Join(dir, "disk.vhdx")
+		Expect(exec.Command("qemu-img", "create", "-q", "-f", "vhdx", path, "8M").Run()).To(Succeed())
+		made := change.Image{Key: "k", Path: path, BlockSize: 4096}
+		target.BlockSize = 4096
+		Expect(images.Write(ctx, made, target)).To(And(MatchError(change.ErrSource), Not(MatchError(ContainSubstring("set spec.source")))))
+		target.BlockSize = 512
+		Expect(images.Write(ctx, made, target)).To(Succeed())
+	})
+
 	It("begin anew if nothing says that they are the same as before", func(ctx SpecContext) {
 		target.From, target.Begun, target.ReadsZero = 2*mib, true, true
 		Expect(images.Write(ctx, change.Image{Key: "k", Path: file("disk.raw", disk), Format: spec.FormatRaw}, target)).To(Succeed())

@@ -65,6 +65,7 @@ func (a *Actuator) populateFromVolume(ctx context.Context, c change.Populate, no
 		TargetIsZero:  c.ReadsZero && len(m.others) == 0,
 		OnlyDifferent: c.ReadsZero && len(m.others) > 0,
 		NoDigest:      true,
+		SameBlocks:    true,
 		Limit:         a.limit,
 		Progress:      teller(ctx), Checkpoint: m.saver(ctx),
 	})
@@ -75,8 +76,12 @@ func (a *Actuator) populateFromImage(ctx context.Context, c change.Populate, now
 	if a.images == nil {
 		return errors.New("images cannot be written to volumes here")
 	}
+	blockSize, err := a.blocks.BlockSize(now.Path())
+	if err != nil {
+		return classify(err)
+	}
 	return classify(a.images.Write(ctx, *c.Image, Target{
-		Path: now.Path(), Size: now.Size, From: m.at,
+		Path: now.Path(), Size: now.Size, BlockSize: blockSize, From: m.at,
 		ReadsZero: c.ReadsZero && len(m.others) == 0, Begun: len(m.own) > 0,
 		Progress: func(p change.Progress) { change.Report(ctx, p) },
 		Checkpoint: func(bytes uint64) error {

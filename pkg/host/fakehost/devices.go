@@ -1,6 +1,7 @@
 package fakehost
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"io/fs"
@@ -21,6 +22,8 @@ type Devices interface {
 	// of 64 KiB; since a copy-on-write snapshot also where its origin was written to.
 	// Neither needs to be active.
 	ChangedBlocks(since, now string) ([]Span, error)
+	// BlockSize returns the size of a device's logical blocks, in bytes.
+	BlockSize(path string) (int64, error)
 	// ClaimBlocks opens a device for the caller alone until release is called. It fails
 	// with EBUSY while anybody holds it.
 	ClaimBlocks(path string) (release func(), err error)
@@ -82,6 +85,17 @@ func (h *Host) ChangedBlocks(since, now string) ([]Span, error) {
 		}
 	}
 	return append(differing(lvs[0].all(), lvs[1].all()), differing(nil, lvs[0].Written)...), nil
+}
+
+// BlockSize returns the size of a device's logical blocks, see [Devices].
+func (h *Host) BlockSize(path string) (int64, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	lv := h.lvm.byPath(path)
+	if lv == nil {
+		return 0, &fs.PathError{Op: "open", Path: path, Err: syscall.ENOENT}
+	}
+	return int64(cmp.Or(h.lvm.groupOf(lv).BlockSize, 512)), nil
 }
 
 // ClaimBlocks opens a device for the caller alone, see [Devices].

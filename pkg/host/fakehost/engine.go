@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"syscall"
 
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
 )
@@ -28,6 +29,9 @@ func (e Engine) Copy(ctx context.Context, c blockcopy.Copy) (blockcopy.Result, e
 	}
 	if err == nil && c.Source == c.Target {
 		err = fmt.Errorf("source and target are one and the same")
+	}
+	if err == nil && c.SameBlocks {
+		err = e.sameBlocks(c.Source, c.Target)
 	}
 	if err != nil {
 		return blockcopy.Result{}, fmt.Errorf("copy %s to %s: %w", c.Source, c.Target, err)
@@ -60,6 +64,21 @@ func (e Engine) Copy(ctx context.Context, c blockcopy.Copy) (blockcopy.Result, e
 	}
 	return blockcopy.Result{}, nil
 }
+
+func (e Engine) sameBlocks(source, target string) error {
+	from, err := e.Devices.BlockSize(source)
+	if err != nil {
+		return err
+	}
+	to, err := e.Devices.BlockSize(target)
+	if err == nil && from != to {
+		err = fmt.Errorf("%w: %d and %d bytes: %w", blockcopy.ErrBlockSize, from, to, syscall.EOPNOTSUPP)
+	}
+	return err
+}
+
+// BlockSize returns the size of a device's blocks, see [blockcopy.LogicalBlockSize].
+func (e Engine) BlockSize(path string) (int64, error) { return e.Devices.BlockSize(path) }
 
 // Changed returns where two logical volumes, vg/lv, differ, and somewhat more.
 func (e Engine) Changed(ctx context.Context, since, now string) ([]blockcopy.Extent, error) {

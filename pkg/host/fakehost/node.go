@@ -139,6 +139,8 @@ type VolumeGroup struct {
 	// follows from LogicalVolumes; negative if they have less.
 	ReservedExtents int64 `yaml:"reservedExtents,omitempty"`
 	MissingPVs      int   `yaml:"missingPVs,omitempty"`
+	// BlockSize is that of the logical blocks of its disks, in bytes; 0: 512.
+	BlockSize uint64 `yaml:"blockSize,omitempty"`
 	// Seqno is how often its metadata was written.
 	Seqno uint64 `yaml:"seqno,omitempty"`
 	// Leftovers are what is in the free extents, in the order in which these are

@@ -175,6 +175,15 @@ func (t *Tap) ChangedBlocks(since, now string) ([]Span, error) {
 	return do(t, Call{Op: "readchanged", Path: now, Target: since}, func() ([]Span, error) { return devices.ChangedBlocks(since, now) })
 }
 
+// BlockSize returns the size of a device's blocks, see [Devices].
+func (t *Tap) BlockSize(path string) (int64, error) {
+	devices, ok := t.Host.(Devices)
+	if !ok {
+		return 0, errNoDevices
+	}
+	return do(t, Call{Op: "readblocksize", Path: path}, func() (int64, error) { return devices.BlockSize(path) })
+}
+
 // ClaimBlocks opens a device for the caller alone, see [Devices].
 func (t *Tap) ClaimBlocks(path string) (release func(), err error) {
 	devices, ok := t.Host.(Devices)

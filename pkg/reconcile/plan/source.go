@@ -105,7 +105,7 @@ func (d *differ) populate(id spec.ID, v spec.Volume, lv observe.LogicalVolume) {
 	}
 	fill := change.Populate{LV: nameOf(lv), ReadsZero: lv.ReadsZero}
 	if image := source.Image; image != nil {
-		fill.Image = &change.Image{Key: image.Key(), Path: image.Path, URL: image.URL, Format: image.Format, SHA256: image.SHA256}
+		fill.Image = &change.Image{Key: image.Key(), Path: image.Path, URL: image.URL, Format: image.Format, SHA256: image.SHA256, BlockSize: image.BlockSize}
 		d.step(id, "not filled yet", fill)
 		return
 	}
