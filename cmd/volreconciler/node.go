@@ -62,9 +62,11 @@ func newLoop(s *settings, source reconcile.Source, b *backend, log logr.Logger) 
 	if err != nil {
 		return nil, err
 	}
+	kernel := lio.New(b)
+	kernel.Prepare()
 	actuators := map[observe.System]change.Actuator{
 		observe.LVM:   lvm.New(b.lvm, b),
-		observe.LIO:   lio.New(b),
+		observe.LIO:   kernel,
 		observe.NVMet: nvmet.New(b),
 		observe.Data:  jobs,
 	}

@@ -98,6 +98,9 @@ func readOwnBackstore(h host.Files, b Backstore) (Backstore, error) {
 	}
 	b.UnmapBySame = values["emulate_tpws"] == "1"
 	b.HidesLimits = values["atomic_max_len"] == "0" // older kernels do not have it
+	if b.Registrations, err = readRegistrations(h, b); err != nil {
+		return b, err
+	}
 	b.Attributes, err = readBackstoreAttributes(h, b.HBA, b.Name)
 	return b, err
 }

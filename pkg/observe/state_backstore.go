@@ -38,6 +38,9 @@ type Backstore struct {
 	UnmapBySame, HidesLimits bool
 	// CanUnmap is true if the device supports discards; else Unmap cannot be set.
 	CanUnmap bool
+	// Registrations are the initiators that registered a key for persistent reservations.
+	// They are read of our own backstores.
+	Registrations []Registration
 	// Attributes are those that an Export may set, as far as the kernel has them.
 	// They are read of our own backstores.
 	Attributes map[string]string

@@ -1,15 +1,34 @@
 package ondisk
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// HBA is where our backstores are created. Its number is high because targetcli
-// gives each of its own backstores a directory of its own, counting from 0, and
-// removes that directory together with the backstore.
-const HBA = "iblock_900"
+// HBA is the first of the directories in which our backstores are created, one in each,
+// see [NthHBA]. Older agents created all of them in this one.
+//
+// targetcli has each backstore in a directory of its own, and removes the directory
+// together with the backstore: of two in one directory it removes one, and fails. It
+// counts from 0, and we from a number that it hardly comes to.
+const HBA = hbaPrefix + "900"
+
+const (
+	hbaPrefix = "iblock_"
+	firstHBA  = 900
+)
+
+// NthHBA returns the directory of a backstore, counting from 0.
+func NthHBA(n int) string { return hbaPrefix + strconv.Itoa(firstHBA+n) }
+
+// OwnHBA reports whether a directory is one that our backstores are created in.
+func OwnHBA(hba string) bool {
+	number, ok := strings.CutPrefix(hba, hbaPrefix)
+	n, err := strconv.Atoi(number)
+	return ok && err == nil && n >= firstHBA
+}
 
 // backstorePrefix marks our backstores; no other tool names them so.
 const backstorePrefix = "volreconciler:"

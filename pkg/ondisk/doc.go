@@ -31,7 +31,7 @@
 //	                 those from [FirstNVMePort] on
 //	tgtd           volreconciler:EXPORT among the addresses that it admits, with the mark
 //	                 of its passwords, and [GuardAccount] as its first account
-//	backstores     volreconciler:KIND:NAME below [HBA]
+//	backstores     volreconciler:KIND:NAME, each in a directory of its own from [HBA] on
 //	SCSI LUNs      [UnitSerial], and of tgtd [NAA]
 //	namespaces     [NamespaceUUID] and [NamespaceNGUID]
 //

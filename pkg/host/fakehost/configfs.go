@@ -24,6 +24,7 @@ const (
 type configfs struct {
 	lvm       *lvm
 	boots     uint64
+	files     files
 	modules   map[string]bool
 	missing   []string
 	unmounted bool

@@ -89,6 +89,18 @@ func storeSerial(_ *configfs, n *node, value string) (string, error) {
 	return serialText(strings.TrimSpace(value)), nil
 }
 
+// storeProduct follows target_wwn_product_id_store.
+func storeProduct(_ *configfs, n *node, value string) (string, error) {
+	product := strings.TrimSpace(value)
+	switch {
+	case len(product) > 16: // INQUIRY_MODEL_LEN
+		return "", syscall.EOVERFLOW
+	case n.up(2).links > 0, strings.ContainsFunc(product, func(r rune) bool { return r < ' ' || r > '~' }):
+		return "", syscall.EINVAL
+	}
+	return product + "\n", nil
+}
+
 func storeAlias(_ *configfs, _ *node, value string) (string, error) {
 	if len(value) > 511 { // SE_DEV_ALIAS_LEN, less one
 		return "", syscall.EINVAL
@@ -154,6 +166,9 @@ func storeEnable(c *configfs, n *node, value string) (string, error) {
 	b.minor = lv.Minor
 	c.open(lv.Minor)
 	n.parent.setText("info", b.String())
+	if n.parent.textOf("wwn/product_id") == "\n" {
+		n.parent.setText("wwn/product_id", "IBLOCK\n")
+	}
 	if vg, _ := c.lvm.byMinor(lv.Minor); lv.Type != thickSnapshot && len(c.lvm.group(vg).snapshots(lv)) == 0 {
 		// All other devices take discards.
 		n.parent.setText("attrib/max_unmap_block_desc_count", "1\n")

@@ -143,7 +143,7 @@ var _ = Describe("configfs on the fake machine", func() {
 					}
 				}
 				for _, e := range h.Node().ConfigFS {
-					if path.Base(e.Path) == "statistics" {
+					if base := path.Base(e.Path); base == "statistics" || base == "product_id" || base == "pr" || path.Base(path.Dir(e.Path)) == "pr" {
 						without = append(without, strings.TrimPrefix(e.Path, dir+"/"))
 					}
 				}
@@ -240,7 +240,8 @@ var _ = Describe("configfs on the fake machine", func() {
 			Expect(remove(name)).To(Succeed(), name)
 			reloaded(h)
 		}
-		Expect(h.Node().ConfigFS).To(Equal([]fakehost.Entry{{Path: "."}, {Path: "core"}}))
+		dbRoot := "/var/target\n"
+		Expect(h.Node().ConfigFS).To(Equal([]fakehost.Entry{{Path: "."}, {Path: "core"}, {Path: "dbroot", Text: &dbRoot}}))
 		Expect(isOpen(h, "v1")).To(BeFalse())
 	})
 

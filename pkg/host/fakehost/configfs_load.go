@@ -53,6 +53,9 @@ func (c *configfs) load(n Node, l *lvm) error {
 		c.modules[coreModule] = true
 	}
 	c.register()
+	if len(n.ConfigFS) > 0 && !slices.ContainsFunc(n.ConfigFS, func(e Entry) bool { return e.Path == "dbroot" }) {
+		delete(c.root.children, "dbroot") // it was not recorded
+	}
 	if err := loadTree(c.root, n.ConfigFS, []string{"core"}); err != nil {
 		return fmt.Errorf("configfs: %w", err)
 	}

@@ -21,9 +21,10 @@ const (
 // What the agent has no use for is left out.
 
 var rootType = &itemType{
-	groups:  map[string]*itemType{"core": coreType},
-	members: iscsiType,
-	named:   map[string]*itemType{"fc": fcType, "qla2xxx": qlaType},
+	attributes: map[string]attribute{"dbroot": {text: "/var/target\n", store: storeDBRoot}},
+	groups:     map[string]*itemType{"core": coreType},
+	members:    iscsiType,
+	named:      map[string]*itemType{"fc": fcType, "qla2xxx": qlaType},
 	check: func(c *configfs, _ *node, name string) error {
 		// These it does not load by itself.
 		if module, ok := map[string]string{"fc": fcModule, "qla2xxx": qlaModule}[name]; ok {
@@ -103,7 +104,9 @@ var backstoreType = &itemType{
 			"queue_depth":                {text: "128\n", store: unexported(storeNumber)},
 			"unmap_granularity":          {text: "0\n", store: storeNumber},
 		}},
+		"pr": reservationType,
 		"wwn": {attributes: map[string]attribute{
+			"product_id":      {text: "\n", store: storeProduct},
 			"vpd_unit_serial": {text: serialText(""), store: storeSerial},
 		}},
 	},
@@ -254,7 +257,12 @@ var mappedLUNType = &itemType{
 	attributes: map[string]attribute{"write_protect": {store: storeWriteProtect}},
 	groups:     map[string]*itemType{"statistics": {}},
 	link:       linkMappedLUN,
-	unlink:     func(_ *configfs, from, _ *node) { from.setText("write_protect", "") },
+	unlink: func(_ *configfs, from, to *node) {
+		from.setText("write_protect", "")
+		if b := to.linkIn(); b != nil {
+			b.target.forget(from.parent.name)
+		}
+	},
 }
 
 func checkTPGName(_ *configfs, _ *node, name string) error {
@@ -414,6 +422,7 @@ func unlinkLUN(_ *configfs, lun, backstore *node) {
 	acls.each(func(n *node) bool {
 		if link := n.linkIn(); n.is(aMappedLUN) && link != nil && link.target == lun {
 			n.setText("write_protect", "")
+			backstore.forget(n.parent.name)
 		}
 		return true
 	})
@@ -429,5 +438,6 @@ func linkMappedLUN(_ *configfs, mapped, to *node) error {
 		return syscall.EINVAL
 	}
 	mapped.setText("write_protect", flagText(tpg.textOf("attrib/prod_mode_write_protect") == flagText(true)))
+	to.linkIn().target.recall(tpg.parent.name, mapped.parent.name, mapped.name)
 	return nil
 }

@@ -30,6 +30,7 @@ func New(n Node) (*Host, error) {
 	if err := h.files.load(n); err != nil {
 		return nil, err
 	}
+	h.tree.files = h.files
 	return h, nil
 }
 
@@ -90,6 +91,9 @@ func (h *Host) ReadFile(path string) ([]byte, error) {
 func (h *Host) ReadDir(path string) ([]fs.DirEntry, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.files.isDir(path) && !isBelow(path, "/sys") && !isBelow(path, "/proc") && !isBelow(path, "/dev") {
+		return h.files.readDir(path), nil
+	}
 	return h.tree.readDir(path)
 }
 
@@ -119,6 +123,9 @@ func (h *Host) WriteFile(path string, data []byte) error {
 func (h *Host) Mkdir(path string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if !isBelow(path, "/sys") {
+		return h.files.mkdir(path)
+	}
 	return h.tree.mkdir(path)
 }
 

@@ -36,10 +36,40 @@ func (f files) lstat(name string) (fs.FileInfo, error) {
 	if file, there := f[name]; there {
 		return fileInfo{file}, nil
 	}
-	if strings.HasSuffix(name, "/.") {
-		return fileInfo{File{Path: name}}, nil
+	if strings.HasSuffix(name, "/.") || f.isDir(name) {
+		return fileInfo{File{Path: strings.TrimSuffix(name, "/.") + "/."}}, nil
 	}
 	return nil, &fs.PathError{Op: "lstat", Path: name, Err: syscall.ENOENT}
+}
+
+// isDir reports whether a directory was made, or is one of those that every machine has.
+func (f files) isDir(name string) bool {
+	_, made := f[name+"/."]
+	return made || strings.Count(name, "/") == 1
+}
+
+// readDir returns what is in a directory.
+func (f files) readDir(name string) []fs.DirEntry {
+	var entries []fs.DirEntry
+	for _, p := range slices.Sorted(maps.Keys(f)) {
+		if at := strings.TrimSuffix(p, "/."); path.Dir(at) == name {
+			entries = append(entries, fs.FileInfoToDirEntry(fileInfo{f[p]}))
+		}
+	}
+	return entries
+}
+
+// mkdir makes a directory in one that is there.
+func (f files) mkdir(name string) error {
+	failed := func(err error) error { return &fs.PathError{Op: "mkdir", Path: name, Err: err} }
+	switch name = path.Clean(name); {
+	case f.isDir(name):
+		return failed(syscall.EEXIST)
+	case !f.isDir(path.Dir(name)):
+		return failed(syscall.ENOENT)
+	}
+	f[name+"/."] = File{Path: name + "/."}
+	return nil
 }
 
 // CreateFile makes a file, see [Devices].
@@ -56,7 +86,7 @@ func (h *Host) CreateFile(f File, replace bool) error {
 // fileInfo says what a file is: a regular one, or a directory by its name.
 type fileInfo struct{ file File }
 
-func (i fileInfo) Name() string     { return path.Base(i.file.Path) }
+func (i fileInfo) Name() string     { return path.Base(strings.TrimSuffix(i.file.Path, "/.")) }
 func (i fileInfo) Size() int64      { return int64(cmp.Or(i.file.Size, uint64(len(i.file.Text)))) }
 func (fileInfo) ModTime() time.Time { return time.Time{} }
 func (i fileInfo) IsDir() bool      { return strings.HasSuffix(i.file.Path, "/.") }

@@ -102,8 +102,9 @@ type Node struct {
 	Files []File `yaml:"files,omitempty"`
 }
 
-// File is a regular file outside the kernel's file systems.
+// File is a regular file outside the kernel's file systems, or a directory.
 type File struct {
+	// Path of a directory ends in "/.".
 	Path string `yaml:"path"`
 	// Size is in bytes; 0: that of Text.
 	Size uint64 `yaml:"size,omitempty"`

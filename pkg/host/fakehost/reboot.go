@@ -36,7 +36,7 @@ func (h *Host) Reboot() {
 		panic(fmt.Sprintf("fakehost: what a machine held before a reboot cannot be loaded: %v", err))
 	}
 	h.lvm, h.tree = l, c
-	h.tree.lvm = &h.lvm
+	h.tree.lvm, h.tree.files = &h.lvm, h.files
 }
 
 // activate gives a logical volume the state that it has after a boot.

@@ -36,6 +36,11 @@ func (d *differ) absentTargets() {
 			d.block(id, status.ReasonSessionsActive, "target %s is removed when these log out: %s", t.Name, strings.Join(who, ", "))
 			continue
 		}
+		if keys := d.keysOf(t); len(keys) > 0 && !force {
+			d.block(id, status.ReasonReservationsActive, "target %s is not removed while persistent reservations were made by it: %s. %s, or set disconnect: Force before the Export is removed",
+				t.Name, shortList(keys), clearThem)
+			continue
+		}
 		if t.OtherTPGs > 0 {
 			d.block(id, status.ReasonNotOwned, "target %s has target portal groups that are not ours; remove them first", t.Name)
 			continue

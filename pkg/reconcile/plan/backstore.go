@@ -88,6 +88,10 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 	if !want.usable {
 		return want
 	}
+	if !exists {
+		name.HBA = d.newHBA()
+		want.path = name.Path()
+	}
 	create := change.CreateBackstore{
 		Backstore: name, Device: back.lv.Path(), LVUUID: back.lv.UUID, Identity: back.lv.Identity(), ReadOnly: back.lv.ReadOnly, Unmap: back.thin,
 	}
@@ -112,10 +116,15 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 			return want
 		}
 		removed := d.servingStep(id, "bound to another logical volume or in another mode", change.RemoveBackstore{Backstore: name})
+		create.HBA = d.hbaAgain(have.HBA)
+		name.HBA, want.path = create.HBA, create.Path()
 		want.step = d.backstoreAttributes(id, name, have, d.servingStep(id, "removed", create, removed, back.step))
+	case d.rebuild(id, have, back.lv):
+		want.usable = false
 	default:
-		d.block(id, status.ReasonBackstoreMismatch, "backstore %s has serial %s on %s; %s needs serial %s. Take its LUN off the exports and put it back to have it rebuilt",
-			have.Path(), have.Serial, have.Device, back.lv.FullName(), serial)
+		d.block(id, status.ReasonBackstoreMismatch, "backstore %s is %s, read-only %t, with serial %s; it should be %s, read-only %t, with serial %s. "+
+			"It is made anew when nobody is connected to its targets; or take its LUN off the exports and put it back",
+			have.Path(), have.Device, have.ReadOnly, have.Serial, back.lv.Path(), back.lv.ReadOnly, serial)
 		want.usable = false
 	}
 	return want

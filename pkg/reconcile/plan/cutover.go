@@ -43,6 +43,7 @@ var cutoverGuards = []cutoverGuard{
 	{"nothing on the node uses the old one but the targets that export it", (*differ).onlyExported},
 	{"the Exports of these targets are valid, not suspended, and did not fail", (*differ).exportsCanFollow},
 	{"those who are logged in to these targets can be made to wait", (*differ).canWait},
+	{"no persistent reservation of an initiator would be lost", (*differ).fencesStay},
 }
 
 // cutOver plans it unless something stands in the way.

@@ -41,7 +41,7 @@ var _ = DescribeTable("Make corrects drift and touches nothing else",
 	Entry("a removed LUN", func(n *Node) {
 		n.ChangeTarget(change.RemoveLUN{Target: change.Target{Fabric: observe.ISCSI, Name: IQN}, LUN: 1})
 	},
-		"add LUN 1 to "+IQN+": iblock_900/volreconciler:volume:thick",
+		"add LUN 1 to "+IQN+": iblock_902/volreconciler:volume:thick",
 		"map LUN 1 of "+IQN+" to initiator "+Initiator,
 		"map LUN 1 of "+IQN+" to initiator iqn.1993-08.org.debian:01:open, read-only"),
 	Entry("a removed ACL", func(n *Node) {
@@ -85,7 +85,7 @@ var _ = DescribeTable("Make corrects drift and touches nothing else",
 	}, "set unmap of backstore iblock_900/volreconciler:volume:data to true"),
 	Entry("unmap by WRITE SAME switched on where none should get through", func(n *Node) {
 		n.EditBackstore("volume:thick", func(b *observe.Backstore) { b.UnmapBySame = true })
-	}, "set unmap of backstore iblock_900/volreconciler:volume:thick to false"),
+	}, "set unmap of backstore iblock_902/volreconciler:volume:thick to false"),
 	Entry("unmap by WRITE SAME switched on where UNMAP does it", func(n *Node) {
 		n.EditBackstore("volume:data", func(b *observe.Backstore) { b.UnmapBySame = true })
 	}, "set unmap of backstore iblock_900/volreconciler:volume:data to true"),

@@ -258,7 +258,7 @@ func (x *exportDiffer) addLUNs() {
 			x.resize(n, have, backing)
 			continue
 		case exists && have.Backstore+have.Device != "":
-			if !x.mayReplace(fmt.Sprintf("LUN %d, which is %s now,", n, have.Backstore+have.Device), initiatorsOf(x.have, n)) {
+			if !x.mayReplace(fmt.Sprintf("LUN %d, which is %s now,", n, have.Backstore+have.Device), initiatorsOf(x.have, n)) || !x.keepsKeys(fmt.Sprintf("LUN %d", n), n, "") {
 				x.contested = true
 				continue
 			}
@@ -287,7 +287,8 @@ func (x *exportDiffer) letGo(n int, backing spec.ID, store wantedStore) {
 	if !exists || !x.backing(backing).reverting || !store.servedBy(have) {
 		return
 	}
-	if x.mayReplace(fmt.Sprintf("LUN %d, whose volume is being put back to a snapshot,", n), initiatorsOf(x.have, n)) {
+	what := fmt.Sprintf("LUN %d, whose volume is being put back to a snapshot,", n)
+	if x.mayReplace(what, initiatorsOf(x.have, n)) && x.losesNone(what, x.lostKeys(x.in.Observed.LIO.Backstores[have.Backstore])) {
 		x.removeLUN(n, "its volume is being put back to a snapshot")
 	}
 }
@@ -310,7 +311,7 @@ func (x *exportDiffer) elsewhere(store wantedStore, number int) ([]StepID, bool)
 		if n == number || !store.servedBy(x.have.LUNs[n]) {
 			continue
 		}
-		if !x.mayRemove(fmt.Sprintf("LUN %d, which becomes LUN %d,", n, number), initiatorsOf(x.have, n)) {
+		if !x.mayRemoveLUN(fmt.Sprintf("LUN %d, which becomes LUN %d,", n, number), n) {
 			return nil, false
 		}
 		steps = append(steps, x.removeLUN(n, fmt.Sprintf("becomes LUN %d", number)))
@@ -321,7 +322,7 @@ func (x *exportDiffer) elsewhere(store wantedStore, number int) ([]StepID, bool)
 func (x *exportDiffer) removeLUNs() {
 	for _, n := range sortedInts(x.have.LUNs) {
 		wanted := slices.ContainsFunc(x.spec.LUNs, func(l spec.LUN) bool { return *l.Number == n })
-		if !wanted && x.mayRemove(fmt.Sprintf("LUN %d", n), append(initiatorsOf(x.have, n), x.waiting(n)...)) {
+		if !wanted && x.mayRemoveLUN(fmt.Sprintf("LUN %d", n), n, x.waiting(n)...) {
 			x.removeLUN(n, "not in the spec")
 		}
 	}
@@ -368,7 +369,7 @@ func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID)
 			continue
 		}
 		if exists && mapped.LUN >= 0 && mapped.LUN != n {
-			if !x.mayReplace(fmt.Sprintf("mapped LUN %d", n), loggedIn(have)) {
+			if !x.mayReplace(fmt.Sprintf("mapped LUN %d", n), loggedIn(have)) || !x.keepsKeys(fmt.Sprintf("mapped LUN %d", n), mapped.LUN, i.Name) {
 				x.contested = true
 				continue
 			}
@@ -383,7 +384,7 @@ func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID)
 		_, inGroup := x.have.LUNs[n]
 		wanted := slices.ContainsFunc(x.spec.LUNs, func(l spec.LUN) bool { return *l.Number == n })
 		hidden := wanted && !i.Sees(n)
-		if (hidden || !wanted && !inGroup) && x.mayRemove(fmt.Sprintf("mapped LUN %d", n), loggedIn(have)) {
+		if (hidden || !wanted && !inGroup) && x.mayRemove(fmt.Sprintf("mapped LUN %d", n), loggedIn(have)) && x.keepsKeys(fmt.Sprintf("mapped LUN %d", n), have.LUNs[n].LUN, i.Name) {
 			x.dangerousStep(x.id, "not in the spec", Disruptive, loggedIn(have), change.UnmapLUN{Target: x.target, Initiator: i.Name, LUN: n})
 		}
 	}
@@ -393,7 +394,7 @@ func (x *exportDiffer) removeInitiators() {
 	for _, name := range sorted(x.have.ACLs) {
 		wanted := slices.ContainsFunc(x.spec.Initiators, func(i spec.Initiator) bool { return i.Name == name })
 		who := append(loggedIn(x.have.ACLs[name]), x.have.Unattributed...)
-		if !wanted && x.mayRemove("initiator "+name, who) {
+		if !wanted && x.mayRemove("initiator "+name, who) && x.keepsKeysOf(name) {
 			x.removedInitiators = append(x.removedInitiators,
 				x.dangerousStep(x.id, "not in the spec", Disruptive, who, change.RemoveInitiator{Target: x.target, Initiator: name}))
 		}

@@ -141,6 +141,7 @@ type differ struct {
 	ledger  ledger
 	// refused are deletions that the plan must not have.
 	refused refusal
+	hbas    hbas
 }
 
 func newDiffer(in Input, index *Index, refs *references) *differ {

@@ -45,7 +45,7 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 			Expect(now.UUID).NotTo(Equal(before.UUID))
 			Expect(now.Phase()).To(BeEmpty())
 			Expect(n.OfVolume(volume)).To(Equal([]string{place}), "%v", passes)
-			b := n.State.LIO.Backstores[change.Backstore{HBA: ondisk.HBA, Name: ondisk.BackstoreName(VolumeID(volume))}.Path()]
+			b := n.State.LIO.Backstores[n.BackstorePath(ondisk.BackstoreName(VolumeID(volume)))]
 			Expect(b.Serial).To(Equal(serial))
 			Expect(n.State.LIO.ISCSI[IQN].Enabled).To(BeTrue())
 			Expect(n.State.LIO.ISCSI[IQN].LUNs).To(HaveLen(2))

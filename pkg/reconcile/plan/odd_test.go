@@ -73,7 +73,7 @@ var _ = Describe("Make in odd cases", func() {
 			Expect(n.State.LIO.ISCSI[IQN].LUNs).To(HaveLen(3))
 		})
 		It("neither rebuild nor change its backstore", func() {
-			path := ondisk.HBA + "/" + ondisk.BackstoreName(VolumeID("thick"))
+			path := n.BackstorePath(ondisk.BackstoreName(VolumeID("thick")))
 			b := n.State.LIO.Backstores[path]
 			b.Unmap = true
 			n.State.LIO.Backstores[path] = b

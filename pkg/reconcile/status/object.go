@@ -43,6 +43,7 @@ const (
 	ReasonNotReady           = "DependencyNotReady"
 	ReasonInUse              = "InUse"
 	ReasonSessionsActive     = "SessionsActive"
+	ReasonReservationsActive = "ReservationsActive"
 	ReasonBackstoreMismatch  = "BackstoreMismatch"
 	ReasonGracePeriod        = "GracePeriod"
 	ReasonIncompleteInput    = "IncompleteInput"

@@ -102,19 +102,22 @@ func (a *Actuator) bind(ctx context.Context, b observe.Backstore) error {
 	if err != nil {
 		return err
 	}
-	if err := checkBound(bound, b); err != nil {
-		// The device node was switched to another volume meanwhile.
+	err = checkBound(bound, b) // the device node may have been switched to another volume meanwhile
+	if err == nil {
+		err = a.giveBackReservations(b)
+	}
+	if err != nil {
 		return errors.Join(err, a.host.Remove(dir))
 	}
 	return nil
 }
 
-// makeBackstoreDir makes a backstore's directory and that of our HBA, which stays
-// once it is there.
+// makeBackstoreDir makes a backstore's directory and the one of the HBA that it is in.
 func (a *Actuator) makeBackstoreDir(ctx context.Context, hba, dir string) error {
 	if err := a.loadCore(ctx); err != nil {
 		return err
 	}
+	a.prepareDBRoot()
 	if err := a.makeDriverDir(ctx, observe.HBADir(hba), "target_core_iblock"); err != nil {
 		return err
 	}
@@ -177,6 +180,10 @@ func (a *Actuator) dropBackstore(b change.Backstore) error {
 	err := a.remove(observe.BackstoreDir(b.HBA, b.Name))
 	if errors.Is(err, syscall.EBUSY) {
 		return fmt.Errorf("%w: backstore %s is linked to a LUN", change.ErrInUse, b.Path())
+	}
+	if err == nil && ondisk.OwnHBA(b.HBA) {
+		// As targetcli does it. It stays if there are others in it, and does no harm.
+		_ = a.host.Remove(observe.HBADir(b.HBA))
 	}
 	return err
 }

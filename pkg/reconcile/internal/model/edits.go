@@ -29,10 +29,20 @@ func (n *Node) ApplyAllButRemovals() {
 
 // EditBackstore changes an object's backstore, as in volume:data.
 func (n *Node) EditBackstore(name string, f func(*observe.Backstore)) {
-	path := ondisk.HBA + "/volreconciler:" + name
+	path := n.BackstorePath("volreconciler:" + name)
 	b := n.State.LIO.Backstores[path]
 	f(&b)
 	n.State.LIO.Backstores[path] = b
+}
+
+// BackstorePath returns the path of the backstore of a name.
+func (n *Node) BackstorePath(name string) string {
+	for path, b := range n.State.LIO.Backstores {
+		if b.Name == name {
+			return path
+		}
+	}
+	return ondisk.HBA + "/" + name
 }
 
 // DesireImage desires an Image, of whose file nothing is there.

@@ -1,0 +1,136 @@
+package observe
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/host"
+)
+
+// Registration is the key that an initiator registered with a backstore, see SPC-4,
+// persistent reservations.
+type Registration struct {
+	Initiator string
+	// SID tells the sessions of an initiator apart, 12 hexadecimal digits; empty on
+	// other fabrics than iSCSI.
+	SID string
+	Key uint64
+	// Kept is true if the kernel keeps it outside of configfs, so that a backstore that
+	// is made anew can have it back.
+	Kept bool
+}
+
+// String names the initiator and its key, as sg_persist(8) does.
+func (r Registration) String() string { return fmt.Sprintf("%s (key 0x%x)", r.Initiator, r.Key) }
+
+// KeptRegistration is one that the kernel keeps in a file, for the reservations that an
+// initiator asked to outlive a reboot (APTPL).
+type KeptRegistration struct {
+	Registration
+	// Fields are its lines, name=value, as the kernel takes them back.
+	Fields []string
+}
+
+// readRegistrations reads who is registered with a backstore; most often nobody.
+func readRegistrations(h host.Files, b Backstore) ([]Registration, error) {
+	text, err := h.ReadFile(path.Join(BackstoreDir(b.HBA, b.Name), "pr", "res_pr_registered_i_pts"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // a kernel without them
+	} else if err != nil {
+		return nil, err
+	}
+	registrations := parseRegistrations(string(text))
+	if len(registrations) == 0 {
+		return nil, nil
+	}
+	kept, err := ReadKeptRegistrations(h, b.Serial)
+	if err != nil {
+		return registrations, nil // they are not kept, or as good as
+	}
+	for i, r := range registrations {
+		registrations[i].Kept = slices.ContainsFunc(kept, func(k KeptRegistration) bool { return k.Registration == r })
+	}
+	return registrations, nil
+}
+
+// parseRegistrations reads lines as the kernel writes them
+// (target_pr_res_pr_registered_i_pts_show in drivers/target/target_core_configfs.c):
+//
+//	iSCSI Node: iqn.2003-01.org.example:a,i,0x00023d000001 Key: 0x0000000000abc123 PRgen: 0x00000000
+func parseRegistrations(text string) []Registration {
+	var registrations []Registration
+	for line := range strings.Lines(text) {
+		_, rest, is := strings.Cut(line, " Node: ")
+		port, rest, hasKey := strings.Cut(rest, " Key: 0x")
+		digits, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
+		key, err := strconv.ParseUint(digits, 16, 64)
+		if !is || !hasKey || err != nil {
+			continue
+		}
+		initiator, sid, _ := strings.Cut(port, ",i,0x")
+		registrations = append(registrations, Registration{Initiator: initiatorName(initiator), SID: strings.ToLower(sid), Key: key})
+	}
+	return registrations
+}
+
+// initiatorName returns the name of an initiator as access lists have it.
+func initiatorName(name string) string {
+	if strings.Count(name, ":") == 7 {
+		return normalWWPN(name)
+	}
+	return name
+}
+
+// ReadKeptRegistrations returns what the kernel keeps for the unit serial of a backstore
+// (core_scsi3_update_and_write_aptpl in drivers/target/target_core_pr.c); nothing if it
+// keeps nothing.
+func ReadKeptRegistrations(h host.Files, serial string) ([]KeptRegistration, error) {
+	dir, err := ReadDBRoot(h)
+	if err != nil {
+		return nil, err
+	}
+	text, err := h.ReadFile(KeptRegistrationsFile(dir, serial))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	return parseKept(string(text)), nil
+}
+
+// KeptRegistrationsFile is where the kernel keeps them.
+func KeptRegistrationsFile(dbRoot, serial string) string {
+	return path.Join(KeptReservations(dbRoot), "aptpl_"+serial)
+}
+
+func parseKept(text string) []KeptRegistration {
+	var kept []KeptRegistration
+	var at *KeptRegistration
+	for line := range strings.Lines(text) {
+		line = strings.Trim(line, "\x00 \n")
+		name, value, _ := strings.Cut(line, "=")
+		switch {
+		case strings.HasPrefix(line, "PR_REG_START:"):
+			at = &KeptRegistration{}
+		case at == nil || line == "":
+		case strings.HasPrefix(line, "PR_REG_END:"):
+			kept, at = append(kept, *at), nil
+		default:
+			at.Fields = append(at.Fields, line)
+			switch name {
+			case "initiator_node":
+				at.Initiator = initiatorName(value)
+			case "initiator_sid":
+				at.SID = strings.ToLower(value)
+			case "sa_res_key":
+				at.Key, _ = strconv.ParseUint(value, 10, 64)
+			}
+		}
+	}
+	return kept
+}

@@ -1,0 +1,32 @@
+package observe
+
+import (
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+var _ = Describe("persistent reservations", func() {
+	It("are read as the kernel shows them", func() {
+		Expect(parseRegistrations("SPC-3 PR Registrations:\nNone\n")).To(BeEmpty())
+		Expect(parseRegistrations("SPC-3 PR Registrations:\n" +
+			"iSCSI Node: iqn.2003-01.org.example:init1,i,0x00023d000001 Key: 0x0000000000abc123 PRgen: 0x00000000\n" +
+			"FC Node: 20:00:00:11:22:33:44:55 Key: 0xffffffffffffffff PRgen: 0x00000002\n")).To(Equal([]Registration{
+			{Initiator: "iqn.2003-01.org.example:init1", SID: "00023d000001", Key: 0xabc123},
+			{Initiator: "naa.2000001122334455", Key: 0xffffffffffffffff},
+		}))
+	})
+	It("are read as the kernel keeps them", func() {
+		const one = "PR_REG_START: 0\ninitiator_fabric=iSCSI\ninitiator_node=iqn.2003-01.org.example:init1\ninitiator_sid=00023d000001\n" +
+			"sa_res_key=11256099\nres_holder=1\nres_type=05\nres_scope=00\nres_all_tg_pt=0\nmapped_lun=0\n" +
+			"target_fabric=iSCSI\ntarget_node=iqn.2003-01.org.example:x\ntpgt=1\nport_rtpi=1\ntarget_lun=0\nPR_REG_END: 0\n"
+		kept := parseKept(one + "\x00")
+		Expect(kept).To(HaveLen(1))
+		Expect(kept[0].Registration).To(Equal(Registration{Initiator: "iqn.2003-01.org.example:init1", SID: "00023d000001", Key: 0xabc123}))
+		Expect(kept[0].Fields).To(And(HaveLen(14), ContainElements("res_type=05", "target_lun=0")))
+		Expect(kept[0].String()).To(Equal("iqn.2003-01.org.example:init1 (key 0xabc123)"))
+
+		Expect(parseKept("No Registrations or Reservations\n\x00")).To(BeEmpty())
+		Expect(parseKept("")).To(BeEmpty(), "cut off by a power failure")
+		Expect(parseKept(one[:60])).To(BeEmpty(), "cut off by a power failure")
+	})
+})

@@ -1,0 +1,147 @@
+package plan_test
+
+import (
+	"slices"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	. "github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+var _ = Describe("A persistent reservation", func() {
+	var n *Node
+	register := func(volume, initiator string, kept bool) {
+		n.EditBackstore("volume:"+volume, func(b *observe.Backstore) {
+			b.Registrations = append(b.Registrations, observe.Registration{Initiator: initiator, SID: "00023d000001", Key: 0xabc, Kept: kept})
+		})
+	}
+	clear := func(volume string) {
+		n.EditBackstore("volume:"+volume, func(b *observe.Backstore) { b.Registrations = nil })
+	}
+	takes := ContainElement(BeElementOf("RemoveLUN", "UnmapLUN", "RemoveInitiator", "RemoveTarget", "RemoveBackstore", "DisableTarget", "TakeOver"))
+	blocked := BeIn(status.Blocked, status.ReasonReservationsActive)
+
+	DescribeTable("is not lost to what somebody edits, unless it is forced", func(edit func(*spec.ExportSpec)) {
+		n = Converged()
+		register("data", Initiator, true)
+		e := n.Desired.Exports["db"]
+		e.Spec.LUNs, e.Spec.Initiators = slices.Clone(e.Spec.LUNs), slices.Clone(e.Spec.Initiators)
+		edit(&e.Spec)
+		n.Desired.Exports["db"] = e
+		p := n.Plan()
+		Expect(kinds(p)).NotTo(takes)
+		Expect(ObjectOf(p, ExportID("db"))).To(And(blocked, HaveField("Message", And(ContainSubstring(Initiator+" (key 0xabc)"), ContainSubstring("sg_persist")))))
+
+		e.Spec.Disconnect = spec.DisconnectForce
+		n.Desired.Exports["db"] = e
+		Expect(kinds(n.Plan())).To(takes)
+
+		e.Spec.Disconnect = ""
+		n.Desired.Exports["db"] = e
+		clear("data")
+		Expect(kinds(n.Plan())).To(takes)
+	},
+		Entry("a LUN that is taken out", func(e *spec.ExportSpec) { e.LUNs = e.LUNs[1:] }),
+		Entry("another number", func(e *spec.ExportSpec) { e.LUNs[0].Number = Ptr(9) }),
+		Entry("another volume under its number", func(e *spec.ExportSpec) {
+			v := n.Desired.Volumes["thick"]
+			v.Metadata.Name, v.Spec.LVName = "another", "another"
+			n.Desired.Volumes["another"] = v
+			e.LUNs[0].Volume = "another"
+		}),
+		Entry("the initiator that is taken out", func(e *spec.ExportSpec) {
+			e.Initiators = slices.DeleteFunc(e.Initiators, func(i spec.Initiator) bool { return i.Name == Initiator })
+		}),
+		Entry("what the initiator sees", func(e *spec.ExportSpec) {
+			i := slices.IndexFunc(e.Initiators, func(i spec.Initiator) bool { return i.Name == Initiator })
+			for _, l := range e.LUNs[1:] {
+				e.Initiators[i].LUNs = append(e.Initiators[i].LUNs, *l.Number)
+			}
+		}),
+	)
+
+	It("of another initiator keeps nobody from being taken out", func() {
+		n = Converged()
+		register("data", "iqn.2000-01.a.b:other", true)
+		e := n.Desired.Exports["db"]
+		e.Spec.Initiators = []spec.Initiator{{Name: "iqn.2000-01.a.b:other"}}
+		n.Desired.Exports["db"] = e
+		Expect(kinds(n.Plan())).To(ContainElement("RemoveInitiator"))
+	})
+
+	It("keeps the target of an Export that no file names", func() {
+		n = Converged()
+		register("data", Initiator, true)
+		delete(n.Desired.Exports, "db")
+		p := n.Plan()
+		Expect(kinds(p)).NotTo(takes)
+		Expect(ObjectOf(p, ExportID("db"))).To(blocked)
+		clear("data")
+		Expect(kinds(n.Plan())).To(ContainElement("RemoveTarget"))
+	})
+
+	DescribeTable("and a move", func(of string, kept bool, takesPlace bool) {
+		n = Movable()
+		n.LogIn()
+		n.MoveTo("thick", "fast")
+		register("thick", of, kept)
+		var p plan.Plan
+		for range 4 {
+			p = n.Plan()
+			if slices.Contains(kinds(p), "TakeOver") {
+				break
+			}
+			n.Apply(p)
+		}
+		if takesPlace {
+			Expect(kinds(p)).To(takes)
+			return
+		}
+		Expect(kinds(p)).NotTo(takes)
+		Expect(ObjectOf(p, VolumeID("thick"))).To(And(blocked, HaveField("Message", ContainSubstring("APTPL"))))
+	},
+		Entry("goes on if the kernel keeps it", Initiator, true, true),
+		Entry("waits if it does not", Initiator, false, false),
+		Entry("waits if it is of somebody without an access list, who would not have it back", "iqn.2000-01.a.b:unlisted", true, false),
+	)
+})
+
+var _ = Describe("A backstore with another serial, as an old saveconfig.json restores it,", func() {
+	var n *Node
+	BeforeEach(func() {
+		n = Converged()
+		n.EditBackstore("volume:data", func(b *observe.Backstore) { b.Serial = "4711" })
+	})
+
+	It("is made anew while nobody is connected", func() {
+		n.Converge()
+		b := n.State.LIO.Backstores[n.BackstorePath("volreconciler:volume:data")]
+		Expect(b.Serial).NotTo(Equal("4711"))
+		Expect(n.State.LIO.ISCSI[IQN]).To(And(HaveField("Enabled", true), HaveField("LUNs", HaveLen(3))))
+		for _, o := range n.Plan().Objects {
+			Expect(o.Phase).To(Equal(status.Ready), "%s: %s", o.ID(), o.Message)
+		}
+	})
+	DescribeTable("stays", func(because func()) {
+		because()
+		Expect(kinds(n.Plan())).NotTo(ContainElement(BeElementOf("RemoveLUN", "RemoveBackstore", "DisableTarget")))
+		Expect(ObjectOf(n.Plan(), VolumeID("data"))).To(BeIn(status.Blocked, status.ReasonBackstoreMismatch))
+	},
+		Entry("while somebody is connected", func() { n.LogIn() }),
+		Entry("while anything is in doubt", func() { n.Desired.Complete = false }),
+		Entry("while its Export is suspended", func() {
+			e := n.Desired.Exports["db"]
+			e.Metadata.Annotations = map[string]string{spec.AnnotationReconcile: "suspended"}
+			n.Desired.Exports["db"] = e
+			s := n.Desired.Exports["db"]
+			s.Metadata.Name, s.Metadata.Annotations = "second", nil
+			s.Spec.Target = "iqn.2026-11.io.volreconciler:second"
+			n.Desired.Exports["second"] = s
+		}),
+	)
+})
