@@ -138,7 +138,7 @@ var _ = It("Discards through the LUN give a thin volume's space back, over IPv6 
 
 	By("in a session that was there before they could come")
 	set := func(attribute string) string {
-		return fmt.Sprintf("echo 0 > %s", observe.BackstoreAttributeFile(ondisk.HBA, ondisk.BackstoreName(spec.ID{Kind: spec.KindVolume, Name: "big"}), attribute))
+		return fmt.Sprintf("echo 0 > $(ls -d %s)", observe.BackstoreAttributeFile("iblock_*", ondisk.BackstoreName(spec.ID{Kind: spec.KindVolume, Name: "big"}), attribute))
 	}
 	sh(ctx, set("emulate_tpu")+"; "+set("emulate_tpws"))
 	session := sh(ctx, "ls /sys/class/iscsi_session")

@@ -150,11 +150,11 @@ func drift() Scenario {
 		)},
 		{Name: "what is too much", ByHand: configfs(
 			[]string{"mkdir", tpg + "np/127.0.0.1:3269"}, []string{"mkdir", tpg + "acls/" + hostB},
-			[]string{"mkdir", tpg + "lun/lun_9"}, []string{"ln", "core/iblock_900/volreconciler:volume:logs", tpg + "lun/lun_9/x"},
+			[]string{"mkdir", tpg + "lun/lun_9"}, []string{"ln", "core/iblock_901/volreconciler:volume:logs", tpg + "lun/lun_9/x"},
 		)},
 		{Name: "what is missing", ByHand: configfs(
 			[]string{"rm", acl + "lun_1/lun"}, []string{"rmdir", acl + "lun_1"}, []string{"rm", tpg + "lun/lun_1/backstore"}, []string{"rmdir", tpg + "lun/lun_1"},
-			[]string{"rmdir", "core/iblock_900/volreconciler:volume:logs"}, []string{"rmdir", tpg + "np/0.0.0.0:3260"},
+			[]string{"rmdir", "core/iblock_901/volreconciler:volume:logs"}, []string{"rmdir", tpg + "np/0.0.0.0:3260"},
 		)},
 		{Name: "an initiator", ByHand: configfs(
 			[]string{"rm", acl + "lun_0/lun"}, []string{"rmdir", acl + "lun_0"}, []string{"rm", acl + "lun_1/lun"}, []string{"rmdir", acl + "lun_1"}, []string{"rmdir", tpg + "acls/" + hostA},

@@ -3,6 +3,7 @@ package soak
 import (
 	"context"
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
@@ -28,8 +29,21 @@ func (h *History) configfs(lines ...string) {
 	}
 }
 
+// backstoreDir is where the backstore of a volume or snapshot is; nowhere if there is none.
+func (h *History) backstoreDir(ctx context.Context, t *thing) string {
+	n, err := h.Node.Look(ctx)
+	if err == nil {
+		for _, e := range n.ConfigFS {
+			if strings.HasPrefix(e.Path, "core/") && path.Base(e.Path) == backstore(t) {
+				return e.Path
+			}
+		}
+	}
+	return "core/" + ondisk.HBA + "/" + backstore(t)
+}
+
 // damage changes one of our targets by hand.
-func damage(_ context.Context, h *History) (string, error) {
+func damage(ctx context.Context, h *History) (string, error) {
 	m := h.model
 	e := h.pickExport(func(e *export) bool { return e.named && e.have != nil && len(e.have.luns) > 0 && e.asked() })
 	if e == nil {
@@ -93,7 +107,7 @@ func damage(_ context.Context, h *History) (string, error) {
 	case 10:
 		what, lines = "another portal", []string{"mkdir " + tpg + "np/127.0.0.1:3399"}
 	case 11:
-		what, lines = "a LUN too many", []string{fmt.Sprintf("mkdir %slun/lun_%d", tpg, 99), "ln core/" + ondisk.HBA + "/" + backstore(m.things[thing]) + " " + tpg + "lun/lun_99/x"}
+		what, lines = "a LUN too many", []string{fmt.Sprintf("mkdir %slun/lun_%d", tpg, 99), "ln " + h.backstoreDir(ctx, m.things[thing]) + " " + tpg + "lun/lun_99/x"}
 	default:
 		what = "backstore removed, with its LUNs"
 		for _, name := range sorted(m.exports) {
@@ -110,7 +124,7 @@ func damage(_ context.Context, h *History) (string, error) {
 			h.touched[o.name] = true
 			lines = append(lines, unmap(o, "iscsi/"+iqn(o.name)+"/tpgt_1/", thing)...)
 		}
-		lines = append(lines, "rm core/"+ondisk.HBA+"/"+backstore(m.things[thing]))
+		lines = append(lines, "rm "+h.backstoreDir(ctx, m.things[thing]))
 	}
 	h.configfs(lines...)
 	return fmt.Sprintf("by hand in Export/%s: %s (%s, LUN %d)", e.name, what, host, number), nil
