@@ -73,6 +73,23 @@ func Report(ctx context.Context, p Progress) {
 	}
 }
 
+type asideKey struct{}
+
+// WithAside returns a context in which [Aside] calls let.
+func WithAside(ctx context.Context, let func(wait func() error) error) context.Context {
+	return context.WithValue(ctx, asideKey{}, let)
+}
+
+// Aside calls wait, in which a job waits for something and moves no data on this machine:
+// others have its turn meanwhile. It returns when the job has its turn again, or wait's
+// error at once: then the job is to end.
+func Aside(ctx context.Context, wait func() error) error {
+	if let, ok := ctx.Value(asideKey{}).(func(func() error) error); ok {
+		return let(wait)
+	}
+	return wait()
+}
+
 // ErrSource means that what is to be copied is at fault, and that trying again
 // does not help until somebody mends it.
 var ErrSource = errors.New("the source cannot be used")

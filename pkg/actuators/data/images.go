@@ -49,6 +49,7 @@ func (i *CachedImages) write(ctx context.Context, want change.Image, to Target) 
 		Progress: func(_ cache.Stage, done, total int64) {
 			to.Progress(change.Progress{Done: uint64(done), Total: uint64(max(total, 0))})
 		},
+		Aside: func(wait func() error) error { return change.Aside(ctx, wait) },
 	})
 	if err != nil {
 		return err

@@ -117,6 +117,16 @@ type Request struct {
 	Limit int64
 	// Progress, if given, gets bytes of a stage; a total of -1 is not known.
 	Progress func(stage Stage, done, total int64)
+	// Aside, if given, is called with what takes as long as the network, or somebody else's
+	// download, does. An error of either is that of the request.
+	Aside func(wait func() error) error
+}
+
+func (r Request) aside(wait func() error) error {
+	if r.Aside != nil {
+		return r.Aside(wait)
+	}
+	return wait()
 }
 
 func (r Request) report(stage Stage, done, total int64) {
@@ -165,9 +175,18 @@ type about struct {
 }
 
 // entry returns an image, after it was made by fill if it was not there.
-func (c *Cache) entry(ctx context.Context, key, source string, fill func() error) (*Image, error) {
-	unlock, err := c.lock(ctx, key)
+func (c *Cache) entry(ctx context.Context, key, source string, r Request, fill func() error) (*Image, error) {
+	unlock, err := c.tryLock(key)
+	if err == nil && unlock == nil {
+		err = r.aside(func() (err error) {
+			unlock, err = c.lock(ctx, key)
+			return err
+		})
+	}
 	if err != nil {
+		if unlock != nil {
+			err = errors.Join(err, unlock())
+		}
 		return nil, err
 	}
 	img, err := c.open(key)

@@ -42,7 +42,7 @@ func (c *Cache) local(ctx context.Context, r Request) (img *Image, err error) {
 	if key == "" {
 		key = hashKey(fileKey, r.Path, f.Fingerprint())
 	}
-	return c.entry(ctx, key, r.Path, func() error {
+	return c.entry(ctx, key, r.Path, r, func() error {
 		if err := c.unpack(ctx, key, f.File, f.Size(), kind, r); err != nil {
 			return err
 		}
@@ -95,10 +95,14 @@ func (c *Cache) remote(ctx context.Context, r Request) (*Image, error) {
 			key = onceKey + strings.ToLower(rand.Text())
 		}
 	}
-	return c.entry(ctx, key, r.URL, func() error {
+	return c.entry(ctx, key, r.URL, r, func() error {
 		part := c.path(key, partSuffix)
-		got, err := c.o.Fetcher.Fetch(ctx, fetch.Request{URL: r.URL, Checksum: r.Checksum, Part: part, Limit: r.Limit,
-			Progress: func(done, total int64) { r.report(Downloading, done, total) }})
+		var got fetch.Version
+		err := r.aside(func() (err error) {
+			got, err = c.o.Fetcher.Fetch(ctx, fetch.Request{URL: r.URL, Checksum: r.Checksum, Part: part, Limit: r.Limit,
+				Progress: func(done, total int64) { r.report(Downloading, done, total) }})
+			return err
+		})
 		if err != nil {
 			return err
 		}

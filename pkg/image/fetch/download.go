@@ -135,7 +135,7 @@ func (d *download) repeat(ctx context.Context) error {
 		if final(err) || context.Cause(ctx) != nil {
 			return err
 		}
-		if d.done > before {
+		if d.done > before && !errors.Is(err, errTooSlow) {
 			fruitless = 0
 		} else if fruitless++; fruitless >= d.fetcher.options.Attempts {
 			return err
@@ -252,6 +252,10 @@ func (d *download) body(ctx context.Context, cancel context.CancelCauseFunc, bod
 	defer watchdog.Stop()
 	buf := make([]byte, 256<<10)
 	start, before := time.Now(), d.done
+	pace := pace{since: start, from: d.done, every: d.fetcher.options.SlowTimeout, least: d.fetcher.options.MinRate}
+	if limit := d.request.Limit; limit > 0 {
+		pace.least = min(pace.least, limit/2)
+	}
 	for d.version.Size < 0 || d.done < d.version.Size {
 		n, err := body.Read(buf)
 		watchdog.Reset(stall)
@@ -264,6 +268,9 @@ func (d *download) body(ctx context.Context, cancel context.CancelCauseFunc, bod
 		if err != nil {
 			return describe(ctx, err)
 		}
+		if err := pace.check(time.Now(), d.done); err != nil {
+			return fmt.Errorf("%s: %w", d.version.URL, err)
+		}
 		if err := d.throttle(ctx, start, d.done-before); err != nil {
 			return err
 		}
@@ -273,6 +280,31 @@ func (d *download) body(ctx context.Context, cancel context.CancelCauseFunc, bod
 		return fmt.Errorf("%s: %w: %d bytes of %d came", d.version.URL, io.ErrUnexpectedEOF, d.done, d.version.Size)
 	}
 	d.version.Size = d.done
+	return nil
+}
+
+// errTooSlow ends a download that would take for ever.
+var errTooSlow = errors.New("the server is too slow")
+
+// pace sees to it that enough bytes come.
+type pace struct {
+	since time.Time
+	from  int64
+	// least is how many bytes per second have to come on the average of every.
+	every time.Duration
+	least int64
+}
+
+func (p *pace) check(now time.Time, done int64) error {
+	took := now.Sub(p.since)
+	if took < p.every {
+		return nil
+	}
+	came := done - p.from
+	if float64(came) < float64(p.least)*took.Seconds() {
+		return fmt.Errorf("%w: %d bytes came in %v, and at least %d per second are asked for", errTooSlow, came, took.Round(time.Millisecond), p.least)
+	}
+	p.since, p.from = now, done
 	return nil
 }
 

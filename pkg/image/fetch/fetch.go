@@ -33,10 +33,14 @@ type Options struct {
 	ConnectTimeout time.Duration
 	// StallTimeout is how long not a byte may come; by default one minute.
 	StallTimeout time.Duration
+	// MinRate is how many bytes per second have to come, by default 4 KiB, on the average of
+	// SlowTimeout, by default five minutes. A bandwidth that is lower takes its place.
+	MinRate     int64
+	SlowTimeout time.Duration
 	// MaxRedirects; by default 10.
 	MaxRedirects int
 	// Attempts is how often in a row a download may break off without a new byte;
-	// by default 3. One that gets ahead is taken up again without end.
+	// or be too slow; by default 3. One that gets ahead is taken up again without end.
 	Attempts int
 	// RetryWait is the time between two attempts, longer each time; by default one second.
 	RetryWait time.Duration
@@ -51,6 +55,10 @@ func (o Options) withDefaults() Options {
 	def(&o.ConnectTimeout, 30*time.Second)
 	def(&o.StallTimeout, time.Minute)
 	def(&o.RetryWait, time.Second)
+	def(&o.SlowTimeout, 5*time.Minute)
+	if o.MinRate <= 0 {
+		o.MinRate = 4 << 10
+	}
 	if o.MaxSize <= 0 {
 		o.MaxSize = 1 << 40
 	}

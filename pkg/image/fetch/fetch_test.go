@@ -266,6 +266,38 @@ var _ = Describe("Fetch", func() {
 		Expect(err).NotTo(MatchError(image.ErrRefused))
 	})
 
+	It("gives up a connection on which a byte comes now and then", func(ctx SpecContext) {
+		options.StallTimeout, options.SlowTimeout, options.Attempts = time.Second, 100*time.Millisecond, 2
+		var connections atomic.Int32
+		s.beforeAnswer = func(w http.ResponseWriter, r *http.Request) bool {
+			connections.Add(1)
+			w.Header().Set("Content-Length", "100000")
+			for {
+				if _, err := w.Write([]byte("x")); err != nil {
+					return true
+				}
+				w.(http.Flusher).Flush()
+				select {
+				case <-r.Context().Done():
+					return true
+				case <-time.After(10 * time.Millisecond):
+				}
+			}
+		}
+		_, err := get(ctx, sha(s.content))
+		Expect(err).To(MatchError(ContainSubstring("too slow")))
+		Expect(err).NotTo(MatchError(image.ErrRefused))
+		Expect(connections.Load()).To(BeEquivalentTo(2))
+	})
+
+	It("does not call slow what it was asked to do slowly", func() {
+		now := time.Now()
+		p := pace{since: now, every: time.Minute, least: 100}
+		Expect(p.check(now.Add(59*time.Second), 0)).To(Succeed())
+		Expect(p.check(now.Add(time.Minute), 6000)).To(Succeed())
+		Expect(p.check(now.Add(2*time.Minute), 11999)).To(MatchError(errTooSlow))
+	})
+
 	It("keeps to a bandwidth", func(ctx SpecContext) {
 		start := time.Now()
 		_, err := fetcher().Fetch(ctx, Request{URL: s.URL, Part: part, Limit: 4 << 20})

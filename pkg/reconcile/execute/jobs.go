@@ -40,8 +40,9 @@ type job struct {
 	change change.Job
 	// cancel ends it.
 	cancel context.CancelFunc
-	// slot is closed when it has got one.
+	// slot is closed when it has got one, and has is true as long as it has it.
 	slot chan struct{}
+	has  bool
 	// queued is true while it waits for one, and number is when it came.
 	queued bool
 	number int
@@ -167,7 +168,7 @@ func (x *Executor) beginJob(ctx context.Context, r *execution, s plan.Step) {
 		return
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	j := &job{step: s, change: s.Change.(change.Job), cancel: cancel, slot: make(chan struct{})}
+	j := &job{step: s, change: s.Change.(change.Job), cancel: cancel}
 	x.mu.Lock()
 	if x.jobs.byLane == nil {
 		x.jobs.byLane = map[string]*job{}
@@ -190,7 +191,8 @@ func (x *Executor) beginJob(ctx context.Context, r *execution, s plan.Step) {
 		}
 		r.settle(ErrUnfinished, s)
 		if err = x.awaitSlot(ctx, j); err == nil {
-			err = actuator.Apply(change.WithProgress(ctx, func(p change.Progress) { x.progress(j, p) }), j.change)
+			working := change.WithProgress(ctx, func(p change.Progress) { x.progress(j, p) })
+			err = actuator.Apply(change.WithAside(working, func(wait func() error) error { return x.aside(ctx, j, wait) }), j.change)
 			x.leaveSlot(j)
 		}
 		cancelled := err != nil && ctx.Err() != nil
@@ -226,6 +228,7 @@ func (x *Executor) endJob(j *job, err error, cancelled bool) {
 // awaitSlot waits until a job may move data, or ctx ends.
 func (x *Executor) awaitSlot(ctx context.Context, j *job) error {
 	x.mu.Lock()
+	j.slot = make(chan struct{})
 	x.jobs.queue.add(j)
 	x.giveSlots()
 	waits := j.queued
@@ -239,19 +242,29 @@ func (x *Executor) awaitSlot(ctx context.Context, j *job) error {
 	case <-ctx.Done():
 	}
 	x.mu.Lock()
-	got := !j.queued
 	j.queued = false
 	x.mu.Unlock()
-	if got {
-		x.leaveSlot(j)
-	}
+	x.leaveSlot(j)
 	return ctx.Err()
 }
 
-// leaveSlot gives a job's slot to the next one.
+// aside lets a job wait for something without its slot, see [change.Aside].
+func (x *Executor) aside(ctx context.Context, j *job, wait func() error) error {
+	x.leaveSlot(j)
+	if err := wait(); err != nil {
+		return err
+	}
+	return x.awaitSlot(ctx, j)
+}
+
+// leaveSlot gives a job's slot, if it has one, to the next one.
 func (x *Executor) leaveSlot(j *job) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if !j.has {
+		return
+	}
+	j.has = false
 	x.jobs.all--
 	if !j.small() {
 		x.jobs.big--
@@ -276,6 +289,7 @@ func (x *Executor) giveSlots() {
 		if !j.small() {
 			x.jobs.big++
 		}
+		j.has = true
 		close(j.slot)
 	}
 }

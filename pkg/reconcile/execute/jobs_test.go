@@ -161,6 +161,42 @@ var _ = Describe("Jobs", func() {
 		Eventually(ctx, c.Begun).Should(Receive(Equal("unknown")))
 	}, SpecTimeout(10*time.Second))
 
+	It("that wait for the network leave their slots to others, and have one again before they go on", func(ctx SpecContext) {
+		x.Jobs = 1
+		came, back := make(chan error), make(chan error)
+		x.Actuators[observe.Data] = downloading{c, "slow", came, back}
+		step := model.Fill("slow", 0)
+		do(model.PlanOf(step))
+		do(model.PlanOf(step, model.Fill("other", model.GiB)))
+		Eventually(ctx, c.Begun).Should(Receive(Equal("other")), "the download holds no slot")
+		came <- nil
+		Consistently(back, 50*time.Millisecond).ShouldNot(Receive(), "the other one has the slot")
+		c.Job("other").End <- nil
+		Eventually(ctx, back).Should(Receive(BeNil()))
+		Eventually(ctx, c.Begun).Should(Receive(Equal("slow")))
+		c.Job("slow").End <- nil
+		Eventually(ctx, func() int {
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			return x.jobs.all
+		}).Should(BeZero())
+
+		By("ending a download that fails, or that nobody wants any more")
+		for range 2 { // what ended is taken up first
+			do(model.PlanOf(step))
+		}
+		came <- change.ErrSource
+		Eventually(ctx, back).Should(Receive(MatchError(change.ErrSource)))
+		do(model.PlanOf(model.Fill("other", model.GiB)))
+		Eventually(ctx, c.Begun).Should(Receive(Equal("other")))
+		c.Job("other").End <- nil
+		Eventually(ctx, func() int {
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			return x.jobs.all + x.jobs.big
+		}).Should(BeZero(), "no slot is left twice")
+	}, SpecTimeout(10*time.Second))
+
 	It("get their slots in the order in which they came, big or small", func() {
 		var q queue
 		var jobs []*job
@@ -266,3 +302,31 @@ var _ = Describe("Jobs", func() {
 		Expect(shown("a").Progress).To(BeNil())
 	}, SpecTimeout(10*time.Second))
 })
+
+// downloading is a copier whose job in one lane downloads first, until something comes.
+type downloading struct {
+	*model.Copier
+	lane       string
+	came, back chan error
+}
+
+func (d downloading) Apply(ctx context.Context, c change.Change) error {
+	if c.Lane() == "data/vg0/"+d.lane {
+		err := change.Aside(ctx, func() error {
+			select {
+			case err := <-d.came:
+				return err
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+		select {
+		case d.back <- err:
+		case <-ctx.Done():
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return d.Copier.Apply(ctx, c)
+}
