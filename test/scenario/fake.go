@@ -144,12 +144,14 @@ func (a *Agent) Loop() (*reconcile.Loop, error) {
 	engine := fakehost.Engine{Devices: &fakehost.Tap{Host: a.host}}
 	mover := data.New(a.host, lvm.New(a.host, a.host), engine, imageFiles{engine}, nil)
 	mover.UseImageFiles(writtenFiles{engine})
+	kernel := lio.New(a.host)
+	kernel.Prepare()
 	return &reconcile.Loop{
 		Source:   source(filepath.Join(a.dir, "specs")),
 		Observer: observe.New(a.host),
 		Executor: &execute.Executor{
 			Actuators: map[observe.System]change.Actuator{
-				observe.LVM: lvm.New(fakehost.Shell{Runner: a.host}, a.host), observe.LIO: lio.New(a.host), observe.NVMet: nvmet.New(a.host),
+				observe.LVM: lvm.New(fakehost.Shell{Runner: a.host}, a.host), observe.LIO: kernel, observe.NVMet: nvmet.New(a.host),
 				observe.Data: mover,
 			},
 			OneByOne: true,

@@ -38,12 +38,13 @@ var (
 	}
 	commands = []string{"lvm", "lvs", "lvcreate", "lvconvert", "lvchange", "lvextend", "lvremove", "lvrename", "modprobe"}
 	// writable is where configfs is changed, and what names may be there.
-	writable = regexp.MustCompile(`^/sys/kernel/config/target/(` +
+	writable = regexp.MustCompile(`^/etc/target(/pr|/alua)?$|^/sys/kernel/config/target/(dbroot|` +
 		`iscsi|iscsi/iqn\.[a-z0-9.:-]{1,219}(/tpgt_1(/(enable|attrib/[a-z_]+|param/[A-Za-z]+|auth/userid_mutual|np/[0-9a-f.:\[\]]+|lun/lun_[0-9]+(/[a-z_]+)?|` +
 		`acls/(iqn|eui|naa)\.[a-z0-9.:-]{1,219}(/(attrib|auth)/[a-z_]+|/lun_[0-9]+(/[a-z_]+)?)?))?)?|` +
 		`core/iblock_[0-9]+(/volreconciler:(volume|snapshot):[a-z0-9-]{1,63}(/(control|enable|udev_path|wwn/vpd_unit_serial|attrib/[a-z_]+))?)?)$`)
 	device   = regexp.MustCompile(`^/dev/[A-Za-z0-9_+.-]+/[A-Za-z0-9_+.-]+$`)
-	readable = regexp.MustCompile(`^(/sys/kernel/config/target(/.*)?|/sys/(block|dev|module|fs|class|kernel)(/.*)?|/proc(/.*)?|/dev(/.*)?)$`)
+	readable = regexp.MustCompile(`^(/sys/kernel/config/target(/.*)?|/sys/(block|dev|module|fs|class|kernel)(/.*)?|/proc(/.*)?|/dev(/.*)?|` +
+		`/etc/(rtslib-fb-)?target(/(pr(/aptpl_[0-9a-f-]{36})?|alua))?|/var/target/pr)$`)
 )
 
 func (d *door) before(c fakehost.Call) error {
@@ -74,7 +75,7 @@ func (d *door) before(c fakehost.Call) error {
 			wrong("a path that leads elsewhere")
 		}
 	}
-	if strings.ContainsAny(string(c.Data), "\x00\n\r") || len(c.Data) > 255 {
+	if strings.ContainsAny(strings.TrimSuffix(string(c.Data), "\n"), "\x00\n\r") || len(c.Data) > 255 {
 		wrong("a value of more than a line")
 	}
 	return nil

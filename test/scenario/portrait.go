@@ -56,8 +56,12 @@ func Portrait(n fakehost.Node) []string {
 			lines = append(lines, trashed.ReplaceAllString(line, ondisk.TagDeleted+"<time>"))
 		}
 	}
+	hbas := ownHBAs(n)
+	for hba := range hbas {
+		name(hba+"/", "core/<HBA>/")
+	}
 	for _, e := range slices.Concat(n.ConfigFS, n.NVMet) {
-		if followsDevice(e) || unlisted(n, e) || path.Base(e.Path) == unusedAttribute {
+		if hbas[e.Path] || hbas[path.Dir(e.Path)] && path.Base(e.Path) == "hba_info" || followsDevice(e) || unlisted(n, e) || path.Base(e.Path) == unusedAttribute {
 			continue
 		}
 		switch {
@@ -77,6 +81,19 @@ func Portrait(n fakehost.Node) []string {
 	}
 	slices.Sort(lines)
 	return lines
+}
+
+// ownHBAs returns the directories of our backstores. Which of them one is in depends on what
+// was there when it was made.
+func ownHBAs(n fakehost.Node) map[string]bool {
+	hbas := map[string]bool{}
+	for _, e := range n.ConfigFS {
+		hba, backstore := path.Split(e.Path)
+		if _, ours := ondisk.BackstoreOwner(backstore); ours && path.Dir(path.Clean(hba)) == "core" {
+			hbas[path.Clean(hba)] = true
+		}
+	}
+	return hbas
 }
 
 // followsDevice reports whether an entry is an attribute of a backstore that the

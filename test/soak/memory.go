@@ -190,12 +190,14 @@ func (m *Memory) Start(ctx context.Context) error {
 	ctx, kill := context.WithCancel(ctx)
 	l := &life{wake: make(chan struct{}, 1), status: &status.Board{}, kill: kill, ended: make(chan struct{}), left: -1}
 	tap := &fakehost.Tap{Host: m.Host, Before: func(c fakehost.Call) error { return m.before(l, c) }}
+	kernel := lio.New(tap)
+	kernel.Prepare()
 	loop := &reconcile.Loop{
 		Source:   spec.NewSource(m.path("specs"), spec.Options{Secrets: true}),
 		Observer: observe.New(tap),
 		Executor: &execute.Executor{
 			Actuators: map[observe.System]change.Actuator{
-				observe.LVM: lvm.New(fakehost.Shell{Runner: tap}, tap), observe.LIO: lio.New(tap), observe.NVMet: nvmet.New(tap),
+				observe.LVM: lvm.New(fakehost.Shell{Runner: tap}, tap), observe.LIO: kernel, observe.NVMet: nvmet.New(tap),
 				observe.Data: data.New(tap, lvm.New(tap, tap), fakehost.Engine{Devices: tap}, nil, nil),
 			},
 			OneByOne: m.slow(),

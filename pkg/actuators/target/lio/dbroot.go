@@ -4,17 +4,26 @@ import (
 	"path"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // dbRoots are the directories that rtslib chooses: on Debian, and elsewhere. The last is
 // made if none is there.
 var dbRoots = []string{"/etc/rtslib-fb-target", "/etc/target"}
 
-// Prepare makes the directories in which the kernel keeps persistent reservations, where
-// LIO is loaded already. Nothing that is exported is touched.
+// Prepare is called once, before the first change. Where LIO is loaded already, it makes the
+// directories in which the kernel keeps persistent reservations, and removes those of
+// backstores that a crash left empty. Nothing that is exported is touched.
 func (a *Actuator) Prepare() {
-	if _, err := a.host.ReadDir(observe.LIODir); err == nil {
-		a.prepareDBRoot()
+	hbas, err := a.children(observe.BackstoresDir)
+	if err != nil || len(hbas) == 0 {
+		return // without LIO, and with it as long as it holds nothing, there is time
+	}
+	a.prepareDBRoot()
+	for _, hba := range hbas {
+		if held, err := a.children(observe.HBADir(hba)); ondisk.OwnHBA(hba) && err == nil && len(held) == 0 {
+			_ = a.host.Remove(observe.HBADir(hba))
+		}
 	}
 }
 
@@ -36,6 +45,9 @@ func (a *Actuator) prepareDBRoot() {
 	}
 	dir, err := observe.ReadDBRoot(a.host)
 	if err != nil || !path.IsAbs(dir) {
+		return
+	}
+	if a.isDir(observe.KeptReservations(dir)) && a.isDir(observe.KeptALUA(dir)) {
 		return
 	}
 	for _, d := range []string{dir, observe.KeptReservations(dir), observe.KeptALUA(dir)} {

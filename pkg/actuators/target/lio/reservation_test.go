@@ -141,9 +141,15 @@ var _ = Describe("the directory in which the kernel keeps them", func() {
 		Expect(err).To(HaveOccurred(), "LIO is not loaded")
 		_, err = h.Run(ctx, "modprobe", "target_core_mod")
 		Expect(err).NotTo(HaveOccurred())
+		for _, d := range []string{"/iblock_900", "/iblock_900/volreconciler:volume:v1", "/iblock_901", "/iblock_1"} {
+			Expect(h.Mkdir(observe.BackstoresDir + d)).To(Succeed())
+		}
 		New(h).Prepare()
-		_, err = h.Lstat("/etc/target/pr")
+		_, err = h.Lstat("/var/target/pr")
 		Expect(err).NotTo(HaveOccurred())
+		entries, err := h.ReadDir(observe.BackstoresDir)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(entries).To(ConsistOf(HaveField("Name()", "iblock_900"), HaveField("Name()", "iblock_1")), "what a crash left empty is gone")
 	})
 
 	It("keeps nobody from being served if it cannot be made", func(ctx SpecContext) {
