@@ -35,6 +35,9 @@ type CreateBackstore struct {
 	ReadOnly bool   `json:"readOnly,omitempty"`
 	// Unmap lets the initiators' discards through.
 	Unmap bool `json:"unmap,omitempty"`
+	// Product is the product id that initiators are shown, where the kernel lets it be
+	// set; empty: the kernel's own.
+	Product string `json:"product,omitempty"`
 }
 
 // SetUnmap sets whether the initiators' discards reach the device.

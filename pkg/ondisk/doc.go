@@ -20,6 +20,8 @@
 //	synced=      the snapshot that a staged logical volume holds, and how many bytes
 //	               had changed in its origin since
 //	since=       of a snapshot: the one that was copied before it
+//	product=     the product id that initiators are shown; those that older agents made
+//	               have none, and the kernel's own
 //	replaced-by= the UUID of the logical volume that is the current one instead
 //
 // On targets there are marks, which say whose they are, and what initiators tell a

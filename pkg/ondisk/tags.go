@@ -37,6 +37,8 @@ const (
 	// TagSince is followed by the UUID of the snapshot that was copied before this one;
 	// nothing follows if none was.
 	TagSince = "volreconciler/since="
+	// TagProduct is followed by the product id that initiators are shown, see [Product].
+	TagProduct = "volreconciler/product="
 	// TagReplacedBy is followed by the UUID of the logical volume that came in the
 	// place of this one.
 	TagReplacedBy = "volreconciler/replaced-by="

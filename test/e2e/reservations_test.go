@@ -123,6 +123,7 @@ var _ = Describe("Persistent reservations", func() {
 		agent()
 		ready(ctx)
 		logIn(ctx)
+		Expect(sh(ctx, "lsblk -dno MODEL "+device(ctx, mailHost))).To(Equal("shared"), "disks can be told apart")
 		persist(ctx, mailHost, "--out --register-ignore --param-sark=0xdef456 --param-aptpl")
 		logOut(ctx)
 		all := shared("slow")

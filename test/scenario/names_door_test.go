@@ -25,7 +25,7 @@ type door struct {
 // nil: none. Whatever else begins with a hyphen came from somewhere else.
 var (
 	nameWord = regexp.MustCompile(`^[A-Za-z0-9_+.][A-Za-z0-9_+.-]*(/[A-Za-z0-9_+.][A-Za-z0-9_+.-]*)?$`)
-	ownTag   = regexp.MustCompile(`^volreconciler/(kind=(pool|volume|snapshot|source)|for=image|deletion=(retain|delete)|name=[a-z0-9]([a-z0-9-]*[a-z0-9])?|` +
+	ownTag   = regexp.MustCompile(`^volreconciler/(kind=(pool|volume|snapshot|source)|for=image|deletion=(retain|delete)|name=[a-z0-9]([a-z0-9-]*[a-z0-9])?|product=[a-z0-9-]{1,16}|` +
 		`phase=(populating|reverting|clearing|staged)|(identity|replaced-by)=[A-Za-z0-9-]{38}|source=(volume|snapshot|image):[a-z0-9.-]+|checkpoint=[A-Za-z0-9-]+:[0-9]+|revert(ed)?=[A-Za-z0-9_.-]{1,63})$`)
 	bytes   = regexp.MustCompile(`^[0-9]+b?$`)
 	columns = regexp.MustCompile(`^[a-z_,]+$`)
@@ -41,7 +41,7 @@ var (
 	writable = regexp.MustCompile(`^/etc/target(/pr|/alua)?$|^/sys/kernel/config/target/(dbroot|` +
 		`iscsi|iscsi/iqn\.[a-z0-9.:-]{1,219}(/tpgt_1(/(enable|attrib/[a-z_]+|param/[A-Za-z]+|auth/userid_mutual|np/[0-9a-f.:\[\]]+|lun/lun_[0-9]+(/[a-z_]+)?|` +
 		`acls/(iqn|eui|naa)\.[a-z0-9.:-]{1,219}(/(attrib|auth)/[a-z_]+|/lun_[0-9]+(/[a-z_]+)?)?))?)?|` +
-		`core/iblock_[0-9]+(/volreconciler:(volume|snapshot):[a-z0-9-]{1,63}(/(control|enable|udev_path|wwn/vpd_unit_serial|attrib/[a-z_]+))?)?)$`)
+		`core/iblock_[0-9]+(/volreconciler:(volume|snapshot):[a-z0-9-]{1,63}(/(control|enable|udev_path|wwn/(vpd_unit_serial|product_id)|attrib/[a-z_]+))?)?)$`)
 	device   = regexp.MustCompile(`^/dev/[A-Za-z0-9_+.-]+/[A-Za-z0-9_+.-]+$`)
 	readable = regexp.MustCompile(`^(/sys/kernel/config/target(/.*)?|/sys/(block|dev|module|fs|class|kernel)(/.*)?|/proc(/.*)?|/dev(/.*)?|` +
 		`/etc/(rtslib-fb-)?target(/(pr(/aptpl_[0-9a-f-]{36})?|alua))?|/var/target/pr)$`)

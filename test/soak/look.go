@@ -90,7 +90,8 @@ func (m *Model) lookAt(lv fakehost.LogicalVolume) []string {
 	if lv.Name == pool0 {
 		return []string{"lv " + pool0 + " of ours"}
 	}
-	tags := slices.Clone(lv.Tags)
+	// What initiators are shown as product depends on who created it, and on nothing else.
+	tags := slices.DeleteFunc(slices.Clone(lv.Tags), func(t string) bool { return strings.HasPrefix(t, ondisk.TagProduct) })
 	for i := range tags {
 		tags[i] = trashed.ReplaceAllString(tags[i], ondisk.TagDeleted+"<time>")
 	}

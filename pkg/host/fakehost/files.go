@@ -45,7 +45,7 @@ func (f files) lstat(name string) (fs.FileInfo, error) {
 // isDir reports whether a directory was made, or is one of those that every machine has.
 func (f files) isDir(name string) bool {
 	_, made := f[name+"/."]
-	return made || strings.Count(name, "/") == 1
+	return made || name == "/" || name == "/etc" || name == "/var"
 }
 
 // readDir returns what is in a directory.

@@ -169,7 +169,7 @@ var _ = Describe("Make and files that went away", func() {
 		})
 		everything()
 		Expect(ObjectOf(n.Converge(), VolumeID("data"))).To(And(BeIn(status.Blocked, status.ReasonSnapshotsExist), HaveField("Message", ContainSubstring("vg0/clone1"))))
-		Expect(n.LVs("vg0")["data"].Tags).To(HaveLen(3))
+		Expect(n.LVs("vg0")["data"].Tags).To(HaveLen(4))
 		n.Edit("vg0/data", func(lv *observe.LogicalVolume) { lv.TakesAlong = nil })
 		n.Converge()
 		Expect(n.LVs("vg0")["data"].Active).To(BeFalse())

@@ -94,6 +94,10 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 	}
 	create := change.CreateBackstore{
 		Backstore: name, Device: back.lv.Path(), LVUUID: back.lv.UUID, Identity: back.lv.Identity(), ReadOnly: back.lv.ReadOnly, Unmap: back.thin,
+		Product: back.lv.Tag(ondisk.TagProduct),
+	}
+	if back.lv.UUID == "" { // it is created by this plan
+		create.Product = ondisk.Product(id.Name)
 	}
 	serial := ondisk.UnitSerial(back.lv.Identity())
 	switch {

@@ -2,11 +2,14 @@ package plan_test
 
 import (
 	"slices"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	. "github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
@@ -144,4 +147,54 @@ var _ = Describe("A backstore with another serial, as an old saveconfig.json res
 			n.Desired.Exports["second"] = s
 		}),
 	)
+})
+
+var _ = Describe("The product id of a disk", func() {
+	productOf := func(p plan.Plan, volume string) string {
+		GinkgoHelper()
+		for _, s := range p.Steps {
+			if c, is := s.Change.(change.CreateBackstore); is && c.Name == "volreconciler:"+volume {
+				return c.Product
+			}
+		}
+		Fail("no backstore is created for " + volume)
+		return ""
+	}
+	reboot := func(n *Node) {
+		n.State.LIO = observe.Targets{Backstores: map[string]observe.Backstore{}, ISCSI: map[string]observe.Target{}}
+		for name := range n.LVs("vg0") {
+			n.Edit("vg0/"+name, func(lv *observe.LogicalVolume) { lv.Active, lv.Open = lv.Type == observe.ThinPool, false })
+		}
+	}
+
+	It("is the name of its object, and stays what it was", func() {
+		n := NewNode()
+		Expect(productOf(n.Plan(), "volume:data")).To(Equal("data"))
+		Expect(productOf(n.Plan(), "snapshot:nightly")).To(Equal("nightly"))
+		n.Converge()
+		n.Edit("vg0/data", func(lv *observe.LogicalVolume) { // as a later version would choose it
+			i := slices.Index(lv.Tags, "volreconciler/product=data")
+			lv.Tags = slices.Clone(lv.Tags)
+			lv.Tags[i] = "volreconciler/product=before"
+		})
+		reboot(n)
+		Expect(productOf(n.Plan(), "volume:data")).To(Equal("before"))
+	})
+	It("is the kernel's where initiators know it so, from older agents, or before it was adopted", func() {
+		n := Converged()
+		for name := range n.LVs("vg0") {
+			n.Edit("vg0/"+name, func(lv *observe.LogicalVolume) {
+				lv.Tags = slices.DeleteFunc(slices.Clone(lv.Tags), func(t string) bool { return strings.HasPrefix(t, ondisk.TagProduct) })
+			})
+		}
+		Expect(n.Plan().Steps).To(BeEmpty())
+		reboot(n)
+		Expect(productOf(n.Plan(), "volume:data")).To(BeEmpty())
+	})
+	It("goes with a volume that moves", func() {
+		n := Movable()
+		n.MoveTo("thick", "fast")
+		n.Converge()
+		Expect(n.LVs("vg0")["thick"].Tags).To(ContainElement("volreconciler/product=thick"))
+	})
 })

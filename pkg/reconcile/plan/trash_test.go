@@ -278,7 +278,7 @@ var _ = Describe("Make and the trash", func() {
 		n.Input.LastNamed = map[spec.ID]time.Time{VolumeID("data"): n.Input.Now}
 		n.Wait(time.Hour)
 		p := n.Converge()
-		Expect(n.LVs("vg0")["data"].Tags).To(ConsistOf(append(ondisk.OwnerTags(VolumeID("data")), "volreconciler/deletion=delete", "volreconciler/deleted=20261123T120000Z")))
+		Expect(n.LVs("vg0")["data"].Tags).To(ConsistOf(append(ondisk.OwnerTags(VolumeID("data")), "volreconciler/deletion=delete", "volreconciler/product=data", "volreconciler/deleted=20261123T120000Z")))
 		Expect(ObjectOf(p, VolumeID("data"))).To(BeIn(status.Deleting, status.ReasonInTrash))
 		Expect(n.LVs("vg0")).To(HaveLen(2))
 	})
@@ -297,7 +297,7 @@ var _ = Describe("Make and the trash", func() {
 		n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
 		n.Input.Started, n.Input.LastNamed = n.Input.Now.Add(-time.Hour), nil
 		p := n.Converge()
-		Expect(n.LVs("vg0")["data"].Tags).To(ConsistOf(append(ondisk.OwnerTags(VolumeID("data")), "volreconciler/deletion=delete", "volreconciler/deleted=20261223T110000Z")))
+		Expect(n.LVs("vg0")["data"].Tags).To(ConsistOf(append(ondisk.OwnerTags(VolumeID("data")), "volreconciler/deletion=delete", "volreconciler/product=data", "volreconciler/deleted=20261223T110000Z")))
 		Expect(ObjectOf(p, VolumeID("data"))).To(BeIn(status.Deleting, status.ReasonInTrash))
 		n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
 		n.Wait(day)

@@ -60,7 +60,7 @@ func (d *differ) volume(v spec.Volume) {
 		d.block(id, status.ReasonNotReady, "Pool/%s cannot take new volumes: %s", v.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: v.Spec.Pool}).Message)
 		return
 	case verdict == absent:
-		d.createVolume(id, v, p, observe.LogicalVolume{VolumeGroup: p.vg.Name, Name: v.Spec.LVName, Size: size}, tags)
+		d.createVolume(id, v, p, observe.LogicalVolume{VolumeGroup: p.vg.Name, Name: v.Spec.LVName, Size: size}, append(tags, ondisk.TagProduct+ondisk.Product(id.Name)))
 		return
 	}
 
@@ -203,7 +203,7 @@ func (d *differ) snapshot(s spec.Snapshot) {
 		// What the origin is counts, and not what its Pool asks for by now.
 		thin := o.thin
 		lv = observe.LogicalVolume{VolumeGroup: p.vg.Name, Name: s.Metadata.Name}
-		create := change.CreateSnapshot{LV: nameOf(lv), Origin: o.lv.Name, OriginUUID: o.lv.UUID, Thin: thin, Tags: tags}
+		create := change.CreateSnapshot{LV: nameOf(lv), Origin: o.lv.Name, OriginUUID: o.lv.UUID, Thin: thin, Tags: append(tags, ondisk.TagProduct+ondisk.Product(id.Name))}
 		if size := roundUp(uint64(s.Spec.Size), p.vg.ExtentSize); !thin && size < o.lv.Size {
 			create.Size = spec.Size(size)
 		}

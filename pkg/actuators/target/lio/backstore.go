@@ -38,14 +38,14 @@ func (a *Actuator) createBackstore(ctx context.Context, c change.CreateBackstore
 	have, err := observe.ReadBackstore(a.host, c.HBA, c.Name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		err = a.bind(ctx, want)
+		err = a.bind(ctx, want, c.Product)
 	case err != nil:
 		return err
 	case !have.Enabled:
 		if err := a.dropBackstore(c.Backstore); err != nil {
 			return err
 		}
-		err = a.bind(ctx, want)
+		err = a.bind(ctx, want, c.Product)
 	default:
 		err = checkBound(have, want)
 	}
@@ -74,7 +74,7 @@ func checkBound(have, want observe.Backstore) error {
 	return nil
 }
 
-func (a *Actuator) bind(ctx context.Context, b observe.Backstore) error {
+func (a *Actuator) bind(ctx context.Context, b observe.Backstore, product string) error {
 	if err := device.CheckFree(a.users, b.Device, b.BlockDevice, ""); err != nil {
 		return err
 	}
@@ -90,9 +90,17 @@ func (a *Actuator) bind(ctx context.Context, b observe.Backstore) error {
 		{"control", control},
 		{"udev_path", b.Device}, // for tools: the kernel keeps it but does not use it
 		{"wwn/vpd_unit_serial", b.Serial},
+		{"wwn/product_id", product}, // before the kernel takes its own
 		{"enable", "1"},
 	} {
-		if err := a.host.WriteFile(path.Join(dir, w.attribute), []byte(w.value)); err != nil {
+		if w.value == "" {
+			continue
+		}
+		err := a.host.WriteFile(path.Join(dir, w.attribute), []byte(w.value))
+		if w.value == product && errors.Is(err, fs.ErrNotExist) {
+			continue // older kernels show the same for all
+		}
+		if err != nil {
 			// Half a backstore serves nobody, and targetcli cannot cope with it.
 			_ = a.host.Remove(dir)
 			return a.explainBind(err, b)

@@ -165,6 +165,29 @@ var _ = Describe("the directory in which the kernel keeps them", func() {
 })
 
 var _ = Describe("backstores", func() {
+	It("have the product id that is asked for, where the kernel has one to set", func(ctx SpecContext) {
+		h := machine()
+		b := change.Backstore{HBA: ondisk.HBA, Name: "volreconciler:volume:v1"}
+		file := observe.BackstoreDir(b.HBA, b.Name) + "/wwn/product_id"
+		create := change.CreateBackstore{Backstore: b, Device: "/dev/vg0/v1", Product: "v1"}
+		apply(ctx, h, create)
+		Expect(h.ReadFile(file)).To(BeEquivalentTo("v1\n"))
+		apply(ctx, h, change.RemoveBackstore{Backstore: b})
+		create.Product = ""
+		apply(ctx, h, create)
+		Expect(h.ReadFile(file)).To(BeEquivalentTo("IBLOCK\n"), "the kernel's own")
+		apply(ctx, h, change.RemoveBackstore{Backstore: b})
+
+		create.Product = "v1"
+		old := &fakehost.Tap{Host: h, Before: func(c fakehost.Call) error {
+			if c.Path == file {
+				return syscall.ENOENT
+			}
+			return nil
+		}}
+		Expect(New(old).Apply(ctx, create)).To(Succeed())
+	})
+
 	It("are in directories that go with them, as those of targetcli do", func(ctx SpecContext) {
 		h := machine()
 		var stores []change.Backstore
