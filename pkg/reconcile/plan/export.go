@@ -287,8 +287,7 @@ func (x *exportDiffer) letGo(n int, backing spec.ID, store wantedStore) {
 	if !exists || !x.backing(backing).reverting || !store.servedBy(have) {
 		return
 	}
-	what := fmt.Sprintf("LUN %d, whose volume is being put back to a snapshot,", n)
-	if x.mayReplace(what, initiatorsOf(x.have, n)) && x.losesNone(what, x.lostKeys(x.in.Observed.LIO.Backstores[have.Backstore])) {
+	if x.mayReplace(fmt.Sprintf("LUN %d, whose volume is being put back to a snapshot,", n), initiatorsOf(x.have, n)) && x.comesBackWithKeys(n, have) {
 		x.removeLUN(n, "its volume is being put back to a snapshot")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"path"
 	"reflect"
 	"slices"
 	"strings"
@@ -194,6 +195,28 @@ func TestPropertiesSuspendedObjectsAreLeftAlone(t *testing.T) {
 	})
 }
 
+// withoutHBAs forgets in which directories our backstores are: it depends on what was there
+// when they were made.
+func withoutHBAs(s observe.State) {
+	for at, b := range s.LIO.Backstores {
+		if _, ours := b.Owner(); !ours || !ondisk.OwnHBA(b.HBA) {
+			continue
+		}
+		delete(s.LIO.Backstores, at)
+		b.HBA = "own"
+		s.LIO.Backstores[b.Path()] = b
+	}
+	for _, target := range targetsOf(s) {
+		for n, l := range target.LUNs {
+			hba, name := path.Split(l.Backstore)
+			if _, ours := ondisk.BackstoreOwner(name); ours && ondisk.OwnHBA(path.Clean(hba)) {
+				l.Backstore = "own/" + name
+				target.LUNs[n] = l
+			}
+		}
+	}
+}
+
 // normal is a state in which what was created later has no identity of its own:
 // it depends on the order of steps.
 func normal(was, is observe.State) observe.State {
@@ -234,6 +257,7 @@ func normal(was, is observe.State) observe.State {
 		})
 	}
 	withoutRounds(out)
+	withoutHBAs(out.State)
 	for _, target := range targetsOf(out.State) {
 		if target.AuthMark != "" {
 			target.AuthMark = "salted" // anew each time

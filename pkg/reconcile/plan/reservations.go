@@ -49,6 +49,11 @@ func (x *exportDiffer) mayRemoveLUN(what string, n int, waiting ...string) bool 
 	return x.mayRemove(what, append(initiatorsOf(x.have, n), waiting...)) && x.keepsKeys(fmt.Sprintf("LUN %d", n), n, "")
 }
 
+// comesBackWithKeys is keepsKeys of a LUN that is taken away and added again.
+func (x *exportDiffer) comesBackWithKeys(n int, l observe.TargetLUN) bool {
+	return x.losesNone(fmt.Sprintf("LUN %d", n), x.lostKeys(x.in.Observed.LIO.Backstores[l.Backstore]))
+}
+
 // keepsKeys reports whether nobody loses a registration with a LUN that is taken away, or
 // with the access of one initiator to it; if somebody does, it says so.
 func (x *exportDiffer) keepsKeys(what string, lun int, initiator string) bool {
