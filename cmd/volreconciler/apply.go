@@ -54,7 +54,7 @@ else 1.`,
 func applySpecs(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
 	ctx, stop := untilSignal(ctx)
 	defer stop()
-	held, err := lockNode(s.runtimeDir)
+	held, err := s.lockNode()
 	if err != nil {
 		return err
 	}

@@ -3,63 +3,102 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/volreconciler/volreconciler/pkg/safepath"
 )
+
+// nodeLockDir has the lock that is one for the whole machine. It is a variable for tests, which
+// must not wait for an agent that is at work here.
+var nodeLockDir = defaultRuntimeDir
 
 // lock keeps others from changing this node. The kernel lets go of it with the
 // process, however that ends.
-type lock struct{ file *os.File }
+type lock []*os.File
 
-// lockNode takes the lock in the runtime directory, or says who has it.
-func lockNode(runtimeDir string) (*lock, error) {
-	if err := os.MkdirAll(runtimeDir, 0o700); err != nil {
-		return nil, fmt.Errorf("the runtime directory cannot be made: %w", err)
+// lockNode takes the lock of what the settings say is to be changed, or says who has it: that in the
+// runtime directory, which is the one that others look at to find the agent, and for a
+// machine the one of the default runtime directory as well. Two agents with
+// different runtime directories would undo each other's changes otherwise.
+func (s *settings) lockNode() (lock, error) {
+	dirs := []string{s.runtimeDir}
+	if s.backend != backendFake {
+		dirs = append(dirs, nodeLockDir)
 	}
-	path := filepath.Join(runtimeDir, "lock")
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("the lock cannot be opened: %w", err)
+	var l lock
+	for _, dir := range dirs {
+		if err := l.take(dir); err != nil {
+			l.release()
+			return nil, err
+		}
 	}
-	switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
-	case errors.Is(err, unix.EWOULDBLOCK):
-		return nil, errors.Join(fmt.Errorf("another volreconciler%s is at work on this node and has locked %s; only one at a time can be", holder(path), path), f.Close())
-	case err != nil:
-		return nil, errors.Join(fmt.Errorf("%s cannot be locked: %w", path, err), f.Close())
-	}
-	l := &lock{f}
-	if err := l.sign(); err != nil {
-		l.release()
-		return nil, fmt.Errorf("the lock cannot be written: %w", err)
+	for _, f := range l {
+		if err := sign(f); err != nil {
+			l.release()
+			return nil, fmt.Errorf("the lock cannot be written: %w", err)
+		}
 	}
 	return l, nil
 }
 
-// sign writes into the lock whose it is.
-func (l *lock) sign() error {
-	if err := l.file.Truncate(0); err != nil {
+// take locks the file in a directory, unless that is one that is locked here already.
+func (l *lock) take(dir string) error {
+	if err := safepath.MakeDir(dir); err != nil {
+		return fmt.Errorf("the node cannot be locked in %s: %w", dir, err)
+	}
+	f, err := safepath.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("the lock cannot be opened: %w", err)
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	for _, held := range *l {
+		if is, err := held.Stat(); err == nil && os.SameFile(st, is) {
+			return f.Close()
+		}
+	}
+	switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return errors.Join(fmt.Errorf("another volreconciler%s is at work on this node and has locked %s; only one at a time can be", holder(f), f.Name()), f.Close())
+	case err != nil:
+		return errors.Join(fmt.Errorf("%s cannot be locked: %w", f.Name(), err), f.Close())
+	}
+	*l = append(*l, f)
+	return nil
+}
+
+// sign writes into a lock whose it is.
+func sign(f *os.File) error {
+	if err := f.Truncate(0); err != nil {
 		return err
 	}
-	_, err := l.file.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	_, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	return err
 }
 
-// release lets go. The file stays: removing it would let two others lock two
+// release lets go. The files stay: removing one would let two others lock two
 // different files of that name.
-func (l *lock) release() {
-	// Neither failure leaves a lock behind.
-	_ = l.file.Truncate(0)
-	_ = l.file.Close()
+func (l lock) release() {
+	for _, f := range l {
+		// Neither failure leaves a lock behind.
+		_ = f.Truncate(0)
+		_ = f.Close()
+	}
 }
 
 // holder names the process that has the lock, as far as can be told.
-func holder(path string) string {
-	data, err := os.ReadFile(path)
-	if pid := strings.TrimSpace(string(data)); err == nil && pid != "" {
+func holder(f *os.File) string {
+	data := make([]byte, 32)
+	n, err := f.ReadAt(data, 0)
+	if pid := strings.TrimSpace(string(data[:n])); (err == nil || errors.Is(err, io.EOF)) && pid != "" {
 		return " (process " + pid + ")"
 	}
 	return ""

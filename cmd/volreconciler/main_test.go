@@ -25,8 +25,7 @@ func TestCommand(t *testing.T) {
 }
 
 // TestSessions runs the terminal sessions in testdata. They may run on a node
-// that is in use: none of them has complete specs while it runs an agent, but on
-// a fake node, so that no agent of theirs has anything to do or to remove.
+// that is in use: all agents of theirs work on captured nodes.
 func TestSessions(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",

@@ -20,6 +20,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/execute"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/safepath"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -46,13 +47,31 @@ func (s *settings) source(log logr.Logger) *spec.Source {
 	return spec.NewSource(s.specs, spec.Options{TargetPrefix: s.targetPrefix, Secrets: !fake, Redact: fake, Recall: recall, Log: log})
 }
 
+// makeStateDir makes the directory of the memory, in which nobody else may make the agent believe
+// something. That of a fake node is beside its file, wherever somebody has put that.
+func (s *settings) makeStateDir() error {
+	if s.backend == backendFake {
+		if err := os.MkdirAll(filepath.Dir(s.memory()), 0o700); err != nil {
+			return fmt.Errorf("the state directory cannot be made: %w", err)
+		}
+		return nil
+	}
+	if err := safepath.MakeDir(s.stateDir); err != nil {
+		return fmt.Errorf("the state directory cannot be used: %w", err)
+	}
+	if err := safepath.CheckFile(s.memory()); err != nil {
+		return fmt.Errorf("the memory of the objects cannot be used: %w", err)
+	}
+	return nil
+}
+
 // newLoop puts the parts together that change a machine. The caller must hold
 // the node's lock.
 func newLoop(s *settings, source reconcile.Source, b *backend, log logr.Logger) (*reconcile.Loop, error) {
 	// Found out now, not when there is something to be remembered: by then it
 	// would be too late to do without.
-	if err := os.MkdirAll(filepath.Dir(s.memory()), 0o700); err != nil {
-		return nil, fmt.Errorf("the state directory cannot be made: %w", err)
+	if err := s.makeStateDir(); err != nil {
+		return nil, err
 	}
 	memory, err := reconcile.OpenMemory(s.memory())
 	if err != nil {

@@ -64,7 +64,7 @@ Exit status: 0 after SIGTERM or SIGINT; 1 if it could not start.`,
 func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 	ctx, stop := untilSignal(ctx)
 	defer stop()
-	held, err := lockNode(s.runtimeDir)
+	held, err := s.lockNode()
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,9 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
+
+	"github.com/volreconciler/volreconciler/pkg/safepath"
 )
 
 // maxSocketPath is what fits into the kernel's struct sockaddr_un. Beyond it,
@@ -13,12 +16,15 @@ import (
 const maxSocketPath = 107
 
 // Listen opens the socket on which an agent answers. Closing the listener
-// removes it. Its directory must be there, and the caller must have made sure
-// that no other agent uses it: a socket that lies there is taken for one that an
-// agent left behind.
+// removes it. Its directory must be there, where nobody else can make files, and the
+// caller must have made sure that no other agent uses it: a socket that lies there is
+// taken for one that an agent left behind.
 func Listen(path string) (net.Listener, error) {
 	if len(path) > maxSocketPath {
 		return nil, fmt.Errorf("the path of the socket %s has %d bytes; the kernel takes at most %d", path, len(path), maxSocketPath)
+	}
+	if err := safepath.CheckDir(filepath.Dir(path)); err != nil {
+		return nil, fmt.Errorf("the socket cannot be made: %w", err)
 	}
 	if err := removeLeftover(path); err != nil {
 		return nil, err

@@ -161,6 +161,19 @@ var _ = Describe("The socket", func() {
 		Expect(os.ReadFile(path)).To(BeEquivalentTo("mine"))
 	})
 
+	It("is not made where others could replace it", func() {
+		Expect(os.Chmod(filepath.Dir(path), 0o777)).To(Succeed())
+		_, err := api.Listen(path)
+		Expect(err).To(MatchError(And(ContainSubstring("can be written to by anybody"), ContainSubstring("chmod go-w"))))
+		Expect(path).NotTo(BeAnExistingFile())
+	})
+
+	It("is not made through a symbolic link", func() {
+		Expect(os.Symlink(filepath.Join(filepath.Dir(path), "elsewhere"), path)).To(Succeed())
+		_, err := api.Listen(path)
+		Expect(err).To(MatchError(ContainSubstring("is in the way")))
+	})
+
 	It("needs a path that the kernel takes", func() {
 		_, err := api.Listen("/" + strings.Repeat("x", 107))
 		Expect(err).To(MatchError(ContainSubstring("at most 107")))

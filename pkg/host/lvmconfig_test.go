@@ -127,6 +127,31 @@ var _ = Describe("the configuration of LVM's shell", func() {
 		Expect(os.Readlink(filepath.Join(dir, "devices"))).To(Equal(etc + "/devices"))
 	})
 
+	It("is not put where others could change it", func() {
+		Expect(os.Chmod(dir, 0o777)).To(Succeed())
+		Expect(writeSystemDir(dir, etc)).To(MatchError(And(HavePrefix("the copy of LVM's configuration cannot be made: "+dir), ContainSubstring("chmod go-w"))))
+	})
+
+	It("replaces a file that is as it should be, but that others can change", func() {
+		file := filepath.Join(dir, "lvm.conf")
+		want := read("lvm.conf")
+		Expect(os.Chmod(file, 0o666)).To(Succeed())
+		Expect(writeSystemDir(dir, etc)).To(Succeed())
+		st, err := os.Lstat(file)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(st.Mode()).To(BeEquivalentTo(0o600))
+		By("a link to one of theirs")
+		theirs := filepath.Join(etc, "theirs")
+		Expect(os.WriteFile(theirs, []byte(want), 0o600)).To(Succeed())
+		Expect(os.Remove(file)).To(Succeed())
+		Expect(os.Symlink(theirs, file)).To(Succeed())
+		Expect(writeSystemDir(dir, etc)).To(Succeed())
+		st, err = os.Lstat(file)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(st.Mode().IsRegular()).To(BeTrue())
+		Expect(read("lvm.conf")).To(Equal(want))
+	})
+
 	It("follows what the administrator changes", func() {
 		Expect(os.Remove(filepath.Join(etc, "lvm_tag.conf"))).To(Succeed())
 		Expect(os.WriteFile(filepath.Join(etc, "lvm.conf"), []byte("log { prefix = \"y\" }"), 0o600)).To(Succeed())

@@ -3,9 +3,13 @@ package host
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/volreconciler/volreconciler/pkg/safepath"
 )
 
 // lvmEtc is where LVM's configuration is.
@@ -20,8 +24,8 @@ const lvmEtc = "/etc/lvm"
 // It is kept: dmeventd has the environment of whoever starts it, and where that is a
 // shell of ours, it looks for its own settings here.
 func writeSystemDir(dir, etc string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
+	if err := safepath.MakeDir(dir); err != nil {
+		return fmt.Errorf("the copy of LVM's configuration cannot be made: %w", err)
 	}
 	files, err := filepath.Glob(filepath.Join(etc, "lvm*.conf")) // also lvmlocal.conf and those of host tags
 	if err != nil {
@@ -67,7 +71,8 @@ backup/archive_dir = "` + etc + `/archive"
 
 // replaceFile gives a file a content in one step, unless it has it.
 func replaceFile(file string, data []byte) error {
-	if was, err := os.ReadFile(file); err == nil && bytes.Equal(was, data) {
+	// One that somebody else can write to is replaced, whatever is in it now.
+	if was, err := readOwn(file); err == nil && bytes.Equal(was, data) {
 		return nil
 	}
 	f, err := os.CreateTemp(filepath.Dir(file), ".new")
@@ -84,4 +89,13 @@ func replaceFile(file string, data []byte) error {
 		}
 	}
 	return err
+}
+
+func readOwn(file string) ([]byte, error) {
+	f, err := safepath.OpenFile(file, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(f)
+	return data, errors.Join(err, f.Close())
 }

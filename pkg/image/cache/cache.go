@@ -36,6 +36,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/image"
 	"github.com/volreconciler/volreconciler/pkg/image/fetch"
+	"github.com/volreconciler/volreconciler/pkg/safepath"
 )
 
 // DefaultDir is where images are kept.
@@ -44,7 +45,7 @@ const DefaultDir = "/var/cache/volreconciler/images"
 // Options say where and how much. Fetcher is needed for addresses.
 type Options struct {
 	// Dir is the directory; by default [DefaultDir]. It is created for its owner alone, and
-	// not used if others can write to it.
+	// not used if others can write to it, or to a file in it.
 	Dir string
 	// MaxBytes is how much may lie there, counted in blocks on disk; by default 50 GB. More is
 	// there while it is in use.
@@ -84,15 +85,8 @@ func Open(o Options) (*Cache, error) {
 	if o.MaxImage <= 0 {
 		o.MaxImage = 1 << 40
 	}
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("making the image cache: %w", err)
-	}
-	st, err := os.Stat(o.Dir)
-	if err != nil {
+	if err := safepath.MakeDir(o.Dir); err != nil {
 		return nil, fmt.Errorf("opening the image cache: %w", err)
-	}
-	if st.Mode().Perm()&0o022 != 0 {
-		return nil, fmt.Errorf("the image cache %s can be written to by others (%v): chmod go-w it, after a look at what is in it", o.Dir, st.Mode().Perm())
 	}
 	c := &Cache{o: o, now: time.Now, verified: map[string]bool{}}
 	return c, c.clean()

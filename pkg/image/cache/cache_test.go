@@ -306,6 +306,31 @@ var _ = Describe("Cache", func() {
 		Expect(err).To(MatchError(ContainSubstring("chmod go-w")))
 	})
 
+	It("trusts no directory of another user", func() {
+		if os.Geteuid() != 0 {
+			Skip("only root can give files away")
+		}
+		Expect(os.Chown(dir, 4711, 4711)).To(Succeed())
+		_, err := Open(options)
+		Expect(err).To(MatchError(And(HavePrefix("opening the image cache: "+dir+" belongs to uid 4711"), ContainSubstring("chown 0 "+dir))))
+	})
+
+	DescribeTable("trusts no file that somebody else may have put there", func(suffix string, put func(path string) error, why string) {
+		path := filepath.Join(dir, checksumKey(sha(disk))+suffix)
+		Expect(put(path)).To(Succeed())
+		_, err := Open(options)
+		Expect(err).To(MatchError(And(HavePrefix("opening the image cache: "+path), ContainSubstring(why))))
+	},
+		Entry("an image that others can write to", ".img", func(path string) error {
+			return errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, 0o666))
+		}, "can be written to by others"),
+		Entry("a symbolic link that a download would be written through", ".part.json.new", func(path string) error { return os.Symlink("/dev/null", path) }, "symbolic link"),
+		Entry("a symbolic link in place of what is known of an image", ".json", func(path string) error { return os.Symlink("/dev/null", path) }, "symbolic link"),
+		Entry("a hard link that a download would be written to", ".part", func(path string) error {
+			return errors.Join(os.WriteFile(filepath.Join(dir, "precious"), nil, 0o600), os.Link(filepath.Join(dir, "precious"), path))
+		}, "hard link"),
+	)
+
 	It("wants a path or an address", func(ctx SpecContext) {
 		for _, r := range []Request{{}, {URL: "https://x", Path: "/x"}, {URL: "http://x/y"}, {Path: "/nonexistent"}} {
 			_, err := cache.Get(ctx, r)

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/volreconciler/volreconciler/pkg/safepath"
 )
 
 // ours is how the names of our files look. Others in the directory are left alone.
@@ -126,7 +128,8 @@ func (c *Cache) remove(key string) (gone bool, err error) {
 }
 
 // clean removes what cannot be used by anybody: half-decompressed files, images for one use, and
-// locks of the dead.
+// locks of the dead. Files that somebody else may have made, or can write to, are an error: since nobody else
+// can make files here, they were made while the directory was not safe.
 func (c *Cache) clean() error {
 	files, err := os.ReadDir(c.o.Dir)
 	if err != nil {
@@ -135,7 +138,11 @@ func (c *Cache) clean() error {
 	var errs []error
 	for _, f := range files {
 		m := ours.FindStringSubmatch(f.Name())
-		if m == nil || !f.Type().IsRegular() {
+		if m == nil {
+			continue
+		}
+		if err := safepath.CheckFile(filepath.Join(c.o.Dir, f.Name())); err != nil {
+			errs = append(errs, fmt.Errorf("opening the image cache: %w", err))
 			continue
 		}
 		key, suffix := m[1], m[2]
