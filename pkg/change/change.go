@@ -29,7 +29,8 @@ type Actuator interface {
 	// Apply makes a change true. A change that is true already succeeds and
 	// does nothing, so that every change can be applied again after a crash. It
 	// returns [ErrStale] if the thing is not what the plan saw, and an error
-	// that is [ErrInUse], [ErrNoSpace] or [ErrUnsupported] where that is the cause.
+	// that is [ErrInUse], [ErrNotOwned], [ErrNoSpace] or [ErrUnsupported] where that is the
+	// cause.
 	//
 	// ctx stops it between two calls to the machine, never within one.
 	Apply(ctx context.Context, c Change) error
@@ -42,6 +43,9 @@ var (
 	ErrStale = errors.New("the machine changed after the plan was made")
 	// ErrInUse means that something on this machine holds the device open.
 	ErrInUse = errors.New("in use")
+	// ErrNotOwned means that something of somebody else's is where the change would make
+	// something.
+	ErrNotOwned = errors.New("somebody else's")
 	// ErrNoSpace means that the volume group or thin pool is full.
 	ErrNoSpace = errors.New("not enough free space")
 	// ErrUnsupported means that this machine, its kernel above all, cannot do what

@@ -46,6 +46,8 @@ func classify(f attempt) (status.Phase, string) {
 		return status.Failed, status.ReasonSourceInvalid
 	case errors.Is(f.err, change.ErrInUse):
 		return status.Blocked, status.ReasonInUse
+	case errors.Is(f.err, change.ErrNotOwned):
+		return status.Blocked, status.ReasonNotOwned
 	case errors.Is(f.err, change.ErrNoSpace):
 		return status.Failed, status.ReasonNoSpace
 	case errors.Is(f.err, change.ErrUnsupported):

@@ -17,9 +17,9 @@ import (
 // ImageFiles makes image files of devices.
 type ImageFiles interface {
 	// Write writes an image, and its checksum to a file beside it. The two are there
-	// only when it returns without an error, and all of them is on disk. One that is
-	// there is never touched, and [fs.ErrExist]. What a crash left is cleaned up by the
-	// next call.
+	// only when it returns without an error, and all of them is on disk. A file of either
+	// name that is there is never touched: it is an [fs.ErrExist] with its path. What a crash
+	// left is cleaned up by the next call.
 	Write(ctx context.Context, f ImageFile) error
 }
 
@@ -52,6 +52,10 @@ func (a *Actuator) writeImage(ctx context.Context, c change.WriteImage) error {
 		Device: source.Path(), Size: uint64(c.Size), Path: c.Path, Format: c.Format, Compress: c.Compress,
 		Progress: func(p change.Progress) { change.Report(ctx, p) },
 	})
+	if at := new(fs.PathError); errors.As(err, &at) && errors.Is(err, fs.ErrExist) && at.Path == c.Path+spec.ChecksumSuffix {
+		return fmt.Errorf("%w: %s exists without an image beside it, and nothing says that it was made here; it stays as it is. Remove it to have the image written, or choose another path",
+			change.ErrNotOwned, at.Path)
+	}
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%w: %w", change.ErrStale, err) // which is looked at in the next pass
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -73,9 +74,24 @@ var _ = Describe("writing an image", func() {
 	})
 
 	It("is done where a crash has left a checksum", func(ctx SpecContext) {
-		Expect(m.CreateFile(fakehost.File{Path: write.Path + ".sha256", Text: "of another"}, false)).To(Succeed())
+		crash := &fakehost.Tap{Host: m.Host, Before: func(c fakehost.Call) error {
+			if c.Op == "create" && c.Path == write.Path {
+				return errors.New("crash")
+			}
+			return nil
+		}}
+		Expect(fakehost.Engine{Devices: crash}.ExportImage(ctx, "/dev/vg0/v", 8*mib, write.Path)).To(MatchError("crash"))
 		Expect(apply(ctx)).To(Succeed())
 		Expect(m.ReadFile(write.Path + ".sha256")).To(HaveSuffix("  v.qcow2\n"))
+	})
+
+	It("is not done over the checksum of somebody", func(ctx SpecContext) {
+		theirs := strings.Repeat("0f", 32) + "  v.qcow2\n"
+		Expect(m.CreateFile(fakehost.File{Path: write.Path + ".sha256", Text: theirs}, false)).To(Succeed())
+		Expect(apply(ctx)).To(And(MatchError(change.ErrNotOwned), MatchError(ContainSubstring("/srv/v.qcow2.sha256 exists without an image beside it"))))
+		Expect(m.ReadFile(write.Path + ".sha256")).To(BeEquivalentTo(theirs))
+		_, err := m.Lstat(write.Path)
+		Expect(err).To(MatchError(fs.ErrNotExist))
 	})
 
 	It("is of what the plan saw", func(ctx SpecContext) {
@@ -115,5 +131,9 @@ var _ = Describe("image files of qemu-img", func() {
 		check.Dir = filepath.Dir(path)
 		Expect(check.Run()).To(Succeed())
 		Expect(write()).To(MatchError(fs.ErrExist))
+		By("which removes no checksum of somebody's")
+		Expect(os.Remove(path)).To(Succeed())
+		Expect(write()).To(MatchError(fs.ErrExist))
+		Expect(path + ".sha256").To(BeARegularFile())
 	})
 })

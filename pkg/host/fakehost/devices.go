@@ -27,7 +27,8 @@ type Devices interface {
 	// ClaimBlocks opens a device for the caller alone until release is called. It fails
 	// with EBUSY while anybody holds it.
 	ClaimBlocks(path string) (release func(), err error)
-	// CreateFile makes a file. One that is there is replaced, or EEXIST.
+	// CreateFile makes a file. One that is there is EEXIST, or replaced if it is part of an image
+	// file that was not finished.
 	CreateFile(f File, replace bool) error
 }
 

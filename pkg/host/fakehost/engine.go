@@ -156,7 +156,8 @@ func (e Engine) each(ctx context.Context, from, size int64, progress func(blockc
 
 // ExportImage writes what is in a device of a size to an image file, with its
 // checksum in another one beside it. The checksum comes first: where there are both,
-// the image is complete.
+// the image is complete. A file that is there is left alone, and an error, unless it is a
+// checksum that a crash has left.
 func (e Engine) ExportImage(ctx context.Context, device string, size int64, file string) error {
 	var image strings.Builder
 	_, err := e.each(ctx, 0, size, nil, nil, func(from, to uint64) error {
@@ -168,7 +169,7 @@ func (e Engine) ExportImage(ctx context.Context, device string, size int64, file
 		return err
 	}
 	sum := fmt.Sprintf("%x  %s\n", sha256.Sum256([]byte(image.String())), path.Base(file))
-	if err := e.Devices.CreateFile(File{Path: file + ".sha256", Text: sum}, true); err != nil {
+	if err := e.Devices.CreateFile(File{Path: file + ".sha256", Text: sum, part: true}, true); err != nil {
 		return err
 	}
 	return e.Devices.CreateFile(File{Path: file, Size: uint64(size)}, false)

@@ -109,6 +109,8 @@ type File struct {
 	// Size is in bytes; 0: that of Text.
 	Size uint64 `yaml:"size,omitempty"`
 	Text string `yaml:"text,omitempty"`
+	// part is true if it was made here, as a part of an image file.
+	part bool
 }
 
 // Process is a process that has a logical volume open, or a file system on it mounted in

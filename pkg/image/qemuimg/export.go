@@ -32,8 +32,8 @@ type Export struct {
 	Format image.Format
 	// Compress compresses the clusters of a qcow2.
 	Compress bool
-	// Replace allows an existing file to be replaced. Without it one is
-	// [fs.ErrExist].
+	// Replace allows an existing file, and the checksum beside it, to be replaced. Without
+	// it one is [fs.ErrExist].
 	Replace bool
 	// Limit is the bandwidth in bytes per second; 0: none.
 	Limit int64
@@ -61,8 +61,8 @@ const (
 // and its checksum are on disk. The checksum lies in a file named like the
 // image with .sha256 behind it, in the form of sha256sum. At no time is there
 // half an image under the name, or a checksum of another one beside it. A crash can
-// leave a checksum without an image, or, of one that replaces another, an image without
-// a checksum: then the export was not finished.
+// leave a checksum without an image, which [CleanExports] removes, or, of one that replaces
+// another, an image without a checksum: then the export was not finished.
 func (t Tool) Export(ctx context.Context, e Export) (Exported, error) {
 	done, err := t.export(ctx, e)
 	if err != nil {
@@ -116,11 +116,16 @@ func (e Export) validate() error {
 	case strings.HasSuffix(name, partSuffix) || strings.ContainsAny(name, "\n\\"):
 		return errors.New("the destination's name is not a good one; take another")
 	}
-	if _, err := os.Lstat(e.Destination); err == nil && !e.Replace {
-		return fmt.Errorf("%w; remove it, or give another name", fs.ErrExist)
+	for _, path := range []string{e.Destination, e.Destination + checksumSuffix} {
+		if _, err := os.Lstat(path); err == nil && !e.Replace {
+			return taken(path)
+		}
 	}
 	return nil
 }
+
+// taken is the error about a name that somebody else's file has: an [fs.ErrExist] with its path.
+func taken(path string) error { return &fs.PathError{Op: "make", Path: path, Err: unix.EEXIST} }
 
 func openSource(path string) (f *os.File, driver string, size int64, err error) {
 	f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
@@ -202,24 +207,57 @@ func sum(ctx context.Context, f *os.File) (digits string, size int64, err error)
 	}
 }
 
-// place moves both files to their names.
+// place moves both files to their names, if nothing is there.
 func (e Export) place(part, sums *os.File) error {
 	if e.Replace {
 		return e.replace(part, sums)
 	}
-	if _, err := os.Lstat(e.Destination); err == nil {
-		return fmt.Errorf("%w; somebody made it meanwhile", fs.ErrExist)
-	}
 	// The checksum comes first: an image without one is somebody else's, and nobody
 	// misses the image of a checksum that a crash has left.
 	checksum := e.Destination + checksumSuffix
-	if err := moveInto(sums.Name(), checksum); err != nil {
+	if err := linkNew(sums.Name(), checksum); err != nil {
 		return err
 	}
-	if err := moveNew(part.Name(), e.Destination); err != nil {
-		return errors.Join(err, os.Remove(checksum))
+	err := syncDir(filepath.Dir(checksum))
+	if err == nil {
+		err = moveNew(part.Name(), e.Destination)
+	}
+	if err != nil {
+		_, rerr := removeIfSame(sums, checksum)
+		return errors.Join(err, rerr)
 	}
 	return syncDir(filepath.Dir(e.Destination))
+}
+
+// linkNew gives a file another name that is not taken. The old one stays where the file system
+// can do that: a crash then leaves the two names of one file, which say that it was made here.
+func linkNew(from, to string) error {
+	err := unix.Linkat(unix.AT_FDCWD, from, unix.AT_FDCWD, to, 0)
+	switch {
+	case errors.Is(err, unix.EEXIST):
+		return taken(to)
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EMLINK):
+		return moveNew(from, to) // of vfat and the like
+	case err != nil:
+		return &os.LinkError{Op: "link", Old: from, New: to, Err: err}
+	}
+	return nil
+}
+
+// removeIfSame removes a name if it is one of a file.
+func removeIfSame(f *os.File, path string) (gone bool, err error) {
+	is, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	there, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(is, there) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, os.Remove(path)
 }
 
 // replace moves both files to names where others may be. The old checksum goes first,
@@ -249,7 +287,10 @@ func moveNew(from, to string) error {
 	if errors.Is(err, unix.EINVAL) {
 		// NFS cannot do that, but it does not link over a file either. The other name
 		// goes when the part is discarded.
-		return os.Link(from, to)
+		err = unix.Linkat(unix.AT_FDCWD, from, unix.AT_FDCWD, to, 0)
+	}
+	if errors.Is(err, unix.EEXIST) {
+		return taken(to)
 	}
 	if err != nil {
 		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
@@ -295,7 +336,8 @@ func discard(f *os.File) error {
 }
 
 // CleanExports removes what a crash has left of exports in a directory: files
-// with our ending that nobody writes to. It returns their names.
+// with our ending that nobody writes to, and the checksum that is another name of one of them, if
+// its image was not put there any more. It returns their names.
 func CleanExports(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -309,20 +351,17 @@ func CleanExports(dir string) ([]string, error) {
 		if !strings.HasPrefix(e.Name(), ".") || !strings.HasSuffix(e.Name(), partSuffix) || !e.Type().IsRegular() {
 			continue
 		}
-		path := filepath.Join(dir, e.Name())
-		gone, err := removeUnlocked(path)
+		gone, err := removeUnlocked(filepath.Join(dir, e.Name()))
 		if err != nil {
 			errs = append(errs, fmt.Errorf("removing what an export left: %w", err))
 		}
-		if gone {
-			removed = append(removed, path)
-		}
+		removed = append(removed, gone...)
 	}
 	return removed, errors.Join(errs...)
 }
 
 // removeUnlocked removes one part, if the lock that stands for both is free.
-func removeUnlocked(path string) (gone bool, err error) {
+func removeUnlocked(path string) (gone []string, err error) {
 	lock := path
 	if prefix := strings.TrimSuffix(path, partSuffix); !strings.HasSuffix(prefix, checksumSuffix) {
 		lock = prefix + checksumSuffix + partSuffix
@@ -333,17 +372,42 @@ func removeUnlocked(path string) (gone bool, err error) {
 		defer func() { err = errors.Join(err, f.Close()) }()
 		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
 			// Somebody writes.
-			return false, nil
+			return nil, nil
+		}
+		if lock == path {
+			// The checksum goes first: without this part nobody could tell whose it is.
+			if gone, err = removeChecksum(f); err != nil {
+				return gone, err
+			}
 		}
 	case !errors.Is(err, fs.ErrNotExist):
-		return false, err
+		return nil, err
 	}
 	// It may have been moved into place meanwhile.
 	if err := os.Remove(path); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		}
-		return false, err
+		return gone, err
 	}
-	return true, nil
+	return append(gone, path), nil
+}
+
+// removeChecksum removes the checksum that is another name of a part, if there is no image.
+func removeChecksum(part *os.File) (gone []string, err error) {
+	dir, hidden := filepath.Split(part.Name())
+	name := strings.TrimSuffix(hidden, checksumSuffix+partSuffix)
+	random := strings.LastIndexByte(name, '.')
+	if random < 1 {
+		return nil, nil
+	}
+	image := filepath.Join(dir, name[1:random])
+	if _, err := os.Lstat(image); !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	was, err := removeIfSame(part, image+checksumSuffix)
+	if was && err == nil {
+		gone = append(gone, image+checksumSuffix)
+	}
+	return gone, err
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -80,11 +81,58 @@ var _ = Describe("Export", func() {
 		same(destination, content)
 	})
 
-	It("takes the place of a checksum without an image", func(ctx SpecContext) {
-		Expect(os.WriteFile(destination+checksumSuffix, []byte("old"), 0o600)).To(Succeed())
+	DescribeTable("replaces and removes no checksum of somebody's", func(ctx SpecContext, text string) {
+		Expect(os.WriteFile(destination+checksumSuffix, []byte(text), 0o600)).To(Succeed())
 		_, err := tool.Export(ctx, Export{Source: source, Destination: destination, Format: image.Raw})
-		Expect(err).NotTo(HaveOccurred())
-		Expect(os.ReadFile(destination + checksumSuffix)).To(HaveSuffix("  disk.img\n"))
+		at := new(fs.PathError)
+		Expect(err).To(MatchError(fs.ErrExist))
+		Expect(errors.As(err, &at)).To(BeTrue())
+		Expect(at.Path).To(Equal(destination + checksumSuffix))
+		Expect(CleanExports(filepath.Dir(destination))).To(BeEmpty())
+		same(destination+checksumSuffix, []byte(text))
+		Expect(names()).To(ConsistOf("disk.img.sha256"))
+	},
+		Entry("in another form", "precious"),
+		Entry("in the form of ours", strings.Repeat("0f", 32)+"  disk.img\n"),
+	)
+
+	It("leaves what somebody made meanwhile, and nothing of its own", func() {
+		for _, taken := range []string{destination, destination + checksumSuffix} {
+			part, sums, err := newParts(destination)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(os.WriteFile(taken, []byte("precious"), 0o600)).To(Succeed())
+			Expect(Export{Destination: destination}.place(part, sums)).To(MatchError(fs.ErrExist))
+			Expect(errors.Join(discard(part), discard(sums))).To(Succeed())
+			same(taken, []byte("precious"))
+			Expect(names()).To(ConsistOf(filepath.Base(taken)))
+			Expect(os.Remove(taken)).To(Succeed())
+		}
+	})
+
+	It("removes the checksum that a crash has left, and no other", func() {
+		crash := func() string {
+			part, sums, err := newParts(destination)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(linkNew(sums.Name(), destination+checksumSuffix)).To(Succeed())
+			Expect(errors.Join(part.Close(), sums.Close())).To(Succeed())
+			return sums.Name()
+		}
+		crash()
+		Expect(CleanExports(filepath.Dir(destination))).To(ContainElement(destination + checksumSuffix))
+		Expect(names()).To(BeEmpty())
+		By("after the image was there")
+		crash()
+		Expect(os.WriteFile(destination, nil, 0o600)).To(Succeed())
+		Expect(CleanExports(filepath.Dir(destination))).NotTo(ContainElement(destination + checksumSuffix))
+		Expect(names()).To(ConsistOf("disk.img", "disk.img.sha256"))
+		By("after somebody replaced it")
+		Expect(errors.Join(os.Remove(destination), os.Remove(destination+checksumSuffix))).To(Succeed())
+		crash()
+		Expect(os.Remove(destination + checksumSuffix)).To(Succeed())
+		Expect(os.WriteFile(destination+checksumSuffix, []byte("theirs"), 0o600)).To(Succeed())
+		Expect(CleanExports(filepath.Dir(destination))).NotTo(BeEmpty())
+		same(destination+checksumSuffix, []byte("theirs"))
+		Expect(names()).To(ConsistOf("disk.img.sha256"))
 	})
 
 	It("moves nothing over a file that somebody made meanwhile", func() {
