@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/volreconciler/volreconciler/pkg/publicurl"
 )
 
 func newRootCommand() *cobra.Command {
@@ -30,7 +32,7 @@ before the file. VOLRECONCILER_CONFIG or --config name another file.`,
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
+		return fmt.Errorf("%w; see %s --help", publicurl.Error(err), cmd.CommandPath()) // it repeats what was given
 	})
 	root.AddCommand(
 		newRunCommand(), newPlanCommand(), newApplyCommand(), newValidateCommand(), newCaptureCommand(),

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -68,11 +69,14 @@ func traces(secret string) []string {
 // that it says, writes and runs.
 type secretive struct {
 	dir    string
+	specs  string // what the file says
 	s      *settings
 	source *spec.Source
 	loop   *reconcile.Loop
 	edits  int
 	host   *fakehost.Tap
+	// written are directories of files in which no secret may be, besides those of its own.
+	written []string
 	// refuse says with what error a write of a credential fails, nil: it does not.
 	refuse func(attribute string) error
 
@@ -80,18 +84,22 @@ type secretive struct {
 	said map[string]string // by where
 }
 
-func newSecretive() *secretive {
+func newSecretive(specs string, more ...func(*settings)) *secretive {
 	GinkgoHelper()
 	machine, err := fakehost.New(fakehost.Node{APIVersion: fakehost.APIVersion, Kind: "Node", VolumeGroups: []fakehost.VolumeGroup{
 		{Name: "vg0", ExtentSize: 4 << 20, Extents: 100},
 	}})
 	Expect(err).NotTo(HaveOccurred())
 	a := &secretive{dir: GinkgoT().TempDir(), s: newSettings(), said: map[string]string{}}
+	a.specs = strings.ReplaceAll(specs, "DIR", a.dir)
 	a.host = &fakehost.Tap{Host: machine, Before: a.before}
-	a.s.specs, a.s.stateDir, a.s.runtimeDir = a.dir+"/specs", a.dir+"/state", a.dir+"/run"
+	a.s.specs, a.s.stateDir, a.s.runtimeDir, a.s.data.imageCache = a.dir+"/specs", a.dir+"/state", a.dir+"/run", a.dir+"/images"
+	for _, change := range more {
+		change(a.s)
+	}
 	Expect(os.MkdirAll(a.s.specs, 0o700)).To(Succeed())
 	Expect(os.MkdirAll(a.s.runtimeDir, 0o700)).To(Succeed())
-	Expect(os.WriteFile(a.s.specs+"/all.yaml", []byte(strings.ReplaceAll(exportWithPasswords, "DIR", a.dir)), 0o600)).To(Succeed())
+	Expect(os.WriteFile(a.s.specs+"/all.yaml", []byte(a.specs), 0o600)).To(Succeed())
 
 	log, err := newLogger(logTo{a, "the log"}, "debug", "json")
 	Expect(err).NotTo(HaveOccurred())
@@ -140,7 +148,7 @@ func (l logTo) Write(p []byte) (int, error) {
 func (a *secretive) settle(ctx context.Context) status.Report {
 	GinkgoHelper()
 	a.edits++
-	specs := strings.ReplaceAll(exportWithPasswords, "DIR", a.dir) + fmt.Sprintf("    - name: iqn.1993-08.org.debian:01:edit%d\n", a.edits)
+	specs := a.specs + fmt.Sprintf("    - name: iqn.1993-08.org.debian:01:edit%d\n", a.edits)
 	Expect(os.WriteFile(a.s.specs+"/all.yaml", []byte(specs), 0o600)).To(Succeed())
 	var out strings.Builder
 	progress := newProgress(&out)
@@ -197,7 +205,7 @@ func (a *secretive) expectSecret(secrets ...string) {
 	a.mu.Lock()
 	said := maps.Clone(a.said)
 	a.mu.Unlock()
-	for _, dir := range []string{a.s.specs, a.s.stateDir, a.s.runtimeDir} {
+	for _, dir := range slices.Concat([]string{a.s.stateDir, a.s.runtimeDir}, a.written) {
 		Expect(filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || !d.Type().IsRegular() {
 				return err
@@ -245,7 +253,8 @@ var _ = Describe("Passwords are in nothing that is said, written or run", func()
 	)
 	var a *secretive
 	BeforeEach(func() {
-		a = newSecretive()
+		a = newSecretive(exportWithPasswords)
+		a.written = []string{a.s.specs}
 		a.put(chap, first)
 		a.put(mutual, firstOf)
 	})

@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"gopkg.in/yaml.v3"
+
+	"github.com/volreconciler/volreconciler/pkg/publicurl"
 )
 
 const environmentPrefix = "VOLRECONCILER_"
@@ -61,7 +63,7 @@ func (s *settings) readEnvironment() error {
 			return
 		}
 		if err := setting(f, text); err != nil {
-			errs = append(errs, fmt.Errorf("environment variable %s: %q: %w", variable(f.Name), text, err))
+			errs = append(errs, fmt.Errorf("environment variable %s: %q: %w", variable(f.Name), publicurl.InValue(text), err))
 		}
 	})
 	return errors.Join(errs...)
@@ -125,7 +127,7 @@ func (s *settings) setFromFile(key, value *yaml.Node, again bool) error {
 		return fmt.Errorf("%s: write a single value", key.Value)
 	}
 	if err := setting(f, value.Value); err != nil {
-		return fmt.Errorf("%s: %q: %w", key.Value, value.Value, err)
+		return fmt.Errorf("%s: %q: %w", key.Value, publicurl.InValue(value.Value), err)
 	}
 	return nil
 }

@@ -2,13 +2,14 @@ package change
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
-	"strings"
 	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/publicurl"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -138,6 +139,16 @@ type Image struct {
 	BlockSize int `json:"blockSize,omitempty"`
 }
 
+// MarshalJSON returns the image with the public form of its URL, which may hold a permission. Key
+// tells two apart all the same.
+func (i Image) MarshalJSON() ([]byte, error) {
+	type plain Image // without this method
+	if i.URL != "" {
+		i.URL = publicurl.Of(i.URL)
+	}
+	return json.Marshal(plain(i))
+}
+
 // Restore puts a logical volume that is marked ondisk.Reverting back to what a
 // snapshot of it holds, and then marks the request as done instead.
 type Restore struct {
@@ -230,9 +241,10 @@ func (c CloneVolume) String() string {
 func (c Populate) String() string {
 	from := c.Volume.String()
 	if c.Image != nil {
-		// What follows the question mark may be a permission.
-		url, _, _ := strings.Cut(c.Image.URL, "?")
-		from = "image " + c.Image.Path + url
+		from = "image " + c.Image.Path
+		if c.Image.URL != "" {
+			from += publicurl.Of(c.Image.URL)
+		}
 	}
 	return fmt.Sprintf("fill %s from %s%s", c.LV, from, resumed(c.Done))
 }

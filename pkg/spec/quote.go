@@ -4,14 +4,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/publicurl"
 )
 
 // maxQuoted is how many bytes of the input a message repeats at most.
 const maxQuoted = 80
 
 // quote repeats a piece of the input in a message: shortened, and with every
-// control character escaped, because messages go to terminals and logs.
+// control character escaped, because messages go to terminals and logs. Of a URL it repeats
+// what everybody may see.
 func quote(text string) string {
+	text = publicurl.InValue(text)
 	if len(text) > maxQuoted {
 		text = strings.ToValidUTF8(text[:maxQuoted], "") + "…"
 	}

@@ -168,7 +168,7 @@ type about struct {
 	Added  time.Time `json:"added"`
 }
 
-// entry returns an image, after it was made by fill if it was not there.
+// entry returns an image, which has a source that everybody may see, after it was made by fill if it was not there.
 func (c *Cache) entry(ctx context.Context, key, source string, r Request, fill func() error) (*Image, error) {
 	unlock, err := c.tryLock(key)
 	if err == nil && unlock == nil {
@@ -209,7 +209,7 @@ func (c *Cache) entry(ctx context.Context, key, source string, r Request, fill f
 }
 
 func (c *Cache) describe(key, source string) error {
-	b, err := json.Marshal(about{Source: redact(source), Added: c.now().UTC()})
+	b, err := json.Marshal(about{Source: source, Added: c.now().UTC()})
 	if err != nil {
 		return err
 	}

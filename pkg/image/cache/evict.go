@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -212,12 +211,4 @@ func (c *Cache) tryLock(key string) (unlock func() error, err error) {
 		return nil, f.Close()
 	}
 	return func() error { return errors.Join(os.Remove(path), f.Close()) }, nil
-}
-
-// redact takes a password out of an address.
-func redact(source string) string {
-	if u, err := url.Parse(source); err == nil {
-		return u.Redacted()
-	}
-	return source
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/image"
 	"github.com/volreconciler/volreconciler/pkg/image/fetch"
 	"github.com/volreconciler/volreconciler/pkg/image/unpack"
+	"github.com/volreconciler/volreconciler/pkg/publicurl"
 )
 
 // local uses a file in place, or decompresses it into the cache.
@@ -95,7 +96,7 @@ func (c *Cache) remote(ctx context.Context, r Request) (*Image, error) {
 			key = onceKey + strings.ToLower(rand.Text())
 		}
 	}
-	return c.entry(ctx, key, r.URL, r, func() error {
+	return c.entry(ctx, key, publicurl.Of(r.URL), r, func() error {
 		part := c.path(key, partSuffix)
 		var got fetch.Version
 		err := r.aside(func() (err error) {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/volreconciler/volreconciler/pkg/image"
+	"github.com/volreconciler/volreconciler/pkg/publicurl"
 )
 
 // Request is a file to download.
@@ -213,7 +214,7 @@ func (d *download) accept(req *http.Request, resp *http.Response) error {
 		}
 		return errors.Join(errAgain, d.anew())
 	default:
-		return &StatusError{URL: req.URL.Redacted(), Code: resp.StatusCode}
+		return &StatusError{URL: publicurl.Of(req.URL.String()), Code: resp.StatusCode}
 	}
 	if d.version.Size > d.fetcher.options.MaxSize {
 		return d.tooLarge()

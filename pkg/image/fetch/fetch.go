@@ -15,9 +15,11 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/image"
+	"github.com/volreconciler/volreconciler/pkg/publicurl"
 )
 
 // Options say how to download. The zero Options are usable.
@@ -127,9 +129,9 @@ func (f *Fetcher) checkRedirect(req *http.Request, via []*http.Request) error {
 	case len(via) > f.options.MaxRedirects:
 		return fmt.Errorf("%w: more than %d times", errRedirect, f.options.MaxRedirects)
 	case req.URL.Scheme != "https" && req.URL.Scheme != "http":
-		return fmt.Errorf("%w: %s", errRedirect, req.URL.Redacted())
+		return fmt.Errorf("%w: %s", errRedirect, publicurl.Of(req.URL.String()))
 	case via[len(via)-1].URL.Scheme == "https" && req.URL.Scheme != "https":
-		return fmt.Errorf("%w: from https to %s; give the address it redirects to, with a checksum", errRedirect, req.URL.Redacted())
+		return fmt.Errorf("%w: from https to %s; give the address it redirects to, with a checksum", errRedirect, publicurl.Of(req.URL.String()))
 	}
 	return nil
 }
@@ -141,13 +143,14 @@ func CheckURL(address string, sum image.Checksum) error {
 		// Its text may hold a password.
 		return errors.New("the image's address is not a URL")
 	}
+	public := publicurl.Of(address)
 	switch {
 	case u.Scheme != "https" && u.Scheme != "http":
-		return fmt.Errorf("%s: images are fetched over https (or http with a checksum)", u.Redacted())
+		return fmt.Errorf("%s: images are fetched over https (or http with a checksum)", public)
 	case u.Host == "":
-		return fmt.Errorf("%s: no host in it", u.Redacted())
+		return fmt.Errorf("%s: no host in it", public)
 	case u.Scheme == "http" && sum.IsZero():
-		return fmt.Errorf("%s: plain http needs a checksum, because anybody on the way could change the image; add sha256, or use https", u.Redacted())
+		return fmt.Errorf("%s: plain http needs a checksum, because anybody on the way could change the image; add sha256, or use https", public)
 	}
 	return nil
 }
@@ -155,7 +158,7 @@ func CheckURL(address string, sum image.Checksum) error {
 // Version is what a server says of the file it has. It tells one version of a file from
 // the next.
 type Version struct {
-	// URL is the address, without a password.
+	// URL is the address in its public form.
 	URL string `json:"url"`
 	// ETag is the strong entity tag; weak ones are left out.
 	ETag string `json:"etag,omitempty"`
@@ -182,13 +185,13 @@ func (f *Fetcher) Look(ctx context.Context, address string) (Version, error) {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		return Version{}, &StatusError{URL: req.URL.Redacted(), Code: resp.StatusCode}
+		return Version{}, &StatusError{URL: publicurl.Of(req.URL.String()), Code: resp.StatusCode}
 	}
 	return versionOf(req.URL, resp, resp.ContentLength), nil
 }
 
 func versionOf(u *url.URL, resp *http.Response, size int64) Version {
-	v := Version{URL: u.Redacted(), LastModified: resp.Header.Get("Last-Modified"), Size: size}
+	v := Version{URL: publicurl.Of(u.String()), LastModified: resp.Header.Get("Last-Modified"), Size: size}
 	if tag := resp.Header.Get("ETag"); len(tag) > 2 && tag[0] == '"' {
 		v.ETag = tag
 	}
@@ -222,11 +225,12 @@ func describe(ctx context.Context, err error) error {
 		return cause
 	}
 	var u *url.Error
-	if errors.As(err, &u) {
-		if parsed, perr := url.Parse(u.URL); perr == nil {
-			return fmt.Errorf("%s: %w", parsed.Redacted(), u.Err)
-		}
-		return u.Err
+	if !errors.As(err, &u) {
+		return publicurl.Error(err)
 	}
-	return err
+	if strings.HasPrefix(u.Err.Error(), "failed to parse Location header") {
+		// It repeats the header, whatever is in it.
+		u.Err = fmt.Errorf("%w: the server does not say where in the form of a URL", errRedirect)
+	}
+	return fmt.Errorf("%s: %w", publicurl.Of(u.URL), publicurl.Error(u.Err))
 }
