@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -126,14 +124,14 @@ func shortcomings(node status.Report) error {
 	if n := len(node.Findings); n > 0 {
 		errs = append(errs, errors.New(findingsSum(n)))
 	}
-	var names []string
+	var short []status.Object
 	for _, o := range node.Objects {
 		if alone := (status.Report{Objects: []status.Object{o}}); !alone.Converged() {
-			names = append(names, fmt.Sprintf("%s (%s)", o.ID(), o.Reason))
+			short = append(short, o)
 		}
 	}
-	if len(names) > 0 {
-		errs = append(errs, fmt.Errorf("%s not as desired: %s", count(len(names), "object"), strings.Join(names, ", ")))
+	if len(short) > 0 {
+		errs = append(errs, errors.New(notAsDesired(short)))
 	}
 	return errors.Join(errs...)
 }

@@ -113,7 +113,7 @@ func verdict(plan plan.Plan, observed observe.State) error {
 	unread := observed.Err()
 	switch {
 	case unread != nil:
-		return fmt.Errorf("not everything can be read, so the plan does not have what would change there: %w", unread)
+		return fmt.Errorf("not everything can be read, so the plan does not have what would change there: %s", fewLines(unread.Error()))
 	case len(plan.Findings) > 0:
 		return errors.New(findingsSum(len(plan.Findings)))
 	case !plan.Empty():

@@ -34,6 +34,17 @@ func planText(made plan.Plan, p painter) string {
 	for _, s := range made.Steps {
 		t.steps[s.Object] = append(t.steps[s.Object], s)
 	}
+	var idle, busy []status.Object
+	for _, o := range made.Objects {
+		switch {
+		case !stuck(o):
+		case len(t.steps[o.ID()]) > 0:
+			busy = append(busy, o)
+		default:
+			idle = append(idle, o)
+		}
+	}
+	t.idle, t.busy = groups(idle), groups(busy)
 	for _, o := range made.Objects {
 		t.object(o)
 	}
@@ -50,6 +61,9 @@ type planWriter struct {
 	painter
 	text  strings.Builder
 	steps map[spec.ID][]plan.Step
+	// idle and busy are the groups of the objects that are stuck: those that have no steps
+	// are in one line, the others each where their steps are.
+	idle, busy map[spec.ID]*group
 }
 
 func (t *planWriter) line(indent int, e effect, text string) {
@@ -59,7 +73,8 @@ func (t *planWriter) line(indent int, e effect, text string) {
 func (t *planWriter) object(o status.Object) {
 	steps := t.steps[o.ID()]
 	name := t.paint(bold, o.ID().String())
-	obstacle := fmt.Sprintf("%s (%s): %s", o.Phase, o.Reason, oneLine(o.Message))
+	obstacle := fmt.Sprintf("%s (%s): %s", o.Phase, o.Reason, oneLine(t.busy[o.ID()].message(o)))
+	all := t.idle[o.ID()]
 	switch {
 	case len(steps) > 0:
 		t.line(0, effect(plan.EffectOf(steps)), name)
@@ -69,8 +84,13 @@ func (t *planWriter) object(o status.Object) {
 		if stuck(o) {
 			t.line(4, blocked, obstacle)
 		}
-	case stuck(o):
+	case stuck(o) && all == nil:
 		t.line(0, blocked, name+" "+obstacle)
+	case stuck(o) && all.ids[0] == o.ID():
+		if !all.same {
+			obstacle = strings.Replace(obstacle, ": ", ": for example "+o.ID().String()+": ", 1)
+		}
+		t.line(0, blocked, fmt.Sprintf("%s: %s %s", t.paint(bold, count(len(all.ids), "object")), names(all.ids, fewNames), obstacle))
 	default:
 		return
 	}

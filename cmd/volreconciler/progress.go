@@ -26,6 +26,8 @@ type progress struct {
 	succeeded int // steps of this pass
 	// failing are the objects of which a step failed, and has not been done since.
 	failing map[spec.ID]failure
+	// said is of what object it was last said why a step of it failed, by that.
+	said map[string]spec.ID
 	// bars is how many lines of bars stand below what was written.
 	bars int
 	// told is when something was last said of an object's job, where there are no bars.
@@ -36,7 +38,7 @@ type progress struct {
 type failure struct{ step, why string }
 
 func newProgress(w io.Writer) *progress {
-	return &progress{painter: painterFor(w), out: w, terminal: terminal(w), failing: map[spec.ID]failure{}, told: map[spec.ID]time.Time{}}
+	return &progress{painter: painterFor(w), out: w, terminal: terminal(w), failing: map[spec.ID]failure{}, said: map[string]spec.ID{}, told: map[spec.ID]time.Time{}}
 }
 
 // begin is called before each pass.
@@ -75,6 +77,11 @@ func (p *progress) failed(s plan.Step, why string) {
 		return
 	}
 	p.failing[s.Object] = now
+	if first, ok := p.said[why]; ok && first != s.Object && len(why) >= longMessage {
+		p.line(red, "failed", s, ", for the same reason as "+first.String())
+		return
+	}
+	p.said[why] = s.Object
 	p.line(red, "failed", s, ": "+why)
 }
 

@@ -47,7 +47,9 @@ func statusTable(objects []status.Object, wide, bars bool, now time.Time) *table
 	}
 	t := &table{}
 	t.add(append(heading, "MESSAGE")...)
+	said := groups(objects)
 	for _, o := range objects {
+		o.Message = said[o.ID()].message(o)
 		row := []string{string(o.Kind), o.Name, string(o.Phase), o.Reason, age(now.Sub(o.Since))}
 		if wide {
 			row = append(row, wideCells(o)...)
@@ -73,15 +75,23 @@ func wideCells(o status.Object) []string {
 	case o.Pool != nil:
 		return []string{bytes(o.Pool.Size), poolName(*o.Pool), "", ""}
 	case o.Export != nil:
-		return []string{"", o.Export.Target, "", strings.Join(sessionsOf(*o.Export), ",")}
+		return []string{"", o.Export.Target, "", few(sessionsOf(*o.Export))}
 	case o.Image != nil:
 		return []string{bytes(o.Image.Size), oneLine(o.Image.Path), "", ""}
 	case volumeOf(o) != nil:
 		v := volumeOf(o)
-		return []string{bytes(v.Size), v.DevicePath, v.WWN, strings.Join(attachmentsOf(*v), ",")}
+		return []string{bytes(v.Size), v.DevicePath, v.WWN, few(attachmentsOf(*v))}
 	default:
 		return []string{"", "", "", ""}
 	}
+}
+
+// few is a list for a cell, with a few of many; describe has all.
+func few(list []string) string {
+	if more := len(list) - fewNames; more > 0 {
+		list = append(list[:fewNames:fewNames], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(list, ",")
 }
 
 // sessionsOf returns who is logged in to an export, each with the address as far as
