@@ -64,7 +64,7 @@ func (s *settings) openBackend(faked func(fakehost.Call)) (*backend, error) {
 		return nil, errors.New("the settings of discovery are those of the kernel's target; take them out, or use --backend kernel")
 	}
 	machine := host.New()
-	b := thisMachine(machine, filepath.Join(s.runtimeDir, "lvm"))
+	b := thisMachine(machine, s.lvmDir())
 	if s.backend == backendTGT {
 		b.tgt = tgtadm.New(func(ctx context.Context) (net.Conn, error) { return machine.DialUnix(ctx, s.tgtSocket) })
 	}

@@ -47,9 +47,9 @@ func (s *settings) source(log logr.Logger) *spec.Source {
 	return spec.NewSource(s.specs, spec.Options{TargetPrefix: s.targetPrefix, Secrets: !fake, Redact: fake, Recall: recall, Log: log})
 }
 
-// makeStateDir makes the directory of the memory, in which nobody else may make the agent believe
+// makeDirs makes the directories of LVM's shells and of the memory, in which nobody else may make the agent believe
 // something. That of a fake node is beside its file, wherever somebody has put that.
-func (s *settings) makeStateDir() error {
+func (s *settings) makeDirs() error {
 	if s.backend == backendFake {
 		if err := os.MkdirAll(filepath.Dir(s.memory()), 0o700); err != nil {
 			return fmt.Errorf("the state directory cannot be made: %w", err)
@@ -62,15 +62,23 @@ func (s *settings) makeStateDir() error {
 	if err := safepath.CheckFile(s.memory()); err != nil {
 		return fmt.Errorf("the memory of the objects cannot be used: %w", err)
 	}
+	// Where it cannot be used, LVM's shell is not either, and all goes on, only slower; that must
+	// not stay unnoticed.
+	if err := safepath.MakeDir(s.lvmDir()); err != nil {
+		return fmt.Errorf("the directory of LVM's configuration cannot be used: %w", err)
+	}
 	return nil
 }
+
+// lvmDir is where LVM's shells have their copy of its configuration.
+func (s *settings) lvmDir() string { return filepath.Join(s.runtimeDir, "lvm") }
 
 // newLoop puts the parts together that change a machine. The caller must hold
 // the node's lock.
 func newLoop(s *settings, source reconcile.Source, b *backend, log logr.Logger) (*reconcile.Loop, error) {
 	// Found out now, not when there is something to be remembered: by then it
 	// would be too late to do without.
-	if err := s.makeStateDir(); err != nil {
+	if err := s.makeDirs(); err != nil {
 		return nil, err
 	}
 	memory, err := reconcile.OpenMemory(s.memory())

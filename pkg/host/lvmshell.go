@@ -161,17 +161,19 @@ const shellWords = 63
 // shellLine returns the line that makes the shell run a command.
 //
 // The shell splits lines at white space and knows quotes but no escapes
-// (lvm_split in its tools/lvmcmdline.c). What could be taken for anything else
-// than part of a word is refused rather than quoted in some clever way: no name,
-// tag or size that LVM takes needs it.
+// (lvm_split in its tools/lvmcmdline.c), and takes a word that begins with # for a comment. Between single
+// quotes all else is as it is. What could be taken for anything else than part of a word is
+// refused rather than quoted in some clever way: no name, tag or size that LVM takes
+// needs it.
 func shellLine(argv []string) (string, error) {
 	words := make([]string, len(argv))
 	for i, arg := range argv {
-		if strings.ContainsFunc(arg, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`'"\`, r) }) {
+		odd := strings.Count(arg, `"`)%2 == 1 // around a value in a selection there are two
+		if odd || strings.ContainsFunc(arg, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`'\`, r) }) {
 			return "", fmt.Errorf("argument %q cannot be passed to the lvm shell", arg)
 		}
 		words[i] = arg
-		if arg == "" || strings.ContainsAny(arg, " #") {
+		if arg == "" || strings.ContainsAny(arg, ` #"`) {
 			words[i] = "'" + arg + "'"
 		}
 	}

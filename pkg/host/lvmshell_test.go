@@ -190,6 +190,8 @@ var _ = DescribeTable("the line for a command",
 	Entry("spaces", "lvs -S 'a=b && c=d'", "lvs", "-S", "a=b && c=d"),
 	Entry("nothing", "lvs ''", "lvs", ""),
 	Entry("a comment", "lvs '#x'", "lvs", "#x"),
+	Entry("quotes", `lvs -S 'lv_tags="a#b" && lv_tags="c&&d"'`, "lvs", "-S", `lv_tags="a#b" && lv_tags="c&&d"`),
+	Entry("tags", "lvchange --addtag -x --addtag !a --addtag a&&b/c:d=e+f vg0/v", "lvchange", "--addtag", "-x", "--addtag", "!a", "--addtag", "a&&b/c:d=e+f", "vg0/v"),
 )
 
 var _ = DescribeTable("answers that are none",

@@ -42,7 +42,8 @@ const (
 	// TagReplacedBy is followed by the UUID of the logical volume that came in the
 	// place of this one.
 	TagReplacedBy = "volreconciler/replaced-by="
-	tagPrefix     = "volreconciler/"
+	// TagPrefix is what all of them begin with.
+	TagPrefix = "volreconciler/"
 )
 
 // Tags are all tags on a logical volume, ours and others, and tell what ours say.
@@ -72,7 +73,7 @@ func (t Tags) TagsWith(prefix string) []string {
 // Marked reports whether any of our tags is on the logical volume.
 func (t Tags) Marked() bool {
 	for _, tag := range t {
-		if strings.HasPrefix(tag, tagPrefix) {
+		if strings.HasPrefix(tag, TagPrefix) {
 			return true
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -94,6 +95,8 @@ var (
 	v    = change.LV{VolumeGroup: "vg0", Name: "v", UUID: uuid}
 	newV = change.LV{VolumeGroup: "vg0", Name: "v"}
 	tags = []string{"volreconciler/kind=volume", "volreconciler/name=v"}
+	// strange are tags that somebody else may have given.
+	strange = []string{"-x", "!a", "#b", "owner=a&&b/c:d+e", strings.Repeat("long", 256)}
 )
 
 // clearingV says that what is in v is being destroyed.
@@ -135,6 +138,10 @@ var _ = DescribeTable("the command that makes a change",
 		"lvextend -y -L 33554432b vg0/v"),
 	Entry(nil, change.SetTags{LV: v, Add: []string{"a"}, Remove: []string{"b"}}, nil,
 		"lvchange -S lv_uuid="+uuid+" --addtag a --deltag b vg0/v"),
+	Entry("with tags of somebody else", change.CreateVolume{LV: newV, Size: 64 * mib, Tags: slices.Concat(tags, strange)}, nil,
+		"lvcreate -n v --addtag volreconciler/kind=volume --addtag volreconciler/name=v --addtag -x --addtag !a --addtag #b --addtag owner=a&&b/c:d+e --addtag "+strange[4]+" -y -Wy -Zy -L 67108864b vg0"),
+	Entry("that have tags which join conditions", change.RemoveLV{LV: v, Tags: []string{"a", "b#c", "d&&e", "!f"}}, nil,
+		"lvremove -y -S lv_uuid="+uuid+` && lv_tags=a && lv_tags="b#c" && lv_tags="d&&e" && lv_tags="!f"`+" && "+strings.Join(alone, " && ")+" vg0/v"),
 	Entry(nil, change.Activate{LV: v}, fields{"lv_active": ""}, "lvchange -ay -K -S lv_uuid="+uuid+" vg0/v"),
 	Entry("one that the same plan created", change.Activate{LV: newV}, fields{"lv_active": ""},
 		"lvchange -ay -K -S lv_uuid="+uuid+" vg0/v"),
@@ -343,7 +350,10 @@ var _ = DescribeTable("changes that are refused before anything runs",
 	Entry("no UUID of what is split off", change.SplitSnapshot{LV: newV}),
 	Entry("no UUID of what is cloned", change.CloneVolume{LV: newV, Origin: "o", Tags: tags}),
 	Entry("an origin of a clone that is an option", change.CloneVolume{LV: newV, Origin: "-o", OriginUUID: uuid, Tags: tags}),
-	Entry("a tag of a clone that is an option", change.CloneVolume{LV: newV, Origin: "o", OriginUUID: uuid, Tags: []string{"-t"}}),
+	Entry("a clone with a tag of somebody else alone", change.CloneVolume{LV: newV, Origin: "o", OriginUUID: uuid, Tags: []string{"-t"}}),
+	Entry("a tag that begins another", change.SetTags{LV: v, Add: []string{"a,b"}}),
+	Entry("a tag that ends a quoted one", change.RemoveLV{LV: v, Tags: []string{`a#"`}}),
+	Entry("no tag", change.SetTags{LV: v, Add: []string{""}}),
 	Entry("a change to something else", change.EnableTarget{}),
 )
 

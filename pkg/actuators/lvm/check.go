@@ -4,15 +4,20 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
-// What LVM takes as names, tags and UUIDs (lvm(8), "VALID NAMES"). None of it
-// can be taken for an option or ends a condition that it is put into.
+// What LVM takes as names, tags and UUIDs (lvm(8), "VALID NAMES" and "TAGS"). No name or UUID
+// can be taken for an option or ends a condition that it is put into. A tag may be
+// somebody else's, whose volume moves or is reverted: it may begin with a hyphen, which LVM takes where an option
+// asks for a tag, and in conditions it is quoted, see [hasTag].
 var (
 	nameForm = regexp.MustCompile(`^[A-Za-z0-9_+.][A-Za-z0-9_+.-]*$`)
-	tagForm  = regexp.MustCompile(`^[A-Za-z0-9_+.][A-Za-z0-9_+./=:-]*$`)
+	tagForm  = regexp.MustCompile(`^[A-Za-z0-9_+./=!:#&-]+$`)
 	uuidForm = regexp.MustCompile(`^[A-Za-z0-9]{6}(-[A-Za-z0-9]{4}){5}-[A-Za-z0-9]{6}$`)
 )
 
@@ -23,6 +28,12 @@ func check(c change.Change) error {
 		errs  []error
 		names = func(names ...string) { errs = append(errs, form(nameForm, "name", names...)) }
 		tags  = func(tags ...string) { errs = append(errs, form(tagForm, "tag", tags...)) }
+		made  = func(by []string) {
+			tags(by...)
+			if !slices.ContainsFunc(by, func(t string) bool { return strings.HasPrefix(t, ondisk.TagPrefix) }) {
+				errs = append(errs, errors.New("no tag to know it by"))
+			}
+		}
 		known = func(lv change.LV) {
 			names(lv.VolumeGroup, lv.Name)
 			errs = append(errs, form(uuidForm, "UUID", lv.UUID))
@@ -38,23 +49,23 @@ func check(c change.Change) error {
 	switch c := c.(type) {
 	case change.CreateThinPool:
 		names(c.VolumeGroup, c.Name)
-		tags(c.Tags...)
+		made(c.Tags)
 	case change.CreateVolume:
 		names(c.VolumeGroup, c.Name)
 		if c.ThinPool != "" {
 			names(c.ThinPool)
 		}
-		tags(c.Tags...)
+		made(c.Tags)
 	case change.CreateSnapshot:
 		names(c.VolumeGroup, c.Name, c.Origin)
 		if c.OriginUUID != "" {
 			known(originOf(c))
 		}
-		tags(c.Tags...)
+		made(c.Tags)
 	case change.CloneVolume:
 		names(c.VolumeGroup, c.Name)
 		known(clonedBy(c))
-		tags(c.Tags...)
+		made(c.Tags)
 	case change.GrowThinPool:
 		known(c.LV)
 	case change.GrowVolume:

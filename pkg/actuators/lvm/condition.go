@@ -30,7 +30,16 @@ var alone = []string{
 func removable(lv change.LV, tags []string) string {
 	all := []string{is(lv)}
 	for _, t := range tags {
-		all = append(all, "lv_tags="+t)
+		all = append(all, hasTag(t))
 	}
 	return strings.Join(append(all, alone...), " && ")
+}
+
+// hasTag is the condition that a logical volume has a tag. Some of what tags may consist of joins
+// conditions otherwise: # is an "or" and && an "and".
+func hasTag(tag string) string {
+	if strings.ContainsAny(tag, "!#&") {
+		tag = `"` + tag + `"`
+	}
+	return "lv_tags=" + tag
 }
