@@ -76,23 +76,18 @@ func checkSubsystemName(name string) error {
 	return nil
 }
 
-// checkNQNUUID wants lower case: NQNs are compared byte by byte, and nvme-cli
-// makes them so.
+// checkNQNUUID takes both cases: NQNs are compared byte by byte, so that of a host that sends
+// upper case must be written so.
 func checkNQNUUID(name, uuid string) error {
-	lower := strings.ToLower(uuid)
-	groups := strings.Split(lower, "-")
+	groups := strings.Split(strings.ToLower(uuid), "-")
 	isUUID := len(groups) == 5
 	for i, digits := range []int{8, 4, 4, 4, 12} {
 		isUUID = isUUID && isHex(groups[i], digits)
 	}
-	switch {
-	case !isUUID:
+	if !isUUID {
 		return fmt.Errorf("%s must have a UUID after %s, as 01234567-89ab-cdef-0123-456789abcdef", quote(name), uuidNQN)
-	case uuid != lower:
-		return fmt.Errorf("%s must have its UUID in lower case: %s%s", quote(name), uuidNQN, lower)
-	default:
-		return nil
 	}
+	return nil
 }
 
 // NormalizeWWPN returns the world wide port name of a Fibre Channel port as naa.

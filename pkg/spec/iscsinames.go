@@ -39,27 +39,45 @@ func checkTargetName(name string) error {
 	return nil
 }
 
-// checkInitiatorName accepts iqn., eui. and naa. names, those that targetcli
-// accepts too.
+// checkInitiatorName accepts what initiators send: the kernel compares it byte by byte, so it
+// must be written as it is sent, whatever the standards and targetcli say. Letters may be
+// in upper case (iPXE), there may be underscores (of Windows and Linux hosts that are called so), and AIX
+// names none but itself: iqn.localhost.hostid.7f000001.
 func checkInitiatorName(name string) error {
-	switch {
-	case name != strings.ToLower(name):
-		return fmt.Errorf("%s must be in lower case, which is how initiators send it: %s", quote(name), quote(strings.ToLower(name)))
-	case strings.HasPrefix(name, "iqn."):
-		return checkIQN(name)
-	case strings.HasPrefix(name, "eui."):
-		if !isHex(name[len("eui."):], 16) {
+	if len(name) > maxISCSIName {
+		return fmt.Errorf("%s has %d bytes; at most %d are allowed", quote(name), len(name), maxISCSIName)
+	}
+	kind, rest, _ := strings.Cut(name, ".")
+	switch kind {
+	case "iqn":
+		return checkInitiatorIQN(name, rest)
+	case "eui":
+		if !isHex(strings.ToLower(rest), 16) {
 			return fmt.Errorf("%s must be eui. and 16 hexadecimal digits", quote(name))
 		}
 		return nil
-	case strings.HasPrefix(name, "naa."):
-		if digits := name[len("naa."):]; !isHex(digits, 16) || !strings.Contains("125", digits[:1]) {
+	case "naa":
+		if digits := strings.ToLower(rest); !isHex(digits, 16) || !strings.Contains("125", digits[:1]) {
 			return fmt.Errorf("%s must have 16 hexadecimal digits after naa., the first of them 1, 2 or 5: targetcli knows no other and would fail as a whole", quote(name))
 		}
 		return nil
 	default:
-		return fmt.Errorf("%s is no initiator name; write %s, eui.<16 hexadecimal digits> or naa.<16 hexadecimal digits>", quote(name), iqnForm)
+		return fmt.Errorf("%s is no initiator name; write %s, eui.<16 hexadecimal digits> or naa.<16 hexadecimal digits>, as the initiator sends it", quote(name), iqnForm)
 	}
+}
+
+// checkInitiatorIQN checks what follows iqn. in the name of an initiator.
+func checkInitiatorIQN(name, rest string) error {
+	if err := checkCharacters(name, alphanumeric+".-:_", "letters, digits, ., -, : and _"); err != nil {
+		return err
+	}
+	date, domain, _ := strings.Cut(rest, ".")
+	_, err := time.Parse("2006-01", date)
+	undated := date != "" && strings.Trim(date, lowerLetters+upperLetters) == ""
+	if err != nil && !undated || domain == "" || strings.ContainsAny(domain[:1], ".:") {
+		return fmt.Errorf("%s does not begin like %s", quote(name), iqnForm)
+	}
+	return nil
 }
 
 // checkIQN checks an iSCSI qualified name.
