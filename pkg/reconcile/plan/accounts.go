@@ -18,6 +18,11 @@ import (
 // of each initiator, and users those of the whole daemon. What it cannot keep apart
 // is not exported at all, rather than to more initiators than the spec says.
 
+// maxTGTLUN is the largest number of a LUN that initiators find at tgtd, for which it is one more, because LUN 0 is
+// its controller. From 256 on tgtd speaks in flat addressing: libiscsi, and QEMU with it, is
+// connected with LUN 1 where LUN 257 was asked for.
+const maxTGTLUN = 254
+
 // unsupported returns what of an export tgtd cannot do; empty: nothing.
 func (d *differ) unsupported(e spec.Export) string {
 	if !d.in.TGT {
@@ -28,6 +33,11 @@ func (d *differ) unsupported(e spec.Export) string {
 	}
 	if len(e.Spec.Attributes) > 0 {
 		return "attributes are those of the kernel's target, and this node serves exports by tgtd (backend: tgt)"
+	}
+	for _, l := range e.Spec.LUNs {
+		if *l.Number > maxTGTLUN {
+			return fmt.Sprintf("LUN %d is %d for initiators of tgtd (backend: tgt), which they find under another number, or not at all; a LUN is 0 to %d there", *l.Number, *l.Number+1, maxTGTLUN)
+		}
 	}
 	initiators := e.Spec.Initiators
 	for i, initiator := range initiators {

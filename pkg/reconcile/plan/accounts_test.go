@@ -37,6 +37,7 @@ var _ = Describe("An Export by tgtd", func() {
 		},
 		Entry("over another protocol", func(e *spec.ExportSpec) { e.Protocol = spec.ProtocolISER }, "does not do iser"),
 		Entry("with attributes", func(e *spec.ExportSpec) { e.Attributes = map[string]string{"MaxBurstLength": "65536"} }, "of the kernel's target"),
+		Entry("a LUN that initiators would not find", func(e *spec.ExportSpec) { e.LUNs[0].Number = new(255) }, "a LUN is 0 to 254 there"),
 		Entry("a password for some", func(e *spec.ExportSpec) { e.Initiators[1].Auth = nil }, "password or none"),
 		Entry("read-only for some", func(e *spec.ExportSpec) { e.Initiators[1].ReadOnly = true }, "not for an initiator"),
 		Entry("LUNs for some", func(e *spec.ExportSpec) { e.Initiators[1].LUNs = []int{0} }, "not to see every LUN"),
@@ -46,6 +47,11 @@ var _ = Describe("An Export by tgtd", func() {
 		}, "one account to prove itself"),
 		Entry("a user for both directions", func(e *spec.ExportSpec) { e.Initiators[0].Auth = withMutual("u", "targetsecret") }, "two passwords"),
 	)
+
+	It("has LUNs up to 254", func() {
+		n.EditExport(func(e *spec.ExportSpec) { e.LUNs[0].Number = new(254) })
+		Expect(ObjectOf(n.Plan(), ExportID("db"))).NotTo(HaveField("Reason", status.ReasonUnsupported))
+	})
 
 	It("has users and passwords of its own, and what it proves itself with", func() {
 		n.EditExport(func(e *spec.ExportSpec) {
