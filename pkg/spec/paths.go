@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // LoadPaths reads files and directories once, as they are: for checks away from
@@ -14,7 +15,26 @@ import (
 // [DefaultTargetPrefix].
 //
 // A file that is named itself is read whatever its name is.
-func LoadPaths(paths []string, targetPrefix string) Set {
+func LoadPaths(paths []string, targetPrefix string) Set { return loadPaths(paths, "", targetPrefix) }
+
+// LoadFileIn reads a directory as it would be with one file more, or with another content of one: that which
+// is called name in it, by its path from there. Its findings are those in the file, and those
+// elsewhere that there are not without it.
+func LoadFileIn(dir, file, name, targetPrefix string) Set {
+	file = filepath.Clean(file)
+	// What is read first counts, should the file be in the directory already.
+	set := loadPaths([]string{file, dir}, filepath.Join(dir, name), targetPrefix)
+	place := func(f Finding) string { return f.File + "\x00" + f.Path + "\x00" + f.Err.Error() }
+	before := map[string]bool{}
+	for _, f := range loadPaths([]string{dir}, "", targetPrefix).Findings {
+		before[place(f)] = true
+	}
+	set.Findings = slices.DeleteFunc(slices.Clone(set.Findings), func(f Finding) bool { return f.File != file && before[place(f)] })
+	return set
+}
+
+// loadPaths is LoadPaths without one file of the directories.
+func loadPaths(paths []string, without, targetPrefix string) Set {
 	targetPrefix = cmp.Or(targetPrefix, DefaultTargetPrefix)
 	held := holding{}
 	var findings []Finding
@@ -26,6 +46,9 @@ func LoadPaths(paths []string, targetPrefix string) Set {
 		findings = append(findings, found.problems...)
 		var readings []reading
 		for _, e := range found.entries {
+			if e.path == without && len(found.dirs) > 0 {
+				continue
+			}
 			if !seen[e.real] {
 				seen[e.real] = true
 				readings = append(readings, readOnce(e, targetPrefix))
