@@ -105,7 +105,7 @@ func newSecretive(specs string, more ...func(*settings)) *secretive {
 	Expect(err).NotTo(HaveOccurred())
 	a.source = spec.NewSource(a.s.specs, spec.Options{Secrets: true, Settle: time.Millisecond, Log: log})
 	nothing := func() error { return nil }
-	a.loop, err = newLoop(a.s, a.source, &backend{Host: a.host, lvm: a.host, processes: func() int64 { return 0 }, endPass: nothing}, log)
+	a.loop, err = newLoop(a.s, a.source, &backend{Host: a.host, lvm: a.host, blocks: fakehost.Engine{Devices: a.host}, processes: func() int64 { return 0 }, endPass: nothing}, log)
 	Expect(err).NotTo(HaveOccurred())
 	a.loop.Resync = time.Minute
 	stop, err := serve(a.s.socket(), a.loop.Status, log)

@@ -195,7 +195,7 @@ var _ = DescribeTable("An initiator is refused",
 	Entry("where none is listed", iscsi(func(r *Request) { r.Export.Spec.Initiators = nil }),
 		iqn+" is not let in by Export db; Export db lists no initiator; add it under spec.initiators"),
 	Entry("with a malformed IQN", iscsi(asked("db-host")), `the initiator "db-host" is no initiator name; write iqn.YYYY-MM.<domain, reversed>:<name>, `+
-		"eui.<16 hexadecimal digits> or naa.<16 hexadecimal digits>; Export db lists "+iqn),
+		"eui.<16 hexadecimal digits> or naa.<16 hexadecimal digits>, as the initiator sends it; Export db lists "+iqn),
 	Entry("with an IQN where an NQN is due", nvme(spec.ProtocolNVMeTCP, asked(iqn)), `the initiator "`+iqn+`" is no host name of NVMe; `+
 		"write nqn.YYYY-MM.<domain, reversed>:<name> or nqn.2014-08.org.nvmexpress:uuid:<UUID>; Export db lists "+nqn),
 	Entry("with a malformed WWPN", fc(asked("2100")), `the initiator "2100" is no port name; write a WWPN of 16 hexadecimal digits, as naa.2100001b32a1b2c3, `+
@@ -203,7 +203,7 @@ var _ = DescribeTable("An initiator is refused",
 	Entry("with a malformed name where any may connect", iscsi(asked("x"), func(r *Request) {
 		r.Export.Spec.AllowAnyInitiator, r.Export.Spec.Initiators = true, nil
 	}), `the initiator "x" is no initiator name; write iqn.YYYY-MM.<domain, reversed>:<name>, `+
-		"eui.<16 hexadecimal digits> or naa.<16 hexadecimal digits>; any initiator with a well-formed name may connect to Export db"),
+		"eui.<16 hexadecimal digits> or naa.<16 hexadecimal digits>, as the initiator sends it; any initiator with a well-formed name may connect to Export db"),
 	Entry("while a volume is not there", iscsi(func(r *Request) { r.LUNs[0].UUID = "" }),
 		"Volume/db-data is not on the node, so nobody can connect to Export db"),
 	Entry("while several are not there", iscsi(func(r *Request) {

@@ -48,10 +48,7 @@ func readRegistrations(h host.Files, b Backstore) ([]Registration, error) {
 	if len(registrations) == 0 {
 		return nil, nil
 	}
-	kept, err := ReadKeptRegistrations(h, b.Serial)
-	if err != nil {
-		return registrations, nil // they are not kept, or as good as
-	}
+	kept, _ := ReadKeptRegistrations(h, b.Serial) // what cannot be read is not kept, or as good as
 	for i, r := range registrations {
 		registrations[i].Kept = slices.ContainsFunc(kept, func(k KeptRegistration) bool { return k.Registration == r })
 	}

@@ -176,7 +176,7 @@ func (s sys) describe(name, link string) device {
 	d.troubled = s.isTroubled(disk)
 	d.names = s.names(d)
 	if s.config.devicesFile != "" {
-		d.ids = s.ids(d, disk)
+		d.ids = s.ids(disk)
 	}
 	return d
 }
@@ -246,7 +246,7 @@ var idFiles = []struct {
 	{"loop_file", []string{"loop/backing_file"}},
 }
 
-func (s sys) ids(d device, disk string) map[string]string {
+func (s sys) ids(disk string) map[string]string {
 	ids := map[string]string{}
 	for _, id := range idFiles {
 		for _, file := range id.files {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -207,7 +208,7 @@ var _ = Describe("Loop", func() {
 		Expect(os.WriteFile(state, []byte(`{"Volume/data": {"uuid": "u", "volumeGroup": "vg0"}}`), 0o600)).To(Succeed())
 		memory, err := OpenMemory(state)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(memory.Known()).To(Equal(map[spec.ID]plan.Identity{model.VolumeID("data"): {UUID: "u", VolumeGroup: "vg0"}}))
+		Expect(memory.Known()).To(Equal(map[spec.ID]plan.Identity{model.VolumeID("data"): {UUID: "u", VolumeGroup: "vg0", Declared: true}}))
 	})
 	It("deletes no more than it may, and says so", func(ctx SpecContext) {
 		loop.Pass(ctx)
@@ -232,6 +233,12 @@ var _ = Describe("Loop", func() {
 				lv.Tags = append(lv.Tags, ondisk.DeletedTag(time.Now().Add(-48*time.Hour)))
 			})
 		}
+		loop.Pass(ctx)
+		text, err := os.ReadFile(state)
+		Expect(err).NotTo(HaveOccurred())
+		ago := time.Now().Add(-48 * time.Hour).Format(time.RFC3339)
+		text = regexp.MustCompile(`"trashedSince": "[^"]*"`).ReplaceAll(text, []byte(`"trashedSince": "`+ago+`"`))
+		Expect(os.WriteFile(state, text, 0o600)).To(Succeed())
 		loop = newLoop(m, state)
 		loop.TrashSettle = time.Hour
 		Expect(loop.Pass(ctx)).To(Equal(time.Hour))

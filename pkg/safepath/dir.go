@@ -25,7 +25,7 @@ func CheckDir(dir string) error { return walk(dir, false) }
 // walk goes to a directory from the root, one name after the other. Nobody who is not
 // trusted can change a part of the way that was checked, so what was checked is
 // what is used later.
-func walk(dir string, make bool) error {
+func walk(dir string, create bool) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return err
@@ -33,7 +33,7 @@ func walk(dir string, make bool) error {
 	at, rest, links := "/", names(dir), 0
 	for len(rest) > 0 {
 		next := filepath.Join(at, rest[0])
-		st, err := lookAt(next, make)
+		st, err := lookAt(next, create)
 		if err != nil {
 			return err
 		}
@@ -65,10 +65,10 @@ func walk(dir string, make bool) error {
 }
 
 // lookAt returns what is at a path, after a directory was made there if nothing was.
-func lookAt(path string, make bool) (*unix.Stat_t, error) {
+func lookAt(path string, create bool) (*unix.Stat_t, error) {
 	var st unix.Stat_t
 	err := unix.Lstat(path, &st)
-	if errors.Is(err, fs.ErrNotExist) && make {
+	if errors.Is(err, fs.ErrNotExist) && create {
 		if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}

@@ -146,8 +146,8 @@ var _ = Describe("A file of the agent", func() {
 		Expect(open()).To(Succeed())
 	})
 
-	DescribeTable("is not", func(make func() error, why string) {
-		Expect(make()).To(Succeed())
+	DescribeTable("is not", func(prepare func() error, why string) {
+		Expect(prepare()).To(Succeed())
 		Expect(open()).To(MatchError(HavePrefix(path + why)))
 		Expect(CheckFile(path)).To(MatchError(HavePrefix(path + why)))
 	},

@@ -164,7 +164,7 @@ var _ = Describe("filling a volume", func() {
 		killed(ctx, m, p)
 		Expect(m.apply(ctx, p)).To(Succeed())
 		Expect(m.content("v")).To(Equal([]string{"8-12 other"}))
-		Expect(m.tags("v")).To(Equal([]string{"kind=volume", "name=v", "source=volume:s"}))
+		Expect(m.tags("v")).To(Equal([]string{"filled", "kind=volume", "name=v", "source=volume:s"}))
 	})
 
 	It("leaves nothing of a source that it had begun with when that has its turn again", func(ctx SpecContext) {

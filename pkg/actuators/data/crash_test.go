@@ -47,7 +47,7 @@ func cow(ctx context.Context, m machine, size string) {
 
 func restored(m machine) {
 	GinkgoHelper()
-	isFilled("kind=volume", "name=v", "reverted=r2")(m)
+	isFilled("filled", "kind=volume", "name=v", "reverted=r1", "reverted=r2")(m)
 }
 
 func cleared(m machine) {
@@ -66,14 +66,14 @@ var jobs = map[string]job{
 			s(ctx, m)
 			m.do(ctx, "lvcreate -y -L 16m -n v"+populating+" vg0")
 			return change.Populate{LV: m.named("v"), Volume: m.named("s"), Size: size(16)}
-		}, isFilled("kind=volume", "name=v", "source=volume:s"),
+		}, isFilled("filled", "kind=volume", "name=v", "source=volume:s"),
 	},
 	"fill an inactive thin volume from a thin snapshot": {
 		func(ctx context.Context, m machine) change.Change {
 			s(ctx, m)
 			m.do(ctx, "lvcreate -y -V 16m -T vg0/p -n v"+populating, "lvchange -an vg0/v")
 			return change.Populate{LV: m.named("v"), Volume: m.named("s"), Size: size(16), ReadsZero: true}
-		}, isFilled("kind=volume", "name=v", "source=volume:s"),
+		}, isFilled("filled", "kind=volume", "name=v", "source=volume:s"),
 	},
 	"fill a thin volume in which there is something of another source": {
 		func(ctx context.Context, m machine) change.Change {
@@ -81,7 +81,7 @@ var jobs = map[string]job{
 			m.do(ctx, "lvcreate -y -V 16m -T vg0/p -n v"+populating+" --addtag volreconciler/checkpoint=another:8388608")
 			m.write("v", 4, 12, "of another source")
 			return change.Populate{LV: m.named("v"), Volume: m.named("s"), Size: size(16), ReadsZero: true}
-		}, isFilled("kind=volume", "name=v", "source=volume:s"),
+		}, isFilled("filled", "kind=volume", "name=v", "source=volume:s"),
 	},
 	"fill a thin volume from a copy-on-write snapshot": {
 		func(ctx context.Context, m machine) change.Change {
@@ -92,7 +92,7 @@ var jobs = map[string]job{
 			m.write("o", 0, 16, "later")
 			return change.Populate{LV: m.named("v"), Volume: m.named("s"), Size: size(16), ReadsZero: true}
 		}, func(m machine) {
-			isFilled("kind=volume", "name=v", "source=volume:s")(m)
+			isFilled("filled", "kind=volume", "name=v", "source=volume:s")(m)
 			Expect(m.active("s")).To(BeTrue(), "as its origin is")
 		},
 	},
@@ -102,7 +102,7 @@ var jobs = map[string]job{
 			return change.Populate{LV: m.named("v"), Image: &aDisk}
 		}, func(m machine) {
 			Expect(m.content("v")).To(Equal([]string{"2-9 disk"}))
-			Expect(m.tags("v")).To(Equal([]string{"kind=volume", "name=v", "source=volume:s"}))
+			Expect(m.tags("v")).To(Equal([]string{"filled", "kind=volume", "name=v", "source=volume:s"}))
 		},
 	},
 	"put a thick volume back": {

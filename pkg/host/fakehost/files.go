@@ -76,7 +76,7 @@ func (f files) mkdir(name string) error {
 func (h *Host) CreateFile(f File, replace bool) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if was, there := h.files[f.Path]; there && !(replace && was.part) {
+	if was, there := h.files[f.Path]; there && (!replace || !was.part) {
 		return &fs.PathError{Op: "open", Path: f.Path, Err: syscall.EEXIST}
 	}
 	h.files[f.Path] = f

@@ -80,6 +80,13 @@ func NoteBeginning(known map[spec.ID]Identity, plan Plan, desired spec.Set, obse
 		next[id] = identity
 	}
 	for _, s := range plan.Steps {
+		if identity := next[s.Object]; !identity.Declared && desired.Has(s.Object) && hasVolume(s.Object) {
+			if !copied {
+				next, copied = maps.Clone(known), true
+			}
+			identity.Declared = true // the file may be gone before what is made is seen
+			next[s.Object] = identity
+		}
 		switch c := s.Change.(type) {
 		case change.DisableTarget:
 			note(s.Object, c.Target, func(i *Interruption, _ observe.Target) { i.Disabled = true })
@@ -107,6 +114,11 @@ func NoteBeginning(known map[spec.ID]Identity, plan Plan, desired spec.Set, obse
 		}
 	}
 	return next
+}
+
+// hasVolume reports whether objects of a kind have a logical volume.
+func hasVolume(id spec.ID) bool {
+	return id.Kind == spec.KindVolume || id.Kind == spec.KindSnapshot || id.Kind == spec.KindPool
 }
 
 // marked returns what is known of an object whose logical volume gets tags, and whether that is

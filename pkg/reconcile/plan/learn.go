@@ -191,6 +191,7 @@ func (l *learning) volumes(known map[spec.ID]Identity, desired spec.Set, observe
 	}
 	for id, lvs := range index.current {
 		was, isKnown := known[id]
+		isKnown = isKnown && was.UUID != "" // and not only about to be made
 		identity := was
 		givenUp := isKnown && desired.Annotation(id, spec.AnnotationRecreate) == identity.UUID
 		switch {
@@ -214,12 +215,13 @@ func (l *learning) volumes(known map[spec.ID]Identity, desired spec.Set, observe
 		if len(lvs) == 1 {
 			identity.LV, identity.Content = lvs[0].UUID, contentOf(was, lvs[0])
 		}
-		if !isKnown || !identity.sameVolume(was) {
+		if _, had := known[id]; !had || !identity.sameVolume(was) {
 			l.change()[id] = identity
 		}
 	}
 	for id, identity := range known {
 		_, vgThere := observed.VolumeGroups[identity.VolumeGroup]
+		vgThere = vgThere || identity.VolumeGroup == "" && id.Kind != spec.KindExport // it was never made
 		_, invalid := desired.Invalid[id]
 		if desired.Complete && vgThere && !index.exists(id) && !invalid && !desired.Has(id) {
 			delete(l.change(), id)

@@ -23,7 +23,7 @@ var _ = Describe("A persistent reservation", func() {
 			b.Registrations = append(b.Registrations, observe.Registration{Initiator: initiator, SID: "00023d000001", Key: 0xabc, Kept: kept})
 		})
 	}
-	clear := func(volume string) {
+	empty := func(volume string) {
 		n.EditBackstore("volume:"+volume, func(b *observe.Backstore) { b.Registrations = nil })
 	}
 	takes := ContainElement(BeElementOf("RemoveLUN", "UnmapLUN", "RemoveInitiator", "RemoveTarget", "RemoveBackstore", "DisableTarget", "TakeOver"))
@@ -46,7 +46,7 @@ var _ = Describe("A persistent reservation", func() {
 
 		e.Spec.Disconnect = ""
 		n.Desired.Exports["db"] = e
-		clear("data")
+		empty("data")
 		Expect(kinds(n.Plan())).To(takes)
 	},
 		Entry("a LUN that is taken out", func(e *spec.ExportSpec) { e.LUNs = e.LUNs[1:] }),
@@ -84,7 +84,7 @@ var _ = Describe("A persistent reservation", func() {
 		p := n.Plan()
 		Expect(kinds(p)).NotTo(takes)
 		Expect(ObjectOf(p, ExportID("db"))).To(blocked)
-		clear("data")
+		empty("data")
 		Expect(kinds(n.Plan())).To(ContainElement("RemoveTarget"))
 	})
 
