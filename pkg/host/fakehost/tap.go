@@ -190,7 +190,11 @@ func (t *Tap) ClaimBlocks(path string) (release func(), err error) {
 	if !ok {
 		return nil, errNoDevices
 	}
-	return do(t, Call{Op: "readclaim", Path: path}, func() (func(), error) { return devices.ClaimBlocks(path) })
+	release, err = do(t, Call{Op: "readclaim", Path: path}, func() (func(), error) { return devices.ClaimBlocks(path) })
+	if err != nil && release != nil {
+		release() // whoever dies holds nothing open any more
+	}
+	return release, err
 }
 
 // CreateFile makes a file, see [Devices].
