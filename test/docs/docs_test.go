@@ -3,6 +3,7 @@ package docs
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -106,6 +107,35 @@ var _ = Describe("Documentation", func() {
 		Expect(len(direct)).To(BeNumerically(">", 10))
 		for _, module := range direct {
 			Expect(read("docs/dependencies.md")).To(ContainSubstring(module[1]))
+		}
+	})
+	It("says of every tag what it means", func() {
+		tags := regexp.MustCompile(`"volreconciler/([a-z-]+=?)"`)
+		files, err := filepath.Glob(filepath.Join(root, "pkg/ondisk/*.go"))
+		Expect(err).NotTo(HaveOccurred())
+		said := 0
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			Expect(err).NotTo(HaveOccurred())
+			for _, tag := range tags.FindAllStringSubmatch(string(text), -1) {
+				if !strings.HasSuffix(file, "_test.go") {
+					Expect(read("docs/format.md")).To(ContainSubstring("`"+tag[1]+"`"), file)
+					said++
+				}
+			}
+		}
+		Expect(said).To(BeNumerically(">", 15))
+	})
+	It("names tests that are there for what it promises", func() {
+		there := map[string]bool{}
+		Expect(filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+			there[filepath.Base(path)] = true
+			return err
+		})).To(Succeed())
+		named := regexp.MustCompile("`(?:[a-z0-9_]+/)*([a-z0-9_]+\\.go)`").FindAllStringSubmatch(read("docs/safety.md"), -1)
+		Expect(len(named)).To(BeNumerically(">", 20))
+		for _, name := range named {
+			Expect(there).To(HaveKey(name[1]))
 		}
 	})
 	It("walks the way that a plan goes", func(ctx SpecContext) {
