@@ -323,6 +323,6 @@ func (x *exportDiffer) protectAll(n int, have observe.TargetLUN, readOnly bool) 
 		x.block(x.id, status.ReasonSessionsActive, "LUN %d of %s is made writable when these, who are not listed, have logged out: %s",
 			n, x.target.Name, strings.Join(x.others, ", "))
 	default:
-		x.step(x.id, "differs", change.SetWriteProtect{Target: x.target, LUN: n, ReadOnly: readOnly}, x.base...)
+		x.protect(change.SetWriteProtect{Target: x.target, LUN: n, ReadOnly: readOnly}, Sessions(x.have), x.base...)
 	}
 }

@@ -122,22 +122,6 @@ func (d *differ) export(e spec.Export) {
 	}
 }
 
-// wasOpen reports whether initiators were logged in to the target, or it took logins, when it was
-// closed: by a cutover, by hand, by a reboot. They have seen all that is in it, and wait for it.
-func (x *exportDiffer) wasOpen() bool {
-	for _, i := range x.in.Known[x.id].Interrupted {
-		if i.id() == x.target.ID() && (i.Disabled || len(i.Portals) > 0) {
-			return true
-		}
-	}
-	for _, e := range x.seen {
-		if !e.Live {
-			return true
-		}
-	}
-	return false
-}
-
 // closing returns the steps that take from somebody what is in the target, and
 // without which it must not be enabled: what an interrupted creation left may be
 // more than the spec allows by now.
@@ -256,6 +240,9 @@ func (x *exportDiffer) addLUNs() {
 			x.luns[n] = 0
 			x.protectAll(n, have, readOnly)
 			x.resize(n, have, backing)
+			if o := x.object(backing); o.Phase == status.Failed { // it is shown as it is, and not well
+				x.block(x.id, status.ReasonNotReady, "LUN %d: %s is %s: %s: %s", n, backing, o.Phase, o.Reason, o.Message)
+			}
 			continue
 		case exists && have.Backstore+have.Device != "":
 			if !x.mayReplace(fmt.Sprintf("LUN %d, which is %s now,", n, have.Backstore+have.Device), initiatorsOf(x.have, n)) || !x.keepsKeys(fmt.Sprintf("LUN %d", n), n, "") {
@@ -363,7 +350,7 @@ func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID)
 		}
 		if exists && step == 0 && mapped.LUN == n {
 			if mapped.WriteProtect != readOnly {
-				x.step(x.id, "differs", change.SetWriteProtect{Target: x.target, Initiator: i.Name, LUN: n, ReadOnly: readOnly})
+				x.protect(change.SetWriteProtect{Target: x.target, Initiator: i.Name, LUN: n, ReadOnly: readOnly}, loggedIn(have))
 			}
 			continue
 		}

@@ -125,3 +125,19 @@ func (x *exportDiffer) waiting(number int) (who []string) {
 	}
 	return who
 }
+
+// wasOpen reports whether initiators were logged in to the target, or it took logins, when it was
+// closed: by a cutover, by hand, by a reboot. They have seen all that is in it, and wait for it.
+func (x *exportDiffer) wasOpen() bool {
+	for _, i := range x.in.Known[x.id].Interrupted {
+		if i.id() == x.target.ID() && (i.Disabled || len(i.Portals) > 0) {
+			return true
+		}
+	}
+	for _, e := range x.seen {
+		if !e.Live {
+			return true
+		}
+	}
+	return false
+}

@@ -15,6 +15,8 @@ type pool struct {
 	known, unreadable bool
 	// thinPool is the thin pool's name; empty: thick volumes.
 	thinPool string
+	// damage is what is wrong with the thin pool itself; empty: nothing that can be seen.
+	damage string
 	// creatable is false if nothing new can be put into the pool now.
 	creatable bool
 	// step must have succeeded before anything is put into it; 0: none.
@@ -46,6 +48,7 @@ func (d *differ) pool(p spec.Pool) {
 	suspended := d.suspended(id, p.Metadata)
 	if want := p.Spec.ThinPool; want != nil {
 		out.thinPool = want.Name
+		out.damage = damageOf(vg.LogicalVolumes[want.Name])
 		out.creatable, out.step = d.thinPool(id, want, vg, out.creatable, suspended, shown)
 	}
 	d.results.of(id).pool = out
@@ -78,6 +81,10 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 	shown.Free = uint64(float64(lv.Size) * (1 - lv.DataPercent/100))
 	shown.Provisioned = d.index.provisioned[lv.FullName()]
 	shown.ProvisionedAfter = shown.Provisioned
+	if damage := damageOf(lv); damage != "" {
+		d.say(id, status.Failed, status.ReasonPoolDamaged, "%s; nothing is planned in it", damage)
+		return false, 0
+	}
 	if lv.DataPercent >= 100 || lv.MetadataPercent >= 100 {
 		d.say(id, status.Failed, status.ReasonNoSpace, "thin pool %s is full (data %.1f%%, metadata %.1f%%); writes to new blocks fail until it is grown", lv.FullName(), lv.DataPercent, lv.MetadataPercent)
 	}
@@ -103,6 +110,18 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 		d.step(id, "spec asks for "+spec.Size(size).String(), change.GrowThinPool{LV: name, From: spec.Size(lv.Size), To: spec.Size(size)})
 	}
 	return creatable, 0
+}
+
+// damageOf says what is wrong with a thin pool, as far as LVM tells (lvmthin(7), lv_health_status in
+// lvs(8)); empty: nothing.
+func damageOf(lv observe.LogicalVolume) string {
+	switch lv.Health {
+	case "failed":
+		return "thin pool " + lv.FullName() + " has failed: reads and writes of all that is in it fail. See lvconvert --repair in lvmthin(7)"
+	case "metadata_read_only":
+		return "the metadata of thin pool " + lv.FullName() + " is read-only, so that nothing new can be written to what is in it: it is full or damaged. See lvmthin(7)"
+	}
+	return ""
 }
 
 // thinPoolSize returns the size asked for in bytes: a size is rounded up to

@@ -65,6 +65,11 @@ func (d *differ) volume(v spec.Volume) {
 	}
 
 	d.object(id).Volume = volumeStatus(lv)
+	if p.damage != "" && lv.Type == observe.Thin && !misplaced(lv, p) {
+		d.say(id, status.Failed, status.ReasonPoolDamaged, "%s", p.damage)
+		d.results.of(id).backing = &backing{lv: lv, usable: whole(lv), thin: true} // as it is, and nothing else
+		return
+	}
 	d.existingVolume(id, v, p, lv, suspended, tags)
 }
 

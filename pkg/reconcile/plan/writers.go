@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
@@ -9,6 +10,17 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
+
+// protect plans that a LUN becomes read-only, or writable. What is written by those who are logged
+// in, and has not reached it, gets an error when it becomes read-only.
+func (x *exportDiffer) protect(c change.SetWriteProtect, sessions []string, needs ...StepID) {
+	switch {
+	case !c.ReadOnly || len(sessions) == 0:
+		x.step(x.id, "differs", c, needs...)
+	case x.mayRemove(fmt.Sprintf("write access to LUN %d", c.LUN), sessions):
+		x.dangerousStep(x.id, "spec asks for readOnly", Disruptive, sessions, c, needs...)
+	}
+}
 
 // stands reports whether nobody can write to a Snapshot, so that what is read of it
 // one piece after the other is of one moment. If somebody can, it says so. By what

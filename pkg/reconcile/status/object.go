@@ -33,6 +33,7 @@ const (
 	ReasonNotOwned           = "NotOwned"
 	ReasonNotDeclared        = "NotDeclared"
 	ReasonContradiction      = "Contradiction"
+	ReasonPoolDamaged        = "PoolDamaged"
 	ReasonAmbiguous          = "Ambiguous"
 	ReasonImmutableField     = "ImmutableField"
 	ReasonShrinkRefused      = "ShrinkRefused"

@@ -1,0 +1,65 @@
+package plan_test
+
+import (
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	. "github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
+	. "github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+var _ = Describe("Make and a thin pool that is damaged", func() {
+	DescribeTable("says so of all that is in it, takes it from nobody and plans nothing there", func(health string) {
+		n := Converged()
+		n.Edit("vg0/pool0", func(lv *observe.LogicalVolume) { lv.Health = health })
+		v := n.Desired.Volumes["data"]
+		v.Spec.Size *= 2
+		n.Desired.Volumes["data"] = v
+		n.Desired.Volumes["new"] = spec.Volume{Metadata: Meta("new"), Spec: spec.VolumeSpec{Pool: "fast", Size: MiB, LVName: "new"}}
+		p := n.Plan()
+		Expect(ChangesIn(p)).To(BeEmpty())
+		Expect(ObjectOf(p, spec.ID{Kind: spec.KindPool, Name: "fast"})).To(BeIn(status.Failed, status.ReasonPoolDamaged))
+		Expect(ObjectOf(p, VolumeID("data"))).To(BeIn(status.Failed, status.ReasonPoolDamaged))
+		Expect(ObjectOf(p, VolumeID("new"))).To(BeIn(status.Blocked, status.ReasonNotReady))
+		Expect(ObjectOf(p, ExportID("db"))).To(BeIn(status.Blocked, status.ReasonNotReady))
+		Expect(ObjectOf(p, VolumeID("thick"))).To(BeIn(status.Ready, status.ReasonAsDesired))
+	}, Entry(nil, "failed"), Entry(nil, "metadata_read_only"))
+})
+
+var _ = Describe("Make and a LUN that becomes read-only", func() {
+	var n *Node
+	readOnly := HaveField("Change", BeAssignableToTypeOf(change.SetWriteProtect{}))
+	BeforeEach(func() {
+		n = Converged()
+		n.EditExport(func(e *spec.ExportSpec) {
+			e.LUNs = append([]spec.LUN{}, e.LUNs...)
+			e.LUNs[0].ReadOnly = true
+		})
+	})
+	It("is read-only at once for those who are not logged in", func() {
+		Expect(n.Plan().Steps).To(ContainElement(readOnly))
+		n.Converge()
+		Expect(n.State.LIO.ISCSI[IQN].ACLs[Initiator].LUNs[0].WriteProtect).To(BeTrue())
+	})
+	It("waits for those who are", func() {
+		n.LogIn()
+		p := n.Plan()
+		Expect(p.Steps).NotTo(ContainElement(readOnly))
+		Expect(ObjectOf(p, ExportID("db"))).To(And(BeIn(status.Blocked, status.ReasonSessionsActive), HaveField("Message", ContainSubstring(Initiator))))
+	})
+	It("does not if the spec says so, and the plan tells of it", func() {
+		n.LogIn()
+		n.EditExport(func(e *spec.ExportSpec) { e.Disconnect = spec.DisconnectForce })
+		Expect(n.Plan().Steps).To(ContainElement(And(readOnly, HaveField("Danger", Disruptive), HaveField("Affects", ContainElement(Initiator)))))
+	})
+	It("is made writable again at once", func() {
+		n.Converge()
+		n.LogIn()
+		n.EditExport(func(e *spec.ExportSpec) { e.LUNs[0].ReadOnly = false })
+		Expect(n.Plan().Steps).To(ContainElement(And(readOnly, HaveField("Danger", Harmless))))
+	})
+})
