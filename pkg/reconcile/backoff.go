@@ -68,6 +68,11 @@ func (a *attempts) forgetChanged(set spec.Set) {
 	}
 }
 
+// isFailure reports whether a step was tried and did not succeed.
+func isFailure(err error) bool {
+	return err != nil && !errors.Is(err, execute.ErrHeld) && !errors.Is(err, execute.ErrNeeds) && !errors.Is(err, execute.ErrUnfinished) && !errors.Is(err, change.ErrStale)
+}
+
 // record takes in what became of a plan.
 func (a *attempts) record(plan plan.Plan, failures map[plan.StepID]error, set spec.Set, now time.Time) {
 	if a.failed == nil {

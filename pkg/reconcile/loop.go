@@ -154,6 +154,9 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 		return l.Resync
 	}
 	l.attempts.record(made, failures, desired, time.Now())
+	if err := l.Memory.Failed(made, func(n plan.StepID) bool { return isFailure(failures[n]) }, desired); err != nil {
+		l.Log.Error(err, "cannot remember that a cutover failed, so that it may be tried again after a restart")
+	}
 	spent := cost()
 	l.Status.Publish(outcome(made, l.attempts.failed, failures), status.Findings(made.Findings), spent, time.Now())
 	l.Log.V(1).Info("pass", "seconds", spent.Seconds, "processes", spent.Processes, "steps", len(made.Steps), "failed", len(failures))

@@ -127,6 +127,13 @@ func (m *Memory) Anticipate(p plan.Plan, desired spec.Set, observed observe.Stat
 	return m.replace(next)
 }
 
+// Failed takes in which steps of a plan failed. It stores it like Learn.
+func (m *Memory) Failed(p plan.Plan, failed func(plan.StepID) bool, desired spec.Set) error {
+	next := m.remembered
+	next.known = plan.NoteFailures(m.known, p, failed, desired)
+	return m.replace(next)
+}
+
 func (m *Memory) replace(next remembered) error {
 	if m.stored && reflect.DeepEqual(next, m.remembered) {
 		return nil

@@ -1,6 +1,10 @@
 package plan
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
@@ -43,6 +47,7 @@ var cutoverGuards = []cutoverGuard{
 	{"nothing on the node uses the old one but the targets that export it", (*differ).onlyExported},
 	{"the Exports of these targets are valid, not suspended, and did not fail", (*differ).exportsCanFollow},
 	{"those who are logged in to these targets can be made to wait", (*differ).canWait},
+	{"it did not fail before with the same spec, or nobody is logged in to them", (*differ).notInVain},
 	{"no persistent reservation of an initiator would be lost", (*differ).fencesStay},
 }
 
@@ -135,6 +140,58 @@ func (d *differ) canWait(c cutover) *Obstacle {
 		}
 	}
 	return nil
+}
+
+// notInVain: whoever was made to wait for nothing once is not made to again and again.
+func (d *differ) notInVain(c cutover) *Obstacle {
+	if failed := d.in.Known[c.id].FailedCutover; failed == "" || failed != printOf(d.in.Desired, c.id) {
+		return nil
+	}
+	for _, key := range d.lunsOf(c.id, c.lv) {
+		if who := Sessions(d.target(key.target)); len(who) > 0 {
+			return blocked(status.ReasonSessionsActive, "%s; the rest failed when it was tried last, after initiators had been made to wait. It is tried again when the Volume's spec is another, or when these have logged out: %s",
+				c.done, shortList(who))
+		}
+	}
+	return nil
+}
+
+// NoteFailures returns what is known when some steps of a plan have failed: initiators were made
+// to wait for a cutover that did not happen. It is pure, and returns known itself if there is none.
+func NoteFailures(known map[spec.ID]Identity, plan Plan, failed func(StepID) bool, desired spec.Set) map[spec.ID]Identity {
+	var cut []spec.ID
+	for _, s := range plan.Steps {
+		if _, swaps := s.Change.(change.TakeOver); swaps && len(s.Needs) > 0 {
+			cut = append(cut, s.Object)
+		}
+	}
+	next, copied := known, false
+	for _, s := range plan.Steps {
+		if !failed(s.ID) || !slices.Contains(cut, s.Object) {
+			continue
+		}
+		if !copied {
+			next, copied = maps.Clone(known), true
+		}
+		identity := next[s.Object]
+		identity.FailedCutover = printOf(desired, s.Object)
+		next[s.Object] = identity
+	}
+	return next
+}
+
+// printOf stands for the spec of a Volume; empty: it has none that is valid.
+func printOf(set spec.Set, id spec.ID) string {
+	v, valid := set.Volumes[id.Name]
+	if !valid || id.Kind != spec.KindVolume {
+		return ""
+	}
+	text, err := json.Marshal(v.Spec)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
 }
 
 // lunsOf returns the LUNs by which targets serve an object's logical volume.

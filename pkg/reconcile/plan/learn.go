@@ -35,6 +35,8 @@ type Identity struct {
 	// in that.
 	LV      string  `json:"lv,omitempty"`
 	Content Content `json:"content,omitempty"`
+	// FailedCutover stands for the spec for which a cutover failed last; empty: none did.
+	FailedCutover string `json:"failedCutover,omitempty"`
 	// Targets are the targets that an Export names, and those that it had and
 	// that are still there.
 	Targets []string `json:"targets,omitempty"`
@@ -212,6 +214,9 @@ func (l *learning) volumes(known map[spec.ID]Identity, desired spec.Set, observe
 		for _, lv := range lvs {
 			identity.Reverted = withRequests(identity.Reverted, lv)
 		}
+		if identity.FailedCutover != "" && (identity.FailedCutover != printOf(desired, id) || len(lvs) == 1 && lvs[0].UUID != was.LV) {
+			identity.FailedCutover = "" // something else is asked for, or it succeeded
+		}
 		if len(lvs) == 1 {
 			identity.LV, identity.Content = lvs[0].UUID, contentOf(was, lvs[0])
 		}
@@ -232,7 +237,7 @@ func (l *learning) volumes(known map[spec.ID]Identity, desired spec.Set, observe
 // sameVolume reports whether two identities say the same of a logical volume.
 func (i Identity) sameVolume(other Identity) bool {
 	return i.UUID == other.UUID && i.VolumeGroup == other.VolumeGroup && i.Retain == other.Retain && i.Declared == other.Declared &&
-		i.LV == other.LV && i.Content == other.Content && i.TrashedSince.Equal(other.TrashedSince) &&
+		i.LV == other.LV && i.FailedCutover == other.FailedCutover && i.Content == other.Content && i.TrashedSince.Equal(other.TrashedSince) &&
 		slices.Equal(i.Outdated, other.Outdated) && slices.Equal(i.Reverted, other.Reverted)
 }
 

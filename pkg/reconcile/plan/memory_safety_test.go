@@ -6,6 +6,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	. "github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
@@ -162,4 +163,35 @@ var _ = Describe("Make and a snapshot to copy from that is all that is left", fu
 		Entry("of a move", VolumeID("gone"), ondisk.MoveTags("gone")),
 		Entry("of a copy", VolumeID("gone"), ondisk.SourceTags(VolumeID("gone"))),
 	)
+})
+
+var _ = Describe("Make and a cutover that failed", func() {
+	It("makes nobody wait for nothing again, until something else is asked for or nobody is logged in", func() {
+		n := Converged()
+		n.Desired.Snapshots = nil
+		n.EditExport(func(e *spec.ExportSpec) { e.LUNs = e.LUNs[:1] })
+		n.Settled()
+		n.LogIn()
+		n.MoveTo("data", "slow")
+		cuts := HaveField("Change", BeAssignableToTypeOf(change.DisableTarget{}))
+		var p Plan
+		for range 6 {
+			p = n.Pass(0)
+			if due, _ := ContainElement(cuts).Match(p.Steps); due {
+				break
+			}
+			n.Pass(-1)
+		}
+		Expect(p.Steps).To(ContainElement(cuts))
+		n.Input.Known = NoteFailures(n.Input.Known, p, func(id StepID) bool { return p.Steps[id-1].Object == VolumeID("data") }, n.Desired)
+		for range 3 {
+			p = n.Pass(-1)
+			Expect(p.Steps).NotTo(ContainElement(cuts))
+		}
+		Expect(ObjectOf(p, VolumeID("data"))).To(And(BeIn(status.Blocked, status.ReasonSessionsActive), HaveField("Message", ContainSubstring("failed when it was tried last"))))
+		By("nobody is logged in")
+		n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LoggedIn = false })
+		n.Settled()
+		Expect(n.LVs("vg0")["data"].Type).To(Equal(observe.Thick))
+	})
 })
