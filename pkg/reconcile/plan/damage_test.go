@@ -63,3 +63,29 @@ var _ = Describe("Make and a LUN that becomes read-only", func() {
 		Expect(n.Plan().Steps).To(ContainElement(And(readOnly, HaveField("Danger", Harmless))))
 	})
 })
+
+var _ = Describe("Make and a portal that an NVMe Export does not ask for any more", func() {
+	o := fabricsUnderTest[3]
+	var n *Node
+	removed := HaveField("Change", BeAssignableToTypeOf(change.RemovePortal{}))
+	BeforeEach(func() {
+		n = nodeOver(o)
+		n.Apply(n.Plan())
+		n.Remember()
+		n.EditTargetOf(o.target, func(t *observe.Target) { t.Unattributed = []string{"10.0.0.9"} })
+		n.EditExport(func(e *spec.ExportSpec) { e.Portals = []string{"0.0.0.0:4430"} })
+	})
+	It("goes when nobody is connected, and the new one is there at once", func() {
+		p := n.Plan()
+		Expect(p.Steps).NotTo(ContainElement(removed))
+		Expect(kinds(p)).To(ContainElement("AddPortal"))
+		Expect(ObjectOf(p, ExportID("db"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
+		n.EditTargetOf(o.target, func(t *observe.Target) { t.Unattributed = nil })
+		n.Settled()
+		Expect(targetOf(n, o).Portals).To(HaveLen(1))
+	})
+	It("goes at once if the spec says so", func() {
+		n.EditExport(func(e *spec.ExportSpec) { e.Disconnect = spec.DisconnectForce })
+		Expect(n.Plan().Steps).To(ContainElement(removed))
+	})
+})

@@ -22,8 +22,12 @@ func (x *exportDiffer) addPortals(needs []StepID) {
 // removePortals takes the portals away that the spec does not have, once those are there that
 // it has: an agent that dies in between leaves a target that is reached.
 func (x *exportDiffer) removePortals() {
+	var connected []string
+	if x.fabric.pause == withoutPortals { // whose sessions end with it
+		connected = Sessions(x.have)
+	}
 	for _, p := range sorted(x.have.Portals) {
-		if x.isUnwanted(p) && x.mayRemove("portal "+p, nil) {
+		if x.isUnwanted(p) && x.mayRemove("portal "+p, connected) {
 			x.dangerousStep(x.id, "not in the spec", Disruptive, Sessions(x.have), change.RemovePortal{Target: x.target, Portal: p}, x.addedBeside(p)...)
 		}
 	}
