@@ -34,8 +34,9 @@ Exit status: 0, or 1 if anything could not be read: then nothing is printed.`,
 			devices := pvscan.New(machine)
 			machine.LimitLVM(devices)
 			node, err := capture.Capture(ctx, machine)
-			if silent := devices.Silent(); err == nil && len(silent) > 0 {
-				err = errors.New(silent[0].String())
+			for _, silent := range devices.Silent() {
+				// As a rule somebody else's: what is on it is no part of what is captured.
+				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s; what it holds is not in the capture\n", silent)
 			}
 			switch {
 			case ctx.Err() != nil:
