@@ -36,7 +36,7 @@ Exit status: 0, or 1 if anything could not be read: then nothing is printed.`,
 			node, err := capture.Capture(ctx, machine)
 			for _, silent := range devices.Silent() {
 				// As a rule somebody else's: what is on it is no part of what is captured.
-				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s; what it holds is not in the capture\n", silent)
+				_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s; what it holds is not in the capture\n", silent)
 			}
 			switch {
 			case ctx.Err() != nil:
