@@ -89,3 +89,28 @@ var _ = Describe("Make and a portal that an NVMe Export does not ask for any mor
 		Expect(n.Plan().Steps).To(ContainElement(removed))
 	})
 })
+
+var _ = Describe("Make and a mapping that shows nothing so far", func() {
+	It("goes before a LUN is added that it would show", func() {
+		n := Converged()
+		n.EditTargetOf(observe.TargetID{Fabric: observe.ISCSI, Name: IQN}, func(t *observe.Target) {
+			t.LUNs[0] = observe.TargetLUN{}
+			t.ACLs[Initiator].LUNs[4] = observe.MappedLUN{LUN: 0}
+		})
+		p := n.Plan()
+		var unmap, add Step
+		for _, s := range p.Steps {
+			switch c := s.Change.(type) {
+			case change.UnmapLUN:
+				unmap = s
+			case change.AddLUN:
+				if c.LUN == 0 {
+					add = s
+				}
+			}
+		}
+		Expect(unmap.Change).To(HaveField("LUN", 4))
+		Expect(add.Needs).To(ContainElement(unmap.ID))
+		n.Settled()
+	})
+})

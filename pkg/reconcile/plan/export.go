@@ -35,6 +35,8 @@ type exportDiffer struct {
 	// withheld is true if something stays that the spec does not have, and contested if
 	// something is shown otherwise than the spec says.
 	withheld, contested bool
+	// strays are the mappings that go before a LUN comes, by which step.
+	strays map[mapping]StepID
 	// seen is what is known of those who can log in.
 	seen map[string]Exposure
 	// before is how many steps the plan had without those of this export.
@@ -260,7 +262,7 @@ func (x *exportDiffer) addLUNs() {
 		if !removable {
 			continue
 		}
-		needs := append(append(slices.Clone(x.base), store.step, replaced), elsewhere...)
+		needs := slices.Concat(x.base, []StepID{store.step, replaced}, elsewhere, x.unmapStrays(n))
 		x.luns[n] = x.step(x.id, "not there", change.AddLUN{
 			Target: x.target, LUN: n, Backstore: store.path,
 			Device: store.device, LVUUID: store.lvUUID, Identity: store.lvIdentity, ReadOnly: readOnly, Unmap: store.unmap,
@@ -343,6 +345,8 @@ func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID)
 		step, exported := x.luns[n]
 		readOnly := l.ReadOnly || i.ReadOnly || x.backing(l.Backing()).lv.ReadOnly
 		mapped, exists := have.LUNs[n]
+		unmapped, stray := x.strays[mapping{i.Name, n}]
+		exists = exists && !stray
 		if !exported {
 			// Nothing is changed of it, and it may be more than the spec allows.
 			x.contested = x.contested || exists && mapped.LUN >= 0 && (mapped.LUN != n || readOnly && !mapped.WriteProtect)
@@ -362,9 +366,12 @@ func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID)
 			step = x.dangerousStep(x.id, fmt.Sprintf("shows LUN %d", mapped.LUN), Disruptive, loggedIn(have),
 				change.UnmapLUN{Target: x.target, Initiator: i.Name, LUN: n}, step)
 		}
-		x.step(x.id, "not there", change.MapLUN{Target: x.target, Initiator: i.Name, LUN: n, ReadOnly: readOnly}, append(slices.Clone(x.base), step, added)...)
+		x.step(x.id, "not there", change.MapLUN{Target: x.target, Initiator: i.Name, LUN: n, ReadOnly: readOnly}, append(slices.Clone(x.base), step, added, unmapped)...)
 	}
 	for _, n := range sortedInts(have.LUNs) {
+		if _, gone := x.strays[mapping{i.Name, n}]; gone {
+			continue
+		}
 		// A mapped LUN of a number that the group has is dealt with where that
 		// LUN is.
 		_, inGroup := x.have.LUNs[n]

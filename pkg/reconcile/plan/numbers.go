@@ -3,6 +3,7 @@ package plan
 import (
 	"slices"
 
+	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
@@ -140,4 +141,31 @@ func (x *exportDiffer) wasOpen() bool {
 		}
 	}
 	return false
+}
+
+// mapping is that of a LUN for an initiator, by the number that the initiator sees.
+type mapping struct {
+	initiator string
+	number    int
+}
+
+// unmapStrays takes away the mappings that would show a LUN which is added to others than the spec
+// says, or under another number. So far nothing is seen through them.
+func (x *exportDiffer) unmapStrays(number int) (steps []StepID) {
+	if !x.fabric.maps || x.have.LUNs[number].Backstore != "" { // with a LUN that goes, its mappings go
+		return nil
+	}
+	for _, name := range sorted(x.have.ACLs) {
+		acl := x.have.ACLs[name]
+		shown := slices.ContainsFunc(x.spec.Initiators, func(i spec.Initiator) bool { return i.Name == name && i.Sees(number) })
+		for _, n := range sortedInts(acl.LUNs) {
+			if acl.LUNs[n].LUN != number || n == number && shown {
+				continue
+			}
+			step := x.step(x.id, "would show a LUN that is added", change.UnmapLUN{Target: x.target, Initiator: name, LUN: n})
+			x.strays = with(x.strays, mapping{name, n}, step)
+			steps = append(steps, step)
+		}
+	}
+	return steps
 }
