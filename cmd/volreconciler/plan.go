@@ -89,8 +89,10 @@ func (s *settings) look(ctx context.Context) (spec.Set, observe.State, plan.Plan
 	observed.Expect(reconcile.VolumeGroups(desired, memory.Known())...)
 	now := time.Now()
 	discovery, unreadable := s.discovery()
+	index := plan.NewIndex(observed)
 	plan := plan.Make(plan.Input{
-		Desired: desired, Observed: observed, Known: memory.Known(), Started: now, Now: now,
+		Desired: desired, Observed: observed, Index: index, Known: memory.Known(), Started: now, Now: now,
+		Exposures:    plan.LearnExposures(memory.Exposures(), observed, index, memory.Rebooted(observed), now),
 		MaxDeletions: s.maxDeletions, Discovery: discovery, TGT: b.tgt != nil,
 	})
 	if unreadable != nil {

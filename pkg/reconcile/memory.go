@@ -103,6 +103,11 @@ func (m *Memory) Known() map[spec.ID]plan.Identity { return m.known }
 // Exposures returns what is remembered of what initiators have seen.
 func (m *Memory) Exposures() plan.Exposures { return m.exposures }
 
+// Rebooted reports whether a node was started anew since anything was learnt of it.
+func (m *Memory) Rebooted(observed observe.State) bool {
+	return observed.BootID != "" && observed.BootID != m.boot
+}
+
 // Learn takes in what was observed, of which index is the index, and stores it if it is news.
 // What could not be stored is known all the same, and stored by a later call. busy are the
 // lanes in which changes went on while it was observed.
@@ -111,7 +116,7 @@ func (m *Memory) Learn(desired spec.Set, observed observe.State, index *plan.Ind
 		known: plan.KeepWhileBusy(plan.Learn(m.known, desired, observed, index, now), m.known, busy),
 		boot:  cmp.Or(observed.BootID, m.boot),
 	}
-	next.exposures = plan.LearnExposures(m.exposures, observed, index, next.boot != m.boot, now)
+	next.exposures = plan.LearnExposures(m.exposures, observed, index, m.Rebooted(observed), now)
 	return m.replace(next)
 }
 
