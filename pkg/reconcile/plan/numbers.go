@@ -117,8 +117,12 @@ func (x *exportDiffer) seenOtherwise(id spec.ID, number int) (who []string) {
 }
 
 // waiting returns who has seen what is under a number, and whose session was ended: it is not
-// taken away before they have been seen again.
+// taken away before they have been seen again. What is in a target that was made anew, and is
+// not open yet, was taken away already.
 func (x *exportDiffer) waiting(number int) (who []string) {
+	if !open(x.have) && !x.wasInterrupted() {
+		return nil
+	}
 	for _, name := range sorted(x.seen) {
 		if _, seen := x.seen[name].LUNs[number]; seen && !x.seen[name].Live {
 			who = append(who, name)
@@ -130,17 +134,19 @@ func (x *exportDiffer) waiting(number int) (who []string) {
 // wasOpen reports whether initiators were logged in to the target, or it took logins, when it was
 // closed: by a cutover, by hand, by a reboot. They have seen all that is in it, and wait for it.
 func (x *exportDiffer) wasOpen() bool {
-	for _, i := range x.in.Known[x.id].Interrupted {
-		if i.id() == x.target.ID() && (i.Disabled || len(i.Portals) > 0) {
-			return true
-		}
-	}
 	for _, e := range x.seen {
 		if !e.Live {
 			return true
 		}
 	}
-	return false
+	return x.wasInterrupted()
+}
+
+// wasInterrupted reports whether a cutover closed the target, which is not open since.
+func (x *exportDiffer) wasInterrupted() bool {
+	return slices.ContainsFunc(x.in.Known[x.id].Interrupted, func(i Interruption) bool {
+		return i.id() == x.target.ID() && (i.Disabled || len(i.Portals) > 0)
+	})
 }
 
 // mapping is that of a LUN for an initiator, by the number that the initiator sees.
