@@ -113,14 +113,10 @@ func wrongOnWay(at string, st *unix.Stat_t, dir string) error {
 // wrongDir says why a directory is no safe end of a way.
 func wrongDir(at string, st *unix.Stat_t) error {
 	mode := st.Mode & 0o7777
-	switch {
-	case !othersWrite(mode, st.Gid):
+	if mode&unix.S_ISVTX != 0 || !othersWrite(mode, st.Gid) {
 		return nil
-	case mode&unix.S_ISVTX != 0 && mode&0o002 != 0:
-		return fmt.Errorf("anybody can make files in %s (mode %04o); name a directory of its own, for example %s", at, mode, filepath.Join(at, "volreconciler"))
-	default:
-		return writable(at, mode, "")
 	}
+	return writable(at, mode, "")
 }
 
 func writable(at string, mode uint32, onWay string) error {

@@ -115,11 +115,14 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 // damageOf says what is wrong with a thin pool, as far as LVM tells (lvmthin(7), lv_health_status in
 // lvs(8)); empty: nothing.
 func damageOf(lv observe.LogicalVolume) string {
+	if lv.DataPercent >= 100 || lv.MetadataPercent >= 100 {
+		return "" // it is full, which is another matter
+	}
 	switch lv.Health {
 	case "failed":
 		return "thin pool " + lv.FullName() + " has failed: reads and writes of all that is in it fail. See lvconvert --repair in lvmthin(7)"
 	case "metadata_read_only":
-		return "the metadata of thin pool " + lv.FullName() + " is read-only, so that nothing new can be written to what is in it: it is full or damaged. See lvmthin(7)"
+		return "the metadata of thin pool " + lv.FullName() + " is read-only, so that nothing new can be written to what is in it. See lvmthin(7)"
 	}
 	return ""
 }
