@@ -96,7 +96,7 @@ func (s *settings) look(ctx context.Context) (spec.Set, observe.State, plan.Plan
 		MaxDeletions: s.maxDeletions, Discovery: discovery, TGT: b.tgt != nil,
 	})
 	if unreadable != nil {
-		plan.Findings = append(plan.Findings[:len(plan.Findings):len(plan.Findings)], spec.Finding{Err: unreadable})
+		plan.Finds(unreadable)
 	}
 	return desired, observed, plan, nil
 }

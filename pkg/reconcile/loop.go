@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -122,10 +123,10 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 		Held: held, Busy: busy, TrashSettle: l.TrashSettle, MaxDeletions: l.MaxDeletions, TGT: l.TGT,
 	})
 	if unreadable != nil {
-		made.Findings = append(made.Findings[:len(made.Findings):len(made.Findings)], spec.Finding{Err: unreadable})
+		made.Finds(unreadable)
 	}
 	if memory != nil {
-		made.Findings = append(made.Findings[:len(made.Findings):len(made.Findings)], spec.Finding{Err: memory})
+		made.Finds(memory)
 	}
 	if l.Planned != nil {
 		l.Planned(made)
@@ -137,14 +138,13 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 		ready = l.Status.Ready()
 		l.Status.Announce(outcome(made, l.attempts.failed, l.Executor.Unfinished(made)), status.Findings(made.Findings), now)
 	}
+	exposures := l.Memory.Exposures()
 	if err := l.Memory.Anticipate(made, desired, observed, index, now); err != nil {
-		// A cutover that is forgotten would leave a target closed; a number, to another volume.
-		err = fmt.Errorf("nothing is changed, because what initiators are about to lose or to see cannot be remembered: %w", err)
+		// A cutover that is forgotten would leave a target closed, or give a number away.
+		maps.Copy(held, plan.Exposes(exposures, made, index))
+		err = fmt.Errorf("nothing is taken from initiators, nor shown to those who are logged in, because it cannot be remembered: %w", err)
 		l.Log.Error(err, "memory")
-		made.Findings = append(made.Findings[:len(made.Findings):len(made.Findings)], spec.Finding{Err: err})
-		l.Status.Publish(outcome(made, l.attempts.failed, nil), status.Findings(made.Findings), cost(), time.Now())
-		l.last = desired
-		return l.Resync
+		made.Finds(err)
 	}
 	failures := l.Executor.Execute(ctx, made, held, l.report(desired, ready))
 	if l.AfterPass != nil {

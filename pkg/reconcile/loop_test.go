@@ -165,6 +165,39 @@ var _ = Describe("Loop", func() {
 		Expect(m.node.State.LIO.ISCSI[model.IQN]).To(Equal(before))
 		Expect(os.ReadFile(state)).NotTo(ContainSubstring("interrupted"))
 	})
+	It("begins no cutover that cannot be remembered, and goes on with everything else", func(ctx SpecContext) {
+		m.node = model.Movable()
+		loop.Executor.Actuators[observe.Data], loop.Executor.Jobs = m, 1
+		loop.Pass(ctx)
+		m.node.MoveTo("thick", "fast")
+		closed := false
+		m.fail = func(c change.Change) error {
+			if _, disables := c.(change.DisableTarget); disables {
+				closed = true
+			}
+			if _, copies := c.(change.Stage); copies {
+				Expect(os.Rename(filepath.Dir(state), filepath.Dir(state)+"-away")).To(Succeed())
+				Expect(os.WriteFile(filepath.Dir(state), nil, 0o600)).To(Succeed())
+			}
+			return nil
+		}
+		m.node.Desired.Volumes["new"] = spec.Volume{Metadata: model.Meta("new"), Spec: spec.VolumeSpec{Pool: "slow", Size: model.MiB, LVName: "new"}}
+		for range 12 {
+			loop.Pass(ctx)
+			loop.Executor.Wait()
+		}
+		Expect(closed).To(BeFalse(), "nobody's session ends")
+		Expect(m.node.LVs("vg0")).To(HaveKey("new"))
+		report, _ := loop.Status.Report()
+		Expect(report.Findings).To(ContainElement(HaveField("Message", ContainSubstring("nothing is taken from initiators"))))
+		Expect(os.Remove(filepath.Dir(state))).To(Succeed())
+		for range 12 {
+			loop.Pass(ctx)
+			loop.Executor.Wait()
+		}
+		Expect(closed).To(BeTrue(), "it can be remembered again")
+		Expect(m.node.LVs("vg0")["thick"].Type).To(Equal(observe.Thin))
+	})
 	It("opens a target that its cutover closed late, when its Export was invalid already", func(ctx SpecContext) {
 		m.node = model.Movable()
 		before := m.node.Copy().LIO.ISCSI[model.IQN]

@@ -9,10 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"time"
 
-	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/spec"
@@ -121,23 +119,14 @@ func (m *Memory) Learn(desired spec.Set, observed observe.State, index *plan.Ind
 }
 
 // Anticipate takes in what the steps of a plan are about to take from initiators, and to show
-// them, before they do. It returns an error if initiators are to lose or to see anything, and
-// that could not be stored.
+// them, before they do. It stores it like Learn.
 func (m *Memory) Anticipate(p plan.Plan, desired spec.Set, observed observe.State, index *plan.Index, now time.Time) error {
 	next := remembered{
 		known:     plan.NoteBeginning(m.known, p, desired, observed, index),
 		exposures: plan.Anticipate(m.exposures, p, index, now),
 		boot:      m.boot,
 	}
-	// What is made can go on without: it is seen when it is there. What is taken cannot.
-	takes := !reflect.DeepEqual(next.exposures, m.exposures) || slices.ContainsFunc(p.Steps, func(s plan.Step) bool {
-		_, swaps := s.Change.(change.TakeOver)
-		return swaps
-	})
-	if err := m.replace(next); takes {
-		return err
-	}
-	return nil
+	return m.replace(next)
 }
 
 // Failed takes in which steps of a plan failed. It stores it like Learn.

@@ -420,7 +420,7 @@ func (x *exportDiffer) mayReplace(what string, sessions []string) bool {
 		return false
 	}
 	if len(sessions) > 0 {
-		x.block(x.id, status.ReasonSessionsActive, "%s of %s is not in the spec; it is removed when these log out: %s", what, x.target.Name, strings.Join(sessions, ", "))
+		x.block(x.id, status.ReasonSessionsActive, "%s of %s is not in the spec; it is removed when these have logged out: %s", what, x.target.Name, strings.Join(sessions, ", "))
 		return false
 	}
 	return true

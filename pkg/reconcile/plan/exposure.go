@@ -10,6 +10,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 // Exposures are what initiators have seen of targets, under which numbers. A number belongs to
@@ -163,28 +164,47 @@ func (e Exposure) with(seen map[int]string, now time.Time) (after Exposure, news
 func Anticipate(known Exposures, plan Plan, index *Index, now time.Time) Exposures {
 	l := sightings{from: known, to: known}
 	for _, s := range plan.Steps {
-		switch c := s.Change.(type) {
-		case change.DisableTarget:
-			l.closed(c.ID())
-		case change.RemoveTarget:
-			l.closed(c.ID())
-		case change.RemovePortal:
-			l.closed(c.ID())
-		case change.ResizeLUN:
-			if traitsOf[c.Fabric].resizeEndsSessions {
-				l.closed(c.ID())
-			}
-		case change.RemoveInitiator:
-			for name := range l.to[c.ID()] {
-				if name == c.Initiator || nameless(name) {
-					l.interrupted(c.ID(), name)
-				}
-			}
-		case change.AddLUN:
-			l.shows(c, index.identityAdded(c), now)
-		}
+		l.begin(s.Change, index, now)
 	}
 	return l.to
+}
+
+// Exposes returns the objects whose steps take something from initiators that are known, or show
+// them something. index is that of the observation that the plan was made for. It is pure.
+func Exposes(known Exposures, plan Plan, index *Index) map[spec.ID]bool {
+	objects := map[spec.ID]bool{}
+	for _, s := range plan.Steps {
+		l := sightings{from: known, to: known}
+		l.begin(s.Change, index, time.Time{})
+		if _, swaps := s.Change.(change.TakeOver); swaps || l.copied != nil {
+			objects[s.Object] = true
+		}
+	}
+	return objects
+}
+
+// begin takes in that a step begins.
+func (l *sightings) begin(c change.Change, index *Index, now time.Time) {
+	switch c := c.(type) {
+	case change.DisableTarget:
+		l.closed(c.ID())
+	case change.RemoveTarget:
+		l.closed(c.ID())
+	case change.RemovePortal:
+		l.closed(c.ID())
+	case change.ResizeLUN:
+		if traitsOf[c.Fabric].resizeEndsSessions {
+			l.closed(c.ID())
+		}
+	case change.RemoveInitiator:
+		for name := range l.to[c.ID()] {
+			if name == c.Initiator || nameless(name) {
+				l.interrupted(c.ID(), name)
+			}
+		}
+	case change.AddLUN:
+		l.shows(c, index.identityAdded(c), now)
+	}
 }
 
 // shows takes in that a LUN is added to a target. Whoever is logged in may see it from then on.
@@ -214,6 +234,28 @@ func (x *Index) identityAdded(c change.AddLUN) string {
 	}
 	return ""
 }
+
+// awaited returns who has seen a volume under whatever number, and may come back to it: their
+// sessions were ended, and not by themselves.
+func (x Exposures) awaited(identities ...string) (who []string) {
+	for _, initiators := range x {
+		for name, e := range initiators {
+			if e.Live {
+				continue
+			}
+			for _, shown := range e.LUNs {
+				if slices.Contains(identities, shown.Identity) {
+					who = append(who, name+notBack)
+				}
+			}
+		}
+	}
+	slices.Sort(who)
+	return slices.Compact(who)
+}
+
+// notBack is said after the name of an initiator that is not logged in, and waited for.
+const notBack = " (not back since its session was ended)"
 
 // open reports whether initiators can log in to a target, so that one that is not is not by
 // its own will.

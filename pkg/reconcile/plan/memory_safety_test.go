@@ -195,3 +195,47 @@ var _ = Describe("Make and a cutover that failed", func() {
 		Expect(n.LVs("vg0")["data"].Type).To(Equal(observe.Thick))
 	})
 })
+
+var _ = Describe("Make and initiators whose sessions were ended", func() {
+	var n *Node
+	reboot := func() {
+		n.State.BootID = "another"
+		n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LoggedIn = false })
+	}
+	BeforeEach(func() {
+		n = Converged()
+		n.LogIn()
+		n.Pass(0)
+	})
+
+	It("keeps what they saw after a reboot, though the target was restored before the agent came", func() {
+		reboot()
+		n.EditExport(func(e *spec.ExportSpec) { e.LUNs = []spec.LUN{{Volume: "thick", Number: Ptr(0)}} })
+		for range 4 {
+			n.Pass(-1)
+		}
+		luns := n.State.LIO.ISCSI[IQN].LUNs
+		Expect(luns[0].Backstore).To(HaveSuffix(":data"), "its number is not given away")
+		Expect(luns[1].Backstore).To(HaveSuffix(":thick"))
+		Expect(ObjectOf(n.Pass(0), ExportID("db")).Message).To(ContainSubstring(Initiator))
+	})
+	It("does it when they log out by themselves", func() {
+		n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LoggedIn = false })
+		n.EditExport(func(e *spec.ExportSpec) { e.LUNs = []spec.LUN{{Volume: "thick", Number: Ptr(0)}} })
+		n.Settled()
+		Expect(n.State.LIO.ISCSI[IQN].LUNs[0].Backstore).To(HaveSuffix(":thick"))
+	})
+	DescribeTable("puts nothing back that they may go on writing to", func(volume, snapshot string) {
+		reboot()
+		n.PutBack(volume, snapshot, "one")
+		for range 3 {
+			Expect(n.Pass(-1).Steps).NotTo(ContainElement(HaveField("Danger", Destructive)))
+		}
+		Expect(ObjectOf(n.Pass(0), VolumeID(volume))).To(And(BeIn(status.Blocked, status.ReasonSessionsActive), HaveField("Message", ContainSubstring("not back since"))))
+		n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LoggedIn = true })
+		n.Pass(0)
+		n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LoggedIn = false })
+		n.Settled()
+		Expect(n.LVs("vg0")[volume].Tags).To(ContainElement(ondisk.TagReverted + "one"))
+	}, Entry("thin", "data", "nightly"), Entry("thick", "thick", "tnightly"))
+})

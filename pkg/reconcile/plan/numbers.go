@@ -34,7 +34,7 @@ func (x *exportDiffer) keepNumbers() {
 	stays, taken := map[int]int{}, map[int]spec.ID{}
 	for _, l := range x.spec.LUNs {
 		if n, who := x.seenElsewhere(l.Backing(), *l.Number); len(who) > 0 && taken[n] == (spec.ID{}) {
-			x.block(x.id, status.ReasonSessionsActive, "LUN %d: %s stays LUN %d until these, who saw it there, have logged out: %s", *l.Number, l.Backing(), n, shortList(who))
+			x.block(x.id, status.ReasonSessionsActive, "LUN %d: %s stays LUN %d until these, who saw it there, have logged out or are taken out of the Export: %s", *l.Number, l.Backing(), n, shortList(who))
 			stays[*l.Number], taken[n] = n, l.Backing()
 			l.Number = &n
 		}
@@ -49,7 +49,7 @@ func (x *exportDiffer) keepNumbers() {
 		}
 		who := x.seenOtherwise(l.Backing(), *l.Number)
 		if len(who) > 0 {
-			x.block(x.id, status.ReasonSessionsActive, "LUN %d: these saw another volume under that number than %s, and may go on writing to it; it stays free until they have logged out. Choose another number, or wait for: %s",
+			x.block(x.id, status.ReasonSessionsActive, "LUN %d: these saw another volume under that number than %s, and may go on writing to it; it stays free until they have logged out. Choose another number, take them out of the Export, or wait for: %s",
 				*l.Number, l.Backing(), shortList(who))
 		}
 		return len(who) > 0
@@ -125,7 +125,7 @@ func (x *exportDiffer) waiting(number int) (who []string) {
 	}
 	for _, name := range sorted(x.seen) {
 		if _, seen := x.seen[name].LUNs[number]; seen && !x.seen[name].Live {
-			who = append(who, name)
+			who = append(who, name+notBack)
 		}
 	}
 	return who

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"slices"
+
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
@@ -50,6 +52,11 @@ type Plan struct {
 	// KeepJobs is true if the plan was made without seeing all of the machine: that it
 	// has no step for a job does not mean that the job is not wanted any more.
 	KeepJobs bool
+}
+
+// Finds adds what is wrong besides.
+func (p *Plan) Finds(err error) {
+	p.Findings = append(slices.Clone(p.Findings), spec.Finding{Err: err})
 }
 
 // Empty reports whether there is nothing to do.

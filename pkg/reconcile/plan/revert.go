@@ -195,7 +195,8 @@ func (d *differ) overflowedBy(snapshot, origin observe.LogicalVolume) string {
 // usersOfVolume says who uses a volume, so that its content must not change now,
 // and returns it; empty: nobody.
 func (d *differ) usersOfVolume(id spec.ID, lv observe.LogicalVolume) string {
-	who := strings.Join(d.connectedTo(id), ", ")
+	awaited := d.in.Exposures.awaited(ondisk.UnitSerial(lv.Identity()), ondisk.NamespaceUUID(lv.Identity()))
+	who := strings.Join(append(d.connectedTo(id), awaited...), ", ")
 	if who != "" {
 		d.block(id, status.ReasonSessionsActive, "spec.revert: it is put back when these have logged out: %s", who)
 		return who
