@@ -95,6 +95,9 @@ var _ = Describe("Make and a mapping that shows nothing so far", func() {
 		n := Converged()
 		n.EditTargetOf(observe.TargetID{Fabric: observe.ISCSI, Name: IQN}, func(t *observe.Target) {
 			t.LUNs[0] = observe.TargetLUN{}
+			for _, acl := range t.ACLs {
+				delete(acl.LUNs, 0)
+			}
 			t.ACLs[Initiator].LUNs[4] = observe.MappedLUN{LUN: 0}
 		})
 		p := n.Plan()
