@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"slices"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -133,7 +134,6 @@ var _ = Describe("Make and a time in the trash", func() {
 		n.Settled()
 		delete(n.Desired.Volumes, "thick")
 		delete(n.Desired.Snapshots, "tnightly")
-		n.Input.LastNamed = map[spec.ID]time.Time{VolumeID("thick"): n.Input.Now, SnapshotID("tnightly"): n.Input.Now}
 		for _, lv := range []string{"vg0/thick", "vg0/tnightly"} {
 			n.Edit(lv, func(lv *observe.LogicalVolume) { lv.Tags = append(lv.Tags, ondisk.TagDeleted+"19700101T000300Z") })
 		}
@@ -238,4 +238,46 @@ var _ = Describe("Make and initiators whose sessions were ended", func() {
 		n.Settled()
 		Expect(n.LVs("vg0")[volume].Tags).To(ContainElement(ondisk.TagReverted + "one"))
 	}, Entry("thin", "data", "nightly"), Entry("thick", "thick", "tnightly"))
+	It("gives a number to nothing new while what was there is held under it", func() {
+		reboot()
+		n.EditExport(func(e *spec.ExportSpec) {
+			e.LUNs = []spec.LUN{{Snapshot: "tnightly", Number: Ptr(0)}, {Volume: "data", Number: Ptr(1)}, {Volume: "thick", Number: Ptr(2)}}
+		})
+		for range 4 {
+			n.Pass(-1)
+		}
+		luns := n.State.LIO.ISCSI[IQN].LUNs
+		Expect(luns[0].Backstore).To(HaveSuffix(":data"))
+		Expect(luns[1].Backstore).To(HaveSuffix(":thick"))
+		for _, l := range luns {
+			Expect(l.Backstore).NotTo(HaveSuffix(":tnightly"), "it waits for its number")
+		}
+	})
+	It("gives a number away that Force freed, but not before the session has ended", func() {
+		n.EditExport(func(e *spec.ExportSpec) {
+			e.Disconnect = spec.DisconnectForce
+			e.LUNs = []spec.LUN{{Snapshot: "tnightly", Number: Ptr(0)}, {Volume: "thick", Number: Ptr(1)}}
+		})
+		for range 4 {
+			n.Pass(-1)
+		}
+		Expect(n.State.LIO.ISCSI[IQN].LUNs).NotTo(HaveKey(0), "while the session lives that saw another one there")
+		n.EditTargetOf(observe.TargetID{Fabric: observe.ISCSI, Name: IQN}, func(t *observe.Target) { t.Enabled = false })
+		n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LoggedIn = false })
+		n.Settled()
+		Expect(n.State.LIO.ISCSI[IQN].LUNs[0].Backstore).To(HaveSuffix(":tnightly"))
+	})
+	It("remembers what was just added, though the node went down before it was looked at", func() {
+		n.EditExport(func(e *spec.ExportSpec) {
+			e.LUNs = append(slices.Clone(e.LUNs), spec.LUN{Snapshot: "tnightly", Number: Ptr(5)})
+		})
+		n.Pass(-1)
+		reboot()
+		n.EditExport(func(e *spec.ExportSpec) { e.LUNs[len(e.LUNs)-1].Number = Ptr(6) })
+		for range 3 {
+			n.Pass(-1)
+		}
+		Expect(n.State.LIO.ISCSI[IQN].LUNs).To(HaveKey(5))
+		Expect(n.State.LIO.ISCSI[IQN].LUNs).NotTo(HaveKey(6))
+	})
 })
