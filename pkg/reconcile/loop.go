@@ -140,9 +140,10 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	}
 	exposures := l.Memory.Exposures()
 	if err := l.Memory.Anticipate(made, desired, observed, index, now); err != nil {
-		// A cutover that is forgotten would leave a target closed, or give a number away.
-		maps.Copy(held, plan.Exposes(exposures, made, index))
-		err = fmt.Errorf("nothing is taken from initiators, nor shown to those who are logged in, because it cannot be remembered: %w", err)
+		// A cutover that is forgotten would leave a target closed, or give a number away; and a
+		// revert, pass for metadata of before.
+		maps.Copy(held, plan.ToBeRemembered(exposures, made, index))
+		err = fmt.Errorf("nothing is taken from initiators, shown to those who are logged in, or put back, because it cannot be remembered: %w", err)
 		l.Log.Error(err, "memory")
 		made.Finds(err)
 	}

@@ -198,6 +198,19 @@ var _ = Describe("Loop", func() {
 		Expect(closed).To(BeTrue(), "it can be remembered again")
 		Expect(m.node.LVs("vg0")["thick"].Type).To(Equal(observe.Thin))
 	})
+	It("begins to put nothing back that cannot be remembered", func(ctx SpecContext) {
+		loop.Pass(ctx)
+		loop.Pass(ctx)
+		m.node.PutBack("thick", "tnightly", "one")
+		Expect(os.Rename(filepath.Dir(state), filepath.Dir(state)+"-away")).To(Succeed())
+		Expect(os.WriteFile(filepath.Dir(state), nil, 0o600)).To(Succeed())
+		for range 3 {
+			loop.Pass(ctx)
+		}
+		Expect(m.node.LVs("vg0")["thick"].Phase()).To(BeEmpty())
+		Expect(os.Remove(filepath.Dir(state))).To(Succeed())
+		Eventually(func() string { loop.Pass(ctx); return string(m.node.LVs("vg0")["thick"].Phase()) }).Should(Equal("reverting"))
+	})
 	It("opens a target that its cutover closed late, when its Export was invalid already", func(ctx SpecContext) {
 		m.node = model.Movable()
 		before := m.node.Copy().LIO.ISCSI[model.IQN]

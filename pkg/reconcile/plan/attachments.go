@@ -61,12 +61,7 @@ func sees(t observe.Target, initiator string, lun int) bool {
 	if !listed || !traitsOf[t.Fabric].maps {
 		return true
 	}
-	for _, m := range acl.LUNs {
-		if m.LUN == lun {
-			return true
-		}
-	}
-	return false
+	return shows(acl, lun)
 }
 
 // statusOf returns the status of what a LUN serves, nil if it has none.

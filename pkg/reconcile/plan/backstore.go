@@ -216,10 +216,8 @@ func initiatorsOf(t observe.Target, lun int) []string {
 	}
 	names := slices.Clone(t.DynamicSessions)
 	for _, name := range sorted(t.ACLs) {
-		for _, m := range t.ACLs[name].LUNs {
-			if m.LUN == lun {
-				names = append(names, loggedIn(t.ACLs[name])...)
-			}
+		if shows(t.ACLs[name], lun) {
+			names = append(names, loggedIn(t.ACLs[name])...)
 		}
 	}
 	return names

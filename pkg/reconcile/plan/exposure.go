@@ -169,14 +169,22 @@ func Anticipate(known Exposures, plan Plan, index *Index, now time.Time) Exposur
 	return l.to
 }
 
-// Exposes returns the objects whose steps take something from initiators that are known, or show
-// them something. index is that of the observation that the plan was made for. It is pure.
-func Exposes(known Exposures, plan Plan, index *Index) map[spec.ID]bool {
+// ToBeRemembered returns the objects that must not be changed before it is remembered: their
+// steps take something from initiators that are known, or show them something, or begin to write
+// over what was complete. index is that of the observation that the plan was made for. It is pure.
+func ToBeRemembered(known Exposures, plan Plan, index *Index) map[spec.ID]bool {
 	objects := map[spec.ID]bool{}
 	for _, s := range plan.Steps {
 		l := sightings{from: known, to: known}
 		l.begin(s.Change, index, time.Time{})
-		if _, swaps := s.Change.(change.TakeOver); swaps || l.copied != nil {
+		must := l.copied != nil
+		switch c := s.Change.(type) {
+		case change.TakeOver:
+			must = true
+		case change.SetTags:
+			must = slices.Contains(c.Add, ondisk.PhaseTag(ondisk.Reverting))
+		}
+		if must {
 			objects[s.Object] = true
 		}
 	}
