@@ -176,5 +176,5 @@ func isOrAre(n int, phase status.Phase) string {
 
 // stuck reports whether something stands in an object's way.
 func stuck(o status.Object) bool {
-	return o.Phase == status.Blocked || o.Phase == status.Failed
+	return o.Phase == status.Blocked || o.Phase == status.Failed || o.Reason == status.ReasonNotDeclared
 }

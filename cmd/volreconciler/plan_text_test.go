@@ -72,6 +72,14 @@ Plan: 1 to create, 1 to change, 1 to remove; 2 objects are blocked, 1 object is 
 `))
 	})
 
+	It("says why nothing is done about what no file has ever named", func() {
+		p := plan.Plan{Objects: []status.Object{
+			{Kind: spec.KindVolume, Name: "theirs", Phase: status.Orphaned, Reason: status.ReasonNotDeclared, Message: "left alone"},
+			{Kind: spec.KindVolume, Name: "kept", Phase: status.Orphaned, Reason: status.ReasonRetained, Message: "stays"},
+		}}
+		Expect(planText(p, painter{})).To(Equal("! Volume/theirs Orphaned (NotDeclared): left alone\n\nPlan: nothing to do; 2 objects are orphaned.\n"))
+	})
+
 	It("has no escape sequence unless it is for a terminal", func() {
 		Expect(planText(aPlan(), painter{})).NotTo(ContainSubstring("\x1b"))
 		coloured := planText(aPlan(), painter{colours: true})
