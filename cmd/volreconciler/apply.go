@@ -35,8 +35,8 @@ a node has no passwords, and its own memory, in FILE.identities.json.
 SIGTERM or SIGINT ends it once the commands that are running have ended; a second
 one ends it at once. What was done stays done, and can be gone on with.
 
-Exit status: 0 if all objects are Ready (or Orphaned, Suspended or in the trash),
-else 1.`,
+Exit status: 0 if all objects are Ready (or Orphaned, Suspended or in the trash;
+or Foreign, and in no file), else 1.`,
 		Example: `  volreconciler plan --specs specs/
   volreconciler apply --specs specs/ --timeout 1m
   volreconciler apply --backend fake --node node.yaml --specs specs/ --runtime-dir /tmp/run`,

@@ -34,7 +34,8 @@ Phases: Ready; Progressing: is being changed, and the message says how far it is
 data is copied, also with --watch; Blocked: waits for somebody, and
 the message says what for; Failed: is tried again; Deleting: in no file any more,
 and with the reason InTrash in the trash, from which it comes back with its file;
-Orphaned: in no file any more, and kept; Suspended: left alone, as its annotation
+Orphaned: in no file any more, and kept; Foreign: made by another installation, and
+left alone, see adopt-node; Suspended: left alone, as its annotation
 says.
 
 With -o json or -o yaml the fields are stable: those of one object if NAME is

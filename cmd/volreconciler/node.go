@@ -36,6 +36,31 @@ func (s *settings) memory() string {
 	return filepath.Join(s.stateDir, "identities.json")
 }
 
+// installation returns what tells this installation's logical volumes from others'; nil: nothing
+// does. On a fake node all are its own, whoever captured it.
+func (s *settings) installation() (*reconcile.Installation, error) {
+	if s.backend == backendFake {
+		return nil, nil //nolint:nilnil // none is needed, and nothing is wrong
+	}
+	node, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("this node's name cannot be found out: %w", err)
+	}
+	return reconcile.OpenInstallation(s.stateDir, s.memory(), node)
+}
+
+// establish is installation, which gets an identifier if it has none.
+func (s *settings) establish() (*reconcile.Installation, error) {
+	i, err := s.installation()
+	if err != nil || i == nil {
+		return nil, err
+	}
+	if err := i.Establish(); err != nil {
+		return nil, fmt.Errorf("this installation cannot be given an identifier: %w", err)
+	}
+	return i, nil
+}
+
 // source returns the source of what is desired on this node. A fake node gets no
 // passwords, because they would end up in its file.
 func (s *settings) source(log logr.Logger) *spec.Source {
@@ -62,6 +87,9 @@ func (s *settings) makeDirs() error {
 	if err := safepath.CheckFile(s.memory()); err != nil {
 		return fmt.Errorf("the memory of the objects cannot be used: %w", err)
 	}
+	if err := safepath.CheckFile(filepath.Join(s.stateDir, reconcile.InstallationFile)); err != nil {
+		return fmt.Errorf("the identifier of this installation cannot be used: %w", err)
+	}
 	// Where it cannot be used, LVM's shell is not either, and all goes on, only slower; that must
 	// not stay unnoticed.
 	if err := safepath.MakeDir(s.lvmDir()); err != nil {
@@ -82,6 +110,10 @@ func newLoop(s *settings, source reconcile.Source, b *backend, log logr.Logger) 
 		return nil, err
 	}
 	memory, err := reconcile.OpenMemory(s.memory())
+	if err != nil {
+		return nil, err
+	}
+	installation, err := s.establish()
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +140,7 @@ func newLoop(s *settings, source reconcile.Source, b *backend, log logr.Logger) 
 		TGT:          b.tgt != nil,
 		Discovery:    s.discovery,
 		Memory:       memory,
+		Installation: installation,
 		Status:       &status.Board{},
 		Log:          log,
 		Processes:    b.processes,

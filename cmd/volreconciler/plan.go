@@ -81,6 +81,10 @@ func (s *settings) look(ctx context.Context) (spec.Set, observe.State, plan.Plan
 	if err != nil {
 		return spec.Set{}, observe.State{}, plan.Plan{}, err
 	}
+	ours, err := s.ours()
+	if err != nil {
+		return spec.Set{}, observe.State{}, plan.Plan{}, err
+	}
 	desired := s.source(logr.Discard()).Load(ctx)
 	observed := b.observer().Observe(ctx, desired.ImagePaths()...)
 	if ctx.Err() != nil {
@@ -89,16 +93,26 @@ func (s *settings) look(ctx context.Context) (spec.Set, observe.State, plan.Plan
 	observed.Expect(reconcile.VolumeGroups(desired, memory.Known())...)
 	now := time.Now()
 	discovery, unreadable := s.discovery()
-	index := plan.NewIndex(observed)
+	index := plan.NewIndex(observed, plan.Ownership{Installation: ours, Known: memory.Known()})
 	plan := plan.Make(plan.Input{
 		Desired: desired, Observed: observed, Index: index, Known: memory.Known(), Started: now, Now: now,
 		Exposures:    plan.LearnExposures(memory.Exposures(), observed, index, memory.Rebooted(observed), now),
+		Installation: ours,
 		MaxDeletions: s.maxDeletions, Discovery: discovery, TGT: b.tgt != nil,
 	})
 	if unreadable != nil {
 		plan.Finds(unreadable)
 	}
 	return desired, observed, plan, nil
+}
+
+// ours returns what tells what is ours from what is not, as the agent would see it.
+func (s *settings) ours() (plan.Installation, error) {
+	i, err := s.installation()
+	if err != nil || i == nil {
+		return plan.Installation{}, err
+	}
+	return i.Current()
 }
 
 func writePlan(w io.Writer, plan plan.Plan, format string) error {

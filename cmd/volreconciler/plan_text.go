@@ -147,7 +147,7 @@ func (t *planWriter) sum(made plan.Plan) {
 		fmt.Fprintf(&t.text, "; %s in the trash", count(n, "object"))
 		separator = ", "
 	}
-	for _, phase := range []status.Phase{status.Blocked, status.Failed, status.Suspended, status.Orphaned} {
+	for _, phase := range []status.Phase{status.Blocked, status.Failed, status.Suspended, status.Orphaned, status.Foreign} {
 		if n := phases[phase]; n > 0 {
 			fmt.Fprintf(&t.text, "%s%s %s", separator, count(n, "object"), isOrAre(n, phase))
 			separator = ", "

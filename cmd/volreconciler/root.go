@@ -36,7 +36,7 @@ before the file. VOLRECONCILER_CONFIG or --config name another file.`,
 	})
 	root.AddCommand(
 		newRunCommand(), newPlanCommand(), newApplyCommand(), newValidateCommand(), newCaptureCommand(),
-		newConnectCommand(), newGetCommand(), newDescribeCommand(), newVersionCommand(),
+		newConnectCommand(), newGetCommand(), newDescribeCommand(), newAdoptNodeCommand(), newVersionCommand(),
 	)
 	return root
 }

@@ -167,7 +167,7 @@ func phaseColour(phase status.Phase) colour {
 		return magenta
 	case status.Failed:
 		return red
-	case status.Orphaned, status.Suspended:
+	case status.Orphaned, status.Suspended, status.Foreign:
 		return faint
 	default:
 		return plain // the heading

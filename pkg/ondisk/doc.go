@@ -7,6 +7,7 @@
 //
 //	kind=        pool, volume or snapshot, and which one: the owner; or source, a
 //	name=          snapshot that is only copied from
+//	by=          the installation that made it, and after a colon the name of its node
 //	for=         of such a one: image, or move; a volume is filled without it
 //	deletion=    delete or retain: what may happen to the data without a file
 //	deleted=     since when it is in the trash

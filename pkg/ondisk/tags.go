@@ -10,6 +10,8 @@ const (
 	TagKind     = "volreconciler/kind="
 	TagName     = "volreconciler/name="
 	TagDeletion = "volreconciler/deletion="
+	// TagBy is followed by the installation that made the logical volume, see [Maker.Tag].
+	TagBy = "volreconciler/by="
 	// TagDeleted is followed by when the logical volume went into the trash, in
 	// the form of [TimeOfTag].
 	TagDeleted = "volreconciler/deleted="

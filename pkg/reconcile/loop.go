@@ -38,8 +38,10 @@ type Loop struct {
 	Observer Observer
 	Executor *execute.Executor
 	Memory   *Memory
-	Status   *status.Board
-	Log      logr.Logger
+	// Installation tells what is ours from what is not; nil: nothing does.
+	Installation *Installation
+	Status       *status.Board
+	Log          logr.Logger
 	// Grace is the time an object must have been named by no file, and the files must
 	// have been complete without growing, before anything of it is removed.
 	Grace time.Duration
@@ -111,14 +113,15 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	}
 	observed.Expect(VolumeGroups(desired, l.Memory.Known())...)
 	l.Status.WarnOf(silentWarnings(observed))
-	index := plan.NewIndex(observed)
+	ours, unreadableOwners := l.installation()
+	index := plan.NewIndex(observed, plan.Ownership{Installation: ours, Known: l.Memory.Known()})
 	now, memory := l.begin(desired, observed, index, busy)
 
 	held := l.attempts.heldAt(now)
 	discovery, unreadable := l.discovery()
 	made := plan.Make(plan.Input{
-		Discovery: discovery,
-		Desired:   desired, Observed: observed, Index: index, Known: l.Memory.Known(), Exposures: l.Memory.Exposures(),
+		Discovery: discovery, Installation: ours,
+		Desired: desired, Observed: observed, Index: index, Known: l.Memory.Known(), Exposures: l.Memory.Exposures(),
 		LastNamed: l.lastNamed, SteadySince: l.steady.since, Started: l.started, Now: now, Elapsed: now.Sub(l.started), Grace: l.Grace,
 		Held: held, Busy: busy, TrashSettle: l.TrashSettle, MaxDeletions: l.MaxDeletions, TGT: l.TGT,
 	})
@@ -127,6 +130,9 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	}
 	if memory != nil {
 		made.Finds(memory)
+	}
+	if err := errors.Join(unreadableOwners, l.tookOver(made)); err != nil {
+		made.Finds(err)
 	}
 	if l.Planned != nil {
 		l.Planned(made)
@@ -327,4 +333,29 @@ func (l *Loop) discovery() (*change.Auth, error) {
 		return nil, nil //nolint:nilnil // nothing is asked for, and nothing is wrong
 	}
 	return l.Discovery()
+}
+
+// installation returns what tells what is ours from what is not. If what is to be taken over of
+// others cannot be read, nothing is.
+func (l *Loop) installation() (plan.Installation, error) {
+	if l.Installation == nil {
+		return plan.Installation{}, nil
+	}
+	ours, err := l.Installation.Current()
+	if err != nil {
+		err = fmt.Errorf("what is to be taken over of other installations cannot be read: %w", err)
+	}
+	return ours, err
+}
+
+// tookOver notes what is taken over.
+func (l *Loop) tookOver(p plan.Plan) error {
+	if len(p.TookOver) == 0 {
+		return nil
+	}
+	l.Log.Info("taken over", "installations", p.TookOver)
+	if err := l.Installation.TookOver(p.TookOver); err != nil {
+		return fmt.Errorf("what was taken over of other installations cannot be noted: %w", err)
+	}
+	return nil
 }

@@ -146,8 +146,7 @@ func (m *Memory) replace(next remembered) error {
 	return err
 }
 
-// store replaces the file in one step, so that a crash leaves the old or the
-// new content.
+// store writes the file.
 func (m *Memory) store() error {
 	stored := make(map[string]plan.Identity, len(m.known))
 	for id, identity := range m.known {
@@ -157,18 +156,24 @@ func (m *Memory) store() error {
 	if err != nil {
 		return err
 	}
-	dir := filepath.Dir(m.path)
+	return replaceFile(m.path, append(data, '\n'))
+}
+
+// replaceFile replaces a file in one step, so that a crash leaves the old or the new content. Its
+// directory is made if it is missing.
+func replaceFile(path string, data []byte) error {
+	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, filepath.Base(m.path)+".*")
+	f, err := os.CreateTemp(dir, filepath.Base(path)+".*")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.Remove(f.Name()) }()
-	_, err = f.Write(append(data, '\n'))
+	_, err = f.Write(data)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), m.path)
+	return os.Rename(f.Name(), path)
 }

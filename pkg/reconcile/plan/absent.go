@@ -152,14 +152,7 @@ func (d *differ) absentVolumes() {
 }
 
 func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume) {
-	status := volumeStatus(lv)
-	switch id.Kind {
-	case spec.KindVolume:
-		d.object(id).Volume = status
-	case spec.KindSnapshot:
-		d.object(id).Snapshot = status
-	default: // a Pool's thin pool
-	}
+	status := d.show(id, lv)
 	if d.guarded(ownGuards, id, lv) {
 		return
 	}
@@ -185,13 +178,26 @@ func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume) {
 	}
 }
 
+// show lets an object show its logical volume.
+func (d *differ) show(id spec.ID, lv observe.LogicalVolume) *status.Volume {
+	shown := volumeStatus(lv)
+	switch id.Kind {
+	case spec.KindVolume:
+		d.object(id).Volume = shown
+	case spec.KindSnapshot:
+		d.object(id).Snapshot = shown
+	default: // a Pool's thin pool
+	}
+	return shown
+}
+
 // removeVolume removes a logical volume that has the given tags besides those
 // that every such logical volume has.
 func (d *differ) removeVolume(id spec.ID, lv observe.LogicalVolume, why string, tags []string) {
 	if d.guarded(removalGuards, id, lv) {
 		return
 	}
-	tags = append(append(ondisk.OwnerTags(id), ondisk.DeletionTag(spec.Delete)), tags...)
+	tags = append(append(d.signed(ondisk.OwnerTags(id)), ondisk.DeletionTag(spec.Delete)), tags...)
 	var remove change.Change = change.RemoveLV{LV: nameOf(lv), Tags: tags}
 	cleared := d.clearMethod(lv) != spec.ClearNone
 	if cleared {
@@ -254,6 +260,10 @@ func (d *differ) removal(id spec.ID, why string, danger Danger, affects []string
 
 func (d *differ) isSuspended(id spec.ID) bool {
 	switch id.Kind {
+	case spec.KindPool:
+		return d.in.Desired.Pools[id.Name].Metadata.Suspended()
+	case spec.KindImage:
+		return d.in.Desired.Images[id.Name].Metadata.Suspended()
 	case spec.KindVolume:
 		return d.in.Desired.Volumes[id.Name].Metadata.Suspended()
 	case spec.KindSnapshot:

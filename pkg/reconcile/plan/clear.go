@@ -58,14 +58,14 @@ func (d *differ) clearing() {
 
 func (d *differ) clear(lv observe.LogicalVolume) {
 	id, known := lv.LastOwner()
-	owner := ondisk.OwnerTags(id)
+	owner := d.signed(ondisk.OwnerTags(id))
 	if !known {
 		id, known = lv.SourceOf()
-		owner = ondisk.SourceTags(id)
+		owner = d.signed(ondisk.SourceTags(id))
 	}
 	if !known {
 		id, known = lv.MoveOf()
-		owner = ondisk.MoveTags(id.Name)
+		owner = d.signed(ondisk.MoveTags(id.Name))
 	}
 	if !known {
 		return // somebody took the tags away that say what it is

@@ -22,7 +22,7 @@ var (
 
 // Current returns the logical volumes that count as an object's.
 func Current(state observe.State, id spec.ID) []observe.LogicalVolume {
-	return NewIndex(state).current[id]
+	return NewIndex(state, Ownership{}).current[id]
 }
 
 // Pauses reports whether initiators are held up over a fabric while a LUN is switched.
@@ -31,7 +31,7 @@ func Pauses(f observe.Fabric) bool { return traitsOf[f].pause != noPause }
 // Served returns the logical volume that stays exported of an object whose file is
 // invalid; false: none does.
 func Served(in Input, id spec.ID) (string, bool) {
-	d := newDiffer(in, NewIndex(in.Observed), newReferences(in))
+	d := newDiffer(in, NewIndex(in.Observed, Ownership{}), newReferences(in))
 	d.invalidBackings()
 	b := d.backing(id)
 	return b.lv.Name, b.usable
@@ -57,5 +57,5 @@ func MakeInOrder(in Input, names []string) Plan {
 			}
 		}
 	}
-	return diffInOrder(order, in, NewIndex(in.Observed), newReferences(in), refusal{}).finish()
+	return diffInOrder(order, in, NewIndex(in.Observed, Ownership{}), newReferences(in), refusal{}).finish()
 }

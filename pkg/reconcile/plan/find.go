@@ -48,6 +48,14 @@ func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bo
 		return d.marked(id, lvs, p, name, known)
 	}
 	lv, exists := p.vg.LogicalVolumes[name]
+	if lvs := d.theirsOf(id, known); len(lvs) > 0 {
+		d.theirs(id, lvs)
+		return lvs[0], refused
+	}
+	if exists && !d.index.ownership.owns(lv) && (known == "" || known == lv.Identity()) {
+		d.stopped(id, d.foreign(id, lv, ""))
+		return lv, refused
+	}
 	// One that lost nothing but its tags is not gone.
 	untagged := exists && known != "" && lv.Identity() == known && lv.Phase() == "" && (!lv.Marked() || lostTags(lv, id))
 	if !untagged && d.bereft(id) {
@@ -76,6 +84,16 @@ func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bo
 	default:
 		return lv, found
 	}
+}
+
+// theirsOf returns what another installation made for an object, unless that had one of ours
+// which is none of these.
+func (d *differ) theirsOf(id spec.ID, known string) []observe.LogicalVolume {
+	lvs := d.index.foreign[id]
+	if known != "" && !slices.ContainsFunc(lvs, func(lv observe.LogicalVolume) bool { return lv.Identity() == known }) {
+		return nil
+	}
+	return lvs
 }
 
 // contradiction is that the tags on a logical volume say something else of what is in it than was

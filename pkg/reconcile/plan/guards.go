@@ -25,6 +25,7 @@ var (
 	ownGuards = []guard{
 		{"a file here has named its object before", func(d *differ, id spec.ID, _ observe.LogicalVolume) *Obstacle { return d.undeclared(id) }},
 		{"the tag on it says `deletion=delete`, and so did the files last", (*differ).toBeRetained},
+		{"its tags say that this installation made it", (*differ).madeHere},
 		{"no other logical volume carries the tags of its object", (*differ).ambiguous},
 		{"its tags say nothing of it that this version does not know", (*differ).understood},
 		{"no other object names it by its `lvName`", (*differ).namedByOther},

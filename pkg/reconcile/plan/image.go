@@ -56,7 +56,7 @@ func (d *differ) imageSource(id spec.ID, i spec.Image) (observe.LogicalVolume, b
 	switch {
 	case there && made.SnapshotInvalid:
 		d.say(id, status.Failed, status.ReasonSnapshotOverflow, "%s overflowed while the image was written from it; that begins anew", made.FullName())
-		d.discard(id, made, ondisk.SourceTags(id), notToCopy)
+		d.discard(id, made, d.signed(ondisk.SourceTags(id)), notToCopy)
 		return made, false
 	case there && (i.Spec.Volume == "" || !d.madeOf(i.Spec.Volume, made)):
 		d.discardOther(id, made)

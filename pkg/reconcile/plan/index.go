@@ -14,6 +14,8 @@ import (
 // several is the current one, who serves it, and what hangs on it. It is built once, in
 // time linear in what was observed, and never changes.
 type Index struct {
+	// ownership is what it was made by.
+	ownership Ownership
 	// targets are all targets, in a fixed order.
 	targets []observe.TargetID
 	// volumes are the logical volumes of objects, but for leftovers.
@@ -21,6 +23,11 @@ type Index struct {
 	// current are the logical volumes that hold an object's data. More than one means
 	// that somebody made a copy.
 	current map[spec.ID][]observe.LogicalVolume
+	// foreign are what other installations made for an object; nothing of it is in the others here,
+	// but for derived, ofSnapshots, reverting and provisioned.
+	foreign map[spec.ID][]observe.LogicalVolume
+	// unsigned are ours, and their tags do not say so.
+	unsigned []observe.LogicalVolume
 	// leftovers are what there is of Volumes besides them.
 	leftovers map[spec.ID]*leftovers
 	// sources are the snapshots that Volumes are filled from, and Images written, where
@@ -67,7 +74,7 @@ type leftovers struct {
 }
 
 // NewIndex sorts an observation.
-func NewIndex(state observe.State) *Index {
+func NewIndex(state observe.State, ownership Ownership) *Index {
 	targets, volumes := state.TargetIDs(), 0
 	for _, vg := range state.VolumeGroups {
 		volumes += len(vg.LogicalVolumes)
@@ -77,6 +84,7 @@ func NewIndex(state observe.State) *Index {
 		luns += len(state.Targets(id.Fabric)[id.Name].LUNs)
 	}
 	x := &Index{
+		ownership: ownership, foreign: map[spec.ID][]observe.LogicalVolume{},
 		targets: targets, current: make(map[spec.ID][]observe.LogicalVolume, volumes), leftovers: map[spec.ID]*leftovers{},
 		sources: map[spec.ID]observe.LogicalVolume{}, derived: map[string][]observe.LogicalVolume{}, ofSnapshots: map[string][]observe.LogicalVolume{},
 		provisioned: map[string]uint64{}, volumes: make([]observe.LogicalVolume, 0, volumes),
@@ -123,6 +131,15 @@ func (x *Index) addVolume(lv observe.LogicalVolume) {
 		if id.Kind == spec.KindVolume || lv.Origin == "" && id.Kind != spec.KindSnapshot {
 			x.provisioned[lv.VolumeGroup+"/"+lv.Pool] += lv.Size
 		}
+	}
+	if !x.ownership.owns(lv) {
+		if of, named := lv.BelongsTo(); named {
+			x.foreign[of] = append(x.foreign[of], lv)
+		}
+		return
+	}
+	if _, named := lv.BelongsTo(); named && !x.ownership.signed(lv) {
+		x.unsigned = append(x.unsigned, lv)
 	}
 	if phase == ondisk.Clearing {
 		x.clearing = append(x.clearing, lv) // and nobody's

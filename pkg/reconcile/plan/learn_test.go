@@ -141,7 +141,7 @@ var _ = Describe("A Volume that was moved", func() {
 
 func TestLearningNothingNewCopiesNothing(t *testing.T) {
 	in := manyConverged(t, 500)
-	index := NewIndex(in.Observed)
+	index := NewIndex(in.Observed, Ownership{})
 	known := Learn(in.Known, in.Desired, in.Observed, index, noon)
 	// An identity that is copied or compared as a whole costs at least as many.
 	if n := testing.AllocsPerRun(5, func() { Learn(known, in.Desired, in.Observed, index, noon) }); n > 100 {
@@ -152,7 +152,7 @@ func TestLearningNothingNewCopiesNothing(t *testing.T) {
 	delete(in.Desired.Exports, "v000007")
 	in.Observed.LIO.ISCSI = maps.Clone(in.Observed.LIO.ISCSI)
 	delete(in.Observed.LIO.ISCSI, spec.DefaultTargetPrefix+":v000007")
-	next := Learn(known, in.Desired, in.Observed, NewIndex(in.Observed), noon)
+	next := Learn(known, in.Desired, in.Observed, NewIndex(in.Observed, Ownership{}), noon)
 	if _, there := next[ExportID("v000007")]; there || len(next) != len(known)-1 {
 		t.Fatalf("%d of %d are known", len(next), len(known))
 	}

@@ -22,6 +22,8 @@ type Input struct {
 	// plan is less careful then, leaves an empty directory behind, or waits for
 	// Sessions that it was told to end.
 	Known map[spec.ID]Identity
+	// Installation is whose files those are; the zero value: nothing tells installations apart.
+	Installation Installation
 	// Exposures are what is remembered of what initiators have seen.
 	Exposures Exposures
 	// LastNamed is when a file last named an object that none names now. What is
@@ -66,13 +68,18 @@ func Make(in Input) Plan {
 	in.Observed = withOwners(in.Observed, in.Desired, in.Known)
 	index, refs := in.Index, newReferences(in)
 	if index == nil {
-		index = NewIndex(in.Observed)
+		index = NewIndex(in.Observed, in.Ownership())
 	}
 	d := diff(in, index, refs, refusal{})
 	if refused := d.excess(); len(refused.objects) > 0 {
 		d = diff(in, index, refs, refused)
 	}
 	return d.finish()
+}
+
+// Ownership tells whose the logical volumes are.
+func (in Input) Ownership() Ownership {
+	return Ownership{Installation: in.Installation, Known: in.Known}
 }
 
 // phase is a part of a plan. The order of two phases counts only if one of them names the
@@ -86,6 +93,7 @@ type phase struct {
 // phases are all of a plan, in the order in which they are run. A property runs them in other
 // orders that are allowed, and expects the same plan.
 var phases = []phase{
+	{"signatures", nil, (*differ).signing},
 	{"pools", nil, func(d *differ) { each(d.in.Desired.Pools, d.pool) }},
 	{"cutovers that go on", nil, (*differ).takingOver},
 	{"volumes", []string{"pools", "cutovers that go on"}, func(d *differ) { eachOf(d.refs.volumeNames, d.volumeOnce) }},
@@ -103,6 +111,7 @@ var phases = []phase{
 	{"what moves left of undeclared volumes", []string{"images", "wiping"}, (*differ).absentMoves},
 	{"snapshots that nothing is copied from", []string{"what moves left of undeclared volumes"}, (*differ).absentSources},
 	{"undeclared volumes", []string{"backstores without a LUN", "snapshots that nothing is copied from"}, (*differ).absentVolumes},
+	{"what is of other installations", []string{"undeclared volumes"}, (*differ).ofOthers},
 }
 
 // each does something to all objects, in the order of their names.

@@ -76,17 +76,17 @@ func (d *differ) arrive(id spec.ID, name string, lv observe.LogicalVolume) (obse
 func (d *differ) afterMove(id spec.ID, lv observe.LogicalVolume) {
 	m := d.index.left(id)
 	for _, s := range m.snapshots {
-		d.discard(id, s, ondisk.MoveTags(id.Name), copied)
+		d.discard(id, s, d.signed(ondisk.MoveTags(id.Name)), copied)
 	}
 	for _, staged := range m.staged {
-		d.discard(id, staged, append(ondisk.OwnerTags(id), stagedTags(staged)...), "it is not to take the place of another one any more")
+		d.discard(id, staged, append(d.signed(ondisk.OwnerTags(id)), stagedTags(staged)...), "it is not to take the place of another one any more")
 	}
 	for _, old := range m.superseded {
 		if old.ReplacedBy() != lv.UUID {
 			d.block(id, status.ReasonAmbiguous, "%s was replaced by a logical volume (UUID %s) that is not there any more; it stays until somebody removes it", old.FullName(), old.ReplacedBy())
 			continue
 		}
-		d.discard(id, old, append(ondisk.OwnerTags(id), ondisk.TagReplacedBy+lv.UUID), lv.FullName()+" is in its place")
+		d.discard(id, old, append(d.signed(ondisk.OwnerTags(id)), ondisk.TagReplacedBy+lv.UUID), lv.FullName()+" is in its place")
 	}
 }
 
@@ -199,7 +199,7 @@ func (d *differ) stage(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolu
 			why, danger = why+"; when it is filled, their sessions end for a moment, or it waits until they have", Disruptive
 		}
 		d.dangerousStep(id, why, danger, who, change.CreateVolume{
-			LV: name, ThinPool: p.thinPool, Size: spec.Size(size), Tags: tagsToMove(id, v, lv),
+			LV: name, ThinPool: p.thinPool, Size: spec.Size(size), Tags: d.tagsToMove(id, v, lv),
 		}, p.step)
 		d.provision(v.Spec.Pool, size)
 	}
@@ -214,7 +214,7 @@ func (d *differ) stagedAs(id spec.ID, otherwise string, fits func(observe.Logica
 			staged, found = s, true
 			continue
 		}
-		d.discard(id, s, append(ondisk.OwnerTags(id), stagedTags(s)...), otherwise)
+		d.discard(id, s, append(d.signed(ondisk.OwnerTags(id)), stagedTags(s)...), otherwise)
 	}
 	return staged, found
 }
@@ -256,10 +256,10 @@ func freeIn(p pool) uint64 {
 
 // tagsToMove returns the tags of the one that is to come in the place of a logical
 // volume: all that it has, whoever set them, or should have, and what it is told by.
-func tagsToMove(id spec.ID, v spec.Volume, lv observe.LogicalVolume) []string {
-	tags := append(ondisk.OwnerTags(id), ondisk.DeletionTag(v.Spec.DeletionPolicy), ondisk.PhaseTag(ondisk.Staged), ondisk.TagIdentity+lv.Identity())
+func (d *differ) tagsToMove(id spec.ID, v spec.Volume, lv observe.LogicalVolume) []string {
+	tags := append(d.signed(ondisk.OwnerTags(id)), ondisk.DeletionTag(v.Spec.DeletionPolicy), ondisk.PhaseTag(ondisk.Staged), ondisk.TagIdentity+lv.Identity())
 	for _, t := range lv.Tags {
-		replaced := slices.ContainsFunc([]string{ondisk.TagDeletion, ondisk.TagDeleted, ondisk.TagIdentity}, func(prefix string) bool { return strings.HasPrefix(t, prefix) })
+		replaced := slices.ContainsFunc([]string{ondisk.TagBy, ondisk.TagDeletion, ondisk.TagDeleted, ondisk.TagIdentity}, func(prefix string) bool { return strings.HasPrefix(t, prefix) })
 		if !replaced && !slices.Contains(tags, t) {
 			tags = append(tags, t)
 		}
@@ -277,7 +277,7 @@ func (d *differ) copyOver(id spec.ID, staged, lv observe.LogicalVolume) (base ob
 			snapshots = append(snapshots, s)
 			continue
 		}
-		d.discard(id, s, ondisk.MoveTags(id.Name), notToCopy)
+		d.discard(id, s, d.signed(ondisk.MoveTags(id.Name)), notToCopy)
 	}
 	with, left, _ := staged.Synced()
 	var next observe.LogicalVolume
@@ -292,7 +292,7 @@ func (d *differ) copyOver(id spec.ID, staged, lv observe.LogicalVolume) (base ob
 		case next.UUID == "" && s.Tag(ondisk.TagSince) == base.UUID:
 			next = s
 		default:
-			d.discard(id, s, ondisk.MoveTags(id.Name), copied)
+			d.discard(id, s, d.signed(ondisk.MoveTags(id.Name)), copied)
 		}
 	}
 	switch {
@@ -334,7 +334,7 @@ func (d *differ) snapshotToMove(id spec.ID, lv, base observe.LogicalVolume) {
 		}
 		d.step(id, "to copy from", change.CreateSnapshot{
 			LV: change.LV{VolumeGroup: lv.VolumeGroup, Name: name}, Origin: lv.Name, OriginUUID: lv.UUID,
-			Thin: lv.Type == observe.Thin, Tags: append(ondisk.MoveTags(id.Name), ondisk.TagSince+base.UUID),
+			Thin: lv.Type == observe.Thin, Tags: append(d.signed(ondisk.MoveTags(id.Name)), ondisk.TagSince+base.UUID),
 		})
 		return
 	}

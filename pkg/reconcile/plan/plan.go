@@ -49,6 +49,9 @@ type Plan struct {
 	// Findings are what is wrong with the input; while there are any, nothing
 	// is deleted or unexported.
 	Findings []spec.Finding
+	// TookOver are those of [Installation.TakesOver] of which nothing is left that could be taken
+	// over.
+	TookOver []string
 	// KeepJobs is true if the plan was made without seeing all of the machine: that it
 	// has no step for a job does not mean that the job is not wanted any more.
 	KeepJobs bool

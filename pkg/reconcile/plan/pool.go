@@ -70,7 +70,7 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 				name, known, spec.AnnotationRecreate, known)
 			return false, 0
 		}
-		return true, d.step(id, "not there", change.CreateThinPool{LV: name, Size: spec.Size(size), Tags: ondisk.OwnerTags(id)})
+		return true, d.step(id, "not there", change.CreateThinPool{LV: name, Size: spec.Size(size), Tags: d.signed(ondisk.OwnerTags(id))})
 	}
 	if lv.Type != observe.ThinPool {
 		d.block(id, status.ReasonNotOwned, "%s exists and is no thin pool; choose another thinPool.name", lv.FullName())
@@ -87,6 +87,10 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 	}
 	if lv.DataPercent >= 100 || lv.MetadataPercent >= 100 {
 		d.say(id, status.Failed, status.ReasonNoSpace, "thin pool %s is full (data %.1f%%, metadata %.1f%%); writes to new blocks fail until it is grown", lv.FullName(), lv.DataPercent, lv.MetadataPercent)
+	}
+	if !d.index.ownership.owns(lv) {
+		d.stopped(id, d.foreign(id, lv, ""))
+		return false, 0
 	}
 	owner, owned := lv.Owner()
 	switch {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"pgregory.net/rapid"
@@ -75,11 +76,15 @@ func genDeletedTag(t *rapid.T) string {
 	return ondisk.DeletedTag(noon.Add(-age))
 }
 
+func withoutMaker(tags ondisk.Tags) ondisk.Tags {
+	return slices.DeleteFunc(slices.Clone(tags), func(tag string) bool { return strings.HasPrefix(tag, ondisk.TagBy) })
+}
+
 func (s *scenario) mutateLV(t *rapid.T, lv observe.LogicalVolume) {
 	leaf := lv.Type != observe.ThinPool && len(s.WithThickSnapshots(NameOf(lv))) == 1
 	edit := func(f func(*observe.LogicalVolume)) { s.Edit(lv.FullName(), f) }
 	switch pick(t, "to the lv", "deleted", "deleted", "tag gone", "tags gone", "other owner", "policy", "inactive", "held", "renamed",
-		"other uuid", "gone", "overflow", "read only", "size", "copy", "full", "snapshot", "moved", "moved", "moving") {
+		"other uuid", "gone", "overflow", "read only", "size", "copy", "full", "snapshot", "moved", "moved", "moving", "of another installation", "of another installation", "of an old agent") {
 	case "deleted":
 		tag := genDeletedTag(t)
 		edit(func(lv *observe.LogicalVolume) { lv.Tags = append(slices.Clone(lv.Tags), tag) })
@@ -98,6 +103,10 @@ func (s *scenario) mutateLV(t *rapid.T, lv observe.LogicalVolume) {
 	case "policy":
 		tag := ondisk.DeletionTag(spec.DeletionPolicy(pick(t, "policy", "Delete", "Retain")))
 		edit(func(lv *observe.LogicalVolume) { lv.Tags = append(slices.Clone(lv.Tags), tag) })
+	case "of another installation":
+		edit(func(lv *observe.LogicalVolume) { lv.Tags = append(withoutMaker(lv.Tags), elsewhere.Tag()) })
+	case "of an old agent":
+		edit(func(lv *observe.LogicalVolume) { lv.Tags = withoutMaker(lv.Tags) })
 	case "inactive":
 		edit(func(lv *observe.LogicalVolume) { lv.Active = false })
 	case "held":

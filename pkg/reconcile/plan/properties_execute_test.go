@@ -57,7 +57,7 @@ func pass(m *Model, in *Input) Plan {
 	in.Observed = m.Copy()
 	in.Known = Learnt(in.Known, in.Desired, in.Observed)
 	p := Make(*in)
-	in.Known = NoteBeginning(in.Known, p, in.Desired, in.Observed, NewIndex(in.Observed))
+	in.Known = NoteBeginning(in.Known, p, in.Desired, in.Observed, NewIndex(in.Observed, Ownership{}))
 	return p
 }
 

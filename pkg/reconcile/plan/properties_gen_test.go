@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	. "github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
 	. "github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/spec"
@@ -58,6 +59,12 @@ var (
 	noon          = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 )
 
+// here is the installation that plans, and elsewhere another one.
+var (
+	here      = Installation{Maker: ondisk.Maker{ID: "00000000deadbeef", Name: "here"}}
+	elsewhere = ondisk.Maker{ID: "00000000cafecafe", Name: "elsewhere"}
+)
+
 func universe() []spec.ID {
 	var ids []spec.ID
 	for kind, names := range map[spec.Kind][]string{
@@ -81,7 +88,7 @@ func properties(t *testing.T, property func(t *rapid.T, s scenario)) {
 
 func genScenario(t *rapid.T, dir string) scenario {
 	past := genDocuments(t, nil)
-	s := scenario{Model: NewModel(), input: Input{Known: map[spec.ID]Identity{}, Started: noon.Add(-time.Hour), Now: noon, Elapsed: time.Hour, MaxDeletions: 100}}
+	s := scenario{Model: NewModel(), input: Input{Known: map[spec.ID]Identity{}, Started: noon.Add(-time.Hour), Now: noon, Elapsed: time.Hour, MaxDeletions: 100, Installation: here}}
 	for _, name := range groupNames[1:] {
 		s.State.VolumeGroups[name] = observe.VolumeGroup{
 			Name: name, UUID: name + "-uuid", ExtentSize: 4 * MiB, Size: 10240 * MiB, Free: 10240 * MiB,
@@ -125,6 +132,7 @@ func genScenario(t *rapid.T, dir string) scenario {
 	s.input.Desired = load(dir, [][]document{s.documents}, s.broken)
 	s.genTimes(t)
 	s.genMemory(t)
+	s.input.Installation.TakesOver = pick(t, "takes over", nil, nil, nil, nil, []string{elsewhere.ID}, []string{Unmarked})
 	s.genUnknown(t)
 	s.input.Observed = s.Copy()
 	return s

@@ -114,7 +114,7 @@ func (h *hosts) settle() {
 // pass is one of the agent, who may be killed after some steps. In between, hosts come and go.
 func (h *hosts) pass() {
 	h.State = h.Copy()
-	index := NewIndex(h.State)
+	index := NewIndex(h.State, h.Input.Ownership())
 	h.Input.Known = Learnt(h.Input.Known, h.Desired, h.State)
 	h.LearnExposures(index)
 	p := h.Plan()
@@ -208,7 +208,7 @@ func (h *hosts) happen() {
 			who.live = true
 			h.note("%s logs in, and sees %v", who.name, h.sees(who))
 			h.settle()
-			h.LearnExposures(NewIndex(h.State)) // what comes and goes between two looks is known to nobody
+			h.LearnExposures(NewIndex(h.State, h.Input.Ownership())) // what comes and goes between two looks is known to nobody
 		}
 	case "logout":
 		if who.live {

@@ -324,7 +324,9 @@ func deletes(in Input, p Plan) map[spec.ID]bool {
 				lost[step.Object] = true
 			}
 		case change.SetTags:
-			lost[step.Object] = true
+			if !slices.Equal(c.Add, []string{here.Tag()}) { // else it only says whose it is
+				lost[step.Object] = true
+			}
 		case change.RemoveLV, change.StartClearing:
 			lv, _ := logicalVolumeOf(in.Observed, c)
 			if leftover(lv) {

@@ -138,6 +138,25 @@ func TestPropertiesWhatIsNotOursStaysAsItIs(t *testing.T) {
 				t.Fatalf("%+v became %+v:\n%s", lv, after[lv.UUID], strings.Join(ChangesIn(p), "\n"))
 			}
 		}
+		for _, lv := range s.again().AllLVs() {
+			of, _ := lv.BelongsTo()
+			adopts := in.Desired.Volumes[of.Name].Spec.Adopt || in.Desired.Volumes[in.Desired.Snapshots[of.Name].Spec.Volume].Spec.Adopt
+			is := after[lv.UUID]
+			if adopts {
+				is.Tags = append(withoutMaker(is.Tags), elsewhere.Tag())
+			}
+			if lv.Type == observe.Thin {
+				lv.Origin = is.Origin
+			}
+			lv.Open, lv.HeldBy = is.Open, is.HeldBy
+			if lv.Type == observe.ThickSnapshot || len(m.WithThickSnapshots(NameOf(lv))) > 1 {
+				lv.Active = is.Active
+			}
+			theirs := slices.Contains(lv.Tags, elsewhere.Tag()) && !slices.Contains(in.Installation.TakesOver, elsewhere.ID)
+			if theirs && !reflect.DeepEqual(lv, is) {
+				t.Fatalf("another installation's %+v became %+v:\n%s", lv, is, strings.Join(ChangesIn(p), "\n"))
+			}
+		}
 		for _, target := range targetsOf(in.Observed) {
 			_, ours := target.Owner()
 			asked := slices.ContainsFunc(slices.Collect(maps.Values(in.Desired.Exports)), func(e spec.Export) bool { return servedAs(in, e) == idOf(target) })

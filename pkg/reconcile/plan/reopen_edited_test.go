@@ -15,7 +15,7 @@ var _ = DescribeTable("Make leaves a target closed that would show more than its
 	Entry("when another LUN was bound by hand to another Volume", func(n *Node) {
 		n.AddWhole("other")
 		n.EditTarget(IQN, func(t *observe.Target) {
-			b, _ := NewIndex(n.State).Backstore(VolumeID("other"))
+			b, _ := NewIndex(n.State, Ownership{}).Backstore(VolumeID("other"))
 			t.LUNs[0] = observe.TargetLUN{Backstore: b.Path()}
 		})
 		n.Withhold(nil)
@@ -23,7 +23,7 @@ var _ = DescribeTable("Make leaves a target closed that would show more than its
 	Entry("when somebody added another Volume to it", func(n *Node) {
 		n.AddWhole("other")
 		n.EditTarget(IQN, func(t *observe.Target) {
-			b, _ := NewIndex(n.State).Backstore(VolumeID("other"))
+			b, _ := NewIndex(n.State, Ownership{}).Backstore(VolumeID("other"))
 			t.LUNs[7] = observe.TargetLUN{Backstore: b.Path()}
 		})
 		e := n.Desired.Exports["db"].Spec

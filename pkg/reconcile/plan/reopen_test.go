@@ -127,7 +127,7 @@ func expectAsBefore(n *Node, c cutover, before observe.Target, moment int) {
 	Expect(now).To(Equal(before), "%s, after %d steps", c.name, moment)
 	lvs := counting(n, c.volume)
 	Expect(lvs).To(HaveLen(1))
-	if b, exists := NewIndex(n.State).Backstore(VolumeID(c.volume)); exists {
+	if b, exists := NewIndex(n.State, Ownership{}).Backstore(VolumeID(c.volume)); exists {
 		Expect(BoundTo(b, lvs[0])).To(BeTrue(), "%s, after %d steps: the current one is shown", c.name, moment)
 		Expect(b.Serial).To(Equal(ondisk.UnitSerial(lvs[0].Identity())))
 	} else {

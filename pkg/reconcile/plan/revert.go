@@ -124,7 +124,7 @@ func (d *differ) swapIn(id spec.ID, v spec.Volume, lv, snapshot observe.LogicalV
 		name := observe.LogicalVolume{VolumeGroup: lv.VolumeGroup, Name: ondisk.StagedName(id), Size: lv.Size}
 		if d.vacant(id, nameOf(name), "spec.revert: it is put back") {
 			// What that leads to is what a plan is read for.
-			d.clone(id, why+"; what is in the volume now is given up when this takes its place", Destructive, backing{lv: snapshot}, name, append(tagsToMove(id, v, lv), done))
+			d.clone(id, why+"; what is in the volume now is given up when this takes its place", Destructive, backing{lv: snapshot}, name, append(d.tagsToMove(id, v, lv), done))
 		}
 		return prepared
 	}

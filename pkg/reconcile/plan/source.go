@@ -87,13 +87,17 @@ func (d *differ) sourceOf(id spec.ID, source *spec.VolumeSource) (backing, bool)
 	return b, true
 }
 
-// fits reports whether a source is not larger than the volume that is filled from
-// it; if it is, it says so.
+// fits reports whether a source is not larger than the volume that is filled from it, and is not
+// to become larger, which may be done before or after; if it is, it says so.
 func (d *differ) fits(id spec.ID, from observe.LogicalVolume, size uint64) bool {
-	if from.Size > size {
-		d.block(id, status.ReasonShrinkRefused, "spec.size: %s is smaller than its source %s, which has %s; ask for at least as much", spec.Size(size), from.FullName(), spec.Size(from.Size))
+	larger := from.Size
+	if owner, _ := from.Owner(); owner.Kind == spec.KindVolume {
+		larger = max(larger, uint64(d.in.Desired.Volumes[owner.Name].Spec.Size))
 	}
-	return from.Size <= size
+	if larger > size {
+		d.block(id, status.ReasonShrinkRefused, "spec.size: %s is smaller than its source %s, which has %s; ask for at least as much", spec.Size(size), from.FullName(), spec.Size(larger))
+	}
+	return larger <= size
 }
 
 // populate sees to a volume that is being filled. Nobody is to use it before.
@@ -139,7 +143,7 @@ func (d *differ) readableSource(id spec.ID, source *spec.VolumeSource, lv observ
 		return lv, false
 	case made.SnapshotInvalid:
 		d.say(id, status.Failed, status.ReasonSnapshotOverflow, "%s overflowed while %s was copied from it; the copy begins anew", made.FullName(), lv.FullName())
-		d.discard(id, made, ondisk.SourceTags(id), notToCopy)
+		d.discard(id, made, d.signed(ondisk.SourceTags(id)), notToCopy)
 		return lv, false
 	default:
 		return made, d.fits(id, made, lv.Size)
@@ -153,7 +157,7 @@ func (d *differ) readableSource(id spec.ID, source *spec.VolumeSource, lv observ
 
 // discardOther removes a snapshot that was made to copy something else from, and says so.
 func (d *differ) discardOther(id spec.ID, made observe.LogicalVolume) {
-	d.discard(id, made, ondisk.SourceTags(id), ofSomethingElse)
+	d.discard(id, made, d.signed(ondisk.SourceTags(id)), ofSomethingElse)
 	d.say(id, status.Progressing, status.ReasonConverging, "%s is removed: %s", made.FullName(), ofSomethingElse)
 }
 
@@ -193,7 +197,7 @@ func (d *differ) createSource(id spec.ID, volume string, from backing) {
 	}
 	d.step(id, "to copy from", change.CreateSnapshot{
 		LV: change.LV{VolumeGroup: from.lv.VolumeGroup, Name: name}, Origin: from.lv.Name, OriginUUID: from.lv.UUID,
-		Thin: from.lv.Type == observe.Thin, Tags: append(ondisk.SourceTags(id), ondisk.TagSource+(spec.VolumeSource{Volume: volume}).Tag()),
+		Thin: from.lv.Type == observe.Thin, Tags: append(d.signed(ondisk.SourceTags(id)), ondisk.TagSource+(spec.VolumeSource{Volume: volume}).Tag()),
 	}, from.step)
 }
 
@@ -209,7 +213,7 @@ func (d *differ) absentSources() {
 			why += "; an image that was written stays"
 		}
 		if !needed(id) && (d.names(id) || !d.inDoubt() && d.graceLeft(id) <= 0) {
-			d.discard(id, d.index.sources[id], ondisk.SourceTags(id), why)
+			d.discard(id, d.index.sources[id], d.signed(ondisk.SourceTags(id)), why)
 		}
 	}
 }

@@ -48,7 +48,7 @@ func (d *differ) volume(v spec.Volume) {
 	}
 	suspended := d.suspended(id, v.Metadata)
 	size := roundUp(uint64(v.Spec.Size), p.vg.ExtentSize)
-	tags := append(ondisk.OwnerTags(id), ondisk.DeletionTag(v.Spec.DeletionPolicy))
+	tags := append(d.signed(ondisk.OwnerTags(id)), ondisk.DeletionTag(v.Spec.DeletionPolicy))
 
 	lv, verdict := d.find(id, v.Metadata, p, v.Spec.LVName, v.Spec.Adopt)
 	switch {
@@ -189,7 +189,7 @@ func (d *differ) snapshot(s spec.Snapshot) {
 		return
 	}
 	suspended := d.suspended(id, s.Metadata)
-	tags := append(ondisk.OwnerTags(id), ondisk.DeletionTag(s.Spec.DeletionPolicy))
+	tags := append(d.signed(ondisk.OwnerTags(id)), ondisk.DeletionTag(s.Spec.DeletionPolicy))
 
 	lv, verdict := d.find(id, s.Metadata, p, s.Metadata.Name, false)
 	switch {
@@ -359,8 +359,10 @@ func (d *differ) activateWhole(id spec.ID, lv observe.LogicalVolume) StepID {
 // trash if it is there.
 func (d *differ) correctTags(id spec.ID, lv observe.LogicalVolume, want []string) {
 	var set change.SetTags
+	_, named := lv.BelongsTo()
 	for _, t := range want {
-		if !slices.Contains(lv.Tags, t) {
+		beside := named && strings.HasPrefix(t, ondisk.TagBy) // see signing
+		if !slices.Contains(lv.Tags, t) && !beside {
 			set.Add = append(set.Add, t)
 		}
 	}

@@ -18,6 +18,7 @@ const (
 	Failed      Phase = "Failed"      // was tried, and will be again
 	Deleting    Phase = "Deleting"    // no file names it any more; it goes away
 	Orphaned    Phase = "Orphaned"    // no file names it any more; it stays
+	Foreign     Phase = "Foreign"     // another installation made it; it is left alone
 	Suspended   Phase = "Suspended"   // left alone because its annotation says so
 )
 
@@ -31,6 +32,7 @@ const (
 	ReasonVolumeGroupMissing = "VolumeGroupMissing"
 	ReasonDeviceMissing      = "DeviceMissing"
 	ReasonNotOwned           = "NotOwned"
+	ReasonForeign            = "OtherInstallation"
 	ReasonNotDeclared        = "NotDeclared"
 	ReasonContradiction      = "Contradiction"
 	ReasonPoolDamaged        = "PoolDamaged"

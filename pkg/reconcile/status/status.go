@@ -56,7 +56,8 @@ type Finding struct {
 // is to be done about it but wait.
 func (r Report) Converged() bool {
 	return len(r.Findings) == 0 && !slices.ContainsFunc(r.Objects, func(o Object) bool {
-		return o.Phase != Ready && o.Phase != Orphaned && o.Phase != Suspended && o.Reason != ReasonInTrash
+		return o.Phase != Ready && o.Phase != Orphaned && o.Phase != Suspended && o.Reason != ReasonInTrash &&
+			(o.Phase != Foreign || o.Reason != ReasonNotDeclared)
 	})
 }
 

@@ -173,7 +173,7 @@ func (n *Node) LearnExposures(index *plan.Index) {
 
 // Pass is a pass of an agent with a memory that dies after some steps; -1: that does not.
 func (n *Node) Pass(steps int) plan.Plan {
-	index := plan.NewIndex(n.State)
+	index := plan.NewIndex(n.State, n.Input.Ownership())
 	n.Input.Known = plan.Learn(n.Input.Known, n.Desired, n.State, index, n.Input.Now)
 	n.LearnExposures(index)
 	p := n.Plan()
@@ -274,7 +274,7 @@ func (n *Node) AddWhole(name string) {
 		n.Apply(n.Plan())
 	}
 	n.Input.Known = known
-	_, there := plan.NewIndex(n.State).Backstore(VolumeID(name))
+	_, there := plan.NewIndex(n.State, n.Input.Ownership()).Backstore(VolumeID(name))
 	Expect(there).To(BeTrue())
 	n.Desired.Exports = maps.Clone(n.Desired.Exports)
 	n.Desired.Exports["db"] = before["db"]

@@ -81,7 +81,7 @@ func (n *Node) Plan() plan.Plan {
 // Apply carries out a plan, after what it is about to do was remembered.
 func (n *Node) Apply(p plan.Plan) {
 	if n.Input.Known != nil {
-		n.Input.Known = plan.NoteBeginning(n.Input.Known, p, n.Desired, n.State, plan.NewIndex(n.State))
+		n.Input.Known = plan.NoteBeginning(n.Input.Known, p, n.Desired, n.State, plan.NewIndex(n.State, n.Input.Ownership()))
 	}
 	n.Model.Apply(p)
 }
@@ -186,5 +186,5 @@ const GiB = 1024 * MiB
 
 // Learnt is what an agent knows after it observed a node.
 func Learnt(known map[spec.ID]plan.Identity, desired spec.Set, observed observe.State) map[spec.ID]plan.Identity {
-	return plan.Learn(known, desired, observed, plan.NewIndex(observed), time.Time{})
+	return plan.Learn(known, desired, observed, plan.NewIndex(observed, plan.Ownership{}), time.Time{})
 }
