@@ -67,6 +67,9 @@ func adoptNode(ctx context.Context, s *settings, id string, dryRun bool, out io.
 	if err != nil {
 		return err
 	}
+	if ours == nil {
+		return errors.New("on a captured node nothing tells installations apart: all that was captured is treated as its own")
+	}
 	if id == ours.ID {
 		return fmt.Errorf("%s is this installation; what it made is its own already", id)
 	}

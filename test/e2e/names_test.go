@@ -98,7 +98,7 @@ var _ = It("Names at their limits, and of every character that is accepted, work
 	allReady(ctx, len(documents))
 
 	By("what is there is what is meant")
-	tags := strings.Fields(sh(ctx, "lvs --noheadings --separator @ -o lv_name,lv_tags vg0"))
+	tags := strings.Fields(sh(ctx, "lvs --noheadings --separator @ -o lv_name,lv_tags vg0 | sed 's|volreconciler/by=[^,]*,||'"))
 	var want []string
 	mark := func(lv, kind, name string) {
 		want = append(want, fmt.Sprintf("%s@volreconciler/deletion=retain,volreconciler/kind=%s,volreconciler/name=%s,volreconciler/product=%s", lv, kind, name, ondisk.Product(name)))

@@ -141,6 +141,10 @@ func (a *Agent) Loop() (*reconcile.Loop, error) {
 	if err != nil {
 		return nil, err
 	}
+	installation, err := installationIn(filepath.Join(a.dir, "state"))
+	if err != nil {
+		return nil, err
+	}
 	engine := fakehost.Engine{Devices: &fakehost.Tap{Host: a.host}}
 	mover := data.New(a.host, lvm.New(a.host, a.host), engine, imageFiles{engine}, nil)
 	mover.UseImageFiles(writtenFiles{engine})
@@ -156,9 +160,21 @@ func (a *Agent) Loop() (*reconcile.Loop, error) {
 			},
 			OneByOne: true,
 		},
-		Memory: memory, Status: &status.Board{}, Log: logr.Discard(),
+		Memory: memory, Installation: installation, Status: &status.Board{}, Log: logr.Discard(),
 		Planned: a.Planned, MaxDeletions: 10, Resync: time.Hour,
 	}, nil
+}
+
+// installationIn opens the installation with a state directory. It is the same in every run, as
+// plans show it.
+func installationIn(dir string) (*reconcile.Installation, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, reconcile.InstallationFile), []byte(`{"version": 1, "id": "5ce0a51000000001", "name": "scenario"}`), 0o600); err != nil {
+		return nil, err
+	}
+	return reconcile.OpenInstallation(dir, filepath.Join(dir, "identities.json"), "scenario")
 }
 
 const (

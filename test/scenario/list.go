@@ -430,7 +430,7 @@ func leftovers() Scenario {
 				[]string{"modprobe", "target_core_mod"}, []string{"modprobe", "iscsi_target_mod"}),
 				configfs([]string{"mkdir", "core/iblock_900"}, []string{"mkdir", "core/iblock_900/volreconciler:volume:a"}, []string{"mkdir", "core/iblock_900/volreconciler:volume:nobody"},
 					[]string{"mkdir", "iscsi"}, []string{"mkdir", "iscsi/" + target("db")})),
-			Files: map[string]string{"all.yaml": file(thick, volume("a", "slow", "64Mi"), export("db", luns("volume: a"), open(hostA)))},
+			Files: map[string]string{"all.yaml": file(thick, volume("a", "slow", "64Mi", "adopt: true"), export("db", luns("volume: a"), open(hostA)))},
 			Stand: map[string]string{"Volume/nobody": "Orphaned: NotDeclared"},
 		},
 	}}

@@ -187,6 +187,13 @@ func (m *Memory) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	installation, err := reconcile.OpenInstallation(m.path("state"), m.path("state", "identities.json"), "soak")
+	if err == nil {
+		err = installation.Establish()
+	}
+	if err != nil {
+		return err
+	}
 	ctx, kill := context.WithCancel(ctx)
 	l := &life{wake: make(chan struct{}, 1), status: &status.Board{}, kill: kill, ended: make(chan struct{}), left: -1}
 	tap := &fakehost.Tap{Host: m.Host, Before: func(c fakehost.Call) error { return m.before(l, c) }}
@@ -202,7 +209,7 @@ func (m *Memory) Start(ctx context.Context) error {
 			},
 			OneByOne: m.slow(),
 		},
-		Memory: memory, Status: l.status, Log: logr.Discard(),
+		Memory: memory, Installation: installation, Status: l.status, Log: logr.Discard(),
 		Grace: grace, TrashSettle: settle, MaxDeletions: maxDoomed + 1, Resync: resync,
 	}
 	m.mu.Lock()
