@@ -3,6 +3,7 @@ package scenario
 import (
 	"context"
 	"regexp"
+	"slices"
 
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
@@ -14,7 +15,7 @@ func All() []Scenario {
 		everything(), growth(), deletion(), trash(), retained(), drift(), tags(), vanished(), adopted(),
 		cloned(), usedByOthers("iscsi"), usedByOthers("nvme-tcp"), foreign(), exportChanges(), portals(), sharing(), renamedTarget(), suspended(), broken(), full(), reboot(),
 		mounted(), connected(), forced(), refused(), tooMany(), renamed(), leftovers(), snapshots(), nvme(),
-	}, append(copies(), poolMoves()...)...)
+	}, slices.Concat(copies(), poolMoves(), safetyRules())...)
 }
 
 // everything has one of each, made in one go, and all taken away again.

@@ -91,7 +91,9 @@ func (m *Model) lookAt(lv fakehost.LogicalVolume) []string {
 		return []string{"lv " + pool0 + " of ours"}
 	}
 	// What initiators are shown as product depends on who created it, and on nothing else.
-	tags := slices.DeleteFunc(slices.Clone(lv.Tags), func(t string) bool { return strings.HasPrefix(t, ondisk.TagProduct) || strings.HasPrefix(t, ondisk.TagBy) })
+	tags := slices.DeleteFunc(slices.Clone(lv.Tags), func(t string) bool {
+		return strings.HasPrefix(t, ondisk.TagProduct) || strings.HasPrefix(t, ondisk.TagBy)
+	})
 	for i := range tags {
 		tags[i] = trashed.ReplaceAllString(tags[i], ondisk.TagDeleted+"<time>")
 	}
