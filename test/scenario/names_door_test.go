@@ -34,7 +34,7 @@ var (
 		"-n": regexp.MustCompile(`^[A-Za-z0-9_+.][A-Za-z0-9_+.-]*$`), "-T": nameWord, "-ay": nil, "-an": nil,
 		"--addtag": ownTag, "--deltag": ownTag, "-L": bytes, "-V": bytes, "-o": columns, "--units": regexp.MustCompile(`^b$`),
 		"--type": regexp.MustCompile(`^thin-pool$`), "--reportformat": regexp.MustCompile(`^json$`), "--configreport": regexp.MustCompile(`^(vg|lv|pv|pvseg|seg)$`),
-		"-S": regexp.MustCompile(`^(lv_uuid=[A-Za-z0-9-]{38}( && (lv_tags=volreconciler/[a-z-]+=[A-Za-z0-9-]+|!\(lv_[a-z_]+=[a-z]+\)|lv_attr!~\^O))*|vg_name=[A-Za-z0-9_+.-]+ && lv_name=[A-Za-z0-9_+.-]+)$`), "--config": regexp.MustCompile(`^global/wait_for_locks=0$`),
+		"-S": regexp.MustCompile(`^(lv_uuid=[A-Za-z0-9-]{38}( && (lv_tags=volreconciler/[a-z-]+=[A-Za-z0-9:._-]+|!\(lv_[a-z_]+=[a-z]+\)|lv_attr!~\^O))*|vg_name=[A-Za-z0-9_+.-]+ && lv_name=[A-Za-z0-9_+.-]+)$`), "--config": regexp.MustCompile(`^global/wait_for_locks=0$`),
 	}
 	commands = []string{"lvm", "lvs", "lvcreate", "lvconvert", "lvchange", "lvextend", "lvremove", "lvrename", "modprobe"}
 	// writable is where configfs is changed, and what names may be there.
