@@ -57,7 +57,8 @@ func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bo
 		return lv, refused
 	}
 	// One that lost nothing but its tags is not gone.
-	untagged := exists && known != "" && lv.Identity() == known && lv.Phase() == "" && (!lv.Marked() || lostTags(lv, id))
+	untagged := exists && known != "" && lv.Phase() == "" && (!lv.Marked() || lostTags(lv, id)) &&
+		(lv.Identity() == known || d.lostIdentity(id, lv))
 	if !untagged && d.bereft(id) {
 		return observe.LogicalVolume{}, refused
 	}
@@ -70,7 +71,7 @@ func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bo
 	case exists && (known == "" || lv.Identity() == known) && lv.Marked() && !lostTags(lv, id):
 		d.block(id, status.ReasonNotOwned, "%s belongs to another object (%s)", lv.FullName(), strings.Join(lv.Tags, " "))
 		return lv, refused
-	case exists && (known != "" && lv.Identity() == known || known == "" && lostTags(lv, id)):
+	case untagged, exists && (known != "" && lv.Identity() == known || known == "" && lostTags(lv, id)):
 		return lv, found
 	case known != "":
 		d.block(id, status.ReasonVanished, "its logical volume %s (UUID %s) is gone; nothing is put in its place. To start with a new one, annotate %s: %s",
@@ -94,6 +95,13 @@ func (d *differ) theirsOf(id spec.ID, known string) []observe.LogicalVolume {
 		return nil
 	}
 	return lvs
+}
+
+// lostIdentity reports whether somebody took from an object's logical volume the tag that says in
+// whose place it came.
+func (d *differ) lostIdentity(id spec.ID, lv observe.LogicalVolume) bool {
+	known := d.in.Known[id]
+	return known.UUID != "" && known.LV == lv.UUID && lv.UUID != known.UUID && lv.Tag(ondisk.TagIdentity) == ""
 }
 
 // contradiction is that the tags on a logical volume say something else of what is in it than was
@@ -125,7 +133,7 @@ func (d *differ) marked(id spec.ID, lvs []observe.LogicalVolume, p pool, name, k
 		}
 		d.block(id, status.ReasonAmbiguous, "%s all carry its tags; remove the tags (lvchange --deltag) from all but one", strings.Join(names, ", "))
 		return lv, refused
-	case known != "" && lv.Identity() != known:
+	case known != "" && lv.Identity() != known && !d.lostIdentity(id, lv):
 		d.block(id, status.ReasonVanished, "its logical volume (UUID %s) is gone, and %s (UUID %s) carries its tags. To accept that one, annotate %s: %s",
 			known, lv.FullName(), lv.UUID, spec.AnnotationRecreate, known)
 		return lv, refused

@@ -217,7 +217,7 @@ func (l *learning) volumes(known map[spec.ID]Identity, desired spec.Set, observe
 		if identity.FailedCutover != "" && (identity.FailedCutover != printOf(desired, id) || len(lvs) == 1 && lvs[0].UUID != was.LV) {
 			identity.FailedCutover = "" // something else is asked for, or it succeeded
 		}
-		if len(lvs) == 1 {
+		if len(lvs) == 1 && lvs[0].Identity() == identity.UUID { // and not one that only carries its tags
 			identity.LV, identity.Content = lvs[0].UUID, contentOf(was, lvs[0])
 		}
 		if _, had := known[id]; !had || !identity.sameVolume(was) {

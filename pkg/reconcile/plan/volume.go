@@ -64,6 +64,7 @@ func (d *differ) volume(v spec.Volume) {
 		return
 	}
 
+	lv = d.asKnown(id, lv, tags)
 	d.object(id).Volume = volumeStatus(lv)
 	if p.damage != "" && lv.Type == observe.Thin && !misplaced(lv, p) {
 		d.say(id, status.Failed, status.ReasonPoolDamaged, "%s", p.damage)
@@ -71,6 +72,18 @@ func (d *differ) volume(v spec.Volume) {
 		return
 	}
 	d.existingVolume(id, v, p, lv, suspended, tags)
+}
+
+// asKnown gives a logical volume back the tag that says by what initiators know it, without which
+// they would see another disk.
+func (d *differ) asKnown(id spec.ID, lv observe.LogicalVolume, tags []string) observe.LogicalVolume {
+	if !d.lostIdentity(id, lv) {
+		return lv
+	}
+	tags = append(tags[:len(tags):len(tags)], ondisk.TagIdentity+d.in.Known[id].UUID)
+	d.correctTags(id, lv, tags)
+	lv.Tags = append(slices.Clone(lv.Tags), tags...)
+	return lv
 }
 
 // existingVolume sees to a Volume whose logical volume is there.
