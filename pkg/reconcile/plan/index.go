@@ -83,6 +83,7 @@ func NewIndex(state observe.State, ownership Ownership) *Index {
 	for _, id := range targets {
 		luns += len(state.Targets(id.Fabric)[id.Name].LUNs)
 	}
+	ownership.tag = ownership.Tag()
 	x := &Index{
 		ownership: ownership, foreign: map[spec.ID][]observe.LogicalVolume{},
 		targets: targets, current: make(map[spec.ID][]observe.LogicalVolume, volumes), leftovers: map[spec.ID]*leftovers{},

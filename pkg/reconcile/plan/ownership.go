@@ -2,6 +2,7 @@ package plan
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -28,12 +29,14 @@ type Ownership struct {
 	Installation
 	// Known says which of those that do not say who made them were seen to be ours.
 	Known map[spec.ID]Identity
+	// tag is what ours carry.
+	tag string
 }
 
 // owns reports whether a logical volume is not another installation's: it is ours, or none of
 // any installation.
 func (o Ownership) owns(lv observe.LogicalVolume) bool {
-	if o.ID == "" || !lv.Marked() {
+	if o.signed(lv) || !lv.Marked() {
 		return true
 	}
 	makers := lv.Makers()
@@ -51,8 +54,13 @@ func (o Ownership) owns(lv observe.LogicalVolume) bool {
 
 // signed reports whether a logical volume says that this installation made it, and nobody else.
 func (o Ownership) signed(lv observe.LogicalVolume) bool {
-	by := lv.TagsWith(ondisk.TagBy)
-	return o.ID == "" || len(by) == 1 && by[0] == o.Tag()
+	ours, others := false, false
+	for _, tag := range lv.Tags {
+		if strings.HasPrefix(tag, ondisk.TagBy) {
+			ours, others = ours || tag == o.tag, others || tag != o.tag
+		}
+	}
+	return o.ID == "" || ours && !others
 }
 
 // signed adds to tags the one that says who made a logical volume.
@@ -60,12 +68,13 @@ func (d *differ) signed(tags []string) []string {
 	if d.in.Installation.ID == "" {
 		return tags
 	}
-	return append(tags, d.in.Installation.Tag())
+	return append(tags, d.index.ownership.tag)
 }
 
 // sign plans that a logical volume says that this installation made it.
 func (d *differ) sign(lv observe.LogicalVolume) change.SetTags {
-	return change.SetTags{LV: nameOf(lv), Add: []string{d.in.Installation.Tag()}, Remove: slices.DeleteFunc(lv.TagsWith(ondisk.TagBy), func(tag string) bool { return tag == d.in.Installation.Tag() })}
+	ours := d.index.ownership.tag
+	return change.SetTags{LV: nameOf(lv), Add: []string{ours}, Remove: slices.DeleteFunc(lv.TagsWith(ondisk.TagBy), func(tag string) bool { return tag == ours })}
 }
 
 // signing lets what is ours say so: what older agents made, what is taken over, and what somebody
