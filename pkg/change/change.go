@@ -3,6 +3,7 @@ package change
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -43,6 +44,9 @@ var (
 	ErrStale = errors.New("the machine changed after the plan was made")
 	// ErrInUse means that something on this machine holds the device open.
 	ErrInUse = errors.New("in use")
+	// ErrSessions is an ErrInUse. It means that initiators have logged in since the plan was
+	// made, who would be hit, see [Idle]. Nothing was done, and the next plan knows of them.
+	ErrSessions = fmt.Errorf("%w since the plan was made", ErrInUse)
 	// ErrNotOwned means that something of somebody else's is where the change would make
 	// something.
 	ErrNotOwned = errors.New("somebody else's")

@@ -59,6 +59,7 @@ type AddPortal struct {
 type RemovePortal struct {
 	Target
 	Portal string `json:"portal"`
+	Idle   Idle   `json:"-"`
 }
 
 // AddLUN links a backstore into a portal group.
@@ -78,6 +79,7 @@ type AddLUN struct {
 	// [CreateBackstore] has for others.
 	ReadOnly bool `json:"readOnly,omitempty"`
 	Unmap    bool `json:"unmap,omitempty"`
+	Idle     Idle `json:"-"`
 }
 
 // ResizeLUN tells the initiators of a LUN without a backstore that its logical
@@ -89,12 +91,14 @@ type ResizeLUN struct {
 	Device   string `json:"device"`
 	LVUUID   string `json:"lvUUID,omitempty"`
 	Identity string `json:"identity,omitempty"`
+	Idle     Idle   `json:"-"`
 }
 
 // RemoveLUN takes a LUN out of a portal group, and with it out of every ACL.
 type RemoveLUN struct {
 	Target
-	LUN int `json:"lun"`
+	LUN  int  `json:"lun"`
+	Idle Idle `json:"-"`
 }
 
 // AddInitiator lets an initiator log in, with the authentication it needs.
@@ -123,6 +127,7 @@ type SetAccounts struct {
 type RemoveInitiator struct {
 	Target
 	Initiator string `json:"initiator"`
+	Idle      Idle   `json:"-"`
 }
 
 // MapLUN shows a LUN of the portal group to an initiator, under the same number.
@@ -131,6 +136,7 @@ type MapLUN struct {
 	Initiator string `json:"initiator"`
 	LUN       int    `json:"lun"`
 	ReadOnly  bool   `json:"readOnly,omitempty"`
+	Idle      Idle   `json:"-"`
 }
 
 // UnmapLUN hides a LUN from an initiator.
@@ -138,6 +144,7 @@ type UnmapLUN struct {
 	Target
 	Initiator string `json:"initiator"`
 	LUN       int    `json:"lun"`
+	Idle      Idle   `json:"-"`
 }
 
 // SetWriteProtect changes whether an initiator may write to a LUN.
@@ -147,6 +154,7 @@ type SetWriteProtect struct {
 	Initiator string `json:"initiator"`
 	LUN       int    `json:"lun"`
 	ReadOnly  bool   `json:"readOnly"`
+	Idle      Idle   `json:"-"`
 }
 
 // EnableTarget lets those initiators log in that are admitted.
@@ -154,10 +162,13 @@ type EnableTarget struct{ Target }
 
 // DisableTarget ends all sessions of a target and lets nobody log in, so that
 // initiators wait until it is enabled again. Of LIO's iSCSI targets only.
-type DisableTarget struct{ Target }
+type DisableTarget struct {
+	Target
+	Idle Idle `json:"-"`
+}
 
 // RemoveTarget takes a target down with all that is in it. Unless it is forced,
-// it does nothing and returns [ErrInUse] if there are live sessions.
+// it does nothing and returns [ErrSessions] if there are live sessions.
 type RemoveTarget struct {
 	Target
 	// Force ends live sessions.

@@ -161,7 +161,8 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 		return l.Resync
 	}
 	l.attempts.record(made, failures, desired, time.Now())
-	if err := l.Memory.Failed(made, func(n plan.StepID) bool { return isFailure(failures[n]) }, desired); err != nil {
+	inVain := func(n plan.StepID) bool { return isFailure(failures[n]) && !errors.Is(failures[n], change.ErrSessions) }
+	if err := l.Memory.Failed(made, inVain, desired); err != nil {
 		l.Log.Error(err, "cannot remember that a cutover failed, so that it may be tried again after a restart")
 	}
 	spent := cost()
@@ -299,7 +300,7 @@ func (l *Loop) report(desired spec.Set, ready map[spec.ID]bool) func(plan.Step, 
 func (l *Loop) logStep(s plan.Step, err error, drift bool) {
 	log := l.Log.WithValues("object", s.Object.String(), "change", change.Name(s.Change), "what", s.Change.String())
 	switch {
-	case errors.Is(err, change.ErrStale):
+	case errors.Is(err, change.ErrStale), errors.Is(err, change.ErrSessions):
 		log.Info("stale", "because", err.Error())
 	case err != nil:
 		log.Error(err, "failed")

@@ -44,6 +44,8 @@ func classify(f attempt) (status.Phase, string) {
 	switch {
 	case errors.Is(f.err, change.ErrSource):
 		return status.Failed, status.ReasonSourceInvalid
+	case errors.Is(f.err, change.ErrSessions):
+		return status.Blocked, status.ReasonSessionsActive
 	case errors.Is(f.err, change.ErrInUse):
 		return status.Blocked, status.ReasonInUse
 	case errors.Is(f.err, change.ErrNotOwned):

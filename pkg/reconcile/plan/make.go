@@ -272,6 +272,7 @@ func (d *differ) provision(pool string, bytes uint64) {
 // finish completes the statuses and sorts them.
 func (d *differ) finish() Plan {
 	d.attachments()
+	d.expect()
 	d.plan.Objects = d.results.statuses()
 	d.plan.KeepJobs = d.plan.KeepJobs || d.in.Observed.Err() != nil
 	return d.plan

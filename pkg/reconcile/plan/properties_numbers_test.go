@@ -32,7 +32,7 @@ type hosts struct {
 	over   over
 	all    []*host
 	forced bool
-	// steady is true when nobody kills the agent any more.
+	// steady is true when nobody kills the agent any more, and nobody logs in while it is at work.
 	steady bool
 	said   []string
 }
@@ -111,7 +111,8 @@ func (h *hosts) settle() {
 	h.State.Targets(h.over.target.Fabric)[h.over.target.Name] = t
 }
 
-// pass is one of the agent, who may be killed after some steps. In between, hosts come and go.
+// pass is one of the agent, who may be killed after some steps. In between, hosts come and go; they
+// also log in between two steps.
 func (h *hosts) pass() {
 	h.State = h.Copy()
 	index := NewIndex(h.State, h.Input.Ownership())
@@ -124,17 +125,61 @@ func (h *hosts) pass() {
 	if !h.steady && oneIn(h.t, 4, "killed") {
 		killed = rapid.IntRange(0, len(p.Steps)).Draw(h.t, "after")
 	}
+	// What comes and goes between two looks is known to nobody: but whom the agent puts out, it knew.
+	defer func() { h.LearnExposures(NewIndex(h.State, h.Input.Ownership())) }()
+	failed := map[StepID]bool{}
 	for i, s := range p.Steps {
 		if i == killed {
 			h.note("  killed")
 			return
 		}
+		if !h.steady && oneIn(h.t, 5, "meanwhile") {
+			h.login(rapid.SampledFrom(h.all).Draw(h.t, "who"))
+		}
+		if slices.ContainsFunc(s.Needs, func(n StepID) bool { return failed[n] }) {
+			failed[s.ID] = true
+			continue
+		}
+		before := h.seenByAll()
 		if err := h.Try(s.Change); err != nil {
 			h.note("  %s: %v", s.Change, err)
-			return
+			failed[s.ID] = true
+			continue
 		}
 		h.note("  %s", s.Change)
 		h.end(s.Change)
+		h.keep(before)
+		h.settle()
+	}
+}
+
+// seenByAll returns what each who is logged in sees.
+func (h *hosts) seenByAll() map[string]map[int]string {
+	all := map[string]map[int]string{}
+	for _, who := range h.all {
+		if who.live {
+			all[who.name] = h.sees(who)
+		}
+	}
+	return all
+}
+
+// keep fails if somebody who stays logged in has lost something.
+func (h *hosts) keep(before map[string]map[int]string) {
+	for _, who := range h.all {
+		now := h.sees(who)
+		for n, identity := range before[who.name] {
+			if who.live && h.admits(who) && now[n] != identity && !h.forced {
+				h.t.Fatalf("%s is logged in, and loses LUN %d, which was %s:\n%s", who.name, n, identity, strings.Join(h.said, "\n"))
+			}
+		}
+	}
+}
+
+func (h *hosts) login(who *host) {
+	if h.admits(who) && !who.live {
+		who.live = true
+		h.note("%s logs in, and sees %v", who.name, h.sees(who))
 		h.settle()
 	}
 }
@@ -204,12 +249,8 @@ func (h *hosts) happen() {
 	who := rapid.SampledFrom(h.all).Draw(h.t, "who")
 	switch pick(h.t, "event", "login", "login", "login", "logout", "edit", "edit", "edit", "reboot", "wiped", "closed") {
 	case "login":
-		if h.admits(who) && !who.live {
-			who.live = true
-			h.note("%s logs in, and sees %v", who.name, h.sees(who))
-			h.settle()
-			h.LearnExposures(NewIndex(h.State, h.Input.Ownership())) // what comes and goes between two looks is known to nobody
-		}
+		h.login(who)
+		h.LearnExposures(NewIndex(h.State, h.Input.Ownership())) // what comes and goes between two looks is known to nobody
 	case "logout":
 		if who.live {
 			who.live, who.saw = false, map[int]string{}

@@ -128,6 +128,9 @@ func (a *Actuator) removeInitiator(c change.RemoveInitiator) error {
 	if err != nil || !exists {
 		return err
 	}
+	if err := a.checkIdle(dir, c.Idle); err != nil {
+		return err
+	}
 	dynamic, err := observe.ReadDynamicSessions(a.host, dir)
 	if err != nil {
 		return err

@@ -9,7 +9,6 @@ import (
 	"path"
 	"syscall"
 
-	"github.com/volreconciler/volreconciler/pkg/actuators/target/internal/refuse"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )
@@ -66,7 +65,7 @@ func (a *Actuator) writeISER(file string) error {
 func (a *Actuator) dropWithoutISER(dir observe.TargetDir, name string, made bool) error {
 	if !made {
 		t, err := observe.ReadTarget(a.host, dir)
-		if err != nil || refuse.InUse(t) != nil {
+		if err != nil || (change.Idle{All: true}).Check(t) != nil {
 			return err
 		}
 	}

@@ -44,6 +44,9 @@ func (a *Actuator) addLUN(c change.AddLUN) error {
 	case have.Link != "":
 		return refuse.Stale("LUN %d of %s is backstore %s, not %s", c.LUN, c.Name, have.Backstore, c.Backstore)
 	}
+	if err := a.checkIdle(target, c.Idle); err != nil {
+		return errors.Join(err, a.remove(dir))
+	}
 	err = a.link(path.Join(observe.BackstoresDir, c.Backstore), dir, linkName(c.Target, backstoreLink))
 	if errors.Is(err, fs.ErrNotExist) {
 		return refuse.Stale("backstore %s is gone", c.Backstore)
@@ -72,6 +75,9 @@ func (a *Actuator) removeLUN(c change.RemoveLUN) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	} else if err != nil {
+		return err
+	}
+	if err := a.checkIdle(target, c.Idle); err != nil {
 		return err
 	}
 	acls, err := a.children(target.ACLs())

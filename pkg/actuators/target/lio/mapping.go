@@ -63,6 +63,9 @@ func (a *Actuator) mapLUN(c change.MapLUN) error {
 	case err != nil:
 		return err
 	case have.Link == "":
+		if err := a.checkIdle(target, c.Idle); err != nil {
+			return errors.Join(err, a.remove(dir))
+		}
 		if err := a.linkMappedLUN(c, target); err != nil {
 			return err
 		}
@@ -109,6 +112,9 @@ func (a *Actuator) unmapLUN(c change.UnmapLUN) error {
 	} else if err != nil {
 		return err
 	}
+	if err := a.checkIdle(target, c.Idle); err != nil {
+		return err
+	}
 	return a.dropMappedLUN(dir, have.Link)
 }
 
@@ -121,7 +127,10 @@ func (a *Actuator) setWriteProtect(c change.SetWriteProtect) error {
 	have, err := observe.ReadMappedLUN(a.host, dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && have.LUN != c.LUN {
 		return refuse.Stale("LUN %d of %s is not mapped to %s", c.LUN, c.Name, c.Initiator)
-	} else if err != nil {
+	} else if err != nil || have.WriteProtect == c.ReadOnly {
+		return err
+	}
+	if err := a.checkIdle(target, c.Idle); err != nil {
 		return err
 	}
 	return a.set(path.Join(dir, "write_protect"), flag(c.ReadOnly))

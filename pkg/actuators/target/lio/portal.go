@@ -96,6 +96,9 @@ func (a *Actuator) removePortal(c change.RemovePortal) error {
 	if err != nil || name == "" {
 		return err
 	}
+	if err := a.checkIdle(dir, c.Idle); err != nil {
+		return err
+	}
 	return a.dropPortal(dir, name)
 }
 

@@ -187,6 +187,9 @@ func (a *Actuator) disableTarget(c change.DisableTarget) error {
 	if err != nil || !exists {
 		return err
 	}
+	if err := a.checkIdle(dir, c.Idle); err != nil {
+		return err
+	}
 	return a.switchTo(dir, false)
 }
 
@@ -239,7 +242,7 @@ func checkRemovable(t observe.Target, c change.RemoveTarget) error {
 	case c.Force:
 		return nil
 	}
-	return refuse.InUse(t)
+	return change.Idle{All: true}.Check(t)
 }
 
 // removeTPG removes the portal group and all that is in it. Disabling it comes

@@ -17,6 +17,15 @@ func (a *Actuator) removeHost(c change.RemoveInitiator) error {
 	if err != nil || !exists {
 		return err
 	}
+	link, err := a.linkOf(c.Name, c.Initiator)
+	if err != nil {
+		return err
+	}
+	if link != "" {
+		if err := a.checkIdle(c.Name, c.Idle); err != nil {
+			return err
+		}
+	}
 	_, known, err := observe.ReadControllers(a.host, c.Name)
 	if err != nil {
 		return err
@@ -25,6 +34,10 @@ func (a *Actuator) removeHost(c change.RemoveInitiator) error {
 		return a.removeUnseen(c.Name, c.Initiator)
 	}
 	if err := a.dropHost(c.Name, c.Initiator); err != nil {
+		return err
+	}
+	// Whoever connected before it was not listed any more goes on, and cannot connect again.
+	if err := a.checkIdle(c.Name, c.Idle); err != nil {
 		return err
 	}
 	controllers, _, err := observe.ReadControllers(a.host, c.Name)

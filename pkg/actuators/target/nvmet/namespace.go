@@ -51,6 +51,9 @@ func (a *Actuator) addNamespace(ctx context.Context, c change.AddLUN) error {
 	if err := device.CheckFree(a.users, c.Device, lv.BlockDevice, ""); err != nil {
 		return errors.Join(err, a.dropNamespace(c.Name, c.LUN))
 	}
+	if err := a.checkIdle(c.Name, c.Idle); err != nil {
+		return errors.Join(err, a.dropNamespace(c.Name, c.LUN))
+	}
 	if err := a.enable(dir, c.Device, identity); err != nil {
 		// It would be taken for one that somebody is making.
 		return errors.Join(err, a.dropNamespace(c.Name, c.LUN))
@@ -114,6 +117,11 @@ func (a *Actuator) removeNamespace(c change.RemoveLUN) error {
 	exists, err := a.ownership(c.Target)
 	if err != nil || !exists {
 		return err
+	}
+	if have, err := observe.ReadNamespace(a.host, observe.NamespaceDir(c.Name, c.LUN)); err == nil && have.Device != "" {
+		if err := a.checkIdle(c.Name, c.Idle); err != nil {
+			return err
+		}
 	}
 	return a.dropNamespace(c.Name, c.LUN)
 }

@@ -181,6 +181,9 @@ func (a *Actuator) removePortal(c change.RemovePortal) error {
 		defer a.ports.Unlock()
 		return a.sweepPorts("")
 	}
+	if err := a.checkIdle(c.Name, c.Idle); err != nil {
+		return err
+	}
 	return a.unlinkPorts(c.Name, func(id string) bool { return id == port.ID })
 }
 

@@ -132,7 +132,7 @@ func (a *Actuator) removeSubsystem(c change.RemoveTarget) error {
 	case !marked(c.Target, t.Mark) && !t.Empty():
 		return refuse.Stale("subsystem %s is not that of export %s", c.Name, c.Export)
 	case !c.Force:
-		if err := refuse.InUse(t); err != nil {
+		if err := (change.Idle{All: true}).Check(t); err != nil {
 			return err
 		}
 	}

@@ -37,9 +37,16 @@ func (a *Actuator) removeInitiator(ctx context.Context, c change.RemoveInitiator
 		return err
 	}
 	if slices.Contains(observe.TGTInitiators(t.Access), c.Initiator) {
+		if err := checkIdle(t, c.Idle); err != nil {
+			return err
+		}
 		if err := a.forbid(ctx, t.ID, c.Initiator); err != nil {
 			return err
 		}
+	}
+	// Whoever logged in before it was forbidden goes on, and cannot log in again.
+	if err := a.lookAgain(ctx, c.Target, c.Idle); err != nil {
+		return err
 	}
 	return a.closeSessions(ctx, c.Name, func(s tgtadm.Session) bool { return s.Initiator == c.Initiator })
 }

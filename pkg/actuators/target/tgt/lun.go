@@ -60,6 +60,9 @@ func (a *Actuator) addLUN(ctx context.Context, c change.AddLUN) error {
 	if err := device.CheckFree(a.users, c.Device, lv.BlockDevice, "tgtd"); err != nil {
 		return err
 	}
+	if err := a.lookAgain(ctx, c.Target, c.Idle); err != nil { // the device may have been waited for
+		return err
+	}
 	add := func() error { return a.makeUnit(ctx, t, want) }
 	if c.ReadOnly && len(observe.TGTInitiators(t.Access)) > 0 {
 		err = a.paused(ctx, t, add)
@@ -157,6 +160,9 @@ func (a *Actuator) resizeLUN(ctx context.Context, c change.ResizeLUN) error {
 		return nil
 	}
 	ctx = context.WithoutCancel(ctx)
+	if err := a.lookAgain(ctx, c.Target, c.Idle); err != nil { // the device may have been waited for
+		return err
+	}
 	reopen := func() error { return explainOpen(c.Device, a.tgt.Reopen(ctx, t.ID, number, a.path(c.Device))) }
 	if len(t.Sessions) == 0 && !t.Unclear && len(observe.TGTInitiators(t.Access)) == 0 {
 		return reopen()
@@ -188,6 +194,11 @@ func (a *Actuator) setWriteProtect(ctx context.Context, c change.SetWriteProtect
 	if !exists {
 		return refuse.Stale("%s has no LUN %d", c.Name, c.LUN)
 	}
+	if have.ReadOnly != c.ReadOnly {
+		if err := checkIdle(t, c.Idle); err != nil {
+			return err
+		}
+	}
 	return a.protect(ctx, t, have, c.ReadOnly)
 }
 
@@ -201,6 +212,12 @@ func (a *Actuator) protect(ctx context.Context, t *tgtadm.Target, have tgtadm.LU
 func (a *Actuator) removeLUN(ctx context.Context, c change.RemoveLUN) error {
 	t, err := a.ownership(ctx, c.Target)
 	if err != nil || t == nil {
+		return err
+	}
+	if _, exists := unitOf(t, observe.TGTLUN(c.LUN)); !exists {
+		return nil
+	}
+	if err := checkIdle(t, c.Idle); err != nil {
 		return err
 	}
 	return a.dropUnit(ctx, t, observe.TGTLUN(c.LUN))

@@ -117,7 +117,8 @@ func (a *Actuator) removeTarget(ctx context.Context, c change.RemoveTarget) erro
 	case !marked(t, c.Target) && !observe.TGTTarget(*t, nil).Empty():
 		return notOurs(c.Target)
 	}
-	if err := checkIdle(t, c); err != nil {
+	_, idle, _ := change.Expectation(c)
+	if err := checkIdle(t, idle); err != nil {
 		return err
 	}
 	for _, entry := range observe.TGTInitiators(t.Access) {
@@ -129,7 +130,7 @@ func (a *Actuator) removeTarget(ctx context.Context, c change.RemoveTarget) erro
 		return err
 	}
 	// Somebody may have logged in before it was closed.
-	if err := checkIdle(t, c); err != nil {
+	if err := checkIdle(t, idle); err != nil {
 		return err
 	}
 	if err := a.tgt.SetTargetReady(ctx, t.ID, false); err != nil {
@@ -142,13 +143,4 @@ func (a *Actuator) removeTarget(ctx context.Context, c change.RemoveTarget) erro
 		return err
 	}
 	return a.tgt.DeleteTarget(ctx, t.ID, false)
-}
-
-// checkIdle is a [change.ErrInUse] while anybody is logged in who is to be waited
-// for.
-func checkIdle(t *tgtadm.Target, c change.RemoveTarget) error {
-	if c.Force {
-		return nil
-	}
-	return refuse.InUse(observe.TGTTarget(*t, nil))
 }

@@ -416,6 +416,9 @@ func (m *Model) Linked(path string) bool {
 // Try makes a change as the machine would. What a plan must never contain
 // panics.
 func (m *Model) Try(c change.Change) error {
+	if err := m.checkIdle(c); err != nil {
+		return err
+	}
 	switch c := c.(type) {
 	case change.CreateBackstore:
 		for _, lv := range m.AllLVs() {
@@ -445,6 +448,16 @@ func (m *Model) Try(c change.Change) error {
 		}
 	}
 	m.Change(c)
+	return nil
+}
+
+// checkIdle looks whether somebody is logged in whom a change expects not to be. A target that is
+// not open has no sessions.
+func (m *Model) checkIdle(c change.Change) error {
+	id, idle, expects := change.Expectation(c)
+	if t, there := m.State.Target(id.ID()); expects && there && t.Enabled {
+		return idle.Check(t)
+	}
 	return nil
 }
 
