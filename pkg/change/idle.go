@@ -70,6 +70,8 @@ func Expectation(c Change) (Target, Idle, bool) {
 	var t Target
 	var idle Idle
 	switch c := c.(type) {
+	case AddPortal:
+		t, idle = c.Target, c.Idle
 	case RemovePortal:
 		t, idle = c.Target, c.Idle
 	case AddLUN:
@@ -100,6 +102,9 @@ func Expectation(c Change) (Target, Idle, bool) {
 // returned as they are, and so is RemoveTarget, which has a word of its own for it.
 func Expecting(c Change, idle Idle) Change {
 	switch c := c.(type) {
+	case AddPortal:
+		c.Idle = idle
+		return c
 	case RemovePortal:
 		c.Idle = idle
 		return c

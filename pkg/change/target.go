@@ -53,6 +53,7 @@ type AddPortal struct {
 	Target
 	Portal    string            `json:"portal"`
 	Transport observe.Transport `json:"transport"`
+	Idle      Idle              `json:"-"`
 }
 
 // RemovePortal makes a target stop listening on an address.

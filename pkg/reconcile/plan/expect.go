@@ -61,6 +61,9 @@ func (e expectations) hit(c change.Change) change.Idle {
 	switch c := c.(type) {
 	case change.DisableTarget:
 		return change.Idle{All: true}
+	case change.AddPortal:
+		before, listens := e.target(c.ID()).Portals[c.Portal]
+		return change.Idle{All: listens && before != c.Transport && traitsOf[c.Fabric].pause == withoutPortals}
 	case change.RemovePortal:
 		return change.Idle{All: traitsOf[c.Fabric].pause == withoutPortals} // of others, sessions go on
 	case change.ResizeLUN:

@@ -14,8 +14,19 @@ func (x *exportDiffer) addPortals(needs []StepID) {
 		case !exists:
 			x.step(x.id, "not there", change.AddPortal{Target: x.target, Portal: p, Transport: x.fabric.transport}, needs...)
 		case have != x.fabric.transport:
-			x.step(x.id, "differs", change.AddPortal{Target: x.target, Portal: p, Transport: x.fabric.transport}, needs...)
+			x.changeTransport(p, needs)
 		}
+	}
+}
+
+// changeTransport has a portal serve another transport. Where that is another port of the kernel's,
+// the sessions over the one before end.
+func (x *exportDiffer) changeTransport(portal string, needs []StepID) {
+	c := change.AddPortal{Target: x.target, Portal: portal, Transport: x.fabric.transport}
+	if x.fabric.pause != withoutPortals {
+		x.step(x.id, "differs", c, needs...)
+	} else if x.mayRemove("the former transport of portal "+portal, Sessions(x.have)) {
+		x.dangerousStep(x.id, "differs", Disruptive, Sessions(x.have), c, needs...)
 	}
 }
 

@@ -30,6 +30,9 @@ func (a *Actuator) addPortal(ctx context.Context, c change.AddPortal) error {
 	if err := a.loadTransport(ctx, c.Transport); err != nil {
 		return err
 	}
+	if err := a.checkIdle(c.Name, c.Idle); err != nil {
+		return err
+	}
 	linked, err := a.link(c.Name, observe.NVMePort{Transport: c.Transport, Address: address})
 	if err != nil {
 		return err

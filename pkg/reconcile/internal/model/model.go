@@ -451,11 +451,11 @@ func (m *Model) Try(c change.Change) error {
 	return nil
 }
 
-// checkIdle looks whether somebody is logged in whom a change expects not to be. A target that is
-// not open has no sessions.
+// checkIdle looks whether somebody is logged in whom a change expects not to be. Where a
+// target can be closed, one that is has no sessions.
 func (m *Model) checkIdle(c change.Change) error {
 	id, idle, expects := change.Expectation(c)
-	if t, there := m.State.Target(id.ID()); expects && there && t.Enabled {
+	if t, there := m.State.Target(id.ID()); expects && there && (t.Enabled || t.Fabric == observe.TGTISCSI) {
 		return idle.Check(t)
 	}
 	return nil
