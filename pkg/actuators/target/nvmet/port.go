@@ -30,20 +30,23 @@ func (a *Actuator) addPortal(ctx context.Context, c change.AddPortal) error {
 	if err := a.loadTransport(ctx, c.Transport); err != nil {
 		return err
 	}
-	if err := a.checkIdle(c.Name, c.Idle); err != nil {
-		return err
-	}
-	linked, err := a.link(c.Name, observe.NVMePort{Transport: c.Transport, Address: address})
-	if err != nil {
-		return err
-	}
-	// What it was served by over another transport goes.
+	// What it was served by over another transport goes, with the sessions over that.
 	ports, err := observe.ReadPortAddresses(a.host)
 	if err != nil {
 		return err
 	}
 	other := func(p observe.NVMePort) bool { return p.Portal() == c.Portal && p.Transport != c.Transport }
-	if !slices.ContainsFunc(ports, other) {
+	replaces := slices.ContainsFunc(ports, other)
+	if replaces {
+		if err := a.checkIdle(c.Name, c.Idle); err != nil {
+			return err
+		}
+	}
+	linked, err := a.link(c.Name, observe.NVMePort{Transport: c.Transport, Address: address})
+	if err != nil {
+		return err
+	}
+	if !replaces {
 		a.ports.Lock()
 		defer a.ports.Unlock()
 		return a.sweepPorts(linked)
