@@ -52,8 +52,7 @@ func (m *machine) Apply(_ context.Context, c change.Change) error {
 			return err
 		}
 	}
-	m.node.Change(c)
-	return nil
+	return m.node.Try(c)
 }
 
 func newLoop(m *machine, state string) *Loop {
