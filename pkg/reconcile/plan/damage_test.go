@@ -84,6 +84,19 @@ var _ = Describe("Make and a portal that an NVMe Export does not ask for any mor
 		n.Settled()
 		Expect(targetOf(n, o).Portals).To(HaveLen(1))
 	})
+	It("changes its transport when nobody is connected, or the spec says so", func() {
+		n.EditExport(func(e *spec.ExportSpec) { e.Portals, e.Protocol = o.portals, spec.ProtocolNVMeRDMA })
+		p := n.Plan()
+		Expect(kinds(p)).To(BeEmpty())
+		Expect(ObjectOf(p, ExportID("db"))).To(And(BeIn(status.Blocked, status.ReasonSessionsActive), HaveField("Message", ContainSubstring("10.0.0.9"))))
+		n.EditExport(func(e *spec.ExportSpec) { e.Disconnect = spec.DisconnectForce })
+		Expect(n.Plan().Steps).To(HaveEach(And(
+			HaveField("Change", BeAssignableToTypeOf(change.AddPortal{})), HaveField("Danger", Disruptive), HaveField("Affects", HaveExactElements("10.0.0.9")))))
+		n.EditExport(func(e *spec.ExportSpec) { e.Disconnect = spec.DisconnectWait })
+		n.EditTargetOf(o.target, func(t *observe.Target) { t.Unattributed = nil })
+		n.Settled()
+		Expect(targetOf(n, o).Portals).To(HaveEach(observe.RDMA))
+	})
 	It("goes at once if the spec says so", func() {
 		n.EditExport(func(e *spec.ExportSpec) { e.Disconnect = spec.DisconnectForce })
 		Expect(n.Plan().Steps).To(ContainElement(removed))
