@@ -63,6 +63,8 @@ func (p *progress) done(s plan.Step, err error) {
 	case errors.Is(err, change.ErrStale):
 		// Looked at again in the next pass.
 		p.line(yellow, "stale", s, "")
+	case errors.Is(err, change.ErrSessions):
+		p.line(yellow, "stale", s, ": "+oneLine(err.Error()))
 	default:
 		p.failed(s, oneLine(err.Error()))
 	}

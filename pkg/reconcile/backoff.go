@@ -68,9 +68,14 @@ func (a *attempts) forgetChanged(set spec.Set) {
 	}
 }
 
+// isStale reports whether a step was planned for what is not so any more. A new plan sorts it out.
+func isStale(err error) bool {
+	return errors.Is(err, change.ErrStale) || errors.Is(err, change.ErrSessions)
+}
+
 // isFailure reports whether a step was tried and did not succeed.
 func isFailure(err error) bool {
-	return err != nil && !errors.Is(err, execute.ErrHeld) && !errors.Is(err, execute.ErrNeeds) && !errors.Is(err, execute.ErrUnfinished) && !errors.Is(err, change.ErrStale)
+	return err != nil && !errors.Is(err, execute.ErrHeld) && !errors.Is(err, execute.ErrNeeds) && !errors.Is(err, execute.ErrUnfinished) && !isStale(err)
 }
 
 // record takes in what became of a plan.
@@ -95,7 +100,7 @@ func (a *attempts) record(plan plan.Plan, failures map[plan.StepID]error, set sp
 				stale[s.Object] = max(stale[s.Object], a.stale[s.Object])
 			}
 		case err == nil:
-		case errors.Is(err, change.ErrStale) && a.stale[s.Object] < maxStale:
+		case isStale(err) && a.stale[s.Object] < maxStale:
 			// A stale step is no failure: the next pass plans it anew. But what is
 			// stale again and again has another cause.
 			stale[s.Object] = a.stale[s.Object] + 1

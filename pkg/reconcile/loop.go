@@ -161,8 +161,7 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 		return l.Resync
 	}
 	l.attempts.record(made, failures, desired, time.Now())
-	inVain := func(n plan.StepID) bool { return isFailure(failures[n]) && !errors.Is(failures[n], change.ErrSessions) }
-	if err := l.Memory.Failed(made, inVain, desired); err != nil {
+	if err := l.Memory.Failed(made, func(n plan.StepID) bool { return isFailure(failures[n]) }, desired); err != nil {
 		l.Log.Error(err, "cannot remember that a cutover failed, so that it may be tried again after a restart")
 	}
 	spent := cost()
@@ -252,7 +251,7 @@ func (l *Loop) wait(p plan.Plan, failures map[plan.StepID]error, observed observ
 		l.inUse = 0
 	}
 	for _, err := range failures {
-		if errors.Is(err, change.ErrStale) {
+		if isStale(err) {
 			wait = min(wait, time.Second)
 		}
 	}
@@ -300,7 +299,7 @@ func (l *Loop) report(desired spec.Set, ready map[spec.ID]bool) func(plan.Step, 
 func (l *Loop) logStep(s plan.Step, err error, drift bool) {
 	log := l.Log.WithValues("object", s.Object.String(), "change", change.Name(s.Change), "what", s.Change.String())
 	switch {
-	case errors.Is(err, change.ErrStale), errors.Is(err, change.ErrSessions):
+	case isStale(err):
 		log.Info("stale", "because", err.Error())
 	case err != nil:
 		log.Error(err, "failed")

@@ -63,7 +63,6 @@ var _ = Describe("An initiator that logs in after a plan was made", func() {
 		Expect(refused).To(BeTrue())
 		Expect(m.node.State.LIO.ISCSI[model.IQN].Enabled).To(BeTrue(), "nothing was taken from it")
 		Expect(loop.Memory.Known()[model.VolumeID("thick")].FailedCutover).To(BeEmpty())
-		loop.attempts.failed = nil // its time has come
 		for range 12 {
 			loop.Pass(ctx)
 			loop.Executor.Wait()

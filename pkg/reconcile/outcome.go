@@ -15,8 +15,12 @@ import (
 func outcome(p plan.Plan, failed map[spec.ID]attempt, failures map[plan.StepID]error) []status.Object {
 	waiting := map[spec.ID]spec.ID{} // object to the one it waits for
 	owner := map[plan.StepID]spec.ID{}
+	hit := map[spec.ID]attempt{} // by whom a plan did not know
 	for _, s := range p.Steps {
 		owner[s.ID] = s.Object
+		if err := failures[s.ID]; errors.Is(err, change.ErrSessions) {
+			hit[s.Object] = attempt{step: s.Change, err: err}
+		}
 		for _, n := range s.Needs {
 			if failures[n] != nil && owner[n] != s.Object {
 				waiting[s.Object] = owner[n]
@@ -29,7 +33,11 @@ func outcome(p plan.Plan, failed map[spec.ID]attempt, failures map[plan.StepID]e
 		if o.Phase == status.Blocked || o.Phase == status.Suspended || o.Phase == status.Failed {
 			continue // what is known already says more
 		}
-		if f, ok := failed[o.ID()]; ok && !f.trying {
+		f, ok := failed[o.ID()]
+		if !ok {
+			f, ok = hit[o.ID()]
+		}
+		if ok && !f.trying {
 			o.Phase, o.Reason = classify(f)
 			o.Message = f.step.String() + ": " + f.err.Error()
 		} else if on, ok := waiting[o.ID()]; ok {

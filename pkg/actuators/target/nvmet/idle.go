@@ -11,6 +11,11 @@ func (a *Actuator) checkIdle(nqn string, idle change.Idle) error {
 	if !idle.Expects() {
 		return nil
 	}
+	if !idle.All && len(idle.Initiators) == 0 { // where the kernel names nobody, it is not known who is not listed
+		if all, known, err := observe.ReadControllers(a.host, nqn); err != nil || !known || len(all) == 0 {
+			return err
+		}
+	}
 	t, err := observe.ReadSubsystemSessions(a.host, nqn)
 	if err != nil {
 		return err
