@@ -27,6 +27,14 @@ type Idle struct {
 // Expects reports whether anybody is expected not to be logged in.
 func (i Idle) Expects() bool { return i.All || i.Unlisted || len(i.Initiators) > 0 }
 
+// Of returns what of it is about one initiator.
+func (i Idle) Of(initiator string) Idle {
+	if !slices.Contains(i.Initiators, initiator) {
+		return Idle{}
+	}
+	return Idle{Initiators: []string{initiator}, But: i.But}
+}
+
 // Check returns an [ErrSessions] that names who is logged in to a target, and should not be.
 // Sessions of which nobody knows whose they are may be anybody's.
 func (i Idle) Check(t observe.Target) error {

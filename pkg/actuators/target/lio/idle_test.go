@@ -63,6 +63,16 @@ var _ = Describe("a change that would hit an initiator which has logged in since
 		Entry("a target that goes", change.RemoveTarget{Target: iscsi}, change.Idle{All: true}),
 	)
 
+	It("ends where somebody logs in while it is made", func(ctx SpecContext) {
+		h := &late{Host: machine(), target: iscsi.Name, initiator: two}
+		apply(ctx, h.Host, export(iscsi, one, two)...)
+		h.before = observe.ISCSITarget(iscsi.Name).MappedLUN(one, 0)
+		Expect(New(h).Apply(ctx, change.RemoveLUN{Target: iscsi, LUN: 0, Idle: viewers})).To(MatchError(change.ErrSessions))
+		after := observed(ctx, h.Host).LIO.ISCSI[iscsi.Name]
+		Expect(after.ACLs[two]).To(And(HaveField("LoggedIn", true), HaveField("LUNs", HaveKey(0))))
+		Expect(after.LUNs[0].Backstore).To(Equal(v1.Path()))
+	})
+
 	It("is made if it hits others only", func(ctx SpecContext) {
 		h := machine()
 		apply(ctx, h, export(iscsi, one, two)...)
@@ -117,3 +127,16 @@ var _ = Describe("a change that would hit an initiator which has logged in since
 		apply(ctx, h, steps...)
 	})
 })
+
+// late is a machine on which an initiator logs in right before a directory is removed.
+type late struct {
+	*fakehost.Host
+	before, target, initiator string
+}
+
+func (l *late) Remove(path string) error {
+	if path == l.before {
+		Expect(l.Login(l.target, l.initiator)).To(Succeed())
+	}
+	return l.Host.Remove(path)
+}

@@ -85,6 +85,9 @@ func (a *Actuator) removeLUN(c change.RemoveLUN) error {
 		return err
 	}
 	for _, acl := range acls {
+		if err := a.checkIdle(target, c.Idle.Of(acl)); err != nil { // there may be hundreds of others before it
+			return err
+		}
 		err := a.unmap(path.Join(target.ACLs(), acl), func(m observe.MappedLUN) bool { return m.LUN == c.LUN })
 		if err != nil {
 			return err

@@ -224,6 +224,11 @@ func (a *Actuator) removeTarget(c change.RemoveTarget) error {
 		return err
 	}
 	if t.HasTPG {
+		// All of it was read since the sessions were.
+		_, idle, _ := change.Expectation(c)
+		if err := a.checkIdle(dir, idle); err != nil {
+			return err
+		}
 		if err := a.removeTPG(dir, t); err != nil {
 			return err
 		}

@@ -86,6 +86,18 @@ var _ = Describe("a change that would hit a host which has connected since", fun
 		apply(ctx, h, change.RemovePortal{Target: db, Portal: portal}, change.RemoveLUN{Target: db, LUN: 0, Idle: all})
 	})
 
+	It("is not made if it has connected over a port that somebody else linked, by another name", func(ctx SpecContext) {
+		h := machine()
+		apply(ctx, h, export(db)...)
+		ports, err := observe.ReadPorts(h)
+		Expect(err).NotTo(HaveOccurred())
+		links := observe.PortSubsystemsDir(ports[0].ID)
+		Expect(h.Remove(links + "/" + nqn)).To(Succeed())
+		Expect(h.Symlink(observe.SubsystemDir(nqn), links+"/theirs")).To(Succeed())
+		Expect(h.Login(nqn, host2)).To(Succeed())
+		Expect(New(h).Apply(ctx, change.RemoveLUN{Target: db, LUN: 0, Idle: all})).To(MatchError(change.ErrSessions))
+	})
+
 	It("does not put out a host that connects in the moment in which it is removed, nor let it in again", func(ctx SpecContext) {
 		h := &late{Host: machine(func(n *fakehost.Node) { n.NVMeDebugFS = true })}
 		apply(ctx, h.Host, export(db)...)
