@@ -21,6 +21,12 @@ func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, wh
 	if d.in.Observed.Err() != nil || d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0 {
 		return
 	}
+	if !d.index.ownership.signed(lv) {
+		if d.names(id) && d.object(id).Message == "" {
+			d.object(id).Message = fmt.Sprintf("%s is not needed any more; it is removed when its tags say which installation made it", lv.FullName())
+		}
+		return
+	}
 	if reason, while := d.doubt(); reason != "" && !temporary(lv) {
 		if d.names(id) && d.object(id).Message == "" {
 			d.object(id).Message = fmt.Sprintf("%s is not needed any more; it is not removed while %s", lv.FullName(), while)
