@@ -73,6 +73,8 @@ func (d *differ) clear(lv observe.LogicalVolume) {
 	tags := []string{ondisk.PhaseTag(ondisk.Clearing)}
 	method := d.clearMethod(lv)
 	switch {
+	case !d.index.ownership.signed(lv):
+		d.sayOfAbsent(id, status.Deleting, status.ReasonClearing, "%s is cleared and removed when its tags say which installation made it", lv.FullName())
 	case d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0:
 		d.sayOfAbsent(id, status.Failed, status.ReasonDeviceMissing, "%s is cleared and removed when the physical volumes of %s that are missing are back", lv.FullName(), lv.VolumeGroup)
 	case lv.Type != observe.OtherLV && len(lv.TakesAlong) > 0: // made meanwhile; what is written here would be read there
