@@ -91,6 +91,11 @@ func describePool(field func(name, value string), p status.Pool) {
 	field("Volume group", p.VolumeGroup)
 	field("Thin pool", p.ThinPool)
 	field("Size", exactBytes(p.Size))
+	if p.UsageUnknown {
+		field("Promised to volumes", share(p.Provisioned, p.Size))
+		field("Data used", "unknown, because it is inactive")
+		return
+	}
 	field("Free", exactBytes(p.Free))
 	if p.ThinPool == "" {
 		return

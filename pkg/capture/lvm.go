@@ -84,7 +84,7 @@ func addVolumeGroups(n *fakehost.Node, s observe.State, more map[string]unobserv
 
 func logicalVolume(lv observe.LogicalVolume, more unobserved) fakehost.LogicalVolume {
 	rendered := fakehost.LogicalVolume{
-		Name: lv.Name, UUID: lv.UUID, Type: string(lv.Type), Size: lv.Size, COWSize: lv.COWSize,
+		Name: lv.Name, UUID: lv.UUID, Type: string(lv.Type), Layout: lv.Layout, Stripes: lv.Stripes, Size: lv.Size, COWSize: lv.COWSize,
 		Origin: lv.Origin, Pool: lv.Pool, Tags: lv.Tags,
 		Active: lv.Active, ReadOnly: lv.ReadOnly, Invalid: lv.SnapshotInvalid, Health: lv.Health,
 		DataPercent: lv.DataPercent, MetaPercent: lv.MetadataPercent, SkipActivation: more.skipActivation,

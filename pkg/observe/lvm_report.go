@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// reportCommand asks for all volume groups and their visible logical volumes.
+// reportCommand asks for all volume groups, and their visible logical volumes and the
+// segments of these.
 //
 // fullreport is the one report in which a volume group without logical volumes
 // appears too. Its other parts cannot be left out, but their rows can be emptied.
@@ -18,8 +19,9 @@ func reportCommand(options ...string) []string {
 	argv := append([]string{"lvm", "fullreport"}, options...)
 	argv = append(argv, "--reportformat", "json", "--units", "b", "--nosuffix",
 		"--configreport", "vg", "-o", fields[vgRow](),
-		"--configreport", "lv", "-o", fields[lvRow]())
-	for _, part := range []string{"pv", "pvseg", "seg"} {
+		"--configreport", "lv", "-o", fields[lvRow](),
+		"--configreport", "seg", "-o", fields[segRow]())
+	for _, part := range []string{"pv", "pvseg"} {
 		argv = append(argv, "--configreport", part, "-o-all")
 	}
 	return argv
@@ -29,8 +31,9 @@ func reportCommand(options ...string) []string {
 // empty if the field does not apply.
 type report struct {
 	Report []struct {
-		VG []vgRow `json:"vg"`
-		LV []lvRow `json:"lv"`
+		VG  []vgRow  `json:"vg"`
+		LV  []lvRow  `json:"lv"`
+		Seg []segRow `json:"seg"`
 	} `json:"report"`
 }
 
@@ -71,7 +74,15 @@ type lvRow struct {
 	Minor           string `json:"lv_kernel_minor"`
 	Merging         string `json:"lv_merging"`
 	// Parent is what a part that LVM keeps for itself belongs to.
-	Parent string `json:"lv_parent"`
+	Parent      string `json:"lv_parent"`
+	CheckNeeded string `json:"lv_check_needed"`
+}
+
+// segRow is a segment of a logical volume.
+type segRow struct {
+	LV          string `json:"lv_uuid"`
+	Type        string `json:"segtype"`
+	DataStripes string `json:"data_stripes"`
 }
 
 // fields returns the names of a row's fields, as LVM's -o takes them.
@@ -107,6 +118,9 @@ func parseReport(data []byte) (all map[string]VolumeGroup, groups, err error) {
 			return nil, nil, fmt.Errorf("%d volume groups in one part", len(part.VG))
 		}
 		vg, err := parseGroup(part.VG[0], part.LV)
+		if err == nil {
+			err = addStripes(vg, part.Seg)
+		}
 		if err != nil {
 			groups = errors.Join(groups, err)
 		}
@@ -208,6 +222,7 @@ func (r lvRow) parse(vg string) (LogicalVolume, error) {
 		DataPercent:     p.percent("data_percent", r.DataPercent),
 		MetadataPercent: p.percent("metadata_percent", r.MetadataPercent),
 		Health:          r.health(),
+		CheckNeeded:     r.CheckNeeded == "check needed",
 		TakesAlong:      r.takesAlong(),
 		Major:           p.number("lv_kernel_major", r.Major),
 		Minor:           p.number("lv_kernel_minor", r.Minor),
@@ -215,6 +230,13 @@ func (r lvRow) parse(vg string) (LogicalVolume, error) {
 	// "Newly-allocated data blocks are overwritten with blocks of zeroes" (lvs(8)).
 	lv.ReadsZero = lv.Type == Thin && len(r.Attr) > 7 && r.Attr[7] == 'z'
 	lv.ReadOnly = r.readOnly(&p)
+	if lv.Type == OtherLV || lv.Type == Thick && r.Layout != "linear" {
+		lv.Layout = r.Layout
+	}
+	if lv.Type == OtherLV {
+		lv.Origin, lv.Pool = "", ""               // they are parts of it
+		lv.DataPercent, lv.MetadataPercent = 0, 0 // they are those of a cache, or of a pool below it
+	}
 	if lv.Active {
 		// Of an inactive one LVM calls this unknown.
 		lv.Open = p.flag("lv_device_open", r.Open, "open")

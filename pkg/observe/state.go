@@ -122,7 +122,7 @@ const (
 	ThickSnapshot LVType = "thickSnapshot" // copy-on-write snapshot
 	Thin          LVType = "thin"          // thin volume or thin snapshot
 	ThinPool      LVType = "thinPool"
-	OtherLV       LVType = "other" // cache pool, VDO, …: never ours to change
+	OtherLV       LVType = "other" // cached, VDO, cache pool, …: served as it is, if it is a volume
 )
 
 // LogicalVolume is an LVM logical volume. Sizes are in bytes, fullness in per
@@ -132,7 +132,13 @@ type LogicalVolume struct {
 	Name        string
 	UUID        string
 	Type        LVType
-	Size        uint64
+	// Layout is LVM's lv_layout of one that is neither linear nor thin: "raid,raid1", "cache".
+	// [LogicalVolume.Kind] says it in words.
+	Layout string
+	Size   uint64
+	// Stripes is on how many devices its data lies side by side, where that is more than one:
+	// LVM makes it larger in multiples of as many extents.
+	Stripes int
 	// COWSize is the copy-on-write space of a ThickSnapshot.
 	COWSize uint64
 	// Origin is the LV of which this is a snapshot; Pool is its thin pool.
@@ -154,6 +160,8 @@ type LogicalVolume struct {
 	MetadataPercent float64 // thin pool
 	// Health is LVM's lv_health_status; empty: nothing known to be wrong.
 	Health string
+	// CheckNeeded is true of a thin pool whose metadata the kernel wants to have checked.
+	CheckNeeded bool
 	// HeldBy is who holds an open device, as far as the kernel says: "mounted
 	// on /mnt", "dm-7 (vg1-root)". LIO's backstores are not among them.
 	HeldBy []string

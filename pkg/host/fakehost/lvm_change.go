@@ -84,7 +84,13 @@ func (c *command) activate(g *group, lv *LogicalVolume) error {
 	if lv.SkipActivation && !c.options.has("ignoreactivationskip") {
 		return nil
 	}
-	if lv.Health == "partial" {
+	if pool := g.find(lv.Pool); pool != nil && pool.Damage != "" {
+		return failure("%s", pool.Damage)
+	}
+	if lv.Damage != "" {
+		return failure("%s", lv.Damage)
+	}
+	if lv.Health == "partial" && !lv.redundant() {
 		return failure("Refusing activation of partial LV %s/%s.  Use '--activationmode partial' to override.", g.Name, lv.Name)
 	}
 	for _, each := range append([]*LogicalVolume{lv}, g.snapshots(lv)...) {
@@ -93,6 +99,11 @@ func (c *command) activate(g *group, lv *LogicalVolume) error {
 		}
 	}
 	return nil
+}
+
+// redundant reports whether LVM activates it while a device is missing, if that is one.
+func (lv *LogicalVolume) redundant() bool {
+	return strings.HasPrefix(lv.Layout, "raid,") && !strings.HasPrefix(lv.Layout, "raid,raid0")
 }
 
 // deactivate deactivates a logical volume and, if it is an origin, its
@@ -225,6 +236,10 @@ func (c *command) extend(g *group, lv *LogicalVolume, to uint64, more bool) erro
 			c.print("Reached maximum COW size %s (%d extents).", sizeText(most*g.ExtentSize), most)
 			to = most
 		}
+	}
+	if lv.Stripes > 1 && to > from {
+		unit := uint64(lv.Stripes)
+		to = from + (to-from+unit-1)/unit*unit
 	}
 	switch {
 	case lv.Type == otherLV:

@@ -120,6 +120,13 @@ func (c *command) usable(name string) (*group, error) {
 // writable returns a volume group whose metadata can be changed.
 func (c *command) writable(name string) (*group, error) {
 	g, err := c.usable(name)
+	switch {
+	case err != nil:
+	case g.Exported:
+		return nil, failure("Volume group %s is exported\nCannot process volume group %s", name, name)
+	case g.SystemID != "":
+		return nil, failure("Cannot access VG %s with system ID %s with unknown local system ID.\nCannot process volume group %s", name, g.SystemID, name)
+	}
 	if err == nil && g.MissingPVs > 0 {
 		return nil, failure("Cannot change VG %s while PVs are missing.\n"+
 			"See vgreduce --removemissing and vgextend --restoremissing.\nCannot process volume group %s", name, name)

@@ -1,6 +1,7 @@
 package fakehost
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,11 +59,23 @@ func (f *field) is(r row, value string) bool {
 	return has == value
 }
 
+// segFields are those of segments.
+var segFields = []field{
+	{name: "segtype", heading: "Type", value: func(r row) string { return r.level() }},
+	{name: "data_stripes", heading: "#DStr", value: func(r row) string { return strconv.Itoa(max(r.lv.Stripes, 1)) }},
+}
+
+// level is the second of the words of a layout, as in raid,raid5,raid5_ls.
+func (r row) level() string {
+	words := strings.Split(r.layout(), ",")
+	return words[min(1, len(words)-1)]
+}
+
 // fieldNamed returns the field of a name, which may lack its lv_ or vg_; nil if
 // there is none.
 func fieldNamed(name string) *field {
 	for _, full := range []string{name, "lv_" + name, "vg_" + name} {
-		for _, fields := range [][]field{lvFields, vgFields} {
+		for _, fields := range [][]field{lvFields, vgFields, segFields} {
 			if i := slices.IndexFunc(fields, func(f field) bool { return f.name == full }); i >= 0 {
 				return &fields[i]
 			}
@@ -87,6 +100,9 @@ var vgFields = []field{
 	{name: "vg_free", heading: "VFree", size: true, value: func(r row) string { return itoa(r.g.free() * r.g.ExtentSize) }},
 	{name: "vg_missing_pv_count", heading: "#PV Missing", value: func(r row) string { return strconv.Itoa(r.g.MissingPVs) }},
 	{name: "vg_seqno", heading: "Seq", value: func(r row) string { return itoa(r.g.Seqno) }},
+	{name: "vg_systemid", heading: "System ID", value: func(r row) string { return r.g.SystemID }},
+	{name: "vg_exported", heading: "Exported", value: func(r row) string { return r.only(r.g.Exported, "exported") }},
+	{name: "vg_shared", heading: "Shared", value: func(r row) string { return r.only(r.g.Shared, "shared") }},
 	{name: "vg_tags", heading: "VG Tags", list: true, value: nothing},
 	{name: "pv_count", heading: "#PV", value: func(r row) string { return strconv.Itoa(1 + r.g.MissingPVs) }},
 	{name: "lv_count", heading: "#LV", value: func(r row) string { return strconv.Itoa(len(r.g.lvs)) }},
@@ -139,6 +155,9 @@ var lvFields = []field{
 		return r.only(r.lv.Type == thinPool && r.running(), percent(r.lv.MetaPercent))
 	}},
 	{name: "lv_health_status", heading: "Health", value: func(r row) string { return r.lv.Health }},
+	{name: "lv_check_needed", heading: "CheckNeeded", value: func(r row) string {
+		return r.only(r.lv.Type != thinPool || !r.running(), "unknown")
+	}},
 	{name: "lv_kernel_major", heading: "KMaj", value: func(r row) string {
 		if !r.lv.Active {
 			return "-1"
@@ -236,16 +255,20 @@ func (r row) layout() string {
 	case thinPool:
 		return "thin,pool"
 	case otherLV:
-		return "cache,pool"
+		return cmp.Or(r.lv.Layout, "cache,pool")
 	default:
-		return "linear"
+		return cmp.Or(r.lv.Layout, "linear")
 	}
 }
 
 func (r row) role() string {
 	switch r.lv.Type {
-	case thinPool, otherLV:
+	case thinPool:
 		return "private"
+	case otherLV:
+		if strings.Contains(r.layout(), "pool") {
+			return "private"
+		}
 	case poolData:
 		return "private,thin,pool,data"
 	case poolMeta:

@@ -124,15 +124,23 @@ func (c *command) fullreport() error {
 	if err != nil {
 		return c.noReport(err)
 	}
-	for _, name := range []string{"pv", "pvseg", "seg"} {
+	for _, name := range []string{"pv", "pvseg"} {
 		// What these hold is not played, so nothing can be asked of them.
 		if fields, err := c.fields(name, ""); err != nil || len(fields) > 0 {
 			return c.noReport(failure("Unrecognised field: %s", c.options.last("options")))
 		}
 	}
+	segFields, err := c.fields("seg", "")
+	if err != nil {
+		return c.noReport(err)
+	}
 	args := c.args
 	for _, g := range c.groups {
-		if len(c.args) == 0 {
+		switch {
+		case len(c.args) > 0, g.Shared: // which nobody is told of
+		case g.SystemID != "":
+			c.warn("Cannot access VG %s with system ID %s with unknown local system ID.", g.Name, g.SystemID)
+		default:
 			args = append(args, g.Name)
 		}
 	}
@@ -148,11 +156,25 @@ func (c *command) fullreport() error {
 			{name: "pv", other: []string{"{}"}},
 			{name: "lv", fields: lvFields, rows: c.rows(g)},
 			{name: "pvseg", other: g.pvsegs()},
-			{name: "seg", other: g.segs()},
+			c.segPart(g, segFields),
 		})
 	}
 	c.write(report)
 	return nil
+}
+
+// segPart is what a report says of the segments of a volume group, without fields only the
+// keys by which LVM sorts. Each logical volume has one.
+func (c *command) segPart(g *group, fields []*field) part {
+	if len(fields) == 0 {
+		return part{name: "seg", other: g.segs()}
+	}
+	p := part{name: "seg", fields: fields}
+	for _, lv := range g.lvs {
+		p.rows = append(p.rows, row{c.lvm, g, lv})
+	}
+	slices.SortFunc(p.rows, func(a, b row) int { return cmp.Compare(a.lv.UUID, b.lv.UUID) })
+	return p
 }
 
 // pvsegs and segs are rows of which only the keys by which LVM sorts are left.

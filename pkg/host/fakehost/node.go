@@ -149,6 +149,11 @@ type VolumeGroup struct {
 	// Leftovers are what is in the free extents, in the order in which these are
 	// used.
 	Leftovers []Span `yaml:"leftovers,omitempty"`
+	// SystemID is the system that it belongs to; the machine itself has none. Exported and
+	// Shared are what vgexport and vgcreate --shared make of it: LVM changes nothing in it.
+	SystemID string `yaml:"systemID,omitempty"`
+	Exported bool   `yaml:"exported,omitempty"`
+	Shared   bool   `yaml:"shared,omitempty"`
 	// Unusable is why LVM cannot read the volume group, as it would say it on
 	// stderr; empty: it can.
 	Unusable string `yaml:"unusable,omitempty"`
@@ -163,6 +168,10 @@ type LogicalVolume struct {
 	UUID string `yaml:"uuid"`
 	// Type is thick, thickSnapshot, thin, thinPool or other.
 	Type string `yaml:"type"`
+	// Layout is LVM's lv_layout of a thick or other one; empty: linear, or a cache pool.
+	Layout string `yaml:"layout,omitempty"`
+	// Stripes is on how many devices its data lies side by side; 0: one.
+	Stripes int `yaml:"stripes,omitempty"`
 	// Size is that of the device: of a thickSnapshot the origin's.
 	Size uint64 `yaml:"size"`
 	// COWSize is the copy-on-write space of a thickSnapshot.
@@ -175,12 +184,14 @@ type LogicalVolume struct {
 	// Active is the origin's if it is a thickSnapshot.
 	Active bool `yaml:"active,omitempty"`
 	// SkipActivation is the flag that lvchange -K overrides.
-	SkipActivation bool    `yaml:"skipActivation,omitempty"`
-	ReadOnly       bool    `yaml:"readOnly,omitempty"`
-	Invalid        bool    `yaml:"invalid,omitempty"` // an overflowed thickSnapshot
-	Health         string  `yaml:"health,omitempty"`
-	DataPercent    float64 `yaml:"dataPercent,omitempty"`
-	MetaPercent    float64 `yaml:"metadataPercent,omitempty"`
+	SkipActivation bool   `yaml:"skipActivation,omitempty"`
+	ReadOnly       bool   `yaml:"readOnly,omitempty"`
+	Invalid        bool   `yaml:"invalid,omitempty"` // an overflowed thickSnapshot
+	Health         string `yaml:"health,omitempty"`
+	// Damage is what LVM says instead of activating it, and what is in it if it is a thin pool.
+	Damage      string  `yaml:"damage,omitempty"`
+	DataPercent float64 `yaml:"dataPercent,omitempty"`
+	MetaPercent float64 `yaml:"metadataPercent,omitempty"`
 	// Minor is the number of its device-mapper device while it is active, and 0
 	// otherwise. Of two active ones with the same number the second gets another.
 	Minor int `yaml:"minor,omitempty"`

@@ -43,6 +43,8 @@ type Index struct {
 	// provisioned is the sum of the sizes of the thin volumes in a thin pool, by its full
 	// name.
 	provisioned map[string]uint64
+	// running are the thin pools in which a volume is active, by their full names.
+	running map[string]bool
 
 	// backstores are LIO's, in the order of their paths; the others are places in that
 	// list.
@@ -88,7 +90,7 @@ func NewIndex(state observe.State, ownership Ownership) *Index {
 		ownership: ownership, foreign: map[spec.ID][]observe.LogicalVolume{},
 		targets: targets, current: make(map[spec.ID][]observe.LogicalVolume, volumes), leftovers: map[spec.ID]*leftovers{},
 		sources: map[spec.ID]observe.LogicalVolume{}, derived: map[string][]observe.LogicalVolume{}, ofSnapshots: map[string][]observe.LogicalVolume{},
-		provisioned: map[string]uint64{}, volumes: make([]observe.LogicalVolume, 0, volumes),
+		provisioned: map[string]uint64{}, running: map[string]bool{}, volumes: make([]observe.LogicalVolume, 0, volumes),
 		numbers:    upTo(max(len(state.LIO.Backstores), luns)),
 		backstores: make([]observe.Backstore, 0, len(state.LIO.Backstores)), ownBackstores: make(map[spec.ID][]int, len(state.LIO.Backstores)),
 		foreignByPath: map[string][]int{}, boundByID: make(map[string][]int, len(state.LIO.Backstores)),
@@ -129,6 +131,9 @@ func (x *Index) addVolume(lv observe.LogicalVolume) {
 		x.reverting = append(x.reverting, lv)
 	}
 	if lv.Type == observe.Thin {
+		if lv.Active {
+			x.running[lv.VolumeGroup+"/"+lv.Pool] = true
+		}
 		if id.Kind == spec.KindVolume || lv.Origin == "" && id.Kind != spec.KindSnapshot {
 			x.provisioned[lv.VolumeGroup+"/"+lv.Pool] += lv.Size
 		}
@@ -209,6 +214,12 @@ func (x *Index) addLUN(key lunKey, l observe.TargetLUN) {
 			addPlace(x.byIdentity, l.Identity, x.numbers, n)
 		}
 	}
+}
+
+// dormant reports whether nothing of a thin pool is active. LVM then reports nothing of what
+// is in it.
+func (x *Index) dormant(pool observe.LogicalVolume) bool {
+	return !pool.Active && !x.running[pool.FullName()]
 }
 
 // left returns what there is of a Volume besides its current logical volume.

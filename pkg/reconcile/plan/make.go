@@ -174,6 +174,13 @@ func (d *differ) say(id spec.ID, phase status.Phase, reason, format string, args
 	o.Phase, o.Reason, o.Message = phase, reason, fmt.Sprintf(format, args...)
 }
 
+// remark says something of an object that is as desired.
+func (d *differ) remark(id spec.ID, format string, args ...any) {
+	if o := d.object(id); o.Phase == status.Ready && o.Message == "" {
+		o.Message = fmt.Sprintf(format, args...)
+	}
+}
+
 func (d *differ) block(id spec.ID, reason, format string, args ...any) {
 	d.say(id, status.Blocked, reason, format, args...)
 }

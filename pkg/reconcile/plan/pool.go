@@ -17,6 +17,8 @@ type pool struct {
 	thinPool string
 	// damage is what is wrong with the thin pool itself; empty: nothing that can be seen.
 	damage string
+	// dormant is true if nothing of the thin pool is active, so that nobody knows how full it is.
+	dormant bool
 	// creatable is false if nothing new can be put into the pool now.
 	creatable bool
 	// step must have succeeded before anything is put into it; 0: none.
@@ -48,7 +50,9 @@ func (d *differ) pool(p spec.Pool) {
 	suspended := d.suspended(id, p.Metadata)
 	if want := p.Spec.ThinPool; want != nil {
 		out.thinPool = want.Name
-		out.damage = damageOf(vg.LogicalVolumes[want.Name])
+		if lv, exists := vg.LogicalVolumes[want.Name]; exists && lv.Type == observe.ThinPool {
+			out.damage, out.dormant = d.damageOf(id, lv), d.index.dormant(lv)
+		}
 		out.creatable, out.step = d.thinPool(id, want, vg, out.creatable, suspended, shown)
 	}
 	d.results.of(id).pool = out
@@ -77,12 +81,23 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 		return false, 0
 	}
 	shown.ThinPool, shown.Size = lv.Name, lv.Size
-	shown.DataPercent, shown.MetadataPercent = lv.DataPercent, lv.MetadataPercent
-	shown.Free = uint64(float64(lv.Size) * (1 - lv.DataPercent/100))
 	shown.Provisioned = d.index.provisioned[lv.FullName()]
 	shown.ProvisionedAfter = shown.Provisioned
-	if damage := damageOf(lv); damage != "" {
+	if d.index.dormant(lv) {
+		shown.UsageUnknown, shown.Free = true, 0
+	} else {
+		shown.DataPercent, shown.MetadataPercent = lv.DataPercent, lv.MetadataPercent
+		shown.Free = uint64(float64(lv.Size) * (1 - lv.DataPercent/100))
+	}
+	damage := d.damageOf(id, lv)
+	if damage != "" {
 		d.say(id, status.Failed, status.ReasonPoolDamaged, "%s; nothing is planned in it", damage)
+	}
+	var active StepID
+	if !suspended {
+		active = d.activatePool(id, lv)
+	}
+	if damage != "" {
 		return false, 0
 	}
 	if lv.DataPercent >= 100 || lv.MetadataPercent >= 100 {
@@ -99,34 +114,54 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 		return false, 0
 	case !owned:
 		// An administrator's own thin pool is used as it is.
-		if lv.Size < size && d.object(id).Message == "" {
-			d.object(id).Message = "thin pool " + lv.FullName() + " was not made by us: it is used, and never grown"
+		if lv.Size < size {
+			d.remark(id, "thin pool %s was not made by us: it is used, and never grown", lv.FullName())
 		}
-		return creatable, 0
+		return creatable, active
 	}
 	name.UUID = lv.UUID
 	switch {
 	case suspended:
-	case lv.Size > size:
-		d.block(id, status.ReasonShrinkRefused, "thin pool %s has %s, the spec asks for %s; thin pools are never shrunk", lv.FullName(), spec.Size(lv.Size), spec.Size(size))
+	case lv.Size > size: // by dmeventd or an administrator, before it was full; LVM cannot take that back
+		d.remark(id, "thin pool %s has %s, more than the %s of spec.thinPool.size: it was extended. It stays as it is", lv.FullName(), spec.Size(lv.Size), spec.Size(size))
 	case lv.Size < size && vg.MissingPVs == 0:
 		// Volumes need not wait: there is room now, or LVM says that there is none.
-		d.step(id, "spec asks for "+spec.Size(size).String(), change.GrowThinPool{LV: name, From: spec.Size(lv.Size), To: spec.Size(size)})
+		d.step(id, "spec asks for "+spec.Size(size).String(), change.GrowThinPool{LV: name, From: spec.Size(lv.Size), To: spec.Size(size)}, active)
 	}
-	return creatable, 0
+	return creatable, active
 }
 
-// damageOf says what is wrong with a thin pool, as far as LVM tells (lvmthin(7), lv_health_status in
+// activatePool activates a thin pool of which nothing is active. After a boot it is active as
+// soon as a volume in it is; but only when it is can anybody tell how full it is, and whether
+// its metadata is in order.
+func (d *differ) activatePool(id spec.ID, lv observe.LogicalVolume) StepID {
+	if !d.index.dormant(lv) || lv.Health == observe.HealthPartial {
+		return 0
+	}
+	return d.step(id, "inactive: how full it is is not known", change.Activate{LV: nameOf(lv)})
+}
+
+// damageOf says what is wrong with a Pool's thin pool, as far as LVM tells (lvmthin(7), lv_health_status in
 // lvs(8)); empty: nothing.
-func damageOf(lv observe.LogicalVolume) string {
+func (d *differ) damageOf(id spec.ID, lv observe.LogicalVolume) string {
+	if d.index.dormant(lv) && d.in.Held[id] {
+		return "thin pool " + lv.FullName() + " cannot be activated, so that nobody knows how full it is. If its metadata is damaged, see lvconvert --repair in lvmthin(7)"
+	}
 	if lv.DataPercent >= 100 || lv.MetadataPercent >= 100 {
 		return "" // it is full, which is another matter
 	}
 	switch lv.Health {
 	case "failed":
 		return "thin pool " + lv.FullName() + " has failed: reads and writes of all that is in it fail. See lvconvert --repair in lvmthin(7)"
+	case observe.HealthPartial:
+		if !lv.Active {
+			return "thin pool " + lv.FullName() + " lies on physical volumes that are missing, and cannot be activated"
+		}
 	case "metadata_read_only":
 		return "the metadata of thin pool " + lv.FullName() + " is read-only, so that nothing new can be written to what is in it. See lvmthin(7)"
+	}
+	if lv.CheckNeeded {
+		return "the metadata of thin pool " + lv.FullName() + " has to be checked before anything new can be written to what is in it. See lvconvert --repair in lvmthin(7)"
 	}
 	return ""
 }

@@ -68,7 +68,11 @@ func (d *differ) volume(v spec.Volume) {
 	d.object(id).Volume = volumeStatus(lv)
 	if p.damage != "" && lv.Type == observe.Thin && !misplaced(lv, p) {
 		d.say(id, status.Failed, status.ReasonPoolDamaged, "%s", p.damage)
-		d.results.of(id).backing = &backing{lv: lv, usable: whole(lv), thin: true} // as it is, and nothing else
+		b := backing{lv: lv, usable: whole(lv), thin: true} // as it is, and nothing else
+		if p.dormant && !suspended && lv.Health != observe.HealthPartial {
+			b.step = d.activate(id, lv) // LVM may have its reasons to refuse the pool alone
+		}
+		d.results.of(id).backing = &b
 		return
 	}
 	d.existingVolume(id, v, p, lv, suspended, tags)

@@ -96,6 +96,9 @@ type Pool struct {
 	// DataPercent and MetadataPercent say how full a thin pool is.
 	DataPercent     float64 `json:"dataPercent,omitempty"`
 	MetadataPercent float64 `json:"metadataPercent,omitempty"`
+	// UsageUnknown is true of a thin pool that is inactive: nobody knows how full it is, and
+	// Free says nothing.
+	UsageUnknown bool `json:"usageUnknown,omitempty"`
 }
 
 // Volume is the logical volume of a Volume or Snapshot.
