@@ -113,8 +113,12 @@ func (t *planWriter) thinPool(p status.Pool) {
 	if p.ThinPool == "" || p.Provisioned == p.ProvisionedAfter {
 		return
 	}
-	fmt.Fprintf(&t.text, "Thin pool %s/%s has %s, %s of it free; promised to volumes: %s now, %s after.\n\n",
-		p.VolumeGroup, p.ThinPool, bytes(p.Size), bytes(p.Free), share(p.Provisioned, p.Size), share(p.ProvisionedAfter, p.Size))
+	free := bytes(p.Free) + " of it free"
+	if p.UsageUnknown {
+		free = "inactive, so that how full it is is not known"
+	}
+	fmt.Fprintf(&t.text, "Thin pool %s/%s has %s, %s; promised to volumes: %s now, %s after.\n\n",
+		p.VolumeGroup, p.ThinPool, bytes(p.Size), free, share(p.Provisioned, p.Size), share(p.ProvisionedAfter, p.Size))
 }
 
 func share(part, whole uint64) string {

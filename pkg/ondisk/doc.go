@@ -21,6 +21,8 @@
 //	synced=      the snapshot that a staged logical volume holds, and how many bytes
 //	               had changed in its origin since
 //	since=       of a snapshot: the one that was copied before it
+//	rounded=     the size that was asked for, and what rounding made of it where the volume
+//	             was before
 //	product=     the product id that initiators are shown; those that older agents made
 //	               have none, and the kernel's own
 //	replaced-by= the UUID of the logical volume that is the current one instead

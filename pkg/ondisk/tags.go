@@ -41,6 +41,8 @@ const (
 	TagSince = "volreconciler/since="
 	// TagProduct is followed by the product id that initiators are shown, see [Product].
 	TagProduct = "volreconciler/product="
+	// TagRounded is followed by a size and by that of the logical volume, see [RoundedTag].
+	TagRounded = "volreconciler/rounded="
 	// TagReplacedBy is followed by the UUID of the logical volume that came in the
 	// place of this one.
 	TagReplacedBy = "volreconciler/replaced-by="

@@ -30,15 +30,18 @@ func outcome(p plan.Plan, failed map[spec.ID]attempt, failures map[plan.StepID]e
 	objects := slices.Clone(p.Objects)
 	for i := range objects {
 		o := &objects[i]
+		f, hasFailed := failed[o.ID()]
+		if _, activation := f.step.(change.Activate); activation && o.Kind == spec.KindPool && o.Reason == status.ReasonPoolDamaged {
+			o.Phase = status.Progressing // all that the plan knows is that it failed; why says more
+		}
 		if o.Phase == status.Blocked || o.Phase == status.Suspended || o.Phase == status.Failed {
 			continue // what is known already says more
 		}
-		f, ok := failed[o.ID()]
-		if !ok {
-			f, ok = hit[o.ID()]
+		if !hasFailed {
+			f, hasFailed = hit[o.ID()]
 		}
-		if ok && !f.trying {
-			o.Phase, o.Reason = classify(f)
+		if hasFailed && !f.trying {
+			o.Phase, o.Reason = classify(f, o.Kind)
 			o.Message = f.step.String() + ": " + f.err.Error()
 		} else if on, ok := waiting[o.ID()]; ok {
 			o.Phase, o.Reason, o.Message = status.Blocked, status.ReasonNotReady, "waits for "+on.String()
@@ -48,7 +51,8 @@ func outcome(p plan.Plan, failed map[spec.ID]attempt, failures map[plan.StepID]e
 }
 
 // classify says what a failed attempt means to users.
-func classify(f attempt) (status.Phase, string) {
+func classify(f attempt, kind spec.Kind) (status.Phase, string) {
+	_, activation := f.step.(change.Activate)
 	switch {
 	case errors.Is(f.err, change.ErrSource):
 		return status.Failed, status.ReasonSourceInvalid
@@ -62,6 +66,8 @@ func classify(f attempt) (status.Phase, string) {
 		return status.Failed, status.ReasonNoSpace
 	case errors.Is(f.err, change.ErrUnsupported):
 		return status.Blocked, status.ReasonUnsupported
+	case activation && kind == spec.KindPool:
+		return status.Failed, status.ReasonPoolDamaged
 	default:
 		return status.Failed, change.Name(f.step) + "Failed"
 	}

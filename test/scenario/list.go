@@ -53,7 +53,7 @@ func growth() Scenario {
 			ByHand: all(write("vg0/data", "thin"), write("vg0/logs", "thick")), Content: map[string]string{"vg0/data": "thin", "vg0/logs": "thick"},
 		},
 		{Name: "smaller is refused", Files: sizes("512Mi", "1Gi", "64Mi", "16Mi"), Stand: map[string]string{
-			"Pool/fast": "Blocked: ShrinkRefused", "Volume/data": "Blocked: ShrinkRefused", "Volume/logs": "Blocked: ShrinkRefused",
+			"Volume/data": "Blocked: ShrinkRefused", "Volume/logs": "Blocked: ShrinkRefused",
 		}, Content: map[string]string{"vg0/data": "thin", "vg0/logs": "thick"}},
 	}}
 }

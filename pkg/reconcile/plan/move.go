@@ -195,13 +195,20 @@ func (d *differ) stage(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolu
 		d.block(id, status.ReasonNotReady, "spec.pool: Pool/%s cannot take new volumes: %s", v.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: v.Spec.Pool}).Message)
 	default:
 		size := roundUp(max(lv.Size, uint64(v.Spec.Size)), p.vg.ExtentSize)
+		tags := d.tagsToMove(id, v, lv)
+		// A size that was rounded where it was is not one that nobody asked for.
+		if from := d.in.Observed.VolumeGroups[lv.VolumeGroup]; d.roundedUp(lv, roundUp(uint64(v.Spec.Size), from.ExtentSize)) {
+			if asked := roundUp(uint64(v.Spec.Size), p.vg.ExtentSize); size > asked {
+				tags = append(tags, ondisk.RoundedTag(asked, size))
+			}
+		}
 		// What that leads to is what a plan is read for.
 		why, danger, who := "spec.pool says Pool/"+v.Spec.Pool, Harmless, d.connectedTo(id)
 		if len(who) > 0 {
 			why, danger = why+"; when it is filled, their sessions end for a moment, or it waits until they have", Disruptive
 		}
 		d.dangerousStep(id, why, danger, who, change.CreateVolume{
-			LV: name, ThinPool: p.thinPool, Size: spec.Size(size), Tags: d.tagsToMove(id, v, lv),
+			LV: name, ThinPool: p.thinPool, Size: spec.Size(size), Tags: tags,
 		}, p.step)
 		d.provision(v.Spec.Pool, size)
 	}
@@ -261,7 +268,7 @@ func freeIn(p pool) uint64 {
 func (d *differ) tagsToMove(id spec.ID, v spec.Volume, lv observe.LogicalVolume) []string {
 	tags := append(d.signed(ondisk.OwnerTags(id)), ondisk.DeletionTag(v.Spec.DeletionPolicy), ondisk.PhaseTag(ondisk.Staged), ondisk.TagIdentity+lv.Identity())
 	for _, t := range lv.Tags {
-		replaced := slices.ContainsFunc([]string{ondisk.TagBy, ondisk.TagDeletion, ondisk.TagDeleted, ondisk.TagIdentity}, func(prefix string) bool { return strings.HasPrefix(t, prefix) })
+		replaced := slices.ContainsFunc([]string{ondisk.TagBy, ondisk.TagDeletion, ondisk.TagDeleted, ondisk.TagIdentity, ondisk.TagRounded}, func(prefix string) bool { return strings.HasPrefix(t, prefix) })
 		if !replaced && !slices.Contains(tags, t) {
 			tags = append(tags, t)
 		}

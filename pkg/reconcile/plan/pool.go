@@ -166,6 +166,17 @@ func (d *differ) damageOf(id spec.ID, lv observe.LogicalVolume) string {
 	return ""
 }
 
+// damageAround is what is wrong with the thin pool that a logical volume is in; empty: nothing,
+// or it is in none.
+func (d *differ) damageAround(lv observe.LogicalVolume) string {
+	for _, p := range d.refs.pools[lv.VolumeGroup] {
+		if lv.Type == observe.Thin && p.Spec.ThinPool != nil && p.Spec.ThinPool.Name == lv.Pool {
+			return d.poolOf(p.Metadata.Name).damage
+		}
+	}
+	return ""
+}
+
 // thinPoolSize returns the size asked for in bytes: a size is rounded up to
 // whole extents, a percentage of the volume group down.
 func thinPoolSize(s spec.SizeOrPercent, vg observe.VolumeGroup) uint64 {

@@ -180,6 +180,7 @@ func (d *differ) poolKnown(id spec.ID, name string) bool {
 // growVolume reports whether the volume grows.
 func (d *differ) growVolume(id spec.ID, lv observe.LogicalVolume, size uint64) bool {
 	switch {
+	case lv.Size > size && d.roundedUp(lv, size): // to what LVM makes of the size
 	case lv.Size > size:
 		d.block(id, status.ReasonShrinkRefused, "spec.size: %s has %s, the spec asks for %s; volumes are never shrunk", lv.FullName(), spec.Size(lv.Size), spec.Size(size))
 	case lv.Size < size:
@@ -192,6 +193,14 @@ func (d *differ) growVolume(id spec.ID, lv observe.LogicalVolume, size uint64) b
 		return true
 	}
 	return false
+}
+
+// roundedUp reports whether a logical volume is larger than a size only because there is none
+// of that size: LVM extends one of several stripes by the same number of extents on each. Or
+// that was so of one in whose place it came.
+func (d *differ) roundedUp(lv observe.LogicalVolume, size uint64) bool {
+	extent := d.in.Observed.VolumeGroups[lv.VolumeGroup].ExtentSize
+	return lv.Size < size+uint64(max(lv.Stripes, 1))*extent || ondisk.RoundedTo(lv.Tags, size, lv.Size)
 }
 
 func (d *differ) snapshot(s spec.Snapshot) {
@@ -220,6 +229,10 @@ func (d *differ) snapshot(s spec.Snapshot) {
 		o := d.backing(origin)
 		if !o.usable || misplaced(o.lv, p) {
 			d.block(id, status.ReasonNotReady, "%s: %s", origin, d.object(origin).Message)
+			return
+		}
+		if damage := d.damageAround(o.lv); damage != "" {
+			d.block(id, status.ReasonNotReady, "%s: %s", origin, damage)
 			return
 		}
 		// What the origin is counts, and not what its Pool asks for by now.

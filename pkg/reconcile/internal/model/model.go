@@ -126,6 +126,9 @@ func (m *Model) grow(name change.LV, from, to spec.Size, size func(*observe.Logi
 			panic("cannot be extended: " + lv.FullName())
 		}
 		*s = uint64(to)
+		if extent := uint64(lv.Stripes) * m.State.VolumeGroups[lv.VolumeGroup].ExtentSize; extent > 0 {
+			*s = uint64(from) + (uint64(to-from)+extent-1)/extent*extent
+		}
 	})
 }
 
