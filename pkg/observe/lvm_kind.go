@@ -37,6 +37,12 @@ func addStripes(vg VolumeGroup, rows []segRow) error {
 // lvm.conf says otherwise (activation_mode in lvm.conf(5)), but not a mirror.
 var redundant = []string{"raid1", "raid4", "raid5", "raid6", "raid10", "mirror"}
 
+// Kinds of volumes that have words of their own, see [LogicalVolume.Kind].
+const (
+	KindCached      = "a cached volume"
+	KindWriteCached = "a volume with a writecache"
+)
+
 // Kind says in words what a logical volume is that is no plain one: "a cached volume", "a
 // raid1 volume". It is empty of linear and thin ones.
 func (lv LogicalVolume) Kind() string {
@@ -47,9 +53,9 @@ func (lv LogicalVolume) Kind() string {
 	case slices.Contains(words, "pool"):
 		return "a pool of LVM's (" + strings.Join(words, ",") + ")"
 	case slices.Contains(words, "cache"):
-		return "a cached volume"
+		return KindCached
 	case slices.Contains(words, "writecache"):
-		return "a volume with a writecache"
+		return KindWriteCached
 	case slices.Contains(words, "vdo"):
 		return "a VDO volume"
 	case lv.Type == OtherLV && len(words) == 0:

@@ -76,6 +76,8 @@ type lvRow struct {
 	// Parent is what a part that LVM keeps for itself belongs to.
 	Parent      string `json:"lv_parent"`
 	CheckNeeded string `json:"lv_check_needed"`
+	// SkipActivation is set if it is left out when a volume group is activated.
+	SkipActivation string `json:"lv_skip_activation"`
 }
 
 // segRow is a segment of a logical volume.
@@ -223,6 +225,7 @@ func (r lvRow) parse(vg string) (LogicalVolume, error) {
 		MetadataPercent: p.percent("metadata_percent", r.MetadataPercent),
 		Health:          r.health(),
 		CheckNeeded:     r.CheckNeeded == "check needed",
+		SkipActivation:  r.SkipActivation == "skip activation",
 		TakesAlong:      r.takesAlong(),
 		Major:           p.number("lv_kernel_major", r.Major),
 		Minor:           p.number("lv_kernel_minor", r.Minor),

@@ -150,6 +150,8 @@ type LogicalVolume struct {
 	// Open is true while something on this machine holds the device.
 	Open     bool
 	ReadOnly bool
+	// SkipActivation is the flag by which LVM leaves it out when it activates a volume group.
+	SkipActivation bool
 	// ReadsZero is true if what was never written to it reads as zeroes, which is so
 	// in thin pools that clear what they hand out.
 	ReadsZero bool

@@ -32,20 +32,29 @@ func (d *differ) clearOf(lv observe.LogicalVolume) spec.Clear {
 
 // unclearable returns why a logical volume cannot be cleared though it would have to
 // be, and what to do; empty: it can be. Somebody made it one of another kind, such as a
-// cached one, or read-only. Removed as it is, it would leave its blocks to whoever gets
-// them next; marked to be cleared, it would never become anything else.
+// cached one, which consists of several, or read-only. Removed as it is, it would leave its
+// blocks to whoever gets them next; marked to be cleared, it would never become anything else.
 func (d *differ) unclearable(lv observe.LogicalVolume) string {
 	switch {
 	case d.clearOf(lv) == spec.ClearNone:
 		return ""
 	case lv.Type == observe.OtherLV:
-		return lv.FullName() + " is removed when it is a plain thick volume again (see lvconvert --uncache, --splitcache); " +
-			"of one like this nobody could tell that nothing is left. Or remove it by hand"
+		return composed(lv).Message
 	case lv.ReadOnly && (lv.Type == observe.Thick || lv.Type == observe.ThickSnapshot):
 		return fmt.Sprintf("cannot clear and remove %s: it is read-only. Make it writable (lvchange --permission rw %s), remove it by hand, or set its Pool's clear to none",
 			lv.FullName(), lv.FullName())
 	}
 	return ""
+}
+
+// composed is that a logical volume consists of several that LVM would remove together with it,
+// which are nobody's here to remove, cleared or not.
+func composed(lv observe.LogicalVolume) *Obstacle {
+	if lv.Type != observe.OtherLV {
+		return nil
+	}
+	return blocked(status.ReasonUnsupported, "cannot remove %s: it is %s, and LVM would remove other logical volumes together with it. %s remove it by hand: lvremove %s",
+		lv.FullName(), lv.Kind(), plainAgain(lv), lv.FullName())
 }
 
 // clearing goes on with what is being destroyed. The decision was made before, and

@@ -49,7 +49,7 @@ func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, wh
 		return
 	}
 	needs, ok := d.snapshotsDiscarded(id, lv)
-	if !ok || d.stopped(id, takesAlong(lv)) {
+	if !ok || d.stopped(id, composed(lv)) || d.stopped(id, takesAlong(lv)) {
 		return
 	}
 	if !d.names(id) && len(d.index.current[id]) == 0 { // nothing else is to be said of it

@@ -42,7 +42,7 @@ var (
 	trashGuards = []guard{
 		{"its thick snapshots are in the trash too, or go in the same plan", (*differ).snapshotsTrashed},
 		{"nothing holds it open but a backstore that goes in the same plan", (*differ).inUse},
-		{"LVM would remove nothing else together with it", func(_ *differ, _ spec.ID, lv observe.LogicalVolume) *Obstacle { return takesAlong(lv) }},
+		{"LVM would remove nothing else together with it", (*differ).alone},
 	}
 	removalGuards = []guard{
 		{"its thick snapshots go in the same plan", (*differ).snapshotsGone},
@@ -192,11 +192,9 @@ func (d *differ) clearable(_ spec.ID, lv observe.LogicalVolume) *Obstacle {
 }
 
 // alone: what LVM would remove with one that is not plain changes when it is made plain.
-func (d *differ) alone(id spec.ID, lv observe.LogicalVolume) *Obstacle {
-	if lv.Type == observe.OtherLV {
-		if o := d.clearable(id, lv); o != nil {
-			return o
-		}
+func (d *differ) alone(_ spec.ID, lv observe.LogicalVolume) *Obstacle {
+	if o := composed(lv); o != nil {
+		return o
 	}
 	return takesAlong(lv)
 }

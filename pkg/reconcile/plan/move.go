@@ -18,7 +18,7 @@ const anotherRound = change.TakeOverLimit / 2
 
 // misplaced reports whether a logical volume is in another Pool than it should be.
 func misplaced(lv observe.LogicalVolume, p pool) bool {
-	return lv.VolumeGroup != p.vg.Name || lv.Type == observe.Thin && lv.Pool != p.thinPool || lv.Type == observe.Thick && p.thinPool != ""
+	return lv.VolumeGroup != p.vg.Name || lv.Type == observe.Thin && lv.Pool != p.thinPool || (lv.Type == observe.Thick || lv.Type == observe.OtherLV) && p.thinPool != ""
 }
 
 // bereft says so of a Volume of which nothing is left but what a move left. None of
@@ -139,11 +139,16 @@ func (d *differ) move(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolum
 	})
 }
 
-// immovable reports whether a Volume is read-only, or has snapshots, neither of which
+// immovable reports whether a Volume is read-only, redundant or has snapshots, none of which
 // can move with it, and says so.
 func (d *differ) immovable(id spec.ID, v spec.Volume, lv observe.LogicalVolume) bool {
 	if lv.ReadOnly {
 		d.block(id, status.ReasonImmutableField, "spec.pool: %s is read-only, which the one in Pool/%s would not be; make it writable (lvchange -prw), or put spec.pool back", lv.FullName(), v.Spec.Pool)
+		return true
+	}
+	if lv.Redundant() {
+		d.block(id, status.ReasonUnsupported, "spec.pool: %s is %s, and the one in Pool/%s would hold its data only once. Give that up first (lvconvert --type linear %s), move it by hand, or put spec.pool back",
+			lv.FullName(), lv.Kind(), v.Spec.Pool, lv.FullName())
 		return true
 	}
 	var stay []string
@@ -204,6 +209,9 @@ func (d *differ) stage(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolu
 		}
 		// What that leads to is what a plan is read for.
 		why, danger, who := "spec.pool says Pool/"+v.Spec.Pool, Harmless, d.connectedTo(id)
+		if lv.Stripes > 1 {
+			why += ", where it is not striped"
+		}
 		if len(who) > 0 {
 			why, danger = why+"; when it is filled, their sessions end for a moment, or it waits until they have", Disruptive
 		}

@@ -186,6 +186,9 @@ func (d *differ) createSource(id spec.ID, volume string, from backing) {
 		d.block(id, status.ReasonNotReady, "nothing is created in %s, as the snapshot of %s to copy from, while %d of its physical volumes are missing", from.lv.VolumeGroup, from.lv.FullName(), missing)
 		return
 	}
+	if d.notCopied(id, from.lv) {
+		return
+	}
 	if damage := d.damageAround(from.lv); damage != "" {
 		d.block(id, status.ReasonNotReady, "cannot copy from %s: %s", from.lv.FullName(), damage)
 		return

@@ -105,6 +105,8 @@ func (d *differ) existingVolume(id spec.ID, v spec.Volume, p pool, lv observe.Lo
 	case misplaced(lv, p) && !lv.Marked():
 		d.block(id, status.ReasonImmutableField, "spec.pool: %s lives in %s; to adopt it, name the Pool that it is in", lv.FullName(), placeOf(lv))
 		return // not adopted, so not ours to export
+	case lv.Type == observe.OtherLV && lv.Servable():
+		b.step = cmp.Or(d.special(id, v, p, lv, suspended, missing, tags), arrived)
 	case lv.Type != observe.Thin && lv.Type != observe.Thick:
 		d.block(id, status.ReasonNotOwned, "%s is neither a thick nor a thin volume", lv.FullName())
 		return
@@ -138,6 +140,7 @@ func (d *differ) existingVolume(id spec.ID, v spec.Volume, p pool, lv observe.Lo
 	}
 	b.usable, b.reverting = whole(lv), lv.Phase() == ondisk.Reverting
 	d.results.of(id).backing = &b
+	d.remarkOn(id, lv)
 }
 
 // succeed sees to what a Volume's logical volume is to become: another one in its place, a
@@ -229,6 +232,9 @@ func (d *differ) snapshot(s spec.Snapshot) {
 		o := d.backing(origin)
 		if !o.usable || misplaced(o.lv, p) {
 			d.block(id, status.ReasonNotReady, "%s: %s", origin, d.object(origin).Message)
+			return
+		}
+		if d.notCopied(id, o.lv) {
 			return
 		}
 		if damage := d.damageAround(o.lv); damage != "" {
@@ -374,11 +380,12 @@ func (d *differ) activate(id spec.ID, lv observe.LogicalVolume) StepID {
 }
 
 // activateWhole activates a logical volume in a volume group of which physical
-// volumes are missing, unless it lies on one of them. It is all that may be done
+// volumes are missing, unless it lies on one of them: one with a copy elsewhere LVM activates
+// all the same, if enough of it is left. It is all that may be done
 // there: LVM lets tags and removals pass, but whatever is written to the metadata
 // makes it refuse the missing ones when they come back.
 func (d *differ) activateWhole(id spec.ID, lv observe.LogicalVolume) StepID {
-	if lv.Health == observe.HealthPartial {
+	if lv.Health == observe.HealthPartial && !lv.Degraded() {
 		d.say(id, status.Failed, status.ReasonDeviceMissing, "%s lies on physical volumes of %s that are missing", lv.FullName(), lv.VolumeGroup)
 		return 0
 	}

@@ -190,7 +190,7 @@ func (m *Model) Change(c change.Change) {
 	case change.Activate:
 		for _, name := range m.family(c.LV) {
 			m.Edit(name, func(lv *observe.LogicalVolume) {
-				if lv.Health == observe.HealthPartial {
+				if lv.Health == observe.HealthPartial && !lv.Degraded() {
 					panic("lies on what is missing: " + name)
 				}
 				lv.Active = true

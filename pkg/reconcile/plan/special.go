@@ -1,0 +1,84 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// special sees to a Volume whose logical volume is of a kind that the agent never makes: cached,
+// VDO, or another one that LVM builds of several. It is served as it is. What would change it is
+// left to whoever made it so, because each version of LVM allows something else for each kind,
+// and some fail half-way. It returns the step after which it is active.
+func (d *differ) special(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume, suspended, missing bool, tags []string) StepID {
+	if suspended {
+		return 0
+	}
+	size := roundUp(uint64(v.Spec.Size), p.vg.ExtentSize)
+	refuse := func(field, what, how string) {
+		d.block(id, status.ReasonUnsupported, "%s: cannot %s %s: it is %s, which is served as it is. %s", field, what, lv.FullName(), lv.Kind(), how)
+	}
+	var active StepID
+	if missing {
+		active = d.activateWhole(id, lv)
+	} else {
+		d.correctTags(id, lv, tags)
+		active = d.activate(id, lv)
+	}
+	switch phase := lv.Phase(); {
+	case phase == ondisk.Populating:
+		refuse("spec.source", "fill", plainAgain(lv)+" remove it, so that another one is made.")
+	case phase == ondisk.Reverting, v.Spec.Revert != nil && !d.reverted(id, lv, v.Spec.Revert.Request):
+		refuse("spec.revert", "put back", plainAgain(lv)+" take spec.revert out.")
+	case phase != "" && phase != ondisk.Staged:
+		d.stopped(id, d.understood(id, lv))
+	case misplaced(lv, p):
+		refuse("spec.pool", "move", plainAgain(lv)+" put spec.pool back.")
+	case lv.Size < size:
+		refuse("spec.size", "grow", fmt.Sprintf("To grow it, run lvextend -L %db %s, or take its cache off before.", size, lv.FullName()))
+	case lv.Size > size:
+		d.growVolume(id, lv, size) // which refuses it
+	}
+	return active
+}
+
+// plainAgain is the beginning of a sentence that says how a logical volume becomes a plain one,
+// where there is a way; its end says what else can be done.
+func plainAgain(lv observe.LogicalVolume) string {
+	switch lv.Kind() {
+	case observe.KindCached:
+		return fmt.Sprintf("Make it a plain one (lvconvert --uncache %s), or", lv.FullName())
+	case observe.KindWriteCached:
+		return fmt.Sprintf("Make it a plain one (lvconvert --splitcache %s), or", lv.FullName())
+	}
+	return "Make it a plain one, or"
+}
+
+// notCopied reports whether the agent makes no snapshot of a logical volume, and says so. LVM
+// can, of some kinds in some versions: 2.03.16 fails half-way with a cached one.
+func (d *differ) notCopied(id spec.ID, origin observe.LogicalVolume) bool {
+	if origin.Type != observe.OtherLV {
+		return false
+	}
+	d.block(id, status.ReasonUnsupported, "no snapshot is made of %s, which is %s. %s make a copy by hand", origin.FullName(), origin.Kind(), plainAgain(origin))
+	return true
+}
+
+// remarkOn says what is particular about a volume that is as desired.
+func (d *differ) remarkOn(id spec.ID, lv observe.LogicalVolume) {
+	switch {
+	case lv.Degraded():
+		d.remark(id, "%s is %s of which a part is missing: it is served from what is left. Bring the device back, or see lvconvert --repair", lv.FullName(), lv.Kind())
+	case lv.Type == observe.Thick && lv.Redundant() && lv.Health != "":
+		d.remark(id, "%s is %s, and LVM says of it: %s. See lvs -o lv_health_status in lvmraid(7)", lv.FullName(), lv.Kind(), lv.Health)
+	case lv.Type == observe.OtherLV:
+		d.remark(id, "%s is %s: it is served as it is, and never changed", lv.FullName(), lv.Kind())
+	case lv.ReadOnly:
+		d.remark(id, "%s is read-only, and initiators cannot write to it; lvchange -prw %s changes that", lv.FullName(), lv.FullName())
+	case lv.SkipActivation:
+		d.remark(id, "%s is flagged to be skipped at activation, and active all the same because a file names it; lvchange -kn %s takes the flag away", lv.FullName(), lv.FullName())
+	}
+}
