@@ -82,6 +82,14 @@ func (lv LogicalVolume) level() string {
 	return ""
 }
 
+// HowToWrite says how one that is read-only becomes writable.
+func (lv LogicalVolume) HowToWrite() string {
+	if lv.ReadOnlyByList {
+		return "take it out of activation/read_only_volume_list in lvm.conf, and activate it anew: lvchange --refresh " + lv.FullName()
+	}
+	return "lvchange -prw " + lv.FullName()
+}
+
 // Servable reports whether a logical volume is one that initiators can use: not a pool, which
 // LVM keeps for what is in it.
 func (lv LogicalVolume) Servable() bool {

@@ -73,8 +73,11 @@ const defaultSuspicion = 3 * time.Second
 // lvmReport is what a report came to.
 type lvmReport struct {
 	groups map[string]VolumeGroup
-	// unread is why volume groups may exist that are not in groups.
-	unread error
+	// unread is why volume groups may exist that are not in groups. Of these, unusable are on
+	// the machine, and unknown is what is left.
+	unread   error
+	unusable map[string]error
+	unknown  error
 	// silent are the devices that LVM was not given because they do not answer.
 	silent []string
 	// err is why there is nothing at all.
@@ -89,6 +92,7 @@ func (r *lvmReader) read(ctx context.Context) lvmReport {
 	if errors.Is(report.err, errNoAnswer) {
 		report = r.ask(ctx, unlocked)
 	}
+	report.unusable, report.unknown = splitByGroup(report.unread)
 	report.blame(r.silent())
 	addHolders(r.host, report.groups)
 	return report
@@ -114,7 +118,8 @@ func (report *lvmReport) blame(silent []string) {
 	for _, name := range slices.Sorted(maps.Keys(report.groups)) {
 		if n := report.groups[name].MissingPVs; n > 0 {
 			delete(report.groups, name)
-			report.unread = errors.Join(report.unread, fmt.Errorf("volume group %s lacks physical volumes (%d), and %s", name, n, sum(silent)))
+			lacks := fmt.Errorf("volume group %s lacks physical volumes (%d), and %s", name, n, sum(silent))
+			report.unread, report.unknown = errors.Join(report.unread, lacks), errors.Join(report.unknown, lacks)
 		}
 	}
 }
@@ -203,9 +208,8 @@ func readReport(ctx context.Context, run host.Runner, kind reportKind) lvmReport
 		return lvmReport{err: brief(failed)}
 	case err != nil:
 		return lvmReport{err: fmt.Errorf("lvm fullreport: %w", err)}
-	case unread != nil:
-		unread = fmt.Errorf("lvm fullreport: %w", unread)
 	}
+	unread = errors.Join(append([]error{unread}, leftOut(out.Stderr, groups)...)...)
 	return lvmReport{groups: groups, unread: errors.Join(unread, brief(failed))}
 }
 

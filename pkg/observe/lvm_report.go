@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -46,6 +47,8 @@ type vgRow struct {
 	Size       string `json:"vg_size"`
 	Free       string `json:"vg_free"`
 	MissingPVs string `json:"vg_missing_pv_count"`
+	Exported   string `json:"vg_exported"`
+	Shared     string `json:"vg_shared"`
 	// LVCount is the number of visible logical volumes, by which a report that
 	// lacks one can be told.
 	LVCount string `json:"lv_count"`
@@ -110,7 +113,7 @@ func parseReport(data []byte) (all map[string]VolumeGroup, groups, err error) {
 		return nil, nil, fmt.Errorf("no report in it")
 	}
 	all = map[string]VolumeGroup{}
-	twice := map[string]bool{}
+	uuids := map[string][]string{}
 	for _, part := range r.Report {
 		// A node without any volume group gives one part without rows.
 		if len(part.VG) == 0 && len(part.LV) == 0 {
@@ -123,15 +126,24 @@ func parseReport(data []byte) (all map[string]VolumeGroup, groups, err error) {
 		if err == nil {
 			err = addStripes(vg, part.Seg)
 		}
+		name := part.VG[0].Name
+		if err == nil && part.VG[0].Exported == "exported" {
+			err = exported(name)
+		}
+		if err != nil && name != "" {
+			err = groupError(name, err)
+		}
 		if err != nil {
 			groups = errors.Join(groups, err)
 		}
-		// LVM's commands do not know which one is meant, and nor do we.
-		if name := part.VG[0].Name; twice[name] {
-			groups = errors.Join(groups, fmt.Errorf("two volume groups are named %s", name))
-			delete(all, name)
-		} else if twice[name] = true; err == nil {
+		if uuids[name] = append(uuids[name], part.VG[0].UUID); len(uuids[name]) == 1 && err == nil {
 			all[name] = vg
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(uuids)) {
+		if len(uuids[name]) > 1 {
+			groups = errors.Join(groups, sameName(name, uuids[name]))
+			delete(all, name)
 		}
 	}
 	return all, groups, nil
@@ -200,6 +212,7 @@ func (r vgRow) parse() (VolumeGroup, error) {
 		Size:           p.size("vg_size", r.Size),
 		Free:           p.size("vg_free", r.Free),
 		MissingPVs:     p.number("vg_missing_pv_count", r.MissingPVs),
+		Shared:         r.Shared == "shared",
 		LogicalVolumes: map[string]LogicalVolume{},
 	}
 	return vg, p.err
@@ -232,7 +245,7 @@ func (r lvRow) parse(vg string) (LogicalVolume, error) {
 	}
 	// "Newly-allocated data blocks are overwritten with blocks of zeroes" (lvs(8)).
 	lv.ReadsZero = lv.Type == Thin && len(r.Attr) > 7 && r.Attr[7] == 'z'
-	lv.ReadOnly = r.readOnly(&p)
+	lv.ReadOnly, lv.ReadOnlyByList = r.readOnly(&p), r.Permissions == "read-only-override"
 	if lv.Type == OtherLV || lv.Type == Thick && r.Layout != "linear" {
 		lv.Layout = r.Layout
 	}

@@ -71,7 +71,7 @@ func (o *Observer) Observe(ctx context.Context, images ...string) State {
 	}
 	all.Wait()
 
-	s.VolumeGroups, s.UnknownGroups = lvm.groups, lvm.unread
+	s.VolumeGroups, s.UnusableGroups, s.UnknownGroups = lvm.groups, lvm.unusable, lvm.unknown
 	s.setSilent(lvm.silent)
 	s.Unknown = map[System]error{}
 	if lvm.err != nil {

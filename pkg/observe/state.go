@@ -38,6 +38,9 @@ type State struct {
 	// UnknownGroups is why some volume groups could not be read though LVM could:
 	// whatever is not in VolumeGroups is unknown then, too. Nil: it is not there.
 	UnknownGroups error
+	// UnusableGroups is why volume groups that are on the machine are not in VolumeGroups, by name.
+	// Each concerns that one alone; see [GroupError].
+	UnusableGroups map[string]error
 	// SilentDevices are block devices that do not answer, each with since when. What is
 	// not in VolumeGroups may be on them.
 	SilentDevices []string
@@ -75,10 +78,13 @@ func (s *State) Expect(groups ...string) {
 }
 
 // Group returns a volume group. It reports false if it is not on this machine;
-// the error is why that cannot be told.
+// the error is why that cannot be told, or why it cannot be used.
 func (s State) Group(name string) (VolumeGroup, bool, error) {
 	if vg, ok := s.VolumeGroups[name]; ok {
 		return vg, true, nil
+	}
+	if err := s.UnusableGroups[name]; err != nil {
+		return VolumeGroup{}, false, err
 	}
 	unknown := s.UnknownGroups
 	if len(s.SilentDevices) > 0 {
@@ -109,6 +115,8 @@ type VolumeGroup struct {
 	Free       uint64
 	// MissingPVs is the number of physical volumes that cannot be found.
 	MissingPVs int
+	// Shared is true if other machines may use it as well, by the locks of lvmlockd(8).
+	Shared bool
 	// LogicalVolumes are the visible ones, by name.
 	LogicalVolumes map[string]LogicalVolume
 }
@@ -150,6 +158,9 @@ type LogicalVolume struct {
 	// Open is true while something on this machine holds the device.
 	Open     bool
 	ReadOnly bool
+	// ReadOnlyByList is true if it is read-only only because lvm.conf(5) says so
+	// (activation/read_only_volume_list).
+	ReadOnlyByList bool
 	// SkipActivation is the flag by which LVM leaves it out when it activates a volume group.
 	SkipActivation bool
 	// ReadsZero is true if what was never written to it reads as zeroes, which is so

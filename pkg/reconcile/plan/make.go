@@ -281,7 +281,7 @@ func (d *differ) finish() Plan {
 	d.attachments()
 	d.expect()
 	d.plan.Objects = d.results.statuses()
-	d.plan.KeepJobs = d.plan.KeepJobs || d.in.Observed.Err() != nil
+	d.plan.KeepJobs = d.plan.KeepJobs || d.in.Observed.Err() != nil || len(d.in.Observed.UnusableGroups) > 0
 	return d.plan
 }
 

@@ -143,7 +143,7 @@ func (d *differ) move(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolum
 // can move with it, and says so.
 func (d *differ) immovable(id spec.ID, v spec.Volume, lv observe.LogicalVolume) bool {
 	if lv.ReadOnly {
-		d.block(id, status.ReasonImmutableField, "spec.pool: %s is read-only, which the one in Pool/%s would not be; make it writable (lvchange -prw), or put spec.pool back", lv.FullName(), v.Spec.Pool)
+		d.block(id, status.ReasonImmutableField, "spec.pool: %s is read-only, which the one in Pool/%s would not be; make it writable (%s), or put spec.pool back", lv.FullName(), v.Spec.Pool, lv.HowToWrite())
 		return true
 	}
 	if lv.Redundant() {

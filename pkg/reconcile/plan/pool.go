@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"errors"
+
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
@@ -31,13 +33,19 @@ func (d *differ) pool(p spec.Pool) {
 		return
 	}
 	vg, ok, err := d.in.Observed.Group(p.Spec.VolumeGroup)
-	if err != nil {
+	var unusable *observe.GroupError
+	switch {
+	case errors.As(err, &unusable) && unusable.Refused:
+		d.block(id, status.ReasonUnsupported, "%v", err)
+		d.results.of(id).pool = pool{unreadable: true}
+		return
+	case err != nil:
 		d.say(id, status.Failed, status.ReasonObservationFailed, "volume group %s cannot be read: %v", p.Spec.VolumeGroup, err)
 		d.results.of(id).pool = pool{unreadable: true}
 		return
 	}
 	if !ok {
-		d.block(id, status.ReasonVolumeGroupMissing, "volume group %s is not on this node; create it with vgcreate, or connect its disks", p.Spec.VolumeGroup)
+		d.block(id, status.ReasonVolumeGroupMissing, "volume group %s is not on this node; connect its disks. If they are: LVM may be kept from it (vgs --foreign --shared; pvs -a; lvmdevices; devices/filter and devices/global_filter in lvm.conf). Only if there never was one: vgcreate", p.Spec.VolumeGroup)
 		return
 	}
 	out := pool{vg: vg, known: true, creatable: true}
@@ -54,6 +62,9 @@ func (d *differ) pool(p spec.Pool) {
 			out.damage, out.dormant = d.damageOf(id, lv), d.index.dormant(lv)
 		}
 		out.creatable, out.step = d.thinPool(id, want, vg, out.creatable, suspended, shown)
+	}
+	if vg.Shared {
+		d.remark(id, "volume group %s is shared (lvmlockd): what other nodes do in it is not seen before it is done", vg.Name)
 	}
 	d.results.of(id).pool = out
 }

@@ -149,7 +149,7 @@ func (d *differ) snapshotToRestore(id spec.ID, r *spec.Revert, lv observe.Logica
 	}
 	switch {
 	case lv.ReadOnly:
-		d.block(id, status.ReasonImmutableField, "spec.revert: %s is read-only; make it writable (lvchange -prw)", lv.FullName())
+		d.block(id, status.ReasonImmutableField, "spec.revert: %s is read-only; make it writable (%s)", lv.FullName(), lv.HowToWrite())
 		return lv, false
 	case len(lvs) == 0:
 		d.block(id, status.ReasonNotReady, "spec.revert: %s has no logical volume; wait until it has, or name another Snapshot", of)

@@ -77,7 +77,7 @@ func (d *differ) remarkOn(id spec.ID, lv observe.LogicalVolume) {
 	case lv.Type == observe.OtherLV:
 		d.remark(id, "%s is %s: it is served as it is, and never changed", lv.FullName(), lv.Kind())
 	case lv.ReadOnly:
-		d.remark(id, "%s is read-only, and initiators cannot write to it; lvchange -prw %s changes that", lv.FullName(), lv.FullName())
+		d.remark(id, "%s is read-only, and initiators cannot write to it. To change that: %s", lv.FullName(), lv.HowToWrite())
 	case lv.SkipActivation:
 		d.remark(id, "%s is flagged to be skipped at activation, and active all the same because a file names it; lvchange -kn %s takes the flag away", lv.FullName(), lv.FullName())
 	}

@@ -1,0 +1,107 @@
+package observe
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// GroupError is why a volume group that is on this machine cannot be used. It says nothing of
+// others.
+type GroupError struct {
+	Group string
+	// Refused is true if LVM was told to leave the volume group alone, and false if it cannot be
+	// told what is in it.
+	Refused bool
+	err     error
+}
+
+// NewGroupError returns the error of a volume group.
+func NewGroupError(group string, refused bool, why error) *GroupError {
+	return &GroupError{Group: group, Refused: refused, err: why}
+}
+
+func (e *GroupError) Error() string { return e.err.Error() }
+
+func (e *GroupError) Unwrap() error { return e.err }
+
+// groupError makes an error one of a volume group, unless it is.
+func groupError(name string, err error) error {
+	var is *GroupError
+	if errors.As(err, &is) {
+		return err
+	}
+	return NewGroupError(name, false, err)
+}
+
+func refused(name, format string, args ...any) *GroupError {
+	return NewGroupError(name, true, fmt.Errorf(format, args...))
+}
+
+// sameName is that LVM does not know which of several volume groups is meant, and so nobody does.
+func sameName(name string, uuids []string) error {
+	return groupError(name, fmt.Errorf("two volume groups are named %s, which LVM and the agent cannot tell apart (UUIDs %s). Give one another name: vgrename UUID NAME; if its disk is a copy of another one: vgimportclone DEVICE",
+		name, strings.Join(uuids, ", ")))
+}
+
+func exported(name string) error {
+	return refused(name, "volume group %s is exported (vgexport): LVM activates and changes nothing in it until it is imported here: vgimport %s", name, name)
+}
+
+// What LVM says on stderr of volume groups that it leaves out of a report, though that succeeds.
+var (
+	noAccess   = regexp.MustCompile(`(?m)^\s*Cannot access VG (\S+) (.+)$`)
+	ofSystem   = regexp.MustCompile(`^with system ID (.*) with (unknown local system ID|local system ID (.*?))\.?$`)
+	needsLocks = regexp.MustCompile(`^with lock type (\S+) that requires lvmlockd`)
+)
+
+// leftOut returns why LVM leaves out volume groups that are not among those that it reported.
+func leftOut(stderr string, reported map[string]VolumeGroup) []error {
+	var all []error
+	seen := map[string]bool{}
+	for _, m := range noAccess.FindAllStringSubmatch(stderr, -1) {
+		name, why := m[1], strings.TrimSpace(m[2])
+		if _, there := reported[name]; there || seen[name] {
+			continue
+		}
+		seen[name] = true
+		if id := ofSystem.FindStringSubmatch(why); id != nil {
+			own := id[3]
+			if own == "" {
+				own = "none"
+			}
+			all = append(all, refused(name, "volume group %s belongs to the system %q (vg_systemid), and this node's system ID is %s: another node may use it. If none does, make it this node's: "+
+				"vgchange --config 'local/extra_system_ids=[%q]' --systemid %q %s (lvmsystemid(7))", name, id[1], own, id[1], id[3], name))
+			continue
+		}
+		if lock := needsLocks.FindStringSubmatch(why); lock != nil {
+			all = append(all, refused(name, "volume group %s is shared, with locks of type %s: LVM needs lvmlockd for it (global/use_lvmlockd in lvm.conf, vgchange --lock-start %s)", name, lock[1], name))
+			continue
+		}
+		all = append(all, refused(name, "LVM cannot access volume group %s %s", name, why))
+	}
+	return all
+}
+
+// splitByGroup separates errors that are of one volume group from others.
+func splitByGroup(err error) (byGroup map[string]error, others error) {
+	var walk func(error)
+	walk = func(err error) {
+		var of *GroupError
+		if joined, is := err.(interface{ Unwrap() []error }); is { //nolint:errorlint // each part is looked at
+			for _, part := range joined.Unwrap() {
+				walk(part)
+			}
+		} else if errors.As(err, &of) {
+			if byGroup == nil {
+				byGroup = map[string]error{}
+			}
+			byGroup[of.Group] = of
+		} else if err != nil {
+			others = errors.Join(others, err)
+		}
+	}
+	walk(err)
+	return byGroup, others
+}

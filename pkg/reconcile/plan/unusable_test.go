@@ -1,0 +1,70 @@
+package plan_test
+
+import (
+	"errors"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	. "github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+var _ = Describe("A volume group that is on the machine and cannot be used", func() {
+	far := spec.ID{Kind: spec.KindPool, Name: "far"}
+	var n *Node
+	BeforeEach(func() {
+		n = Movable()
+		n.Desired.Volumes["there"] = spec.Volume{Metadata: Meta("there"), Spec: spec.VolumeSpec{Pool: "far", Size: 64 * MiB, LVName: "there", DeletionPolicy: spec.Delete}}
+		delete(n.Desired.Pools, "farthin")
+		n.Settled()
+		n.Remember()
+		delete(n.State.VolumeGroups, "vg1")
+	})
+	becomes := func(refused bool, why string) {
+		n.State.UnusableGroups = map[string]error{"vg1": observe.NewGroupError("vg1", refused, errors.New(why))}
+	}
+
+	It("is not said to be missing if LVM leaves it to another system", func() {
+		becomes(true, "it belongs to the system other")
+		p := n.Plan()
+		Expect(p.Steps).To(BeEmpty())
+		Expect(ObjectOf(p, far)).To(And(BeIn(status.Blocked, status.ReasonUnsupported), HaveField("Message", "it belongs to the system other")))
+		Expect(ObjectOf(p, VolumeID("there"))).To(And(HaveField("Phase", Not(Equal(status.Ready))), HaveField("Message", ContainSubstring("the system other"))))
+	})
+	It("is doubtful if there are two of its name, and others are not", func() {
+		becomes(false, "two volume groups are named vg1")
+		n.MoveTo("thick", "fast")
+		n.Settled()
+		Expect(n.OfVolume("thick")).To(HaveLen(1), "what the move left in the other one is gone")
+		p := n.Plan()
+		Expect(ObjectOf(p, far)).To(And(BeIn(status.Failed, status.ReasonObservationFailed), HaveField("Message", ContainSubstring("two volume groups"))))
+		Expect(ObjectOf(p, VolumeID("there"))).To(BeIn(status.Failed, status.ReasonObservationFailed))
+		Expect(ObjectOf(p, VolumeID("thick"))).To(BeIn(status.Ready, status.ReasonAsDesired))
+		Expect(ObjectOf(p, ExportID("db"))).To(BeIn(status.Ready, status.ReasonAsDesired))
+		Expect(p.KeepJobs).To(BeTrue())
+	})
+	It("keeps what no file names any more, and it counts among the deletions", func() {
+		becomes(false, "two volume groups are named vg1")
+		delete(n.Desired.Volumes, "there")
+		delete(n.Desired.Volumes, "data")
+		n.Desired.Exports = nil
+		n.Input.MaxDeletions = 1
+		Expect(ChangesIn(n.Plan())).NotTo(ContainElement(ContainSubstring("vg1")))
+	})
+	It("is not to be created by somebody who reads that it is missing, before looking whether LVM is kept from it", func() {
+		message := ObjectOf(n.Plan(), far).Message
+		for _, words := range []string{"vgs --foreign --shared", "lvmdevices", "devices/filter", "Only if there never was one"} {
+			Expect(message).To(ContainSubstring(words))
+		}
+		Expect(ObjectOf(n.Plan(), far)).To(BeIn(status.Blocked, status.ReasonVolumeGroupMissing))
+	})
+	It("is told of if others may use it as well", func() {
+		vg := n.State.VolumeGroups["vg0"]
+		vg.Shared = true
+		n.State.VolumeGroups["vg0"] = vg
+		Expect(ObjectOf(n.Plan(), spec.ID{Kind: spec.KindPool, Name: "slow"})).To(And(BeIn(status.Ready, status.ReasonAsDesired), HaveField("Message", ContainSubstring("lvmlockd"))))
+	})
+})
