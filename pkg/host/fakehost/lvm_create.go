@@ -186,6 +186,9 @@ func (g *group) room(name string, pool *LogicalVolume) error {
 	if err := g.taken(name); err != nil {
 		return err
 	}
+	if pool.Damage != "" {
+		return failure("%s", pool.Damage)
+	}
 	if pool.DataPercent >= 100 || pool.MetaPercent >= 100 {
 		return failure("Cannot create new thin volume, free space in thin pool %s/%s reached threshold.", g.Name, pool.Name)
 	}

@@ -24,7 +24,7 @@ func (h *Host) Reboot() {
 		vg := &n.VolumeGroups[i]
 		vg.LogicalVolumes = slices.Clone(vg.LogicalVolumes)
 		for j := len(vg.LogicalVolumes) - 1; j >= 0; j-- {
-			activate(&vg.LogicalVolumes[j], vg.MissingPVs == 0 && vg.Unusable == "", &next)
+			activate(&vg.LogicalVolumes[j], vg.bootable(vg.LogicalVolumes[j]), &next)
 		}
 	}
 	var (
@@ -37,6 +37,13 @@ func (h *Host) Reboot() {
 	}
 	h.lvm, h.tree = l, c
 	h.tree.lvm, h.tree.files = &h.lvm, h.files
+}
+
+// bootable reports whether a logical volume is activated at boot.
+func (vg VolumeGroup) bootable(lv LogicalVolume) bool {
+	damaged := func(other LogicalVolume) bool { return other.Name == lv.Pool && other.Damage != "" }
+	return vg.MissingPVs == 0 && vg.Unusable == "" && !vg.Exported && !vg.Shared && vg.SystemID == "" &&
+		lv.Damage == "" && !slices.ContainsFunc(vg.LogicalVolumes, damaged)
 }
 
 // activate gives a logical volume the state that it has after a boot.
