@@ -41,6 +41,8 @@ var redundant = []string{"raid1", "raid4", "raid5", "raid6", "raid10", "mirror"}
 const (
 	KindCached      = "a cached volume"
 	KindWriteCached = "a volume with a writecache"
+	KindRAID1       = "a raid1 volume"
+	KindMirror      = "a mirror volume"
 )
 
 // Kind says in words what a logical volume is that is no plain one: "a cached volume", "a

@@ -110,9 +110,9 @@ var _ = Describe("volume groups that cannot be used", func() {
 	}
 	It("are those of another system", func(ctx SpecContext) {
 		s := observed(ctx, testdata(others), "  Cannot access VG f with system ID other with unknown local system ID.\n")
-		says(s, "f", true, `system "other"`, "vg_systemid", "is none", "lvmsystemid(7)", `vgchange --config 'local/extra_system_ids=["other"]' --systemid "" f`)
+		says(s, "f", true, `system "other"`, "vg_systemid", "is none", "lvmsystemid(7)", `vgchange --config 'global/system_id_source="lvmlocal" local/system_id="other"' --systemid "" f`)
 		s = observed(ctx, testdata(others), "  Cannot access VG f with system ID other with local system ID me.\n")
-		says(s, "f", true, "is me", `--systemid "me" f`)
+		says(s, "f", true, "is me", `vgchange --config 'local/extra_system_ids=["other"]' --systemid "me" f`)
 	})
 	It("are those that need locks", func(ctx SpecContext) {
 		s := observed(ctx, testdata(others), "  Cannot access VG t with lock type dlm that requires lvmlockd.\n")

@@ -67,12 +67,12 @@ func leftOut(stderr string, reported map[string]VolumeGroup) []error {
 		}
 		seen[name] = true
 		if id := ofSystem.FindStringSubmatch(why); id != nil {
-			own := id[3]
-			if own == "" {
-				own = "none"
+			own, as := id[3], fmt.Sprintf("local/extra_system_ids=[%q]", id[1])
+			if own == "" { // LVM lets a node that has none do so only in the other's name
+				own, as = "none", fmt.Sprintf(`global/system_id_source="lvmlocal" local/system_id=%q`, id[1])
 			}
 			all = append(all, refused(name, "volume group %s belongs to the system %q (vg_systemid), and this node's system ID is %s: another node may use it. If none does, make it this node's: "+
-				"vgchange --config 'local/extra_system_ids=[%q]' --systemid %q %s (lvmsystemid(7))", name, id[1], own, id[1], id[3], name))
+				"vgchange --config '%s' --systemid %q %s (lvmsystemid(7))", name, id[1], own, as, id[3], name))
 			continue
 		}
 		if lock := needsLocks.FindStringSubmatch(why); lock != nil {

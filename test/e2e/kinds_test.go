@@ -67,7 +67,7 @@ var _ = Describe("Volumes of all kinds that LVM has", func() {
 		specs(ctx, "mirrored.yaml", volume("mirrored", "slow", "64Mi", "adopt: true, deletionPolicy: Delete"), export("mirrored", "{volume: mirrored}"))
 		specs(ctx, "snapshot.yaml", snapshot("of-cached", "cached", "size: 16Mi"))
 		for id, words := range map[string]string{
-			"Volume/cached": "lvextend", "Volume/buffered": "lvconvert --splitcache vg1/buffered", "Volume/mirrored": "only once", "Snapshot/of-cached": "lvconvert --uncache vg1/cached",
+			"Volume/cached": "lvextend", "Volume/buffered": "lvconvert --uncache vg1/buffered", "Volume/mirrored": "only once", "Snapshot/of-cached": "lvconvert --uncache vg1/cached",
 		} {
 			eventually(ctx, id, And(beIn(status.Blocked, status.ReasonUnsupported), HaveField("Message", ContainSubstring(words))))
 		}

@@ -147,8 +147,8 @@ func (d *differ) immovable(id spec.ID, v spec.Volume, lv observe.LogicalVolume) 
 		return true
 	}
 	if lv.Redundant() {
-		d.block(id, status.ReasonUnsupported, "spec.pool: %s is %s, and the one in Pool/%s would hold its data only once. Give that up first (lvconvert --type linear %s), move it by hand, or put spec.pool back",
-			lv.FullName(), lv.Kind(), v.Spec.Pool, lv.FullName())
+		d.block(id, status.ReasonUnsupported, "spec.pool: %s is %s, and the one in Pool/%s would hold its data only once. Move it by hand, put spec.pool back, or give the copies up first (%s)",
+			lv.FullName(), lv.Kind(), v.Spec.Pool, singleAgain(lv))
 		return true
 	}
 	var stay []string

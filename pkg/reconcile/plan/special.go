@@ -49,12 +49,19 @@ func (d *differ) special(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVo
 // where there is a way; its end says what else can be done.
 func plainAgain(lv observe.LogicalVolume) string {
 	switch lv.Kind() {
-	case observe.KindCached:
+	case observe.KindCached, observe.KindWriteCached:
 		return fmt.Sprintf("Make it a plain one (lvconvert --uncache %s), or", lv.FullName())
-	case observe.KindWriteCached:
-		return fmt.Sprintf("Make it a plain one (lvconvert --splitcache %s), or", lv.FullName())
 	}
 	return "Make it a plain one, or"
+}
+
+// singleAgain says how a logical volume gives up the other copies of its data. Of raid5, raid6
+// and raid10 one command does not do it, and some of those that begin it may destroy data.
+func singleAgain(lv observe.LogicalVolume) string {
+	if lv.Kind() == observe.KindRAID1 || lv.Kind() == observe.KindMirror {
+		return "lvconvert --type linear " + lv.FullName()
+	}
+	return "see lvmraid(7) for the way from one level to another"
 }
 
 // notCopied reports whether the agent makes no snapshot of a logical volume, and says so. LVM
