@@ -129,6 +129,17 @@ var _ = Describe("volume groups that cannot be used", func() {
 		report := strings.Replace(string(testdata(others)), `"vg_name":"empty"`, `"vg_name":"vg0"`, 1)
 		says(observed(ctx, []byte(report), ""), "vg0", false, "W7pXt4-EOX8-uYnE-JNKF-R624-CEV5-U0B7ey", "vgrename UUID", "vgimportclone")
 	})
+	It("are those of which a disk was copied", func(ctx SpecContext) {
+		report := strings.Replace(string(testdata(others)), `"pv": [`, `"pv": [ {"pv_uuid":"gIN0QQ-MGzI-pXdD-mRxc-QLd0-coQO-YyHl3K"}, `, 1)
+		Expect(report).NotTo(Equal(string(testdata(others))))
+		s := observed(ctx, []byte(report), `  WARNING: Not using device /dev/vdb for PV gIN0QQ-MGzI-pXdD-mRxc-QLd0-coQO-YyHl3K.
+  WARNING: PV gIN0QQ-MGzI-pXdD-mRxc-QLd0-coQO-YyHl3K prefers device /dev/vda because device is used by LV.
+`)
+		Expect(s.UnusableGroups).To(HaveLen(1))
+		for name := range s.UnusableGroups {
+			says(s, name, false, "vgimportclone /dev/vdb", "UUID ")
+		}
+	})
 	It("are those that are not understood", func(ctx SpecContext) {
 		report := strings.Replace(string(testdata(others)), `"vg_free":"58720256"`, `"vg_free":"-1"`, 1)
 		says(observed(ctx, []byte(report), ""), "empty", false, "vg_free")

@@ -209,7 +209,7 @@ func readReport(ctx context.Context, run host.Runner, kind reportKind) lvmReport
 	case err != nil:
 		return lvmReport{err: fmt.Errorf("lvm fullreport: %w", err)}
 	}
-	unread = errors.Join(append([]error{unread}, leftOut(out.Stderr, groups)...)...)
+	unread = errors.Join(append([]error{unread}, slices.Concat(leftOut(out.Stderr, groups), copied(out.Stderr, groups))...)...)
 	return lvmReport{groups: groups, unread: errors.Join(unread, brief(failed))}
 }
 

@@ -15,17 +15,14 @@ import (
 // segments of these.
 //
 // fullreport is the one report in which a volume group without logical volumes
-// appears too. Its other parts cannot be left out, but their rows can be emptied.
+// appears too. Its last part cannot be left out, but its rows can be emptied.
 func reportCommand(options ...string) []string {
 	argv := append([]string{"lvm", "fullreport"}, options...)
 	argv = append(argv, "--reportformat", "json", "--units", "b", "--nosuffix",
 		"--configreport", "vg", "-o", fields[vgRow](),
 		"--configreport", "lv", "-o", fields[lvRow](),
-		"--configreport", "seg", "-o", fields[segRow]())
-	for _, part := range []string{"pv", "pvseg"} {
-		argv = append(argv, "--configreport", part, "-o-all")
-	}
-	return argv
+		"--configreport", "seg", "-o", fields[segRow](), "--configreport", "pv", "-o", fields[pvRow]())
+	return append(argv, "--configreport", "pvseg", "-o-all")
 }
 
 // report is what lvm fullreport prints (lvmreport(7)). All values are strings,
@@ -35,6 +32,7 @@ type report struct {
 		VG  []vgRow  `json:"vg"`
 		LV  []lvRow  `json:"lv"`
 		Seg []segRow `json:"seg"`
+		PV  []pvRow  `json:"pv"`
 	} `json:"report"`
 }
 
@@ -83,6 +81,11 @@ type lvRow struct {
 	SkipActivation string `json:"lv_skip_activation"`
 }
 
+// pvRow is a physical volume.
+type pvRow struct {
+	UUID string `json:"pv_uuid"`
+}
+
 // segRow is a segment of a logical volume.
 type segRow struct {
 	LV          string `json:"lv_uuid"`
@@ -125,6 +128,11 @@ func parseReport(data []byte) (all map[string]VolumeGroup, groups, err error) {
 		vg, err := parseGroup(part.VG[0], part.LV)
 		if err == nil {
 			err = addStripes(vg, part.Seg)
+		}
+		for _, pv := range part.PV {
+			if pv.UUID != "" {
+				vg.pvs = append(vg.pvs, pv.UUID)
+			}
 		}
 		name := part.VG[0].Name
 		if err == nil && part.VG[0].Exported == "exported" {

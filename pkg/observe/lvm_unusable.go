@@ -3,7 +3,9 @@ package observe
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -80,6 +82,37 @@ func leftOut(stderr string, reported map[string]VolumeGroup) []error {
 			continue
 		}
 		all = append(all, refused(name, "LVM cannot access volume group %s %s", name, why))
+	}
+	return all
+}
+
+// duplicate is what LVM says on stderr of a device with the same physical volume as another one.
+var duplicate = regexp.MustCompile(`(?m)^\s*WARNING: Not using device (\S+) for PV ([A-Za-z0-9-]+)\.$`)
+
+// copied takes out the volume groups of which a physical volume is on several devices. LVM
+// picks one of them, and activates and changes nothing while that is so.
+func copied(stderr string, groups map[string]VolumeGroup) []error {
+	devices := map[string][]string{} // by the physical volume's UUID
+	for _, m := range duplicate.FindAllStringSubmatch(stderr, -1) {
+		if !slices.Contains(devices[m[2]], m[1]) {
+			devices[m[2]] = append(devices[m[2]], m[1])
+		}
+	}
+	if len(devices) == 0 {
+		return nil
+	}
+	var all []error
+	for _, name := range slices.Sorted(maps.Keys(groups)) {
+		var on []string
+		for _, pv := range groups[name].pvs {
+			on = append(on, devices[pv]...)
+		}
+		if len(on) == 0 {
+			continue
+		}
+		all = append(all, NewGroupError(name, false, fmt.Errorf("a physical volume of volume group %s (UUID %s) is on several devices, and LVM changes and activates nothing in it: it does not use %s. "+
+			"Take the copy away, or make a volume group of its own of it: vgimportclone %s", name, groups[name].UUID, strings.Join(on, ", "), strings.Join(on, " "))))
+		delete(groups, name)
 	}
 	return all
 }

@@ -117,6 +117,8 @@ type VolumeGroup struct {
 	MissingPVs int
 	// Shared is true if other machines may use it as well, by the locks of lvmlockd(8).
 	Shared bool
+	// pvs are the UUIDs of its physical volumes.
+	pvs []string
 	// LogicalVolumes are the visible ones, by name.
 	LogicalVolumes map[string]LogicalVolume
 }

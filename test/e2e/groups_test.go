@@ -48,8 +48,21 @@ var _ = It("A volume group that LVM leaves alone, or that there are two of, is n
 		down(ctx)
 		remove(ctx, c.name+".yaml")
 		sh(ctx, "lvremove -qq -y vg0/"+c.name)
-		sh(ctx, "rm -rf /var/lib/volreconciler")
 	}
+
+	By("one of which a disk was copied")
+	sh(ctx, "dd if=/dev/mapper/slice0 of=/dev/mapper/slice1 bs=1M count=8 oflag=direct status=none; udevadm settle")
+	agent()
+	eventually(ctx, "Pool/second", And(beIn(status.Failed, status.ReasonObservationFailed), HaveField("Message", ContainSubstring("is on several devices"))))
+	elsewhere(ctx, "copied")
+	command := advised(ctx, "Pool/second", `vgimportclone \S+`)
+	Expect(command).To(MatchRegexp("slice1|dm-1"), "the other one is that in use, or known")
+	sh(ctx, command)
+	allReady(ctx, 6)
+	Expect(content(ctx, "/dev/vg1/data", 64)).To(Equal(data))
+	down(ctx)
+	remove(ctx, "copied.yaml")
+	sh(ctx, "set -e; lvremove -qq -y vg0/copied; vgremove -qq -y $(pvs --noheadings -o vg_name /dev/mapper/slice1)")
 
 	By("two of one name")
 	sh(ctx, "set -e; dmsetup remove slice0; udevadm settle; pvscan --cache >/dev/null 2>&1 || true; vgcreate -qq vg1 /dev/mapper/slice1; udevadm settle; dmsetup create slice0 --table '0 819200 linear /dev/vdb 2048'; udevadm settle; pvscan --cache >/dev/null 2>&1 || true")

@@ -47,7 +47,7 @@ func (f *field) of(r row) string {
 
 // ofGroups reports whether it is a field of volume groups.
 func (f *field) ofGroups() bool {
-	return slices.ContainsFunc(vgFields, func(v field) bool { return v.name == f.name })
+	return f.name == pvUUID.name || slices.ContainsFunc(vgFields, func(v field) bool { return v.name == f.name })
 }
 
 // is reports whether a row has a value in the field, or in the list in it.
@@ -75,7 +75,7 @@ func (r row) level() string {
 // there is none.
 func fieldNamed(name string) *field {
 	for _, full := range []string{name, "lv_" + name, "vg_" + name} {
-		for _, fields := range [][]field{lvFields, vgFields, segFields} {
+		for _, fields := range [][]field{lvFields, vgFields, segFields, {pvUUID}} {
 			if i := slices.IndexFunc(fields, func(f field) bool { return f.name == full }); i >= 0 {
 				return &fields[i]
 			}
@@ -88,6 +88,9 @@ func itoa(n uint64) string { return strconv.FormatUint(n, 10) }
 
 // nothing is the value of fields that never apply to what is played.
 func nothing(row) string { return "" }
+
+// pvUUID is of the one physical volume that is there of each volume group.
+var pvUUID = field{name: "pv_uuid", heading: "PV UUID", value: func(r row) string { return makeUUID("pv", r.g.UUID) }}
 
 var vgFields = []field{
 	{name: "vg_name", heading: "VG", value: func(r row) string { return r.g.Name }},

@@ -124,11 +124,13 @@ func (c *command) fullreport() error {
 	if err != nil {
 		return c.noReport(err)
 	}
-	for _, name := range []string{"pv", "pvseg"} {
-		// What these hold is not played, so nothing can be asked of them.
-		if fields, err := c.fields(name, ""); err != nil || len(fields) > 0 {
-			return c.noReport(failure("Unrecognised field: %s", c.options.last("options")))
-		}
+	// What this holds is not played, so nothing can be asked of it.
+	if fields, err := c.fields("pvseg", ""); err != nil || len(fields) > 0 {
+		return c.noReport(failure("Unrecognised field: %s", c.options.last("options")))
+	}
+	pvFields, err := c.fields("pv", "")
+	if err != nil {
+		return c.noReport(err)
 	}
 	segFields, err := c.fields("seg", "")
 	if err != nil {
@@ -153,7 +155,7 @@ func (c *command) fullreport() error {
 		}
 		report = append(report, []part{
 			{name: "vg", fields: vgFields, rows: []row{{c.lvm, g, nil}}},
-			{name: "pv", other: []string{"{}"}},
+			{name: "pv", fields: pvFields, rows: []row{{c.lvm, g, nil}}},
 			{name: "lv", fields: lvFields, rows: c.rows(g)},
 			{name: "pvseg", other: g.pvsegs()},
 			c.segPart(g, segFields),

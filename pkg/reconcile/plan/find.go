@@ -41,7 +41,7 @@ func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bo
 		d.say(id, status.Failed, status.ReasonObservationFailed, "its logical volume was in volume group %s, which cannot be read: %v", was.VolumeGroup, err)
 		return observe.LogicalVolume{}, refused
 	}
-	if lvs := d.index.current[id]; len(lvs) > 0 {
+	if lvs := d.withoutCopies(id, d.index.current[id]); len(lvs) > 0 {
 		if len(lvs) == 1 && d.stopped(id, d.contradiction(id, lvs[0])) {
 			return lvs[0], refused
 		}
@@ -145,6 +145,26 @@ func (d *differ) marked(id spec.ID, lvs []observe.LogicalVolume, p pool, name, k
 		d.block(id, status.ReasonImmutableField, "its logical volume is %s, the spec says %s; rename it with lvrename, or change the spec", lv.FullName(), name)
 	}
 	return lv, found
+}
+
+// withoutCopies leaves out those of several logical volumes that are in volume groups which no
+// Pool names, if the other one is where it was: a copy of a disk has the same tags, and even the
+// same UUIDs. In the midst of a change of the whole content nothing is left out.
+func (d *differ) withoutCopies(id spec.ID, lvs []observe.LogicalVolume) []observe.LogicalVolume {
+	if len(lvs) < 2 {
+		return lvs
+	}
+	known := d.in.Known[id]
+	var in []observe.LogicalVolume
+	for _, lv := range lvs {
+		if len(d.refs.pools[lv.VolumeGroup]) > 0 {
+			in = append(in, lv)
+		}
+	}
+	if len(in) != 1 || in[0].Phase() != "" || in[0].VolumeGroup != known.VolumeGroup || in[0].Identity() != known.UUID {
+		return lvs
+	}
+	return in
 }
 
 // lostTags reports whether a logical volume carries some of an object's tags

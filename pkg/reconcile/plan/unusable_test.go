@@ -2,12 +2,14 @@ package plan_test
 
 import (
 	"errors"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	. "github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
+	. "github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
@@ -53,6 +55,23 @@ var _ = Describe("A volume group that is on the machine and cannot be used", fun
 		n.Desired.Exports = nil
 		n.Input.MaxDeletions = 1
 		Expect(ChangesIn(n.Plan())).NotTo(ContainElement(ContainSubstring("vg1")))
+	})
+	It("is nothing to a Volume whose disk was copied into it, once it has a name that no Pool has", func() {
+		lv := n.LVs("vg0")["thick"]
+		lv.VolumeGroup = "vg9"
+		n.State.VolumeGroups["vg9"] = observe.VolumeGroup{Name: "vg9", UUID: "vg9-uuid", ExtentSize: 4 * MiB, LogicalVolumes: map[string]observe.LogicalVolume{"thick": lv}}
+		Expect(n.Plan().Steps).To(BeEmpty())
+		Expect(ObjectOf(n.Plan(), VolumeID("thick"))).To(BeIn(status.Ready, status.ReasonAsDesired))
+		By("and nothing is removed of either, whatever the files say")
+		delete(n.Desired.Volumes, "thick")
+		n.Desired.Exports = nil
+		n.Wait(time.Hour)
+		for _, step := range n.Plan().Steps {
+			Expect(step.Change.String()).NotTo(ContainSubstring("vg9"))
+		}
+		n.Input.Known = map[spec.ID]Identity{}
+		n.Desired.Volumes = Movable().Desired.Volumes
+		Expect(ObjectOf(n.Plan(), VolumeID("thick"))).To(BeIn(status.Blocked, status.ReasonAmbiguous), "nobody remembers which one it was")
 	})
 	It("is not to be created by somebody who reads that it is missing, before looking whether LVM is kept from it", func() {
 		message := ObjectOf(n.Plan(), far).Message
