@@ -73,6 +73,9 @@ func (o *Observer) Observe(ctx context.Context, images ...string) State {
 
 	s.VolumeGroups, s.UnusableGroups, s.UnknownGroups = lvm.groups, lvm.unusable, lvm.unknown
 	s.setSilent(lvm.silent)
+	if kept, tells := o.lvm.devices.(interface{ KeptFromLVM() []string }); tells {
+		s.KeptFromLVM = kept.KeptFromLVM()
+	}
 	s.Unknown = map[System]error{}
 	if lvm.err != nil {
 		s.Unknown[LVM] = lvm.err

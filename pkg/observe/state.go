@@ -44,6 +44,9 @@ type State struct {
 	// SilentDevices are block devices that do not answer, each with since when. What is
 	// not in VolumeGroups may be on them.
 	SilentDevices []string
+	// KeptFromLVM are devices that LVM's settings keep it from, each with the setting. What is
+	// not in VolumeGroups may be on them.
+	KeptFromLVM []string
 	// unread is UnknownGroups but for them.
 	unread error
 }

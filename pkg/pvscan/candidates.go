@@ -44,6 +44,8 @@ type sys struct {
 	own     func(fabric, target string) bool
 	mounted map[string]bool     // by major:minor
 	links   map[string][]string // in /dev itself, by the device
+	// filtered is told of the devices that LVM's filters leave out; nil: nobody is.
+	filtered func(device)
 }
 
 // candidates returns the devices that may hold physical volumes, without opening any.
@@ -68,8 +70,12 @@ func (s sys) candidates() ([]device, error) {
 		if !ok || parents[name] || !s.mayHold(name, link) {
 			continue
 		}
-		if d := s.describe(name, link); s.config.accepts(d.names) {
+		d := s.describe(name, link)
+		switch {
+		case s.config.accepts(d.names):
 			all = append(all, d)
+		case s.filtered != nil:
+			s.filtered(d)
 		}
 	}
 	return all, nil

@@ -53,6 +53,7 @@ type Scanner struct {
 	found    []string
 	ok       bool
 	silent   []Silent
+	kept     []string
 	exported map[string]*target // by fabric and name
 	more     []string           // targets that the kernel does not show
 }
@@ -102,6 +103,14 @@ func (s *Scanner) Silent() []Silent {
 	return slices.Clone(s.silent)
 }
 
+// KeptFromLVM returns the devices that may hold physical volumes and that LVM's settings keep
+// it from, each with the setting, as of the last scan. Nothing was read from them.
+func (s *Scanner) KeptFromLVM() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.kept)
+}
+
 // OwnTargets says which targets this machine has besides the kernel's: those of tgtd.
 func (s *Scanner) OwnTargets(names ...string) {
 	s.mu.Lock()
@@ -112,12 +121,15 @@ func (s *Scanner) OwnTargets(names ...string) {
 // scan looks at all devices. Those that are known to be physical volumes are read again
 // if again is true.
 func (s *Scanner) scan(ctx context.Context, again bool) {
-	s.found, s.silent, s.ok = nil, nil, false
+	s.found, s.silent, s.kept, s.ok = nil, nil, nil, false
 	s.scanned = s.now()
 	if s.readConfig(ctx); s.badness != nil {
 		return
 	}
-	devices, err := sys{files: s.machine, config: s.config, own: s.isOwn, mounted: s.mounts(), links: readLinks(s.machine)}.candidates()
+	filtered := func(d device) {
+		s.kept = append(s.kept, d.path+" (devices/filter or devices/global_filter in lvm.conf)")
+	}
+	devices, err := sys{files: s.machine, config: s.config, own: s.isOwn, mounted: s.mounts(), links: readLinks(s.machine), filtered: filtered}.candidates()
 	if err != nil {
 		return
 	}
@@ -126,7 +138,13 @@ func (s *Scanner) scan(ctx context.Context, again bool) {
 		data, err := s.machine.ReadFile(s.config.devicesFile)
 		if err == nil {
 			list = parseDevicesFile(string(data))
-			devices = slices.DeleteFunc(devices, func(d device) bool { return !named(list, d) })
+			devices = slices.DeleteFunc(devices, func(d device) bool {
+				if named(list, d) {
+					return false
+				}
+				s.kept = append(s.kept, fmt.Sprintf("%s (devices file %s: lvmdevices --adddev %s)", d.path, s.config.devicesFile, d.path))
+				return true
+			})
 		}
 	}
 	s.read(devices, again)

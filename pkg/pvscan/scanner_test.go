@@ -227,6 +227,24 @@ var _ = Describe("finding physical volumes", func() {
 		}),
 	)
 
+	DescribeTable("says from what LVM is kept, and by which setting", func(ctx SpecContext, config, setting string) {
+		m.disk("sda", pvA)
+		m.disk("sdb", pvB)
+		m.config = plainConfig + config
+		m.files["/etc/lvm/devices/system.devices"] = "VERSION=1.1.2\nIDTYPE=devname IDNAME=/dev/sdb DEVNAME=/dev/sdb PVID=" + pvB + "\n"
+		Expect(find(ctx)).To(Equal([]string{"/dev/sdb"}))
+		Expect(s.KeptFromLVM()).To(Equal([]string{"/dev/sda (" + setting + ")"}))
+		Expect(m.reads("/dev/sda")).To(BeZero())
+		m.config = plainConfig
+		m.files["/etc/lvm/lvm.conf"] = "changed"
+		Expect(find(ctx)).To(HaveLen(2))
+		Expect(s.KeptFromLVM()).To(BeEmpty())
+	},
+		Entry(nil, "filter=[\"r|^/dev/sda$|\"]\n", "devices/filter or devices/global_filter in lvm.conf"),
+		Entry(nil, "global_filter=[\"r|^/dev/sda$|\"]\n", "devices/filter or devices/global_filter in lvm.conf"),
+		Entry(nil, "use_devicesfile=1\n", "devices file /etc/lvm/devices/system.devices: lvmdevices --adddev /dev/sda"),
+	)
+
 	It("waits once for a kernel that does not say whether a target is its own, and does not open the disk", func(ctx SpecContext) {
 		m.disk("sda", pvA)
 		m.files[blockDir+"/sda"] = "../../devices/platform/host3/session12/target3:0:0/3:0:0:0/block/sda"

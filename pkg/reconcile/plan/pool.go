@@ -45,14 +45,14 @@ func (d *differ) pool(p spec.Pool) {
 		return
 	}
 	if !ok {
-		d.block(id, status.ReasonVolumeGroupMissing, "volume group %s is not on this node; connect its disks. If they are: LVM may be kept from it (vgs --foreign --shared; pvs -a; lvmdevices; devices/filter and devices/global_filter in lvm.conf). Only if there never was one: vgcreate", p.Spec.VolumeGroup)
+		d.block(id, status.ReasonVolumeGroupMissing, "volume group %s is not on this node; connect its disks. %s. Only if there never was one: vgcreate", p.Spec.VolumeGroup, d.mayHide())
 		return
 	}
 	out := pool{vg: vg, known: true, creatable: true}
 	shown := &status.Pool{VolumeGroup: vg.Name, Size: vg.Size, Free: vg.Free}
 	d.object(id).Pool = shown
 	if vg.MissingPVs > 0 {
-		d.say(id, status.Failed, status.ReasonDeviceMissing, "%d physical volumes of %s are missing; LVM refuses changes until they are back or removed with vgreduce", vg.MissingPVs, vg.Name)
+		d.say(id, status.Failed, status.ReasonDeviceMissing, "%d physical volumes of %s are missing; LVM refuses changes until they are back or removed with vgreduce%s", vg.MissingPVs, vg.Name, d.hidden())
 		out.creatable = false
 	}
 	suspended := d.suspended(id, p.Metadata)
@@ -67,6 +67,22 @@ func (d *differ) pool(p spec.Pool) {
 		d.remark(id, "volume group %s is shared (lvmlockd): what other nodes do in it is not seen before it is done", vg.Name)
 	}
 	d.results.of(id).pool = out
+}
+
+// hidden is where physical volumes may be that LVM does not see, as the end of a sentence.
+func (d *differ) hidden() string {
+	if kept := d.in.Observed.KeptFromLVM; len(kept) > 0 {
+		return ". It is kept from " + shortList(kept) + ", where they may be: look there first"
+	}
+	return ""
+}
+
+// mayHide says why LVM may not see a volume group whose disks are there.
+func (d *differ) mayHide() string {
+	if kept := d.in.Observed.KeptFromLVM; len(kept) > 0 {
+		return "If they are: LVM is kept from " + shortList(kept) + "; or see vgs --foreign --shared"
+	}
+	return "If they are: LVM may be kept from it (vgs --foreign --shared; pvs -a; lvmdevices; devices/filter and devices/global_filter in lvm.conf)"
 }
 
 // thinPool sees to a Pool's thin pool. It returns whether volumes can be put
