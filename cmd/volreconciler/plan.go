@@ -127,6 +127,11 @@ func writePlan(w io.Writer, plan plan.Plan, format string) error {
 // there may be more to do than the plan shows.
 func verdict(plan plan.Plan, observed observe.State) error {
 	unread := observed.Err()
+	for _, o := range plan.Objects { // a volume group that nobody names is no matter
+		if unread == nil && o.Reason == status.ReasonObservationFailed {
+			unread = observed.Doubtful()
+		}
+	}
 	switch {
 	case unread != nil:
 		return fmt.Errorf("not everything can be read, so the plan does not have what would change there: %s", fewLines(unread.Error()))

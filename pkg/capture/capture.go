@@ -31,7 +31,7 @@ import (
 func Capture(ctx context.Context, h host.Host) (fakehost.Node, error) {
 	r := newRecorder(h)
 	state := observe.New(r).Observe(ctx)
-	if err := errors.Join(ctx.Err(), state.Err()); err != nil {
+	if err := errors.Join(ctx.Err(), state.Err(), state.Doubtful()); err != nil {
 		return fakehost.Node{}, err
 	}
 	if err := readMore(r, state.LIO); err != nil {

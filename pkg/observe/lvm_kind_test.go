@@ -105,6 +105,7 @@ var _ = Describe("volume groups that cannot be used", func() {
 			Expect(err).To(MatchError(ContainSubstring(w)))
 		}
 		Expect(s.Err()).NotTo(HaveOccurred())
+		Expect(s.Doubtful() == nil).To(Equal(is))
 		_, _, err = s.Group("absent")
 		Expect(err).NotTo(HaveOccurred(), "the report is complete")
 	}

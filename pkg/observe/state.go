@@ -105,6 +105,19 @@ func (s State) Err() error {
 	return errors.Join(append(errs, s.UnknownGroups)...)
 }
 
+// Doubtful is why it cannot be told what is in volume groups of which each concerns itself alone;
+// nil: there is none. It is no part of [State.Err].
+func (s State) Doubtful() error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(s.UnusableGroups)) {
+		var of *GroupError
+		if err := s.UnusableGroups[name]; errors.As(err, &of) && !of.Refused {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // HealthPartial is the Health of a logical volume of which a part lies on a
 // physical volume that cannot be found.
 const HealthPartial = "partial"

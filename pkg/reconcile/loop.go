@@ -274,14 +274,14 @@ func (l *Loop) logInput(desired spec.Set, observed observe.State) {
 			l.Log.Info("no findings any more")
 		}
 	}
-	switch err := observed.Err(); {
+	switch err := errors.Join(observed.Err(), observed.Doubtful()); {
 	case sameText(err, l.unknown):
 	case err == nil:
 		l.Log.Info("everything can be read again")
 	default:
 		l.Log.Error(err, "cannot be read; nothing is changed there")
 	}
-	l.unknown = observed.Err()
+	l.unknown = errors.Join(observed.Err(), observed.Doubtful())
 }
 
 // report returns what is told of every step that is tried, as soon as it was.
