@@ -151,6 +151,21 @@ var _ = Describe("Make and a volume whose size LVM rounds", func() {
 		Entry("of a mirror", 0, "mirror", spec.Size(129*MiB), spec.Size(132*MiB)),
 	)
 
+	It("also of a copy of one", func() {
+		striped(2, "striped")
+		ask(132 * MiB)
+		n.Settled()
+		for _, pool := range []string{"slow", "fast", "far"} {
+			n.Desired.Volumes["copy-"+pool] = spec.Volume{Metadata: Meta("copy-" + pool), Spec: spec.VolumeSpec{Pool: pool, Size: 132 * MiB, LVName: "copy-" + pool, Source: &spec.VolumeSource{Volume: "thick"}}}
+		}
+		n.Desired.Volumes["small"] = spec.Volume{Metadata: Meta("small"), Spec: spec.VolumeSpec{Pool: "slow", Size: 100 * MiB, LVName: "small", Source: &spec.VolumeSource{Volume: "thick"}}}
+		n.Settled()
+		for _, pool := range []string{"slow", "fast", "far"} {
+			Expect(ObjectOf(n.Plan(), VolumeID("copy-"+pool))).To(BeIn(status.Ready, status.ReasonAsDesired), pool)
+		}
+		Expect(n.LVs("vg0")["copy-slow"].Size).To(Equal(uint64(136 * MiB)))
+		Expect(ObjectOf(n.Plan(), VolumeID("small"))).To(BeIn(status.Blocked, status.ReasonShrinkRefused))
+	})
 	It("also where it moved to from where it was rounded", func() {
 		n = Movable()
 		v := n.Desired.Volumes["thick"]

@@ -29,6 +29,10 @@ func (d *differ) createVolume(id spec.ID, v spec.Volume, p pool, lv observe.Logi
 		b.usable = false
 	default:
 		from, ok := d.sourceOf(id, source)
+		if ok {
+			lv.Size, tags = d.asLargeAs(from.lv, v, p, lv.Size, tags)
+			create.Size, create.Tags, b.lv = spec.Size(lv.Size), tags, lv
+		}
 		if !ok || !d.fits(id, from.lv, lv.Size) {
 			return
 		}
@@ -46,6 +50,17 @@ func (d *differ) createVolume(id spec.ID, v spec.Volume, p pool, lv observe.Logi
 	}
 	d.results.of(id).backing = &b
 	d.provision(v.Spec.Pool, lv.Size)
+}
+
+// asLargeAs returns the size and the tags of what is filled from a logical volume. If that is
+// larger than both ask for only because LVM rounds, so is this one.
+func (d *differ) asLargeAs(from observe.LogicalVolume, v spec.Volume, p pool, size uint64, tags []string) (uint64, []string) {
+	extent := d.in.Observed.VolumeGroups[from.VolumeGroup].ExtentSize
+	if from.Size <= size || !d.roundedUp(from, roundUp(uint64(v.Spec.Size), extent)) {
+		return size, tags
+	}
+	larger := roundUp(from.Size, p.vg.ExtentSize)
+	return larger, append(tags[:len(tags):len(tags)], ondisk.RoundedTag(size, larger))
 }
 
 // createToFill creates a logical volume that is nobody's to use until it was
