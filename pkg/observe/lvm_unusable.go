@@ -122,7 +122,7 @@ func splitByGroup(err error) (byGroup map[string]error, others error) {
 	var walk func(error)
 	walk = func(err error) {
 		var of *GroupError
-		if joined, is := err.(interface{ Unwrap() []error }); is { //nolint:errorlint // each part is looked at
+		if joined, is := err.(interface{ Unwrap() []error }); is {
 			for _, part := range joined.Unwrap() {
 				walk(part)
 			}

@@ -192,7 +192,7 @@ func (d *differ) stage(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolu
 	switch {
 	case !d.vacant(id, name, "spec.pool: it moves to Pool/"+v.Spec.Pool):
 	case p.dormant || p.thinPool != "" && lv.Type == observe.Thin && !lv.Active:
-		d.say(id, status.Progressing, status.ReasonConverging, "spec.pool: it moves to Pool/%s when it is active, and that is; only then is it known whether there is room", v.Spec.Pool)
+		d.say(id, status.Progressing, status.ReasonConverging, "spec.pool: the move to Pool/%s waits until the volume and the thin pool are active; before that nobody knows whether there is room", v.Spec.Pool)
 	case p.thinPool != "" && mayHold(lv) > freeIn(p):
 		d.say(id, status.Failed, status.ReasonNoSpace, "spec.pool: %s holds up to %s, and thin pool %s/%s has %s left; if that filled up, writes to all volumes in it would fail. Grow it, or put spec.pool back",
 			lv.FullName(), spec.Size(mayHold(lv)), p.vg.Name, p.thinPool, spec.Size(freeIn(p)))

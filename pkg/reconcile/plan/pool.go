@@ -64,7 +64,7 @@ func (d *differ) pool(p spec.Pool) {
 		out.creatable, out.step = d.thinPool(id, want, vg, out.creatable, suspended, shown)
 	}
 	if vg.Shared {
-		d.remark(id, "volume group %s is shared (lvmlockd): what other nodes do in it is not seen before it is done", vg.Name)
+		d.remark(id, "volume group %s is shared (lvmlockd): other nodes may change what is in it", vg.Name)
 	}
 	d.results.of(id).pool = out
 }
@@ -150,7 +150,7 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 	switch {
 	case suspended:
 	case lv.Size > size: // by dmeventd or an administrator, before it was full; LVM cannot take that back
-		d.remark(id, "thin pool %s has %s, more than the %s of spec.thinPool.size: it was extended. It stays as it is", lv.FullName(), spec.Size(lv.Size), spec.Size(size))
+		d.remark(id, "thin pool %s has %s, more than the %s of spec.thinPool.size: it was extended, and thin pools are never shrunk", lv.FullName(), spec.Size(lv.Size), spec.Size(size))
 	case lv.Size < size && vg.MissingPVs == 0:
 		// Volumes need not wait: there is room now, or LVM says that there is none.
 		d.step(id, "spec asks for "+spec.Size(size).String(), change.GrowThinPool{LV: name, From: spec.Size(lv.Size), To: spec.Size(size)}, active)

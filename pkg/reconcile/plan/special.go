@@ -70,7 +70,7 @@ func (d *differ) notCopied(id spec.ID, origin observe.LogicalVolume) bool {
 	if origin.Type != observe.OtherLV {
 		return false
 	}
-	d.block(id, status.ReasonUnsupported, "no snapshot is made of %s, which is %s. %s make a copy by hand", origin.FullName(), origin.Kind(), plainAgain(origin))
+	d.block(id, status.ReasonUnsupported, "cannot make a snapshot of %s: it is %s. %s make a copy by hand", origin.FullName(), origin.Kind(), plainAgain(origin))
 	return true
 }
 
@@ -82,7 +82,7 @@ func (d *differ) remarkOn(id spec.ID, lv observe.LogicalVolume) {
 	case lv.Type == observe.Thick && lv.Redundant() && lv.Health != "":
 		d.remark(id, "%s is %s, and LVM says of it: %s. See lvs -o lv_health_status in lvmraid(7)", lv.FullName(), lv.Kind(), lv.Health)
 	case lv.Type == observe.OtherLV:
-		d.remark(id, "%s is %s: it is served as it is, and never changed", lv.FullName(), lv.Kind())
+		d.remark(id, "%s is %s: it is served as it is, and never changed by volreconciler", lv.FullName(), lv.Kind())
 	case lv.ReadOnly:
 		d.remark(id, "%s is read-only, and initiators cannot write to it. To change that: %s", lv.FullName(), lv.HowToWrite())
 	case lv.SkipActivation:

@@ -77,7 +77,7 @@ var _ = Describe("Make and a volume of a kind that the agent does not make", fun
 			Expect(ObjectOf(n.Plan(), VolumeID("fromhand"))).To(BeIn(status.Ready, status.ReasonAsDesired))
 		})
 	})
-	DescribeTable("refuses what it could not do with each of them, and serves it meanwhile", func(name string, ask func(*Node) spec.ID) {
+	DescribeTable("refuses what it could not do with each of them, and serves it meanwhile", func(_ string, ask func(*Node) spec.ID) {
 		kinds(func(layout, words string) {
 			n := Movable()
 			special(n, layout)
