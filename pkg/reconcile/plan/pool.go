@@ -116,6 +116,10 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 		shown.DataPercent, shown.MetadataPercent = lv.DataPercent, lv.MetadataPercent
 		shown.Free = uint64(float64(lv.Size) * (1 - lv.DataPercent/100))
 	}
+	if !d.index.ownership.owns(lv) {
+		d.stopped(id, d.foreign(id, lv, ""))
+		return false, 0
+	}
 	damage := d.damageOf(id, lv)
 	if damage != "" {
 		d.say(id, status.Failed, status.ReasonPoolDamaged, "%s; nothing is planned in it", damage)
@@ -129,10 +133,6 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 	}
 	if lv.DataPercent >= 100 || lv.MetadataPercent >= 100 {
 		d.say(id, status.Failed, status.ReasonNoSpace, "thin pool %s is full (data %.1f%%, metadata %.1f%%); writes to new blocks fail until it is grown", lv.FullName(), lv.DataPercent, lv.MetadataPercent)
-	}
-	if !d.index.ownership.owns(lv) {
-		d.stopped(id, d.foreign(id, lv, ""))
-		return false, 0
 	}
 	owner, owned := lv.Owner()
 	switch {
