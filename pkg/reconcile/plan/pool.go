@@ -120,6 +120,11 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 		d.stopped(id, d.foreign(id, lv, ""))
 		return false, 0
 	}
+	owner, owned := lv.Owner()
+	if owned && owner != id {
+		d.block(id, status.ReasonNotOwned, "thin pool %s belongs to %s", lv.FullName(), owner)
+		return false, 0
+	}
 	damage := d.damageOf(id, lv)
 	if damage != "" {
 		d.say(id, status.Failed, status.ReasonPoolDamaged, "%s; nothing is planned in it", damage)
@@ -134,12 +139,7 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 	if lv.DataPercent >= 100 || lv.MetadataPercent >= 100 {
 		d.say(id, status.Failed, status.ReasonNoSpace, "thin pool %s is full (data %.1f%%, metadata %.1f%%); writes to new blocks fail until it is grown", lv.FullName(), lv.DataPercent, lv.MetadataPercent)
 	}
-	owner, owned := lv.Owner()
-	switch {
-	case owned && owner != id:
-		d.block(id, status.ReasonNotOwned, "thin pool %s belongs to %s", lv.FullName(), owner)
-		return false, 0
-	case !owned:
+	if !owned {
 		// An administrator's own thin pool is used as it is.
 		if lv.Size < size {
 			d.remark(id, "thin pool %s was not made by us: it is used, and never grown", lv.FullName())
