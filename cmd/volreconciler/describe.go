@@ -112,6 +112,13 @@ func describeVolume(field func(name, value string), v status.Volume, now time.Ti
 	if !v.RemovedAfter.IsZero() {
 		field("Removed after", fmt.Sprintf("%s (%s)", v.RemovedAfter.Format(time.RFC3339), left(v.RemovedAfter.Sub(now))))
 	}
+	at := func(name string, then time.Time) {
+		if !then.IsZero() {
+			field(name, fmt.Sprintf("%s (%s ago)", then.UTC().Format(time.RFC3339), age(now.Sub(then))))
+		}
+	}
+	at("Created", v.CreatedAt)
+	at("Taken", v.TakenAt)
 	field("Size", exactBytes(v.Size))
 	if v.DataPercent > 0 {
 		field("Data used", percent(v.DataPercent))

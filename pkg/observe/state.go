@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
@@ -209,6 +210,8 @@ type LogicalVolume struct {
 	MissingPVs int
 	// Major and Minor are the numbers of its block device; -1 while inactive.
 	Major, Minor int
+	// Created is when it was made, by the clock of then; zero: LVM does not say it.
+	Created time.Time
 }
 
 // Path is the device node that udev keeps for an active logical volume.
@@ -216,6 +219,19 @@ func (lv LogicalVolume) Path() string { return "/dev/" + lv.VolumeGroup + "/" + 
 
 // FullName is the name that LVM's commands take.
 func (lv LogicalVolume) FullName() string { return lv.VolumeGroup + "/" + lv.Name }
+
+// ContentSince is when what it holds came into being: when it was made, or the first one that
+// its data was in. Zero: it is not known.
+func (lv LogicalVolume) ContentSince() time.Time {
+	switch since, known := lv.FirstCreated(); {
+	case known:
+		return since
+	case lv.Tag(ondisk.TagIdentity) != "": // an earlier agent moved it
+		return time.Time{}
+	default:
+		return lv.Created
+	}
+}
 
 // Identity is what initiators tell it by, and what it is remembered by, see
 // [ondisk.Tags.Identity].

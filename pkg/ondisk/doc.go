@@ -18,6 +18,8 @@
 //	revert=      the request of a revert that is being done
 //	reverted=    that of one that was done
 //	identity=    the UUID of the first logical volume that the data was in
+//	created=     when that one was made, where it is another one
+//	origin=      on a Snapshot, by hand: the identity of the volume that it is of
 //	synced=      the snapshot that a staged logical volume holds, and how many bytes
 //	               had changed in its origin since
 //	since=       of a snapshot: the one that was copied before it

@@ -90,5 +90,23 @@ const TimeOfTag = "20060102T150405Z"
 // DeletedTag returns the tag that a logical volume in the trash carries.
 func DeletedTag(at time.Time) string { return TagDeleted + at.UTC().Format(TimeOfTag) }
 
+// CreatedTag returns the tag of a logical volume that came in the place of another one: when the
+// first one was made.
+func CreatedTag(at time.Time) string { return TagCreated + at.UTC().Format(TimeOfTag) }
+
+// FirstCreated returns what [CreatedTag] says; zero: nothing that is a time. It reports false if
+// there is no such tag.
+func (t Tags) FirstCreated() (at time.Time, tagged bool) {
+	tags := t.TagsWith(TagCreated)
+	if len(tags) == 0 {
+		return time.Time{}, false
+	}
+	at, err := time.Parse(TimeOfTag, strings.TrimPrefix(tags[0], TagCreated))
+	if err != nil {
+		at = time.Time{}
+	}
+	return at, true
+}
+
 // DeletedTags returns the tags that say that the logical volume is in the trash.
 func (t Tags) DeletedTags() []string { return t.TagsWith(TagDeleted) }

@@ -34,6 +34,11 @@ const (
 	// TagIdentity is followed by the UUID of the logical volume in whose place this one
 	// came, or is to come: what initiators tell it by, see [Tags.Identity].
 	TagIdentity = "volreconciler/identity="
+	// TagCreated is followed by when the logical volume with that UUID was made, in the form of
+	// [TimeOfTag]. TagOrigin is set by hand on a Snapshot, and followed by the identity of the
+	// volume that it is of, if what is remembered of that is not so.
+	TagCreated = "volreconciler/created="
+	TagOrigin  = "volreconciler/origin="
 	// TagSynced is followed by what a staged logical volume holds, see [SyncedTag].
 	TagSynced = "volreconciler/synced="
 	// TagSince is followed by the UUID of the snapshot that was copied before this one;

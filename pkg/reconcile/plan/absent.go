@@ -180,7 +180,7 @@ func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume) {
 
 // show lets an object show its logical volume.
 func (d *differ) show(id spec.ID, lv observe.LogicalVolume) *status.Volume {
-	shown := volumeStatus(lv)
+	shown := volumeStatus(id, lv)
 	switch id.Kind {
 	case spec.KindVolume:
 		d.object(id).Volume = shown

@@ -46,9 +46,10 @@ type Index struct {
 	// running are the thin pools in which a volume is active, by their full names.
 	running map[string]bool
 
-	// backstores are LIO's, in the order of their paths; the others are places in that
+	// backstores are LIO's, in the order of their paths, and paths are those; the others are places in that
 	// list.
 	backstores []observe.Backstore
+	paths      []string
 	// ownBackstores are those that carry an object's name, foreignByPath those that are not
 	// ours and hold a device, by the path that somebody wrote down, and boundByID those that
 	// the kernel holds a device by.
@@ -104,7 +105,8 @@ func NewIndex(state observe.State, ownership Ownership) *Index {
 		}
 	}
 	x.promote()
-	for n, path := range sorted(state.LIO.Backstores) {
+	x.paths = sorted(state.LIO.Backstores)
+	for n, path := range x.paths {
 		x.addBackstore(n, state.LIO.Backstores[path])
 	}
 	for _, id := range x.targets {

@@ -37,6 +37,11 @@ type Identity struct {
 	Content Content `json:"content,omitempty"`
 	// FailedCutover stands for the spec for which a cutover failed last; empty: none did.
 	FailedCutover string `json:"failedCutover,omitempty"`
+	// Unserved is true if no target showed it when it was last looked at, and not only because the
+	// node was started anew.
+	Unserved bool `json:"unserved,omitempty"`
+	// Origin is the identity of what a Snapshot was taken of, if no tag says it.
+	Origin string `json:"origin,omitempty"`
 	// Targets are the targets that an Export names, and those that it had and
 	// that are still there.
 	Targets []string `json:"targets,omitempty"`
@@ -74,6 +79,8 @@ func Learn(known map[spec.ID]Identity, desired spec.Set, observed observe.State,
 type learning struct {
 	identities map[spec.ID]Identity
 	copied     bool
+	// exported are the objects that an Export names; nil: nobody asked.
+	exported map[spec.ID]bool
 }
 
 func (l *learning) change() map[spec.ID]Identity {
@@ -220,6 +227,7 @@ func (l *learning) volumes(known map[spec.ID]Identity, desired spec.Set, observe
 		if len(lvs) == 1 && lvs[0].Identity() == identity.UUID { // and not one that only carries its tags
 			identity.LV, identity.Content = lvs[0].UUID, contentOf(was, lvs[0])
 		}
+		identity = l.learnServed(identity, was, id, lvs, desired, observed, index)
 		if _, had := known[id]; !had || !identity.sameVolume(was) {
 			l.change()[id] = identity
 		}
@@ -237,7 +245,7 @@ func (l *learning) volumes(known map[spec.ID]Identity, desired spec.Set, observe
 // sameVolume reports whether two identities say the same of a logical volume.
 func (i Identity) sameVolume(other Identity) bool {
 	return i.UUID == other.UUID && i.VolumeGroup == other.VolumeGroup && i.Retain == other.Retain && i.Declared == other.Declared &&
-		i.LV == other.LV && i.FailedCutover == other.FailedCutover && i.Content == other.Content && i.TrashedSince.Equal(other.TrashedSince) &&
+		i.Unserved == other.Unserved && i.Origin == other.Origin && i.LV == other.LV && i.FailedCutover == other.FailedCutover && i.Content == other.Content && i.TrashedSince.Equal(other.TrashedSince) &&
 		slices.Equal(i.Outdated, other.Outdated) && slices.Equal(i.Reverted, other.Reverted)
 }
 

@@ -275,6 +275,9 @@ func freeIn(p pool) uint64 {
 // volume: all that it has, whoever set them, or should have, and what it is told by.
 func (d *differ) tagsToMove(id spec.ID, v spec.Volume, lv observe.LogicalVolume) []string {
 	tags := append(d.signed(ondisk.OwnerTags(id)), ondisk.DeletionTag(v.Spec.DeletionPolicy), ondisk.PhaseTag(ondisk.Staged), ondisk.TagIdentity+lv.Identity())
+	if _, tagged := lv.FirstCreated(); !tagged && !lv.ContentSince().IsZero() {
+		tags = append(tags, ondisk.CreatedTag(lv.ContentSince()))
+	}
 	for _, t := range lv.Tags {
 		replaced := slices.ContainsFunc([]string{ondisk.TagBy, ondisk.TagDeletion, ondisk.TagDeleted, ondisk.TagIdentity, ondisk.TagRounded}, func(prefix string) bool { return strings.HasPrefix(t, prefix) })
 		if !replaced && !slices.Contains(tags, t) {

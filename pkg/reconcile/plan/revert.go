@@ -164,6 +164,11 @@ func (d *differ) snapshotToRestore(id spec.ID, r *spec.Revert, lv observe.Logica
 		d.block(id, status.ReasonImmutableField, "spec.revert: %s is no snapshot of %s; name one that is", lvs[0].FullName(), lv.FullName())
 		return lv, false
 	}
+	if d.takenOfAnother(of, lv, lvs[0]) {
+		d.block(id, status.ReasonImmutableField, "spec.revert: %s%s was taken of another volume than %s; name a snapshot of that%s",
+			lvs[0].FullName(), madeAt(of, lvs[0]), lv.FullName(), d.originHint(of, lv, lvs[0]))
+		return lv, false
+	}
 	if who := strings.Join(d.writers(of, lvs[0]), ", "); who != "" {
 		d.block(id, status.ReasonSessionsActive, "spec.revert: it is put back when these, who can write to %s, have logged out: %s", lvs[0].FullName(), who)
 		d.copyAnew(id, lv, lvs[0])

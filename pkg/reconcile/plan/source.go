@@ -246,15 +246,3 @@ func (d *differ) filling(id spec.ID) bool {
 	return d.names(id) && d.in.Known[id].Content == Incomplete || len(lvs) == 0 && (d.names(id) || d.inDoubt()) ||
 		slices.ContainsFunc(lvs, func(lv observe.LogicalVolume) bool { return lv.Phase() == ondisk.Populating })
 }
-
-// sourceDiffers says so if a volume was not made of what its spec names.
-func (d *differ) sourceDiffers(id spec.ID, source *spec.VolumeSource, lv observe.LogicalVolume) {
-	if source == nil || source.Tag() == lv.Tag(ondisk.TagSource) {
-		return
-	}
-	from := "nothing"
-	if tag := lv.Tag(ondisk.TagSource); tag != "" {
-		from = tag
-	}
-	d.block(id, status.ReasonImmutableField, "spec.source: %s was made from %s, not from %s, and a source is read only when a volume is created; take the field out, or name another Volume", lv.FullName(), from, source.Tag())
-}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -65,7 +66,7 @@ func (d *differ) volume(v spec.Volume) {
 	}
 
 	lv = d.asKnown(id, lv, tags)
-	d.object(id).Volume = volumeStatus(lv)
+	d.object(id).Volume = volumeStatus(id, lv)
 	if p.damage != "" && lv.Type == observe.Thin && !misplaced(lv, p) {
 		d.say(id, status.Failed, status.ReasonPoolDamaged, "%s", p.damage)
 		b := backing{lv: lv, usable: whole(lv), thin: true} // as it is, and nothing else
@@ -110,6 +111,9 @@ func (d *differ) existingVolume(id spec.ID, v spec.Volume, p pool, lv observe.Lo
 	case lv.Type != observe.Thin && lv.Type != observe.Thick:
 		d.block(id, status.ReasonNotOwned, "%s is neither a thick nor a thin volume", lv.FullName())
 		return
+	case d.otherSource(id, v.Spec.Source, lv):
+		d.results.of(id).backing = &b
+		return
 	case suspended:
 	case missing:
 		if b.step = d.activateWhole(id, lv); !lv.Active && b.step == 0 {
@@ -125,7 +129,6 @@ func (d *differ) existingVolume(id spec.ID, v spec.Volume, p pool, lv observe.Lo
 			tags = append(tags, ondisk.TagReverted+r.Request) // which somebody may have taken away
 		}
 		d.correctTags(id, lv, tags)
-		d.sourceDiffers(id, v.Spec.Source, lv)
 		if stage == restoring {
 			d.restoring(id, v.Spec.Revert, lv)
 			break
@@ -262,8 +265,12 @@ func (d *differ) snapshot(s spec.Snapshot) {
 		return
 	}
 
-	d.object(id).Snapshot = volumeStatus(lv)
+	d.object(id).Snapshot = volumeStatus(id, lv)
 	b := backing{lv: lv, usable: true, thin: lv.Type == observe.Thin}
+	other, unusable := false, false
+	if !lv.SnapshotInvalid {
+		other, unusable = d.otherOrigin(id, origin, volume, lv)
+	}
 	switch {
 	case lv.SnapshotInvalid:
 		d.say(id, status.Failed, status.ReasonSnapshotOverflow, "%s overflowed its copy-on-write space of %s; what it held is lost, remove it", lv.FullName(), spec.Size(lv.COWSize))
@@ -273,8 +280,8 @@ func (d *differ) snapshot(s spec.Snapshot) {
 	case lv.Type != observe.Thin && lv.Type != observe.ThickSnapshot:
 		d.block(id, status.ReasonNotOwned, "%s is not a snapshot", lv.FullName())
 		return
-	case lv.Origin != "" && lv.Origin != d.originName(origin, volume) && !d.replacedOrigin(origin, lv):
-		d.block(id, status.ReasonImmutableField, "spec.volume: %s is a snapshot of %s, not of %s", lv.FullName(), lv.Origin, origin)
+	case other:
+		b.usable = !unusable
 	case suspended:
 	case d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0: // which need not be the Pool's
 		if lv.Type == observe.Thin && !d.exported(id) {
@@ -413,7 +420,7 @@ func (d *differ) correctTags(id spec.ID, lv observe.LogicalVolume, want []string
 		return
 	}
 	set.LV = nameOf(lv)
-	d.step(id, "tags differ", set)
+	d.step(id, d.whyTags(id, lv), set)
 }
 
 // thickSnapshotsOf returns the copy-on-write snapshots of a logical volume,
@@ -437,9 +444,14 @@ func placeOf(lv observe.LogicalVolume) string {
 	return "volume group " + lv.VolumeGroup
 }
 
-func volumeStatus(lv observe.LogicalVolume) *status.Volume {
+func volumeStatus(id spec.ID, lv observe.LogicalVolume) *status.Volume {
 	serial := ondisk.UnitSerial(lv.Identity())
+	created, taken := lv.ContentSince(), time.Time{}
+	if id.Kind == spec.KindSnapshot {
+		created, taken = taken, created
+	}
 	return &status.Volume{
+		CreatedAt: created, TakenAt: taken,
 		Size: lv.Size, DevicePath: lv.Path(), LVUUID: lv.UUID, Serial: serial, WWN: "naa." + ondisk.NAA(serial), NamespaceUUID: ondisk.NamespaceUUID(lv.Identity()),
 		Active: lv.Active, DataPercent: lv.DataPercent, HeldBy: lv.HeldBy,
 	}

@@ -114,6 +114,10 @@ type Volume struct {
 	Active        bool     `json:"active"`
 	DataPercent   float64  `json:"dataPercent,omitempty"`
 	HeldBy        []string `json:"heldBy,omitempty"`
+	// CreatedAt, of a Volume, is when it was made, also if its data was moved to another logical
+	// volume since, and TakenAt, of a Snapshot, since when its content is; zero: not known.
+	CreatedAt time.Time `json:"createdAt,omitzero"`
+	TakenAt   time.Time `json:"takenAt,omitzero"`
 	// Attachments are the initiators that are logged in and see it.
 	Attachments []Attachment `json:"attachments,omitempty"`
 	// DeletedAt is when it went into the trash, RemovedAfter when it may be

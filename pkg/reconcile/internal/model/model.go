@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -24,6 +25,8 @@ type Model struct {
 	Resized []change.ResizeLUN
 	// Listening are the portals of tgtd, which all of its targets have.
 	Listening map[string]bool
+	// Clock says when logical volumes are made; nil: LVM does not say it.
+	Clock func() time.Time
 }
 
 // MiB is in bytes.
@@ -90,6 +93,9 @@ func (m *Model) Edit(name string, f func(*observe.LogicalVolume)) {
 func (m *Model) Add(lv observe.LogicalVolume) {
 	m.UUIDs++
 	lv.UUID, lv.Minor = fmt.Sprintf("uuid-%d", m.UUIDs), m.UUIDs
+	if m.Clock != nil {
+		lv.Created = m.Clock()
+	}
 	if _, exists := m.LVs(lv.VolumeGroup)[lv.Name]; exists {
 		panic("exists: " + lv.FullName())
 	}

@@ -58,9 +58,11 @@ func NewNode() *Node {
 		Invalid: map[spec.ID]error{},
 	}
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-	return &Node{Model: NewModel(), Desired: set, Input: plan.Input{
+	n := &Node{Model: NewModel(), Desired: set, Input: plan.Input{
 		Started: now.Add(-time.Hour), Now: now, Elapsed: time.Hour, Grace: 30 * time.Second, MaxDeletions: 100,
 	}}
+	n.Clock = func() time.Time { return n.Input.Now }
+	return n
 }
 
 // Converged returns a node on which all of it is there.
