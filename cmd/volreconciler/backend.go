@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"gopkg.in/yaml.v3"
 
@@ -134,6 +135,7 @@ func openNode(file string, faked func(fakehost.Call)) (*backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
+	fake.Clock = time.Now
 	kept := &nodeStore{file: file, fake: fake}
 	watched := &fakehost.Tap{Host: fake, Before: func(c fakehost.Call) error {
 		if c.Changes() && faked != nil {

@@ -60,9 +60,13 @@ func statusTable(objects []status.Object, wide, bars bool, now time.Time) *table
 }
 
 // message is an object's message, with the time that an object in the trash has
-// left in front.
+// left in front. Of a Snapshot with which all is well it is since when its content is: its name
+// may have been used before.
 func message(o status.Object, now time.Time) string {
 	v := volumeOf(o)
+	if o.Message == "" && v != nil && !v.TakenAt.IsZero() {
+		return fmt.Sprintf("taken %s (%s ago)", v.TakenAt.UTC().Format(time.RFC3339), age(now.Sub(v.TakenAt)))
+	}
 	if o.Reason != status.ReasonInTrash || v == nil || v.RemovedAfter.IsZero() {
 		return o.Message
 	}

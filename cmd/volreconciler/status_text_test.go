@@ -132,6 +132,22 @@ export:
 			ContainSubstring("Removed after:       2026-11-23T11:00:00Z (23h0m left)\n")))
 	})
 
+	It("has since when a content is", func() {
+		noon := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+		v := &status.Volume{TakenAt: noon.Add(-72 * time.Hour).In(time.FixedZone("", 3600))}
+		o := status.Object{Kind: "Snapshot", Name: "nightly", Phase: status.Ready, Reason: status.ReasonAsDesired, Snapshot: v}
+		var out strings.Builder
+		Expect(writeStatus(&out, status.Report{Objects: []status.Object{o}}, false, noon)).To(Succeed())
+		Expect(out.String()).To(ContainSubstring("taken 2026-11-19T12:00:00Z (3d ago)\n"))
+		out.Reset()
+		Expect(describe(&out, o, noon)).To(Succeed())
+		Expect(out.String()).To(ContainSubstring("2026-11-19T12:00:00Z (3d ago)\n"))
+		o.Kind, o.Snapshot, o.Volume = "Volume", nil, &status.Volume{CreatedAt: noon.Add(-time.Hour)}
+		out.Reset()
+		Expect(describe(&out, o, noon)).To(Succeed())
+		Expect(out.String()).To(MatchRegexp(`Created: +2026-11-22T11:00:00Z \(60m ago\)\n`))
+	})
+
 	DescribeTable("has a field per line when an object is described",
 		func(index int, expected string) {
 			node, noon := aNode()

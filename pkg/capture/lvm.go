@@ -87,7 +87,7 @@ func logicalVolume(lv observe.LogicalVolume, more unobserved) fakehost.LogicalVo
 		Name: lv.Name, UUID: lv.UUID, Type: string(lv.Type), Layout: lv.Layout, Stripes: lv.Stripes, Size: lv.Size, COWSize: lv.COWSize,
 		Origin: lv.Origin, Pool: lv.Pool, Tags: lv.Tags,
 		Active: lv.Active, ReadOnly: lv.ReadOnly, Invalid: lv.SnapshotInvalid, Health: lv.Health,
-		DataPercent: lv.DataPercent, MetaPercent: lv.MetadataPercent, SkipActivation: more.skipActivation,
+		DataPercent: lv.DataPercent, MetaPercent: lv.MetadataPercent, SkipActivation: more.skipActivation, Created: lv.Created,
 	}
 	if lv.Type == observe.ThinPool {
 		rendered.MetadataSize = more.metadataSize

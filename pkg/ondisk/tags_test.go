@@ -102,6 +102,16 @@ var _ = Describe("Tags are read as they were written", func() {
 		Expect(time.Parse(TimeOfTag, tags.Tag(TagDeleted))).To(Equal(at))
 	})
 
+	DescribeTable("when the first logical volume was made",
+		func(want time.Time, tagged bool, tags ...string) {
+			at, there := Tags(tags).FirstCreated()
+			Expect(at).To(Equal(want))
+			Expect(there).To(Equal(tagged))
+		},
+		Entry("not said", time.Time{}, false, DeletedTag(time.Now())),
+		Entry("said", time.Date(2026, 3, 1, 1, 2, 3, 0, time.UTC), true, CreatedTag(time.Date(2026, 3, 1, 2, 2, 3, 4, time.FixedZone("", 3600)))),
+		Entry("no time", time.Time{}, true, TagCreated+"yesterday"),
+	)
 	DescribeTable("the phase",
 		func(want DataPhase, tags ...string) { Expect(Tags(tags).Phase()).To(Equal(want)) },
 		Entry("none", DataPhase("")),

@@ -4,12 +4,16 @@ import (
 	"context"
 	"io/fs"
 	"sync"
+	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
 )
 
 // Host is the machine. It is safe for concurrent use; each call is atomic.
 type Host struct {
+	// Clock says when logical volumes are made; nil: there is no clock in the machine.
+	Clock func() time.Time
+
 	mu    sync.Mutex
 	lvm   lvm
 	tree  configfs
@@ -74,6 +78,7 @@ func (h *Host) Run(ctx context.Context, argv ...string) (host.Output, error) {
 	if len(argv) > 0 && argv[0] == "modprobe" {
 		return h.tree.modprobe(argv)
 	}
+	h.lvm.clock = h.Clock
 	return h.lvm.run(argv)
 }
 

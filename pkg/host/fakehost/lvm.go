@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
 )
@@ -34,6 +35,7 @@ type lvm struct {
 	processes []Process
 	serial    uint64
 	open      map[int]int // how often, by minor number
+	clock     func() time.Time
 
 	// minors are the devices of the active logical volumes, and every number below lowest
 	// is among them. uuids are all that there are, and how often.

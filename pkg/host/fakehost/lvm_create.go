@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // lvcreate creates a logical volume. A thin pool and a volume in it take two
@@ -48,6 +49,9 @@ func (c *command) lvcreate() error {
 		return err
 	}
 	lv := &LogicalVolume{Name: name, Tags: c.newTags(), ReadOnly: o.last("permission") == "r"}
+	if c.clock != nil {
+		lv.Created = c.clock().UTC().Truncate(time.Second)
+	}
 	err = create(g, lv)
 	if err != nil {
 		return err

@@ -173,8 +173,8 @@ var lvFields = []field{
 		}
 		return strconv.Itoa(r.lv.Minor)
 	}},
-	// There is no clock in the machine.
-	{name: "lv_time", heading: "CTime", value: func(row) string { return "1970-01-01 00:00:00 +0000" }},
+	// In the form that the agent's commands ask for.
+	{name: "lv_time", heading: "CTime", value: func(r row) string { return r.only(!r.lv.Created.IsZero(), strconv.FormatInt(r.lv.Created.Unix(), 10)) }},
 	{name: "move_pv", heading: "Move", value: nothing},
 	{name: "mirror_log", heading: "Log", value: nothing},
 	{name: "copy_percent", heading: "Cpy%Sync", value: nothing},

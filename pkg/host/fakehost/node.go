@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"gopkg.in/yaml.v3"
 )
@@ -195,6 +196,8 @@ type LogicalVolume struct {
 	// Minor is the number of its device-mapper device while it is active, and 0
 	// otherwise. Of two active ones with the same number the second gets another.
 	Minor int `yaml:"minor,omitempty"`
+	// Created is when it was made; zero: it is not known.
+	Created time.Time `yaml:"created,omitempty"`
 	// Content stands for the data at its start. A snapshot gets its origin's, a
 	// new logical volume none.
 	Content string `yaml:"content,omitempty"`
