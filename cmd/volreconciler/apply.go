@@ -10,6 +10,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 
+	"github.com/volreconciler/volreconciler/pkg/lastgood"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
@@ -64,7 +65,7 @@ func applySpecs(ctx context.Context, s *settings, stdout, stderr io.Writer) erro
 		return err
 	}
 	// The loop's log says what the progress says.
-	loop, err := newLoop(s, s.source(logr.Discard()), b, logr.Discard())
+	loop, err := newLoop(s, s.source(logr.Discard(), lastgood.New(s.lastGood())), b, logr.Discard())
 	if err != nil {
 		return err
 	}

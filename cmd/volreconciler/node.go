@@ -61,15 +61,23 @@ func (s *settings) establish() (*reconcile.Installation, error) {
 	return i, nil
 }
 
+// lastGood is the directory of what the spec files said when they were last without mistakes.
+func (s *settings) lastGood() string {
+	if s.backend == backendFake {
+		return s.nodeFile() + ".last-good"
+	}
+	return filepath.Join(s.stateDir, "last-good")
+}
+
 // source returns the source of what is desired on this node. A fake node gets no
 // passwords, because they would end up in its file.
-func (s *settings) source(log logr.Logger) *spec.Source {
+func (s *settings) source(log logr.Logger, keeper spec.Keeper) *spec.Source {
 	fake := s.backend == backendFake
 	recall := s.deletionGrace
 	if recall == 0 {
 		recall = -1 // what went with the file that has gone has gone as well
 	}
-	return spec.NewSource(s.specs, spec.Options{TargetPrefix: s.targetPrefix, Secrets: !fake, Redact: fake, Recall: recall, Log: log})
+	return spec.NewSource(s.specs, spec.Options{TargetPrefix: s.targetPrefix, Secrets: !fake, Redact: fake, Recall: recall, Log: log, Keeper: keeper})
 }
 
 // makeDirs makes the directories of LVM's shells and of the memory, in which nobody else may make the agent believe

@@ -10,6 +10,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 
+	"github.com/volreconciler/volreconciler/pkg/lastgood"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
@@ -85,7 +86,7 @@ func (s *settings) look(ctx context.Context) (spec.Set, observe.State, plan.Plan
 	if err != nil {
 		return spec.Set{}, observe.State{}, plan.Plan{}, err
 	}
-	desired := s.source(logr.Discard()).Load(ctx)
+	desired := s.source(logr.Discard(), lastgood.ReadOnly(s.lastGood())).Load(ctx)
 	observed := b.observer().Observe(ctx, desired.ImagePaths()...)
 	if ctx.Err() != nil {
 		return spec.Set{}, observe.State{}, plan.Plan{}, errors.New("interrupted")

@@ -16,6 +16,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/api"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
+	"github.com/volreconciler/volreconciler/pkg/lastgood"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
@@ -70,7 +71,7 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 	}
 	defer held.release()
 
-	source := s.source(log)
+	source := s.source(log, lastgood.New(s.lastGood()))
 	b, err := s.openBackend(func(c fakehost.Call) { log.Info("faked", "call", c.String()) })
 	if err != nil {
 		return err
@@ -104,7 +105,7 @@ func warn(ctx context.Context, s *settings, b *backend, log logr.Logger) []strin
 	if err != nil {
 		log.Error(err, "the node could not be checked")
 	}
-	for _, r := range observe.CheckTools(ctx, b, usesImages(s.source(logr.Discard()).Load(ctx))) {
+	for _, r := range observe.CheckTools(ctx, b, usesImages(s.source(logr.Discard(), nil).Load(ctx))) {
 		if r.Warning {
 			warnings = append(warnings, r.Text)
 		} else {
@@ -122,7 +123,7 @@ func warnOfTools(ctx context.Context, s *settings, b *backend, stderr io.Writer)
 	if s.backend == backendFake {
 		return
 	}
-	for _, r := range observe.CheckTools(ctx, b, usesImages(s.source(logr.Discard()).Load(ctx))) {
+	for _, r := range observe.CheckTools(ctx, b, usesImages(s.source(logr.Discard(), nil).Load(ctx))) {
 		if r.Warning {
 			_, _ = fmt.Fprintln(stderr, "warning: "+r.Text) // the command itself says what goes wrong with its output
 		}

@@ -112,7 +112,7 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 		return l.Resync // what was read is not worth a word, let alone a change
 	}
 	observed.Expect(VolumeGroups(desired, l.Memory.Known())...)
-	l.Status.WarnOf(silentWarnings(observed))
+	l.Status.WarnOf(slices.Concat(silentWarnings(observed), desired.Warnings))
 	ours, unreadableOwners := l.installation()
 	index := plan.NewIndex(observed, plan.Ownership{Installation: ours, Known: l.Memory.Known()})
 	now, memory := l.begin(desired, observed, index, busy)
@@ -272,6 +272,11 @@ func (l *Loop) logInput(desired spec.Set, observed observe.State) {
 		}
 		if len(desired.Findings) == 0 {
 			l.Log.Info("no findings any more")
+		}
+	}
+	if !slices.Equal(desired.Warnings, l.last.Warnings) {
+		for _, w := range desired.Warnings {
+			l.Log.Info("warning: " + w)
 		}
 	}
 	switch err := errors.Join(observed.Err(), observed.Doubtful()); {

@@ -454,8 +454,16 @@ func (s *Set) withhold(o *object) {
 }
 
 // clash refuses two objects that stand for one thing. The finding is at the
-// second; the first is taken out as well.
+// second; the first is taken out as well. One of them alone is taken out if it is from before the
+// start, and the other is not.
 func (a *assembly) clash(o, other *object, path, what string) {
+	if o.restored != other.restored {
+		if other.restored {
+			o, other = other, o
+		}
+		a.refuse(o, path, "%s %s, and so does %s (%s); until its file can be read, it is not acted on", o.id, what, other.id, other.where(path))
+		return
+	}
 	a.refuse(o, path, "%s %s, and so does %s (%s); until one of them changes, neither is acted on",
 		o.id, what, other.id, other.where(path))
 	a.invalidate(other.id, fmt.Errorf("%s, and so does %s (%s)", what, o.id, o.where(path)))

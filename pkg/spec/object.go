@@ -19,6 +19,8 @@ type object struct {
 	// "" is the document. It is nil once the file has moved on and the object
 	// is only held: its old lines would point at something else.
 	places map[string]place
+	// restored is true of what the file said before the agent was started.
+	restored bool
 }
 
 // place is where a field stands.

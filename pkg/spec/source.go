@@ -51,6 +51,8 @@ type Options struct {
 	// Poll is how often Watch looks for changes of which the kernel has not
 	// told it; default: 10 s.
 	Poll time.Duration
+	// Keeper keeps the last good content of the files for the next start; nil: nothing is kept.
+	Keeper Keeper
 	// Log is told when watching falls back to polling. Findings are not logged
 	// here; whoever gets the Set knows which are new.
 	Log logr.Logger
@@ -72,6 +74,8 @@ type Source struct {
 	files   map[string]*file
 	holding holding
 	gone    recalled
+	keeping keeping
+	opened  bool // what was kept was read
 	last    assembled
 	follow  followed // what the last Load depended on
 }
@@ -89,6 +93,8 @@ type file struct {
 	// then has it been parsed.
 	settled bool
 	content content
+	// text is what was read, until it is kept.
+	text []byte
 }
 
 // NewSource returns a Source for a directory, which need not exist yet.
@@ -97,9 +103,15 @@ func NewSource(dir string, options Options) *Source {
 	options.Settle = cmp.Or(options.Settle, defaultSettle)
 	options.Poll = cmp.Or(options.Poll, defaultPoll)
 	options.Recall = cmp.Or(options.Recall, defaultRecall)
+	dir = filepath.Clean(dir)
+	root, err := filepath.Abs(dir)
+	if err != nil { // the working directory is gone: nothing can be known again
+		options.Keeper = nil
+	}
 	return &Source{
-		dir:     filepath.Clean(dir),
+		dir:     dir,
 		options: options,
+		keeping: keeping{Keeper: options.Keeper, dir: dir, root: root},
 		loaded:  make(chan struct{}, 1),
 		files:   map[string]*file{},
 		holding: holding{},
@@ -117,6 +129,9 @@ func (s *Source) Load(ctx context.Context) Set {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
+	if !s.opened {
+		s.holding, s.opened = s.keeping.open(s.options.TargetPrefix), true
+	}
 	found, settled := s.settle(ctx)
 	readings := s.readings(found)
 	findings := slices.Clone(found.problems)
@@ -124,8 +139,9 @@ func (s *Source) Load(ctx context.Context) Set {
 	findings = append(findings, more...)
 	s.gone = s.gone.next(s.holding, held, time.Now(), s.options.Recall)
 	s.holding = held
+	s.keeping.keep(readings, s.files, held, s.gone.holding(time.Now(), s.options.Recall))
 
-	objects := held.objects()
+	objects := withoutOutdated(held.objects())
 	files := s.secretFiles(objects)
 	var secrets secretReader
 	read := readSecrets(files)
@@ -145,6 +161,7 @@ func (s *Source) Load(ctx context.Context) Set {
 		set = s.last.set.clone()
 	}
 
+	set.Warnings = s.keeping.warnings(held)
 	s.follow = s.follow.next(s.dir, found, files, settled)
 	signal(s.loaded)
 	return set
@@ -194,7 +211,7 @@ func (s *Source) readAll(found listing) bool {
 		}
 		processors <- struct{}{}
 		reading.Go(func() {
-			f.read(e, s.options.Settle, s.options.TargetPrefix)
+			f.read(e, s.options.Settle, s.options.TargetPrefix, s.options.Keeper != nil)
 			<-processors
 		})
 	}
@@ -221,7 +238,7 @@ func (f *file) fresh(now stamp) bool {
 
 // read reads the file. Content counts only if it is what an earlier read found,
 // at least the settling time ago: a file may be in the middle of being written.
-func (f *file) read(e entry, settle time.Duration, targetPrefix string) {
+func (f *file) read(e entry, settle time.Duration, targetPrefix string, keep bool) {
 	now, before := time.Now(), f.stamp
 	data, stamp, err := readFile(e.real)
 	f.stamp, f.readAt, f.problem = stamp, now, err
@@ -235,6 +252,9 @@ func (f *file) read(e entry, settle time.Duration, targetPrefix string) {
 	}
 	if !f.settled && now.Sub(f.since) >= settle {
 		f.settled, f.content = true, read(e.path, data, targetPrefix)
+		if keep {
+			f.text = data
+		}
 	}
 }
 

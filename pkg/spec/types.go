@@ -379,6 +379,8 @@ type Set struct {
 	// Findings are all that is wrong with the input, in the order of files and
 	// lines.
 	Findings []Finding
+	// Warnings are what the next start may lack, and what holds though no file says it now.
+	Warnings []string
 	// Complete is false if there is any finding. Nothing may be deleted or
 	// unexported then, because a file that cannot be read might still name it.
 	Complete bool
