@@ -40,7 +40,8 @@ not read. Whether a password differs cannot be told there; whether one is asked
 for can. What each object had is known if FILE.identities.json is there.
 
 With -o json the fields are stable: apiVersion, kind, complete, findings, steps
-(id, object, type, change, summary, why, needs, danger, affects) and objects.
+(id, object, type, change, summary, why, needs, danger, affects), objects and
+warnings.
 
 Exit status: 0 if there is nothing to do, 2 if there are changes, 1 if there are
 findings in the files, something could not be read, or the command is wrong.`,

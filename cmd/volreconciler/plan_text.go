@@ -53,6 +53,7 @@ func planText(made plan.Plan, p painter) string {
 			t.thinPool(*o.Pool)
 		}
 	}
+	t.warnings(made.Warnings)
 	t.sum(made)
 	return t.text.String()
 }
@@ -119,6 +120,17 @@ func (t *planWriter) thinPool(p status.Pool) {
 	}
 	fmt.Fprintf(&t.text, "Thin pool %s/%s has %s, %s; promised to volumes: %s now, %s after.\n\n",
 		p.VolumeGroup, p.ThinPool, bytes(p.Size), free, share(p.Provisioned, p.Size), share(p.ProvisionedAfter, p.Size))
+}
+
+// warnings are said of a few objects, and the others are counted.
+func (t *planWriter) warnings(all []plan.Warning) {
+	for i, w := range all {
+		if i == fewNames {
+			fmt.Fprintf(&t.text, "%s the same goes for %s more; -o json has all.\n\n", t.paint(yellow, "warning:"), count(len(all)-i, "object"))
+			return
+		}
+		fmt.Fprintf(&t.text, "%s %s: %s.\n\n", t.paint(yellow, "warning:"), w.Object, oneLine(w.Message))
+	}
 }
 
 func share(part, whole uint64) string {

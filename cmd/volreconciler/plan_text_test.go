@@ -51,6 +51,19 @@ func aPlan() plan.Plan {
 }
 
 var _ = Describe("The text of a plan", func() {
+	It("warns before the sum, and counts more warnings than a few", func() {
+		made := aPlan()
+		for _, name := range []string{"a", "b"} {
+			made.Warnings = append(made.Warnings, plan.Warning{Object: spec.ID{Kind: spec.KindExport, Name: name}, Message: "by their positions"})
+		}
+		Expect(planText(made, painter{})).To(ContainSubstring("\nwarning: Export/a: by their positions.\n\nwarning: Export/b: by their positions.\n\nPlan: "))
+		for range 40 {
+			made.Warnings = append(made.Warnings, made.Warnings[0])
+		}
+		text := planText(made, painter{})
+		Expect(text).To(ContainSubstring("\nwarning: the same goes for 39 objects more; -o json has all.\n\nPlan: "))
+		Expect(strings.Count(text, "warning:")).To(Equal(4))
+	})
 	It("shows the steps of each object, what stands in its way, and the sum", func() {
 		Expect(planText(aPlan(), painter{})).To(Equal(`+ Volume/db
     + create thin volume vg0/db, 20Gi, in fast (not there)

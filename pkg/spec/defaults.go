@@ -87,7 +87,7 @@ func (e *Export) setDefaults(targetPrefix string) {
 	}
 	for i := range e.Spec.LUNs {
 		if e.Spec.LUNs[i].Number == nil {
-			e.Spec.LUNs[i].Number = &i
+			e.Spec.LUNs[i].Number, e.Spec.LUNs[i].ByPosition = &i, true
 		}
 	}
 	for i := range e.Spec.Initiators {

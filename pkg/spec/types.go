@@ -285,6 +285,8 @@ type LUN struct {
 	// Number is the logical unit number, 0 to 255; default: the position in
 	// the list. After defaulting it is never nil.
 	Number *int `yaml:"lun,omitempty"`
+	// ByPosition is true if the file does not give the number. It is not a field of files.
+	ByPosition bool `yaml:"-"`
 	// ReadOnly write-protects this LUN for every initiator.
 	ReadOnly bool `yaml:"readOnly,omitempty"`
 }

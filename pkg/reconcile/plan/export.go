@@ -73,6 +73,7 @@ func (d *differ) export(e spec.Export) {
 		differ: d, id: id, spec: e.Spec, fabric: f, target: target, have: have, luns: map[int]StepID{}, before: len(d.plan.Steps),
 		seen: d.admittedExposures(e.Spec, target.ID(), have),
 	}
+	x.warnOfPositions()
 	x.keepNumbers()
 	if !exists || !owned && (!f.markInLUNs || !have.HasTPG) {
 		x.base = append(x.base, x.step(id, "not there", change.CreateTarget{Target: x.target}))

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
@@ -68,6 +69,34 @@ func (x *exportDiffer) keepNumbers() {
 		}
 		x.spec.Initiators[i].LUNs = shown
 	}
+}
+
+// warnOfPositions warns if the place of a LUN in the list gives it another number than initiators
+// know it by: most likely only the list was meant to change.
+func (x *exportDiffer) warnOfPositions() {
+	var luns, known []string
+	example := ""
+	for _, l := range x.spec.LUNs {
+		if !l.ByPosition {
+			continue
+		}
+		at, who := x.seenElsewhere(l.Backing(), *l.Number)
+		if len(who) == 0 {
+			continue
+		}
+		luns = append(luns, fmt.Sprintf("%s %d instead of %d", l.Backing(), *l.Number, at))
+		known = append(known, who...)
+		if example == "" {
+			example = fmt.Sprintf("lun: %d for %s", at, l.Backing())
+		}
+	}
+	if len(luns) == 0 {
+		return
+	}
+	slices.Sort(known)
+	x.plan.Warnings = append(x.plan.Warnings, Warning{x.id, fmt.Sprintf(
+		"by their positions in spec.luns, LUNs get other numbers than initiators know them by: %s. To keep the numbers, write them down, as in %s. Known to: %s",
+		shortList(luns), example, shortList(slices.Compact(known)))})
 }
 
 // identityOf returns what initiators tell an object by; empty: it is not there yet.

@@ -46,6 +46,9 @@ type Plan struct {
 	// Objects holds every object that is desired or exists as ours, sorted by
 	// kind and name.
 	Objects []status.Object
+	// Warnings are what somebody may want to do otherwise before the plan is carried out, in the
+	// order of objects.
+	Warnings []Warning
 	// Findings are what is wrong with the input; while there are any, nothing
 	// is deleted or unexported.
 	Findings []spec.Finding
@@ -55,6 +58,12 @@ type Plan struct {
 	// KeepJobs is true if the plan was made without seeing all of the machine: that it
 	// has no step for a job does not mean that the job is not wanted any more.
 	KeepJobs bool
+}
+
+// Warning is what an edit of an object leads to that may not be meant.
+type Warning struct {
+	Object  spec.ID
+	Message string
 }
 
 // Finds adds what is wrong besides.

@@ -17,6 +17,7 @@ type planJSON struct {
 	Findings   []status.Finding `json:"findings"`
 	Steps      []stepJSON       `json:"steps"`
 	Objects    []status.Object  `json:"objects"`
+	Warnings   []warningJSON    `json:"warnings"`
 }
 
 type stepJSON struct {
@@ -33,6 +34,11 @@ type stepJSON struct {
 	Affects []string      `json:"affects"`
 }
 
+type warningJSON struct {
+	Object  objectJSON `json:"object"`
+	Message string     `json:"message"`
+}
+
 type objectJSON struct {
 	Kind spec.Kind `json:"kind"`
 	Name string    `json:"name"`
@@ -42,7 +48,7 @@ type objectJSON struct {
 func (p Plan) MarshalJSON() ([]byte, error) {
 	out := planJSON{
 		APIVersion: spec.APIVersion, Kind: "Plan", Complete: len(p.Findings) == 0,
-		Findings: status.Findings(p.Findings), Steps: []stepJSON{}, Objects: notNil(p.Objects),
+		Findings: status.Findings(p.Findings), Warnings: []warningJSON{}, Steps: []stepJSON{}, Objects: notNil(p.Objects),
 	}
 	for _, s := range p.Steps {
 		out.Steps = append(out.Steps, stepJSON{
@@ -50,6 +56,9 @@ func (p Plan) MarshalJSON() ([]byte, error) {
 			Type: change.Name(s.Change), Change: s.Change, Summary: s.Change.String(),
 			Why: s.Why, Needs: notNil(s.Needs), Danger: s.Danger, Affects: notNil(s.Affects),
 		})
+	}
+	for _, w := range p.Warnings {
+		out.Warnings = append(out.Warnings, warningJSON{objectJSON{w.Object.Kind, w.Object.Name}, w.Message})
 	}
 	return json.Marshal(out)
 }
