@@ -27,7 +27,7 @@ func (d *differ) otherSource(id spec.ID, source *spec.VolumeSource, lv observe.L
 	}
 	from := cmp.Or(lv.Tag(ondisk.TagSource), "nothing")
 	if d.comesBack(id, lv) {
-		d.block(id, status.ReasonImmutableField, "spec.source: %s%s was made from %s, not from %s; it is not exported, and stays as it is. To have it as it is, take the field out, or say what it was made from; for a new one choose another name",
+		d.block(id, status.ReasonImmutableField, "spec.source: %s%s was made from %s, not from %s; it is not exported. To have it as it is, take the field out, or say what it was made from; for a new one choose another name",
 			lv.FullName(), madeAt(id, lv), from, source.Tag())
 		return true
 	}
@@ -109,12 +109,24 @@ func (d *differ) whyTags(id spec.ID, lv observe.LogicalVolume) string {
 	}
 }
 
-// learnServed takes in whether an object is served, and of what a snapshot was taken.
+// warnOfReturn warns that what was orphaned is taken for what a file asks for now. Nobody may
+// remember that the name was used before.
+func (d *differ) warnOfReturn(id spec.ID, lv observe.LogicalVolume) {
+	if d.in.Known[id].Orphaned {
+		d.plan.Warnings = append(d.plan.Warnings, Warning{id, fmt.Sprintf("%s, which was orphaned, comes back with what is in it%s; for a new one choose another name", lv.FullName(), madeAt(id, lv))})
+	}
+}
+
+// learnServed takes in whether an object is declared and served, and of what a snapshot was taken.
 func (l *learning) learnServed(identity, was Identity, id spec.ID, lvs []observe.LogicalVolume, desired spec.Set, observed observe.State, index *Index) Identity {
 	if len(lvs) != 1 || id.Kind == spec.KindPool {
 		return identity
 	}
 	lv := lvs[0]
+	_, invalid := desired.Invalid[id]
+	if named := invalid || desired.Has(id); named || desired.Complete {
+		identity.Orphaned = !named && identity.Declared && len(lv.DeletedTags()) == 0 // whose tags say the same
+	}
 	switch {
 	case index.serves(id, lv):
 		identity.Unserved = false

@@ -125,6 +125,25 @@ var _ = Describe("Make and since when a content is", func() {
 		n.Pass(-1)
 		Expect(statusOf(VolumeID("old")).Volume).To(HaveField("CreatedAt", made))
 	})
+	DescribeTable("warns in the plan of what comes back from being orphaned", func(id spec.ID, since string) {
+		retain()
+		Expect(n.Plan().Warnings).To(BeEmpty())
+		without(gone(id.Kind, id.Name))
+		name := "vg0/" + id.Name
+		Expect(n.Plan().Warnings).To(ContainElement(Warning{id, name + ", which was orphaned, comes back with what is in it (" + since + " 2026-11-22T12:00:00Z); for a new one choose another name"}))
+		settle()
+		Expect(n.Plan().Warnings).To(BeEmpty())
+	}, Entry("Volume", VolumeID("thick"), "created"), Entry("Snapshot", SnapshotID("nightly"), "taken"))
+	It("keeps active what nobody is served, and is to have another source", func() {
+		n.EditExport(func(e *spec.ExportSpec) { e.LUNs = e.LUNs[:2:2] })
+		settle()
+		source("thick", &spec.VolumeSource{Volume: "data"})
+		n.Edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Active = false })
+		n.Edit("vg0/tnightly", func(lv *observe.LogicalVolume) { lv.Active = false })
+		settle()
+		Expect(n.LVs("vg0")["thick"].Active).To(BeTrue())
+		Expect(statusOf(VolumeID("thick"))).To(BeIn(status.Blocked, status.ReasonImmutableField))
+	})
 	for _, policy := range []string{"trash", "orphaned"} {
 		DescribeTable("neither exports nor uses what comes back and is to have another source: "+policy, func(volume string, memory bool) {
 			if policy == "orphaned" {

@@ -37,6 +37,8 @@ type Identity struct {
 	Content Content `json:"content,omitempty"`
 	// FailedCutover stands for the spec for which a cutover failed last; empty: none did.
 	FailedCutover string `json:"failedCutover,omitempty"`
+	// Orphaned is true if no file named it when it was last looked at, and it was not in the trash.
+	Orphaned bool `json:"orphaned,omitempty"`
 	// Unserved is true if no target showed it when it was last looked at, and not only because the
 	// node was started anew.
 	Unserved bool `json:"unserved,omitempty"`
@@ -245,7 +247,7 @@ func (l *learning) volumes(known map[spec.ID]Identity, desired spec.Set, observe
 // sameVolume reports whether two identities say the same of a logical volume.
 func (i Identity) sameVolume(other Identity) bool {
 	return i.UUID == other.UUID && i.VolumeGroup == other.VolumeGroup && i.Retain == other.Retain && i.Declared == other.Declared &&
-		i.Unserved == other.Unserved && i.Origin == other.Origin && i.LV == other.LV && i.FailedCutover == other.FailedCutover && i.Content == other.Content && i.TrashedSince.Equal(other.TrashedSince) &&
+		i.Orphaned == other.Orphaned && i.Unserved == other.Unserved && i.Origin == other.Origin && i.LV == other.LV && i.FailedCutover == other.FailedCutover && i.Content == other.Content && i.TrashedSince.Equal(other.TrashedSince) &&
 		slices.Equal(i.Outdated, other.Outdated) && slices.Equal(i.Reverted, other.Reverted)
 }
 

@@ -281,6 +281,7 @@ func (d *differ) finish() Plan {
 	d.attachments()
 	d.expect()
 	d.plan.Objects = d.results.statuses()
+	slices.SortStableFunc(d.plan.Warnings, func(a, b Warning) int { return spec.CompareIDs(a.Object, b.Object) })
 	d.plan.KeepJobs = d.plan.KeepJobs || d.in.Observed.Err() != nil || len(d.in.Observed.UnusableGroups) > 0
 	return d.plan
 }

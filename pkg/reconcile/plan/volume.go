@@ -67,6 +67,7 @@ func (d *differ) volume(v spec.Volume) {
 
 	lv = d.asKnown(id, lv, tags)
 	d.object(id).Volume = volumeStatus(id, lv)
+	d.warnOfReturn(id, lv)
 	if p.damage != "" && lv.Type == observe.Thin && !misplaced(lv, p) {
 		d.say(id, status.Failed, status.ReasonPoolDamaged, "%s", p.damage)
 		b := backing{lv: lv, usable: whole(lv), thin: true} // as it is, and nothing else
@@ -102,6 +103,7 @@ func (d *differ) existingVolume(id spec.ID, v spec.Volume, p pool, lv observe.Lo
 	r, stage := d.results.of(id), stageOf(lv, misplaced(lv, p), v.Spec.Revert != nil && !d.reverted(id, lv, v.Spec.Revert.Request))
 	r.retreats = d.in.Held[id] && (came || d.index.leftovers[id] != nil) // also if it is not to move any more
 	b := backing{lv: lv, thin: lv.Type == observe.Thin, step: arrived}
+	other := d.otherSource(id, v.Spec.Source, lv)
 	switch {
 	case misplaced(lv, p) && !lv.Marked():
 		d.block(id, status.ReasonImmutableField, "spec.pool: %s lives in %s; to adopt it, name the Pool that it is in", lv.FullName(), placeOf(lv))
@@ -111,7 +113,7 @@ func (d *differ) existingVolume(id spec.ID, v spec.Volume, p pool, lv observe.Lo
 	case lv.Type != observe.Thin && lv.Type != observe.Thick:
 		d.block(id, status.ReasonNotOwned, "%s is neither a thick nor a thin volume", lv.FullName())
 		return
-	case d.otherSource(id, v.Spec.Source, lv):
+	case other && (!lv.Marked() || len(lv.DeletedTags()) > 0): // and it stays what it is, or where
 		d.results.of(id).backing = &b
 		return
 	case suspended:
@@ -133,6 +135,10 @@ func (d *differ) existingVolume(id spec.ID, v spec.Volume, p pool, lv observe.Lo
 			d.restoring(id, v.Spec.Revert, lv)
 			break
 		}
+		if other {
+			d.activate(id, lv)
+			break
+		}
 		next := d.succeed(id, v, p, lv, stage, came)
 		r.retreats = r.retreats || d.in.Held[id] && next != none // whatever failed on its way, it is served
 		if next == due {
@@ -141,7 +147,7 @@ func (d *differ) existingVolume(id spec.ID, v spec.Volume, p pool, lv observe.Lo
 		}
 		b.step = cmp.Or(d.activate(id, lv), arrived)
 	}
-	b.usable, b.reverting = whole(lv), lv.Phase() == ondisk.Reverting
+	b.usable, b.reverting = whole(lv) && !other, lv.Phase() == ondisk.Reverting
 	d.results.of(id).backing = &b
 	d.remarkOn(id, lv)
 }
@@ -266,6 +272,7 @@ func (d *differ) snapshot(s spec.Snapshot) {
 	}
 
 	d.object(id).Snapshot = volumeStatus(id, lv)
+	d.warnOfReturn(id, lv)
 	b := backing{lv: lv, usable: true, thin: lv.Type == observe.Thin}
 	other, unusable := false, false
 	if !lv.SnapshotInvalid {
