@@ -41,7 +41,6 @@ func NewFake(n fakehost.Node, dir string) (*Fake, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.Clock = func() time.Time { return time.Unix(1795000000, 0) }
 	return &Fake{Host: h, files: map[string]string{}, dir: dir}, os.MkdirAll(filepath.Join(dir, "specs"), 0o700)
 }
 

@@ -26,7 +26,7 @@ type door struct {
 var (
 	nameWord = regexp.MustCompile(`^[A-Za-z0-9_+.][A-Za-z0-9_+.-]*(/[A-Za-z0-9_+.][A-Za-z0-9_+.-]*)?$`)
 	ownTag   = regexp.MustCompile(`^volreconciler/(kind=(pool|volume|snapshot|source)|for=image|deletion=(retain|delete)|name=[a-z0-9]([a-z0-9-]*[a-z0-9])?|product=[a-z0-9-]{1,16}|by=[0-9a-f]{16}:[A-Za-z0-9._-]{1,64}|` +
-		`phase=(populating|reverting|clearing|staged)|(identity|replaced-by)=[A-Za-z0-9-]{38}|source=(volume|snapshot|image):[a-z0-9.-]+|checkpoint=[A-Za-z0-9-]+:[0-9]+|revert(ed)?=[A-Za-z0-9_.-]{1,63})$`)
+		`phase=(populating|reverting|clearing|staged)|(identity|replaced-by)=[A-Za-z0-9-]{38}|source=(volume|snapshot|image):[a-z0-9.-]+|checkpoint=[A-Za-z0-9-]+:[0-9]+|created=[0-9]{8}T[0-9]{6}Z|revert(ed)?=[A-Za-z0-9_.-]{1,63})$`)
 	bytes   = regexp.MustCompile(`^[0-9]+b?$`)
 	columns = regexp.MustCompile(`^[a-z_,]+$`)
 	options = map[string]*regexp.Regexp{
