@@ -320,8 +320,9 @@ var _ = Describe("The agent itself", func() {
 		sh(ctx, "rm /var/lib/volreconciler/full")
 		Eventually(ctx, func() any { return nodeStatus(ctx).Findings }).Should(BeEmpty())
 		allReady(ctx, 3)
-		Expect(sh(ctx, "grep -c Volume/new /var/lib/volreconciler/*")).To(Equal("1"))
-		Expect(sh(ctx, "ls -A /var/lib/volreconciler | wc -l")).To(Equal("1"), "files that could not be written are left behind")
+		Expect(sh(ctx, "grep -c Volume/new /var/lib/volreconciler/identities*")).To(Equal("1"))
+		Expect(sh(ctx, "find /var/lib/volreconciler -type f ! -name '*.json'")).To(BeEmpty(), "files that could not be written are left behind")
+		Eventually(ctx, func() string { return sh(ctx, "ls /var/lib/volreconciler/last-good | wc -l") }).Should(Equal("2"))
 	}, NodeTimeout(limit))
 
 	It("does not believe the clock", func(ctx SpecContext) {
