@@ -150,7 +150,7 @@ func (a *assembly) references() {
 			if lun.Snapshot != "" {
 				path = itemPath("spec.luns", i) + ".snapshot"
 			}
-			a.resolve(o, path, lun.Backing())
+			a.resolveLUN(o, path, lun.Backing())
 		}
 	}
 	for o, i := range objectsOf[Image](a) {
@@ -170,6 +170,19 @@ func (a *assembly) resolve(o *object, path string, to ID) {
 	}
 	a.dangling++
 	a.refuse(o, path, "no %s is named %s%s", to.Kind, quote(to.Name), a.hint(to))
+}
+
+// resolveLUN is resolve for a LUN. If something that cannot be read may declare what it names, that
+// is as good as invalid, and the Export goes on offering the others.
+func (a *assembly) resolveLUN(o *object, path string, to ID) {
+	if !a.unreadable || a.known(to) {
+		a.resolve(o, path, to)
+		return
+	}
+	a.dangling++
+	f := o.finding(path, fmt.Errorf("no %s is named %s%s", to.Kind, quote(to.Name), a.hint(to)))
+	a.findings = append(a.findings, f)
+	a.invalidate(to, f)
 }
 
 // hint says what a reference that leads nowhere may have been meant to be.

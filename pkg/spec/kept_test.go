@@ -182,6 +182,20 @@ var _ = Describe("A Source that is made anew", func() {
 		Entry("writable by others", func(path string) { Expect(os.Chmod(path, 0o666)).To(Succeed()) }),
 		Entry("under another name", func(path string) { Expect(os.Rename(path, path+".json")).To(Succeed()) }),
 	)
+	It("lets an Export offer its other LUNs though one may be in what cannot be read, if nothing was kept", func(ctx SpecContext) {
+		begin(ctx)
+		Expect(os.RemoveAll(state)).To(Succeed())
+		write(at("b.yaml"), "{")
+		write(at("db.yaml"), "apiVersion: volreconciler/v1alpha1\nkind: Export\nmetadata: {name: db}\nspec: {protocol: iscsi, luns: [{volume: a}, {volume: b}, {snapshot: s}], initiators: [{name: iqn.1993-08.org.debian:01:x}]}\n")
+		set := start().Load(ctx)
+		Expect(set.Complete).To(BeFalse())
+		Expect(set.Exports).To(HaveKey("db"))
+		Expect(set.Invalid).To(And(HaveLen(2), HaveKey(spec.ID{Kind: spec.KindVolume, Name: "b"}), HaveKey(spec.ID{Kind: spec.KindSnapshot, Name: "s"})))
+		Expect(errorsOf(set.Findings)).To(ContainElement(ContainSubstring("something that cannot be read may define it")))
+		write(at("b.yaml"), v("c"))
+		set = start().Load(ctx)
+		Expect(set.Exports).NotTo(HaveKey("db"), "nothing but a mistake in it")
+	})
 	It("says what cannot be kept, and keeps it as soon as it can", func(ctx SpecContext) {
 		write(filepath.Dir(state), "in the way")
 		write(at("pool.yaml"), aPool)
