@@ -60,12 +60,15 @@ findings in the files, something could not be read, or the command is wrong.`,
 }
 
 func showPlan(ctx context.Context, s *settings, format string, stdout, stderr io.Writer) error {
-	_, observed, plan, err := s.look(ctx)
+	desired, observed, plan, err := s.look(ctx)
 	if err != nil {
 		return err
 	}
 	if err := writePlan(stdout, plan, format); err != nil {
 		return err
+	}
+	for _, w := range desired.Warnings {
+		_, _ = fmt.Fprintln(stderr, "warning: "+w) // the command itself says what goes wrong with its output
 	}
 	writeFindings(stderr, status.Findings(plan.Findings))
 	return verdict(plan, observed)

@@ -41,7 +41,7 @@ var _ = It("Contents have a time that goes with them: into the trash and back, a
 	By("to another volume group")
 	specs(ctx, "data.yaml", volume("data", "second", "16Mi", "deletionPolicy: Delete"))
 	Eventually(ctx, func() string { return sh(ctx, "lvs --noheadings -o lv_full_name,lv_tags | grep name=data || true") }).Should(
-		And(HavePrefix("  vg1/data "), ContainSubstring("volreconciler/created="+atFirst.Format("20060102T150405Z"))))
+		And(HavePrefix("vg1/data "), ContainSubstring("volreconciler/created="+atFirst.Format("20060102T150405Z"))))
 	allReady(ctx, 6)
 	Expect(created()).To(Equal(atFirst))
 	Expect(sh(ctx, "volreconciler describe volume data")).To(MatchRegexp("Created: +" + atFirst.Format(time.RFC3339)))
