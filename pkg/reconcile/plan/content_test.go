@@ -50,7 +50,7 @@ var _ = Describe("Make and since when a content is", func() {
 		return ObjectOf(n.Plan(), id)
 	}
 	shows := func(id spec.ID) bool {
-		index := NewIndex(n.State)
+		index := NewIndex(n.State, Ownership{})
 		b, there := index.Backstore(id)
 		if !there {
 			return false
