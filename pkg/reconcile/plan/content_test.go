@@ -171,6 +171,15 @@ var _ = Describe("Make and since when a content is", func() {
 			Expect(statusOf(VolumeID(volume))).To(BeIn(status.Ready, status.ReasonAsDesired))
 		}, Entry("thin", "data", true), Entry("thick", "thick", true), Entry("thin, without a memory", "data", false), Entry("thick, without a memory", "thick", false))
 	}
+	It("does not export it from a damaged pool either", func() {
+		retain()
+		without(gone(spec.KindVolume, "data"))
+		n.Edit("vg0/pool0", func(lv *observe.LogicalVolume) { lv.Health = "failed" })
+		source("data", &spec.VolumeSource{Volume: "thick"})
+		settle()
+		Expect(statusOf(VolumeID("data"))).To(BeIn(status.Failed, status.ReasonPoolDamaged))
+		Expect(shows(VolumeID("data"))).To(BeFalse())
+	})
 	It("exports no Volume for the first time that is to have another source", func() {
 		n.EditExport(func(e *spec.ExportSpec) { e.LUNs = e.LUNs[:2:2] })
 		settle()

@@ -70,7 +70,7 @@ func (d *differ) volume(v spec.Volume) {
 	d.warnOfReturn(id, lv)
 	if p.damage != "" && lv.Type == observe.Thin && !misplaced(lv, p) {
 		d.say(id, status.Failed, status.ReasonPoolDamaged, "%s", p.damage)
-		b := backing{lv: lv, usable: whole(lv), thin: true} // as it is, and nothing else
+		b := backing{lv: lv, usable: whole(lv) && !d.otherSource(id, v.Spec.Source, lv), thin: true} // as it is, and nothing else
 		if p.dormant && !suspended && lv.Health != observe.HealthPartial {
 			b.step = d.activate(id, lv) // LVM may have its reasons to refuse the pool alone
 		}
