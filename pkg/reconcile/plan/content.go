@@ -44,7 +44,7 @@ func (d *differ) otherOrigin(id, origin spec.ID, volume spec.Volume, lv observe.
 	case lv.Origin != "" && lv.Origin != d.originName(origin, volume) && !d.replacedOrigin(origin, lv):
 		d.block(id, status.ReasonImmutableField, "spec.volume: %s%s is a snapshot of %s, not of %s; %s", lv.FullName(), madeAt(id, lv), lv.Origin, origin, hint)
 	case d.takenOfAnother(id, d.backing(origin).lv, lv):
-		d.block(id, status.ReasonImmutableField, "spec.volume: %s%s is a snapshot of another volume than %s is now; %s%s", lv.FullName(), madeAt(id, lv), origin, hint, d.originHint(id, d.backing(origin).lv, lv))
+		d.block(id, status.ReasonImmutableField, "spec.volume: %s%s is a snapshot of another volume than %s is now; %s%s", lv.FullName(), madeAt(id, lv), origin, hint, d.originHint(d.backing(origin).lv, lv))
 	default:
 		return false, false
 	}
@@ -71,7 +71,7 @@ func (d *differ) takenOf(id spec.ID, snapshot observe.LogicalVolume) string {
 }
 
 // originHint says how a snapshot is made one of a volume for somebody who knows better.
-func (d *differ) originHint(id spec.ID, volume, snapshot observe.LogicalVolume) string {
+func (d *differ) originHint(volume, snapshot observe.LogicalVolume) string {
 	if volume.UUID == "" {
 		return ""
 	}

@@ -166,7 +166,7 @@ func (d *differ) snapshotToRestore(id spec.ID, r *spec.Revert, lv observe.Logica
 	}
 	if d.takenOfAnother(of, lv, lvs[0]) {
 		d.block(id, status.ReasonImmutableField, "spec.revert: %s%s was taken of another volume than %s; name a snapshot of that%s",
-			lvs[0].FullName(), madeAt(of, lvs[0]), lv.FullName(), d.originHint(of, lv, lvs[0]))
+			lvs[0].FullName(), madeAt(of, lvs[0]), lv.FullName(), d.originHint(lv, lvs[0]))
 		return lv, false
 	}
 	if who := strings.Join(d.writers(of, lvs[0]), ", "); who != "" {
