@@ -20,7 +20,7 @@ var packages = []string{
 	"lvm2", "dmsetup", "thin-provisioning-tools", "e2fsprogs", "xfsprogs", "qemu-utils", "xz-utils", "fio",
 
 	"open-iscsi", "libiscsi-bin", "sg3-utils", "lsscsi", "nvme-cli", "rdma-core", "ibverbs-providers",
-	"tgt", "targetcli-fb", "python3", "dbus-daemon", "dbus-system-bus-common",
+	"tgt", "targetcli-fb", "multipath-tools", "qemu-block-extra", "python3", "dbus-daemon", "dbus-system-bus-common",
 }
 
 // excluded are files that nothing in the guest reads: half of all.
