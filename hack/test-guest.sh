@@ -43,7 +43,7 @@ case ${1-} in
 	stage guest go test -count=1 ./test/guest/...
 	stage demo env DEMO_ONCE=1 go run ./test/demo
 	for suite in bookworm trixie; do
-		specs "$machine-$suite" $machine $suite "$guests" --label-filter='!bench && !soak && !smoke'
+		specs "$machine-$suite" $machine $suite "$guests" --label-filter='!bench && !soak && !smoke && !long'
 	done
 	specs smoke-6.1 6.1 bookworm 1 --label-filter=smoke
 	specs smoke-6.12 6.12 trixie 1 --label-filter=smoke

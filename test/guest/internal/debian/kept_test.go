@@ -15,6 +15,7 @@ var targetModules = []string{
 	"nvmet", "nvmet-tcp", "nvmet-rdma", "nvme-tcp", "nvme-rdma",
 	"libfc", "libfcoe", "fcoe", "tcm_fc",
 	"rdma_rxe", "veth",
+	"dm-multipath", "dm-service-time", "scsi_dh_alua",
 }
 
 var _ = DescribeTable("an emulator's kernel has the modules of every protocol, with all that they need",
