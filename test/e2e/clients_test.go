@@ -117,17 +117,45 @@ blacklist { devnode "^(ubd|vd|dm-|loop|nvme)" }
 
 var _ = Describe("Multipath over two portals", func() {
 	const one, two = "10.9.8.1:3261", "10.9.8.2:3261"
-	documents := func(pool, size, portals string) []string {
+	documents := func(pool, size, initiator string) []string {
 		return []string{thinPool, thickPool, volume("data", pool, size, ""),
-			fmt.Sprintf("kind: Export\nmetadata: {name: paths}\nspec: {protocol: iscsi, portals: [%s], luns: [{volume: data}], initiators: [{name: %q}]}", portals, dbHost)}
+			fmt.Sprintf("kind: Export\nmetadata: {name: paths}\nspec: {protocol: iscsi, portals: [%q, %q], luns: [{volume: data}], initiators: [{name: %q}]}", one, two, initiator)}
 	}
-	both := fmt.Sprintf("%q, %q", one, two)
 
-	It("is one disk, which survives the loss of a path, a move, and grows", func(ctx SpecContext) {
+	BeforeEach(func(ctx SpecContext) {
 		multipathd(ctx)
 		sh(ctx, "for i in 1 2; do ip address add 10.9.8.$i/32 dev lo; done")
 		DeferCleanup(func(ctx SpecContext) { try(ctx, "for i in 1 2; do ip address delete 10.9.8.$i/32 dev lo; done") }, NodeTimeout(limit))
-		specs(ctx, "all.yaml", documents("slow", "64Mi", both)...)
+		DeferCleanup(func(ctx SpecContext) {
+			try(ctx, "multipathd disablequeueing maps; multipath -F; iscsiadm -m node -u")
+		}, NodeTimeout(limit))
+	}, NodeTimeout(limit))
+
+	// wwid is what multipathd calls the disk, and paths how many of its paths work.
+	wwid := func(ctx context.Context) string {
+		GinkgoHelper()
+		return "3" + sh(ctx, "cat /sys/kernel/config/target/core/iblock_*/volreconciler:*/wwn/vpd_unit_serial | sed 's/.*: //; s/-//g; s/^/6001405/' | cut -c 1-32")
+	}
+	paths := func(ctx context.Context) string {
+		GinkgoHelper()
+		return sh(ctx, "multipathd show paths raw format '%m %t %o' | grep -c '^"+wwid(ctx)+" active running' || true")
+	}
+
+	It("is what connect prints", func(ctx SpecContext) {
+		self := sh(ctx, "sed -n s/InitiatorName=//p /etc/iscsi/initiatorname.iscsi")
+		specs(ctx, "all.yaml", documents("slow", "64Mi", self)...)
+		agent()
+		allReady(ctx, 4)
+		put(ctx, "/run/connect.sh", sh(ctx, "volreconciler connect paths --initiator "+self+" --specs /specs -o sh"))
+		for range 2 {
+			sh(ctx, "sh /run/connect.sh && udevadm settle")
+			Eventually(ctx, paths).WithArguments(ctx).Should(Equal("2"))
+		}
+		Expect(writes(ctx, "/dev/mapper/"+wwid(ctx))).To(BeTrue())
+	}, NodeTimeout(limit))
+
+	It("is one disk, which survives the loss of a path, a move, and grows", func(ctx SpecContext) {
+		specs(ctx, "all.yaml", documents("slow", "64Mi", dbHost)...)
 		agent()
 		allReady(ctx, 4)
 		iqn := target("paths")
@@ -135,15 +163,9 @@ var _ = Describe("Multipath over two portals", func() {
 			r := login(ctx, iqn, portal, dbHost, "node.session.timeo.replacement_timeout", "5")
 			Expect(r.ExitCode).To(BeZero(), r.Stderr)
 		}
-		wwid := "3" + sh(ctx, "cat /sys/kernel/config/target/core/iblock_*/volreconciler:*/wwn/vpd_unit_serial | sed 's/.*: //; s/-//g; s/^/6001405/' | cut -c 1-32")
+		wwid := wwid(ctx)
 		map0 := "/dev/mapper/" + wwid
-		DeferCleanup(func(ctx SpecContext) {
-			try(ctx, "multipathd disablequeueing maps; multipath -F; iscsiadm -m node -u")
-		}, NodeTimeout(limit))
-		paths := func() string {
-			return sh(ctx, "multipathd show paths raw format '%m %t %o' | grep -c '^"+wwid+" active running' || true")
-		}
-		Eventually(ctx, paths).Should(Equal("2"))
+		Eventually(ctx, paths).WithArguments(ctx).Should(Equal("2"))
 		Expect(sh(ctx, "multipath -ll "+wwid)).To(ContainSubstring("LIO-ORG"))
 		fill(ctx, map0, "data", 8)
 		want := content(ctx, map0, 8)
@@ -161,21 +183,21 @@ var _ = Describe("Multipath over two portals", func() {
 
 		By("losing a path")
 		sh(ctx, "ip address delete 10.9.8.2/32 dev lo")
-		Eventually(ctx, paths).Should(Equal("1"))
+		Eventually(ctx, paths).WithArguments(ctx).Should(Equal("1"))
 		goesOn("with one path")
 		sh(ctx, "ip address add 10.9.8.2/32 dev lo")
-		Eventually(ctx, paths).Should(Equal("2"))
+		Eventually(ctx, paths).WithArguments(ctx).Should(Equal("2"))
 
 		By("moving the Volume")
-		specs(ctx, "all.yaml", documents("fast", "64Mi", both)...)
+		specs(ctx, "all.yaml", documents("fast", "64Mi", dbHost)...)
 		Eventually(ctx, func() string { return try(ctx, "lvs --noheadings -o pool_lv vg0/data").Stdout }).WithTimeout(patience).Should(ContainSubstring("pool0"))
 		allReady(ctx, 4)
-		Eventually(ctx, paths).Should(Equal("2"))
+		Eventually(ctx, paths).WithArguments(ctx).Should(Equal("2"))
 		goesOn("after a move")
 		Expect(content(ctx, map0, 8)).To(Equal(want))
 
 		By("growing")
-		specs(ctx, "all.yaml", documents("fast", "96Mi", both)...)
+		specs(ctx, "all.yaml", documents("fast", "96Mi", dbHost)...)
 		allReady(ctx, 4)
 		sh(ctx, "iscsiadm -m session -R && udevadm settle")
 		Eventually(ctx, func() string { return try(ctx, "multipathd resize map "+wwid).Stdout }).Should(ContainSubstring("ok"))
