@@ -116,11 +116,12 @@ func (d *differ) fencesStay(c cutover) *Obstacle {
 	return nil
 }
 
-// rebuild lets go of a backstore on the right device that initiators would take for another
-// disk, as an old saveconfig.json may restore it, if nobody sees it and none but our targets
-// serve it. The next pass makes it anew. It reports whether it has said what becomes of it.
+// rebuild lets go of a backstore on the right device that is not as it should be, if nobody sees
+// it and none but our targets serve it: initiators would take it for another disk, as an old
+// saveconfig.json may restore it, or somebody changed the permission of the logical volume. The
+// next pass makes it anew. It reports whether it has said what becomes of it.
 func (d *differ) rebuild(id spec.ID, b observe.Backstore, lv observe.LogicalVolume) bool {
-	if !BoundTo(b, lv) || b.Serial == ondisk.UnitSerial(lv.Identity()) || d.isSuspended(id) || d.inDoubt() {
+	if !BoundTo(b, lv) || d.isSuspended(id) || d.inDoubt() {
 		return false
 	}
 	keys := d.index.linksTo(b)
@@ -138,6 +139,10 @@ func (d *differ) rebuild(id spec.ID, b observe.Backstore, lv observe.LogicalVolu
 		d.block(id, status.ReasonReservationsActive, "backstore %s is to be made anew, and persistent reservations would be lost: %s. %s", b.Path(), shortList(who), clearThem)
 		return true
 	}
-	d.interrupt(id, lv, keys, true, fmt.Sprintf("has serial %s, and nobody is connected", b.Serial))
+	why := fmt.Sprintf("read-only %t, and nobody is connected", b.ReadOnly)
+	if b.Serial != ondisk.UnitSerial(lv.Identity()) {
+		why = fmt.Sprintf("has serial %s, and nobody is connected", b.Serial)
+	}
+	d.interrupt(id, lv, keys, true, why)
 	return true
 }

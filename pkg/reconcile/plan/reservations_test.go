@@ -125,6 +125,7 @@ var _ = Describe("A backstore with another serial, as an old saveconfig.json res
 		n.Converge()
 		b := n.State.LIO.Backstores[n.BackstorePath("volreconciler:volume:data")]
 		Expect(b.Serial).NotTo(Equal("4711"))
+		Expect(b.ReadOnly).To(BeFalse())
 		Expect(n.State.LIO.ISCSI[IQN]).To(And(HaveField("Enabled", true), HaveField("LUNs", HaveLen(3))))
 		for _, o := range n.Plan().Objects {
 			Expect(o.Phase).To(Equal(status.Ready), "%s: %s", o.ID(), o.Message)
@@ -148,6 +149,32 @@ var _ = Describe("A backstore with another serial, as an old saveconfig.json res
 		}),
 	)
 })
+
+var _ = DescribeTable("A backstore in another mode than its logical volume, after lvchange --permission,", func(readOnly bool) {
+	n := Converged()
+	permit := func(readOnly bool) {
+		n.Edit("vg0/data", func(lv *observe.LogicalVolume) { lv.ReadOnly = readOnly })
+	}
+	if !readOnly {
+		permit(true)
+		n.Converge()
+	}
+	permit(readOnly)
+	n.LogIn()
+	Expect(kinds(n.Plan())).NotTo(ContainElement(BeElementOf("RemoveLUN", "RemoveBackstore", "DisableTarget")), "while somebody is connected")
+	Expect(ObjectOf(n.Plan(), VolumeID("data"))).To(BeIn(status.Blocked, status.ReasonBackstoreMismatch))
+
+	n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LoggedIn = false })
+	n.Converge()
+	Expect(n.State.LIO.Backstores[n.BackstorePath("volreconciler:volume:data")].ReadOnly).To(Equal(readOnly))
+	Expect(n.State.LIO.ISCSI[IQN]).To(And(HaveField("Enabled", true), HaveField("LUNs", HaveLen(3))))
+	for _, o := range n.Plan().Objects {
+		Expect(o.Phase).To(Equal(status.Ready), "%s: %s", o.ID(), o.Message)
+	}
+},
+	Entry("is made read-only when nobody is connected", true),
+	Entry("is made writable when nobody is connected", false),
+)
 
 var _ = Describe("The product id of a disk", func() {
 	productOf := func(p plan.Plan, volume string) string {

@@ -123,6 +123,7 @@ var _ = Describe("Make and a volume that is put back to a snapshot", func() {
 	})
 	It("leaves what is read-only as it is", func() {
 		n.Edit("vg0/data", func(lv *observe.LogicalVolume) { lv.ReadOnly = true })
+		n.Converge()
 		n.PutBack("data", "nightly", "one")
 		Expect(n.Plan().Steps).To(BeEmpty())
 		Expect(ObjectOf(n.Plan(), VolumeID("data"))).To(BeIn(status.Blocked, status.ReasonImmutableField))
