@@ -219,6 +219,11 @@ func (x *exportDiffer) addLUNs() {
 		n, backing := *l.Number, l.Backing()
 		store := x.store(backing)
 		have, exists := x.have.LUNs[n]
+		var replaced StepID
+		// What a crash left empty serves nobody, and is not kept for what may be long in coming.
+		if exists && x.fabric.backstores && have.Backstore == "" && (!store.usable || store.step != 0) {
+			replaced = x.step(x.id, "empty, left from a change that was cut off", change.RemoveLUN{Target: x.target, LUN: n})
+		}
 		if !x.fabric.backstores && store.usable && (!exists || !store.servedBy(have)) && x.blockedByUsers(backing, x.backing(backing).lv) {
 			store.usable = false
 		}
@@ -237,7 +242,6 @@ func (x *exportDiffer) addLUNs() {
 		if x.fabric.accounts {
 			readOnly = x.readOnly(l)
 		}
-		var replaced StepID
 		switch {
 		case exists && store.servedBy(have):
 			x.luns[n] = 0

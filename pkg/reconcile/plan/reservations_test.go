@@ -150,6 +150,26 @@ var _ = Describe("A backstore with another serial, as an old saveconfig.json res
 	)
 })
 
+var _ = DescribeTable("A LUN that a crash left without a backstore, with which targetcli cannot save its configuration,", func(more func(*Node)) {
+	n := Converged()
+	n.Desired.Volumes["copy"] = spec.Volume{Metadata: Meta("copy"), Spec: spec.VolumeSpec{Pool: "fast", Size: 4 * MiB, LVName: "copy", DeletionPolicy: spec.Delete}}
+	n.EditExport(func(e *spec.ExportSpec) { e.LUNs = append(e.LUNs, spec.LUN{Volume: "copy", Number: Ptr(9)}) })
+	n.State.LIO.ISCSI[IQN].LUNs[9] = observe.TargetLUN{}
+	more(n)
+	removed := slices.ContainsFunc(n.Plan().Steps, func(s plan.Step) bool {
+		c, is := s.Change.(change.RemoveLUN)
+		return is && c.LUN == 9 && len(s.Needs) == 0
+	})
+	Expect(removed).To(BeTrue(), "it is removed, whatever becomes of its volume: %s", ChangesIn(n.Plan()))
+},
+	Entry("does not wait for its volume to be made", func(*Node) {}),
+	Entry("does not wait for a volume that cannot be made", func(n *Node) {
+		v := n.Desired.Volumes["copy"]
+		v.Spec.Pool = "none"
+		n.Desired.Volumes["copy"] = v
+	}),
+)
+
 var _ = DescribeTable("A backstore in another mode than its logical volume, after lvchange --permission,", func(readOnly bool) {
 	n := Converged()
 	permit := func(readOnly bool) {
