@@ -214,15 +214,19 @@ func (x *exportDiffer) strangers() {
 	}
 }
 
+// leftEmpty is why something goes that has to come again: targetcli cannot save its
+// configuration as long as there is a LUN without a backstore, or a mapping without a LUN.
+const leftEmpty = "empty, left from a change that was cut off"
+
 func (x *exportDiffer) addLUNs() {
 	for _, l := range x.spec.LUNs {
 		n, backing := *l.Number, l.Backing()
 		store := x.store(backing)
 		have, exists := x.have.LUNs[n]
 		var replaced StepID
-		// What a crash left empty serves nobody, and is not kept for what may be long in coming.
+		// It is not kept for what may be long in coming.
 		if exists && x.fabric.backstores && have.Backstore == "" && (!store.usable || store.step != 0) {
-			replaced = x.step(x.id, "empty, left from a change that was cut off", change.RemoveLUN{Target: x.target, LUN: n})
+			replaced = x.step(x.id, leftEmpty, change.RemoveLUN{Target: x.target, LUN: n})
 		}
 		if !x.fabric.backstores && store.usable && (!exists || !store.servedBy(have)) && x.blockedByUsers(backing, x.backing(backing).lv) {
 			store.usable = false
@@ -352,6 +356,9 @@ func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID)
 		mapped, exists := have.LUNs[n]
 		unmapped, stray := x.strays[mapping{i.Name, n}]
 		exists = exists && !stray
+		if exists && mapped.LUN < 0 && (!exported || step != 0) {
+			unmapped, exists = x.step(x.id, leftEmpty, change.UnmapLUN{Target: x.target, Initiator: i.Name, LUN: n}), false
+		}
 		if !exported {
 			// Nothing is changed of it, and it may be more than the spec allows.
 			x.contested = x.contested || exists && mapped.LUN >= 0 && (mapped.LUN != n || readOnly && !mapped.WriteProtect)

@@ -161,6 +161,14 @@ var _ = DescribeTable("A LUN that a crash left without a backstore, with which t
 		return is && c.LUN == 9 && len(s.Needs) == 0
 	})
 	Expect(removed).To(BeTrue(), "it is removed, whatever becomes of its volume: %s", ChangesIn(n.Plan()))
+
+	delete(n.State.LIO.ISCSI[IQN].LUNs, 9)
+	n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LUNs[9] = observe.MappedLUN{LUN: -1} })
+	removed = slices.ContainsFunc(n.Plan().Steps, func(s plan.Step) bool {
+		c, is := s.Change.(change.UnmapLUN)
+		return is && c.LUN == 9 && len(s.Needs) == 0
+	})
+	Expect(removed).To(BeTrue(), "a mapping that was left empty is too: %s", ChangesIn(n.Plan()))
 },
 	Entry("does not wait for its volume to be made", func(*Node) {}),
 	Entry("does not wait for a volume that cannot be made", func(n *Node) {
