@@ -28,7 +28,10 @@ type kernel struct {
 	usage []usage
 }
 
-var _ soak.Node = (*kernel)(nil)
+var (
+	_ soak.Node    = (*kernel)(nil)
+	_ soak.Cluster = (*kernel)(nil)
+)
 
 // usage is what the agent holds of the node.
 type usage struct{ fds, threads, rss int }

@@ -19,12 +19,14 @@ var (
 	// edits are those of the files.
 	edits = []action{name, name, name, unname, grow, policy, addExport, addExport, removeExport, addLUN, addLUN, removeLUN, renumber, initiators, portal, password, password, recreate, recreate, adopt, adopt}
 	// byHand is what the administrator does to the node.
-	byHand = []action{write, write, write, removeTags, addTags, deactivate, removeLV, disown, rename, damage, damage, damage, damage, foreignLV, foreignLV, removeForeignLV, foreignLIO, removeForeignLIO, hold, letGo, letGo}
+	byHand = []action{write, write, write, removeTags, addTags, deactivate, removeLV, disown, rename, damage, damage, damage, damage,
+		extend, extendPool, protect, unprotect, unprotect, clone, unclone, unclone, mount, unmount, unmount, cache, uncache, uncache, unlink, link, link, reserve, unreserve, unreserve,
+		foreignLV, foreignLV, removeForeignLV, foreignLIO, removeForeignLIO, hold, letGo, letGo}
 	// first is what comes before all else in a round, because it decides what
 	// comes of the rest.
 	first = []action{mistakes, fill}
 	// alone is what has a round for itself.
-	alone = []action{mend, mend, mend, mend, unfill, unfill, unfill, emptyTrash, day, reboot, hide}
+	alone = []action{mend, mend, mend, mend, unfill, unfill, unfill, emptyTrash, day, reboot, hide, clearConfig, undo}
 )
 
 // free reports whether nothing happened yet in this round to a Volume's family,
@@ -32,7 +34,7 @@ var (
 func (h *History) free(t *thing) bool {
 	b := h.model.broken
 	volume := h.model.things[t.family()]
-	if h.touched[volume.name] || volume.lv != nil && volume.lv.name != volume.name {
+	if h.touched[volume.name] || volume.lv != nil && volume.lv.name != volume.name || volume.lv.special() || h.model.reserved(volume.name) {
 		return false
 	}
 	return b == nil || b.file != "" && !slices.ContainsFunc(h.model.familyOf(t), func(o *thing) bool { return o.file() == b.file })
@@ -44,7 +46,7 @@ func (m *Model) familyOf(t *thing) []*thing {
 
 func (h *History) freeExport(e *export) bool {
 	b := h.model.broken
-	if h.touched[e.name] || b != nil && (b.file == "" || b.file == e.file()) {
+	if h.touched[e.name] || e.key != "" || b != nil && (b.file == "" || b.file == e.file()) {
 		return false
 	}
 	for name := range e.luns {
@@ -235,7 +237,7 @@ func (h *History) appears(t *thing) bool {
 func adopt(ctx context.Context, h *History) (string, error) {
 	t := h.pick(func(t *thing) bool {
 		f := h.model.foreign[t.name]
-		return t.named && t.of == "" && t.lv == nil && !t.adopt && f != nil && f.thin == t.thin && !f.held
+		return t.named && t.of == "" && t.lv == nil && !t.adopt && f != nil && f.thin == t.thin && !f.held && (f.size >= t.size || f.thin || !h.model.full)
 	})
 	if t == nil || !h.appears(t) {
 		return "", nil
@@ -250,7 +252,7 @@ func (h *History) content() string {
 }
 
 func write(ctx context.Context, h *History) (string, error) {
-	t := h.pick(func(t *thing) bool { return t.usable() && t.of == "" })
+	t := h.pick(func(t *thing) bool { return t.usable() && t.of == "" && t.lv.held != mountPoint })
 	if t == nil {
 		return "", nil
 	}

@@ -96,8 +96,16 @@ func disown(ctx context.Context, h *History) (string, error) {
 		return "", nil
 	}
 	argv := []string{"lvchange"}
-	for _, tag := range t.tags() {
-		argv = append(argv, "--deltag", tag)
+	n, err := h.Node.Look(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, lv := range logicalVolumes(n) {
+		for _, tag := range lv.Tags {
+			if lv.Name == t.name && strings.HasPrefix(tag, ondisk.TagPrefix) {
+				argv = append(argv, "--deltag", tag)
+			}
+		}
 	}
 	argv = append(argv, vg+"/"+t.name)
 	m.foreign[t.name] = &foreign{thin: t.thin, size: t.lv.size, content: t.lv.content, tags: t.lv.extra}
@@ -115,7 +123,7 @@ func rename(ctx context.Context, h *History) (string, error) {
 			return t.name + " gets its name back", h.lvm(ctx, "lvrename", vg, from, t.name)
 		}
 	}
-	t := h.pick(func(t *thing) bool { return t.usable() && t.of == "" })
+	t := h.pick(func(t *thing) bool { return t.usable() && t.of == "" && t.lv.size <= t.size && t.lv.held != mountPoint })
 	if t == nil || h.chance(50) {
 		return "", nil
 	}
@@ -189,7 +197,7 @@ func fill(ctx context.Context, h *History) (string, error) {
 		return "", nil
 	}
 	m.full = true
-	m.foreign["filler"] = &foreign{content: "", held: true}
+	m.foreign["filler"] = &foreign{content: "", held: true, pinned: true}
 	return "the volume group is full", h.lvm(ctx, "lvcreate", "-y", "-n", "filler", "-l", "100%FREE", vg)
 }
 

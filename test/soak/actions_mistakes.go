@@ -86,8 +86,8 @@ func reboot(ctx context.Context, h *History) (string, error) {
 		return "", nil
 	}
 	h.model.theirs = map[string][]string{}
-	for name, f := range h.model.foreign {
-		f.held = name == "filler"
+	for _, f := range h.model.foreign {
+		f.held = f.pinned
 	}
 	for _, t := range h.model.things {
 		if t.lv != nil {

@@ -197,7 +197,7 @@ func hold(ctx context.Context, h *History) (string, error) {
 
 // letGo undoes hold.
 func letGo(_ context.Context, h *History) (string, error) {
-	t := h.pick(func(t *thing) bool { return t.lv != nil && t.lv.held != "" })
+	t := h.pick(func(t *thing) bool { return t.lv != nil && t.lv.held != "" && t.lv.held != mountPoint })
 	if t == nil || !h.appears(t) {
 		return "", nil
 	}

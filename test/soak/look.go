@@ -57,6 +57,7 @@ func (m *Model) look(n fakehost.Node) []string {
 			}
 			_, serial, _ := strings.Cut(tree.text(at+"/wwn/vpd_unit_serial"), ": ")
 			lines = append(lines, fmt.Sprintf("backstore %s serial=%s %s", name, serial, enabled))
+			lines = append(lines, keys(name, tree.text(at+"/"+registrations))...)
 		}
 	}
 	for _, name := range tree.dirs("iscsi") {
@@ -71,6 +72,19 @@ func (m *Model) look(n fakehost.Node) []string {
 	return lines
 }
 
+// registrations is where a backstore has the keys that initiators registered.
+const registrations = "pr/res_pr_registered_i_pts"
+
+// registration is a line of the kernel's about a key.
+var registration = regexp.MustCompile(`(?m)^iSCSI Node: ([^,\s]+),\S* Key: 0x0*([0-9a-f]+)`)
+
+func keys(backstore, text string) (lines []string) {
+	for _, m := range registration.FindAllStringSubmatch(text, -1) {
+		lines = append(lines, fmt.Sprintf("backstore %s has the key 0x%s of %s", backstore, m[2], m[1]))
+	}
+	return lines
+}
+
 func logicalVolumes(n fakehost.Node) []fakehost.LogicalVolume {
 	var lvs []fakehost.LogicalVolume
 	for _, g := range n.VolumeGroups {
@@ -82,7 +96,7 @@ func logicalVolumes(n fakehost.Node) []fakehost.LogicalVolume {
 func (m *Model) lookAt(lv fakehost.LogicalVolume) []string {
 	content := fmt.Sprintf("content of %s: %q", lv.Name, lv.Content)
 	if f := m.foreign[lv.Name]; f != nil {
-		if lv.Content == Unread {
+		if lv.Content == Unread || f.content == Unread {
 			content = fmt.Sprintf("content of %s: %q", lv.Name, f.content)
 		}
 		return []string{foreignLine(lv), content}
@@ -102,12 +116,13 @@ func (m *Model) lookAt(lv fakehost.LogicalVolume) []string {
 	for _, t := range m.things {
 		if t.lv != nil && t.lv.name == lv.Name {
 			active = t.active(map[bool]string{true: "yes", false: "no"}[lv.Active], map[bool]string{true: "yes", false: "no"}[lv.Active])
-			if lv.Content == Unread {
+			// A mounted one has what the file system wrote. A device that must be there can be read.
+			if t.lv.content == Unread || lv.Content == Unread && (t.active("yes", "no") != "yes" || !lv.Active || t.lv.unlinked) {
 				content = fmt.Sprintf("content of %s: %q", lv.Name, t.lv.content)
 			}
 		}
 	}
-	return []string{fmt.Sprintf("lv %s uuid=%s size=%d tags=%v active=%s", lv.Name, lv.UUID, lv.Size, tags, active), content}
+	return []string{fmt.Sprintf("lv %s uuid=%s size=%d tags=%v active=%s readonly=%t", lv.Name, lv.UUID, lv.Size, tags, active, lv.ReadOnly), content}
 }
 
 func foreignLine(lv fakehost.LogicalVolume) string {

@@ -157,7 +157,9 @@ func (m *Memory) Kill(_ context.Context, after int) error {
 		m.mu.Unlock()
 		return nil
 	}
-	l.left = after
+	if l.left != 0 { // it may be dead already
+		l.left = after
+	}
 	m.mu.Unlock()
 	if after == 0 {
 		m.end()

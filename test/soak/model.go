@@ -35,8 +35,9 @@ type Model struct {
 	// it then says of the objects depends on what it could still read.
 	blind bool
 	// failing is true if the agent tries something again and again.
-	failing bool
-	full    bool // somebody else uses all that was left of the volume group
+	failing  bool
+	full     bool   // somebody else uses all that was left of the volume group
+	poolSize uint64 // the thin pool's, at least
 	// emptied is true if the trash keeps nothing in this round.
 	emptied bool
 }
@@ -64,8 +65,13 @@ type volume struct {
 	content string
 	policy  spec.DeletionPolicy
 	extra   []string // tags that somebody added
-	held    string   // the directory of somebody else's backstore on it
-	trashed bool
+	held    string   // the directory of somebody else's backstore on it, or where it is mounted
+	// readOnly, cached, unlinked and clone are what an administrator made of it: unlinked
+	// means that its device has no name, and clone is the name of a thin volume of which it
+	// is the external origin.
+	readOnly, cached, unlinked bool
+	clone                      string
+	trashed                    bool
 }
 
 // foreign is a logical volume that is not ours.
@@ -75,6 +81,7 @@ type foreign struct {
 	content string
 	tags    []string
 	held    bool   // by a backstore, or it has to stay for another reason
+	pinned  bool   // the reason is another
 	line    string // what it was when it was first seen
 }
 
@@ -86,6 +93,8 @@ type export struct {
 	hostB    bool           // a second initiator
 	password string         // of hostA; empty: none
 	portal   string
+	// key is registered by hostA for the LUN that is the thing keyed.
+	key, keyed string
 	// have is what is there of it; nil: nothing.
 	have *exported
 }
@@ -129,7 +138,7 @@ type mistake struct {
 
 // newModel returns a model of a node with nothing but Pools.
 func newModel() *Model {
-	m := &Model{things: map[string]*thing{}, exports: map[string]*export{}, foreign: map[string]*foreign{}, theirs: map[string][]string{}}
+	m := &Model{things: map[string]*thing{}, exports: map[string]*export{}, foreign: map[string]*foreign{}, theirs: map[string][]string{}, poolSize: 1 << 30}
 	for i := range 3 {
 		for _, thin := range []bool{false, true} {
 			name := fmt.Sprintf("thick%d", i)

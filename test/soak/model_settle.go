@@ -84,6 +84,9 @@ func (m *Model) settleVolume(t *thing, stand map[string]string) {
 	if t.lv.name != t.name {
 		stand[t.id()] = "Blocked: ImmutableField"
 	}
+	if t.lv.size > t.size && stand[t.id()] == "" {
+		stand[t.id()] = "Blocked: ShrinkRefused"
+	}
 	if t.lv.size >= t.size {
 		return
 	}
@@ -153,7 +156,9 @@ func (m *Model) settleExport(e *export, stand map[string]string) {
 			stand[id] = "Blocked: DependencyNotReady"
 			continue
 		}
-		have.luns[name] = e.luns[name]
+		l := e.luns[name]
+		l.readOnly = l.readOnly || t.lv.readOnly
+		have.luns[name] = l
 	}
 	if e.have != nil && !m.complete() {
 		for name, l := range e.have.luns {
@@ -191,6 +196,10 @@ func (m *Model) settleAbsent(t *thing, stand map[string]string) {
 			return
 		}
 		if !t.thin && slices.ContainsFunc(m.snapshotsOf(t), func(s *thing) bool { return !s.lv.trashed }) {
+			stand[t.id()] = "Blocked: SnapshotsExist"
+			return
+		}
+		if t.lv.clone != "" {
 			stand[t.id()] = "Blocked: SnapshotsExist"
 			return
 		}

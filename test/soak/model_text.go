@@ -31,6 +31,9 @@ func (m *Model) lines() []string {
 			t := m.things[thing]
 			backstores["backstore "+backstore(t)+" serial="+ondisk.UnitSerial(t.lv.uuid)+" enabled"] = true
 		}
+		if e.key != "" {
+			lines = append(lines, fmt.Sprintf("backstore %s has the key %s of %s", backstore(m.things[e.keyed]), e.key, hostA))
+		}
 	}
 	lines = append(lines, sorted(backstores)...)
 	for _, dir := range sorted(m.theirs) {
@@ -47,7 +50,7 @@ func (t *thing) line() string {
 		tags = append(tags, ondisk.TagDeleted+"<time>")
 	}
 	slices.Sort(tags)
-	return fmt.Sprintf("lv %s uuid=%s size=%d tags=%v active=%s", t.lv.name, t.lv.uuid, t.lv.size, tags, t.active("yes", "no"))
+	return fmt.Sprintf("lv %s uuid=%s size=%d tags=%v active=%s readonly=%t", t.lv.name, t.lv.uuid, t.lv.size, tags, t.active("yes", "no"), t.lv.readOnly)
 }
 
 // active is one of the two if it matters whether a thing has a device.
