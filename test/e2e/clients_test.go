@@ -146,7 +146,7 @@ var _ = Describe("Multipath over two portals", func() {
 		specs(ctx, "all.yaml", documents("slow", "64Mi", self)...)
 		agent()
 		allReady(ctx, 4)
-		put(ctx, "/run/connect.sh", sh(ctx, "volreconciler connect paths --initiator "+self+" --specs /specs -o sh"))
+		put(ctx, "/run/connect.sh", sh(ctx, "volreconciler connect paths --multipath --initiator "+self+" --specs /specs -o sh"))
 		for range 2 {
 			sh(ctx, "sh /run/connect.sh && udevadm settle")
 			Eventually(ctx, paths).WithArguments(ctx).Should(Equal("2"))
