@@ -70,7 +70,7 @@ func (d *differ) undeclared(id spec.ID) *Obstacle {
 	if d.names(id) || d.in.Known[id].Declared {
 		return nil
 	}
-	return obstacle(status.Orphaned, status.ReasonNotDeclared, "no file here has ever named it; it is left alone. To have it deleted, name it in a file, and take the file away when it is Ready")
+	return obstacle(status.Orphaned, status.ReasonNotDeclared, "that a file here named it is not remembered; it is left alone. To have it deleted, name it in a file, and take the file away when it is Ready")
 }
 
 // toBeRetained: without the tag there is no permission to delete; a Pool never has one.
