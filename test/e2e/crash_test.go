@@ -16,7 +16,7 @@ import (
 // LUNs and who may use them.
 func exported(ctx context.Context) string {
 	GinkgoHelper()
-	return sh(ctx, `lvs --noheadings -o lv_name,lv_size,lv_tags,pool_lv,origin vg0 | sort
+	return sh(ctx, `lvs --noheadings -o lv_name,lv_size,lv_tags,pool_lv,origin vg0 | sed 's|volreconciler/by=[^,]*,||' | sort
 		cd /sys/kernel/config/target
 		find core/iblock_* iscsi/*/tpgt_1/lun iscsi/*/tpgt_1/acls iscsi/*/tpgt_1/np -mindepth 1 -maxdepth 3 \( -name 'lun_*' -o -path 'core/*:*' -prune -o -path '*np/*' -o -path '*acls/iqn*' -prune \) | sort
 		grep -H . iscsi/*/tpgt_1/enable iscsi/*/tpgt_1/param/TargetAlias iscsi/*/tpgt_1/auth/userid_mutual core/*/*/udev_path iscsi/*/tpgt_1/acls/*/attrib/authentication iscsi/*/tpgt_1/acls/*/auth/userid* iscsi/*/tpgt_1/acls/*/lun_*/write_protect`)

@@ -13,6 +13,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/capture"
 	"github.com/volreconciler/volreconciler/pkg/host"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
+	"github.com/volreconciler/volreconciler/pkg/reconcile"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 	"github.com/volreconciler/volreconciler/test/guest"
@@ -129,6 +130,7 @@ var _ = DescribeTable("On a real kernel there is the same as on a machine in mem
 		for _, name := range []string{"db", "other"} {
 			secret(ctx, path.Base(scenario.SecretPath(name)), scenario.Password(name))
 		}
+		put(ctx, "/var/lib/volreconciler/"+reconcile.InstallationFile, scenario.Installation)
 		DeferCleanup(func(ctx SpecContext) { prepare(ctx) })
 		h := hands{ctx}
 		fake, err := scenario.NewFake(captured(ctx), GinkgoT().TempDir())

@@ -165,13 +165,15 @@ func (a *Agent) Loop() (*reconcile.Loop, error) {
 	}, nil
 }
 
-// installationIn opens the installation with a state directory. It is the same in every run, as
-// plans show it.
+// Installation is the file of the installation that every machine has: plans show it.
+const Installation = `{"version": 1, "id": "5ce0a51000000001", "name": "scenario"}`
+
+// installationIn opens the installation with a state directory.
 func installationIn(dir string) (*reconcile.Installation, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(dir, reconcile.InstallationFile), []byte(`{"version": 1, "id": "5ce0a51000000001", "name": "scenario"}`), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, reconcile.InstallationFile), []byte(Installation), 0o600); err != nil {
 		return nil, err
 	}
 	return reconcile.OpenInstallation(dir, filepath.Join(dir, "identities.json"), "scenario")
