@@ -61,7 +61,9 @@ func LearnExposures(known Exposures, observed observe.State, index *Index, reboo
 		l.target(id, t, observed.LIO.Backstores, rebooted, now)
 	}
 	for id := range known {
-		if !looked[id] && observed.Unknown[id.Fabric.System()] == nil {
+		// A reboot ended all sessions, also those of targets that cannot be seen yet: once they can
+		// be, they may be open again, and who is not back looks like one who has logged out.
+		if !looked[id] && (rebooted || observed.Unknown[id.Fabric.System()] == nil) {
 			l.closed(id)
 		}
 	}
@@ -123,7 +125,7 @@ func (l *sightings) target(id observe.TargetID, t observe.Target, backstores map
 	}
 	for initiator, before := range l.from[id] {
 		switch {
-		case slices.Contains(live, initiator) || t.Sessions < 0:
+		case slices.Contains(live, initiator) || t.Sessions < 0 && !rebooted:
 		case before.Live && !rebooted && open(t): // it has logged out by itself
 			l.forget(id, initiator)
 		default:
