@@ -86,6 +86,10 @@ func (d *differ) clear(lv observe.LogicalVolume) {
 		d.sayOfAbsent(id, status.Deleting, status.ReasonClearing, "%s is cleared and removed when its tags say which installation made it", lv.FullName())
 	case d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0:
 		d.sayOfAbsent(id, status.Failed, status.ReasonDeviceMissing, "%s is cleared and removed when the physical volumes of %s that are missing are back", lv.FullName(), lv.VolumeGroup)
+	case len(d.refs.pools[lv.VolumeGroup]) == 0: // the decision was made, but not of what is in there now
+		d.sayOfAbsent(id, status.Blocked, status.ReasonNotDeclared, "%s is cleared and removed when a Pool names %s; without one all that is in it is left alone", lv.FullName(), lv.VolumeGroup)
+	case d.bygone(lv) != "":
+		d.sayOfAbsent(id, status.Blocked, status.ReasonVanished, "%s is not cleared and removed: %s", lv.FullName(), d.bygone(lv))
 	case lv.Type != observe.OtherLV && len(lv.TakesAlong) > 0: // made meanwhile; what is written here would be read there
 		d.sayOfAbsent(id, status.Blocked, status.ReasonSnapshotsExist, "cannot clear and remove %s: others would lose their data with it (%s). Remove them first, or make them independent of it", lv.FullName(), shortList(lv.TakesAlong))
 	case d.unclearable(lv) != "":
@@ -99,6 +103,38 @@ func (d *differ) clear(lv observe.LogicalVolume) {
 			LV: nameOf(lv), Method: method, Size: spec.Size(lv.Size), Done: spec.Size(lv.Checkpoint(ondisk.CheckpointOfClearing)),
 		})
 	}
+}
+
+// bygone says why a volume group may be as it was in the past; empty: nothing tells so. If metadata
+// of before was restored, other logical volumes had the blocks meanwhile of what is to be cleared
+// by it, and these are what is missing.
+func (d *differ) bygone(of observe.LogicalVolume) string {
+	if d.missing == nil {
+		d.missing = d.missingIn()
+	}
+	if gone, some := d.missing[of.VolumeGroup]; some {
+		return fmt.Sprintf("the logical volume of %s is gone from %s, which may have got metadata of before, and its data may be in the blocks that would be written over. This goes on when it is there again, or %s has another one, or no file",
+			gone, of.VolumeGroup, gone)
+	}
+	return ""
+}
+
+// missingIn returns an object that has lost its logical volume, by the volume group in which that
+// was.
+func (d *differ) missingIn() map[string]spec.ID {
+	there := map[string]bool{}
+	for _, vg := range d.in.Observed.VolumeGroups {
+		for _, lv := range vg.LogicalVolumes {
+			there[lv.UUID], there[lv.Identity()] = true, true
+		}
+	}
+	missing := map[string]spec.ID{}
+	for _, id := range sortedIDs(d.in.Known) {
+		if known := d.in.Known[id]; known.UUID != "" && d.names(id) && !there[known.UUID] && !there[known.LV] {
+			missing[known.VolumeGroup] = id
+		}
+	}
+	return missing
 }
 
 // clearingStep adds a step that destroys what an object had. What is said of it

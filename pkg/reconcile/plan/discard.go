@@ -33,6 +33,14 @@ func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, wh
 		}
 		return
 	}
+	if why := d.outOfReach(lv); why != "" {
+		if !d.names(id) {
+			d.say(id, status.Orphaned, status.ReasonNotDeclared, "%s is not needed any more; it is not removed: %s", lv.FullName(), why)
+		} else if d.object(id).Message == "" {
+			d.object(id).Message = fmt.Sprintf("%s is not needed any more; it is not removed: %s", lv.FullName(), why)
+		}
+		return
+	}
 	if lv.Tag(ondisk.TagKind) == ondisk.KindSource && !temporary(lv) && !d.names(id) {
 		d.say(id, status.Orphaned, status.ReasonRetained, "%s is all that is left of what it was a snapshot of; it stays. If nobody needs it, remove it: lvremove %s", lv.FullName(), lv.FullName())
 		return
@@ -64,6 +72,18 @@ func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, wh
 		step = d.discardStep(id, lv, "what is in it can be written only then", change.SplitSnapshot{LV: nameOf(lv)}, step)
 	}
 	d.ledger.volumes[lv.FullName()] = step
+}
+
+// outOfReach says why nothing that is of no use is removed from a volume group; empty: it can be.
+func (d *differ) outOfReach(lv observe.LogicalVolume) string {
+	switch {
+	case len(d.refs.pools[lv.VolumeGroup]) == 0:
+		return fmt.Sprintf("no Pool names %s, and all that is in it is left alone", lv.VolumeGroup)
+	case temporary(lv) || d.clearMethod(lv) == spec.ClearNone: // which writes over nothing
+		return ""
+	default:
+		return d.bygone(lv)
+	}
 }
 
 // snapshotsDiscarded reports whether all thick snapshots of a logical volume that is of

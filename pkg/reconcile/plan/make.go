@@ -151,6 +151,8 @@ type differ struct {
 	// refused are deletions that the plan must not have.
 	refused refusal
 	hbas    hbas
+	// missing is what [differ.missingIn] returns; nil: nobody asked.
+	missing map[string]spec.ID
 }
 
 func newDiffer(in Input, index *Index, refs *references) *differ {

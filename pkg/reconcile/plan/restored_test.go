@@ -1,0 +1,131 @@
+package plan_test
+
+import (
+	"errors"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	. "github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+var _ = Describe("Make after a reboot, when not everything can be seen at once", func() {
+	var n *Node
+	BeforeEach(func() {
+		n = Converged()
+		n.LogIn()
+		n.Pass(0)
+		n.State.BootID = "another"
+		n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LoggedIn = false })
+	})
+	edited := func() {
+		GinkgoHelper()
+		n.EditExport(func(e *spec.ExportSpec) { e.LUNs = []spec.LUN{{Volume: "thick", Number: Ptr(0)}} })
+		for range 4 {
+			n.Pass(-1)
+		}
+		Expect(n.State.LIO.ISCSI[IQN].LUNs[0].Backstore).To(HaveSuffix(":data"), "its number is not given away")
+	}
+	It("waits for those who were there, though targets could not be read at first", func() {
+		targets := n.State.LIO
+		n.State.LIO, n.State.Unknown = observe.Targets{}, map[observe.System]error{observe.LIO: errors.New("not yet")}
+		n.Pass(0)
+		n.State.LIO, n.State.Unknown = targets, nil
+		n.Pass(0)
+		edited()
+	})
+	It("waits for those who were there, though who is there could not be counted at first", func() {
+		n.EditTargetOf(observe.TargetID{Fabric: observe.ISCSI, Name: IQN}, func(t *observe.Target) { t.Sessions = -1 })
+		n.Pass(0)
+		n.EditTargetOf(observe.TargetID{Fabric: observe.ISCSI, Name: IQN}, func(t *observe.Target) { t.Sessions = 0 })
+		edited()
+	})
+})
+
+var _ = Describe("Make and what is left in a volume group that no Pool names", func() {
+	It("does not go on to clear it", func() {
+		n := Converged()
+		n.Desired.Exports = nil
+		n.Settled()
+		n.WasDeclared(VolumeID("old"))
+		n.Add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "left", UUID: "left-uuid", Type: observe.Thick, Size: 100 * MiB, Tags: clearing("old")})
+		n.NameNothing()
+		pools := n.Desired.Pools
+		n.Desired.Pools = map[string]spec.Pool{"other": {Metadata: Meta("other"), Spec: spec.PoolSpec{VolumeGroup: "vg1"}}}
+		for range 4 {
+			Expect(n.Pass(-1).Steps).To(BeEmpty())
+		}
+		Expect(ObjectOf(n.Pass(0), VolumeID("old"))).To(And(BeIn(status.Blocked, status.ReasonNotDeclared), HaveField("Message", ContainSubstring("when a Pool names vg0"))))
+		n.Desired.Pools = pools
+		n.Settled()
+		Expect(n.LVs("vg0")).NotTo(HaveKey("left"))
+	})
+	DescribeTable("does not remove what is of no use", func(lv observe.LogicalVolume) {
+		n := Movable()
+		delete(n.Desired.Pools, "far")
+		delete(n.Desired.Pools, "farthin")
+		for i, tag := range lv.Tags {
+			lv.Tags[i] = strings.Replace(tag, "UUID", n.LVs("vg0")["thick"].UUID, 1)
+		}
+		lv.VolumeGroup, lv.Name, lv.UUID, lv.Size = "vg1", "left", "left-uuid", 128*MiB
+		n.Add(lv)
+		for range 4 {
+			Expect(n.Pass(-1).Steps).To(BeEmpty())
+		}
+		Expect(ObjectOf(n.Pass(0), VolumeID("thick"))).To(And(BeIn(status.Ready, status.ReasonAsDesired), HaveField("Message", ContainSubstring("no Pool names vg1"))))
+	},
+		Entry("because another one took its place", observe.LogicalVolume{Type: observe.Thick, Tags: append(ondisk.OwnerTags(VolumeID("thick")), ondisk.TagReplacedBy+"UUID")}),
+		Entry("because it was made to copy from", observe.LogicalVolume{Type: observe.ThickSnapshot, Tags: ondisk.SourceTags(VolumeID("thick"))}),
+	)
+})
+
+// clearing are the tags on what is being cleared of a Volume.
+func clearing(volume string) []string {
+	return append(ondisk.OwnerTags(VolumeID(volume)), ondisk.DeletionTag(spec.Delete), ondisk.PhaseTag(ondisk.Clearing))
+}
+
+var _ = Describe("Make and old metadata of a volume group", func() {
+	var n *Node
+	BeforeEach(func() {
+		n = Movable()
+		for _, name := range []string{"slow", "far"} {
+			p := n.Desired.Pools[name]
+			p.Spec.Clear = spec.ClearZero
+			n.Desired.Pools[name] = p
+		}
+		n.Pass(0)
+	})
+	DescribeTable("writes over nothing where something is missing that was there", func(of string, tags []string) {
+		thick := n.LVs("vg0")["thick"]
+		for i, tag := range tags {
+			tags[i] = strings.Replace(tag, "UUID", n.LVs("vg0")["data"].UUID, 1)
+		}
+		delete(n.LVs("vg0"), "thick")
+		n.Add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "left", UUID: "left-uuid", Type: observe.Thick, Size: 100 * MiB, Tags: tags})
+		for range 4 {
+			n.Pass(-1)
+			Expect(n.LVs("vg0")["left"].Tags).To(HaveLen(len(tags)))
+		}
+		Expect(ObjectOf(n.Pass(0), VolumeID("thick"))).To(BeIn(status.Blocked, status.ReasonVanished))
+		Expect(ObjectOf(n.Pass(0), VolumeID(of)).Message).To(ContainSubstring("Volume/thick is gone from vg0"))
+		By("until it is there again")
+		thick.Open, thick.Active = false, false
+		n.LVs("vg0")["thick"] = thick
+		n.Settled()
+		Expect(n.LVs("vg0")).NotTo(HaveKey("left"))
+	},
+		Entry("when it was clearing what is back", "gone", clearing("gone")),
+		Entry("when another one had taken the place of what is back", "data", append(ondisk.OwnerTags(VolumeID("data")), ondisk.TagReplacedBy+"UUID")),
+	)
+	It("goes on to clear what an object had that is to have another one", func() {
+		n.Desired.Exports = nil
+		n.Settled()
+		n.Edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Tags = clearing("thick") })
+		n.Settled()
+	})
+})
