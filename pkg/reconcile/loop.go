@@ -66,7 +66,9 @@ type Loop struct {
 	// Processes, if not nil, returns the number of processes started so far.
 	Processes func() int64
 
-	clock     func() time.Time // nil: the machine's
+	clock     func() time.Time     // nil: the machine's
+	uptime    func() time.Duration // nil: the machine's
+	settings  settings
 	started   time.Time
 	lastNamed map[spec.ID]time.Time
 	steady    steadiness
@@ -201,6 +203,7 @@ func (l *Loop) begin(desired spec.Set, observed observe.State, index *plan.Index
 		l.lastNamed[id] = now
 	}
 	l.attempts.forgetChanged(desired)
+	l.seeClock(now)
 	err := l.Memory.Learn(desired, observed, index, busy, now)
 	if err != nil {
 		err = fmt.Errorf("cannot remember which logical volume each object has, so that one removed by hand might be created anew after a restart: %w", err)
@@ -208,6 +211,18 @@ func (l *Loop) begin(desired spec.Set, observed observe.State, index *plan.Index
 	}
 	l.logInput(desired, observed)
 	return now, err
+}
+
+// seeClock takes in that the node's clock was set ahead, before anything is learnt by it.
+func (l *Loop) seeClock(now time.Time) {
+	up := uptime
+	if l.uptime != nil {
+		up = l.uptime
+	}
+	if by, since := l.settings.see(now, up()); by > 0 {
+		l.Log.Info("the clock was set ahead; what came into the trash meanwhile counts as that much younger", "by", by.String())
+		l.Memory.SetAhead(by, since, now.Round(0).Add(-by))
+	}
 }
 
 // knows reports whether an object was named before, or is remembered.
