@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -103,8 +104,11 @@ func (d *differ) signing() {
 // it is, is for somebody to say.
 func (d *differ) another(id spec.ID, lv observe.LogicalVolume) bool {
 	owner, owned := lv.LastOwner()
-	known := d.in.Known[id].UUID
-	return owned && owner == id && known != "" && known != lv.Identity() && lv.Phase() != ondisk.Clearing
+	known, identity := d.in.Known[id].UUID, lv.Identity()
+	if lv.Phase() == ondisk.Replaced { // by which nobody must know it
+		identity = cmp.Or(lv.Tag(ondisk.TagIdentity), lv.UUID)
+	}
+	return owned && owner == id && known != "" && known != identity && lv.Phase() != ondisk.Clearing
 }
 
 // changeable reports whether the tags on a logical volume may be changed.

@@ -234,6 +234,35 @@ var _ = Describe("Make and other installations", func() {
 			Expect(n.LVs("vg0")).NotTo(HaveKey("gone"))
 			Expect(n.Plan().TookOver).To(Equal([]string{Unmarked}))
 		})
+		It("ends what that one has begun, at whatever step it was replaced", func() {
+			places := func(n *Node) (all []string) {
+				for _, lv := range n.AllLVs() {
+					all = append(all, lv.FullName()+" "+string(lv.Phase()))
+				}
+				return all
+			}
+			begun := func() *Node {
+				n := Movable()
+				n.MoveTo("thick", "far")
+				return n
+			}
+			want := places(begun().Settled())
+			for steps := 1; ; steps++ {
+				n := begun()
+				for range steps {
+					n.Pass(1)
+				}
+				done := n.Plan().Empty()
+				n.Input.Installation = Installation{Maker: here.Maker, TakesOver: []string{Unmarked}}
+				n.Settled()
+				Expect(places(n)).To(Equal(want), "after %d steps", steps)
+				Expect(makersOf(n)).To(HaveEach(here.Tag()))
+				Expect(n.Plan().TookOver).To(Equal([]string{Unmarked}))
+				if done {
+					break
+				}
+			}
+		})
 		It("loses nothing before it says who it is", func() {
 			n := old()
 			n.Input.Grace = 0
