@@ -109,6 +109,9 @@ func (d *differ) lostIdentity(id spec.ID, lv observe.LogicalVolume) bool {
 func (d *differ) contradiction(id spec.ID, lv observe.LogicalVolume) *Obstacle {
 	known, phase := d.in.Known[id], lv.Phase()
 	switch {
+	case known.cameBack(lv):
+		return blocked(status.ReasonContradiction, "another logical volume (UUID %s) had come in the place of %s, and is gone: what is in this one is what was there before. Bring that one back. If this one is to be the Volume: lvchange --addtag %s%s %s",
+			known.LV, lv.FullName(), ondisk.TagIdentity, lv.UUID, lv.FullName())
 	case known.LV != lv.UUID:
 		return nil
 	case known.Content == Incomplete && phase == "" && !filled(lv):
@@ -120,6 +123,12 @@ func (d *differ) contradiction(id spec.ID, lv observe.LogicalVolume) *Obstacle {
 			lv.FullName(), tags, lv.FullName())
 	}
 	return nil
+}
+
+// cameBack reports whether a logical volume is the first one of an object, in whose place another
+// one came since: metadata of before was restored. A tag that somebody sets accepts it.
+func (i Identity) cameBack(lv observe.LogicalVolume) bool {
+	return i.LV != "" && i.LV != lv.UUID && lv.UUID == i.UUID && lv.Tag(ondisk.TagIdentity) == "" && lv.ReplacedBy() == ""
 }
 
 // marked judges the logical volumes that carry an object's tags.

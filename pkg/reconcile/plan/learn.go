@@ -226,7 +226,8 @@ func (l *learning) volumes(known map[spec.ID]Identity, desired spec.Set, observe
 		if identity.FailedCutover != "" && (identity.FailedCutover != printOf(desired, id) || len(lvs) == 1 && lvs[0].UUID != was.LV) {
 			identity.FailedCutover = "" // something else is asked for, or it succeeded
 		}
-		if len(lvs) == 1 && lvs[0].Identity() == identity.UUID { // and not one that only carries its tags
+		// And not one that only carries its tags.
+		if len(lvs) == 1 && lvs[0].Identity() == identity.UUID && (givenUp || !was.cameBack(lvs[0])) {
 			identity.LV, identity.Content = lvs[0].UUID, contentOf(was, lvs[0])
 		}
 		identity = l.learnServed(identity, was, id, lvs, desired, observed, index)

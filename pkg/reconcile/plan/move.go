@@ -30,9 +30,12 @@ func (d *differ) bereft(id spec.ID) bool {
 	case len(m.staged)+len(m.superseded) == 0:
 		return false
 	case len(m.superseded) > 0:
-		old := m.superseded[0]
-		d.block(id, status.ReasonVanished, "its logical volume (UUID %s) is gone; %s holds what was in it before that one took its place. To go back to that, take the tag away: lvchange --deltag %s%s %s",
-			old.ReplacedBy(), old.FullName(), ondisk.TagReplacedBy, old.ReplacedBy(), old.FullName())
+		old, accept := m.superseded[0], ""
+		if old.Tag(ondisk.TagIdentity) == "" { // or it would pass for metadata of before
+			accept = " --addtag " + ondisk.TagIdentity + old.UUID
+		}
+		d.block(id, status.ReasonVanished, "its logical volume (UUID %s) is gone; %s holds what was in it before that one took its place. To go back to that, change its tags: lvchange --deltag %s%s%s %s",
+			old.ReplacedBy(), old.FullName(), ondisk.TagReplacedBy, old.ReplacedBy(), accept, old.FullName())
 	default:
 		lv := m.staged[0]
 		d.block(id, status.ReasonVanished, "its logical volume (UUID %s) is gone; %s was to take its place, and may be incomplete. If that is to be the Volume, take these tags away: lvchange --deltag %s %s",

@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -128,4 +129,37 @@ var _ = Describe("Make and old metadata of a volume group", func() {
 		n.Edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Tags = clearing("thick") })
 		n.Settled()
 	})
+})
+
+var _ = Describe("Make and what a Volume was moved from, when it is back", func() {
+	DescribeTable("does not take it for the Volume", func(gone func(n *Node)) {
+		n := Movable()
+		before := n.LVs("vg0")["thick"]
+		n.MoveTo("thick", "far")
+		n.Settled()
+		Expect(n.LVs("vg0")).NotTo(HaveKey("thick"))
+		gone(n)
+		before.Active, before.Open = false, false
+		n.LVs("vg0")["thick"] = before
+		n.State.LIO = observe.Targets{ISCSI: map[string]observe.Target{}, Backstores: map[string]observe.Backstore{}}
+		n.State.BootID = "another"
+		n.Edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Active, lv.Open = false, false })
+		for range 14 {
+			n.Pass(-1)
+		}
+		Expect(n.State.LIO.ISCSI[IQN].LUNs).To(HaveLen(1), "data alone")
+		Expect(n.State.LIO.ISCSI[IQN].LUNs[0].Backstore).To(HaveSuffix(":data"))
+		o := ObjectOf(n.Pass(0), VolumeID("thick"))
+		Expect(o).To(And(BeIn(status.Blocked, status.ReasonContradiction), HaveField("Message", ContainSubstring("had come in the place of vg0/thick"))))
+		By("somebody says that it is to be the Volume")
+		n.MoveTo("thick", "slow")
+		n.Edit("vg0/thick", func(lv *observe.LogicalVolume) {
+			lv.Tags = append(slices.Clone(lv.Tags), ondisk.TagIdentity+lv.UUID)
+		})
+		n.Settled()
+		Expect(n.State.LIO.ISCSI[IQN].LUNs[1].Backstore).To(HaveSuffix(":thick"))
+	},
+		Entry("while the other volume group is not there", func(n *Node) { delete(n.State.VolumeGroups, "vg1"); n.MoveTo("thick", "slow") }),
+		Entry("while it is missing in the other one", func(n *Node) { delete(n.LVs("vg1"), "thick") }),
+	)
 })
