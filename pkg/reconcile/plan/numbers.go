@@ -32,12 +32,12 @@ func (x *exportDiffer) keepNumbers() {
 		return
 	}
 	var luns []spec.LUN
-	stays, taken := map[int]int{}, map[int]spec.ID{}
+	asked, taken := map[spec.ID]int{}, map[int]spec.ID{}
 	for _, l := range x.spec.LUNs {
+		asked[l.Backing()] = *l.Number
 		if n, who := x.seenElsewhere(l.Backing(), *l.Number); len(who) > 0 && taken[n] == (spec.ID{}) {
 			x.block(x.id, status.ReasonSessionsActive, "LUN %d: %s stays LUN %d until these, who saw it there, have logged out or are taken out of the Export: %s", *l.Number, l.Backing(), n, shortList(who))
-			stays[*l.Number], taken[n] = n, l.Backing()
-			l.Number = &n
+			taken[n], l.Number = l.Backing(), &n
 		}
 		luns = append(luns, l)
 	}
@@ -55,6 +55,12 @@ func (x *exportDiffer) keepNumbers() {
 		}
 		return len(who) > 0
 	})
+	// A number in the list of an initiator means what the spec has there, and nothing that has kept
+	// that number: it may be another host's.
+	numbers := make(map[int]int, len(x.spec.LUNs))
+	for _, l := range x.spec.LUNs {
+		numbers[asked[l.Backing()]] = *l.Number
+	}
 	x.spec.Initiators = slices.Clone(x.spec.Initiators)
 	for i, initiator := range x.spec.Initiators {
 		if initiator.LUNs == nil {
@@ -62,10 +68,9 @@ func (x *exportDiffer) keepNumbers() {
 		}
 		shown := make([]int, 0, len(initiator.LUNs))
 		for _, n := range initiator.LUNs {
-			if at, moved := stays[n]; moved {
-				n = at
+			if at, there := numbers[n]; there {
+				shown = append(shown, at)
 			}
-			shown = append(shown, n)
 		}
 		x.spec.Initiators[i].LUNs = shown
 	}
