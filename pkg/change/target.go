@@ -183,14 +183,18 @@ type Auth struct {
 	Password       spec.Secret `json:"-"`
 	MutualUsername string      `json:"mutualUsername,omitempty"`
 	MutualPassword spec.Secret `json:"-"`
+	// Refused is true if no password is the right one: nobody logs in.
+	Refused bool `json:"refused,omitempty"`
 }
 
 // Needed reports whether the initiator has to authenticate at all. NVMe knows
 // keys without user names.
-func (a Auth) Needed() bool { return a.Username != "" || a.Password != (spec.Secret{}) }
+func (a Auth) Needed() bool { return a.Refused || a.Username != "" || a.Password != (spec.Secret{}) }
 
 func (a Auth) String() string {
 	switch {
+	case a.Refused:
+		return "no password"
 	case !a.Needed():
 		return "no authentication"
 	case a.MutualUsername != "" || a.MutualPassword != (spec.Secret{}):

@@ -200,7 +200,7 @@ func (x *exportDiffer) strangers() {
 	}
 	var waited []string
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(x.have.DynamicSessions))) {
-		listed := slices.ContainsFunc(x.spec.Initiators, func(i spec.Initiator) bool { return i.Name == name })
+		listed := slices.ContainsFunc(x.spec.Initiators, func(i spec.Initiator) bool { return i.Name == name && !x.sawMore(i) })
 		if listed || x.spec.Disconnect != spec.DisconnectForce || x.inDoubt() {
 			waited = append(waited, name)
 			continue
@@ -338,11 +338,32 @@ func (x *exportDiffer) addInitiators() {
 	for _, i := range x.spec.Initiators {
 		have, exists := x.have.ACLs[i.Name]
 		added := x.setAuth(i)
-		if !exists {
+		switch {
+		case exists:
+		case x.sawMore(i): // strangers says so
+			continue
+		default:
 			added = x.step(x.id, "not there", change.AddInitiator{Target: x.target, Initiator: i.Name, Auth: x.authOf(i.Auth)}, x.base...)
 		}
 		x.mapLUNs(i, have, added)
 	}
+}
+
+// sawMore reports whether an initiator that is logged in from when anybody was let in sees more
+// than it is to see by now. An access list would go on showing it that, also at its next login, and
+// not say so: it is made when that session has ended.
+func (x *exportDiffer) sawMore(i spec.Initiator) bool {
+	_, exists := x.have.ACLs[i.Name]
+	if exists || !x.fabric.inheritsViews || !slices.Contains(x.have.DynamicSessions, i.Name) {
+		return false
+	}
+	for n := range x.have.LUNs {
+		at := slices.IndexFunc(x.spec.LUNs, func(l spec.LUN) bool { return *l.Number == n })
+		if at < 0 || !i.Sees(n) || x.spec.LUNs[at].ReadOnly || i.ReadOnly {
+			return true
+		}
+	}
+	return false
 }
 
 func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID) {
@@ -399,11 +420,25 @@ func (x *exportDiffer) removeInitiators() {
 	for _, name := range sorted(x.have.ACLs) {
 		wanted := slices.ContainsFunc(x.spec.Initiators, func(i spec.Initiator) bool { return i.Name == name })
 		who := append(loggedIn(x.have.ACLs[name]), x.have.Unattributed...)
-		if !wanted && x.mayRemove("initiator "+name, who) && x.keepsKeysOf(name) {
+		switch {
+		case wanted:
+		case x.mayRemove("initiator "+name, who) && x.keepsKeysOf(name):
 			x.removedInitiators = append(x.removedInitiators,
 				x.dangerousStep(x.id, "not in the spec", Disruptive, who, change.RemoveInitiator{Target: x.target, Initiator: name}))
+		default:
+			x.refuse(name)
 		}
 	}
+}
+
+// refuse keeps an initiator from logging in again that is not to be there any more, and stays as
+// long as its session does, or the keys that it registered.
+func (x *exportDiffer) refuse(initiator string) {
+	auth := change.Auth{Refused: true}
+	if !x.fabric.refuses || x.inDoubt() || sameAuth(x.have.ACLs[initiator], x.have.Attrib, auth) {
+		return
+	}
+	x.step(x.id, "not in the spec", change.SetAuth{Target: x.target, Initiator: initiator, Auth: auth})
 }
 
 // mayRemove reports whether a part of the export may be taken away in this

@@ -33,6 +33,11 @@ type traits struct {
 	accounts bool
 	// keysOnly is true if an initiator proves itself by a key, without a user name.
 	keysOnly bool
+	// inheritsViews is true if an access list takes over what its initiator saw while anybody was
+	// let in.
+	inheritsViews bool
+	// refuses is true if an initiator that is still listed can be kept from logging in again.
+	refuses bool
 	// parameters is true if a spec may set attributes of the target, and discovery if
 	// initiators can ask which targets there are.
 	parameters, discovery bool
@@ -71,7 +76,7 @@ const (
 
 var traitsOf = map[observe.Fabric]traits{
 	observe.ISCSI: {
-		backstores: true, maps: true, enables: true, ownPortals: true, parameters: true, discovery: true,
+		backstores: true, maps: true, enables: true, ownPortals: true, inheritsViews: true, refuses: true, parameters: true, discovery: true,
 		pause: disableTarget, markInGroup: true, identify: ondisk.UnitSerial,
 		// The group asks for authentication by default, so that an access list
 		// which is only half set up lets nobody in.

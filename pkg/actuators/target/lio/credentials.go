@@ -16,7 +16,7 @@ const maxCredential = 255
 // checkCredentials refuses credentials that the kernel would take for something
 // else, or for none at all. The error never tells a password.
 func checkCredentials(auth change.Auth) error {
-	if !auth.Needed() {
+	if !auth.Needed() || auth.Refused {
 		return nil
 	}
 	err := errors.Join(

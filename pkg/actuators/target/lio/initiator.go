@@ -36,10 +36,33 @@ func (a *Actuator) addInitiator(c change.AddInitiator) error {
 	if !attrib.Authentication && !attrib.GenerateNodeACLs {
 		return refuse.Stale("target %s does not ask its initiators for authentication", c.Name)
 	}
-	if err := a.makeDir(dir.ACL(c.Initiator)); err != nil {
+	if err := a.makeACL(dir, c.Initiator); err != nil {
 		return err
 	}
 	return a.writeAuth(dir, c.Initiator, c.Auth)
+}
+
+// makeACL makes an ACL that shows nothing yet. The kernel keeps what it made for an initiator while
+// the group let anybody in, also when its session has ended, and shows it nowhere. An ACL takes that
+// over, and with it the LUNs of then, mapped or not (core_tpg_add_initiator_node_acl in
+// drivers/target/target_core_tpg.c). So it is made, removed with all that, and made anew; but not
+// if there is a session, which would end.
+func (a *Actuator) makeACL(dir observe.TargetDir, initiator string) error {
+	acl := dir.ACL(initiator)
+	if _, err := a.host.ReadDir(acl); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	dynamic, err := observe.ReadDynamicSessions(a.host, dir)
+	if err != nil {
+		return err
+	}
+	if err := a.makeDir(acl); err != nil || slices.Contains(dynamic, initiator) {
+		return err
+	}
+	if err := a.remove(acl); err != nil {
+		return err
+	}
+	return a.makeDir(acl)
 }
 
 func (a *Actuator) setAuth(c change.SetAuth) error {

@@ -73,3 +73,16 @@ var _ = Describe("the authentication of an initiator", func() {
 		Entry("what ends early", "half\x00of it", "contains a NUL byte"),
 	)
 })
+
+var _ = Describe("an initiator that is refused", func() {
+	It("is asked for a password that nobody has", func() {
+		Expect(authWrites(change.Auth{Refused: true})).To(HaveExactElements(
+			aclWrite{"attrib/authentication", "1"},
+			aclWrite{"auth/userid", "NULL"},
+			aclWrite{"auth/password", "NULL"},
+			aclWrite{"auth/userid_mutual", "NULL"},
+			aclWrite{"auth/password_mutual", "NULL"},
+		))
+		Expect(checkCredentials(change.Auth{Refused: true})).To(Succeed())
+	})
+})

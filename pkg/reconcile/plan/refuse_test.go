@@ -1,0 +1,97 @@
+package plan_test
+
+import (
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	. "github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+var _ = Describe("Make and an initiator that is taken out of an Export", func() {
+	var n *Node
+	BeforeEach(func() {
+		n = Converged()
+	})
+	takeOut := func() { n.EditExport(func(e *spec.ExportSpec) { e.Initiators = e.Initiators[1:] }) }
+	acl := func() observe.ACL { return n.State.LIO.ISCSI[IQN].ACLs[Initiator] }
+
+	It("does not let it in again while its session goes on", func() {
+		n.LogIn()
+		takeOut()
+		n.Apply(n.Plan())
+		Expect(acl()).To(And(HaveField("LoggedIn", true), HaveField("Authentication", "1"), HaveField("Auth", observe.CHAP{})))
+		Expect(acl().LUNs).NotTo(BeEmpty())
+		Expect(n.Plan().Steps).To(BeEmpty())
+		Expect(ObjectOf(n.Plan(), ExportID("db"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
+	})
+	It("does not while a key holds it that it registered", func() {
+		n.EditBackstore("volume:data", func(b *observe.Backstore) {
+			b.Registrations = []observe.Registration{{Initiator: Initiator, Key: 1}}
+		})
+		takeOut()
+		n.Apply(n.Plan())
+		Expect(acl()).To(And(HaveField("Authentication", "1"), HaveField("Auth", observe.CHAP{})))
+		Expect(ObjectOf(n.Plan(), ExportID("db"))).To(BeIn(status.Blocked, status.ReasonReservationsActive))
+	})
+	It("lets it in as before when it is listed again", func() {
+		n.LogIn()
+		listed := n.Desired.Exports["db"].Spec.Initiators
+		takeOut()
+		n.Apply(n.Plan())
+		n.EditExport(func(e *spec.ExportSpec) { e.Initiators = listed })
+		n.Converge()
+		Expect(acl().Auth).To(HaveField("Username", "u"))
+		Expect(ObjectOf(n.Plan(), ExportID("db"))).To(HaveField("Phase", status.Ready))
+	})
+	It("does nothing while the input is in doubt", func() {
+		n.LogIn()
+		takeOut()
+		n.Desired.Complete = false
+		Expect(n.Plan().Steps).To(BeEmpty())
+	})
+})
+
+var _ = Describe("Make and an initiator that was let in without a list", func() {
+	const iqn = "iqn.1993-08.org.debian:01:first"
+	closing := func(edit func(*spec.ExportSpec)) *Node {
+		n := Movable()
+		n.EditExport(func(e *spec.ExportSpec) { e.Initiators, e.AllowAnyInitiator = nil, true })
+		n.Converge()
+		n.EditTarget(IQN, func(t *observe.Target) { t.DynamicSessions = []string{iqn} })
+		n.EditExport(func(e *spec.ExportSpec) {
+			e.Initiators, e.AllowAnyInitiator = []spec.Initiator{{Name: iqn}}, false
+			edit(e)
+		})
+		return n
+	}
+	DescribeTable("is not listed before it logs out, if its list shows it less", func(edit func(*spec.ExportSpec)) {
+		n := closing(edit)
+		p := n.Converge()
+		Expect(ObjectOf(p, ExportID("db"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
+		Expect(n.State.LIO.ISCSI[IQN]).To(And(HaveField("ACLs", BeEmpty()), HaveField("DynamicSessions", HaveLen(1)), HaveField("LUNs", HaveLen(2))))
+		n.EditTarget(IQN, func(t *observe.Target) { t.DynamicSessions = nil })
+		Expect(ObjectOf(n.Converge(), ExportID("db"))).To(HaveField("Phase", status.Ready))
+		Expect(n.State.LIO.ISCSI[IQN].ACLs).To(HaveKey(iqn))
+	},
+		Entry("fewer LUNs", func(e *spec.ExportSpec) { e.Initiators[0].LUNs = []int{0} }),
+		Entry("only to read", func(e *spec.ExportSpec) { e.Initiators[0].ReadOnly = true }),
+		Entry("a LUN only to read", func(e *spec.ExportSpec) { e.LUNs[1].ReadOnly = true }),
+		Entry("a LUN that goes", func(e *spec.ExportSpec) { e.LUNs = e.LUNs[:1] }),
+	)
+	It("is put out first with disconnect: Force", func() {
+		n := closing(func(e *spec.ExportSpec) {
+			e.Initiators[0].LUNs, e.Disconnect = []int{0}, spec.DisconnectForce
+		})
+		Expect(ObjectOf(n.Converge(), ExportID("db"))).To(HaveField("Phase", status.Ready))
+		Expect(n.State.LIO.ISCSI[IQN].DynamicSessions).To(BeEmpty())
+		Expect(n.State.LIO.ISCSI[IQN].ACLs[iqn].LUNs).To(HaveLen(1))
+	})
+	It("is listed at once if it goes on seeing the same", func() {
+		n := closing(func(*spec.ExportSpec) {})
+		n.Apply(n.Plan())
+		Expect(n.State.LIO.ISCSI[IQN].ACLs[iqn].LUNs).To(HaveLen(2))
+	})
+})
