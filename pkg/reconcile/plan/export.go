@@ -35,6 +35,8 @@ type exportDiffer struct {
 	// withheld is true if something stays that the spec does not have, and contested if
 	// something is shown otherwise than the spec says.
 	withheld, contested bool
+	// letGone is true if all LUNs go, and come again.
+	letGone bool
 	// strays are the mappings that go before a LUN comes, by which step.
 	strays map[mapping]StepID
 	// seen is what is known of those who can log in.
@@ -143,15 +145,15 @@ func (x *exportDiffer) closing() []StepID {
 }
 
 // attributes closes the group first of all where it has to be closed. It is
-// opened to anybody last, by open, and so is what anybody could only read.
+// opened to anybody last, by open.
 func (x *exportDiffer) attributes() {
 	want := x.wantedAttributes()
 	switch {
 	case !want.GenerateNodeACLs:
 	case !x.have.Attrib.GenerateNodeACLs:
 		want = x.fabric.closed
-	case x.have.Attrib.DemoModeWriteProtect:
-		want.DemoModeWriteProtect = true
+	case x.have.Attrib.DemoModeWriteProtect != want.DemoModeWriteProtect && !x.letGoToProtect(want.DemoModeWriteProtect):
+		want.DemoModeWriteProtect = x.have.Attrib.DemoModeWriteProtect
 	}
 	if x.have.Attrib != want || len(x.base) > 0 && want != (observe.TPGAttrib{}) {
 		x.base = append(x.base, x.step(x.id, "differ", change.SetAttributes{Target: x.target, Attrib: want}, x.base...))
@@ -167,12 +169,10 @@ func (x *exportDiffer) wantedAttributes() observe.TPGAttrib {
 	return want
 }
 
-// open lets anybody in, or write, once nothing is in the group that they are not
-// to have.
+// open lets anybody in, once nothing is in the group that they are not to have.
 func (x *exportDiffer) open() {
 	want := x.wantedAttributes()
-	unprotects := x.have.Attrib.DemoModeWriteProtect && !want.DemoModeWriteProtect
-	if !x.spec.AllowAnyInitiator || x.have.Attrib.GenerateNodeACLs && !unprotects {
+	if !x.spec.AllowAnyInitiator || x.have.Attrib.GenerateNodeACLs {
 		return
 	}
 	needs, left := x.othersRemoved()
@@ -247,6 +247,8 @@ func (x *exportDiffer) addLUNs() {
 			readOnly = x.readOnly(l)
 		}
 		switch {
+		case x.letGone && exists:
+			replaced = x.ledger.luns[lunKey{x.target.ID(), n}]
 		case exists && store.servedBy(have):
 			x.luns[n] = 0
 			x.protectAll(n, have, readOnly)

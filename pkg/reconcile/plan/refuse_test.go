@@ -1,6 +1,8 @@
 package plan_test
 
 import (
+	"slices"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -93,5 +95,60 @@ var _ = Describe("Make and an initiator that was let in without a list", func() 
 		n := closing(func(*spec.ExportSpec) {})
 		n.Apply(n.Plan())
 		Expect(n.State.LIO.ISCSI[IQN].ACLs[iqn].LUNs).To(HaveLen(2))
+	})
+})
+
+var _ = Describe("Make and readOnly where anybody is let in", func() {
+	var n *Node
+	readOnly := func(yes bool) {
+		n.EditExport(func(e *spec.ExportSpec) {
+			e.LUNs = slices.Clone(e.LUNs)
+			for i := range e.LUNs {
+				e.LUNs[i].ReadOnly = yes
+			}
+		})
+	}
+	logIn := func(who ...string) { n.EditTarget(IQN, func(t *observe.Target) { t.DynamicSessions = who }) }
+	target := func() observe.Target { return n.State.LIO.ISCSI[IQN] }
+	BeforeEach(func() {
+		n = Movable()
+		n.EditExport(func(e *spec.ExportSpec) { e.Initiators, e.AllowAnyInitiator = nil, true })
+		n.Converge()
+	})
+	DescribeTable("adds all LUNs anew: what the group says does not hold for who was there", func(yes bool) {
+		readOnly(!yes)
+		n.Converge()
+		readOnly(yes)
+		Expect(ChangesIn(n.Plan())).To(HaveExactElements(HavePrefix("remove LUN 0"), HavePrefix("remove LUN 1"), ContainSubstring("admit any"), HavePrefix("add LUN 0"), HavePrefix("add LUN 1")))
+		n.Converge()
+		Expect(target()).To(And(HaveField("LUNs", HaveLen(2)), HaveField("Attrib.DemoModeWriteProtect", yes)))
+	},
+		Entry("only to read", true),
+		Entry("to write", false))
+	DescribeTable("waits for who is logged in, and says so", func(yes bool) {
+		readOnly(!yes)
+		n.Converge()
+		logIn(Initiator)
+		readOnly(yes)
+		Expect(n.Plan().Steps).To(BeEmpty())
+		Expect(ObjectOf(n.Plan(), ExportID("db"))).To(And(BeIn(status.Blocked, status.ReasonSessionsActive), HaveField("Message", ContainSubstring(Initiator))))
+		logIn()
+		n.Converge()
+		Expect(target()).To(And(HaveField("LUNs", HaveLen(2)), HaveField("Attrib.DemoModeWriteProtect", yes)))
+	}, Entry("only to read", true), Entry("to write", false))
+	It("goes on after a crash between any two steps", func() {
+		for after := range 5 {
+			readOnly(after%2 == 0)
+			n.Pass(after)
+			n.Converge()
+			Expect(ChangesIn(n.Plan())).To(BeEmpty())
+			Expect(target()).To(And(HaveField("LUNs", HaveLen(2)), HaveField("Attrib.DemoModeWriteProtect", after%2 == 0)), "%d", after)
+		}
+	})
+	It("takes nothing away that it cannot add again", func() {
+		n.Edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Health, lv.Active = observe.HealthPartial, false })
+		n.Missing(1)
+		readOnly(true)
+		Expect(ChangesIn(n.Plan())).NotTo(ContainElement(HavePrefix("remove LUN")))
 	})
 })

@@ -22,6 +22,32 @@ func (x *exportDiffer) protect(c change.SetWriteProtect, sessions []string, need
 	}
 }
 
+// letGoToProtect takes all LUNs out of a group that lets anybody in, so that whoever could write can
+// only read from now on, or the other way round: what the group says holds for LUNs that are added,
+// and for initiators that were never there. It reports whether it does; the LUNs are added in the
+// same plan.
+func (x *exportDiffer) letGoToProtect(readOnly bool) bool {
+	how := "which becomes writable,"
+	if readOnly {
+		how = "which becomes read-only,"
+	}
+	for _, l := range x.spec.LUNs {
+		if !x.backing(l.Backing()).usable { // it would not be added
+			return false
+		}
+	}
+	for _, n := range sortedInts(x.have.LUNs) {
+		if !x.mayRemove(fmt.Sprintf("LUN %d, %s", n, how), initiatorsOf(x.have, n)) || !x.comesBackWithKeys(n, x.have.LUNs[n]) {
+			return false
+		}
+	}
+	for _, n := range sortedInts(x.have.LUNs) {
+		x.base = append(x.base, x.removeLUN(n, "spec asks for another readOnly"))
+	}
+	x.letGone = true
+	return true
+}
+
 // stands reports whether nobody can write to a Snapshot, so that what is read of it
 // one piece after the other is of one moment. If somebody can, it says so. By what
 // the spec says counts too: a copy is ended by the very plan that lets somebody in.
