@@ -387,6 +387,11 @@ func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID)
 			x.contested = x.contested || exists && mapped.LUN >= 0 && (mapped.LUN != n || readOnly && !mapped.WriteProtect)
 			continue
 		}
+		if !exists && x.sawAnother(i.Name, n, l.Backing()) {
+			x.block(x.id, status.ReasonSessionsActive, "LUN %d: %s saw another volume under that number than %s before its session was ended, and may go on writing to it; it is shown that when it has logged in and out, or by another number",
+				n, i.Name, l.Backing())
+			continue
+		}
 		if exists && step == 0 && mapped.LUN == n {
 			if mapped.WriteProtect != readOnly {
 				x.protect(change.SetWriteProtect{Target: x.target, Initiator: i.Name, LUN: n, ReadOnly: readOnly}, loggedIn(have))

@@ -150,6 +150,15 @@ func (x *exportDiffer) seenOtherwise(id spec.ID, number int) (who []string) {
 	return who
 }
 
+// sawAnother reports whether an initiator has seen something else under a number than an object, and
+// may come back to that: it was taken out of the Export meanwhile, and not waited for. Others may
+// see the object there already.
+func (x *exportDiffer) sawAnother(initiator string, number int, id spec.ID) bool {
+	e := x.seen[initiator]
+	shown, seen := e.LUNs[number]
+	return seen && shown.Identity != x.identityOf(id) && (e.Live || x.spec.Disconnect != spec.DisconnectForce)
+}
+
 // waiting returns who has seen what is under a number, and whose session was ended: it is not
 // taken away before they have been seen again. What is in a target that was made anew, and is
 // not open yet, was taken away already.

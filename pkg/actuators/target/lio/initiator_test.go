@@ -1,6 +1,7 @@
 package lio
 
 import (
+	"path"
 	"slices"
 	"strings"
 
@@ -8,6 +9,8 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
+	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -84,5 +87,37 @@ var _ = Describe("an initiator that is refused", func() {
 			aclWrite{"auth/password_mutual", "NULL"},
 		))
 		Expect(checkCredentials(change.Auth{Refused: true})).To(Succeed())
+	})
+})
+
+var _ = Describe("an access list", func() {
+	const one = "iqn.2026-01.com.example:one"
+	iscsi := change.Target{Fabric: observe.ISCSI, Name: "iqn.2026-01.com.example:db", Export: "db"}
+	anybody := observe.TPGAttrib{GenerateNodeACLs: true, CacheDynamicACLs: true, DemoModeDiscovery: true}
+	closed := observe.TPGAttrib{Authentication: true, DemoModeWriteProtect: true}
+	made := func(ctx SpecContext, h *fakehost.Host) (calls []string) {
+		tap := fakehost.Tap{Host: h, Before: func(c fakehost.Call) error {
+			if c.Changes() && (c.Op == "mkdir" || c.Op == "remove") {
+				calls = append(calls, c.Op+" "+path.Base(c.Path))
+			}
+			return nil
+		}}
+		add := change.AddInitiator{Target: iscsi, Initiator: one}
+		Expect(New(&tap).Apply(ctx, add)).To(Succeed())
+		Expect(New(&tap).Apply(ctx, add)).To(Succeed())
+		return calls
+	}
+	It("takes over nothing that the kernel kept of an initiator that was let in without", func(ctx SpecContext) {
+		h := machine()
+		apply(ctx, h, change.CreateTarget{Target: iscsi}, change.SetAttributes{Target: iscsi, Attrib: closed})
+		Expect(made(ctx, h)).To(HaveExactElements("mkdir "+one, "remove "+one, "mkdir "+one))
+	})
+	It("leaves the session that there is of it", func(ctx SpecContext) {
+		h := machine()
+		apply(ctx, h, change.CreateTarget{Target: iscsi}, change.SetAttributes{Target: iscsi, Attrib: anybody}, change.EnableTarget{Target: iscsi})
+		Expect(h.Login(iscsi.Name, one)).To(Succeed())
+		apply(ctx, h, change.SetAttributes{Target: iscsi, Attrib: closed})
+		Expect(made(ctx, h)).To(HaveExactElements("mkdir " + one))
+		Expect(observed(ctx, h).LIO.ISCSI[iscsi.Name].ACLs[one].LoggedIn).To(BeTrue())
 	})
 })
