@@ -241,34 +241,57 @@ func (i Interruption) limitedTo(e spec.ExportSpec, have observe.Target) Interrup
 	}
 	before := i.Initiators
 	i.Offered, i.Initiators, i.Anyone = nil, nil, e.AllowAnyInitiator
-	for _, l := range e.LUNs {
-		i.Offered = with(i.Offered, *l.Number, l.Backing().String())
+	luns := i.underTheirNumbers(e.LUNs, have)
+	for n, l := range luns {
+		i.Offered = with(i.Offered, n, l.Backing().String())
 	}
 	for _, initiator := range e.Initiators {
 		_, admitted := before[initiator.Name]
 		if i.asks(have, initiator, admitted) {
-			i.Initiators = with(i.Initiators, initiator.Name, shownTo(initiator, e.LUNs))
+			i.Initiators = with(i.Initiators, initiator.Name, shownTo(initiator, luns))
 		}
 	}
 	i.Portals = without(i.Portals, func(portal string, _ observe.Transport) bool { return !slices.Contains(e.Portals, portal) })
 	lost := i.LUNs
 	i.LUNs = nil
-	for _, l := range e.LUNs {
-		if had, taken := lost[*l.Number]; taken && had.Volume == l.Volume {
+	for n, l := range luns {
+		if had, taken := lost[n]; taken && had.Volume == l.Volume {
 			had.ReadOnly = had.ReadOnly || l.ReadOnly
 			had.Mapped = stillMapped(had.Mapped, l, e.Initiators)
-			i.LUNs = with(i.LUNs, *l.Number, had)
+			i.LUNs = with(i.LUNs, n, had)
 		}
 	}
 	return i
 }
 
-// shownTo returns the numbers that an initiator is to see, and whether only to read.
-func shownTo(initiator spec.Initiator, luns []spec.LUN) map[int]bool {
-	var shown map[int]bool
+// underTheirNumbers returns the LUNs of an Export by the numbers that initiators know them by: one
+// that was taken under another number than the Export says by now has kept it, and
+// what the Export has under that number is not there yet.
+func (i Interruption) underTheirNumbers(luns []spec.LUN, have observe.Target) map[int]spec.LUN {
+	kept := map[int]spec.LUN{}
 	for _, l := range luns {
+		for n, had := range i.LUNs {
+			if n != *l.Number && l.Volume != "" && l.Volume == had.Volume && !had.shownBy(i.Fabric, have.LUNs[*l.Number]) {
+				kept[n] = l
+			}
+		}
+	}
+	all := maps.Clone(kept)
+	for _, l := range luns {
+		moved := slices.ContainsFunc(slices.Collect(maps.Values(kept)), func(k spec.LUN) bool { return k.Backing() == l.Backing() })
+		if _, taken := kept[*l.Number]; !taken && !moved {
+			all[*l.Number] = l
+		}
+	}
+	return all
+}
+
+// shownTo returns the numbers that an initiator is to see, and whether only to read.
+func shownTo(initiator spec.Initiator, luns map[int]spec.LUN) map[int]bool {
+	var shown map[int]bool
+	for n, l := range luns {
 		if initiator.Sees(*l.Number) {
-			shown = with(shown, *l.Number, l.ReadOnly || initiator.ReadOnly)
+			shown = with(shown, n, l.ReadOnly || initiator.ReadOnly)
 		}
 	}
 	return shown
