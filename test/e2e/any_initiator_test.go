@@ -6,6 +6,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
 // The kernel keeps what it made for an initiator that was let in without a list, until the target
@@ -13,7 +15,7 @@ import (
 var _ = Describe("An iSCSI target that let anybody in", func() {
 	i := iscsiTCP
 	export := func(ctx context.Context, who string, luns string) {
-		specs(ctx, "export.yaml", fmt.Sprintf("kind: Export\nmetadata: {name: db}\nspec: {portals: [%q], luns: [%s], %s}", i.portal(), luns, who))
+		specs(ctx, "export.yaml", fmt.Sprintf("kind: Export\nmetadata: {name: db}\nspec: {protocol: iscsi, portals: [%q], luns: [%s], %s}", i.portal(), luns, who))
 	}
 	listed := func(entries string) string { return fmt.Sprintf("initiators: [{name: %q%s}]", i.host("db"), entries) }
 	const anyone, both = "allowAnyInitiator: true", "{volume: one, lun: 0}, {volume: two, lun: 1}"
@@ -57,18 +59,22 @@ var _ = Describe("An iSCSI target that let anybody in", func() {
 		s.disconnect(ctx)
 	}, NodeTimeout(limit))
 
-	It("shows all to anybody again", func(ctx SpecContext) {
-		export(ctx, anyone, "{volume: one}")
-		allReady(ctx, 4)
-		connect(ctx).disconnect(ctx)
-		export(ctx, `initiators: [{name: "iqn.1994-05.com.example:other"}]`, both)
-		allReady(ctx, 4)
-		_, err := i.connect(ctx, attachment{target: i.target("db"), portal: i.portal(), host: i.host("db")})
-		Expect(err).To(HaveOccurred(), "it is not listed")
-		export(ctx, anyone, both)
+	It("lets nobody in again who was taken out, while the session goes on", func(ctx SpecContext) {
+		inquiry := fmt.Sprintf("iscsi-inq -i %s iscsi://%s/%s/0", i.host("db"), i.portal(), i.target("db"))
+		export(ctx, listed(""), "{volume: one}")
 		allReady(ctx, 4)
 		s := connect(ctx)
-		Expect(s.luns(ctx)).To(HaveLen(2))
+		disk := device(ctx, s, 0)
+		Expect(try(ctx, inquiry).ExitCode).To(BeZero())
+		export(ctx, `initiators: [{name: "iqn.1994-05.com.example:other"}]`, "{volume: one}")
+		eventually(ctx, "Export/db", beIn(status.Blocked, status.ReasonSessionsActive))
+		passes(ctx, 2)
+		Expect(try(ctx, inquiry).ExitCode).NotTo(BeZero())
+		Expect(writes(ctx, disk)).To(BeTrue())
+		export(ctx, listed(""), "{volume: one}")
+		allReady(ctx, 4)
+		Expect(try(ctx, inquiry).ExitCode).To(BeZero())
+		Expect(writes(ctx, disk)).To(BeTrue())
 		s.disconnect(ctx)
 	}, NodeTimeout(limit))
 })
