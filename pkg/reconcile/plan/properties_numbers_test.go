@@ -23,6 +23,8 @@ type host struct {
 	name, address string
 	live          bool
 	saw           map[int]string
+	// allowed are the Volumes that a file has let it see.
+	allowed map[string]bool
 }
 
 // hosts is a node with an Export, and those who use it.
@@ -65,7 +67,7 @@ func (h *hosts) sees(who *host) map[int]string {
 		}
 	}
 	acl, listed := t.ACLs[who.name]
-	if listed && (h.over.target.Fabric == observe.ISCSI || h.over.target.Fabric == observe.FC) {
+	if listed && h.maps() {
 		for number, m := range acl.LUNs {
 			show(number, t.LUNs[m.LUN])
 		}
@@ -87,6 +89,9 @@ func (h *hosts) settle() {
 		if who.live {
 			sessions++
 			for n, identity := range h.sees(who) {
+				if name := h.volumeOf(identity); !who.allowed[name] {
+					h.t.Fatalf("%s: no file has ever let it see %s, which is LUN %d:\n%s", who.name, name, n, strings.Join(h.said, "\n"))
+				}
 				if had := who.saw[n]; had != "" && had != identity && !h.forced {
 					h.t.Fatalf("%s: LUN %d was %s and is %s:\n%s", who.name, n, had, identity, strings.Join(h.said, "\n"))
 				}
@@ -203,7 +208,7 @@ func (h *hosts) edit() {
 		switch pick(h.t, "edit", "luns", "luns", "numbers", "initiators", "move", "again", "force") {
 		case "luns":
 			e.LUNs = nil
-			for i, name := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c"}), 1, 3, rapid.ID).Draw(h.t, "volumes") {
+			for i, name := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c", "d"}), 1, 3, rapid.ID).Draw(h.t, "volumes") {
 				e.LUNs = append(e.LUNs, spec.LUN{Volume: name, Number: Ptr(i)})
 			}
 		case "numbers":
@@ -233,8 +238,60 @@ func (h *hosts) edit() {
 			}
 			h.forced = h.forced || e.Disconnect == spec.DisconnectForce
 		}
+		if len(e.Initiators) > 0 && oneIn(h.t, 2, "lists") {
+			e.Initiators = slices.Clone(e.Initiators)
+			for i := range e.Initiators {
+				e.Initiators[i].LUNs = h.list(e.LUNs)
+			}
+		}
+		h.allow(*e)
 		h.note("edited: %v, %s, %v", lunsOf(*e), e.Disconnect, e.Initiators)
 	})
+}
+
+// list returns the numbers of some LUNs for an initiator that is to see these alone; nil: all.
+func (h *hosts) list(luns []spec.LUN) []int {
+	if !h.maps() || oneIn(h.t, 2, "all") {
+		return nil
+	}
+	numbers := []int{}
+	for _, l := range luns {
+		if oneIn(h.t, 2, "listed") {
+			numbers = append(numbers, *l.Number)
+		}
+	}
+	return numbers
+}
+
+// maps reports whether each initiator has LUNs of its own.
+func (h *hosts) maps() bool {
+	return h.over.target.Fabric == observe.ISCSI || h.over.target.Fabric == observe.FC
+}
+
+// allow notes whom an Export lets see what.
+func (h *hosts) allow(e spec.ExportSpec) {
+	for _, who := range h.all {
+		for _, i := range e.Initiators {
+			for _, l := range e.LUNs {
+				if i.Name == who.name && i.Sees(*l.Number) {
+					who.allowed[l.Volume] = true
+				}
+			}
+		}
+		if e.AllowAnyInitiator {
+			who.allowed = map[string]bool{"a": true, "b": true, "c": true, "d": true}
+		}
+	}
+}
+
+// volumeOf returns the Volume that initiators tell by an identity; empty: there is none any more.
+func (h *hosts) volumeOf(identity string) string {
+	for _, lv := range h.AllLVs() {
+		if h.identify(lv.Identity()) == identity {
+			return lv.Tag(ondisk.TagName)
+		}
+	}
+	return ""
 }
 
 func lunsOf(e spec.ExportSpec) (all []string) {
@@ -285,7 +342,7 @@ func TestPropertiesNumbersBelongToWhatWasSeenThere(t *testing.T) {
 		n.Input.Known = map[spec.ID]Identity{}
 		n.Desired.Snapshots = nil
 		n.Desired.Volumes = map[string]spec.Volume{}
-		for _, name := range []string{"a", "b", "c"} {
+		for _, name := range []string{"a", "b", "c", "d"} {
 			n.Desired.Volumes[name] = spec.Volume{Metadata: Meta(name), Spec: spec.VolumeSpec{Pool: "slow", Size: 100 * MiB, LVName: name, DeletionPolicy: spec.Delete}}
 		}
 		n.EditExport(func(e *spec.ExportSpec) {
@@ -293,8 +350,15 @@ func TestPropertiesNumbersBelongToWhatWasSeenThere(t *testing.T) {
 		})
 		h := &hosts{Node: n, t: t, over: o}
 		for i, name := range o.initiators {
-			h.all = append(h.all, &host{name: name, address: fmt.Sprintf("10.0.0.%d", i+1), saw: map[int]string{}})
+			h.all = append(h.all, &host{name: name, address: fmt.Sprintf("10.0.0.%d", i+1), saw: map[int]string{}, allowed: map[string]bool{"": true}})
 		}
+		n.EditExport(func(e *spec.ExportSpec) {
+			for i := range e.Initiators {
+				e.Initiators[i].LUNs = h.list(e.LUNs)
+			}
+		})
+		h.allow(h.Desired.Exports["db"].Spec)
+		h.note("%v, %v", lunsOf(h.Desired.Exports["db"].Spec), h.Desired.Exports["db"].Spec.Initiators)
 		h.pass()
 		h.settle()
 		for range rapid.IntRange(1, 25).Draw(t, "moments") {
@@ -322,9 +386,9 @@ func (h *hosts) served() {
 	e := h.Desired.Exports["db"].Spec
 	t, _ := h.target()
 	for _, who := range h.all {
-		listed := slices.ContainsFunc(e.Initiators, func(i spec.Initiator) bool { return i.Name == who.name })
 		for n, identity := range who.saw {
 			for _, l := range e.LUNs {
+				listed := slices.ContainsFunc(e.Initiators, func(i spec.Initiator) bool { return i.Name == who.name && i.Sees(*l.Number) })
 				known := h.Input.Known[l.Backing()].UUID
 				if !listed || h.forced || known == "" || identity != h.identify(known) {
 					continue
