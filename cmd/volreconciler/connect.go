@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,14 +104,14 @@ func (o connectOptions) show(desired spec.Set, observed observe.State, plan plan
 	}
 	connection, err := connect.Resolve(connect.Request{
 		Export: export, Initiator: o.initiator, Multipath: o.multipath, ShowSecrets: o.showSecrets,
-		Addresses: at, LUNs: lunsOf(export, desired, plan), FirstLUN: o.firstLUN,
+		Addresses: at, LUNs: lunsOf(export, desired, observed, plan), FirstLUN: o.firstLUN,
 	})
 	switch {
 	case errors.Is(err, connect.ErrNoAddress):
 		return fmt.Errorf("%w; give one with --address", err)
 	case errors.Is(err, connect.ErrNotThere) && observed.Err() != nil:
 		return fmt.Errorf("%w, as far as it can be read: %w", err, observed.Err())
-	case errors.Is(err, connect.ErrNotThere):
+	case errors.Is(err, connect.ErrNotThere), errors.Is(err, connect.ErrNotShown):
 		return fmt.Errorf("%w; plan says why, apply or the agent makes it", err)
 	case err != nil:
 		return err
@@ -151,18 +152,40 @@ func exportNamed(name string, desired spec.Set, stderr io.Writer) (spec.Export, 
 
 // lunsOf returns the LUNs of an Export as they are on the node. The plan knows which
 // logical volume an object has.
-func lunsOf(export spec.Export, desired spec.Set, plan plan.Plan) []connect.LUN {
+func lunsOf(export spec.Export, desired spec.Set, observed observe.State, plan plan.Plan) []connect.LUN {
 	var luns []connect.LUN
 	for _, l := range export.Spec.LUNs {
 		lun := connect.LUN{Object: l.Backing(), Number: *l.Number, ReadOnly: l.ReadOnly, Discard: isThin(l.Backing(), desired)}
 		if o, ok := objectOf(lun.Object, plan); ok {
 			if status := volumeOf(o); status != nil {
 				lun.Size, lun.WWN, lun.UUID = status.Size, status.WWN, status.NamespaceUUID
+				lun.Instead = shownInstead(export.Spec.Target, *l.Number, *status, observed)
 			}
 		}
 		luns = append(luns, lun)
 	}
 	return luns
+}
+
+// shownInstead returns what a target has under a number, if it is something else than a volume; empty:
+// it is that, or nothing.
+func shownInstead(target string, number int, volume status.Volume, observed observe.State) string {
+	for _, id := range observed.TargetIDs() {
+		t, _ := observed.Target(id)
+		l, there := t.LUNs[number]
+		if id.Name != target || !there {
+			continue
+		}
+		b := observed.LIO.Backstores[l.Backstore]
+		shown, name := cmp.Or(b.Serial, l.Identity), cmp.Or(l.Device, l.Backstore)
+		if owner, ours := b.Owner(); ours {
+			name = owner.String()
+		}
+		if shown != "" && shown != volume.Serial && shown != volume.NamespaceUUID {
+			return name
+		}
+	}
+	return ""
 }
 
 func objectOf(id spec.ID, plan plan.Plan) (status.Object, bool) {

@@ -50,6 +50,8 @@ type LUN struct {
 	ReadOnly bool
 	// Discard is true if discards reach the volume.
 	Discard bool
+	// Instead is what the target has under the number by now, if it is something else.
+	Instead string
 }
 
 // namespaceID is the LUN's number where it is an NVMe namespace.
@@ -67,8 +69,8 @@ type Connection struct {
 
 // Resolve returns how an initiator reaches an Export. It is an error if the
 // initiator's name is missing or malformed or the Export does not list it, if what
-// it sees is nothing or, as [ErrNotThere], not on the node, and, as [ErrNoAddress],
-// if no address is left to connect to.
+// it sees is nothing or, as [ErrNotThere], not on the node, or, as [ErrNotShown], not under
+// its number yet, and, as [ErrNoAddress], if no address is left to connect to.
 func Resolve(r Request) (Connection, error) {
 	initiator, err := initiatorOf(r.Export, r.Initiator)
 	if err != nil {
@@ -80,6 +82,11 @@ func Resolve(r Request) (Connection, error) {
 	}
 	if missing := r.missing(); len(missing) > 0 {
 		return Connection{}, fmt.Errorf("%s %w, so nobody can connect to Export %s", areOrIs(missing), ErrNotThere, r.Export.Metadata.Name)
+	}
+	for _, lun := range r.LUNs {
+		if lun.Instead != "" {
+			return Connection{}, fmt.Errorf("%s is LUN %d of Export %s %w: %s has that number", lun.Object, lun.Number, r.Export.Metadata.Name, ErrNotShown, lun.Instead)
+		}
 	}
 	c := Connection{request: r, initiator: initiator}
 	if r.Export.Spec.Protocol == spec.ProtocolFC {
@@ -203,6 +210,10 @@ func (p Password) MarshalText() ([]byte, error) {
 func (c Connection) password(of *spec.Credentials) *Password {
 	return &Password{of.Password, c.request.ShowSecrets}
 }
+
+// ErrNotShown is for numbers of LUNs that the spec gives to something else than the target does:
+// whoever connects by them would get the wrong disk.
+var ErrNotShown = errors.New("in the files only")
 
 // ErrNotThere is for volumes and snapshots that an initiator would see if they
 // existed.

@@ -22,7 +22,7 @@ var _ = Describe("Make and the LUNs of each initiator while numbers are kept", f
 		}
 		n.EditExport(func(e *spec.ExportSpec) {
 			e.LUNs = []spec.LUN{lun("a", 0), lun("b", 1)}
-			e.Initiators = []spec.Initiator{{Name: Initiator, LUNs: []int{0, 1}}, {Name: other, LUNs: []int{}}}
+			e.Initiators = []spec.Initiator{{Name: Initiator, LUNs: []int{0, 1}}}
 		})
 		n.Settled()
 		n.LogIn()
