@@ -6,8 +6,10 @@ package blockcopy
 // does, is not kept from it.
 //
 // What others wrote by the page cache has reached the device when it returns.
-func Claim(path string) (release func(), err error) {
-	d, err := openDevice(path, holding)
+//
+// It has to be the logical volume with a UUID, unless that is empty.
+func Claim(path, uuid string) (release func(), err error) {
+	d, err := openDevice(path, uuid, holding)
 	if err != nil {
 		return nil, err
 	}

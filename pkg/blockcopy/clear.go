@@ -17,8 +17,8 @@ const (
 // Clear overwrites or discards the content of a block device (a regular file
 // too: its blocks are freed). Sizes and offsets in bytes.
 type Clear struct {
-	// Device is its path.
-	Device string
+	// Device is its path. UUID is as TargetUUID in [Copy].
+	Device, UUID string
 	// Size is how much of it, from the start; From where an interrupted run goes
 	// on: an offset that Checkpoint was called with.
 	Size, From int64
@@ -48,7 +48,7 @@ func (c Clear) run(ctx context.Context) (Result, error) {
 	if err := checkRange(c.Size, c.From); err != nil {
 		return Result{}, err
 	}
-	target, err := openTarget(c.Device, c.Shared, c.Size)
+	target, err := openTarget(c.Device, c.UUID, c.Shared, c.Size)
 	if err != nil {
 		return Result{}, err
 	}

@@ -28,6 +28,10 @@ type Copy struct {
 	// Source and Target are paths of block devices or regular files. A target
 	// file must exist and have its size; what lies beyond Size stays as it is.
 	Source, Target string
+	// SourceUUID and TargetUUID, unless they are empty, are those of the logical volumes that these
+	// have to be. Where a path leads elsewhere by now the error is [ErrOtherDevice], and nothing is
+	// read or written.
+	SourceUUID, TargetUUID string
 	// Size is how much is copied. Both must have at least as much.
 	Size int64
 	// From is where an interrupted copy goes on: an offset that Checkpoint was
@@ -111,12 +115,12 @@ func (c Copy) run(ctx context.Context) (Result, error) {
 	if c.Extents != nil && c.From != 0 {
 		return Result{}, fmt.Errorf("from %d, of extents: a copy of extents begins with the first", c.From)
 	}
-	source, err := openSized(c.Source, reading, c.Size)
+	source, err := openSized(c.Source, c.SourceUUID, reading, c.Size)
 	if err != nil {
 		return Result{}, err
 	}
 	defer source.close()
-	target, err := openTarget(c.Target, c.Shared, c.Size)
+	target, err := openTarget(c.Target, c.TargetUUID, c.Shared, c.Size)
 	if err != nil {
 		return Result{}, err
 	}

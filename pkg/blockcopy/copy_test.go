@@ -273,10 +273,10 @@ var _ = Describe("Copy", func() {
 	It("does not take a file that became shorter for zeroes", func(ctx SpecContext) {
 		for _, b := range [][]byte{dense(1, 8*mib), content(1, 8*mib, extent{0, 2 * mib}), blank(8 * mib)} {
 			path := file("source", b)
-			source, err := openDevice(path, reading)
+			source, err := openDevice(path, "", reading)
 			Expect(err).NotTo(HaveOccurred())
 			defer source.close()
-			target, err := openDevice(file("target", blank(8*mib)), writing)
+			target, err := openDevice(file("target", blank(8*mib)), "", writing)
 			Expect(err).NotTo(HaveOccurred())
 			defer target.close()
 			Expect(os.Truncate(path, mib)).To(Succeed())
@@ -293,7 +293,7 @@ var _ = Describe("Copy", func() {
 		Expect(err).NotTo(HaveOccurred())
 		source := &device{path: "/dev/broken", fd: fd, size: 4 * mib, block: true, bufferedFD: fd}
 		source.buffered.Do(func() {})
-		target, err := openDevice(file("target", blank(4*mib)), writing)
+		target, err := openDevice(file("target", blank(4*mib)), "", writing)
 		Expect(err).NotTo(HaveOccurred())
 		defer target.close()
 		_, err = Copy{Size: 4 * mib}.between(ctx, source, target)

@@ -45,7 +45,8 @@ const (
 	holding = unix.O_RDONLY | unix.O_EXCL
 )
 
-func openDevice(path string, mode int) (*device, error) {
+// openDevice opens a device, which has to be the logical volume with a UUID, unless that is empty.
+func openDevice(path, uuid string, mode int) (*device, error) {
 	// Opening a FIFO would wait, and opening a tape would move it.
 	if st, err := os.Stat(path); err != nil {
 		return nil, &Error{Op: "open", Path: path, Offset: -1, Err: errors.Unwrap(err)}
@@ -62,7 +63,7 @@ func openDevice(path string, mode int) (*device, error) {
 		return nil, &Error{Op: "open", Path: path, Offset: -1, Err: err}
 	}
 	d.fd = fd
-	if err := d.look(); err != nil {
+	if err := errors.Join(CheckVolume(fd, uuid), d.look()); err != nil {
 		d.close()
 		return nil, &Error{Op: "open", Path: path, Offset: -1, Err: err}
 	}
@@ -70,8 +71,8 @@ func openDevice(path string, mode int) (*device, error) {
 }
 
 // openSized opens a device that is not smaller than size.
-func openSized(path string, mode int, size int64) (*device, error) {
-	d, err := openDevice(path, mode)
+func openSized(path, uuid string, mode int, size int64) (*device, error) {
+	d, err := openDevice(path, uuid, mode)
 	if err == nil && d.size < size {
 		d.close()
 		return nil, fmt.Errorf("%s has %d bytes, of %d: %w", path, d.size, size, ErrSize)
@@ -81,11 +82,11 @@ func openSized(path string, mode int, size int64) (*device, error) {
 
 // openTarget opens a device to write to, which nothing else may have claimed unless it
 // is shared.
-func openTarget(path string, shared bool, size int64) (*device, error) {
+func openTarget(path, uuid string, shared bool, size int64) (*device, error) {
 	if shared {
-		return openSized(path, writing, size)
+		return openSized(path, uuid, writing, size)
 	}
-	return openSized(path, claiming, size)
+	return openSized(path, uuid, claiming, size)
 }
 
 // look finds out what it is that has been opened.

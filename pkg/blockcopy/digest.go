@@ -52,6 +52,8 @@ func Digest(ctx context.Context, path string, size int64, limit *Limiter) (strin
 // Reading is a [Digest] that tells how far it is.
 type Reading struct {
 	Path string
+	// UUID is as SourceUUID in [Copy].
+	UUID string
 	Size int64
 	// Limit and Progress are those of [Copy]. Nothing is written, so the rate is 0.
 	Limit    *Limiter
@@ -60,7 +62,7 @@ type Reading struct {
 
 // Digest reads, and returns the digest.
 func (r Reading) Digest(ctx context.Context) (string, error) {
-	source, err := openSized(r.Path, reading, r.Size)
+	source, err := openSized(r.Path, r.UUID, reading, r.Size)
 	if err != nil {
 		return "", err
 	}

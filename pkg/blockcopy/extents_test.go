@@ -98,19 +98,19 @@ var _ = Describe("a copy of extents", func() {
 var _ = Describe("a claim", func() {
 	It("is of one only, and ends", func() {
 		dev := loop("device", dense(1, mib))
-		release, err := Claim(dev)
+		release, err := Claim(dev, "")
 		Expect(err).NotTo(HaveOccurred())
-		_, err = Claim(dev)
+		_, err = Claim(dev, "")
 		Expect(err).To(MatchError(unix.EBUSY))
 		expectSame(dev, dense(1, mib)) // whoever only reads is let in
 		release()
-		release, err = Claim(dev)
+		release, err = Claim(dev, "")
 		Expect(err).NotTo(HaveOccurred())
 		release()
 	})
 
 	It("is of something that is there", func() {
-		_, err := Claim("/dev/no-such-device")
+		_, err := Claim("/dev/no-such-device", "")
 		Expect(err).To(MatchError(unix.ENOENT))
 	})
 })

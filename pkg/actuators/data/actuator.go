@@ -26,7 +26,7 @@ type Blocks interface {
 	// BlockSize is that of [blockcopy.LogicalBlockSize].
 	BlockSize(path string) (int64, error)
 	// Claim is that of [blockcopy.Claim].
-	Claim(path string) (release func(), err error)
+	Claim(path, uuid string) (release func(), err error)
 }
 
 // Images writes what is in images to devices.
@@ -42,6 +42,7 @@ type Images interface {
 // Target is the device that an image is written to.
 type Target struct {
 	Path string
+	UUID string // of the logical volume that it has to be
 	Size uint64 // in bytes
 	// BlockSize is that of its logical blocks, in bytes; 0: not known. An image that
 	// counts in others is refused.

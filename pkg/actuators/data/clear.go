@@ -47,7 +47,7 @@ func (a *Actuator) clear(ctx context.Context, c change.Clear) error {
 	m := a.marks(now, c.LV, key)
 	// All of it, whatever size the plan saw.
 	_, err = a.blocks.Clear(ctx, blockcopy.Clear{
-		Device: now.Path(), Size: int64(now.Size), From: m.from(now.Size),
+		Device: now.Path(), UUID: now.UUID, Size: int64(now.Size), From: m.from(now.Size),
 		Discard: key == ondisk.CheckpointOfDiscarding,
 		Limit:   a.limit, Progress: teller(ctx), Checkpoint: m.saver(ctx),
 	})

@@ -35,4 +35,6 @@ func (e *Engine) Changed(ctx context.Context, since, now string) ([]blockcopy.Ex
 func (*Engine) BlockSize(path string) (int64, error) { return blockcopy.LogicalBlockSize(path) }
 
 // Claim opens a device alone, see [Blocks].
-func (*Engine) Claim(path string) (release func(), err error) { return blockcopy.Claim(path) }
+func (*Engine) Claim(path, uuid string) (release func(), err error) {
+	return blockcopy.Claim(path, uuid)
+}

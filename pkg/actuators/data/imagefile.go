@@ -27,6 +27,7 @@ type ImageFiles interface {
 type ImageFile struct {
 	// Device is what is read, and Size how many bytes it has. Nobody writes to it.
 	Device   string
+	UUID     string // of the logical volume that it has to be
 	Size     uint64
 	Path     string
 	Format   spec.ImageFormat
@@ -49,7 +50,7 @@ func (a *Actuator) writeImage(ctx context.Context, c change.WriteImage) error {
 	}
 	defer leave()
 	err = a.files.Write(ctx, ImageFile{
-		Device: source.Path(), Size: uint64(c.Size), Path: c.Path, Format: c.Format, Compress: c.Compress,
+		Device: source.Path(), UUID: source.UUID, Size: uint64(c.Size), Path: c.Path, Format: c.Format, Compress: c.Compress,
 		Progress: func(p change.Progress) { change.Report(ctx, p) },
 	})
 	if at := new(fs.PathError); errors.As(err, &at) && errors.Is(err, fs.ErrExist) && at.Path == c.Path+spec.ChecksumSuffix {
@@ -78,7 +79,7 @@ func (q *QEMUImageFiles) Write(ctx context.Context, f ImageFile) error {
 	}
 	began := time.Now()
 	_, err := q.Tool.Export(ctx, qemuimg.Export{
-		Source: f.Device, Destination: f.Path, Format: image.Format(f.Format), Compress: f.Compress, Limit: q.Rate,
+		Source: f.Device, SourceUUID: f.UUID, Destination: f.Path, Format: image.Format(f.Format), Compress: f.Compress, Limit: q.Rate,
 		Progress: func(done, total int64) { f.Progress(pace(done, total, time.Since(began))) },
 	})
 	return err

@@ -57,7 +57,7 @@ var _ = Describe("writing an image", func() {
 	It("activates what is read for as long as that takes, and tells of progress", func(ctx SpecContext) {
 		var told change.Progress
 		Expect(apply(change.WithProgress(ctx, func(p change.Progress) { told = p }))).To(Succeed())
-		Expect(files.wrote).To(ConsistOf(data.ImageFile{Device: "/dev/vg0/s", Size: 8 * mib, Path: "/srv/v.qcow2", Format: spec.FormatQCOW2, Compress: true}))
+		Expect(files.wrote).To(ConsistOf(data.ImageFile{Device: "/dev/vg0/s", UUID: m.named("s").UUID, Size: 8 * mib, Path: "/srv/v.qcow2", Format: spec.FormatQCOW2, Compress: true}))
 		Expect(told.Done).To(BeEquivalentTo(8 * mib))
 		Expect(m.active("s")).To(BeFalse())
 		info, err := m.Lstat("/srv/v.qcow2")

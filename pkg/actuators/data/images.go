@@ -94,7 +94,7 @@ func (i *CachedImages) convert(ctx context.Context, source qemuimg.Source, to Ta
 	}
 	if from == 0 && !to.ReadsZero {
 		// What is behind the image comes first: where it begins is rounded down.
-		behind := blockcopy.Clear{Device: to.Path, Size: int64(to.Size), From: size, Limit: i.Limit}
+		behind := blockcopy.Clear{Device: to.Path, UUID: to.UUID, Size: int64(to.Size), From: size, Limit: i.Limit}
 		if _, err := behind.Run(ctx); err != nil {
 			return err
 		}
@@ -103,7 +103,7 @@ func (i *CachedImages) convert(ctx context.Context, source qemuimg.Source, to Ta
 		end := min(from+window, size)
 		done := from
 		err := i.Tool.Convert(ctx, qemuimg.Conversion{
-			Source: source, Target: to.Path, TargetIsZero: to.ReadsZero, From: from, To: end, Limit: i.Rate,
+			Source: source, Target: to.Path, TargetUUID: to.UUID, TargetIsZero: to.ReadsZero, From: from, To: end, Limit: i.Rate,
 			Progress: func(n, _ int64) { to.Progress(change.Progress{Done: uint64(done + n), Total: uint64(size)}) },
 		})
 		if err != nil {

@@ -59,7 +59,7 @@ func (a *Actuator) populateFromVolume(ctx context.Context, c change.Populate, no
 		return err
 	}
 	_, err = a.blocks.Copy(ctx, blockcopy.Copy{
-		Source: source.Path(), Target: now.Path(), Size: int64(c.Size), From: m.from(uint64(c.Size)),
+		Source: source.Path(), SourceUUID: source.UUID, Target: now.Path(), TargetUUID: now.UUID, Size: int64(c.Size), From: m.from(uint64(c.Size)),
 		// Where something else was copied to before, there may be anything. To write
 		// only what differs leaves a thin volume thin even then.
 		TargetIsZero:  c.ReadsZero && len(m.others) == 0,
@@ -81,7 +81,7 @@ func (a *Actuator) populateFromImage(ctx context.Context, c change.Populate, now
 		return classify(err)
 	}
 	return classify(a.images.Write(ctx, *c.Image, Target{
-		Path: now.Path(), Size: now.Size, BlockSize: blockSize, From: m.at,
+		Path: now.Path(), UUID: now.UUID, Size: now.Size, BlockSize: blockSize, From: m.at,
 		ReadsZero: c.ReadsZero && len(m.others) == 0, Begun: len(m.own) > 0,
 		Progress: func(p change.Progress) { change.Report(ctx, p) },
 		Checkpoint: func(bytes uint64) error {

@@ -56,7 +56,7 @@ func (a *Actuator) copyBack(ctx context.Context, c change.Restore, now observe.L
 	// A copy-on-write snapshot cannot overflow by it: it has the old data wherever the
 	// two differ, and nothing else is written, see [blockcopy.Copy.OnlyDifferent].
 	_, err = a.blocks.Copy(ctx, blockcopy.Copy{
-		Source: snapshot.Path(), Target: now.Path(), Size: int64(c.Size), From: m.from(uint64(c.Size)),
+		Source: snapshot.Path(), SourceUUID: snapshot.UUID, Target: now.Path(), TargetUUID: now.UUID, Size: int64(c.Size), From: m.from(uint64(c.Size)),
 		OnlyDifferent: true, NoDigest: true,
 		Limit: a.limit, Progress: teller(ctx), Checkpoint: m.saver(ctx),
 	})

@@ -75,7 +75,7 @@ func (a *Actuator) copyStage(ctx context.Context, c change.Stage, now observe.Lo
 		return 0, err
 	}
 	task := blockcopy.Copy{
-		Source: from.Path(), Target: now.Path(), Size: int64(c.Size),
+		Source: from.Path(), SourceUUID: from.UUID, Target: now.Path(), TargetUUID: now.UUID, Size: int64(c.Size),
 		NoDigest: true, SameBlocks: true, Limit: a.limit, Progress: teller(ctx),
 	}
 	// Where something else was copied to before, there may be anything, see populate.

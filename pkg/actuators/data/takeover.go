@@ -74,7 +74,7 @@ func (a *Actuator) replace(ctx context.Context, c change.TakeOver, now observe.L
 	if err := errors.Join(a.activate(ctx, now, c.LV), a.activate(ctx, staged, c.Staged)); err != nil {
 		return err
 	}
-	release, err := a.blocks.Claim(now.Path())
+	release, err := a.blocks.Claim(now.Path(), now.UUID)
 	if err != nil {
 		return classify(err)
 	}
@@ -115,7 +115,7 @@ func (a *Actuator) copyChanged(ctx context.Context, c change.TakeOver, now, stag
 		return err
 	}
 	_, err = a.blocks.Copy(ctx, blockcopy.Copy{
-		Source: now.Path(), Target: staged.Path(), Size: int64(c.Size), Extents: extents, NoDigest: true, Progress: teller(ctx),
+		Source: now.Path(), SourceUUID: now.UUID, Target: staged.Path(), TargetUUID: staged.UUID, Size: int64(c.Size), Extents: extents, NoDigest: true, Progress: teller(ctx),
 	})
 	return classify(err)
 }

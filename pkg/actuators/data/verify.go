@@ -30,7 +30,7 @@ func (v Verified) Copy(ctx context.Context, c blockcopy.Copy) (blockcopy.Result,
 		return result, err
 	}
 	if result.Digest != "" {
-		read, err := blockcopy.Reading{Path: c.Target, Size: c.Size, Limit: c.Limit, Progress: secondHalf(c.Progress)}.Digest(ctx)
+		read, err := blockcopy.Reading{Path: c.Target, UUID: c.TargetUUID, Size: c.Size, Limit: c.Limit, Progress: secondHalf(c.Progress)}.Digest(ctx)
 		if err != nil || read == result.Digest {
 			return result, err
 		}
@@ -38,7 +38,7 @@ func (v Verified) Copy(ctx context.Context, c blockcopy.Copy) (blockcopy.Result,
 	// There is no digest of a source that was read in several runs. Both sides are read
 	// then, which also mends what differs.
 	again := blockcopy.Copy{
-		Source: c.Source, Target: c.Target, Size: c.Size, OnlyDifferent: true, NoDigest: true,
+		Source: c.Source, SourceUUID: c.SourceUUID, Target: c.Target, TargetUUID: c.TargetUUID, Size: c.Size, OnlyDifferent: true, NoDigest: true,
 		Extents: c.Extents, Shared: c.Shared, Limit: c.Limit,
 	}
 	if result.Digest == "" {

@@ -69,14 +69,14 @@ var _ = Describe("what changed since a snapshot", func() {
 	})
 
 	It("does not change while a device is claimed", func() {
-		release, err := engine.Claim("/dev/vg0/thick")
+		release, err := engine.Claim("/dev/vg0/thick", "")
 		Expect(err).NotTo(HaveOccurred())
-		_, err = engine.Claim("/dev/vg0/thick")
+		_, err = engine.Claim("/dev/vg0/thick", "")
 		Expect(err).To(MatchError(syscall.EBUSY))
 		Expect(h.WriteBlocks("/dev/vg0/thick", 0, mib, nil)).To(MatchError(syscall.EBUSY))
 		release()
 		Expect(h.WriteBlocks("/dev/vg0/thick", 0, mib, nil)).To(Succeed())
-		_, err = engine.Claim("/dev/vg0/none")
+		_, err = engine.Claim("/dev/vg0/none", "")
 		Expect(err).To(MatchError(syscall.ENOENT))
 	})
 })

@@ -94,7 +94,7 @@ func (e Engine) Changed(ctx context.Context, since, now string) ([]blockcopy.Ext
 }
 
 // Claim opens a device alone, see [blockcopy.Claim].
-func (e Engine) Claim(path string) (release func(), err error) { return e.Devices.ClaimBlocks(path) }
+func (e Engine) Claim(path, _ string) (release func(), err error) { return e.Devices.ClaimBlocks(path) }
 
 // Clear clears, see [blockcopy.Clear].
 func (e Engine) Clear(ctx context.Context, c blockcopy.Clear) (blockcopy.Result, error) {

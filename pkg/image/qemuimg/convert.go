@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/volreconciler/volreconciler/pkg/blockcopy"
 	"github.com/volreconciler/volreconciler/pkg/image"
 	"github.com/volreconciler/volreconciler/pkg/image/internal/limited"
 )
@@ -25,6 +26,9 @@ type Conversion struct {
 	// Target is a block device or a regular file of at least the disk's size. It
 	// is opened for this conversion alone.
 	Target string
+	// TargetUUID, unless it is empty, is that of the logical volume that it has to be. If it
+	// leads elsewhere by now, the error is [blockcopy.ErrOtherDevice].
+	TargetUUID string
 	// TargetIsZero says that the window is known to read as zeroes, as in a new thin
 	// volume: zeroes are then skipped instead of written. If this is not so, the copy is
 	// corrupt.
@@ -69,7 +73,7 @@ func (t Tool) Convert(ctx context.Context, c Conversion) error {
 	if err := c.Source.file.Unchanged(); err != nil {
 		return err
 	}
-	target, driver, err := openTarget(c.Target, to)
+	target, driver, err := openTarget(c.Target, c.TargetUUID, to)
 	if err != nil {
 		return fmt.Errorf("opening the target %s: %w", c.Target, err)
 	}
@@ -119,7 +123,7 @@ func (t Tool) convert(ctx context.Context, c Conversion, target *os.File, driver
 // openTarget opens a target so that nobody else has it: a second conversion, and an
 // orphan of an agent that was killed, inherits the claim with the descriptor and
 // keeps it as long as it runs. The driver is the one that qemu has for it.
-func openTarget(path string, atLeast int64) (f *os.File, driver string, err error) {
+func openTarget(path, uuid string, atLeast int64) (f *os.File, driver string, err error) {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
 		return nil, "", err
@@ -142,7 +146,7 @@ func openTarget(path string, atLeast int64) (f *os.File, driver string, err erro
 	if err != nil {
 		return nil, "", err
 	}
-	if err := claim(f, st, driver, atLeast); err != nil {
+	if err := errors.Join(blockcopy.CheckVolume(int(f.Fd()), uuid), claim(f, st, driver, atLeast)); err != nil {
 		return nil, "", errors.Join(err, f.Close())
 	}
 	return f, driver, nil

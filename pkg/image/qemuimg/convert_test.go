@@ -177,7 +177,7 @@ var _ = Describe("Convert", func() {
 		Expect(os.Truncate(target, mib)).To(Succeed())
 		Expect(tool.Convert(ctx, Conversion{Source: source, Target: target})).To(MatchError(image.ErrChanged))
 		// Even if it had not been noticed.
-		f, driver, err := openTarget(target, mib)
+		f, driver, err := openTarget(target, "", mib)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(tool.convert(ctx, Conversion{Source: source, Target: target}, f, driver, 0, mib)).To(Succeed())
 		Expect(f.Close()).To(Succeed())
@@ -194,7 +194,7 @@ var _ = Describe("Convert", func() {
 		Expect(err).To(MatchError(gone))
 		Expect(time.Since(start)).To(BeNumerically("<", 20*time.Second))
 		// The child is gone, and its claim with it.
-		f, _, err := openTarget(target, mib)
+		f, _, err := openTarget(target, "", mib)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(f.Close()).To(Succeed())
 	})

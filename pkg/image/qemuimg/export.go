@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/volreconciler/volreconciler/pkg/blockcopy"
 	"github.com/volreconciler/volreconciler/pkg/image"
 	"github.com/volreconciler/volreconciler/pkg/image/internal/limited"
 )
@@ -26,6 +27,8 @@ type Export struct {
 	// Source is a block device or a raw file. It must not change meanwhile: hand in a
 	// snapshot if the volume is in use.
 	Source string
+	// SourceUUID is as TargetUUID in [Conversion].
+	SourceUUID string
 	// Destination is the absolute path of the image. Its directory must exist.
 	Destination string
 	// Format is [image.Raw] or [image.QCOW2].
@@ -75,7 +78,7 @@ func (t Tool) export(ctx context.Context, e Export) (done Exported, err error) {
 	if err := e.validate(); err != nil {
 		return Exported{}, err
 	}
-	source, driver, size, err := openSource(e.Source)
+	source, driver, size, err := openSource(e.Source, e.SourceUUID)
 	if err != nil {
 		return Exported{}, err
 	}
@@ -127,13 +130,13 @@ func (e Export) validate() error {
 // taken is the error about a name that somebody else's file has: an [fs.ErrExist] with its path.
 func taken(path string) error { return &fs.PathError{Op: "make", Path: path, Err: unix.EEXIST} }
 
-func openSource(path string) (f *os.File, driver string, size int64, err error) {
+func openSource(path, uuid string) (f *os.File, driver string, size int64, err error) {
 	f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, "", 0, err
 	}
 	st, err := f.Stat()
-	if err == nil {
+	if err = errors.Join(err, blockcopy.CheckVolume(int(f.Fd()), uuid)); err == nil {
 		switch {
 		case st.Mode().IsRegular():
 			driver = "file"
