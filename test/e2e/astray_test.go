@@ -22,7 +22,7 @@ var _ = It("What is wiped, filled or copied is the logical volume, wherever a li
 	astray("doomed")
 	remove(ctx, "doomed.yaml")
 	Eventually(ctx, func() string { return statusOf(ctx, "Volume/doomed").Message }).Should(ContainSubstring("is another device (vg0-victim)"))
-	passes(ctx, 2)
+	sh(ctx, "sleep 4")
 	Expect(content(ctx, "/dev/vg0/victim", 64)).To(Equal(victim))
 	sh(ctx, "ln -sfn $(readlink -f /dev/mapper/vg0-doomed) /dev/vg0/doomed")
 	Eventually(ctx, func() string { return sh(ctx, "lvs --noheadings -o lv_name vg0") }).ShouldNot(ContainSubstring("doomed"))

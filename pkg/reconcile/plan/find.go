@@ -42,7 +42,7 @@ func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bo
 		return observe.LogicalVolume{}, refused
 	}
 	if lvs := d.withoutCopies(id, d.index.current[id]); len(lvs) > 0 {
-		if len(lvs) == 1 && d.stopped(id, d.contradiction(id, lvs[0])) {
+		if len(lvs) == 1 && (d.stopped(id, d.astray(id, p, lvs[0])) || d.stopped(id, d.contradiction(id, lvs[0]))) {
 			return lvs[0], refused
 		}
 		return d.marked(id, lvs, p, name, known)
@@ -102,6 +102,17 @@ func (d *differ) theirsOf(id spec.ID, known string) []observe.LogicalVolume {
 func (d *differ) lostIdentity(id spec.ID, lv observe.LogicalVolume) bool {
 	known := d.in.Known[id]
 	return known.UUID != "" && known.LV == lv.UUID && lv.UUID != known.UUID && lv.Tag(ondisk.TagIdentity) == ""
+}
+
+// astray is that what carries an object's tags is in a volume group that no Pool names, though its
+// Pool has the one that it was in when it was seen last. It may be as old as a copy of the disk is.
+func (d *differ) astray(id spec.ID, p pool, lv observe.LogicalVolume) *Obstacle {
+	was := d.in.Known[id]
+	if was.UUID == "" || was.VolumeGroup != p.vg.Name || !strayed(was, lv, d.in.Desired, d.in.Observed) {
+		return nil
+	}
+	return blocked(status.ReasonVanished, "its logical volume (UUID %s) is not in volume group %s any more; %s carries its tags, in one that no Pool names, and may be that of a copy of the disk. "+
+		"Nothing is done with it. If it is the one, bring it back (vgmerge %s %s), or have a Pool name %s", was.UUID, was.VolumeGroup, lv.FullName(), was.VolumeGroup, lv.VolumeGroup, lv.VolumeGroup)
 }
 
 // contradiction is that the tags on a logical volume say something else of what is in it than was

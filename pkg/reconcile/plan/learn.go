@@ -210,7 +210,10 @@ func (l *learning) volumes(known map[spec.ID]Identity, desired spec.Set, observe
 			// Which of several copies is the right one is for somebody else to say.
 			continue
 		case len(lvs) == 1 && (!isKnown || givenUp || lvs[0].Identity() == identity.UUID):
-			identity.UUID, identity.VolumeGroup = lvs[0].Identity(), lvs[0].VolumeGroup
+			if !isKnown || givenUp || !strayed(was, lvs[0], desired, observed) {
+				identity.VolumeGroup = lvs[0].VolumeGroup
+			}
+			identity.UUID = lvs[0].Identity()
 		}
 		if policy, named := desired.DeletionPolicy(id); named {
 			identity.Retain = policy == spec.Retain
@@ -294,6 +297,22 @@ func contentOf(was Identity, lv observe.LogicalVolume) Content {
 	default:
 		return Complete
 	}
+}
+
+// strayed reports whether the logical volume of an object is in a volume group that
+// no Pool names, though that in which the object was is still there: somebody took it elsewhere, or
+// it is what a copy of a disk has of it.
+func strayed(known Identity, lv observe.LogicalVolume, desired spec.Set, observed observe.State) bool {
+	_, there := observed.VolumeGroups[known.VolumeGroup]
+	if !there || lv.VolumeGroup == known.VolumeGroup || lv.UUID != known.LV && lv.UUID != known.UUID {
+		return false
+	}
+	for _, p := range desired.Pools {
+		if p.Spec.VolumeGroup == lv.VolumeGroup {
+			return false
+		}
+	}
+	return true
 }
 
 // filled reports whether a logical volume says that what was written to it is complete.
