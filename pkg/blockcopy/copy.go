@@ -29,7 +29,7 @@ type Copy struct {
 	// file must exist and have its size; what lies beyond Size stays as it is.
 	Source, Target string
 	// SourceUUID and TargetUUID, unless they are empty, are those of the logical volumes that these
-	// have to be. Where a path leads elsewhere by now the error is [ErrOtherDevice], and nothing is
+	// have to be. Where a path leads elsewhere by now the error is [lvdevice.ErrOther], and nothing is
 	// read or written.
 	SourceUUID, TargetUUID string
 	// Size is how much is copied. Both must have at least as much.

@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/volreconciler/volreconciler/pkg/lvdevice"
 )
 
 // device is an open block device or regular file. Its methods may be called from
@@ -63,7 +65,7 @@ func openDevice(path, uuid string, mode int) (*device, error) {
 		return nil, &Error{Op: "open", Path: path, Offset: -1, Err: err}
 	}
 	d.fd = fd
-	if err := errors.Join(CheckVolume(fd, uuid), d.look()); err != nil {
+	if err := errors.Join(lvdevice.Check(fd, uuid), d.look()); err != nil {
 		d.close()
 		return nil, &Error{Op: "open", Path: path, Offset: -1, Err: err}
 	}

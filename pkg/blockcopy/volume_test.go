@@ -7,30 +7,12 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/lvdevice"
 )
 
 var _ = Describe("What is opened for a logical volume", func() {
 	const uuid = "v6uDCZ-MqeH-Tgyg-EKDa-knId-XTCS-ilWqSX"
-
-	DescribeTable("is told by what device-mapper says of it", func(mapped string, matches bool) {
-		dir := GinkgoT().TempDir()
-		if mapped != "" {
-			Expect(os.WriteFile(filepath.Join(dir, "uuid"), []byte(mapped+"\n"), 0o600)).To(Succeed())
-			Expect(os.WriteFile(filepath.Join(dir, "name"), []byte("vg0-other\n"), 0o600)).To(Succeed())
-		}
-		err := checkMapped(dir, uuid)
-		if matches {
-			Expect(err).NotTo(HaveOccurred())
-			return
-		}
-		Expect(err).To(MatchError(ErrOtherDevice))
-	},
-		Entry("the one", "LVM-W7pXt4EOX8uYnEJNKFR624CEV5U0B7eyv6uDCZMqeHTgygEKDaknIdXTCSilWqSX", true),
-		Entry("another of the same group", "LVM-W7pXt4EOX8uYnEJNKFR624CEV5U0B7eyv6uDCZMqeHTgygEKDaknIdXTCSilWqSY", false),
-		Entry("a part of it that LVM hides", "LVM-W7pXt4EOX8uYnEJNKFR624CEV5U0B7eyv6uDCZMqeHTgygEKDaknIdXTCSilWqSX-real", false),
-		Entry("somebody else's", "CRYPT-LUKS2-x", false),
-		Entry("a disk", "", false),
-	)
 
 	It("is neither read nor written if it is something else", func(ctx context.Context) {
 		dir := GinkgoT().TempDir()
@@ -44,14 +26,14 @@ var _ = Describe("What is opened for a logical volume", func() {
 			{Source: source, Target: target, TargetUUID: uuid, Size: 3}, {Source: source, SourceUUID: uuid, Target: target, Size: 3},
 		} {
 			_, err := c.Run(ctx)
-			Expect(err).To(MatchError(ErrOtherDevice))
+			Expect(err).To(MatchError(lvdevice.ErrOther))
 		}
 		_, err := Clear{Device: target, UUID: uuid, Size: 3}.Run(ctx)
-		Expect(err).To(MatchError(ErrOtherDevice))
+		Expect(err).To(MatchError(lvdevice.ErrOther))
 		_, err = Reading{Path: target, UUID: uuid, Size: 3}.Digest(ctx)
-		Expect(err).To(MatchError(ErrOtherDevice))
+		Expect(err).To(MatchError(lvdevice.ErrOther))
 		_, err = Claim(target, uuid)
-		Expect(err).To(MatchError(ErrOtherDevice))
+		Expect(err).To(MatchError(lvdevice.ErrOther))
 		Expect(os.ReadFile(target)).To(BeEquivalentTo("old"))
 	})
 })

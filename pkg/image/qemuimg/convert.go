@@ -11,9 +11,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/volreconciler/volreconciler/pkg/blockcopy"
 	"github.com/volreconciler/volreconciler/pkg/image"
 	"github.com/volreconciler/volreconciler/pkg/image/internal/limited"
+	"github.com/volreconciler/volreconciler/pkg/lvdevice"
 )
 
 // ErrTargetBusy is a target that somebody has open, or that an earlier copy has not
@@ -27,7 +27,7 @@ type Conversion struct {
 	// is opened for this conversion alone.
 	Target string
 	// TargetUUID, unless it is empty, is that of the logical volume that it has to be. If it
-	// leads elsewhere by now, the error is [blockcopy.ErrOtherDevice].
+	// leads elsewhere by now, the error is [lvdevice.ErrOther].
 	TargetUUID string
 	// TargetIsZero says that the window is known to read as zeroes, as in a new thin
 	// volume: zeroes are then skipped instead of written. If this is not so, the copy is
@@ -146,7 +146,7 @@ func openTarget(path, uuid string, atLeast int64) (f *os.File, driver string, er
 	if err != nil {
 		return nil, "", err
 	}
-	if err := errors.Join(blockcopy.CheckVolume(int(f.Fd()), uuid), claim(f, st, driver, atLeast)); err != nil {
+	if err := errors.Join(lvdevice.Check(int(f.Fd()), uuid), claim(f, st, driver, atLeast)); err != nil {
 		return nil, "", errors.Join(err, f.Close())
 	}
 	return f, driver, nil

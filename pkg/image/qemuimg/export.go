@@ -17,9 +17,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/volreconciler/volreconciler/pkg/blockcopy"
 	"github.com/volreconciler/volreconciler/pkg/image"
 	"github.com/volreconciler/volreconciler/pkg/image/internal/limited"
+	"github.com/volreconciler/volreconciler/pkg/lvdevice"
 )
 
 // Export writes a device to an image file.
@@ -136,7 +136,7 @@ func openSource(path, uuid string) (f *os.File, driver string, size int64, err e
 		return nil, "", 0, err
 	}
 	st, err := f.Stat()
-	if err = errors.Join(err, blockcopy.CheckVolume(int(f.Fd()), uuid)); err == nil {
+	if err = errors.Join(err, lvdevice.Check(int(f.Fd()), uuid)); err == nil {
 		switch {
 		case st.Mode().IsRegular():
 			driver = "file"

@@ -1,4 +1,6 @@
-package blockcopy
+// Package lvdevice checks that what was opened by a path is the logical volume that is meant: links
+// in /dev may lead elsewhere, and names may have changed.
+package lvdevice
 
 import (
 	"errors"
@@ -9,17 +11,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrOtherDevice is the error when what was opened is not the logical volume that it has to be.
+// ErrOther is the error when what was opened is not the logical volume that it has to be.
 // Nothing has been written then.
-var ErrOtherDevice = errors.New("it is another device")
+var ErrOther = errors.New("it is another device")
 
 // sysDevBlock is where the kernel says what a block device is, by its numbers.
-var sysDevBlock = "/sys/dev/block"
+const sysDevBlock = "/sys/dev/block"
 
-// CheckVolume is an error if an open file is not the device of the logical volume with a UUID, as
+// Check is an error if an open file is not the device of the logical volume with a UUID, as
 // LVM writes it. A path says it only until somebody renames a volume, or puts a link elsewhere.
 // Without a UUID everything will do.
-func CheckVolume(fd int, uuid string) error {
+func Check(fd int, uuid string) error {
 	if uuid == "" {
 		return nil
 	}
@@ -28,7 +30,7 @@ func CheckVolume(fd int, uuid string) error {
 		return err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFBLK {
-		return fmt.Errorf("%w, and no logical volume: no block device", ErrOtherDevice)
+		return fmt.Errorf("%w, and no logical volume: no block device", ErrOther)
 	}
 	return checkMapped(fmt.Sprintf("%s/%d:%d/dm", sysDevBlock, unix.Major(st.Rdev), unix.Minor(st.Rdev)), uuid)
 }
@@ -38,7 +40,7 @@ func CheckVolume(fd int, uuid string) error {
 func checkMapped(dir, uuid string) error {
 	mapped, err := os.ReadFile(dir + "/uuid")
 	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%w, and none of LVM's", ErrOtherDevice)
+		return fmt.Errorf("%w, and none of LVM's", ErrOther)
 	} else if err != nil {
 		return err
 	}
@@ -49,5 +51,5 @@ func checkMapped(dir, uuid string) error {
 	}
 	name, _ := os.ReadFile(dir + "/name")
 	return fmt.Errorf("%w (%s), and not the logical volume with UUID %s; see ls -l, and vgmknodes(8) if a link leads astray",
-		ErrOtherDevice, strings.TrimSpace(string(name)), uuid)
+		ErrOther, strings.TrimSpace(string(name)), uuid)
 }
