@@ -49,18 +49,6 @@ func (s *settings) installation() (*reconcile.Installation, error) {
 	return reconcile.OpenInstallation(s.stateDir, s.memory(), node)
 }
 
-// establish is installation, which gets an identifier if it has none.
-func (s *settings) establish() (*reconcile.Installation, error) {
-	i, err := s.installation()
-	if err != nil || i == nil {
-		return nil, err
-	}
-	if err := i.Establish(); err != nil {
-		return nil, fmt.Errorf("this installation cannot be given an identifier: %w", err)
-	}
-	return i, nil
-}
-
 // lastGood is the directory of what the spec files said when they were last without mistakes.
 func (s *settings) lastGood() string {
 	if s.backend == backendFake {
@@ -121,7 +109,7 @@ func newLoop(s *settings, source reconcile.Source, b *backend, log logr.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	installation, err := s.establish()
+	installation, err := s.installation()
 	if err != nil {
 		return nil, err
 	}

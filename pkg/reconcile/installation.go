@@ -33,8 +33,6 @@ const (
 	installationVersion = 1
 	// takeoverDir holds an empty file for each installation that is taken over.
 	takeoverDir = "adopt-node"
-	// notYet is the identifier of an installation that has none yet, which is then never written.
-	notYet = "new"
 )
 
 // installationJSON is the file.
@@ -54,7 +52,7 @@ func OpenInstallation(dir, memory, node string) (*Installation, error) {
 	path := filepath.Join(dir, InstallationFile)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		i.Maker = ondisk.Maker{ID: notYet, Name: ondisk.MakerName(node)}
+		i.Maker = ondisk.Maker{ID: plan.NotYet, Name: ondisk.MakerName(node)}
 		_, err := os.Stat(memory)
 		i.upgraded = err == nil
 		return i, nil
@@ -85,7 +83,7 @@ func damaged(path string, err error) error {
 // Establish gives an installation that is new its identifier. That of an upgraded one takes over
 // all that does not say who made it, because it did.
 func (i *Installation) Establish() error {
-	if i.ID != notYet {
+	if i.ID != plan.NotYet {
 		return nil
 	}
 	if i.upgraded { // before there is an identifier, so that a crash in between loses nothing
