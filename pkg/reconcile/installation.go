@@ -24,6 +24,8 @@ type Installation struct {
 	// upgraded is true if it has no identifier yet though an agent has worked with the directory:
 	// that one did not write onto logical volumes who made them.
 	upgraded bool
+	// stored is true if its identifier is in its file.
+	stored bool
 }
 
 // InstallationFile is the name of the file that says who an installation is.
@@ -33,6 +35,8 @@ const (
 	installationVersion = 1
 	// takeoverDir holds an empty file for each installation that is taken over.
 	takeoverDir = "adopt-node"
+	// notYet is the identifier of an installation that has none yet, which is then never written.
+	notYet = "new"
 )
 
 // installationJSON is the file.
@@ -52,7 +56,7 @@ func OpenInstallation(dir, memory, node string) (*Installation, error) {
 	path := filepath.Join(dir, InstallationFile)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		i.Maker = ondisk.Maker{ID: plan.NotYet, Name: ondisk.MakerName(node)}
+		i.Maker = ondisk.Maker{ID: notYet, Name: ondisk.MakerName(node)}
 		_, err := os.Stat(memory)
 		i.upgraded = err == nil
 		return i, nil
@@ -72,7 +76,7 @@ func OpenInstallation(dir, memory, node string) (*Installation, error) {
 	case file.Name != ondisk.MakerName(file.Name):
 		return nil, damaged(path, fmt.Errorf("its name is %q, and can have letters, digits and ._- only, 64 at most", file.Name))
 	}
-	i.Maker = ondisk.Maker{ID: file.ID, Name: file.Name}
+	i.Maker, i.stored = ondisk.Maker{ID: file.ID, Name: file.Name}, true
 	return i, nil
 }
 
@@ -80,28 +84,31 @@ func damaged(path string, err error) error {
 	return fmt.Errorf("%s: %w. Restore it; its id is in the tags volreconciler/by= of all that was made here (lvs -o lv_name,lv_tags). Without it this is a new installation, which takes over what was made here with: volreconciler adopt-node ID", path, err)
 }
 
-// Establish gives an installation that is new its identifier. That of an upgraded one takes over
-// all that does not say who made it, because it did.
+// Establish gives an installation that is new its identifier, and stores it. If it cannot be stored
+// it counts all the same, and a later call tries again. That of an upgraded one takes over all that
+// does not say who made it, because it did.
 func (i *Installation) Establish() error {
-	if i.ID != plan.NotYet {
+	if i.stored {
 		return nil
+	}
+	if i.ID == notYet {
+		var id [8]byte
+		_, _ = rand.Read(id[:]) // never fails
+		i.ID = hex.EncodeToString(id[:])
 	}
 	if i.upgraded { // before there is an identifier, so that a crash in between loses nothing
 		if err := i.TakeOver(plan.Unmarked); err != nil {
 			return err
 		}
 	}
-	var id [8]byte
-	_, _ = rand.Read(id[:]) // never fails
-	file := installationJSON{Version: installationVersion, ID: hex.EncodeToString(id[:]), Name: i.Name}
-	data, err := json.MarshalIndent(file, "", "  ")
+	data, err := json.MarshalIndent(installationJSON{Version: installationVersion, ID: i.ID, Name: i.Name}, "", "  ")
 	if err != nil {
 		return err
 	}
 	if err := replaceFile(filepath.Join(i.dir, InstallationFile), append(data, '\n')); err != nil {
 		return err
 	}
-	i.ID, i.upgraded = file.ID, false
+	i.stored, i.upgraded = true, false
 	return nil
 }
 

@@ -57,6 +57,18 @@ var _ = Describe("An installation", func() {
 		Expect(now.TakesOver).To(BeEmpty())
 		Expect(os.ReadDir(dir)).To(BeEmpty())
 	})
+	It("has an identifier also while it cannot be stored, and keeps that", func() {
+		i := open()
+		Expect(os.Remove(dir)).To(Succeed())
+		Expect(os.WriteFile(dir, nil, 0o600)).To(Succeed())
+		Expect(i.Establish()).NotTo(Succeed())
+		id := i.ID
+		Expect(id).To(MatchRegexp(`^[0-9a-f]{16}$`))
+		Expect(os.Remove(dir)).To(Succeed())
+		Expect(i.Establish()).To(Succeed())
+		Expect(i.ID).To(Equal(id))
+		Expect(open().ID).To(Equal(id))
+	})
 	It("makes a name of a node's that tags can hold", func() {
 		i, err := OpenInstallation(dir, memory, "naïve node#1")
 		Expect(err).NotTo(HaveOccurred())

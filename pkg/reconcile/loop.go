@@ -355,22 +355,21 @@ func (l *Loop) discovery() (*change.Auth, error) {
 	return l.Discovery()
 }
 
-// installation returns what tells what is ours from what is not. One that is new gets its identifier,
-// or, if that cannot be stored, is without for now. If what is to be taken over of others cannot
-// be read, nothing is.
+// installation returns what tells what is ours from what is not. One that is new gets its identifier.
+// If what is to be taken over of others cannot be read, nothing is.
 func (l *Loop) installation() (plan.Installation, error) {
 	if l.Installation == nil {
 		return plan.Installation{}, nil
 	}
-	nameless := l.Installation.Establish()
-	if nameless != nil {
-		nameless = fmt.Errorf("this installation cannot be given an identifier, so that nothing is deleted: %w", nameless)
+	unstored := l.Installation.Establish()
+	if unstored != nil {
+		unstored = fmt.Errorf("the identifier of this installation cannot be stored, so that what it makes now will be another's after a restart: %w", unstored)
 	}
 	ours, err := l.Installation.Current()
 	if err != nil {
 		err = fmt.Errorf("what is to be taken over of other installations cannot be read: %w", err)
 	}
-	return ours, errors.Join(nameless, err)
+	return ours, errors.Join(unstored, err)
 }
 
 // tookOver notes what is taken over.

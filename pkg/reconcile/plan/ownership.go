@@ -21,10 +21,6 @@ type Installation struct {
 	TakesOver []string
 }
 
-// NotYet is the ID of an installation that has none yet. It signs nothing, and deletes nothing: that
-// takes a signature.
-const NotYet = "new"
-
 // Unmarked stands for the installation of logical volumes that do not say which one made them,
 // as those of older agents.
 const Unmarked = "unmarked"
@@ -70,7 +66,7 @@ func (o Ownership) signed(lv observe.LogicalVolume) bool {
 
 // signed adds to tags the one that says who made a logical volume.
 func (d *differ) signed(tags []string) []string {
-	if id := d.in.Installation.ID; id == "" || id == NotYet {
+	if d.in.Installation.ID == "" {
 		return tags
 	}
 	return append(tags, d.index.ownership.tag)
@@ -85,9 +81,6 @@ func (d *differ) sign(lv observe.LogicalVolume) change.SetTags {
 // signing lets what is ours say so: what older agents made, what is taken over, and what somebody
 // took the tag from.
 func (d *differ) signing() {
-	if d.in.Installation.ID == NotYet {
-		return
-	}
 	pending := map[string]bool{}
 	for _, lv := range d.index.unsigned {
 		id, _ := lv.BelongsTo()
@@ -150,7 +143,7 @@ func (d *differ) theirs(id spec.ID, lvs []observe.LogicalVolume) {
 		volume, how = d.in.Desired.Volumes[of], "; to take over this one, set adopt: true in its Volume"
 		volume.Spec.Adopt = volume.Spec.Adopt && len(d.index.current[spec.ID{Kind: spec.KindVolume, Name: of}]) == 1 // which goes first
 	}
-	if !volume.Spec.Adopt || d.in.Installation.ID == NotYet || !d.adopt(id, lvs) {
+	if !volume.Spec.Adopt || !d.adopt(id, lvs) {
 		d.stopped(id, d.foreign(id, lvs[0], how))
 	}
 }

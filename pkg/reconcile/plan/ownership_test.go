@@ -125,21 +125,6 @@ var _ = Describe("Make and other installations", func() {
 		Expect(makersOf(n)).To(Equal(before))
 	})
 
-	It("signs and deletes nothing as long as this one has no identifier, and makes what is new", func() {
-		n := NewNode()
-		n.Input.Installation.ID = NotYet
-		n.Apply(n.Plan())
-		n.Remember()
-		Expect(n.Plan().Steps).To(BeEmpty())
-		Expect(makersOf(n)).To(HaveEach(BeEmpty()))
-		n.NameNothing()
-		n.Converge()
-		Expect(n.LVs("vg0")).To(And(HaveKey("data"), HaveKey("thick")))
-		n.Input.Installation = here
-		n.Converge()
-		Expect(n.LVs("vg0")).NotTo(Or(HaveKey("data"), HaveKey("thick")))
-	})
-
 	Describe("of which one object is adopted", func() {
 		adopt := func(n *Node, name string) {
 			v := n.Desired.Volumes[name]
