@@ -128,7 +128,9 @@ type SetAccounts struct {
 type RemoveInitiator struct {
 	Target
 	Initiator string `json:"initiator"`
-	Idle      Idle   `json:"-"`
+	// KeepSessions is true if its sessions go on, and it cannot connect again. Only nvmet can do that.
+	KeepSessions bool `json:"keepSessions,omitempty"`
+	Idle         Idle `json:"-"`
 }
 
 // MapLUN shows a LUN of the portal group to an initiator, under the same number.
@@ -284,6 +286,9 @@ func (c SetAccounts) String() string {
 }
 
 func (c RemoveInitiator) String() string {
+	if c.KeepSessions {
+		return fmt.Sprintf("remove initiator %s from %s, and let its session go on", c.Initiator, c.Name)
+	}
 	return fmt.Sprintf("remove initiator %s from %s", c.Initiator, c.Name)
 }
 

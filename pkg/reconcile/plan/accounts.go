@@ -175,7 +175,7 @@ func (x *exportDiffer) keepFromOthers() {
 	}
 	out := map[string]StepID{}
 	for _, s := range x.steps() {
-		if c, ok := s.Change.(change.RemoveInitiator); ok && s.Object == x.id {
+		if c, ok := s.Change.(change.RemoveInitiator); ok && s.Object == x.id && !c.KeepSessions {
 			out[c.Initiator] = s.ID
 		}
 	}

@@ -69,6 +69,9 @@ func (e expectations) hit(c change.Change) change.Idle {
 	case change.ResizeLUN:
 		return change.Idle{All: traitsOf[c.Fabric].resizeEndsSessions}
 	case change.RemoveInitiator:
+		if c.KeepSessions {
+			return change.Idle{}
+		}
 		return change.Idle{Initiators: []string{c.Initiator}}
 	case change.SetWriteProtect:
 		switch {

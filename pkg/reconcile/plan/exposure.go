@@ -208,7 +208,7 @@ func (l *sightings) begin(c change.Change, index *Index, now time.Time) {
 		}
 	case change.RemoveInitiator:
 		for name := range l.to[c.ID()] {
-			if name == c.Initiator || nameless(name) {
+			if !c.KeepSessions && (name == c.Initiator || nameless(name)) {
 				l.interrupted(c.ID(), name)
 			}
 		}

@@ -38,6 +38,8 @@ type traits struct {
 	inheritsViews bool
 	// refuses is true if an initiator that is still listed can be kept from logging in again.
 	refuses bool
+	// outlives is true if the session of an initiator goes on that is not listed any more.
+	outlives bool
 	// parameters is true if a spec may set attributes of the target, and discovery if
 	// initiators can ask which targets there are.
 	parameters, discovery bool
@@ -87,7 +89,7 @@ var traitsOf = map[observe.Fabric]traits{
 		backstores: true, maps: true, enables: true, markInLUNs: true, alwaysConnected: true, identify: ondisk.UnitSerial,
 	},
 	observe.NVMe: {
-		ownPortals: true, keysOnly: true, listCloses: true, pause: withoutPortals, identify: ondisk.NamespaceUUID,
+		ownPortals: true, keysOnly: true, listCloses: true, outlives: true, pause: withoutPortals, identify: ondisk.NamespaceUUID,
 		open: observe.TPGAttrib{GenerateNodeACLs: true},
 	},
 	observe.TGTISCSI: {

@@ -67,6 +67,10 @@ func (x *exportDiffer) removeInitiators() {
 // refuse keeps an initiator from logging in again that is not to be there any more, and stays as
 // long as its session does, or the keys that it registered.
 func (x *exportDiffer) refuse(initiator string) {
+	if x.fabric.outlives && x.have.ACLs[initiator].LoggedIn && !x.inDoubt() { // by name, so that it is waited for all the same
+		x.step(x.id, "not in the spec", change.RemoveInitiator{Target: x.target, Initiator: initiator, KeepSessions: true})
+		return
+	}
 	auth := change.Auth{Refused: true}
 	if !x.fabric.refuses || x.inDoubt() || sameAuth(x.have.ACLs[initiator], x.have.Attrib, auth) {
 		return

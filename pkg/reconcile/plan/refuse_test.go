@@ -56,6 +56,51 @@ var _ = Describe("Make and an initiator that is taken out of an Export", func() 
 	})
 })
 
+var _ = Describe("Make and an NVMe host that is taken out of an Export", func() {
+	o := fabricsUnderTest[slices.IndexFunc(fabricsUnderTest, func(o over) bool { return o.protocol == spec.ProtocolNVMeTCP })]
+	host := o.initiators[0]
+	var n *Node
+	BeforeEach(func() {
+		n = nodeOver(o)
+		n.Apply(n.Plan())
+		n.Remember()
+		n.EditTargetOf(o.target, func(t *observe.Target) {
+			acl := t.ACLs[host]
+			acl.LoggedIn = true
+			t.ACLs[host] = acl
+		})
+		n.EditExport(func(e *spec.ExportSpec) { e.Initiators = e.Initiators[1:] })
+	})
+	It("does not let it connect again while it is connected, and waits for it", func() {
+		Expect(ChangesIn(n.Plan())).To(Equal([]string{"remove initiator " + host + " from " + o.target.Name + ", and let its session go on"}))
+		Expect(ObjectOf(n.Plan(), ExportID("db"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
+		n.Apply(n.Plan())
+		Expect(targetOf(n, o).ACLs).NotTo(HaveKey(host))
+		Expect(targetOf(n, o).DynamicSessions).To(Equal([]string{host}))
+		Expect(n.Plan().Steps).To(BeEmpty())
+		Expect(ObjectOf(n.Plan(), ExportID("db"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
+	})
+	It("shows it nothing new meanwhile, in no pass", func() {
+		n.EditExport(func(e *spec.ExportSpec) { e.LUNs = append(e.LUNs, spec.LUN{Snapshot: "nightly", Number: Ptr(7)}) })
+		for range 3 {
+			n.Apply(n.Plan())
+			Expect(targetOf(n, o).LUNs).NotTo(HaveKey(7))
+		}
+		n.EditTargetOf(o.target, func(t *observe.Target) { t.DynamicSessions = nil })
+		n.Converge()
+		Expect(targetOf(n, o).LUNs).To(HaveKey(7))
+	})
+	It("keeps it listed where nobody could say any more that it is connected", func() {
+		n.EditTargetOf(o.target, func(t *observe.Target) {
+			acl := t.ACLs[host]
+			acl.LoggedIn = false
+			t.ACLs[host], t.Sessions, t.Unattributed = acl, 1, []string{"192.0.2.1"}
+		})
+		Expect(n.Plan().Steps).To(BeEmpty())
+		Expect(ObjectOf(n.Plan(), ExportID("db"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
+	})
+})
+
 var _ = Describe("Make and an initiator that was let in without a list", func() {
 	const iqn = "iqn.1993-08.org.debian:01:first"
 	closing := func(edit func(*spec.ExportSpec)) *Node {

@@ -112,6 +112,29 @@ var _ = Describe("a change that would hit a host which has connected since", fun
 	})
 })
 
+var _ = Describe("a host that is to go when it has left", func() {
+	remove := change.RemoveInitiator{Target: db, Initiator: host2, KeepSessions: true}
+	It("is not listed any more, and stays connected", func(ctx SpecContext) {
+		h := machine(func(n *fakehost.Node) { n.NVMeDebugFS = true })
+		apply(ctx, h, export(db)...)
+		Expect(h.Login(nqn, host2)).To(Succeed())
+		apply(ctx, h, remove)
+		Expect(h.Node().NVMeSessions).To(HaveLen(1))
+		Expect(seen(ctx, h).ACLs).NotTo(HaveKey(host2))
+		Expect(seen(ctx, h).DynamicSessions).To(HaveExactElements(host2))
+		Expect(h.Logout(nqn, host2)).To(Succeed())
+		Expect(h.Login(nqn, host2)).NotTo(Succeed())
+	})
+	It("stays listed where the kernel does not say who is connected", func(ctx SpecContext) {
+		h := machine(func(n *fakehost.Node) { n.NVMeDebugFS = false })
+		apply(ctx, h, export(db)...)
+		Expect(h.Login(nqn, host2)).To(Succeed())
+		node := h.Node()
+		Expect(New(h).Apply(ctx, remove)).To(MatchError(change.ErrStale))
+		Expect(h.Node()).To(Equal(node))
+	})
+})
+
 // late is a machine to which a host connects right before it is not listed any more.
 type late struct{ *fakehost.Host }
 

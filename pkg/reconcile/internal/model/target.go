@@ -266,7 +266,14 @@ func (m *Model) ChangeTarget(c change.Change) {
 		acl.Authentication, acl.Auth = authentication(c.Auth), CHAP(c.Auth)
 		t.ACLs[c.Initiator] = acl
 	case change.RemoveInitiator:
+		loggedIn := t.ACLs[c.Initiator].LoggedIn
 		delete(t.ACLs, c.Initiator)
+		if c.KeepSessions {
+			if loggedIn {
+				t.DynamicSessions = append(slices.Clone(t.DynamicSessions), c.Initiator)
+			}
+			break
+		}
 		t.DynamicSessions = slices.DeleteFunc(slices.Clone(t.DynamicSessions), func(name string) bool { return name == c.Initiator })
 	case change.MapLUN:
 		mapped, there := t.ACLs[c.Initiator].LUNs[c.LUN]
