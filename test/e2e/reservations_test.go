@@ -130,10 +130,13 @@ var _ = Describe("Persistent reservations", func() {
 		all[4] = strings.Replace(all[4], fmt.Sprintf(", {name: %q}", mailHost), "", 1)
 		specs(ctx, "all.yaml", all...)
 		eventually(ctx, "Export/cluster", beIn(status.Blocked, status.ReasonReservationsActive))
-		logIn(ctx)
-		persist(ctx, mailHost, "--out --register-ignore --param-sark=0x1") // its session is another one
-		persist(ctx, mailHost, "--out --clear --param-rk=0x1")
-		logOut(ctx)
+		Eventually(ctx, func() int { return login(ctx, target("cluster"), loopback, mailHost).ExitCode }).ShouldNot(BeZero(), "who is taken out is not let in again")
+
+		By("which another one clears")
+		Expect(login(ctx, target("cluster"), loopback, dbHost).ExitCode).To(BeZero())
+		persist(ctx, dbHost, "--out --register-ignore --param-sark=0x1")
+		persist(ctx, dbHost, "--out --clear --param-rk=0x1")
+		logout(ctx, target("cluster"), dbHost)
 		ready(ctx)
 		Expect(sh(ctx, "ls /sys/kernel/config/target/iscsi/"+target("cluster")+"/tpgt_1/acls")).To(Equal(dbHost))
 	}, NodeTimeout(limit))
