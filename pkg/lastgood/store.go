@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/volreconciler/volreconciler/pkg/durable"
 	"github.com/volreconciler/volreconciler/pkg/safepath"
 )
 
@@ -170,7 +171,7 @@ func (s *Store) write(changed map[string]content) error {
 		s.files[name] = file{c.File, sha256.Sum256([]byte(c.Text)), int64(len(c.Text))}
 		delete(written, name)
 	}
-	return tooMuch
+	return errors.Join(tooMuch, durable.SyncDir(s.dir))
 }
 
 // dropExcess takes out what there is no room for. What such a file said before is not kept either:

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 
+	"github.com/volreconciler/volreconciler/pkg/durable"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 )
@@ -105,7 +106,7 @@ func (i *Installation) Establish() error {
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(filepath.Join(i.dir, InstallationFile), append(data, '\n')); err != nil {
+	if err := durable.Replace(filepath.Join(i.dir, InstallationFile), append(data, '\n')); err != nil {
 		return err
 	}
 	i.stored, i.upgraded = true, false
@@ -118,7 +119,7 @@ func (i *Installation) TakeOver(id string) error {
 	if id != plan.Unmarked && !idForm.MatchString(id) {
 		return fmt.Errorf("%q is no installation: it has to be of 16 hexadecimal digits, or %s", id, plan.Unmarked)
 	}
-	return replaceFile(filepath.Join(i.dir, takeoverDir, id), nil)
+	return durable.Replace(filepath.Join(i.dir, takeoverDir, id), nil)
 }
 
 // Current returns what a plan has to know now.

@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"reflect"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/volreconciler/volreconciler/pkg/durable"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/spec"
@@ -158,56 +156,5 @@ func (m *Memory) store() error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(m.path, append(data, '\n'))
-}
-
-// replaceFile replaces a file in one step, so that a crash leaves the old or the new content, and
-// once it returns a power cut the new one. Its directory is made if it is missing.
-func replaceFile(path string, data []byte) error {
-	dir := filepath.Dir(path)
-	if err := makeDir(dir); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(f.Name()) }()
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	// LVM writes its metadata past all caches: tags would be there after a power cut that were
-	// written because of what this file says, and the file would not.
-	return syncDir(dir)
-}
-
-// makeDir makes a directory that stays after a power cut.
-func makeDir(dir string) error {
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := makeDir(filepath.Dir(dir)); err != nil {
-		return err
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return syncDir(filepath.Dir(dir))
-}
-
-// syncDir has the names in a directory reach its device.
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = f.Sync()
-	if errors.Is(err, unix.EINVAL) { // not every file system can, those over a network above all
-		err = nil
-	}
-	return errors.Join(err, f.Close())
+	return durable.Replace(m.path, append(data, '\n'))
 }

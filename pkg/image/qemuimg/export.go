@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/volreconciler/volreconciler/pkg/durable"
 	"github.com/volreconciler/volreconciler/pkg/image"
 	"github.com/volreconciler/volreconciler/pkg/image/internal/limited"
 	"github.com/volreconciler/volreconciler/pkg/lvdevice"
@@ -221,7 +222,7 @@ func (e Export) place(part, sums *os.File) error {
 	if err := linkNew(sums.Name(), checksum); err != nil {
 		return err
 	}
-	err := syncDir(filepath.Dir(checksum))
+	err := durable.SyncDir(filepath.Dir(checksum))
 	if err == nil {
 		err = moveNew(part.Name(), e.Destination)
 	}
@@ -229,7 +230,7 @@ func (e Export) place(part, sums *os.File) error {
 		_, rerr := removeIfSame(sums, checksum)
 		return errors.Join(err, rerr)
 	}
-	return syncDir(filepath.Dir(e.Destination))
+	return durable.SyncDir(filepath.Dir(e.Destination))
 }
 
 // linkNew gives a file another name that is not taken. The old one stays where the file system
@@ -281,7 +282,7 @@ func moveInto(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(to))
+	return durable.SyncDir(filepath.Dir(to))
 }
 
 // moveNew renames a file to a name that is not taken.
@@ -299,14 +300,6 @@ func moveNew(from, to string) error {
 		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
 	}
 	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // newParts creates the two empty files beside their future places. The one for the

@@ -1,7 +1,8 @@
-package reconcile
+package durable
 
 import (
 	"path/filepath"
+	"testing"
 	"unsafe"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -9,14 +10,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var _ = Describe("What is remembered", func() {
+func TestDurable(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "durable")
+}
+
+var _ = Describe("What is written", func() {
 	It("stays after a power cut, together with the name of its file and the directories that were made", func() {
 		dir := GinkgoT().TempDir()
 		above := watchDir(dir)
-		Expect(replaceFile(filepath.Join(dir, "state", "identities.json"), []byte("{}\n"))).To(Succeed())
+		Expect(Replace(filepath.Join(dir, "state", "identities.json"), []byte("{}\n"))).To(Succeed())
 		Expect(above()).To(Equal([]string{"state", "opened"}))
 		state := watchDir(filepath.Join(dir, "state"))
-		Expect(replaceFile(filepath.Join(dir, "state", "identities.json"), []byte("{}\n"))).To(Succeed())
+		Expect(Replace(filepath.Join(dir, "state", "identities.json"), []byte("{}\n"))).To(Succeed())
 		Expect(state()).To(Equal([]string{"identities.json", "opened"}), "to be flushed, which nothing shows")
 	})
 })
