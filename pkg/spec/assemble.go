@@ -3,7 +3,6 @@ package spec
 import (
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 )
 
@@ -260,79 +259,12 @@ func (a *assembly) logicalVolumes() {
 	}
 }
 
-// targets refuses two Exports with one target name.
-func (a *assembly) targets() {
-	first := map[string]*object{}
-	for o, e := range objectsOf[Export](a) {
-		if other := claim(first, e.Spec.Target, o); other != nil {
-			a.clash(o, other, "spec.target", "has the target "+e.Spec.Target)
-		}
-	}
-}
-
 // imageFiles refuses two Images with one file.
 func (a *assembly) imageFiles() {
 	first := map[string]*object{}
 	for o, i := range objectsOf[Image](a) {
 		if other := claim(first, i.Spec.Path, o); other != nil {
 			a.clash(o, other, "spec.path", "has the file "+quote(i.Spec.Path))
-		}
-	}
-}
-
-// wildcards lets [::] stand for 0.0.0.0 as well, in all Exports, on the ports on
-// which any of them asks for it: the kernel cannot listen on both, and [::] alone
-// serves IPv4 too.
-func (a *assembly) wildcards() {
-	both := map[bool]map[uint16]bool{false: {}, true: {}}
-	for _, e := range objectsOf[Export](a) {
-		for _, text := range e.Spec.Portals {
-			if portal, err := netip.ParseAddrPort(text); err == nil && portal.Addr() == netip.IPv6Unspecified() {
-				both[e.Spec.Protocol.withoutTCP()][portal.Port()] = true
-			}
-		}
-	}
-	for i, o := range a.objects {
-		e, is := o.value.(*Export)
-		if !is {
-			continue
-		}
-		if portals := withoutIPv4Wildcards(e.Spec.Portals, both[e.Spec.Protocol.withoutTCP()]); !slices.Equal(portals, e.Spec.Portals) {
-			replaced := *e
-			replaced.Spec.Portals = portals
-			a.replace(i, &replaced)
-		}
-	}
-}
-
-// portals finds a portal for one address where another Export serves every
-// address on the same port: the kernel listens only once, and compares addresses
-// without their family. Neither Export is taken out for it: what listens already
-// goes on, and a new neighbour must not take down those that were there.
-func (a *assembly) portals() {
-	type port struct {
-		number     uint16
-		withoutTCP bool
-	}
-	wildcards := map[port]*object{}
-	for o, e := range objectsOf[Export](a) {
-		for _, text := range e.Spec.Portals {
-			if portal, err := netip.ParseAddrPort(text); err == nil && portal.Addr().IsUnspecified() {
-				claim(wildcards, port{portal.Port(), e.Spec.Protocol.withoutTCP()}, o)
-			}
-		}
-	}
-	for o, e := range objectsOf[Export](a) {
-		for i, text := range e.Spec.Portals {
-			portal, err := netip.ParseAddrPort(text)
-			if err != nil || portal.Addr().IsUnspecified() {
-				continue
-			}
-			if other := wildcards[port{portal.Port(), e.Spec.Protocol.withoutTCP()}]; other != nil && other.id != o.id {
-				a.findings = append(a.findings, o.finding(itemPath("spec.portals", i), fmt.Errorf(
-					"%s cannot be served beside a portal for every address on the same port, which %s has (%s); use the same portals in both, or another port",
-					portal, other.id, other.where("spec.portals"))))
-			}
 		}
 	}
 }
@@ -363,42 +295,6 @@ func (a *assembly) secrets(read secretReader) {
 		}
 		a.replace(i, filled)
 	}
-}
-
-// hostKeys refuses two Exports that ask one NVMe host for different keys: the
-// kernel knows a host once, for all subsystems.
-func (a *assembly) hostKeys() {
-	type known struct {
-		export *object
-		auth   Auth
-	}
-	hosts := map[string]known{}
-	for o, e := range objectsOf[Export](a) {
-		if !e.Spec.Protocol.IsNVMe() || a.invalid[o.id] != nil {
-			continue
-		}
-		for i, host := range e.Spec.Initiators {
-			var auth Auth
-			if host.Auth != nil {
-				auth = *host.Auth
-			}
-			first, seen := hosts[host.Name]
-			switch {
-			case !seen:
-				hosts[host.Name] = known{o, auth}
-			case !sameKeys(first.auth, auth):
-				a.clash(o, first.export, itemPath("spec.initiators", i)+".auth",
-					"has keys of its own for host "+host.Name+", which the kernel knows once for all Exports")
-			}
-		}
-	}
-}
-
-func sameKeys(a, b Auth) bool {
-	same := func(a, b *Credentials) bool {
-		return (a == nil) == (b == nil) && (a == nil || a.Password == b.Password && a.PasswordFrom == b.PasswordFrom)
-	}
-	return same(a.CHAP, b.CHAP) && same(a.Mutual, b.Mutual)
 }
 
 // spread takes out what depends on an invalid object. The kinds come in an
