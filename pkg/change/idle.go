@@ -2,6 +2,7 @@ package change
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -75,72 +76,26 @@ func (i Idle) among(t observe.Target) (who []string) {
 // Expectation returns who must not be logged in to which target when a change is made, and false
 // if the change expects nothing of the kind.
 func Expectation(c Change) (Target, Idle, bool) {
-	var t Target
-	var idle Idle
-	switch c := c.(type) {
-	case AddPortal:
-		t, idle = c.Target, c.Idle
-	case RemovePortal:
-		t, idle = c.Target, c.Idle
-	case AddLUN:
-		t, idle = c.Target, c.Idle
-	case ResizeLUN:
-		t, idle = c.Target, c.Idle
-	case RemoveLUN:
-		t, idle = c.Target, c.Idle
-	case RemoveInitiator:
-		t, idle = c.Target, c.Idle
-	case MapLUN:
-		t, idle = c.Target, c.Idle
-	case UnmapLUN:
-		t, idle = c.Target, c.Idle
-	case SetWriteProtect:
-		t, idle = c.Target, c.Idle
-	case DisableTarget:
-		t, idle = c.Target, c.Idle
-	case RemoveTarget:
-		t, idle = c.Target, Idle{All: !c.Force}
-	default:
+	if c, is := c.(RemoveTarget); is { // which has a word of its own for it
+		return c.Target, Idle{All: !c.Force}, !c.Force
+	}
+	fields := reflect.ValueOf(c)
+	field := fields.FieldByName("Idle")
+	if !field.IsValid() {
 		return Target{}, Idle{}, false
 	}
-	return t, idle, idle.Expects()
+	idle := field.Interface().(Idle)
+	return fields.FieldByName("Target").Interface().(Target), idle, idle.Expects()
 }
 
-// Expecting returns a change with what it expects. Others than those that [Expectation] lists are
-// returned as they are, and so is RemoveTarget, which has a word of its own for it.
+// Expecting returns a change with what it expects, or as it is if it can carry nothing of the kind.
 func Expecting(c Change, idle Idle) Change {
-	switch c := c.(type) {
-	case AddPortal:
-		c.Idle = idle
-		return c
-	case RemovePortal:
-		c.Idle = idle
-		return c
-	case AddLUN:
-		c.Idle = idle
-		return c
-	case ResizeLUN:
-		c.Idle = idle
-		return c
-	case RemoveLUN:
-		c.Idle = idle
-		return c
-	case RemoveInitiator:
-		c.Idle = idle
-		return c
-	case MapLUN:
-		c.Idle = idle
-		return c
-	case UnmapLUN:
-		c.Idle = idle
-		return c
-	case SetWriteProtect:
-		c.Idle = idle
-		return c
-	case DisableTarget:
-		c.Idle = idle
-		return c
-	default:
+	expecting := reflect.New(reflect.TypeOf(c)).Elem()
+	expecting.Set(reflect.ValueOf(c))
+	field := expecting.FieldByName("Idle")
+	if !field.IsValid() {
 		return c
 	}
+	field.Set(reflect.ValueOf(idle))
+	return expecting.Interface().(Change)
 }

@@ -225,8 +225,7 @@ func (a *Actuator) removeTarget(c change.RemoveTarget) error {
 	}
 	if t.HasTPG {
 		// All of it was read since the sessions were.
-		_, idle, _ := change.Expectation(c)
-		if err := a.checkIdle(dir, idle); err != nil {
+		if err := a.checkIdle(dir, change.Idle{All: !c.Force}); err != nil {
 			return err
 		}
 		if err := a.removeTPG(dir, t); err != nil {

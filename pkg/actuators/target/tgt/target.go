@@ -117,7 +117,7 @@ func (a *Actuator) removeTarget(ctx context.Context, c change.RemoveTarget) erro
 	case !marked(t, c.Target) && !observe.TGTTarget(*t, nil).Empty():
 		return notOurs(c.Target)
 	}
-	_, idle, _ := change.Expectation(c)
+	idle := change.Idle{All: !c.Force}
 	if err := checkIdle(t, idle); err != nil {
 		return err
 	}
