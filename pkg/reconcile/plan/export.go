@@ -35,6 +35,8 @@ type exportDiffer struct {
 	// withheld is true if something stays that the spec does not have, and contested if
 	// something is shown otherwise than the spec says.
 	withheld, contested bool
+	// staysWritable is true if anybody can write to what is added, which is to be read-only.
+	staysWritable bool
 	// letGone is true if all LUNs go, and come again.
 	letGone bool
 	// strays are the mappings that go before a LUN comes, by which step.
@@ -153,6 +155,7 @@ func (x *exportDiffer) attributes() {
 	case !x.have.Attrib.GenerateNodeACLs:
 		want = x.fabric.closed
 	case x.have.Attrib.DemoModeWriteProtect != want.DemoModeWriteProtect && !x.letGoToProtect(want.DemoModeWriteProtect):
+		x.staysWritable = want.DemoModeWriteProtect
 		want.DemoModeWriteProtect = x.have.Attrib.DemoModeWriteProtect
 	}
 	if x.have.Attrib != want || len(x.base) > 0 && want != (observe.TPGAttrib{}) {
@@ -233,6 +236,9 @@ func (x *exportDiffer) addLUNs() {
 			if o := x.object(backing); o.Phase == status.Failed { // it is shown as it is, and not well
 				x.block(x.id, status.ReasonNotReady, "LUN %d: %s is %s: %s: %s", n, backing, o.Phase, o.Reason, o.Message)
 			}
+			continue
+		case x.staysWritable:
+			x.block(x.id, status.ReasonSessionsActive, "LUN %d is added to %s when it is read-only there for anybody, as the spec says", n, x.target.Name)
 			continue
 		case exists && have.Backstore+have.Device != "":
 			if !x.mayReplace(fmt.Sprintf("LUN %d, which is %s now,", n, have.Backstore+have.Device), initiatorsOf(x.have, n)) || !x.keepsKeys(fmt.Sprintf("LUN %d", n), n, "") {

@@ -181,6 +181,21 @@ var _ = Describe("Make and readOnly where anybody is let in", func() {
 		n.Converge()
 		Expect(target()).To(And(HaveField("LUNs", HaveLen(2)), HaveField("Attrib.DemoModeWriteProtect", yes)))
 	}, Entry("only to read", true), Entry("to write", false))
+	It("adds nothing meanwhile that anybody could write to", func() {
+		n.EditExport(func(e *spec.ExportSpec) { e.LUNs = e.LUNs[:1] })
+		n.Converge()
+		logIn(Initiator)
+		n.EditExport(func(e *spec.ExportSpec) { e.LUNs = append(e.LUNs, spec.LUN{Volume: "thick", Number: Ptr(5)}) })
+		readOnly(true)
+		for range 2 {
+			n.Apply(n.Plan())
+			Expect(target().LUNs).To(HaveLen(1))
+		}
+		Expect(ObjectOf(n.Plan(), ExportID("db"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
+		logIn()
+		n.Converge()
+		Expect(target()).To(And(HaveField("LUNs", HaveKey(5)), HaveField("Attrib.DemoModeWriteProtect", true)))
+	})
 	It("goes on after a crash between any two steps", func() {
 		for after := range 5 {
 			readOnly(after%2 == 0)
