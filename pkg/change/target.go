@@ -124,13 +124,15 @@ type SetAccounts struct {
 	Auth observe.TargetAuth `json:"auth"`
 }
 
-// RemoveInitiator removes an initiator's ACL, which ends its session.
+// RemoveInitiator removes an initiator's ACL, and ends its session.
 type RemoveInitiator struct {
 	Target
 	Initiator string `json:"initiator"`
-	// KeepSessions is true if its sessions go on, and it cannot connect again. Only nvmet can do that.
-	KeepSessions bool `json:"keepSessions,omitempty"`
-	Idle         Idle `json:"-"`
+	// KeepSessions are the sessions that go on and may be its own, by the initiator's name, or by
+	// the address where the kernel says no more: it only cannot log in again. None: its session
+	// is ended. LIO can only end it.
+	KeepSessions []string `json:"keepSessions,omitempty"`
+	Idle         Idle     `json:"-"`
 }
 
 // MapLUN shows a LUN of the portal group to an initiator, under the same number.
@@ -286,7 +288,7 @@ func (c SetAccounts) String() string {
 }
 
 func (c RemoveInitiator) String() string {
-	if c.KeepSessions {
+	if len(c.KeepSessions) > 0 {
 		return fmt.Sprintf("remove initiator %s from %s, and let its session go on", c.Initiator, c.Name)
 	}
 	return fmt.Sprintf("remove initiator %s from %s", c.Initiator, c.Name)

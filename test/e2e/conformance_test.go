@@ -267,6 +267,21 @@ func (c *conformance) run(ctx SpecContext) {
 	}
 	stop(ctx)
 
+	if !c.unseen && c.name != "fc" { // which knows no login
+		c.by("a host that is taken out goes on, and is not let in again")
+		third := c.connect(ctx, "stranger")
+		c.hosts = c.hosts[:2]
+		c.write(ctx, true)
+		eventually(ctx, "Export/conf", beIn(status.Blocked, status.ReasonSessionsActive))
+		passes(ctx, 2)
+		Expect(third.live(ctx)).To(BeTrue())
+		kill(ctx) // so that what it did by now counts
+		third.disconnect(ctx)
+		Expect(c.refused(ctx, c.attachment("stranger"))).To(BeTrue())
+		Expect(db.live(ctx)).To(BeTrue())
+		agent(c.flags...)
+	}
+
 	if !c.unseen {
 		c.by("what a host uses is not taken away")
 	}

@@ -175,7 +175,7 @@ func (x *exportDiffer) keepFromOthers() {
 	}
 	out := map[string]StepID{}
 	for _, s := range x.steps() {
-		if c, ok := s.Change.(change.RemoveInitiator); ok && s.Object == x.id && !c.KeepSessions {
+		if c, ok := s.Change.(change.RemoveInitiator); ok && s.Object == x.id && len(c.KeepSessions) == 0 {
 			out[c.Initiator] = s.ID
 		}
 	}
@@ -190,6 +190,7 @@ func (x *exportDiffer) keepFromOthers() {
 			x.others = append(x.others, name)
 		}
 	}
+	x.others = append(x.others, x.leaving()...)
 	if x.fabric.accounts { // of nvmet's hosts that is usual, and one that is listed no longer is among others
 		x.others = append(x.others, x.have.Unattributed...)
 	}

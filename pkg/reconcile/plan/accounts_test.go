@@ -67,7 +67,7 @@ var _ = Describe("An Export by tgtd", func() {
 		n.EditTargetOf(onTGT.target, func(t *observe.Target) { t.ACLs["stranger"] = observe.ACL{Initiator: "stranger", LoggedIn: true} })
 		n.EditExport(func(e *spec.ExportSpec) { e.Initiators[0].Auth, e.Initiators[1].Auth = nil, nil })
 		p := n.Plan()
-		Expect(p.Steps).To(BeEmpty())
+		Expect(ChangesIn(p)).To(HaveExactElements("remove initiator stranger from " + IQN + ", and let its session go on"))
 		Expect(ObjectOf(p, ExportID("db"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
 		n.EditTargetOf(onTGT.target, func(t *observe.Target) { t.ACLs["stranger"] = observe.ACL{Initiator: "stranger"} })
 		p = n.Plan()
@@ -94,8 +94,13 @@ var _ = Describe("An Export by tgtd", func() {
 			delete(t.LUNs, 1)
 		})
 		p := n.Plan()
-		Expect(p.Steps).To(BeEmpty())
+		Expect(ChangesIn(p)).To(HaveExactElements("remove initiator stranger from " + IQN + ", and let its session go on"))
 		Expect(ObjectOf(p, ExportID("db"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
+		for range 2 {
+			n.Apply(n.Plan())
+			Expect(targetOf(n, onTGT).LUNs).NotTo(HaveKey(1))
+			Expect(ObjectOf(n.Plan(), ExportID("db"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
+		}
 		n.EditExport(func(e *spec.ExportSpec) { e.Disconnect = spec.DisconnectForce })
 		p = n.Plan()
 		Expect(ChangesIn(p)).To(HaveExactElements(HavePrefix("remove initiator stranger"), HavePrefix("add LUN 1")))

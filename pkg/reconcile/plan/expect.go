@@ -69,7 +69,7 @@ func (e expectations) hit(c change.Change) change.Idle {
 	case change.ResizeLUN:
 		return change.Idle{All: traitsOf[c.Fabric].resizeEndsSessions}
 	case change.RemoveInitiator:
-		if c.KeepSessions {
+		if len(c.KeepSessions) > 0 {
 			return change.Idle{}
 		}
 		return change.Idle{Initiators: []string{c.Initiator}}

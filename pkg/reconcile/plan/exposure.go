@@ -26,6 +26,9 @@ type Exposure struct {
 	Live bool `json:"live,omitempty"`
 	// LUNs are by the number that the initiator sees.
 	LUNs map[int]Shown `json:"luns"`
+	// Leaving are initiators that were taken out of the Export while this session was there, of which
+	// nobody knows whose it is: it may be one of theirs.
+	Leaving []string `json:"leaving,omitempty"`
 }
 
 // Shown is what was seen under a number.
@@ -102,7 +105,12 @@ func (l *sightings) forget(id observe.TargetID, initiator string) {
 
 // interrupted takes in that a session was ended, and not by the initiator.
 func (l *sightings) interrupted(id observe.TargetID, initiator string) {
-	if before := l.to[id][initiator]; before.Live {
+	before := l.to[id][initiator]
+	switch {
+	case !before.Live:
+	case len(before.LUNs) == 0:
+		l.forget(id, initiator)
+	default:
 		l.of(id)[initiator] = Exposure{LUNs: before.LUNs}
 	}
 }
@@ -125,7 +133,8 @@ func (l *sightings) target(id observe.TargetID, t observe.Target, backstores map
 	}
 	for initiator, before := range l.from[id] {
 		switch {
-		case slices.Contains(live, initiator) || t.Sessions < 0 && !rebooted:
+		case slices.Contains(live, initiator):
+		case t.Sessions < 0 && !rebooted && (!nameless(initiator) || !tellsAddresses(t)): // nobody knows
 		case before.Live && !rebooted && open(t): // it has logged out by itself
 			l.forget(id, initiator)
 		default:
@@ -137,7 +146,7 @@ func (l *sightings) target(id observe.TargetID, t observe.Target, backstores map
 // with takes in what a live session sees. What it saw before and does not see any more stays: it
 // may go on with that.
 func (e Exposure) with(seen map[int]string, now time.Time) (after Exposure, news bool) {
-	after = Exposure{Live: true, LUNs: e.LUNs}
+	after = Exposure{Live: true, LUNs: e.LUNs, Leaving: e.Leaving}
 	change := func() map[int]Shown {
 		if !news {
 			after.LUNs, news = maps.Clone(e.LUNs), true
@@ -207,13 +216,23 @@ func (l *sightings) begin(c change.Change, index *Index, now time.Time) {
 			l.closed(c.ID())
 		}
 	case change.RemoveInitiator:
-		for name := range l.to[c.ID()] {
-			if !c.KeepSessions && (name == c.Initiator || nameless(name)) {
-				l.interrupted(c.ID(), name)
-			}
-		}
+		l.takenOut(c)
 	case change.AddLUN:
 		l.shows(c, index.identityAdded(c), now)
+	}
+}
+
+// takenOut takes in that an initiator cannot log in any more, and what becomes of its session.
+func (l *sightings) takenOut(c change.RemoveInitiator) {
+	for name := range l.to[c.ID()] {
+		if len(c.KeepSessions) == 0 && (name == c.Initiator || nameless(name)) {
+			l.interrupted(c.ID(), name)
+		}
+	}
+	for _, name := range c.KeepSessions {
+		if before := l.to[c.ID()][name]; nameless(name) && !slices.Contains(before.Leaving, c.Initiator) {
+			l.of(c.ID())[name] = Exposure{Live: true, LUNs: before.LUNs, Leaving: append(slices.Clone(before.Leaving), c.Initiator)}
+		}
 	}
 }
 
@@ -223,7 +242,7 @@ func (l *sightings) shows(c change.AddLUN, identity string, now time.Time) {
 		if before.Live && identity != "" && before.LUNs[c.LUN].Identity != identity {
 			luns := maps.Clone(before.LUNs)
 			luns[c.LUN] = Shown{Identity: identity, Since: now, Expected: true}
-			l.of(c.ID())[name] = Exposure{Live: true, LUNs: luns}
+			l.of(c.ID())[name] = Exposure{Live: true, LUNs: luns, Leaving: before.Leaving}
 		}
 	}
 }
@@ -271,6 +290,12 @@ const notBack = " (not back since its session was ended)"
 // its own will.
 func open(t observe.Target) bool {
 	return t.HasTPG && t.Enabled && !t.Offline && (len(t.Portals) > 0 || !traitsOf[t.Fabric].ownPortals)
+}
+
+// tellsAddresses reports whether all addresses are known from which a target is used, though not who
+// it is: over RDMA nothing is seen.
+func tellsAddresses(t observe.Target) bool {
+	return traitsOf[t.Fabric].addresses && !slices.Contains(slices.Collect(maps.Values(t.Portals)), observe.RDMA)
 }
 
 // occupied reports whether somebody is logged in to a target, or may be.

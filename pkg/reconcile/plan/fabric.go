@@ -40,6 +40,8 @@ type traits struct {
 	refuses bool
 	// outlives is true if the session of an initiator goes on that is not listed any more.
 	outlives bool
+	// addresses is true if the kernel may tell who is logged in by the address alone.
+	addresses bool
 	// parameters is true if a spec may set attributes of the target, and discovery if
 	// initiators can ask which targets there are.
 	parameters, discovery bool
@@ -89,11 +91,11 @@ var traitsOf = map[observe.Fabric]traits{
 		backstores: true, maps: true, enables: true, markInLUNs: true, alwaysConnected: true, identify: ondisk.UnitSerial,
 	},
 	observe.NVMe: {
-		ownPortals: true, keysOnly: true, listCloses: true, outlives: true, pause: withoutPortals, identify: ondisk.NamespaceUUID,
+		ownPortals: true, keysOnly: true, listCloses: true, outlives: true, addresses: true, pause: withoutPortals, identify: ondisk.NamespaceUUID,
 		open: observe.TPGAttrib{GenerateNodeACLs: true},
 	},
 	observe.TGTISCSI: {
-		accounts: true, caches: true, resizeEndsSessions: true, separateFamilies: true, identify: ondisk.UnitSerial,
+		accounts: true, caches: true, outlives: true, resizeEndsSessions: true, separateFamilies: true, identify: ondisk.UnitSerial,
 		open: observe.TPGAttrib{GenerateNodeACLs: true},
 	},
 }

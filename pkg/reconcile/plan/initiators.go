@@ -13,10 +13,14 @@ import (
 // to them: they are waited for, or, if the spec says so, put out. Those whom the
 // spec lists get an access list of their own in this pass.
 func (x *exportDiffer) strangers() {
-	if x.spec.AllowAnyInitiator || len(x.have.DynamicSessions) == 0 {
+	if x.spec.AllowAnyInitiator {
 		return
 	}
-	var waited []string
+	waited := x.leaving()
+	if len(waited) > 0 && x.spec.Disconnect == spec.DisconnectForce && x.fabric.pause == withoutPortals && !x.inDoubt() {
+		x.disconnectAll(waited)
+		waited = nil
+	}
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(x.have.DynamicSessions))) {
 		listed := slices.ContainsFunc(x.spec.Initiators, func(i spec.Initiator) bool { return i.Name == name && !x.sawMore(i) })
 		if listed || x.spec.Disconnect != spec.DisconnectForce || x.inDoubt() {
@@ -59,21 +63,48 @@ func (x *exportDiffer) removeInitiators() {
 			x.removedInitiators = append(x.removedInitiators,
 				x.dangerousStep(x.id, "not in the spec", Disruptive, who, change.RemoveInitiator{Target: x.target, Initiator: name}))
 		default:
-			x.refuse(name)
+			x.refuse(name, who)
 		}
 	}
 }
 
 // refuse keeps an initiator from logging in again that is not to be there any more, and stays as
-// long as its session does, or the keys that it registered.
-func (x *exportDiffer) refuse(initiator string) {
-	if x.fabric.outlives && x.have.ACLs[initiator].LoggedIn && !x.inDoubt() { // by name, so that it is waited for all the same
-		x.step(x.id, "not in the spec", change.RemoveInitiator{Target: x.target, Initiator: initiator, KeepSessions: true})
-		return
-	}
+// long as its session does, or the keys that it registered. sessions may be its own.
+func (x *exportDiffer) refuse(initiator string, sessions []string) {
 	auth := change.Auth{Refused: true}
-	if !x.fabric.refuses || x.inDoubt() || sameAuth(x.have.ACLs[initiator], x.have.Attrib, auth) {
+	switch {
+	case x.inDoubt():
+		return
+	case x.fabric.outlives && len(sessions) > 0:
+		x.step(x.id, "not in the spec", change.RemoveInitiator{Target: x.target, Initiator: initiator, KeepSessions: sessions})
+		return
+	case !x.fabric.refuses || sameAuth(x.have.ACLs[initiator], x.have.Attrib, auth):
 		return
 	}
 	x.step(x.id, "not in the spec", change.SetAuth{Target: x.target, Initiator: initiator, Auth: auth})
+}
+
+// leaving returns the sessions that may be of an initiator that was taken out of the Export: where
+// nobody says whose they are, all that were there then.
+func (x *exportDiffer) leaving() (sessions []string) {
+	for _, at := range sorted(x.seen) {
+		e := x.seen[at]
+		out := slices.DeleteFunc(slices.Clone(e.Leaving), func(name string) bool {
+			return slices.ContainsFunc(x.spec.Initiators, func(i spec.Initiator) bool { return i.Name == name })
+		})
+		if e.Live && len(out) > 0 {
+			sessions = append(sessions, at+" (may be "+shortList(out)+")")
+		}
+	}
+	return sessions
+}
+
+// disconnectAll takes the portals away, of which those that are to be there come back in the next
+// pass: who is listed connects again, and nobody else.
+func (x *exportDiffer) disconnectAll(why []string) {
+	for _, portal := range sorted(x.have.Portals) {
+		if slices.Contains(x.spec.Portals, portal) {
+			x.dangerousStep(x.id, "it ends the sessions of "+shortList(why), Disruptive, Sessions(x.have), change.RemovePortal{Target: x.target, Portal: portal}, x.base...)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"maps"
 	"slices"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	. "github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
+	. "github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
@@ -90,14 +92,91 @@ var _ = Describe("Make and an NVMe host that is taken out of an Export", func() 
 		n.Converge()
 		Expect(targetOf(n, o).LUNs).To(HaveKey(7))
 	})
-	It("keeps it listed where nobody could say any more that it is connected", func() {
-		n.EditTargetOf(o.target, func(t *observe.Target) {
-			acl := t.ACLs[host]
-			acl.LoggedIn = false
-			t.ACLs[host], t.Sessions, t.Unattributed = acl, 1, []string{"192.0.2.1"}
+
+	Describe("whose kernel tells hosts by their addresses alone", func() {
+		connectedFrom := func(addresses ...string) {
+			n.EditTargetOf(o.target, func(t *observe.Target) {
+				acl := t.ACLs[host]
+				if acl.LoggedIn = false; acl.Initiator != "" {
+					t.ACLs[host] = acl
+				}
+				t.Sessions, t.Unattributed = -1, addresses
+			})
+		}
+		more := func() {
+			n.EditExport(func(e *spec.ExportSpec) { e.LUNs = append(e.LUNs, spec.LUN{Snapshot: "nightly", Number: Ptr(7)}) })
+		}
+		BeforeEach(func() { connectedFrom("192.0.2.1", "192.0.2.2") })
+
+		It("does not let it connect again, and takes whoever is connected for it until they were not", func() {
+			n.Pass(-1)
+			Expect(targetOf(n, o).ACLs).NotTo(HaveKey(host))
+			more()
+			for range 3 {
+				p := n.Pass(-1)
+				Expect(ObjectOf(p, ExportID("db"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
+				Expect(targetOf(n, o).LUNs).NotTo(HaveKey(7))
+			}
+			Expect(ObjectOf(n.Plan(), ExportID("db")).Message).To(ContainSubstring("192.0.2.1 (may be " + host + "), 192.0.2.2 (may be " + host + ")"))
+			connectedFrom("192.0.2.2")
+			n.Pass(-1)
+			Expect(targetOf(n, o).LUNs).NotTo(HaveKey(7))
+			connectedFrom()
+			n.Pass(-1)
+			connectedFrom("192.0.2.2")
+			for range 3 {
+				n.Pass(-1)
+			}
+			Expect(targetOf(n, o).LUNs).To(HaveKey(7))
+			Expect(ObjectOf(n.Plan(), ExportID("db"))).To(BeIn(status.Ready, status.ReasonAsDesired))
 		})
-		Expect(n.Plan().Steps).To(BeEmpty())
-		Expect(ObjectOf(n.Plan(), ExportID("db"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
+		It("knows so also if the target showed nothing when it was taken out", func() {
+			n = nodeOver(o)
+			n.EditExport(func(e *spec.ExportSpec) { e.LUNs = nil })
+			n.Apply(n.Plan())
+			n.Remember()
+			connectedFrom("192.0.2.1")
+			n.EditExport(func(e *spec.ExportSpec) { e.Initiators = e.Initiators[1:] })
+			n.Pass(-1)
+			Expect(targetOf(n, o).ACLs).NotTo(HaveKey(host))
+			more()
+			n.Pass(-1)
+			n.Pass(-1)
+			Expect(targetOf(n, o).LUNs).NotTo(HaveKey(7))
+		})
+		It("does not know that they were not where some may come over RDMA", func() {
+			n.Pass(-1)
+			connectedFrom()
+			n.EditTargetOf(o.target, func(t *observe.Target) { t.Portals["10.0.0.1:4420"] = observe.RDMA })
+			n.LearnExposures(NewIndex(n.State, n.Input.Ownership()))
+			Expect(n.Input.Exposures[o.target]).To(And(HaveLen(2), HaveEach(HaveField("Live", true))))
+			n.EditTargetOf(o.target, func(t *observe.Target) { t.Portals["10.0.0.1:4420"] = observe.TCP })
+			n.LearnExposures(NewIndex(n.State, n.Input.Ownership()))
+			Expect(n.Input.Exposures).NotTo(HaveKey(o.target))
+		})
+		It("forgets it when it is listed again", func() {
+			listed := append([]spec.Initiator{{Name: host, Auth: o.auth}}, n.Desired.Exports["db"].Spec.Initiators...)
+			n.Pass(-1)
+			n.EditExport(func(e *spec.ExportSpec) { e.Initiators = listed })
+			more()
+			for range 3 {
+				n.Pass(-1)
+			}
+			Expect(targetOf(n, o).LUNs).To(HaveKey(7))
+		})
+		It("ends all sessions if that is asked for, and lets in who is listed", func() {
+			n.Pass(-1)
+			n.EditExport(func(e *spec.ExportSpec) { e.Disconnect = spec.DisconnectForce })
+			p := n.Pass(-1)
+			Expect(ChangesIn(p)).To(HaveEach(HavePrefix("remove portal ")))
+			Expect(p.Steps[0]).To(And(HaveField("Danger", Disruptive), HaveField("Affects", ContainElements("192.0.2.1", "192.0.2.2"))))
+			connectedFrom()
+			n.Pass(-1)
+			connectedFrom("192.0.2.1")
+			n.Pass(-1)
+			Expect(slices.Sorted(maps.Keys(targetOf(n, o).Portals))).To(Equal(o.portals))
+			Expect(ObjectOf(n.Plan(), ExportID("db"))).To(BeIn(status.Ready, status.ReasonAsDesired))
+		})
 	})
 })
 

@@ -2,7 +2,6 @@ package nvmet
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 
@@ -18,6 +17,9 @@ func (a *Actuator) removeHost(c change.RemoveInitiator) error {
 	if err != nil || !exists {
 		return err
 	}
+	if len(c.KeepSessions) > 0 { // which the kernel looks for in no list
+		return a.dropHost(c.Name, c.Initiator)
+	}
 	link, err := a.linkOf(c.Name, c.Initiator)
 	if err != nil {
 		return err
@@ -30,9 +32,6 @@ func (a *Actuator) removeHost(c change.RemoveInitiator) error {
 	_, known, err := observe.ReadControllers(a.host, c.Name)
 	if err != nil {
 		return err
-	}
-	if c.KeepSessions {
-		return a.letGo(c, known)
 	}
 	if !known {
 		return a.removeUnseen(c.Name, c.Initiator)
@@ -60,15 +59,6 @@ func (a *Actuator) removeHost(c change.RemoveInitiator) error {
 		}
 	}
 	return nil
-}
-
-// letGo takes a host out of a subsystem, and leaves its sessions alone, which the kernel looks for
-// in no list. Where it does not say who is connected, nobody could wait for them any more.
-func (a *Actuator) letGo(c change.RemoveInitiator, known bool) error {
-	if !known {
-		return fmt.Errorf("%w: the kernel does not say any more which hosts are connected to %s", change.ErrStale, c.Name)
-	}
-	return a.dropHost(c.Name, c.Initiator)
 }
 
 // removeUnseen is for kernels that do not say which hosts are connected. If anybody

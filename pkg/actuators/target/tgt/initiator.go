@@ -30,11 +30,14 @@ func (a *Actuator) addInitiator(ctx context.Context, c change.AddInitiator) erro
 }
 
 // removeInitiator forbids an initiator, or whoever comes from an address, to log
-// in, and ends its sessions.
+// in, and ends its sessions unless they are to go on.
 func (a *Actuator) removeInitiator(ctx context.Context, c change.RemoveInitiator) error {
 	t, err := a.ownership(ctx, c.Target)
 	if err != nil || t == nil {
 		return err
+	}
+	if len(c.KeepSessions) > 0 {
+		return a.forbid(ctx, t.ID, c.Initiator)
 	}
 	if slices.Contains(observe.TGTInitiators(t.Access), c.Initiator) {
 		if err := checkIdle(t, c.Idle); err != nil {

@@ -268,7 +268,7 @@ func (m *Model) ChangeTarget(c change.Change) {
 	case change.RemoveInitiator:
 		loggedIn := t.ACLs[c.Initiator].LoggedIn
 		delete(t.ACLs, c.Initiator)
-		if c.KeepSessions {
+		if len(c.KeepSessions) > 0 {
 			if loggedIn {
 				t.DynamicSessions = append(slices.Clone(t.DynamicSessions), c.Initiator)
 			}
