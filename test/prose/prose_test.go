@@ -1,0 +1,190 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+func TestProse(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "prose")
+}
+
+const root = "../.."
+
+func words(text string) Words {
+	GinkgoHelper()
+	w, err := parseWords(text)
+	Expect(err).NotTo(HaveOccurred())
+	return w
+}
+
+// said are findings as they are printed.
+func said(found Findings) []string {
+	var lines []string
+	for _, f := range found {
+		lines = append(lines, f.String())
+	}
+	return lines
+}
+
+var stays = "stays -> remains ! stays up\n(is|are) cleared -> wiped"
+
+var _ = Describe("The prose linter", func() {
+	It("finds nothing in this tree beyond what is allowed", func() {
+		found, err := check(root)
+		Expect(err).NotTo(HaveOccurred())
+		allowed, err := readAllowed(root)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(said(found.beyond(allowed, false))).To(BeEmpty())
+	})
+	It("compiles every line of the list of words, and retires each example of the house style", func() {
+		text, err := os.ReadFile(filepath.Join(root, "test/prose/retired.txt"))
+		Expect(err).NotTo(HaveOccurred())
+		w := words(string(text))
+		for _, bad := range []string{
+			"X takes the place of Y when Z is gone", "the blocks are cleared", "they are put back", "it was given up",
+			"what no file names", "which of the two counts cannot be told", "the volume goes", "it stays as it is",
+			"the desired state", "of that one", "promised space", "What is to be kept is safe.", "it takes over vg0/a",
+		} {
+			Expect(w.in(bad)).NotTo(BeEmpty(), bad)
+		}
+		for _, good := range []string{
+			"a Volume is pruned", "the deleted volume is wiped", "open-iscsi counts sessions", "the volume is orphaned",
+			"cannot move to Pool/far: vg1/db already exists and is not managed by volreconciler",
+		} {
+			Expect(w.in(good)).To(BeEmpty(), good)
+		}
+	})
+	DescribeTable("refuses a list of words that cannot be read",
+		func(text, message string) {
+			_, err := parseWords(text)
+			Expect(err).To(MatchError(ContainSubstring(message)))
+		},
+		Entry("without an arrow", "# a\nstays", "retired.txt:2: write WORD -> INSTEAD"),
+		Entry("with a broken word", "( -> b", "retired.txt:1"),
+		Entry("with a broken exception", "a -> b ! (", "retired.txt:1"),
+	)
+})
+
+var _ = DescribeTable("A document",
+	func(text string, want ...string) {
+		if len(want) == 0 {
+			want = nil
+		}
+		Expect(said(checkMarkdown(words(stays), "a.md", text))).To(Equal(want))
+	},
+	Entry("with a retired word", "One.\n\nIt\nstays.", "a.md:4: stays: write remains"),
+	Entry("with two words across a line's end", "Blocks are\ncleared.", "a.md:1: are cleared: write wiped"),
+	Entry("with a retired word in a heading", "# What stays here", "a.md:1: stays: write remains"),
+	Entry("with a retired word in a cell", "| a | it stays |", "a.md:1: stays: write remains"),
+	Entry("with a retired word in a link's text", "[stays](x.md)", "a.md:1: stays: write remains"),
+	Entry("with an allowed phrase", "It stays up."),
+	Entry("with a part of a word", "It outstays."),
+	Entry("with a name in backticks", "The tag `stays` and\n`it stays`."),
+	Entry("with a quotation", `The message "it stays".`),
+	Entry("with a link", "[a](stays.md)"),
+	Entry("with code", "```\nit stays\n```\n\n    it stays\n"),
+	Entry("with a comment", "<!-- it\nstays -->\nA."),
+	Entry("with a long line", strings.Repeat("aaaaa ", 20)+"aa", "a.md:1: a line of 122 columns: break it at 120"),
+	Entry("with a long line of code", "```\n"+strings.Repeat("a ", 61)+"\n```"),
+	Entry("with a long word", "https://"+strings.Repeat("a", 120)),
+	Entry("with a line of 120 characters", strings.Repeat("é", 59)+" "+strings.Repeat("é", 60)),
+	Entry("with a long row of short cells", "|"+strings.Repeat(" aaaa |", 60)),
+	Entry("with a long cell", "| "+strings.Repeat("a", 201)+" |",
+		"a.md:1: a cell of 201 characters: write at most 200, and details below the table"),
+	Entry("with a long sentence", "Short.\n"+strings.Repeat("a\n", 46)+".",
+		"a.md:2: a sentence of 47 words: write several of at most 45"),
+	Entry("with two sentences", strings.Repeat("a\n", 30)+"b.\n"+strings.Repeat("c\n", 30)),
+	Entry("with items, each a sentence", "* "+strings.Repeat("a\n", 30)+"* "+strings.Repeat("b\n", 30)),
+	Entry("with many names", strings.Repeat("`a`,\n", 60)),
+)
+
+var _ = DescribeTable("A Go file",
+	func(text string, want ...string) {
+		found, err := checkGo(words(stays), "pkg/a/a.go", []byte(text))
+		Expect(err).NotTo(HaveOccurred())
+		var got []string
+		for _, f := range found {
+			got = append(got, f.String()+", "+f.Group)
+		}
+		if len(want) == 0 {
+			want = nil
+		}
+		Expect(got).To(Equal(want))
+	},
+	Entry("with package documentation", "// Package a stays.\npackage a",
+		"pkg/a/a.go:1: stays: write remains, pkg/a documentation"),
+	Entry("with a documented function", "package a\n\n// A does.\n//\n// It stays.\nfunc A() {}",
+		"pkg/a/a.go:5: stays: write remains, pkg/a documentation"),
+	Entry("with a documented type", "package a\n\ntype (\n\t// A stays.\n\tA int\n)",
+		"pkg/a/a.go:4: stays: write remains, pkg/a documentation"),
+	Entry("with another comment", "package a\n\n// a stays.\nfunc a() {}",
+		"pkg/a/a.go:3: stays: write remains, pkg/a comments"),
+	Entry("with a message", "package a\n\nconst a = \"it stays as it is\"",
+		"pkg/a/a.go:3: stays: write remains, pkg/a messages"),
+	Entry("with a name that is no message", "package a\n\nconst a = \"stays\""),
+	Entry("with code in a comment", "package a\n\n// A is this:\n//\n//\tit stays\nfunc A() {}"),
+)
+
+var _ = DescribeTable("The subject of a commit",
+	func(subject string, want ...string) {
+		if len(want) == 0 {
+			want = nil
+		}
+		Expect(said(checkCommits([]commit{{"1", subject}}))).To(Equal(want))
+	},
+	Entry("in the imperative", "observe: read thin pool health from the report"),
+	Entry("of several packages", "plan, nvmet, tgt: keep out whoever is taken out"),
+	Entry("of a path", "test/e2e: let links in /dev lead astray"),
+	Entry("with a verb that looks inflected", "pkg/spec: need a name"),
+	Entry("with a verb in ss", "plan: pass names on"),
+	Entry("of a revert", `Revert "what was there"`),
+	Entry("without a package", "Fix a thing", "commit 1:1: Fix a thing: write package: verb object"),
+	Entry("without an object", "plan: fix", "commit 1:1: plan: fix: write package: verb object"),
+	Entry("in the past", "plan: fixed a thing",
+		"commit 1:1: fixed: begin with a verb in the imperative, as in observe: read thin pool health from the report"),
+	Entry("in the third person", "plan: keeps a thing",
+		"commit 1:1: keeps: begin with a verb in the imperative, as in observe: read thin pool health from the report"),
+	Entry("with a participle", "plan: keeping a thing",
+		"commit 1:1: keeping: begin with a verb in the imperative, as in observe: read thin pool health from the report"),
+	Entry("that begins with a clause", "pkg/reconcile: what keeps something is said",
+		"commit 1:1: what: begin with a verb in the imperative, as in observe: read thin pool health from the report"),
+	Entry("that is too long", "plan: say "+strings.Repeat("a", 63), "commit 1:1: a subject of 73 characters: write at most 72"),
+)
+
+var _ = Describe("The history", func() {
+	It("is not needed", func() {
+		Expect(recentCommits(GinkgoT().TempDir())).To(BeEmpty())
+	})
+})
+
+var _ = Describe("Allowed findings", func() {
+	found := Findings{{"a.md", 1, "a.md", "x", "write y"}, {"a.md", 2, "a.md", "x", "write y"}, {"b.md", 1, "b.md", "x", "write y"}}
+
+	It("are as many as a group may have", func() {
+		Expect(said(found.beyond(Allowed{"a.md": 2, "b.md": 1}, false))).To(BeEmpty())
+		Expect(said(found.beyond(Allowed{"a.md": 1, "b.md": 1}, false))).To(Equal([]string{
+			"a.md:1: x: write y (a.md: 2 findings, 1 allowed)", "a.md:2: x: write y (a.md: 2 findings, 1 allowed)",
+		}))
+		Expect(said(found.beyond(Allowed{"a.md": 2}, false))).To(Equal([]string{"b.md:1: x: write y"}))
+	})
+	It("only fall", func() {
+		Expect(Allowed{"a.md": 5, "b.md": 0, "c.md": 1}.lowered(found)).To(Equal(Allowed{"a.md": 2}))
+		Expect(Allowed{"a.md": 1}.lowered(found)).To(Equal(Allowed{"a.md": 1}))
+	})
+	It("are read as they are written", func() {
+		dir := GinkgoT().TempDir()
+		Expect(os.MkdirAll(filepath.Join(dir, "test/prose"), 0o700)).To(Succeed())
+		a := Allowed{"pkg/a comments": 3, "a.md": 1}
+		Expect(a.write(dir)).To(Succeed())
+		Expect(readAllowed(dir)).To(Equal(a))
+		_, err := parseAllowed("x a.md")
+		Expect(err).To(MatchError("test/prose/allowed.txt:1: write NUMBER GROUP"))
+	})
+})
