@@ -2,18 +2,30 @@
 .DEFAULT_GOAL := help
 SPECS ?= examples/specs
 
+##@ General
+
 .PHONY: help
 help: ## print this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Build
 
 .PHONY: build
 build: ## build the agent into bin/
 	CGO_ENABLED=0 go build -o bin/volreconciler ./cmd/volreconciler
 
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin
+
+##@ Try
+
 .PHONY: demo
 demo: ## show the agent at work in a throw-away guest (SPECS=dir; DEMO_ONCE=1 ends it by itself)
 	@hack/install-deps.sh demo
 	@go run ./test/demo -specs $(SPECS)
+
+##@ Test
 
 .PHONY: test
 test: ## all tests: lint, unit tests, end to end on real kernels in guests
@@ -25,6 +37,15 @@ test-fast: ## the tests that need no guest
 	go vet ./...
 	go test -race $$(go list ./... | grep -vE '/test/(scenario|soak)$$')
 	go test ./test/scenario ./test/soak
+
+.PHONY: lint
+lint: ## lint the code (builds the linter once) and the prose
+	hack/golangci-lint.sh run ./...
+	go run ./test/prose
+
+.PHONY: prose
+prose: ## check documents, comments, messages and commit subjects against the house style
+	go run ./test/prose
 
 .PHONY: test-guest
 test-guest: ## the tests that need a guest
@@ -41,6 +62,16 @@ soak: ## an administrator at work beside the agent in a guest, at random (SOAK_M
 	@hack/install-deps.sh test
 	@VOLRECONCILER_GUEST=1 go test -count=1 -timeout 13h ./test/e2e -ginkgo.timeout=13h -ginkgo.label-filter=soak -ginkgo.no-color -v
 
+.PHONY: crash
+crash: ## kill the agent at every call it makes, also twice in a row, in all scenarios (an hour)
+	@VOLRECONCILER_CRASH=long go test -count=1 -timeout 3h ./test/scenario -v -ginkgo.no-color | grep -E '^(crash points|--- FAIL|FAIL|  \[FAIL)'
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (default 10m) on FUZZCORES (default all)
+	@hack/fuzz.sh $(FUZZTIME)
+
+##@ Measure
+
 .PHONY: bench
 bench: ## measure copies beside dd and qemu-img, and the agent in a guest beside a shell loop and lvs
 	@hack/install-deps.sh test
@@ -51,18 +82,8 @@ bench: ## measure copies beside dd and qemu-img, and the agent in a guest beside
 bench-scale: ## measure how the agent grows from 100 to 100,000 volumes, each with an export (SCALE='-sizes 100,1000')
 	@go run ./test/bench/scale $(SCALE)
 
-.PHONY: crash
-crash: ## kill the agent at every call it makes, also twice in a row, in all scenarios (an hour)
-	@VOLRECONCILER_CRASH=long go test -count=1 -timeout 3h ./test/scenario -v -ginkgo.no-color | grep -E '^(crash points|--- FAIL|FAIL|  \[FAIL)'
+##@ Release
 
-.PHONY: fuzz
-fuzz: ## run every fuzz target for FUZZTIME (default 10m) on FUZZCORES (default all)
-	@hack/fuzz.sh $(FUZZTIME)
-
-.PHONY: lint
-lint: ## lint (builds the linter once)
-	hack/golangci-lint.sh run ./...
-
-.PHONY: clean
-clean: ## remove what was built
-	rm -rf bin
+.PHONY: changelog
+changelog: ## move the fragments in changes/ into the changelog (VERSION=1.2.3)
+	hack/changelog.sh $(VERSION)

@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 trap 'rm -rf "$logs"' EXIT
 
 stage lint hack/golangci-lint.sh run ./...
+stage prose go run ./test/prose
 stage unit make --no-print-directory test-fast
 hack/test-guest.sh || failed="$failed guests"
 

@@ -11,6 +11,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"io"
 	"os"
 )
 
@@ -19,7 +20,7 @@ func main() {
 	tighten := flag.Bool("tighten", false, "lower the numbers in allowed.txt to the findings that are left")
 	all := flag.Bool("all", false, "print the allowed findings too")
 	flag.Parse()
-	failed, err := run(*root, *tighten, *all)
+	failed, err := run(os.Stdout, *root, *tighten, *all)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "prose:", err)
 		os.Exit(2)
@@ -30,7 +31,7 @@ func main() {
 }
 
 // run checks the tree, prints findings, and reports whether there are too many.
-func run(root string, tighten, all bool) (failed bool, err error) {
+func run(w io.Writer, root string, tighten, all bool) (failed bool, err error) {
 	found, err := check(root)
 	if err != nil {
 		return false, err
@@ -43,7 +44,9 @@ func run(root string, tighten, all bool) (failed bool, err error) {
 		return false, allowed.lowered(found).write(root)
 	}
 	for _, f := range found.beyond(allowed, all) {
-		fmt.Println(f)
+		if _, err := fmt.Fprintln(w, f); err != nil {
+			return false, err
+		}
 		failed = true
 	}
 	return failed && !all, nil

@@ -188,3 +188,47 @@ var _ = Describe("Allowed findings", func() {
 		Expect(err).To(MatchError("test/prose/allowed.txt:1: write NUMBER GROUP"))
 	})
 })
+
+var _ = Describe("A run", func() {
+	var dir string
+	write := func(name, text string) {
+		GinkgoHelper()
+		Expect(os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700)).To(Succeed())
+		Expect(os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600)).To(Succeed())
+	}
+	run := func(tighten bool) (string, bool) {
+		GinkgoHelper()
+		var out strings.Builder
+		failed, err := run(&out, dir, tighten, false)
+		Expect(err).NotTo(HaveOccurred())
+		return out.String(), failed
+	}
+	BeforeEach(func() {
+		dir = GinkgoT().TempDir()
+		write("test/prose/retired.txt", stays)
+		write("test/prose/allowed.txt", "2 a.md\n")
+		write("testdata/b.md", "It stays.\n")
+		write(".hidden/b.md", "It stays.\n")
+		write("a.md", "It stays.\n")
+		write("a_test.go", "// It stays.\npackage a\n")
+	})
+
+	It("passes with what is allowed, lowers the number, and fails with more", func() {
+		out, failed := run(false)
+		Expect(out).To(BeEmpty())
+		Expect(failed).To(BeFalse())
+		out, failed = run(true)
+		Expect(out).To(BeEmpty())
+		Expect(failed).To(BeFalse())
+		allowed, err := readAllowed(dir)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(allowed).To(Equal(Allowed{"a.md": 1}))
+
+		write("a.md", "It stays.\n\nIt stays.\n")
+		write(".github/b.md", "It stays.\n")
+		out, failed = run(false)
+		Expect(failed).To(BeTrue())
+		Expect(out).To(Equal(".github/b.md:1: stays: write remains\n" +
+			"a.md:1: stays: write remains (a.md: 2 findings, 1 allowed)\na.md:3: stays: write remains (a.md: 2 findings, 1 allowed)\n"))
+	})
+})
