@@ -2,7 +2,7 @@
 // over a unix socket, the serving side and the asking side.
 //
 // It only ever reads: nothing that comes in over the socket changes the node or
-// wakes the loop. What is desired is said in files alone.
+// wakes the loop. Only files declare objects.
 //
 // Start reading at [Handler], then [Client].
 package api

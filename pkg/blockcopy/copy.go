@@ -23,7 +23,7 @@ const (
 
 // Copy is a copy of a block device or regular file onto another. Sizes and
 // offsets in bytes. The source must not change while it is copied, nor between
-// the calls of a copy that goes on after an interruption: copy a snapshot.
+// the calls of a copy that continues after an interruption: copy a snapshot.
 type Copy struct {
 	// Source and Target are paths of block devices or regular files. A target
 	// file must exist and have its size; what lies beyond Size stays as it is.

@@ -3,8 +3,8 @@
 // whether a device may be written to.
 //
 // Start with [Copy] and [Copy.Run]; [Clear] and [Reading] run on the same engine
-// (engine.go): workers take spans in the order of their offsets, work on them
-// side by side, and what they have done is counted in order again, so that a
+// (engine.go). Workers take spans in the order of their offsets and work on them
+// side by side. Finished spans are counted in order again, so that a
 // checkpoint is always one offset before which everything is on the medium.
 //
 // # Memory

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrSize is the error when a source or target is smaller than what is to be
+// ErrSize is the error when a source or target is smaller than the data to be
 // copied. Nothing has been written then.
 var ErrSize = errors.New("it is too small")
 
@@ -26,7 +26,7 @@ type Error struct {
 	Err    error
 }
 
-// Error says what was tried, where, and what came back.
+// Error says what was tried, where, and what was returned.
 func (e *Error) Error() string {
 	where := ""
 	if e.Offset >= 0 {

@@ -9,8 +9,8 @@ import (
 // burst is how long a limiter saves up what nobody used.
 const burst = 100 * time.Millisecond
 
-// Limiter holds all copies that share it to a number of bytes per second. What
-// counts is what moves through this machine: every byte that is read from a
+// Limiter holds all copies that share it to a number of bytes per second. It limits the
+// bytes that move through this machine: every byte that is read from a
 // source, and every zero that has to be written; not holes, and not what a device
 // zeroes or discards by itself. A nil Limiter limits nothing.
 type Limiter struct {

@@ -32,7 +32,7 @@ func New(run host.Runner) *Reader { return &Reader{run: run, pools: map[string]c
 // without overlaps. Both are named vg/lv. now is the snapshot's origin, or a later
 // snapshot of that; it is for the caller to know that.
 //
-// Everything counts that was written to the origin before the call, and had reached
+// It includes everything that was written to the origin before the call, and had reached
 // the device: nobody must have it in the page cache.
 //
 // A copy-on-write snapshot must be active; the error is [ErrLost] if it overflowed. Of

@@ -3,7 +3,7 @@
 //
 // It reads what the agent reads, through the agent's own observer, and changes
 // nothing. What it returns is complete or an error, and never holds a password.
-// It knows nothing of what is desired.
+// It knows nothing of what is declared.
 //
 // Start reading at [Capture]; configfs.go records what is read of LIO and
 // nvmet, and lvm.go renders volume groups.

@@ -91,7 +91,7 @@ func Aside(ctx context.Context, wait func() error) error {
 	return wait()
 }
 
-// ErrSource means that what is to be copied is at fault, and that trying again
+// ErrSource means that the data to be copied is at fault, and that trying again
 // does not help until somebody mends it.
 var ErrSource = errors.New("the source cannot be used")
 

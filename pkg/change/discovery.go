@@ -2,7 +2,7 @@ package change
 
 import "github.com/volreconciler/volreconciler/pkg/observe"
 
-// SetDiscoveryAuth changes what initiators need to be told of the machine's iSCSI
+// SetDiscoveryAuth changes what initiators need to discover the machine's iSCSI
 // targets, all of them. Sessions are not concerned.
 type SetDiscoveryAuth struct {
 	// Auth is empty if anybody is told.

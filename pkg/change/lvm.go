@@ -79,7 +79,7 @@ type GrowSnapshot struct {
 }
 
 // SetTags adds and removes tags, which is how a logical volume is adopted, how a
-// deletion policy is remembered, and how it goes into the trash and comes back.
+// deletion policy is remembered, and how it moves into the trash and out of it.
 type SetTags struct {
 	LV
 	Add    []string `json:"add,omitempty"`

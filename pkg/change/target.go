@@ -30,7 +30,7 @@ func (t Target) System() observe.System { return t.Fabric.System() }
 type CreateTarget struct{ Target }
 
 // MoveMark takes the mark of an iSCSI target's owner out of its alias, where older
-// agents put it, and puts it where it belongs. Live sessions go on.
+// agents put it, and puts it where it belongs. Live sessions continue.
 type MoveMark struct{ Target }
 
 // SetAttributes sets a portal group's attributes.
@@ -110,7 +110,7 @@ type AddInitiator struct {
 	Auth Auth `json:"auth"`
 }
 
-// SetAuth changes what an initiator needs to log in. Live sessions go on.
+// SetAuth changes what an initiator needs to log in. Live sessions continue.
 type SetAuth struct {
 	Target
 	Initiator string `json:"initiator"`
@@ -118,7 +118,7 @@ type SetAuth struct {
 }
 
 // SetAccounts changes what a target that has accounts of its own asks of whoever
-// logs in, and how it proves itself. Live sessions go on.
+// logs in, and how it proves itself. Live sessions continue.
 type SetAccounts struct {
 	Target
 	Auth observe.TargetAuth `json:"auth"`

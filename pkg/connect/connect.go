@@ -68,9 +68,9 @@ type Connection struct {
 }
 
 // Resolve returns how an initiator reaches an Export. It is an error if the
-// initiator's name is missing or malformed or the Export does not list it, if what
-// it sees is nothing or, as [ErrNotThere], not on the node, or, as [ErrNotShown], not under
-// its number yet, and, as [ErrNoAddress], if no address is left to connect to.
+// initiator's name is missing or malformed, if the Export does not list it, or if it would see
+// nothing. The error is [ErrNotThere] for a volume that is not on the node, [ErrNotShown] for one that
+// is not under its number yet, and [ErrNoAddress] if no address is left to connect to.
 func Resolve(r Request) (Connection, error) {
 	initiator, err := initiatorOf(r.Export, r.Initiator)
 	if err != nil {

@@ -1,5 +1,5 @@
 // Package host is the only door to the machine: whatever the agent runs, reads
-// or changes outside its own files goes through it.
+// or changes outside its own files passes through it.
 //
 // It decides nothing and knows nothing of volumes or targets. [Host] is the
 // door; os.go opens it to the real machine, lvmshell.go makes a series of LVM

@@ -29,7 +29,7 @@ const LVMFailed = 5
 // The shells run under the node's own configuration, lvm.conf, devices file,
 // metadata backups and all; nothing but the form of their answers is set, in a
 // copy of it in Dir. Where that cannot be written, or the shell is missing from
-// the build, each command gets its own process.
+// the build, each command has its own process.
 type LVMShell struct {
 	// Dir is the directory of that copy, which is made where needed. It is set before
 	// the first command.

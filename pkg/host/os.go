@@ -51,10 +51,10 @@ func (o *OS) Processes() int64 { return o.processes.Load() }
 
 // Run runs a command, see [Runner].
 //
-// A command that exceeds the time limit gets SIGTERM. LVM ends by that where it
+// A command that exceeds the time limit receives SIGTERM. LVM ends by that where it
 // can, as while it waits for a lock, and blocks it where it must not, as while
-// it holds one. It never gets SIGKILL, which could leave devices suspended, and
-// with them everybody who uses them: a command that goes on all the same is
+// it holds one. It never receives SIGKILL, which could leave devices suspended, and
+// with them everybody who uses them: a command that continues all the same is
 // left behind, and reported as an error.
 func (o *OS) Run(ctx context.Context, argv ...string) (Output, error) {
 	if err := ctx.Err(); err != nil {
@@ -195,7 +195,7 @@ func (*OS) Lstat(path string) (fs.FileInfo, error) { return os.Lstat(path) }
 
 // WriteFile writes to an existing file, see [Files].
 //
-// It does without os.File, which would go on after a short write with a second
+// It does without os.File, which would continue after a short write with a second
 // one, and the kernel would take that for a new value of the attribute.
 func (*OS) WriteFile(path string, data []byte) error {
 	fd, err := retry(func() (int, error) { return unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0) })

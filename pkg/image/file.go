@@ -48,7 +48,7 @@ func Open(path string) (*File, error) {
 	return img, nil
 }
 
-// FromFile takes over a file that was opened for reading. It is closed with the File.
+// FromFile becomes the owner of a file that was opened for reading. It is closed with the File.
 func FromFile(f *os.File) (*File, error) {
 	st, err := f.Stat()
 	if err != nil {

@@ -111,7 +111,7 @@ func nameOf(path string) string {
 }
 
 // Keep keeps the texts of files, by their paths, where nil stands for the one that is kept, and
-// what is kept of the files in stay. All else goes. Only what has changed is written. After an
+// what is kept of the files in stay. All else is removed. Only what has changed is written. After an
 // error it must be called again with the same texts; what was kept by then is not written anew.
 func (s *Store) Keep(texts map[string][]byte, stay map[string]bool) error {
 	if s.readOnly {

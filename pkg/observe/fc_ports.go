@@ -47,7 +47,7 @@ const (
 	fcRemotePortsDir = "/sys/class/fc_remote_ports"
 )
 
-// ReadFCPorts returns the Fibre Channel ports of this machine. One that goes away
+// ReadFCPorts returns the Fibre Channel ports of this machine. One that disappears
 // while it is read is left out.
 func ReadFCPorts(h host.Files) ([]FCPort, error) {
 	hosts, err := readLinks(h, fcHostsDir)

@@ -8,7 +8,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/host"
 )
 
-// DiscoveryDir holds what initiators need to be told of the machine's iSCSI targets.
+// DiscoveryDir holds what initiators need to discover the machine's iSCSI targets.
 // It is the same for all of them.
 const DiscoveryDir = ISCSIDir + "/" + discoveryAuth
 

@@ -54,7 +54,7 @@ func parseUnitSerial(text string) string {
 }
 
 // ParsePortal brings the name of a portal's directory into the form of spec. A
-// name that is no address, as an older kernel may have let through, stays as it
+// name that is no address, as an older kernel may have let through, remains as it
 // is.
 func ParsePortal(name string) string {
 	portal, err := netip.ParseAddrPort(name)

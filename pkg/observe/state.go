@@ -82,7 +82,7 @@ func (s *State) Expect(groups ...string) {
 }
 
 // Group returns a volume group. It reports false if it is not on this machine;
-// the error is why that cannot be told, or why it cannot be used.
+// the error is why that is unknown, or why it cannot be used.
 func (s State) Group(name string) (VolumeGroup, bool, error) {
 	if vg, ok := s.VolumeGroups[name]; ok {
 		return vg, true, nil
@@ -106,7 +106,7 @@ func (s State) Err() error {
 	return errors.Join(append(errs, s.UnknownGroups)...)
 }
 
-// Doubtful is why it cannot be told what is in volume groups of which each concerns itself alone;
+// Doubtful is why the content of volume groups is unknown, of which each concerns itself alone;
 // nil: there is none. It is no part of [State.Err].
 func (s State) Doubtful() error {
 	var errs []error

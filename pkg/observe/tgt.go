@@ -113,7 +113,7 @@ func TGTUnfinished(tid int32, l tgtadm.LUN) bool {
 }
 
 // HasSize reports whether initiators see a LUN as large as a logical volume,
-// as far as that can be told: tgtd rounds to megabytes of a million bytes.
+// as far as that is known: tgtd rounds to megabytes of a million bytes.
 func (l TargetLUN) HasSize(bytes uint64) bool {
 	return tgtadm.Megabytes(l.Size) == tgtadm.Megabytes(bytes)
 }

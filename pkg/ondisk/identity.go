@@ -47,6 +47,6 @@ func NamespaceUUID(identity string) string {
 	return uuidOf([16]byte(h[:16]))
 }
 
-// NamespaceNGUID returns the NGUID that goes with a namespace's UUID: the same 16
+// NamespaceNGUID returns the NGUID that belongs to a namespace's UUID: the same 16
 // bytes, as hexadecimal digits.
 func NamespaceNGUID(uuid string) string { return strings.ReplaceAll(uuid, "-", "") }

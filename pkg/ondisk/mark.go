@@ -25,7 +25,7 @@ func MarkedExport(mark string) (export string, ok bool) {
 
 // ChooseMark returns the mark of the two texts that an iSCSI target may have it in: where
 // it belongs, and its alias, in which older agents had it. inAlias is whether that still
-// holds it. Two that contradict each other are none: whose the target is cannot be told.
+// holds it. Two that contradict each other are none: the target's owner is unknown.
 func ChooseMark(mark, alias string) (chosen string, inAlias bool) {
 	marked, inAlias := IsTargetMark(mark), IsTargetMark(alias)
 	switch {
@@ -65,7 +65,7 @@ func SubsystemMark(nqn, model, serial string) string {
 	return TargetMark(serial)
 }
 
-// FirstNVMePort is the number of the first NVMe port that is ours: who counts begins with
+// FirstNVMePort is the number of the first NVMe port that is ours: administrators begin with
 // 1, as nvmetcli does. Ports carry no other mark. A port of somebody else that listens
 // on the address that is asked for is used, but never changed or removed: an
 // address cannot have two.

@@ -15,7 +15,7 @@ func SourceName(id spec.ID) string {
 }
 
 // MoveNames returns the names that the snapshots may have from which a Volume is copied
-// that moves. There are two of them at a time, and one that is being cleared.
+// that moves. There are two of them at a time, and one that is being wiped.
 func MoveNames(id spec.ID) []string {
 	var names []string
 	for _, letter := range []string{"a", "b", "c"} {
@@ -25,7 +25,7 @@ func MoveNames(id spec.ID) []string {
 }
 
 // StagedName returns the name of the logical volume that is to come in the place of a
-// Volume's, while that one has the name.
+// Volume's, while the Volume's has the name.
 func StagedName(id spec.ID) string { return "volreconciler-moved-" + id.Name }
 
 // ReplacedName returns the name of the one in whose place another came.

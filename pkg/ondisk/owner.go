@@ -90,7 +90,7 @@ const TimeOfTag = "20060102T150405Z"
 // DeletedTag returns the tag that a logical volume in the trash carries.
 func DeletedTag(at time.Time) string { return TagDeleted + at.UTC().Format(TimeOfTag) }
 
-// CreatedTag returns the tag of a logical volume that came in the place of another one: when the
+// CreatedTag returns the tag of a logical volume that replaced another one: when the
 // first one was made.
 func CreatedTag(at time.Time) string { return TagCreated + at.UTC().Format(TimeOfTag) }
 

@@ -16,13 +16,13 @@ type DataPhase string
 const (
 	// Populating: it is being filled from its source; what is in it is incomplete.
 	Populating DataPhase = "populating"
-	// Reverting: it is being put back to what a snapshot of it holds.
+	// Reverting: it is being reverted to what a snapshot of it holds.
 	Reverting DataPhase = "reverting"
 	// Clearing: what was in it is being destroyed. It is no object's any more, is
 	// never handed out again, and is removed when that is done.
 	Clearing DataPhase = "clearing"
 	// Staged: it is to come in the place of its object's logical volume, which is the
-	// one that counts until it says that it was replaced.
+	// one that is current until it says that it was replaced.
 	Staged DataPhase = "staged"
 	// Replaced: another logical volume came in its place. What is in it is out of date.
 	// No tag of [PhaseTag] says it; [TagReplacedBy] does.
@@ -59,7 +59,7 @@ func (t Tags) Phase() DataPhase {
 // What checkpoints of [Clearing] are of.
 const (
 	CheckpointOfClearing = "clear"
-	// CheckpointOfDiscarding counts what was only discarded: that is not zero yet. It
+	// CheckpointOfDiscarding is of what was only discarded: that is not zero yet. It
 	// is of clearing, too.
 	CheckpointOfDiscarding = CheckpointOfClearing + ":discard"
 )
@@ -85,9 +85,9 @@ func (t Tags) Checkpoint(what string) uint64 {
 	return 0
 }
 
-// SyncedTag returns the tag that says that a staged logical volume holds what a
-// snapshot holds, at least where its origin was not written to since, and in how many
-// bytes that may have been by the time that the last round of copying was done.
+// SyncedTag returns the tag of a staged logical volume that holds what a snapshot holds, except
+// where the snapshot's origin was written to since: in at most that many bytes at the end of the
+// last sync round.
 func SyncedTag(snapshot string, bytes uint64) string {
 	return fmt.Sprintf("%s%s:%d", TagSynced, snapshot, bytes)
 }
@@ -109,7 +109,7 @@ func (t Tags) Synced() (snapshot string, bytes uint64, ok bool) {
 	return snapshot, bytes, err == nil && snapshot != ""
 }
 
-// ReplacedBy returns the UUID of the logical volume that came in the place of this
+// ReplacedBy returns the UUID of the logical volume that replaced this
 // one; empty: none did.
 func (t Tags) ReplacedBy() string { return t.Tag(TagReplacedBy) }
 

@@ -15,7 +15,7 @@ const (
 // Product returns the product id of a new disk, by which people tell disks apart (lsblk -S):
 // the name of its object. Of a long name it is the beginning, and a hash.
 //
-// It is written down on the logical volume and stays what it was, also if a later version
+// It is written down on the logical volume and never changes, also if a later version
 // would choose another one: initiators have names of devices with it.
 func Product(name string) string {
 	if len(name) <= maxProduct {

@@ -48,8 +48,7 @@ const (
 	TagProduct = "volreconciler/product="
 	// TagRounded is followed by a size and by that of the logical volume, see [RoundedTag].
 	TagRounded = "volreconciler/rounded="
-	// TagReplacedBy is followed by the UUID of the logical volume that came in the
-	// place of this one.
+	// TagReplacedBy is followed by the UUID of the logical volume that replaced this one.
 	TagReplacedBy = "volreconciler/replaced-by="
 	// TagPrefix is what all of them begin with.
 	TagPrefix = "volreconciler/"

@@ -1,7 +1,7 @@
 // Package publicurl makes of a URL what everybody may see: scheme, host, port and path. The user
 // and password, the query, which holds the permission of signed URLs, and the fragment are left out.
 //
-// Whatever is said of a URL, in a plan, a status, a log or an error, goes through [Of], and errors of others
+// Every mention of a URL, in a plan, a status, a log or an error, passes through [Of], and errors of others
 // that may repeat one through [Error].
 package publicurl
 

@@ -36,7 +36,7 @@ const (
 // Scanner finds physical volumes. It is safe for concurrent use.
 //
 // A device that does not answer within the limit is silent: it is not among those for
-// LVM, and is not read again until the read that hangs has come back. So one thread is
+// LVM, and is not read again until the read that hangs has returned. So one thread is
 // lost to it at most.
 type Scanner struct {
 	machine Machine

@@ -18,7 +18,7 @@ import (
 )
 
 // Installation is what a state directory says of the installation that it is of: who it is, and
-// what it is to take over of others.
+// what it is to adopt from others.
 type Installation struct {
 	dir string
 	ondisk.Maker
@@ -51,7 +51,7 @@ type installationJSON struct {
 var idForm = regexp.MustCompile(`^[0-9a-f]{16}$`)
 
 // OpenInstallation reads who the installation with a state directory is. memory is the file of
-// [OpenMemory]; node, the name of the node, counts for one that is new. It writes nothing.
+// [OpenMemory]; node, the name of the node, is used for a new one. It writes nothing.
 func OpenInstallation(dir, memory, node string) (*Installation, error) {
 	i := &Installation{dir: dir}
 	path := filepath.Join(dir, InstallationFile)
@@ -86,7 +86,7 @@ func damaged(path string, err error) error {
 }
 
 // Establish gives an installation that is new its identifier, and stores it. If it cannot be stored
-// it counts all the same, and a later call tries again. That of an upgraded one takes over all that
+// it applies all the same, and a later call tries again. That of an upgraded one adopts all that
 // does not say who made it, because it did.
 func (i *Installation) Establish() error {
 	if i.stored {
@@ -142,7 +142,7 @@ func (i *Installation) Current() (plan.Installation, error) {
 	return now, nil
 }
 
-// TookOver notes that nothing is left of what was to be taken over of other installations.
+// TookOver notes that nothing is left of what was to be adopted from other installations.
 func (i *Installation) TookOver(ids []string) error {
 	var errs []error
 	for _, id := range ids {

@@ -19,7 +19,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// Source says what is desired.
+// Source says what is declared.
 type Source interface {
 	// Load returns all that is desired now. What cannot be read is a finding.
 	Load(ctx context.Context) spec.Set
@@ -80,7 +80,7 @@ type Loop struct {
 	unknown   error
 }
 
-// Run converges the machine onto what is desired, over and over, until ctx
+// Run converges the machine onto what is declared, over and over, until ctx
 // ends. It passes at once when wake fires, and from time to time without: what
 // happened is never asked, everything is compared anew. It returns when the
 // changes that are being made have ended.

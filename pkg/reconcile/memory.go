@@ -21,7 +21,7 @@ import (
 // more careful: without it, an object whose logical volume somebody removed would be created
 // anew, and empty. Of Exports it says whose the empty directory is that a crash leaves of a
 // target, and what the file that is gone said about live sessions: without it,
-// the directory stays and sessions are waited for.
+// the directory remains and sessions are waited for.
 type Memory struct {
 	path string
 	remembered
@@ -108,7 +108,7 @@ func (m *Memory) Rebooted(observed observe.State) bool {
 
 // Learn takes in what was observed, of which index is the index, and stores it if it is news.
 // What could not be stored is known all the same, and stored by a later call. busy are the
-// lanes in which changes went on while it was observed.
+// lanes in which changes continued while it was observed.
 func (m *Memory) Learn(desired spec.Set, observed observe.State, index *plan.Index, busy map[string]bool, now time.Time) error {
 	next := remembered{
 		known: plan.KeepWhileBusy(plan.Learn(m.known, desired, observed, index, now), m.known, busy),

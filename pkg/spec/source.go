@@ -118,7 +118,7 @@ func NewSource(dir string, options Options) *Source {
 	}
 }
 
-// Load reads the directory and returns all that is desired.
+// Load reads the directory and returns all that is declared.
 //
 // It never fails: what is wrong is among the Findings, and then Complete is
 // false. If a file has changed it waits until the file has settled, once for

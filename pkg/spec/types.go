@@ -62,7 +62,7 @@ type Metadata struct {
 // Suspended reports whether the object is to be left as it is.
 func (m Metadata) Suspended() bool { return m.Annotations[AnnotationReconcile] == "suspended" }
 
-// DeletionPolicy says what becomes of the data when an object's file goes away.
+// DeletionPolicy says what becomes of the data when an object's file is removed.
 type DeletionPolicy string
 
 // The deletion policies.
@@ -77,7 +77,7 @@ type Pool struct {
 	Spec     PoolSpec `yaml:"spec"`
 }
 
-// PoolSpec is the desired state of a Pool.
+// PoolSpec is the declared state of a Pool.
 type PoolSpec struct {
 	// VolumeGroup is an existing LVM volume group.
 	VolumeGroup string `yaml:"volumeGroup"`
@@ -96,7 +96,7 @@ type PoolSpec struct {
 // Clear says what happens to blocks that nobody is to read any more.
 type Clear string
 
-// What happens to blocks. Those of thin volumes are cleared by the thin pool before
+// What happens to blocks. Those of thin volumes are wiped by the thin pool before
 // it hands them out again.
 const (
 	ClearZero    Clear = "zero"    // they are overwritten with zeroes, by the device itself where it can; the default
@@ -118,7 +118,7 @@ type Volume struct {
 	Spec     VolumeSpec `yaml:"spec"`
 }
 
-// VolumeSpec is the desired state of a Volume.
+// VolumeSpec is the declared state of a Volume.
 type VolumeSpec struct {
 	// Pool names the Pool it lives in.
 	Pool string `yaml:"pool"`
@@ -142,7 +142,7 @@ type VolumeSpec struct {
 //
 // It is read once, when the Volume is created, and what it names may go away
 // afterwards. Whether that has happened is seen on the node alone, so a Set takes a
-// Volume for valid whose source no file names, or whose source is invalid: whoever
+// Volume for valid whose source is undeclared, or whose source is invalid: whoever
 // creates the Volume has to look. Only sources that go in a circle are findings.
 type VolumeSource struct {
 	// Volume is a Volume to clone, which may be in use: what counts is what it
@@ -170,8 +170,8 @@ type ImageSource struct {
 	BlockSize int `yaml:"blockSize,omitempty"`
 }
 
-// DefaultBlockSize is that of the logical blocks that an image was made for if nothing
-// else is said.
+// DefaultBlockSize is that of the logical blocks that an image was made for
+// unless its spec sets another.
 const DefaultBlockSize = 512
 
 // ImageFormat is the format of an image file.
@@ -185,7 +185,7 @@ const (
 	FormatVHDX  ImageFormat = "vhdx"
 )
 
-// Revert asks for the content of a Volume to be put back to that of one of its
+// Revert asks for the content of a Volume to be reverted to that of one of its
 // Snapshots, once.
 type Revert struct {
 	// Snapshot is a Snapshot of this Volume, which a file names, valid or not.
@@ -202,7 +202,7 @@ type Snapshot struct {
 	Spec     SnapshotSpec `yaml:"spec"`
 }
 
-// SnapshotSpec is the desired state of a Snapshot.
+// SnapshotSpec is the declared state of a Snapshot.
 type SnapshotSpec struct {
 	// Volume names the Volume of which it is a snapshot.
 	Volume string `yaml:"volume"`
@@ -219,7 +219,7 @@ type Image struct {
 	Spec     ImageSpec `yaml:"spec"`
 }
 
-// ImageSpec is the desired state of an Image. Exactly one of Volume and Snapshot is
+// ImageSpec is the declared state of an Image. Exactly one of Volume and Snapshot is
 // given.
 type ImageSpec struct {
 	// Volume is a Volume, which may be in use: what counts is what it held when the
@@ -249,7 +249,7 @@ type Export struct {
 	Spec     ExportSpec `yaml:"spec"`
 }
 
-// ExportSpec is the desired state of an Export.
+// ExportSpec is the declared state of an Export.
 type ExportSpec struct {
 	Protocol Protocol `yaml:"protocol"`
 	// Target is the IQN, or for NVMe the NQN; default: <targetPrefix>:<name>. For
@@ -361,11 +361,11 @@ func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(Redacted)) }
 // MarshalText covers JSON and YAML.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(Redacted), nil }
 
-// Set is all that is desired.
+// Set is all that is declared.
 //
 // The objects in it are valid by themselves and have their defaults filled in.
 // Objects in Invalid are named by the files but cannot be acted on; they are in
-// none of the maps of valid objects, and whatever exists for them stays as it is.
+// none of the maps of valid objects, and whatever exists for them is not changed.
 type Set struct {
 	Pools     map[string]Pool
 	Volumes   map[string]Volume

@@ -85,7 +85,7 @@ func (c *Client) BindAccount(ctx context.Context, tid int32, name string, d Dire
 }
 
 // UnbindOutgoing unbinds a target's outgoing account; [ErrNoAccount] says that
-// it is not that one.
+// it is another one.
 func (c *Client) UnbindOutgoing(ctx context.Context, tid int32, name string) error {
 	return c.account(ctx, opUnbind, tid, name, Outgoing)
 }
@@ -100,8 +100,8 @@ var ErrWouldOpen = errors.New("the target would be open to initiators without a 
 //
 // The daemon must never have a free slot before one in use (see the package
 // comment), so accounts are unbound from the last one on, and those that stay
-// bound again, in their order. Meanwhile these cannot log in; their sessions go
-// on. If this would leave the target without any account in between,
+// bound again, in their order. Meanwhile these cannot log in; their sessions
+// continue. If this would leave the target without any account in between,
 // nothing is done and the error is [ErrWouldOpen]. Taking all accounts away is
 // no such case.
 func (c *Client) UnbindAccounts(ctx context.Context, tid int32, bound []string, remove ...string) error {

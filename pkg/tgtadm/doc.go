@@ -10,7 +10,7 @@
 // reading at [Client]; show.go reads what the daemon holds ([Client.Targets]),
 // the other files change it, one file per kind of thing.
 //
-// The protocol and all of what is said here of the daemon's behaviour were taken
+// The protocol and the daemon's behaviour as described here were taken
 // from the sources of tgt 1.0.85 (Debian 12) and 1.0.97, whose protocols and
 // management code are the same, and tried with 1.0.85.
 //

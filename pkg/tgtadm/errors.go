@@ -9,7 +9,7 @@ import (
 // usr/tgtadm_error.h. Callers tell them apart by errors.Is.
 type Code uint32
 
-// The codes, and what was seen to lead to each.
+// The codes, and what led to each in tests.
 const (
 	// ErrUnknown is a failure that the daemon has no name for.
 	ErrUnknown Code = iota + 1

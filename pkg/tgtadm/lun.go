@@ -33,7 +33,7 @@ const maxLUN = 1<<14 - 1
 const maxPath = 1023
 
 // NewLUN adds a disk to a target and opens its backing store. Initiators that
-// are logged in are told. [ErrLUNExists] says that the number is taken, which
+// are logged in are notified. [ErrLUNExists] says that the number is taken, which
 // is always so for 0; [ErrInvalid] that the backing store cannot be opened.
 //
 // It is writable at once, and has an ID and a serial number that depend on the
@@ -65,7 +65,7 @@ func (c *Client) NewLUN(ctx context.Context, tid int32, lun uint64, store Backin
 }
 
 // DeleteLUN removes a logical unit and closes its backing store, also under
-// live sessions, which are told. [ErrLUNBusy] says that a command is in flight;
+// live sessions, which are notified. [ErrLUNBusy] says that a command is in flight;
 // try again, or close the sessions first. Logical unit 0 cannot be removed
 // ([ErrInvalid]).
 func (c *Client) DeleteLUN(ctx context.Context, tid int32, lun uint64) error {
@@ -114,7 +114,7 @@ func (c *Client) UpdateLUN(ctx context.Context, tid int32, lun uint64, params ..
 // with a medium error, which initiators pass on to their users: seen within 100
 // calls at 17,000 reads per second. What is safe: take the target offline
 // ([Client.SetTargetReady]), close its connections, wait until no session is left
-// (a session goes when its last command has ended), Reopen, and make the target
+// (a session ends when its last command has ended), Reopen, and make the target
 // ready again. Initiators log in again and repeat what was not answered. A
 // target without sessions needs none of it.
 //

@@ -51,7 +51,7 @@ func (c *Client) NewPortal(ctx context.Context, portal netip.AddrPort) error {
 }
 
 // DeletePortal makes the daemon stop listening on an address; sessions through
-// it go on. [ErrInvalid] says that it does not listen there.
+// it continue. [ErrInvalid] says that it does not listen there.
 func (c *Client) DeletePortal(ctx context.Context, portal netip.AddrPort) error {
 	return c.portal(ctx, opDelete, portal)
 }

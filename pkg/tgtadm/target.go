@@ -85,7 +85,7 @@ func (c *Client) AllowInitiator(ctx context.Context, tid int32, name string) err
 }
 
 // ForbidInitiator undoes [Client.AllowInitiator]; [ErrNoACL] says that it may
-// not log in. Sessions of that initiator go on.
+// not log in. Sessions of that initiator continue.
 func (c *Client) ForbidInitiator(ctx context.Context, tid int32, name string) error {
 	return c.acl(ctx, opUnbind, tid, "initiator-name", name)
 }
@@ -101,7 +101,7 @@ func (c *Client) AllowAddress(ctx context.Context, tid int32, address string) er
 }
 
 // ForbidAddress undoes [Client.AllowAddress]; [ErrNoACL] says that there is no
-// such entry. Sessions from there go on.
+// such entry. Sessions from there continue.
 func (c *Client) ForbidAddress(ctx context.Context, tid int32, address string) error {
 	return c.acl(ctx, opUnbind, tid, "initiator-address", address)
 }

@@ -1,7 +1,7 @@
 // Command demo shows the agent at its main job, on a real kernel, without
-// touching this machine: it boots a throw-away guest with an empty disk, runs
+// touching this machine. It boots a throw-away guest with an empty disk, runs
 // the agent in it on a directory of specs, and has a real iSCSI initiator log
-// in, write and read back. Then it stays: what is edited in the directory is
+// in, write and read back. Then it remains: what is edited in the directory is
 // handed to the agent, and what becomes of it is shown.
 package main
 

@@ -14,7 +14,7 @@ const (
 	RDMAAddress6 = "fd00:9::1"
 )
 
-// SetUpRDMA makes an RDMA device on one end of a virtual cable. What goes to its
+// SetUpRDMA makes an RDMA device on one end of a virtual cable. What is sent to its
 // own addresses, it answers itself.
 const SetUpRDMA = `(set -e
 	modprobe -a veth rdma_rxe

@@ -265,7 +265,7 @@ func (m *Machine) collect(ctx context.Context, command Command) (Result, error) 
 	return Result{Stdout: stdout.String(), Stderr: stderr.String(), ExitCode: exitCode}, err
 }
 
-// Exec runs a command whose output goes to its writers as it comes, and
+// Exec runs a command whose output is copied to its writers as it comes, and
 // returns its exit status. When ctx ends, the command and the processes of its
 // process group are killed.
 func (m *Machine) Exec(ctx context.Context, command Command) (int, error) {

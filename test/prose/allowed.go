@@ -70,14 +70,18 @@ func (f Findings) counted() map[string]int {
 	return n
 }
 
-// beyond are the findings of the groups that have more than they may, each with all of its findings, because
-// nobody can tell which of them is new. With all it is every finding.
+// mostShown is how many findings of a group are printed where some are allowed.
+const mostShown = 10
+
+// beyond are the first findings of each group that has more than it may: which of them is new is not known. With
+// all it is every finding.
 func (f Findings) beyond(allowed Allowed, all bool) Findings {
 	now := f.counted()
+	shown := map[string]int{}
 	var beyond Findings
 	for _, each := range f {
 		n := allowed[each.Group]
-		if !all && now[each.Group] <= n {
+		if shown[each.Group]++; !all && (now[each.Group] <= n || shown[each.Group] > mostShown && n > 0) {
 			continue
 		}
 		if n > 0 {

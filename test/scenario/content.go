@@ -82,7 +82,7 @@ func moving(lv fakehost.LogicalVolume) bool {
 }
 
 // Exposed returns the logical volumes that somebody could read or write over the
-// network while what is in them is neither the old nor the new. One that is put back
+// network while what is in them is neither the old nor the new. One that is reverted
 // still is the old until the first checkpoint.
 func Exposed(n fakehost.Node) []string {
 	var found []string

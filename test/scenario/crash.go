@@ -14,7 +14,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
-// Crashes counts what was tried.
+// Crashes is the number of tries.
 type Crashes struct {
 	Scenarios int
 	// Points are the moments at which the agent was killed; with two crashes in a

@@ -4,7 +4,7 @@
 //
 // A [Model] says what there must be after every round: which logical volumes with
 // what in them, what is exported, what somebody else made and must stay as it is,
-// and how each object stands. It knows nothing of how the agent comes to that, so
+// and the status of each object. It knows nothing of how the agent comes to that, so
 // the two can be compared. Everything that happens follows from a seed.
 //
 // A history runs on a [Node]: the machine in memory, where a day takes no time,

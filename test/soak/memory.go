@@ -33,7 +33,7 @@ import (
 //
 // With every other seed changes are made one by one and take a while, so that the
 // administrator does something in the midst of them. They cannot do that side by
-// side, because time stands still there while somebody waits for a mutex.
+// side, because time does not pass there while somebody waits for a mutex.
 type Memory struct {
 	*scenario.Fake
 	dir  string

@@ -128,7 +128,7 @@ func undotted(wwpn string) string {
 }
 
 // Connect plays an initiator that logs in to a Fibre Channel target, which must have
-// an access list for it. The ports stay connected when the list goes.
+// an access list for it. The ports stay connected when the list is removed.
 func (h *Host) Connect(target, initiator string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

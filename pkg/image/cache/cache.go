@@ -11,7 +11,7 @@
 // holds a lock on the file itself, and so does every program that its descriptor is
 // handed to.
 //
-// What is promised: a cached image was equal to its checksum when it was put here, and
+// The promise: a cached image was equal to its checksum when it was put here, and
 // nobody but the owner of this directory can have changed it since. It is not
 // read again for each use. A local image is opened once and its checksum taken of
 // that very file; if somebody writes to it afterwards, [image.File.Unchanged] says so at

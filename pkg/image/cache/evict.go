@@ -76,7 +76,7 @@ func (c *Cache) List() ([]Stored, error) {
 
 // Evict removes images that nobody has used for too long, and then the least
 // recently used ones until the rest is within the limit. What is in use or
-// being made stays. It returns the bytes that were freed.
+// being made is kept. It returns the bytes that were freed.
 func (c *Cache) Evict() (freed int64, err error) { return c.evict(c.o.MaxBytes) }
 
 func (c *Cache) evict(maxBytes int64) (freed int64, err error) {

@@ -42,7 +42,7 @@ func PartVersion(part string) string { return part + ".json" }
 // Fetch downloads a file, and returns what the server said of it when it is complete, on
 // disk, and has the right checksum. A file with another checksum is thrown away and
 // refused: [image.ErrChecksum]; if a part of it came from an earlier attempt, it is
-// downloaded anew once before that. After any other error what has come stays, for the next
+// downloaded anew once before that. After any other error what has arrived is kept for the next
 // attempt.
 func (f *Fetcher) Fetch(ctx context.Context, r Request) (Version, error) {
 	if err := CheckURL(r.URL, r.Checksum); err != nil {

@@ -62,7 +62,7 @@ const (
 )
 
 // Export writes the image beside its destination, and moves it into place when it
-// and its checksum are on disk. The checksum lies in a file named like the
+// and its checksum are on disk. The checksum is in a file with the name of the
 // image with .sha256 behind it, in the form of sha256sum. At no time is there
 // half an image under the name, or a checksum of another one beside it. A crash can
 // leave a checksum without an image, which [CleanExports] removes, or, of one that replaces

@@ -2,10 +2,10 @@
 // images of devices.
 //
 // qemu-img reads only what package image has accepted before, and then under these
-// rules: the driver of every layer is named, so that it never probes; files
+// rules. The driver of every layer is named, so that it never probes. Files
 // and devices are handed over as descriptors that were opened here, so that nothing
-// can be swapped in between; backing files are switched off; it runs in a child
-// process with limits for memory, processor time and open files, which is killed
+// can be exchanged meanwhile. Backing files are switched off. It runs in a child
+// process with limits for memory, processor time and open files. That process is killed
 // with its process group when it is no longer wanted, and by the kernel
 // when the agent dies.
 //

@@ -74,7 +74,7 @@ const (
 // Unpack decompresses source into target, an empty file, and returns how many bytes
 // it has then. Blocks of zeroes become holes. More than limit bytes are refused with
 // [image.ErrTooLarge], what cannot be decompressed with [image.ErrMalformed].
-// progress, if given, gets the bytes of the source that were read.
+// progress, if given, receives the bytes of the source that were read.
 //
 // source is read through its descriptor from its beginning; its position is moved.
 func Unpack(ctx context.Context, source *os.File, kind Compression, target *os.File, limit int64, progress func(read int64)) (int64, error) {

@@ -48,7 +48,7 @@ var (
 
 // Execute applies a plan and returns the error of every step that did not
 // succeed; all steps are tried but those that need one of these, and those of
-// held objects. done, if not nil, is told of every step that was tried, from
+// held objects. done, if not nil, is called with every step that was tried, from
 // several goroutines at once. Steps that are not waited for any more use both after
 // Execute has returned, so held is not to be changed.
 //
@@ -133,7 +133,7 @@ func (x *Executor) begin(lane string) bool {
 	return true
 }
 
-// Busy returns the lanes in which a change goes on that no plan waits for any more. Ask
+// Busy returns the lanes in which a change continues that no plan waits for any more. Ask
 // before looking at the machine: what ends in between must not pass for not done.
 func (x *Executor) Busy() map[string]bool {
 	x.mu.Lock()

@@ -11,7 +11,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
-// DefaultJobs is how many jobs move data at once if nothing else is said: two, and a
+// DefaultJobs is how many jobs move data at once by default: two, and a
 // small one beside them.
 const DefaultJobs = 3
 

@@ -14,8 +14,8 @@ import (
 )
 
 // Exposures are what initiators have seen of targets, under which numbers. A number belongs to
-// what an initiator saw there until its session was seen to end by itself: until then it has
-// writes on the way to that number, and goes on with them when it is back.
+// what an initiator saw there until its session has ended by itself: until then it has
+// writes on the way to that number, and continues them when it is back.
 type Exposures map[observe.TargetID]map[string]Exposure
 
 // Exposure is what one initiator has seen of one target.

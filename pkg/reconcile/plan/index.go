@@ -317,7 +317,7 @@ func (x *Index) backstoresOf(id spec.ID, lv observe.LogicalVolume) []observe.Bac
 }
 
 // BoundTo reports whether the kernel holds a logical volume's device by a
-// backstore. That counts, and not the path or serial that somebody wrote down.
+// backstore. That applies, and not the path or serial that somebody wrote down.
 func BoundTo(b observe.Backstore, lv observe.LogicalVolume) bool {
 	return b.BlockDevice == deviceOf(lv)
 }

@@ -183,7 +183,7 @@ func learnInterruptions(next map[spec.ID]Identity, desired spec.Set, observed ob
 }
 
 // KeepWhileBusy returns what is learnt together with what was known before of targets to which
-// a change is still being made that no pass waits for any more: it may take what was seen to be
+// a change is still being made that no pass waits for any more: it may remove what was observed
 // there. It is pure.
 func KeepWhileBusy(learnt, known map[spec.ID]Identity, busy map[string]bool) map[spec.ID]Identity {
 	if len(busy) == 0 {

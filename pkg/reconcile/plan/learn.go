@@ -53,7 +53,7 @@ type Identity struct {
 	Interrupted []Interruption `json:"interrupted,omitempty"`
 }
 
-// Content says whether all that an object holds was seen to be in its logical volume.
+// Content says whether all that an object holds was found in its logical volume.
 type Content string
 
 // What was seen of a content.

@@ -58,7 +58,7 @@ type Input struct {
 	TGT bool
 }
 
-// Make compares what is desired with what was observed and returns what has to
+// Make compares what is declared with what was observed and returns what has to
 // change. It is pure: no I/O, no clock, no randomness, and the same input gives
 // the same plan.
 //

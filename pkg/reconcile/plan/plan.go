@@ -39,7 +39,7 @@ type Step struct {
 	AtOnce bool
 }
 
-// Plan is what has to change, and how every object stands before it does.
+// Plan is what has to change, and the status of every object before it does.
 // Steps are in an order in which they can be applied one by one.
 type Plan struct {
 	Steps []Step

@@ -7,7 +7,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// Phase is how an object stands.
+// Phase is the state of an object in one word.
 type Phase string
 
 // The phases.

@@ -52,7 +52,7 @@ type Finding struct {
 	Message string `json:"message"`
 }
 
-// Converged reports whether all is as desired. What is in the trash is: nothing
+// Converged reports whether all is as declared. What is in the trash is: nothing
 // is to be done about it but wait.
 func (r Report) Converged() bool {
 	return len(r.Findings) == 0 && !slices.ContainsFunc(r.Objects, func(o Object) bool {

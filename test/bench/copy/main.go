@@ -4,7 +4,7 @@
 //	clone ratio=0.83 ours=2.61s dd=4.02s qemu-img=3.14s rss=21MiB
 //
 // The ratio is ours by the best of the others; below 1 ours is faster. All run
-// in turn, several times, and the fastest run of each counts. Ours is a process of
+// in turn, several times, and the fastest run of each is printed. Ours is a process of
 // its own too. All of them end when the data is on the medium.
 //
 // With root the sources and targets are loop devices on files in -dir, which take

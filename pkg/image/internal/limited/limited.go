@@ -71,7 +71,7 @@ func (e *Error) Unwrap() []error {
 
 // Run runs a command to its end. When ctx ends, its whole process group is killed,
 // and the cause of ctx is returned. When this process dies, the kernel kills the
-// child: one that went on writing to a device that another agent has taken up
+// child: one that continued writing to a device that another agent has taken up
 // again would be a disaster.
 func Run(ctx context.Context, c Command) error {
 	done := make(chan error, 1)

@@ -92,7 +92,7 @@ func (n *Node) Suspend(volume string) {
 	n.Desired.Volumes[volume] = v
 }
 
-// PutBack asks for a Volume to be put back to a Snapshot; of no name: no longer.
+// PutBack asks for a Volume to be reverted to a Snapshot; of no name: no longer.
 func (n *Node) PutBack(volume, snapshot, request string) {
 	v := n.Desired.Volumes[volume]
 	v.Spec.Revert = &spec.Revert{Snapshot: snapshot, Request: request}
@@ -254,7 +254,7 @@ func (n *Node) SetPassword(password string) {
 	})
 }
 
-// AddWhole adds a Volume that is as desired, and has a backstore for another Export.
+// AddWhole adds a Volume that is as declared, and has a backstore for another Export.
 func (n *Node) AddWhole(name string) {
 	GinkgoHelper()
 	before := n.Desired.Exports

@@ -361,7 +361,7 @@ func WithoutPhase(tags []string) []string {
 	})
 }
 
-// AllLVs returns the logical volumes in an order that stays.
+// AllLVs returns the logical volumes in a fixed order.
 func (m *Model) AllLVs() []observe.LogicalVolume {
 	var all []observe.LogicalVolume
 	for _, vg := range slices.Sorted(maps.Keys(m.State.VolumeGroups)) {

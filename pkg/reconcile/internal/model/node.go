@@ -20,7 +20,7 @@ const (
 	Initiator = "iqn.1993-08.org.debian:01:abc"
 )
 
-// Node is a machine, what is desired of it, and what an agent remembers.
+// Node is a machine, what is declared for it, and what an agent remembers.
 type Node struct {
 	*Model
 	Desired spec.Set
@@ -74,7 +74,7 @@ func Converged() *Node {
 	return n
 }
 
-// Plan plans for what is desired and there now.
+// Plan plans for what is declared and there now.
 func (n *Node) Plan() plan.Plan {
 	n.Input.Desired, n.Input.Observed = n.Desired, n.State
 	return plan.Make(n.Input)
@@ -129,7 +129,7 @@ func SnapshotID(name string) spec.ID { return spec.ID{Kind: spec.KindSnapshot, N
 // ExportID names an Export.
 func ExportID(name string) spec.ID { return spec.ID{Kind: spec.KindExport, Name: name} }
 
-// ObjectOf returns how an object stands after a plan.
+// ObjectOf returns an object's status after a plan.
 func ObjectOf(p plan.Plan, id spec.ID) status.Object {
 	GinkgoHelper()
 	i := slices.IndexFunc(p.Objects, func(o status.Object) bool { return o.ID() == id })
@@ -151,7 +151,7 @@ func BeIn(phase status.Phase, reason string) OmegaMatcher {
 	return And(HaveField("Phase", phase), HaveField("Reason", reason))
 }
 
-// EditExport changes what is desired of the export.
+// EditExport changes the declared export.
 func (n *Node) EditExport(f func(*spec.ExportSpec)) {
 	e := n.Desired.Exports["db"]
 	f(&e.Spec)

@@ -1,4 +1,4 @@
-// Package handover is what a guest is told about itself when it boots: a file in its
+// Package handover is what a guest learns about itself when it boots: a file in its
 // initial RAM file system.
 package handover
 
@@ -16,7 +16,7 @@ const (
 	UserMode = "uml"
 )
 
-// Guest is what a guest is told.
+// Guest is what a guest learns.
 type Guest struct {
 	// Machine is Emulated or UserMode.
 	Machine string
@@ -28,7 +28,7 @@ type Guest struct {
 	Serials []string
 }
 
-// Read reads what this guest was told.
+// Read reads what this guest has to know.
 func Read() (Guest, error) {
 	text, err := os.ReadFile(File)
 	if err != nil {

@@ -1,5 +1,5 @@
 // Package refuse has the reasons for which actuators of targets leave undone what
-// they are told.
+// they report it.
 package refuse
 
 import (
