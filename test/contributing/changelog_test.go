@@ -39,12 +39,12 @@ var _ = Describe("Assembling the changelog", func() {
 	})
 
 	It("moves fragments and unreleased changes into a new section, once", func() {
-		write("changes/a-thing.added.md", "A thing,\nin two lines.\n\nMore of it.\n")
+		write("changes/a-thing.added.md", "A [thing](../docs/a.md),\nin two lines.\n\nMore of it.\n")
 		write("changes/b.fixed.md", "\nA fault.\n\n")
 		out, err := changelog("0.2.0", "2026-02-02")
 		Expect(err).NotTo(HaveOccurred(), out)
 		Expect(read("CHANGELOG.md")).To(Equal("# Changelog\n\nAll changes.\n\n## Unreleased\n\n## 0.2.0 - 2026-02-02\n\nAn introduction.\n\n" +
-			"### Added\n\n- Old.\n- A thing,\n  in two lines.\n\n  More of it.\n\n### Fixed\n\n- A fault.\n\n" +
+			"### Added\n\n- Old.\n- A [thing](docs/a.md),\n  in two lines.\n\n  More of it.\n\n### Fixed\n\n- A fault.\n\n" +
 			"## 0.1.0 - 2026-01-01\n\n### Fixed\n\n- First.\n"))
 		left, err := filepath.Glob(filepath.Join(dir, "changes/*"))
 		Expect(err).NotTo(HaveOccurred())

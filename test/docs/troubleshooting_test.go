@@ -1,7 +1,6 @@
 package docs
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -105,57 +104,6 @@ var _ = Describe("Runbooks", func() {
 	})
 })
 
-var _ = Describe("Links", func() {
-	anchor := regexp.MustCompile(`\]\(([^):#]*)#([^)]+)\)`)
-	It("lead to headings that there are", func() {
-		checked := 0
-		for _, page := range append(pages(), more()...) {
-			text, err := os.ReadFile(page)
-			Expect(err).NotTo(HaveOccurred())
-			for _, match := range anchor.FindAllStringSubmatch(string(text), -1) {
-				target := page
-				if match[1] != "" {
-					target = filepath.Join(base(page), match[1])
-				}
-				linked, err := os.ReadFile(target)
-				Expect(err).NotTo(HaveOccurred(), page)
-				Expect(anchors(string(linked))).To(ContainElement(match[2]), "%s links to %s", page, match[0])
-				checked++
-			}
-		}
-		Expect(checked).To(BeNumerically(">", 50))
-	})
-	It("of other documents lead to files that there are", func() {
-		link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
-		for _, page := range more() {
-			text, err := os.ReadFile(page)
-			Expect(err).NotTo(HaveOccurred())
-			for _, match := range link.FindAllStringSubmatch(string(text), -1) {
-				Expect(filepath.Join(base(page), match[1])).To(BeAnExistingFile(), page)
-			}
-		}
-	})
-})
-
-// base is the folder from which a document's links lead. Fragments become a part of the changelog.
-func base(page string) string {
-	folder, name := filepath.Split(page)
-	if filepath.Base(folder) == "changes" && name != "README.md" {
-		return root
-	}
-	return folder
-}
-
-// anchors are those that GitHub gives a document's headings.
-func anchors(document string) []string {
-	var all []string
-	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(document, -1) {
-		plain := regexp.MustCompile(`[^\p{L}\p{N}_ -]`).ReplaceAllString(strings.ToLower(heading[1]), "")
-		all = append(all, strings.ReplaceAll(plain, " ", "-"))
-	}
-	return all
-}
-
 // runbooks are the pages in docs/runbooks, from the root of the repository.
 func runbooks() []string {
 	found, err := filepath.Glob(filepath.Join(root, "docs/runbooks/*.md"))
@@ -164,19 +112,6 @@ func runbooks() []string {
 	}
 	for i := range found {
 		found[i] = filepath.ToSlash(found[i][len(root)+1:])
-	}
-	return found
-}
-
-// more are documents beside pages, for contributors and operators.
-func more() []string {
-	var found []string
-	for _, pattern := range []string{"*.md", "docs/runbooks/*.md", "docs/adr/*.md", "changes/*.md", ".github/*.md", "examples/*/*.md"} {
-		matches, err := filepath.Glob(filepath.Join(root, pattern))
-		if err != nil {
-			panic(err)
-		}
-		found = append(found, matches...)
 	}
 	return found
 }
