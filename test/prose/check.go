@@ -57,7 +57,7 @@ func check(root string) (Findings, error) {
 	if err != nil {
 		return nil, err
 	}
-	found = append(found, checkCommits(recentCommits(root))...)
+	found = append(found, checkCommits(recentCommits(root, base))...)
 	slices.SortStableFunc(found, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
 	})

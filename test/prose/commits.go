@@ -17,9 +17,9 @@ const longestSubject = 72
 // commit is one of the history, as much of it as is checked.
 type commit struct{ hash, subject string }
 
-// recentCommits are the last 20 since base, without merges. Without git, without a history or with a
+// recentCommits are the last 20 after a base, without merges. Without git, without a history or with a
 // shallow one there is nothing to check.
-func recentCommits(root string) []commit {
+func recentCommits(root, base string) []commit {
 	git := func(args ...string) (string, error) {
 		out, err := exec.Command("git", append([]string{"-C", root}, args...)...).Output() //nolint:gosec // arguments of ours
 		return string(out), err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -162,8 +163,55 @@ var _ = DescribeTable("The subject of a commit",
 )
 
 var _ = Describe("The history", func() {
+	var dir string
+	git := func(args ...string) string {
+		GinkgoHelper()
+		args = append([]string{"-C", dir, "-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"}, args...)
+		out, err := exec.Command("git", args...).CombinedOutput() //nolint:gosec // arguments of the test
+		Expect(err).NotTo(HaveOccurred(), "%s", out)
+		return strings.TrimSpace(string(out))
+	}
+	commitEmpty := func(subject string) string {
+		GinkgoHelper()
+		git("commit", "-q", "--allow-empty", "-m", subject)
+		return git("rev-parse", "HEAD")
+	}
+	subjects := func(base string) (found []string) {
+		for _, c := range recentCommits(dir, base) {
+			found = append(found, c.subject)
+		}
+		return found
+	}
+	BeforeEach(func() {
+		if _, err := exec.LookPath("git"); err != nil {
+			Skip("there is no git")
+		}
+		dir = GinkgoT().TempDir()
+		git("init", "-q", "-b", "main")
+	})
+
 	It("is not needed", func() {
-		Expect(recentCommits(GinkgoT().TempDir())).To(BeEmpty())
+		Expect(recentCommits(GinkgoT().TempDir(), base)).To(BeEmpty())
+		Expect(subjects(base)).To(BeEmpty())
+	})
+	It("may be shallow, without the base", func() {
+		commitEmpty("What was there")
+		Expect(subjects(base)).To(BeEmpty())
+	})
+	It("counts from the base, without merges", func() {
+		commitEmpty("What was there")
+		base := commitEmpty("base")
+		Expect(subjects(base)).To(BeEmpty())
+		git("checkout", "-q", "-b", "side")
+		commitEmpty("a: add b")
+		git("checkout", "-q", "main")
+		commitEmpty("a: add c")
+		git("merge", "-q", "--no-ff", "-m", "Merge side", "side")
+		Expect(subjects(base)).To(ConsistOf("a: add b", "a: add c"))
+		for range 25 {
+			commitEmpty("a: add d")
+		}
+		Expect(subjects(base)).To(HaveLen(20))
 	})
 })
 
