@@ -64,8 +64,8 @@ lines() { awk 'NF { for (; empty > 0; empty--) if (some) print ""; empty = 0; so
 	for kind in $kinds; do
 		{
 			[ ! -e "$work/kind-$kind" ] || lines "$work/kind-$kind"
-			for file in changes/*."$kind".md; do # links lead from the root afterwards
-				[ ! -e "$file" ] || lines "$file" | sed '1s/^/- /; 2,$s/^\(.\)/  \1/; s#](../#](#g'
+			for file in changes/*."$kind".md; do
+				[ ! -e "$file" ] || lines "$file" | sed '1s/^/- /; 2,$s/^\(.\)/  \1/'
 			done
 		} > "$work/items"
 		[ -s "$work/items" ] || continue

@@ -39,7 +39,7 @@ var _ = Describe("Assembling the changelog", func() {
 	})
 
 	It("moves fragments and unreleased changes into a new section, once", func() {
-		write("changes/a-thing.added.md", "A [thing](../docs/a.md),\nin two lines.\n\nMore of it.\n")
+		write("changes/a-thing.added.md", "A [thing](docs/a.md),\nin two lines.\n\nMore of it.\n")
 		write("changes/b.fixed.md", "\nA fault.\n\n")
 		out, err := changelog("0.2.0", "2026-02-02")
 		Expect(err).NotTo(HaveOccurred(), out)
