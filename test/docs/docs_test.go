@@ -59,24 +59,30 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 var _ = Describe("Documentation", func() {
 	for _, page := range pages() {
 		It("has valid YAML in "+filepath.Base(page), func(ctx SpecContext) {
-			dir := GinkgoT().TempDir()
-			var objects []string
-			for _, match := range yamlBlock.FindAllStringSubmatch(read(page[len(root)+1:]), -1) {
-				if block := match[1]; strings.HasPrefix(block, "# /etc/volreconciler/config.yaml\n") {
-					config := filepath.Join(dir, "config")
+			dir, config := GinkgoT().TempDir(), filepath.Join(GinkgoT().TempDir(), "config")
+			valid := func() {
+				Expect(spec.LoadPaths([]string{dir}, spec.DefaultTargetPrefix).Findings).To(BeEmpty())
+			}
+			blocks := yamlBlock.FindAllStringSubmatch(read(page[len(root)+1:]), -1)
+			for i, match := range blocks {
+				block, name := match[1], fmt.Sprintf("%d.yaml", i)
+				if strings.HasPrefix(block, "# /etc/volreconciler/config.yaml\n") {
 					Expect(os.WriteFile(config, []byte(block), 0o600)).To(Succeed())
 					out, err := exec.CommandContext(ctx, volreconciler, "validate", "--config", config, root+"/examples/specs").CombinedOutput()
 					Expect(err).NotTo(HaveOccurred(), "%s", out)
-				} else {
-					objects = append(objects, block)
+					continue
 				}
+				if named := namedFile.FindStringSubmatch(block); named != nil {
+					name = named[1]
+				}
+				if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+					valid() // what this block is a later edit of
+				}
+				Expect(os.WriteFile(filepath.Join(dir, name), []byte(block), 0o600)).To(Succeed())
 			}
-			if len(objects) == 0 {
-				return
+			if files, err := os.ReadDir(dir); err == nil && len(files) > 0 {
+				valid()
 			}
-			file := filepath.Join(dir, "objects.yaml")
-			Expect(os.WriteFile(file, []byte(strings.Join(objects, "\n---\n")), 0o600)).To(Succeed())
-			Expect(spec.LoadPaths([]string{file}, spec.DefaultTargetPrefix).Findings).To(BeEmpty())
 		})
 	}
 	It("has valid examples", func() {
