@@ -189,12 +189,4 @@ var _ = Describe("Documentation", func() {
 			Expect(read(p[3])).To(MatchRegexp(`(?m)^func (\(\w+ \*?%s\w*\) )?%s\(|^type %[2]s `, strings.TrimSuffix(p[1], "."), p[2]))
 		}
 	})
-	It("links to what is there", func() {
-		link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
-		for _, page := range pages() {
-			for _, match := range link.FindAllStringSubmatch(read(page[len(root)+1:]), -1) {
-				Expect(filepath.Join(filepath.Dir(page), match[1])).To(BeAnExistingFile(), page)
-			}
-		}
-	})
 })
