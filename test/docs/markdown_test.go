@@ -67,8 +67,8 @@ func documents(extension string) (found []string) {
 	return found
 }
 
-// anchors returns the names under which a document's headings are linked to.
-func anchors(text string) map[string]bool {
+// headingAnchors returns the names under which a document's headings are linked to.
+func headingAnchors(text string) map[string]bool {
 	names := map[string]bool{}
 	for _, match := range heading.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
 		name := strings.Map(func(r rune) rune {
@@ -92,7 +92,7 @@ func anchors(text string) map[string]bool {
 // broken returns the links of a document that lead nowhere.
 func broken(page, text string) (links []string) {
 	base := filepath.Dir(page)
-	if base == "changes" {
+	if base == "changes" && filepath.Base(page) != "README.md" {
 		base = "." // fragments become a part of CHANGELOG.md
 	}
 	text = codeSpan.ReplaceAllString(fence.ReplaceAllString(text, ""), "")
@@ -112,7 +112,7 @@ func broken(page, text string) (links []string) {
 			}
 			continue
 		}
-		if anchor != "" && filepath.Ext(to) == ".md" && !anchors(read(to))[anchor] {
+		if anchor != "" && filepath.Ext(to) == ".md" && !headingAnchors(read(to))[anchor] {
 			links = append(links, link)
 		}
 	}
