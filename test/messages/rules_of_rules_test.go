@@ -1,0 +1,57 @@
+package messages
+
+import (
+	"go/parser"
+	"go/token"
+	"regexp"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+var _ = Describe("Collecting messages", func() {
+	in := func(body string, whole bool) []message {
+		GinkgoHelper()
+		file, err := parser.ParseFile(token.NewFileSet(), "x.go", "package x\nfunc f() {"+body+"}", 0)
+		Expect(err).NotTo(HaveOccurred())
+		return messagesIn(file, whole)
+	}
+
+	It("finds what makers are given, also in parts", func() {
+		Expect(in(`d.block(id, Reason, "no "+what+" is "+"there; add %s", x)`, false)).To(Equal([]message{{text: "no %s is there; add %s", kind: kindStatus}}))
+		Expect(in("return fmt.Errorf(`reading %s: %w`, p, err)", false)).To(Equal([]message{{text: "reading %s: %w", kind: kindError}}))
+		Expect(in(`s := Step{Why: "not there"}`, false)).To(Equal([]message{{text: "not there", kind: kindWhy}}))
+	})
+
+	It("finds what is composed elsewhere where all texts are messages", func() {
+		Expect(in(`why := "not there"; panic("no such " + x)`, true)).To(Equal([]message{{text: "not there", kind: kindPart}}))
+		Expect(in(`why := "not there"`, false)).To(BeEmpty())
+		Expect(in(`return fmt.Errorf("%s: %w", path, err)`, true)).To(BeEmpty(), "it only wraps")
+		Expect(in(`d.block(id, Reason, fmt.Sprintf("no %s here", x))`, false)).To(Equal([]message{{text: "no %s here", kind: kindPart}}))
+	})
+})
+
+func made(of kind, text, eg, none string) entry {
+	return entry{message: message{text: text, kind: of}, eg: eg, none: none}
+}
+
+var _ = DescribeTable("The form of messages",
+	func(e entry, complaint string) {
+		words := []retired{{regexp.MustCompile(`\bstays\b`), "is kept"}}
+		if complaint == "" {
+			Expect(complaints(e, words)).To(BeEmpty())
+			return
+		}
+		Expect(complaints(e, words)).To(ContainElement(ContainSubstring(complaint)))
+	},
+	Entry("good", made(kindStatus, "%s is missing; create it", "/srv is missing; create it", ""), ""),
+	Entry("nothing to do", made(kindStatus, "%s is missing", "/srv is missing", ""), "neither"),
+	Entry("nothing to do, on purpose", made(kindStatus, "%s is missing", "/srv is missing", "it comes by itself"), ""),
+	Entry("no example", made(kindError, "%s is missing", "", ""), "no example"),
+	Entry("another example", made(kindError, "%d are missing", "two are missing", ""), "not what it renders"),
+	Entry("retired word", made(kindError, "the file stays", "the file stays", ""), "write: is kept"),
+	Entry("full stop", made(kindError, "no file.", "no file.", ""), "full stop"),
+	Entry("upper case", made(kindError, "No file", "No file", ""), "upper case"),
+	Entry("a kind in upper case", made(kindError, "Pool/%s is full", "Pool/a is full", ""), ""),
+	Entry("a part may begin as it likes", made(kindPart, ". It is full", ". It is full", ""), ""),
+)

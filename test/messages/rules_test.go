@@ -1,0 +1,116 @@
+package messages
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// tooLong is how many characters a rendered message may have. Aim at 200.
+const tooLong = 300
+
+// A retired word is not to be used in messages.
+type retired struct {
+	word    *regexp.Regexp
+	instead string
+}
+
+// readRetired reads lines "WORD -> WHAT TO WRITE INSTEAD"; WORD is a regular expression.
+func readRetired() (list []retired, err error) {
+	content, err := os.ReadFile("retired.txt")
+	if err != nil {
+		return nil, err
+	}
+	for _, line := range strings.Split(string(content), "\n") {
+		word, instead, ok := strings.Cut(line, "->")
+		switch {
+		case line == "" || strings.HasPrefix(line, "#"):
+		case !ok:
+			return nil, fmt.Errorf("retired.txt: no -> in %q", line)
+		default:
+			pattern, err := regexp.Compile(`(?i)\b(` + strings.TrimSpace(word) + `)\b`)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, retired{pattern, strings.TrimSpace(instead)})
+		}
+	}
+	return list, nil
+}
+
+// complaints are what is wrong with an entry.
+func complaints(e entry, words []retired) (found []string) {
+	complain := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
+	if e.eg == "" {
+		return []string{"has no example"}
+	}
+	if !pattern(e.text).MatchString(e.eg) {
+		complain("the example is not what it renders: %s", e.eg)
+	}
+	if verb.MatchString(strings.ReplaceAll(e.eg, "%%", "")) && hasVerb(e.text) {
+		complain("the example has verbs: %s", e.eg)
+	}
+	if n := utf8.RuneCountInString(e.eg); n > tooLong {
+		complain("is too long: the example has %d characters, %d are allowed", n, tooLong)
+	}
+	if strings.Contains(e.eg, "  ") {
+		complain("has two blanks in a row")
+	}
+	own := verb.ReplaceAllString(e.text, "…")
+	for _, r := range words {
+		if word := r.word.FindString(own); word != "" {
+			complain("says %q; write: %s", word, r.instead)
+		}
+	}
+	if e.kind == kindPart {
+		return found
+	}
+	if strings.HasSuffix(e.eg, ".") {
+		complain("ends with a full stop")
+	}
+	if first, _ := utf8.DecodeRuneInString(e.text); unicode.IsUpper(first) && !isName(firstWord(e.text)) {
+		complain("begins in upper case with what is neither a name nor a kind")
+	}
+	if e.kind == kindStatus && e.none == "" && !actsOrWaits(e.eg) {
+		complain("says neither what it waits for nor what the reader can do (or has a line none: WHY)")
+	}
+	return found
+}
+
+func firstWord(text string) string {
+	word, _, _ := strings.Cut(text, " ")
+	return strings.TrimRight(word, ":,;")
+}
+
+// isName: the names of kinds, systems and protocols are written with capitals.
+func isName(word string) bool {
+	switch word {
+	case "Pool", "Volume", "Snapshot", "Image", "Export", "LUN", "LUNs", "LVM", "LIO", "NVMe", "iSCSI", "Pools", "Volumes", "Snapshots", "Images", "Exports":
+		return true
+	}
+	kind, _, isID := strings.Cut(word, "/")
+	return isID && isName(kind) || word == strings.ToUpper(word)
+}
+
+// A wait names what ends it.
+var waits = regexp.MustCompile(`\b(waiting for|waits for|waiting until|until|once|retried|tried again)\b`)
+
+// An action is an imperative after "; " or ". ", or a command after ": ".
+var acts = regexp.MustCompile(`(?:^|[;.] |[;.] (?:To|If|For|Only if|Otherwise|First) [^;.]*, ?|, or |: )(?i:` + strings.Join(imperatives, "|") + `)\b`)
+
+// To … : COMMAND also is an action.
+var commands = regexp.MustCompile(`\b(lvchange|lvremove|lvrename|lvconvert|lvextend|vgreduce|vgextend|vgcfgrestore|vgmerge|vgcreate|volreconciler|annotate) `)
+
+var imperatives = []string{
+	"add", "adopt", "annotate", "ask", "change", "check", "choose", "clear", "close", "connect", "convert", "copy", "correct", "create",
+	"declare", "delete", "disconnect", "export", "extend", "find", "fix", "free", "give", "grow", "install", "keep", "list", "log", "look", "make",
+	"mount", "move", "name", "raise", "reconnect", "reduce", "remove", "rename", "repair", "replace", "restart", "restore", "retain", "revert", "run",
+	"see", "set", "split", "start", "stop", "take", "unmount", "use", "wait", "write",
+}
+
+func actsOrWaits(text string) bool {
+	return waits.MatchString(text) || acts.MatchString(text) || commands.MatchString(text)
+}
