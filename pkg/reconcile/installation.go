@@ -71,18 +71,18 @@ func OpenInstallation(dir, memory, node string) (*Installation, error) {
 	}
 	switch {
 	case file.Version > installationVersion:
-		return nil, fmt.Errorf("%s is of version %d, written by a later version of volreconciler; this one knows %d. Install that one again", path, file.Version, installationVersion)
+		return nil, fmt.Errorf("%s has version %d, written by a later volreconciler; this version knows %d. Install the later one", path, file.Version, installationVersion)
 	case !idForm.MatchString(file.ID):
-		return nil, damaged(path, fmt.Errorf("its id is %q, and has to be of 16 hexadecimal digits", file.ID))
+		return nil, damaged(path, fmt.Errorf("its id %q is not 16 hexadecimal digits", file.ID))
 	case file.Name != ondisk.MakerName(file.Name):
-		return nil, damaged(path, fmt.Errorf("its name is %q, and can have letters, digits and ._- only, 64 at most", file.Name))
+		return nil, damaged(path, fmt.Errorf("its name %q must have letters, digits and ._- only, at most 64", file.Name))
 	}
 	i.Maker, i.stored = ondisk.Maker{ID: file.ID, Name: file.Name}, true
 	return i, nil
 }
 
 func damaged(path string, err error) error {
-	return fmt.Errorf("%s: %w. Restore it; its id is in the tags volreconciler/by= of all that was made here (lvs -o lv_name,lv_tags). Without it this is a new installation, which takes over what was made here with: volreconciler adopt-node ID", path, err)
+	return fmt.Errorf("%s: %w. Restore it: its id is in the tags volreconciler/by= of all that was made here (lvs -o lv_name,lv_tags). Or remove it for a new installation, and run: volreconciler adopt-node ID", path, err)
 }
 
 // Establish gives an installation that is new its identifier, and stores it. If it cannot be stored
@@ -117,7 +117,7 @@ func (i *Installation) Establish() error {
 // that of what does not say who made it.
 func (i *Installation) TakeOver(id string) error {
 	if id != plan.Unmarked && !idForm.MatchString(id) {
-		return fmt.Errorf("%q is no installation: it has to be of 16 hexadecimal digits, or %s", id, plan.Unmarked)
+		return fmt.Errorf("%q is no installation: it must be 16 hexadecimal digits, or %s", id, plan.Unmarked)
 	}
 	return durable.Replace(filepath.Join(i.dir, takeoverDir, id), nil)
 }

@@ -151,7 +151,7 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 		// A cutover that is forgotten would leave a target closed, or give a number away; and a
 		// revert, pass for metadata of before.
 		maps.Copy(held, plan.ToBeRemembered(exposures, made, index))
-		err = fmt.Errorf("nothing is taken from initiators, shown to those who are logged in, or put back, because it cannot be remembered: %w", err)
+		err = fmt.Errorf("nothing is removed from initiators, shown to connected ones, or reverted, because that cannot be stored in the memory: %w", err)
 		l.Log.Error(err, "memory")
 		made.Finds(err)
 	}
@@ -164,7 +164,7 @@ func (l *Loop) Pass(ctx context.Context) time.Duration {
 	}
 	l.attempts.record(made, failures, desired, time.Now())
 	if err := l.Memory.Failed(made, func(n plan.StepID) bool { return isFailure(failures[n]) }, desired); err != nil {
-		l.Log.Error(err, "cannot remember that a cutover failed, so that it may be tried again after a restart")
+		l.Log.Error(err, "cannot store that a cutover failed; it may be retried after a restart")
 	}
 	spent := cost()
 	l.Status.Publish(outcome(made, l.attempts.failed, failures), status.Findings(made.Findings), spent, time.Now())
@@ -206,7 +206,7 @@ func (l *Loop) begin(desired spec.Set, observed observe.State, index *plan.Index
 	l.seeClock(now)
 	err := l.Memory.Learn(desired, observed, index, busy, now)
 	if err != nil {
-		err = fmt.Errorf("cannot remember which logical volume each object has, so that one removed by hand might be created anew after a restart: %w", err)
+		err = fmt.Errorf("cannot store which logical volume each object has; one removed by hand may be created again after a restart: %w", err)
 		l.Log.Error(err, "memory")
 	}
 	l.logInput(desired, observed)
@@ -220,7 +220,7 @@ func (l *Loop) seeClock(now time.Time) {
 		up = l.uptime
 	}
 	if by, since := l.settings.see(now, up()); by > 0 {
-		l.Log.Info("the clock was set ahead; what came into the trash meanwhile counts as that much younger", "by", by.String())
+		l.Log.Info("the clock was set ahead; the times in the trash are corrected by that", "by", by.String())
 		l.Memory.SetAhead(by, since, now.Round(0).Add(-by))
 	}
 }
@@ -286,7 +286,7 @@ func (l *Loop) logInput(desired spec.Set, observed observe.State) {
 			l.Log.Error(f.Err, "finding", "file", f.File, "line", f.Line, "column", f.Column, "field", f.Path)
 		}
 		if len(desired.Findings) == 0 {
-			l.Log.Info("no findings any more")
+			l.Log.Info("no findings")
 		}
 	}
 	if !slices.Equal(desired.Warnings, l.last.Warnings) {
@@ -297,9 +297,9 @@ func (l *Loop) logInput(desired spec.Set, observed observe.State) {
 	switch err := errors.Join(observed.Err(), observed.Doubtful()); {
 	case sameText(err, l.unknown):
 	case err == nil:
-		l.Log.Info("everything can be read again")
+		l.Log.Info("every system can be read again")
 	default:
-		l.Log.Error(err, "cannot be read; nothing is changed there")
+		l.Log.Error(err, "cannot be read; nothing is changed there until it can")
 	}
 	l.unknown = errors.Join(observed.Err(), observed.Doubtful())
 }
@@ -363,11 +363,11 @@ func (l *Loop) installation() (plan.Installation, error) {
 	}
 	unstored := l.Installation.Establish()
 	if unstored != nil {
-		unstored = fmt.Errorf("the identifier of this installation cannot be stored, so that what it makes now will be another's after a restart: %w", unstored)
+		unstored = fmt.Errorf("cannot store the identifier of this installation; what it makes now belongs to another one after a restart: %w", unstored)
 	}
 	ours, err := l.Installation.Current()
 	if err != nil {
-		err = fmt.Errorf("what is to be taken over of other installations cannot be read: %w", err)
+		err = fmt.Errorf("cannot read which other installations to adopt: %w", err)
 	}
 	return ours, errors.Join(unstored, err)
 }
@@ -377,9 +377,9 @@ func (l *Loop) tookOver(p plan.Plan) error {
 	if len(p.TookOver) == 0 {
 		return nil
 	}
-	l.Log.Info("taken over", "installations", p.TookOver)
+	l.Log.Info("adopted other installations", "installations", p.TookOver)
 	if err := l.Installation.TookOver(p.TookOver); err != nil {
-		return fmt.Errorf("what was taken over of other installations cannot be noted: %w", err)
+		return fmt.Errorf("cannot store that other installations were adopted: %w", err)
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func OpenMemory(path string) (*Memory, error) {
 	}
 	file, err := parseMemory(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w; move it away to start without it: volumes removed by hand would then be created anew", path, err)
+		return nil, fmt.Errorf("%s: %w. Restore it, or move it away to start without it: volumes removed by hand are then created again", path, err)
 	}
 	m.exposures, m.boot = file.Exposures, file.Boot
 	for key, identity := range file.Objects {
@@ -90,7 +90,7 @@ func parseMemory(data []byte) (memoryFile, error) {
 		return file, err
 	}
 	if file.Version > memoryVersion {
-		return file, fmt.Errorf("it is of version %d, written by a later version of volreconciler; this one knows %d. Install that one again", file.Version, memoryVersion)
+		return file, fmt.Errorf("it has version %d, written by a later volreconciler; this version knows %d. Install the later one", file.Version, memoryVersion)
 	}
 	return file, nil
 }

@@ -44,7 +44,7 @@ func outcome(p plan.Plan, failed map[spec.ID]attempt, failures map[plan.StepID]e
 			o.Phase, o.Reason = classify(f, o.Kind)
 			o.Message = f.step.String() + ": " + f.err.Error()
 		} else if on, ok := waiting[o.ID()]; ok {
-			o.Phase, o.Reason, o.Message = status.Blocked, status.ReasonNotReady, "waits for "+on.String()
+			o.Phase, o.Reason, o.Message = status.Blocked, status.ReasonNotReady, "waiting for "+on.String()
 		}
 	}
 	return objects

@@ -28,7 +28,7 @@ func VolumeGroups(desired spec.Set, known map[spec.ID]plan.Identity) []string {
 func silentWarnings(observed observe.State) []string {
 	var warnings []string
 	for _, d := range observed.SilentDevices {
-		warnings = append(warnings, d+"; LVM is run without it. See to it, or take it off this node (dmesg, lsblk)")
+		warnings = append(warnings, d+"; LVM is run without it. Repair it, or remove it from this node (dmesg, lsblk)")
 	}
 	return warnings
 }

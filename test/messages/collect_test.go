@@ -1,6 +1,7 @@
 package messages
 
 import (
+	"cmp"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -53,6 +54,11 @@ var makers = map[string]kind{
 
 // fields are the fields of composite literals that messages are written in.
 var fields = map[string]kind{"Why": kindWhy, "Message": kindStatus, "Warning": kindNote}
+
+// internal are types whose texts users never see, each with what they are.
+var internal = map[string]string{
+	"phase": "the names of a plan's parts, for its tests",
+}
 
 // An area is a part of the code with a table of its own.
 type area struct {
@@ -154,6 +160,10 @@ func messagesIn(file *ast.File, whole bool) (found []message) {
 					walk(arg, inner)
 				}
 				return false
+			case *ast.CompositeLit:
+				if isInternal(x.Type) {
+					return false
+				}
 			case *ast.KeyValueExpr:
 				if key, ok := x.Key.(*ast.Ident); ok && fields[key.Name] != "" {
 					walk(x.Value, fields[key.Name])
@@ -170,7 +180,7 @@ func messagesIn(file *ast.File, whole bool) (found []message) {
 					return true
 				}
 				if isProse(text) && (of != "" || whole) {
-					found = append(found, message{text: text, kind: cmpOr(of, kindPart)})
+					found = append(found, message{text: text, kind: cmp.Or(of, kindPart)})
 				}
 				if sum, ok := x.(*ast.BinaryExpr); ok {
 					for _, part := range operands(sum) {
@@ -188,11 +198,12 @@ func messagesIn(file *ast.File, whole bool) (found []message) {
 	return found
 }
 
-func cmpOr(k, otherwise kind) kind {
-	if k == "" {
-		return otherwise
+// isInternal reports whether a composite literal is of an internal type, or a list of them.
+func isInternal(of ast.Expr) bool {
+	if list, ok := of.(*ast.ArrayType); ok {
+		of = list.Elt
 	}
-	return k
+	return internal[nameOf(of)] != ""
 }
 
 func nameOf(fun ast.Expr) string {

@@ -96,7 +96,7 @@ func isName(word string) bool {
 }
 
 // A wait names what ends it.
-var waits = regexp.MustCompile(`\b(waiting for|waits for|waiting until|until|once|retried|tried again)\b`)
+var waits = regexp.MustCompile(`(?i)\b(waiting (for|to|until)|waits (for|until)|until|once|unless|retried|tried again)\b`)
 
 // An action is an imperative after "; " or ". ", or a command after ": ".
 var acts = regexp.MustCompile(`(?:^|[;.] |[;.] (?:To|If|For|Only if|Otherwise|First) [^;.]*, ?|, or |: )(?i:` + strings.Join(imperatives, "|") + `)\b`)
@@ -106,9 +106,9 @@ var commands = regexp.MustCompile(`\b(lvchange|lvremove|lvrename|lvconvert|lvext
 
 var imperatives = []string{
 	"add", "adopt", "annotate", "ask", "change", "check", "choose", "clear", "close", "connect", "convert", "copy", "correct", "create",
-	"declare", "delete", "disconnect", "export", "extend", "find", "fix", "free", "give", "grow", "install", "keep", "list", "log", "look", "make",
-	"mount", "move", "name", "raise", "reconnect", "reduce", "remove", "rename", "repair", "replace", "restart", "restore", "retain", "revert", "run",
-	"see", "set", "split", "start", "stop", "take", "unmount", "use", "wait", "write",
+	"declare", "delete", "disconnect", "export", "extend", "increase", "find", "fix", "free", "give", "grow", "install", "keep", "list", "log", "look", "make",
+	"mount", "move", "name", "raise", "reconnect", "reduce", "release", "remove", "rename", "repair", "replace", "restart", "resume", "restore", "retain", "revert", "run",
+	"see", "set", "split", "start", "stop", "take", "undo", "unmount", "use", "wait", "write",
 }
 
 func actsOrWaits(text string) bool {

@@ -43,7 +43,7 @@ var (
 	ErrNeeds = errors.New("needs a step that did not succeed")
 	// ErrUnfinished means that a change in the step's lane is still being made. Of a
 	// job that is how it should be.
-	ErrUnfinished = errors.New("an earlier change has not ended")
+	ErrUnfinished = errors.New("an earlier change is still running")
 )
 
 // Execute applies a plan and returns the error of every step that did not

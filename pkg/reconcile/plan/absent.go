@@ -33,19 +33,19 @@ func (d *differ) absentTargets() {
 		}
 		force, who := d.forced(id, t.Name), Sessions(t)
 		if len(who) > 0 && !force {
-			d.block(id, status.ReasonSessionsActive, "target %s is removed when these log out: %s", t.Name, strings.Join(who, ", "))
+			d.block(id, status.ReasonSessionsActive, "cannot remove target %s: waiting for initiators to disconnect: %s", t.Name, strings.Join(who, ", "))
 			continue
 		}
 		if keys := d.keysOf(t); len(keys) > 0 && !force {
-			d.block(id, status.ReasonReservationsActive, "target %s is not removed while persistent reservations were made by it: %s. %s, or set disconnect: Force before the Export is removed",
+			d.block(id, status.ReasonReservationsActive, "cannot remove target %s: initiators hold persistent reservations: %s. %s, or set disconnect: Force before removing the Export",
 				t.Name, shortList(keys), clearThem)
 			continue
 		}
 		if t.OtherTPGs > 0 {
-			d.block(id, status.ReasonNotOwned, "target %s has target portal groups that are not ours; remove them first", t.Name)
+			d.block(id, status.ReasonNotOwned, "cannot remove target %s: it has target portal groups that are not managed by volreconciler. Remove them by hand", t.Name)
 			continue
 		}
-		d.ledger.targets[target] = d.removal(id, "no export asks for it", Disruptive, who,
+		d.ledger.targets[target] = d.removal(id, "no Export declares it", Disruptive, who,
 			change.RemoveTarget{Target: change.Target{Fabric: t.Fabric, Name: t.Name, Export: id.Name}, Force: force})
 	}
 	d.emptyShells()
@@ -72,7 +72,7 @@ func (d *differ) emptyShells() {
 		id, known := d.formerOwner(target)
 		if known && d.removable(id) {
 			// What is empty serves nothing to those who stay connected.
-			d.removal(id, "empty, left from the removal of what was in it", Harmless, nil, change.RemoveTarget{
+			d.removal(id, "empty, left over from an interrupted removal", Harmless, nil, change.RemoveTarget{
 				Target: change.Target{Fabric: target.Fabric, Name: target.Name, Export: id.Name}, Force: traitsOf[target.Fabric].alwaysConnected,
 			})
 		}
@@ -115,7 +115,7 @@ func (d *differ) absentBackstores() {
 		if !unlinked || !d.removableBackstore(id) {
 			continue
 		}
-		d.ledger.backstores[id] = d.step(id, "no export needs it", change.RemoveBackstore{Backstore: change.Backstore{HBA: b.HBA, Name: b.Name}}, needs...)
+		d.ledger.backstores[id] = d.step(id, "no Export uses it", change.RemoveBackstore{Backstore: change.Backstore{HBA: b.HBA, Name: b.Name}}, needs...)
 	}
 }
 
@@ -170,9 +170,9 @@ func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume) {
 	}
 	switch {
 	case inTrash:
-		d.removeVolume(id, lv, "its time in the trash is over", stay.tags)
+		d.removeVolume(id, lv, "its trash period has ended", stay.tags)
 	case keepKnown && keep == 0:
-		d.removeVolume(id, lv, "no file names it, and its deletion policy is Delete", nil)
+		d.removeVolume(id, lv, "undeclared, with deletionPolicy: Delete", nil)
 	default:
 		d.trashVolume(id, lv, stay)
 	}
@@ -209,7 +209,7 @@ func (d *differ) removeVolume(id spec.ID, lv observe.LogicalVolume, why string, 
 		return
 	}
 	// Its origin is rid of it when it is split off.
-	d.ledger.volumes[lv.FullName()] = d.removal(id, "what is in it can be written only then", Destructive, nil, change.SplitSnapshot{LV: nameOf(lv)}, step)
+	d.ledger.volumes[lv.FullName()] = d.removal(id, "needed before it can be wiped", Destructive, nil, change.SplitSnapshot{LV: nameOf(lv)}, step)
 }
 
 // released returns the steps that take away what hangs on an object's logical volume, or
@@ -244,7 +244,7 @@ func (d *differ) outliving(origin observe.LogicalVolume) []string {
 	var names []string
 	for _, clone := range d.index.clonesOf(origin) {
 		if clone.Pool == origin.Pool {
-			names = append(names, "thin snapshot "+clone.FullName()+", which stays")
+			names = append(names, "thin snapshot "+clone.FullName()+", which is kept")
 		}
 	}
 	return names

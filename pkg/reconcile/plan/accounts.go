@@ -29,14 +29,14 @@ func (d *differ) unsupported(e spec.Export) string {
 		return ""
 	}
 	if e.Spec.Protocol != spec.ProtocolISCSI {
-		return fmt.Sprintf("this node serves exports by tgtd (backend: tgt), which does not do %s", e.Spec.Protocol)
+		return fmt.Sprintf("tgtd (backend: tgt) cannot serve protocol %s. Use iSCSI, or export from a node with the kernel's target", e.Spec.Protocol)
 	}
 	if len(e.Spec.Attributes) > 0 {
-		return "attributes are those of the kernel's target, and this node serves exports by tgtd (backend: tgt)"
+		return "spec.attributes: tgtd (backend: tgt) has no such attributes. Remove the field"
 	}
 	for _, l := range e.Spec.LUNs {
 		if *l.Number > maxTGTLUN {
-			return fmt.Sprintf("LUN %d is %d for initiators of tgtd (backend: tgt), which they find under another number, or not at all; a LUN is 0 to %d there", *l.Number, *l.Number+1, maxTGTLUN)
+			return fmt.Sprintf("LUN %d: tgtd (backend: tgt) serves it as LUN %d, which initiators cannot find reliably. Use a number from 0 to %d", *l.Number, *l.Number+1, maxTGTLUN)
 		}
 	}
 	initiators := e.Spec.Initiators
@@ -45,11 +45,11 @@ func (d *differ) unsupported(e spec.Export) string {
 		hidden := slices.ContainsFunc(e.Spec.LUNs, func(l spec.LUN) bool { return !initiator.Sees(*l.Number) })
 		switch {
 		case hidden:
-			return fmt.Sprintf("%s is not to see every LUN, but tgtd shows all LUNs of a target to all of its initiators; make an export of its own for it", initiator.Name)
+			return fmt.Sprintf("%s must not see every LUN, but tgtd (backend: tgt) shows all LUNs of a target to all its initiators. Declare another Export for it", initiator.Name)
 		case i > 0 && initiator.ReadOnly != first.ReadOnly:
-			return fmt.Sprintf("readOnly is not the same for %s and %s, but tgtd knows it for a LUN only, not for an initiator; make an export for each", first.Name, initiator.Name)
+			return fmt.Sprintf("readOnly differs for %s and %s, but tgtd (backend: tgt) has one value per LUN. Declare an Export for each", first.Name, initiator.Name)
 		case i > 0 && authOf(initiator.Auth).Needed() != authOf(first.Auth).Needed():
-			return fmt.Sprintf("%s and %s are not alike in auth, but tgtd asks all initiators of a target for a password or none; make an export for each", first.Name, initiator.Name)
+			return fmt.Sprintf("auth differs for %s and %s, but tgtd (backend: tgt) asks all initiators of a target for a password, or none. Declare an Export for each", first.Name, initiator.Name)
 		}
 	}
 	if why := mutuals(initiators); why != "" {
@@ -58,11 +58,11 @@ func (d *differ) unsupported(e spec.Export) string {
 	for _, account := range accountsOf(e.Spec) {
 		for _, other := range accountsOf(e.Spec) {
 			if account.Username == other.Username && account.Password != other.Password {
-				return fmt.Sprintf("user %s has two passwords, but tgtd knows one per user", account.Username)
+				return fmt.Sprintf("user %s has two passwords, but tgtd (backend: tgt) has one per user. Use two usernames", account.Username)
 			}
 		}
 		if holder := d.holder(account.Username); holder != "" && holder != e.Metadata.Name && d.passwordIn(holder, account.Username) != account.Password {
-			return fmt.Sprintf("user %s has another password in %s, but tgtd's users are those of all targets; use another name",
+			return fmt.Sprintf("user %s has another password in %s, but tgtd (backend: tgt) shares users between targets. Use another username",
 				account.Username, spec.ID{Kind: spec.KindExport, Name: holder})
 		}
 	}
@@ -86,7 +86,7 @@ func mutuals(initiators []spec.Initiator) string {
 			continue
 		}
 		if own != nil && (own.Username != i.Auth.Mutual.Username || own.Password != i.Auth.Mutual.Password) {
-			return fmt.Sprintf("auth.mutual is not the same for %s and %s, but a target of tgtd has one account to prove itself with", of, i.Name)
+			return fmt.Sprintf("auth.mutual differs for %s and %s, but a target of tgtd (backend: tgt) has one account to authenticate with. Declare an Export for each", of, i.Name)
 		}
 		own, of = i.Auth.Mutual, i.Name
 	}
@@ -206,7 +206,7 @@ func (x *exportDiffer) admitAll() {
 			continue
 		}
 		if left >= 0 {
-			x.block(x.id, status.ReasonSessionsActive, "%s is admitted to %s when LUN %d, which is not for it, is gone", i.Name, x.target.Name, left)
+			x.block(x.id, status.ReasonSessionsActive, "cannot admit %s to target %s: waiting for the removal of LUN %d, which the spec does not show it", i.Name, x.target.Name, left)
 			return
 		}
 		x.step(x.id, "not there", change.AddInitiator{Target: x.target, Initiator: i.Name, Auth: x.authOf(i.Auth)}, append(slices.Clone(x.base), needs...)...)
@@ -254,10 +254,10 @@ func (x *exportDiffer) shared(id spec.ID) string {
 		return ""
 	}
 	if b, ok := x.index.Backstore(id); ok && b.Enabled {
-		return "LIO's backstore " + b.Path()
+		return "LIO backstore " + b.Path()
 	}
 	if path, ok := x.index.foreignBackstore(lv); ok {
-		return "LIO's backstore " + path
+		return "LIO backstore " + path
 	}
 	for _, key := range x.index.servedDirectly(lv) {
 		if key.target.Fabric != x.fabric.Fabric {
@@ -321,7 +321,7 @@ func (x *exportDiffer) protectAll(n int, have observe.TargetLUN, readOnly bool) 
 	switch {
 	case !x.fabric.accounts || have.ReadOnly == readOnly:
 	case !readOnly && len(x.others) > 0:
-		x.block(x.id, status.ReasonSessionsActive, "LUN %d of %s is made writable when these, who are not listed, have logged out: %s",
+		x.block(x.id, status.ReasonSessionsActive, "cannot make LUN %d of %s writable: waiting for initiators that are not listed to disconnect: %s",
 			n, x.target.Name, strings.Join(x.others, ", "))
 	default:
 		x.protect(change.SetWriteProtect{Target: x.target, LUN: n, ReadOnly: readOnly}, Sessions(x.have), x.base...)

@@ -119,7 +119,7 @@ func (d *differ) wantedAttribute(id spec.ID, attribute string, of []string) (val
 	}
 	for _, name := range exports {
 		d.block(spec.ID{Kind: spec.KindExport, Name: name}, status.ReasonInvalid,
-			"attribute %s of %s must be the same in all Exports of it; it is not in %s", attribute, id, strings.Join(exports, ", "))
+			"attribute %s of %s must be the same in all its Exports, but differs in %s. Set one value in all of them", attribute, id, strings.Join(exports, ", "))
 	}
 	return "", false, false
 }
@@ -137,10 +137,10 @@ func (d *differ) unlinkFor(id spec.ID, attribute string, b observe.Backstore) ([
 		owner, ours := d.target(key.target).Owner()
 		switch {
 		case !ours || d.in.Desired.Exports[owner.Name].Metadata.Suspended():
-			d.block(id, status.ReasonInUse, "%s is set when %s is no longer linked to %s", attribute, b.Path(), key.target.Name)
+			d.block(id, status.ReasonInUse, "cannot set %s: backstore %s is linked to target %s, which is suspended or not managed by volreconciler. Resume its Export, or remove that LUN by hand", attribute, b.Path(), key.target.Name)
 			return nil, false
 		case len(who) > 0:
-			d.block(owner, status.ReasonSessionsActive, "%s of %s is set when these log out: %s", attribute, id, strings.Join(who, ", "))
+			d.block(owner, status.ReasonSessionsActive, "cannot set %s of %s: waiting for initiators to disconnect: %s", attribute, id, strings.Join(who, ", "))
 		}
 	}
 	if len(who) > 0 || !d.removableBackstore(id) {
@@ -154,7 +154,7 @@ func (d *differ) unlinkFor(id spec.ID, attribute string, b observe.Backstore) ([
 			target := change.Target{Fabric: key.target.Fabric, Name: key.target.Name, Export: owner.Name}
 			// On behalf of the object, so that it is not done again and again if the
 			// kernel does not take the value.
-			step = d.dangerousStep(id, fmt.Sprintf("%s can be set only then; added again at once", attribute), Disruptive, nil,
+			step = d.dangerousStep(id, fmt.Sprintf("needed to set %s; it is added again at once", attribute), Disruptive, nil,
 				change.RemoveLUN{Target: target, LUN: key.lun})
 			d.ledger.luns[key] = step
 		}

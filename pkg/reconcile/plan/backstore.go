@@ -126,8 +126,7 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 	case d.rebuild(id, have, back.lv):
 		want.usable = false
 	default:
-		d.block(id, status.ReasonBackstoreMismatch, "backstore %s is %s, read-only %t, with serial %s; it should be %s, read-only %t, with serial %s. "+
-			"It is made anew when nobody is connected to its targets; or take its LUN off the exports and put it back",
+		d.block(id, status.ReasonBackstoreMismatch, "backstore %s (%s, read-only %t, serial %s) should be %s, read-only %t, serial %s. It is recreated once no initiator is connected; or remove its LUN from the Exports, and add it again",
 			have.Path(), have.Device, have.ReadOnly, have.Serial, back.lv.Path(), back.lv.ReadOnly, serial)
 		want.usable = false
 	}
@@ -141,16 +140,16 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 func (d *differ) blockedByUsers(id spec.ID, lv observe.LogicalVolume) bool {
 	who := slices.Concat(lv.HeldBy, lv.OpenedBy)
 	if b, taken := d.index.foreignBackstore(lv); taken && len(who) == 0 {
-		who = []string{"held by backstore " + b + ", which is not ours"}
+		who = []string{"held by backstore " + b + ", which is not managed by volreconciler"}
 	}
 	if b, taken := d.otherBackstore(id, lv); taken && len(who) == 0 {
-		who = []string{"held by backstore " + b + ", which is that of another object"}
+		who = []string{"held by backstore " + b + " of another object"}
 	}
 	if len(who) == 0 && lv.Open && !lv.OpenedBySelf && !d.servedByUs(lv) {
-		who = []string{fmt.Sprintf("open on this node, but not by what can be seen (see lsof %s; it may be mounted in another mount namespace)", lv.Path())}
+		who = []string{fmt.Sprintf("open on this node by an unknown process (see lsof %s; it may be mounted in another mount namespace)", lv.Path())}
 	}
 	if len(who) > 0 {
-		d.block(id, status.ReasonInUse, "cannot export %s while it is %s", lv.Path(), shortList(who))
+		d.block(id, status.ReasonInUse, "cannot export %s: it is %s. Release it first", lv.Path(), shortList(who))
 	}
 	return len(who) > 0
 }

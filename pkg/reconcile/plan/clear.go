@@ -41,7 +41,7 @@ func (d *differ) unclearable(lv observe.LogicalVolume) string {
 	case lv.Type == observe.OtherLV:
 		return composed(lv).Message
 	case lv.ReadOnly && (lv.Type == observe.Thick || lv.Type == observe.ThickSnapshot):
-		return fmt.Sprintf("cannot clear and remove %s: it is read-only. Make it writable (lvchange --permission rw %s), remove it by hand, or set its Pool's clear to none",
+		return fmt.Sprintf("cannot wipe %s: it is read-only. Make it writable (lvchange --permission rw %s), remove it by hand, or set clear: none in its Pool",
 			lv.FullName(), lv.FullName())
 	}
 	return ""
@@ -53,7 +53,7 @@ func composed(lv observe.LogicalVolume) *Obstacle {
 	if lv.Type != observe.OtherLV {
 		return nil
 	}
-	return blocked(status.ReasonUnsupported, "cannot remove %s: it is %s, and LVM would remove other logical volumes together with it. %s remove it by hand: lvremove %s",
+	return blocked(status.ReasonUnsupported, "cannot remove %s: it is %s, and LVM would remove other logical volumes with it. %s remove it by hand: lvremove %s",
 		lv.FullName(), lv.Kind(), plainAgain(lv), lv.FullName())
 }
 
@@ -83,23 +83,23 @@ func (d *differ) clear(lv observe.LogicalVolume) {
 	method := d.clearMethod(lv)
 	switch {
 	case !d.index.ownership.signed(lv):
-		d.sayOfAbsent(id, status.Deleting, status.ReasonClearing, "%s is cleared and removed when its tags say which installation made it", lv.FullName())
+		d.sayOfAbsent(id, status.Deleting, status.ReasonClearing, "cannot wipe %s: waiting for its tags to name the installation that made it", lv.FullName())
 	case d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0:
-		d.sayOfAbsent(id, status.Failed, status.ReasonDeviceMissing, "%s is cleared and removed when the physical volumes of %s that are missing are back", lv.FullName(), lv.VolumeGroup)
+		d.sayOfAbsent(id, status.Failed, status.ReasonDeviceMissing, "cannot wipe %s: waiting for the missing physical volumes of volume group %s", lv.FullName(), lv.VolumeGroup)
 	case len(d.refs.pools[lv.VolumeGroup]) == 0: // the decision was made, but not of what is in there now
-		d.sayOfAbsent(id, status.Blocked, status.ReasonNotDeclared, "%s is cleared and removed when a Pool names %s; without one all that is in it is left alone", lv.FullName(), lv.VolumeGroup)
+		d.sayOfAbsent(id, status.Blocked, status.ReasonNotDeclared, "cannot wipe %s: no Pool declares volume group %s. Declare one, or remove the logical volume by hand", lv.FullName(), lv.VolumeGroup)
 	case d.bygone(lv) != "":
-		d.sayOfAbsent(id, status.Blocked, status.ReasonVanished, "%s is not cleared and removed: %s", lv.FullName(), d.bygone(lv))
+		d.sayOfAbsent(id, status.Blocked, status.ReasonVanished, "cannot wipe %s: %s", lv.FullName(), d.bygone(lv))
 	case lv.Type != observe.OtherLV && len(lv.TakesAlong) > 0: // made meanwhile; what is written here would be read there
-		d.sayOfAbsent(id, status.Blocked, status.ReasonSnapshotsExist, "cannot clear and remove %s: others would lose their data with it (%s). Remove them first, or make them independent of it", lv.FullName(), shortList(lv.TakesAlong))
+		d.sayOfAbsent(id, status.Blocked, status.ReasonSnapshotsExist, "cannot wipe %s: other logical volumes would lose their data (%s). Remove them first, or make them independent of it", lv.FullName(), shortList(lv.TakesAlong))
 	case d.unclearable(lv) != "":
 		d.sayOfAbsent(id, status.Blocked, status.ReasonUnsupported, "%s", d.unclearable(lv))
 	case lv.Type == observe.ThickSnapshot:
-		d.ledger.volumes[lv.FullName()] = d.clearingStep(id, "what is in it can be written only then", change.SplitSnapshot{LV: nameOf(lv)})
+		d.ledger.volumes[lv.FullName()] = d.clearingStep(id, "needed before it can be wiped", change.SplitSnapshot{LV: nameOf(lv)})
 	case method == spec.ClearNone:
-		d.ledger.volumes[lv.FullName()] = d.clearingStep(id, "its Pool says that nothing is cleared", change.RemoveLV{LV: nameOf(lv), Tags: append(owner, tags...)})
+		d.ledger.volumes[lv.FullName()] = d.clearingStep(id, "its Pool sets clear: none", change.RemoveLV{LV: nameOf(lv), Tags: append(owner, tags...)})
 	default:
-		d.clearingStep(id, "given up", change.Clear{
+		d.clearingStep(id, "wiped before it is removed", change.Clear{
 			LV: nameOf(lv), Method: method, Size: spec.Size(lv.Size), Done: spec.Size(lv.Checkpoint(ondisk.CheckpointOfClearing)),
 		})
 	}
@@ -113,7 +113,7 @@ func (d *differ) bygone(of observe.LogicalVolume) string {
 		d.missing = d.missingIn()
 	}
 	if gone, some := d.missing[of.VolumeGroup]; some {
-		return fmt.Sprintf("the logical volume of %s is gone from %s, which may have got metadata of before, and its data may be in the blocks that would be written over. This goes on when it is there again, or %s has another one, or no file",
+		return fmt.Sprintf("the logical volume of %s is missing in volume group %s, which may have been restored from old metadata, so its data may be in the same blocks. Waiting until it exists again, is recreated, or %s is undeclared",
 			gone, of.VolumeGroup, gone)
 	}
 	return ""

@@ -27,11 +27,11 @@ func (d *differ) otherSource(id spec.ID, source *spec.VolumeSource, lv observe.L
 	}
 	from := cmp.Or(lv.Tag(ondisk.TagSource), "nothing")
 	if d.comesBack(id, lv) {
-		d.block(id, status.ReasonImmutableField, "spec.source: %s%s was made from %s, not from %s; it is not exported. To have it as it is, take the field out, or say what it was made from; for a new one choose another name",
+		d.block(id, status.ReasonImmutableField, "spec.source: %s%s was made from %s, not from %s, so it is not exported. Remove or correct the field to use it, or choose another name for a new volume",
 			lv.FullName(), madeAt(id, lv), from, source.Tag())
 		return true
 	}
-	d.block(id, status.ReasonImmutableField, "spec.source: %s%s was made from %s, not from %s, and a source is read only when a volume is created; take the field out, or name another Volume",
+	d.block(id, status.ReasonImmutableField, "spec.source: %s%s was made from %s, not from %s; a source is only read when a volume is created. Remove the field, or choose another name for a new volume",
 		lv.FullName(), madeAt(id, lv), from, source.Tag())
 	return false
 }
@@ -39,12 +39,12 @@ func (d *differ) otherSource(id spec.ID, source *spec.VolumeSource, lv observe.L
 // otherOrigin says so if a snapshot was not taken of the Volume that its spec names, or of what
 // had its name before. It reports so, and whether it must not be exported for that.
 func (d *differ) otherOrigin(id, origin spec.ID, volume spec.Volume, lv observe.LogicalVolume) (other, unusable bool) {
-	const hint = "for a new one choose another name"
+	const hint = "choose another name for a new snapshot"
 	switch {
 	case lv.Origin != "" && lv.Origin != d.originName(origin, volume) && !d.replacedOrigin(origin, lv):
 		d.block(id, status.ReasonImmutableField, "spec.volume: %s%s is a snapshot of %s, not of %s; %s", lv.FullName(), madeAt(id, lv), lv.Origin, origin, hint)
 	case d.takenOfAnother(id, d.backing(origin).lv, lv):
-		d.block(id, status.ReasonImmutableField, "spec.volume: %s%s is a snapshot of another volume than %s is now; %s%s", lv.FullName(), madeAt(id, lv), origin, hint, d.originHint(d.backing(origin).lv, lv))
+		d.block(id, status.ReasonImmutableField, "spec.volume: %s%s is no snapshot of the current %s; %s%s", lv.FullName(), madeAt(id, lv), origin, hint, d.originHint(d.backing(origin).lv, lv))
 	default:
 		return false, false
 	}
@@ -79,7 +79,7 @@ func (d *differ) originHint(volume, snapshot observe.LogicalVolume) string {
 	for _, tag := range snapshot.TagsWith(ondisk.TagOrigin) {
 		remove += " --deltag " + tag
 	}
-	return fmt.Sprintf(". If it is one of that: lvchange%s --addtag %s%s %s", remove, ondisk.TagOrigin, volume.Identity(), snapshot.FullName())
+	return fmt.Sprintf(". If it is one: lvchange%s --addtag %s%s %s", remove, ondisk.TagOrigin, volume.Identity(), snapshot.FullName())
 }
 
 // madeAt says in brackets since when the content of an object is; empty: it is not known.
@@ -101,9 +101,9 @@ func (d *differ) whyTags(id spec.ID, lv observe.LogicalVolume) string {
 	case id.Kind != spec.KindVolume && id.Kind != spec.KindSnapshot:
 		return "tags differ"
 	case len(lv.DeletedTags()) > 0:
-		return "taken back from the trash with what is in it" + madeAt(id, lv) + "; for a new one choose another name"
+		return "restored from the trash with its data" + madeAt(id, lv) + "; choose another name for a new one"
 	case !lv.Marked() && d.in.Known[id].UUID == "":
-		return "taken over with what is in it" + madeAt(id, lv)
+		return "adopted with its data" + madeAt(id, lv)
 	default:
 		return "tags differ"
 	}
@@ -113,7 +113,7 @@ func (d *differ) whyTags(id spec.ID, lv observe.LogicalVolume) string {
 // remember that the name was used before.
 func (d *differ) warnOfReturn(id spec.ID, lv observe.LogicalVolume) {
 	if d.in.Known[id].Orphaned {
-		d.plan.Warnings = append(d.plan.Warnings, Warning{id, fmt.Sprintf("%s, which was orphaned, comes back with what is in it%s; for a new one choose another name", lv.FullName(), madeAt(id, lv))})
+		d.plan.Warnings = append(d.plan.Warnings, Warning{id, fmt.Sprintf("%s was orphaned and is declared again, with its data%s; choose another name for a new one", lv.FullName(), madeAt(id, lv))})
 	}
 }
 

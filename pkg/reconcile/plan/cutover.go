@@ -41,14 +41,14 @@ type cutoverGuard struct {
 
 // cutoverGuards are asked in this order, before anybody is made to wait.
 var cutoverGuards = []cutoverGuard{
-	{"no thick snapshot hangs on the old one but that which was copied last", (*differ).onlyItsBase},
-	{"the name that the old one gets is free", (*differ).nameFree},
+	{"the current logical volume has no thick snapshot but the one that was copied last", (*differ).onlyItsBase},
+	{"the name for the superseded logical volume is free", (*differ).nameFree},
 	{"there is no finding anywhere in the specs, and every system could be read", (*differ).certainly},
-	{"nothing on the node uses the old one but the targets that export it", (*differ).onlyExported},
+	{"nothing on the node uses the current logical volume but the targets that export it", (*differ).onlyExported},
 	{"the Exports of these targets are valid, not suspended, and did not fail", (*differ).exportsCanFollow},
-	{"those who are logged in to these targets can be made to wait", (*differ).canWait},
-	{"it did not fail before with the same spec, or nobody is logged in to them", (*differ).notInVain},
-	{"no persistent reservation of an initiator would be lost", (*differ).fencesStay},
+	{"the initiators that are connected to these targets can be paused", (*differ).canWait},
+	{"the cutover did not fail before with the same spec, or nobody is connected to these targets", (*differ).notInVain},
+	{"no initiator would lose a persistent reservation", (*differ).fencesStay},
 }
 
 // cutOver plans it unless something stands in the way.
@@ -81,7 +81,7 @@ func (d *differ) onlyItsBase(c cutover) *Obstacle {
 	if len(others) == 0 {
 		return nil
 	}
-	return blocked(status.ReasonNotReady, "%s takes the place of %s when what is copied from that is complete (%s)", c.next.FullName(), c.lv.FullName(), strings.Join(others, ", "))
+	return blocked(status.ReasonNotReady, "cutover to %s: waiting for the copies of %s to complete: %s", c.next.FullName(), c.lv.FullName(), strings.Join(others, ", "))
 }
 
 // nameFree: the next pass puts the names right, or nobody would be served.
@@ -90,23 +90,23 @@ func (d *differ) nameFree(c cutover) *Obstacle {
 	if _, taken := d.in.Observed.VolumeGroups[old.VolumeGroup].LogicalVolumes[old.Name]; !taken || c.next.VolumeGroup != old.VolumeGroup {
 		return nil
 	}
-	return blocked(status.ReasonNotReady, "%s takes the place of %s when %s is gone, whose name that one gets then", c.next.FullName(), c.lv.FullName(), old)
+	return blocked(status.ReasonNotReady, "cutover to %s: waiting for %s to be removed, because its name is needed for %s", c.next.FullName(), old, c.lv.FullName())
 }
 
 func (d *differ) certainly(c cutover) *Obstacle {
 	if !d.inDoubt() {
 		return nil
 	}
-	return blocked(status.ReasonIncompleteInput, "%s; nobody is made to wait while there are findings in the specs, or a system cannot be read", c.done)
+	return blocked(status.ReasonIncompleteInput, "%s; the cutover waits until there are no findings in the specs and every system can be read", c.done)
 }
 
 func (d *differ) onlyExported(c cutover) *Obstacle {
 	_, exported := d.index.Backstore(c.id)
 	switch {
 	case len(c.lv.HeldBy) > 0:
-		return blocked(status.ReasonInUse, "%s; the other one takes the place of %s when that is no longer %s", c.done, c.lv.FullName(), strings.Join(c.lv.HeldBy, ", "))
+		return blocked(status.ReasonInUse, "%s; the cutover waits until %s is no longer %s", c.done, c.lv.FullName(), strings.Join(c.lv.HeldBy, ", "))
 	case c.lv.Open && !exported && len(d.index.servedDirectly(c.lv)) == 0:
-		return blocked(status.ReasonInUse, "%s; the other one takes the place of %s when that is no longer open on this node (see lsof %s)", c.done, c.lv.FullName(), c.lv.Path())
+		return blocked(status.ReasonInUse, "%s; the cutover waits until %s is no longer open on this node (see lsof %s)", c.done, c.lv.FullName(), c.lv.Path())
 	}
 	return nil
 }
@@ -120,9 +120,9 @@ func (d *differ) exportsCanFollow(c cutover) *Obstacle {
 		e, desired := d.in.Desired.Exports[owner.Name]
 		switch {
 		case !desired || d.in.targetOf(e) != key.target || e.Metadata.Suspended() || d.unsupported(e) != "":
-			return blocked(status.ReasonInUse, "%s; the other one takes the place of %s when that is no longer exported by target %s, which must not be changed", c.done, c.lv.FullName(), t.Name)
+			return blocked(status.ReasonInUse, "%s; the cutover waits until target %s no longer exports %s, or its Export is declared and not suspended", c.done, t.Name, c.lv.FullName())
 		case d.in.Held[owner]: // its steps wait, and so would initiators
-			return blocked(status.ReasonNotReady, "%s; the rest is done when %s, which failed and would not be back at once, is tried again", c.done, owner)
+			return blocked(status.ReasonNotReady, "%s; the cutover waits until %s, which failed, is retried", c.done, owner)
 		}
 	}
 	return nil
@@ -136,7 +136,7 @@ func (d *differ) canWait(c cutover) *Obstacle {
 			return traitsOf[t.Fabric].alwaysConnected && listed && !slices.Contains(initiatorsOf(t, key.lun), name)
 		})
 		if traitsOf[t.Fabric].pause == noPause && len(who) > 0 {
-			return blocked(status.ReasonSessionsActive, "%s; initiators of target %s cannot be made to wait, and the rest is done when these log out: %s", c.done, t.Name, strings.Join(who, ", "))
+			return blocked(status.ReasonSessionsActive, "%s; the cutover cannot pause target %s, and waits until its initiators disconnect: %s", c.done, t.Name, strings.Join(who, ", "))
 		}
 	}
 	return nil
@@ -149,7 +149,7 @@ func (d *differ) notInVain(c cutover) *Obstacle {
 	}
 	for _, key := range d.lunsOf(c.id, c.lv) {
 		if who := Sessions(d.target(key.target)); len(who) > 0 {
-			return blocked(status.ReasonSessionsActive, "%s; the rest failed when it was tried last, after initiators had been made to wait. It is tried again when the Volume's spec is another, or when these have logged out: %s",
+			return blocked(status.ReasonSessionsActive, "%s; the last cutover failed after initiators had been paused. It is retried when the Volume's spec changes, or when these disconnect: %s",
 				c.done, shortList(who))
 		}
 	}
@@ -265,7 +265,7 @@ func (d *differ) waitsForMove(id spec.ID) bool {
 	by := d.results.of(id).waitsFor
 	interrupted := by != spec.ID{}
 	if interrupted {
-		d.say(id, status.Progressing, status.ReasonConverging, "its sessions end for a moment, because another logical volume takes the place of that of %s", by)
+		d.say(id, status.Progressing, status.ReasonConverging, "paused until the cutover of %s is done", by)
 	}
 	return interrupted
 }
@@ -279,7 +279,7 @@ func (d *differ) takingOver() {
 				continue
 			}
 			d.results.of(id).seen = true
-			d.say(id, status.Progressing, status.ReasonConverging, "%s is taking its place", staged.FullName())
+			d.say(id, status.Progressing, status.ReasonConverging, "cutover to %s is in progress", staged.FullName())
 			d.leaveExports(id)
 		}
 	}

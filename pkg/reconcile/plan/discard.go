@@ -23,32 +23,32 @@ func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, wh
 	}
 	if !d.index.ownership.signed(lv) {
 		if d.names(id) && d.object(id).Message == "" {
-			d.object(id).Message = fmt.Sprintf("%s is not needed any more; it is removed when its tags say which installation made it", lv.FullName())
+			d.object(id).Message = fmt.Sprintf("%s is no longer needed; waiting for its tags to name the installation that made it before it is removed", lv.FullName())
 		}
 		return
 	}
 	if reason, while := d.doubt(); reason != "" && !temporary(lv) {
 		if d.names(id) && d.object(id).Message == "" {
-			d.object(id).Message = fmt.Sprintf("%s is not needed any more; it is not removed while %s", lv.FullName(), while)
+			d.object(id).Message = fmt.Sprintf("%s is no longer needed, but is not removed while %s", lv.FullName(), while)
 		}
 		return
 	}
 	if why := d.outOfReach(lv); why != "" {
 		if !d.names(id) {
-			d.say(id, status.Orphaned, status.ReasonNotDeclared, "%s is not needed any more; it is not removed: %s", lv.FullName(), why)
+			d.say(id, status.Orphaned, status.ReasonNotDeclared, "%s is no longer needed, but cannot be removed: %s", lv.FullName(), why)
 		} else if d.object(id).Message == "" {
-			d.object(id).Message = fmt.Sprintf("%s is not needed any more; it is not removed: %s", lv.FullName(), why)
+			d.object(id).Message = fmt.Sprintf("%s is no longer needed, but cannot be removed: %s", lv.FullName(), why)
 		}
 		return
 	}
 	if lv.Tag(ondisk.TagKind) == ondisk.KindSource && !temporary(lv) && !d.names(id) {
-		d.say(id, status.Orphaned, status.ReasonRetained, "%s is all that is left of what it was a snapshot of; it stays. If nobody needs it, remove it: lvremove %s", lv.FullName(), lv.FullName())
+		d.say(id, status.Orphaned, status.ReasonRetained, "orphaned: %s is a snapshot whose origin no longer exists, and may be the only copy. If nobody needs it, remove it: lvremove %s", lv.FullName(), lv.FullName())
 		return
 	}
 	if lv.Open || len(lv.HeldBy) > 0 {
 		who := cmp.Or(strings.Join(lv.HeldBy, ", "), "open on this node (see lsof "+lv.Path()+")")
 		if d.names(id) && d.object(id).Message == "" {
-			d.object(id).Message = fmt.Sprintf("%s, which is of no use any more, is removed when it is no longer %s", lv.FullName(), who)
+			d.object(id).Message = fmt.Sprintf("%s is no longer needed; waiting to remove it until it is no longer %s", lv.FullName(), who)
 		}
 		return
 	}
@@ -61,7 +61,7 @@ func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, wh
 		return
 	}
 	if !d.names(id) && len(d.index.current[id]) == 0 { // nothing else is to be said of it
-		d.say(id, status.Deleting, status.ReasonRemoving, "%s is removed: %s", lv.FullName(), why)
+		d.say(id, status.Deleting, status.ReasonRemoving, "removing %s: %s", lv.FullName(), why)
 	}
 	if d.clearMethod(lv) == spec.ClearNone {
 		d.ledger.volumes[lv.FullName()] = d.discardStep(id, lv, why, change.RemoveLV{LV: nameOf(lv), Tags: tags}, needs...)
@@ -69,7 +69,7 @@ func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, wh
 	}
 	step := d.discardStep(id, lv, why, change.StartClearing{LV: nameOf(lv), Tags: tags}, needs...)
 	if lv.Type == observe.ThickSnapshot { // its origin is rid of it then
-		step = d.discardStep(id, lv, "what is in it can be written only then", change.SplitSnapshot{LV: nameOf(lv)}, step)
+		step = d.discardStep(id, lv, "needed before it can be wiped", change.SplitSnapshot{LV: nameOf(lv)}, step)
 	}
 	d.ledger.volumes[lv.FullName()] = step
 }
@@ -78,7 +78,7 @@ func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, wh
 func (d *differ) outOfReach(lv observe.LogicalVolume) string {
 	switch {
 	case len(d.refs.pools[lv.VolumeGroup]) == 0:
-		return fmt.Sprintf("no Pool names %s, and all that is in it is left alone", lv.VolumeGroup)
+		return fmt.Sprintf("no Pool declares volume group %s. Declare one, or remove the logical volume by hand", lv.VolumeGroup)
 	case temporary(lv) || d.clearMethod(lv) == spec.ClearNone: // which writes over nothing
 		return ""
 	default:
@@ -98,7 +98,7 @@ func (d *differ) snapshotsDiscarded(id spec.ID, lv observe.LogicalVolume) ([]Ste
 			return nil, false // it is split off first
 		}
 		if !removed {
-			d.block(id, status.ReasonSnapshotsExist, "%s is removed when its snapshot %s is gone, which would be lost with it", lv.FullName(), name)
+			d.block(id, status.ReasonSnapshotsExist, "cannot remove %s: waiting for the removal of its snapshot %s, which would be lost with it", lv.FullName(), name)
 			return nil, false
 		}
 		needs = append(needs, step)

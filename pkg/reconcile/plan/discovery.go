@@ -25,7 +25,7 @@ func (d *differ) discovery() {
 	for _, name := range sorted(d.in.Desired.Exports) {
 		e := d.in.Desired.Exports[name]
 		if d.in.fabricOf(e.Spec.Protocol).discovery && !e.Metadata.Suspended() {
-			d.step(spec.ID{Kind: spec.KindExport, Name: name}, "the agent is configured so", change.SetDiscoveryAuth{Auth: want})
+			d.step(spec.ID{Kind: spec.KindExport, Name: name}, "set in the agent's configuration", change.SetDiscoveryAuth{Auth: want})
 			return
 		}
 	}

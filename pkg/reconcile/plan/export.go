@@ -60,7 +60,7 @@ func (d *differ) export(e spec.Export) {
 	have, exists := d.in.Observed.Target(target.ID())
 	owner, owned := have.Owner()
 	if exists && !have.Empty() && (!owned || owner != id) {
-		d.block(id, status.ReasonNotOwned, "target %s exists and is not ours; it stays as it is. Choose another target name, or remove that one", e.Spec.Target)
+		d.block(id, status.ReasonNotOwned, "target %s already exists and is not managed by volreconciler. Choose another spec.target, or remove that target by hand", e.Spec.Target)
 		return
 	}
 	if owned && owner == id {
@@ -180,7 +180,7 @@ func (x *exportDiffer) open() {
 	}
 	needs, left := x.othersRemoved()
 	if left >= 0 {
-		x.block(x.id, status.ReasonSessionsActive, "%s is opened to any initiator when LUN %d, which is not for them, is gone", x.target.Name, left)
+		x.block(x.id, status.ReasonSessionsActive, "cannot open target %s to any initiator: waiting for the removal of LUN %d, which the spec does not have", x.target.Name, left)
 		return
 	}
 	if x.fabric.listCloses {
@@ -196,7 +196,7 @@ func (x *exportDiffer) open() {
 
 // leftEmpty is why something goes that has to come again: targetcli cannot save its
 // configuration as long as there is a LUN without a backstore, or a mapping without a LUN.
-const leftEmpty = "empty, left from a change that was cut off"
+const leftEmpty = "empty, left over from an interrupted change"
 
 func (x *exportDiffer) addLUNs() {
 	for _, l := range x.spec.LUNs {
@@ -219,7 +219,7 @@ func (x *exportDiffer) addLUNs() {
 			continue
 		}
 		if by := x.shared(backing); by != "" {
-			x.block(x.id, status.ReasonInUse, "LUN %d: %s is served by %s as well, with which tgtd must not share it; it is exported when that is gone", n, backing, by)
+			x.block(x.id, status.ReasonInUse, "LUN %d: %s is also served by %s, and tgtd cannot share it. Remove it there; the LUN is exported afterwards", n, backing, by)
 			continue
 		}
 		readOnly := store.readOnly
@@ -238,17 +238,17 @@ func (x *exportDiffer) addLUNs() {
 			}
 			continue
 		case x.staysWritable:
-			x.block(x.id, status.ReasonSessionsActive, "LUN %d is added to %s when it is read-only there for anybody, as the spec says", n, x.target.Name)
+			x.block(x.id, status.ReasonSessionsActive, "cannot add LUN %d to %s: any initiator could write to it. Waiting until the target can be made read-only", n, x.target.Name)
 			continue
 		case exists && have.Backstore+have.Device != "":
-			if !x.mayReplace(fmt.Sprintf("LUN %d, which is %s now,", n, have.Backstore+have.Device), initiatorsOf(x.have, n)) || !x.keepsKeys(fmt.Sprintf("LUN %d", n), n, "") {
+			if !x.mayReplace(fmt.Sprintf("LUN %d (now %s)", n, have.Backstore+have.Device), initiatorsOf(x.have, n)) || !x.keepsKeys(fmt.Sprintf("LUN %d", n), n, "") {
 				x.contested = true
 				continue
 			}
 			replaced = x.removeLUN(n, "spec asks for "+backing.String())
 		}
 		if len(x.others) > 0 {
-			x.block(x.id, status.ReasonSessionsActive, "LUN %d is added to %s when these, who are not listed and would see it, have logged out: %s",
+			x.block(x.id, status.ReasonSessionsActive, "cannot add LUN %d to %s: waiting for initiators that are not listed, and would see it, to disconnect: %s",
 				n, x.target.Name, strings.Join(x.others, ", "))
 			continue
 		}
@@ -270,8 +270,8 @@ func (x *exportDiffer) letGo(n int, backing spec.ID, store wantedStore) {
 	if !exists || !x.backing(backing).reverting || !store.servedBy(have) {
 		return
 	}
-	if x.mayReplace(fmt.Sprintf("LUN %d, whose volume is being put back to a snapshot,", n), initiatorsOf(x.have, n)) && x.comesBackWithKeys(n, have) {
-		x.removeLUN(n, "its volume is being put back to a snapshot")
+	if x.mayReplace(fmt.Sprintf("LUN %d (its volume is being reverted)", n), initiatorsOf(x.have, n)) && x.comesBackWithKeys(n, have) {
+		x.removeLUN(n, "its volume is being reverted")
 	}
 }
 
@@ -293,7 +293,7 @@ func (x *exportDiffer) elsewhere(store wantedStore, number int) ([]StepID, bool)
 		if n == number || !store.servedBy(x.have.LUNs[n]) {
 			continue
 		}
-		if !x.mayRemoveLUN(fmt.Sprintf("LUN %d, which becomes LUN %d,", n, number), n) {
+		if !x.mayRemoveLUN(fmt.Sprintf("LUN %d (becomes LUN %d)", n, number), n) {
 			return nil, false
 		}
 		steps = append(steps, x.removeLUN(n, fmt.Sprintf("becomes LUN %d", number)))
@@ -354,7 +354,7 @@ func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID)
 			continue
 		}
 		if !exists && x.sawAnother(i.Name, n, l.Backing()) {
-			x.block(x.id, status.ReasonSessionsActive, "LUN %d: %s saw another volume under that number than %s before its session was ended, and may go on writing to it; it is shown that when it has logged in and out, or by another number",
+			x.block(x.id, status.ReasonSessionsActive, "LUN %d: %s saw another volume than %s under this number, and may write to it. Waiting for that initiator to disconnect and reconnect; or choose another number",
 				n, i.Name, l.Backing())
 			continue
 		}
@@ -408,14 +408,14 @@ func (x *exportDiffer) mayReplace(what string, sessions []string) bool {
 	switch reason, while := x.doubt(); reason {
 	case "":
 	case status.ReasonIncompleteInput:
-		x.block(x.id, reason, "%s is not in the spec; it is not removed while %s", what, while)
+		x.block(x.id, reason, "cannot remove %s: %s. Correct them first", what, while)
 		return false
 	default:
-		x.say(x.id, status.Failed, reason, "%s is not in the spec; nothing is removed while a system cannot be read: %v", what, x.in.Observed.Err())
+		x.say(x.id, status.Failed, reason, "cannot remove %s: waiting until every system can be read: %v", what, x.in.Observed.Err())
 		return false
 	}
 	if len(sessions) > 0 {
-		x.block(x.id, status.ReasonSessionsActive, "%s of %s is not in the spec; it is removed when these have logged out: %s", what, x.target.Name, strings.Join(sessions, ", "))
+		x.block(x.id, status.ReasonSessionsActive, "cannot remove %s of %s: waiting for initiators to disconnect: %s", what, x.target.Name, strings.Join(sessions, ", "))
 		return false
 	}
 	return true

@@ -284,7 +284,7 @@ func (x Exposures) awaited(identities ...string) (who []string) {
 }
 
 // notBack is said after the name of an initiator that is not logged in, and waited for.
-const notBack = " (not back since its session was ended)"
+const notBack = " (not reconnected since its session was ended)"
 
 // open reports whether initiators can log in to a target, so that one that is not is not by
 // its own will.

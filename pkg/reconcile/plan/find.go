@@ -38,7 +38,7 @@ func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bo
 		known = ""
 	}
 	if _, _, err := d.in.Observed.Group(was.VolumeGroup); known != "" && err != nil {
-		d.say(id, status.Failed, status.ReasonObservationFailed, "its logical volume was in volume group %s, which cannot be read: %v", was.VolumeGroup, err)
+		d.say(id, status.Failed, status.ReasonObservationFailed, "cannot read volume group %s, which has its logical volume: %v", was.VolumeGroup, err)
 		return observe.LogicalVolume{}, refused
 	}
 	if lvs := d.withoutCopies(id, d.index.current[id]); len(lvs) > 0 {
@@ -66,21 +66,21 @@ func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bo
 	case untagged && d.stopped(id, d.contradiction(id, lv)):
 		return lv, refused
 	case exists && lv.Phase() == ondisk.Clearing:
-		d.block(id, status.ReasonClearing, "%s is what is left of one that was given up, and is being cleared; another one is made when that is done", lv.FullName())
+		d.block(id, status.ReasonClearing, "waiting until %s, deleted earlier under the same name, is wiped", lv.FullName())
 		return lv, refused
 	case exists && (known == "" || lv.Identity() == known) && lv.Marked() && !lostTags(lv, id):
-		d.block(id, status.ReasonNotOwned, "%s belongs to another object (%s)", lv.FullName(), strings.Join(lv.Tags, " "))
+		d.block(id, status.ReasonNotOwned, "%s belongs to another object (%s). Choose another name, or correct its tags", lv.FullName(), strings.Join(lv.Tags, " "))
 		return lv, refused
 	case untagged, exists && (known != "" && lv.Identity() == known || known == "" && lostTags(lv, id)):
 		return lv, found
 	case known != "":
-		d.block(id, status.ReasonVanished, "its logical volume %s (UUID %s) is gone; nothing is put in its place. To start with a new one, annotate %s: %s",
+		d.block(id, status.ReasonVanished, "its logical volume %s (UUID %s) is missing. Restore it; or, to create a new one, annotate %s: %s",
 			p.vg.Name+"/"+name, known, spec.AnnotationRecreate, known)
 		return lv, refused
 	case !exists:
 		return lv, absent
 	case !adopt:
-		d.block(id, status.ReasonNotOwned, "%s exists and is not ours; it stays as it is. %s", lv.FullName(), adoptHint(id))
+		d.block(id, status.ReasonNotOwned, "%s already exists and is not managed by volreconciler. %s", lv.FullName(), adoptHint(id))
 		return lv, refused
 	default:
 		return lv, found
@@ -111,8 +111,7 @@ func (d *differ) astray(id spec.ID, p pool, lv observe.LogicalVolume) *Obstacle 
 	if was.UUID == "" || was.VolumeGroup != p.vg.Name || !strayed(was, lv, d.in.Desired, d.in.Observed) {
 		return nil
 	}
-	return blocked(status.ReasonVanished, "its logical volume (UUID %s) is not in volume group %s any more; %s carries its tags, in one that no Pool names, and may be that of a copy of the disk. "+
-		"Nothing is done with it. If it is the one, bring it back (vgmerge %s %s), or have a Pool name %s", was.UUID, was.VolumeGroup, lv.FullName(), was.VolumeGroup, lv.VolumeGroup, lv.VolumeGroup)
+	return blocked(status.ReasonVanished, "its logical volume (UUID %s) is not in volume group %s; %s has its tags, but may be on a copied disk, and is not used. If it is the right one: vgmerge %s %s, or declare a Pool for volume group %s", was.UUID, was.VolumeGroup, lv.FullName(), was.VolumeGroup, lv.VolumeGroup, lv.VolumeGroup)
 }
 
 // contradiction is that the tags on a logical volume say something else of what is in it than was
@@ -121,16 +120,16 @@ func (d *differ) contradiction(id spec.ID, lv observe.LogicalVolume) *Obstacle {
 	known, phase := d.in.Known[id], lv.Phase()
 	switch {
 	case known.cameBack(lv):
-		return blocked(status.ReasonContradiction, "another logical volume (UUID %s) had come in the place of %s, and is gone: what is in this one is what was there before. Bring that one back. If this one is to be the Volume: lvchange --addtag %s%s %s",
-			known.LV, lv.FullName(), ondisk.TagIdentity, lv.UUID, lv.FullName())
+		return blocked(status.ReasonContradiction, "%s has the data from before the cutover; its successor (UUID %s) is missing. Restore the successor, or accept the old data: lvchange --addtag %s%s %s",
+			lv.FullName(), known.LV, ondisk.TagIdentity, lv.UUID, lv.FullName())
 	case known.LV != lv.UUID:
 		return nil
 	case known.Content == Incomplete && phase == "" && !filled(lv):
-		return blocked(status.ReasonContradiction, "%s was being filled or put back when that was seen last, and nothing says that it was finished: what is in it may be incomplete. To have it filled, put the tag back that was taken away: lvchange --addtag %s %s. If you know that it is whole: lvchange --addtag %s %s",
+		return blocked(status.ReasonContradiction, "%s was being filled or reverted, and its tags no longer say so: its data may be incomplete. To continue: lvchange --addtag %s %s. If it is complete: lvchange --addtag %s %s",
 			lv.FullName(), ondisk.PhaseTag(ondisk.Populating), lv.FullName(), ondisk.TagFilled, lv.FullName())
 	case known.Content == Complete && (phase == ondisk.Populating || phase == ondisk.Reverting):
 		tags := strings.Join(slices.Concat(lv.TagsWith(ondisk.TagPhase), lv.TagsWith(ondisk.TagCheckpoint), lv.TagsWith(ondisk.TagRevert)), " --deltag ")
-		return blocked(status.ReasonContradiction, "by its tags %s is incomplete, and it was seen to be complete: LVM's metadata of before may have been restored. Nothing is written to it. If it is whole, take the tags away: lvchange --deltag %s %s",
+		return blocked(status.ReasonContradiction, "the tags of %s say that it is incomplete, but it was complete: old LVM metadata may have been restored. It is not written to. If it is complete: lvchange --deltag %s %s",
 			lv.FullName(), tags, lv.FullName())
 	}
 	return nil
@@ -151,18 +150,18 @@ func (d *differ) marked(id spec.ID, lvs []observe.LogicalVolume, p pool, name, k
 		for _, lv := range lvs {
 			names = append(names, lv.FullName())
 		}
-		d.block(id, status.ReasonAmbiguous, "%s all carry its tags; remove the tags (lvchange --deltag) from all but one", strings.Join(names, ", "))
+		d.block(id, status.ReasonAmbiguous, "several logical volumes have its tags: %s. Remove the tags from all but one (lvchange --deltag)", strings.Join(names, ", "))
 		return lv, refused
 	case known != "" && lv.Identity() != known && !d.lostIdentity(id, lv):
-		d.block(id, status.ReasonVanished, "its logical volume (UUID %s) is gone, and %s (UUID %s) carries its tags. To accept that one, annotate %s: %s",
+		d.block(id, status.ReasonVanished, "its logical volume (UUID %s) is missing, and %s (UUID %s) has its tags. Restore the first, or accept the second: annotate %s: %s",
 			known, lv.FullName(), lv.UUID, spec.AnnotationRecreate, known)
 		return lv, refused
 	case misplaced(lv, p) && id.Kind == spec.KindVolume, lv.Phase() == ondisk.Staged:
 		// It is on its way, or has just arrived.
 	case lv.VolumeGroup != p.vg.Name:
-		d.block(id, status.ReasonImmutableField, "its logical volume is %s, and cannot go with its Volume to volume group %s; remove the Snapshot, or put the Volume's spec.pool back", lv.FullName(), p.vg.Name)
+		d.block(id, status.ReasonImmutableField, "its logical volume %s cannot move with its Volume to volume group %s. Remove the Snapshot, or undo the change of the Volume's spec.pool", lv.FullName(), p.vg.Name)
 	case lv.Name != name:
-		d.block(id, status.ReasonImmutableField, "its logical volume is %s, the spec says %s; rename it with lvrename, or change the spec", lv.FullName(), name)
+		d.block(id, status.ReasonImmutableField, "its logical volume is %s, but the spec declares %s. Rename it (lvrename), or change the spec", lv.FullName(), name)
 	}
 	return lv, found
 }
@@ -198,7 +197,7 @@ func lostTags(lv observe.LogicalVolume, id spec.ID) bool {
 
 func adoptHint(id spec.ID) string {
 	if id.Kind == spec.KindVolume {
-		return "Set adopt: true to take it over, or choose another lvName"
+		return "Set adopt: true to manage it, or choose another lvName"
 	}
 	return "Choose another name"
 }

@@ -23,32 +23,32 @@ type guard struct {
 // lose something and counts for the limit; the others say that it does so now.
 var (
 	ownGuards = []guard{
-		{"a file here has named its object before", func(d *differ, id spec.ID, _ observe.LogicalVolume) *Obstacle { return d.undeclared(id) }},
-		{"the tag on it says `deletion=delete`, and so did the files last", (*differ).toBeRetained},
+		{"a file here has declared its object before", func(d *differ, id spec.ID, _ observe.LogicalVolume) *Obstacle { return d.undeclared(id) }},
+		{"the tag on it says `deletion=delete`, and so did its last declaration", (*differ).toBeRetained},
 		{"its tags say that this installation made it", (*differ).madeHere},
-		{"no other logical volume carries the tags of its object", (*differ).ambiguous},
-		{"its tags say nothing of it that this version does not know", (*differ).understood},
-		{"no other object names it by its `lvName`", (*differ).namedByOther},
+		{"no other logical volume has the tags of its object", (*differ).ambiguous},
+		{"this version knows all that its tags say", (*differ).understood},
+		{"no other object declares it by its `lvName`", (*differ).namedByOther},
 		{"no volume is being reverted to it", (*differ).neededToRevert},
 	}
 	nowGuards = []guard{
 		{"there is no finding anywhere in the specs, and every system could be read", func(d *differ, id spec.ID, _ observe.LogicalVolume) *Obstacle { return d.certain(id) }},
-		{"the objects that are to go are no more than `--max-deletions`, and not all, or a Pool permits exactly these", func(d *differ, id spec.ID, _ observe.LogicalVolume) *Obstacle { return d.permittedByLimit(id) }},
-		{"a Pool names its volume group", (*differ).inPool},
-		{"no file has named its object for `--deletion-grace`, as described below", func(d *differ, id spec.ID, _ observe.LogicalVolume) *Obstacle { return d.graceOver(id) }},
+		{"the objects to be deleted are at most `--max-deletions`, and not all, or a Pool permits exactly these", func(d *differ, id spec.ID, _ observe.LogicalVolume) *Obstacle { return d.permittedByLimit(id) }},
+		{"a Pool declares its volume group", (*differ).inPool},
+		{"its object has been undeclared for `--deletion-grace`, as described below", func(d *differ, id spec.ID, _ observe.LogicalVolume) *Obstacle { return d.graceOver(id) }},
 		{"no physical volume of its volume group is missing", (*differ).incomplete},
-		{"nothing is left of a move of its object", (*differ).halfMoved},
+		{"nothing staged or superseded is left of its object", (*differ).halfMoved},
 	}
 	trashGuards = []guard{
-		{"its thick snapshots are in the trash too, or go in the same plan", (*differ).snapshotsTrashed},
-		{"nothing holds it open but a backstore that goes in the same plan", (*differ).inUse},
+		{"its thick snapshots are in the trash too, or are removed by the same plan", (*differ).snapshotsTrashed},
+		{"nothing holds it open but a backstore that the same plan removes", (*differ).inUse},
 		{"LVM would remove nothing else together with it", (*differ).alone},
 	}
 	removalGuards = []guard{
-		{"its thick snapshots go in the same plan", (*differ).snapshotsGone},
-		{"nothing holds it open but a backstore that goes in the same plan", (*differ).inUse},
+		{"its thick snapshots are removed by the same plan", (*differ).snapshotsGone},
+		{"nothing holds it open but a backstore that the same plan removes", (*differ).inUse},
 		{"LVM would remove nothing else together with it", (*differ).alone},
-		{"what is in it can be cleared, if its Pool says so", (*differ).clearable},
+		{"it can be wiped, if its Pool requires that", (*differ).clearable},
 	}
 )
 
@@ -62,7 +62,7 @@ func (d *differ) inPool(id spec.ID, lv observe.LogicalVolume) *Obstacle {
 	if d.names(id) || len(d.refs.pools[lv.VolumeGroup]) > 0 {
 		return nil
 	}
-	return obstacle(status.Orphaned, status.ReasonNotDeclared, "no Pool names volume group %s; all that is in it is left alone", lv.VolumeGroup)
+	return obstacle(status.Orphaned, status.ReasonNotDeclared, "orphaned: no Pool declares volume group %s. Declare one to manage it again", lv.VolumeGroup)
 }
 
 // undeclared: what these files never named may be another node's, or of other files.
@@ -70,20 +70,20 @@ func (d *differ) undeclared(id spec.ID) *Obstacle {
 	if d.names(id) || d.in.Known[id].Declared {
 		return nil
 	}
-	return obstacle(status.Orphaned, status.ReasonNotDeclared, "that a file here named it is not remembered; it is left alone. To have it deleted, name it in a file, and take the file away when it is Ready")
+	return obstacle(status.Orphaned, status.ReasonNotDeclared, "orphaned: it is not known to have been declared here, and is kept. To delete it, declare it, wait until it is Ready, and remove the declaration")
 }
 
 // toBeRetained: without the tag there is no permission to delete; a Pool never has one.
 func (d *differ) toBeRetained(id spec.ID, lv observe.LogicalVolume) *Obstacle {
 	if id.Kind == spec.KindPool || !mayDelete(lv) || d.in.Known[id].Retain {
-		return obstacle(status.Orphaned, status.ReasonRetained, "no file names it; %s stays, and is ours again when one does", lv.FullName())
+		return obstacle(status.Orphaned, status.ReasonRetained, "orphaned: undeclared, and %s is kept. Declare it to manage it again, or remove the logical volume by hand", lv.FullName())
 	}
 	return nil
 }
 
 func (d *differ) ambiguous(id spec.ID, _ observe.LogicalVolume) *Obstacle {
 	if len(d.index.current[id]) > 1 {
-		return blocked(status.ReasonAmbiguous, "several logical volumes carry its tags; remove the tags (lvchange --deltag) from all but one")
+		return blocked(status.ReasonAmbiguous, "several logical volumes have its tags. Remove the tags from all but one (lvchange --deltag)")
 	}
 	return nil
 }
@@ -93,7 +93,7 @@ func (d *differ) understood(_ spec.ID, lv observe.LogicalVolume) *Obstacle {
 	if lv.Phase() != ondisk.Unknown {
 		return nil
 	}
-	return blocked(status.ReasonUnsupported, "%s is left alone: this version of volreconciler does not know what its tag %s says; install the version that set it",
+	return blocked(status.ReasonUnsupported, "%s has the tag %s, which this version of volreconciler does not know. Install the version that set it",
 		lv.FullName(), strings.Join(lv.TagsWith(ondisk.TagPhase), ", "))
 }
 
@@ -102,7 +102,7 @@ func (d *differ) namedByOther(id spec.ID, lv observe.LogicalVolume) *Obstacle {
 	if !named {
 		return nil
 	}
-	return blocked(status.ReasonInUse, "%s names %s; it is removed by no other name. To hand it over, change its tag: lvchange --deltag %s%s --addtag %s%s %s",
+	return blocked(status.ReasonInUse, "%s declares %s, so it is not removed under this name. To hand it over: lvchange --deltag %s%s --addtag %s%s %s",
 		heir, lv.FullName(), ondisk.TagName, id.Name, ondisk.TagName, heir.Name, lv.FullName())
 }
 
@@ -118,7 +118,7 @@ func (d *differ) neededToRevert(id spec.ID, snapshot observe.LogicalVolume) *Obs
 			owner.Kind == spec.KindVolume && id.Kind == spec.KindSnapshot && asked != nil && asked.Snapshot == id.Name
 		stays := d.names(owner) || !mayDelete(lv) || d.in.Known[owner].Retain
 		if from && stays {
-			return blocked(status.ReasonInUse, "%s is removed when %s, which is being put back to it, is complete again", snapshot.FullName(), lv.FullName())
+			return blocked(status.ReasonInUse, "cannot remove %s: waiting until the revert of %s to it is complete", snapshot.FullName(), lv.FullName())
 		}
 	}
 	return nil
@@ -138,7 +138,7 @@ func (d *differ) graceOver(id spec.ID) *Obstacle {
 		return nil
 	}
 	if left := d.graceLeft(id); left > 0 {
-		return obstacle(status.Deleting, status.ReasonGracePeriod, "removed in %s unless a file names it again", left.Round(time.Second))
+		return obstacle(status.Deleting, status.ReasonGracePeriod, "removed in %s unless it is declared again", left.Round(time.Second))
 	}
 	return nil
 }
@@ -148,7 +148,7 @@ func (d *differ) incomplete(_ spec.ID, lv observe.LogicalVolume) *Obstacle {
 	if missing == 0 {
 		return nil
 	}
-	return obstacle(status.Failed, status.ReasonDeviceMissing, "nothing is removed while %d physical volumes of %s are missing: LVM would refuse them when they come back", missing, lv.VolumeGroup)
+	return obstacle(status.Failed, status.ReasonDeviceMissing, "nothing is removed while %d physical volumes of %s are missing: LVM would refuse them afterwards. Reconnect them first", missing, lv.VolumeGroup)
 }
 
 func (d *differ) halfMoved(id spec.ID, _ observe.LogicalVolume) *Obstacle {
@@ -157,14 +157,14 @@ func (d *differ) halfMoved(id spec.ID, _ observe.LogicalVolume) *Obstacle {
 	if len(left.staged)+len(left.superseded) == 0 && !arriving {
 		return nil
 	}
-	return obstacle(status.Deleting, status.ReasonRemoving, "removed when what is left of the logical volume that it had before, or was to have, is gone")
+	return obstacle(status.Deleting, status.ReasonRemoving, "waiting until its staged and superseded logical volumes are removed")
 }
 
 // snapshotsTrashed: without their origin they could not be used.
 func (d *differ) snapshotsTrashed(_ spec.ID, lv observe.LogicalVolume) *Obstacle {
 	for _, name := range d.thickSnapshotsOf(lv) {
 		if !d.ledger.isTrashed(name) && !d.ledger.isRemoved(name) {
-			return blocked(status.ReasonSnapshotsExist, "%s is deleted when its snapshot %s is, which could not be used without it", lv.FullName(), name)
+			return blocked(status.ReasonSnapshotsExist, "cannot delete %s: waiting for the deletion of its snapshot %s, which depends on it", lv.FullName(), name)
 		}
 	}
 	return nil
@@ -176,9 +176,9 @@ func (d *differ) snapshotsGone(_ spec.ID, lv observe.LogicalVolume) *Obstacle {
 		switch {
 		case d.ledger.isRemoved(name):
 		case d.ledger.isTrashed(name):
-			return obstacle(status.Deleting, status.ReasonInTrash, "in the trash; %s is removed when its snapshot %s, which is there too, is gone", lv.FullName(), name)
+			return obstacle(status.Deleting, status.ReasonInTrash, "in the trash; %s waits for the removal of its snapshot %s, which is there too", lv.FullName(), name)
 		default:
-			return blocked(status.ReasonSnapshotsExist, "%s is removed when its snapshot %s is gone, which would be lost with it", lv.FullName(), name)
+			return blocked(status.ReasonSnapshotsExist, "cannot remove %s: waiting for the removal of its snapshot %s, which would be lost with it", lv.FullName(), name)
 		}
 	}
 	return nil
@@ -209,32 +209,32 @@ func takesAlong(lv observe.LogicalVolume) *Obstacle {
 	if len(others) == 0 {
 		return nil
 	}
-	return blocked(status.ReasonSnapshotsExist, "cannot remove %s: LVM would remove others together with it (%s). Remove them first, or make them independent of it",
+	return blocked(status.ReasonSnapshotsExist, "cannot remove %s: LVM would remove others with it (%s). Remove them first, or make them independent of it",
 		lv.FullName(), shortList(others))
 }
 
 // inUse is that something other than a backstore that this plan removes holds a logical volume.
 func (d *differ) inUse(id spec.ID, lv observe.LogicalVolume) *Obstacle {
 	if len(lv.HeldBy) > 0 {
-		return blocked(status.ReasonInUse, "%s is removed when it is no longer %s", lv.FullName(), strings.Join(lv.HeldBy, ", "))
+		return blocked(status.ReasonInUse, "cannot remove %s: waiting until it is no longer %s", lv.FullName(), strings.Join(lv.HeldBy, ", "))
 	}
 	direct := d.index.servedDirectly(lv)
 	if _, gone := d.ledger.unserves(direct); !gone {
 		// Looked at whether it is open or not: tgtd may have to be told to open it.
-		return blocked(status.ReasonInUse, "%s is exported by target %s", lv.FullName(), d.target(direct[0].target).Name)
+		return blocked(status.ReasonInUse, "cannot remove %s: waiting until target %s no longer exports it", lv.FullName(), d.target(direct[0].target).Name)
 	}
 	if !lv.Open {
 		return nil
 	}
 	if b, ok := d.index.foreignBackstore(lv); ok {
-		return blocked(status.ReasonInUse, "%s is held by backstore %s, which is not ours", lv.FullName(), b)
+		return blocked(status.ReasonInUse, "cannot remove %s: backstore %s, which is not managed by volreconciler, holds it. Remove that backstore by hand", lv.FullName(), b)
 	}
 	released := d.ledger.releases(id)
 	if b, ok := d.index.Backstore(id); ok && !released {
-		return blocked(status.ReasonInUse, "%s is exported through backstore %s, which is still linked", lv.FullName(), b.Path())
+		return blocked(status.ReasonInUse, "cannot remove %s: waiting until backstore %s is no longer linked to a LUN", lv.FullName(), b.Path())
 	}
 	if released || len(direct) > 0 {
 		return nil
 	}
-	return blocked(status.ReasonInUse, "%s is open on this node (see lsof %s)", lv.FullName(), lv.Path())
+	return blocked(status.ReasonInUse, "cannot remove %s: waiting until it is no longer open on this node (see lsof %s)", lv.FullName(), lv.Path())
 }

@@ -27,11 +27,11 @@ func (x *exportDiffer) strangers() {
 			waited = append(waited, name)
 			continue
 		}
-		x.dangerousStep(x.id, "logged in from before, and not listed", Disruptive, []string{name},
+		x.dangerousStep(x.id, "connected from before, and not listed", Disruptive, []string{name},
 			change.RemoveInitiator{Target: x.target, Initiator: name}, x.base...)
 	}
 	if len(waited) > 0 {
-		x.block(x.id, status.ReasonSessionsActive, "%s admits listed initiators only, and these are still logged in from before: %s",
+		x.block(x.id, status.ReasonSessionsActive, "waiting for initiators that are not listed to disconnect from target %s: %s",
 			x.target.Name, strings.Join(waited, ", "))
 	}
 }
@@ -104,7 +104,7 @@ func (x *exportDiffer) leaving() (sessions []string) {
 func (x *exportDiffer) disconnectAll(why []string) {
 	for _, portal := range sorted(x.have.Portals) {
 		if slices.Contains(x.spec.Portals, portal) {
-			x.dangerousStep(x.id, "it ends the sessions of "+shortList(why), Disruptive, Sessions(x.have), change.RemovePortal{Target: x.target, Portal: portal}, x.base...)
+			x.dangerousStep(x.id, "ends the sessions of "+shortList(why), Disruptive, Sessions(x.have), change.RemovePortal{Target: x.target, Portal: portal}, x.base...)
 		}
 	}
 }

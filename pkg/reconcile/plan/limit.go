@@ -59,12 +59,12 @@ func (d *differ) excess() refusal {
 	}
 	list := strings.Join(names, ", ")
 	if nothingLeft {
-		out.why = fmt.Sprintf("no file names anything any more, and %s would be deleted: %s. To have that done, keep a file with a Pool", objects, list)
+		out.why = fmt.Sprintf("no file declares anything, so %s would be deleted: %s. To allow that, keep a file with a Pool", objects, list)
 	} else {
 		out.why = fmt.Sprintf("%s would be deleted at once, more than --max-deletions %d: %s", objects, d.in.MaxDeletions, list)
 	}
 	if n > d.in.MaxDeletions {
-		out.why += fmt.Sprintf(". To allow exactly these, annotate any Pool with %s: %q, and remove that afterwards", spec.AnnotationAllowDeletions, token)
+		out.why += fmt.Sprintf(". To allow exactly these, annotate any Pool with %s: %q, and remove the annotation afterwards", spec.AnnotationAllowDeletions, token)
 	}
 	return out
 }

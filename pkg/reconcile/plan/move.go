@@ -34,11 +34,11 @@ func (d *differ) bereft(id spec.ID) bool {
 		if old.Tag(ondisk.TagIdentity) == "" { // or it would pass for metadata of before
 			accept = " --addtag " + ondisk.TagIdentity + old.UUID
 		}
-		d.block(id, status.ReasonVanished, "its logical volume (UUID %s) is gone; %s holds what was in it before that one took its place. To go back to that, change its tags: lvchange --deltag %s%s%s %s",
-			old.ReplacedBy(), old.FullName(), ondisk.TagReplacedBy, old.ReplacedBy(), accept, old.FullName())
+		d.block(id, status.ReasonVanished, "its logical volume is missing; %s has the data from before the cutover. Restore it, or accept the old data: lvchange --deltag %s%s%s %s",
+			old.FullName(), ondisk.TagReplacedBy, old.ReplacedBy(), accept, old.FullName())
 	default:
 		lv := m.staged[0]
-		d.block(id, status.ReasonVanished, "its logical volume (UUID %s) is gone; %s was to take its place, and may be incomplete. If that is to be the Volume, take these tags away: lvchange --deltag %s %s",
+		d.block(id, status.ReasonVanished, "its logical volume (UUID %s) is missing; %s was staged for a cutover, and may be incomplete. Restore the first, or accept the second: lvchange --deltag %s %s",
 			lv.Identity(), lv.FullName(), strings.Join(stagedTags(lv), " --deltag "), lv.FullName())
 	}
 	return true
@@ -60,11 +60,11 @@ func (d *differ) arrive(id spec.ID, name string, lv observe.LogicalVolume) (obse
 	if lv.Name == ondisk.StagedName(id) && lv.Name != name {
 		for _, old := range d.index.left(id).superseded {
 			if old.VolumeGroup == lv.VolumeGroup && old.Name == name {
-				step = d.step(id, "another one came in its place", change.Rename{LV: nameOf(old), To: ondisk.ReplacedName(id)})
+				step = d.step(id, "superseded by a cutover", change.Rename{LV: nameOf(old), To: ondisk.ReplacedName(id)})
 			}
 		}
 		if step != 0 || d.in.Observed.VolumeGroups[lv.VolumeGroup].LogicalVolumes[name].UUID == "" {
-			step = d.step(id, "in the place of the old one", change.Rename{LV: nameOf(lv), To: name}, step)
+			step = d.step(id, "current since the cutover", change.Rename{LV: nameOf(lv), To: name}, step)
 			lv.Name = name
 		}
 	}
@@ -82,14 +82,14 @@ func (d *differ) afterMove(id spec.ID, lv observe.LogicalVolume) {
 		d.discard(id, s, d.signed(ondisk.MoveTags(id.Name)), copied)
 	}
 	for _, staged := range m.staged {
-		d.discard(id, staged, append(d.signed(ondisk.OwnerTags(id)), stagedTags(staged)...), "it is not to take the place of another one any more")
+		d.discard(id, staged, append(d.signed(ondisk.OwnerTags(id)), stagedTags(staged)...), "no longer needed for a cutover")
 	}
 	for _, old := range m.superseded {
 		if old.ReplacedBy() != lv.UUID {
-			d.block(id, status.ReasonAmbiguous, "%s was replaced by a logical volume (UUID %s) that is not there any more; it stays until somebody removes it", old.FullName(), old.ReplacedBy())
+			d.block(id, status.ReasonAmbiguous, "%s was superseded by a logical volume (UUID %s) that is missing. Restore the missing one, or remove the superseded one by hand", old.FullName(), old.ReplacedBy())
 			continue
 		}
-		d.discard(id, old, append(d.signed(ondisk.OwnerTags(id)), ondisk.TagReplacedBy+lv.UUID), lv.FullName()+" is in its place")
+		d.discard(id, old, append(d.signed(ondisk.OwnerTags(id)), ondisk.TagReplacedBy+lv.UUID), "superseded by "+lv.FullName())
 	}
 }
 
@@ -108,7 +108,7 @@ func (d *differ) absentMoves() {
 		case len(lvs) == 0 && len(m.staged)+len(m.superseded) == 0:
 			d.afterMove(id, observe.LogicalVolume{})
 		default:
-			d.say(id, status.Orphaned, status.ReasonRetained, "no file names it, and which of its logical volumes counts cannot be told; they stay")
+			d.say(id, status.Orphaned, status.ReasonRetained, "orphaned: several logical volumes claim to be the current copy. None is removed; remove the wrong ones by hand")
 		}
 	}
 }
@@ -118,13 +118,13 @@ func (d *differ) move(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolum
 	m := d.index.left(id)
 	switch {
 	case len(m.superseded) > 0:
-		d.block(id, status.ReasonNotReady, "spec.pool: it moves to Pool/%s when %s, which it was in before, is gone", v.Spec.Pool, m.superseded[0].FullName())
+		d.block(id, status.ReasonNotReady, "spec.pool: cannot move to Pool/%s: waiting for the removal of %s, superseded by the last move", v.Spec.Pool, m.superseded[0].FullName())
 		return prepared
 	case p.vg.MissingPVs > 0: // LVM would refuse them when they come back
-		d.block(id, status.ReasonNotReady, "spec.pool: it cannot move to Pool/%s while %d physical volumes of %s are missing", v.Spec.Pool, p.vg.MissingPVs, p.vg.Name)
+		d.block(id, status.ReasonNotReady, "spec.pool: cannot move to Pool/%s: %d physical volumes of %s are missing. Reconnect them first", v.Spec.Pool, p.vg.MissingPVs, p.vg.Name)
 		return prepared
 	case d.immovable(id, v, lv):
-		d.stagedAs(id, "the Volume does not move there", func(s observe.LogicalVolume) bool { return !misplaced(s, p) })
+		d.stagedAs(id, "the Volume no longer moves to it", func(s observe.LogicalVolume) bool { return !misplaced(s, p) })
 		return prepared
 	}
 	staged, ok := d.stage(id, v, p, lv)
@@ -136,8 +136,8 @@ func (d *differ) move(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolum
 		return prepared
 	}
 	return d.cutOver(cutover{
-		id: id, lv: lv, next: staged, base: base, why: "everything is copied but what changed last",
-		pausing: "so that what changed last can be copied; it comes back at once", done: "spec.pool: all but what changed last is copied",
+		id: id, lv: lv, next: staged, base: base, why: "all but the last changes are copied",
+		pausing: "paused to copy the last changes; served again at once", done: "spec.pool: the copy is ready",
 		danger: Disruptive, affects: d.connectedTo(id),
 	})
 }
@@ -146,11 +146,11 @@ func (d *differ) move(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolum
 // can move with it, and says so.
 func (d *differ) immovable(id spec.ID, v spec.Volume, lv observe.LogicalVolume) bool {
 	if lv.ReadOnly {
-		d.block(id, status.ReasonImmutableField, "spec.pool: %s is read-only, which the one in Pool/%s would not be; make it writable (%s), or put spec.pool back", lv.FullName(), v.Spec.Pool, lv.HowToWrite())
+		d.block(id, status.ReasonImmutableField, "spec.pool: %s is read-only, and the copy in Pool/%s would not be. Make it writable (%s), or undo the change of spec.pool", lv.FullName(), v.Spec.Pool, lv.HowToWrite())
 		return true
 	}
 	if lv.Redundant() {
-		d.block(id, status.ReasonUnsupported, "spec.pool: %s is %s, and the one in Pool/%s would hold its data only once. Move it by hand, put spec.pool back, or give the copies up first (%s)",
+		d.block(id, status.ReasonUnsupported, "spec.pool: %s is %s, and the copy in Pool/%s would hold its data only once. Move it by hand, undo the change of spec.pool, or remove its other copies first (%s)",
 			lv.FullName(), lv.Kind(), v.Spec.Pool, singleAgain(lv))
 		return true
 	}
@@ -173,7 +173,7 @@ func (d *differ) immovable(id spec.ID, v spec.Volume, lv observe.LogicalVolume) 
 	slices.Sort(stay)
 	stay = slices.Compact(stay)
 	if len(stay) > 0 {
-		d.block(id, status.ReasonSnapshotsExist, "spec.pool: %s cannot move to Pool/%s while it has snapshots, in the trash or not (%s), which would stay behind; remove them first, or put spec.pool back",
+		d.block(id, status.ReasonSnapshotsExist, "spec.pool: cannot move %s to Pool/%s: it has snapshots (%s), which cannot move. Remove them, in the trash too, or undo the change of spec.pool",
 			lv.FullName(), v.Spec.Pool, strings.Join(stay, ", "))
 	}
 	return len(stay) > 0
@@ -182,7 +182,7 @@ func (d *differ) immovable(id spec.ID, v spec.Volume, lv observe.LogicalVolume) 
 // stage returns the logical volume that is to come in the place of a Volume's. If there
 // is none it plans one.
 func (d *differ) stage(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume) (observe.LogicalVolume, bool) {
-	staged, found := d.stagedAs(id, "the Volume does not move there", func(s observe.LogicalVolume) bool {
+	staged, found := d.stagedAs(id, "the Volume no longer moves to it", func(s observe.LogicalVolume) bool {
 		return !misplaced(s, p) && s.Size >= lv.Size && s.Identity() == lv.Identity()
 	})
 	if found {
@@ -193,11 +193,11 @@ func (d *differ) stage(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolu
 		name.Name = v.Spec.LVName
 	}
 	switch {
-	case !d.vacant(id, name, "spec.pool: it moves to Pool/"+v.Spec.Pool):
+	case !d.vacant(id, name, "spec.pool: cannot move to Pool/"+v.Spec.Pool):
 	case p.dormant || p.thinPool != "" && lv.Type == observe.Thin && !lv.Active:
-		d.say(id, status.Progressing, status.ReasonConverging, "spec.pool: the move to Pool/%s waits until the volume and the thin pool are active; before that nobody knows whether there is room", v.Spec.Pool)
+		d.say(id, status.Progressing, status.ReasonConverging, "spec.pool: cannot move to Pool/%s: waiting until the volume and the thin pool are active, to check the free space", v.Spec.Pool)
 	case p.thinPool != "" && mayHold(lv) > freeIn(p):
-		d.say(id, status.Failed, status.ReasonNoSpace, "spec.pool: %s holds up to %s, and thin pool %s/%s has %s left; if that filled up, writes to all volumes in it would fail. Grow it, or put spec.pool back",
+		d.say(id, status.Failed, status.ReasonNoSpace, "spec.pool: %s holds up to %s, but thin pool %s/%s has %s left, and would fill up. Grow it, or undo the change of spec.pool",
 			lv.FullName(), spec.Size(mayHold(lv)), p.vg.Name, p.thinPool, spec.Size(freeIn(p)))
 	case !p.creatable:
 		d.block(id, status.ReasonNotReady, "spec.pool: Pool/%s cannot take new volumes: %s", v.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: v.Spec.Pool}).Message)
@@ -216,7 +216,7 @@ func (d *differ) stage(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolu
 			why += ", where it is not striped"
 		}
 		if len(who) > 0 {
-			why, danger = why+"; when it is filled, their sessions end for a moment, or it waits until they have", Disruptive
+			why, danger = why+"; the cutover afterwards interrupts the sessions for a moment, or waits until they end", Disruptive
 		}
 		d.dangerousStep(id, why, danger, who, change.CreateVolume{
 			LV: name, ThinPool: p.thinPool, Size: spec.Size(size), Tags: tags,
@@ -247,11 +247,11 @@ func (d *differ) vacant(id spec.ID, name change.LV, what string) bool {
 	switch {
 	case !exists:
 	case there.Phase() == ondisk.Clearing:
-		d.say(id, status.Progressing, status.ReasonClearing, "%s when %s, which was given up, is cleared", what, name)
+		d.say(id, status.Progressing, status.ReasonClearing, "%s: waiting until %s, deleted earlier, is wiped", what, name)
 	case owner == id && there.Phase() == ondisk.Staged:
-		d.say(id, status.Progressing, status.ReasonConverging, "%s when %s, which is of no use, is gone", what, name)
+		d.say(id, status.Progressing, status.ReasonConverging, "%s: waiting for the removal of %s, which is no longer needed", what, name)
 	default:
-		d.block(id, status.ReasonNotOwned, "%s when %s, which exists and stays as it is, has another name; rename it, or take that out of the spec", what, name)
+		d.block(id, status.ReasonNotOwned, "%s: %s already exists and is not managed by volreconciler. Rename that logical volume, or undo the change of the spec", what, name)
 	}
 	return !exists
 }
@@ -331,7 +331,7 @@ func (d *differ) copyOver(id spec.ID, staged, lv observe.LogicalVolume) (base ob
 		d.snapshotToMove(id, lv, base)
 	case len(d.index.left(id).snapshots) > 1:
 		// Nobody is made to wait for LVM to take the others away.
-		d.say(id, status.Progressing, status.ReasonConverging, "%s takes the place of %s when snapshots that were copied before are gone", staged.FullName(), lv.FullName())
+		d.say(id, status.Progressing, status.ReasonConverging, "cutover to %s: waiting for the removal of older snapshots of %s", staged.FullName(), lv.FullName())
 	default:
 		return base, true
 	}
@@ -361,5 +361,5 @@ func (d *differ) snapshotToMove(id spec.ID, lv, base observe.LogicalVolume) {
 		})
 		return
 	}
-	d.say(id, status.Progressing, status.ReasonClearing, "%s is copied on when the snapshots that it was copied from before are cleared", lv.FullName())
+	d.say(id, status.Progressing, status.ReasonClearing, "the next sync round of %s waits until older snapshots are wiped", lv.FullName())
 }

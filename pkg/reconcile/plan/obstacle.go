@@ -55,8 +55,8 @@ func (d *differ) certain(spec.ID) *Obstacle {
 	case "":
 		return nil
 	case status.ReasonIncompleteInput:
-		return blocked(reason, "nothing is removed while %s, because what cannot be read might still name it", while)
+		return blocked(reason, "nothing is removed while %s, because a broken file may declare it. Correct the files first", while)
 	default:
-		return blocked(reason, "nothing is removed while %s", while)
+		return blocked(reason, "nothing is removed until every system can be read: %s", while)
 	}
 }

@@ -92,7 +92,7 @@ func (d *differ) signing() {
 		}
 		pending[Unmarked] = pending[Unmarked] || len(lv.Makers()) == 0
 		if d.changeable(id, lv) && !d.another(id, lv) {
-			d.stepBeside(id, "ours, and its tags do not say so", Harmless, d.sign(lv))
+			d.stepBeside(id, "managed here, but its tags do not say so", Harmless, d.sign(lv))
 		}
 	}
 	if !d.inDoubt() {
@@ -118,7 +118,7 @@ func (d *differ) changeable(id spec.ID, lv observe.LogicalVolume) bool {
 
 // foreign is that what an object would have is another installation's.
 func (d *differ) foreign(id spec.ID, lv observe.LogicalVolume, how string) *Obstacle {
-	by, of := "an installation that its tags do not name", "it"
+	by, of := "an unknown installation", "it"
 	takes := Unmarked
 	if makers := lv.Makers(); len(makers) > 0 {
 		maker := makers[slices.IndexFunc(makers, func(m ondisk.Maker) bool { return m.ID != d.in.Installation.ID })]
@@ -131,16 +131,16 @@ func (d *differ) foreign(id spec.ID, lv observe.LogicalVolume, how string) *Obst
 	if !d.names(id) {
 		reason = status.ReasonNotDeclared
 	}
-	return obstacle(status.Foreign, reason, "%s was made for %s by %s, not by this one, %s; it is left alone. To take over all that it made here, run: volreconciler adopt-node %s%s",
+	return obstacle(status.Foreign, reason, "%s was made for %s by %s, not by this installation (%s), and is not changed. To adopt all that it made here, run: volreconciler adopt-node %s%s",
 		lv.FullName(), of, by, d.in.Installation, takes, how)
 }
 
 // theirs sees to an object for which another installation made something, and this one nothing.
 func (d *differ) theirs(id spec.ID, lvs []observe.LogicalVolume) {
-	volume, how := d.in.Desired.Volumes[id.Name], "; to take over this one, set adopt: true"
+	volume, how := d.in.Desired.Volumes[id.Name], "; to adopt only this object, set adopt: true"
 	if id.Kind == spec.KindSnapshot {
 		of := d.in.Desired.Snapshots[id.Name].Spec.Volume
-		volume, how = d.in.Desired.Volumes[of], "; to take over this one, set adopt: true in its Volume"
+		volume, how = d.in.Desired.Volumes[of], "; to adopt only this object, set adopt: true in its Volume"
 		volume.Spec.Adopt = volume.Spec.Adopt && len(d.index.current[spec.ID{Kind: spec.KindVolume, Name: of}]) == 1 // which goes first
 	}
 	if !volume.Spec.Adopt || !d.adopt(id, lvs) {
@@ -185,7 +185,7 @@ func (d *differ) ofOthers() {
 			d.show(id, lv)
 			d.stopped(id, d.foreign(id, lv, ""))
 		case o.Phase == status.Ready && o.Message == "" && len(d.index.current[id]) > 0:
-			o.Message = "another installation made " + lv.FullName() + " under the same name; that is left alone"
+			o.Message = "another installation made " + lv.FullName() + " with the same name; it is not changed"
 		}
 	}
 }
@@ -195,5 +195,5 @@ func (d *differ) madeHere(_ spec.ID, lv observe.LogicalVolume) *Obstacle {
 	if d.index.ownership.signed(lv) {
 		return nil
 	}
-	return obstacle(status.Deleting, status.ReasonRemoving, "removed when the tags on %s say which installation made it", lv.FullName())
+	return obstacle(status.Deleting, status.ReasonRemoving, "waiting for the tags of %s to name the installation that made it before it is removed", lv.FullName())
 }

@@ -40,19 +40,19 @@ func (d *differ) pool(p spec.Pool) {
 		d.results.of(id).pool = pool{unreadable: true}
 		return
 	case err != nil:
-		d.say(id, status.Failed, status.ReasonObservationFailed, "volume group %s cannot be read: %v", p.Spec.VolumeGroup, err)
+		d.say(id, status.Failed, status.ReasonObservationFailed, "cannot read volume group %s: %v", p.Spec.VolumeGroup, err)
 		d.results.of(id).pool = pool{unreadable: true}
 		return
 	}
 	if !ok {
-		d.block(id, status.ReasonVolumeGroupMissing, "volume group %s is not on this node; connect its disks. %s. Only if there never was one: vgcreate", p.Spec.VolumeGroup, d.mayHide())
+		d.block(id, status.ReasonVolumeGroupMissing, "volume group %s is not on this node. Connect its disks. %s. Only if it never existed: vgcreate", p.Spec.VolumeGroup, d.mayHide())
 		return
 	}
 	out := pool{vg: vg, known: true, creatable: true}
 	shown := &status.Pool{VolumeGroup: vg.Name, Size: vg.Size, Free: vg.Free}
 	d.object(id).Pool = shown
 	if vg.MissingPVs > 0 {
-		d.say(id, status.Failed, status.ReasonDeviceMissing, "%d physical volumes of %s are missing; LVM refuses changes until they are back or removed with vgreduce%s", vg.MissingPVs, vg.Name, d.hidden())
+		d.say(id, status.Failed, status.ReasonDeviceMissing, "%d physical volumes of %s are missing, and LVM refuses changes. Reconnect them, or remove them with vgreduce%s", vg.MissingPVs, vg.Name, d.hidden())
 		out.creatable = false
 	}
 	suspended := d.suspended(id, p.Metadata)
@@ -64,7 +64,7 @@ func (d *differ) pool(p spec.Pool) {
 		out.creatable, out.step = d.thinPool(id, want, vg, out.creatable, suspended, shown)
 	}
 	if vg.Shared {
-		d.remark(id, "volume group %s is shared (lvmlockd): other nodes may change what is in it", vg.Name)
+		d.remark(id, "volume group %s is shared (lvmlockd): other nodes may change it", vg.Name)
 	}
 	d.results.of(id).pool = out
 }
@@ -72,7 +72,7 @@ func (d *differ) pool(p spec.Pool) {
 // hidden is where physical volumes may be that LVM does not see, as the end of a sentence.
 func (d *differ) hidden() string {
 	if kept := d.in.Observed.KeptFromLVM; len(kept) > 0 {
-		return ". It is kept from " + shortList(kept) + ", where they may be: look there first"
+		return ". LVM is kept from " + shortList(kept) + ", where they may be: check there first"
 	}
 	return ""
 }
@@ -80,9 +80,9 @@ func (d *differ) hidden() string {
 // mayHide says why LVM may not see a volume group whose disks are there.
 func (d *differ) mayHide() string {
 	if kept := d.in.Observed.KeptFromLVM; len(kept) > 0 {
-		return "If they are: LVM is kept from " + shortList(kept) + "; or see vgs --foreign --shared"
+		return "If they are connected: LVM is kept from " + shortList(kept) + "; or see vgs --foreign --shared"
 	}
-	return "If they are: LVM may be kept from it (vgs --foreign --shared; pvs -a; lvmdevices; devices/filter and devices/global_filter in lvm.conf)"
+	return "If they are connected, LVM may be kept from them (vgs --foreign --shared; pvs -a; lvmdevices; devices/filter and devices/global_filter in lvm.conf)"
 }
 
 // thinPool sees to a Pool's thin pool. It returns whether volumes can be put
@@ -97,14 +97,14 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 		}
 		known := d.in.Known[id].UUID
 		if known != "" && d.in.Desired.Annotation(id, spec.AnnotationRecreate) != known {
-			d.block(id, status.ReasonVanished, "thin pool %s (UUID %s) is gone, and with it the volumes in it; nothing is put in its place, so that it can be restored (vgcfgrestore). To start with a new one, annotate %s: %s",
+			d.block(id, status.ReasonVanished, "thin pool %s (UUID %s) is missing, with all volumes in it. Restore it (vgcfgrestore); or, to create a new one, annotate %s: %s",
 				name, known, spec.AnnotationRecreate, known)
 			return false, 0
 		}
 		return true, d.step(id, "not there", change.CreateThinPool{LV: name, Size: spec.Size(size), Tags: d.signed(ondisk.OwnerTags(id))})
 	}
 	if lv.Type != observe.ThinPool {
-		d.block(id, status.ReasonNotOwned, "%s exists and is no thin pool; choose another thinPool.name", lv.FullName())
+		d.block(id, status.ReasonNotOwned, "%s already exists and is no thin pool. Choose another thinPool.name", lv.FullName())
 		return false, 0
 	}
 	shown.ThinPool, shown.Size = lv.Name, lv.Size
@@ -122,12 +122,12 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 	}
 	owner, owned := lv.Owner()
 	if owned && owner != id {
-		d.block(id, status.ReasonNotOwned, "thin pool %s belongs to %s", lv.FullName(), owner)
+		d.block(id, status.ReasonNotOwned, "thin pool %s belongs to %s. Choose another thinPool.name", lv.FullName(), owner)
 		return false, 0
 	}
 	damage := d.damageOf(id, lv)
 	if damage != "" {
-		d.say(id, status.Failed, status.ReasonPoolDamaged, "%s; nothing is planned in it", damage)
+		d.say(id, status.Failed, status.ReasonPoolDamaged, "nothing is planned in it: %s", damage)
 	}
 	var active StepID
 	if !suspended {
@@ -137,12 +137,12 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 		return false, 0
 	}
 	if lv.DataPercent >= 100 || lv.MetadataPercent >= 100 {
-		d.say(id, status.Failed, status.ReasonNoSpace, "thin pool %s is full (data %.1f%%, metadata %.1f%%); writes to new blocks fail until it is grown", lv.FullName(), lv.DataPercent, lv.MetadataPercent)
+		d.say(id, status.Failed, status.ReasonNoSpace, "thin pool %s is full (data %.1f%%, metadata %.1f%%): writes to new blocks fail. Grow it (thinPool.size)", lv.FullName(), lv.DataPercent, lv.MetadataPercent)
 	}
 	if !owned {
 		// An administrator's own thin pool is used as it is.
 		if lv.Size < size {
-			d.remark(id, "thin pool %s was not made by us: it is used, and never grown", lv.FullName())
+			d.remark(id, "thin pool %s was not made by volreconciler: it is used, but never grown", lv.FullName())
 		}
 		return creatable, active
 	}
@@ -150,7 +150,7 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 	switch {
 	case suspended:
 	case lv.Size > size: // by dmeventd or an administrator, before it was full; LVM cannot take that back
-		d.remark(id, "thin pool %s has %s, more than the %s of spec.thinPool.size: it was extended, and thin pools are never shrunk", lv.FullName(), spec.Size(lv.Size), spec.Size(size))
+		d.remark(id, "thin pool %s has %s, more than the %s of thinPool.size: it was extended, and thin pools are never shrunk", lv.FullName(), spec.Size(lv.Size), spec.Size(size))
 	case lv.Size < size && vg.MissingPVs == 0:
 		// Volumes need not wait: there is room now, or LVM says that there is none.
 		d.step(id, "spec asks for "+spec.Size(size).String(), change.GrowThinPool{LV: name, From: spec.Size(lv.Size), To: spec.Size(size)}, active)
@@ -165,30 +165,30 @@ func (d *differ) activatePool(id spec.ID, lv observe.LogicalVolume) StepID {
 	if !d.index.dormant(lv) || lv.Health == observe.HealthPartial {
 		return 0
 	}
-	return d.step(id, "inactive: how full it is is not known", change.Activate{LV: nameOf(lv)})
+	return d.step(id, "inactive: its usage is unknown", change.Activate{LV: nameOf(lv)})
 }
 
 // damageOf says what is wrong with a Pool's thin pool, as far as LVM tells (lvmthin(7), lv_health_status in
 // lvs(8)); empty: nothing.
 func (d *differ) damageOf(id spec.ID, lv observe.LogicalVolume) string {
 	if d.index.dormant(lv) && d.in.Held[id] {
-		return "thin pool " + lv.FullName() + " cannot be activated, so that nobody knows how full it is. If its metadata is damaged, see lvconvert --repair in lvmthin(7)"
+		return "thin pool " + lv.FullName() + " cannot be activated, so its usage is unknown. If its metadata is damaged, see lvconvert --repair in lvmthin(7)"
 	}
 	if lv.DataPercent >= 100 || lv.MetadataPercent >= 100 {
 		return "" // it is full, which is another matter
 	}
 	switch lv.Health {
 	case "failed":
-		return "thin pool " + lv.FullName() + " has failed: reads and writes of all that is in it fail. See lvconvert --repair in lvmthin(7)"
+		return "thin pool " + lv.FullName() + " has failed: all reads and writes of its volumes fail. See lvconvert --repair in lvmthin(7)"
 	case observe.HealthPartial:
 		if !lv.Active {
-			return "thin pool " + lv.FullName() + " lies on physical volumes that are missing, and cannot be activated"
+			return "thin pool " + lv.FullName() + " cannot be activated: physical volumes under it are missing. Reconnect them"
 		}
 	case "metadata_read_only":
-		return "the metadata of thin pool " + lv.FullName() + " is read-only, so that nothing new can be written to what is in it. See lvmthin(7)"
+		return "the metadata of thin pool " + lv.FullName() + " is read-only, and writes to new blocks fail. See lvmthin(7)"
 	}
 	if lv.CheckNeeded {
-		return "the metadata of thin pool " + lv.FullName() + " has to be checked before anything new can be written to what is in it. See lvconvert --repair in lvmthin(7)"
+		return "the metadata of thin pool " + lv.FullName() + " needs a check, and writes to new blocks fail until then. See lvconvert --repair in lvmthin(7)"
 	}
 	return ""
 }

@@ -38,9 +38,9 @@ func (d *differ) reopen(id spec.ID) {
 			continue
 		}
 		if why := d.giveBack(id, i, have); why != "" {
-			state := "stays closed"
+			state := "is still closed"
 			if !i.Disabled && len(i.Portals) == 0 {
-				state = "stays without it"
+				state = "is still incomplete"
 			}
 			o := d.object(id)
 			o.Message += fmt.Sprintf("; a cutover interrupted target %s, which %s: %s", i.Target, state, why)
@@ -55,7 +55,7 @@ func (d *differ) giveBack(id spec.ID, i Interruption, have observe.Target) (why 
 		return fmt.Sprintf("it cannot be read: %v", err)
 	}
 	if owner, owned := have.Owner(); owned && owner != id || !owned && !have.HasTPG || !owned && !have.Empty() {
-		return "it does not carry the mark of this Export any more"
+		return "it no longer has the mark of this Export"
 	}
 	e, said := d.in.Desired.Exports[id.Name]
 	if !said {
@@ -63,16 +63,16 @@ func (d *differ) giveBack(id spec.ID, i Interruption, have observe.Target) (why 
 	}
 	if said {
 		if d.in.targetOf(e) != i.id() {
-			return fmt.Sprintf("the file asks for target %s instead; correct the file", e.Spec.Target)
+			return fmt.Sprintf("the file declares target %s instead. Correct the file", e.Spec.Target)
 		}
 		i = i.limitedTo(e.Spec, have)
 		if at := unasked(have, e.Spec); i.Disabled && at != "" {
-			return fmt.Sprintf("it listens at %s, which the file does not ask for any more; correct the file", at)
+			return fmt.Sprintf("it listens at %s, which the file no longer declares. Correct the file", at)
 		}
 	}
 	for _, other := range d.refs.exportsAt[i.id()] {
 		if other != id.Name {
-			return fmt.Sprintf("it is that of %s by now", spec.ID{Kind: spec.KindExport, Name: other})
+			return fmt.Sprintf("it belongs to %s now", spec.ID{Kind: spec.KindExport, Name: other})
 		}
 	}
 	x := &exportDiffer{
@@ -93,7 +93,7 @@ func (d *differ) giveBack(id spec.ID, i Interruption, have observe.Target) (why 
 	if why != "" {
 		return why
 	}
-	const because = "initiators wait for it since a cutover"
+	const because = "initiators have waited for it since a cutover"
 	for _, portal := range sorted(i.Portals) {
 		x.step(id, because, change.AddPortal{Target: x.target, Portal: portal, Transport: i.Portals[portal]}, needs...)
 	}
@@ -106,12 +106,12 @@ func (d *differ) giveBack(id spec.ID, i Interruption, have observe.Target) (why 
 // uncertain returns what of a target, as it is, initiators must not find; empty: nothing.
 func (x *exportDiffer) uncertain(i Interruption) string {
 	if x.have.Attrib.GenerateNodeACLs && !i.Anyone {
-		return "it lets any initiator in, which the Export does not any more; correct the Export"
+		return "it admits any initiator, but the Export no longer does. Correct the Export"
 	}
 	who := slices.Concat(sorted(x.have.ACLs), x.have.DynamicSessions, x.have.Unattributed)
 	for _, name := range who {
 		if _, admitted := i.Initiators[name]; !admitted && !i.Anyone {
-			return fmt.Sprintf("it admits %s, which the Export does not any more, or not without another password; correct the Export, or remove that initiator from the target", name)
+			return fmt.Sprintf("it admits %s, but the Export no longer does, or with another password. Correct the Export, or remove that initiator from the target", name)
 		}
 	}
 	for _, n := range sortedInts(x.have.LUNs) {
@@ -119,9 +119,9 @@ func (x *exportDiffer) uncertain(i Interruption) string {
 		switch l := x.have.LUNs[n]; {
 		case l.Backstore+l.Device == "":
 		case !offered:
-			return fmt.Sprintf("its LUN %d is not among those of the Export; correct the Export, or remove that LUN from the target", n)
+			return fmt.Sprintf("its LUN %d is not in the Export. Correct the Export, or remove that LUN from the target", n)
 		case !x.isWhole(of, l):
-			return fmt.Sprintf("what its LUN %d shows cannot be told to be the whole of %s; correct the Export", n, of)
+			return fmt.Sprintf("its LUN %d may not show all of %s. Correct the Export", n, of)
 		}
 	}
 	return x.seesOther(i)
@@ -137,7 +137,7 @@ func (x *exportDiffer) seesOther(i Interruption) string {
 			}
 			readOnly, shown := i.Initiators[name][n]
 			if m.LUN != n || !shown && !i.Anyone || readOnly && !m.WriteProtect {
-				return fmt.Sprintf("%s sees LUN %d of it, which the Export does not show it, or not so; correct the Export, or remove that mapping", name, n)
+				return fmt.Sprintf("%s sees its LUN %d, which the Export does not show that way. Correct the Export, or remove that mapping", name, n)
 			}
 		}
 	}
@@ -174,7 +174,7 @@ func (x *exportDiffer) giveBackLUN(n int, l InterruptedLUN) (steps []StepID, why
 	backing := spec.ID{Kind: spec.KindVolume, Name: l.Volume}
 	b := x.backing(backing)
 	if !b.usable || b.lv.Identity() != l.UUID {
-		return nil, fmt.Sprintf("LUN %d: %s has no whole logical volume to show: %s", n, backing, x.wordsOf(backing))
+		return nil, fmt.Sprintf("LUN %d: %s has no complete logical volume: %s", n, backing, x.wordsOf(backing))
 	}
 	have, exists := x.have.LUNs[n]
 	if !x.fabric.backstores && !exists && x.blockedByUsers(backing, b.lv) {
@@ -182,14 +182,14 @@ func (x *exportDiffer) giveBackLUN(n int, l InterruptedLUN) (steps []StepID, why
 	}
 	store := x.store(backing)
 	if by := x.shared(backing); by != "" {
-		return nil, fmt.Sprintf("LUN %d: %s is served by %s as well; remove that", n, backing, by)
+		return nil, fmt.Sprintf("LUN %d: %s is also served by %s. Remove it there", n, backing, by)
 	}
 	if !store.usable {
 		return nil, fmt.Sprintf("LUN %d: %s cannot be served: %s", n, backing, x.wordsOf(backing))
 	}
 	for _, other := range sortedInts(x.have.LUNs) {
 		if at := x.have.LUNs[other]; at.Backstore+at.Device != "" && (other == n) != store.servedBy(at) {
-			return nil, fmt.Sprintf("LUN %d: LUN %d shows something else than before the cutover; remove it from the target", n, other)
+			return nil, fmt.Sprintf("LUN %d: LUN %d shows another volume than before the cutover. Remove it from the target", n, other)
 		}
 	}
 	var added StepID
@@ -206,7 +206,7 @@ func (x *exportDiffer) giveBackLUN(n int, l InterruptedLUN) (steps []StepID, why
 		switch {
 		case !listed || !x.fabric.maps:
 		case taken && mapped.LUN >= 0 && mapped.LUN != n:
-			return steps, fmt.Sprintf("LUN %d: %s sees another one under that number; remove its mapping", n, name)
+			return steps, fmt.Sprintf("LUN %d: %s sees another LUN under this number. Remove that mapping", n, name)
 		case !taken || mapped.LUN < 0 || added != 0:
 			steps = append(steps, x.step(x.id, "initiators had it before a cutover",
 				change.MapLUN{Target: x.target, Initiator: name, LUN: n, ReadOnly: l.Mapped[name] || b.lv.ReadOnly}, added))
@@ -220,5 +220,5 @@ func (d *differ) wordsOf(id spec.ID) string {
 	if o := d.results.of(id); o.shown && o.status.Message != "" {
 		return o.status.Message
 	}
-	return "it is not in the files; name it again"
+	return "it is not declared. Declare it again"
 }

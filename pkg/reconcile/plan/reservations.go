@@ -74,7 +74,7 @@ func (x *exportDiffer) losesNone(what string, who []string) bool {
 		return true
 	}
 	x.withheld = true
-	x.block(x.id, status.ReasonReservationsActive, "%s of %s is not removed while persistent reservations were made by it: %s. %s, or set disconnect: Force",
+	x.block(x.id, status.ReasonReservationsActive, "cannot remove %s of %s: initiators hold persistent reservations: %s. %s, or set disconnect: Force",
 		what, x.target.Name, shortList(who), clearThem)
 	return false
 }
@@ -110,8 +110,7 @@ func (d *differ) fencesStay(c cutover) *Obstacle {
 		return nil
 	}
 	if who := d.lostKeys(b); len(who) > 0 {
-		return blocked(status.ReasonReservationsActive, "%s; persistent reservations on %s would be lost when the other one takes its place: %s. "+
-			"%s, or register with APTPL (sg_persist --out --register-ignore --param-aptpl)", c.done, c.lv.FullName(), shortList(who), clearThem)
+		return blocked(status.ReasonReservationsActive, "%s; the cutover would lose persistent reservations on %s: %s. %s, or register with APTPL (sg_persist --out --register-ignore --param-aptpl)", c.done, c.lv.FullName(), shortList(who), clearThem)
 	}
 	return nil
 }
@@ -136,7 +135,7 @@ func (d *differ) rebuild(id spec.ID, b observe.Backstore, lv observe.LogicalVolu
 		}
 	}
 	if who := d.lostKeys(b); len(who) > 0 {
-		d.block(id, status.ReasonReservationsActive, "backstore %s is to be made anew, and persistent reservations would be lost: %s. %s", b.Path(), shortList(who), clearThem)
+		d.block(id, status.ReasonReservationsActive, "cannot recreate backstore %s: persistent reservations would be lost: %s. %s", b.Path(), shortList(who), clearThem)
 		return true
 	}
 	why := fmt.Sprintf("read-only %t, and nobody is connected", b.ReadOnly)

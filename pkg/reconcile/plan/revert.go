@@ -19,10 +19,10 @@ func (d *differ) restoring(id spec.ID, r *spec.Revert, lv observe.LogicalVolume)
 			d.restore(id, r, lv, snapshot)
 		}
 	case lv.Tag(ondisk.TagCheckpoint) == "":
-		d.step(id, "no file asks for it any more, and nothing was written", change.SetTags{LV: nameOf(lv),
+		d.step(id, "no longer in the spec, and nothing was written", change.SetTags{LV: nameOf(lv),
 			Remove: append(lv.TagsWith(ondisk.TagRevert), lv.TagsWith(ondisk.TagPhase)...)})
 	default:
-		d.block(id, status.ReasonReverting, "%s was being put back to a snapshot, and holds part of it; name the snapshot in spec.revert again to end that", lv.FullName())
+		d.block(id, status.ReasonReverting, "the revert of %s is incomplete: it holds part of a snapshot. Name that Snapshot in spec.revert again to finish it", lv.FullName())
 	}
 }
 
@@ -40,7 +40,7 @@ func (d *differ) revert(id spec.ID, v spec.Volume, lv observe.LogicalVolume) suc
 		return none
 	case d.inDoubt():
 		reason, while := d.doubt()
-		d.block(id, reason, "spec.revert: nothing is put back while %s", while)
+		d.block(id, reason, "spec.revert: waiting until nothing is in doubt: %s", while)
 		return none
 	case d.toBeKept(id), d.usersOfVolume(id, lv) != "":
 		return none
@@ -64,7 +64,7 @@ func (d *differ) reverted(id spec.ID, lv observe.LogicalVolume, request string) 
 // yet: after it was put back that is gone. It says so.
 func (d *differ) toBeKept(id spec.ID) bool {
 	waits := func(of spec.ID) bool {
-		d.block(id, status.ReasonNotReady, "spec.revert: it is put back when what is in it now is safe in %s, which is not there yet", of)
+		d.block(id, status.ReasonNotReady, "spec.revert: waiting until the current data is safe in %s, which does not exist yet", of)
 		return true
 	}
 	for _, name := range d.refs.snapshots[id.Name] {
@@ -99,11 +99,11 @@ func (d *differ) restore(id spec.ID, r *spec.Revert, lv, snapshot observe.Logica
 	_, served := d.index.Backstore(id)
 	switch {
 	case len(d.in.Observed.Unknown) > 0: // who uses it cannot be told
-		d.block(id, status.ReasonObservationFailed, "spec.revert: nothing is put back while a system cannot be read: %v", d.in.Observed.Err())
+		d.block(id, status.ReasonObservationFailed, "spec.revert: waiting until every system can be read: %v", d.in.Observed.Err())
 	case lv.Tag(ondisk.TagRevert) != r.Request:
-		d.step(id, "spec.revert asks for another one", change.SetTags{LV: nameOf(lv), Add: []string{ondisk.TagRevert + r.Request}, Remove: lv.TagsWith(ondisk.TagRevert)})
+		d.step(id, "spec.revert has changed", change.SetTags{LV: nameOf(lv), Add: []string{ondisk.TagRevert + r.Request}, Remove: lv.TagsWith(ondisk.TagRevert)})
 	case served || len(d.index.servedDirectly(lv)) > 0: // the exports let go of it in this pass
-		d.say(id, status.Progressing, status.ReasonReverting, "it is put back to %s when it is no longer exported", snapshot.FullName())
+		d.say(id, status.Progressing, status.ReasonReverting, "reverted to %s once it is no longer exported", snapshot.FullName())
 	default:
 		d.dangerousStep(id, "spec.revert asks for it", Destructive, nil, change.Restore{
 			LV: nameOf(lv), Snapshot: nameOf(snapshot), Size: spec.Size(min(lv.Size, snapshot.Size)),
@@ -117,14 +117,14 @@ func (d *differ) restore(id spec.ID, r *spec.Revert, lv, snapshot observe.Logica
 func (d *differ) swapIn(id spec.ID, v spec.Volume, lv, snapshot observe.LogicalVolume) succession {
 	const why = "spec.revert asks for it"
 	done := ondisk.TagReverted + v.Spec.Revert.Request
-	clone, found := d.stagedAs(id, "the Volume is not put back to that", func(s observe.LogicalVolume) bool {
+	clone, found := d.stagedAs(id, "the Volume is no longer reverted to it", func(s observe.LogicalVolume) bool {
 		return s.VolumeGroup == snapshot.VolumeGroup && s.Origin == snapshot.Name && slices.Contains(s.Tags, done) && s.Identity() == lv.Identity()
 	})
 	if !found {
 		name := observe.LogicalVolume{VolumeGroup: lv.VolumeGroup, Name: ondisk.StagedName(id), Size: lv.Size}
-		if d.vacant(id, nameOf(name), "spec.revert: it is put back") {
+		if d.vacant(id, nameOf(name), "spec.revert: cannot revert") {
 			// What that leads to is what a plan is read for.
-			d.clone(id, why+"; what is in the volume now is given up when this takes its place", Destructive, backing{lv: snapshot}, name, append(d.tagsToMove(id, v, lv), done))
+			d.clone(id, why+"; the cutover to it discards the current data", Destructive, backing{lv: snapshot}, name, append(d.tagsToMove(id, v, lv), done))
 		}
 		return prepared
 	}
@@ -133,7 +133,7 @@ func (d *differ) swapIn(id spec.ID, v spec.Volume, lv, snapshot observe.LogicalV
 		return prepared
 	}
 	return d.cutOver(cutover{
-		id: id, lv: lv, next: clone, why: why, pausing: why, done: "spec.revert: the clone to put it back to is made",
+		id: id, lv: lv, next: clone, why: why, pausing: why, done: "spec.revert: the clone is ready",
 		danger: Destructive, spareOthers: true, // nobody who sees it is logged in
 	})
 }
@@ -144,38 +144,38 @@ func (d *differ) snapshotToRestore(id spec.ID, r *spec.Revert, lv observe.Logica
 	of := spec.ID{Kind: spec.KindSnapshot, Name: r.Snapshot}
 	lvs := d.index.current[of]
 	if old := d.index.left(id).superseded; len(old) > 0 {
-		d.block(id, status.ReasonNotReady, "spec.revert: it is put back when %s, in whose place it came, is gone", old[0].FullName())
+		d.block(id, status.ReasonNotReady, "spec.revert: waiting for the removal of %s, superseded by the last cutover", old[0].FullName())
 		return lv, false
 	}
 	switch {
 	case lv.ReadOnly:
-		d.block(id, status.ReasonImmutableField, "spec.revert: %s is read-only; make it writable (%s)", lv.FullName(), lv.HowToWrite())
+		d.block(id, status.ReasonImmutableField, "spec.revert: %s is read-only. Make it writable (%s)", lv.FullName(), lv.HowToWrite())
 		return lv, false
 	case len(lvs) == 0:
-		d.block(id, status.ReasonNotReady, "spec.revert: %s has no logical volume; wait until it has, or name another Snapshot", of)
+		d.block(id, status.ReasonNotReady, "spec.revert: %s has no logical volume. Wait until it has, or name another Snapshot", of)
 		return lv, false
 	case len(lvs) > 1:
-		d.block(id, status.ReasonNotReady, "spec.revert: several logical volumes carry the tags of %s; remove the tags (lvchange --deltag) from all but one", of)
+		d.block(id, status.ReasonNotReady, "spec.revert: several logical volumes have the tags of %s. Remove the tags from all but one (lvchange --deltag)", of)
 		return lv, false
 	case lvs[0].SnapshotInvalid:
-		d.block(id, status.ReasonSnapshotOverflow, "spec.revert: %s overflowed, and what it held is lost; name another Snapshot", lvs[0].FullName())
+		d.block(id, status.ReasonSnapshotOverflow, "spec.revert: snapshot %s overflowed, and its data is lost. Name another Snapshot", lvs[0].FullName())
 		return lv, false
 	case lvs[0].VolumeGroup != lv.VolumeGroup || lvs[0].Origin != "" && lvs[0].Origin != lv.Name:
-		d.block(id, status.ReasonImmutableField, "spec.revert: %s is no snapshot of %s; name one that is", lvs[0].FullName(), lv.FullName())
+		d.block(id, status.ReasonImmutableField, "spec.revert: %s is no snapshot of %s. Name another Snapshot", lvs[0].FullName(), lv.FullName())
 		return lv, false
 	}
 	if d.takenOfAnother(of, lv, lvs[0]) {
-		d.block(id, status.ReasonImmutableField, "spec.revert: %s%s was taken of another volume than %s; name a snapshot of that%s",
+		d.block(id, status.ReasonImmutableField, "spec.revert: %s%s is no snapshot of the current %s. Name another Snapshot%s",
 			lvs[0].FullName(), madeAt(of, lvs[0]), lv.FullName(), d.originHint(lv, lvs[0]))
 		return lv, false
 	}
 	if who := strings.Join(d.writers(of, lvs[0]), ", "); who != "" {
-		d.block(id, status.ReasonSessionsActive, "spec.revert: it is put back when these, who can write to %s, have logged out: %s", lvs[0].FullName(), who)
+		d.block(id, status.ReasonSessionsActive, "spec.revert: waiting for initiators that can write to %s to disconnect: %s", lvs[0].FullName(), who)
 		d.copyAnew(id, lv, lvs[0])
 		return lv, false
 	}
 	if full := d.overflowedBy(lvs[0], lv); full != "" {
-		d.block(id, status.ReasonSnapshotsExist, "spec.revert: what is overwritten would be kept for %s, which has no room for it; give that snapshot a larger size, or remove it", full)
+		d.block(id, status.ReasonSnapshotsExist, "spec.revert: snapshot %s has no room for the data that would be overwritten. Increase its spec.size, or remove it", full)
 		return lv, false
 	}
 	return lvs[0], true
@@ -203,7 +203,7 @@ func (d *differ) usersOfVolume(id spec.ID, lv observe.LogicalVolume) string {
 	awaited := d.in.Exposures.awaited(ondisk.UnitSerial(lv.Identity()), ondisk.NamespaceUUID(lv.Identity()))
 	who := strings.Join(append(d.connectedTo(id), awaited...), ", ")
 	if who != "" {
-		d.block(id, status.ReasonSessionsActive, "spec.revert: it is put back when these have logged out: %s", who)
+		d.block(id, status.ReasonSessionsActive, "spec.revert: waiting for initiators to disconnect: %s", who)
 		return who
 	}
 	who = strings.Join(lv.HeldBy, ", ")
@@ -212,7 +212,7 @@ func (d *differ) usersOfVolume(id spec.ID, lv observe.LogicalVolume) string {
 		who = "open on this node (see lsof " + lv.Path() + ")"
 	}
 	if who != "" {
-		d.block(id, status.ReasonInUse, "spec.revert: %s is put back when it is no longer %s", lv.FullName(), who)
+		d.block(id, status.ReasonInUse, "spec.revert: waiting until %s is no longer %s", lv.FullName(), who)
 	}
 	return who
 }

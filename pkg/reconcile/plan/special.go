@@ -19,7 +19,7 @@ func (d *differ) special(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVo
 	}
 	size := roundUp(uint64(v.Spec.Size), p.vg.ExtentSize)
 	refuse := func(field, what, how string) {
-		d.block(id, status.ReasonUnsupported, "%s: cannot %s %s: it is %s, which is served as it is. %s", field, what, lv.FullName(), lv.Kind(), how)
+		d.block(id, status.ReasonUnsupported, "%s: cannot %s %s: it is %s, which volreconciler only serves. %s", field, what, lv.FullName(), lv.Kind(), how)
 	}
 	var active StepID
 	if missing {
@@ -30,15 +30,15 @@ func (d *differ) special(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVo
 	}
 	switch phase := lv.Phase(); {
 	case phase == ondisk.Populating:
-		refuse("spec.source", "fill", plainAgain(lv)+" remove it, so that another one is made.")
+		refuse("spec.source", "fill", plainAgain(lv)+" remove it, so that a new one is created")
 	case phase == ondisk.Reverting, v.Spec.Revert != nil && !d.reverted(id, lv, v.Spec.Revert.Request):
-		refuse("spec.revert", "put back", plainAgain(lv)+" take spec.revert out.")
+		refuse("spec.revert", "revert", plainAgain(lv)+" remove spec.revert")
 	case phase != "" && phase != ondisk.Staged:
 		d.stopped(id, d.understood(id, lv))
 	case misplaced(lv, p):
-		refuse("spec.pool", "move", plainAgain(lv)+" put spec.pool back.")
+		refuse("spec.pool", "move", plainAgain(lv)+" undo the change of spec.pool")
 	case lv.Size < size:
-		refuse("spec.size", "grow", fmt.Sprintf("To grow it, run lvextend -L %db %s, or take its cache off before.", size, lv.FullName()))
+		refuse("spec.size", "grow", fmt.Sprintf("To grow it, run lvextend -L %db %s, or remove its cache first", size, lv.FullName()))
 	case lv.Size > size:
 		d.growVolume(id, lv, size) // which refuses it
 	}
@@ -50,9 +50,9 @@ func (d *differ) special(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVo
 func plainAgain(lv observe.LogicalVolume) string {
 	switch lv.Kind() {
 	case observe.KindCached, observe.KindWriteCached:
-		return fmt.Sprintf("Make it a plain one (lvconvert --uncache %s), or", lv.FullName())
+		return fmt.Sprintf("Make it a plain logical volume (lvconvert --uncache %s), or", lv.FullName())
 	}
-	return "Make it a plain one, or"
+	return "Make it a plain logical volume, or"
 }
 
 // singleAgain says how a logical volume gives up the other copies of its data. Of raid5, raid6
@@ -61,7 +61,7 @@ func singleAgain(lv observe.LogicalVolume) string {
 	if lv.Kind() == observe.KindRAID1 || lv.Kind() == observe.KindMirror {
 		return "lvconvert --type linear " + lv.FullName()
 	}
-	return "see lvmraid(7) for the way from one level to another"
+	return "see lvmraid(7) for converting between levels"
 }
 
 // notCopied reports whether the agent makes no snapshot of a logical volume, and says so. LVM
@@ -70,7 +70,7 @@ func (d *differ) notCopied(id spec.ID, origin observe.LogicalVolume) bool {
 	if origin.Type != observe.OtherLV {
 		return false
 	}
-	d.block(id, status.ReasonUnsupported, "cannot make a snapshot of %s: it is %s. %s make a copy by hand", origin.FullName(), origin.Kind(), plainAgain(origin))
+	d.block(id, status.ReasonUnsupported, "cannot make a snapshot of %s: it is %s. %s copy it by hand", origin.FullName(), origin.Kind(), plainAgain(origin))
 	return true
 }
 
@@ -78,14 +78,14 @@ func (d *differ) notCopied(id spec.ID, origin observe.LogicalVolume) bool {
 func (d *differ) remarkOn(id spec.ID, lv observe.LogicalVolume) {
 	switch {
 	case lv.Degraded():
-		d.remark(id, "%s is %s of which a part is missing: it is served from what is left. Bring the device back, or see lvconvert --repair", lv.FullName(), lv.Kind())
+		d.remark(id, "%s is %s with a missing part: it is served from the rest. Reconnect the device, or see lvconvert --repair", lv.FullName(), lv.Kind())
 	case lv.Type == observe.Thick && lv.Redundant() && lv.Health != "":
-		d.remark(id, "%s is %s, and LVM says of it: %s. See lvs -o lv_health_status in lvmraid(7)", lv.FullName(), lv.Kind(), lv.Health)
+		d.remark(id, "%s is %s, and LVM reports: %s. See lvs -o lv_health_status in lvmraid(7)", lv.FullName(), lv.Kind(), lv.Health)
 	case lv.Type == observe.OtherLV:
-		d.remark(id, "%s is %s: it is served as it is, and never changed by volreconciler", lv.FullName(), lv.Kind())
+		d.remark(id, "%s is %s: it is served, and never changed by volreconciler", lv.FullName(), lv.Kind())
 	case lv.ReadOnly:
 		d.remark(id, "%s is read-only, and initiators cannot write to it. To change that: %s", lv.FullName(), lv.HowToWrite())
 	case lv.SkipActivation:
-		d.remark(id, "%s is flagged to be skipped at activation, and active all the same because a file names it; lvchange -kn %s takes the flag away", lv.FullName(), lv.FullName())
+		d.remark(id, "%s has the skip-activation flag, and is active because it is declared. To remove the flag: lvchange -kn %s", lv.FullName(), lv.FullName())
 	}
 }

@@ -110,12 +110,12 @@ func (d *differ) trashVolume(id spec.ID, lv observe.LogicalVolume, old stay) {
 	if d.guarded(trashGuards, id, lv) {
 		return
 	}
-	until := "a Pool says for how long"
+	until := "a Pool sets its trash period"
 	if keep, known := d.trashTime(lv); known {
 		until = stamp(d.in.Now.Add(keep))
 	}
 	set := change.SetTags{LV: nameOf(lv), Add: []string{ondisk.DeletedTag(d.in.Now)}, Remove: old.tags}
-	step := d.removal(id, "no file names it, and its deletion policy is Delete; it can come back until "+until, Disruptive, nil,
+	step := d.removal(id, "undeclared, with deletionPolicy: Delete; it can be restored until "+until, Disruptive, nil,
 		set, d.released(id, lv)...)
 	d.ledger.trashed[lv.FullName()] = step
 	d.deactivate(id, lv, "in the trash", step)
@@ -132,13 +132,13 @@ func (d *differ) keepInTrash(id spec.ID, lv observe.LogicalVolume, shown *status
 	message := fmt.Sprintf("in the trash since %s; ", stamp(s.since))
 	switch {
 	case s.since.IsZero():
-		message = fmt.Sprintf("in the trash; it stays, because the tag %s says no time: correct it, or have a file name it again", strings.Join(s.tags, ", "))
+		message = fmt.Sprintf("in the trash; its tag %s has no valid time, so it is kept. Correct the tag, or declare it again", strings.Join(s.tags, ", "))
 	case !known:
-		message += fmt.Sprintf("it stays, because no Pool names %s and says for how long", placeOf(lv))
+		message += fmt.Sprintf("kept until a Pool declares %s and its trash period", placeOf(lv))
 	case s.since.After(d.trashClock()):
-		message += "it stays, because that is in the future of the agent's clock, which does not follow when the node's clock is set ahead until the agent is started anew"
+		message += "kept, because that time is in the future of the agent's clock. If the node's clock is right, restart the agent"
 	default:
-		message += fmt.Sprintf("removed after %s unless a file names it again", stamp(shown.RemovedAfter))
+		message += fmt.Sprintf("removed after %s unless it is declared again", stamp(shown.RemovedAfter))
 	}
 	d.say(id, status.Deleting, status.ReasonInTrash, "%s", message)
 	if !d.inDoubt() && d.graceLeft(id) <= 0 && !lv.Open {

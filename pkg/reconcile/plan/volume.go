@@ -106,12 +106,12 @@ func (d *differ) existingVolume(id spec.ID, v spec.Volume, p pool, lv observe.Lo
 	other := d.otherSource(id, v.Spec.Source, lv)
 	switch {
 	case misplaced(lv, p) && !lv.Marked():
-		d.block(id, status.ReasonImmutableField, "spec.pool: %s lives in %s; to adopt it, name the Pool that it is in", lv.FullName(), placeOf(lv))
+		d.block(id, status.ReasonImmutableField, "spec.pool: %s is in %s. To adopt it, name the Pool that it is in", lv.FullName(), placeOf(lv))
 		return // not adopted, so not ours to export
 	case lv.Type == observe.OtherLV && lv.Servable():
 		b.step = cmp.Or(d.special(id, v, p, lv, suspended, missing, tags), arrived)
 	case lv.Type != observe.Thin && lv.Type != observe.Thick:
-		d.block(id, status.ReasonNotOwned, "%s is neither a thick nor a thin volume", lv.FullName())
+		d.block(id, status.ReasonNotOwned, "%s already exists, and is neither a thick nor a thin volume. Choose another lvName", lv.FullName())
 		return
 	case other && (!lv.Marked() || len(lv.DeletedTags()) > 0): // and it stays what it is, or where
 		d.results.of(id).backing = &b
@@ -194,10 +194,10 @@ func (d *differ) growVolume(id spec.ID, lv observe.LogicalVolume, size uint64) b
 	switch {
 	case lv.Size > size && d.roundedUp(lv, size): // to what LVM makes of the size
 	case lv.Size > size:
-		d.block(id, status.ReasonShrinkRefused, "spec.size: %s has %s, the spec asks for %s; volumes are never shrunk", lv.FullName(), spec.Size(lv.Size), spec.Size(size))
+		d.block(id, status.ReasonShrinkRefused, "spec.size: %s has %s, more than the declared %s, and volumes are never shrunk. Increase spec.size", lv.FullName(), spec.Size(lv.Size), spec.Size(size))
 	case lv.Size < size:
 		if s := d.thickSnapshotsOf(lv); len(s) > 0 {
-			d.block(id, status.ReasonSnapshotsExist, "spec.size: LVM cannot extend %s while it has thick snapshots, in the trash or not (%s); remove them first", lv.FullName(), strings.Join(s, ", "))
+			d.block(id, status.ReasonSnapshotsExist, "spec.size: cannot grow %s: LVM refuses that while it has thick snapshots (%s). Remove them first, in the trash too", lv.FullName(), strings.Join(s, ", "))
 			return false
 		}
 		d.results.of(id).grown = d.dangerousStep(id, "spec asks for "+spec.Size(size).String(), Harmless, d.connectedTo(id),
@@ -280,12 +280,12 @@ func (d *differ) snapshot(s spec.Snapshot) {
 	}
 	switch {
 	case lv.SnapshotInvalid:
-		d.say(id, status.Failed, status.ReasonSnapshotOverflow, "%s overflowed its copy-on-write space of %s; what it held is lost, remove it", lv.FullName(), spec.Size(lv.COWSize))
+		d.say(id, status.Failed, status.ReasonSnapshotOverflow, "snapshot %s overflowed its copy-on-write space of %s, and its data is lost. Remove it", lv.FullName(), spec.Size(lv.COWSize))
 		return
 	case d.stopped(id, d.understood(id, lv)):
 		return
 	case lv.Type != observe.Thin && lv.Type != observe.ThickSnapshot:
-		d.block(id, status.ReasonNotOwned, "%s is not a snapshot", lv.FullName())
+		d.block(id, status.ReasonNotOwned, "%s already exists and is no snapshot. Choose another name", lv.FullName())
 		return
 	case other:
 		b.usable = !unusable
@@ -400,7 +400,7 @@ func (d *differ) activate(id spec.ID, lv observe.LogicalVolume) StepID {
 // makes it refuse the missing ones when they come back.
 func (d *differ) activateWhole(id spec.ID, lv observe.LogicalVolume) StepID {
 	if lv.Health == observe.HealthPartial && !lv.Degraded() {
-		d.say(id, status.Failed, status.ReasonDeviceMissing, "%s lies on physical volumes of %s that are missing", lv.FullName(), lv.VolumeGroup)
+		d.say(id, status.Failed, status.ReasonDeviceMissing, "%s cannot be activated: physical volumes of %s are missing. Reconnect them", lv.FullName(), lv.VolumeGroup)
 		return 0
 	}
 	return d.activate(id, lv)

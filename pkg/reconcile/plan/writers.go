@@ -27,9 +27,9 @@ func (x *exportDiffer) protect(c change.SetWriteProtect, sessions []string, need
 // and for initiators that were never there. It reports whether it does; the LUNs are added in the
 // same plan.
 func (x *exportDiffer) letGoToProtect(readOnly bool) bool {
-	how := "which becomes writable,"
+	how := "becomes writable"
 	if readOnly {
-		how = "which becomes read-only,"
+		how = "becomes read-only"
 	}
 	for _, l := range x.spec.LUNs {
 		if !x.backing(l.Backing()).usable { // it would not be added
@@ -37,12 +37,12 @@ func (x *exportDiffer) letGoToProtect(readOnly bool) bool {
 		}
 	}
 	for _, n := range sortedInts(x.have.LUNs) {
-		if !x.mayRemove(fmt.Sprintf("LUN %d, %s", n, how), initiatorsOf(x.have, n)) || !x.comesBackWithKeys(n, x.have.LUNs[n]) {
+		if !x.mayRemove(fmt.Sprintf("LUN %d (%s)", n, how), initiatorsOf(x.have, n)) || !x.comesBackWithKeys(n, x.have.LUNs[n]) {
 			return false
 		}
 	}
 	for _, n := range sortedInts(x.have.LUNs) {
-		x.base = append(x.base, x.removeLUN(n, "spec asks for another readOnly"))
+		x.base = append(x.base, x.removeLUN(n, "readOnly differs"))
 	}
 	x.letGone = true
 	return true
@@ -54,7 +54,7 @@ func (x *exportDiffer) letGoToProtect(readOnly bool) bool {
 func (d *differ) stands(id, snapshot spec.ID, lv observe.LogicalVolume) bool {
 	way := d.wayToWrite(snapshot, lv)
 	if way != "" {
-		d.block(id, status.ReasonNotReady, "%s can be written to through %s, and would be of no single moment; make its LUN there readOnly, or take it out until this is done", snapshot, way)
+		d.block(id, status.ReasonNotReady, "cannot copy from %s: %s lets initiators write to it, so the copy would be inconsistent. Make that LUN readOnly, or remove it until the copy is done", snapshot, way)
 	}
 	return way == ""
 }
@@ -163,6 +163,6 @@ func (d *differ) copyAnew(id spec.ID, lv, from observe.LogicalVolume) {
 	added := slices.DeleteFunc(slices.Clone(want), func(t string) bool { return slices.Contains(lv.Tags, t) })
 	removed := slices.DeleteFunc(begun, func(t string) bool { return slices.Contains(want, t) })
 	if len(added)+len(removed) > 0 {
-		d.step(id, "what it is copied from may have changed", change.SetTags{LV: nameOf(lv), Add: added, Remove: removed})
+		d.step(id, "the source may have changed since it was copied", change.SetTags{LV: nameOf(lv), Add: added, Remove: removed})
 	}
 }

@@ -38,7 +38,7 @@ func (p Progress) Percent() (int, bool) {
 // String says it in a few words, without the job: "42%, 1.2GiB/s, 3m left".
 func (p Progress) String() string {
 	if p.Waiting {
-		return "waits for other jobs to end"
+		return "waiting for other jobs to end"
 	}
 	var words []string
 	if percent, known := p.Percent(); known {
