@@ -51,7 +51,7 @@ var _ = Describe("The progress of a job", func() {
 		lines := jobLines([]status.Object{aCopy(), waiting}, 60)
 		Expect(lines).To(Equal([]string{
 			"runs   Volume/db: [########------------] 42%, 1.2GiB/s, 3m ",
-			"runs   Volume/web: waits for other jobs to end, fill vg0/we",
+			"runs   Volume/web: waiting for other jobs to end, fill vg0/",
 		}))
 		p.drawn(lines)
 		p.drawn(lines[:1])

@@ -112,6 +112,6 @@ var _ = Describe("An installation", func() {
 		Entry("from half a file", `{"version": 1, "id": "00000000`, "Restore it"),
 		Entry("without an identifier", `{"version": 1}`, "16 hexadecimal digits"),
 		Entry("from something else", `{"version": 1, "id": "node-1"}`, "16 hexadecimal digits"),
-		Entry("with a name that tags cannot hold", `{"version": 1, "id": "00000000cafecafe", "name": "a b"}`, "its name is"),
-		Entry("from a later version", `{"version": 2, "id": "00000000cafecafe"}`, "later version"))
+		Entry("with a name that tags cannot hold", `{"version": 1, "id": "00000000cafecafe", "name": "a b"}`, "its name"),
+		Entry("from a later version", `{"version": 2, "id": "00000000cafecafe"}`, "later volreconciler"))
 })

@@ -188,7 +188,7 @@ var _ = Describe("Loop", func() {
 		Expect(closed).To(BeFalse(), "nobody's session ends")
 		Expect(m.node.LVs("vg0")).To(HaveKey("new"))
 		report, _ := loop.Status.Report()
-		Expect(report.Findings).To(ContainElement(HaveField("Message", ContainSubstring("nothing is taken from initiators"))))
+		Expect(report.Findings).To(ContainElement(HaveField("Message", ContainSubstring("nothing is removed from initiators"))))
 		Expect(os.Remove(filepath.Dir(state))).To(Succeed())
 		for range 12 {
 			loop.Pass(ctx)
@@ -298,7 +298,7 @@ var _ = Describe("Loop", func() {
 		loop.Pass(ctx)
 		loop.Pass(ctx)
 		report, _ := loop.Status.Report()
-		Expect(report.Findings).To(ContainElement(HaveField("Message", ContainSubstring("cannot remember"))))
+		Expect(report.Findings).To(ContainElement(HaveField("Message", ContainSubstring("cannot store"))))
 		Expect(report.Converged()).To(BeFalse())
 		Expect(m.node.LVs("vg0")).To(HaveKey("data"))
 

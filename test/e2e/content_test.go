@@ -33,7 +33,7 @@ var _ = It("Contents have a time that goes with them: into the trash and back, a
 	Eventually(ctx, func() status.Object { return statusOf(ctx, "Snapshot/before") }).Should(HaveField("Reason", status.ReasonInTrash))
 	kill(ctx)
 	thin()
-	Expect(try(ctx, "volreconciler plan --specs /specs").Stdout).To(ContainSubstring("(taken back from the trash with what is in it (taken " + before.Format(time.RFC3339) + "); for a new one choose another name)"))
+	Expect(try(ctx, "volreconciler plan --specs /specs").Stdout).To(ContainSubstring("(restored from the trash with its data (taken " + before.Format(time.RFC3339) + "); choose another name for a new one)"))
 	agent()
 	allReady(ctx, 6)
 	Expect(taken()).To(Equal(before))

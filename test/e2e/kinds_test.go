@@ -93,7 +93,7 @@ var _ = Describe("Volumes of all kinds that LVM has", func() {
 		down(ctx)
 		sh(ctx, "dmsetup remove slice1 && udevadm settle")
 		agent()
-		eventually(ctx, "Volume/mirrored", And(beIn(status.Ready, status.ReasonAsDesired), HaveField("Message", ContainSubstring("of which a part is missing"))))
+		eventually(ctx, "Volume/mirrored", And(beIn(status.Ready, status.ReasonAsDesired), HaveField("Message", ContainSubstring("with a missing part"))))
 		eventually(ctx, "Export/mirrored", beIn(status.Ready, status.ReasonAsDesired))
 		eventually(ctx, "Volume/striped", beIn(status.Failed, status.ReasonDeviceMissing))
 		readable("mirrored")

@@ -35,16 +35,16 @@ var _ = Describe("An Export by tgtd", func() {
 			Expect(p.Steps).To(BeEmpty())
 			Expect(ObjectOf(p, ExportID("db"))).To(And(BeIn(status.Blocked, status.ReasonUnsupported), HaveField("Message", ContainSubstring(why))))
 		},
-		Entry("over another protocol", func(e *spec.ExportSpec) { e.Protocol = spec.ProtocolISER }, "does not do iser"),
-		Entry("with attributes", func(e *spec.ExportSpec) { e.Attributes = map[string]string{"MaxBurstLength": "65536"} }, "of the kernel's target"),
-		Entry("a LUN that initiators would not find", func(e *spec.ExportSpec) { e.LUNs[0].Number = new(255) }, "a LUN is 0 to 254 there"),
-		Entry("a password for some", func(e *spec.ExportSpec) { e.Initiators[1].Auth = nil }, "password or none"),
-		Entry("read-only for some", func(e *spec.ExportSpec) { e.Initiators[1].ReadOnly = true }, "not for an initiator"),
-		Entry("LUNs for some", func(e *spec.ExportSpec) { e.Initiators[1].LUNs = []int{0} }, "not to see every LUN"),
+		Entry("over another protocol", func(e *spec.ExportSpec) { e.Protocol = spec.ProtocolISER }, "cannot serve protocol iser"),
+		Entry("with attributes", func(e *spec.ExportSpec) { e.Attributes = map[string]string{"MaxBurstLength": "65536"} }, "spec.attributes"),
+		Entry("a LUN that initiators would not find", func(e *spec.ExportSpec) { e.LUNs[0].Number = new(255) }, "from 0 to 254"),
+		Entry("a password for some", func(e *spec.ExportSpec) { e.Initiators[1].Auth = nil }, "password, or none"),
+		Entry("read-only for some", func(e *spec.ExportSpec) { e.Initiators[1].ReadOnly = true }, "one value per LUN"),
+		Entry("LUNs for some", func(e *spec.ExportSpec) { e.Initiators[1].LUNs = []int{0} }, "must not see every LUN"),
 		Entry("two passwords for a user", func(e *spec.ExportSpec) { e.Initiators[1].Auth = chap("u", "anothersecret") }, "two passwords"),
 		Entry("two ways to prove itself", func(e *spec.ExportSpec) {
 			e.Initiators[0].Auth, e.Initiators[1].Auth = withMutual("t", "targetsecret"), withMutual("t2", "targetsecret")
-		}, "one account to prove itself"),
+		}, "one account to authenticate with"),
 		Entry("a user for both directions", func(e *spec.ExportSpec) { e.Initiators[0].Auth = withMutual("u", "targetsecret") }, "two passwords"),
 	)
 

@@ -92,7 +92,7 @@ var _ = Describe("Make and the attributes of an Export", func() {
 		p := n.converge(ctx)
 		for _, name := range []string{"db", "web"} {
 			Expect(ObjectOf(p, ExportID(name))).To(BeIn(status.Blocked, status.ReasonInvalid))
-			Expect(ObjectOf(p, ExportID(name)).Message).To(Equal("attribute emulate_tas of Volume/data must be the same in all Exports of it; it is not in db, web"))
+			Expect(ObjectOf(p, ExportID(name)).Message).To(Equal("attribute emulate_tas of Volume/data must be the same in all its Exports, but differs in db, web. Set one value in all of them"))
 		}
 		Expect(n.input.Observed.LIO.ISCSI).To(HaveLen(2))
 		other.Spec.Attributes = nil

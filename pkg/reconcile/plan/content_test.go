@@ -111,7 +111,7 @@ var _ = Describe("Make and since when a content is", func() {
 		steps := n.Plan().Steps
 		i := slices.IndexFunc(steps, func(s Step) bool { _, tags := s.Change.(change.SetTags); return tags && s.Object == id })
 		Expect(i).To(BeNumerically(">=", 0))
-		Expect(steps[i].Why).To(Equal("taken back from the trash with what is in it (" + since + " 2026-11-22T12:00:00Z); for a new one choose another name"))
+		Expect(steps[i].Why).To(Equal("restored from the trash with its data (" + since + " 2026-11-22T12:00:00Z); choose another name for a new one"))
 		settle()
 		Expect(statusOf(id)).To(BeIn(status.Ready, status.ReasonAsDesired))
 	},
@@ -121,7 +121,7 @@ var _ = Describe("Make and since when a content is", func() {
 		n.Add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "old", Type: observe.Thick, Size: 64 * MiB, Active: true})
 		n.Wait(day)
 		n.Desired.Volumes["old"] = spec.Volume{Metadata: Meta("old"), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * MiB, LVName: "old", Adopt: true, DeletionPolicy: spec.Retain}}
-		Expect(n.Plan().Steps).To(ContainElement(HaveField("Why", "taken over with what is in it (created 2026-11-22T12:00:00Z)")))
+		Expect(n.Plan().Steps).To(ContainElement(HaveField("Why", "adopted with its data (created 2026-11-22T12:00:00Z)")))
 		n.Pass(-1)
 		Expect(statusOf(VolumeID("old")).Volume).To(HaveField("CreatedAt", made))
 	})
@@ -130,7 +130,7 @@ var _ = Describe("Make and since when a content is", func() {
 		Expect(n.Plan().Warnings).To(BeEmpty())
 		without(gone(id.Kind, id.Name))
 		name := "vg0/" + id.Name
-		Expect(n.Plan().Warnings).To(ContainElement(Warning{id, name + ", which was orphaned, comes back with what is in it (" + since + " 2026-11-22T12:00:00Z); for a new one choose another name"}))
+		Expect(n.Plan().Warnings).To(ContainElement(Warning{id, name + " was orphaned and is declared again, with its data (" + since + " 2026-11-22T12:00:00Z); choose another name for a new one"}))
 		settle()
 		Expect(n.Plan().Warnings).To(BeEmpty())
 	}, Entry("Volume", VolumeID("thick"), "created"), Entry("Snapshot", SnapshotID("nightly"), "taken"))
@@ -160,7 +160,7 @@ var _ = Describe("Make and since when a content is", func() {
 				settle()
 				n.Restart()
 				Expect(statusOf(VolumeID(volume))).To(And(BeIn(status.Blocked, status.ReasonImmutableField),
-					HaveField("Message", And(ContainSubstring("(created 2026-11-22T12:00:00Z) was made from nothing"), ContainSubstring("for a new one choose another name"))),
+					HaveField("Message", And(ContainSubstring("(created 2026-11-22T12:00:00Z) was made from nothing"), ContainSubstring("choose another name for a new volume"))),
 					HaveField("Volume.CreatedAt", made)))
 				Expect(shows(VolumeID(volume))).To(BeFalse())
 				Expect(n.LVs("vg0")[volume].UUID).To(Equal(before.UUID))
@@ -232,7 +232,7 @@ var _ = Describe("Make and since when a content is", func() {
 			LUNs: []spec.LUN{{Snapshot: "nightly", Number: Ptr(7), ReadOnly: true}}, Initiators: []spec.Initiator{{Name: Initiator}}}}}
 		settle()
 		Expect(statusOf(SnapshotID("nightly"))).To(And(BeIn(status.Blocked, status.ReasonImmutableField), HaveField("Snapshot.TakenAt", made),
-			HaveField("Message", And(ContainSubstring("(taken 2026-11-22T12:00:00Z)"), ContainSubstring("for a new one choose another name")))))
+			HaveField("Message", And(ContainSubstring("(taken 2026-11-22T12:00:00Z)"), ContainSubstring("choose another name for a new snapshot")))))
 		Expect(shows(SnapshotID("nightly"))).To(BeFalse())
 	}, Entry("from the trash", spec.Delete, false), Entry("orphaned", spec.Retain, false),
 		Entry("from the trash, and what it was of is gone", spec.Delete, true), Entry("orphaned, and what it was of is gone", spec.Retain, true))
@@ -255,7 +255,7 @@ var _ = Describe("Make and since when a content is", func() {
 		n.Desired.Snapshots = desired.Snapshots
 		settle()
 		message := statusOf(SnapshotID("nightly"))
-		Expect(message).To(And(BeIn(status.Blocked, status.ReasonImmutableField), HaveField("Message", ContainSubstring("is a snapshot of another volume than Volume/data is now"))))
+		Expect(message).To(And(BeIn(status.Blocked, status.ReasonImmutableField), HaveField("Message", ContainSubstring("is no snapshot of the current Volume/data"))))
 		Expect(shows(SnapshotID("nightly"))).To(BeFalse())
 		Expect(shows(VolumeID("data"))).To(BeTrue())
 

@@ -72,7 +72,7 @@ var _ = Describe("Make and what is of no use any more", func() {
 			for _, o := range n.Plan().Objects {
 				messages = append(messages, o.Message)
 			}
-			Expect(messages).To(ContainElement("vg0/" + n.LVs("vg0")[name].Name + ", which is of no use any more, is removed when it is no longer mounted on /mnt"))
+			Expect(messages).To(ContainElement("vg0/" + n.LVs("vg0")[name].Name + " is no longer needed; waiting to remove it until it is no longer mounted on /mnt"))
 		})
 		DescribeTable("leaves "+of.what,
 			func(interfere func(*Node, string)) {

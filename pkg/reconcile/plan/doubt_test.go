@@ -49,7 +49,7 @@ var _ = Describe("Make in doubt", func() {
 			p := n.Plan()
 			Expect(kinds(p)).NotTo(ContainElement(BeElementOf("RemoveLV", "StartClearing")))
 			if doubt.reason == status.ReasonIncompleteInput {
-				Expect(ObjectOf(p, thick).Message).To(Equal("vg0/thick is not needed any more; it is not removed while there are findings in the specs"))
+				Expect(ObjectOf(p, thick).Message).To(Equal("vg0/thick is no longer needed, but is not removed while there are findings in the specs"))
 			}
 		}
 	})

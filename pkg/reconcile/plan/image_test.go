@@ -70,7 +70,7 @@ var _ = Describe("Make and an Image", func() {
 		},
 		Entry("when it is there", written, status.Ready, status.ReasonAsDesired, ""),
 		Entry("when somebody's file is there", observe.ImageFile{Exists: true}, status.Blocked, status.ReasonNotOwned, "no golden.qcow2.sha256 beside it"),
-		Entry("when there is no directory", observe.ImageFile{NoDirectory: true}, status.Blocked, status.ReasonNotReady, "no directory /srv"),
+		Entry("when there is no directory", observe.ImageFile{NoDirectory: true}, status.Blocked, status.ReasonNotReady, "directory /srv does not exist"),
 		Entry("when that cannot be told", observe.ImageFile{Err: errors.New("stale handle")}, status.Failed, status.ReasonObservationFailed, "stale handle"),
 	)
 

@@ -42,7 +42,7 @@ var _ = Describe("Make and the number of deletions", func() {
 		Expect(ObjectOf(p, VolumeID("data")).Message).To(MatchRegexp(
 			`^5 objects would be deleted at once, more than --max-deletions 4: ` +
 				`Export/db, Snapshot/nightly, Snapshot/tnightly, Volume/data, Volume/thick\. ` +
-				`To allow exactly these, annotate any Pool with volreconciler/allow-deletions: "[0-9a-f]{16}", and remove that afterwards$`))
+				`To allow exactly these, annotate any Pool with volreconciler/allow-deletions: "[0-9a-f]{16}", and remove the annotation afterwards$`))
 		Expect(status.Report{Objects: p.Objects}.Converged()).To(BeFalse())
 	}, Entry("into the trash", 24*time.Hour), Entry("for good", time.Duration(0)))
 	It("names ten of them", func() {
@@ -104,7 +104,7 @@ var _ = Describe("Make and the number of deletions", func() {
 		n.Input.MaxDeletions = limit
 		p := n.Plan()
 		Expect(ChangesIn(p)).To(BeEmpty())
-		Expect(ObjectOf(p, VolumeID("data"))).To(And(refused, HaveField("Message", HavePrefix("no file names anything any more, and 5 objects would be deleted"))))
+		Expect(ObjectOf(p, VolumeID("data"))).To(And(refused, HaveField("Message", HavePrefix("no file declares anything, so 5 objects would be deleted"))))
 	}, Entry(nil, everything-1), Entry(nil, everything), Entry(nil, 1000))
 	It("counts what is still in its grace period", func() {
 		n.Input.MaxDeletions = everything - 1

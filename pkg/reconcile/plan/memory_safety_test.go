@@ -188,7 +188,7 @@ var _ = Describe("Make and a cutover that failed", func() {
 			p = n.Pass(-1)
 			Expect(p.Steps).NotTo(ContainElement(cuts))
 		}
-		Expect(ObjectOf(p, VolumeID("data"))).To(And(BeIn(status.Blocked, status.ReasonSessionsActive), HaveField("Message", ContainSubstring("failed when it was tried last"))))
+		Expect(ObjectOf(p, VolumeID("data"))).To(And(BeIn(status.Blocked, status.ReasonSessionsActive), HaveField("Message", ContainSubstring("the last cutover failed"))))
 		By("nobody is logged in")
 		n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LoggedIn = false })
 		n.Settled()
@@ -231,7 +231,7 @@ var _ = Describe("Make and initiators whose sessions were ended", func() {
 		for range 3 {
 			Expect(n.Pass(-1).Steps).NotTo(ContainElement(HaveField("Danger", Destructive)))
 		}
-		Expect(ObjectOf(n.Pass(0), VolumeID(volume))).To(And(BeIn(status.Blocked, status.ReasonSessionsActive), HaveField("Message", ContainSubstring("not back since"))))
+		Expect(ObjectOf(n.Pass(0), VolumeID(volume))).To(And(BeIn(status.Blocked, status.ReasonSessionsActive), HaveField("Message", ContainSubstring("not reconnected since"))))
 		n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LoggedIn = true })
 		n.Pass(0)
 		n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LoggedIn = false })

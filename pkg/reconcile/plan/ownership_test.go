@@ -195,7 +195,7 @@ var _ = Describe("Make and other installations", func() {
 		p := n.Plan()
 		Expect(p.Steps).To(BeEmpty())
 		Expect(ObjectOf(p, VolumeID("thick"))).To(BeIn(status.Ready, status.ReasonAsDesired))
-		Expect(ObjectOf(p, VolumeID("thick")).Message).To(ContainSubstring("another installation made vg9/thick under the same name"))
+		Expect(ObjectOf(p, VolumeID("thick")).Message).To(ContainSubstring("another installation made vg9/thick with the same name"))
 	})
 	It("does not believe two that say that they made the same", func() {
 		n := installed(here.Maker)

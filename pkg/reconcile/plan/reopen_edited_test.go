@@ -19,7 +19,7 @@ var _ = DescribeTable("Make leaves a target closed that would show more than its
 			t.LUNs[0] = observe.TargetLUN{Backstore: b.Path()}
 		})
 		n.Withhold(nil)
-	}, "what its LUN 0 shows"),
+	}, "its LUN 0 may not show all of"),
 	Entry("when somebody added another Volume to it", func(n *Node) {
 		n.AddWhole("other")
 		n.EditTarget(IQN, func(t *observe.Target) {
@@ -44,7 +44,7 @@ var _ = DescribeTable("Make leaves a target closed that would show more than its
 		e.Initiators = slices.Clone(e.Initiators)
 		e.Initiators[0].LUNs = []int{1}
 		n.Withhold(&e)
-	}, Initiator+" sees LUN 0"),
+	}, Initiator+" sees its LUN 0"),
 	Entry("when a LUN was hidden from an initiator before it became unknown what the file says", func(n *Node) {
 		n.EditExport(func(e *spec.ExportSpec) {
 			e.Initiators = slices.Clone(e.Initiators)
@@ -52,17 +52,17 @@ var _ = DescribeTable("Make leaves a target closed that would show more than its
 		})
 		n.Pass(0)
 		n.Withhold(nil)
-	}, Initiator+" sees LUN 0"),
+	}, Initiator+" sees its LUN 0"),
 	Entry("when the file lets an initiator only read what it can write", func(n *Node) {
 		e := n.Desired.Exports["db"].Spec
 		e.Initiators = slices.Clone(e.Initiators)
 		e.Initiators[0].ReadOnly = true
 		n.Withhold(&e)
-	}, Initiator+" sees LUN 0"),
+	}, Initiator+" sees its LUN 0"),
 	Entry("when somebody mapped another LUN under a number", func(n *Node) {
 		n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LUNs[3] = observe.MappedLUN{LUN: 0, Link: "x"} })
 		n.Withhold(nil)
-	}, Initiator+" sees LUN 3"),
+	}, Initiator+" sees its LUN 3"),
 	Entry("when the file asks for another password", func(n *Node) {
 		e := n.Desired.Exports["db"].Spec
 		e.Initiators = slices.Clone(e.Initiators)

@@ -239,7 +239,7 @@ func expectClosed(happens func(*Node), says string) {
 	Expect(n.State.LIO.ISCSI[IQN].Enabled).To(BeFalse())
 	Expect(n.State.LIO.ISCSI[IQN].ACLs).To(Equal(before.ACLs))
 	if says != "" {
-		Expect(ObjectOf(p, ExportID("db")).Message).To(And(ContainSubstring("target "+IQN+", which stays closed"), ContainSubstring(says)))
+		Expect(ObjectOf(p, ExportID("db")).Message).To(And(ContainSubstring("target "+IQN+", which is still closed"), ContainSubstring(says)))
 	}
 }
 
@@ -267,7 +267,7 @@ var _ = Describe("Make and a target that a cutover closed, in doubt", func() {
 			e := n.Desired.Exports["db"].Spec
 			e.Target += "2"
 			n.Withhold(&e)
-		}, "the file asks for target "+IQN+"2"),
+		}, "the file declares target "+IQN+"2"),
 		Entry("when the logical volume is gone", func(n *Node) {
 			delete(n.LVs("vg0"), "thick")
 			n.Withhold(nil)
@@ -286,23 +286,23 @@ var _ = Describe("Make and a target that a cutover closed, in doubt", func() {
 		Entry("when somebody gave its number to another one", func(n *Node) {
 			n.EditTarget(IQN, func(t *observe.Target) { t.LUNs[1] = t.LUNs[0] })
 			n.Withhold(nil)
-		}, "what its LUN 1 shows"),
+		}, "its LUN 1 may not show all of"),
 		Entry("when another LUN is bound to something else", func(n *Node) {
 			for path, b := range n.State.LIO.Backstores {
 				b.Serial = "other"
 				n.State.LIO.Backstores[path] = b
 			}
 			n.Withhold(nil)
-		}, "what its LUN 0 shows"),
+		}, "its LUN 0 may not show all of"),
 		Entry("when LVM cannot be read", func(n *Node) {
 			n.State.Unknown = map[observe.System]error{observe.LVM: errors.New("it is locked")}
 			n.State.VolumeGroups = map[string]observe.VolumeGroup{}
 			n.Withhold(nil)
-		}, "cannot be told"),
+		}, "may not show all of"),
 		Entry("when the mark on it is gone", func(n *Node) {
 			n.EditTarget(IQN, func(t *observe.Target) { t.Mark = "somebody's" })
 			n.Withhold(nil)
-		}, "does not carry the mark"),
+		}, "no longer has the mark"),
 		Entry("when nothing says that it was the agent who closed it", func(n *Node) {
 			known := n.Input.Known[ExportID("db")]
 			known.Interrupted = nil

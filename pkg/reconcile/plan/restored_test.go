@@ -61,7 +61,7 @@ var _ = Describe("Make and what is left in a volume group that no Pool names", f
 		for range 4 {
 			Expect(n.Pass(-1).Steps).To(BeEmpty())
 		}
-		Expect(ObjectOf(n.Pass(0), VolumeID("old"))).To(And(BeIn(status.Blocked, status.ReasonNotDeclared), HaveField("Message", ContainSubstring("when a Pool names vg0"))))
+		Expect(ObjectOf(n.Pass(0), VolumeID("old"))).To(And(BeIn(status.Blocked, status.ReasonNotDeclared), HaveField("Message", ContainSubstring("no Pool declares volume group vg0"))))
 		n.Desired.Pools = pools
 		n.Settled()
 		Expect(n.LVs("vg0")).NotTo(HaveKey("left"))
@@ -78,7 +78,7 @@ var _ = Describe("Make and what is left in a volume group that no Pool names", f
 		for range 4 {
 			Expect(n.Pass(-1).Steps).To(BeEmpty())
 		}
-		Expect(ObjectOf(n.Pass(0), VolumeID("thick"))).To(And(BeIn(status.Ready, status.ReasonAsDesired), HaveField("Message", ContainSubstring("no Pool names vg1"))))
+		Expect(ObjectOf(n.Pass(0), VolumeID("thick"))).To(And(BeIn(status.Ready, status.ReasonAsDesired), HaveField("Message", ContainSubstring("no Pool declares volume group vg1"))))
 	},
 		Entry("because another one took its place", observe.LogicalVolume{Type: observe.Thick, Tags: append(ondisk.OwnerTags(VolumeID("thick")), ondisk.TagReplacedBy+"UUID")}),
 		Entry("because it was made to copy from", observe.LogicalVolume{Type: observe.ThickSnapshot, Tags: ondisk.SourceTags(VolumeID("thick"))}),
@@ -113,7 +113,7 @@ var _ = Describe("Make and old metadata of a volume group", func() {
 			Expect(n.LVs("vg0")["left"].Tags).To(HaveLen(len(tags)))
 		}
 		Expect(ObjectOf(n.Pass(0), VolumeID("thick"))).To(BeIn(status.Blocked, status.ReasonVanished))
-		Expect(ObjectOf(n.Pass(0), VolumeID(of)).Message).To(ContainSubstring("Volume/thick is gone from vg0"))
+		Expect(ObjectOf(n.Pass(0), VolumeID(of)).Message).To(ContainSubstring("Volume/thick is missing in volume group vg0"))
 		By("until it is there again")
 		thick.Open, thick.Active = false, false
 		n.LVs("vg0")["thick"] = thick
@@ -150,7 +150,7 @@ var _ = Describe("Make and what a Volume was moved from, when it is back", func(
 		Expect(n.State.LIO.ISCSI[IQN].LUNs).To(HaveLen(1), "data alone")
 		Expect(n.State.LIO.ISCSI[IQN].LUNs[0].Backstore).To(HaveSuffix(":data"))
 		o := ObjectOf(n.Pass(0), VolumeID("thick"))
-		Expect(o).To(And(BeIn(status.Blocked, status.ReasonContradiction), HaveField("Message", ContainSubstring("had come in the place of vg0/thick"))))
+		Expect(o).To(And(BeIn(status.Blocked, status.ReasonContradiction), HaveField("Message", ContainSubstring("vg0/thick has the data from before the cutover"))))
 		By("somebody says that it is to be the Volume")
 		n.MoveTo("thick", "slow")
 		n.Edit("vg0/thick", func(lv *observe.LogicalVolume) {

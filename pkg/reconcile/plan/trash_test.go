@@ -59,7 +59,7 @@ var _ = Describe("Make and the trash", func() {
 		}))
 		i := slices.IndexFunc(p.Steps, func(s Step) bool { return change.Name(s.Change)+s.Object.String() == "SetTagsVolume/data" })
 		Expect(p.Steps[i].Danger).To(Equal(Disruptive))
-		Expect(p.Steps[i].Why).To(Equal("no file names it, and its deletion policy is Delete; it can come back until 2026-11-23T12:00:00Z"))
+		Expect(p.Steps[i].Why).To(Equal("undeclared, with deletionPolicy: Delete; it can be restored until 2026-11-23T12:00:00Z"))
 		Expect(p.Steps[i+1].Needs).To(ConsistOf(p.Steps[i].ID))
 		Expect(p.Steps[i+1].Danger).To(Equal(Harmless))
 		n.Converge()
@@ -72,7 +72,7 @@ var _ = Describe("Make and the trash", func() {
 		Expect(n.State.LIO.Backstores).To(BeEmpty())
 		expectAllInTrash()
 		Expect(ObjectOf(n.Plan(), VolumeID("data"))).To(And(
-			HaveField("Message", "in the trash since 2026-11-22T12:00:00Z; removed after 2026-11-23T12:00:00Z unless a file names it again"),
+			HaveField("Message", "in the trash since 2026-11-22T12:00:00Z; removed after 2026-11-23T12:00:00Z unless it is declared again"),
 			HaveField("Volume.DeletedAt", n.Input.Now), HaveField("Volume.RemovedAfter", n.Input.Now.Add(day))))
 		Expect(status.Report{Objects: n.Plan().Objects}.Converged()).To(BeTrue())
 	})
@@ -116,7 +116,7 @@ var _ = Describe("Make and the trash", func() {
 		}))
 		for _, s := range p.Steps {
 			Expect(s.Danger).To(Equal(Destructive))
-			Expect(s.Why).To(Equal("its time in the trash is over"))
+			Expect(s.Why).To(Equal("its trash period has ended"))
 			Expect(s.Change.(change.RemoveLV).Tags).To(ContainElement("volreconciler/deleted=20261122T120000Z"))
 		}
 		Expect(p.Steps[3].Needs).To(ConsistOf(p.Steps[1].ID))
@@ -181,7 +181,7 @@ var _ = Describe("Make and the trash", func() {
 		p := n.Converge()
 		Expect(n.LVs("vg0")).To(And(HaveKey("thick"), HaveKey("tnightly"), Not(HaveKey("data"))))
 		Expect(ObjectOf(p, VolumeID("thick"))).To(And(BeIn(status.Deleting, status.ReasonInTrash),
-			HaveField("Message", ContainSubstring("it stays, because no Pool names volume group vg0")), HaveField("Volume.RemovedAfter", BeZero())))
+			HaveField("Message", ContainSubstring("kept until a Pool declares volume group vg0")), HaveField("Volume.RemovedAfter", BeZero())))
 	})
 	It("takes what has no Pool any more, and keeps it", func() {
 		n.NameNothing()
@@ -198,7 +198,7 @@ var _ = Describe("Make and the trash", func() {
 		n.Wait(1000 * day)
 		p := n.Converge()
 		Expect(n.LVs("vg0")).To(HaveKey("data"))
-		Expect(ObjectOf(p, VolumeID("data"))).To(And(BeIn(status.Deleting, status.ReasonInTrash), HaveField("Message", ContainSubstring("says no time"))))
+		Expect(ObjectOf(p, VolumeID("data"))).To(And(BeIn(status.Deleting, status.ReasonInTrash), HaveField("Message", ContainSubstring("has no valid time"))))
 		n.KeepFor(0)
 		n.Converge()
 		Expect(n.LVs("vg0")).To(HaveKey("data"))

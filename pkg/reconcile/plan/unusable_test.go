@@ -75,7 +75,7 @@ var _ = Describe("A volume group that is on the machine and cannot be used", fun
 	})
 	It("is not to be created by somebody who reads that it is missing, before looking whether LVM is kept from it", func() {
 		message := ObjectOf(n.Plan(), far).Message
-		for _, words := range []string{"vgs --foreign --shared", "lvmdevices", "devices/filter", "Only if there never was one"} {
+		for _, words := range []string{"vgs --foreign --shared", "lvmdevices", "devices/filter", "Only if it never existed"} {
 			Expect(message).To(ContainSubstring(words))
 		}
 		Expect(ObjectOf(n.Plan(), far)).To(BeIn(status.Blocked, status.ReasonVolumeGroupMissing))
@@ -85,7 +85,7 @@ var _ = Describe("A volume group that is on the machine and cannot be used", fun
 	It("is not to be reduced by somebody who reads that a part of it is missing, before that", func() {
 		n.State.KeptFromLVM = []string{"/dev/sdq (devices file x: lvmdevices --adddev /dev/sdq)"}
 		n.Missing(1)
-		Expect(ObjectOf(n.Plan(), spec.ID{Kind: spec.KindPool, Name: "slow"}).Message).To(ContainSubstring("It is kept from /dev/sdq (devices file x: lvmdevices --adddev /dev/sdq)"))
+		Expect(ObjectOf(n.Plan(), spec.ID{Kind: spec.KindPool, Name: "slow"}).Message).To(ContainSubstring("LVM is kept from /dev/sdq (devices file x: lvmdevices --adddev /dev/sdq)"))
 	})
 	It("is told of if others may use it as well", func() {
 		vg := n.State.VolumeGroups["vg0"]

@@ -235,13 +235,13 @@ var _ = Describe("The agent, with exports by tgtd", func() {
 
 		a.by("what tgtd cannot keep apart is not exported")
 		for what, edit := range map[string]func(){
-			"alike in auth": func() { a.hosts = append(a.hosts, fmt.Sprintf("{name: %q}", stranger)) },
+			"auth differs": func() { a.hosts = append(a.hosts, fmt.Sprintf("{name: %q}", stranger)) },
 			"readOnly":      func() { a.hosts = append(a.hosts, strings.Replace(entry(stranger, "v"), "{", "{readOnly: true, ", 1)) },
 			"every LUN": func() {
 				a.luns = append(a.luns, "{volume: two}")
 				a.hosts = append(a.hosts, strings.Replace(entry(stranger, "v"), "{", "{luns: [0], ", 1))
 			},
-			"which does not do iser": func() { a.protocol = "iser" },
+			"cannot serve protocol iser": func() { a.protocol = "iser" },
 		} {
 			hosts, luns := a.hosts, a.luns
 			edit()
@@ -257,7 +257,7 @@ var _ = Describe("The agent, with exports by tgtd", func() {
 		a.secret("other", password)
 		a.write(true)
 		Expect(a.converge(ctx)).To(Equal(map[string]string{
-			"Export a": "Blocked Unsupported: user u has another password in Export/db, but tgtd's users are those of all targets; use another name",
+			"Export a": "Blocked Unsupported: user u has another password in Export/db, but tgtd (backend: tgt) shares users between targets. Use another username",
 		}))
 		a.secret("other", password2)
 		a.apply(ctx)
