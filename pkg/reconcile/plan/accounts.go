@@ -29,7 +29,7 @@ func (d *differ) unsupported(e spec.Export) string {
 		return ""
 	}
 	if e.Spec.Protocol != spec.ProtocolISCSI {
-		return fmt.Sprintf("tgtd (backend: tgt) cannot serve protocol %s. Use iSCSI, or export from a node with the kernel's target", e.Spec.Protocol)
+		return fmt.Sprintf("tgtd (backend: tgt) cannot serve protocol %s. Use protocol: iscsi, or export from a node with the kernel's target", e.Spec.Protocol)
 	}
 	if len(e.Spec.Attributes) > 0 {
 		return "spec.attributes: tgtd (backend: tgt) has no such attributes. Remove the field"

@@ -235,7 +235,7 @@ func (d *differ) unknown(id spec.ID, system observe.System) bool {
 // suspended reports whether an object is to be left alone, and says so.
 func (d *differ) suspended(id spec.ID, m spec.Metadata) bool {
 	if m.Suspended() {
-		d.say(id, status.Suspended, status.ReasonSuspended, "suspended by annotation %s. Remove it to resume", spec.AnnotationReconcile)
+		d.say(id, status.Suspended, status.ReasonSuspended, "suspended by annotation %s. Remove the annotation to resume", spec.AnnotationReconcile)
 	}
 	return m.Suspended()
 }

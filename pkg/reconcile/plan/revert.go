@@ -103,7 +103,7 @@ func (d *differ) restore(id spec.ID, r *spec.Revert, lv, snapshot observe.Logica
 	case lv.Tag(ondisk.TagRevert) != r.Request:
 		d.step(id, "spec.revert has changed", change.SetTags{LV: nameOf(lv), Add: []string{ondisk.TagRevert + r.Request}, Remove: lv.TagsWith(ondisk.TagRevert)})
 	case served || len(d.index.servedDirectly(lv)) > 0: // the exports let go of it in this pass
-		d.say(id, status.Progressing, status.ReasonReverting, "reverted to %s once it is no longer exported", snapshot.FullName())
+		d.say(id, status.Progressing, status.ReasonReverting, "reverted to %s once the volume is no longer exported", snapshot.FullName())
 	default:
 		d.dangerousStep(id, "spec.revert asks for it", Destructive, nil, change.Restore{
 			LV: nameOf(lv), Snapshot: nameOf(snapshot), Size: spec.Size(min(lv.Size, snapshot.Size)),
