@@ -14,7 +14,7 @@ import (
 //	status: Pool/%s cannot take new volumes: %s
 //	    eg: Pool/fast cannot take new volumes: thin pool vg0/tp is full. Extend it
 //
-// A line "  none: WHY" tells that a status needs neither an action nor something it waits for.
+// A text without verbs is its own example. A line "  none: WHY" tells that a status needs neither an action nor something it waits for.
 // "skip" in the first line: the area's messages are not held to the rules yet.
 type table struct {
 	skip    bool
@@ -25,6 +25,14 @@ type entry struct {
 	message
 	eg   string
 	none string
+}
+
+// newEntry has no example yet, unless the text is one.
+func newEntry(m message) entry {
+	if hasVerb(m.text) {
+		return entry{message: m}
+	}
+	return entry{message: m, eg: m.text}
 }
 
 func tablePath(a area) string { return filepath.Join("table", a.name+".txt") }
@@ -55,7 +63,7 @@ func readTable(a area) (table, error) {
 		case label == "none" && len(t.entries) > 0:
 			t.entries[len(t.entries)-1].none = value
 		default:
-			t.entries = append(t.entries, entry{message: message{text: value, kind: kind(label), file: file}})
+			t.entries = append(t.entries, newEntry(message{text: value, kind: kind(label), file: file}))
 		}
 	}
 	return t, nil
@@ -73,7 +81,9 @@ func (t table) write(a area) error {
 			fmt.Fprintf(&out, "\n# %s\n\n", file)
 		}
 		fmt.Fprintf(&out, "%6s: %s\n", e.kind, escape(e.text))
-		out.WriteString(strings.TrimRight(fmt.Sprintf("%6s: %s", "eg", escape(e.eg)), " ") + "\n")
+		if hasVerb(e.text) {
+			out.WriteString(strings.TrimRight(fmt.Sprintf("%6s: %s", "eg", escape(e.eg)), " ") + "\n")
+		}
 		if e.none != "" {
 			fmt.Fprintf(&out, "%6s: %s\n", "none", e.none)
 		}
@@ -89,10 +99,9 @@ func (t table) updated(messages []message) table {
 	}
 	after := table{skip: t.skip}
 	for _, m := range messages {
-		e := known[m.text]
-		e.message = m
-		if !hasVerb(m.text) {
-			e.eg = m.text
+		e := newEntry(m)
+		if old, is := known[m.text]; is {
+			e.eg, e.none = old.eg, old.none
 		}
 		after.entries = append(after.entries, e)
 	}
