@@ -52,6 +52,12 @@ var makers = map[string]kind{
 	"malformed": kindError, "tooMuch": kindError,
 }
 
+// tellers are functions that return a message, or nothing.
+var tellers = map[string]kind{
+	"unsupported": kindStatus, "mutuals": kindStatus, "unclearable": kindStatus, "damageOf": kindStatus, "bygone": kindStatus,
+	"outOfReach": kindStatus,
+}
+
 // fields are the fields of composite literals that messages are written in.
 var fields = map[string]kind{"Why": kindWhy, "Message": kindStatus, "Warning": kindNote}
 
@@ -155,6 +161,9 @@ func messagesIn(file *ast.File, whole bool) (found []message) {
 				if !isMaker && of != "" {
 					inner = kindPart
 				}
+				if name == "Sprintf" {
+					inner = of
+				}
 				walk(x.Fun, of)
 				for _, arg := range x.Args {
 					walk(arg, inner)
@@ -167,6 +176,11 @@ func messagesIn(file *ast.File, whole bool) (found []message) {
 			case *ast.KeyValueExpr:
 				if key, ok := x.Key.(*ast.Ident); ok && fields[key.Name] != "" {
 					walk(x.Value, fields[key.Name])
+					return false
+				}
+			case *ast.FuncDecl:
+				if tells := tellers[x.Name.Name]; tells != "" && of == "" {
+					walk(x.Body, tells)
 					return false
 				}
 			case *ast.FuncLit:

@@ -2,7 +2,6 @@ package messages
 
 import (
 	"flag"
-	"slices"
 	"strings"
 	"testing"
 
@@ -55,12 +54,6 @@ var _ = Describe("Messages", func() {
 			Expect(wrong).To(BeEmpty(), "%d:\n%s", len(wrong), strings.Join(wrong, "\n"))
 		})
 	}
-
-	It("are of areas that lie in every folder with code", func() {
-		for _, dir := range []string{"pkg", "cmd"} {
-			Expect(slices.ContainsFunc(areas, func(a area) bool { return slices.Contains(a.dirs, dir) })).To(BeTrue(), dir)
-		}
-	})
 })
 
 // texts are what a table and the code must have in common, in order.

@@ -23,11 +23,18 @@ var _ = Describe("Collecting messages", func() {
 		Expect(in(`s := Step{Why: "not there"}`, false)).To(Equal([]message{{text: "not there", kind: kindWhy}}))
 	})
 
+	It("finds what functions return that tell something", func() {
+		file, err := parser.ParseFile(token.NewFileSet(), "x.go", "package x\nfunc unsupported() string { return fmt.Sprintf(`no %s here`, x) }", 0)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(messagesIn(file, false)).To(Equal([]message{{text: "no %s here", kind: kindStatus}}))
+	})
+
 	It("finds what is composed elsewhere where all texts are messages", func() {
 		Expect(in(`why := "not there"; panic("no such " + x)`, true)).To(Equal([]message{{text: "not there", kind: kindPart}}))
 		Expect(in(`why := "not there"`, false)).To(BeEmpty())
 		Expect(in(`return fmt.Errorf("%s: %w", path, err)`, true)).To(BeEmpty(), "it only wraps")
-		Expect(in(`d.block(id, Reason, fmt.Sprintf("no %s here", x))`, false)).To(Equal([]message{{text: "no %s here", kind: kindPart}}))
+		Expect(in(`d.block(id, Reason, "%s", quote("no " + x + " here"))`, false)).To(Equal([]message{{text: "no %s here", kind: kindPart}}))
+		Expect(in(`d.block(id, Reason, fmt.Sprintf("no %s here", x))`, false)).To(Equal([]message{{text: "no %s here", kind: kindStatus}}))
 	})
 })
 

@@ -18,7 +18,7 @@ func (d *differ) special(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVo
 		return 0
 	}
 	size := roundUp(uint64(v.Spec.Size), p.vg.ExtentSize)
-	refuse := func(field, what, how string) {
+	cannot := func(field, what, how string) {
 		d.block(id, status.ReasonUnsupported, "%s: cannot %s %s: it is %s, which volreconciler only serves. %s", field, what, lv.FullName(), lv.Kind(), how)
 	}
 	var active StepID
@@ -30,15 +30,15 @@ func (d *differ) special(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVo
 	}
 	switch phase := lv.Phase(); {
 	case phase == ondisk.Populating:
-		refuse("spec.source", "fill", plainAgain(lv)+" remove it, so that a new one is created")
+		cannot("spec.source", "fill", plainAgain(lv)+" remove it, so that a new one is created")
 	case phase == ondisk.Reverting, v.Spec.Revert != nil && !d.reverted(id, lv, v.Spec.Revert.Request):
-		refuse("spec.revert", "revert", plainAgain(lv)+" remove spec.revert")
+		cannot("spec.revert", "revert", plainAgain(lv)+" remove spec.revert")
 	case phase != "" && phase != ondisk.Staged:
 		d.stopped(id, d.understood(id, lv))
 	case misplaced(lv, p):
-		refuse("spec.pool", "move", plainAgain(lv)+" undo the change of spec.pool")
+		cannot("spec.pool", "move", plainAgain(lv)+" undo the change of spec.pool")
 	case lv.Size < size:
-		refuse("spec.size", "grow", fmt.Sprintf("To grow it, run lvextend -L %db %s, or remove its cache first", size, lv.FullName()))
+		cannot("spec.size", "grow", fmt.Sprintf("To grow it, run lvextend -L %db %s, or remove its cache first", size, lv.FullName()))
 	case lv.Size > size:
 		d.growVolume(id, lv, size) // which refuses it
 	}
