@@ -1,9 +1,7 @@
 package plan
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -33,7 +31,7 @@ func (d *differ) absentTargets() {
 		}
 		force, who := d.forced(id, t.Name), Sessions(t)
 		if len(who) > 0 && !force {
-			d.block(id, status.ReasonSessionsActive, "cannot remove target %s: waiting for initiators to disconnect: %s", t.Name, strings.Join(who, ", "))
+			d.block(id, status.ReasonSessionsActive, "cannot remove target %s: waiting for initiators to disconnect: %s", t.Name, shortList(who))
 			continue
 		}
 		if keys := d.keysOf(t); len(keys) > 0 && !force {
@@ -228,14 +226,6 @@ func (d *differ) namedByAnother(lv observe.LogicalVolume) (spec.ID, bool) {
 	}
 	name, named := d.refs.snapshotsAt()[lv.FullName()]
 	return spec.ID{Kind: spec.KindSnapshot, Name: name}, named
-}
-
-// shortList names a few of many.
-func shortList(names []string) string {
-	if more := len(names) - maxShown; more > 0 {
-		names = append(names[:maxShown:maxShown], fmt.Sprintf("and %d more", more))
-	}
-	return strings.Join(names, "; ")
 }
 
 // outliving returns the thin snapshots of a logical volume, which lose nothing

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -322,7 +321,7 @@ func (x *exportDiffer) protectAll(n int, have observe.TargetLUN, readOnly bool) 
 	case !x.fabric.accounts || have.ReadOnly == readOnly:
 	case !readOnly && len(x.others) > 0:
 		x.block(x.id, status.ReasonSessionsActive, "cannot make LUN %d of %s writable: waiting for initiators that are not listed to disconnect: %s",
-			n, x.target.Name, strings.Join(x.others, ", "))
+			n, x.target.Name, shortList(x.others))
 	default:
 		x.protect(change.SetWriteProtect{Target: x.target, LUN: n, ReadOnly: readOnly}, Sessions(x.have), x.base...)
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -81,7 +80,7 @@ func (d *differ) onlyItsBase(c cutover) *Obstacle {
 	if len(others) == 0 {
 		return nil
 	}
-	return blocked(status.ReasonNotReady, "cutover to %s: waiting for the copies of %s to complete: %s", c.next.FullName(), c.lv.FullName(), strings.Join(others, ", "))
+	return blocked(status.ReasonNotReady, "cutover to %s: waiting for the copies of %s to complete: %s", c.next.FullName(), c.lv.FullName(), shortList(others))
 }
 
 // nameFree: the next pass puts the names right, or nobody would be served.
@@ -104,7 +103,7 @@ func (d *differ) onlyExported(c cutover) *Obstacle {
 	_, exported := d.index.Backstore(c.id)
 	switch {
 	case len(c.lv.HeldBy) > 0:
-		return blocked(status.ReasonInUse, "%s; the cutover waits until %s is no longer %s", c.done, c.lv.FullName(), strings.Join(c.lv.HeldBy, ", "))
+		return blocked(status.ReasonInUse, "%s; the cutover waits until %s is no longer %s", c.done, c.lv.FullName(), shortList(c.lv.HeldBy))
 	case c.lv.Open && !exported && len(d.index.servedDirectly(c.lv)) == 0:
 		return blocked(status.ReasonInUse, "%s; the cutover waits until %s is no longer open on this node (see lsof %s)", c.done, c.lv.FullName(), c.lv.Path())
 	}
@@ -136,7 +135,7 @@ func (d *differ) canWait(c cutover) *Obstacle {
 			return traitsOf[t.Fabric].alwaysConnected && listed && !slices.Contains(initiatorsOf(t, key.lun), name)
 		})
 		if traitsOf[t.Fabric].pause == noPause && len(who) > 0 {
-			return blocked(status.ReasonSessionsActive, "%s; the cutover cannot pause target %s, and waits until its initiators disconnect: %s", c.done, t.Name, strings.Join(who, ", "))
+			return blocked(status.ReasonSessionsActive, "%s; the cutover cannot pause target %s, and waits until its initiators disconnect: %s", c.done, t.Name, shortList(who))
 		}
 	}
 	return nil

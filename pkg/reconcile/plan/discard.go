@@ -46,7 +46,7 @@ func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, wh
 		return
 	}
 	if lv.Open || len(lv.HeldBy) > 0 {
-		who := cmp.Or(strings.Join(lv.HeldBy, ", "), "open on this node (see lsof "+lv.Path()+")")
+		who := cmp.Or(shortList(lv.HeldBy), "open on this node (see lsof "+lv.Path()+")")
 		if d.names(id) && d.object(id).Message == "" {
 			d.object(id).Message = fmt.Sprintf("%s is no longer needed; waiting to remove it until it is no longer %s", lv.FullName(), who)
 		}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -249,7 +248,7 @@ func (x *exportDiffer) addLUNs() {
 		}
 		if len(x.others) > 0 {
 			x.block(x.id, status.ReasonSessionsActive, "cannot add LUN %d to %s: waiting for initiators that are not listed, and would see it, to disconnect: %s",
-				n, x.target.Name, strings.Join(x.others, ", "))
+				n, x.target.Name, shortList(x.others))
 			continue
 		}
 		elsewhere, removable := x.elsewhere(store, n)
@@ -415,7 +414,7 @@ func (x *exportDiffer) mayReplace(what string, sessions []string) bool {
 		return false
 	}
 	if len(sessions) > 0 {
-		x.block(x.id, status.ReasonSessionsActive, "cannot remove %s of %s: waiting for initiators to disconnect: %s", what, x.target.Name, strings.Join(sessions, ", "))
+		x.block(x.id, status.ReasonSessionsActive, "cannot remove %s of %s: waiting for initiators to disconnect: %s", what, x.target.Name, shortList(sessions))
 		return false
 	}
 	return true

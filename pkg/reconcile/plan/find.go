@@ -150,7 +150,7 @@ func (d *differ) marked(id spec.ID, lvs []observe.LogicalVolume, p pool, name, k
 		for _, lv := range lvs {
 			names = append(names, lv.FullName())
 		}
-		d.block(id, status.ReasonAmbiguous, "several logical volumes have its tags: %s. Remove the tags from all but one (lvchange --deltag)", strings.Join(names, ", "))
+		d.block(id, status.ReasonAmbiguous, "several logical volumes have its tags: %s. Remove the tags from all but one (lvchange --deltag)", shortList(names))
 		return lv, refused
 	case known != "" && lv.Identity() != known && !d.lostIdentity(id, lv):
 		d.block(id, status.ReasonVanished, "its logical volume (UUID %s) is missing, and %s (UUID %s) has its tags. Restore the first, or accept the second: annotate %s: %s",

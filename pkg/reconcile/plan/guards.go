@@ -216,7 +216,7 @@ func takesAlong(lv observe.LogicalVolume) *Obstacle {
 // inUse is that something other than a backstore that this plan removes holds a logical volume.
 func (d *differ) inUse(id spec.ID, lv observe.LogicalVolume) *Obstacle {
 	if len(lv.HeldBy) > 0 {
-		return blocked(status.ReasonInUse, "cannot remove %s: waiting until it is no longer %s", lv.FullName(), strings.Join(lv.HeldBy, ", "))
+		return blocked(status.ReasonInUse, "cannot remove %s: waiting until it is no longer %s", lv.FullName(), shortList(lv.HeldBy))
 	}
 	direct := d.index.servedDirectly(lv)
 	if _, gone := d.ledger.unserves(direct); !gone {

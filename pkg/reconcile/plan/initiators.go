@@ -2,7 +2,6 @@ package plan
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
@@ -32,7 +31,7 @@ func (x *exportDiffer) strangers() {
 	}
 	if len(waited) > 0 {
 		x.block(x.id, status.ReasonSessionsActive, "waiting for initiators that are not listed to disconnect from target %s: %s",
-			x.target.Name, strings.Join(waited, ", "))
+			x.target.Name, shortList(waited))
 	}
 }
 

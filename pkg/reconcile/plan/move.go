@@ -174,7 +174,7 @@ func (d *differ) immovable(id spec.ID, v spec.Volume, lv observe.LogicalVolume) 
 	stay = slices.Compact(stay)
 	if len(stay) > 0 {
 		d.block(id, status.ReasonSnapshotsExist, "spec.pool: cannot move %s to Pool/%s: it has snapshots (%s), which cannot move. Remove them, in the trash too, or undo the change of spec.pool",
-			lv.FullName(), v.Spec.Pool, strings.Join(stay, ", "))
+			lv.FullName(), v.Spec.Pool, shortList(stay))
 	}
 	return len(stay) > 0
 }

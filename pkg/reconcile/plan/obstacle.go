@@ -2,6 +2,8 @@ package plan
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
@@ -21,6 +23,20 @@ func obstacle(phase status.Phase, reason, format string, args ...any) *Obstacle 
 
 func blocked(reason, format string, args ...any) *Obstacle {
 	return obstacle(status.Blocked, reason, format, args...)
+}
+
+// few is how many of many a message names.
+const few = 5
+
+// shortList names a few of many, so that a message is short however many initiators there are.
+func shortList(names []string) string {
+	if more := len(names) - few; more > 0 {
+		names = append(names[:few:few], fmt.Sprintf("and %d more", more))
+	}
+	if slices.ContainsFunc(names, func(name string) bool { return strings.Contains(name, ", ") }) {
+		return strings.Join(names, "; ")
+	}
+	return strings.Join(names, ", ")
 }
 
 // stopped reports whether there is an obstacle, and lets the object's status say so.

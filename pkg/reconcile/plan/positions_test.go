@@ -76,7 +76,7 @@ var _ = Describe("Make and numbers by position", func() {
 			Expect(n.Plan().Warnings).To(BeEmpty(), "what is left has the same numbers")
 		}
 		n.EditExport(func(e *spec.ExportSpec) { positions(e, "thick", "third") })
-		warning := "by their positions in spec.luns, LUNs change their numbers: Volume/thick 0 instead of 1; Volume/third 1 instead of 2. To keep the numbers, declare them, for example lun: 1 for Volume/thick. Known to: " + who
+		warning := "by their positions in spec.luns, LUNs change their numbers: Volume/thick 0 instead of 1, Volume/third 1 instead of 2. To keep the numbers, declare them, for example lun: 1 for Volume/thick. Known to: " + who
 		Expect(n.Plan().Warnings).To(Equal([]Warning{{ExportID("db"), warning}}))
 		steps := n.Plan().Steps
 		n.EditExport(func(e *spec.ExportSpec) {

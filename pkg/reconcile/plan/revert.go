@@ -2,7 +2,6 @@ package plan
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -169,7 +168,7 @@ func (d *differ) snapshotToRestore(id spec.ID, r *spec.Revert, lv observe.Logica
 			lvs[0].FullName(), madeAt(of, lvs[0]), lv.FullName(), d.originHint(lv, lvs[0]))
 		return lv, false
 	}
-	if who := strings.Join(d.writers(of, lvs[0]), ", "); who != "" {
+	if who := shortList(d.writers(of, lvs[0])); who != "" {
 		d.block(id, status.ReasonSessionsActive, "spec.revert: waiting for initiators that can write to %s to disconnect: %s", lvs[0].FullName(), who)
 		d.copyAnew(id, lv, lvs[0])
 		return lv, false
@@ -201,12 +200,12 @@ func (d *differ) overflowedBy(snapshot, origin observe.LogicalVolume) string {
 // and returns it; empty: nobody.
 func (d *differ) usersOfVolume(id spec.ID, lv observe.LogicalVolume) string {
 	awaited := d.in.Exposures.awaited(ondisk.UnitSerial(lv.Identity()), ondisk.NamespaceUUID(lv.Identity()))
-	who := strings.Join(append(d.connectedTo(id), awaited...), ", ")
+	who := shortList(append(d.connectedTo(id), awaited...))
 	if who != "" {
 		d.block(id, status.ReasonSessionsActive, "spec.revert: waiting for initiators to disconnect: %s", who)
 		return who
 	}
-	who = strings.Join(lv.HeldBy, ", ")
+	who = shortList(lv.HeldBy)
 	_, served := d.index.Backstore(id)
 	if who == "" && lv.Open && !served && len(d.index.servedDirectly(lv)) == 0 {
 		who = "open on this node (see lsof " + lv.Path() + ")"

@@ -197,7 +197,7 @@ func (d *differ) growVolume(id spec.ID, lv observe.LogicalVolume, size uint64) b
 		d.block(id, status.ReasonShrinkRefused, "spec.size: %s has %s, more than the declared %s, and volumes are never shrunk. Increase spec.size", lv.FullName(), spec.Size(lv.Size), spec.Size(size))
 	case lv.Size < size:
 		if s := d.thickSnapshotsOf(lv); len(s) > 0 {
-			d.block(id, status.ReasonSnapshotsExist, "spec.size: cannot grow %s: LVM refuses that while it has thick snapshots (%s). Remove them first, in the trash too", lv.FullName(), strings.Join(s, ", "))
+			d.block(id, status.ReasonSnapshotsExist, "spec.size: cannot grow %s: LVM refuses that while it has thick snapshots (%s). Remove them first, in the trash too", lv.FullName(), shortList(s))
 			return false
 		}
 		d.results.of(id).grown = d.dangerousStep(id, "spec asks for "+spec.Size(size).String(), Harmless, d.connectedTo(id),
