@@ -250,15 +250,15 @@ func (c Populate) String() string {
 }
 
 func (c Restore) String() string {
-	return fmt.Sprintf("put %s back to what its snapshot %s holds%s", c.LV, c.Snapshot, resumed(c.Done))
+	return fmt.Sprintf("revert %s to its snapshot %s%s", c.LV, c.Snapshot, resumed(c.Done))
 }
 
 func (c StartClearing) String() string {
-	return fmt.Sprintf("give up %s and the data in it, which is cleared before the space is used again", c.LV)
+	return fmt.Sprintf("remove %s and the data in it, which is wiped before the space is reused", c.LV)
 }
 
 func (c SplitSnapshot) String() string {
-	return fmt.Sprintf("split the copy-on-write space of snapshot %s off, to clear it", c.LV)
+	return fmt.Sprintf("split off the copy-on-write space of snapshot %s, to wipe it", c.LV)
 }
 
 func (c Clear) String() string {
@@ -266,7 +266,7 @@ func (c Clear) String() string {
 	if c.Method == spec.ClearDiscard {
 		how = "discard"
 	}
-	return fmt.Sprintf("%s what is in %s, then remove it%s", how, c.LV, resumed(c.Done))
+	return fmt.Sprintf("%s the data in %s, then remove it%s", how, c.LV, resumed(c.Done))
 }
 
 func (c WriteImage) String() string {
@@ -285,5 +285,5 @@ func resumed(done spec.Size) string {
 	if done == 0 {
 		return ""
 	}
-	return fmt.Sprintf(", going on after %s", done)
+	return fmt.Sprintf(", continuing after %s", done)
 }

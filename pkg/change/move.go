@@ -76,16 +76,16 @@ func (c Stage) Bytes() uint64 {
 
 func (c Stage) String() string {
 	if c.Since.UUID != "" {
-		return fmt.Sprintf("copy to %s what changed until %s", c.LV, c.From)
+		return fmt.Sprintf("copy to %s the changes up to %s", c.LV, c.From)
 	}
 	return fmt.Sprintf("copy %s to %s%s", c.From, c.LV, resumed(c.Done))
 }
 
 func (c TakeOver) String() string {
 	if c.Since.UUID == "" {
-		return fmt.Sprintf("put %s in the place of %s", c.Staged, c.LV)
+		return fmt.Sprintf("cut over to %s from %s", c.Staged, c.LV)
 	}
-	return fmt.Sprintf("put %s in the place of %s, with what changed last", c.Staged, c.LV)
+	return fmt.Sprintf("cut over to %s from %s, with the last changes", c.Staged, c.LV)
 }
 
 func (c Rename) String() string { return fmt.Sprintf("rename %s to %s", c.LV, c.To) }

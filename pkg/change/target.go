@@ -282,14 +282,14 @@ func (c SetAccounts) String() string {
 	}
 	s := fmt.Sprintf("ask initiators of %s for a password, as user %s", c.Name, strings.Join(c.Auth.Usernames(), ", "))
 	if c.Auth.Own.Username != "" {
-		s += ", and prove to them to be " + c.Auth.Own.Username
+		s += ", and authenticate to them as " + c.Auth.Own.Username
 	}
 	return s
 }
 
 func (c RemoveInitiator) String() string {
 	if len(c.KeepSessions) > 0 {
-		return fmt.Sprintf("remove initiator %s from %s, and let its session go on", c.Initiator, c.Name)
+		return fmt.Sprintf("remove initiator %s from %s, without ending its session", c.Initiator, c.Name)
 	}
 	return fmt.Sprintf("remove initiator %s from %s", c.Initiator, c.Name)
 }
@@ -315,7 +315,7 @@ func (c DisableTarget) String() string { return fmt.Sprintf("disable target %s",
 
 func (c RemoveTarget) String() string {
 	if c.Force {
-		return fmt.Sprintf("remove target %s, whoever is logged in", c.Name)
+		return fmt.Sprintf("remove target %s, also while initiators are connected", c.Name)
 	}
 	return fmt.Sprintf("remove target %s", c.Name)
 }

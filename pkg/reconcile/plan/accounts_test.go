@@ -57,7 +57,7 @@ var _ = Describe("An Export by tgtd", func() {
 		n.EditExport(func(e *spec.ExportSpec) {
 			e.Initiators[0].Auth, e.Initiators[1].Auth = withMutual("t", "targetsecret"), chap("v", "anothersecret")
 		})
-		Expect(ChangesIn(n.Plan())).To(HaveExactElements("ask initiators of " + IQN + " for a password, as user u, v, and prove to them to be t"))
+		Expect(ChangesIn(n.Plan())).To(HaveExactElements("ask initiators of " + IQN + " for a password, as user u, v, and authenticate to them as t"))
 		n.Converge()
 		n.EditTargetOf(onTGT.target, func(t *observe.Target) { t.Accounts = t.Accounts[:2] })
 		Expect(ChangesIn(n.Plan())).To(HaveLen(1))
@@ -67,7 +67,7 @@ var _ = Describe("An Export by tgtd", func() {
 		n.EditTargetOf(onTGT.target, func(t *observe.Target) { t.ACLs["stranger"] = observe.ACL{Initiator: "stranger", LoggedIn: true} })
 		n.EditExport(func(e *spec.ExportSpec) { e.Initiators[0].Auth, e.Initiators[1].Auth = nil, nil })
 		p := n.Plan()
-		Expect(ChangesIn(p)).To(HaveExactElements("remove initiator stranger from " + IQN + ", and let its session go on"))
+		Expect(ChangesIn(p)).To(HaveExactElements("remove initiator stranger from " + IQN + ", without ending its session"))
 		Expect(ObjectOf(p, ExportID("db"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
 		n.EditTargetOf(onTGT.target, func(t *observe.Target) { t.ACLs["stranger"] = observe.ACL{Initiator: "stranger"} })
 		p = n.Plan()
@@ -94,7 +94,7 @@ var _ = Describe("An Export by tgtd", func() {
 			delete(t.LUNs, 1)
 		})
 		p := n.Plan()
-		Expect(ChangesIn(p)).To(HaveExactElements("remove initiator stranger from " + IQN + ", and let its session go on"))
+		Expect(ChangesIn(p)).To(HaveExactElements("remove initiator stranger from " + IQN + ", without ending its session"))
 		Expect(ObjectOf(p, ExportID("db"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
 		for range 2 {
 			n.Apply(n.Plan())

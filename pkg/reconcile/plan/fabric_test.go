@@ -186,7 +186,7 @@ var _ = Describe("An Export of any fabric", func() {
 		p := n.Pass(-1)
 		remove := "remove initiator " + o.initiators[1] + " from " + o.target.Name
 		if o.target.Fabric == observe.NVMe || o.tgt {
-			Expect(ChangesIn(p)).To(HaveExactElements(remove + ", and let its session go on"))
+			Expect(ChangesIn(p)).To(HaveExactElements(remove + ", without ending its session"))
 		} else {
 			Expect(ChangesIn(p)).NotTo(ContainElement(HavePrefix("remove")))
 		}

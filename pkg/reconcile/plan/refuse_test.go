@@ -74,7 +74,7 @@ var _ = Describe("Make and an NVMe host that is taken out of an Export", func() 
 		n.EditExport(func(e *spec.ExportSpec) { e.Initiators = e.Initiators[1:] })
 	})
 	It("does not let it connect again while it is connected, and waits for it", func() {
-		Expect(ChangesIn(n.Plan())).To(Equal([]string{"remove initiator " + host + " from " + o.target.Name + ", and let its session go on"}))
+		Expect(ChangesIn(n.Plan())).To(Equal([]string{"remove initiator " + host + " from " + o.target.Name + ", without ending its session"}))
 		Expect(ObjectOf(n.Plan(), ExportID("db"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
 		n.Apply(n.Plan())
 		Expect(targetOf(n, o).ACLs).NotTo(HaveKey(host))
