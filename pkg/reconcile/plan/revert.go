@@ -39,7 +39,7 @@ func (d *differ) revert(id spec.ID, v spec.Volume, lv observe.LogicalVolume) suc
 		return none
 	case d.inDoubt():
 		reason, while := d.doubt()
-		d.block(id, reason, "spec.revert: waiting until nothing is in doubt: %s", while)
+		d.block(id, reason, "spec.revert: cannot revert while %s; waiting until that is corrected", while)
 		return none
 	case d.toBeKept(id), d.usersOfVolume(id, lv) != "":
 		return none
