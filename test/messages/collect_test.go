@@ -48,7 +48,7 @@ var makers = map[string]kind{
 	"refuse": kindError, "clash": kindError, "problem": kindError, "add": kindError,
 
 	// pkg/actuators, pkg/image
-	"Stale": kindError, "stale": kindError, "failedWith": kindError, "inUse": kindError, "badSource": kindError,
+	"Stale": kindError, "stale": kindError, "inUse": kindError, "badSource": kindError,
 	"malformed": kindError, "tooMuch": kindError,
 }
 
