@@ -74,7 +74,7 @@ func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bo
 	case untagged, exists && (known != "" && lv.Identity() == known || known == "" && lostTags(lv, id)):
 		return lv, found
 	case known != "":
-		d.block(id, status.ReasonVanished, "its logical volume %s (UUID %s) is missing. Restore it; or, to create a new one, annotate %s: %s",
+		d.block(id, status.ReasonVanished, "its logical volume %s (UUID %s) is missing. Restore it; or, to create a new one, set the annotation %s: %s",
 			p.vg.Name+"/"+name, known, spec.AnnotationRecreate, known)
 		return lv, refused
 	case !exists:
@@ -153,7 +153,7 @@ func (d *differ) marked(id spec.ID, lvs []observe.LogicalVolume, p pool, name, k
 		d.block(id, status.ReasonAmbiguous, "several logical volumes have its tags: %s. Remove the tags from all but one (lvchange --deltag)", shortList(names))
 		return lv, refused
 	case known != "" && lv.Identity() != known && !d.lostIdentity(id, lv):
-		d.block(id, status.ReasonVanished, "its logical volume (UUID %s) is missing, and %s (UUID %s) has its tags. Restore the first, or accept the second: annotate %s: %s",
+		d.block(id, status.ReasonVanished, "its logical volume (UUID %s) is missing, and %s (UUID %s) has its tags. Restore the first, or accept the second by the annotation %s: %s",
 			known, lv.FullName(), lv.UUID, spec.AnnotationRecreate, known)
 		return lv, refused
 	case misplaced(lv, p) && id.Kind == spec.KindVolume, lv.Phase() == ondisk.Staged:

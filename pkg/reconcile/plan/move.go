@@ -34,7 +34,7 @@ func (d *differ) bereft(id spec.ID) bool {
 		if old.Tag(ondisk.TagIdentity) == "" { // or it would pass for metadata of before
 			accept = " --addtag " + ondisk.TagIdentity + old.UUID
 		}
-		d.block(id, status.ReasonVanished, "its logical volume is missing; %s has the data from before the cutover. Restore it, or accept the old data: lvchange --deltag %s%s%s %s",
+		d.block(id, status.ReasonVanished, "its logical volume is missing; %s has the data from before the cutover. Restore the first, or accept the old data: lvchange --deltag %s%s%s %s",
 			old.FullName(), ondisk.TagReplacedBy, old.ReplacedBy(), accept, old.FullName())
 	default:
 		lv := m.staged[0]

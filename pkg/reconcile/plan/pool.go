@@ -97,7 +97,7 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 		}
 		known := d.in.Known[id].UUID
 		if known != "" && d.in.Desired.Annotation(id, spec.AnnotationRecreate) != known {
-			d.block(id, status.ReasonVanished, "thin pool %s (UUID %s) is missing, with all volumes in it. Restore it (vgcfgrestore); or, to create a new one, annotate %s: %s",
+			d.block(id, status.ReasonVanished, "thin pool %s (UUID %s) is missing, with all volumes in it. Restore it (vgcfgrestore); or, to create a new one, set the annotation %s: %s",
 				name, known, spec.AnnotationRecreate, known)
 			return false, 0
 		}
