@@ -20,6 +20,9 @@ type Registration struct {
 	// other fabrics than iSCSI.
 	SID string
 	Key uint64
+	// Target is the iSCSI target by which it was made; empty if nothing says so: the kernel
+	// says it only of what it keeps.
+	Target string
 	// Kept is true if the kernel keeps it outside of configfs, so that a backstore that
 	// is made anew can have it back.
 	Kept bool
@@ -49,10 +52,21 @@ func readRegistrations(h host.Files, b Backstore) ([]Registration, error) {
 		return nil, nil
 	}
 	kept, _ := ReadKeptRegistrations(h, b.Serial) // what cannot be read is not kept, or as good as
-	for i, r := range registrations {
-		registrations[i].Kept = slices.ContainsFunc(kept, func(k KeptRegistration) bool { return k.Registration == r })
-	}
+	nameTargets(registrations, kept)
 	return registrations, nil
+}
+
+// nameTargets adds to registrations what the kernel says only of those that it keeps.
+func nameTargets(registrations []Registration, kept []KeptRegistration) {
+	left := slices.Clone(kept)
+	for i := range registrations {
+		r := &registrations[i]
+		n := slices.IndexFunc(left, func(k KeptRegistration) bool { return k.Initiator == r.Initiator && k.SID == r.SID && k.Key == r.Key })
+		if n >= 0 { // one that was made by several targets is there as often
+			r.Kept, r.Target = true, left[n].Target
+			left = slices.Delete(left, n, n+1)
+		}
+	}
 }
 
 // parseRegistrations reads lines as the kernel writes them
@@ -124,6 +138,10 @@ func parseKept(text string) []KeptRegistration {
 				at.Initiator = initiatorName(value)
 			case "initiator_sid":
 				at.SID = strings.ToLower(value)
+			case "target_node":
+				if strings.HasPrefix(value, "iqn.") || strings.HasPrefix(value, "eui.") {
+					at.Target = value
+				}
 			case "sa_res_key":
 				at.Key, _ = strconv.ParseUint(value, 10, 64)
 			}

@@ -21,12 +21,25 @@ var _ = Describe("persistent reservations", func() {
 			"target_fabric=iSCSI\ntarget_node=iqn.2003-01.org.example:x\ntpgt=1\nport_rtpi=1\ntarget_lun=0\nPR_REG_END: 0\n"
 		kept := parseKept(one + "\x00")
 		Expect(kept).To(HaveLen(1))
-		Expect(kept[0].Registration).To(Equal(Registration{Initiator: "iqn.2003-01.org.example:init1", SID: "00023d000001", Key: 0xabc123}))
+		Expect(kept[0].Registration).To(Equal(Registration{Initiator: "iqn.2003-01.org.example:init1", SID: "00023d000001", Key: 0xabc123, Target: "iqn.2003-01.org.example:x"}))
 		Expect(kept[0].Fields).To(And(HaveLen(14), ContainElements("res_type=05", "target_lun=0")))
 		Expect(kept[0].String()).To(Equal("iqn.2003-01.org.example:init1 (key 0xabc123)"))
 
 		Expect(parseKept("No Registrations or Reservations\n\x00")).To(BeEmpty())
 		Expect(parseKept("")).To(BeEmpty(), "cut off by a power failure")
 		Expect(parseKept(one[:60])).To(BeEmpty(), "cut off by a power failure")
+	})
+	It("name the target of those that are kept, once for each", func() {
+		r := Registration{Initiator: "iqn.2003-01.org.example:init1", SID: "00023d000001", Key: 0xabc}
+		by := func(target string) KeptRegistration {
+			k := KeptRegistration{Registration: r}
+			k.Target = target
+			return k
+		}
+		all := []Registration{r, r, r, {Initiator: r.Initiator, SID: r.SID, Key: 0xdef}}
+		nameTargets(all, []KeptRegistration{by("iqn.2003-01.org.example:x"), by("iqn.2003-01.org.example:y")})
+		x, y := r, r
+		x.Kept, x.Target, y.Kept, y.Target = true, "iqn.2003-01.org.example:x", true, "iqn.2003-01.org.example:y"
+		Expect(all).To(Equal([]Registration{x, y, r, {Initiator: r.Initiator, SID: r.SID, Key: 0xdef}}))
 	})
 })

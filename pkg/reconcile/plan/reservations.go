@@ -24,7 +24,7 @@ const clearThem = "Clear them from an initiator (sg_persist --out --clear --para
 func (d *differ) registeredBy(t observe.Target, lun int, initiator string) []string {
 	var who []string
 	for _, r := range d.in.Observed.LIO.Backstores[t.LUNs[lun].Backstore].Registrations {
-		if initiator != "" && r.Initiator != initiator {
+		if initiator != "" && r.Initiator != initiator || r.Target != "" && r.Target != t.Name {
 			continue
 		}
 		if slices.Contains(t.DynamicSessions, r.Initiator) || shows(t.ACLs[r.Initiator], lun) {

@@ -46,6 +46,8 @@ var _ = Describe("A persistent reservation", func() {
 
 		e.Spec.Disconnect = ""
 		n.Desired.Exports["db"] = e
+		n.EditBackstore("volume:data", func(b *observe.Backstore) { b.Registrations[0].Target = "iqn.2003-01.org.example:other" })
+		Expect(kinds(n.Plan())).To(takes, "it was made by another target, and lasts")
 		empty("data")
 		Expect(kinds(n.Plan())).To(takes)
 	},

@@ -42,7 +42,11 @@ var _ = Describe("persistent reservations", func() {
 		return observed(ctx, h).LIO.Backstores[backstore.Path()].Registrations
 	}
 	isKept := func(name string, key uint64, kept bool) observe.Registration {
-		return observe.Registration{Initiator: name, SID: "00023d00001a", Key: key, Kept: kept}
+		r := observe.Registration{Initiator: name, SID: "00023d00001a", Key: key, Kept: kept}
+		if kept {
+			r.Target = target.Name
+		}
+		return r
 	}
 	holder := func() string {
 		text, err := h.ReadFile(observe.BackstoreDir(backstore.HBA, backstore.Name) + "/pr/res_holder")
