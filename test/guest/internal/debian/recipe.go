@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -22,6 +23,9 @@ var packages = []string{
 	"open-iscsi", "libiscsi-bin", "sg3-utils", "lsscsi", "nvme-cli", "rdma-core", "ibverbs-providers",
 	"tgt", "targetcli-fb", "multipath-tools", "qemu-block-extra", "python3", "dbus-daemon", "dbus-system-bus-common",
 }
+
+// newer are packages that Debian 12 does not have.
+var newer = []string{"vdo"}
 
 // excluded are files that nothing in the guest reads: half of all.
 var excluded = []string{
@@ -108,10 +112,14 @@ func unpack(ctx context.Context, root string, suite Suite) error {
 	if err != nil {
 		return err
 	}
+	include := slices.Clone(packages)
+	if suite != Bookworm {
+		include = append(include, newer...)
+	}
 	args := []string{
 		"--variant=extract", "--format=directory", "--quiet",
 		"--setup-hook=" + mergeUsrHook,
-		"--include=" + strings.Join(packages, ","),
+		"--include=" + strings.Join(include, ","),
 	}
 	if os.Geteuid() != 0 {
 		// The only way without root that leaves files which a guest, run by the
