@@ -32,11 +32,13 @@ func (d *differ) absentTargets() {
 		force, who := d.forced(id, t.Name), Sessions(t)
 		if len(who) > 0 && !force {
 			d.block(id, status.ReasonSessionsActive, "cannot remove target %s: waiting for initiators to disconnect: %s", t.Name, shortList(who))
+			d.shut(id, t)
 			continue
 		}
 		if keys := d.keysOf(t); len(keys) > 0 && !force {
 			d.block(id, status.ReasonReservationsActive, "cannot remove target %s: initiators hold persistent reservations: %s. %s, or set disconnect: Force before removing the Export",
 				t.Name, shortList(keys), clearThem)
+			d.shut(id, t)
 			continue
 		}
 		if t.OtherTPGs > 0 {
@@ -47,6 +49,27 @@ func (d *differ) absentTargets() {
 			change.RemoveTarget{Target: change.Target{Fabric: t.Fabric, Name: t.Name, Export: id.Name}, Force: force})
 	}
 	d.emptyShells()
+}
+
+// shut lets nobody log in again to a target that stays for the sessions, or the keys, of some: but
+// those who are still listed, by the Export that has another target now, or by one that waits for
+// this one.
+func (d *differ) shut(id spec.ID, t observe.Target) {
+	x := &exportDiffer{
+		differ: d, id: id, fabric: fabric{Fabric: t.Fabric, traits: traitsOf[t.Fabric]}, have: t, before: len(d.plan.Steps),
+		target: change.Target{Fabric: t.Fabric, Name: t.Name, Export: id.Name},
+	}
+	for _, name := range append([]string{id.Name}, d.refs.exportsAt[x.target.ID()]...) {
+		e := d.in.Desired.Exports[name].Spec
+		x.spec.Initiators = append(x.spec.Initiators, e.Initiators...)
+		if e.AllowAnyInitiator {
+			return
+		}
+	}
+	if t.Attrib.GenerateNodeACLs && len(x.spec.Initiators) == 0 {
+		x.attributes()
+	}
+	x.removeInitiators()
 }
 
 // forced reports whether live sessions of an export's target are not waited

@@ -134,8 +134,8 @@ func (l *sightings) target(id observe.TargetID, t observe.Target, backstores map
 	for initiator, before := range l.from[id] {
 		switch {
 		case slices.Contains(live, initiator):
-		case t.Sessions < 0 && !rebooted && (!nameless(initiator) || !tellsAddresses(t)): // nobody knows
-		case before.Live && !rebooted && open(t): // it has logged out by itself
+		case !rebooted && !tells(t, initiator): // nobody knows
+		case before.Live && !rebooted && lets(t, initiator): // it has logged out by itself
 			l.forget(id, initiator)
 		default:
 			l.interrupted(id, initiator)
@@ -290,6 +290,33 @@ const notBack = " (not reconnected since its session was ended)"
 // its own will.
 func open(t observe.Target) bool {
 	return t.HasTPG && t.Enabled && !t.Offline && (len(t.Portals) > 0 || !traitsOf[t.Fabric].ownPortals)
+}
+
+// lets reports whether a target lets an initiator stay logged in: if not, its session did not end by
+// itself, but with the portals, or with its access list.
+func lets(t observe.Target, initiator string) bool {
+	f := traitsOf[t.Fabric]
+	_, listed := t.ACLs[initiator]
+	switch {
+	case f.outlives && !f.ownPortals: // whoever is listed
+		return t.HasTPG && !t.Offline
+	case f.outlives || nameless(initiator):
+		return open(t)
+	default:
+		return open(t) && (listed || t.Attrib.GenerateNodeACLs)
+	}
+}
+
+// tells reports whether an initiator that is not seen to be logged in to a target is not.
+func tells(t observe.Target, initiator string) bool {
+	switch {
+	case t.Sessions >= 0:
+		return true
+	case nameless(initiator):
+		return tellsAddresses(t)
+	default:
+		return traitsOf[t.Fabric].uncounted
+	}
 }
 
 // tellsAddresses reports whether all addresses are known from which a target is used, though not who

@@ -42,6 +42,8 @@ type traits struct {
 	outlives bool
 	// addresses is true if the kernel may tell who is logged in by the address alone.
 	addresses bool
+	// uncounted is true if nothing says how many are logged in: the access lists name them all.
+	uncounted bool
 	// parameters is true if a spec may set attributes of the target, and discovery if
 	// initiators can ask which targets there are.
 	parameters, discovery bool
@@ -88,7 +90,7 @@ var traitsOf = map[observe.Fabric]traits{
 		open:   observe.TPGAttrib{GenerateNodeACLs: true, CacheDynamicACLs: true, DemoModeDiscovery: true},
 	},
 	observe.FC: {
-		backstores: true, maps: true, enables: true, markInLUNs: true, alwaysConnected: true, identify: ondisk.UnitSerial,
+		backstores: true, maps: true, enables: true, markInLUNs: true, alwaysConnected: true, uncounted: true, identify: ondisk.UnitSerial,
 	},
 	observe.NVMe: {
 		ownPortals: true, keysOnly: true, listCloses: true, outlives: true, addresses: true, pause: withoutPortals, identify: ondisk.NamespaceUUID,

@@ -1,0 +1,126 @@
+package plan_test
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	. "github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
+	. "github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// loggedIn are who is logged in to a target, of a kernel that says so.
+func loggedIn(n *Node, o over, names ...string) {
+	n.EditTargetOf(o.target, func(t *observe.Target) {
+		t.Sessions, t.DynamicSessions = len(names), nil
+		if t.Fabric == observe.FC {
+			t.Sessions = -1
+		}
+		for _, name := range o.initiators {
+			acl, listed := t.ACLs[name]
+			if acl.LoggedIn = slices.Contains(names, name); listed {
+				t.ACLs[name] = acl
+			} else if acl.LoggedIn {
+				t.DynamicSessions = append(t.DynamicSessions, name)
+			}
+		}
+	})
+}
+
+var _ = Describe("Make and the target of an Export that no file has any more", func() {
+	for _, o := range fabricsUnderTest {
+		Describe(fmt.Sprintf("%s, tgtd: %t", o.protocol, o.tgt), func() {
+			var n *Node
+			BeforeEach(func() {
+				n = nodeOver(o)
+				n.Input.Known = map[spec.ID]Identity{}
+				n.Settled()
+				loggedIn(n, o, o.initiators[0])
+				n.Pass(-1)
+			})
+			letsIn := func(initiator string) bool {
+				acl, listed := targetOf(n, o).ACLs[initiator]
+				return listed && (acl.Authentication != "1" || acl.Auth != observe.CHAP{})
+			}
+			It("lets nobody in again while it stays for a session", func() {
+				n.Desired.Exports = nil
+				n.Wait(time.Hour)
+				p := n.Pass(-1)
+				Expect(ObjectOf(p, ExportID("db"))).To(And(BeIn(status.Blocked, status.ReasonSessionsActive), HaveField("Message", ContainSubstring("is removed when these log out: "+o.initiators[0]))))
+				Expect(letsIn(o.initiators[0])).To(Equal(o.protocol == spec.ProtocolFC), "it is connected, which FC has no way to refuse")
+				Expect(letsIn(o.initiators[1])).To(BeFalse())
+				Expect(targetOf(n, o).LUNs).To(HaveLen(2))
+				loggedIn(n, o, o.initiators[0])
+				Expect(ChangesIn(n.Pass(-1))).To(BeEmpty())
+				loggedIn(n, o)
+				n.Settled()
+				Expect(targetOf(n, o).Name).To(BeEmpty())
+			})
+			It("lets those in whom the Export that gets it lists", func() {
+				e := n.Desired.Exports["db"]
+				e.Metadata.Name = "other"
+				e.Spec.Initiators = e.Spec.Initiators[:1]
+				n.Desired.Exports = map[string]spec.Export{"other": e}
+				n.Wait(time.Hour)
+				n.Pass(-1)
+				Expect(letsIn(o.initiators[0])).To(BeTrue())
+				Expect(letsIn(o.initiators[1])).To(BeFalse())
+			})
+		})
+	}
+	It("is closed to any initiator", func() {
+		o := fabricsUnderTest[3]
+		n := nodeOver(o)
+		n.Input.Known = map[spec.ID]Identity{}
+		n.EditExport(func(e *spec.ExportSpec) { e.Initiators, e.AllowAnyInitiator = nil, true })
+		n.Settled()
+		loggedIn(n, o, o.initiators[0])
+		n.Desired.Exports = nil
+		n.Wait(time.Hour)
+		n.Pass(-1)
+		Expect(targetOf(n, o)).To(And(HaveField("Attrib.GenerateNodeACLs", false), HaveField("DynamicSessions", ConsistOf(o.initiators[0]))))
+	})
+})
+
+var _ = Describe("LearnExposures and Fibre Channel", func() {
+	It("sees that an initiator has logged out, though nothing counts sessions", func() {
+		o := fabricsUnderTest[5]
+		n := nodeOver(o)
+		n.Input.Known = map[spec.ID]Identity{}
+		n.Settled()
+		loggedIn(n, o, o.initiators[0])
+		n.Pass(-1)
+		Expect(n.Input.Exposures[o.target]).To(HaveKey(o.initiators[0]))
+		n.EditExport(func(e *spec.ExportSpec) { e.LUNs = []spec.LUN{{Volume: "thick", Number: Ptr(0)}} })
+		n.Pass(-1)
+		loggedIn(n, o)
+		n.Settled()
+		Expect(n.Input.Exposures).To(BeEmpty())
+		Expect(ObjectOf(n.Plan(), ExportID("db"))).To(HaveField("Phase", status.Ready))
+	})
+})
+
+var _ = Describe("LearnExposures and an access list that somebody takes away", func() {
+	for _, at := range []int{0, 5} {
+		o := fabricsUnderTest[at]
+		It("does not take its session for one that ended by itself: "+string(o.protocol), func() {
+			n := nodeOver(o)
+			n.Input.Known = map[spec.ID]Identity{}
+			n.Settled()
+			loggedIn(n, o, o.initiators[0])
+			n.Pass(-1)
+			seen := n.Input.Exposures[o.target][o.initiators[0]].LUNs
+			Expect(seen).To(HaveLen(2))
+			n.EditTargetOf(o.target, func(t *observe.Target) { delete(t.ACLs, o.initiators[0]) })
+			loggedIn(n, o)
+			n.Settled()
+			Expect(n.Input.Exposures[o.target][o.initiators[0]]).To(Equal(Exposure{LUNs: seen}))
+		})
+	}
+})
