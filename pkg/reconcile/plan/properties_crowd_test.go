@@ -330,7 +330,10 @@ func (c *crowd) login(g *guest) {
 		return
 	}
 	t, _ := c.State.Target(g.at)
-	if _, named := c.grantedNow(g); !named && g.shut {
+	owner, _ := t.Owner()
+	by, moved := c.Desired.Exports[owner.Name] // whom an Export with another target still has, may come to the one that it had
+	still := moved && (by.Spec.AllowAnyInitiator || slices.ContainsFunc(by.Spec.Initiators, func(i spec.Initiator) bool { return i.Name == g.initiator }))
+	if _, named := c.grantedNow(g); !named && g.shut && !still {
 		c.fatal("%s is let in, and the agent has had the time to keep it out", g)
 	}
 	if g.portal = ""; g.at.Fabric == observe.NVMe {

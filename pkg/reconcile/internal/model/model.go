@@ -271,7 +271,9 @@ func (m *Model) Change(c change.Change) {
 	case change.CreateBackstore:
 		vg, name, _ := strings.Cut(strings.TrimPrefix(c.Device, "/dev/"), "/")
 		m.Edit(vg+"/"+name, func(lv *observe.LogicalVolume) {
-			if have, there := m.State.LIO.Backstores[c.Path()]; m.taken(*lv) || !lv.Active || there && have.Enabled || c.LVUUID != "" && c.LVUUID != lv.UUID {
+			// What nobody has open is not looked for in all backstores: of many that would take for ever.
+			taken := len(lv.HeldBy) > 0 || lv.Open && m.taken(*lv)
+			if have, there := m.State.LIO.Backstores[c.Path()]; taken || !lv.Active || there && have.Enabled || c.LVUUID != "" && c.LVUUID != lv.UUID {
 				panic("cannot be bound: " + lv.FullName())
 			}
 			lv.Open = true
@@ -430,10 +432,8 @@ func (m *Model) Try(c change.Change) error {
 	}
 	switch c := c.(type) {
 	case change.CreateBackstore:
-		for _, lv := range m.AllLVs() {
-			if lv.Path() == c.Device && len(lv.HeldBy) > 0 {
-				return errRefused
-			}
+		if vg, name, _ := strings.Cut(strings.TrimPrefix(c.Device, "/dev/"), "/"); len(m.LVs(vg)[name].HeldBy) > 0 {
+			return errRefused
 		}
 	case change.Clear:
 		if m.heldOpen(c.LV) {
