@@ -66,7 +66,7 @@ func (d *differ) shut(id spec.ID, t observe.Target) {
 			return
 		}
 	}
-	if t.Attrib.GenerateNodeACLs && len(x.spec.Initiators) == 0 {
+	if t.Attrib.GenerateNodeACLs {
 		x.attributes()
 	}
 	x.removeInitiators()

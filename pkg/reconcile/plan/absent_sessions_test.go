@@ -74,18 +74,23 @@ var _ = Describe("Make and the target of an Export that no file has any more", f
 			})
 		})
 	}
-	It("is closed to any initiator", func() {
+	DescribeTable("is closed to any initiator", func(now map[string]spec.Export) {
 		o := fabricsUnderTest[3]
 		n := nodeOver(o)
 		n.Input.Known = map[spec.ID]Identity{}
 		n.EditExport(func(e *spec.ExportSpec) { e.Initiators, e.AllowAnyInitiator = nil, true })
 		n.Settled()
 		loggedIn(n, o, o.initiators[0])
-		n.Desired.Exports = nil
+		n.Desired.Exports = now
 		n.Wait(time.Hour)
 		n.Pass(-1)
 		Expect(targetOf(n, o)).To(And(HaveField("Attrib.GenerateNodeACLs", false), HaveField("DynamicSessions", ConsistOf(o.initiators[0]))))
-	})
+	},
+		Entry("of no Export", nil),
+		Entry("of one that is served otherwise now", map[string]spec.Export{"db": {Metadata: Meta("db"), Spec: spec.ExportSpec{
+			Protocol: spec.ProtocolFC, Target: fabricsUnderTest[5].target.Name, LUNs: []spec.LUN{{Volume: "data", Number: Ptr(0)}}, Initiators: []spec.Initiator{{Name: wwpns[0]}},
+		}}}),
+	)
 })
 
 var _ = Describe("LearnExposures and Fibre Channel", func() {
@@ -121,6 +126,40 @@ var _ = Describe("LearnExposures and an access list that somebody takes away", f
 			loggedIn(n, o)
 			n.Settled()
 			Expect(n.Input.Exposures[o.target][o.initiators[0]]).To(Equal(Exposure{LUNs: seen}))
+		})
+	}
+})
+
+var _ = Describe("Make and a LUN that stays for the session of one initiator", func() {
+	for _, at := range []int{0, 1, 5} {
+		o := fabricsUnderTest[at]
+		It("is hidden from the others: "+string(o.protocol), func() {
+			n := nodeOver(o)
+			n.Input.Known = map[spec.ID]Identity{}
+			n.Settled()
+			loggedIn(n, o, o.initiators[0])
+			n.Pass(-1)
+			n.EditExport(func(e *spec.ExportSpec) { e.LUNs = e.LUNs[:1] })
+			Expect(ChangesIn(n.Pass(-1))).To(ConsistOf("unmap LUN 1 of " + o.target.Name + " from initiator " + o.initiators[1]))
+			Expect(targetOf(n, o).ACLs[o.initiators[0]].LUNs).To(HaveLen(2))
+			Expect(ChangesIn(n.Pass(-1))).To(BeEmpty())
+			Expect(ObjectOf(n.Plan(), ExportID("db"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
+			loggedIn(n, o)
+			n.Settled()
+			Expect(targetOf(n, o).LUNs).To(HaveLen(1))
+		})
+		It("is not hidden from one that is not back yet: "+string(o.protocol), func() {
+			n := nodeOver(o)
+			n.Input.Known = map[spec.ID]Identity{}
+			n.Settled()
+			loggedIn(n, o, o.initiators...)
+			n.Pass(-1)
+			n.EditTargetOf(o.target, func(t *observe.Target) { t.Enabled = false })
+			loggedIn(n, o)
+			n.Settled()
+			loggedIn(n, o, o.initiators[0])
+			n.EditExport(func(e *spec.ExportSpec) { e.LUNs = e.LUNs[:1] })
+			Expect(ChangesIn(n.Pass(-1))).To(BeEmpty())
 		})
 	}
 })

@@ -201,7 +201,9 @@ var _ = Describe("Make and files that went away", func() {
 		e := n.Desired.Exports["db"]
 		e.Spec.LUNs, e.Spec.Initiators = e.Spec.LUNs[:1], e.Spec.Initiators[1:]
 		n.Desired.Exports["db"] = e
-		Expect(ChangesIn(n.Plan())).To(ConsistOf("set authentication of initiator " + Initiator + " at " + IQN + ": no password"))
+		Expect(ChangesIn(n.Plan())).To(ConsistOf("set authentication of initiator "+Initiator+" at "+IQN+": no password",
+			"unmap LUN 1 of "+IQN+" from initiator iqn.1993-08.org.debian:01:open",
+			"unmap LUN 7 of "+IQN+" from initiator iqn.1993-08.org.debian:01:open"))
 		Expect(ObjectOf(n.Plan(), ExportID("db"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
 	})
 	DescribeTable("keeps an open volume", func(open func(n *Node)) {

@@ -303,8 +303,12 @@ func (x *exportDiffer) elsewhere(store wantedStore, number int) ([]StepID, bool)
 func (x *exportDiffer) removeLUNs() {
 	for _, n := range sortedInts(x.have.LUNs) {
 		wanted := slices.ContainsFunc(x.spec.LUNs, func(l spec.LUN) bool { return *l.Number == n })
-		if !wanted && x.mayRemoveLUN(fmt.Sprintf("LUN %d", n), n, x.waiting(n)...) {
+		switch {
+		case wanted:
+		case x.mayRemoveLUN(fmt.Sprintf("LUN %d", n), n, x.waiting(n)...):
 			x.removeLUN(n, "not in the spec")
+		default:
+			x.withdraw(n)
 		}
 	}
 }

@@ -174,6 +174,23 @@ func (x *exportDiffer) waiting(number int) (who []string) {
 	return who
 }
 
+// withdraw hides a LUN that is not in the spec, and stays for the sessions of some, from the others:
+// they do not find it when they log in.
+func (x *exportDiffer) withdraw(number int) {
+	if !x.fabric.maps || x.inDoubt() || len(x.registeredBy(x.have, number, "")) > 0 {
+		return
+	}
+	for _, i := range x.spec.Initiators {
+		acl := x.have.ACLs[i.Name]
+		m, mapped := acl.LUNs[number]
+		_, waited := x.seen[i.Name].LUNs[number]
+		if !mapped || m.LUN != number || acl.LoggedIn || waited {
+			continue
+		}
+		x.step(x.id, "not in the spec", change.UnmapLUN{Target: x.target, Initiator: i.Name, LUN: number})
+	}
+}
+
 // wasOpen reports whether initiators were logged in to the target, or it took logins, when it was
 // closed: by a cutover, by hand, by a reboot. They have seen all that is in it, and wait for it.
 func (x *exportDiffer) wasOpen() bool {

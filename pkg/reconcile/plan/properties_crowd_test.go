@@ -245,13 +245,32 @@ func (c *crowd) pass() Plan {
 	if c.carryOut(p) {
 		for _, g := range c.guests {
 			g.shut = out[g]
-			if _, named := c.grantedNow(g); !named && !g.live && !c.admits(g) {
-				g.granted = map[string]bool{"": true}
-			}
+			c.narrow(g)
 		}
 	}
 	c.LearnExposures(NewIndex(c.State, c.Input.Ownership())) // what comes and goes between two looks is known to nobody
 	return p
+}
+
+// narrow takes in that the agent has had a whole pass for what the files say by now of somebody who is
+// not logged in, nor waited for: from then on it sees nothing else, where each has a list of its own.
+func (c *crowd) narrow(g *guest) {
+	granted, named := c.grantedNow(g)
+	granted[""] = true
+	switch {
+	case g.live || len(g.saw) > 0 && named:
+	case !named && !c.admits(g):
+		g.granted = granted
+	case named && hasMaps(g.at.Fabric) && c.owned(g.at):
+		g.granted = granted
+	}
+}
+
+// owned reports whether a target is that of the Export that asks for it.
+func (c *crowd) owned(id observe.TargetID) bool {
+	e, asked := c.exportAt(id)
+	t, there := c.State.Target(id)
+	return asked && there && t.OwnedBy(e.Metadata.Name)
 }
 
 // carryOut reports whether nothing kept the agent from any step of its plan.
@@ -330,9 +349,10 @@ func (c *crowd) login(g *guest) {
 		return
 	}
 	t, _ := c.State.Target(g.at)
-	owner, _ := t.Owner()
-	by, moved := c.Desired.Exports[owner.Name] // whom an Export with another target still has, may come to the one that it had
-	still := moved && (by.Spec.AllowAnyInitiator || slices.ContainsFunc(by.Spec.Initiators, func(i spec.Initiator) bool { return i.Name == g.initiator }))
+	still := false // whom an Export with another target still has, may come to the one that it had
+	for name, e := range c.Desired.Exports {
+		still = still || t.OwnedBy(name) && (e.Spec.AllowAnyInitiator || slices.ContainsFunc(e.Spec.Initiators, func(i spec.Initiator) bool { return i.Name == g.initiator }))
+	}
 	if _, named := c.grantedNow(g); !named && g.shut && !still {
 		c.fatal("%s is let in, and the agent has had the time to keep it out", g)
 	}

@@ -197,7 +197,7 @@ func (c *crowd) happen() {
 	if within := slices.DeleteFunc(slices.Clone(c.guests), func(g *guest) bool { return !g.live && !c.admits(g) }); len(within) > 0 {
 		who = rapid.SampledFrom(within).Draw(c.t, "who")
 	}
-	switch pick(c.t, "event", "login", "login", "login", "logout", "edit", "edit", "edit", "edit", "reboot", "wiped") {
+	switch pick(c.t, "event", "login", "login", "login", "logout", "edit", "edit", "edit", "edit", "reboot", "wiped", "unlisted") {
 	case "login":
 		c.login(who)
 		c.LearnExposures(NewIndex(c.State, c.Input.Ownership())) // what comes and goes between two looks is known to nobody
@@ -211,6 +211,13 @@ func (c *crowd) happen() {
 		c.lose()
 	case "wiped":
 		c.lose()
+	case "unlisted": // by hand
+		if t, there := c.State.Target(who.at); there {
+			t.ACLs = maps.Clone(t.ACLs)
+			delete(t.ACLs, who.initiator)
+			c.State.Targets(who.at.Fabric)[who.at.Name] = t
+			c.note("%s is taken out by hand", who)
+		}
 	}
 	c.settle()
 }
@@ -263,6 +270,12 @@ func (c *crowd) leave() {
 			c.pass()
 		}
 	}
+	c.exact()
+}
+
+// exact fails if somebody waits though nobody is logged in, or if an Export that is Ready shows
+// something else than its file says.
+func (c *crowd) exact() {
 	p := c.pass()
 	for _, o := range p.Objects {
 		// An address that was seen at the port may be that of another subsystem's host, and never be back.
@@ -271,6 +284,31 @@ func (c *crowd) leave() {
 		}
 		if o.Kind == spec.KindExport && o.Phase == status.Blocked && o.Reason == status.ReasonSessionsActive {
 			c.fatal("nobody is logged in any more, and %s waits: %s", o.ID(), o.Message)
+		}
+		if e, said := c.Desired.Exports[o.Name]; o.Kind != spec.KindExport || o.Phase != status.Ready || !said {
+			continue
+		} else if id := servedAs(c.Input, e); c.owned(id) {
+			c.shows(id)
+		}
+	}
+}
+
+// shows fails if guests find something else at a target than the files say.
+func (c *crowd) shows(id observe.TargetID) {
+	for _, g := range c.guests {
+		if g.at != id {
+			continue
+		}
+		volumes, named := c.grantedNow(g)
+		if named != c.admits(g) {
+			c.fatal("%s is let in: %t, and the files say %t", g, c.admits(g), named)
+		}
+		found := map[string]bool{}
+		for _, identity := range c.sees(g) {
+			found[c.volumeOf(identity)] = true
+		}
+		if named && !maps.Equal(found, volumes) {
+			c.fatal("%s sees %v, and the files say %v", g, found, volumes)
 		}
 	}
 }
