@@ -43,6 +43,8 @@ type crowd struct {
 	guests []*guest
 	// names is true if nvmet says which hosts are connected.
 	names bool
+	// only is the protocol of all Exports; empty: they have several.
+	only spec.Protocol
 	// forced are the targets of which a file has said that sessions are not waited for.
 	forced map[observe.TargetID]bool
 	// steady is true when nobody kills the agent any more, and nobody logs in while it is at work.
@@ -257,8 +259,9 @@ func (c *crowd) pass() Plan {
 func (c *crowd) narrow(g *guest) {
 	granted, named := c.grantedNow(g)
 	granted[""] = true
+	_, waited := c.Input.Exposures[g.at][g.initiator] // the agent may not have seen how its session ended
 	switch {
-	case g.live || len(g.saw) > 0 && named:
+	case g.live || named && (waited || len(g.saw) > 0):
 	case !named && !c.admits(g):
 		g.granted = granted
 	case named && hasMaps(g.at.Fabric) && c.owned(g.at):

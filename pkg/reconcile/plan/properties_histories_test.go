@@ -21,6 +21,7 @@ var crowdVolumes = []string{"a", "b", "c", "d", "e"}
 func newCrowd(t *rapid.T) *crowd {
 	c := &crowd{Node: NewNode(), t: t, names: rapid.Bool().Draw(t, "nvmet names hosts"), forced: map[observe.TargetID]bool{}}
 	c.Input.TGT = oneIn(t, 4, "by tgtd")
+	c.only = pick(t, "only", "", "", spec.ProtocolNVMeTCP, spec.ProtocolFC, spec.ProtocolNVMeTCP)
 	c.Input.Known = map[spec.ID]Identity{}
 	c.Desired.Snapshots, c.Desired.Volumes, c.Desired.Exports = nil, map[string]spec.Volume{}, map[string]spec.Export{}
 	for _, name := range crowdVolumes {
@@ -46,10 +47,14 @@ func (c *crowd) declare(name string) {
 
 // protocols are what this node can serve.
 func (c *crowd) protocols() []spec.Protocol {
-	if c.Input.TGT {
+	switch {
+	case c.Input.TGT:
 		return []spec.Protocol{spec.ProtocolISCSI}
+	case c.only != "":
+		return []spec.Protocol{c.only}
+	default:
+		return []spec.Protocol{spec.ProtocolNVMeTCP, spec.ProtocolFC, spec.ProtocolISCSI}
 	}
-	return []spec.Protocol{spec.ProtocolNVMeTCP, spec.ProtocolFC, spec.ProtocolISCSI, spec.ProtocolNVMeTCP}
 }
 
 // offer adds an Export, if there is a target for it.
@@ -79,7 +84,7 @@ func (c *crowd) genLUNs(e *spec.ExportSpec) {
 
 func (c *crowd) genNumbers(e *spec.ExportSpec) {
 	e.LUNs = slices.Clone(e.LUNs)
-	for i, n := range rapid.Permutation([]int{0, 1, 2, 5}).Draw(c.t, "numbers")[:len(e.LUNs)] {
+	for i, n := range rapid.Permutation([]int{0, 1, 2, 5, 6}).Draw(c.t, "numbers")[:len(e.LUNs)] {
 		e.LUNs[i].Number = Ptr(n)
 	}
 }
@@ -116,9 +121,9 @@ func (c *crowd) genMaps(e *spec.ExportSpec) {
 // edit changes what the files say.
 func (c *crowd) edit() {
 	c.Desired.Volumes, c.Desired.Exports = maps.Clone(c.Desired.Volumes), maps.Clone(c.Desired.Exports)
-	name := pick(c.t, "export", exportNames[0], exportNames[1], "g")
+	name := pick(c.t, "export", append(slices.Sorted(maps.Keys(c.Desired.Exports)), exportNames[0], exportNames[1], "g")...)
 	e, there := c.Desired.Exports[name]
-	what := pick(c.t, "edit", "luns", "luns", "numbers", "initiators", "initiators", "maps", "target", "export", "name", "volume", "again", "move", "force")
+	what := pick(c.t, "edit", "luns", "more", "more", "numbers", "initiators", "initiators", "initiators", "initiators", "maps", "target", "export", "name", "volume", "again", "move", "force")
 	switch {
 	case what == "volume":
 		c.dropVolume(pick(c.t, "volume", crowdVolumes...))
@@ -161,6 +166,17 @@ func (c *crowd) editExport(what string, e *spec.ExportSpec) {
 	case "luns":
 		c.genLUNs(e)
 		c.genMaps(e)
+	case "more": // beside what is there
+		used := map[string]bool{}
+		for _, l := range e.LUNs {
+			used[l.Volume] = true
+		}
+		for _, name := range slices.Sorted(maps.Keys(c.Desired.Volumes)) {
+			if n := len(e.LUNs); !used[name] && !slices.ContainsFunc(e.LUNs, func(l spec.LUN) bool { return *l.Number == n+2 }) {
+				e.LUNs = append(slices.Clone(e.LUNs), spec.LUN{Volume: name, Number: Ptr(n + 2)})
+				break
+			}
+		}
 	case "numbers":
 		c.genNumbers(e)
 		c.genMaps(e)
@@ -234,11 +250,11 @@ func (c *crowd) lose() {
 func TestPropertiesHistoriesOfManyExports(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := newCrowd(t)
-		for _, name := range []string{exportNames[0], exportNames[1]} {
+		for _, name := range exportNames[:rapid.IntRange(1, 2).Draw(t, "exports")] {
 			c.offer(name)
 		}
 		c.read()
-		for range rapid.IntRange(1, 30).Draw(t, "moments") {
+		for range rapid.IntRange(10, 50).Draw(t, "moments") {
 			if rapid.Bool().Draw(t, "pass") {
 				c.note("pass")
 				c.pass()
