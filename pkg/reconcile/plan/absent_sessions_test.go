@@ -163,3 +163,27 @@ var _ = Describe("Make and a LUN that stays for the session of one initiator", f
 		})
 	}
 })
+
+var _ = Describe("Make and an initiator that is waited for, and whose entry is lost", func() {
+	for _, at := range []int{2, 3} {
+		o := fabricsUnderTest[at]
+		It("admits it to what it saw, and nobody else: "+string(o.target.Fabric), func() {
+			n := nodeOver(o)
+			n.Input.Known = map[spec.ID]Identity{}
+			n.Settled()
+			seen := map[int]Shown{}
+			for number, l := range targetOf(n, o).LUNs {
+				seen[number] = Shown{Identity: l.Identity}
+			}
+			n.Input.Exposures = Exposures{o.target: {o.initiators[1]: {LUNs: seen}}}
+			n.EditTargetOf(o.target, func(t *observe.Target) { delete(t.ACLs, o.initiators[1]) })
+			n.EditExport(func(e *spec.ExportSpec) {
+				e.LUNs = e.LUNs[1:]
+				e.Initiators = append([]spec.Initiator{{Name: o.newcomer(), Auth: o.auth}}, e.Initiators...)
+			})
+			n.Settled()
+			Expect(targetOf(n, o).LUNs).To(HaveLen(2))
+			Expect(targetOf(n, o).ACLs).To(And(HaveKey(o.initiators[1]), Not(HaveKey(o.newcomer()))))
+		})
+	}
+})

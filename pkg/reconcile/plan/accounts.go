@@ -204,12 +204,24 @@ func (x *exportDiffer) admitAll() {
 			x.setAuth(i)
 			continue
 		}
-		if left >= 0 {
+		if left >= 0 && !x.sawAllThatGoes(i.Name) {
 			x.block(x.id, status.ReasonSessionsActive, "cannot admit %s to target %s: waiting for the removal of LUN %d, which the spec does not show it", i.Name, x.target.Name, left)
-			return
+			continue
 		}
 		x.step(x.id, "not there", change.AddInitiator{Target: x.target, Initiator: i.Name, Auth: x.authOf(i.Auth)}, append(slices.Clone(x.base), needs...)...)
 	}
+}
+
+// sawAllThatGoes reports whether an initiator has seen whatever is in the target and is not to be there:
+// it is waited for, and would never be back if it had to wait itself.
+func (x *exportDiffer) sawAllThatGoes(initiator string) bool {
+	for n, l := range x.have.LUNs {
+		identity := shownAs(l, x.in.Observed.LIO.Backstores)
+		if step, kept := x.luns[n]; (!kept || step != 0) && (identity == "" || x.seen[initiator].LUNs[n].Identity != identity) {
+			return false
+		}
+	}
+	return true
 }
 
 // othersRemoved returns the steps that take the LUNs away which the target is not to
