@@ -36,8 +36,8 @@ func (d *differ) absentTargets() {
 			continue
 		}
 		if keys := d.keysOf(t); len(keys) > 0 && !force {
-			d.block(id, status.ReasonReservationsActive, "cannot remove target %s: initiators hold persistent reservations: %s. %s, or set disconnect: Force before removing the Export",
-				t.Name, shortList(keys), clearThem)
+			d.block(id, status.ReasonReservationsActive, "cannot remove target %s: initiators hold persistent reservations: %s. Declare the Export again and clear them (sg_persist --out --clear --param-rk=KEY DEVICE), or declare it with disconnect: Force before you remove it",
+				t.Name, shortList(keys))
 			d.shut(id, t)
 			continue
 		}
@@ -51,7 +51,7 @@ func (d *differ) absentTargets() {
 	d.emptyShells()
 }
 
-// shut lets nobody log in again to a target that stays for the sessions, or the keys, of some: but
+// shut lets nobody log in again to a target that remains for the sessions, or the keys, of some: but
 // those who are still listed, by the Export that has another target now, or by one that waits for
 // this one.
 func (d *differ) shut(id spec.ID, t observe.Target) {
@@ -114,7 +114,7 @@ func (d *differ) formerOwner(target observe.TargetID) (owner spec.ID, known bool
 	return owner, known
 }
 
-// keepsTarget reports whether an export's target stays: it is asked for, or its
+// keepsTarget reports whether an export's target remains: it is asked for, or its
 // export cannot or must not be acted on.
 func (d *differ) keepsTarget(id spec.ID, target observe.TargetID) bool {
 	e, desired := d.in.Desired.Exports[id.Name]
@@ -141,7 +141,7 @@ func (d *differ) absentBackstores() {
 }
 
 // removableBackstore asks the same questions as removable, without a word in
-// the status of an object that stays: that its backstore is kept a little
+// the status of an object that remains: that its backstore is kept a little
 // longer is nobody's concern.
 func (d *differ) removableBackstore(id spec.ID) bool {
 	if d.names(id) {
@@ -263,7 +263,7 @@ func (d *differ) outliving(origin observe.LogicalVolume) []string {
 	return names
 }
 
-// removal adds a step that takes away something of an object that no file names.
+// removal adds a step that takes away something of an object that no file declares.
 func (d *differ) removal(id spec.ID, why string, danger Danger, affects []string, c change.Change, needs ...StepID) StepID {
 	if !d.names(id) {
 		d.say(id, status.Deleting, status.ReasonRemoving, "%s", c)

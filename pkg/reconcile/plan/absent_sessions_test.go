@@ -52,7 +52,7 @@ var _ = Describe("Make and the target of an Export that no file has any more", f
 				n.Desired.Exports = nil
 				n.Wait(time.Hour)
 				p := n.Pass(-1)
-				Expect(ObjectOf(p, ExportID("db"))).To(And(BeIn(status.Blocked, status.ReasonSessionsActive), HaveField("Message", ContainSubstring("is removed when these log out: "+o.initiators[0]))))
+				Expect(ObjectOf(p, ExportID("db"))).To(And(BeIn(status.Blocked, status.ReasonSessionsActive), HaveField("Message", ContainSubstring("waiting for initiators to disconnect: "+o.initiators[0]))))
 				Expect(letsIn(o.initiators[0])).To(Equal(o.protocol == spec.ProtocolFC), "it is connected, which FC has no way to refuse")
 				Expect(letsIn(o.initiators[1])).To(BeFalse())
 				Expect(targetOf(n, o).LUNs).To(HaveLen(2))

@@ -225,7 +225,7 @@ func (x *exportDiffer) sawAllThatGoes(initiator string) bool {
 }
 
 // othersRemoved returns the steps that take the LUNs away which the target is not to
-// have, and the number of one that stays; -1: none.
+// have, and the number of one that remains; -1: none.
 func (x *exportDiffer) othersRemoved() (steps []StepID, left int) {
 	for _, n := range sortedInts(x.have.LUNs) {
 		step, kept := x.luns[n]

@@ -236,7 +236,7 @@ var _ = Describe("The agent, with exports by tgtd", func() {
 		a.by("what tgtd cannot keep apart is not exported")
 		for what, edit := range map[string]func(){
 			"auth differs": func() { a.hosts = append(a.hosts, fmt.Sprintf("{name: %q}", stranger)) },
-			"readOnly":      func() { a.hosts = append(a.hosts, strings.Replace(entry(stranger, "v"), "{", "{readOnly: true, ", 1)) },
+			"readOnly":     func() { a.hosts = append(a.hosts, strings.Replace(entry(stranger, "v"), "{", "{readOnly: true, ", 1)) },
 			"every LUN": func() {
 				a.luns = append(a.luns, "{volume: two}")
 				a.hosts = append(a.hosts, strings.Replace(entry(stranger, "v"), "{", "{luns: [0], ", 1))
