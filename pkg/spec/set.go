@@ -69,20 +69,25 @@ func (s Set) ImagePaths() []string {
 }
 
 // Annotation returns an annotation of an object; empty if there is none.
-func (s Set) Annotation(id ID, key string) string {
+func (s Set) Annotation(id ID, key string) string { return s.metadata(id).Annotations[key] }
+
+// Labels returns the labels of an object; nil if there are none.
+func (s Set) Labels(id ID) map[string]string { return s.metadata(id).Labels }
+
+func (s Set) metadata(id ID) Metadata {
 	switch id.Kind {
 	case KindPool:
-		return s.Pools[id.Name].Metadata.Annotations[key]
+		return s.Pools[id.Name].Metadata
 	case KindExport:
-		return s.Exports[id.Name].Metadata.Annotations[key]
+		return s.Exports[id.Name].Metadata
 	case KindImage:
-		return s.Images[id.Name].Metadata.Annotations[key]
+		return s.Images[id.Name].Metadata
 	case KindVolume:
-		return s.Volumes[id.Name].Metadata.Annotations[key]
+		return s.Volumes[id.Name].Metadata
 	case KindSnapshot:
-		return s.Snapshots[id.Name].Metadata.Annotations[key]
+		return s.Snapshots[id.Name].Metadata
 	}
-	return ""
+	return Metadata{}
 }
 
 // DeletionPolicy returns the policy of a Volume or Snapshot. It reports false if

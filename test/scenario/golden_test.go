@@ -89,7 +89,7 @@ func (g *golden) objects(findings []status.Finding, objects []status.Object) {
 	}
 	there := map[spec.ID]bool{}
 	for _, o := range objects {
-		o.Since = time.Time{}
+		o = planned(o)
 		there[o.ID()] = true
 		if text := marshal(o); text != g.shown[o.ID()] {
 			g.writef("%s", text)
@@ -106,6 +106,27 @@ func (g *golden) objects(findings []status.Finding, objects []status.Object) {
 	for _, id := range slices.Sorted(slices.Values(gone)) {
 		g.writef("no %s", id)
 	}
+}
+
+// planned returns an object without its time and what `get` shows besides, which says nothing of
+// what is planned.
+func planned(o status.Object) status.Object {
+	o.Since = time.Time{}
+	without := func(v *status.Volume) *status.Volume {
+		if v == nil {
+			return nil
+		}
+		shown := *v
+		shown.Pool, shown.Volume, shown.Allocated, shown.ExportedBy = "", "", 0, nil
+		return &shown
+	}
+	o.Volume, o.Snapshot = without(o.Volume), without(o.Snapshot)
+	if o.Export != nil {
+		shown := *o.Export
+		shown.Protocol = ""
+		o.Export = &shown
+	}
+	return o
 }
 
 func marshal(v any) string {

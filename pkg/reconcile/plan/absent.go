@@ -20,7 +20,7 @@ func (d *differ) absentTargets() {
 			continue
 		}
 		if !d.names(id) {
-			d.object(id).Export = exportStatus(t)
+			d.object(id).Export = d.exportStatus(id, t)
 			if d.stopped(id, d.undeclared(id)) {
 				continue
 			}
@@ -201,7 +201,7 @@ func (d *differ) absentVolume(id spec.ID, lv observe.LogicalVolume) {
 
 // show lets an object show its logical volume.
 func (d *differ) show(id spec.ID, lv observe.LogicalVolume) *status.Volume {
-	shown := volumeStatus(id, lv)
+	shown := d.volumeStatus(id, lv)
 	switch id.Kind {
 	case spec.KindVolume:
 		d.object(id).Volume = shown

@@ -23,27 +23,27 @@ func connections(t observe.Target) []status.Connection {
 	return all
 }
 
-// attachments puts into the status of volumes and snapshots who is logged in and sees
-// them.
+// attachments puts into the status of volumes and snapshots which exports have them, and who is
+// logged in and sees them.
 func (d *differ) attachments() {
-	var identities map[string]spec.ID // made when there is a session that needs it
+	var identities map[string]spec.ID // made when there is a target that needs it
 	for _, target := range d.index.targets {
-		if t := d.in.Observed.Targets(target.Fabric)[target.Name]; len(t.Connections)+len(t.Unattributed) == 0 {
-			continue // as most
-		}
 		t := d.target(target)
 		export, ours := t.Owner()
-		live := connections(t)
-		if !ours || len(live) == 0 {
+		if !ours {
 			continue
 		}
 		if target.Fabric.System() != observe.LIO && identities == nil {
 			identities = d.identities()
 		}
+		live := connections(t)
 		for _, n := range sortedInts(t.LUNs) {
 			shown := d.statusOf(t.LUNs[n], identities)
 			if shown == nil {
 				continue
+			}
+			if !slices.Contains(shown.ExportedBy, export.Name) {
+				shown.ExportedBy = append(shown.ExportedBy, export.Name)
 			}
 			for _, c := range live {
 				if sees(t, c.Initiator, n) {

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
@@ -63,7 +62,7 @@ func (d *differ) export(e spec.Export) {
 		return
 	}
 	if owned && owner == id {
-		d.object(id).Export = exportStatus(have)
+		d.object(id).Export = d.exportStatus(id, have)
 	}
 	if d.suspended(id, e.Metadata) || d.blockedAsUnsupported(id, e) {
 		d.reopen(id)
@@ -473,13 +472,6 @@ func sameAuth(have observe.ACL, group observe.TPGAttrib, want change.Auth) bool 
 	return asks == want.Needed() && have.Auth == observe.CHAP{
 		Username: want.Username, Password: want.Password,
 		MutualUsername: want.MutualUsername, MutualPassword: want.MutualPassword,
-	}
-}
-
-func exportStatus(t observe.Target) *status.Export {
-	return &status.Export{
-		Target: t.Name, Portals: slices.Sorted(maps.Keys(t.Portals)), LUNs: len(t.LUNs),
-		Sessions: Sessions(t), Connections: connections(t),
 	}
 }
 

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"maps"
+	"slices"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
@@ -131,6 +133,23 @@ func (in Input) servedBy(p spec.Protocol) (of observe.Fabric, over observe.Trans
 		}
 	}
 	return of, over
+}
+
+// protocolOf returns what a target speaks that no file declares, as far as its portals say it.
+func protocolOf(t observe.Target) spec.Protocol {
+	rdma := slices.Contains(slices.Collect(maps.Values(t.Portals)), observe.RDMA)
+	switch {
+	case t.Fabric == observe.FC:
+		return spec.ProtocolFC
+	case t.Fabric == observe.NVMe && rdma:
+		return spec.ProtocolNVMeRDMA
+	case t.Fabric == observe.NVMe:
+		return spec.ProtocolNVMeTCP
+	case rdma:
+		return spec.ProtocolISER
+	default:
+		return spec.ProtocolISCSI
+	}
 }
 
 // identity returns what initiators tell a LUN without a backstore by; empty if

@@ -153,12 +153,14 @@ type differ struct {
 	hbas    hbas
 	// missing is what [differ.missingIn] returns; nil: nobody asked.
 	missing map[string]spec.ID
+	// places are the Pools by where they put logical volumes.
+	places map[place]string
 }
 
 func newDiffer(in Input, index *Index, refs *references) *differ {
 	set := in.Desired
 	objects := len(set.Pools) + len(set.Volumes) + len(set.Snapshots) + len(set.Images) + len(set.Exports) + len(set.Invalid)
-	d := &differ{in: in, index: index, refs: refs, results: newResults(objects), ledger: newLedger()}
+	d := &differ{in: in, index: index, refs: refs, results: newResults(objects), ledger: newLedger(), places: places(set)}
 	d.plan.Findings = in.Desired.Findings
 	for id, err := range in.Desired.Invalid {
 		d.block(id, status.ReasonInvalid, "%v", err)
@@ -281,6 +283,7 @@ func (d *differ) provision(pool string, bytes uint64) {
 // finish completes the statuses and sorts them.
 func (d *differ) finish() Plan {
 	d.attachments()
+	d.labels()
 	d.expect()
 	d.plan.Objects = d.results.statuses()
 	slices.SortStableFunc(d.plan.Warnings, func(a, b Warning) int { return spec.CompareIDs(a.Object, b.Object) })

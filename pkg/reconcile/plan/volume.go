@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -66,7 +65,7 @@ func (d *differ) volume(v spec.Volume) {
 	}
 
 	lv = d.asKnown(id, lv, tags)
-	d.object(id).Volume = volumeStatus(id, lv)
+	d.object(id).Volume = d.volumeStatus(id, lv)
 	d.warnOfReturn(id, lv)
 	if p.damage != "" && lv.Type == observe.Thin && !misplaced(lv, p) {
 		d.say(id, status.Failed, status.ReasonPoolDamaged, "%s", p.damage)
@@ -271,7 +270,7 @@ func (d *differ) snapshot(s spec.Snapshot) {
 		return
 	}
 
-	d.object(id).Snapshot = volumeStatus(id, lv)
+	d.object(id).Snapshot = d.volumeStatus(id, lv)
 	d.warnOfReturn(id, lv)
 	b := backing{lv: lv, usable: true, thin: lv.Type == observe.Thin}
 	other, unusable := false, false
@@ -449,17 +448,4 @@ func placeOf(lv observe.LogicalVolume) string {
 		return "thin pool " + lv.VolumeGroup + "/" + lv.Pool
 	}
 	return "volume group " + lv.VolumeGroup
-}
-
-func volumeStatus(id spec.ID, lv observe.LogicalVolume) *status.Volume {
-	serial := ondisk.UnitSerial(lv.Identity())
-	created, taken := lv.ContentSince(), time.Time{}
-	if id.Kind == spec.KindSnapshot {
-		created, taken = taken, created
-	}
-	return &status.Volume{
-		CreatedAt: created, TakenAt: taken,
-		Size: lv.Size, DevicePath: lv.Path(), LVUUID: lv.UUID, Serial: serial, WWN: "naa." + ondisk.NAA(serial), NamespaceUUID: ondisk.NamespaceUUID(lv.Identity()),
-		Active: lv.Active, DataPercent: lv.DataPercent, HeldBy: lv.HeldBy,
-	}
 }

@@ -67,6 +67,8 @@ type Object struct {
 	Phase   Phase     `json:"phase"`
 	Reason  string    `json:"reason"`
 	Message string    `json:"message,omitempty"`
+	// Labels are those of the file that declares the object.
+	Labels map[string]string `json:"labels,omitempty"`
 	// Since is when Phase and Reason last changed.
 	Since time.Time `json:"since,omitzero"`
 	// Progress is how far the job has come that moves the object's data; nil: there
@@ -108,12 +110,20 @@ type Volume struct {
 	LVUUID     string `json:"lvUUID"`
 	// Serial is the unit serial, WWN the NAA identifier, and NamespaceUUID the UUID of
 	// the NVMe namespace, that initiators see wherever it is exported.
-	Serial        string   `json:"serial"`
-	WWN           string   `json:"wwn"`
-	NamespaceUUID string   `json:"namespaceUUID"`
-	Active        bool     `json:"active"`
-	DataPercent   float64  `json:"dataPercent,omitempty"`
-	HeldBy        []string `json:"heldBy,omitempty"`
+	Serial        string `json:"serial"`
+	WWN           string `json:"wwn"`
+	NamespaceUUID string `json:"namespaceUUID"`
+	Active        bool   `json:"active"`
+	// Pool is the Pool in which the logical volume lies; empty: no Pool declares that place.
+	Pool string `json:"pool,omitempty"`
+	// Volume is the Volume of which a declared Snapshot is one.
+	Volume string `json:"volume,omitempty"`
+	// Allocated is how much space the logical volume takes, as far as LVM says it.
+	Allocated uint64 `json:"allocated,omitempty"`
+	// ExportedBy are the Exports through which it is exported at the moment.
+	ExportedBy  []string `json:"exportedBy,omitempty"`
+	DataPercent float64  `json:"dataPercent,omitempty"`
+	HeldBy      []string `json:"heldBy,omitempty"`
 	// CreatedAt, of a Volume, is when it was made, also if its data was moved to another logical
 	// volume since, and TakenAt, of a Snapshot, since when its content is; zero: not known.
 	CreatedAt time.Time `json:"createdAt,omitzero"`
@@ -128,9 +138,11 @@ type Volume struct {
 
 // Export is the target of an Export.
 type Export struct {
-	Target  string   `json:"target"`
-	Portals []string `json:"portals"`
-	LUNs    int      `json:"luns"`
+	Target string `json:"target"`
+	// Protocol is what the target speaks.
+	Protocol spec.Protocol `json:"protocol,omitempty"`
+	Portals  []string      `json:"portals"`
+	LUNs     int           `json:"luns"`
 	// Sessions are the initiators that are logged in.
 	Sessions []string `json:"sessions,omitempty"`
 	// Connections are their sessions one by one, as far as the kernel tells more of

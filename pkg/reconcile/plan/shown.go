@@ -1,0 +1,94 @@
+package plan
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+// place is where Pools put logical volumes. thinPool is empty in thick ones.
+type place struct{ volumeGroup, thinPool string }
+
+func placeIn(p spec.Pool) place {
+	at := place{volumeGroup: p.Spec.VolumeGroup}
+	if p.Spec.ThinPool != nil {
+		at.thinPool = p.Spec.ThinPool.Name
+	}
+	return at
+}
+
+// places returns the Pools by where they put logical volumes; of several, the first by name.
+func places(desired spec.Set) map[place]string {
+	all := make(map[place]string, len(desired.Pools))
+	for _, name := range slices.Backward(sorted(desired.Pools)) {
+		all[placeIn(desired.Pools[name])] = name
+	}
+	return all
+}
+
+// poolIn returns the Pool in which the logical volume of an object lies; empty if no Pool
+// declares that place.
+func (d *differ) poolIn(id spec.ID, lv observe.LogicalVolume) string {
+	at := place{lv.VolumeGroup, lv.Pool}
+	volume := id.Name
+	if id.Kind == spec.KindSnapshot {
+		volume = d.in.Desired.Snapshots[id.Name].Spec.Volume
+	}
+	if own := d.in.Desired.Volumes[volume].Spec.Pool; own != "" && placeIn(d.in.Desired.Pools[own]) == at {
+		return own
+	}
+	return d.places[at]
+}
+
+func (d *differ) volumeStatus(id spec.ID, lv observe.LogicalVolume) *status.Volume {
+	serial := ondisk.UnitSerial(lv.Identity())
+	created, taken, of := lv.ContentSince(), time.Time{}, ""
+	if id.Kind == spec.KindSnapshot {
+		created, taken = taken, created
+		of = d.in.Desired.Snapshots[id.Name].Spec.Volume
+	}
+	return &status.Volume{
+		CreatedAt: created, TakenAt: taken,
+		Size: lv.Size, DevicePath: lv.Path(), LVUUID: lv.UUID, Serial: serial, WWN: "naa." + ondisk.NAA(serial), NamespaceUUID: ondisk.NamespaceUUID(lv.Identity()),
+		Active: lv.Active, DataPercent: lv.DataPercent, HeldBy: lv.HeldBy,
+		Pool: d.poolIn(id, lv), Volume: of, Allocated: allocated(lv),
+	}
+}
+
+// allocated returns how much space a logical volume takes. Of a thin volume that is inactive
+// LVM does not know it: 0.
+func allocated(lv observe.LogicalVolume) uint64 {
+	switch lv.Type {
+	case observe.Thin:
+		return uint64(float64(lv.Size) * lv.DataPercent / 100)
+	case observe.ThickSnapshot:
+		return lv.COWSize
+	default:
+		return lv.Size
+	}
+}
+
+func (d *differ) exportStatus(id spec.ID, t observe.Target) *status.Export {
+	protocol := d.in.Desired.Exports[id.Name].Spec.Protocol
+	if protocol == "" {
+		protocol = protocolOf(t)
+	}
+	return &status.Export{
+		Target: t.Name, Protocol: protocol, Portals: slices.Sorted(maps.Keys(t.Portals)), LUNs: len(t.LUNs),
+		Sessions: Sessions(t), Connections: connections(t),
+	}
+}
+
+// labels puts the labels of the declared objects into their status.
+func (d *differ) labels() {
+	for _, r := range d.results.all {
+		if r.shown {
+			r.status.Labels = d.in.Desired.Labels(r.status.ID())
+		}
+	}
+}
