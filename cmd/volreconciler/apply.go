@@ -108,7 +108,7 @@ func converge(ctx context.Context, loop *reconcile.Loop, progress *progress, dea
 
 func writeOutcome(stdout, stderr io.Writer, node status.Report) error {
 	if len(node.Objects) > 0 {
-		if err := statusTable(node.Objects, false, terminal(stdout), time.Now()).write(stdout, painterFor(stdout), statusColour); err != nil {
+		if err := writeObjects(stdout, screenFor(stdout, colourAuto), node.Objects, false, time.Now()); err != nil {
 			return err
 		}
 	}

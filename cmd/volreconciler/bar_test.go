@@ -35,12 +35,11 @@ var _ = Describe("The progress of a job", func() {
 
 	It("is in the table's message, and a field of its own in the description", func() {
 		var out strings.Builder
-		table := statusTable([]status.Object{aCopy()}, false, true, time.Time{})
-		Expect(table.write(&out, painter{}, statusColour)).To(Succeed())
+		Expect(writeObjects(&out, screen{width: 160}, []status.Object{aCopy()}, false, time.Time{})).To(Succeed())
 		Expect(out.String()).To(ContainSubstring("  [########------------] fill vg0/db from vg0/old: 42%, 1.2GiB/s, 3m left\n"))
 		out.Reset()
-		Expect(describe(&out, aCopy(), time.Time{})).To(Succeed())
-		Expect(out.String()).To(MatchRegexp(`(?m)^Progress: +42%, 1.2GiB/s, 3m left, 42Gi of 100Gi$`))
+		Expect(describe(&out, screen{width: 120}, aCopy(), time.Time{})).To(Succeed())
+		Expect(out.String()).To(MatchRegexp(`(?m)^Progress: +\[########------------\] 42%, 1.2GiB/s, 3m left, 42Gi of 100Gi$`))
 	})
 
 	It("is drawn anew in its place while apply runs, and never wraps", func() {

@@ -14,6 +14,7 @@ import (
 
 func newDescribeCommand() *cobra.Command {
 	s := newSettings()
+	var colours *string
 	cmd := &cobra.Command{
 		Use:   "describe KIND NAME",
 		Short: "Show all that the running agent knows of an object",
@@ -44,18 +45,19 @@ such object.`,
 			if err != nil {
 				return err
 			}
-			return describe(cmd.OutOrStdout(), objects[0], time.Now())
+			return describe(cmd.OutOrStdout(), screenFor(cmd.OutOrStdout(), *colours), objects[0], time.Now())
 		},
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			return suggestObjects(cmd.Context(), s, args), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
 	s.forCommand(cmd, "runtime-dir")
+	colours = colourFlag(cmd)
 	return cmd
 }
 
 // describe writes one field per line.
-func describe(w io.Writer, o status.Object, now time.Time) error {
+func describe(w io.Writer, s screen, o status.Object, now time.Time) error {
 	t := &table{}
 	field := func(name, value string) {
 		if value != "" {
@@ -67,7 +69,7 @@ func describe(w io.Writer, o status.Object, now time.Time) error {
 	field("Phase", string(o.Phase))
 	field("Reason", o.Reason)
 	field("Message", oneLine(o.Message))
-	field("Progress", withBar(terminal(w), o.Progress, progressText(o.Progress)))
+	field("Progress", withBar(s.width > 0, o.Progress, progressText(o.Progress)))
 	field("Since", fmt.Sprintf("%s (%s ago)", o.Since.Format(time.RFC3339), age(now.Sub(o.Since))))
 	switch {
 	case o.Pool != nil:
@@ -79,7 +81,7 @@ func describe(w io.Writer, o status.Object, now time.Time) error {
 	case volumeOf(o) != nil:
 		describeVolume(field, *volumeOf(o), now)
 	}
-	return t.write(w, painterFor(w), func(column int, cell string) colour {
+	return t.write(w, s, func(column int, cell string) colour {
 		if column == 1 && cell == string(o.Phase) {
 			return phaseColour(o.Phase)
 		}

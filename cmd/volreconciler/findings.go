@@ -36,5 +36,5 @@ func findingLine(f status.Finding) string {
 	if f.Path != "" {
 		line.WriteString(f.Path + ": ")
 	}
-	return line.String() + oneLine(f.Message)
+	return oneLine(line.String() + f.Message)
 }

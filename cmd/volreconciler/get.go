@@ -21,6 +21,8 @@ import (
 func newGetCommand() *cobra.Command {
 	s := newSettings()
 	format, watch := "table", false
+	var selector, order string
+	var colours *string
 	cmd := &cobra.Command{
 		Use:   "get [KIND [NAME]]",
 		Short: "Show how the objects stand, as the running agent says",
@@ -46,6 +48,7 @@ such object.`,
 		Example: `  volreconciler get
   volreconciler get volumes -o wide
   volreconciler get export/db -o yaml
+  volreconciler get volumes -l tier=gold --sort used
   volreconciler get --watch`,
 		Args: cobra.MatchAll(atMostKindAndName, knownKind),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -53,9 +56,18 @@ such object.`,
 			if err != nil {
 				return err
 			}
+			if selected.labels, err = selectorOf(selector); err != nil {
+				return err
+			}
+			if selected.one() && selector != "" {
+				return errors.New("give a name or --selector, not both")
+			}
 			ctx, stop := untilSignal(cmd.Context())
 			defer stop()
-			v := view{client: api.NewClient(s.socket()), socket: s.socket(), selected: selected, format: format, out: cmd.OutOrStdout()}
+			v := view{
+				client: api.NewClient(s.socket()), socket: s.socket(), selected: selected, order: order,
+				format: format, colours: *colours, out: cmd.OutOrStdout(),
+			}
 			if watch {
 				return v.watch(ctx)
 			}
@@ -67,6 +79,9 @@ such object.`,
 	}
 	s.forCommand(cmd, "runtime-dir")
 	outputFlag(cmd, &format, "table", "wide", "json", "yaml")
+	orderFlag(cmd, &order)
+	cmd.Flags().StringVarP(&selector, "selector", "l", "", "only objects with these `labels`: KEY=VALUE, KEY!=VALUE, KEY or !KEY, with commas between")
+	colours = colourFlag(cmd)
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it again whenever it changes")
 	return cmd
 }
@@ -88,7 +103,9 @@ type view struct {
 	client   *api.Client
 	socket   string
 	selected selection
+	order    string // what objects are sorted by; empty: kind and name
 	format   string
+	colours  string // when there are any
 	out      io.Writer
 }
 
@@ -132,6 +149,7 @@ func (v view) watch(ctx context.Context) error {
 func (v view) objects(ctx context.Context, node status.Report) ([]status.Object, error) {
 	objects, missing := v.selected.of(node)
 	if missing == nil {
+		sortBy(objects, v.order)
 		return objects, nil
 	}
 	all := v
@@ -158,7 +176,7 @@ func (v view) write(node status.Report) error {
 	case "yaml":
 		return writeYAML(v.out, shown)
 	default:
-		return writeStatus(v.out, node, v.format == "wide", time.Now())
+		return writeStatus(v.out, screenFor(v.out, v.colours), node, v.format == "wide", time.Now())
 	}
 }
 

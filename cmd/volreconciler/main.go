@@ -52,7 +52,7 @@ func complain(w io.Writer, err error) {
 		}
 		return
 	}
-	_, _ = fmt.Fprintf(w, "volreconciler: %v\n", err)
+	_, _ = fmt.Fprintf(w, "volreconciler: %s\n", visible(err.Error()))
 }
 
 // exitStatus ends a command that has already said why it does.

@@ -68,7 +68,7 @@ func showPlan(ctx context.Context, s *settings, format string, stdout, stderr io
 		return err
 	}
 	for _, w := range desired.Warnings {
-		_, _ = fmt.Fprintln(stderr, "warning: "+w) // the command itself says what goes wrong with its output
+		_, _ = fmt.Fprintln(stderr, "warning: "+oneLine(w)) // the command itself says what goes wrong with its output
 	}
 	writeFindings(stderr, status.Findings(plan.Findings))
 	return verdict(plan, observed)
@@ -124,7 +124,7 @@ func writePlan(w io.Writer, plan plan.Plan, format string) error {
 	if format == "json" {
 		return writeJSON(w, plan)
 	}
-	_, err := io.WriteString(w, planText(plan, painterFor(w)))
+	_, err := io.WriteString(w, planText(plan, painterFor(w, colourAuto)))
 	return err
 }
 

@@ -99,7 +99,7 @@ func (t *planWriter) object(o status.Object) {
 }
 
 func (t *planWriter) step(s plan.Step) {
-	text := fmt.Sprintf("%s (%s)", s.Change, s.Why)
+	text := oneLine(fmt.Sprintf("%s (%s)", s.Change, s.Why))
 	if s.Danger != plan.Harmless {
 		text += " " + t.paint(red, strings.ToUpper(string(s.Danger)))
 	}

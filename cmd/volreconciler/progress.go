@@ -38,7 +38,7 @@ type progress struct {
 type failure struct{ step, why string }
 
 func newProgress(w io.Writer) *progress {
-	return &progress{painter: painterFor(w), out: w, terminal: terminal(w), failing: map[spec.ID]failure{}, said: map[string]spec.ID{}, told: map[spec.ID]time.Time{}}
+	return &progress{painter: painterFor(w, colourAuto), out: w, terminal: terminal(w), failing: map[spec.ID]failure{}, said: map[string]spec.ID{}, told: map[spec.ID]time.Time{}}
 }
 
 // begin is called before each pass.
@@ -98,7 +98,7 @@ func (p *progress) faked(c fakehost.Call) {
 func (p *progress) line(c colour, word string, s plan.Step, why string) {
 	p.erase()
 	// The changes go on even if nobody looks.
-	_, _ = fmt.Fprintf(p.out, "%s %s: %s%s\n", p.paint(c, fmt.Sprintf("%-6s", word)), s.Object, s.Change, why)
+	_, _ = fmt.Fprintf(p.out, "%s %s: %s%s\n", p.paint(c, fmt.Sprintf("%-6s", word)), s.Object, oneLine(s.Change.String()), why)
 }
 
 // waits shows that the next pass will be some time coming.

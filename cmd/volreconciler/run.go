@@ -125,7 +125,7 @@ func warnOfTools(ctx context.Context, s *settings, b *backend, stderr io.Writer)
 	}
 	for _, r := range observe.CheckTools(ctx, b, usesImages(s.source(logr.Discard(), nil).Load(ctx))) {
 		if r.Warning {
-			_, _ = fmt.Fprintln(stderr, "warning: "+r.Text) // the command itself says what goes wrong with its output
+			_, _ = fmt.Fprintln(stderr, "warning: "+oneLine(r.Text)) // the command itself says what goes wrong with its output
 		}
 	}
 }

@@ -12,8 +12,9 @@ import (
 // selection is which objects a command is about. An empty kind means all, an
 // empty name all of the kind.
 type selection struct {
-	kind spec.Kind
-	name string
+	kind   spec.Kind
+	name   string
+	labels selector
 }
 
 // selectionOf reads KIND, KIND NAME or KIND/NAME, the form in which messages
@@ -47,7 +48,7 @@ func (s selection) one() bool { return s.name != "" }
 // an error.
 func (s selection) of(node status.Report) ([]status.Object, error) {
 	objects := slices.DeleteFunc(slices.Clone(node.Objects), func(o status.Object) bool {
-		return s.kind != "" && o.Kind != s.kind
+		return s.kind != "" && o.Kind != s.kind || !s.labels.matches(o.Labels)
 	})
 	if !s.one() {
 		return objects, nil

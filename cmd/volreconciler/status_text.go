@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -8,55 +9,156 @@ import (
 	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// phaseColumn is where objects' phases stand in the table.
-const phaseColumn = 2
-
-// writeStatus writes objects as a table, and below it what is wrong with the
+// writeStatus writes objects as a table for each kind, and below them what is wrong with the
 // files.
-func writeStatus(w io.Writer, node status.Report, wide bool, now time.Time) error {
-	p := painterFor(w)
+func writeStatus(w io.Writer, s screen, node status.Report, wide bool, now time.Time) error {
 	if len(node.Objects) == 0 {
 		if _, err := fmt.Fprintln(w, "There are no such objects."); err != nil {
 			return err
 		}
-	} else if err := statusTable(node.Objects, wide, terminal(w), now).write(w, p, statusColour); err != nil {
+	}
+	if err := writeObjects(w, s, node.Objects, wide, now); err != nil {
 		return err
 	}
 	for _, warning := range node.Warnings {
-		if _, err := fmt.Fprintf(w, "\n%s %s\n", p.paint(yellow, "warning:"), warning); err != nil {
+		const word = "warning:"
+		if _, err := fmt.Fprintf(w, "\n%s %s\n", s.paint(yellow, word), s.wrapped(oneLine(warning), plain, len(word)+1)); err != nil {
 			return err
 		}
 	}
 	if len(node.Findings) == 0 {
 		return nil
 	}
-	if _, err := fmt.Fprintf(w, "\n%s:\n", p.paint(red, findingsSum(len(node.Findings)))); err != nil {
+	if _, err := fmt.Fprintf(w, "\n%s:\n", s.paint(red, findingsSum(len(node.Findings)))); err != nil {
 		return err
 	}
 	writeFindings(w, node.Findings)
 	return nil
 }
 
-// statusTable returns objects as a table, with bars for a terminal.
-func statusTable(objects []status.Object, wide, bars bool, now time.Time) *table {
-	heading := []string{"KIND", "NAME", "PHASE", "REASON", "AGE"}
-	if wide {
-		heading = append(heading, "SIZE", "DEVICE/TARGET", "WWN", "SESSIONS")
-	}
-	t := &table{}
-	t.add(append(heading, "MESSAGE")...)
-	said := groups(objects)
-	for _, o := range objects {
-		o.Message = said[o.ID()].message(o)
-		row := []string{string(o.Kind), o.Name, string(o.Phase), o.Reason, age(now.Sub(o.Since))}
-		if wide {
-			row = append(row, wideCells(o)...)
+// writeObjects writes objects as a table for each kind.
+func writeObjects(w io.Writer, s screen, objects []status.Object, wide bool, now time.Time) error {
+	for i, kind := range byKind(objects) {
+		if i > 0 {
+			if _, err := fmt.Fprintln(w); err != nil {
+				return err
+			}
 		}
-		t.add(append(row, withBar(bars, o.Progress, oneLine(message(o, now))))...)
+		t := statusTable(kind, s, wide, now)
+		if err := t.write(w, s, t.phases()); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// byKind returns the objects of each kind, in the order of the first of each.
+func byKind(objects []status.Object) [][]status.Object {
+	place := map[spec.Kind]int{}
+	var kinds [][]status.Object
+	for _, o := range objects {
+		n, known := place[o.Kind]
+		if !known {
+			n = len(kinds)
+			place[o.Kind] = n
+			kinds = append(kinds, nil)
+		}
+		kinds[n] = append(kinds[n], o)
+	}
+	return kinds
+}
+
+// statusTable returns objects of one kind as a table. On a terminal it has bars, and only columns
+// for which there is room, unless wide: a message that does not fit is below its object, and
+// objects with one long message are one row.
+func statusTable(objects []status.Object, s screen, wide bool, now time.Time) *table {
+	t, said := &table{below: map[int]string{}}, groups(objects)
+	short := s.width > 0 && !wide
+	if short {
+		objects = firstOfGroups(objects, said)
+	}
+	details := detailsOf(objects[0].Kind, wide)
+	heading := []string{"KIND", "NAME", "PHASE", "REASON", "AGE"}
+	for _, d := range details {
+		heading = append(heading, d.title)
+	}
+	t.add(heading...)
+	for _, o := range objects {
+		all := said[o.ID()]
+		row := []string{string(o.Kind), o.Name, string(o.Phase), o.Reason, age(now.Sub(o.Since))}
+		if short && all != nil {
+			row[1] = fmt.Sprintf("%s and %d more", o.Name, len(all.ids)-1)
+		}
+		for _, d := range details {
+			cell := ""
+			if !short || all == nil {
+				cell = d.cell(o)
+			}
+			row = append(row, cmp.Or(cell, "-"))
+		}
+		t.add(row...)
+	}
+	if short {
+		t.narrow(s.width)
+	}
+	t.messages(objects, said, s, now)
 	return t
+}
+
+// firstOfGroups returns objects without those of which another one says all that is said.
+func firstOfGroups(objects []status.Object, said map[spec.ID]*group) []status.Object {
+	return slices.DeleteFunc(slices.Clone(objects), func(o status.Object) bool {
+		all := said[o.ID()]
+		return all != nil && all.ids[0] != o.ID()
+	})
+}
+
+// narrow removes columns until the table fits: the age, and then details from the right.
+func (t *table) narrow(width int) {
+	const fixed = 4 // kind, name, phase and reason
+	if t.width() > width {
+		t.without(fixed)
+	}
+	for t.width() > width && len(t.rows[0]) > fixed {
+		t.without(len(t.rows[0]) - 1)
+	}
+}
+
+// messages adds what is said of each object, in a last column or, on a terminal, below it where it
+// does not fit.
+func (t *table) messages(objects []status.Object, said map[spec.ID]*group, s screen, now time.Time) {
+	const title = "MESSAGE"
+	left, column := s.width-t.width()-2, s.width == 0
+	texts := make([]string, len(objects))
+	for i, o := range objects {
+		o.Message = said[o.ID()].message(o)
+		texts[i] = withBar(s.width > 0, o.Progress, oneLine(message(o, now)))
+		if s.width > 0 && max(widthOf(title), widthOf(texts[i])) > left {
+			t.below[i+1], texts[i] = texts[i], ""
+		}
+		column = column || texts[i] != ""
+	}
+	if !column {
+		return
+	}
+	t.rows[0] = append(t.rows[0], title)
+	for i, text := range texts {
+		t.rows[i+1] = append(t.rows[i+1], text)
+	}
+}
+
+// phases returns how the cells of a table of objects are painted.
+func (t *table) phases() func(column int, cell string) colour {
+	of := slices.Index(t.rows[0], "PHASE")
+	return func(column int, cell string) colour {
+		if column != of {
+			return plain
+		}
+		return phaseColour(status.Phase(cell))
+	}
 }
 
 // message is an object's message, with the time that an object in the trash has
@@ -71,23 +173,6 @@ func message(o status.Object, now time.Time) string {
 		return o.Message
 	}
 	return left(v.RemovedAfter.Sub(now)) + "; " + o.Message
-}
-
-// wideCells returns size, device or target, WWN, and sessions.
-func wideCells(o status.Object) []string {
-	switch {
-	case o.Pool != nil:
-		return []string{bytes(o.Pool.Size), poolName(*o.Pool), "", ""}
-	case o.Export != nil:
-		return []string{"", o.Export.Target, "", few(sessionsOf(*o.Export))}
-	case o.Image != nil:
-		return []string{bytes(o.Image.Size), oneLine(o.Image.Path), "", ""}
-	case volumeOf(o) != nil:
-		v := volumeOf(o)
-		return []string{bytes(v.Size), v.DevicePath, v.WWN, few(attachmentsOf(*v))}
-	default:
-		return []string{"", "", "", ""}
-	}
 }
 
 // few is a list for a cell, with a few of many; describe has all.
@@ -152,13 +237,6 @@ func volumeOf(o status.Object) *status.Volume {
 		return o.Volume
 	}
 	return o.Snapshot
-}
-
-func statusColour(column int, cell string) colour {
-	if column != phaseColumn {
-		return plain
-	}
-	return phaseColour(status.Phase(cell))
 }
 
 func phaseColour(phase status.Phase) colour {

@@ -24,10 +24,10 @@ func aNode() (node status.Report, noon time.Time) {
 			{Kind: spec.KindPool, Name: "fast", Phase: status.Ready, Reason: status.ReasonAsDesired, Since: noon.Add(-72 * time.Hour),
 				Pool: &status.Pool{VolumeGroup: "vg0", ThinPool: "pool0", Size: 100 * gib, Free: 75 * gib, Provisioned: 50 * gib, DataPercent: 25, MetadataPercent: 1.5}},
 			{Kind: spec.KindVolume, Name: "db", Phase: status.Blocked, Reason: status.ReasonShrinkRefused, Message: "spec.size: no\nreally", Since: noon.Add(-5 * time.Minute),
-				Volume: &status.Volume{Size: 20 * gib, DevicePath: "/dev/vg0/db", LVUUID: "abc", Serial: "0123", WWN: "naa.60014050123", Active: true, HeldBy: []string{"mounted on /mnt"}}},
+				Volume: &status.Volume{Size: 20 * gib, DevicePath: "/dev/vg0/db", LVUUID: "abc", Serial: "0123", WWN: "naa.60014050123", Active: true, Pool: "fast", Allocated: 5 * gib, ExportedBy: []string{"web"}, HeldBy: []string{"mounted on /mnt"}}},
 			{Kind: spec.KindSnapshot, Name: "nightly", Phase: status.Failed, Reason: status.ReasonNoSpace, Message: "full", Since: noon.Add(-10 * time.Second)},
 			{Kind: spec.KindExport, Name: "web", Phase: status.Ready, Reason: status.ReasonAsDesired, Since: noon.Add(-3 * time.Hour),
-				Export: &status.Export{Target: "iqn.2026-11.io.volreconciler:web", Portals: []string{"0.0.0.0:3260"}, LUNs: 2, Sessions: []string{"iqn.1993-08.org.debian:01:abc"}}},
+				Export: &status.Export{Protocol: spec.ProtocolISCSI, Target: "iqn.2026-11.io.volreconciler:web", Portals: []string{"0.0.0.0:3260"}, LUNs: 2, Sessions: []string{"iqn.1993-08.org.debian:01:abc"}}},
 		},
 	}, noon
 }
@@ -46,12 +46,18 @@ var _ = Describe("The text of a status", func() {
 	It("is a table, with the findings below it", func() {
 		node, noon := aNode()
 		var out strings.Builder
-		Expect(writeStatus(&out, node, false, noon)).To(Succeed())
-		Expect(out.String()).To(Equal(`KIND      NAME     PHASE    REASON         AGE  MESSAGE
-Pool      fast     Ready    AsDesired      3d
-Volume    db       Blocked  ShrinkRefused  5m   spec.size: no; really
-Snapshot  nightly  Failed   NoSpace        10s  full
-Export    web      Ready    AsDesired      3h
+		Expect(writeStatus(&out, screen{}, node, false, noon)).To(Succeed())
+		Expect(out.String()).To(Equal(`KIND  NAME  PHASE  REASON     AGE  SIZE   FREE  PROVISIONED  DATA%  META%  MESSAGE
+Pool  fast  Ready  AsDesired  3d   100Gi  75Gi  50Gi         25.0%  1.5%
+
+KIND    NAME  PHASE    REASON         AGE  SIZE  POOL  USED  EXPORTED BY  CONNECTED  MESSAGE
+Volume  db    Blocked  ShrinkRefused  5m   20Gi  fast  5Gi   web          0          spec.size: no; really
+
+KIND      NAME     PHASE   REASON   AGE  SIZE  VOLUME  POOL  USED  EXPORTED BY  CONNECTED  MESSAGE
+Snapshot  nightly  Failed  NoSpace  10s  -     -       -     -     -            -          full
+
+KIND    NAME  PHASE  REASON     AGE  PROTOCOL  TARGET                            LUNS  CONNECTED  MESSAGE
+Export  web   Ready  AsDesired  3h   iscsi     iqn.2026-11.io.volreconciler:web  2     1
 
 2 findings in the specs; until there is none, nothing is removed:
 specs/a.yaml:3:9: spec.size: "x" is not a size
@@ -63,44 +69,50 @@ specs: the directory cannot be read
 		node, noon := aNode()
 		node.Findings = nil
 		var out strings.Builder
-		Expect(writeStatus(&out, node, true, noon)).To(Succeed())
-		Expect(out.String()).To(Equal(`KIND      NAME     PHASE    REASON         AGE  SIZE   DEVICE/TARGET                     WWN              SESSIONS                       MESSAGE
-Pool      fast     Ready    AsDesired      3d   100Gi  vg0/pool0
-Volume    db       Blocked  ShrinkRefused  5m   20Gi   /dev/vg0/db                       naa.60014050123                                 spec.size: no; really
-Snapshot  nightly  Failed   NoSpace        10s                                                                                           full
-Export    web      Ready    AsDesired      3h          iqn.2026-11.io.volreconciler:web                   iqn.1993-08.org.debian:01:abc
+		Expect(writeStatus(&out, screen{}, node, true, noon)).To(Succeed())
+		Expect(out.String()).To(Equal(`KIND  NAME  PHASE  REASON     AGE  SIZE   FREE  PROVISIONED  DATA%  META%  DEVICE/TARGET  MESSAGE
+Pool  fast  Ready  AsDesired  3d   100Gi  75Gi  50Gi         25.0%  1.5%   vg0/pool0
+
+KIND    NAME  PHASE    REASON         AGE  SIZE  POOL  USED  EXPORTED BY  CONNECTED  DEVICE/TARGET  WWN              SESSIONS  MESSAGE
+Volume  db    Blocked  ShrinkRefused  5m   20Gi  fast  5Gi   web          0          /dev/vg0/db    naa.60014050123  -         spec.size: no; really
+
+KIND      NAME     PHASE   REASON   AGE  SIZE  VOLUME  POOL  USED  EXPORTED BY  CONNECTED  DEVICE/TARGET  WWN  SESSIONS  MESSAGE
+Snapshot  nightly  Failed  NoSpace  10s  -     -       -     -     -            -          -              -    -         full
+
+KIND    NAME  PHASE  REASON     AGE  PROTOCOL  DEVICE/TARGET                     LUNS  CONNECTED  SESSIONS                       MESSAGE
+Export  web   Ready  AsDesired  3h   iscsi     iqn.2026-11.io.volreconciler:web  2     1          iqn.1993-08.org.debian:01:abc
 `))
 	})
 
 	It("says how much time is left in the trash", func() {
 		o, noon := anObjectInTrash()
 		var out strings.Builder
-		Expect(writeStatus(&out, status.Report{Objects: []status.Object{o}}, false, noon)).To(Succeed())
-		Expect(out.String()).To(Equal(`KIND    NAME  PHASE     REASON   AGE  MESSAGE
-Volume  old   Deleting  InTrash  60m  23h0m left; in the trash since then
+		Expect(writeStatus(&out, screen{}, status.Report{Objects: []status.Object{o}}, false, noon)).To(Succeed())
+		Expect(out.String()).To(Equal(`KIND    NAME  PHASE     REASON   AGE  SIZE  POOL  USED  EXPORTED BY  CONNECTED  MESSAGE
+Volume  old   Deleting  InTrash  60m  1Gi   -     -     -            0          23h0m left; in the trash since then
 `))
 		o.Volume.RemovedAfter = time.Time{}
 		out.Reset()
-		Expect(writeStatus(&out, status.Report{Objects: []status.Object{o}}, false, noon)).To(Succeed())
-		Expect(out.String()).To(HaveSuffix("60m  in the trash since then\n"))
+		Expect(writeStatus(&out, screen{}, status.Report{Objects: []status.Object{o}}, false, noon)).To(Succeed())
+		Expect(out.String()).To(HaveSuffix("  in the trash since then\n"))
 	})
 
 	It("keeps its columns when it is coloured", func() {
 		node, noon := aNode()
 		var out strings.Builder
-		Expect(statusTable(node.Objects, false, false, noon).write(&out, painter{colours: true}, statusColour)).To(Succeed())
-		Expect(out.String()).To(ContainSubstring("fast     \x1b[32mReady\x1b[0m    AsDesired"))
+		Expect(writeObjects(&out, screen{painter: painter{colours: true}}, node.Objects, false, noon)).To(Succeed())
+		Expect(out.String()).To(ContainSubstring("db    \x1b[35mBlocked\x1b[0m  ShrinkRefused"))
 	})
 
 	It("says what about the node may do harm", func() {
 		var out strings.Builder
-		Expect(writeStatus(&out, status.Report{Warnings: []string{"lvm2 is old"}}, false, time.Now())).To(Succeed())
+		Expect(writeStatus(&out, screen{}, status.Report{Warnings: []string{"lvm2 is old"}}, false, time.Now())).To(Succeed())
 		Expect(out.String()).To(HaveSuffix("\nwarning: lvm2 is old\n"))
 	})
 
 	It("says that there is nothing", func() {
 		var out strings.Builder
-		Expect(writeStatus(&out, status.Report{}, false, time.Now())).To(Succeed())
+		Expect(writeStatus(&out, screen{}, status.Report{}, false, time.Now())).To(Succeed())
 		Expect(out.String()).To(Equal("There are no such objects.\n"))
 	})
 
@@ -115,6 +127,7 @@ reason: AsDesired
 since: "2026-11-22T09:00:00Z"
 export:
   target: iqn.2026-11.io.volreconciler:web
+  protocol: iscsi
   portals:
     - 0.0.0.0:3260
   luns: 2
@@ -126,7 +139,7 @@ export:
 	It("has the times of the trash when an object is described", func() {
 		o, noon := anObjectInTrash()
 		var out strings.Builder
-		Expect(describe(&out, o, noon)).To(Succeed())
+		Expect(describe(&out, screen{}, o, noon)).To(Succeed())
 		Expect(out.String()).To(And(
 			ContainSubstring("In the trash since:  2026-11-22T11:00:00Z (60m ago)\n"),
 			ContainSubstring("Removed after:       2026-11-23T11:00:00Z (23h0m left)\n")))
@@ -137,14 +150,14 @@ export:
 		v := &status.Volume{TakenAt: noon.Add(-72 * time.Hour).In(time.FixedZone("", 3600))}
 		o := status.Object{Kind: "Snapshot", Name: "nightly", Phase: status.Ready, Reason: status.ReasonAsDesired, Snapshot: v}
 		var out strings.Builder
-		Expect(writeStatus(&out, status.Report{Objects: []status.Object{o}}, false, noon)).To(Succeed())
+		Expect(writeStatus(&out, screen{}, status.Report{Objects: []status.Object{o}}, false, noon)).To(Succeed())
 		Expect(out.String()).To(ContainSubstring("taken 2026-11-19T12:00:00Z (3d ago)\n"))
 		out.Reset()
-		Expect(describe(&out, o, noon)).To(Succeed())
+		Expect(describe(&out, screen{}, o, noon)).To(Succeed())
 		Expect(out.String()).To(ContainSubstring("2026-11-19T12:00:00Z (3d ago)\n"))
 		o.Kind, o.Snapshot, o.Volume = "Volume", nil, &status.Volume{CreatedAt: noon.Add(-time.Hour)}
 		out.Reset()
-		Expect(describe(&out, o, noon)).To(Succeed())
+		Expect(describe(&out, screen{}, o, noon)).To(Succeed())
 		Expect(out.String()).To(MatchRegexp(`Created: +2026-11-22T11:00:00Z \(60m ago\)\n`))
 	})
 
@@ -152,7 +165,7 @@ export:
 		func(index int, expected string) {
 			node, noon := aNode()
 			var out strings.Builder
-			Expect(describe(&out, node.Objects[index], noon)).To(Succeed())
+			Expect(describe(&out, screen{}, node.Objects[index], noon)).To(Succeed())
 			Expect(out.String()).To(Equal(expected))
 		},
 		Entry("a Pool", 0, `Kind:                 Pool
@@ -226,10 +239,10 @@ var _ = DescribeTable("Selecting objects",
 var _ = Describe("Selecting what is not there", func() {
 	It("says what there is", func() {
 		node, _ := aNode()
-		_, err := selection{spec.KindVolume, "dv"}.of(node)
+		_, err := selection{kind: spec.KindVolume, name: "dv"}.of(node)
 		Expect(err).To(MatchError(`there is no Volume "dv"; there are: db`))
 		node.Objects = nil
-		_, err = selection{spec.KindVolume, "dv"}.of(node)
+		_, err = selection{kind: spec.KindVolume, name: "dv"}.of(node)
 		Expect(err).To(MatchError(`there is no Volume "dv"; there is none of that kind at all`))
 	})
 })

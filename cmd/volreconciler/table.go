@@ -3,29 +3,56 @@ package main
 import (
 	"io"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/mattn/go-runewidth"
 )
 
-// table is text in columns. The first row is the heading.
-type table struct{ rows [][]string }
+// leastText is how narrow a column of text may become before it is not worth reading.
+const leastText = 24
 
-func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+// widthOf returns how many columns a text takes on a terminal. Letters of which terminals differ
+// about are narrow, whatever the locale says, so that output is the same everywhere.
+func widthOf(text string) int {
+	return (&runewidth.Condition{StrictEmojiNeutral: true}).StringWidth(text)
+}
+
+// table is text in columns. The first row is the heading, if there is one.
+type table struct {
+	rows [][]string
+	// below is what is written under a row, by its number.
+	below map[int]string
+}
+
+func (t *table) add(cells ...string) {
+	for i := range cells {
+		cells[i] = oneLine(cells[i])
+	}
+	t.rows = append(t.rows, cells)
+}
 
 // write writes the table. colours says how a cell is painted, which must not
-// count for the width of its column.
-func (t *table) write(w io.Writer, p painter, colours func(column int, cell string) colour) error {
+// count for the width of its column. On a terminal the last cells are wrapped.
+func (t *table) write(w io.Writer, s screen, colours func(column int, cell string) colour) error {
 	widths := t.widths()
 	var out strings.Builder
-	for _, row := range t.rows {
+	for n, row := range t.rows {
+		var line strings.Builder
+		at := 0
 		for i, cell := range row {
-			out.WriteString(p.paint(colours(i, cell), cell))
-			if i < len(row)-1 {
-				out.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
+			if i == len(row)-1 {
+				line.WriteString(s.wrapped(cell, colours(i, cell), at))
+				break
 			}
+			line.WriteString(s.paint(colours(i, cell), cell))
+			line.WriteString(strings.Repeat(" ", widths[i]-widthOf(cell)+2))
+			at += widths[i] + 2
 		}
-		out.WriteString("\n")
+		out.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+		if text := t.below[n]; text != "" {
+			out.WriteString("    " + s.wrapped(text, plain, 4) + "\n")
+		}
 	}
-	_, err := io.WriteString(w, trimLines(out.String()))
+	_, err := io.WriteString(w, out.String())
 	return err
 }
 
@@ -36,17 +63,61 @@ func (t *table) widths() []int {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+			widths[i] = max(widths[i], widthOf(cell))
 		}
 	}
 	return widths
 }
 
-// trimLines removes the spaces before line ends, which empty last cells leave.
-func trimLines(text string) string {
-	lines := strings.Split(text, "\n")
-	for i := range lines {
-		lines[i] = strings.TrimRight(lines[i], " ")
+// width is how wide the table is as a whole.
+func (t *table) width() int {
+	sum := 0
+	for _, width := range t.widths() {
+		sum += width + 2
 	}
-	return strings.Join(lines, "\n")
+	return max(0, sum-2)
+}
+
+// without removes a column.
+func (t *table) without(column int) {
+	for n, row := range t.rows {
+		if column < len(row) {
+			t.rows[n] = append(row[:column:column], row[column+1:]...)
+		}
+	}
+}
+
+// wrapped returns a text that begins in a column in lines that fit on the screen and begin there,
+// each painted.
+func (s screen) wrapped(text string, c colour, at int) string {
+	if s.width-at < leastText {
+		return s.paint(c, text)
+	}
+	lines := wrap(text, s.width-at)
+	for i := range lines {
+		lines[i] = s.paint(c, lines[i])
+	}
+	return strings.Join(lines, "\n"+strings.Repeat(" ", at))
+}
+
+// wrap breaks a text between words. A word that is longer stays in one piece, so that it can be
+// copied.
+func wrap(text string, width int) []string {
+	if widthOf(text) <= width {
+		return []string{text}
+	}
+	var lines []string
+	line, used := "", 0
+	for _, word := range strings.Fields(text) {
+		n := widthOf(word)
+		if line != "" && used+1+n > width {
+			lines = append(lines, line)
+			line, used = "", 0
+		}
+		if line != "" {
+			line, used = line+" ", used+1
+		}
+		line, used = line+word, used+n
+	}
+	return append(lines, line)
 }

@@ -5,7 +5,9 @@ import (
 	"os"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 )
 
@@ -26,9 +28,50 @@ const (
 // painter colours text for a terminal, and leaves it alone for anything else.
 type painter struct{ colours bool }
 
-// painterFor returns the painter for what is written to w. NO_COLOR is the
-// convention of no-color.org.
-func painterFor(w io.Writer) painter { return painter{terminal(w) && os.Getenv("NO_COLOR") == ""} }
+// When output is coloured: on a terminal, unless NO_COLOR is set (no-color.org); always; never.
+const (
+	colourAuto   = "auto"
+	colourAlways = "always"
+	colourNever  = "never"
+)
+
+// colourFlag gives a command --color. It is no setting: what a script reads must not depend on
+// the environment.
+func colourFlag(cmd *cobra.Command) *string {
+	when, allowed := colourAuto, []string{colourAuto, colourAlways, colourNever}
+	cmd.Flags().Var(text(&when, "when", oneOf(allowed...)), "color", "colour the output: auto (on a terminal, unless NO_COLOR is set), always or never")
+	// It fails only for a flag that is not there.
+	_ = cmd.RegisterFlagCompletionFunc("color", cobra.FixedCompletions(allowed, cobra.ShellCompDirectiveNoFileComp))
+	return &when
+}
+
+// painterFor returns the painter for what is written to w.
+func painterFor(w io.Writer, when string) painter {
+	switch when {
+	case colourAlways:
+		return painter{true}
+	case colourNever:
+		return painter{}
+	default:
+		return painter{terminal(w) && os.Getenv("NO_COLOR") == ""}
+	}
+}
+
+// screen is what people read on.
+type screen struct {
+	painter
+	// width is how many columns it has; 0: lines may be as long as they like, as in files and
+	// pipes.
+	width int
+}
+
+func screenFor(w io.Writer, when string) screen {
+	s := screen{painter: painterFor(w, when)}
+	if terminal(w) {
+		s.width = columns(w)
+	}
+	return s
+}
 
 // terminal reports whether w is a terminal that one can draw on.
 func terminal(w io.Writer) bool {
@@ -58,14 +101,21 @@ func (p painter) paint(c colour, text string) string {
 }
 
 // oneLine makes a message fit for a line of its own: joined errors come on
-// several lines, and what tools print may hold control characters, which must
-// not reach a terminal.
+// several lines.
 func oneLine(text string) string {
-	text = strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")
+	return visible(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "))
+}
+
+// visible returns a text without what must not reach a terminal: what tools print and files name
+// may hold control characters, or others that change how the rest of a line looks.
+func visible(text string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		switch {
+		case r != '\n' && unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp):
 			return ' '
+		case unicode.Is(unicode.Cf, r): // U+202E writes backwards, U+200B is not seen
+			return utf8.RuneError
 		}
-		return r
+		return r // what is not UTF-8 is RuneError already
 	}, text)
 }
