@@ -9,21 +9,18 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// newLogger returns the agent's log. Level and format have been checked as
-// settings.
+// newLogger returns the agent's log: lines for people, or all fields as JSON. Level and
+// format have been checked as settings.
 func newLogger(w io.Writer, level, format string) (logr.Logger, error) {
 	threshold, err := zapcore.ParseLevel(level)
 	if err != nil {
 		return logr.Logger{}, err
 	}
+	out := zapcore.Lock(zapcore.AddSync(w))
+	if format == "text" {
+		return zapr.NewLogger(zap.New(&logLines{LevelEnabler: threshold, out: out})), nil
+	}
 	fields := zap.NewProductionEncoderConfig()
 	fields.EncodeTime = zapcore.RFC3339TimeEncoder
-	encoder := zapcore.NewJSONEncoder(fields)
-	if format == "text" {
-		fields.EncodeLevel = zapcore.CapitalLevelEncoder
-		fields.ConsoleSeparator = "  "
-		encoder = zapcore.NewConsoleEncoder(fields)
-	}
-	core := zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), threshold)
-	return zapr.NewLogger(zap.New(core)), nil
+	return zapr.NewLogger(zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(fields), out, threshold))), nil
 }

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+)
+
+// logLines is a log that people read, a line for each entry: the object first, then what happened
+// in words, then the error. The fields that the words say already are left out; in JSON all of
+// them are there.
+type logLines struct {
+	zapcore.LevelEnabler
+	out    zapcore.WriteSyncer
+	fields []zapcore.Field
+}
+
+// With returns the log with fields that every entry has.
+func (l *logLines) With(fields []zapcore.Field) zapcore.Core {
+	with := *l
+	with.fields = slices.Concat(l.fields, fields)
+	return &with
+}
+
+// Check adds the log to those that an entry is written to.
+func (l *logLines) Check(entry zapcore.Entry, to *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if l.Enabled(entry.Level) {
+		return to.AddCore(entry, l)
+	}
+	return to
+}
+
+// Write writes an entry.
+func (l *logLines) Write(entry zapcore.Entry, fields []zapcore.Field) error {
+	text := oneLine(lineOf(entry.Message, newLogFields(slices.Concat(l.fields, fields))))
+	_, err := fmt.Fprintf(l.out, "%s  %-5s %s\n", entry.Time.Format(time.RFC3339), entry.Level.CapitalString(), text)
+	return err
+}
+
+// Sync writes what has not been written yet.
+func (l *logLines) Sync() error { return l.out.Sync() }
+
+// logFields are the fields of an entry, of which a line takes one after the other.
+type logFields struct {
+	keys   []string
+	values map[string]any
+}
+
+func newLogFields(fields []zapcore.Field) *logFields {
+	encoder := zapcore.NewMapObjectEncoder()
+	f := &logFields{values: encoder.Fields}
+	for _, field := range fields {
+		field.AddTo(encoder)
+		if _, there := f.values[field.Key]; there && !slices.Contains(f.keys, field.Key) {
+			f.keys = append(f.keys, field.Key) // and not what zap adds, as errorVerbose
+		}
+	}
+	return f
+}
+
+// take returns a field as text, which is said by that.
+func (f *logFields) take(key string) string {
+	value, there := f.values[key]
+	if !there {
+		return ""
+	}
+	f.keys = slices.DeleteFunc(f.keys, func(k string) bool { return k == key })
+	return wordFor(key, value)
+}
+
+// rest returns what has not been taken: "socket /run/agent.sock, specs /srv".
+func (f *logFields) rest() string {
+	var all []string
+	for _, key := range f.keys {
+		all = append(all, key+" "+wordFor(key, f.values[key]))
+	}
+	return strings.Join(all, ", ")
+}
+
+// wordFor returns a value as people read it.
+func wordFor(key string, value any) string {
+	switch v := value.(type) {
+	case time.Duration:
+		return shortDuration(v)
+	case float64:
+		if key == "seconds" {
+			return shortDuration(time.Duration(v * float64(time.Second)))
+		}
+	case uint64:
+		if key == "bytes" || key == "size" {
+			return bytes(v)
+		}
+	case int64:
+		if (key == "bytes" || key == "size") && v >= 0 {
+			return bytes(uint64(v))
+		}
+	case []any:
+		var words []string
+		for _, each := range v {
+			words = append(words, wordFor(key, each))
+		}
+		return strings.Join(words, ", ")
+	}
+	return fmt.Sprint(value)
+}
+
+// shortDuration rounds a duration to three digits or so.
+func shortDuration(d time.Duration) string {
+	for _, unit := range []time.Duration{time.Minute, time.Second, time.Millisecond, time.Microsecond} {
+		if d >= 100*unit {
+			return d.Round(unit).String()
+		}
+	}
+	return d.Round(10 * time.Nanosecond).String()
+}
+
+// lineOf returns what an entry says.
+func lineOf(message string, f *logFields) string {
+	object, what, err := f.take("object"), f.take("what"), f.take("error")
+	f.take("change") // the type of what
+	switch {
+	case what != "" && message == "done":
+		message = past(what)
+		if event := f.take("event"); event != "" {
+			message += " (" + event + ": " + f.take("why") + ")"
+		} else if why := f.take("why"); why != "" {
+			message += " (" + why + ")"
+		}
+	case what != "" && message == "failed":
+		message = "cannot " + what
+	case what != "" && message == "stale":
+		message = "postponed: " + what + ": " + f.take("because")
+	case what != "":
+		message += ": " + what
+	case message == "finding":
+		message = placeOf(f)
+	case message == "faked":
+		message += ": " + f.take("call")
+	case message == "pass":
+		message = fmt.Sprintf("pass took %s: steps %s, failed %s, processes %s", f.take("seconds"), f.take("steps"), f.take("failed"), f.take("processes"))
+	}
+	var parts []string
+	for _, part := range []string{object, message, err} {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	line := strings.Join(parts, ": ")
+	if rest := f.rest(); rest != "" {
+		line += " (" + rest + ")"
+	}
+	return line
+}
+
+// placeOf returns where a finding is, in the form in which editors find the place.
+func placeOf(f *logFields) string {
+	file, line, column, field := f.take("file"), f.take("line"), f.take("column"), f.take("field")
+	for _, n := range []string{line, column} {
+		if n != "" && n != "0" {
+			file += ":" + n
+		}
+	}
+	if file != "" && field != "" {
+		field = ": " + field
+	}
+	return file + field
+}
+
+// past returns what was done, of a change that says what is to be done: "create thin volume
+// vg0/db" becomes "created thin volume vg0/db".
+func past(what string) string {
+	verb, rest, _ := strings.Cut(what, " ")
+	switch verb {
+	case "set", "put", "split", "let", "cut":
+	case "grow":
+		verb = "grew"
+	case "give":
+		verb = "gave"
+	case "take":
+		verb = "took"
+	case "tell":
+		verb = "told"
+	case "write":
+		verb = "wrote"
+	case "make":
+		verb = "made"
+	case "map", "unmap", "admit", "drop", "stop", "swap", "commit":
+		verb += verb[len(verb)-1:] + "ed"
+	default:
+		switch {
+		case strings.HasSuffix(verb, "e"):
+			verb += "d"
+		case strings.HasSuffix(verb, "y") && !strings.ContainsAny(verb[max(0, len(verb)-2):len(verb)-1], "aeiou"):
+			verb = strings.TrimSuffix(verb, "y") + "ied"
+		default:
+			verb += "ed"
+		}
+	}
+	return strings.TrimSpace(verb + " " + rest)
+}
