@@ -1,8 +1,9 @@
 // Command demo shows the agent at its main job, on a real kernel, without
 // touching this machine. It boots a throw-away guest with an empty disk, runs
 // the agent in it on a directory of specs, and has a real iSCSI initiator log
-// in, write and read back. Then it remains: what is edited in the directory is
-// handed to the agent, and what becomes of it is shown.
+// in, write and read back. It tells that as a story, see story.go: each step says what it does and
+// expects, and what was seen; what is not as expected fails it. Then it remains: what is edited in
+// the directory is handed to the agent, and what becomes of it is shown.
 package main
 
 import (
@@ -27,7 +28,7 @@ import (
 
 func main() {
 	specs := flag.String("specs", "examples/specs", "directory of specs to show")
-	once := flag.Bool("once", os.Getenv("DEMO_ONCE") != "", "end after the first convergence (also DEMO_ONCE=1)")
+	once := flag.Bool("once", os.Getenv("DEMO_ONCE") != "", "end with the story (also DEMO_ONCE=1)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -46,6 +47,9 @@ type demo struct {
 	n    int    // how often it was given something
 
 	without []string // protocols that the kernel lacks
+	log     *agentLog
+	steps   int    // that were told
+	removed string // the file from which the story removes an Export, as it was
 	out     io.Writer
 }
 
@@ -55,12 +59,15 @@ func run(ctx context.Context, specs string, once bool, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(share) }()
-	d := &demo{dir: specs, out: out}
-	d.say("building the agent")
+	d := &demo{dir: filepath.Join(share, "specs"), log: &agentLog{}, out: out}
+	if err := os.CopyFS(d.dir, os.DirFS(specs)); err != nil { // the story edits it
+		return fmt.Errorf("read %s: %w", specs, err)
+	}
+	d.say("Building the agent.")
 	if err := build(ctx, filepath.Join(share, "volreconciler")); err != nil {
 		return err
 	}
-	d.say("booting a guest with an empty disk (the first time, its packages are fetched: half a minute more)")
+	d.say("Booting a guest with an empty disk. The first time its packages are fetched: half a minute more.")
 	d.vm, err = guest.Start(ctx, guest.Config{Share: share, Disks: []guest.Disk{{Path: filepath.Join(share, "vda"), Size: 4 << 30}}})
 	if err != nil {
 		return err
@@ -72,24 +79,27 @@ func run(ctx context.Context, specs string, once bool, out io.Writer) error {
 
 	agent, cancel := context.WithCancel(ctx)
 	defer cancel()
-	d.say("$ volreconciler run --specs /specs")
-	ended := d.start(agent, "volreconciler", "run", "--specs", "/specs/current", "--resync", "5s")
-	defer func() { cancel(); <-ended }()
-	if err := d.converged(ctx); err != nil {
+	var ended <-chan struct{}
+	defer func() {
+		cancel()
+		if ended != nil {
+			<-ended
+		}
+	}()
+	start := func() {
+		ended = d.start(agent, d.log, "volreconciler", "run", "--specs", "/specs/current", "--resync", "5s", "--deletion-grace", "2s")
+	}
+	if err := d.story(ctx, start); err != nil || once {
 		return err
 	}
-	d.show(ctx, "volreconciler get")
-	if err := d.initiator(ctx); err != nil || once {
-		return err
-	}
+	d.dir = specs
 	return d.follow(ctx)
 }
 
 // protocols are those that not every kernel has, and a module that each needs.
 var protocols = map[string]string{"iser": "ib_isert", "nvme-tcp": "nvmet-tcp", "nvme-rdma": "nvmet-rdma", "fc": "fcoe"}
 
-// prepare makes a volume group of the empty disk, the one thing that specs take
-// for granted, and what the examples name: passwords, an image, and in software an RDMA
+// prepare makes what the examples name: passwords, an image, and in software an RDMA
 // device and a Fibre Channel port, where the kernel can.
 func (d *demo) prepare(ctx context.Context) error {
 	for protocol, module := range protocols {
@@ -103,12 +113,11 @@ func (d *demo) prepare(ctx context.Context) error {
 	}
 	slices.Sort(d.without)
 	if len(d.without) > 0 {
-		d.say("leaving out what this kernel has no target for: %s (go run ./test/guest/cmd/guest kernel builds one that has: some minutes)", strings.Join(d.without, ", "))
+		d.say("Leaving out what this kernel has no target for: %s. \"go run ./test/guest/cmd/guest kernel\" builds one that has, in some minutes.", strings.Join(d.without, ", "))
 	}
 	if err := d.sync(ctx); err != nil {
 		return err
 	}
-	d.say("$ vgcreate vg0 /dev/vda")
 	script := "set -e\n"
 	if !slices.Contains(d.without, "iser") {
 		script += guest.SetUpRDMA
@@ -119,8 +128,7 @@ func (d *demo) prepare(ctx context.Context) error {
 	return d.sh(ctx, script+`mkdir -p /usr/local/bin && cp /host/volreconciler /usr/local/bin/
 		mkdir -p /mnt /etc/volreconciler/secrets && cd /etc/volreconciler/secrets && umask 077
 		for name in db mail mail-back; do echo demo-password-of-$name > $name; done
-		mkdir -p /srv/images && qemu-img create -q -f qcow2 /srv/images/debian-12.qcow2 128M
-		vgcreate -qq vg0 /dev/vda`)
+		mkdir -p /srv/images && qemu-img create -q -f qcow2 /srv/images/debian-12.qcow2 128M`)
 }
 
 // leftOut are the files that need a protocol which the kernel lacks.
@@ -174,63 +182,10 @@ func (d *demo) sync(ctx context.Context) error {
 	return err
 }
 
-// converged waits until the agent has nothing left to do for the first time.
-func (d *demo) converged(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
-	defer cancel()
-	for {
-		r, err := d.vm.Run(ctx, "volreconciler", "get")
-		if err != nil {
-			return fmt.Errorf("the agent did not converge: %w", err)
-		}
-		if r.ExitCode == 0 && strings.Contains(r.Stdout, "Ready") && !strings.Contains(r.Stdout, "Progressing") {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(500 * time.Millisecond):
-		}
-	}
-}
-
-// initiator does what the host would do that example 2 exports to.
-func (d *demo) initiator(ctx context.Context) error {
-	const target = "iqn.2026-11.io.volreconciler:db"
-	if r, err := d.vm.Run(ctx, "test", "-e", "/sys/kernel/config/target/iscsi/"+target); err != nil || r.ExitCode != 0 {
-		d.say("no export named db here: the initiator has nothing to do")
-		return err
-	}
-	d.say("an initiator logs in with its password, makes a file system, and finds its data again after a new login")
-	return d.sh(ctx, `set -e
-		iscsiadm -m iface -I demo -o new >/dev/null
-		iscsiadm -m iface -I demo -o update -n iface.transport_name -v tcp >/dev/null
-		iscsiadm -m iface -I demo -o update -n iface.initiatorname -v iqn.1993-08.org.debian:01:db-host >/dev/null
-		N="iscsiadm -m node -T `+target+` -p 127.0.0.1:3260 -I demo"
-		$N -o new >/dev/null
-		$N -o update -n node.session.auth.authmethod -v CHAP
-		$N -o update -n node.session.auth.username -v db
-		$N -o update -n node.session.auth.password -v demo-password-of-db
-		say() { echo "$ $*"; "$@"; }
-		DISK=/dev/disk/by-path/ip-127.0.0.1:3260-iscsi-`+target+`-lun-0
-		# The login has succeeded before the kernel finds the disk and udev names it.
-		login() {
-			say $N --login
-			for i in $(seq 300); do udevadm settle; [ ! -b $DISK ] || return 0; sleep 0.1; done
-			echo "the disk did not appear: $DISK" >&2; return 1
-		}
-		login
-		say ls /dev/disk/by-path/
-		say mkfs.ext4 -q $DISK; mount $DISK /mnt
-		echo "hello from the initiator" > /mnt/hello; umount /mnt
-		say $N --logout; udevadm settle; login
-		mount -r $DISK /mnt; say cat /mnt/hello; umount /mnt
-		say $N --logout`)
-}
-
 // follow hands every edit to the agent until somebody has seen enough.
 func (d *demo) follow(ctx context.Context) error {
-	d.say("edit the files in %s and watch; Ctrl-C ends this", d.dir)
-	watch := d.start(ctx, "volreconciler", "get", "--watch")
+	d.say("Edit the files in %s and watch; Ctrl-C ends this.", d.dir)
+	watch := d.start(ctx, d.out, "volreconciler", "get", "--watch")
 	defer func() { <-watch }()
 	for ctx.Err() == nil {
 		if err := d.sync(ctx); err != nil && ctx.Err() == nil {
@@ -246,39 +201,41 @@ func (d *demo) follow(ctx context.Context) error {
 	return nil
 }
 
-// start runs a command whose output is shown as it comes, and returns a channel
+// start runs a command whose output is written as it comes, and returns a channel
 // that is closed when it has ended.
-func (d *demo) start(ctx context.Context, argv ...string) <-chan struct{} {
+func (d *demo) start(ctx context.Context, out io.Writer, argv ...string) <-chan struct{} {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_, _ = d.vm.Exec(ctx, guest.Command{Argv: argv, Stdout: d.out, Stderr: d.out})
+		_, _ = d.vm.Exec(ctx, guest.Command{Argv: argv, Stdout: out, Stderr: out})
 	}()
 	return ended
 }
 
-func (d *demo) show(ctx context.Context, script string) {
-	d.say("$ %s", script)
-	_ = d.sh(ctx, script)
-}
-
+// sh runs a script. What it writes is shown only if it fails.
 func (d *demo) sh(ctx context.Context, script string) error {
-	status, err := d.vm.Exec(ctx, guest.Command{Argv: []string{"sh", "-c", script}, Stdout: d.out, Stderr: d.out})
-	if err == nil && status != 0 {
-		err = fmt.Errorf("exit status %d of: %s", status, script)
-	}
+	_, err := d.output(ctx, script)
 	return err
 }
 
+// output returns what a script writes to stdout.
+func (d *demo) output(ctx context.Context, script string) (string, error) {
+	r, err := d.vm.Sh(ctx, script)
+	if err == nil && r.ExitCode != 0 {
+		err = fmt.Errorf("exit status %d: %s", r.ExitCode, strings.TrimSpace(r.Stderr+r.Stdout))
+	}
+	return strings.TrimSpace(r.Stdout), err
+}
+
 func (d *demo) say(format string, args ...any) {
-	_, _ = fmt.Fprintf(d.out, "\n==> "+format+"\n", args...)
+	_, _ = fmt.Fprint(d.out, paragraph("", fmt.Sprintf(format, args...)))
 }
 
 // shutdown needs a context of its own: the demo's has ended when Ctrl-C did.
 func (d *demo) shutdown() {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	d.say("shutting the guest down; nothing of it is left on this machine")
+	d.say("Shutting the guest down. Nothing of it is left on this machine.")
 	_ = d.vm.Shutdown(ctx)
 }
 
