@@ -14,17 +14,18 @@ type detail struct {
 	cell  func(status.Object) string
 }
 
-// detailsOf returns the columns of a kind.
-func detailsOf(kind spec.Kind, wide bool) []detail {
+// detailsOf returns the columns of a kind; wide ones, or those in which there is room for one name
+// of several.
+func detailsOf(kind spec.Kind, wide, narrow bool) []detail {
 	var details, more []detail
 	switch kind {
 	case spec.KindPool:
 		details, more = poolDetails(), []detail{ofPool("DEVICE/TARGET", poolName)}
 	case spec.KindVolume:
-		details, more = volumeDetails(), moreOfVolumes()
+		details, more = volumeDetails(narrow), moreOfVolumes()
 	case spec.KindSnapshot:
 		of := ofVolume("VOLUME", func(v status.Volume) string { return v.Volume })
-		details, more = slices.Insert(volumeDetails(), 1, of), moreOfVolumes()
+		details, more = slices.Insert(volumeDetails(narrow), 1, of), moreOfVolumes()
 	case spec.KindExport:
 		details, more = exportDetails(wide), []detail{ofExport("SESSIONS", func(e status.Export) string { return few(sessionsOf(e)) })}
 	case spec.KindImage:
@@ -66,12 +67,16 @@ func poolDetails() []detail {
 	}
 }
 
-func volumeDetails() []detail {
+func volumeDetails(narrow bool) []detail {
+	names := few
+	if narrow {
+		names = firstOf
+	}
 	return []detail{
 		ofVolume("SIZE", func(v status.Volume) string { return bytes(v.Size) }),
 		ofVolume("POOL", func(v status.Volume) string { return v.Pool }),
 		ofVolume("USED", used),
-		ofVolume("EXPORTED BY", func(v status.Volume) string { return few(v.ExportedBy) }),
+		ofVolume("EXPORTED BY", func(v status.Volume) string { return names(v.ExportedBy) }),
 		ofVolume("CONNECTED", func(v status.Volume) string { return strconv.Itoa(connectedTo(v)) }),
 	}
 }

@@ -75,7 +75,7 @@ var _ = Describe("One reason for many objects", func() {
 		for i := range 42 {
 			sessions = append(sessions, fmt.Sprintf("iqn.2026-11.org.example:%d", i))
 		}
-		last := detailsOf(spec.KindExport, true)[4].cell(status.Object{Kind: spec.KindExport, Export: &status.Export{Sessions: sessions}})
+		last := detailsOf(spec.KindExport, true, false)[4].cell(status.Object{Kind: spec.KindExport, Export: &status.Export{Sessions: sessions}})
 		Expect(last).To(Equal("iqn.2026-11.org.example:0,iqn.2026-11.org.example:1,iqn.2026-11.org.example:2,and 39 more"))
 	})
 

@@ -64,17 +64,18 @@ var _ = Describe("Many objects with one reason", func() {
 		objects := append(many(42, status.Blocked, "NotOwned", "vg0/NAME is not managed by volreconciler, and another volume has its name: adopt it"),
 			status.Object{Kind: spec.KindVolume, Name: "well", Phase: status.Ready, Reason: status.ReasonAsDesired})
 		for i := range objects {
-			objects[i].Volume = &status.Volume{Size: gib, Active: true}
+			objects[i].Volume = &status.Volume{Size: gib, Active: true, ExportedBy: []string{"web", "backup"}}
 		}
 		node := status.Report{Objects: objects}
-		Expect(aScreen(80, false, node, time.Time{})).To(Equal(`KIND    NAME             PHASE    REASON     SIZE  POOL  USED  EXPORTED BY
-Volume  v00 and 41 more  Blocked  NotOwned   -     -     -     -
+		Expect(aScreen(80, false, node, time.Time{})).To(Equal(`NAME             PHASE    REASON     SIZE  POOL  USED  EXPORTED BY  CONNECTED
+v00 and 41 more  Blocked  NotOwned   -     -     -     -            -
     42 objects: vg0/v00 is not managed by volreconciler, and another volume has
     its name: adopt it
-Volume  well             Ready    AsDesired  1Gi   -     0B    -
+well             Ready    AsDesired  1Gi   -     0B    web,+1       0
 `))
 		for _, text := range []string{aScreen(0, false, node, time.Time{}), aScreen(80, true, node, time.Time{})} {
 			Expect(strings.Count(text, "Blocked")).To(Equal(42))
+			Expect(text).To(ContainSubstring("  web,backup  "))
 			Expect(strings.Count(text, "not managed")).To(Equal(1))
 		}
 	})

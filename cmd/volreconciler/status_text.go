@@ -41,13 +41,14 @@ func writeStatus(w io.Writer, s screen, node status.Report, wide bool, now time.
 
 // writeObjects writes objects as a table for each kind.
 func writeObjects(w io.Writer, s screen, objects []status.Object, wide bool, now time.Time) error {
-	for i, kind := range byKind(objects) {
+	kinds := byKind(objects)
+	for i, kind := range kinds {
 		if i > 0 {
 			if _, err := fmt.Fprintln(w); err != nil {
 				return err
 			}
 		}
-		t := statusTable(kind, s, wide, now)
+		t := statusTable(kind, len(kinds) == 1, s, wide, now)
 		if err := t.write(w, s, t.phases()); err != nil {
 			return err
 		}
@@ -73,14 +74,14 @@ func byKind(objects []status.Object) [][]status.Object {
 
 // statusTable returns objects of one kind as a table. On a terminal it has bars, and only columns
 // for which there is room, unless wide: a message that does not fit is below its object, and
-// objects with one long message are one row.
-func statusTable(objects []status.Object, s screen, wide bool, now time.Time) *table {
+// objects with one long message are one row. That it is alone leaves no doubt of its kind.
+func statusTable(objects []status.Object, alone bool, s screen, wide bool, now time.Time) *table {
 	t, said := &table{below: map[int]string{}}, groups(objects)
 	short := s.width > 0 && !wide
 	if short {
 		objects = firstOfGroups(objects, said)
 	}
-	details := detailsOf(objects[0].Kind, wide)
+	details := detailsOf(objects[0].Kind, wide, short)
 	heading := []string{"KIND", "NAME", "PHASE", "REASON", "AGE"}
 	for _, d := range details {
 		heading = append(heading, d.title)
@@ -102,7 +103,7 @@ func statusTable(objects []status.Object, s screen, wide bool, now time.Time) *t
 		t.add(row...)
 	}
 	if short {
-		t.narrow(s.width)
+		t.narrow(s.width, alone)
 	}
 	t.messages(objects, said, s, now)
 	return t
@@ -116,11 +117,16 @@ func firstOfGroups(objects []status.Object, said map[spec.ID]*group) []status.Ob
 	})
 }
 
-// narrow removes columns until the table fits: the age, and then details from the right.
-func (t *table) narrow(width int) {
-	const fixed = 4 // kind, name, phase and reason
+// narrow removes columns until the table fits: the age, the kind if there is only one, and then
+// details from the right.
+func (t *table) narrow(width int, oneKind bool) {
+	fixed := 4 // kind, name, phase and reason
 	if t.width() > width {
 		t.without(fixed)
+	}
+	if oneKind && t.width() > width {
+		t.without(0)
+		fixed--
 	}
 	for t.width() > width && len(t.rows[0]) > fixed {
 		t.without(len(t.rows[0]) - 1)
@@ -181,6 +187,14 @@ func few(list []string) string {
 		list = append(list[:fewNames:fewNames], fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(list, ",")
+}
+
+// firstOf is a list for a narrow cell: its first and the number of the others.
+func firstOf(list []string) string {
+	if len(list) < 2 {
+		return strings.Join(list, "")
+	}
+	return fmt.Sprintf("%s,+%d", list[0], len(list)-1)
 }
 
 // sessionsOf returns who is logged in to an export, each with the address as far as
