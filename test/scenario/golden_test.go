@@ -111,7 +111,7 @@ func (g *golden) objects(findings []status.Finding, objects []status.Object) {
 // planned returns an object without its time and what `get` shows besides, which says nothing of
 // what is planned.
 func planned(o status.Object) status.Object {
-	o.Since = time.Time{}
+	o.Since, o.Labels = time.Time{}, nil
 	without := func(v *status.Volume) *status.Volume {
 		if v == nil {
 			return nil
