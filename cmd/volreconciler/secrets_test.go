@@ -331,15 +331,15 @@ var _ = Describe("Passwords are in nothing that is said, written or run", func()
 		Expect(a.settle(ctx).Converged()).To(BeTrue())
 		file := filepath.Join(a.dir, chap)
 		for why, spoil := range map[string]func() error{
-			"is open to others (mode 0640)": func() error { return os.Chmod(file, 0o640) },
-			"is open to others (mode 0604)": func() error { return os.Chmod(file, 0o604) },
-			"10 bytes; at least 12":         func() error { return os.WriteFile(file, []byte(stub), 0o600) },
-			"control character":             func() error { return os.WriteFile(file, []byte(refused+"\n"+refused+"\x00\n"), 0o600) },
-			"holds 264 bytes":               func() error { return os.WriteFile(file, []byte(strings.Repeat(refused, 12)), 0o600) },
-			"must hold a password alone":    func() error { return os.WriteFile(file, []byte(strings.Repeat(refused, 300)), 0o600) },
-			"the same password":             func() error { return os.WriteFile(file, []byte(firstOf), 0o600) },
-			"no such file":                  func() error { return os.Remove(file) },
-			"no regular file":               func() error { _ = os.Remove(file); return os.Mkdir(file, 0o700) },
+			"is accessible to others (mode 0640)":      func() error { return os.Chmod(file, 0o640) },
+			"is accessible to others (mode 0604)":      func() error { return os.Chmod(file, 0o604) },
+			"10 bytes; at least 12":                    func() error { return os.WriteFile(file, []byte(stub), 0o600) },
+			"control character":                        func() error { return os.WriteFile(file, []byte(refused+"\n"+refused+"\x00\n"), 0o600) },
+			"holds 264 bytes":                          func() error { return os.WriteFile(file, []byte(strings.Repeat(refused, 12)), 0o600) },
+			"bytes; it must contain only the password": func() error { return os.WriteFile(file, []byte(strings.Repeat(refused, 300)), 0o600) },
+			"the same password":                        func() error { return os.WriteFile(file, []byte(firstOf), 0o600) },
+			"no such file":                             func() error { return os.Remove(file) },
+			"not a regular file":                       func() error { _ = os.Remove(file); return os.Mkdir(file, 0o700) },
 			"(mode 0644)": func() error {
 				_ = os.Rename(file, file+".real")
 				_ = os.Chmod(file+".real", 0o644)
@@ -353,7 +353,7 @@ var _ = Describe("Passwords are in nothing that is said, written or run", func()
 			Expect(node.Findings).To(ConsistOf(HaveField("Message", ContainSubstring(why))))
 			Expect(node.Objects).To(ContainElement(And(HaveField("Kind", spec.KindExport), HaveField("Reason", status.ReasonInvalid),
 				HaveField("Message", ContainSubstring(reason)))))
-			Expect(a.password("password")).To(Equal(first), "what is there goes on holding")
+			Expect(a.password("password")).To(Equal(first), "the last good content remains in effect")
 			a.ask(ctx)
 		}
 		a.expectSecret(first, firstOf, refused, stub)

@@ -18,7 +18,7 @@ func aNode() (node status.Report, noon time.Time) {
 		APIVersion: spec.APIVersion, Kind: "Status", Generation: 7, Time: noon,
 		Findings: []status.Finding{
 			{File: "specs/a.yaml", Line: 3, Column: 9, Path: "spec.size", Message: `"x" is not a size`},
-			{File: "specs", Message: "the directory cannot be read"},
+			{File: "specs", Message: "cannot read the directory"},
 		},
 		Objects: []status.Object{
 			{Kind: spec.KindPool, Name: "fast", Phase: status.Ready, Reason: status.ReasonAsDesired, Since: noon.Add(-72 * time.Hour),
@@ -61,7 +61,7 @@ Export  web   Ready  AsDesired  3h   iscsi     iqn.2026-11.io.volreconciler:web 
 
 2 findings in the specs; until there is none, nothing is removed:
 specs/a.yaml:3:9: spec.size: "x" is not a size
-specs: the directory cannot be read
+specs: cannot read the directory
 `))
 	})
 

@@ -73,11 +73,11 @@ func readReport(response *http.Response) (status.Report, error) {
 		return status.Report{}, ErrNotReady
 	default:
 		text, err := io.ReadAll(io.LimitReader(response.Body, maxMessage))
-		return status.Report{}, errors.Join(fmt.Errorf("the agent answers %s: %s", response.Status, strings.TrimSpace(string(text))), err)
+		return status.Report{}, errors.Join(fmt.Errorf("the agent responds with %s: %s", response.Status, strings.TrimSpace(string(text))), err)
 	}
 	var report status.Report
 	if err := json.NewDecoder(response.Body).Decode(&report); err != nil {
-		return status.Report{}, fmt.Errorf("the agent's answer cannot be read: %w", err)
+		return status.Report{}, fmt.Errorf("cannot read the agent's response: %w", err)
 	}
 	return report, nil
 }

@@ -27,7 +27,7 @@ const (
 	stopLimit = time.Second
 )
 
-const notReady = "the first pass is not over yet"
+const notReady = "the first pass has not finished yet"
 
 // Handler answers questions about the status:
 //
@@ -79,7 +79,7 @@ func serveObject(status *status.Board, w http.ResponseWriter, id spec.ID) {
 	case report.Generation == 0:
 		answer(w, http.StatusServiceUnavailable, notReady)
 	case !found:
-		answer(w, http.StatusNotFound, fmt.Sprintf("there is no %s", id))
+		answer(w, http.StatusNotFound, fmt.Sprintf("%s does not exist", id))
 	default:
 		answerJSON(w, object)
 	}
@@ -106,7 +106,7 @@ func serveStatus(ctx context.Context, status *status.Board, w http.ResponseWrite
 	if text := r.URL.Query().Get("wait"); text != "" {
 		generation, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			answer(w, http.StatusBadRequest, fmt.Sprintf("wait=%q is not a generation, which is a whole number", text))
+			answer(w, http.StatusBadRequest, fmt.Sprintf("wait=%q is not a generation; write a whole number", text))
 			return
 		}
 		report = waitForOther(ctx, r.Context(), status, generation)

@@ -21,10 +21,10 @@ const maxSocketPath = 107
 // taken for one that an agent left behind.
 func Listen(path string) (net.Listener, error) {
 	if len(path) > maxSocketPath {
-		return nil, fmt.Errorf("the path of the socket %s has %d bytes; the kernel takes at most %d", path, len(path), maxSocketPath)
+		return nil, fmt.Errorf("the path of socket %s has %d bytes; the kernel accepts at most %d. Choose a shorter --runtime-dir", path, len(path), maxSocketPath)
 	}
 	if err := safepath.CheckDir(filepath.Dir(path)); err != nil {
-		return nil, fmt.Errorf("the socket cannot be made: %w", err)
+		return nil, fmt.Errorf("cannot create the socket: %w", err)
 	}
 	if err := removeLeftover(path); err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func removeLeftover(path string) error {
 	case err != nil:
 		return err
 	case stat.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("%s is in the way: it is no socket; remove it", path)
+		return fmt.Errorf("%s is not a socket; remove it", path)
 	}
 	return os.Remove(path)
 }

@@ -131,9 +131,9 @@ var _ = DescribeTable("What is asked over HTTP",
 		Expect(answer.Body.String()).To(ContainSubstring(body))
 	},
 	Entry("health", "/healthz", false, http.StatusOK, "ok\n"),
-	Entry("readiness, too early", "/readyz", false, http.StatusServiceUnavailable, "the first pass is not over yet\n"),
+	Entry("readiness, too early", "/readyz", false, http.StatusServiceUnavailable, "the first pass has not finished yet\n"),
 	Entry("readiness", "/readyz", true, http.StatusOK, "ok\n"),
-	Entry("status, too early", "/v1/status", false, http.StatusServiceUnavailable, "the first pass is not over yet\n"),
+	Entry("status, too early", "/v1/status", false, http.StatusServiceUnavailable, "the first pass has not finished yet\n"),
 	Entry("status", "/v1/status", true, http.StatusOK, `{"apiVersion":"volreconciler/v1alpha1","kind":"Status","generation":1,`),
 	Entry("status of no generation", "/v1/status?wait=x", true, http.StatusBadRequest, `wait="x" is not a generation`),
 	Entry("anything else", "/v1/volumes", true, http.StatusNotFound, ""),
@@ -157,21 +157,21 @@ var _ = Describe("The socket", func() {
 	It("does not replace anything else", func() {
 		Expect(os.WriteFile(path, []byte("mine"), 0o600)).To(Succeed())
 		_, err := api.Listen(path)
-		Expect(err).To(MatchError(ContainSubstring("is in the way")))
+		Expect(err).To(MatchError(ContainSubstring("is not a socket; remove it")))
 		Expect(os.ReadFile(path)).To(BeEquivalentTo("mine"))
 	})
 
 	It("is not made where others could replace it", func() {
 		Expect(os.Chmod(filepath.Dir(path), 0o777)).To(Succeed())
 		_, err := api.Listen(path)
-		Expect(err).To(MatchError(And(ContainSubstring("can be written to by anybody"), ContainSubstring("chmod go-w"))))
+		Expect(err).To(MatchError(And(ContainSubstring("check its content and run chmod go-w"), ContainSubstring("chmod go-w"))))
 		Expect(path).NotTo(BeAnExistingFile())
 	})
 
 	It("is not made through a symbolic link", func() {
 		Expect(os.Symlink(filepath.Join(filepath.Dir(path), "elsewhere"), path)).To(Succeed())
 		_, err := api.Listen(path)
-		Expect(err).To(MatchError(ContainSubstring("is in the way")))
+		Expect(err).To(MatchError(ContainSubstring("is not a socket; remove it")))
 	})
 
 	It("needs a path that the kernel takes", func() {

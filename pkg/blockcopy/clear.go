@@ -39,7 +39,7 @@ func (c Clear) Run(ctx context.Context) (Result, error) {
 	result, err := c.run(ctx)
 	result.Digest = ""
 	if err != nil {
-		return result, fmt.Errorf("clear %s: %w", c.Device, err)
+		return result, fmt.Errorf("cannot wipe %s: %w", c.Device, err)
 	}
 	return result, nil
 }

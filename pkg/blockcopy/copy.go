@@ -103,7 +103,7 @@ func (r *Result) add(o outcome) {
 func (c Copy) Run(ctx context.Context) (Result, error) {
 	result, err := c.run(ctx)
 	if err != nil {
-		return result, fmt.Errorf("copy %s to %s: %w", c.Source, c.Target, err)
+		return result, fmt.Errorf("cannot copy %s to %s: %w", c.Source, c.Target, err)
 	}
 	return result, nil
 }
@@ -113,7 +113,7 @@ func (c Copy) run(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	if c.Extents != nil && c.From != 0 {
-		return Result{}, fmt.Errorf("from %d, of extents: a copy of extents begins with the first", c.From)
+		return Result{}, fmt.Errorf("cannot start at offset %d: a copy of extents starts with the first", c.From)
 	}
 	source, err := openSized(c.Source, c.SourceUUID, reading, c.Size)
 	if err != nil {
@@ -126,7 +126,7 @@ func (c Copy) run(ctx context.Context) (Result, error) {
 	}
 	defer target.close()
 	if source.same(target) {
-		return Result{}, errors.New("source and target are one and the same")
+		return Result{}, errors.New("source and target are the same")
 	}
 	if c.SameBlocks {
 		if err := sameBlocks(source, target); err != nil {
@@ -165,7 +165,7 @@ func LogicalBlockSize(path string) (int64, error) {
 	}
 	size, err := unix.IoctlGetInt(int(f.Fd()), unix.BLKSSZGET)
 	if err != nil {
-		return 0, fmt.Errorf("read the block size of %s: %w", path, err)
+		return 0, fmt.Errorf("cannot read the block size of %s: %w", path, err)
 	}
 	return int64(size), nil
 }
@@ -203,7 +203,7 @@ func (c Copy) between(ctx context.Context, source, target *device) (Result, erro
 
 func checkRange(size, from int64) error {
 	if size < 0 || from < 0 || from > size {
-		return fmt.Errorf("from %d of %d bytes: offsets must be between 0 and the size", from, size)
+		return fmt.Errorf("offset %d is out of range (size %d bytes)", from, size)
 	}
 	return nil
 }

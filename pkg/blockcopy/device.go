@@ -53,7 +53,7 @@ func openDevice(path, uuid string, mode int) (*device, error) {
 	if st, err := os.Stat(path); err != nil {
 		return nil, &Error{Op: "open", Path: path, Offset: -1, Err: errors.Unwrap(err)}
 	} else if !st.Mode().IsRegular() && st.Mode().Type() != os.ModeDevice {
-		return nil, &Error{Op: "open", Path: path, Offset: -1, Err: errors.New("it is neither a block device nor a regular file")}
+		return nil, &Error{Op: "open", Path: path, Offset: -1, Err: errors.New("not a block device or regular file")}
 	}
 	d := &device{path: path, bufferedFD: -1, bufferedMode: mode &^ unix.O_EXCL}
 	fd, err := unix.Open(path, mode|unix.O_DIRECT|unix.O_CLOEXEC, 0)
@@ -104,7 +104,7 @@ func (d *device) look() error {
 	case unix.S_IFREG:
 		d.dev, d.ino = st.Dev, st.Ino
 	default:
-		return errors.New("it is neither a block device nor a regular file")
+		return errors.New("not a block device or regular file")
 	}
 	size, err := unix.Seek(d.fd, 0, unix.SEEK_END)
 	d.size = size

@@ -78,7 +78,7 @@ func (r Reading) Digest(ctx context.Context) (string, error) {
 		err = source.stillHolds(r.Size)
 	}
 	if err != nil {
-		return "", fmt.Errorf("digest of %s: %w", r.Path, err)
+		return "", fmt.Errorf("cannot compute the digest of %s: %w", r.Path, err)
 	}
 	return result.Digest, nil
 }

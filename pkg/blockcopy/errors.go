@@ -9,11 +9,11 @@ import (
 
 // ErrSize is the error when a source or target is smaller than the data to be
 // copied. Nothing has been written then.
-var ErrSize = errors.New("it is too small")
+var ErrSize = errors.New("the target is too small")
 
 // ErrBlockSize is the error when the logical blocks of source and target differ in size,
 // where they are to be the same. Nothing has been written then.
-var ErrBlockSize = errors.New("source and target have logical blocks of different sizes")
+var ErrBlockSize = errors.New("source and target have different logical block sizes")
 
 // Error is a failed request to a device or file. Err is a [unix.Errno] for
 // whatever the kernel said (EIO, ENOSPC, EBUSY), or [io.ErrUnexpectedEOF] where
@@ -35,9 +35,9 @@ func (e *Error) Error() string {
 	hint := ""
 	switch {
 	case e.Op == "open" && errors.Is(e.Err, unix.EBUSY):
-		hint = ": something has it open for itself alone (a mount, an export, LVM); it must be free to be written to"
+		hint = ": it is open exclusively (a mount, an export, LVM); close it first"
 	case e.Op == "discard" && errors.Is(e.Err, unix.EOPNOTSUPP):
-		hint = ": the device has no discard; clear it with zeroes instead"
+		hint = ": the device does not support discard; set spec.clear: zero"
 	}
 	return fmt.Sprintf("%s %s%s: %v%s", e.Op, e.Path, where, e.Err, hint)
 }

@@ -34,7 +34,7 @@ var _ = Describe("a copy of extents", func() {
 				Source: source, Target: target, Size: 8 * mib,
 				Extents:    []Extent{{5*mib + 4096, 2*mib + 4096}, {2 * mib, 2 * mib}, {8*mib - 512, mib}},
 				Progress:   func(p Progress) { done = append(done, p) },
-				Checkpoint: func(int64) error { Fail("there is no offset before which all is copied"); return nil },
+				Checkpoint: func(int64) error { Fail("offset does not exist before which all is copied"); return nil },
 			}.Run(ctx)
 			Expect(err).NotTo(HaveOccurred())
 			want := dense(9, 8*mib)

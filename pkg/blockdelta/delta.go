@@ -44,7 +44,7 @@ func parseDelta(data []byte, left, right uint32, add func(offset, length int64))
 		case errors.Is(err, io.EOF) && p.ended && p.diffs == 1:
 			return nil
 		case errors.Is(err, io.EOF):
-			return errors.New("it ends too early")
+			return errors.New("the output is truncated")
 		case err != nil:
 			return err
 		}
@@ -68,7 +68,7 @@ func (p *deltaParser) element(e xml.StartElement) error {
 	case "1/superblock":
 		size, err := attribute(e, "data_block_size")
 		if err != nil || p.ended || size < smallestThinChunk || size > largestThinChunk || size%smallestThinChunk != 0 {
-			return fmt.Errorf("chunks of %d sectors", size)
+			return fmt.Errorf("unsupported chunk size of %d sectors", size)
 		}
 		p.chunk = size * sector
 		return nil
@@ -76,13 +76,13 @@ func (p *deltaParser) element(e xml.StartElement) error {
 		left, lerr := attribute(e, "left")
 		right, rerr := attribute(e, "right")
 		if p.diffs++; errors.Join(lerr, rerr) != nil || left != uint64(p.left) || right != uint64(p.right) || p.diffs > 1 {
-			return fmt.Errorf("it is not of thin volumes %d and %d", p.left, p.right)
+			return fmt.Errorf("the output is not about thin volumes %d and %d", p.left, p.right)
 		}
 		return nil
 	case "3/same", "3/different", "3/left_only", "3/right_only":
 		return p.chunks(e)
 	default:
-		return fmt.Errorf("<%s> is not known", e.Name.Local)
+		return fmt.Errorf("unknown element <%s>", e.Name.Local)
 	}
 }
 

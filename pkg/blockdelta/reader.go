@@ -15,7 +15,7 @@ import (
 
 // ErrLost means that a snapshot does not know what changed since it was taken: its
 // copy-on-write space overflowed, or is not what it should be.
-var ErrLost = errors.New("what changed since the snapshot is lost")
+var ErrLost = errors.New("changes since the snapshot are unknown")
 
 // Reader finds out what changed. It is safe for concurrent use.
 type Reader struct {
@@ -49,7 +49,7 @@ func (r *Reader) Extents(ctx context.Context, since, now string) ([]blockcopy.Ex
 	case s.pool != "" && s.vg == n.vg && s.pool == n.pool:
 		return r.thin(ctx, s, n)
 	default:
-		return nil, fmt.Errorf("%s is neither a copy-on-write snapshot nor in one thin pool with %s", since, now)
+		return nil, fmt.Errorf("%s is not a copy-on-write snapshot, and not in the same thin pool as %s", since, now)
 	}
 }
 
@@ -77,14 +77,14 @@ func (r *Reader) look(ctx context.Context, names ...string) (map[string]volume, 
 		if values := strings.Split(strings.TrimSpace(line), "|"); len(values) == strings.Count(fields, ",")+1 {
 			lv, err := parse(values)
 			if err != nil {
-				return nil, fmt.Errorf("lvs says %q: %w", strings.TrimSpace(line), err)
+				return nil, fmt.Errorf("cannot parse the output of lvs: %q: %w", strings.TrimSpace(line), err)
 			}
 			lvs[lv.vg+"/"+lv.name] = lv
 		}
 	}
 	for _, name := range names {
 		if _, ok := lvs[name]; !ok {
-			return nil, fmt.Errorf("lvs says nothing of %s", name)
+			return nil, fmt.Errorf("lvs does not report %s", name)
 		}
 	}
 	return lvs, nil
@@ -98,13 +98,13 @@ func parse(values []string) (volume, error) {
 	}
 	var err error
 	if lv.size, err = strconv.ParseInt(size, 10, 64); err != nil || lv.size <= 0 {
-		return lv, fmt.Errorf("%q is no size", size)
+		return lv, fmt.Errorf("%q is not a size", size)
 	}
 	if lv.pool != "" {
 		// Identifiers have 24 bits (MAX_DEV_ID in LVM's lib/metadata/thin_manip.c).
 		id, err := strconv.ParseUint(thinID, 10, 24)
 		if err != nil {
-			return lv, fmt.Errorf("%q is no identifier of a thin volume", thinID)
+			return lv, fmt.Errorf("%q is not a thin volume ID", thinID)
 		}
 		lv.thinID = uint32(id)
 	}

@@ -57,7 +57,7 @@ func exceptions(ctx context.Context, cow io.ReaderAt, cowSize, originSize int64,
 		buf       = aligned(int(chunk))
 		isListed  = func(c uint64) bool { return c%uint64(perArea+1) == 1 } // one with exceptions
 		malformed = func(area int64, n int, old, copied uint64) error {
-			return fmt.Errorf("%w: exception %d of area %d is chunk %d, copied to %d, of %d and %d: the snapshot is damaged, or another kind of one", ErrLost, n, area, old, copied, ofOrigin, chunks)
+			return fmt.Errorf("%w: damaged or unknown snapshot format: exception %d of area %d is chunk %d, copied to %d, of %d and %d", ErrLost, n, area, old, copied, ofOrigin, chunks)
 		}
 	)
 	for area := int64(0); ; area++ {
@@ -66,10 +66,10 @@ func exceptions(ctx context.Context, cow io.ReaderAt, cowSize, originSize int64,
 		}
 		at := 1 + area*(perArea+1)
 		if uint64(at) >= chunks {
-			return fmt.Errorf("%w: its list of exceptions has no end", ErrLost)
+			return fmt.Errorf("%w: the list of exceptions has no end", ErrLost)
 		}
 		if n, err := cow.ReadAt(buf, at*chunk); n < len(buf) {
-			return fmt.Errorf("read the exceptions at %d: %w", at*chunk, err)
+			return fmt.Errorf("cannot read the exceptions at %d: %w", at*chunk, err)
 		}
 		for i := range int(perArea) {
 			old := binary.LittleEndian.Uint64(buf[i*exception:])
@@ -89,19 +89,19 @@ func exceptions(ctx context.Context, cow io.ReaderAt, cowSize, originSize int64,
 func readHeader(cow io.ReaderAt) (int64, error) {
 	buf := aligned(smallestChunk)
 	if n, err := cow.ReadAt(buf, 0); n < len(buf) {
-		return 0, fmt.Errorf("read the header: %w", err)
+		return 0, fmt.Errorf("cannot read the header: %w", err)
 	}
 	number := func(i int) uint32 { return binary.LittleEndian.Uint32(buf[4*i:]) }
 	chunk := int64(number(3)) * sector
 	switch {
 	case number(0) != magic:
-		return 0, fmt.Errorf("%w: it does not begin as the copy-on-write space of a snapshot does", ErrLost)
+		return 0, fmt.Errorf("%w: the header is not that of a copy-on-write snapshot", ErrLost)
 	case number(1) == 0:
 		return 0, fmt.Errorf("%w: the copy-on-write space overflowed", ErrLost)
 	case number(1) != 1, number(2) != version:
-		return 0, fmt.Errorf("%w: valid %d, version %d: not known", ErrLost, number(1), number(2))
+		return 0, fmt.Errorf("%w: unknown format (valid %d, version %d)", ErrLost, number(1), number(2))
 	case chunk < smallestChunk, chunk > largestChunk, bits.OnesCount64(uint64(chunk)) != 1:
-		return 0, fmt.Errorf("%w: chunks of %d bytes", ErrLost, chunk)
+		return 0, fmt.Errorf("%w: unsupported chunk size of %d bytes", ErrLost, chunk)
 	}
 	return chunk, nil
 }

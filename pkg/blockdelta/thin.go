@@ -72,7 +72,7 @@ func (r *Reader) compare(ctx context.Context, since, now volume) (extents []bloc
 	out, err := r.run.Run(ctx, "thin_delta", "-m", "--snap1", id(since), "--snap2", id(now), "/dev/mapper/"+device(now.vg, now.pool, "_tmeta"))
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
-		return nil, fmt.Errorf("%w: what changed in a thin volume is read by it; install the package thin-provisioning-tools", err)
+		return nil, fmt.Errorf("%w: required to read the changes of a thin volume; install the package thin-provisioning-tools", err)
 	case err != nil:
 		return nil, err
 	}

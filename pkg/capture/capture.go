@@ -63,7 +63,7 @@ func Capture(ctx context.Context, h host.Host) (fakehost.Node, error) {
 		return fakehost.Node{}, fmt.Errorf("%s: %w", observe.LIO, err)
 	}
 	if _, err := fakehost.New(n); err != nil {
-		return fakehost.Node{}, fmt.Errorf("what was read does not fit together, as if it changed meanwhile: %w", err)
+		return fakehost.Node{}, fmt.Errorf("the node changed while it was read; run the command again: %w", err)
 	}
 	return n, nil
 }

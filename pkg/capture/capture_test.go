@@ -229,17 +229,17 @@ var _ = Describe("Capture", func() {
 		converge(ctx, machine, objects)
 		node, err := Capture(ctx, &fakehost.Tap{Host: machine, Before: func(c fakehost.Call) error {
 			if strings.HasSuffix(c.String(), path) {
-				return errors.New("cannot be read")
+				return errors.New("an initiator with an unreadable name")
 			}
 			return nil
 		}})
 		Expect(err).To(MatchError(ContainSubstring(message)))
 		Expect(node).To(BeZero())
 	},
-		Entry("of LIO", "/auth/password", "lio: reading iSCSI targets: cannot be read"),
-		Entry("of modules", "/sys/module/iscsi_target_mod", "lio: cannot be read"),
-		Entry("of LVM", "-o-all", "lvm: cannot be read"),
-		Entry("of what only LVM knows", "lv_skip_activation", "lvm: cannot be read"),
+		Entry("of LIO", "/auth/password", "lio: cannot read iSCSI targets: cannot be read"),
+		Entry("of modules", "/sys/module/iscsi_target_mod", "an initiator with an unreadable name"),
+		Entry("of LVM", "-o-all", "an initiator with an unreadable name"),
+		Entry("of what only LVM knows", "lv_skip_activation", "an initiator with an unreadable name"),
 	)
 
 	It("holds the Fibre Channel ports, and who is logged in to them", func(ctx SpecContext) {

@@ -117,7 +117,7 @@ func (r *recorder) entries(root string) ([]fakehost.Entry, error) {
 		e.Path = relative(root, e.Path)
 		if e.Link != "" {
 			if !isIn(root, e.Link) {
-				return nil, fmt.Errorf("%s leads out of %s, to %s", name, root, e.Link)
+				return nil, fmt.Errorf("symbolic link %s points outside of %s, to %s", name, root, e.Link)
 			}
 			e.Link = relative(root, e.Link)
 		}

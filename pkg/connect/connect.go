@@ -78,14 +78,14 @@ func Resolve(r Request) (Connection, error) {
 	}
 	r.LUNs = slices.DeleteFunc(slices.Clone(r.LUNs), func(lun LUN) bool { return !initiator.Sees(lun.Number) })
 	if len(r.LUNs) == 0 {
-		return Connection{}, fmt.Errorf("%s is shown nothing by Export %s", initiator.Name, r.Export.Metadata.Name)
+		return Connection{}, fmt.Errorf("%s has no LUNs in Export %s; list some under spec.initiators", initiator.Name, r.Export.Metadata.Name)
 	}
 	if missing := r.missing(); len(missing) > 0 {
-		return Connection{}, fmt.Errorf("%s %w, so nobody can connect to Export %s", areOrIs(missing), ErrNotThere, r.Export.Metadata.Name)
+		return Connection{}, fmt.Errorf("%s %w, so initiators cannot connect to Export %s", areOrIs(missing), ErrNotThere, r.Export.Metadata.Name)
 	}
 	for _, lun := range r.LUNs {
 		if lun.Instead != "" {
-			return Connection{}, fmt.Errorf("%s is LUN %d of Export %s %w: %s has that number", lun.Object, lun.Number, r.Export.Metadata.Name, ErrNotShown, lun.Instead)
+			return Connection{}, fmt.Errorf("%s is LUN %d of Export %s %w: the number is used by %s", lun.Object, lun.Number, r.Export.Metadata.Name, ErrNotShown, lun.Instead)
 		}
 	}
 	c := Connection{request: r, initiator: initiator}
@@ -213,7 +213,7 @@ func (c Connection) password(of *spec.Credentials) *Password {
 
 // ErrNotShown is for numbers of LUNs that the spec gives to something else than the target does:
 // whoever connects by them would get the wrong disk.
-var ErrNotShown = errors.New("in the files only")
+var ErrNotShown = errors.New("only in the files")
 
 // ErrNotThere is for volumes and snapshots that an initiator would see if they
 // existed.
@@ -235,7 +235,7 @@ func served(portals []string, addresses []netip.Addr) ([]netip.AddrPort, error) 
 	for _, text := range portals {
 		portal, err := netip.ParseAddrPort(text)
 		if err != nil {
-			return nil, fmt.Errorf("%q is no portal: %w", text, err)
+			return nil, fmt.Errorf("%q is not a portal: %w", text, err)
 		}
 		if !portal.Addr().IsUnspecified() {
 			add(portal)
@@ -248,7 +248,7 @@ func served(portals []string, addresses []netip.Addr) ([]netip.AddrPort, error) 
 		}
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("%w, and the portals (%q) name none that an initiator could connect to", ErrNoAddress, portals)
+		return nil, fmt.Errorf("%w, and the portals (%q) have no address that initiators can connect to", ErrNoAddress, portals)
 	}
 	return out, nil
 }

@@ -190,10 +190,10 @@ var _ = DescribeTable("An initiator is refused",
 		_, err := Resolve(r)
 		Expect(err).To(MatchError(want))
 	},
-	Entry("without a name", iscsi(asked("")), "no initiator is named; Export db lists "+iqn),
-	Entry("that is not listed", iscsi(asked(iqn+"2")), iqn+"2 is not let in by Export db; Export db lists "+iqn),
+	Entry("without a name", iscsi(asked("")), "no initiator is given; Export db lists "+iqn),
+	Entry("that is not listed", iscsi(asked(iqn+"2")), iqn+"2 is not allowed to connect to Export db; Export db lists "+iqn),
 	Entry("where none is listed", iscsi(func(r *Request) { r.Export.Spec.Initiators = nil }),
-		iqn+" is not let in by Export db; Export db lists no initiator; add it under spec.initiators"),
+		iqn+" is not allowed to connect to Export db; Export db lists no initiator; add it under spec.initiators"),
 	Entry("with a malformed IQN", iscsi(asked("db-host")), `the initiator "db-host" is no initiator name; write iqn.YYYY-MM.<domain, reversed>:<name>, `+
 		"eui.<16 hexadecimal digits> or naa.<16 hexadecimal digits>, as the initiator sends it; Export db lists "+iqn),
 	Entry("with an IQN where an NQN is due", nvme(spec.ProtocolNVMeTCP, asked(iqn)), `the initiator "`+iqn+`" is no host name of NVMe; `+
@@ -205,12 +205,12 @@ var _ = DescribeTable("An initiator is refused",
 	}), `the initiator "x" is no initiator name; write iqn.YYYY-MM.<domain, reversed>:<name>, `+
 		"eui.<16 hexadecimal digits> or naa.<16 hexadecimal digits>, as the initiator sends it; any initiator with a well-formed name may connect to Export db"),
 	Entry("while a volume is not there", iscsi(func(r *Request) { r.LUNs[0].UUID = "" }),
-		"Volume/db-data is not on the node, so nobody can connect to Export db"),
+		"Volume/db-data is not on the node, so initiators cannot connect to Export db"),
 	Entry("while several are not there", iscsi(func(r *Request) {
 		r.LUNs = append(r.LUNs, LUN{Object: spec.ID{Kind: spec.KindSnapshot, Name: "nightly"}})
 		r.LUNs[0].UUID = ""
-	}), "Volume/db-data and Snapshot/nightly are not on the node, so nobody can connect to Export db"),
-	Entry("with nothing to see", iscsi(func(r *Request) { r.LUNs = nil }), iqn+" is shown nothing by Export db"),
+	}), "Volume/db-data and Snapshot/nightly are not on the node, so initiators cannot connect to Export db"),
+	Entry("with nothing to see", iscsi(func(r *Request) { r.LUNs = nil }), iqn+" has no LUNs in Export db; list some under spec.initiators"),
 )
 
 var _ = Describe("Any initiator", func() {

@@ -11,7 +11,7 @@ import (
 // The error says what names there are.
 func initiatorOf(e spec.Export, name string) (spec.Initiator, error) {
 	if name == "" {
-		return spec.Initiator{}, fmt.Errorf("no initiator is named; %s", whoMay(e))
+		return spec.Initiator{}, fmt.Errorf("no initiator is given; %s", whoMay(e))
 	}
 	if err := spec.CheckInitiator(e.Spec.Protocol, name); err != nil {
 		return spec.Initiator{}, fmt.Errorf("the initiator %w; %s", err, whoMay(e))
@@ -25,7 +25,7 @@ func initiatorOf(e spec.Export, name string) (spec.Initiator, error) {
 			return initiator, nil
 		}
 	}
-	return spec.Initiator{}, fmt.Errorf("%s is not let in by Export %s; %s", name, e.Metadata.Name, whoMay(e))
+	return spec.Initiator{}, fmt.Errorf("%s is not allowed to connect to Export %s; %s", name, e.Metadata.Name, whoMay(e))
 }
 
 // same reports whether two names are those of one initiator. A WWPN has several

@@ -68,7 +68,7 @@ func (c Connection) iscsiScript(s *script) {
 		iface = "iser"
 	}
 	s.line("grep -qsxF %s /etc/iscsi/initiatorname.iscsi ||", quote("InitiatorName="+c.initiator.Name))
-	s.line("\techo %s >&2", quote("this host has another name than "+c.initiator.Name+" in /etc/iscsi/initiatorname.iscsi, and the target goes by the name"))
+	s.line("\techo %s >&2", quote("this host's name is not "+c.initiator.Name+"; set it in /etc/iscsi/initiatorname.iscsi, because the target admits initiators by name"))
 	s.line("")
 	if c.chap() != nil {
 		s.text(recordPasswords)

@@ -99,7 +99,7 @@ func parseAnswer(raw []byte) (answer, error) {
 		}
 	}
 	if a.ret == 0 {
-		return answer{}, errors.New("answer: how the command ended is not in it")
+		return answer{}, errors.New("answer: the command's exit status is missing")
 	}
 	return a, nil
 }

@@ -24,7 +24,7 @@ var _ = Describe("the settings of LVM that change reports", func() {
 	It("are all those that the LVM of this machine has", func(ctx SpecContext) {
 		lvmconfig, err := exec.LookPath("lvmconfig")
 		if err != nil {
-			Skip("there is no lvmconfig here")
+			Skip("lvmconfig does not exist here")
 		}
 		list := func(args ...string) []string {
 			GinkgoHelper()
@@ -129,7 +129,7 @@ var _ = Describe("the configuration of LVM's shell", func() {
 
 	It("is not put where others could change it", func() {
 		Expect(os.Chmod(dir, 0o777)).To(Succeed())
-		Expect(writeSystemDir(dir, etc)).To(MatchError(And(HavePrefix("the copy of LVM's configuration cannot be made: "+dir), ContainSubstring("chmod go-w"))))
+		Expect(writeSystemDir(dir, etc)).To(MatchError(And(HavePrefix("cannot copy LVM's configuration: "+dir), ContainSubstring("chmod go-w"))))
 	})
 
 	It("replaces a file that is as it should be, but that others can change", func() {
@@ -172,7 +172,7 @@ var _ = Describe("the configuration of LVM's shell", func() {
 		Expect(os.SameFile(before, after)).To(BeTrue())
 	})
 
-	It("is only these settings where there is no other", func() {
+	It("is only these settings where other does not exist", func() {
 		Expect(writeSystemDir(dir, GinkgoT().TempDir())).To(Succeed())
 		Expect(read("lvm.conf")).To(HaveSuffix(lvmShellConfig))
 	})

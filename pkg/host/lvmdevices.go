@@ -108,7 +108,7 @@ type Blocks interface {
 }
 
 // ErrCannotRead means that this machine has nothing to read devices with.
-var ErrCannotRead = errors.New("devices cannot be read")
+var ErrCannotRead = errors.New("cannot read devices")
 
 var _ Blocks = (*OS)(nil)
 

@@ -170,7 +170,7 @@ func shellLine(argv []string) (string, error) {
 	for i, arg := range argv {
 		odd := strings.Count(arg, `"`)%2 == 1 // around a value in a selection there are two
 		if odd || strings.ContainsFunc(arg, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`'\`, r) }) {
-			return "", fmt.Errorf("argument %q cannot be passed to the lvm shell", arg)
+			return "", fmt.Errorf("cannot pass argument %q to the lvm shell", arg)
 		}
 		words[i] = arg
 		if arg == "" || strings.ContainsAny(arg, ` #"`) {
@@ -266,7 +266,7 @@ func (sh *shell) lastLog(a answer) (answer, error) {
 		return answer{}, err
 	}
 	if last.ret != a.ret {
-		return answer{}, errors.New("out of step: the log is that of another command")
+		return answer{}, errors.New("out of sync: the log belongs to another command")
 	}
 	a.Log = last.Log
 	return a, nil
@@ -290,7 +290,7 @@ func (sh *shell) close() error {
 	case <-sh.ended:
 	case <-time.After(stopGrace):
 		sh.abandon()
-		return fmt.Errorf("lvm shell: process %d does not end", sh.cmd.Process.Pid)
+		return fmt.Errorf("lvm shell: process %d does not exit", sh.cmd.Process.Pid)
 	}
 	return errors.Join(err, sh.report.Close())
 }

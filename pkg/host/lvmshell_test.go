@@ -119,12 +119,12 @@ var _ = Describe("LVM's shell", func() {
 
 	It("gives up on a shell that is out of step", func(ctx SpecContext) {
 		_, err := s.Run(ctx, "lvs", "step")
-		Expect(err).To(MatchError(ContainSubstring("out of step")))
+		Expect(err).To(MatchError(ContainSubstring("out of sync: the log belongs to another command")))
 		_, err = s.Run(ctx, "lvs", "vg0")
 		Expect(err).NotTo(HaveOccurred())
 	})
 
-	It("runs each command by itself where there is no shell", func(ctx SpecContext) {
+	It("runs each command by itself where shell does not exist", func(ctx SpecContext) {
 		s.lvm = "/bin/false"
 		out, err := s.Run(ctx, "echo", "by itself")
 		Expect(err).NotTo(HaveOccurred())

@@ -25,7 +25,7 @@ const lvmEtc = "/etc/lvm"
 // shell of ours, it looks for its own settings here.
 func writeSystemDir(dir, etc string) error {
 	if err := safepath.MakeDir(dir); err != nil {
-		return fmt.Errorf("the copy of LVM's configuration cannot be made: %w", err)
+		return fmt.Errorf("cannot copy LVM's configuration: %w", err)
 	}
 	files, err := filepath.Glob(filepath.Join(etc, "lvm*.conf")) // also lvmlocal.conf and those of host tags
 	if err != nil {

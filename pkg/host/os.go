@@ -93,7 +93,7 @@ func (o *OS) Run(ctx context.Context, argv ...string) (Output, error) {
 			err = errors.Join(fmt.Errorf("stopped after %s", o.limit), err)
 		case <-time.After(o.grace):
 			// The buffers are still the command's: nothing of them is returned.
-			return Output{}, notRun(argv, fmt.Errorf("does not end after %s; left behind as process %d", o.limit, cmd.Process.Pid))
+			return Output{}, notRun(argv, fmt.Errorf("still running after %s as process %d", o.limit, cmd.Process.Pid))
 		}
 	}
 	out := Output{Stdout: stdout.Bytes(), Stderr: stderr.String()}

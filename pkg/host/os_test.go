@@ -89,7 +89,7 @@ var _ = Describe("running commands", func() {
 		o.limit, o.grace = 100*time.Millisecond, 100*time.Millisecond
 		dir := GinkgoT().TempDir()
 		_, err := o.Run(ctx, "sh", "-c", "trap '' TERM; sleep 1; touch "+dir+"/done")
-		Expect(err).To(MatchError(ContainSubstring("left behind as process")))
+		Expect(err).To(MatchError(ContainSubstring("still running after")))
 		Eventually(ctx, func() string { return filepath.Join(dir, "done") }).Should(BeAnExistingFile())
 	}, SpecTimeout(30*time.Second))
 })

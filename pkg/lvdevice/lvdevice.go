@@ -13,7 +13,7 @@ import (
 
 // ErrOther is the error when what was opened is not the logical volume that it has to be.
 // Nothing has been written then.
-var ErrOther = errors.New("it is another device")
+var ErrOther = errors.New("not the expected device")
 
 // sysDevBlock is where the kernel says what a block device is, by its numbers.
 const sysDevBlock = "/sys/dev/block"
@@ -30,7 +30,7 @@ func Check(fd int, uuid string) error {
 		return err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFBLK {
-		return fmt.Errorf("%w, and no logical volume: no block device", ErrOther)
+		return fmt.Errorf("%w: not a block device", ErrOther)
 	}
 	return checkMapped(fmt.Sprintf("%s/%d:%d/dm", sysDevBlock, unix.Major(st.Rdev), unix.Minor(st.Rdev)), uuid)
 }
@@ -40,7 +40,7 @@ func Check(fd int, uuid string) error {
 func checkMapped(dir, uuid string) error {
 	mapped, err := os.ReadFile(dir + "/uuid")
 	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%w, and none of LVM's", ErrOther)
+		return fmt.Errorf("%w: not a device of LVM", ErrOther)
 	} else if err != nil {
 		return err
 	}
@@ -50,6 +50,6 @@ func checkMapped(dir, uuid string) error {
 		return nil
 	}
 	name, _ := os.ReadFile(dir + "/name")
-	return fmt.Errorf("%w (%s), and not the logical volume with UUID %s; see ls -l, and vgmknodes(8) if a link leads astray",
+	return fmt.Errorf("%w: it is %s, not the logical volume with UUID %s; check its link with ls -l, and repair it with vgmknodes(8)",
 		ErrOther, strings.TrimSpace(string(name)), uuid)
 }

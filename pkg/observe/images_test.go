@@ -87,7 +87,7 @@ var _ = Describe("Image files", func() {
 		put(image+".sha256", sum+"  golden.raw\n")
 		slow := slowFiles{host.New(), make(chan struct{})}
 		o := Observer{files: slow, images: reader[map[string]ImageFile]{patience: 10 * time.Millisecond, noAnswer: fileSystemNoAnswer}}
-		Expect(o.readImages([]string{image})[image].Err).To(MatchError(HavePrefix("a file system that an image is in does not answer within 10ms")))
+		Expect(o.readImages([]string{image})[image].Err).To(MatchError(HavePrefix("the file system of an image does not respond within")))
 		close(slow.letGo)
 		o.images.patience = time.Minute
 		Eventually(func() bool { return o.readImages([]string{image})[image].Written() }).Should(BeTrue())

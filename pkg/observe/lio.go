@@ -20,19 +20,19 @@ func readLIO(h host.Files) (Targets, error) {
 	}
 	backstores, err := readBackstores(h)
 	if err != nil {
-		return Targets{}, fmt.Errorf("reading backstores: %w", err)
+		return Targets{}, fmt.Errorf("cannot read backstores: %w", err)
 	}
 	iscsi, err := readISCSI(h)
 	if err != nil {
-		return Targets{}, fmt.Errorf("reading iSCSI targets: %w", err)
+		return Targets{}, fmt.Errorf("cannot read iSCSI targets: %w", err)
 	}
 	fc, err := readFC(h)
 	if err != nil {
-		return Targets{}, fmt.Errorf("reading Fibre Channel targets: %w", err)
+		return Targets{}, fmt.Errorf("cannot read Fibre Channel targets: %w", err)
 	}
 	discovery, err := ReadDiscoveryAuth(h)
 	if err != nil {
-		return Targets{}, fmt.Errorf("reading the authentication of discovery: %w", err)
+		return Targets{}, fmt.Errorf("cannot read the authentication of discovery: %w", err)
 	}
 	return Targets{Backstores: backstores, ISCSI: iscsi, FC: fc, Discovery: discovery}, nil
 }

@@ -29,7 +29,7 @@ func parseBackstoreInfo(text string) (blockBackstore, error) {
 	b.path, _ = field(text, "  UDEV PATH: ", "  readonly: ")
 	readOnly, ok := field(text, "  readonly: ", "\n")
 	if !ok {
-		return blockBackstore{}, fmt.Errorf("not the description of a block backstore: %q", text)
+		return blockBackstore{}, fmt.Errorf("cannot parse the description of a block backstore: %q", text)
 	}
 	// Later kernels have more to say on the same line.
 	readOnly, _, _ = strings.Cut(readOnly, " ")

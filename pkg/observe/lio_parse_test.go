@@ -38,7 +38,7 @@ var _ = Describe("parsing what LIO tells", func() {
 
 	It("does not take a backstore of another kind for one", func() {
 		_, err := parseBackstoreInfo("Status: DEACTIVATED\n        TCM FILEIO ID: 0        File: /tmp/f  Size: 1  Mode: Buffered-WCE Async: 0\n")
-		Expect(err).To(MatchError(ContainSubstring("not the description of a block backstore")))
+		Expect(err).To(MatchError(ContainSubstring("cannot parse the description of a block backstore")))
 	})
 
 	DescribeTable("a unit serial",
@@ -53,7 +53,7 @@ var _ = Describe("parsing what LIO tells", func() {
 		Entry("IPv6", "[fd00::1]:3260", "[fd00::1]:3260"),
 		Entry("IPv6 as targetcli writes it", "[::0]:3260", "[::]:3260"),
 		Entry("IPv6 in full", "[FD00:0:0:0:0:0:0:1]:3260", "[fd00::1]:3260"),
-		Entry("no address", "somewhere:3260", "somewhere:3260"),
+		Entry("the address is missing", "somewhere:3260", "somewhere:3260"),
 	)
 
 	DescribeTable("the name of a LUN",
@@ -68,7 +68,7 @@ var _ = Describe("parsing what LIO tells", func() {
 			Expect(err).To(HaveOccurred())
 		},
 		Entry("empty", ""), Entry("without a number", "lun_"), Entry("negative", "lun_-1"),
-		Entry("too large", "lun_9999999999"), Entry("something else", "tpgt_1"),
+		Entry("too large", "lun_9999999999"), Entry("the kernel is removing an object in use, or a device does not respond (see dmesg)", "tpgt_1"),
 	)
 
 	It("follows symlinks to what they mean", func() {

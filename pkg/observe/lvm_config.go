@@ -17,11 +17,11 @@ import (
 func LVMWarnings(ctx context.Context, r host.Runner) ([]string, error) {
 	out, err := r.Run(ctx, "lvm", "lvmconfig", "--typeconfig", "full", "devices/scan_lvs")
 	if err != nil {
-		return nil, fmt.Errorf("whether LVM looks into exported volumes is not known: %w", err)
+		return nil, fmt.Errorf("cannot check whether LVM scans exported volumes: %w", err)
 	}
 	if value, ok := strings.CutPrefix(strings.TrimSpace(string(out.Stdout)), "scan_lvs="); ok && value != "0" {
-		return []string{"lvm.conf has devices/scan_lvs = " + value + ": LVM finds and activates volume groups that initiators have made inside of exported volumes, and two machines write to them; " +
-			"set it to 0, unless a volume group of this node lies on logical volumes, and then name its devices in devices/global_filter"}, nil
+		return []string{"lvm.conf has devices/scan_lvs = " + value + ": LVM activates volume groups that initiators created on exported volumes, which corrupts them. " +
+			"Set it to 0; if this node has a volume group on logical volumes, set devices/global_filter instead"}, nil
 	}
 	return nil, nil
 }

@@ -22,7 +22,7 @@ func (a answering) Run(context.Context, ...string) (host.Output, error) {
 
 var _ = Describe("The configuration of LVM", func() {
 	It("is warned of if it looks into exported volumes", func(ctx SpecContext) {
-		Expect(LVMWarnings(ctx, answering{text: "scan_lvs=1\n"})).To(ConsistOf(ContainSubstring("set it to 0")))
+		Expect(LVMWarnings(ctx, answering{text: "scan_lvs=1\n"})).To(ConsistOf(ContainSubstring("Set it to 0; if this node has a volume group on logical volumes, set devices/global_filter instead")))
 	})
 	It("is fine if it does not", func(ctx SpecContext) {
 		Expect(LVMWarnings(ctx, answering{text: "scan_lvs=0\n"})).To(BeEmpty())

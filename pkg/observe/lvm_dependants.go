@@ -24,15 +24,15 @@ func addDependants(vg VolumeGroup, rows []lvRow) {
 	for _, r := range rows {
 		switch {
 		case r.hidden() && r.Merging == "merging":
-			add(r.Origin, r, "a snapshot that is being merged into it")
+			add(r.Origin, r, "a snapshot that is merging into it")
 		case !r.hidden() && r.Parent != "":
-			add(r.Parent, r, "which is still a part of it")
+			add(r.Parent, r, "which still belongs to it")
 		case r.lvType() == OtherLV && r.Pool != "":
 			add(r.Name, byName[plainName(r.Pool)], "its cache or pool")
-			add(r.Pool, r, "which is in it")
+			add(r.Pool, r, "which it contains")
 		}
 		for _, origin := range externalOrigins(r, byName, external) {
-			add(origin, r, "a thin volume that has it as external origin")
+			add(origin, r, "a thin volume whose external origin it is")
 		}
 	}
 	for name, names := range dependants {
@@ -47,10 +47,10 @@ func addDependants(vg VolumeGroup, rows []lvRow) {
 func (r lvRow) takesAlong() []string {
 	var all []string
 	if r.externalOrigin() {
-		all = append(all, "thin volumes that have it as external origin")
+		all = append(all, "thin volumes whose external origin it is")
 	}
 	if strings.HasPrefix(r.Attr, "O") {
-		all = append(all, "a snapshot that is being merged into it")
+		all = append(all, "a snapshot that is merging into it")
 	}
 	return all
 }

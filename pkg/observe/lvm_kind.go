@@ -53,7 +53,7 @@ func (lv LogicalVolume) Kind() string {
 	case lv.Type != Thick && lv.Type != OtherLV:
 		return ""
 	case slices.Contains(words, "pool"):
-		return "a pool of LVM's (" + strings.Join(words, ",") + ")"
+		return "an LVM pool (" + strings.Join(words, ",") + ")"
 	case slices.Contains(words, "cache"):
 		return KindCached
 	case slices.Contains(words, "writecache"):
@@ -61,9 +61,9 @@ func (lv LogicalVolume) Kind() string {
 	case slices.Contains(words, "vdo"):
 		return "a VDO volume"
 	case lv.Type == OtherLV && len(words) == 0:
-		return "not a plain volume"
+		return "not a linear or striped volume"
 	case lv.Type == OtherLV:
-		return "a volume of another kind (" + strings.Join(words, ",") + ")"
+		return "a volume of another type (" + strings.Join(words, ",") + ")"
 	}
 	if level := lv.level(); level != "" {
 		return "a " + level + " volume"
@@ -87,7 +87,7 @@ func (lv LogicalVolume) level() string {
 // HowToWrite says how one that is read-only becomes writable.
 func (lv LogicalVolume) HowToWrite() string {
 	if lv.ReadOnlyByList {
-		return "take it out of activation/read_only_volume_list in lvm.conf, and activate it anew: lvchange --refresh " + lv.FullName()
+		return "remove it from activation/read_only_volume_list in lvm.conf, then run: lvchange --refresh " + lv.FullName()
 	}
 	return "lvchange -prw " + lv.FullName()
 }

@@ -117,7 +117,7 @@ var _ = Describe("volume groups that cannot be used", func() {
 	})
 	It("are those that need locks", func(ctx SpecContext) {
 		s := observed(ctx, testdata(others), "  Cannot access VG t with lock type dlm that requires lvmlockd.\n")
-		says(s, "t", true, "locks of type dlm", "use_lvmlockd", "--lock-start t")
+		says(s, "t", true, ") and needs lvmlockd: set global/use_lvmlockd in lvm.conf and run vgchange --lock-start", "use_lvmlockd", "--lock-start t")
 	})
 	It("are those that LVM does not access for a reason of a later version", func(ctx SpecContext) {
 		says(observed(ctx, testdata(others), "  Cannot access VG t due to failed magic.\n"), "t", true, "due to failed magic")

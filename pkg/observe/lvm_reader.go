@@ -85,7 +85,7 @@ type lvmReport struct {
 }
 
 // errNoAnswer means that a report is still running.
-var errNoAnswer = errors.New("lvm does not answer")
+var errNoAnswer = errors.New("LVM does not respond")
 
 func (r *lvmReader) read(ctx context.Context) lvmReport {
 	report := r.ask(ctx, complete)
@@ -118,7 +118,7 @@ func (report *lvmReport) blame(silent []string) {
 	for _, name := range slices.Sorted(maps.Keys(report.groups)) {
 		if n := report.groups[name].MissingPVs; n > 0 {
 			delete(report.groups, name)
-			lacks := fmt.Errorf("volume group %s lacks physical volumes (%d), and %s", name, n, sum(silent))
+			lacks := fmt.Errorf("volume group %s: %d physical volumes are missing, and %s", name, n, sum(silent))
 			report.unread, report.unknown = errors.Join(report.unread, lacks), errors.Join(report.unknown, lacks)
 		}
 	}
@@ -127,7 +127,7 @@ func (report *lvmReport) blame(silent []string) {
 // sum keeps a message short: where there is one cause, many devices are silent.
 func sum(silent []string) string {
 	if n := len(silent); n > 3 {
-		return fmt.Sprintf("%s, and %d other devices do not answer", strings.Join(silent[:3], ", "), n-3)
+		return fmt.Sprintf("%s and %d other devices do not answer", strings.Join(silent[:3], ", "), n-3)
 	}
 	return strings.Join(silent, ", ")
 }
@@ -185,7 +185,7 @@ func (r *lvmReader) askOnce(ctx context.Context, key reportKey) (report lvmRepor
 }
 
 func (r *lvmReader) noAnswer() error {
-	return fmt.Errorf("%w within %s: another process holds a lock, or a device does not answer (see ps ax | grep lvm, dmesg)", errNoAnswer, r.patience)
+	return fmt.Errorf("%w within %s: another process holds a lock, or a device does not respond (see ps ax | grep lvm, dmesg)", errNoAnswer, r.patience)
 }
 
 // readReport runs a report to its end.

@@ -115,7 +115,7 @@ func parseReport(data []byte) (all map[string]VolumeGroup, groups, err error) {
 		return nil, nil, err
 	}
 	if r.Report == nil {
-		return nil, nil, fmt.Errorf("no report in it")
+		return nil, nil, fmt.Errorf("the report is missing")
 	}
 	all = map[string]VolumeGroup{}
 	uuids := map[string][]string{}
@@ -125,7 +125,7 @@ func parseReport(data []byte) (all map[string]VolumeGroup, groups, err error) {
 			continue
 		}
 		if len(part.VG) != 1 {
-			return nil, nil, fmt.Errorf("%d volume groups in one part", len(part.VG))
+			return nil, nil, fmt.Errorf("the report has %d volume groups in one part", len(part.VG))
 		}
 		vg, err := parseGroup(part.VG[0], part.LV)
 		if err == nil {
@@ -176,7 +176,7 @@ func parseGroup(group vgRow, rows []lvRow) (VolumeGroup, error) {
 		vg.LogicalVolumes[lv.Name] = lv
 	}
 	if have := strconv.Itoa(len(vg.LogicalVolumes)); have != group.LVCount {
-		return VolumeGroup{}, fmt.Errorf("volume group %s: %s logical volumes reported of %s", vg.Name, have, group.LVCount)
+		return VolumeGroup{}, fmt.Errorf("volume group %s: the report has %s of %s logical volumes", vg.Name, have, group.LVCount)
 	}
 	addDependants(vg, rows)
 	return vg, nil
@@ -200,12 +200,12 @@ func parseLV(data []byte, vg, name string) (LogicalVolume, error) {
 		return LogicalVolume{}, err
 	}
 	if len(r.Report) != 1 || len(r.Report[0].LV) != 1 {
-		return LogicalVolume{}, fmt.Errorf("not one logical volume in it")
+		return LogicalVolume{}, fmt.Errorf("the report has no logical volume")
 	}
 	row := r.Report[0].LV[0]
 	lv, err := row.parse(vg)
 	if err == nil && lv.Name != name {
-		err = fmt.Errorf("it is of %s", lv.Name)
+		err = fmt.Errorf("its UUID is %s", lv.Name)
 	}
 	if err == nil && row.MissingPVs != "" {
 		lv.MissingPVs, err = strconv.Atoi(row.MissingPVs)

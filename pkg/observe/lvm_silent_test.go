@@ -91,7 +91,7 @@ var _ = Describe("reading LVM beside a device that does not answer", func() {
 			Expect(state.VolumeGroups).NotTo(HaveKey("missing"))
 			_, there, err := state.Group("missing")
 			Expect(there).To(BeFalse())
-			Expect(err).To(MatchError(ContainSubstring("volume group missing lacks physical volumes (1), and " + why)))
+			Expect(err).To(MatchError(ContainSubstring("volume group missing: 1 physical volumes are missing, and " + why)))
 			Expect(state.Err()).To(MatchError(ContainSubstring(why)))
 		})
 
@@ -123,5 +123,5 @@ var _ = Describe("reading LVM beside a device that does not answer", func() {
 var _ = DescribeTable("the names of silent devices", func(want string, silent ...string) { Expect(sum(silent)).To(Equal(want)) },
 	Entry("one", "a", "a"),
 	Entry("some", "a, b, c", "a", "b", "c"),
-	Entry("many", "a, b, c, and 2 other devices do not answer", "a", "b", "c", "d", "e"),
+	Entry("many", "a, b, c and 2 other devices do not answer", "a", "b", "c", "d", "e"),
 )

@@ -202,8 +202,8 @@ var _ = Describe("reading LVM", func() {
 		Entry("no snapshot size", `"origin_size":"67108864"`, `"origin_size":""`, "vg0", "vg0/cow1: origin_size: "),
 		Entry("a name twice", `"vg_name":"empty"`, `"vg_name":"vg0"`, "vg0 empty", "two volume groups are named vg0"),
 		Entry("no volume group", `"vg_name"`, `"xx_name"`, "vg0 vg1 empty missing", "vg_name: missing"),
-		Entry("a logical volume too few", `"lv_count":"11"`, `"lv_count":"12"`, "vg0", "volume group vg0: 11 logical volumes reported of 12"),
-		Entry("no report", `"report"`, `"log"`, "", "no report in it"),
+		Entry("a logical volume too few", `"lv_count":"11"`, `"lv_count":"12"`, "vg0", "volume group vg0: the report has 11 of 12 logical volumes"),
+		Entry("no report", `"report"`, `"log"`, "", "the report is missing"),
 		Entry("no JSON", `"report"`, `report`, "", "invalid character"),
 	)
 })

@@ -43,12 +43,12 @@ func refused(name, format string, args ...any) *GroupError {
 
 // sameName is that LVM does not know which of several volume groups is meant, and so nobody does.
 func sameName(name string, uuids []string) error {
-	return groupError(name, fmt.Errorf("two volume groups are named %s, which LVM and the agent cannot tell apart (UUIDs %s). Give one another name: vgrename UUID NAME; if its disk is a copy of another one: vgimportclone DEVICE",
+	return groupError(name, fmt.Errorf("two volume groups are named %s (UUIDs %s). Rename one: vgrename UUID NAME; if its disk is a copy of another: vgimportclone DEVICE",
 		name, strings.Join(uuids, ", ")))
 }
 
 func exported(name string) error {
-	return refused(name, "volume group %s is exported (vgexport): LVM activates and changes nothing in it until it is imported here: vgimport %s", name, name)
+	return refused(name, "volume group %s is exported (vgexport), so LVM cannot activate or change its volumes. Import it: vgimport %s", name, name)
 }
 
 // What LVM says on stderr of volume groups that it leaves out of a report, though that succeeds.
@@ -73,12 +73,12 @@ func leftOut(stderr string, reported map[string]VolumeGroup) []error {
 			if own == "" { // LVM lets a node that has none do so only in the other's name
 				own, as = "none", fmt.Sprintf(`global/system_id_source="lvmlocal" local/system_id=%q`, id[1])
 			}
-			all = append(all, refused(name, "volume group %s belongs to the system %q (vg_systemid), and this node's system ID is %s: another node may use it. If none does, make it this node's: "+
+			all = append(all, refused(name, "volume group %s belongs to system %q (vg_systemid), but this node's system ID is %s. If no other node uses it, run: "+
 				"vgchange --config '%s' --systemid %q %s (lvmsystemid(7))", name, id[1], own, as, id[3], name))
 			continue
 		}
 		if lock := needsLocks.FindStringSubmatch(why); lock != nil {
-			all = append(all, refused(name, "volume group %s is shared, with locks of type %s: LVM needs lvmlockd for it (global/use_lvmlockd in lvm.conf, vgchange --lock-start %s)", name, lock[1], name))
+			all = append(all, refused(name, "volume group %s is shared (lock type %s) and needs lvmlockd: set global/use_lvmlockd in lvm.conf and run vgchange --lock-start %s", name, lock[1], name))
 			continue
 		}
 		all = append(all, refused(name, "LVM cannot access volume group %s %s", name, why))
@@ -110,8 +110,8 @@ func copied(stderr string, groups map[string]VolumeGroup) []error {
 		if len(on) == 0 {
 			continue
 		}
-		all = append(all, NewGroupError(name, false, fmt.Errorf("a physical volume of volume group %s (UUID %s) is on several devices, and LVM changes and activates nothing in it: it does not use %s. "+
-			"Take the copy away, or make a volume group of its own of it: vgimportclone %s", name, groups[name].UUID, strings.Join(on, ", "), strings.Join(on, " "))))
+		all = append(all, NewGroupError(name, false, fmt.Errorf("volume group %s: physical volume %s exists on several devices, so LVM cannot change or activate it; %s is ignored. "+
+			"Detach the copy, or import it as its own volume group: vgimportclone %s", name, groups[name].UUID, strings.Join(on, ", "), strings.Join(on, " "))))
 		delete(groups, name)
 	}
 	return all

@@ -27,13 +27,13 @@ func readNVMet(h host.Files) (map[string]Target, error) {
 	}
 	ports, err := ReadPorts(h)
 	if err != nil {
-		return nil, fmt.Errorf("reading NVMe ports: %w", err)
+		return nil, fmt.Errorf("cannot read NVMe ports: %w", err)
 	}
 	r := subsystemReader{host: h, ports: ports}
 	for _, nqn := range nqns {
 		t, found, err := settled(h, SubsystemDir(nqn), func() (Target, error) { return r.read(nqn) })
 		if err != nil {
-			return nil, fmt.Errorf("reading NVMe subsystems: %w", err)
+			return nil, fmt.Errorf("cannot read NVMe subsystems: %w", err)
 		}
 		if found {
 			all[nqn] = t

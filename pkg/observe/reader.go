@@ -65,8 +65,8 @@ func (r *reader[T]) readBy(of func() (T, error)) (T, error) {
 
 // What it means that there is no answer.
 const (
-	configfsNoAnswer   = "configfs does not answer within %s: the kernel is removing something that is in use, or a device does not answer (see dmesg)"
-	fileSystemNoAnswer = "a file system that an image is in does not answer within %s; see to its server, or its device (see dmesg)"
+	configfsNoAnswer   = "configfs does not respond within %s: the kernel is removing an object in use, or a device does not respond (see dmesg)"
+	fileSystemNoAnswer = "the file system of an image does not respond within %s; check its server or device (see dmesg)"
 )
 
 func (r *reader[T]) tooLong() error {

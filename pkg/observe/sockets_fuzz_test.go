@@ -9,7 +9,7 @@ func FuzzSockets(f *testing.F) {
 	f.Add("  sl  local_address\n   0: 00000000:0CBC 00000000:0000 0A\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		if address, err := parseSocketAddress(text); err == nil && !address.IsValid() {
-			t.Errorf("%q is read as no address", text)
+			t.Errorf("%q is read as the address is missing", text)
 		}
 		sockets, err := ParseSockets(text, SocketListening)
 		for _, s := range sockets {

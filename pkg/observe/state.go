@@ -64,7 +64,7 @@ func (s State) hidden() error {
 	if len(s.SilentDevices) == 0 {
 		return nil
 	}
-	return fmt.Errorf("a volume group may be on a device that does not answer: %s", sum(s.SilentDevices))
+	return fmt.Errorf("a device does not respond, and volume groups on it may be unreadable: %s", sum(s.SilentDevices))
 }
 
 // Expect says which volume groups matter: those that the spec names, and those of the

@@ -51,9 +51,9 @@ const tgtISCSI = "iscsi"
 func explainTGT(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("tgtd does not run, or listens elsewhere: start it (Debian: systemctl start tgt), or set tgt-socket: %w", err)
+		return fmt.Errorf("cannot connect to tgtd: start it (Debian: systemctl start tgt), or set tgt-socket: %w", err)
 	case errors.Is(err, tgtadm.ErrNoAnswer):
-		return fmt.Errorf("tgtd has to run as the same user and group as the agent: %w", err)
+		return fmt.Errorf("tgtd must run as the same user and group as the agent: %w", err)
 	default:
 		return err
 	}
@@ -92,7 +92,7 @@ func TGTTarget(t tgtadm.Target, portals []netip.AddrPort) Target {
 		}
 	}
 	if t.Unclear {
-		out.Unattributed = []string{"an initiator whose name cannot be read"}
+		out.Unattributed = []string{"an initiator with an unreadable name"}
 	}
 	return out
 }

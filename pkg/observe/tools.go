@@ -32,7 +32,7 @@ var (
 	lvmTool    = tool{"lvm2", "2.03.16", "2.03.31", "volume groups may not be readable, and changes may fail"}
 	thinTool   = tool{"thin-provisioning-tools", "0.9.0", "1.1.0", "moving thin Volumes to another pool may fail"}
 	imageTool  = tool{"qemu-img", "7.2", "10.0", "filling Volumes from images and writing Images may fail"}
-	kernelTool = tool{"kernel", "6.1", "7.2", "exports may lack functions and attributes that the specs ask for"}
+	kernelTool = tool{"kernel", "6.1", "7.2", "exports may lack functions and attributes that the specs require"}
 )
 
 // CheckTools returns what is remarkable about the versions of the tools on this machine.
@@ -72,9 +72,9 @@ func (t tool) judge(said string) (ToolRemark, bool) {
 	case version == "":
 		return ToolRemark{}, false
 	case compareVersions(version, t.oldest) < 0:
-		return ToolRemark{Warning: true, Text: fmt.Sprintf("%s %s is older than %s, the oldest version that volreconciler was tested with: %s. Upgrade it", t.name, version, t.oldest, t.older)}, true
+		return ToolRemark{Warning: true, Text: fmt.Sprintf("%s %s is older than %s, the oldest version tested with volreconciler: %s. Upgrade it", t.name, version, t.oldest, t.older)}, true
 	case compareVersions(upTo(version, t.newest), t.newest) > 0:
-		return ToolRemark{Text: fmt.Sprintf("%s %s is newer than %s, the newest version that volreconciler was tested with", t.name, version, t.newest)}, true
+		return ToolRemark{Text: fmt.Sprintf("%s %s is newer than %s, the newest version tested with volreconciler", t.name, version, t.newest)}, true
 	default:
 		return ToolRemark{}, false
 	}

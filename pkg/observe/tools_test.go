@@ -45,7 +45,7 @@ type versions struct {
 
 func (v *versions) Run(_ context.Context, argv ...string) (host.Output, error) {
 	v.ran = append(v.ran, argv[0])
-	return host.Output{Stdout: []byte(v.said[argv[0]])}, errors.New("as where there is no device-mapper")
+	return host.Output{Stdout: []byte(v.said[argv[0]])}, errors.New("as where device-mapper does not exist")
 }
 
 var _ = Describe("the tools of a machine", func() {

@@ -67,7 +67,7 @@ func passwordMark(accounts []Account, own Account, salt []byte) (string, error) 
 	}
 	hash, err := pbkdf2.Key(sha256.New, all.String(), salt, hashRounds, sha256.Size)
 	if err != nil {
-		return "", fmt.Errorf("hash passwords: %w", err)
+		return "", fmt.Errorf("cannot hash passwords: %w", err)
 	}
 	return passwordPrefix + hex.EncodeToString(salt) + ":" + hex.EncodeToString(hash), nil
 }

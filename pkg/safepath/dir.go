@@ -89,7 +89,7 @@ func names(path string) []string {
 // follow returns where a symbolic link leads.
 func follow(link string, st *unix.Stat_t, dir string) (string, error) {
 	if !trusted(st.Uid) {
-		return "", fmt.Errorf("%s is a symbolic link made by uid %d, who can lead the agent anywhere%s; remove it, or name another directory", link, st.Uid, onWay(link, dir))
+		return "", fmt.Errorf("%s is a symbolic link of uid %d, who can redirect the agent%s; remove it, or use another directory", link, st.Uid, onWay(link, dir))
 	}
 	return os.Readlink(link)
 }
@@ -99,9 +99,9 @@ func wrongOnWay(at string, st *unix.Stat_t, dir string) error {
 	mode := st.Mode & 0o7777
 	switch {
 	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
-		return fmt.Errorf("%s is %s, not a directory%s; move it away, or name another directory", at, kindOf(st.Mode), onWay(at, dir))
+		return fmt.Errorf("%s is %s, not a directory%s; remove it, or use another directory", at, kindOf(st.Mode), onWay(at, dir))
 	case !trusted(st.Uid):
-		return fmt.Errorf("%s belongs to uid %d, who can replace what is in it%s; look through it and run chown %d %s, or name another directory",
+		return fmt.Errorf("%s belongs to uid %d, who can replace its files%s; check its content and run chown %d %s, or use another directory",
 			at, st.Uid, onWay(at, dir), os.Geteuid(), at)
 	case mode&unix.S_ISVTX != 0 || !othersWrite(mode, st.Gid):
 		return nil
@@ -124,7 +124,7 @@ func writable(at string, mode uint32, onWay string) error {
 	if mode&0o002 != 0 {
 		who = "anybody"
 	}
-	return fmt.Errorf("%s can be written to by %s (mode %04o)%s; look through it and run chmod go-w %s, or name another directory", at, who, mode, onWay, at)
+	return fmt.Errorf("%s is writable by %s (mode %04o)%s; check its content and run chmod go-w %s, or use another directory", at, who, mode, onWay, at)
 }
 
 // onWay adds, of what is on the way, to where that is.
@@ -132,7 +132,7 @@ func onWay(at, dir string) string {
 	if at == dir {
 		return ""
 	}
-	return ", on the way to " + dir
+	return ", a parent of " + dir
 }
 
 // trusted reports whether what a user can change is safe: root's is, and that of the user

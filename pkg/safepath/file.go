@@ -51,11 +51,11 @@ func wrongFile(path string, st *unix.Stat_t) error {
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
 		return fmt.Errorf("%s is %s, not a regular file; remove it", path, kindOf(st.Mode))
 	case !trusted(st.Uid):
-		return fmt.Errorf("%s belongs to uid %d; look at it and remove it, or run chown %d %s", path, st.Uid, os.Geteuid(), path)
+		return fmt.Errorf("%s belongs to uid %d; check it and remove it, or run chown %d %s", path, st.Uid, os.Geteuid(), path)
 	case st.Nlink > 1:
-		return fmt.Errorf("%s is a hard link: the same file has %d names, and may be somebody's; remove this one", path, st.Nlink)
+		return fmt.Errorf("%s is a hard link to a file with %d names; remove this name", path, st.Nlink)
 	case othersWrite(mode, st.Gid):
-		return fmt.Errorf("%s can be written to by others (mode %04o); look at it and remove it, or run chmod go-w %s", path, mode, path)
+		return fmt.Errorf("%s is writable by others (mode %04o); check it and remove it, or run chmod go-w %s", path, mode, path)
 	}
 	return nil
 }

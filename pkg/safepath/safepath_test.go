@@ -57,8 +57,8 @@ var _ = Describe("A directory", func() {
 			Skip("an ordinary user has a group alone")
 		}
 		dir := mkdir("open", mode)
-		Expect(MakeDir(dir)).To(MatchError(And(HavePrefix("%s can be written to by %s", dir, why), ContainSubstring("chmod go-w "+dir))))
-		Expect(MakeDir(filepath.Join(dir, "below"))).To(MatchError(And(HavePrefix(dir), ContainSubstring("on the way to "+dir+"/below"))))
+		Expect(MakeDir(dir)).To(MatchError(And(HavePrefix("check its content and run chmod go-w", dir, why), ContainSubstring("chmod go-w "+dir))))
+		Expect(MakeDir(filepath.Join(dir, "below"))).To(MatchError(And(HavePrefix(dir), ContainSubstring("a parent of"+dir+"/below"))))
 		Expect(filepath.Join(dir, "below")).NotTo(BeADirectory(), "what is wrong is found before anything is made")
 	},
 		Entry("all", fs.FileMode(0o777), "anybody"),
@@ -75,7 +75,7 @@ var _ = Describe("A directory", func() {
 		dir := mkdir("theirs", 0o755)
 		give(dir)
 		Expect(MakeDir(dir)).To(MatchError(And(HavePrefix(dir+" belongs to uid 4711, who can replace what is in it;"), ContainSubstring("chown 0 "+dir))))
-		Expect(MakeDir(filepath.Join(dir, "run"))).To(MatchError(ContainSubstring("on the way to " + dir + "/run")))
+		Expect(MakeDir(filepath.Join(dir, "run"))).To(MatchError(ContainSubstring("a parent of" + dir + "/run")))
 	})
 
 	It("is not one that another user made first in one like /tmp", func() {
@@ -94,7 +94,7 @@ var _ = Describe("A directory", func() {
 			Expect(MakeDir(filepath.Join(link, "run"))).To(Succeed(), to)
 		}
 		Expect(os.Chmod(dir, 0o777)).To(Succeed())
-		Expect(MakeDir(filepath.Join(link, "run"))).To(MatchError(HavePrefix(dir + " can be written to by anybody")))
+		Expect(MakeDir(filepath.Join(link, "run"))).To(MatchError(HavePrefix(dir + "check its content and run chmod go-w")))
 	})
 
 	It("is not behind a symbolic link of another user", func() {
@@ -111,7 +111,7 @@ var _ = Describe("A directory", func() {
 		mkdir("open", 0o777)
 		Expect(os.Symlink("../run", mkdir("open/x", 0o755)+"/link")).To(Succeed())
 		Expect(os.Symlink("open/x/link", filepath.Join(top, "link"))).To(Succeed())
-		Expect(MakeDir(filepath.Join(top, "link"))).To(MatchError(HavePrefix(top + "/open can be written to by anybody")))
+		Expect(MakeDir(filepath.Join(top, "link"))).To(MatchError(HavePrefix(top + "check its content and run chmod go-w")))
 	})
 
 	It("is not a link without an end, nor something else", func() {
@@ -159,13 +159,13 @@ var _ = Describe("A file of the agent", func() {
 				return err
 			}
 			return os.Link(filepath.Join(dir, "data"), path)
-		}, " is a hard link: the same file has 2 names"),
+		}, "is a hard link to a file with"),
 		Entry("one that others can write to", func() error {
 			if err := os.WriteFile(path, nil, 0o600); err != nil {
 				return err
 			}
 			return os.Chmod(path, 0o666)
-		}, " can be written to by others (mode 0666)"),
+		}, "); check it and remove it, or run chmod go-w"),
 	)
 
 	It("is not another user's", func() {
@@ -174,6 +174,6 @@ var _ = Describe("A file of the agent", func() {
 		}
 		Expect(open()).To(Succeed())
 		Expect(os.Chown(path, somebody, somebody)).To(Succeed())
-		Expect(open()).To(MatchError(path + " belongs to uid 4711; look at it and remove it, or run chown 0 " + path))
+		Expect(open()).To(MatchError(path + " belongs to uid 4711; check it and remove it, or run chown 0 " + path))
 	})
 })

@@ -98,7 +98,7 @@ func (a *assembly) collect(objects []*object) {
 			a.objects = append(a.objects, o)
 			continue
 		}
-		a.refuse(o, "metadata.name", "%s is already defined at %s; remove or rename one of them, until then neither is acted on",
+		a.refuse(o, "metadata.name", "%s is already declared at %s; neither is reconciled until one of them is removed or renamed",
 			o.id, first.where("metadata.name"))
 	}
 	for id := range a.invalid {
@@ -117,11 +117,11 @@ func (a *assembly) pools() {
 			s.thinPool = p.Spec.ThinPool.Name
 		}
 		if other := claim(first, s, o); other != nil {
-			what := fmt.Sprintf("thick volumes of the volume group %s", s.vg)
+			what := fmt.Sprintf("thick provisioning in volume group %s", s.vg)
 			if s.thinPool != "" {
-				what = fmt.Sprintf("the thin pool %s/%s", s.vg, s.thinPool)
+				what = fmt.Sprintf("thin pool %s/%s", s.vg, s.thinPool)
 			}
-			a.clash(o, other, "spec.volumeGroup", "stands for "+what)
+			a.clash(o, other, "spec.volumeGroup", what)
 		}
 	}
 }
@@ -134,12 +134,12 @@ func (a *assembly) references() {
 	for o, s := range objectsOf[Snapshot](a) {
 		origin := ID{KindVolume, s.Spec.Volume}
 		if _, isVolume := a.index[origin]; !isVolume && a.known(ID{KindSnapshot, s.Spec.Volume}) && !a.known(origin) {
-			a.refuse(o, "spec.volume", "%s is a Snapshot; snapshots of snapshots are not supported, name a Volume", s.Spec.Volume)
+			a.refuse(o, "spec.volume", "Snapshot %s cannot be the origin: snapshots of snapshots are not supported; name a Volume", s.Spec.Volume)
 			continue
 		}
 		a.resolve(o, "spec.volume", origin)
 		if pool := a.poolOf(origin); pool != nil && pool.Spec.ThinPool != nil && s.Spec.Size != 0 {
-			a.refuse(o, "spec.size", "is for thick pools only, but %s is in the thin pool of Pool/%s, where a snapshot takes space as it needs it; leave the field out",
+			a.refuse(o, "spec.size", "only allowed for snapshots in thick pools, but %s is in the thin pool of Pool/%s, where a snapshot allocates space on demand; leave the field out",
 				origin, pool.Metadata.Name)
 		}
 	}
@@ -168,7 +168,7 @@ func (a *assembly) resolve(o *object, path string, to ID) {
 		return
 	}
 	a.dangling++
-	a.refuse(o, path, "no %s is named %s%s", to.Kind, quote(to.Name), a.hint(to))
+	a.refuse(o, path, "%s %s is not declared%s", to.Kind, quote(to.Name), a.hint(to))
 }
 
 // resolveLUN is resolve for a LUN. If something that cannot be read may declare what it names, that
@@ -179,7 +179,7 @@ func (a *assembly) resolveLUN(o *object, path string, to ID) {
 		return
 	}
 	a.dangling++
-	f := o.finding(path, fmt.Errorf("no %s is named %s%s", to.Kind, quote(to.Name), a.hint(to)))
+	f := o.finding(path, fmt.Errorf("%s %s is not declared%s", to.Kind, quote(to.Name), a.hint(to)))
 	a.findings = append(a.findings, f)
 	a.invalidate(to, f)
 }
@@ -189,9 +189,9 @@ func (a *assembly) hint(to ID) string {
 	hint := ""
 	switch {
 	case to.Kind == KindVolume && a.known(ID{KindSnapshot, to.Name}):
-		hint = "; there is a Snapshot of that name"
+		hint = "; a Snapshot with this name is declared"
 	case to.Kind == KindSnapshot && a.known(ID{KindVolume, to.Name}):
-		hint = "; there is a Volume of that name"
+		hint = "; a Volume with this name is declared"
 	case a.dangling <= maxHints:
 		var names []string
 		for id := range a.index {
@@ -202,7 +202,7 @@ func (a *assembly) hint(to ID) string {
 		hint = suggest(to.Name, names)
 	}
 	if a.unreadable {
-		hint += " (something that cannot be read may define it)"
+		hint += " (an unreadable file may declare it)"
 	}
 	return hint
 }
@@ -236,9 +236,9 @@ func (a *assembly) logicalVolumes() {
 		switch {
 		case other == nil:
 		case other.id.Kind == KindPool:
-			a.refuse(o, path, "%s/%s is the thin pool of %s (%s); choose another name", lv.vg, lv.lv, other.id, other.where(""))
+			a.refuse(o, path, "%s/%s is already the thin pool of %s (%s); choose another name", lv.vg, lv.lv, other.id, other.where(""))
 		default:
-			a.clash(o, other, path, fmt.Sprintf("stands for the logical volume %s/%s", lv.vg, lv.lv))
+			a.clash(o, other, path, fmt.Sprintf("logical volume %s/%s", lv.vg, lv.lv))
 		}
 	}
 	for o, p := range objectsOf[Pool](a) {
@@ -264,7 +264,7 @@ func (a *assembly) imageFiles() {
 	first := map[string]*object{}
 	for o, i := range objectsOf[Image](a) {
 		if other := claim(first, i.Spec.Path, o); other != nil {
-			a.clash(o, other, "spec.path", "has the file "+quote(i.Spec.Path))
+			a.clash(o, other, "spec.path", "file "+quote(i.Spec.Path))
 		}
 	}
 }
@@ -305,7 +305,7 @@ func (a *assembly) secrets(read secretReader) {
 func (a *assembly) spread() {
 	depends := func(o *object, on ID) {
 		if reason := a.invalid[on]; reason != nil {
-			a.invalidate(o.id, fmt.Errorf("its %s is invalid: %w", on, reason))
+			a.invalidate(o.id, fmt.Errorf("%s is invalid: %w", on, reason))
 		}
 	}
 	for o, v := range objectsOf[Volume](a) {
@@ -370,12 +370,12 @@ func (a *assembly) clash(o, other *object, path, what string) {
 		if other.restored {
 			o, other = other, o
 		}
-		a.refuse(o, path, "%s %s, and so does %s (%s); until its file can be read, it is not acted on", o.id, what, other.id, other.where(path))
+		a.refuse(o, path, "%s is also declared by %s (%s); %s is not reconciled until its file can be read", what, other.id, other.where(path), o.id)
 		return
 	}
-	a.refuse(o, path, "%s %s, and so does %s (%s); until one of them changes, neither is acted on",
-		o.id, what, other.id, other.where(path))
-	a.invalidate(other.id, fmt.Errorf("%s, and so does %s (%s)", what, o.id, o.where(path)))
+	a.refuse(o, path, "%s is also declared by %s (%s); neither is reconciled until one of them changes",
+		what, other.id, other.where(path))
+	a.invalidate(other.id, fmt.Errorf("%s is also declared by %s (%s)", what, o.id, o.where(path)))
 }
 
 // claim notes who is the first to have a key, and returns who was before.

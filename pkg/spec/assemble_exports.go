@@ -13,7 +13,7 @@ func (a *assembly) targets() {
 	first := map[string]*object{}
 	for o, e := range objectsOf[Export](a) {
 		if other := claim(first, e.Spec.Target, o); other != nil {
-			a.clash(o, other, "spec.target", "has the target "+e.Spec.Target)
+			a.clash(o, other, "spec.target", "target "+e.Spec.Target)
 		}
 	}
 }
@@ -68,7 +68,7 @@ func (a *assembly) portals() {
 			}
 			if other := wildcards[port{portal.Port(), e.Spec.Protocol.withoutTCP()}]; other != nil && other.id != o.id {
 				a.findings = append(a.findings, o.finding(itemPath("spec.portals", i), fmt.Errorf(
-					"%s cannot be served beside a portal for every address on the same port, which %s has (%s); use the same portals in both, or another port",
+					"%s conflicts with the wildcard portal of %s (%s) on the same port; use the same portals in both Exports, or another port",
 					portal, other.id, other.where("spec.portals"))))
 			}
 		}
@@ -98,7 +98,7 @@ func (a *assembly) hostKeys() {
 				hosts[host.Name] = known{o, auth}
 			case !sameKeys(first.auth, auth):
 				a.clash(o, first.export, itemPath("spec.initiators", i)+".auth",
-					"has keys of its own for host "+host.Name+", which the kernel knows once for all Exports")
+					"the authentication of host "+host.Name+" (one per node, not per Export)")
 			}
 		}
 	}

@@ -62,10 +62,10 @@ func (a *assembly) circle(objects []*object) {
 			way.WriteString(objects[(i+n)%len(objects)].id.String() + " from ")
 		}
 		if more := len(objects) - maxCircle; more > 0 {
-			fmt.Fprintf(&way, "%d more, and these from ", more)
+			fmt.Fprintf(&way, "%d more from ", more)
 		}
 		path, _ := contentFrom(o)
-		a.refuse(o, path, "the content comes in a circle: %s%s; take the source out of a Volume that exists already, which has read it, or name another",
+		a.refuse(o, path, "circular source: %s%s; remove spec.source from a Volume that already exists, or choose another source",
 			way.String(), o.id)
 	}
 }
@@ -80,11 +80,11 @@ func (a *assembly) reverts() {
 		to := ID{KindSnapshot, v.Spec.Revert.Snapshot}
 		if !a.known(to) {
 			a.dangling++
-			a.refuse(o, path, "no Snapshot is named %s (a revert that is done can be taken out of the file)%s", quote(to.Name), a.hint(to))
+			a.refuse(o, path, "Snapshot %s is not declared (after a finished revert, spec.revert can be removed)%s", quote(to.Name), a.hint(to))
 			continue
 		}
 		if s := a.index[to]; s != nil && s.value.(*Snapshot).Spec.Volume != o.id.Name {
-			a.refuse(o, path, "%s (%s) is a snapshot of Volume/%s, but a Volume is put back to a snapshot of its own; for the content of another, create a new Volume with a source",
+			a.refuse(o, path, "%s (%s) is a snapshot of Volume/%s; a Volume can only revert to its own snapshots. To copy from another Volume, create a new Volume with spec.source",
 				to, s.where("spec.volume"), s.value.(*Snapshot).Spec.Volume)
 		}
 	}

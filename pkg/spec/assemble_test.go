@@ -58,55 +58,55 @@ var _ = Describe("A set of objects", func() {
 		},
 		Entry("an object twice",
 			aPool+aVolume+header+"Volume\nmetadata: {name: "+mark+"db}\nspec: {pool: fast, size: 2Gi}\n",
-			"metadata.name", "Volume/db is already defined at ", "Volume/db"),
+			"metadata.name", "Volume/db is already declared at ", "Volume/db"),
 		Entry("a Pool that is not there",
 			volume("db", "pool: "+mark+"fast, size: 1Gi")+snapshot("nightly", "volume: db")+export("db", "luns: [{snapshot: nightly}]"),
-			"spec.pool", `no Pool is named "fast"`, "Volume/db", "Snapshot/nightly"),
+			"spec.pool", `Pool "fast" is not declared`, "Volume/db", "Snapshot/nightly"),
 		Entry("a mistyped Pool",
 			aPool+volume("db", "pool: "+mark+"fsat, size: 1Gi"),
-			"spec.pool", `no Pool is named "fsat"; did you mean "fast"?`, "Volume/db"),
+			"spec.pool", `Pool "fsat" is not declared; did you mean "fast"?`, "Volume/db"),
 		Entry("a broken Pool",
 			header+"Pool\nmetadata: {name: fast}\nspec: {volumeGroup: "+mark+"my vg}\n---\n"+aVolume+export("db", "luns: [{volume: db}]"),
 			"spec.volumeGroup", "contains ' '", "Pool/fast", "Volume/db"),
 		Entry("a Volume that is not there",
 			aPool+aVolume+snapshot("nightly", "volume: "+mark+"dbb"),
-			"spec.volume", `no Volume is named "dbb"; did you mean "db"?`, "Snapshot/nightly"),
+			"spec.volume", `Volume "dbb" is not declared; did you mean "db"?`, "Snapshot/nightly"),
 		Entry("a snapshot of a snapshot",
 			aPool+aVolume+snapshot("nightly", "volume: db")+snapshot("weekly", "volume: "+mark+"nightly"),
-			"spec.volume", "nightly is a Snapshot; snapshots of snapshots are not supported", "Snapshot/weekly"),
+			"spec.volume", "Snapshot nightly cannot be the origin: snapshots of snapshots are not supported", "Snapshot/weekly"),
 		Entry("a LUN that is not there",
 			aPool+aVolume+export("a", "luns: [{volume: db}, {volume: "+mark+"gone}]")+export("b", "luns: [{volume: db}]"),
-			"spec.luns[1].volume", `no Volume is named "gone"`, "Export/a"),
+			"spec.luns[1].volume", `Volume "gone" is not declared`, "Export/a"),
 		Entry("a Snapshot as a volume",
 			aPool+aVolume+snapshot("nightly", "volume: db")+export("a", "luns: [{volume: "+mark+"nightly}]"),
-			"spec.luns[0].volume", "there is a Snapshot of that name", "Export/a"),
+			"spec.luns[0].volume", "a Snapshot with this name is declared", "Export/a"),
 		Entry("a Volume as a snapshot",
 			aPool+aVolume+export("a", "luns: [{snapshot: "+mark+"db}]"),
-			"spec.luns[0].snapshot", "there is a Volume of that name", "Export/a"),
+			"spec.luns[0].snapshot", "a Volume with this name is declared", "Export/a"),
 		Entry("a size for a thin snapshot",
 			aPool+aVolume+snapshot("nightly", "volume: db, size: "+mark+"1Gi"),
-			"spec.size", "for thick pools only", "Snapshot/nightly"),
+			"spec.size", "only allowed for snapshots in thick pools", "Snapshot/nightly"),
 		Entry("two Volumes with one logical volume",
 			aPool+volume("a", "pool: fast, size: 1Gi")+volume("b", "pool: fast, size: 1Gi, lvName: "+mark+"a"),
-			"spec.lvName", "Volume/b stands for the logical volume vg0/a, and so does Volume/a", "Volume/a", "Volume/b"),
+			"spec.lvName", "logical volume vg0/a is also declared by Volume/a", "Volume/a", "Volume/b"),
 		Entry("a Volume and a Snapshot with one logical volume",
 			aPool+aVolume+volume("other", "pool: fast, size: 1Gi")+header+"Snapshot\nmetadata: {name: "+mark+"other}\nspec: {volume: db}\n",
-			"metadata.name", "stands for the logical volume vg0/other, and so does Volume/other", "Volume/other", "Snapshot/other"),
+			"metadata.name", "logical volume vg0/other is also declared by Volume/other", "Volume/other", "Snapshot/other"),
 		Entry("a Volume named like the thin pool",
 			aPool+aVolume+volume("x", "pool: fast, size: 1Gi, lvName: "+mark+"fast"),
-			"spec.lvName", "vg0/fast is the thin pool of Pool/fast", "Volume/x"),
+			"spec.lvName", "vg0/fast is already the thin pool of Pool/fast", "Volume/x"),
 		Entry("two Pools with one thin pool",
 			aPool+header+"Pool\nmetadata: {name: slow}\nspec: {volumeGroup: "+mark+"vg0, thinPool: {name: fast, size: 1Gi}}\n---\n"+aVolume,
-			"spec.volumeGroup", "stands for the thin pool vg0/fast, and so does Pool/fast", "Pool/fast", "Pool/slow", "Volume/db"),
+			"spec.volumeGroup", "thin pool vg0/fast is also declared by Pool/fast", "Pool/fast", "Pool/slow", "Volume/db"),
 		Entry("two thick Pools in one volume group",
 			thickPool("a")+header+"Pool\nmetadata: {name: b}\nspec: {volumeGroup: "+mark+"vg-a}\n",
-			"spec.volumeGroup", "stands for thick volumes of the volume group vg-a, and so does Pool/a", "Pool/a", "Pool/b"),
+			"spec.volumeGroup", "thick provisioning in volume group vg-a is also declared by Pool/a", "Pool/a", "Pool/b"),
 		Entry("two Exports with one target",
 			aPool+aVolume+export("a", "luns: [{volume: db}]")+export("b", "target: "+mark+"'iqn.2026-11.io.volreconciler:a', luns: [{volume: db}]"),
-			"spec.target", "Export/b has the target iqn.2026-11.io.volreconciler:a, and so does Export/a", "Export/a", "Export/b"),
+			"spec.target", "target iqn.2026-11.io.volreconciler:a is also declared by Export/a", "Export/a", "Export/b"),
 		Entry("a portal that another Export's wildcard covers",
 			aPool+aVolume+export("a", "luns: [{volume: db}], portals: ["+mark+"'192.0.2.1:3260']")+export("b", "luns: [{volume: db}]"),
-			"spec.portals[0]", "cannot be served beside a portal for every address on the same port, which Export/b has"),
+			"spec.portals[0]", "conflicts with the wildcard portal of Export/b ("),
 	)
 
 	It("may share what can be shared", func() {
@@ -131,9 +131,9 @@ var _ = Describe("A set of objects", func() {
 	It("says of a dependent object what the root cause is", func() {
 		set := loadText(header + "Pool\nmetadata: {name: fast}\nspec: {volumeGroup: my vg}\n---\n" + aVolume + snapshot("nightly", "volume: db") + export("db", "luns: [{volume: db}]"))
 		Expect(set.Invalid[spec.ID{Kind: spec.KindVolume, Name: "db"}]).To(MatchError(And(
-			HavePrefix("its Pool/fast is invalid: "), ContainSubstring(`spec.volumeGroup: "my vg" contains ' '`))))
+			HavePrefix("Pool/fast is invalid: "), ContainSubstring(`spec.volumeGroup: "my vg" contains ' '`))))
 		Expect(set.Invalid[spec.ID{Kind: spec.KindSnapshot, Name: "nightly"}]).To(MatchError(
-			HavePrefix("its Volume/db is invalid: its Pool/fast is invalid: ")))
+			HavePrefix("Volume/db is invalid: Pool/fast is invalid: ")))
 		Expect(set.Exports).To(HaveKey("db"), "an export goes on offering its other LUNs")
 	})
 
@@ -150,7 +150,7 @@ var _ = Describe("A set of objects", func() {
 
 	It("says that a missing object may be in what cannot be read", func() {
 		set := loadText(aVolume + "a: b: c\n")
-		Expect(errorsOf(set.Findings)).To(ContainElement(ContainSubstring(`no Pool is named "fast" (something that cannot be read may define it)`)))
+		Expect(errorsOf(set.Findings)).To(ContainElement(ContainSubstring(`Pool "fast" is not declared (an unreadable file may declare it)`)))
 	})
 
 	It("names both places of an object in two files", func() {
@@ -160,7 +160,7 @@ var _ = Describe("A set of objects", func() {
 		set := spec.LoadPaths([]string{dir}, "")
 		Expect(set.Findings).To(HaveLen(1))
 		Expect(set.Findings[0].Error()).To(Equal(fmt.Sprintf(
-			"%s/sub/b.yml:4:18: metadata.name: Volume/db is already defined at %s/a.yaml:8:18; remove or rename one of them, until then neither is acted on", dir, dir)))
+			"%s/sub/b.yml:4:18: metadata.name: Volume/db is already declared at %s/a.yaml:8:18; neither is reconciled until one of them is removed or renamed", dir, dir)))
 		Expect(set.Volumes).To(BeEmpty())
 		Expect(set.Pools).To(HaveLen(1))
 	})
@@ -222,8 +222,8 @@ var _ = Describe("Paths", func() {
 		dir := GinkgoT().TempDir()
 		set := spec.LoadPaths([]string{dir, dir + "/none.yaml"}, "")
 		Expect(set.Findings).To(HaveLen(2))
-		Expect(set.Findings[0].Error()).To(Equal(dir + ": the directory has no *.yaml or *.yml file"))
-		Expect(set.Findings[1].Error()).To(Equal(dir + "/none.yaml: cannot be read: no such file or directory"))
+		Expect(set.Findings[0].Error()).To(Equal(dir + ": the directory contains no *.yaml or *.yml file"))
+		Expect(set.Findings[1].Error()).To(Equal(dir + "/none.yaml: cannot read it: no such file or directory"))
 		Expect(set.Complete).To(BeFalse())
 	})
 

@@ -100,17 +100,17 @@ var refusedAttributes = map[string]string{
 	"demo_mode_discovery":     whoGetsIn,
 	"demo_mode_login_only":    whoGetsIn,
 	"demo_mode_write_protect": whoGetsIn,
-	"prod_mode_write_protect": "who may write follows from readOnly",
-	"TargetAlias":             "it says whose the target is",
-	"emulate_write_cache":     "the kernel takes it over from the device",
-	"emulate_fua_write":       "the kernel takes it over from the device",
-	"emulate_tpu":             "it follows from the Pool, and what the device can do",
-	"emulate_tpws":            "it follows from the Pool, and what the device can do",
-	"block_size":              "it is the device's, and initiators could not read their data with another",
-	"vpd_unit_serial":         "it follows from the volume, so that initiators find it again",
+	"prod_mode_write_protect": "write access is set by readOnly",
+	"TargetAlias":             "volreconciler marks its targets with it",
+	"emulate_write_cache":     "the kernel reads it from the device",
+	"emulate_fua_write":       "the kernel reads it from the device",
+	"emulate_tpu":             "it is derived from the Pool and the device's capabilities",
+	"emulate_tpws":            "it is derived from the Pool and the device's capabilities",
+	"block_size":              "it is the device's; with another block size initiators could not read their data",
+	"vpd_unit_serial":         "it is derived from the volume, so that initiators recognize the LUN",
 }
 
-const whoGetsIn = "who gets in follows from initiators and allowAnyInitiator"
+const whoGetsIn = "access is set by initiators and allowAnyInitiator"
 
 // attributes checks the attributes of an Export.
 func (v *validation) attributes(s ExportSpec) {
@@ -130,9 +130,9 @@ func checkAttribute(p Protocol, name, value string) error {
 		names := slices.Sorted(maps.Keys(Attributes))
 		return fmt.Errorf("unknown attribute%s (allowed: %s)", suggest(name, names), strings.Join(names, ", "))
 	case p.IsNVMe():
-		return fmt.Errorf("is one of the SCSI target, which %s is not", p)
+		return fmt.Errorf("is an attribute of SCSI targets; not supported with protocol %s", p)
 	case !isISCSI && a.Place != BackstoreAttrib:
-		return fmt.Errorf("is one of iSCSI, which %s is not", p)
+		return fmt.Errorf("is an attribute of iSCSI; not supported with protocol %s", p)
 	default:
 		return a.check(value)
 	}
@@ -143,13 +143,13 @@ func checkAttribute(p Protocol, name, value string) error {
 func (a Attribute) check(value string) error {
 	if a.Values != nil {
 		if !slices.Contains(a.Values, value) {
-			return fmt.Errorf("%s is no value of it (allowed: %s)", quote(value), strings.Join(a.Values, "; "))
+			return fmt.Errorf("value %s is not allowed (allowed: %s)", quote(value), strings.Join(a.Values, "; "))
 		}
 		return nil
 	}
 	n, err := strconv.ParseUint(value, 10, 64)
 	if err != nil || strconv.FormatUint(n, 10) != value || n < a.Min || n > a.Max {
-		return fmt.Errorf("%s is no value of it; write a number from %d to %d", quote(value), a.Min, a.Max)
+		return fmt.Errorf("value %s is not allowed; write a number from %d to %d", quote(value), a.Min, a.Max)
 	}
 	return nil
 }

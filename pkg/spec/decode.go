@@ -138,7 +138,7 @@ func (w *walker) add(n *yaml.Node, path string, err error) {
 func (w *walker) header(root *yaml.Node) {
 	if root.Kind != yaml.MappingNode {
 		if refused(root) == nil {
-			w.add(root, "", fmt.Errorf("an object is wanted, with apiVersion, kind, metadata and spec, but this is %s", describeForm(root)))
+			w.add(root, "", fmt.Errorf("must be an object with apiVersion, kind, metadata and spec, but is %s", describeForm(root)))
 		}
 		return
 	}
@@ -148,7 +148,7 @@ func (w *walker) header(root *yaml.Node) {
 		w.versionKnown = true
 		w.add(root, "apiVersion", fmt.Errorf("is missing; write apiVersion: %s", APIVersion))
 	case version.Value != APIVersion || version.Kind != yaml.ScalarNode:
-		w.add(version, "apiVersion", fmt.Errorf("is %s, but only %s is known", describe(version), APIVersion))
+		w.add(version, "apiVersion", fmt.Errorf("%s is not supported (allowed: %s)", describe(version), APIVersion))
 	default:
 		w.versionKnown = true
 	}
@@ -156,7 +156,7 @@ func (w *walker) header(root *yaml.Node) {
 	case kind == nil:
 		w.add(root, "kind", fmt.Errorf("is missing (allowed: %s)", strings.Join(kinds(), ", ")))
 	case kind.Kind != yaml.ScalarNode || newValue(Kind(kind.Value)) == nil:
-		w.add(kind, "kind", fmt.Errorf("is %s, which is no known kind%s (allowed: %s)",
+		w.add(kind, "kind", fmt.Errorf("%s is not a known kind%s (allowed: %s)",
 			describe(kind), suggest(kind.Value, kinds()), strings.Join(kinds(), ", ")))
 	default:
 		w.kind = Kind(kind.Value)
@@ -175,7 +175,7 @@ func (w *walker) value(n *yaml.Node, path string, into reflect.Value) {
 		return
 	}
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
-		w.add(n, path, errors.New("has no value; give it one, or leave the field out"))
+		w.add(n, path, errors.New("has no value; set one, or leave the field out"))
 		return
 	}
 	if text, ok := into.Addr().Interface().(encoding.TextUnmarshaler); ok {
@@ -193,7 +193,7 @@ func (w *walker) value(n *yaml.Node, path string, into reflect.Value) {
 	case reflect.Slice:
 		w.list(n, path, into)
 	case reflect.String:
-		if w.isTagged(n, path, "!!str", "a text") {
+		if w.isTagged(n, path, "!!str", "a string") {
 			into.SetString(n.Value)
 		}
 	case reflect.Bool:
@@ -203,7 +203,7 @@ func (w *walker) value(n *yaml.Node, path string, into reflect.Value) {
 	case reflect.Int:
 		w.integer(n, path, into)
 	default:
-		w.add(n, path, fmt.Errorf("the field has the type %s, which cannot be read", into.Type()))
+		w.add(n, path, fmt.Errorf("cannot decode the field: unsupported type %s", into.Type()))
 	}
 }
 
@@ -213,14 +213,14 @@ func (w *walker) isTagged(n *yaml.Node, path, tag, wanted string) bool {
 	switch {
 	case n.Kind == yaml.ScalarNode && tag == "!!str" && n.Tag != tag:
 		if nearPassword(path) {
-			w.add(n, path, fmt.Errorf("must be %s, but to YAML this is something else; put it in quotes", wanted))
+			w.add(n, path, fmt.Errorf("must be %s, but YAML reads another type; put the value in quotes", wanted))
 			break
 		}
-		w.add(n, path, fmt.Errorf("must be %s, but to YAML this is %s; put it in quotes: %s", wanted, describe(n), quote(n.Value)))
+		w.add(n, path, fmt.Errorf("must be %s, but YAML reads %s; put it in quotes: %s", wanted, describe(n), quote(n.Value)))
 	case n.Kind != yaml.ScalarNode || n.Tag != tag:
 		w.add(n, path, fmt.Errorf("must be %s, but is %s", wanted, describeAt(n, path)))
 	case n.Value == "":
-		w.add(n, path, errors.New("is empty; give it a value, or leave the field out"))
+		w.add(n, path, errors.New("is empty; set a value, or leave the field out"))
 	default:
 		return true
 	}
@@ -231,7 +231,7 @@ func (w *walker) isTagged(n *yaml.Node, path, tag, wanted string) bool {
 // scalar as it is written, whatever YAML takes it for.
 func (w *walker) text(n *yaml.Node, path string, into encoding.TextUnmarshaler) {
 	if n.Kind != yaml.ScalarNode || n.Tag == "!!bool" {
-		w.add(n, path, fmt.Errorf("must be a number or a text, but is %s", describeAt(n, path)))
+		w.add(n, path, fmt.Errorf("must be a number or a string, but is %s", describeAt(n, path)))
 		return
 	}
 	if err := into.UnmarshalText([]byte(n.Value)); err != nil {
@@ -276,7 +276,7 @@ func (w *walker) entries(n *yaml.Node, path string, into reflect.Value) {
 		if refused(key) != nil || refused(value) != nil {
 			continue
 		}
-		if value.Value == "" && value.Tag == "!!str" || w.isTagged(value, below, "!!str", "a text") {
+		if value.Value == "" && value.Tag == "!!str" || w.isTagged(value, below, "!!str", "a string") {
 			into.SetMapIndex(reflect.ValueOf(key.Value), reflect.ValueOf(value.Value))
 		}
 	}
@@ -333,7 +333,7 @@ func (w *walker) missing(n *yaml.Node, parent, path string) {
 		at = key
 	}
 	w.findings = append(w.findings, Finding{Line: at.line, Column: at.column, Path: path,
-		Err: errors.New("is missing, and there is no default")})
+		Err: errors.New("is missing; it has no default")})
 }
 
 // structField is a field of a struct as the file knows it.

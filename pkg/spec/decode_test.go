@@ -189,11 +189,11 @@ spec:
 `)
 		Expect(errorsOf(set.Findings)).To(Equal([]string{
 			`x.yaml:3:18: metadata.name: "Big" contains 'B'; only lower-case letters, digits and - are allowed`,
-			`x.yaml:4:1: spec.pool: is missing, and there is no default`,
+			`x.yaml:4:1: spec.pool: is missing; it has no default`,
 			`x.yaml:5:3: spec.sise: unknown field "sise" of Volume spec; did you mean "size"? (allowed: adopt, deletionPolicy, lvName, pool, revert, size, source)`,
-			`x.yaml:6:9: spec.size: "010" has a leading zero, which reads as octal elsewhere; write a whole number with a unit, like 20Gi or 1500M, or plain bytes (K, M, G, T, P, E are powers of 1000; Ki, Mi, Gi, Ti, Pi, Ei powers of 1024)`,
-			`x.yaml:7:10: spec.adopt: must be true or false, but is the text "yes"`,
-			`x.yaml:8:19: spec.deletionPolicy: "Keep" is no deletion policy (allowed: Delete, Retain)`,
+			`x.yaml:6:9: spec.size: "010" has a leading zero, which some programs read as octal; write a whole number with a unit, like 20Gi or 1500M, or plain bytes (K, M, G, T, P, E are powers of 1000; Ki, Mi, Gi, Ti, Pi, Ei powers of 1024)`,
+			`x.yaml:7:10: spec.adopt: must be true or false, but is the string "yes"`,
+			`x.yaml:8:19: spec.deletionPolicy: "Keep" is not a valid deletion policy (allowed: Delete, Retain)`,
 		}))
 		Expect(set.Invalid).To(HaveKey(spec.ID{Kind: spec.KindVolume, Name: "Big"}))
 	})
@@ -222,7 +222,7 @@ spec: {pool: fast, size: 1Gi, "\e[31m": 1}
 		func(marked, message string) { expectOneFinding(marked, "", message) },
 		Entry("NUL", "a: b\nc: "+mark+"\x00", "NUL byte"),
 		Entry("an executable", mark+"\x00\x01\x7fELF", "NUL byte"),
-		Entry("Latin-1", "# caf"+mark+"\xe9\n", "0xe9 is not UTF-8"),
+		Entry("Latin-1", "# caf"+mark+"\xe9\n", "0xe9 is not valid UTF-8"),
 		Entry("UTF-16", mark+"\xff\xfea\x00", "UTF-16"),
 		Entry("an escape sequence", "a: "+mark+"\x1b[31m", "control character U+001B"),
 		Entry("DEL", "a: "+mark+"\x7f", "control character U+007F"),
@@ -231,7 +231,7 @@ spec: {pool: fast, size: 1Gi, "\e[31m": 1}
 
 	It("that is too large is not read", func() {
 		set := loadText("# " + strings.Repeat("x", 1<<20) + "\n")
-		Expect(errorsOf(set.Findings)).To(ConsistOf(ContainSubstring("more than the 1048576 that are read")))
+		Expect(errorsOf(set.Findings)).To(ConsistOf(ContainSubstring("at most 1048576 are allowed")))
 	})
 
 	It("with too many documents is refused", func() {
@@ -247,11 +247,11 @@ spec: {pool: fast, size: 1Gi, "\e[31m": 1}
 		},
 		Entry("colon in text", "a: b: c\n", 1, "mapping values are not allowed"),
 		Entry("colon in text, later", "# one\n\na: b: c\n", 3, "mapping values are not allowed"),
-		Entry("tab", "a:\n\tb: c\n", 2, "never with tabs"),
+		Entry("tab", "a:\n\tb: c\n", 2, "indent YAML with spaces, not with tabs"),
 		Entry("open bracket", "a:\n  b: [1, 2\nc: d\n", 2, "did not find expected"),
 		Entry("wrong indentation", "a:\n  b:\n      c: 1\n    d: 2\n", 2, "did not find expected key, here or in the mapping or list that begins here"),
 		Entry("open quote", "a: 1\nb: \"x\n", 2, "found unexpected end of stream"),
-		Entry("alias to nothing", "a:\n  - *nothing\n", 2, "*nothing is a YAML alias"),
+		Entry("alias to nothing", "a:\n  - *nothing\n", 2, "YAML alias *nothing is not supported here"),
 		Entry("text after a scalar document", "# one\n---\n'a' b\n", 3, "the document has ended before this line"),
 		Entry("nested deeply", strings.Repeat("[", 20_000), 1, "exceeded max depth"),
 	)
@@ -270,9 +270,9 @@ spec: {pool: fast, size: 1Gi, "\e[31m": 1}
 		Entry("binary", header+"Volume\nmetadata: {name: db}\nspec:\n  pool: "+mark+"!!binary ZmFzdA==\n  size: 1Gi\n", "spec.pool", `tag "!!binary" is not supported`),
 		Entry("tag on a mapping", header+"Volume\nmetadata: {name: db}\nspec: "+mark+"!x\n  pool: fast\n  size: 1Gi\n", "spec", `tag "!x" is not supported`),
 		Entry("merge key", header+"Volume\nmetadata: {name: db}\nspec:\n  "+mark+"<<: {pool: fast}\n  pool: fast\n  size: 1Gi\n", `spec["<<"]`, "merge key << is not supported"),
-		Entry("a key that is a list", header+"Volume\nmetadata: {name: db}\nspec:\n  ? "+mark+"[a]\n  : 1\n  pool: fast\n  size: 1Gi\n", "spec", "a key must be plain text, not a list"),
-		Entry("the same key twice", header+"Volume\nmetadata: {name: db}\nspec:\n  pool: fast\n  size: 1Gi\n  "+mark+"size: 2Gi\n", "spec.size", "for the second time (first in line 11)"),
-		Entry("the same kind twice", header+"Volume\n"+mark+"kind: Pool\nmetadata: {name: db}\nspec: {pool: fast, size: 1Gi}\n", "kind", "for the second time"),
+		Entry("a key that is a list", header+"Volume\nmetadata: {name: db}\nspec:\n  ? "+mark+"[a]\n  : 1\n  pool: fast\n  size: 1Gi\n", "spec", "a key must be a plain string, but is a list"),
+		Entry("the same key twice", header+"Volume\nmetadata: {name: db}\nspec:\n  pool: fast\n  size: 1Gi\n  "+mark+"size: 2Gi\n", "spec.size", "key \"size\" is duplicate (first in line 11)"),
+		Entry("the same kind twice", header+"Volume\n"+mark+"kind: Pool\nmetadata: {name: db}\nspec: {pool: fast, size: 1Gi}\n", "kind", "is duplicate (first in line"),
 	)
 
 	It("refuses a bomb of aliases at once", func() {
@@ -286,16 +286,16 @@ spec: {pool: fast, size: 1Gi, "\e[31m": 1}
 
 	DescribeTable("has a document that is no object",
 		func(marked, path, message string) { expectOneFinding(marked, path, message) },
-		Entry("a text", mark+"hello\n", "", `an object is wanted, with apiVersion, kind, metadata and spec, but this is a text`),
-		Entry("a list", mark+"- a\n", "", "but this is a list"),
-		Entry("null", mark+"null\n", "", "but this is empty"),
+		Entry("a text", mark+"hello\n", "", `must be an object with apiVersion, kind, metadata and spec, but is a string`),
+		Entry("a list", mark+"- a\n", "", "must be an object with apiVersion, kind, metadata and spec, but is a list"),
+		Entry("null", mark+"null\n", "", "must be an object with apiVersion, kind, metadata and spec, but is"),
 		Entry("no kind", mark+"apiVersion: volreconciler/v1alpha1\n", "kind", "is missing (allowed: Export, Image, Pool, Snapshot, Volume)"),
 		Entry("no apiVersion", mark+"kind: Pool\nmetadata: {name: a}\nspec: {volumeGroup: vg0}\n", "apiVersion", "write apiVersion: volreconciler/v1alpha1"),
-		Entry("another apiVersion", "apiVersion: "+mark+"volreconciler/v1\nkind: Pool\nspec: {new: field}\n", "apiVersion", `is the text "volreconciler/v1", but only volreconciler/v1alpha1 is known`),
-		Entry("an apiVersion that is a number", "apiVersion: "+mark+"1\nkind: Pool\n", "apiVersion", "is the number 1"),
+		Entry("another apiVersion", "apiVersion: "+mark+"volreconciler/v1\nkind: Pool\nspec: {new: field}\n", "apiVersion", `the string "volreconciler/v1" is not supported (allowed: volreconciler/v1alpha1)`),
+		Entry("an apiVersion that is a number", "apiVersion: "+mark+"1\nkind: Pool\n", "apiVersion", "the number 1"),
 		Entry("kind in lower case", "apiVersion: volreconciler/v1alpha1\nkind: "+mark+"volume\n", "kind", `did you mean "Volume"?`),
-		Entry("a kind of a later version", "apiVersion: volreconciler/v1alpha1\nkind: "+mark+"Mirror\nspec: {x: 1}\n", "kind", `"Mirror", which is no known kind (allowed`),
-		Entry("a kind of Kubernetes", "apiVersion: volreconciler/v1alpha1\nkind: "+mark+"PersistentVolumeClaim\n", "kind", "no known kind (allowed"),
+		Entry("a kind of a later version", "apiVersion: volreconciler/v1alpha1\nkind: "+mark+"Mirror\nspec: {x: 1}\n", "kind", `"Mirror" is not a known kind (allowed`),
+		Entry("a kind of Kubernetes", "apiVersion: volreconciler/v1alpha1\nkind: "+mark+"PersistentVolumeClaim\n", "kind", "is not a known kind (allowed"),
 	)
 
 	It("says all at once that is missing in an empty mapping", func() {
@@ -317,18 +317,18 @@ spec: {pool: fast, size: 1Gi, "\e[31m": 1}
 		Entry("a source of a later version", volume("db", "pool: fast, size: 1Gi, source: {"+mark+"backup: nightly}"), "spec.source.backup", `unknown field "backup" of Volume spec.source (allowed: image, snapshot, volume)`),
 		Entry("devices, of a later version", header+"Pool\nmetadata: {name: p}\nspec: {volumeGroup: vg1, "+mark+"devices: [/dev/sdb]}\n", "spec.devices", `unknown field "devices" of Pool spec (allowed: clear, thinPool, trash, volumeGroup)`),
 		Entry("autoExtend, of a later version", header+"Pool\nmetadata: {name: p}\nspec: {volumeGroup: vg1, "+mark+"autoExtend: {threshold: 80}}\n", "spec.autoExtend", `unknown field`),
-		Entry("a number for a name", header+"Volume\nmetadata: {name: "+mark+"123}\nspec: {pool: fast, size: 1Gi}\n", "metadata.name", `to YAML this is the number 123; put it in quotes: "123"`),
-		Entry("true for a name", volume("db", "pool: "+mark+"true, size: 1Gi"), "spec.pool", `to YAML this is true (true or false); put it in quotes`),
+		Entry("a number for a name", header+"Volume\nmetadata: {name: "+mark+"123}\nspec: {pool: fast, size: 1Gi}\n", "metadata.name", `YAML reads the number 123; put it in quotes: "123"`),
+		Entry("true for a name", volume("db", "pool: "+mark+"true, size: 1Gi"), "spec.pool", `YAML reads true (true or false); put it in quotes`),
 		Entry("a date for a name", header+"Snapshot\nmetadata: {name: "+mark+"2026-11-22}\nspec: {volume: v}\n---\n"+volume("v", "pool: fast, size: 1Gi"), "metadata.name", `the date 2026-11-22; put it in quotes`),
-		Entry("null for a name", volume("db", "pool: "+mark+"~, size: 1Gi"), "spec.pool", "has no value; give it one, or leave the field out"),
+		Entry("null for a name", volume("db", "pool: "+mark+"~, size: 1Gi"), "spec.pool", "has no value; set one, or leave the field out"),
 		Entry("nothing for a mapping", header+"Volume\nmetadata: {name: db}\nspec:"+mark+"\n", "spec", "has no value"),
 		Entry("nothing for an optional mapping", header+"Pool\nmetadata: {name: p}\nspec:\n  volumeGroup: vg1\n  thinPool:"+mark+"\n", "spec.thinPool", "has no value"),
-		Entry("an empty text", volume("db", "pool: fast, size: 1Gi, lvName: "+mark+`""`), "spec.lvName", "is empty; give it a value, or leave the field out"),
-		Entry("a list for a text", volume("db", "pool: "+mark+"[fast], size: 1Gi"), "spec.pool", "must be a text, but is a list"),
-		Entry("a mapping for a text", volume("db", "pool: "+mark+"{name: fast}, size: 1Gi"), "spec.pool", "must be a text, but is a mapping"),
-		Entry("a text for a mapping", header+"Volume\nmetadata: "+mark+"db\nspec: {pool: fast, size: 1Gi}\n", "metadata", `must be a mapping, but is the text "db"`),
+		Entry("an empty text", volume("db", "pool: fast, size: 1Gi, lvName: "+mark+`""`), "spec.lvName", "is empty; set a value, or leave the field out"),
+		Entry("a list for a text", volume("db", "pool: "+mark+"[fast], size: 1Gi"), "spec.pool", "must be a string, but is a list"),
+		Entry("a mapping for a text", volume("db", "pool: "+mark+"{name: fast}, size: 1Gi"), "spec.pool", "must be a string, but is a mapping"),
+		Entry("a text for a mapping", header+"Volume\nmetadata: "+mark+"db\nspec: {pool: fast, size: 1Gi}\n", "metadata", `must be a mapping, but is the string "db"`),
 		Entry("a list for a mapping", header+"Volume\nmetadata: {name: db}\nspec:\n  "+mark+"- pool: fast\n", "spec", "must be a mapping, but is a list"),
-		Entry("a text for a boolean", volume("db", "pool: fast, size: 1Gi, adopt: "+mark+`"true"`), "spec.adopt", `must be true or false, but is the text "true"`),
+		Entry("a text for a boolean", volume("db", "pool: fast, size: 1Gi, adopt: "+mark+`"true"`), "spec.adopt", `must be true or false, but is the string "true"`),
 		Entry("yes for a boolean", volume("db", "pool: fast, size: 1Gi, adopt: "+mark+"yes"), "spec.adopt", "must be true or false"),
 		Entry("1 for a boolean", volume("db", "pool: fast, size: 1Gi, adopt: "+mark+"1"), "spec.adopt", "must be true or false, but is the number 1"),
 		Entry("a duration without a unit", header+"Pool\nmetadata: {name: p}\nspec: {volumeGroup: vg0, trash: "+mark+"24}\n", "spec.trash", "has no unit"),
@@ -339,24 +339,24 @@ spec: {pool: fast, size: 1Gi, "\e[31m": 1}
 		Entry("a size with separators", volume("db", "pool: fast, size: "+mark+"1_000"), "spec.size", "not a size"),
 		Entry("a size of zero", volume("db", "pool: fast, size: "+mark+"0"), "spec.size", "greater than zero"),
 		Entry("a negative size", volume("db", "pool: fast, size: "+mark+"-1Gi"), "spec.size", "negative"),
-		Entry("a boolean for a size", volume("db", "pool: fast, size: "+mark+"true"), "spec.size", "must be a number or a text"),
-		Entry("a list for a size", volume("db", "pool: fast, size: "+mark+"[1Gi]"), "spec.size", "must be a number or a text, but is a list"),
+		Entry("a boolean for a size", volume("db", "pool: fast, size: "+mark+"true"), "spec.size", "must be a number or a string, but is"),
+		Entry("a list for a size", volume("db", "pool: fast, size: "+mark+"[1Gi]"), "spec.size", "must be a number or a string, but is a list"),
 		Entry("too much for a thin pool", header+"Pool\nmetadata: {name: p}\nspec: {volumeGroup: vg1, thinPool: {size: "+mark+"100%}}\n", "spec.thinPool.size", "at most 95%"),
 		Entry("a thin pool without a size", header+"Pool\nmetadata: {name: p}\nspec:\n  volumeGroup: vg1\n  "+mark+"thinPool: {name: pool0}\n", "spec.thinPool.size", "is missing"),
 		Entry("a text for labels", header+"Volume\nmetadata: {name: db, labels: "+mark+"x}\nspec: {pool: fast, size: 1Gi}\n", "metadata.labels", "must be a mapping"),
 		Entry("a number for a label", header+"Volume\nmetadata: {name: db, labels: {a: "+mark+"1}}\nspec: {pool: fast, size: 1Gi}\n", "metadata.labels[a]", "put it in quotes"),
-		Entry("null for an annotation", header+"Volume\nmetadata: {name: db, annotations: {a/b: "+mark+"~}}\nspec: {pool: fast, size: 1Gi}\n", "metadata.annotations[a/b]", "to YAML this is empty"),
+		Entry("null for an annotation", header+"Volume\nmetadata: {name: db, annotations: {a/b: "+mark+"~}}\nspec: {pool: fast, size: 1Gi}\n", "metadata.annotations[a/b]", "YAML reads empty"),
 	)
 
 	DescribeTable("has an Export field that cannot be read",
 		func(marked, path, message string) {
 			expectOneFinding(aPool+aVolume+export("db", marked), path, message)
 		},
-		Entry("a text for luns", "luns: "+mark+"db", "spec.luns", "must be a list, but is the text"),
-		Entry("a text for a LUN", "luns: ["+mark+"db]", "spec.luns[0]", "must be a mapping, but is the text"),
+		Entry("a text for luns", "luns: "+mark+"db", "spec.luns", "must be a list, but is the string"),
+		Entry("a text for a LUN", "luns: ["+mark+"db]", "spec.luns[0]", "must be a mapping, but is the string"),
 		Entry("null for a LUN", "luns: [{volume: db}, "+mark+"~]", "spec.luns[1]", "has no value"),
 		Entry("unknown field of a LUN", "luns: [{volume: db, "+mark+"readonly: true}]", "spec.luns[0].readonly", `unknown field "readonly" of Export spec.luns[0]; did you mean "readOnly"? (allowed: lun, readOnly, snapshot, volume)`),
-		Entry("a text for a LUN number", "luns: [{volume: db, lun: "+mark+`"7"}]`, "spec.luns[0].lun", `must be a whole decimal number, but is the text "7"`),
+		Entry("a text for a LUN number", "luns: [{volume: db, lun: "+mark+`"7"}]`, "spec.luns[0].lun", `must be a whole decimal number, but is the string "7"`),
 		Entry("a LUN number in octal", "luns: [{volume: db, lun: "+mark+"010}]", "spec.luns[0].lun", "must be a whole decimal number"),
 		Entry("a LUN number in hexadecimal", "luns: [{volume: db, lun: "+mark+"0x7}]", "spec.luns[0].lun", "must be a whole decimal number"),
 		Entry("a LUN number with a fraction", "luns: [{volume: db, lun: "+mark+"1.5}]", "spec.luns[0].lun", "must be a whole decimal number"),
@@ -372,6 +372,6 @@ spec: {pool: fast, size: 1Gi, "\e[31m": 1}
 		deep := header + "Volume\nmetadata: {name: db}\nspec: {pool: fast, size: 1Gi, x: " + strings.Repeat("[", 30) + strings.Repeat("]", 30) + "}\n"
 		Expect(errorsOf(loadText(deep).Findings)).To(ConsistOf(ContainSubstring("nested more than 20 levels deep")))
 		wide := header + "Volume\nmetadata:\n  name: db\n  labels:\n" + strings.Repeat("    x: y\n", 1001) + "spec: {pool: fast, size: 1Gi}\n"
-		Expect(errorsOf(loadText(wide).Findings)).To(ConsistOf(ContainSubstring("a mapping with 1001 keys")))
+		Expect(errorsOf(loadText(wide).Findings)).To(ConsistOf(ContainSubstring("the mapping has 1001 keys")))
 	})
 })

@@ -22,7 +22,7 @@ func ParseDuration(text string) (Duration, error) {
 	d, err := time.ParseDuration(text)
 	switch {
 	case text == "":
-		return 0, errors.New("a duration must not be empty; write " + durationForm)
+		return 0, errors.New("the duration is empty; write " + durationForm)
 	case text[0] == '-':
 		return 0, fmt.Errorf("%s is negative; write %s", quote(text), durationForm)
 	case countDigits(text) == len(text):
@@ -32,9 +32,9 @@ func ParseDuration(text string) (Duration, error) {
 		if days, ok := strings.CutSuffix(text, "d"); ok && countDigits(days) == len(days) {
 			hint = "; a day is 24h"
 		}
-		return 0, fmt.Errorf("%s is no duration; write %s%s", quote(text), durationForm, hint)
+		return 0, fmt.Errorf("%s is not a duration; write %s%s", quote(text), durationForm, hint)
 	case d%time.Second != 0:
-		return 0, fmt.Errorf("%s has parts of a second; write %s", quote(text), durationForm)
+		return 0, fmt.Errorf("%s has fractions of a second; write %s", quote(text), durationForm)
 	default:
 		return Duration(d), nil
 	}

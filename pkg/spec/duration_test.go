@@ -35,15 +35,15 @@ var _ = Describe("Durations", func() {
 			_, err := spec.ParseDuration(text)
 			Expect(err).To(MatchError(ContainSubstring(message)))
 		},
-		Entry(nil, "", "must not be empty"),
+		Entry(nil, "", "the duration is empty; write"),
 		Entry(nil, "0", "has no unit"),
 		Entry(nil, "24", "has no unit"),
 		Entry(nil, "-1h", "negative"),
-		Entry(nil, "+1h", "no duration"),
+		Entry(nil, "+1h", "is not a duration; write"),
 		Entry(nil, "1d", "a day is 24h"),
-		Entry(nil, "1 h", "no duration"),
-		Entry(nil, "forever", "no duration"),
-		Entry(nil, "1500ms", "parts of a second"),
-		Entry(nil, "9999999h", "no duration"),
+		Entry(nil, "1 h", "is not a duration; write"),
+		Entry(nil, "forever", "is not a duration; write"),
+		Entry(nil, "1500ms", "has fractions of a second; write"),
+		Entry(nil, "9999999h", "is not a duration; write"),
 	)
 })

@@ -67,12 +67,12 @@ func hold(before, gone holding, dir string, now []reading, hides func(path strin
 }
 
 func noObjects(before holding, files int) error {
-	text := "the directory has no *.yaml or *.yml file"
+	text := "the directory contains no *.yaml or *.yml file"
 	if files > 0 {
-		text = "no file of the directory names an object"
+		text = "no file in the directory declares an object"
 	}
 	if !before.empty() {
-		text += "; what was there before goes on holding"
+		text += "; the last good content remains in effect"
 	}
 	return fmt.Errorf("%s", text)
 }

@@ -37,23 +37,23 @@ var _ = Describe("An Image", func() {
 		},
 		Entry("of two", "volume: db, snapshot: "+mark+"nightly, path: /a.raw, format: raw", "spec.snapshot", "keep one of them"),
 		Entry("of what no file names", "volume: "+mark+"bd, path: /a.raw, format: raw", "spec.volume", `did you mean "db"?`),
-		Entry("of a Volume that is called a Snapshot", "snapshot: "+mark+"db, path: /a.raw, format: raw", "spec.snapshot", "there is a Volume of that name"),
+		Entry("of a Volume that is called a Snapshot", "snapshot: "+mark+"db, path: /a.raw, format: raw", "spec.snapshot", "a Volume with this name is declared"),
 		Entry("of another format", "volume: db, path: /a.vmdk, format: "+mark+"vmdk", "spec.format", "(allowed: qcow2, raw)"),
-		Entry("raw and compressed", "volume: db, path: /a.raw, format: raw, compress: "+mark+"true", "spec.compress", "is for qcow2 only"),
+		Entry("raw and compressed", "volume: db, path: /a.raw, format: raw, compress: "+mark+"true", "spec.compress", "is only possible with qcow2; remove it, or write format: qcow2"),
 		Entry("at a relative path", "volume: db, format: raw, path: "+mark+"a.raw", "spec.path", "must be an absolute path"),
 		Entry("at the root", "volume: db, format: raw, path: "+mark+"/", "spec.path", "is a directory"),
-		Entry("a spec", "volume: db, format: raw, path: "+mark+"/srv/a.yaml", "spec.path", "ends in .yaml, as specs do"),
-		Entry("a checksum", "volume: db, format: raw, path: "+mark+"/srv/a.raw.sha256", "spec.path", "as the files of checksums do"),
+		Entry("a spec", "volume: db, format: raw, path: "+mark+"/srv/a.yaml", "spec.path", "ends in .yaml, which is reserved for specs"),
+		Entry("a checksum", "volume: db, format: raw, path: "+mark+"/srv/a.raw.sha256", "spec.path", "which is reserved for checksum files; choose another name"),
 		Entry("hidden", "volume: db, format: raw, path: "+mark+"/srv/.a", "spec.path", "begins with a dot"),
-		Entry("a device", "volume: db, format: raw, path: "+mark+"/dev/vg0/db", "spec.path", "no place for files"),
+		Entry("a device", "volume: db, format: raw, path: "+mark+"/dev/vg0/db", "spec.path", "where images cannot be written; choose another directory"),
 		Entry("of a long name", "volume: db, format: raw, path: "+mark+"/srv/"+strings.Repeat("a", 201), "spec.path", "at most 200"),
-		Entry("of a name that sha256sum escapes", `volume: db, format: raw, path: `+mark+`'/srv/a\b'`, "spec.path", "take another"),
+		Entry("of a name that sha256sum escapes", `volume: db, format: raw, path: `+mark+`'/srv/a\b'`, "spec.path", "which checksum files cannot represent"),
 	)
 
 	It("has no defaults for what it is of, where it is, and its format", func() {
 		for _, fields := range []string{"path: /a.raw, format: raw", "volume: db, path: /a.raw", "volume: db, format: raw"} {
 			set := loadText(aPool + aVolume + image("golden", fields))
-			Expect(errorsOf(set.Findings)).To(HaveExactElements(Or(ContainSubstring("is missing"), ContainSubstring("give volume or snapshot"))))
+			Expect(errorsOf(set.Findings)).To(HaveExactElements(Or(ContainSubstring("is missing"), ContainSubstring("has neither volume nor snapshot; set one of them"))))
 			Expect(set.Images).To(BeEmpty())
 		}
 	})
@@ -62,7 +62,7 @@ var _ = Describe("An Image", func() {
 		text, line, column := place(aPool + aVolume + image("a", "volume: db, path: /a.raw, format: raw") + image("b", "volume: db, path: "+mark+"/a.raw, format: raw"))
 		set := loadText(text)
 		Expect(errorsOf(set.Findings)).To(HaveExactElements(HavePrefix(fmt.Sprintf(
-			`x.yaml:%d:%d: spec.path: Image/b has the file "/a.raw", and so does Image/a`, line, column))))
+			`x.yaml:%d:%d: spec.path: file "/a.raw" is also declared by Image/a`, line, column))))
 		Expect(set.Images).To(BeEmpty())
 		Expect(set.Volumes).To(HaveKey("db"))
 	})

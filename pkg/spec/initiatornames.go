@@ -15,7 +15,7 @@ const (
 	// uuidNQN begins the names that hosts make for themselves (/etc/nvme/hostnqn).
 	uuidNQN = "nqn.2014-08.org.nvmexpress:uuid:"
 
-	wwpnForm = "a WWPN of 16 hexadecimal digits, as naa.2100001b32a1b2c3, 0x2100001b32a1b2c3, 21:00:00:1b:32:a1:b2:c3 or 2100001b32a1b2c3"
+	wwpnForm = "a WWPN of 16 hexadecimal digits, for example naa.2100001b32a1b2c3, 0x2100001b32a1b2c3 or 21:00:00:1b:32:a1:b2:c3"
 )
 
 // CheckInitiator reports whether a name can be that of an initiator of a protocol:
@@ -32,7 +32,7 @@ func CheckInitiator(protocol Protocol, name string) error {
 		_, err := NormalizeWWPN(name)
 		return err
 	default:
-		return fmt.Errorf("what initiators are called is not known for protocol %s", quote(string(protocol)))
+		return fmt.Errorf("cannot check initiator names: protocol %s is not supported", quote(string(protocol)))
 	}
 }
 
@@ -42,7 +42,7 @@ func CheckInitiator(protocol Protocol, name string) error {
 func checkHostNQN(name string) error {
 	rest, isNQN := strings.CutPrefix(name, "nqn.")
 	if !isNQN {
-		return fmt.Errorf("%s is no host name of NVMe; write %s", quote(name), nqnForm)
+		return fmt.Errorf("%s is not an NVMe host name; write %s", quote(name), nqnForm)
 	}
 	if len(name) > maxNQN {
 		return fmt.Errorf("%s has %d bytes; at most %d are allowed", quote(name), len(name), maxNQN)
@@ -56,7 +56,7 @@ func checkHostNQN(name string) error {
 	domain, unique, _ := strings.Cut(rest, ":")
 	date, domain, _ := strings.Cut(domain, ".")
 	if _, err := time.Parse("2006-01", date); err != nil || strings.Trim(domain, ".") != domain || !strings.Contains(domain, ".") || unique == "" {
-		return fmt.Errorf("%s is no host name of NVMe; write %s, with the year and month in which the domain was yours", quote(name), nqnForm)
+		return fmt.Errorf("%s is not an NVMe host name; write %s, with a year and month in which you owned the domain", quote(name), nqnForm)
 	}
 	return nil
 }
@@ -67,11 +67,11 @@ func checkSubsystemName(name string) error {
 	err := checkHostNQN(name)
 	switch {
 	case err != nil && !strings.HasPrefix(name, "nqn."):
-		return fmt.Errorf("%s is no target name of NVMe; write %s", quote(name), nqnForm)
+		return fmt.Errorf("%s is not an NVMe subsystem name; write %s", quote(name), nqnForm)
 	case err != nil:
 		return err
 	case strings.HasPrefix(name, "nqn.2014-08.org.nvmexpress.discovery"):
-		return fmt.Errorf("%s is the name of the discovery service; choose another", quote(name))
+		return fmt.Errorf("%s is reserved for the discovery service; choose another name", quote(name))
 	}
 	return nil
 }
@@ -85,7 +85,7 @@ func checkNQNUUID(name, uuid string) error {
 		isUUID = isUUID && isHex(groups[i], digits)
 	}
 	if !isUUID {
-		return fmt.Errorf("%s must have a UUID after %s, as 01234567-89ab-cdef-0123-456789abcdef", quote(name), uuidNQN)
+		return fmt.Errorf("%s must have a UUID after %s, for example 01234567-89ab-cdef-0123-456789abcdef", quote(name), uuidNQN)
 	}
 	return nil
 }
@@ -103,16 +103,16 @@ func NormalizeWWPN(name string) (string, error) {
 	} else if pairs := strings.Split(digits, ":"); len(pairs) == 8 && len(digits) == 23 {
 		for _, pair := range pairs {
 			if !isHex(pair, 2) {
-				return "", fmt.Errorf("%s is no port name; write %s", quote(name), wwpnForm)
+				return "", fmt.Errorf("%s is not a port name; write %s", quote(name), wwpnForm)
 			}
 		}
 		digits = strings.Join(pairs, "")
 	}
 	switch {
 	case !isHex(digits, 16):
-		return "", fmt.Errorf("%s is no port name; write %s", quote(name), wwpnForm)
+		return "", fmt.Errorf("%s is not a port name; write %s", quote(name), wwpnForm)
 	case strings.Trim(digits, "0") == "":
-		return "", fmt.Errorf("%s is all zeros, which is the name of no port; write %s", quote(name), wwpnForm)
+		return "", fmt.Errorf("%s is all zeros, which is not a port name; write %s", quote(name), wwpnForm)
 	default:
 		return "naa." + digits, nil
 	}

@@ -41,36 +41,36 @@ var _ = DescribeTable("CheckInitiator refuses",
 	func(protocol spec.Protocol, name, message string) {
 		Expect(spec.CheckInitiator(protocol, name)).To(MatchError(ContainSubstring(message)))
 	},
-	Entry("nothing, for iscsi", spec.ProtocolISCSI, "", `"" is no initiator name; write iqn.`),
-	Entry("an NQN for iscsi", spec.ProtocolISCSI, hostUUID, "is no initiator name; write iqn."),
+	Entry("nothing, for iscsi", spec.ProtocolISCSI, "", `eui.<16 hexadecimal digits> or naa.<16 hexadecimal digits>, exactly as the initiator sends it`),
+	Entry("an NQN for iscsi", spec.ProtocolISCSI, hostUUID, "eui.<16 hexadecimal digits> or naa.<16 hexadecimal digits>, exactly as the initiator sends it"),
 	Entry("an IQN of 224 bytes", spec.ProtocolISER, "iqn.2026-11.org.example:"+strings.Repeat("x", 200), "has 224 bytes; at most 223 are allowed"),
 	Entry("an IQN with a space", spec.ProtocolISCSI, "iqn.1993-08.org.debian:01:a b", `contains ' '`),
 	Entry("an IQN with a slash", spec.ProtocolISCSI, "iqn.1993-08.org.debian:../a", `contains '/'`),
-	Entry("an IQN with month 13", spec.ProtocolISCSI, "iqn.1993-13.org.debian:a", "does not begin like iqn."),
-	Entry("an IQN of a date alone", spec.ProtocolISCSI, "iqn.1993-08.:a", "does not begin like iqn."),
-	Entry("IQN in upper case", spec.ProtocolISCSI, "IQN.1993-08.org.debian:01:abc", "is no initiator name"),
-	Entry("nothing, for nvme", spec.ProtocolNVMeTCP, "", `"" is no host name of NVMe; write nqn.YYYY-MM.`),
-	Entry("an IQN for nvme", spec.ProtocolNVMeRDMA, "iqn.1993-08.org.debian:01:abc", "is no host name of NVMe"),
+	Entry("an IQN with month 13", spec.ProtocolISCSI, "iqn.1993-13.org.debian:a", "must have the form"),
+	Entry("an IQN of a date alone", spec.ProtocolISCSI, "iqn.1993-08.:a", "must have the form"),
+	Entry("IQN in upper case", spec.ProtocolISCSI, "IQN.1993-08.org.debian:01:abc", "eui.<16 hexadecimal digits> or naa.<16 hexadecimal digits>, exactly as the initiator sends it"),
+	Entry("nothing, for nvme", spec.ProtocolNVMeTCP, "", `"" is not an NVMe host name; write nqn.YYYY-MM.`),
+	Entry("an IQN for nvme", spec.ProtocolNVMeRDMA, "iqn.1993-08.org.debian:01:abc", "is not an NVMe host name; write"),
 	Entry("an NQN of 224 bytes", spec.ProtocolNVMeTCP, "nqn.2026-11.org.example:"+strings.Repeat("x", 200), "has 224 bytes; at most 223 are allowed"),
 	Entry("an NQN with a comma", spec.ProtocolNVMeTCP, "nqn.2026-11.org.example:a,b", `contains ','`),
 	Entry("an NQN with a slash", spec.ProtocolNVMeTCP, "nqn.2026-11.org.example:a/b", `contains '/'`),
 	Entry("an NQN with a new line", spec.ProtocolNVMeTCP, "nqn.2026-11.org.example:a\n", `contains '\n'`),
-	Entry("an NQN without a date", spec.ProtocolNVMeTCP, "nqn.org.example:a", "is no host name of NVMe"),
-	Entry("an NQN with month 13", spec.ProtocolNVMeTCP, "nqn.2026-13.org.example:a", "is no host name of NVMe"),
-	Entry("an NQN without a domain", spec.ProtocolNVMeTCP, "nqn.2026-11:a", "is no host name of NVMe"),
-	Entry("an NQN with nothing after its domain", spec.ProtocolNVMeTCP, "nqn.2026-11.org.example:", "is no host name of NVMe"),
-	Entry("an NQN without a colon", spec.ProtocolNVMeTCP, "nqn.2014-08.org.nvmexpress.discovery", "is no host name of NVMe"),
+	Entry("an NQN without a date", spec.ProtocolNVMeTCP, "nqn.org.example:a", "is not an NVMe host name; write"),
+	Entry("an NQN with month 13", spec.ProtocolNVMeTCP, "nqn.2026-13.org.example:a", "is not an NVMe host name; write"),
+	Entry("an NQN without a domain", spec.ProtocolNVMeTCP, "nqn.2026-11:a", "is not an NVMe host name; write"),
+	Entry("an NQN with nothing after its domain", spec.ProtocolNVMeTCP, "nqn.2026-11.org.example:", "is not an NVMe host name; write"),
+	Entry("an NQN without a colon", spec.ProtocolNVMeTCP, "nqn.2014-08.org.nvmexpress.discovery", "is not an NVMe host name; write"),
 	Entry("an NQN with a broken UUID", spec.ProtocolNVMeTCP, hostUUID[:60], "must have a UUID after nqn.2014-08"),
 	Entry("an NQN with no UUID", spec.ProtocolNVMeTCP, "nqn.2014-08.org.nvmexpress:uuid:", "must have a UUID after nqn.2014-08"),
-	Entry("an IQN for fc", spec.ProtocolFC, "iqn.1993-08.org.debian:01:abc", "is no port name; write a WWPN"),
-	Entry("an unknown protocol", spec.Protocol("aoe"), "x", `not known for protocol "aoe"`),
+	Entry("an IQN for fc", spec.ProtocolFC, "iqn.1993-08.org.debian:01:abc", "is not a port name; write"),
+	Entry("an unknown protocol", spec.Protocol("aoe"), "x", `cannot check initiator names: protocol`),
 )
 
 var _ = DescribeTable("NormalizeWWPN",
 	func(name, want string) {
 		got, err := spec.NormalizeWWPN(name)
 		if want == "" {
-			Expect(err).To(MatchError(ContainSubstring("16 hexadecimal digits, as naa.2100")))
+			Expect(err).To(MatchError(ContainSubstring("a WWPN of 16 hexadecimal digits, for example naa.2100001b32a1b2c3, 0x2100001b32a1b2c3 or 21:00:00:1b:32:a1:b2:c3")))
 			Expect(got).To(BeEmpty())
 			return
 		}

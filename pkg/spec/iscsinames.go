@@ -18,7 +18,7 @@ func CheckTargetPrefix(prefix string) error {
 		return err
 	}
 	if longest := maxISCSIName - len(":") - maxDNSLabel; len(prefix) > longest {
-		return fmt.Errorf("%s has %d characters; at most %d leave room for an Export's name", quote(prefix), len(prefix), longest)
+		return fmt.Errorf("%s has %d characters; at most %d are allowed, to leave room for the Export's name", quote(prefix), len(prefix), longest)
 	}
 	return nil
 }
@@ -28,13 +28,13 @@ func CheckTargetPrefix(prefix string) error {
 // know breaks it as a whole.
 func checkTargetName(name string) error {
 	if !strings.HasPrefix(name, "iqn.") {
-		return fmt.Errorf("%s is no target name; write %s", quote(name), iqnForm)
+		return fmt.Errorf("%s is not a target name; write %s", quote(name), iqnForm)
 	}
 	if err := checkIQN(name); err != nil {
 		return err
 	}
 	if _, unique, _ := strings.Cut(name, ":"); unique == "" {
-		return fmt.Errorf("%s has nothing after a colon that tells targets apart; write %s", quote(name), iqnForm)
+		return fmt.Errorf("%s has no unique part after a colon; write %s", quote(name), iqnForm)
 	}
 	return nil
 }
@@ -53,16 +53,16 @@ func checkInitiatorName(name string) error {
 		return checkInitiatorIQN(name, rest)
 	case "eui":
 		if !isHex(strings.ToLower(rest), 16) {
-			return fmt.Errorf("%s must be eui. and 16 hexadecimal digits", quote(name))
+			return fmt.Errorf("%s must be eui. followed by 16 hexadecimal digits", quote(name))
 		}
 		return nil
 	case "naa":
 		if digits := strings.ToLower(rest); !isHex(digits, 16) || !strings.Contains("125", digits[:1]) {
-			return fmt.Errorf("%s must have 16 hexadecimal digits after naa., the first of them 1, 2 or 5: targetcli knows no other and would fail as a whole", quote(name))
+			return fmt.Errorf("%s must have 16 hexadecimal digits after naa., the first of them 1, 2 or 5; targetcli fails on any other", quote(name))
 		}
 		return nil
 	default:
-		return fmt.Errorf("%s is no initiator name; write %s, eui.<16 hexadecimal digits> or naa.<16 hexadecimal digits>, as the initiator sends it", quote(name), iqnForm)
+		return fmt.Errorf("%s is not an initiator name; write %s, eui.<16 hexadecimal digits> or naa.<16 hexadecimal digits>, exactly as the initiator sends it", quote(name), iqnForm)
 	}
 }
 
@@ -75,7 +75,7 @@ func checkInitiatorIQN(name, rest string) error {
 	_, err := time.Parse("2006-01", date)
 	undated := date != "" && strings.Trim(date, lowerLetters+upperLetters) == ""
 	if err != nil && !undated || domain == "" || strings.ContainsAny(domain[:1], ".:") {
-		return fmt.Errorf("%s does not begin like %s", quote(name), iqnForm)
+		return fmt.Errorf("%s must have the form %s", quote(name), iqnForm)
 	}
 	return nil
 }
@@ -95,10 +95,10 @@ func checkIQN(name string) error {
 	date, domain, _ := strings.Cut(rest, ".")
 	_, err := time.Parse("2006-01", date)
 	if !isIQN || err != nil || domain == "" || strings.ContainsAny(domain[:1], ".:") {
-		return fmt.Errorf("%s does not begin like %s, with the year and month in which the domain was yours", quote(name), iqnForm)
+		return fmt.Errorf("%s must have the form %s, with a year and month in which you owned the domain", quote(name), iqnForm)
 	}
 	if !strings.Contains(domain, ".") {
-		return fmt.Errorf("%s needs a domain with a dot in it, like com.example: targetcli knows no other and would fail as a whole", quote(name))
+		return fmt.Errorf("%s needs a domain with a dot, for example com.example; targetcli fails on any other", quote(name))
 	}
 	return nil
 }

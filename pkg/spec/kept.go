@@ -118,7 +118,7 @@ func (k *keeping) absolute(path string) string {
 func (k *keeping) warnings(held holding) []string {
 	var warnings []string
 	if k.err != nil {
-		warnings = append(warnings, "what the spec files say is not kept for the next start, which a file that is broken by then may need: "+strings.ReplaceAll(k.err.Error(), "\n", "; "))
+		warnings = append(warnings, "cannot save the last good content of the spec files; after a restart a broken file has none: "+strings.ReplaceAll(k.err.Error(), "\n", "; "))
 	}
 	var files []string
 	for path, objects := range held {
@@ -135,7 +135,7 @@ func (k *keeping) warnings(held holding) []string {
 	if n := len(files) - shown; n > 0 {
 		files, more = files[:shown], fmt.Sprintf(", and %d more", n)
 	}
-	return append(warnings, "what these files said before the agent was started holds, as long as they cannot be read: "+strings.Join(files, ", ")+more)
+	return append(warnings, "these files cannot be read; their last good content from before the restart is in effect: "+strings.Join(files, ", ")+more)
 }
 
 // withoutOutdated leaves out objects from before the start that another file declares by now: they

@@ -63,7 +63,7 @@ var _ = Describe("A Source that is made anew", func() {
 				Expect(names(set)).To(Equal([]string{"a", "b", "c"}))
 				Expect(set.Complete).To(BeFalse())
 				Expect(set.Findings).NotTo(BeEmpty())
-				Expect(set.Warnings).To(ConsistOf(And(ContainSubstring("before the agent was started holds"), ContainSubstring("b.yaml"))))
+				Expect(set.Warnings).To(ConsistOf(And(ContainSubstring("these files cannot be read; their last good content from before the restart is in effect"), ContainSubstring("b.yaml"))))
 			}
 		}
 		Expect(os.RemoveAll(at("b.yaml"))).To(Succeed())
@@ -191,7 +191,7 @@ var _ = Describe("A Source that is made anew", func() {
 		Expect(set.Complete).To(BeFalse())
 		Expect(set.Exports).To(HaveKey("db"))
 		Expect(set.Invalid).To(And(HaveLen(2), HaveKey(spec.ID{Kind: spec.KindVolume, Name: "b"}), HaveKey(spec.ID{Kind: spec.KindSnapshot, Name: "s"})))
-		Expect(errorsOf(set.Findings)).To(ContainElement(ContainSubstring("something that cannot be read may define it")))
+		Expect(errorsOf(set.Findings)).To(ContainElement(ContainSubstring("an unreadable file may declare it)")))
 		write(at("b.yaml"), v("c"))
 		set = start().Load(ctx)
 		Expect(set.Exports).NotTo(HaveKey("db"), "nothing but a mistake in it")
@@ -203,7 +203,7 @@ var _ = Describe("A Source that is made anew", func() {
 		for range 2 {
 			set := source.Load(ctx)
 			Expect(set.Complete).To(BeTrue())
-			Expect(set.Warnings).To(ConsistOf(ContainSubstring("is not kept for the next start")))
+			Expect(set.Warnings).To(ConsistOf(ContainSubstring("cannot save the last good content of the spec files; after a restart a broken file has none")))
 		}
 		Expect(os.Remove(filepath.Dir(state))).To(Succeed())
 		Expect(source.Load(ctx).Warnings).To(BeEmpty())

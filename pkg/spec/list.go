@@ -73,7 +73,7 @@ func list(dir string) listing {
 	l := lister{seen: map[string]bool{}}
 	root, err := realPath(dir)
 	if err != nil {
-		l.problem(dir, "the directory cannot be found", err)
+		l.problem(dir, "cannot find the directory", err)
 		return l.listing
 	}
 	l.root = root
@@ -112,7 +112,7 @@ func (l *lister) problem(path, what string, err error) {
 // reached through.
 func (l *lister) directory(path, resolved string, above []string) {
 	if slices.Contains(above, resolved) {
-		l.problem(path, "cannot be followed", errors.New("the symbolic link leads back to a directory above it"))
+		l.problem(path, "cannot follow the symbolic link", errors.New("it leads back to a directory above it"))
 		return
 	}
 	if l.seen[resolved] {
@@ -122,7 +122,7 @@ func (l *lister) directory(path, resolved string, above []string) {
 	l.dirs = append(l.dirs, resolved)
 	names, err := os.ReadDir(resolved)
 	if err != nil {
-		l.problem(path, "the directory cannot be read", err)
+		l.problem(path, "cannot read the directory", err)
 		return
 	}
 	above = append(above[:len(above):len(above)], resolved)
@@ -156,9 +156,9 @@ func (l *lister) name(path, resolved string, name fs.DirEntry, above []string) {
 	case err != nil:
 		// A link that leads nowhere may be a directory whose file system is not
 		// mounted: what was in it must not count as removed.
-		l.problem(path, "the symbolic link cannot be followed", err)
+		l.problem(path, "cannot follow the symbolic link", err)
 	case stat.IsDir() && isSpecFile(path):
-		l.problem(path, "cannot be read", errors.New("it is a directory, but has the name of a file; rename it"))
+		l.problem(path, "cannot read it", errors.New("a directory must not be named *.yaml or *.yml; rename it"))
 	case stat.IsDir():
 		l.directory(path, resolved, above)
 	case isSpecFile(path) && !l.seen[resolved]:
@@ -200,7 +200,7 @@ func readFile(path string) ([]byte, stamp, error) {
 	}
 	switch {
 	case !stat.Mode().IsRegular():
-		return nil, stampOf(stat), fmt.Errorf("it is no regular file (%s)", stat.Mode().Type())
+		return nil, stampOf(stat), fmt.Errorf("not a regular file (%s)", stat.Mode().Type())
 	case stat.Size() > maxFileBytes:
 		return nil, stampOf(stat), tooLarge(path, stat.Size()).Err
 	}

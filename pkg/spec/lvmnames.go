@@ -30,7 +30,7 @@ func checkLVName(name string) error {
 	}
 	for _, prefix := range []string{"pvmove", "snapshot"} {
 		if strings.HasPrefix(name, prefix) {
-			return fmt.Errorf("%s begins with %q, which LVM reserves for itself; choose another name", quote(name), prefix)
+			return fmt.Errorf("%s begins with %q, which is reserved by LVM; choose another name", quote(name), prefix)
 		}
 	}
 	for _, part := range []string{
@@ -38,7 +38,7 @@ func checkLVName(name string) error {
 		"_rimage", "_rmeta", "_tdata", "_tmeta", "_vdata", "_vorigin",
 	} {
 		if strings.Contains(name, part) {
-			return fmt.Errorf("%s contains %q, which LVM reserves for its hidden volumes; choose another name", quote(name), part)
+			return fmt.Errorf("%s contains %q, which LVM reserves for hidden volumes; choose another name", quote(name), part)
 		}
 	}
 	return nil
@@ -49,9 +49,9 @@ func checkLVMName(name string, limit int) error {
 	case len(name) > limit:
 		return fmt.Errorf("%s has %d characters; at most %d are allowed", quote(name), len(name), limit)
 	case strings.HasPrefix(name, "-"):
-		return fmt.Errorf("%s begins with -, which LVM does not allow", quote(name))
+		return fmt.Errorf("%s begins with -; LVM does not allow that, choose another name", quote(name))
 	case slices.Contains([]string{".", ".."}, name):
-		return fmt.Errorf("%s is no name; LVM makes a directory entry of it", quote(name))
+		return fmt.Errorf("%s cannot be a name, because LVM creates a directory entry with it; choose another name", quote(name))
 	default:
 		return checkCharacters(name, lvmCharacters, "letters, digits, +, _, . and -")
 	}
@@ -63,7 +63,7 @@ func checkLVMName(name string, limit int) error {
 func checkDeviceName(vg, lv string) error {
 	n := len(vg) + strings.Count(vg, "-") + len("-") + len(lv) + strings.Count(lv, "-")
 	if n > maxDeviceName {
-		return fmt.Errorf("the device name of %s needs %d characters (each hyphen counts twice), but device-mapper has room for %d; choose a shorter name",
+		return fmt.Errorf("the device name of %s has %d characters (hyphens are doubled); device-mapper allows %d. Choose a shorter name",
 			quote(vg+"/"+lv), n, maxDeviceName)
 	}
 	return nil

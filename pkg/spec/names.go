@@ -42,16 +42,16 @@ func checkLabelKey(key string) error {
 	}
 	if prefixed {
 		if len(prefix) > maxDNSName {
-			return fmt.Errorf("the part before the slash has %d characters; at most %d are allowed", len(prefix), maxDNSName)
+			return fmt.Errorf("the prefix before the slash has %d characters; at most %d are allowed", len(prefix), maxDNSName)
 		}
 		for _, label := range strings.Split(prefix, ".") {
 			if checkObjectName(label) != nil {
-				return fmt.Errorf("the part before the slash, %s, must be a DNS name in lower case", quote(prefix))
+				return fmt.Errorf("prefix %s before the slash must be a DNS name in lower case", quote(prefix))
 			}
 		}
 	}
 	if name == "" {
-		return errors.New("a key must have a name")
+		return errors.New("the key has no name; write one after the slash")
 	}
 	return checkLabelName(name)
 }

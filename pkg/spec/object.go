@@ -63,7 +63,7 @@ func (o *object) position(path string) position {
 func (o *object) where(path string) string {
 	p := o.position(path)
 	if p.line == 0 {
-		return o.file + " (as it was last read without mistakes)"
+		return o.file + " (last good content)"
 	}
 	return fmt.Sprintf("%s:%d:%d", o.file, p.line, p.column)
 }

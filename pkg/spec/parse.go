@@ -28,13 +28,13 @@ func checkText(file string, data []byte) ([]byte, *Finding) {
 		return nil, tooLarge(file, int64(len(data)))
 	}
 	if bytes.HasPrefix(data, []byte{0xff, 0xfe}) || bytes.HasPrefix(data, []byte{0xfe, 0xff}) {
-		return nil, &Finding{File: file, Line: 1, Column: 1, Err: errors.New("the file is UTF-16; save it as UTF-8")}
+		return nil, &Finding{File: file, Line: 1, Column: 1, Err: errors.New("the file is encoded as UTF-16; save it as UTF-8")}
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if len(bytes.TrimSpace(data)) == 0 {
 		// Nobody knows what it said. A comment says that it is meant.
 		return nil, &Finding{File: file, Err: errors.New(
-			"the file is empty, as a power cut or a full disk leaves one; write objects or a comment into it, or remove it")}
+			"the file is empty (after a power failure or on a full disk?); write objects or a comment into it, or remove the file")}
 	}
 	line, column := 1, 1
 	for rest := data; len(rest) > 0; {
@@ -42,11 +42,11 @@ func checkText(file string, data []byte) ([]byte, *Finding) {
 		var err error
 		switch {
 		case r == 0:
-			err = errors.New("a NUL byte: this is no text file")
+			err = errors.New("the file contains a NUL byte; save it as UTF-8 text")
 		case r == utf8.RuneError && size == 1:
-			err = fmt.Errorf("the byte 0x%02x is not UTF-8; save the file as UTF-8", rest[0])
+			err = fmt.Errorf("byte 0x%02x is not valid UTF-8; save the file as UTF-8", rest[0])
 		case isForbidden(r):
-			err = fmt.Errorf("the control character %U cannot stand in YAML; remove it", r)
+			err = fmt.Errorf("control character %U is not allowed in YAML; remove it", r)
 		}
 		if err != nil {
 			return nil, &Finding{File: file, Line: line, Column: column, Err: err}
@@ -61,7 +61,7 @@ func checkText(file string, data []byte) ([]byte, *Finding) {
 
 func tooLarge(file string, size int64) *Finding {
 	return &Finding{File: file, Err: fmt.Errorf(
-		"the file has %d bytes, more than the %d that are read; split it", size, maxFileBytes)}
+		"the file has %d bytes; at most %d are allowed. Split the file", size, maxFileBytes)}
 }
 
 // isForbidden reports whether YAML has no place for a character.
@@ -96,7 +96,7 @@ func parse(file string, data []byte) (documents []*yaml.Node, finding *Finding) 
 			return documents, syntaxError(file, data, err)
 		case len(documents) == maxDocuments:
 			return documents, &Finding{File: file, Line: document.Line, Err: fmt.Errorf(
-				"more than %d documents in one file; split it", maxDocuments)}
+				"the file has more than %d documents; split the file", maxDocuments)}
 		}
 		documents = append(documents, &document)
 	}
@@ -113,7 +113,7 @@ func syntaxError(file string, data []byte, err error) *Finding {
 		name = "*" + strings.TrimSuffix(name, "' referenced")
 		line, column := find(data, name)
 		return &Finding{File: file, Line: line, Column: column, Err: fmt.Errorf(
-			"%s is a YAML alias, which is not supported here; put text that begins with * in quotes", name)}
+			"YAML alias %s is not supported here; put a string that begins with * in quotes", name)}
 	}
 	// The library leaves out the first line, and counts from zero in the errors
 	// of its parser (but not in those of its scanner).
@@ -125,12 +125,12 @@ func syntaxError(file string, data []byte, err error) *Finding {
 	}
 	switch {
 	case strings.HasPrefix(problem, "did not find expected <document start>"):
-		problem = "the document has ended before this line; is it indented less than it should be?"
+		problem = "the document has ended before this line; check its indentation"
 	case strings.HasPrefix(problem, "did not find expected") && isParserProblem(problem):
 		problem += ", here or in the mapping or list that begins here"
 	}
 	if strings.HasPrefix(strings.TrimLeft(lineOf(data, line), " "), "\t") {
-		problem += "; YAML is indented with spaces, never with tabs"
+		problem += "; indent YAML with spaces, not with tabs"
 	}
 	return &Finding{File: file, Line: line, Err: fmt.Errorf("not valid YAML: %s", problem)}
 }

@@ -79,7 +79,7 @@ func listPath(path string) listing {
 	}
 	if err != nil {
 		var l lister
-		l.problem(path, "cannot be read", err)
+		l.problem(path, "cannot read it", err)
 		return l.listing
 	}
 	return list(path)
@@ -101,5 +101,5 @@ func readProblem(err error) error {
 	if errors.As(err, &pathError) {
 		err = pathError.Err
 	}
-	return fmt.Errorf("the file cannot be read: %w", err)
+	return fmt.Errorf("cannot read the file: %w", err)
 }

@@ -13,15 +13,15 @@ func parsePortal(text string) (netip.AddrPort, error) {
 	portal, err := netip.ParseAddrPort(text)
 	switch {
 	case err != nil && strings.Count(text, ":") > 1 && !strings.Contains(text, "]"):
-		return netip.AddrPort{}, fmt.Errorf("%s is no portal; put an IPv6 address in brackets, as [2001:db8::1]:3260", quote(text))
+		return netip.AddrPort{}, fmt.Errorf("%s is not a portal; put an IPv6 address in brackets, for example [2001:db8::1]:3260", quote(text))
 	case err != nil:
-		return netip.AddrPort{}, fmt.Errorf("%s is no portal; write an IP address and a port, as 192.0.2.1:3260 or [2001:db8::1]:3260 (no host names)", quote(text))
+		return netip.AddrPort{}, fmt.Errorf("%s is not a portal; write an IP address (no host name) and a port, for example 192.0.2.1:3260 or [2001:db8::1]:3260", quote(text))
 	case portal.Port() == 0:
-		return netip.AddrPort{}, fmt.Errorf("%s has port 0; a port is 1 to 65535, usually 3260", quote(text))
+		return netip.AddrPort{}, fmt.Errorf("%s has port 0; the port must be 1 to 65535, usually 3260", quote(text))
 	case portal.Addr().Zone() != "":
-		return netip.AddrPort{}, fmt.Errorf("%s has a zone (%%%s), which a portal cannot have; give an address that is unique on the node", quote(text), portal.Addr().Zone())
+		return netip.AddrPort{}, fmt.Errorf("%s has a zone (%%%s), which is not allowed in a portal; write an address that is unique on the node", quote(text), portal.Addr().Zone())
 	case portal.Addr().IsMulticast():
-		return netip.AddrPort{}, fmt.Errorf("%s is a multicast address; nobody can connect to it", quote(text))
+		return netip.AddrPort{}, fmt.Errorf("%s is a multicast address, which cannot accept connections; write a unicast address", quote(text))
 	}
 	return netip.AddrPortFrom(portal.Addr().Unmap(), portal.Port()), nil
 }

@@ -48,24 +48,24 @@ var _ = Describe("Initiators", func() {
 var _ = DescribeTable("An Export asks for what its protocol does not have", func(protocol, marked, path, message string) {
 	expectOneFinding(aPool+aVolume+exportOver(protocol, marked), path, message)
 },
-	Entry("iqn for NVMe", "nvme-tcp", ", target: "+mark+"'iqn.2026-11.com.example:web'", "spec.target", "is no target name of NVMe; write nqn."),
-	Entry("nqn for iSCSI", "iscsi", ", target: "+mark+"'nqn.2026-11.com.example:web'", "spec.target", "is no target name; write iqn."),
-	Entry("the discovery service", "nvme-tcp", ", target: "+mark+"'nqn.2014-08.org.nvmexpress.discovery:x'", "spec.target", "name of the discovery service"),
+	Entry("iqn for NVMe", "nvme-tcp", ", target: "+mark+"'iqn.2026-11.com.example:web'", "spec.target", "is not an NVMe subsystem name; write"),
+	Entry("nqn for iSCSI", "iscsi", ", target: "+mark+"'nqn.2026-11.com.example:web'", "spec.target", "is not a target name; write"),
+	Entry("the discovery service", "nvme-tcp", ", target: "+mark+"'nqn.2014-08.org.nvmexpress.discovery:x'", "spec.target", "is reserved for the discovery service; choose another name"),
 	Entry("an NQN with a slash", "nvme-tcp", ", target: "+mark+"'nqn.2026-11.com.example:../web'", "spec.target", "contains '/'"),
-	Entry("a write-protected namespace", "nvme-tcp", "}\n---\n"+header+"Export\nmetadata: {name: b}\nspec: {protocol: nvme-tcp, luns: [{volume: db, readOnly: "+mark+"true}]", "spec.luns[0].readOnly", "lets every host write"),
-	Entry("a host that may only read", "nvme-rdma", ", initiators: [{name: 'nqn.2014-08.com.example:h', readOnly: "+mark+"true}]", "spec.initiators[0].readOnly", "lets every host write"),
+	Entry("a write-protected namespace", "nvme-tcp", "}\n---\n"+header+"Export\nmetadata: {name: b}\nspec: {protocol: nvme-tcp, luns: [{volume: db, readOnly: "+mark+"true}]", "spec.luns[0].readOnly", "the kernel's NVMe target cannot write-protect a namespace; use iscsi, or export a copy"),
+	Entry("a host that may only read", "nvme-rdma", ", initiators: [{name: 'nqn.2014-08.com.example:h', readOnly: "+mark+"true}]", "spec.initiators[0].readOnly", "the kernel's NVMe target cannot write-protect a namespace; use iscsi, or export a copy"),
 	Entry("a host that sees less", "nvme-tcp", ", initiators: [{name: 'nqn.2014-08.com.example:h', luns: "+mark+"[0]}]", "spec.initiators[0].luns", "every host sees all namespaces"),
-	Entry("a user name", "nvme-tcp", ", initiators: [{name: 'nqn.2014-08.com.example:h', auth: {chap: {username: "+mark+"u, passwordFrom: {file: /k}}}}]", "spec.initiators[0].auth.chap.username", "a host proves its own name"),
+	Entry("a user name", "nvme-tcp", ", initiators: [{name: 'nqn.2014-08.com.example:h', auth: {chap: {username: "+mark+"u, passwordFrom: {file: /k}}}}]", "spec.initiators[0].auth.chap.username", "where a host authenticates with its own name; remove it"),
 	Entry("no user name", "iscsi", ", initiators: [{name: 'iqn.1993-08.org.debian:a', auth: {chap: "+mark+"{passwordFrom: {file: /k}}}}]", "spec.initiators[0].auth.chap.username", "is missing"),
-	Entry("no port", "iscsi", "}\n---\n"+header+"Export\nmetadata: {name: b}\nspec: "+mark+"{protocol: fc, luns: [{volume: db}]", "spec.target", "is missing; for fc it is the WWPN of a port"),
-	Entry("a portal", "fc", ", target: naa.2100001b32a1b2c3, portals: "+mark+"['0.0.0.0:3260']", "spec.portals", "the target is a port itself"),
+	Entry("no port", "iscsi", "}\n---\n"+header+"Export\nmetadata: {name: b}\nspec: "+mark+"{protocol: fc, luns: [{volume: db}]", "spec.target", "is required with fc; write the WWPN of a port of this node (see /sys/class/fc_host/*/port_name)"),
+	Entry("a portal", "fc", ", target: naa.2100001b32a1b2c3, portals: "+mark+"['0.0.0.0:3260']", "spec.portals", "is not possible with fc, where the target itself is a port; remove it"),
 	Entry("a password", "fc", ", target: naa.2100001b32a1b2c3, initiators: [{name: naa.2100001b32a1b2c4, auth: "+mark+"{chap: {username: u, passwordFrom: {file: /k}}}}]", "spec.initiators[0].auth", "has no passwords"),
 	Entry("anybody", "fc", ", target: naa.2100001b32a1b2c3, allowAnyInitiator: "+mark+"true", "spec.allowAnyInitiator", "list the initiators"),
-	Entry("a WWPN with too many digits", "fc", ", target: "+mark+"naa.2100001b32a1b2c3d", "spec.target", "is no port name; write a WWPN of 16"),
-	Entry("an IQN on Fibre Channel", "fc", ", target: naa.2100001b32a1b2c3, initiators: [{name: "+mark+"iqn.1993-08.org.debian:a}]", "spec.initiators[0].name", "is no port name"),
-	Entry("a LUN that is not there", "iscsi", ", initiators: [{name: iqn.1993-08.org.debian:a, luns: ["+mark+"1]}]", "spec.initiators[0].luns[0]", "has no LUN 1"),
+	Entry("a WWPN with too many digits", "fc", ", target: "+mark+"naa.2100001b32a1b2c3d", "spec.target", "is not a port name; write"),
+	Entry("an IQN on Fibre Channel", "fc", ", target: naa.2100001b32a1b2c3, initiators: [{name: "+mark+"iqn.1993-08.org.debian:a}]", "spec.initiators[0].name", "is not a port name; write"),
+	Entry("a LUN that is not there", "iscsi", ", initiators: [{name: iqn.1993-08.org.debian:a, luns: ["+mark+"1]}]", "spec.initiators[0].luns[0]", "does not exist in this Export; write a number from spec.luns"),
 	Entry("a LUN twice", "iscsi", ", initiators: [{name: iqn.1993-08.org.debian:a, luns: [0, "+mark+"0]}]", "spec.initiators[0].luns[1]", "listed twice"),
-	Entry("no LUN at all", "iscsi", ", initiators: [{name: iqn.1993-08.org.debian:a, luns: "+mark+"[]}]", "spec.initiators[0].luns", "leave the field out for all"),
+	Entry("no LUN at all", "iscsi", ", initiators: [{name: iqn.1993-08.org.debian:a, luns: "+mark+"[]}]", "spec.initiators[0].luns", "is empty; list LUN numbers of this Export, or leave the field out to allow all LUNs"),
 )
 
 var _ = Describe("The key of an NVMe host", func() {
@@ -101,14 +101,14 @@ var _ = Describe("The key of an NVMe host", func() {
 	},
 		Entry("a password", "correct horse battery", "of the form DHHC-1:00:"),
 		Entry("an unknown transformation", key("04", raw), "must have 00, 01, 02 or 03"),
-		Entry("a length that does not fit", key("02", raw), "must be of [48] bytes"),
+		Entry("a length that does not fit", key("02", raw), "must be [48] bytes"),
 		Entry("no base64", "DHHC-1:00:!!!!!!!!!!!!:", "in base64"),
-		Entry("a wrong character", key("00", raw)[:11]+"A"+key("00", raw)[12:], "does not fit its check sum"),
+		Entry("a wrong character", key("00", raw)[:11]+"A"+key("00", raw)[12:], "the key in the file does not match its checksum: a character is wrong or missing"),
 	)
 
 	It("is one for all Exports, because the kernel knows a host once", func(ctx SpecContext) {
 		set := load(ctx, key("00", raw), key("00", "x"+raw[1:]))
-		Expect(errorsOf(set.Findings)).To(HaveExactElements(ContainSubstring("which the kernel knows once for all Exports")))
+		Expect(errorsOf(set.Findings)).To(HaveExactElements(ContainSubstring("one per node, not per Export")))
 		Expect(set.Exports).To(BeEmpty())
 	})
 })

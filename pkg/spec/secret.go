@@ -65,7 +65,7 @@ func withSecrets(o *object, e *Export, read secretReader) (*Export, []Finding) {
 		if a := initiator.Auth; a.CHAP != nil && a.Mutual != nil &&
 			a.CHAP.Password == a.Mutual.Password && a.CHAP.Password != (Secret{}) && a.CHAP.Password != NewSecret(Redacted) {
 			findings = append(findings, o.finding(path+".mutual.passwordFrom.file", errors.New(
-				"holds the same password as chap's file, but the two must differ (RFC 7143, section 12.1.3)")))
+				"contains the same password as the file for chap; the two must differ (RFC 7143, section 12.1.3)")))
 		}
 	}
 	return &filled, findings
@@ -77,18 +77,18 @@ func withSecrets(o *object, e *Export, read secretReader) (*Export, []Finding) {
 func checkHostKey(key Secret) error {
 	parts := strings.Split(key.Reveal(), ":")
 	if len(parts) != 4 || parts[0] != "DHHC-1" || parts[3] != "" {
-		return errors.New("the file must hold a key of the form DHHC-1:00:<base64>: as nvme gen-dhchap-key makes it")
+		return errors.New("the file must contain a key of the form DHHC-1:00:<base64>: as printed by nvme gen-dhchap-key")
 	}
 	sizes := map[string][]int{"00": {32, 48, 64}, "01": {32}, "02": {48}, "03": {64}}[parts[1]]
 	if sizes == nil {
-		return errors.New("the file's key must have 00, 01, 02 or 03 after DHHC-1: nvme gen-dhchap-key makes it so")
+		return errors.New("the key in the file must have 00, 01, 02 or 03 after DHHC-1: (create it with nvme gen-dhchap-key)")
 	}
 	raw, err := base64.StdEncoding.DecodeString(parts[2])
 	if err != nil || !slices.Contains(sizes, len(raw)-4) {
-		return fmt.Errorf("the file's key must be of %v bytes and a check sum, in base64; nvme gen-dhchap-key makes it so", sizes)
+		return fmt.Errorf("the key in the file must be %v bytes and a checksum in base64; create it with nvme gen-dhchap-key", sizes)
 	}
 	if binary.LittleEndian.Uint32(raw[len(raw)-4:]) != crc32.ChecksumIEEE(raw[:len(raw)-4]) {
-		return errors.New("the file's key does not fit its check sum: a character is wrong or missing")
+		return errors.New("the key in the file does not match its checksum: a character is wrong or missing")
 	}
 	return nil
 }
@@ -182,7 +182,7 @@ func withoutPasswords(findings []Finding, objects []*object) []Finding {
 		o := named[resolved(f.File)]
 		if o != nil {
 			f = Finding{File: f.File, Err: fmt.Errorf(
-				"this is the password file of %s, but everything of this name below the specs is read as specs; give it a name without .yaml and .yml", o.id)}
+				"this is the password file of %s, but *.yaml and *.yml files in the spec directory are read as specs; rename the file", o.id)}
 		}
 		if o == nil || len(kept) == 0 || kept[len(kept)-1].File != f.File {
 			kept = append(kept, f)
@@ -204,9 +204,9 @@ func resolved(path string) string {
 func checkFilePath(file string) error {
 	switch {
 	case !filepath.IsAbs(file) || filepath.Clean(file) != file:
-		return errors.New("must be an absolute path without . and .. and doubled slashes")
+		return errors.New("must be an absolute path without ., .. or double slashes")
 	case strings.ContainsFunc(file, func(r rune) bool { return !unicode.IsPrint(r) }):
-		return errors.New("must be a path of printable characters")
+		return errors.New("must contain printable characters only")
 	default:
 		return nil
 	}
@@ -228,23 +228,23 @@ func readSecret(path string) (Secret, error) {
 	// A FIFO must not hold up the pass, hence O_NONBLOCK.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return Secret{}, fmt.Errorf("the password file cannot be read: %w", err)
+		return Secret{}, fmt.Errorf("cannot read the password file: %w", err)
 	}
 	defer func() { _ = f.Close() }()
 	stat, err := f.Stat()
 	if err != nil {
-		return Secret{}, fmt.Errorf("the password file cannot be read: %w", err)
+		return Secret{}, fmt.Errorf("cannot read the password file: %w", err)
 	}
 	if err := checkSecretFile(path, stat); err != nil {
 		return Secret{}, err
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxSecretFile))
 	if err != nil {
-		return Secret{}, fmt.Errorf("the password file cannot be read: %w", err)
+		return Secret{}, fmt.Errorf("cannot read the password file: %w", err)
 	}
 	password := strings.TrimSuffix(string(text), "\n")
 	if err := checkPassword(password); err != nil {
-		return Secret{}, fmt.Errorf("the password file %s %w", path, err)
+		return Secret{}, fmt.Errorf("password file %s %w", path, err)
 	}
 	return NewSecret(password), nil
 }
@@ -252,13 +252,13 @@ func readSecret(path string) (Secret, error) {
 func checkSecretFile(path string, stat fs.FileInfo) error {
 	switch {
 	case !stat.Mode().IsRegular():
-		return fmt.Errorf("the password file %s is no regular file", path)
+		return fmt.Errorf("password file %s is not a regular file", path)
 	case stat.Mode().Perm()&0o077 != 0:
-		return fmt.Errorf("the password file %s is open to others (mode %04o); run chmod 600 %s", path, stat.Mode().Perm(), path)
+		return fmt.Errorf("password file %s is accessible to others (mode %04o); run chmod 600 %s", path, stat.Mode().Perm(), path)
 	case !isTrusted(stat):
-		return fmt.Errorf("the password file %s belongs to another user, who can read and change it; run chown %d %s", path, os.Geteuid(), path)
+		return fmt.Errorf("password file %s belongs to another user, who can read and change it; run chown %d %s", path, os.Geteuid(), path)
 	case stat.Size() > maxSecretFile:
-		return fmt.Errorf("the password file %s has %d bytes; it must hold a password alone", path, stat.Size())
+		return fmt.Errorf("password file %s has %d bytes; it must contain only the password", path, stat.Size())
 	default:
 		return nil
 	}
@@ -276,13 +276,13 @@ func checkPassword(password string) error {
 	case password == "":
 		return errors.New("is empty")
 	case strings.HasPrefix(password, null):
-		return errors.New(`holds a password that begins with "NULL", which is how the kernel is told that there is no password`)
+		return errors.New(`has a password that begins with "NULL", which means no password to the kernel; choose another`)
 	case strings.ContainsFunc(password, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		return errors.New("holds a control character (more than one line, or a carriage return?); it must hold the password alone")
+		return errors.New("contains a control character (more than one line, or a carriage return?); it must contain only the password")
 	case len(password) > maxCHAP:
-		return fmt.Errorf("holds %d bytes; the kernel takes at most %d", len(password), maxCHAP)
+		return fmt.Errorf("has a password of %d bytes; the kernel accepts at most %d", len(password), maxCHAP)
 	case len(password) < minPassword:
-		return fmt.Errorf("holds a password of %d bytes; at least %d (96 bits) are needed (RFC 7143, section 12.1.3)", len(password), minPassword)
+		return fmt.Errorf("has a password of %d bytes; at least %d are required (96 bits; RFC 7143, section 12.1.3)", len(password), minPassword)
 	default:
 		return nil
 	}

@@ -88,7 +88,7 @@ var _ = Describe("Passwords", func() {
 		for range 2 {
 			for range 2 {
 				Expect(os.Chmod(chap, 0o644)).To(Succeed())
-				expectRefused(ctx, "chap", "is open to others")
+				expectRefused(ctx, "chap", "is accessible to others (mode 0644)")
 			}
 			Expect(os.Chmod(chap, 0o640)).To(Succeed())
 			expectRefused(ctx, "chap", "mode 0640")
@@ -131,21 +131,21 @@ var _ = Describe("Passwords", func() {
 		Entry("NULL and more, of which the kernel sees NULL only", "NULL-and-much-more\n", "no password"),
 		Entry("with a NUL", "correct\x00horse battery\n", "control character"),
 		Entry("short", "elevenchars\n", "11 bytes; at least 12"),
-		Entry("long", strings.Repeat("x", 256), "256 bytes; the kernel takes at most 255"),
+		Entry("long", strings.Repeat("x", 256), "256 bytes; the kernel accepts at most 255"),
 		Entry("two lines", good+"\n\n", "control character"),
 		Entry("Windows line end", good+"\r\n", "control character"),
-		Entry("a large file", strings.Repeat("x", 5000), "must hold a password alone"),
+		Entry("a large file", strings.Repeat("x", 5000), "bytes; it must contain only the password"),
 	)
 
 	It("are refused if the two are the same, at the second", func(ctx SpecContext) {
 		write(mutual, good)
-		expectRefused(ctx, "mutual", "holds the same password as chap's file")
+		expectRefused(ctx, "mutual", "contains the same password as the file for chap; the two must differ (RFC 7143, section 12.1.3)")
 	})
 
 	It("are refused if others could read them", func(ctx SpecContext) {
 		for _, mode := range []os.FileMode{0o640, 0o604, 0o620, 0o601} {
 			Expect(os.Chmod(chap, mode)).To(Succeed())
-			expectRefused(ctx, "chap", fmt.Sprintf("is open to others (mode %04o); run chmod 600 %s", mode, chap))
+			expectRefused(ctx, "chap", fmt.Sprintf("is accessible to others (mode %04o); run chmod 600 %s", mode, chap))
 		}
 	})
 
@@ -154,7 +154,7 @@ var _ = Describe("Passwords", func() {
 		Expect(os.Symlink("chap.real", chap+".link")).To(Succeed())
 		Expect(os.Symlink("chap.link", chap)).To(Succeed())
 		Expect(os.Chmod(chap+".real", 0o644)).To(Succeed())
-		expectRefused(ctx, "chap", "is open to others (mode 0644)")
+		expectRefused(ctx, "chap", "is accessible to others (mode 0644)")
 	})
 
 	It("are refused if they belong to somebody else", func(ctx SpecContext) {
@@ -173,7 +173,7 @@ var _ = Describe("Passwords", func() {
 		write(dir+"/x.yaml", strings.Replace(string(specs), chap, inside, 1))
 		Expect(password(source.Load(ctx))).To(Equal(good))
 		Expect(os.Chmod(inside, 0o644)).To(Succeed())
-		expectRefused(ctx, "chap", "is open to others (mode 0644)")
+		expectRefused(ctx, "chap", "is accessible to others (mode 0644)")
 	})
 
 	DescribeTable("are not repeated if they are in a file that is read as specs",
@@ -218,9 +218,9 @@ var _ = Describe("Passwords", func() {
 		Expect(os.Remove(chap)).To(Succeed())
 		expectRefused(ctx, "chap", "no such file or directory")
 		Expect(os.Mkdir(chap, 0o700)).To(Succeed())
-		expectRefused(ctx, "chap", "no regular file")
+		expectRefused(ctx, "chap", "not a regular file")
 		Expect(os.Remove(chap)).To(Succeed())
 		Expect(syscall.Mkfifo(chap, 0o600)).To(Succeed())
-		expectRefused(ctx, "chap", "no regular file")
+		expectRefused(ctx, "chap", "not a regular file")
 	})
 })

@@ -18,7 +18,7 @@ const maxSize Size = math.MaxInt64
 const maxPercent = 95
 
 const (
-	sizeForm = "a whole number with a unit, like 20Gi or 1500M, or plain bytes" +
+	sizeForm = "a whole number with a unit, for example 20Gi or 1500M, or plain bytes" +
 		" (K, M, G, T, P, E are powers of 1000; Ki, Mi, Gi, Ti, Pi, Ei powers of 1024)"
 	percentForm = "a whole percentage of the volume group from 1% to 95%, like 80%"
 )
@@ -53,22 +53,22 @@ func ParseSize(text string) (Size, error) {
 	bytes, known := unitBytes(suffix)
 	switch {
 	case text == "":
-		return 0, errors.New("a size must not be empty; write " + sizeForm)
+		return 0, errors.New("the size is empty; write " + sizeForm)
 	case text[0] == '-':
 		return 0, fmt.Errorf("%s is negative; write %s", quote(text), sizeForm)
 	case strings.HasPrefix(suffix, ".") && digits != "":
-		return 0, fmt.Errorf("%s is a fraction; write %s: the next smaller unit often helps, as 1536Mi for 1.5Gi", quote(text), sizeForm)
+		return 0, fmt.Errorf("%s is a fraction; write %s. Use the next smaller unit, for example 1536Mi for 1.5Gi", quote(text), sizeForm)
 	case digits == "" || !known:
 		return 0, fmt.Errorf("%s is not a size; write %s", quote(text), sizeForm)
 	case len(digits) > 1 && digits[0] == '0':
-		return 0, fmt.Errorf("%s has a leading zero, which reads as octal elsewhere; write %s", quote(text), sizeForm)
+		return 0, fmt.Errorf("%s has a leading zero, which some programs read as octal; write %s", quote(text), sizeForm)
 	}
 	n, err := strconv.ParseUint(digits, 10, 64)
 	if err != nil || Size(n) > maxSize/bytes {
-		return 0, fmt.Errorf("%s is too large: a volume has less than 8Ei (2^63 bytes)", quote(text))
+		return 0, fmt.Errorf("%s is too large; the size must be less than 8Ei (2^63 bytes)", quote(text))
 	}
 	if n == 0 {
-		return 0, fmt.Errorf("%s is no size: it must be greater than zero", quote(text))
+		return 0, fmt.Errorf("%s is not a size; it must be greater than zero", quote(text))
 	}
 	return Size(n) * bytes, nil
 }
@@ -85,11 +85,11 @@ func ParseSizeOrPercent(text string) (SizeOrPercent, error) {
 		return SizeOrPercent{Bytes: size}, nil
 	}
 	if digits == "" || countDigits(digits) != len(digits) || digits[0] == '0' {
-		return SizeOrPercent{}, fmt.Errorf("%s is no percentage; write %s", quote(text), percentForm)
+		return SizeOrPercent{}, fmt.Errorf("%s is not a percentage; write %s", quote(text), percentForm)
 	}
 	n, err := strconv.Atoi(digits)
 	if err != nil || n > maxPercent {
-		return SizeOrPercent{}, fmt.Errorf("%s is too much: write at most %d%%, because the thin pool's metadata and its spare need room in the volume group too",
+		return SizeOrPercent{}, fmt.Errorf("%s is too much; write at most %d%%, to leave space in the volume group for the thin pool's metadata and spare",
 			quote(text), maxPercent)
 	}
 	return SizeOrPercent{Percent: n}, nil

@@ -38,7 +38,7 @@ var _ = Describe("Sizes", func() {
 			_, err := spec.ParseSize(text)
 			Expect(err).To(MatchError(ContainSubstring(message)))
 		},
-		Entry(nil, "", "must not be empty"),
+		Entry(nil, "", "the size is empty; write"),
 		Entry(nil, "0", "greater than zero"),
 		Entry(nil, "0Gi", "greater than zero"),
 		Entry(nil, "-1", "negative"),
@@ -88,15 +88,15 @@ var _ = Describe("Sizes", func() {
 			_, err := spec.ParseSizeOrPercent(text)
 			Expect(err).To(MatchError(ContainSubstring(message)))
 		},
-		Entry(nil, "0%", "no percentage"),
-		Entry(nil, "%", "no percentage"),
-		Entry(nil, "08%", "no percentage"),
-		Entry(nil, "-5%", "no percentage"),
-		Entry(nil, "1.5%", "no percentage"),
-		Entry(nil, "80 %", "no percentage"),
-		Entry(nil, "96%", "metadata and its spare"),
-		Entry(nil, "100%", "metadata and its spare"),
-		Entry(nil, "99999999999999999999%", "metadata and its spare"),
+		Entry(nil, "0%", "is not a percentage; write"),
+		Entry(nil, "%", "is not a percentage; write"),
+		Entry(nil, "08%", "is not a percentage; write"),
+		Entry(nil, "-5%", "is not a percentage; write"),
+		Entry(nil, "1.5%", "is not a percentage; write"),
+		Entry(nil, "80 %", "is not a percentage; write"),
+		Entry(nil, "96%", "%, to leave space in the volume group for the thin pool's metadata and spare"),
+		Entry(nil, "100%", "%, to leave space in the volume group for the thin pool's metadata and spare"),
+		Entry(nil, "99999999999999999999%", "%, to leave space in the volume group for the thin pool's metadata and spare"),
 		Entry(nil, "80%VG", "not a size"),
 	)
 

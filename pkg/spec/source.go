@@ -268,7 +268,7 @@ func (s *Source) readings(found listing) []reading {
 		case f.problem != nil:
 			r.problem = readProblem(f.problem)
 		case !f.settled:
-			r.problem = fmt.Errorf("the file is still being written; its new content counts once it stays the same for %s", s.options.Settle)
+			r.problem = fmt.Errorf("the file is still being written; its new content takes effect once it is unchanged for %s", s.options.Settle)
 		}
 		if r.problem != nil {
 			r.content = content{} // of an earlier version, which hold knows

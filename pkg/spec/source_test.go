@@ -150,7 +150,7 @@ var _ = Describe("A Source", func() {
 		})
 		It("of a file with an invalid object, the others in it included", func(ctx SpecContext) {
 			write(at("a.yaml"), volume("a", "pool: fast, size: 2Gi")+volume("b", "pool: fast, size: 0"))
-			expectHeld(ctx, `^a.yaml:9:26: spec.size: "0" is no size`)
+			expectHeld(ctx, `^a.yaml:9:26: spec.size: "0" is not a size`)
 			Expect(source.Load(ctx).Volumes["a"].Spec.Size).To(Equal(spec.Size(1 << 30)))
 		})
 		It("until the file is right again", func(ctx SpecContext) {
@@ -178,22 +178,22 @@ var _ = Describe("A Source", func() {
 		It("of a file that became a directory", func(ctx SpecContext) {
 			Expect(os.Remove(at("a.yaml"))).To(Succeed())
 			Expect(os.Mkdir(at("a.yaml"), 0o755)).To(Succeed())
-			expectHeld(ctx, `^a.yaml: cannot be read: it is a directory`)
+			expectHeld(ctx, `^a.yaml: cannot read it: a directory`)
 		})
 		It("of a file that became a FIFO, without waiting for it", func(ctx SpecContext) {
 			Expect(os.Remove(at("a.yaml"))).To(Succeed())
 			Expect(syscall.Mkfifo(at("a.yaml"), 0o600)).To(Succeed())
-			expectHeld(ctx, `^a.yaml: .*no regular file`)
+			expectHeld(ctx, `^a.yaml: .*not a regular file`)
 		}, SpecTimeout(5*time.Second))
 		It("of a file that became a link to nowhere", func(ctx SpecContext) {
 			Expect(os.Remove(at("a.yaml"))).To(Succeed())
 			Expect(os.Symlink("nowhere", at("a.yaml"))).To(Succeed())
-			expectHeld(ctx, `^a.yaml: the symbolic link cannot be followed: no such file`)
+			expectHeld(ctx, `^a.yaml: cannot follow the symbolic link: no such file`)
 		})
 		It("of a directory that became a link to nowhere", func(ctx SpecContext) {
 			Expect(os.Rename(at("sub"), at("..away"))).To(Succeed())
 			Expect(os.Symlink("nowhere", at("sub"))).To(Succeed())
-			expectHeld(ctx, `^sub: the symbolic link cannot be followed`)
+			expectHeld(ctx, `^sub: cannot follow the symbolic link`)
 		})
 		It("of a file that cannot be read", func(ctx SpecContext) {
 			if os.Geteuid() == 0 {
@@ -208,14 +208,14 @@ var _ = Describe("A Source", func() {
 			}
 			Expect(os.Chmod(at("sub"), 0)).To(Succeed())
 			DeferCleanup(os.Chmod, at("sub"), os.FileMode(0o700))
-			expectHeld(ctx, `^sub: the directory cannot be read: permission denied`)
+			expectHeld(ctx, `^sub: cannot read the directory: permission denied`)
 		})
 		It("of a directory that is deleted, until it is made again", func(ctx SpecContext) {
 			Expect(os.RemoveAll(dir)).To(Succeed())
-			expectHeld(ctx, `^specs: the directory cannot be found: no such file`)
-			expectHeld(ctx, `^specs: the directory cannot be found: no such file`)
+			expectHeld(ctx, `^specs: cannot find the directory: no such file`)
+			expectHeld(ctx, `^specs: cannot find the directory: no such file`)
 			Expect(os.Mkdir(dir, 0o755)).To(Succeed())
-			expectHeld(ctx, `^specs: the directory has no .*; what was there before goes on holding`)
+			expectHeld(ctx, `^specs: the directory contains no .*; the last good content remains in effect`)
 			write(at("pool.yaml"), aPool)
 			write(at("d.yaml"), v("d"))
 			set := source.Load(ctx)
@@ -225,13 +225,13 @@ var _ = Describe("A Source", func() {
 		It("of a directory that became a file", func(ctx SpecContext) {
 			Expect(os.RemoveAll(dir)).To(Succeed())
 			write(dir, "x")
-			expectHeld(ctx, `^specs: the directory cannot be read: not a directory`)
+			expectHeld(ctx, `^specs: cannot read the directory: not a directory`)
 		})
 		It("of a directory in which everything was commented out", func(ctx SpecContext) {
 			for _, name := range []string{"pool.yaml", "a.yaml", "sub/c.yaml"} {
 				write(at(name), "# gone\n")
 			}
-			expectHeld(ctx, `^specs: no file of the directory names an object; what was there before goes on holding`)
+			expectHeld(ctx, `^specs: no file in the directory declares an object; the last good content remains in effect`)
 		})
 	})
 
@@ -243,7 +243,7 @@ var _ = Describe("A Source", func() {
 		write(at("b.yaml"), v("a"))
 		Expect(errorsOf(source.Load(ctx).Findings)).To(ConsistOf(
 			HavePrefix("a.yaml:1: not valid YAML"),
-			And(HavePrefix("b.yaml:3:18: metadata.name: Volume/a is already defined at "), ContainSubstring("a.yaml (as it was last read without mistakes)"))))
+			And(HavePrefix("b.yaml:3:18: metadata.name: Volume/a is already declared at "), ContainSubstring("a.yaml (last good content)"))))
 	})
 
 	It("uses what is well in a file that was never right", func(ctx SpecContext) {
@@ -366,8 +366,8 @@ var _ = Describe("A Source", func() {
 			Expect(os.Symlink("self", at("self"))).To(Succeed())
 			set := source.Load(ctx)
 			Expect(errorsOf(set.Findings)).To(ConsistOf(
-				ContainSubstring("self: the symbolic link cannot be followed: too many levels"),
-				ContainSubstring("up: cannot be followed: the symbolic link leads back to a directory above it")))
+				ContainSubstring("self: cannot follow the symbolic link: too many levels"),
+				ContainSubstring("up: cannot follow the symbolic link: it leads back to a directory above it")))
 			Expect(names(set)).To(ConsistOf("a"))
 		})
 	})

@@ -34,12 +34,12 @@ func (s *structure) add(n *yaml.Node, path string, format string, args ...any) {
 func (s *structure) check(n *yaml.Node, path string, depth int) {
 	if depth > maxDepth {
 		s.exceeded = true
-		s.add(n, path, "nested more than %d levels deep; no object needs that", maxDepth)
+		s.add(n, path, "nested more than %d levels deep; no object has that many levels", maxDepth)
 		return
 	}
 	if err := refused(n); err != nil {
 		if nearPassword(path) {
-			err = errors.New("YAML's tags, anchors and aliases are not supported; put the text in quotes")
+			err = errors.New("YAML tags, anchors and aliases are not supported; put the string in quotes")
 		}
 		s.findings = append(s.findings, Finding{Line: n.Line, Column: n.Column, Path: path, Err: err})
 	}
@@ -57,21 +57,21 @@ func (s *structure) check(n *yaml.Node, path string, depth int) {
 func (s *structure) mapping(n *yaml.Node, path string, depth int) {
 	if len(n.Content)/2 > maxKeys {
 		s.exceeded = true
-		s.add(n, path, "a mapping with %d keys, more than the %d that are read", len(n.Content)/2, maxKeys)
+		s.add(n, path, "the mapping has %d keys; at most %d are allowed", len(n.Content)/2, maxKeys)
 		return
 	}
 	lines := make(map[string]int, len(n.Content)/2)
 	for i := 0; i < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if key.Kind != yaml.ScalarNode {
-			s.add(key, path, "a key must be plain text, not %s", describe(key))
+			s.add(key, path, "a key must be a plain string, but is %s", describe(key))
 			continue
 		}
 		below := joinPath(path, key.Value)
 		if err := refused(key); err != nil {
 			s.findings = append(s.findings, Finding{Line: key.Line, Column: key.Column, Path: below, Err: err})
 		} else if line, twice := lines[key.Value]; twice {
-			s.add(key, below, "the key %s stands here for the second time (first in line %d); remove one of them", quote(key.Value), line)
+			s.add(key, below, "key %s is duplicate (first in line %d); remove one of them", quote(key.Value), line)
 		} else {
 			lines[key.Value] = key.Line
 		}
@@ -83,13 +83,13 @@ func (s *structure) mapping(n *yaml.Node, path string, depth int) {
 func refused(n *yaml.Node) error {
 	switch {
 	case n.Kind == yaml.AliasNode:
-		return fmt.Errorf("the YAML alias *%s is not supported; repeat the value", n.Value)
+		return fmt.Errorf("YAML alias *%s is not supported; repeat the value", n.Value)
 	case n.Anchor != "":
-		return fmt.Errorf("the YAML anchor &%s is not supported; remove it", n.Anchor)
+		return fmt.Errorf("YAML anchor &%s is not supported; remove it", n.Anchor)
 	case n.Kind == yaml.ScalarNode && n.Tag == "!!merge":
-		return errors.New("the YAML merge key << is not supported; repeat the fields")
+		return errors.New("YAML merge key << is not supported; repeat the fields")
 	case n.Style&yaml.TaggedStyle != 0:
-		return fmt.Errorf("the YAML tag %s is not supported; remove it", quote(n.Tag))
+		return fmt.Errorf("YAML tag %s is not supported; remove it", quote(n.Tag))
 	default:
 		return nil
 	}
@@ -113,7 +113,7 @@ func describe(n *yaml.Node) string {
 	case n.Tag == "!!timestamp":
 		return "the date " + n.Value
 	default:
-		return "the text " + quote(n.Value)
+		return "the string " + quote(n.Value)
 	}
 }
 
@@ -129,7 +129,7 @@ func describeAt(n *yaml.Node, path string) string {
 // describeForm is describe without the text itself.
 func describeForm(n *yaml.Node) string {
 	if n.Kind == yaml.ScalarNode && n.Tag != "!!null" {
-		return "a text"
+		return "a string"
 	}
 	return describe(n)
 }

@@ -35,7 +35,7 @@ func (o *object) validate(decoded []Finding) []Finding {
 		v.metadata(value.Metadata)
 		v.imageFile(value.Spec)
 	default:
-		v.check("", fmt.Errorf("no rules are known for a %T", o.value))
+		v.check("", fmt.Errorf("cannot validate a %T: unknown type", o.value))
 	}
 	return v.findings
 }
@@ -68,7 +68,7 @@ func (v *validation) metadata(m Metadata) {
 		size += len(key) + len(m.Annotations[key])
 	}
 	if size > maxAnnotationBytes {
-		v.refuse("metadata.annotations", "have %d bytes in all; at most %d are allowed", size, maxAnnotationBytes)
+		v.refuse("metadata.annotations", "the annotations have %d bytes in total; at most %d are allowed", size, maxAnnotationBytes)
 	}
 }
 
@@ -79,11 +79,11 @@ func checkOwnAnnotation(key, value string) error {
 	known := []string{AnnotationReconcile, AnnotationRecreate, AnnotationAllowDeletions}
 	switch {
 	case key == AnnotationReconcile && value != "suspended":
-		return fmt.Errorf("%s is no known value; write suspended, or remove the annotation", quote(value))
+		return fmt.Errorf("value %s is not allowed; write suspended, or remove the annotation", quote(value))
 	case key == AnnotationRecreate && (value == "" || strings.ContainsAny(value, " \t\r\n")):
-		return fmt.Errorf("%s is no UUID of a logical volume; copy it from the object's status", quote(value))
+		return fmt.Errorf("%s is not the UUID of a logical volume; copy it from the object's status", quote(value))
 	case key == AnnotationAllowDeletions && !isToken(value):
-		return fmt.Errorf("%s is no token of deletions, 16 hexadecimal digits; copy it from the status of the objects that wait", quote(value))
+		return fmt.Errorf("%s is not a deletion token of 16 hexadecimal digits; copy it from the status of the objects that wait for confirmation", quote(value))
 	case strings.HasPrefix(key, "volreconciler/") && !slices.Contains(known, key):
 		return fmt.Errorf("unknown annotation%s (allowed: %s)", suggest(key, known), strings.Join(known, ", "))
 	default:
@@ -99,15 +99,15 @@ func isToken(text string) bool {
 func (v *validation) pool(s PoolSpec) {
 	v.check("spec.volumeGroup", checkVGName(s.VolumeGroup))
 	if s.ThinPool != nil {
-		v.check("spec.thinPool.name", v.because("spec.thinPool.name", "the Pool's name", checkLVName(s.ThinPool.Name)))
+		v.check("spec.thinPool.name", v.because("spec.thinPool.name", "metadata.name of the Pool", checkLVName(s.ThinPool.Name)))
 	}
-	v.oneOf("spec.clear", "way to clear", string(s.Clear), string(ClearNone), string(ClearZero), string(ClearDiscard))
+	v.oneOf("spec.clear", "clear method", string(s.Clear), string(ClearNone), string(ClearZero), string(ClearDiscard))
 }
 
 func (v *validation) snapshot(name string, s SnapshotSpec) {
 	v.check("spec.volume", checkObjectName(s.Volume))
 	if err := checkLVName(name); err != nil && checkObjectName(name) == nil {
-		v.refuse("metadata.name", "%w (a Snapshot's name is its logical volume's name)", err)
+		v.refuse("metadata.name", "%w (a Snapshot's name is also the name of its logical volume)", err)
 	}
 	v.deletionPolicy(s.DeletionPolicy)
 }
@@ -121,7 +121,7 @@ func (v *validation) because(path, source string, err error) error {
 	case v.object.id.Name == "" || checkObjectName(v.object.id.Name) != nil:
 		return nil //nolint:nilerr // the name's own finding says it
 	}
-	return fmt.Errorf("%w (it is taken from %s, because the field is not given)", err, source)
+	return fmt.Errorf("%w (default from %s, because the field is not set)", err, source)
 }
 
 func (v *validation) deletionPolicy(p DeletionPolicy) {
@@ -130,6 +130,6 @@ func (v *validation) deletionPolicy(p DeletionPolicy) {
 
 func (v *validation) oneOf(path, what, value string, known ...string) {
 	if !slices.Contains(known, value) {
-		v.refuse(path, "%s is no %s%s (allowed: %s)", quote(value), what, suggest(value, known), strings.Join(known, ", "))
+		v.refuse(path, "%s is not a valid %s%s (allowed: %s)", quote(value), what, suggest(value, known), strings.Join(known, ", "))
 	}
 }

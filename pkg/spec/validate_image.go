@@ -19,18 +19,18 @@ const maxImageName = 200
 func (v *validation) imageFile(s ImageSpec) {
 	switch {
 	case s.Volume == "" && s.Snapshot == "":
-		v.refuse("spec", "names nothing to make an image of; give volume or snapshot")
+		v.refuse("spec", "has neither volume nor snapshot; set one of them")
 	case s.Volume != "" && s.Snapshot != "":
-		v.refuse("spec.snapshot", "names a second thing beside volume, but an image is of one; keep one of them")
+		v.refuse("spec.snapshot", "cannot be combined with volume; keep one of them")
 	case s.Volume != "":
 		v.check("spec.volume", checkObjectName(s.Volume))
 	default:
 		v.check("spec.snapshot", checkObjectName(s.Snapshot))
 	}
 	v.check("spec.path", checkImageFile(s.Path))
-	v.oneOf("spec.format", "format that images are written in", string(s.Format), string(FormatQCOW2), string(FormatRaw))
+	v.oneOf("spec.format", "format for writing images", string(s.Format), string(FormatQCOW2), string(FormatRaw))
 	if s.Compress && s.Format == FormatRaw {
-		v.refuse("spec.compress", "is for qcow2 only; take it out, or write format: qcow2")
+		v.refuse("spec.compress", "is only possible with qcow2; remove it, or write format: qcow2")
 	}
 }
 
@@ -44,19 +44,19 @@ func checkImageFile(file string) error {
 	case file == "/":
 		return errors.New("is a directory; write the path of a file")
 	case len(name) > maxImageName:
-		return fmt.Errorf("has a name of %d bytes; at most %d are allowed", len(name), maxImageName)
+		return fmt.Errorf("has a file name of %d bytes; at most %d are allowed", len(name), maxImageName)
 	case strings.HasPrefix(name, "."):
-		return errors.New("has a name that begins with a dot, as those of unfinished images do; take another")
+		return errors.New("has a file name that begins with a dot, which is reserved for unfinished images; choose another name")
 	case strings.Contains(name, `\`):
-		return errors.New(`has a \ in its name, which files of checksums cannot have as it is; take another`)
+		return errors.New(`has a \ in its file name, which checksum files cannot represent; choose another name`)
 	case ending == ChecksumSuffix:
-		return fmt.Errorf("ends in %s, as the files of checksums do; take another name", ChecksumSuffix)
+		return fmt.Errorf("ends in %s, which is reserved for checksum files; choose another name", ChecksumSuffix)
 	case slices.Contains([]string{".yaml", ".yml"}, ending):
-		return fmt.Errorf("ends in %s, as specs do; take another name", ending)
+		return fmt.Errorf("ends in %s, which is reserved for specs; choose another name", ending)
 	}
 	for _, dir := range []string{"/dev/", "/proc/", "/sys/"} {
 		if strings.HasPrefix(file, dir) {
-			return fmt.Errorf("is below %s, which is no place for files", dir)
+			return fmt.Errorf("is below %s, where images cannot be written; choose another directory", dir)
 		}
 	}
 	return nil

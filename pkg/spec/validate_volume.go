@@ -25,7 +25,7 @@ func (v *validation) volume(s VolumeSpec) {
 	if s.Source != nil {
 		v.source("spec.source", *s.Source)
 		if s.Adopt {
-			v.refuse("spec.source", "cannot be combined with adopt: a volume that is taken over has its content; remove one of the two")
+			v.refuse("spec.source", "cannot be combined with adopt: an adopted volume already has content; remove one of the two")
 		}
 	}
 	if s.Revert != nil {
@@ -47,9 +47,9 @@ func (v *validation) source(path string, s VolumeSource) {
 	}
 	switch {
 	case len(given) == 0:
-		v.refuse(path, "names nothing; give one of volume, snapshot and image, or leave the field out")
+		v.refuse(path, "is empty; set one of volume, snapshot and image, or leave the field out")
 	case len(given) > 1:
-		v.refuse(path, "names %s, but a volume has one source; keep one of them", strings.Join(given, " and "))
+		v.refuse(path, "has %s, but a volume has one source; keep one of them", strings.Join(given, " and "))
 	case s.Volume != "":
 		v.check(joinPath(path, "volume"), checkObjectName(s.Volume))
 	case s.Snapshot != "":
@@ -62,32 +62,32 @@ func (v *validation) source(path string, s VolumeSource) {
 func (v *validation) image(path string, i ImageSource) {
 	switch {
 	case i.Path == "" && i.URL == "":
-		v.refuse(path, "names no file; give path or url")
+		v.refuse(path, "has neither path nor url; set one of them")
 	case i.Path != "" && i.URL != "":
-		v.refuse(path, "names path and url, but an image is one file; keep one of them")
+		v.refuse(path, "has both path and url; keep one of them")
 	case i.Path != "":
 		v.check(joinPath(path, "path"), checkImagePath(i.Path))
 	default:
 		v.check(joinPath(path, "url"), checkImageURL(i.URL))
 		if strings.HasPrefix(i.URL, schemeHTTP) && i.SHA256 == "" {
-			v.refuse(joinPath(path, "sha256"), "is missing; with http:// nothing else tells that the file is the right one (or write https://)")
+			v.refuse(joinPath(path, "sha256"), "is required with http://, which does not protect the content; set it, or use https://")
 		}
 	}
 	if i.Format != "" {
-		v.oneOf(joinPath(path, "format"), "format of an image", string(i.Format),
+		v.oneOf(joinPath(path, "format"), "image format", string(i.Format),
 			string(FormatRaw), string(FormatQCOW2), string(FormatVMDK), string(FormatVHDX))
 	}
 	if i.SHA256 != "" {
 		v.check(joinPath(path, "sha256"), checkSHA256(i.SHA256))
 	}
 	if i.BlockSize != 0 && i.BlockSize != DefaultBlockSize && i.BlockSize != 4096 {
-		v.refuse(joinPath(path, "blockSize"), "is %d; the logical blocks of disks have 512 or 4096 bytes", i.BlockSize)
+		v.refuse(joinPath(path, "blockSize"), "%d is not allowed (allowed: 512, 4096)", i.BlockSize)
 	}
 }
 
 func checkImagePath(path string) error {
 	if strings.Contains(path, "://") {
-		return errors.New("must be an absolute path on this node; a URL stands in url")
+		return errors.New("must be an absolute path on this node; write a URL in the field url")
 	}
 	return checkFilePath(path)
 }
@@ -99,7 +99,7 @@ func checkImageURL(text string) error {
 	if !https {
 		var http bool
 		if rest, http = strings.CutPrefix(text, schemeHTTP); !http {
-			return errors.New("must begin with https:// or http:// (in lower case); a file of this node stands in path")
+			return errors.New("must begin with https:// or http:// (in lower case); write a file of this node in the field path")
 		}
 	}
 	host := rest
@@ -108,22 +108,22 @@ func checkImageURL(text string) error {
 	}
 	switch {
 	case strings.Contains(host, "@"):
-		return errors.New("must not hold a user name or password (what stands before @): specs are no place for secrets")
+		return errors.New("must not contain a user name or password (before @): specs must not contain secrets")
 	case strings.Contains(rest, "#"):
-		return errors.New("must not have a fragment, from # on: no server is ever asked for it; write %23 if # belongs to the name")
+		return errors.New("must not have a fragment (after #), which is never sent to a server; write %23 for a # in the name")
 	case strings.ContainsFunc(rest, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
-		return errors.New("must consist of printable ASCII characters without spaces; write others as %XX")
+		return errors.New("must consist of printable ASCII characters without spaces; encode other characters as %XX")
 	}
 	u, err := url.Parse(text)
 	if err != nil {
 		// What the parser says repeats pieces of the URL.
-		return errors.New("is no URL; write https://host/path or https://host:port/path, and % itself as %25")
+		return errors.New("is not a URL; write https://host/path or https://host:port/path, and %25 for a % character")
 	}
 	if u.Hostname() == "" {
-		return errors.New("names no host; write https://host/path")
+		return errors.New("has no host; write https://host/path")
 	}
 	if port, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || port == 0) {
-		return fmt.Errorf("has the port %s, but a port is 1 to 65535", quote(u.Port()))
+		return fmt.Errorf("has port %s; the port must be 1 to 65535", quote(u.Port()))
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func checkImageURL(text string) error {
 // checkSHA256 accepts a checksum as sha256sum prints it.
 func checkSHA256(text string) error {
 	if raw, err := hex.DecodeString(text); err != nil || len(raw) != 32 {
-		return fmt.Errorf("%s is no checksum of 64 hexadecimal digits; write what sha256sum prints for the file", quote(text))
+		return fmt.Errorf("%s is not a SHA-256 checksum of 64 hexadecimal digits; copy it from the output of sha256sum", quote(text))
 	}
 	return nil
 }
@@ -140,11 +140,11 @@ func checkSHA256(text string) error {
 func checkRequest(text string) error {
 	switch {
 	case text == "":
-		return errors.New("is empty; write a word of your choice, another one for each revert")
+		return errors.New("is empty; write any word, and a new one for each revert")
 	case len(text) > maxRequest:
 		return fmt.Errorf("%s has %d characters; at most %d are allowed", quote(text), len(text), maxRequest)
 	case strings.HasPrefix(text, "-"):
-		return fmt.Errorf("%s begins with -, as an option does; begin with a letter or digit", quote(text))
+		return fmt.Errorf("%s begins with -; it must begin with a letter or digit", quote(text))
 	default:
 		return checkCharacters(text, requestCharacters, "letters, digits, _, . and -")
 	}

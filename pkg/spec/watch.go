@@ -52,7 +52,7 @@ func (s *Source) watch(ctx context.Context, w *watcher, wake chan<- struct{}) {
 			}
 		case err := <-w.errors():
 			// Most likely the queue has overflown: anything may have changed.
-			s.options.Log.V(1).Info("watching has missed something", "reason", err)
+			s.options.Log.V(1).Info("file watch lost events; reading all files again", "reason", err)
 			signal(wake)
 		case <-poll.C:
 			if s.changed() {
@@ -104,7 +104,7 @@ func newWatcher(log logr.Logger) *watcher {
 // complain says once that changes will be noticed later than they should.
 func (w *watcher) complain(err error) {
 	if !w.complained {
-		w.log.Info("not all spec directories can be watched; changes there are found by polling", "reason", err.Error())
+		w.log.Info("cannot watch all spec directories; polling finds changes there", "reason", err.Error())
 		w.complained = true
 	}
 }

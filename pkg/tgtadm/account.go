@@ -42,7 +42,7 @@ func parseAccounts(text string) ([]string, error) {
 	}
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if lines[0] != "Account list:" {
-		return nil, fmt.Errorf("a list of accounts that begins with %q", lines[0])
+		return nil, fmt.Errorf("cannot parse the list of accounts: it begins with %q", lines[0])
 	}
 	return indented(lines[1:], tab1)
 }
@@ -50,14 +50,14 @@ func parseAccounts(text string) ([]string, error) {
 // NewAccount makes an account, bound to no target. [ErrAccountExists] says that
 // the name is taken, whatever its password.
 func (c *Client) NewAccount(ctx context.Context, name, password string) error {
-	what := fmt.Sprintf("new account %q", name)
+	what := fmt.Sprintf("create account %q", name)
 	err := checkText("the account's name", name, ",")
 	switch {
 	case err != nil:
 	case password == "":
 		err = errors.New("the password is empty")
 	case len(password) > MaxName:
-		err = fmt.Errorf("the password has %d bytes; %d are possible", len(password), MaxName)
+		err = fmt.Errorf("the password has %d bytes; at most %d are allowed", len(password), MaxName)
 	}
 	if err != nil {
 		return &RequestError{Request: what, Err: err}
@@ -92,8 +92,8 @@ func (c *Client) UnbindOutgoing(ctx context.Context, tid int32, name string) err
 
 // ErrWouldOpen is accounts that cannot be taken away, because in between the
 // target would ask nobody for a password.
-var ErrWouldOpen = errors.New("the target would be open to initiators without a password in between; " +
-	"an account that stays must be the first in its list")
+var ErrWouldOpen = errors.New("the target would temporarily accept initiators without a password; " +
+	"an account to keep must be the first in its list")
 
 // UnbindAccounts takes incoming accounts away from a target. bound is the list
 // of its incoming accounts in the daemon's order ([Target].Incoming).

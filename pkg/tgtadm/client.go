@@ -41,10 +41,10 @@ func (c *Client) do(ctx context.Context, what string, r request) (string, error)
 
 func (c *Client) exchange(ctx context.Context, r request) (string, error) {
 	if strings.ContainsRune(r.text, 0) {
-		return "", fmt.Errorf("a parameter contains a zero byte")
+		return "", fmt.Errorf("a parameter contains a NUL byte")
 	}
 	if len(r.text) >= maxText {
-		return "", fmt.Errorf("the parameters have %d bytes; tgtd takes %d at most", len(r.text), maxText-1)
+		return "", fmt.Errorf("the parameters have %d bytes; tgtd accepts at most %d", len(r.text), maxText-1)
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestLimit)
 	defer cancel()
@@ -63,7 +63,7 @@ func (c *Client) exchange(ctx context.Context, r request) (string, error) {
 	case err == nil:
 		return answer, nil
 	case ctx.Err() != nil:
-		return "", fmt.Errorf("no answer yet, and it is unknown whether it was done: %w", context.Cause(ctx))
+		return "", fmt.Errorf("no answer yet; the request may have succeeded: %w", context.Cause(ctx))
 	case writeErr != nil && !isCode(err):
 		// A refused peer may see a broken pipe before the end of the stream.
 		return "", fmt.Errorf("%w (%w)", ErrNoAnswer, writeErr)

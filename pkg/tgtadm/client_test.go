@@ -85,8 +85,8 @@ var _ = Describe("A request", func() {
 		Entry("without an answer", []byte(nil), MatchError(ErrNoAnswer)),
 		Entry("in the middle of the header", []byte{0, 0, 0, 0, 0}, MatchError(io.ErrUnexpectedEOF)),
 		Entry("in the middle of the text", answer(0, 20, "Acc"), MatchError(ContainSubstring("ends after 3 of 12 bytes"))),
-		Entry("with an impossible size", answer(0, 7, ""), MatchError(ContainSubstring("claims to have 7 bytes"))),
-		Entry("with too much", answer(0, maxAnswer+1, ""), MatchError(ContainSubstring("are expected"))),
+		Entry("with an impossible size", answer(0, 7, ""), MatchError(ContainSubstring("the answer announces"))),
+		Entry("with too much", answer(0, maxAnswer+1, ""), MatchError(ContainSubstring("the answer announces"))),
 		Entry("with another text", answer(0, 13, "Hello"), MatchError(ContainSubstring("Hello"))),
 	)
 
@@ -129,6 +129,6 @@ var _ = Describe("A request", func() {
 	It("has no password in its errors", func(ctx SpecContext) {
 		err := New(always(answer(14, 8, ""))).NewAccount(ctx, "alice", "secretsecret1")
 		Expect(err).To(MatchError(ErrAccountExists))
-		Expect(err.Error()).To(Equal(`tgtd: new account "alice": the account is there already`))
+		Expect(err.Error()).To(Equal(`tgtd: create account "alice": the account already exists`))
 	})
 })

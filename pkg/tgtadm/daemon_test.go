@@ -142,7 +142,7 @@ var _ = Describe("A real tgtd", func() {
 		Expect(d.Targets(ctx)).To(BeEmpty())
 	})
 
-	It("lets in whom it should, and nobody by a text that is no address", func(ctx SpecContext) {
+	It("lets in whom it should, and nobody by a text that is the address is missing", func(ctx SpecContext) {
 		Expect(d.NewTarget(ctx, 1, iqn)).To(Succeed())
 		Expect(d.AllowAddress(ctx, 1, "volreconciler:db")).To(Succeed())
 		for _, name := range []string{initiator, "volreconciler:db"} {

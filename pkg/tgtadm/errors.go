@@ -69,27 +69,27 @@ const (
 // ErrNoAnswer is a daemon that closed the connection instead of answering. It
 // does so to peers that run under another user or group ID than its own, when
 // it ends, and when the request was its end.
-var ErrNoAnswer = errors.New("tgtd closed the connection without an answer; it answers only its own user and group")
+var ErrNoAnswer = errors.New("tgtd closed the connection without an answer; run the agent as the same user and group as tgtd")
 
 var meanings = [...]string{
 	ErrUnknown:          "unknown error",
 	ErrNoMemory:         "out of memory",
-	ErrNoDriver:         "the iscsi driver is not there or not ready",
+	ErrNoDriver:         "the iscsi driver is missing or not ready",
 	ErrNoTarget:         "no such target",
 	ErrNoLUN:            "no such logical unit",
 	ErrNoSession:        "no such session",
 	ErrNoConnection:     "no such connection",
 	ErrNoBinding:        "no such binding",
-	ErrTargetExists:     "the target ID or name is taken",
-	ErrLUNExists:        "the logical unit number is taken",
-	ErrBindingExists:    "the binding is there already",
-	ErrACLExists:        "the access list has that entry already",
-	ErrNoACL:            "the access list has no such entry",
-	ErrAccountExists:    "the account is there already",
+	ErrTargetExists:     "the target ID or name is already used",
+	ErrLUNExists:        "the logical unit number is already used",
+	ErrBindingExists:    "the binding already exists",
+	ErrACLExists:        "the access list already has the entry",
+	ErrNoACL:            "the access list does not have the entry",
+	ErrAccountExists:    "the account already exists",
 	ErrNoAccount:        "no such account",
 	ErrTooManyAccounts:  "too many accounts",
-	ErrInvalid:          "invalid request; tgtd's log may say why",
-	ErrOutgoingExists:   "the target has an outgoing account already",
+	ErrInvalid:          "invalid request; see tgtd's log for the reason",
+	ErrOutgoingExists:   "the target already has an outgoing account",
 	ErrTargetBusy:       "initiators are logged in to the target",
 	ErrLUNBusy:          "the logical unit has commands in flight",
 	ErrDriverBusy:       "the driver has targets",
@@ -103,7 +103,7 @@ func (c Code) Error() string {
 	if int(c) < len(meanings) && meanings[c] != "" {
 		return meanings[c]
 	}
-	return fmt.Sprintf("error %d, which tgt 1.0.97 does not have", uint32(c))
+	return fmt.Sprintf("unknown error %d (newer than tgt 1.0.97)", uint32(c))
 }
 
 // RequestError is a request that failed.

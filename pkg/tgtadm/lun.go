@@ -40,7 +40,7 @@ const maxPath = 1023
 // numbers of target and unit: whoever wants others sets them
 // ([Client.UpdateLUN]) before an initiator may log in.
 func (c *Client) NewLUN(ctx context.Context, tid int32, lun uint64, store BackingStore) error {
-	what := fmt.Sprintf("new logical unit %d of target %d on %s", lun, tid, store.Path)
+	what := fmt.Sprintf("create logical unit %d of target %d on %s", lun, tid, store.Path)
 	text := "path=" + store.Path
 	if store.Type != "" {
 		text += ",bstype=" + store.Type
@@ -53,7 +53,7 @@ func (c *Client) NewLUN(ctx context.Context, tid int32, lun uint64, store Backin
 	}
 	err := first(checkTID(tid), checkPath(store.Path))
 	if err == nil && lun > maxLUN {
-		err = fmt.Errorf("tgtd would make it, but initiators can reach none above %d", maxLUN)
+		err = fmt.Errorf("initiators cannot reach logical units above %d", maxLUN)
 	}
 	if err == nil && strings.ContainsAny(store.Type+store.Flags, ",\n") {
 		err = fmt.Errorf("type %q or flags %q contain a comma or a line break", store.Type, store.Flags)
@@ -157,17 +157,17 @@ func parseInFlight(text string) (uint64, error) {
 		}
 		fields := strings.Fields(line)
 		if len(fields) != 12 {
-			return 0, fmt.Errorf("statistics with %d columns instead of 12: %q", len(fields), line)
+			return 0, fmt.Errorf("cannot parse statistics: %d columns instead of 12: %q", len(fields), line)
 		}
 		var v [12]uint64
 		for j, f := range fields {
 			var err error
 			if v[j], err = strconv.ParseUint(f, 10, 64); err != nil {
-				return 0, fmt.Errorf("statistics: %w", err)
+				return 0, fmt.Errorf("cannot parse statistics: %w", err)
 			}
 		}
 		if v[4] < v[6] || v[8] < v[10] {
-			return 0, fmt.Errorf("statistics with more commands done than begun: %q", line)
+			return 0, fmt.Errorf("cannot parse statistics: more commands done than begun: %q", line)
 		}
 		n += v[4] - v[6] + v[8] - v[10]
 	}
@@ -179,7 +179,7 @@ func checkPath(path string) error {
 	case !strings.HasPrefix(path, "/"):
 		return fmt.Errorf("the path %q is not absolute", path)
 	case len(path) > maxPath:
-		return fmt.Errorf("the path has %d bytes; %d are possible", len(path), maxPath)
+		return fmt.Errorf("the path has %d bytes; at most %d are allowed", len(path), maxPath)
 	case strings.ContainsAny(path, ",\n\r"):
 		return fmt.Errorf("the path %q contains a comma or a line break", path)
 	}

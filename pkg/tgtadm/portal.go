@@ -32,11 +32,11 @@ func parsePortals(text string) ([]netip.AddrPort, error) {
 		rest, ok := strings.CutPrefix(line, "Portal: ")
 		address, group, ok2 := strings.Cut(rest, ",")
 		if _, err := strconv.ParseUint(group, 10, 16); !ok || !ok2 || err != nil {
-			return nil, fmt.Errorf("a portal that reads %q", line)
+			return nil, fmt.Errorf("cannot parse portal %q", line)
 		}
 		portal, err := netip.ParseAddrPort(address)
 		if err != nil {
-			return nil, fmt.Errorf("a portal that reads %q: %w", line, err)
+			return nil, fmt.Errorf("cannot parse portal %q: %w", line, err)
 		}
 		portals = append(portals, portal)
 	}
@@ -64,12 +64,12 @@ func (c *Client) portal(ctx context.Context, op uint32, portal netip.AddrPort) e
 	what := fmt.Sprintf("%s portal %s", verb, portal)
 	switch {
 	case !portal.IsValid():
-		return &RequestError{Request: what, Err: fmt.Errorf("no address")}
+		return &RequestError{Request: what, Err: fmt.Errorf("the address is missing")}
 	case portal.Addr().Zone() != "":
 		// It would be listened on, but neither shown nor found for deletion.
-		return &RequestError{Request: what, Err: fmt.Errorf("tgtd forgets the zone of an address")}
+		return &RequestError{Request: what, Err: fmt.Errorf("tgtd does not support address zones")}
 	case portal.Port() == 0:
-		return &RequestError{Request: what, Err: fmt.Errorf("no port")}
+		return &RequestError{Request: what, Err: fmt.Errorf("the port is missing")}
 	}
 	return c.change(ctx, what, request{mode: modePortal, op: op, tid: everyTarget, text: "portal=" + portal.String()})
 }

@@ -82,8 +82,8 @@ func Megabytes(size uint64) uint64 {
 // ErrForged is a list of targets that says something else than the list of
 // their names: an initiator logged in under a name or an alias that contains
 // the daemon's own words, or targets were made and deleted meanwhile.
-var ErrForged = errors.New("the list of targets contradicts the list of their names; " +
-	"an initiator may have sent a name or an alias with line breaks")
+var ErrForged = errors.New("the list of targets does not match the list of their names; " +
+	"an initiator's name or alias may contain line breaks")
 
 // attempts is how often a list of targets is read that may have changed between
 // two requests.
@@ -160,7 +160,7 @@ func parseHeadings(text string) ([]heading, error) {
 		} else if rest, ok := strings.CutPrefix(line, tab1); ok {
 			driver, _, _ = strings.Cut(rest, ":")
 		} else if line != "LLDs:" {
-			return nil, fmt.Errorf("a list of drivers with a line that reads %q", line)
+			return nil, fmt.Errorf("cannot parse the list of drivers: line %q", line)
 		}
 	}
 	slices.SortFunc(headings, func(a, b heading) int { return cmp.Compare(a.id, b.id) })
@@ -172,7 +172,7 @@ func parseHeading(line string) (heading, error) {
 	number, name, ok2 := strings.Cut(rest, ": ")
 	id, err := strconv.ParseInt(number, 10, 32)
 	if !ok || !ok2 || err != nil {
-		return heading{}, fmt.Errorf("a target that reads %q", line)
+		return heading{}, fmt.Errorf("cannot parse target %q", line)
 	}
 	return heading{id: int32(id), name: name}, nil
 }
@@ -198,7 +198,7 @@ func parseTargets(text string, headings []heading) ([]Target, error) {
 	for _, h := range headings {
 		places := at[h.String()]
 		if len(places) != 1 {
-			return nil, fmt.Errorf("%w: %q stands there %d times", ErrForged, h, len(places))
+			return nil, fmt.Errorf("%w: %q occurs %d times", ErrForged, h, len(places))
 		}
 		if n := len(begins); n > 0 && places[0] <= begins[n-1] {
 			return nil, fmt.Errorf("%w: %q is out of order", ErrForged, h)
@@ -224,7 +224,7 @@ func parseTarget(h heading, lines []string) (Target, error) {
 	t := Target{ID: h.id, Name: h.name, Driver: h.driver}
 	sessions := slices.Index(lines, sessionHeading)
 	if len(lines) == 0 || lines[0] != systemHeading || sessions < 0 {
-		return t, errors.New("no information on system and sessions")
+		return t, errors.New("system and session information is missing")
 	}
 	for _, line := range lines[1:sessions] {
 		if line == tab2+"State: ready" {
@@ -234,7 +234,7 @@ func parseTarget(h heading, lines []string) (Target, error) {
 	// An initiator's text that is cut off may have swallowed the line break.
 	luns := lastIndex(lines, func(line string) bool { return strings.HasSuffix(line, lunHeading) })
 	if luns <= sessions {
-		return t, errors.New("no information on logical units")
+		return t, errors.New("logical unit information is missing")
 	}
 	t.Sessions, t.Unclear = parseSessions(lines[sessions+1 : luns])
 	t.Unclear = t.Unclear || lines[luns] != lunHeading
@@ -242,7 +242,7 @@ func parseTarget(h heading, lines []string) (Target, error) {
 	rest := lines[luns+1:]
 	access := slices.Index(rest, accessHeading)
 	if access < 0 {
-		return t, errors.New("no information on access lists")
+		return t, errors.New("access list information is missing")
 	}
 	var err error
 	if t.Access, err = indented(rest[access+1:], tab2); err != nil {
@@ -322,7 +322,7 @@ func parseLUNs(lines []string) ([]LUN, error) {
 		case indent == len(tab2) && key == "LUN" && ok:
 			number, err := strconv.ParseUint(value, 10, 64)
 			if err != nil {
-				return nil, fmt.Errorf("a logical unit that reads %q", line)
+				return nil, fmt.Errorf("cannot parse logical unit %q", line)
 			}
 			luns = append(luns, LUN{Number: number})
 		case indent == len(tab3) && ok && len(luns) > 0:
@@ -330,7 +330,7 @@ func parseLUNs(lines []string) ([]LUN, error) {
 				return nil, fmt.Errorf("logical unit %d: %w", luns[len(luns)-1].Number, err)
 			}
 		default:
-			return nil, fmt.Errorf("a logical unit with a line that reads %q", line)
+			return nil, fmt.Errorf("cannot parse logical unit: line %q", line)
 		}
 	}
 	return luns, nil
@@ -348,7 +348,7 @@ func (l *LUN) set(key, value string) error {
 		l.Serial = value
 	case "Size":
 		if _, err := fmt.Sscanf(value, "%d MB, Block size: %d", &l.Megabytes, &l.BlockSize); err != nil {
-			return fmt.Errorf("a size that reads %q: %w", value, err)
+			return fmt.Errorf("cannot parse size %q: %w", value, err)
 		}
 	case "Backing store type":
 		l.Store = value
@@ -374,7 +374,7 @@ func (l *LUN) setFlag(key, value string) error {
 	case !ok:
 		return nil
 	case value != "Yes" && value != "No":
-		return fmt.Errorf("%s is %q, neither Yes nor No", key, value)
+		return fmt.Errorf("%s is %q; expected Yes or No", key, value)
 	}
 	*flag = value == "Yes"
 	return nil
@@ -386,7 +386,7 @@ func indented(lines []string, indent string) ([]string, error) {
 	for _, line := range lines {
 		entry, ok := strings.CutPrefix(line, indent)
 		if !ok {
-			return nil, fmt.Errorf("a list with a line that reads %q", line)
+			return nil, fmt.Errorf("cannot parse list: line %q", line)
 		}
 		entries = append(entries, entry)
 	}

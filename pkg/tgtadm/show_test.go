@@ -138,13 +138,13 @@ var _ = Describe("What the daemon shows", func() {
 			_, err := parse(text, drivers)
 			Expect(err).To(MatchError(ContainSubstring(because)))
 		},
-		Entry("a target twice", alias("none\nTarget 7: iqn.2026-11.lab:t7"), `"Target 7: iqn.2026-11.lab:t7" stands there 2 times`),
-		Entry("a target missing", strings.Replace(shown, "Target 7:", "Target 8:", 1), `"Target 7: iqn.2026-11.lab:t7" stands there 0 times`),
+		Entry("a target twice", alias("none\nTarget 7: iqn.2026-11.lab:t7"), `"Target 7: iqn.2026-11.lab:t7" occurs 2 times`),
+		Entry("a target missing", strings.Replace(shown, "Target 7:", "Target 8:", 1), `"Target 7: iqn.2026-11.lab:t7" occurs 0 times`),
 		Entry("something before", "hello\n"+shown, "begins with"),
-		Entry("cut off", shown[:len(shown)-len("    ACL information:\n")], "no information on access lists"),
-		Entry("an odd flag", strings.Replace(shown, "Readonly: Yes", "Readonly: Maybe", 1), "neither Yes nor No"),
-		Entry("an odd size", strings.Replace(shown, "67 MB", "67 GB", 1), "a size that reads"),
-		Entry("a target made meanwhile", shown+"Target 9: iqn.2026-11.lab:t9\n", "a list with a line"),
+		Entry("cut off", shown[:len(shown)-len("    ACL information:\n")], "access list information is missing"),
+		Entry("an odd flag", strings.Replace(shown, "Readonly: Yes", "Readonly: Maybe", 1), "expected Yes or No"),
+		Entry("an odd size", strings.Replace(shown, "67 MB", "67 GB", 1), "cannot parse size"),
+		Entry("a target made meanwhile", shown+"Target 9: iqn.2026-11.lab:t9\n", "cannot parse list: line"),
 	)
 
 	It("has a session even if the daemon cut an initiator's text off", func() {

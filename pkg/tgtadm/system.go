@@ -78,7 +78,7 @@ func parseSystem(text string) (System, error) {
 		}
 	}
 	if !seen {
-		return System{}, fmt.Errorf("a system without a state: %.60q", text)
+		return System{}, fmt.Errorf("cannot parse system information: the state is missing: %.60q", text)
 	}
 	return s, nil
 }

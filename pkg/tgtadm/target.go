@@ -13,7 +13,7 @@ import (
 // The ID is the caller's choice; [ErrTargetExists] says that it or the name is
 // taken.
 func (c *Client) NewTarget(ctx context.Context, tid int32, name string) error {
-	what := fmt.Sprintf("new target %d, %s", tid, name)
+	what := fmt.Sprintf("create target %d, %s", tid, name)
 	if err := first(checkTID(tid), checkTargetName(name)); err != nil {
 		return &RequestError{Request: what, Err: err}
 	}

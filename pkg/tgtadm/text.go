@@ -18,7 +18,7 @@ func checkText(what, s, forbidden string) error {
 	case s == "":
 		return fmt.Errorf("%s is empty", what)
 	case len(s) > MaxName:
-		return fmt.Errorf("%s has %d bytes; %d are possible", what, len(s), MaxName)
+		return fmt.Errorf("%s has %d bytes; at most %d are allowed", what, len(s), MaxName)
 	}
 	for _, r := range s {
 		if r < ' ' || r == 0x7f || strings.ContainsRune(forbidden, r) {
@@ -46,7 +46,7 @@ func checkTargetName(name string) error {
 
 func checkTID(tid int32) error {
 	if tid <= 0 {
-		return fmt.Errorf("%d is no target ID: they begin at 1", tid)
+		return fmt.Errorf("%d is not a target ID; the lowest is 1", tid)
 	}
 	return nil
 }

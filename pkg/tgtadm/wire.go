@@ -98,14 +98,14 @@ func readAnswer(r io.Reader) (string, error) {
 		if errors.Is(err, io.EOF) {
 			return "", ErrNoAnswer
 		}
-		return "", fmt.Errorf("read the answer: %w", err)
+		return "", fmt.Errorf("cannot read the answer: %w", err)
 	}
 	code, size := binary.NativeEndian.Uint32(head[0:]), binary.NativeEndian.Uint32(head[4:])
 	if code != 0 {
 		return "", Code(code)
 	}
 	if size < responseSize || size > maxAnswer {
-		return "", fmt.Errorf("the answer claims to have %d bytes; between %d and %d are expected", size, responseSize, maxAnswer)
+		return "", fmt.Errorf("the answer announces %d bytes; expected %d to %d", size, responseSize, maxAnswer)
 	}
 	text := make([]byte, size-responseSize)
 	if n, err := io.ReadFull(r, text); err != nil {

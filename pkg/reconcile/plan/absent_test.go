@@ -165,7 +165,7 @@ var _ = Describe("Make and files that went away", func() {
 	DescribeTable("keeps a volume that LVM would not remove alone, and names the others", func(trash time.Duration) {
 		n.KeepFor(trash)
 		n.Edit("vg0/data", func(lv *observe.LogicalVolume) {
-			lv.TakesAlong = []string{"vg0/clone1, a thin volume that has it as external origin"}
+			lv.TakesAlong = []string{"vg0/clone1, a thin volume whose external origin it is"}
 		})
 		everything()
 		Expect(ObjectOf(n.Converge(), VolumeID("data"))).To(And(BeIn(status.Blocked, status.ReasonSnapshotsExist), HaveField("Message", ContainSubstring("vg0/clone1"))))
@@ -182,7 +182,7 @@ var _ = Describe("Make and files that went away", func() {
 		everything()
 		n.Converge()
 		n.Edit("vg0/thick", func(lv *observe.LogicalVolume) {
-			lv.TakesAlong = []string{"vg0/clone1, a thin volume that has it as external origin"}
+			lv.TakesAlong = []string{"vg0/clone1, a thin volume whose external origin it is"}
 		})
 		n.Wait(2 * time.Hour)
 		Expect(ObjectOf(n.Converge(), VolumeID("thick"))).To(BeIn(status.Blocked, status.ReasonSnapshotsExist))

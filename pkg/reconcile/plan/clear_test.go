@@ -83,7 +83,7 @@ var _ = Describe("Make and the blocks of what is removed", func() {
 	})
 	It("says of what is read-only first what depends on it", func() {
 		n.Edit("vg0/thick", func(lv *observe.LogicalVolume) {
-			lv.ReadOnly, lv.TakesAlong = true, []string{"vg0/clone, a thin volume that has it as external origin"}
+			lv.ReadOnly, lv.TakesAlong = true, []string{"vg0/clone, a thin volume whose external origin it is"}
 		})
 		delete(n.LVs("vg0"), "tnightly")
 		Expect(ObjectOf(n.Plan(), VolumeID("thick"))).To(And(BeIn(status.Blocked, status.ReasonSnapshotsExist), HaveField("Message", ContainSubstring("vg0/clone"))))
@@ -120,7 +120,7 @@ var _ = Describe("Make and the blocks of what is removed", func() {
 	It("waits while others would lose their data with it", func() {
 		n.Apply(n.Plan())
 		n.Edit("vg0/thick", func(lv *observe.LogicalVolume) {
-			lv.TakesAlong = []string{"vg0/clone1, a thin volume that has it as external origin"}
+			lv.TakesAlong = []string{"vg0/clone1, a thin volume whose external origin it is"}
 		})
 		Expect(ChangesIn(n.Plan())).NotTo(ContainElement(ContainSubstring("vg0/thick")))
 		Expect(ObjectOf(n.Plan(), VolumeID("thick"))).To(And(BeIn(status.Blocked, status.ReasonSnapshotsExist), HaveField("Message", ContainSubstring("vg0/clone1"))))

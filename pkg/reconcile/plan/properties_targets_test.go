@@ -203,7 +203,7 @@ func mutateSessions(t *rapid.T, target *observe.Target) {
 		target.Unattributed = []string{"10.0.0.7"}
 		return
 	case target.Fabric == observe.TGTISCSI && oneIn(t, 6, "not read who"):
-		target.Unattributed = []string{"an initiator whose name cannot be read"}
+		target.Unattributed = []string{"an initiator with an unreadable name"}
 		return
 	}
 	if target.Fabric == observe.NVMe {

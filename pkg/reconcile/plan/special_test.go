@@ -27,7 +27,7 @@ var _ = Describe("Make and a volume of a kind that the agent does not make", fun
 	kinds := func(body func(layout, words string)) {
 		for layout, words := range map[string]string{
 			"cache": "a cached volume", "writecache": "a volume with a writecache", "vdo,sparse": "a VDO volume",
-			"quantum": "a volume of another kind (quantum)", "": "not a plain volume",
+			"quantum": "a volume of another type (quantum)", "": "not a plain volume",
 		} {
 			body(layout, words)
 		}
