@@ -56,7 +56,7 @@ var _ = Describe("What a URL gives permission with is in nothing that is said, w
 			"missing":      {server.URL + "/missing", "", "the server says 404"},
 			"redirected":   {server.URL + "/redirected", "", "/redirected: the server says 404"},
 			"downgraded":   {server.URL + "/downgraded", "", "from https to http://"},
-			"ftp":          {server.URL + "/ftp", "", "redirected to where an image is not taken from"},
+			"ftp":          {server.URL + "/ftp", "", "redirected to an address that is not allowed"},
 			"nowhere":      {server.URL + "/nowhere", "", "https://127.0.0.1:1/x: dial tcp"},
 			"no-url":       {server.URL + "/no-url", "", "not say where"},
 			"not-relative": {server.URL + "/not-relative", "", "not say where"},

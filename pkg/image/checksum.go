@@ -35,10 +35,10 @@ func ParseChecksum(algorithm, digits string) (Checksum, error) {
 	case SHA512:
 		want = sha512.Size
 	default:
-		return Checksum{}, fmt.Errorf("checksum algorithm %q is not known: use sha256 or sha512", algorithm)
+		return Checksum{}, fmt.Errorf("unknown checksum algorithm %q: use sha256 or sha512", algorithm)
 	}
 	if b, err := hex.DecodeString(c.Hex); err != nil || len(b) != want {
-		return Checksum{}, fmt.Errorf("%q is no %s: give %d hexadecimal digits", digits, algorithm, 2*want)
+		return Checksum{}, fmt.Errorf("%q is not a %s: write %d hexadecimal digits", digits, algorithm, 2*want)
 	}
 	return c, nil
 }
@@ -68,8 +68,8 @@ func (c Checksum) Check(h hash.Hash) error {
 		return nil
 	}
 	if got := hex.EncodeToString(h.Sum(nil)); got != c.Hex {
-		return refuse(ErrChecksum, fmt.Sprintf("%s is %s, and should be %s", c.Algorithm, got, c.Hex),
-			"check who publishes the image and with which checksum (of the file as it is downloaded, compressed or not)")
+		return refuse(ErrChecksum, fmt.Sprintf("%s is %s, expected %s", c.Algorithm, got, c.Hex),
+			"check the image's publisher and checksum (of the file as downloaded, before decompression)")
 	}
 	return nil
 }

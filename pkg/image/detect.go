@@ -25,7 +25,7 @@ var foreign = []struct {
 	kind   kind
 }{
 	{0, "COWD", kind{name: "a VMDK of the ESX 2 kind (COWD)", advice: convertAdvice, family: VMDK}},
-	{0, "# Disk DescriptorFile", kind{name: "a VMDK descriptor, whose data is in other files", advice: convertAdvice, family: VMDK}},
+	{0, "# Disk DescriptorFile", kind{name: "a VMDK descriptor with its data in other files", advice: convertAdvice, family: VMDK}},
 	{0, "conectix", kind{name: "a VHD", advice: convertAdvice}},
 	{0, "QED\x00", kind{name: "a QED image", advice: convertAdvice}},
 	{0, "WithoutFreeSpace", kind{name: "a Parallels image", advice: convertAdvice}},
@@ -33,13 +33,13 @@ var foreign = []struct {
 	{0, "Bochs Virtual HD Image", kind{name: "a Bochs image", advice: convertAdvice}},
 	{0, "LUKS\xba\xbe", kind{name: "a LUKS container", advice: "decrypt it first"}},
 	{64, "\x7f\x10\xda\xbe", kind{name: "a VDI", advice: convertAdvice}},
-	{0, "\x1f\x8b\x08", kind{name: "compressed with gzip", advice: "compress once only: decompress it first"}},
-	{0, "\xfd7zXZ\x00", kind{name: "compressed with xz", advice: "compress once only: decompress it first"}},
-	{0, "\x28\xb5\x2f\xfd", kind{name: "compressed with zstd", advice: "compress once only: decompress it first"}},
+	{0, "\x1f\x8b\x08", kind{name: "compressed with gzip", advice: "decompress it first (only one layer of compression is supported)"}},
+	{0, "\xfd7zXZ\x00", kind{name: "compressed with xz", advice: "decompress it first (only one layer of compression is supported)"}},
+	{0, "\x28\xb5\x2f\xfd", kind{name: "compressed with zstd", advice: "decompress it first (only one layer of compression is supported)"}},
 	{0, "BZh", kind{name: "compressed with bzip2", advice: "decompress it first"}},
-	{0, "PK\x03\x04", kind{name: "a zip archive", advice: "take the image out of it"}},
-	{0, "7z\xbc\xaf\x27\x1c", kind{name: "a 7z archive", advice: "take the image out of it"}},
-	{257, "ustar", kind{name: "a tar archive (an OVA is one)", advice: "take the image out of it"}},
+	{0, "PK\x03\x04", kind{name: "a zip archive", advice: "extract the image first"}},
+	{0, "7z\xbc\xaf\x27\x1c", kind{name: "a 7z archive", advice: "extract the image first"}},
+	{257, "ustar", kind{name: "a tar archive (an OVA is one)", advice: "extract the image first"}},
 }
 
 // Footers that are in the last sector.
@@ -73,7 +73,7 @@ func detect(in input) (kind, error) {
 	}
 	// A descriptor may begin with comments or empty lines; qemu skips them.
 	if bytes.Contains(bytes.ToLower(head), []byte("# disk descriptorfile")) {
-		return kind{name: "a VMDK descriptor, whose data is in other files", advice: convertAdvice, family: VMDK}, nil
+		return kind{name: "a VMDK descriptor with its data in other files", advice: convertAdvice, family: VMDK}, nil
 	}
 	tail, err := in.upTo("end", in.size-sector, sector)
 	if err != nil {

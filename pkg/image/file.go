@@ -37,9 +37,9 @@ func Open(path string) (*File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("opening the image: %w; correct its path, or put it there", err)
+			return nil, fmt.Errorf("cannot open the image: %w; correct its path, or create the file", err)
 		}
-		return nil, fmt.Errorf("opening the image: %w", err)
+		return nil, fmt.Errorf("cannot open the image: %w", err)
 	}
 	img, err := FromFile(f)
 	if err != nil {
@@ -55,7 +55,7 @@ func FromFile(f *os.File) (*File, error) {
 		return nil, err
 	}
 	if !st.Mode().IsRegular() {
-		return nil, refuse(ErrNotRegular, fmt.Sprintf("%s is %s", f.Name(), st.Mode().Type()), "give the path of a file")
+		return nil, refuse(ErrNotRegular, fmt.Sprintf("%s is %s", f.Name(), st.Mode().Type()), "write the path of a file")
 	}
 	was, err := identify(f)
 	if err != nil {
@@ -106,7 +106,7 @@ func (f *File) Unchanged() error {
 		return err
 	}
 	if now != f.was {
-		return fmt.Errorf("%s: %w; put a new image under a new name, or replace it while nothing reads it", f.path, ErrChanged)
+		return fmt.Errorf("%s: %w; save a new image under a new name, or replace the file while no copy reads it", f.path, ErrChanged)
 	}
 	return nil
 }
@@ -115,7 +115,7 @@ func (f *File) Unchanged() error {
 func (f *File) Verify(ctx context.Context, sum Checksum) error {
 	h := sum.New()
 	if _, err := io.Copy(h, &contextReader{ctx, io.NewSectionReader(f, 0, f.Size())}); err != nil {
-		return fmt.Errorf("reading %s: %w", f.path, err)
+		return fmt.Errorf("cannot read %s: %w", f.path, err)
 	}
 	if err := sum.Check(h); err != nil {
 		return fmt.Errorf("%s: %w", f.path, err)

@@ -106,7 +106,7 @@ func FuzzVHDX(f *testing.F) {
 	}
 	metadata := bytes.Index(whole, append([]byte("metadata"), 0, 0))
 	if metadata < 0 {
-		f.Fatal("no metadata")
+		f.Fatal("VHDX: the metadata is not at its expected offset")
 	}
 	const length = 256
 	offsets := []int{64 << 10, 192 << 10, metadata, metadata + 64<<10}

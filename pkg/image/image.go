@@ -44,7 +44,7 @@ func ParseFormat(s string) (Format, error) {
 	case Detect, Raw, QCOW2, VMDK, VHDX:
 		return f, nil
 	}
-	return "", fmt.Errorf("image format %q is not known: use raw, qcow2, vmdk or vhdx", s)
+	return "", fmt.Errorf("unknown image format %q: use raw, qcow2, vmdk or vhdx", s)
 }
 
 // Header is what the header of an image says, after everything in it that could
@@ -68,8 +68,8 @@ func (h Header) CheckFits(volume int64) error {
 	if h.VirtualSize <= volume {
 		return nil
 	}
-	return refuse(ErrTooLarge, fmt.Sprintf("the disk in it has %d bytes, the volume has %d", h.VirtualSize, volume),
-		fmt.Sprintf("give the volume a size of at least %d", h.VirtualSize))
+	return refuse(ErrTooLarge, fmt.Sprintf("its disk has %d bytes, but the volume has %d", h.VirtualSize, volume),
+		fmt.Sprintf("set spec.size to at least %d", h.VirtualSize))
 }
 
 // sector is the unit in which disks are counted.
@@ -86,7 +86,7 @@ func Inspect(r io.ReaderAt, size int64, wanted Format) (Header, error) {
 		return Header{}, err
 	}
 	if size <= 0 {
-		return Header{}, refuse(ErrMalformed, "the file is empty", "give a file that holds an image")
+		return Header{}, refuse(ErrMalformed, "the file is empty", "use a file that contains an image")
 	}
 	in := input{r: r, size: size}
 	found, err := detect(in)
@@ -95,7 +95,7 @@ func Inspect(r io.ReaderAt, size int64, wanted Format) (Header, error) {
 	}
 	if wanted == Detect && found.format == Detect {
 		return Header{}, refuse(ErrUnsupportedFormat, "it is "+found.name, found.advice+
-			"; format: raw takes the file byte for byte, whatever it is")
+			"; format: raw copies any file byte for byte")
 	}
 	if wanted == Detect {
 		wanted = found.format
@@ -107,8 +107,8 @@ func Inspect(r io.ReaderAt, size int64, wanted Format) (Header, error) {
 	// hands in a qcow2 file gets something other than what they expect, in either
 	// direction. The containers that have no name here can be had as raw.
 	if known := found.format != Detect; wanted != found.format && (known || wanted != Raw) {
-		return Header{}, refuse(ErrFormatMismatch, fmt.Sprintf("the format asked for is %s, but it is %s", wanted, found.name),
-			"correct the format, or leave it out and it is detected")
+		return Header{}, refuse(ErrFormatMismatch, fmt.Sprintf("spec.source.image.format is %s, but it is %s", wanted, found.name),
+			"correct the format, or leave it out for detection")
 	}
 	var h Header
 	switch wanted {
@@ -157,12 +157,12 @@ type input struct {
 // [ErrMalformed]: the image is cut off, or lies.
 func (in input) at(what string, offset uint64, n int) ([]byte, error) {
 	if offset > math.MaxInt64 || int64(offset) > in.size || int64(n) > in.size-int64(offset) {
-		return nil, malformed("its %s (%d bytes at offset %d) is beyond the end of the file (%d bytes): the file is cut off, or forged",
+		return nil, malformed("its %s (%d bytes at offset %d) is beyond the end of the file (%d bytes): the file is truncated or forged",
 			what, n, offset, in.size)
 	}
 	b := make([]byte, n)
 	if _, err := in.r.ReadAt(b, int64(offset)); err != nil {
-		return nil, fmt.Errorf("reading its %s: %w", what, err)
+		return nil, fmt.Errorf("cannot read its %s: %w", what, err)
 	}
 	return b, nil
 }

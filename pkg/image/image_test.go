@@ -243,7 +243,7 @@ var _ = Describe("Inspect", func() {
 		Expect(os.WriteFile(path, []byte(content+strings.Repeat("\x00", 1024)), 0o600)).To(Succeed())
 		_, err := inspect(path, Detect)
 		Expect(err).To(MatchError(ErrUnsupportedFormat))
-		Expect(err).To(MatchError(ContainSubstring("format: raw takes")))
+		Expect(err).To(MatchError(ContainSubstring("format: raw copies any file byte for byte")))
 		_, err = inspect(path, VHDX)
 		Expect(err).To(MatchError(ErrFormatMismatch))
 		Expect(inspect(path, Raw)).To(HaveField("Format", Raw))

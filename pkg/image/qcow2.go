@@ -82,10 +82,10 @@ func inspectQCOW2(in input) (Header, error) {
 func qcow2Features(b []byte, incompatible uint64) error {
 	be := binary.BigEndian
 	if offset, n := be.Uint64(b[8:]), be.Uint32(b[16:]); offset != 0 || n != 0 {
-		return refuse(ErrBackingFile, "qcow2 with a backing file", "join the two: qemu-img convert -O qcow2")
+		return refuse(ErrBackingFile, "qcow2 with a backing file", "join both files: qemu-img convert -O qcow2")
 	}
 	if incompatible&qcow2DataFile != 0 {
-		return refuse(ErrDataFile, "qcow2 with an external data file", "join the two: qemu-img convert -O qcow2")
+		return refuse(ErrDataFile, "qcow2 with an external data file", "join both files: qemu-img convert -O qcow2")
 	}
 	if method := be.Uint32(b[32:]); method != 0 {
 		return refuse(ErrEncrypted, fmt.Sprintf("qcow2, encryption method %d", method), "decrypt it first")
@@ -93,11 +93,11 @@ func qcow2Features(b []byte, incompatible uint64) error {
 	const known = qcow2Dirty | qcow2Corrupt | qcow2DataFile | qcow2Compression | qcow2ExtendedL2
 	if unknown := incompatible &^ known; unknown != 0 {
 		return refuse(ErrUnknownFeature, fmt.Sprintf("qcow2, incompatible feature bits %#x", unknown),
-			"convert it to a plain qcow2 with the QEMU that made it")
+			"convert it to a plain qcow2 with the QEMU that created it")
 	}
 	if incompatible&(qcow2Dirty|qcow2Corrupt) != 0 {
 		return refuse(ErrNotClosed, fmt.Sprintf("qcow2, incompatible feature bits %#x (1: dirty, 2: corrupt)", incompatible&3),
-			"stop what has it open, then run qemu-img check -r all on it")
+			"close the image in all programs, then run qemu-img check -r all on it")
 	}
 	if incompatible&qcow2Compression != 0 && len(b) < qcow2HeaderV3 {
 		return malformed("qcow2: a compression type without a field for it")
@@ -123,7 +123,7 @@ func qcow2Extensions(in input, offset uint32, cluster uint64) error {
 		case qcow2ExtEnd:
 			return nil
 		case qcow2ExtDataFile:
-			return refuse(ErrDataFile, "qcow2 that names an external data file", "join the two: qemu-img convert -O qcow2")
+			return refuse(ErrDataFile, "qcow2 that names an external data file", "join both files: qemu-img convert -O qcow2")
 		case qcow2ExtCrypto:
 			return refuse(ErrEncrypted, "qcow2 with an encryption header", "decrypt it first")
 		}
@@ -168,7 +168,7 @@ func qcow2Tables(in input, b []byte, cluster uint64, extendedL2 bool) error {
 		}
 		// The file may end within the last cluster of a table, as a sparse one does.
 		if t.offset%cluster != 0 || t.offset >= uint64(in.size) || t.len > uint64(in.size)-t.offset+cluster {
-			return malformed("qcow2: its %s (%d bytes at offset %d) is not within the file (%d bytes): the file is cut off, or forged",
+			return malformed("qcow2: its %s (%d bytes at offset %d) is not within the file (%d bytes): the file is truncated or forged",
 				t.name, t.len, t.offset, in.size)
 		}
 		for _, other := range tables[:i] {

@@ -87,7 +87,7 @@ func vhdxCheckHeader(in input) error {
 		if current == nil || le.Uint64(b[8:]) > le.Uint64(current[8:]) {
 			current = b
 		} else if le.Uint64(b[8:]) == le.Uint64(current[8:]) && !bytes.Equal(b, current) {
-			return malformed("VHDX: its two headers have the same number and differ")
+			return malformed("VHDX: its two headers have the same sequence number but differ")
 		}
 	}
 	if current == nil {
@@ -97,8 +97,8 @@ func vhdxCheckHeader(in input) error {
 		return refuse(ErrUnknownFeature, fmt.Sprintf("VHDX version %d, log version %d", version, log), convertAdvice)
 	}
 	if !bytes.Equal(current[48:64], make([]byte, 16)) {
-		return refuse(ErrNotClosed, "VHDX with a log that was not replayed",
-			"stop what has it open, then mount it once on Windows or run qemu-img check -r all on it")
+		return refuse(ErrNotClosed, "VHDX with an unreplayed log",
+			"close the image in all programs, then mount it once on Windows or run qemu-img check -r all on it")
 	}
 	return nil
 }
@@ -148,7 +148,7 @@ func vhdxRegionTable(in input, b []byte) (offset uint64, length uint32, err erro
 		switch id {
 		case vhdxBAT, vhdxMetadata:
 			if at < 1<<20 || at%(1<<20) != 0 || at >= uint64(in.size) || uint64(size) > uint64(in.size)-at {
-				return 0, 0, malformed("VHDX: a region of %d bytes at %d is not within the file: it is cut off, or forged", size, at)
+				return 0, 0, malformed("VHDX: a region of %d bytes at %d is not within the file: it is truncated or forged", size, at)
 			}
 			if id == vhdxMetadata {
 				offset, length = at, size
@@ -178,7 +178,7 @@ func vhdxReadMetadata(in input, at uint64, length uint32) (Header, error) {
 	le := binary.LittleEndian
 	n := int(le.Uint16(b[10:]))
 	if string(b[:8]) != "metadata" || n > vhdxMaxEntries {
-		return Header{}, malformed("VHDX: no metadata where it should be")
+		return Header{}, malformed("VHDX: the metadata is not at its expected offset")
 	}
 	var (
 		seen   = map[guid]bool{}
@@ -202,7 +202,7 @@ func vhdxReadMetadata(in input, at uint64, length uint32) (Header, error) {
 		var want uint32
 		switch id {
 		case vhdxParentLocator:
-			return Header{}, refuse(ErrBackingFile, "differencing VHDX (parent locator)", "join it with its parent: Merge-VHD, or "+convertAdvice)
+			return Header{}, refuse(ErrBackingFile, "differencing VHDX (parent locator)", "merge it with its parent: Merge-VHD, or "+convertAdvice)
 		case vhdxFileParameters, vhdxDiskSize:
 			want = 8
 		case vhdxLogicalSector, vhdxPhysicalSector:
@@ -216,7 +216,7 @@ func vhdxReadMetadata(in input, at uint64, length uint32) (Header, error) {
 			continue
 		}
 		if itemLength != want || offset < vhdxTableSize || offset > length-want {
-			return Header{}, malformed("VHDX: the metadata %s (%d bytes at %d) is not where it should be", id, itemLength, offset)
+			return Header{}, malformed("VHDX: the metadata %s (%d bytes at %d) is not at its expected offset", id, itemLength, offset)
 		}
 		value, err := in.at("metadata", at+uint64(offset), int(want))
 		if err != nil {
@@ -225,7 +225,7 @@ func vhdxReadMetadata(in input, at uint64, length uint32) (Header, error) {
 		switch id {
 		case vhdxFileParameters:
 			if le.Uint32(value[4:])&2 != 0 {
-				return Header{}, refuse(ErrBackingFile, "differencing VHDX", "join it with its parent: Merge-VHD, or "+convertAdvice)
+				return Header{}, refuse(ErrBackingFile, "differencing VHDX", "merge it with its parent: Merge-VHD, or "+convertAdvice)
 			}
 			if block := le.Uint32(value); block < 1<<20 || block > 256<<20 || block&(block-1) != 0 {
 				return Header{}, malformed("VHDX: blocks of %d bytes", block)

@@ -87,16 +87,16 @@ func (g vmdkGeometry) check(in input) error {
 	// With a capacity of 0 QEMU takes the descriptor for one that lists extents in
 	// other files, and opens them.
 	if g.capacity == 0 {
-		return refuse(ErrDataFile, "VMDK with an embedded descriptor alone", convertAdvice)
+		return refuse(ErrDataFile, "VMDK with only an embedded descriptor", convertAdvice)
 	}
 	if g.capacity > maxVirtual/sector {
 		return malformed("VMDK: a disk of %d sectors", g.capacity)
 	}
 	if g.newlines != "\n \r\n" {
-		return malformed("VMDK: the newline test in its header fails: it was sent as text")
+		return malformed("VMDK: the newline test in its header fails: it was transferred as text")
 	}
 	if g.uncleanShutdown != "\x00" {
-		return refuse(ErrNotClosed, "VMDK, unclean shutdown", "stop what has it open, open it once with VMware, or "+convertAdvice)
+		return refuse(ErrNotClosed, "VMDK, unclean shutdown", "close the image in all programs, then open it once with VMware, or "+convertAdvice)
 	}
 	if g.grain < 1 || g.grain > 128<<10 || bits.OnesCount64(g.grain) != 1 {
 		return malformed("VMDK: grains of %d sectors", g.grain)
@@ -111,7 +111,7 @@ func (g vmdkGeometry) check(in input) error {
 		return malformed("VMDK: a descriptor of %d sectors at sector %d", g.descSize, g.descOffset)
 	}
 	if g.grainDirectory != vmdkAtEnd && g.grainDirectory >= uint64(in.size)/sector {
-		return malformed("VMDK: its grain directory is beyond the end of the file: the file is cut off, or forged")
+		return malformed("VMDK: its grain directory is beyond the end of the file: the file is truncated or forged")
 	}
 	return nil
 }
@@ -128,7 +128,7 @@ func vmdkCheckFooter(in input, g vmdkGeometry) error {
 	}
 	header := b[sector:]
 	if !bytes.HasPrefix(header, []byte(vmdkMagic)) {
-		return malformed("VMDK: it has no footer: the file is cut off")
+		return malformed("VMDK: it has no footer: the file is truncated")
 	}
 	f := parseVMDK(header)
 	if f.grainDirectory == vmdkAtEnd || f.grainDirectory >= uint64(in.size)/sector {
@@ -191,7 +191,7 @@ func vmdkDescriptor(in input, g vmdkGeometry) (string, error) {
 		}
 		m := vmdkExtent.FindStringSubmatch(line)
 		if m == nil {
-			return "", malformed("VMDK: the line %.80q in its descriptor is not understood", line)
+			return "", malformed("VMDK: unknown line %.80q in its descriptor", line)
 		}
 		if extents++; extents > 1 {
 			return "", refuse(ErrDataFile, "VMDK with more than one extent", convertAdvice)
@@ -203,7 +203,7 @@ func vmdkDescriptor(in input, g vmdkGeometry) (string, error) {
 		}
 	}
 	if variant != vmdkStreamOptimized && variant != vmdkMonolithicSparse {
-		return "", refuse(ErrUnsupportedFormat, fmt.Sprintf("VMDK of type %.40q, and only %s and %s are read", variant,
+		return "", refuse(ErrUnsupportedFormat, fmt.Sprintf("VMDK of type %.40q; supported are %s and %s", variant,
 			vmdkStreamOptimized, vmdkMonolithicSparse), convertAdvice)
 	}
 	if parent != "" && !strings.EqualFold(parent, "ffffffff") {

@@ -106,7 +106,7 @@ func (a *Actuator) Apply(ctx context.Context, c change.Change) error {
 	case change.Clear:
 		return a.clear(ctx, c)
 	default:
-		return fmt.Errorf("%s is not a change to data", change.Name(c))
+		return fmt.Errorf("unknown data change %s", change.Name(c))
 	}
 }
 
@@ -118,9 +118,9 @@ func (a *Actuator) look(ctx context.Context, lv change.LV) (observe.LogicalVolum
 	case err != nil:
 		return now, err
 	case !found:
-		return now, stale("%s is gone", lv)
+		return now, stale("%s no longer exists", lv)
 	case now.UUID != lv.UUID:
-		return now, stale("%s is another logical volume by now, %s", lv, now.UUID)
+		return now, stale("%s has been replaced by another logical volume (UUID %s)", lv, now.UUID)
 	}
 	return now, nil
 }
@@ -139,7 +139,7 @@ func holds(now observe.LogicalVolume, bytes uint64) error {
 	case now.Type != observe.Thick && now.Type != observe.Thin:
 		return stale("%s is of type %s", now.FullName(), now.Type)
 	case now.Size < bytes:
-		return stale("%s has only %d bytes, not %d", now.FullName(), now.Size, bytes)
+		return stale("%s has %d bytes, expected %d", now.FullName(), now.Size, bytes)
 	}
 	return nil
 }

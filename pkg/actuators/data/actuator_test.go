@@ -50,7 +50,7 @@ var _ = DescribeTable("a machine that is not what the plan saw is left alone",
 		begun := func(tag string) bool { return strings.HasPrefix(tag, "checkpoint=") && strings.HasSuffix(tag, ":0") }
 		Expect(slices.DeleteFunc(m.tags("v"), begun)).To(Equal(tags))
 	},
-	Entry("the volume is gone", fillThick, run("lvremove -y vg0/v"), change.ErrStale),
+	Entry("the volume no longer exists", fillThick, run("lvremove -y vg0/v"), change.ErrStale),
 	Entry("the volume is another one", fillThick, another, change.ErrStale),
 	Entry("the volume is to be cleared", fillThick, run("lvchange --addtag volreconciler/phase=clearing vg0/v"), change.ErrStale),
 	Entry("the volume is smaller", fillThick, func(_ context.Context, _ machine, c change.Change) change.Change {
@@ -89,7 +89,7 @@ var _ = DescribeTable("a machine that is not what the plan saw is left alone",
 		m.do(ctx, "lvchange -ay vg0/v")
 		return mount(ctx, m, c)
 	}, change.ErrInUse),
-	Entry("it is not to be cleared", clearV, run("lvchange --deltag volreconciler/phase=clearing vg0/v"), change.ErrStale),
+	Entry("it is not marked for wiping", clearV, run("lvchange --deltag volreconciler/phase=clearing vg0/v"), change.ErrStale),
 	Entry("what is to be cleared is another one", clearV, another, change.ErrStale),
 	Entry("what is to be cleared is still a snapshot", clearV, func(ctx context.Context, m machine, _ change.Change) change.Change {
 		m.do(ctx, "lvcreate -y -L 16m -n o vg0", "lvcreate -y -s -L 8m -n snap"+toClear+" vg0/o")

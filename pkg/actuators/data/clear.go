@@ -19,7 +19,7 @@ import (
 // An error leaves it, with its mark, so that what is not cleared is not handed out.
 func (a *Actuator) clear(ctx context.Context, c change.Clear) error {
 	if c.Method != spec.ClearZero && c.Method != spec.ClearDiscard {
-		return fmt.Errorf("cannot clear %s by method %q", c.LV, c.Method)
+		return fmt.Errorf("cannot wipe %s: unknown method %q", c.LV, c.Method)
 	}
 	now, found, err := observe.ReadLV(ctx, a.run, c.VolumeGroup, c.Name)
 	switch {
@@ -28,11 +28,11 @@ func (a *Actuator) clear(ctx context.Context, c change.Clear) error {
 	case !found:
 		return nil
 	case now.UUID != c.UUID:
-		return stale("%s is another logical volume by now, %s", c.LV, now.UUID)
+		return stale("%s has been replaced by another logical volume (UUID %s)", c.LV, now.UUID)
 	case !slices.Contains(now.Tags, ondisk.PhaseTag(ondisk.Clearing)):
-		return stale("%s is not to be cleared", c.LV)
+		return stale("%s is not marked for wiping", c.LV)
 	case len(now.TakesAlong) > 0: // what is written here would be read there
-		return stale("%s cannot be cleared: others depend on it (%s)", c.LV, strings.Join(now.TakesAlong, "; "))
+		return stale("cannot wipe %s: other volumes depend on it (%s)", c.LV, strings.Join(now.TakesAlong, "; "))
 	}
 	if err := holds(now, 0); err != nil {
 		return err

@@ -14,8 +14,8 @@ import (
 // classify says what the error of a device means, where that is known.
 func classify(err error) error {
 	if errors.Is(err, blockcopy.ErrBlockSize) {
-		return fmt.Errorf("%w: %w. A partition table or file system counts in blocks and would not be found again; "+
-			"use a Pool on disks with the blocks of the source", change.ErrUnsupported, err)
+		return fmt.Errorf("%w: %w. Partition tables and file systems depend on the block size; "+
+			"use a Pool on disks with the block size of the source", change.ErrUnsupported, err)
 	}
 	for errno, means := range map[error]error{
 		unix.ENOSPC: change.ErrNoSpace, unix.EBUSY: change.ErrInUse,

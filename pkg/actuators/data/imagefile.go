@@ -42,7 +42,7 @@ func (a *Actuator) UseImageFiles(files ImageFiles) { a.files = files }
 
 func (a *Actuator) writeImage(ctx context.Context, c change.WriteImage) error {
 	if a.files == nil {
-		return errors.New("images cannot be written here")
+		return errors.New("cannot write images: this agent has no image backend")
 	}
 	source, leave, err := a.use(ctx, c.Source, uint64(c.Size))
 	if err != nil {
@@ -54,7 +54,7 @@ func (a *Actuator) writeImage(ctx context.Context, c change.WriteImage) error {
 		Progress: func(p change.Progress) { change.Report(ctx, p) },
 	})
 	if at := new(fs.PathError); errors.As(err, &at) && errors.Is(err, fs.ErrExist) && at.Path == c.Path+spec.ChecksumSuffix {
-		return fmt.Errorf("%w: %s exists without an image beside it, and nothing says that it was made here; it stays as it is. Remove it to have the image written, or choose another path",
+		return fmt.Errorf("%w: checksum file %s already exists without its image and was not created by volreconciler. Remove it, or choose another path",
 			change.ErrNotOwned, at.Path)
 	}
 	if errors.Is(err, fs.ErrExist) {

@@ -88,7 +88,7 @@ var _ = Describe("writing an image", func() {
 	It("is not done over the checksum of somebody", func(ctx SpecContext) {
 		theirs := strings.Repeat("0f", 32) + "  v.qcow2\n"
 		Expect(m.CreateFile(fakehost.File{Path: write.Path + ".sha256", Text: theirs}, false)).To(Succeed())
-		Expect(apply(ctx)).To(And(MatchError(change.ErrNotOwned), MatchError(ContainSubstring("/srv/v.qcow2.sha256 exists without an image beside it"))))
+		Expect(apply(ctx)).To(And(MatchError(change.ErrNotOwned), MatchError(ContainSubstring("already exists without its image and was not created by volreconciler. Remove it, or choose another path"))))
 		Expect(m.ReadFile(write.Path + ".sha256")).To(BeEquivalentTo(theirs))
 		_, err := m.Lstat(write.Path)
 		Expect(err).To(MatchError(fs.ErrNotExist))
@@ -104,12 +104,12 @@ var _ = Describe("writing an image", func() {
 		files.fails = errors.New("no more paper")
 		Expect(apply(ctx)).To(MatchError("no more paper"))
 		Expect(m.active("s")).To(BeFalse())
-		Expect(m.apply(ctx, write)).To(MatchError(ContainSubstring("cannot be written here")))
+		Expect(m.apply(ctx, write)).To(MatchError(ContainSubstring("cannot write images: this agent has no image backend")))
 	})
 })
 
 var _ = Describe("image files of qemu-img", func() {
-	It("are complete, and what a crash left is gone", func(ctx SpecContext) {
+	It("are complete, and what a crash left no longer exists", func(ctx SpecContext) {
 		if _, err := exec.LookPath("qemu-img"); err != nil {
 			Skip("there is no qemu-img")
 		}

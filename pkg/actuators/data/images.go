@@ -79,10 +79,10 @@ func checkBlocks(inImage, declared, device int64) error {
 	}
 	advice := fmt.Sprintf("Use a Pool on disks with blocks of %d bytes", counts)
 	if inImage == 0 {
-		advice += fmt.Sprintf(", or set spec.source.image.blockSize to %d if the image was made for such blocks", device)
+		advice += fmt.Sprintf(", or set spec.source.image.blockSize: %d if the image was made for that size", device)
 	}
-	return fmt.Errorf("%w: the image was made for logical blocks of %d bytes, and those of the volume have %d: "+
-		"a partition table or file system in it would not be found. %s", change.ErrSource, counts, device, advice)
+	return fmt.Errorf("%w: the image has logical blocks of %d bytes, the volume of %d; "+
+		"its partition tables and file systems would be unreadable. %s", change.ErrSource, counts, device, advice)
 }
 
 // convert writes window by window.

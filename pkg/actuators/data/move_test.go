@@ -264,7 +264,7 @@ var _ = Describe("a move", func() {
 				lv.Tags = slices.DeleteFunc(lv.Tags, func(t string) bool { return strings.HasPrefix(t, ondisk.TagIdentity) })
 			})
 		}, change.ErrStale),
-		Entry("the snapshot is gone", do("lvremove -y vg0/b"), change.ErrStale),
+		Entry("the snapshot no longer exists", do("lvremove -y vg0/b"), change.ErrStale),
 		Entry("the snapshot is another one", do("lvremove -y vg0/b", "lvcreate -y -s -L 20m -n b vg0/v"), change.ErrStale),
 		Entry("the snapshot overflowed", func(_ context.Context, m machine) {
 			edit(m, "b", func(lv *fakehost.LogicalVolume) { lv.Invalid = true })
@@ -272,7 +272,7 @@ var _ = Describe("a move", func() {
 		Entry("it is mounted", func(_ context.Context, m machine) {
 			Expect(m.Edit(func(n *fakehost.Node) { n.Mounts = []fakehost.Mount{{LV: "vg0/n", Dir: "/mnt"}} })).To(Succeed())
 		}, change.ErrInUse),
-		Entry("it was replaced by another one", do("lvchange --addtag volreconciler/replaced-by="+otherUUID+" vg0/v"), change.ErrStale),
+		Entry("it has been replaced by another one", do("lvchange --addtag volreconciler/replaced-by="+otherUUID+" vg0/v"), change.ErrStale),
 	)
 
 	It("waits for whoever has the volume open", func(ctx SpecContext) {
@@ -322,7 +322,7 @@ var _ = Describe("a move", func() {
 		time.AfterFunc(300*time.Millisecond, func() { close(engine.goOn) })
 		var err error
 		Eventually(ctx, ended).Should(Receive(&err))
-		Expect(err).To(MatchError(And(ContainSubstring("within 200ms: it took too long"), ContainSubstring("goes on as it was"))))
+		Expect(err).To(MatchError(And(ContainSubstring("within 200ms: it took too long"), ContainSubstring("the cutover took too long and was cancelled, because it blocks I/O; another sync round runs before the next attempt"))))
 		Expect(m.tags("v")).To(HaveLen(2))
 		calls, err := m.commands(ctx, takeOver(m, "b"))
 		Expect(err).To(MatchError(change.ErrStale), "there is a round to be made before")
@@ -374,11 +374,11 @@ var _ = Describe("a move", func() {
 			Expect(m.apply(ctx, swap)).To(MatchError(change.ErrStale))
 			Expect(m.tags("v")).To(HaveLen(2))
 		},
-			Entry("its snapshot is gone", "lvremove -y vg0/s"),
+			Entry("its snapshot no longer exists", "lvremove -y vg0/s"),
 			Entry("it is copied to", "lvchange --addtag "+ondisk.CheckpointTag("x", 5)+" vg0/n"),
 			Entry("it is synced with a snapshot", "lvchange --addtag "+ondisk.SyncedTag("x", 5)+" vg0/n"),
 			Entry("it is not staged", "lvchange --deltag "+ondisk.PhaseTag(ondisk.Staged)+" vg0/n"),
-			Entry("it is gone", "lvremove -y vg0/n"),
+			Entry("it no longer exists", "lvremove -y vg0/n"),
 		)
 		It("waits for whoever has the volume open", func(ctx SpecContext) {
 			release, err := m.ClaimBlocks("/dev/vg0/v")

@@ -20,7 +20,7 @@ func (a *Actuator) populate(ctx context.Context, c change.Populate) error {
 	switch now.Phase() {
 	case ondisk.Populating:
 	case ondisk.Clearing:
-		return stale("%s is being cleared", c.LV)
+		return stale("%s is being wiped", c.LV)
 	default:
 		return nil
 	}
@@ -29,7 +29,7 @@ func (a *Actuator) populate(ctx context.Context, c change.Populate) error {
 		key = c.Image.Key
 	}
 	if key == "" {
-		return errors.New("nothing says what " + c.LV.String() + " is to be filled from")
+		return errors.New("the source of " + c.LV.String() + " is unknown")
 	}
 	if err := holds(now, uint64(c.Size)); err != nil {
 		return err
@@ -74,7 +74,7 @@ func (a *Actuator) populateFromVolume(ctx context.Context, c change.Populate, no
 
 func (a *Actuator) populateFromImage(ctx context.Context, c change.Populate, now observe.LogicalVolume, m *marks) error {
 	if a.images == nil {
-		return errors.New("images cannot be written to volumes here")
+		return errors.New("cannot fill volumes from images: this agent has no image backend")
 	}
 	blockSize, err := a.blocks.BlockSize(now.Path())
 	if err != nil {

@@ -19,7 +19,7 @@ func (a *Actuator) restore(ctx context.Context, c change.Restore) error {
 	case err != nil:
 		return err
 	case now.Phase() == ondisk.Clearing:
-		return stale("%s is being cleared", c.LV)
+		return stale("%s is being wiped", c.LV)
 	case now.Phase() != ondisk.Reverting && slices.Contains(now.Tags, done):
 		return nil
 	case now.Phase() != ondisk.Reverting, !slices.Contains(now.Tags, ondisk.TagRevert+c.Request):

@@ -27,9 +27,9 @@ func (a *Actuator) use(ctx context.Context, lv change.LV, bytes uint64) (observe
 	case now.SnapshotInvalid:
 		return now, nil, overflowed(now)
 	case now.Type != observe.Thick && now.Type != observe.Thin && now.Type != observe.ThickSnapshot:
-		return now, nil, badSource("%s is of type %s, which cannot be copied", lv, now.Type)
+		return now, nil, badSource("cannot copy %s: volumes of type %s are not supported", lv, now.Type)
 	case now.Size < bytes:
-		return now, nil, stale("%s has only %d bytes, not %d", lv, now.Size, bytes)
+		return now, nil, stale("%s has %d bytes, expected %d", lv, now.Size, bytes)
 	}
 	if err := a.activate(ctx, now, lv); err != nil {
 		return now, nil, err
@@ -62,7 +62,7 @@ func (a *Actuator) leave(ctx context.Context, lv change.LV) {
 }
 
 func overflowed(lv observe.LogicalVolume) error {
-	return badSource("the copy-on-write space of snapshot %s overflowed, and what it held is lost; take another one, with more space", lv.FullName())
+	return badSource("snapshot %s overflowed and lost its content; create a new snapshot with a larger spec.size", lv.FullName())
 }
 
 // explain says what the error of a copy means. A copy-on-write snapshot that

@@ -26,7 +26,7 @@ func (a *Actuator) stage(ctx context.Context, c change.Stage) error {
 	case synced == c.From.UUID && c.From.UUID != "":
 		return nil
 	case c.Since.UUID != "" && synced != c.Since.UUID:
-		return stale("%s is not what snapshot %s holds", c.LV, c.Since)
+		return stale("%s is not a copy of snapshot %s", c.LV, c.Since)
 	}
 	if now, err = a.unused(ctx, now, c.LV); err != nil {
 		return err
@@ -57,7 +57,7 @@ func (a *Actuator) lookStaged(ctx context.Context, lv change.LV, size uint64) (o
 	case err != nil:
 		return now, err
 	case now.Phase() != ondisk.Staged:
-		return now, stale("%s is not to be put in the place of another", lv)
+		return now, stale("%s is not staged for a cutover", lv)
 	}
 	return now, holds(now, size)
 }
@@ -118,18 +118,18 @@ func (a *Actuator) toStage(ctx context.Context, c change.Stage, from, staged obs
 // be overwritten with what is older.
 func (a *Actuator) originOf(ctx context.Context, snapshot, staged observe.LogicalVolume) (observe.LogicalVolume, error) {
 	if snapshot.Origin == "" {
-		return snapshot, stale("%s is no snapshot any more", snapshot.FullName())
+		return snapshot, stale("%s is no longer a snapshot", snapshot.FullName())
 	}
 	origin, found, err := observe.ReadLV(ctx, a.run, snapshot.VolumeGroup, snapshot.Origin)
 	switch {
 	case err != nil:
 		return origin, err
 	case !found:
-		return origin, stale("%s, of which %s is a snapshot, is gone", snapshot.Origin, snapshot.FullName())
+		return origin, stale("%s, the origin of snapshot %s, no longer exists", snapshot.Origin, snapshot.FullName())
 	case origin.ReplacedBy() != "":
-		return origin, stale("%s was replaced", origin.FullName())
+		return origin, stale("%s has been replaced", origin.FullName())
 	case origin.Identity() != staged.Identity():
-		return origin, stale("%s is not to be put in the place of %s", staged.FullName(), origin.FullName())
+		return origin, stale("%s is not staged for the cutover from %s", staged.FullName(), origin.FullName())
 	}
 	return origin, nil
 }
@@ -146,11 +146,11 @@ func (a *Actuator) sinceFor(ctx context.Context, lv change.LV, now observe.Logic
 	case err != nil:
 		return since, err
 	case since.VolumeGroup != now.VolumeGroup || since.Pool != now.Pool:
-		return since, stale("%s and %s are not in the same place", lv, now.FullName())
+		return since, stale("%s and %s are not in the same volume group and pool", lv, now.FullName())
 	case since.Type != observe.ThickSnapshot && since.Type != observe.Thin, since.Origin != origin && since.Origin != now.Name:
-		return since, stale("%s is no snapshot of %s", lv, origin)
+		return since, stale("%s is not a snapshot of %s", lv, origin)
 	case since.SnapshotInvalid:
-		return since, stale("snapshot %s overflowed, and what changed since is not known", lv)
+		return since, stale("snapshot %s overflowed; the changes since it are unknown", lv)
 	case since.Type == observe.Thin:
 		return since, nil // the metadata of the thin pool says it all
 	}
@@ -165,14 +165,14 @@ func (a *Actuator) changed(ctx context.Context, since, now observe.LogicalVolume
 		// One that overflowed meanwhile does not know everything.
 		again, lost := a.look(ctx, change.LV{VolumeGroup: since.VolumeGroup, Name: since.Name, UUID: since.UUID})
 		if lost == nil && again.SnapshotInvalid {
-			lost = stale("snapshot %s overflowed, and what changed since is not known", since.FullName())
+			lost = stale("snapshot %s overflowed; the changes since it are unknown", since.FullName())
 		}
 		if lost != nil {
 			return nil, lost
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("find what changed in %s since %s: %w", now.FullName(), since.FullName(), err)
+		return nil, fmt.Errorf("cannot find the changes of %s since %s: %w", now.FullName(), since.FullName(), err)
 	}
 	if grown := int64(since.Size); grown < size { // what it has no place for
 		extents = append(extents, blockcopy.Extent{Offset: grown, Length: size - grown})

@@ -22,7 +22,7 @@ const (
 	unusedEvery = 50 * time.Millisecond
 )
 
-var errTooLong = errors.New("it took too long, and whoever uses the volume waits: it goes on as it was, and what changed is copied once more before the next attempt")
+var errTooLong = errors.New("the cutover took too long and was cancelled, because it blocks I/O; another sync round runs before the next attempt")
 
 // takeOver puts the staged logical volume in the place of another. The tag that says
 // so comes last: before it nothing has happened to the one that counts.
@@ -48,16 +48,16 @@ func (a *Actuator) replace(ctx context.Context, c change.TakeOver, now observe.L
 	}
 	switch synced, bytes, _ := staged.Synced(); {
 	case staged.Identity() != now.Identity():
-		return stale("%s is not to be put in the place of %s", c.Staged, c.LV)
+		return stale("%s is not staged for the cutover from %s", c.Staged, c.LV)
 	case c.Since.UUID == "" && (staged.Origin == "" || synced != "" || staged.Tag(ondisk.TagCheckpoint) != ""):
 		return stale("%s is not a clone of a snapshot", c.Staged)
 	case c.Since.UUID == "": // complete from the start
 	case synced != c.Since.UUID || synced == "":
-		return stale("%s is not what snapshot %s holds", c.Staged, c.Since)
+		return stale("%s is not a copy of snapshot %s", c.Staged, c.Since)
 	case bytes == ondisk.Interrupted:
-		return stale("%s is to be brought up to date first: an earlier attempt to put it in the place of %s was interrupted", c.Staged, c.LV)
+		return stale("%s needs a sync round first: an earlier cutover from %s was interrupted", c.Staged, c.LV)
 	case staged.Tag(ondisk.TagCheckpoint) != "":
-		return a.tooMuch(ctx, c, staged, ondisk.Interrupted, "a round of copying to it was interrupted")
+		return a.tooMuch(ctx, c, staged, ondisk.Interrupted, "a sync round was interrupted")
 	}
 	var since observe.LogicalVolume
 	if c.Since.UUID != "" {
@@ -126,7 +126,7 @@ func (a *Actuator) tooMuch(ctx context.Context, c change.TakeOver, staged observ
 	if err := a.markSynced(ctx, c.Staged, staged, ondisk.SyncedTag(c.Since.UUID, bytes)); err != nil {
 		return err
 	}
-	return stale("%s is to be brought up to date first: %s", c.Staged, why)
+	return stale("%s needs a sync round first: %s", c.Staged, why)
 }
 
 // unused waits until nobody has a logical volume open. Not everybody who has claims it,

@@ -49,7 +49,7 @@ func (v Verified) Copy(ctx context.Context, c blockcopy.Copy) (blockcopy.Result,
 	case err != nil:
 		return result, err
 	case result.Digest != "" || found.Written > 0:
-		return result, fmt.Errorf("%s gave back something else than was written to it from %s (%d bytes are written again now, and compared in the next attempt); look for errors of its disks (dmesg, smartctl)",
+		return result, fmt.Errorf("%s returned other data than was copied from %s (%d bytes are copied again and verified in the next attempt); check its disks (dmesg, smartctl)",
 			c.Target, c.Source, found.Written)
 	}
 	return result, nil

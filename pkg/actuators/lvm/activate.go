@@ -35,10 +35,10 @@ func (a *Actuator) activate(ctx context.Context, c change.Activate) error {
 func (a *Actuator) filtered(ctx context.Context, lv change.LV) error {
 	out, err := a.machine.Run(ctx, "lvm", "lvmconfig", "--typeconfig", "full", "activation/volume_list")
 	if list, set := strings.CutPrefix(strings.TrimSpace(string(out.Stdout)), "volume_list="); err == nil && set {
-		return fmt.Errorf("%w: lvm.conf keeps %s inactive: activation/volume_list = %s does not have it. Add %q to that list "+
+		return fmt.Errorf("%w: lvm.conf prevents activation of %s: activation/volume_list = %s does not include it. Add %q to the list "+
 			"(lvmconfig activation/volume_list)", change.ErrUnsupported, lv, list, lv.String())
 	}
-	return fmt.Errorf("%w: lvm.conf keeps %s inactive, without an activation/volume_list: the host has tags, and neither the logical volume "+
-		"nor its volume group has one of them. Name %q in activation/volume_list, or give the volume group the host's tag "+
+	return fmt.Errorf("%w: lvm.conf prevents activation of %s: the host has tags, but neither the logical volume "+
+		"nor its volume group has one. Add %q to activation/volume_list, or tag the volume group with the host's tag "+
 		"(lvmconfig tags; lvmconfig activation/volume_list)", change.ErrUnsupported, lv, lv.String())
 }

@@ -57,7 +57,7 @@ func (a *Actuator) Apply(ctx context.Context, c change.Change) error {
 	case change.RemoveLV:
 		return a.remove(ctx, c)
 	default:
-		return fmt.Errorf("%s is not a change to LVM", change.Name(c))
+		return fmt.Errorf("unknown LVM change %s", change.Name(c))
 	}
 }
 
@@ -75,11 +75,11 @@ func (a *Actuator) look(ctx context.Context, lv change.LV) (observe.LogicalVolum
 	case err != nil:
 		return now, classify(err)
 	case !found:
-		return now, stale("%s is gone", lv)
+		return now, stale("%s no longer exists", lv)
 	case lv.UUID == "" && !now.Marked():
-		return now, stale("%s is not ours", lv)
+		return now, stale("%s is not managed by volreconciler", lv)
 	case lv.UUID != "" && now.UUID != lv.UUID:
-		return now, stale("%s is another logical volume by now, %s", lv, now.UUID)
+		return now, stale("%s has been replaced by another logical volume (UUID %s)", lv, now.UUID)
 	}
 	return now, nil
 }
@@ -98,7 +98,7 @@ func (a *Actuator) lookWhole(ctx context.Context, lv change.LV) (observe.Logical
 
 func whole(lv observe.LogicalVolume) error {
 	if lv.MissingPVs > 0 {
-		return stale("volume group %s lacks physical volumes (%d)", lv.VolumeGroup, lv.MissingPVs)
+		return stale("volume group %s: %d physical volumes are missing", lv.VolumeGroup, lv.MissingPVs)
 	}
 	return nil
 }

@@ -258,7 +258,7 @@ var _ = DescribeTable("a machine that is not what the plan saw",
 	Entry("rename: gone at the last moment", change.Rename{LV: v, To: "w"}, row(nil),
 		map[string]answer{"lvrename": {code: 5, stderr: `Existing logical volume "v" not found in volume group "vg0"`}}),
 	Entry("clone: another origin of that name", change.CloneVolume{LV: newV, Origin: "o", OriginUUID: otherUUID, Tags: tags}, "", nil),
-	Entry("clone: its origin is gone", change.CloneVolume{LV: newV, Origin: "none", OriginUUID: uuid, Tags: tags}, "", nil),
+	Entry("clone: its origin no longer exists", change.CloneVolume{LV: newV, Origin: "none", OriginUUID: uuid, Tags: tags}, "", nil),
 	Entry("clone: an inactive one", change.CloneVolume{LV: newV, Origin: "o", OriginUUID: uuid, Tags: tags},
 		row(fields{"lv_layout": "thin,sparse", "origin": "o", "lv_active": ""}), taken),
 	Entry("clone: of something else", change.CloneVolume{LV: newV, Origin: "o", OriginUUID: uuid, Tags: tags},
@@ -381,7 +381,7 @@ var _ = Describe("a logical volume that lvm.conf keeps inactive", func() {
 var _ = DescribeTable("a volume group that lacks physical volumes by now is not written to",
 	func(ctx SpecContext, c change.Change) {
 		m := &script{there: map[string]string{"vg0/v": row(fields{"vg_missing_pv_count": "1"})}}
-		Expect(New(m, m).Apply(ctx, c)).To(And(MatchError(change.ErrStale), MatchError(ContainSubstring("vg0 lacks physical volumes"))))
+		Expect(New(m, m).Apply(ctx, c)).To(And(MatchError(change.ErrStale), MatchError(ContainSubstring("physical volumes are missing"))))
 		Expect(m.ran).To(BeEmpty())
 	},
 	Entry(nil, change.SetTags{LV: v, Add: []string{"a"}}),

@@ -31,7 +31,7 @@ func check(c change.Change) error {
 		made  = func(by []string) {
 			tags(by...)
 			if !slices.ContainsFunc(by, func(t string) bool { return strings.HasPrefix(t, ondisk.TagPrefix) }) {
-				errs = append(errs, errors.New("no tag to know it by"))
+				errs = append(errs, errors.New("the volume would have no identifying tag"))
 			}
 		}
 		known = func(lv change.LV) {
@@ -42,7 +42,7 @@ func check(c change.Change) error {
 			known(lv)
 			tags(by...)
 			if len(by) == 0 {
-				errs = append(errs, errors.New("no tags to know it by"))
+				errs = append(errs, errors.New("the volume would have no identifying tags"))
 			}
 		}
 	)
@@ -105,7 +105,7 @@ func check(c change.Change) error {
 func form(want *regexp.Regexp, what string, values ...string) error {
 	for _, v := range values {
 		if !want.MatchString(v) {
-			return fmt.Errorf("%q is no %s that LVM takes", v, what)
+			return fmt.Errorf("%q is not a %s accepted by LVM", v, what)
 		}
 	}
 	return nil

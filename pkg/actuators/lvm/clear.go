@@ -42,7 +42,7 @@ func (a *Actuator) startClearing(ctx context.Context, c change.StartClearing) er
 	case now.Open:
 		return a.inUse(ctx, c.LV, inUse("%s was opened", c.LV))
 	default:
-		return stale("%s has lost its tags, or others depend on it", c.LV)
+		return stale("%s has lost its tags, or other volumes depend on it", c.LV)
 	}
 }
 
@@ -55,7 +55,7 @@ func (a *Actuator) splitSnapshot(ctx context.Context, c change.SplitSnapshot) er
 	case err != nil:
 		return err
 	case !clearing(now):
-		return stale("%s is not being cleared", c.LV)
+		return stale("%s is not being wiped", c.LV)
 	case now.Type == observe.Thick:
 		return nil
 	case now.Type != observe.ThickSnapshot:

@@ -90,7 +90,7 @@ func (a *Actuator) cloneVolume(ctx context.Context, c change.CloneVolume) error 
 func (a *Actuator) whole(ctx context.Context, origin change.LV) (observe.LogicalVolume, error) {
 	now, err := a.look(ctx, origin)
 	if phase := now.Phase(); err == nil && phase != "" {
-		return now, stale("what is in %s is incomplete (%s)", origin, phase)
+		return now, stale("the content of %s is incomplete (%s)", origin, phase)
 	}
 	return now, err
 }
@@ -121,7 +121,7 @@ func (a *Actuator) create(ctx context.Context, argv []string, lv change.LV, tags
 		return err
 	}
 	if !carries(now, tags) || !done(now) {
-		return stale("%s exists, and is not what was to be created", lv)
+		return stale("%s already exists with other properties than requested", lv)
 	}
 	return nil
 }

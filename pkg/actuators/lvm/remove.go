@@ -39,9 +39,9 @@ func (a *Actuator) remove(ctx context.Context, c change.RemoveLV) error {
 	case !found:
 		return nil
 	case now.UUID != c.UUID:
-		return stale("%s is another logical volume by now, %s", c.LV, now.UUID)
+		return stale("%s has been replaced by another logical volume (UUID %s)", c.LV, now.UUID)
 	default:
-		return stale("%s has lost its tags, or others depend on it", c.LV)
+		return stale("%s has lost its tags, or other volumes depend on it", c.LV)
 	}
 }
 

@@ -27,7 +27,7 @@ func (a *Actuator) rename(ctx context.Context, c change.Rename) error {
 	}
 	_, err = a.lvm(ctx, "lvrename", c.VolumeGroup, c.Name, c.To)
 	if alreadyExists(err) {
-		return stale("there is another %s", to)
+		return stale("%s already exists", to)
 	}
 	return err
 }

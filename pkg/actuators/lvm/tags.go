@@ -28,7 +28,7 @@ func (a *Actuator) setTags(ctx context.Context, c change.SetTags) error {
 		return err
 	}
 	if !carries(now, c.Add) || slices.ContainsFunc(c.Remove, func(t string) bool { return slices.Contains(now.Tags, t) }) {
-		return stale("%s did not take the tags", c.LV)
+		return stale("LVM did not set the tags of %s", c.LV)
 	}
 	return nil
 }

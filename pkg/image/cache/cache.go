@@ -86,7 +86,7 @@ func Open(o Options) (*Cache, error) {
 		o.MaxImage = 1 << 40
 	}
 	if err := safepath.MakeDir(o.Dir); err != nil {
-		return nil, fmt.Errorf("opening the image cache: %w", err)
+		return nil, fmt.Errorf("cannot open the image cache: %w", err)
 	}
 	c := &Cache{o: o, now: time.Now, verified: map[string]bool{}}
 	return c, c.clean()
@@ -153,7 +153,7 @@ func (i *Image) Close() error {
 func (c *Cache) Get(ctx context.Context, r Request) (*Image, error) {
 	switch {
 	case (r.URL == "") == (r.Path == ""):
-		return nil, errors.New("an image has either an address or a path")
+		return nil, errors.New("an image must have either an address or a path")
 	case r.Path != "":
 		return c.local(ctx, r)
 	default:

@@ -312,14 +312,14 @@ var _ = Describe("Cache", func() {
 		}
 		Expect(os.Chown(dir, 4711, 4711)).To(Succeed())
 		_, err := Open(options)
-		Expect(err).To(MatchError(And(HavePrefix("opening the image cache: "+dir+" belongs to uid 4711"), ContainSubstring("chown 0 "+dir))))
+		Expect(err).To(MatchError(And(HavePrefix("cannot open the image cache: "+dir+" belongs to uid 4711"), ContainSubstring("chown 0 "+dir))))
 	})
 
 	DescribeTable("trusts no file that somebody else may have put there", func(suffix string, put func(path string) error, why string) {
 		path := filepath.Join(dir, checksumKey(sha(disk))+suffix)
 		Expect(put(path)).To(Succeed())
 		_, err := Open(options)
-		Expect(err).To(MatchError(And(HavePrefix("opening the image cache: "+path), ContainSubstring(why))))
+		Expect(err).To(MatchError(And(HavePrefix("cannot open the image cache: "+path), ContainSubstring(why))))
 	},
 		Entry("an image that others can write to", ".img", func(path string) error {
 			return errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, 0o666))

@@ -35,7 +35,7 @@ type Stored struct {
 func (c *Cache) List() ([]Stored, error) {
 	files, err := os.ReadDir(c.o.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("reading the image cache: %w", err)
+		return nil, fmt.Errorf("cannot read the image cache: %w", err)
 	}
 	byKey := map[string]*Stored{}
 	for _, f := range files {
@@ -48,7 +48,7 @@ func (c *Cache) List() ([]Stored, error) {
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
-			return nil, fmt.Errorf("reading the image cache: %s: %w", f.Name(), err)
+			return nil, fmt.Errorf("cannot read the image cache: %s: %w", f.Name(), err)
 		}
 		e := byKey[m[1]]
 		if e == nil {
@@ -95,7 +95,7 @@ func (c *Cache) evict(maxBytes int64) (freed int64, err error) {
 		}
 		gone, err := c.remove(e.Key)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("removing %s from the image cache: %w", e.Key, err))
+			errs = append(errs, fmt.Errorf("cannot remove %s from the image cache: %w", e.Key, err))
 		}
 		if gone {
 			total -= e.Bytes
@@ -132,7 +132,7 @@ func (c *Cache) remove(key string) (gone bool, err error) {
 func (c *Cache) clean() error {
 	files, err := os.ReadDir(c.o.Dir)
 	if err != nil {
-		return fmt.Errorf("reading the image cache: %w", err)
+		return fmt.Errorf("cannot read the image cache: %w", err)
 	}
 	var errs []error
 	for _, f := range files {
@@ -141,7 +141,7 @@ func (c *Cache) clean() error {
 			continue
 		}
 		if err := safepath.CheckFile(filepath.Join(c.o.Dir, f.Name())); err != nil {
-			errs = append(errs, fmt.Errorf("opening the image cache: %w", err))
+			errs = append(errs, fmt.Errorf("cannot open the image cache: %w", err))
 			continue
 		}
 		key, suffix := m[1], m[2]
@@ -154,7 +154,7 @@ func (c *Cache) clean() error {
 			continue
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("cleaning the image cache: %w", err))
+			errs = append(errs, fmt.Errorf("cannot clean the image cache: %w", err))
 		}
 	}
 	return errors.Join(errs...)
@@ -182,7 +182,7 @@ func (c *Cache) lock(ctx context.Context, key string) (unlock func() error, err 
 		// flock cannot be waited for with a context; a download takes longer than this.
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("waiting for the image that somebody else fetches: %w", context.Cause(ctx))
+			return nil, fmt.Errorf("waiting for another process to fetch the image: %w", context.Cause(ctx))
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

@@ -78,7 +78,7 @@ func (c *Cache) remote(ctx context.Context, r Request) (*Image, error) {
 		return nil, err
 	}
 	if c.o.Fetcher == nil {
-		return nil, errors.New("images cannot be downloaded here")
+		return nil, errors.New("cannot download images: this agent has no downloader")
 	}
 	var looked fetch.Version
 	key := checksumKey(r.Checksum)
@@ -108,7 +108,7 @@ func (c *Cache) remote(ctx context.Context, r Request) (*Image, error) {
 			return err
 		}
 		if looked.Known() && versionKey(r.URL, got) != key {
-			return errors.Join(fmt.Errorf("%s: the server has another file than a moment ago; its download starts anew", got.URL), c.dropPart(key))
+			return errors.Join(fmt.Errorf("%s: the file on the server changed during the download; the download restarts", got.URL), c.dropPart(key))
 		}
 		return c.takePart(ctx, key, r)
 	})

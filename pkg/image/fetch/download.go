@@ -101,7 +101,7 @@ func (d *download) inherit(ctx context.Context) error {
 	}
 	n, err := io.Copy(d.sum, contextReader{ctx, d.file})
 	if err != nil {
-		return fmt.Errorf("reading %s: %w", d.request.Part, err)
+		return fmt.Errorf("cannot read %s: %w", d.request.Part, err)
 	}
 	d.done, d.version, d.inherited = n, v, n > 0
 	return nil
@@ -160,7 +160,7 @@ func final(err error) bool {
 }
 
 // errAgain asks for another attempt at once, from the beginning.
-var errAgain = errors.New("the server's file is another one now")
+var errAgain = errors.New("the file on the server has changed")
 
 func (d *download) attempt(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -221,15 +221,15 @@ func (d *download) accept(req *http.Request, resp *http.Response) error {
 	}
 	if d.version.Size < 0 && resp.ProtoMajor == 1 && len(resp.TransferEncoding) == 0 && d.request.Checksum.IsZero() {
 		// The body ends where the connection does, for whatever reason that does.
-		return &image.Refusal{Reason: image.ErrMalformed, Detail: d.version.URL + " comes without its size, so that it cannot be known when it is whole",
-			Advice: "give its checksum"}
+		return &image.Refusal{Reason: image.ErrMalformed, Detail: d.version.URL + " is sent without its size, so a truncated download would not be noticed",
+			Advice: "set its checksum"}
 	}
 	return d.remember()
 }
 
 func (d *download) tooLarge() error {
 	return &image.Refusal{Reason: image.ErrTooLarge, Detail: fmt.Sprintf("%s has more than %d bytes", d.version.URL, d.fetcher.options.MaxSize),
-		Advice: "raise the limit if this is no mistake"}
+		Advice: "raise the limit if the image is right"}
 }
 
 // remember writes down what the part is of, before the first byte of it. A part that is
@@ -249,7 +249,7 @@ func (d *download) remember() error {
 // body writes what comes, until it ends. cancel ends a connection that has gone silent.
 func (d *download) body(ctx context.Context, cancel context.CancelCauseFunc, body io.Reader) error {
 	stall := d.fetcher.options.StallTimeout
-	watchdog := time.AfterFunc(stall, func() { cancel(fmt.Errorf("%s: not a byte came for %v", d.version.URL, stall)) })
+	watchdog := time.AfterFunc(stall, func() { cancel(fmt.Errorf("%s: no data received for %v", d.version.URL, stall)) })
 	defer watchdog.Stop()
 	buf := make([]byte, 256<<10)
 	start, before := time.Now(), d.done
@@ -278,7 +278,7 @@ func (d *download) body(ctx context.Context, cancel context.CancelCauseFunc, bod
 		watchdog.Reset(stall)
 	}
 	if d.version.Size >= 0 && d.done != d.version.Size {
-		return fmt.Errorf("%s: %w: %d bytes of %d came", d.version.URL, io.ErrUnexpectedEOF, d.done, d.version.Size)
+		return fmt.Errorf("%s: %w: received %d of %d bytes", d.version.URL, io.ErrUnexpectedEOF, d.done, d.version.Size)
 	}
 	d.version.Size = d.done
 	return nil
@@ -303,7 +303,7 @@ func (p *pace) check(now time.Time, done int64) error {
 	}
 	came := done - p.from
 	if float64(came) < float64(p.least)*took.Seconds() {
-		return fmt.Errorf("%w: %d bytes came in %v, and at least %d per second are asked for", errTooSlow, came, took.Round(time.Millisecond), p.least)
+		return fmt.Errorf("%w: received %d bytes in %v; at least %d per second are required", errTooSlow, came, took.Round(time.Millisecond), p.least)
 	}
 	p.since, p.from = now, done
 	return nil

@@ -103,14 +103,14 @@ func New(o Options) (*Fetcher, error) {
 	if o.CAFile != "" {
 		pem, err := os.ReadFile(o.CAFile)
 		if err != nil {
-			return nil, fmt.Errorf("reading the CA certificates: %w", err)
+			return nil, fmt.Errorf("cannot read the CA certificates: %w", err)
 		}
 		pool, err := x509.SystemCertPool()
 		if err != nil {
 			pool = x509.NewCertPool()
 		}
 		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s: no certificate in it; give a PEM file", o.CAFile)
+			return nil, fmt.Errorf("%s contains no certificate; use a PEM file", o.CAFile)
 		}
 		transport.TLSClientConfig.RootCAs = pool
 	}
@@ -122,7 +122,7 @@ func New(o Options) (*Fetcher, error) {
 // Close closes connections that are kept for the next download.
 func (f *Fetcher) Close() { f.client.CloseIdleConnections() }
 
-var errRedirect = errors.New("redirected to where an image is not taken from")
+var errRedirect = errors.New("redirected to an address that is not allowed")
 
 func (f *Fetcher) checkRedirect(req *http.Request, via []*http.Request) error {
 	switch {
@@ -131,7 +131,7 @@ func (f *Fetcher) checkRedirect(req *http.Request, via []*http.Request) error {
 	case req.URL.Scheme != "https" && req.URL.Scheme != "http":
 		return fmt.Errorf("%w: %s", errRedirect, publicurl.Of(req.URL.String()))
 	case via[len(via)-1].URL.Scheme == "https" && req.URL.Scheme != "https":
-		return fmt.Errorf("%w: from https to %s; give the address it redirects to, with a checksum", errRedirect, publicurl.Of(req.URL.String()))
+		return fmt.Errorf("%w: from https to %s; write the final address, with a checksum", errRedirect, publicurl.Of(req.URL.String()))
 	}
 	return nil
 }
@@ -148,9 +148,9 @@ func CheckURL(address string, sum image.Checksum) error {
 	case u.Scheme != "https" && u.Scheme != "http":
 		return fmt.Errorf("%s: images are fetched over https (or http with a checksum)", public)
 	case u.Host == "":
-		return fmt.Errorf("%s: no host in it", public)
+		return fmt.Errorf("%s has no host", public)
 	case u.Scheme == "http" && sum.IsZero():
-		return fmt.Errorf("%s: plain http needs a checksum, because anybody on the way could change the image; add sha256, or use https", public)
+		return fmt.Errorf("%s: http requires a checksum, because it does not protect the image; set sha256, or use https", public)
 	}
 	return nil
 }
@@ -173,7 +173,7 @@ func (v Version) Known() bool { return v.ETag != "" || v.LastModified != "" && v
 
 // Look asks a server for the version that it has, without downloading it.
 func (f *Fetcher) Look(ctx context.Context, address string) (Version, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, f.options.ConnectTimeout*2, errors.New("the server does not answer"))
+	ctx, cancel := context.WithTimeoutCause(ctx, f.options.ConnectTimeout*2, errors.New("the server does not respond"))
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodHead, address, nil)
 	if err != nil {
@@ -206,7 +206,7 @@ type StatusError struct {
 
 // Error says what the server said, and what that asks for.
 func (e *StatusError) Error() string {
-	s := fmt.Sprintf("%s: the server says %d %s", e.URL, e.Code, http.StatusText(e.Code))
+	s := fmt.Sprintf("%s: the server responds with %d %s", e.URL, e.Code, http.StatusText(e.Code))
 	switch e.Code {
 	case http.StatusNotFound, http.StatusGone:
 		s += "; correct the address"
@@ -230,7 +230,7 @@ func describe(ctx context.Context, err error) error {
 	}
 	if strings.HasPrefix(u.Err.Error(), "failed to parse Location header") {
 		// It repeats the header, whatever is in it.
-		u.Err = fmt.Errorf("%w: the server does not say where in the form of a URL", errRedirect)
+		u.Err = fmt.Errorf("%w: the server's redirect address is not a URL", errRedirect)
 	}
 	return fmt.Errorf("%s: %w", publicurl.Of(u.URL), publicurl.Error(u.Err))
 }

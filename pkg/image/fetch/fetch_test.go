@@ -215,7 +215,7 @@ var _ = Describe("Fetch", func() {
 	})
 
 	It("refuses a wrong checksum and throws the file away", func(ctx SpecContext) {
-		_, err := get(ctx, sha([]byte("another image")))
+		_, err := get(ctx, sha([]byte("needs a backing image")))
 		Expect(err).To(MatchError(image.ErrChecksum))
 		Expect(err).To(MatchError(image.ErrRefused))
 		Expect(filepath.Glob(part + "*")).To(BeEmpty())
@@ -262,7 +262,7 @@ var _ = Describe("Fetch", func() {
 			return true
 		}
 		_, err := get(ctx, sha(s.content))
-		Expect(err).To(MatchError(ContainSubstring("not a byte came for 100ms")))
+		Expect(err).To(MatchError(ContainSubstring("no data received for")))
 		Expect(err).NotTo(MatchError(image.ErrRefused))
 	})
 
@@ -307,7 +307,7 @@ var _ = Describe("Fetch", func() {
 	})
 
 	It("stops when it is no longer wanted", func(ctx SpecContext) {
-		gone := errors.New("the object is gone")
+		gone := errors.New("the object no longer exists")
 		running, cancel := context.WithCancelCause(ctx)
 		_, err := fetcher().Fetch(running, Request{URL: s.URL, Part: part, Progress: func(_, _ int64) { cancel(gone) }})
 		Expect(err).To(MatchError(gone))
@@ -345,7 +345,7 @@ var _ = Describe("Fetch", func() {
 		options.CAFile = part
 		Expect(os.WriteFile(part, []byte("nothing"), 0o600)).To(Succeed())
 		_, err = New(options)
-		Expect(err).To(MatchError(ContainSubstring("no certificate in it")))
+		Expect(err).To(MatchError(ContainSubstring("contains no certificate; use a PEM file")))
 	})
 
 	It("goes through a proxy", func(ctx SpecContext) {
@@ -403,7 +403,7 @@ var _ = Describe("Fetch", func() {
 		Entry("files", "file:///etc/passwd", "https"),
 		Entry("ftp", "ftp://host/x", "https"),
 		Entry("paths", "/x", "https"),
-		Entry("http without a checksum", "http://host/x", "needs a checksum"),
+		Entry("http without a checksum", "http://host/x", "http requires a checksum, because it does not protect the image; set sha256, or use https"),
 		Entry("no host", "https:///x", "no host"),
 		Entry("nonsense", "https://user:s3cret@[::1/x", "not a URL"),
 	)

@@ -68,19 +68,19 @@ func (t Tool) Convert(ctx context.Context, c Conversion) error {
 		to = end
 	}
 	if from < 0 || from >= to || to > end || from%512 != 0 || to%512 != 0 {
-		return fmt.Errorf("the window from %d to %d is not within the disk of %d bytes, or not on sectors", from, to, end)
+		return fmt.Errorf("the range %d to %d is outside of the disk (%d bytes), or not aligned to sectors", from, to, end)
 	}
 	if err := c.Source.file.Unchanged(); err != nil {
 		return err
 	}
 	target, driver, err := openTarget(c.Target, c.TargetUUID, to)
 	if err != nil {
-		return fmt.Errorf("opening the target %s: %w", c.Target, err)
+		return fmt.Errorf("cannot open the target %s: %w", c.Target, err)
 	}
 	err = t.convert(ctx, c, target, driver, from, to)
 	if err == nil {
 		if err = target.Sync(); err != nil {
-			err = fmt.Errorf("writing %s: %w", c.Target, err)
+			err = fmt.Errorf("cannot write %s: %w", c.Target, err)
 		}
 	}
 	// Whoever wrote into the image while it was read decides what else was read.
@@ -115,7 +115,7 @@ func (t Tool) convert(ctx context.Context, c Conversion, target *os.File, driver
 		Stdout: &progress{total: to - from, report: c.Progress},
 	})
 	if err != nil {
-		return fmt.Errorf("copying %s to %s: %w", c.Source.file.Path(), c.Target, err)
+		return fmt.Errorf("cannot copy %s to %s: %w", c.Source.file.Path(), c.Target, err)
 	}
 	return nil
 }
@@ -137,7 +137,7 @@ func openTarget(path, uuid string, atLeast int64) (f *os.File, driver string, er
 	case unix.S_IFREG:
 		driver = "file"
 	default:
-		return nil, "", errors.New("neither a block device nor a regular file")
+		return nil, "", errors.New("not a block device or regular file")
 	}
 	f, err = os.OpenFile(path, flags, 0)
 	if errors.Is(err, unix.EBUSY) {
@@ -158,7 +158,7 @@ func claim(f *os.File, seen unix.Stat_t, driver string, atLeast int64) error {
 		return err
 	}
 	if st.Dev != seen.Dev || st.Ino != seen.Ino || st.Mode&unix.S_IFMT != seen.Mode&unix.S_IFMT {
-		return errors.New("it was replaced while it was opened")
+		return errors.New("it was replaced while being opened")
 	}
 	if driver == "file" {
 		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
@@ -170,8 +170,8 @@ func claim(f *os.File, seen unix.Stat_t, driver string, atLeast int64) error {
 		return err
 	}
 	if size < atLeast {
-		return &image.Refusal{Reason: image.ErrTooLarge, Detail: fmt.Sprintf("bytes up to %d are to be written, the target has %d", atLeast, size),
-			Advice: "make the target larger"}
+		return &image.Refusal{Reason: image.ErrTooLarge, Detail: fmt.Sprintf("the copy needs %d bytes, but the target has %d", atLeast, size),
+			Advice: "enlarge the target"}
 	}
 	return nil
 }

@@ -164,7 +164,7 @@ var _ = Describe("Convert", func() {
 			Expect(tool.Convert(ctx, Conversion{Source: source, Target: target, From: w[0], To: w[1]})).To(MatchError(ContainSubstring("window")))
 		}
 		Expect(tool.Convert(ctx, Conversion{Source: source, Target: target})).To(MatchError(image.ErrTooLarge))
-		Expect(tool.Convert(ctx, Conversion{Source: source, Target: "/dev/null"})).To(MatchError(ContainSubstring("neither a block device")))
+		Expect(tool.Convert(ctx, Conversion{Source: source, Target: "/dev/null"})).To(MatchError(ContainSubstring("not a block device or regular file")))
 	})
 
 	It("never opens a backing file that was put in after the check", func(ctx SpecContext) {
@@ -187,13 +187,13 @@ var _ = Describe("Convert", func() {
 	It("is throttled, and stops at once when it is no longer wanted", func(ctx SpecContext) {
 		source := check(ctx, filepath.Join(dir, "raw"), image.Raw)
 		dirty(target, 8*mib)
-		gone := errors.New("the object is gone")
+		gone := errors.New("the object no longer exists")
 		running, cancel := context.WithCancelCause(ctx)
 		start := time.Now()
 		err := tool.Convert(running, Conversion{Source: source, Target: target, Limit: 128 << 10, Progress: func(_, _ int64) { cancel(gone) }})
 		Expect(err).To(MatchError(gone))
 		Expect(time.Since(start)).To(BeNumerically("<", 20*time.Second))
-		// The child is gone, and its claim with it.
+		// The child no longer exists, and its claim with it.
 		f, _, err := openTarget(target, "", mib)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(f.Close()).To(Succeed())

@@ -70,7 +70,7 @@ const (
 func (t Tool) Export(ctx context.Context, e Export) (Exported, error) {
 	done, err := t.export(ctx, e)
 	if err != nil {
-		return Exported{}, fmt.Errorf("writing %s to the image %s: %w", e.Source, e.Destination, err)
+		return Exported{}, fmt.Errorf("cannot write %s to image %s: %w", e.Source, e.Destination, err)
 	}
 	return done, nil
 }
@@ -112,13 +112,13 @@ func (e Export) validate() error {
 	name := filepath.Base(e.Destination)
 	switch {
 	case e.Format != image.Raw && e.Format != image.QCOW2:
-		return fmt.Errorf("images are written as raw or qcow2, not as %q", e.Format)
+		return fmt.Errorf("cannot write images as %q: use raw or qcow2", e.Format)
 	case e.Compress && e.Format != image.QCOW2:
-		return errors.New("only qcow2 can be compressed")
+		return errors.New("compression requires qcow2")
 	case !filepath.IsAbs(e.Destination) || strings.HasSuffix(e.Destination, "/"):
 		return errors.New("the destination must be the absolute path of a file")
 	case strings.HasSuffix(name, partSuffix) || strings.ContainsAny(name, "\n\\"):
-		return errors.New("the destination's name is not a good one; take another")
+		return errors.New("the destination's name is not allowed; choose another")
 	}
 	for _, path := range []string{e.Destination, e.Destination + checksumSuffix} {
 		if _, err := os.Lstat(path); err == nil && !e.Replace {
@@ -144,7 +144,7 @@ func openSource(path, uuid string) (f *os.File, driver string, size int64, err e
 		case st.Mode()&fs.ModeDevice != 0 && st.Mode()&fs.ModeCharDevice == 0:
 			driver = "host_device"
 		default:
-			err = errors.New("neither a block device nor a regular file")
+			err = errors.New("not a block device or regular file")
 		}
 	}
 	if err == nil {
@@ -349,7 +349,7 @@ func CleanExports(dir string) ([]string, error) {
 		}
 		gone, err := removeUnlocked(filepath.Join(dir, e.Name()))
 		if err != nil {
-			errs = append(errs, fmt.Errorf("removing what an export left: %w", err))
+			errs = append(errs, fmt.Errorf("cannot remove the files of an unfinished image: %w", err))
 		}
 		removed = append(removed, gone...)
 	}

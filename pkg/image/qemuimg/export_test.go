@@ -160,11 +160,11 @@ var _ = Describe("Export", func() {
 		Expect(names()).To(BeEmpty())
 	},
 		Entry("other formats", func(e *Export) { e.Format = image.VMDK }, "raw or qcow2"),
-		Entry("compressed raw", func(e *Export) { e.Compress = true }, "only qcow2"),
+		Entry("compressed raw", func(e *Export) { e.Compress = true }, "compression requires qcow2"),
 		Entry("relative paths", func(e *Export) { e.Destination = "x" }, "absolute"),
 		Entry("directories that are not there", func(e *Export) { e.Destination = filepath.Join(e.Destination, "x", "y") }, "no such file"),
 		Entry("names that would be cleaned up", func(e *Export) { e.Destination += partSuffix }, "another"),
-		Entry("sources that are no disk", func(e *Export) { e.Source = "/dev/null" }, "neither a block device"),
+		Entry("sources that are no disk", func(e *Export) { e.Source = "/dev/null" }, "not a block device or regular file"),
 	)
 
 	It("cleans up after a crash, but not what is being written", func() {

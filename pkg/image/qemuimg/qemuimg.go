@@ -149,7 +149,7 @@ func (t Tool) info(ctx context.Context, f *image.File, format image.Format) (rep
 	}
 	var r report
 	if err := json.Unmarshal(out.b.Bytes(), &r); err != nil {
-		return report{}, fmt.Errorf("reading what qemu-img info printed: %w", err)
+		return report{}, fmt.Errorf("cannot parse the output of qemu-img info: %w", err)
 	}
 	return r, nil
 }
@@ -159,9 +159,9 @@ func (r report) agrees(h image.Header) error {
 	data := r.FormatSpecific.Data
 	switch {
 	case r.Format != string(h.Format):
-		detail = fmt.Sprintf("format %q, and we find %q", r.Format, h.Format)
+		detail = fmt.Sprintf("format %q, but volreconciler detects %q", r.Format, h.Format)
 	case r.VirtualSize != h.VirtualSize:
-		detail = fmt.Sprintf("a disk of %d bytes, and we find %d", r.VirtualSize, h.VirtualSize)
+		detail = fmt.Sprintf("a disk of %d bytes, but volreconciler detects %d", r.VirtualSize, h.VirtualSize)
 	case r.BackingFilename != "" || r.FullBacking != "":
 		detail = "a backing file"
 	case data.DataFile != "":
@@ -171,13 +171,13 @@ func (r report) agrees(h image.Header) error {
 	case data.Corrupt:
 		detail = "marked as corrupt"
 	case data.CreateType != h.Variant:
-		detail = fmt.Sprintf("type %q, and we find %q", data.CreateType, h.Variant)
+		detail = fmt.Sprintf("type %q, but volreconciler detects %q", data.CreateType, h.Variant)
 	case h.Format == image.VMDK && (len(data.Extents) != 1 || data.Extents[0].Filename != "/proc/self/fd/3"):
 		detail = strconv.Itoa(len(data.Extents)) + " extents, or one in another file"
 	default:
 		return nil
 	}
-	return &image.Refusal{Reason: image.ErrDisagreement, Detail: "it finds " + detail, Advice: "do not use this image: it is broken, or made to deceive"}
+	return &image.Refusal{Reason: image.ErrDisagreement, Detail: "it finds " + detail, Advice: "do not use this image: it is damaged or malicious"}
 }
 
 // bounded keeps what is printed, up to a limit.

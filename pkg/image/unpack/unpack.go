@@ -92,15 +92,15 @@ func Unpack(ctx context.Context, source *os.File, kind Compression, target *os.F
 	case XZ:
 		err = unxz(ctx, source, w)
 	default:
-		return 0, fmt.Errorf("no compression to undo: %q", kind)
+		return 0, fmt.Errorf("unsupported compression: %q", kind)
 	}
 	switch {
 	case w.err != nil:
 		return 0, w.err
 	case in.err != nil:
-		return 0, fmt.Errorf("reading %s: %w", source.Name(), in.err)
+		return 0, fmt.Errorf("cannot read %s: %w", source.Name(), in.err)
 	case err != nil:
-		return 0, fmt.Errorf("decompressing %s: %w", source.Name(), err)
+		return 0, fmt.Errorf("cannot decompress %s: %w", source.Name(), err)
 	}
 	return w.finish()
 }
@@ -144,7 +144,7 @@ func unxz(ctx context.Context, source *os.File, w *sparseWriter) error {
 
 func broken(kind Compression, err error) error {
 	return &image.Refusal{Reason: image.ErrMalformed, Detail: fmt.Sprintf("the %s stream: %v", kind, err),
-		Advice: "get a whole copy of it"}
+		Advice: "get an undamaged copy"}
 }
 
 // sparseWriter writes blocks, and leaves out those that are zero.
@@ -164,8 +164,8 @@ func (w *sparseWriter) Write(b []byte) (int, error) {
 		w.err = context.Cause(w.ctx)
 	}
 	if w.err == nil && int64(len(b)) > w.limit-w.size {
-		w.err = &image.Refusal{Reason: image.ErrTooLarge, Detail: fmt.Sprintf("decompressed it has more than %d bytes", w.limit),
-			Advice: "raise the limit if this is no mistake"}
+		w.err = &image.Refusal{Reason: image.ErrTooLarge, Detail: fmt.Sprintf("it has more than %d bytes after decompression", w.limit),
+			Advice: "raise the limit if the image is right"}
 	}
 	if w.err == nil && (len(b) > blockSize || !bytes.Equal(b, zeroes[:len(b)])) {
 		_, w.err = w.f.WriteAt(b, w.size)

@@ -91,7 +91,7 @@ var _ = Describe("Unpack", func() {
 
 		It("stops "+string(kind)+" when it is no longer wanted", func(ctx SpecContext) {
 			gone, cancel := context.WithCancelCause(ctx)
-			why := errors.New("the object is gone")
+			why := errors.New("the object no longer exists")
 			cancel(why)
 			_, err := Unpack(gone, compress(kind, content), kind, target(), 1<<30, nil)
 			Expect(err).To(MatchError(why))

@@ -84,6 +84,6 @@ func (a *Actuator) Apply(ctx context.Context, c change.Change) error {
 	case change.SetWriteProtect:
 		return a.setWriteProtect(c)
 	default:
-		return fmt.Errorf("%s is not a change of LIO", change.Name(c))
+		return fmt.Errorf("unknown LIO change %s", change.Name(c))
 	}
 }

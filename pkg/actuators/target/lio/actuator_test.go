@@ -14,7 +14,7 @@ var _ = Describe("applying", func() {
 	actuator := New(nil)
 
 	It("refuses a change of another system", func(ctx SpecContext) {
-		Expect(actuator.Apply(ctx, change.Activate{})).To(MatchError("Activate is not a change of LIO"))
+		Expect(actuator.Apply(ctx, change.Activate{})).To(MatchError("unknown LIO change Activate"))
 	})
 
 	It("begins nothing once it is to stop", func(ctx SpecContext) {

@@ -18,7 +18,7 @@ func (a *Actuator) setParameter(c change.SetParameter) error {
 		return err
 	}
 	if place := spec.Attributes[c.Attribute].Place; dir.Fabric != observe.ISCSI || place != spec.TargetAttrib && place != spec.TargetParam {
-		return fmt.Errorf("%s is no attribute of target %s that can be set", c.Attribute, c.Name)
+		return fmt.Errorf("cannot set attribute %s of target %s: unknown attribute", c.Attribute, c.Name)
 	}
 	return a.setAttribute(dir.AttributeFile(c.Attribute), c.Attribute, c.Value)
 }
@@ -29,11 +29,11 @@ func (a *Actuator) setBackstoreAttribute(c change.SetBackstoreAttribute) error {
 	}
 	attribute := spec.Attributes[c.Attribute]
 	if attribute.Place != spec.BackstoreAttrib {
-		return fmt.Errorf("%s is no attribute of a backstore that can be set", c.Attribute)
+		return fmt.Errorf("cannot set backstore attribute %s: unknown attribute", c.Attribute)
 	}
 	have, err := observe.ReadBackstore(a.host, c.HBA, c.Name)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !have.Enabled {
-		return refuse.Stale("backstore %s is gone", c.Path())
+		return refuse.Stale("backstore %s no longer exists", c.Path())
 	} else if err != nil {
 		return err
 	}
@@ -55,11 +55,11 @@ func (a *Actuator) setAttribute(file, name, value string) error {
 		return err
 	}
 	if err := a.host.WriteFile(file, []byte(value+"\n")); err != nil {
-		return fmt.Errorf("the kernel does not take %q for %s, and its log says why: %w", value, name, err)
+		return fmt.Errorf("the kernel rejects %q for %s (see the kernel log): %w", value, name, err)
 	}
 	have, err = a.text(file)
 	if err == nil && have != value {
-		return fmt.Errorf("the kernel made %q of %q for %s", have, value, name)
+		return fmt.Errorf("the kernel changed the value to %q, expected %q, for %s", have, value, name)
 	}
 	return err
 }

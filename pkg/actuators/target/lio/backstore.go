@@ -149,7 +149,7 @@ func (a *Actuator) setUnmap(c change.SetUnmap) error {
 	}
 	have, err := observe.ReadBackstore(a.host, c.HBA, c.Name)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !have.Enabled {
-		return refuse.Stale("backstore %s is gone", c.Path())
+		return refuse.Stale("backstore %s no longer exists", c.Path())
 	} else if err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ func (a *Actuator) dropBackstore(b change.Backstore) error {
 // checkOurs guards against a plan that names a backstore of somebody else.
 func checkOurs(b change.Backstore) error {
 	if _, ours := (observe.Backstore{HBA: b.HBA, Name: b.Name}).Owner(); !ours {
-		return refuse.Stale("backstore %s is not ours", b.Path())
+		return refuse.Stale("backstore %s is not managed by volreconciler", b.Path())
 	}
 	return nil
 }

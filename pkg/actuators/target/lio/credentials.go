@@ -37,7 +37,7 @@ func checkCredential(what, value string) error {
 	case value == "":
 		return fmt.Errorf("the %s is empty", what)
 	case strings.HasPrefix(value, null):
-		return fmt.Errorf("the %s begins with %s, which the kernel takes for none", what, null)
+		return fmt.Errorf("the %s begins with %s, which means none to the kernel", what, null)
 	case len(value) > maxCredential:
 		return fmt.Errorf("the %s is longer than %d bytes", what, maxCredential)
 	case strings.ContainsRune(value, 0):

@@ -24,7 +24,7 @@ var _ = Describe("disabling a target", func() {
 		Expect(observed(ctx, h).LIO.ISCSI[target.Name]).To(Equal(before))
 	})
 
-	It("is done if it is gone", func(ctx SpecContext) {
+	It("is done if it no longer exists", func(ctx SpecContext) {
 		h := machine()
 		apply(ctx, h, change.DisableTarget{Target: target})
 		Expect(h.Node().ConfigFS).To(BeEmpty())

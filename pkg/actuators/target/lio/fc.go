@@ -26,7 +26,7 @@ func (a *Actuator) createFC(ctx context.Context, c change.CreateTarget) error {
 	}
 	dir := driver.Target(c.Name)
 	if err := a.makeTarget(dir); err != nil {
-		return fmt.Errorf("%s does not take %s for a target, and the kernel log says why: %w", driver.Module, c.Name, err)
+		return fmt.Errorf("module %s rejects target %s (see the kernel log): %w", driver.Module, c.Name, err)
 	}
 	return a.closeFC(dir)
 }
@@ -45,15 +45,15 @@ func (a *Actuator) driverOf(wwpn string) (observe.FCDriver, error) {
 	i := slices.IndexFunc(ports, func(p observe.FCPort) bool { return p.WWPN == wwpn })
 	switch {
 	case i < 0:
-		return observe.FCDriver{}, fmt.Errorf("%w: %s is no Fibre Channel port of this node; %s", change.ErrUnsupported, wwpn, portList(ports))
+		return observe.FCDriver{}, fmt.Errorf("%w: %s is not a Fibre Channel port of this node; %s", change.ErrUnsupported, wwpn, portList(ports))
 	case slices.Contains(withoutTarget, ports[i].Driver):
-		return observe.FCDriver{}, fmt.Errorf("%w: port %s is of the driver %s, with which LIO serves no targets", change.ErrUnsupported, wwpn, ports[i].Driver)
+		return observe.FCDriver{}, fmt.Errorf("%w: port %s uses driver %s, which LIO does not support; use a port of another adapter", change.ErrUnsupported, wwpn, ports[i].Driver)
 	case ports[i].Driver != "qla2xxx":
 		return tcmFC, nil
 	}
 	mode, err := a.text("/sys/module/qla2xxx/parameters/qlini_mode")
 	if err == nil && mode == "enabled" {
-		return observe.FCDriver{}, fmt.Errorf("%w: qla2xxx is an initiator only; load it with qlini_mode=disabled, or dual "+
+		return observe.FCDriver{}, fmt.Errorf("%w: qla2xxx is in initiator mode; load it with qlini_mode=disabled or dual "+
 			"(options qla2xxx qlini_mode=disabled in /etc/modprobe.d)", change.ErrUnsupported)
 	}
 	return qla2xxx, nil
@@ -61,7 +61,7 @@ func (a *Actuator) driverOf(wwpn string) (observe.FCDriver, error) {
 
 func portList(ports []observe.FCPort) string {
 	if len(ports) == 0 {
-		return "it has none (see /sys/class/fc_host)"
+		return "the node has no ports (see /sys/class/fc_host)"
 	}
 	var names []string
 	for _, p := range ports {

@@ -107,11 +107,11 @@ var _ = Describe("a Fibre Channel target", func() {
 			Expect(err).To(MatchError(ContainSubstring(why)))
 			Expect(observed(ctx, h).LIO.FC).To(BeEmpty())
 		},
-		Entry("none", fcPort+" is no Fibre Channel port of this node; it has none", func(*fakehost.Node) {}),
+		Entry("none", fcPort+"is not a Fibre Channel port of this node", func(*fakehost.Node) {}),
 		Entry("others", "its ports are naa.2000525400000001, naa.2000525400000002", func(n *fakehost.Node) {
 			n.FCPorts = []fakehost.FCPort{{WWPN: "2000525400000002"}, {WWPN: "2000525400000001"}}
 		}),
-		Entry("of another driver", "of the driver lpfc", withPort("lpfc")),
+		Entry("of another driver", "which LIO does not support; use a port of another adapter", withPort("lpfc")),
 		Entry("without the module", "needs the module tcm_qla2xxx", func(n *fakehost.Node) {
 			withPort("qla2xxx")(n)
 			n.MissingModules = []string{"tcm_qla2xxx"}
@@ -134,7 +134,7 @@ var _ = Describe("a Fibre Channel target", func() {
 		}
 	})
 
-	It("is somebody else's with a LUN that is not ours", func(ctx SpecContext) {
+	It("is somebody else's with a LUN that is not managed by volreconciler", func(ctx SpecContext) {
 		h := machine(withPort("fcoe"))
 		apply(ctx, h, exported...)
 		dir := observe.FCDrivers[0].Target(fcPort)

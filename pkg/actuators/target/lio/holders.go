@@ -21,7 +21,7 @@ func (a *Actuator) holders(blockDevice string) string {
 		who = append(who, observe.ReadHolders(a.host).Of(major, minor)...)
 	}
 	if len(who) == 0 {
-		return "held by something that cannot be seen"
+		return "in use by an unknown holder"
 	}
 	return strings.Join(who, ", ")
 }

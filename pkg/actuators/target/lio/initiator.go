@@ -34,7 +34,7 @@ func (a *Actuator) addInitiator(c change.AddInitiator) error {
 		return err
 	}
 	if !attrib.Authentication && !attrib.GenerateNodeACLs {
-		return refuse.Stale("target %s does not ask its initiators for authentication", c.Name)
+		return refuse.Stale("target %s does not require authentication", c.Name)
 	}
 	if err := a.makeACL(dir, c.Initiator); err != nil {
 		return err
@@ -82,7 +82,7 @@ func (a *Actuator) setAuth(c change.SetAuth) error {
 // checkNoAuth refuses what Fibre Channel has no authentication for.
 func checkNoAuth(t change.Target, auth change.Auth) error {
 	if auth.Needed() {
-		return fmt.Errorf("%w: target %s cannot ask for passwords; Fibre Channel has none", change.ErrUnsupported, t.Name)
+		return fmt.Errorf("%w: target %s cannot require passwords, because Fibre Channel has none", change.ErrUnsupported, t.Name)
 	}
 	return nil
 }
@@ -105,7 +105,7 @@ func (a *Actuator) writeAuth(target observe.TargetDir, initiator string, auth ch
 // authentication attribute and the group's holds.
 func (a *Actuator) withoutOwnAuthentication(acl string, auth change.Auth) error {
 	if _, err := a.host.ReadDir(acl); errors.Is(err, fs.ErrNotExist) {
-		return refuse.Stale("the ACL of %s is gone", path.Base(acl))
+		return refuse.Stale("the ACL of %s no longer exists", path.Base(acl))
 	}
 	if auth.Needed() {
 		return nil

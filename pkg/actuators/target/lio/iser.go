@@ -34,21 +34,21 @@ func (a *Actuator) setISER(ctx context.Context, dir observe.TargetDir, name stri
 	}
 	switch {
 	case errors.Is(err, syscall.ENODEV), errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("%w: no RDMA device serves %s (rdma link shows what there is; without hardware: "+
+		return fmt.Errorf("%w: no RDMA device has address %s (list devices with rdma link; without hardware: "+
 			"modprobe rdma_rxe; rdma link add rxe0 type rxe netdev <the interface of that address>): %w", change.ErrUnsupported, portal.Addr(), err)
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w: this kernel's iSCSI target has no iSER: %w", change.ErrUnsupported, err)
+		return fmt.Errorf("%w: the iSCSI target of this kernel does not support iSER: %w", change.ErrUnsupported, err)
 	case errors.Is(err, syscall.EADDRINUSE):
 		// iscsit_add_np in drivers/target/iscsi/iscsi_target_login.c gives an address back
 		// in no way if its thread cannot be made, as when who asks for it is killed.
-		return fmt.Errorf("cannot serve iSER on %s, which is in use (rdma resource show cm_id tells by what). If the kernel log says "+
-			"\"Unable to create kthread: iscsi_np\", an agent was killed while it made this portal, and the kernel keeps the address until a reboot: %w", portal, err)
+		return fmt.Errorf("cannot serve iSER on %s: the address is in use (see rdma resource show cm_id). If the kernel log has "+
+			"\"Unable to create kthread: iscsi_np\", reboot: an agent was killed while it created this portal: %w", portal, err)
 	case err != nil:
-		return fmt.Errorf("cannot serve iSER on %s, and the kernel log says why: %w", portal, err)
+		return fmt.Errorf("cannot serve iSER on %s (see the kernel log): %w", portal, err)
 	}
 	have, err := a.text(file)
 	if err == nil && have != flag(true) {
-		return fmt.Errorf("the kernel does not serve iSER on %s, and the kernel log says why", portal)
+		return fmt.Errorf("the kernel does not serve iSER on %s (see the kernel log)", portal)
 	}
 	return err
 }

@@ -49,7 +49,7 @@ func (a *Actuator) addLUN(c change.AddLUN) error {
 	}
 	err = a.link(path.Join(observe.BackstoresDir, c.Backstore), dir, linkName(c.Target, backstoreLink))
 	if errors.Is(err, fs.ErrNotExist) {
-		return refuse.Stale("backstore %s is gone", c.Backstore)
+		return refuse.Stale("backstore %s no longer exists", c.Backstore)
 	}
 	return err
 }

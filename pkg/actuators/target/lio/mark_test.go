@@ -108,7 +108,7 @@ var _ = Describe("the mark of a target", func() {
 	},
 		Entry("if it is another export's", "NULL", "volreconciler:web"),
 		Entry("if there are two", "volreconciler:db", "volreconciler:web"),
-		Entry("if it is gone", "NULL", "LIO Target"),
+		Entry("if it no longer exists", "NULL", "LIO Target"),
 		Entry("if somebody else's is there", "theirs", "LIO Target"),
 	)
 

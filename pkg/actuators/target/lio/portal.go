@@ -58,10 +58,10 @@ func (a *Actuator) makePortal(dir observe.TargetDir, portal netip.AddrPort) erro
 	listeners, _ := a.listeners()
 	for _, l := range listeners {
 		if overlaps(l, portal) {
-			return fmt.Errorf("cannot listen on %s while something listens on %s: %w", portal, l, err)
+			return fmt.Errorf("cannot listen on %s: another process listens on %s: %w", portal, l, err)
 		}
 	}
-	return fmt.Errorf("cannot listen on %s, and the kernel log says why: %w", portal, err)
+	return fmt.Errorf("cannot listen on %s (see the kernel log): %w", portal, err)
 }
 
 // checkServed removes a portal for which no socket listens, and says so.
@@ -82,7 +82,7 @@ func (a *Actuator) checkServed(dir observe.TargetDir, name string, portal netip.
 		}
 	}
 	return errors.Join(
-		fmt.Errorf("the kernel does not listen on %s while a target has a portal of the other IP version on port %d", portal, portal.Port()),
+		fmt.Errorf("cannot listen on %s: a target has a wildcard portal of the other IP version on port %d", portal, portal.Port()),
 		a.dropPortal(dir, name),
 	)
 }

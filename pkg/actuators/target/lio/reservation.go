@@ -16,7 +16,7 @@ import (
 func (a *Actuator) giveBackReservations(b observe.Backstore) error {
 	kept, err := observe.ReadKeptRegistrations(a.host, b.Serial)
 	if err != nil {
-		return fmt.Errorf("read the persistent reservations of backstore %s: %w", b.Path(), err)
+		return fmt.Errorf("cannot read the persistent reservations of backstore %s: %w", b.Path(), err)
 	}
 	file := path.Join(observe.BackstoreDir(b.HBA, b.Name), "pr", "res_aptpl_metadata")
 	var done []string
@@ -28,7 +28,7 @@ func (a *Actuator) giveBackReservations(b observe.Backstore) error {
 		done = append(done, line)
 		if err := a.host.WriteFile(file, []byte(line)); err != nil {
 			dir, _ := observe.ReadDBRoot(a.host)
-			return fmt.Errorf("the kernel does not take back the persistent reservation of %s on backstore %s; if no initiator relies on it any more, remove %s: %w",
+			return fmt.Errorf("cannot restore the persistent reservation of %s on backstore %s; if no initiator needs it, remove %s: %w",
 				r, b.Path(), observe.KeptRegistrationsFile(dir, b.Serial), err)
 		}
 	}

@@ -153,7 +153,7 @@ var _ = Describe("the directory in which the kernel keeps them", func() {
 		Expect(err).NotTo(HaveOccurred())
 		entries, err := h.ReadDir(observe.BackstoresDir)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(entries).To(ConsistOf(HaveField("Name()", "iblock_900"), HaveField("Name()", "iblock_1")), "what a crash left empty is gone")
+		Expect(entries).To(ConsistOf(HaveField("Name()", "iblock_900"), HaveField("Name()", "iblock_1")), "what a crash left empty no longer exists")
 	})
 
 	It("keeps nobody from being served if it cannot be made", func(ctx SpecContext) {

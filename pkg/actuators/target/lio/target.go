@@ -29,7 +29,7 @@ func (a *Actuator) ownership(t change.Target) (dir observe.TargetDir, exists boo
 		return dir, false, err
 	}
 	if marked && mark != ondisk.TargetMark(t.Export) {
-		return dir, true, refuse.Stale("target %s has the mark %q and is not that of export %s", t.Name, mark, t.Export)
+		return dir, true, refuse.Stale("target %s has mark %q and does not belong to Export %s", t.Name, mark, t.Export)
 	}
 	return dir, true, nil
 }
@@ -69,7 +69,7 @@ func (a *Actuator) moveMark(c change.MoveMark) error {
 func (a *Actuator) own(t change.Target) (observe.TargetDir, error) {
 	dir, exists, err := a.ownership(t)
 	if err == nil && !exists {
-		return dir, refuse.Stale("target %s is gone", t.Name)
+		return dir, refuse.Stale("target %s no longer exists", t.Name)
 	}
 	return dir, err
 }
@@ -89,7 +89,7 @@ func (a *Actuator) createTarget(ctx context.Context, c change.CreateTarget) erro
 	case have.Mark == ondisk.TargetMark(c.Export):
 		return nil
 	case !have.Empty():
-		return refuse.Stale("target %s exists and is not that of export %s", c.Name, c.Export)
+		return refuse.Stale("target %s already exists and does not belong to Export %s", c.Name, c.Export)
 	}
 	if err := a.loadCore(ctx); err != nil {
 		return err
@@ -130,7 +130,7 @@ func (a *Actuator) setAttributes(c change.SetAttributes) error {
 	have, err = observe.ReadTPGAttrib(a.host, dir)
 	if err == nil && have != c.Attrib {
 		// It keeps cache_dynamic_acls while generate_node_acls is set, for one.
-		return fmt.Errorf("the kernel did not take the attributes of target %s: wanted %+v, it has %+v", c.Name, c.Attrib, have)
+		return fmt.Errorf("the kernel did not set the attributes of target %s: expected %+v, found %+v", c.Name, c.Attrib, have)
 	}
 	return err
 }
@@ -240,9 +240,9 @@ func (a *Actuator) removeTarget(c change.RemoveTarget) error {
 func checkRemovable(t observe.Target, c change.RemoveTarget) error {
 	switch {
 	case t.OtherTPGs > 0:
-		return refuse.Stale("target %s has portal groups that are not ours", c.Name)
+		return refuse.Stale("target %s has portal groups that volreconciler did not create; remove them", c.Name)
 	case t.Mark != ondisk.TargetMark(c.Export) && !t.Empty():
-		return refuse.Stale("target %s has the mark %q and is not that of export %s", c.Name, t.Mark, c.Export)
+		return refuse.Stale("target %s has mark %q and does not belong to Export %s", c.Name, t.Mark, c.Export)
 	case c.Force:
 		return nil
 	}

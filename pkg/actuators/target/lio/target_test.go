@@ -79,7 +79,7 @@ func written(a observe.TPGAttrib, w attributeWrite) observe.TPGAttrib {
 	case "prod_mode_write_protect":
 		a.ProdModeWriteProtect = w.on
 	default:
-		Fail("no attribute " + w.name)
+		Fail("cannot set attribute" + w.name)
 	}
 	return a
 }

@@ -60,7 +60,7 @@ func (a *Actuator) Apply(ctx context.Context, c change.Change) error {
 	case change.RemoveInitiator:
 		return a.removeHost(c)
 	default:
-		return fmt.Errorf("%s is not a change of nvmet", change.Name(c))
+		return fmt.Errorf("unknown nvmet change %s", change.Name(c))
 	}
 }
 

@@ -36,7 +36,7 @@ func (a *Actuator) admit(t change.Target, name string, auth change.Auth) error {
 	case errors.Is(err, fs.ErrExist):
 		return nil
 	case errors.Is(err, syscall.EINVAL):
-		return refuse.Stale("subsystem %s admits any host, and lists none as long as it does", t.Name)
+		return refuse.Stale("subsystem %s admits any host and cannot list hosts at the same time", t.Name)
 	default:
 		return err
 	}
@@ -88,7 +88,7 @@ func (a *Actuator) renew(nqn, name string, others []string) error {
 		return err
 	}
 	if len(others) > 0 {
-		return fmt.Errorf("host %s has a key that cannot be taken away while it is listed in %s; until then it is not admitted to %s",
+		return fmt.Errorf("cannot remove the key of host %s while it is listed in %s; it is not admitted to %s until then",
 			name, strings.Join(others, ", "), nqn)
 	}
 	return configfs.MakeDir(a.host, observe.HostDir(name))
@@ -118,8 +118,8 @@ func (a *Actuator) others(nqn, name string) ([]string, error) {
 			return nil, err
 		}
 		if mark == "" {
-			return nil, fmt.Errorf("host %s has other keys, and is listed in subsystem %s, which is not ours, with them; "+
-				"use the same keys, or take it out of that one", name, other)
+			return nil, fmt.Errorf("host %s already has other keys in subsystem %s, which is not managed by volreconciler; "+
+				"use the same keys, or remove the host from that subsystem", name, other)
 		}
 		others = append(others, other)
 	}
@@ -141,18 +141,18 @@ func (a *Actuator) writeKeys(name string, want observe.CHAP) error {
 		err := a.host.WriteFile(path.Join(observe.HostDir(name), w.attribute), []byte(w.key.Reveal()))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return fmt.Errorf("%w: this kernel was built without CONFIG_NVME_TARGET_AUTH and cannot ask host %s for a key, "+
-				"so it is not admitted; Debian 12's own kernel is such a one, and that of bookworm-backports is not",
+			return fmt.Errorf("%w: this kernel lacks CONFIG_NVME_TARGET_AUTH, so host %s cannot authenticate and is not admitted; "+
+				"on Debian 12 install the kernel of bookworm-backports",
 				change.ErrUnsupported, name)
 		case errors.Is(err, syscall.EINVAL):
-			return fmt.Errorf("the kernel refuses the key of host %s: it has to be of the form that nvme gen-dhchap-key prints, DHHC-1:…: %w", name, err)
+			return fmt.Errorf("the kernel rejects the key of host %s; write a key as printed by nvme gen-dhchap-key (DHHC-1:…): %w", name, err)
 		case err != nil:
 			return err
 		}
 	}
 	have, err := observe.ReadHostAuth(a.host, name)
 	if err == nil && have != want {
-		return fmt.Errorf("the kernel did not take the keys of host %s as they are", name)
+		return fmt.Errorf("the kernel did not set the keys of host %s", name)
 	}
 	return err
 }

@@ -25,7 +25,7 @@ func (a *Actuator) addNamespace(ctx context.Context, c change.AddLUN) error {
 		return err
 	}
 	if c.ReadOnly {
-		return fmt.Errorf("%w: %s is read-only, and nvmet serves what can be written only", change.ErrUnsupported, c.Device)
+		return fmt.Errorf("%w: %s is read-only; nvmet serves only writable volumes", change.ErrUnsupported, c.Device)
 	}
 	lv, err := device.Find(ctx, a.host, c.Device)
 	if err != nil {
@@ -46,7 +46,7 @@ func (a *Actuator) addNamespace(ctx context.Context, c change.AddLUN) error {
 	case have.Device != "" && have.Identity == identity:
 		return nil // by whatever name it was found: it may have been renamed since
 	case have.Device != "":
-		return refuse.Stale("namespace %d of %s serves %s, with identity %s", c.LUN+1, c.Name, have.Device, have.Identity)
+		return refuse.Stale("namespace %d of %s already serves %s, with identity %s", c.LUN+1, c.Name, have.Device, have.Identity)
 	}
 	if err := device.CheckFree(a.users, c.Device, lv.BlockDevice, ""); err != nil {
 		return errors.Join(err, a.dropNamespace(c.Name, c.LUN))
@@ -61,7 +61,7 @@ func (a *Actuator) addNamespace(ctx context.Context, c change.AddLUN) error {
 	// nvmet does not say which device it opened.
 	now, err := device.Find(ctx, a.host, c.Device)
 	if err == nil && now != lv {
-		err = refuse.Stale("%s led to another logical volume while it was exported", c.Device)
+		err = refuse.Stale("%s pointed to another logical volume during the export", c.Device)
 	}
 	if err != nil {
 		return errors.Join(err, a.dropNamespace(c.Name, c.LUN))
@@ -79,7 +79,7 @@ func (a *Actuator) enable(dir, device, identity string) error {
 		err := a.host.WriteFile(path.Join(dir, w.attribute), []byte(w.value))
 		switch {
 		case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EROFS):
-			return fmt.Errorf("%w: %s is read-only, and nvmet serves what can be written only: %w", change.ErrUnsupported, device, err)
+			return fmt.Errorf("%w: %s is read-only; nvmet serves only writable volumes: %w", change.ErrUnsupported, device, err)
 		case errors.Is(err, syscall.EBUSY):
 			return fmt.Errorf("%w: %s: %w", change.ErrInUse, device, err)
 		case err != nil:
@@ -107,7 +107,7 @@ func (a *Actuator) resizeNamespace(c change.ResizeLUN) error {
 	}
 	err = a.host.WriteFile(path.Join(dir, "revalidate_size"), []byte("1"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: this kernel, older than 5.9, has no revalidate_size; hosts see the new size of %s after they connected anew",
+		return fmt.Errorf("%w: this kernel is older than 5.9 and lacks revalidate_size; hosts see the new size of %s after reconnecting",
 			change.ErrUnsupported, c.Device)
 	}
 	return err

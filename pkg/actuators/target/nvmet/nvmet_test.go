@@ -72,7 +72,7 @@ var _ = Describe("an NVMe subsystem", func() {
 		h := machine()
 		apply(ctx, h, export(db)...)
 		open := change.SetAttributes{Target: db, Attrib: observe.TPGAttrib{GenerateNodeACLs: true}}
-		Expect(New(h).Apply(ctx, open)).To(MatchError(ContainSubstring("opened to any host when no host is listed")))
+		Expect(New(h).Apply(ctx, open)).To(MatchError(ContainSubstring("to list no hosts before it admits any host")))
 		apply(ctx, h, change.RemoveInitiator{Target: db, Initiator: host1}, change.RemoveInitiator{Target: db, Initiator: host2}, open)
 		Expect(seen(ctx, h).Attrib.GenerateNodeACLs).To(BeTrue())
 		Expect(New(h).Apply(ctx, change.AddInitiator{Target: db, Initiator: host1})).To(MatchError(change.ErrStale))
@@ -88,7 +88,7 @@ var _ = Describe("an NVMe subsystem", func() {
 	})
 
 	It("refuses a change of another system", func(ctx SpecContext) {
-		Expect(New(nil).Apply(ctx, change.MapLUN{})).To(MatchError("MapLUN is not a change of nvmet"))
+		Expect(New(nil).Apply(ctx, change.MapLUN{})).To(MatchError("unknown nvmet change MapLUN"))
 	})
 
 	It("begins nothing once it is to stop", func(ctx SpecContext) {
@@ -127,7 +127,7 @@ var _ = Describe("an NVMe subsystem", func() {
 		Entry(nil, change.RemoveTarget{Target: db, Force: true}),
 	)
 
-	It("that is gone makes a plan stale, or is as it should be", func(ctx SpecContext) {
+	It("that no longer exists makes a plan stale, or is as it should be", func(ctx SpecContext) {
 		h := machine()
 		apply(ctx, h, change.CreateTarget{Target: db}, change.RemoveTarget{Target: db})
 		apply(ctx, h, change.RemoveLUN{Target: db}, change.RemoveInitiator{Target: db, Initiator: host1}, change.RemovePortal{Target: db, Portal: portal})

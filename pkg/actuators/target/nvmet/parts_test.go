@@ -158,8 +158,8 @@ var _ = Describe("a port", func() {
 			Expect(New(h).Apply(ctx, change.AddPortal{Target: db, Portal: portal, Transport: transport})).To(MatchError(ContainSubstring(why)))
 			Expect(observe.ReadPorts(h)).To(BeEmpty())
 		},
-		Entry("an address that is not there", func(n *fakehost.Node) { n.MissingAddresses = []string{"192.0.2.1"} }, observe.TCP, "does not have the address (yet)"),
-		Entry("an address that is taken", func(n *fakehost.Node) { n.Listeners = []string{portal} }, observe.TCP, "something else listens there"),
+		Entry("an address that is not there", func(n *fakehost.Node) { n.MissingAddresses = []string{"192.0.2.1"} }, observe.TCP, "this node does not have the address"),
+		Entry("an address that is taken", func(n *fakehost.Node) { n.Listeners = []string{portal} }, observe.TCP, "another process uses the address"),
 		Entry("an address without RDMA", func(*fakehost.Node) {}, observe.RDMA, "no RDMA device"),
 	)
 })
@@ -214,7 +214,7 @@ var _ = Describe("a host", func() {
 		By("keeping those with which somebody else lists it")
 		apply(ctx, h, change.SetAuth{Target: web, Initiator: host1, Auth: keys(key2, key)})
 		Expect(h.WriteFile(observe.SubsystemDir(nqn)+"/attr_model", []byte("Linux"))).To(Succeed())
-		Expect(New(h).Apply(ctx, change.SetAuth{Target: web, Initiator: host1, Auth: keys(key, key)})).To(MatchError(ContainSubstring("which is not ours")))
+		Expect(New(h).Apply(ctx, change.SetAuth{Target: web, Initiator: host1, Auth: keys(key, key)})).To(MatchError(ContainSubstring("which is not managed by volreconciler")))
 		apply(ctx, h, change.RemoveTarget{Target: web})
 		Expect(observe.ReadHostAuth(h, host1)).To(HaveField("Password", spec.NewSecret(key2)), "somebody else's subsystem still lists it")
 	})

@@ -123,7 +123,7 @@ func (a *Actuator) makePort(ports []observe.NVMePort) (string, error) {
 			return id, configfs.MakeDir(a.host, observe.PortDir(id))
 		}
 	}
-	return "", errors.New("there is no number left for one more NVMe port")
+	return "", errors.New("cannot create an NVMe port: all port numbers are used")
 }
 
 func (a *Actuator) setAddress(id string, p observe.NVMePort) error {
@@ -147,13 +147,13 @@ func (a *Actuator) setAddress(id string, p observe.NVMePort) error {
 func explainLink(err error, p observe.NVMePort) error {
 	switch {
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("cannot listen on %s: this machine does not have the address (yet): %w", p.Address, err)
+		return fmt.Errorf("cannot listen on %s: this node does not have the address: %w", p.Address, err)
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("cannot listen on %s while something else listens there: %w", p.Address, err)
+		return fmt.Errorf("cannot listen on %s: another process uses the address: %w", p.Address, err)
 	case errors.Is(err, syscall.ENODEV):
-		return fmt.Errorf("cannot listen on %s over %s: there is no RDMA device with that address: %w", p.Address, p.Transport, err)
+		return fmt.Errorf("cannot listen on %s over %s: no RDMA device has the address: %w", p.Address, p.Transport, err)
 	default:
-		return fmt.Errorf("cannot listen on %s, and the kernel log says why: %w", p.Address, err)
+		return fmt.Errorf("cannot listen on %s (see the kernel log): %w", p.Address, err)
 	}
 }
 
@@ -161,7 +161,7 @@ func explainLink(err error, p observe.NVMePort) error {
 // itself in every environment.
 func (a *Actuator) loadTransport(ctx context.Context, t observe.Transport) error {
 	if t != observe.TCP && t != observe.RDMA {
-		return fmt.Errorf("NVMe over %q is not served", t)
+		return fmt.Errorf("NVMe over %q is not supported", t)
 	}
 	a.loading.Lock()
 	defer a.loading.Unlock()

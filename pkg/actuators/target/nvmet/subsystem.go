@@ -27,7 +27,7 @@ func (a *Actuator) ownership(t change.Target) (exists bool, err error) {
 		return false, err
 	}
 	if !marked(t, mark) {
-		return true, refuse.Stale("subsystem %s is not that of export %s", t.Name, t.Export)
+		return true, refuse.Stale("subsystem %s does not belong to Export %s", t.Name, t.Export)
 	}
 	return true, nil
 }
@@ -41,7 +41,7 @@ func marked(t change.Target, mark string) bool {
 func (a *Actuator) own(t change.Target) error {
 	exists, err := a.ownership(t)
 	if err == nil && !exists {
-		return refuse.Stale("subsystem %s is gone", t.Name)
+		return refuse.Stale("subsystem %s no longer exists", t.Name)
 	}
 	return err
 }
@@ -69,7 +69,7 @@ func (a *Actuator) createSubsystem(ctx context.Context, c change.CreateTarget) e
 	case marked(c.Target, have.Mark):
 		return nil
 	case !have.Empty():
-		return refuse.Stale("subsystem %s exists and is not that of export %s", c.Name, c.Export)
+		return refuse.Stale("subsystem %s already exists and does not belong to Export %s", c.Name, c.Export)
 	}
 	err = a.mark(c.Target)
 	if errors.Is(err, syscall.EINVAL) {
@@ -110,11 +110,11 @@ func (a *Actuator) setAttributes(c change.SetAttributes) error {
 		return err
 	}
 	if c.Attrib != (observe.TPGAttrib{GenerateNodeACLs: c.Attrib.GenerateNodeACLs}) {
-		return fmt.Errorf("subsystem %s: an NVMe subsystem has none of these attributes: %+v", c.Name, c.Attrib)
+		return fmt.Errorf("subsystem %s: NVMe subsystems do not have these attributes: %+v", c.Name, c.Attrib)
 	}
 	err := configfs.Set(a.host, path.Join(observe.SubsystemDir(c.Name), anyHost), configfs.Flag(c.Attrib.GenerateNodeACLs))
 	if errors.Is(err, syscall.EINVAL) {
-		return fmt.Errorf("subsystem %s is opened to any host when no host is listed in it any more: %w", c.Name, err)
+		return fmt.Errorf("waiting for subsystem %s to list no hosts before it admits any host: %w", c.Name, err)
 	}
 	return err
 }
@@ -130,7 +130,7 @@ func (a *Actuator) removeSubsystem(c change.RemoveTarget) error {
 	case err != nil:
 		return err
 	case !marked(c.Target, t.Mark) && !t.Empty():
-		return refuse.Stale("subsystem %s is not that of export %s", c.Name, c.Export)
+		return refuse.Stale("subsystem %s does not belong to Export %s", c.Name, c.Export)
 	case !c.Force:
 		if err := (change.Idle{All: true}).Check(t); err != nil {
 			return err

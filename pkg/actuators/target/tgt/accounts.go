@@ -145,7 +145,7 @@ func (a *Actuator) openAccounts(ctx context.Context, t change.Target) (*accounts
 	have := named(targets, t.Name)
 	switch {
 	case have == nil:
-		return nil, refuse.Stale("target %s is gone", t.Name)
+		return nil, refuse.Stale("target %s no longer exists", t.Name)
 	case !marked(have, t):
 		return nil, notOurs(t)
 	}
@@ -171,25 +171,25 @@ func (a *Actuator) accountsOf(ctx context.Context, targets []tgtadm.Target, of *
 // check refuses what cannot be done before anything is.
 func (s *accounts) check(passwords map[string]spec.Secret) error {
 	if s.debug && len(passwords) > 0 {
-		return errors.New("tgtd runs with debug=on and would write passwords to its log; switch that off: " +
+		return errors.New("tgtd runs with debug=on and would write passwords to its log; turn it off: " +
 			"tgtadm --op update --mode sys --name debug --value off")
 	}
 	for _, name := range slices.Sorted(maps.Keys(passwords)) {
 		if strings.Contains(name, ",") || len(name) > tgtadm.MaxName || len(passwords[name].Reveal()) > tgtadm.MaxName {
-			return fmt.Errorf("%w: tgtd takes user names without commas, and user names and passwords of %d bytes at most; user %q, or its password, is none of them",
+			return fmt.Errorf("%w: tgtd accepts user names without commas, and names and passwords of at most %d bytes; change user %q or its password",
 				change.ErrUnsupported, tgtadm.MaxName, name)
 		}
 		if slices.Contains(s.discovery, name) {
-			return fmt.Errorf("user %s is tgtd's for discovery, and there with a password that is not ours to change; use another name", name)
+			return fmt.Errorf("user %s is already tgtd's discovery account with another password; use another name", name)
 		}
 		for _, t := range s.others {
 			incoming := slices.Contains(t.Incoming, name)
 			switch {
 			case !incoming && t.Outgoing != name:
 			case observe.TGTMark(t.Access) == "":
-				return fmt.Errorf("user %s is one of target %s, which is not ours, and tgtd's users are those of all targets; use another name", name, t.Name)
+				return fmt.Errorf("user %s already belongs to target %s, which is not managed by volreconciler (tgtd shares users between targets); use another name", name, t.Name)
 			case incoming && t.Incoming[0] != ondisk.GuardAccount:
-				return refuse.Stale("target %s, which has user %s too, has to be put right first", t.Name, name)
+				return refuse.Stale("waiting for target %s, which also has user %s, to be corrected first", t.Name, name)
 			}
 		}
 	}

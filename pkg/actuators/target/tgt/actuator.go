@@ -69,6 +69,6 @@ func (a *Actuator) Apply(ctx context.Context, c change.Change) error {
 	case change.RemoveInitiator:
 		return a.removeInitiator(through, c)
 	default:
-		return fmt.Errorf("%s is not a change of tgtd", change.Name(c))
+		return fmt.Errorf("unknown tgtd change %s", change.Name(c))
 	}
 }

@@ -20,7 +20,7 @@ func (a *Actuator) addInitiator(ctx context.Context, c change.AddInitiator) erro
 		return err
 	}
 	if c.Auth.Needed() && len(t.Incoming) == 0 {
-		return refuse.Stale("target %s does not ask its initiators for a password", c.Name)
+		return refuse.Stale("target %s does not require a password", c.Name)
 	}
 	err = a.tgt.AllowInitiator(ctx, t.ID, c.Initiator)
 	if errors.Is(err, tgtadm.ErrACLExists) {
@@ -72,7 +72,7 @@ func (a *Actuator) setAttributes(ctx context.Context, c change.SetAttributes) er
 		return err
 	}
 	if c.Attrib != (observe.TPGAttrib{GenerateNodeACLs: c.Attrib.GenerateNodeACLs}) {
-		return fmt.Errorf("target %s: tgtd has none of these attributes: %+v", c.Name, c.Attrib)
+		return fmt.Errorf("target %s: tgtd does not support these attributes: %+v", c.Name, c.Attrib)
 	}
 	if !c.Attrib.GenerateNodeACLs {
 		return a.forbid(ctx, t.ID, tgtadm.AllInitiators)

@@ -47,7 +47,7 @@ func (a *Actuator) addLUN(ctx context.Context, c change.AddLUN) error {
 			return err
 		}
 	case exists && have.Serial != want.serial:
-		return refuse.Stale("LUN %d of %s serves %s, with serial %s", c.LUN, c.Name, have.Path, have.Serial)
+		return refuse.Stale("LUN %d of %s already serves %s, with serial %s", c.LUN, c.Name, have.Path, have.Serial)
 	case exists && have.Path != "" && have.Online:
 		return a.protect(ctx, t, have, c.ReadOnly)
 	case exists:
@@ -75,7 +75,7 @@ func (a *Actuator) addLUN(ctx context.Context, c change.AddLUN) error {
 	// tgtd does not say which device it opened.
 	now, err := device.Find(ctx, a.host, c.Device)
 	if err == nil && now != lv {
-		err = refuse.Stale("%s led to another logical volume while it was exported", c.Device)
+		err = refuse.Stale("%s pointed to another logical volume during the export", c.Device)
 	}
 	if err != nil {
 		return errors.Join(err, a.dropUnit(ctx, t, want.number))
@@ -113,11 +113,11 @@ func (a *Actuator) makeUnit(ctx context.Context, t *tgtadm.Target, u unit) error
 	case err != nil:
 		return err
 	case now == nil:
-		return refuse.Stale("target %s is gone", t.Name)
+		return refuse.Stale("target %s no longer exists", t.Name)
 	}
 	have, _ := unitOf(now, u.number)
 	if have.Serial != u.serial || have.ID != ondisk.NAA(u.serial) || u.readOnly && !have.ReadOnly || have.Path == "" {
-		return errors.Join(fmt.Errorf("tgtd did not take what was set for logical unit %d of %s", u.number, t.Name), a.dropUnit(ctx, t, u.number))
+		return errors.Join(fmt.Errorf("tgtd did not apply the settings of logical unit %d of %s", u.number, t.Name), a.dropUnit(ctx, t, u.number))
 	}
 	return nil
 }
@@ -125,7 +125,7 @@ func (a *Actuator) makeUnit(ctx context.Context, t *tgtadm.Target, u unit) error
 // explainOpen says what is wrong if tgtd cannot open a device.
 func explainOpen(device string, err error) error {
 	if errors.Is(err, tgtadm.ErrInvalid) {
-		return fmt.Errorf("tgtd cannot open %s; its log says why: %w", device, err)
+		return fmt.Errorf("tgtd cannot open %s (see its log): %w", device, err)
 	}
 	return err
 }
@@ -188,7 +188,7 @@ func (a *Actuator) setWriteProtect(ctx context.Context, c change.SetWriteProtect
 		return err
 	}
 	if c.Initiator != "" {
-		return fmt.Errorf("%w: tgtd knows no write protection for one initiator alone", change.ErrUnsupported)
+		return fmt.Errorf("%w: tgtd cannot write-protect a LUN for a single initiator", change.ErrUnsupported)
 	}
 	have, exists := unitOf(t, observe.TGTLUN(c.LUN))
 	if !exists {

@@ -18,7 +18,7 @@ func (a *Actuator) addPortal(ctx context.Context, c change.AddPortal) error {
 		return err
 	}
 	if c.Transport != observe.TCP {
-		return fmt.Errorf("%w: tgtd serves %s over TCP only", change.ErrUnsupported, c.Portal)
+		return fmt.Errorf("%w: tgtd supports %s over TCP only", change.ErrUnsupported, c.Portal)
 	}
 	want, err := netip.ParseAddrPort(c.Portal)
 	if err != nil {
@@ -35,7 +35,7 @@ func (a *Actuator) addPortal(ctx context.Context, c change.AddPortal) error {
 	}
 	err = a.tgt.NewPortal(ctx, want)
 	if errors.Is(err, tgtadm.ErrInvalid) {
-		return fmt.Errorf("tgtd cannot listen on %s: something else does, or this machine does not have the address: %w", want, err)
+		return fmt.Errorf("tgtd cannot listen on %s: another process uses the address, or this node does not have it: %w", want, err)
 	}
 	return err
 }

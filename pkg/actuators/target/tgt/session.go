@@ -49,8 +49,8 @@ func (a *Actuator) closeSessions(ctx context.Context, iqn string, which func(tgt
 		select {
 		case <-again.C:
 		case <-limit.C:
-			return fmt.Errorf("%w: sessions of %s were closed and have not ended within %s: a command waits for its device, or somebody "+
-				"logged in with a name that cannot be read", change.ErrInUse, iqn, closing)
+			return fmt.Errorf("%w: sessions of %s were closed but did not end within %s: a command waits for its device, or an initiator "+
+				"logged in with an unreadable name", change.ErrInUse, iqn, closing)
 		}
 	}
 }

@@ -46,7 +46,7 @@ func (a *Actuator) ownership(ctx context.Context, t change.Target) (*tgtadm.Targ
 func (a *Actuator) own(ctx context.Context, t change.Target) (*tgtadm.Target, error) {
 	have, err := a.ownership(ctx, t)
 	if err == nil && have == nil {
-		err = refuse.Stale("target %s is gone", t.Name)
+		err = refuse.Stale("target %s no longer exists", t.Name)
 	}
 	return have, err
 }
@@ -56,7 +56,7 @@ func marked(have *tgtadm.Target, t change.Target) bool {
 }
 
 func notOurs(t change.Target) error {
-	return refuse.Stale("target %s exists and is not that of export %s", t.Name, t.Export)
+	return refuse.Stale("target %s already exists and does not belong to Export %s", t.Name, t.Export)
 }
 
 // createTarget makes a target and marks it. Until it is marked it is an empty
@@ -74,7 +74,7 @@ func (a *Actuator) createTarget(ctx context.Context, c change.CreateTarget) erro
 		id = freeID(targets)
 		err := a.tgt.NewTarget(ctx, id, c.Name)
 		if errors.Is(err, tgtadm.ErrTargetExists) {
-			return refuse.Stale("somebody made target %s, or target %d, in this moment", c.Name, id)
+			return refuse.Stale("target %s or target ID %d was just created by another program", c.Name, id)
 		} else if err != nil {
 			return err
 		}

@@ -290,7 +290,7 @@ var _ = Describe("An export on tgtd", func() {
 		Expect(there).To(BeFalse())
 	})
 
-	It("does nothing to what is not ours", func(ctx SpecContext) {
+	It("does nothing to what is not managed by volreconciler", func(ctx SpecContext) {
 		n := exporting(ctx)
 		Expect(n.tgt.NewTarget(ctx, 1, iqn)).To(Succeed())
 		Expect(n.tgt.NewLUN(ctx, 1, 1, tgtadm.BackingStore{Path: n.file("/dev/vg0/other")})).To(Succeed())

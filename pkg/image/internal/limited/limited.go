@@ -125,7 +125,7 @@ func run(ctx context.Context, c Command) error {
 		switch {
 		// prlimit's own words for "no such program" are exit status 127 or 1.
 		case strings.Contains(said.String(), "failed to execute"):
-			err = fmt.Errorf("%w; is %s installed?", err, c.Argv[0])
+			err = fmt.Errorf("%w; install %s", err, c.Argv[0])
 		case overLimit(exit):
 			err = fmt.Errorf("%w (its limits: %d MiB of address space, %v of processor time)", err, c.Limits.Memory>>20, c.Limits.CPU)
 		}

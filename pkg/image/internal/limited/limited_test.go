@@ -71,7 +71,7 @@ var _ = Describe("Run", func() {
 	})
 
 	It("kills the whole group, and says why", func(ctx SpecContext) {
-		gone := errors.New("the object is gone")
+		gone := errors.New("the object no longer exists")
 		running, cancel := context.WithCancelCause(ctx)
 		pid := make(chan int, 1)
 		w := writer(func(b []byte) {
@@ -89,7 +89,7 @@ var _ = Describe("Run", func() {
 	})
 })
 
-// dead tells whether a process is gone, or waits for its parent to ask how it ended.
+// dead tells whether a process no longer exists, or waits for its parent to ask how it ended.
 func dead(pid int) bool {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	return err != nil || strings.Contains(string(stat), ") Z ")

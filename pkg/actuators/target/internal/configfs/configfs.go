@@ -81,7 +81,7 @@ func Load(ctx context.Context, h host.Host, dir, module string) error {
 	}
 	_, err = h.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s is loaded but %s is not there: is configfs mounted? "+
+		return fmt.Errorf("module %s is loaded, but %s does not exist. Mount configfs "+
 			"(mount -t configfs configfs %s)", module, dir, observe.ConfigFS)
 	}
 	return err

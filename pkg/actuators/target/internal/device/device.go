@@ -57,7 +57,7 @@ func Find(ctx context.Context, h host.Host, device string) (Volume, error) {
 		return Volume{}, err
 	}
 	if want := mapperName(device); name != want {
-		return Volume{}, refuse.Stale("%s leads to %s, not to %s", device, name, want)
+		return Volume{}, refuse.Stale("%s points to %s, not to %s", device, name, want)
 	}
 	mapped, err := text(h, path.Join(dm, "uuid"))
 	if err != nil {
@@ -83,9 +83,9 @@ func awaitLink(ctx context.Context, h host.Host, link string) (string, error) {
 		}
 		switch waited := time.Since(began); {
 		case waited >= wait && !asked:
-			return "", refuse.Stale("%s did not appear within %s: is the logical volume active?", link, wait)
+			return "", refuse.Stale("%s did not appear within %s; check that the logical volume is active", link, wait)
 		case waited >= wait:
-			return "", fmt.Errorf("%s did not appear within %s, though the logical volume is active and vgmknodes was run: is udev running?", link, wait)
+			return "", fmt.Errorf("%s did not appear within %s although the logical volume is active; check that udev is running", link, wait)
 		case waited >= patience && !asked && mapped(h, mapperName(link)) != "":
 			asked = true
 			vg, _, _ := strings.Cut(strings.TrimPrefix(link, "/dev/"), "/")
@@ -135,7 +135,7 @@ func parseMapperUUID(text string) (string, error) {
 	const length = 32
 	uuids, ok := strings.CutPrefix(text, "LVM-")
 	if !ok || len(uuids) != 2*length {
-		return "", fmt.Errorf("device-mapper UUID %q is not that of a logical volume", text)
+		return "", fmt.Errorf("device-mapper UUID %q does not belong to a logical volume", text)
 	}
 	return uuids[length:], nil
 }
