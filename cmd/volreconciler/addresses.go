@@ -17,9 +17,9 @@ func (a *addresses) Set(text string) error {
 		address, err := netip.ParseAddr(strings.TrimSpace(one))
 		switch {
 		case err != nil:
-			return fmt.Errorf("%q is no IP address; write one like 192.0.2.1 or 2001:db8::1, without a port", one)
+			return fmt.Errorf("%q is not an IP address; write for example 192.0.2.1 or 2001:db8::1, without a port", one)
 		case address.IsUnspecified() || address.IsMulticast() || address.Zone() != "":
-			return fmt.Errorf("nobody can connect to %s; write an address that is unique on the network", address)
+			return fmt.Errorf("initiators cannot connect to %s; write an address that is unique on the network", address)
 		}
 		added = append(added, address.Unmap())
 	}
@@ -43,7 +43,7 @@ func (a *addresses) Type() string { return "address" }
 func addressesOfInterfaces() (addresses, error) {
 	interfaces, err := net.Interfaces()
 	if err != nil {
-		return nil, fmt.Errorf("the addresses of this machine cannot be read: %w", err)
+		return nil, fmt.Errorf("cannot read the addresses of this node: %w", err)
 	}
 	var found addresses
 	for _, i := range interfaces {
@@ -52,7 +52,7 @@ func addressesOfInterfaces() (addresses, error) {
 		}
 		of, err := i.Addrs()
 		if err != nil {
-			return nil, fmt.Errorf("the addresses of %s cannot be read: %w", i.Name, err)
+			return nil, fmt.Errorf("cannot read the addresses of interface %s: %w", i.Name, err)
 		}
 		for _, each := range of {
 			prefix, err := netip.ParsePrefix(each.String())

@@ -22,27 +22,25 @@ func newAdoptNodeCommand() *cobra.Command {
 	dryRun := false
 	cmd := &cobra.Command{
 		Use:   "adopt-node ID",
-		Short: "Take over what another installation made on the disks of this node",
-		Long: `Take over what another installation of volreconciler made on the disks of this
-node: after its state directory was lost, or its disks were moved here.
+		Short: "Adopt the logical volumes of another installation on this node's disks",
+		Long: `Adopt the logical volumes of another volreconciler installation on the disks of this
+node, after its state directory was lost or its disks were moved here.
 
-An installation is a node with its state directory. It writes its identifier into
-the tags of all that it makes, and what another one made is shown as Foreign, and
-left alone. ID is that of the other one, as "volreconciler plan" and "get" say it;
-"unmarked" is that of logical volumes whose tags do not say who made them.
+Each installation tags its logical volumes with its ID. Those of other installations
+are Foreign and are not changed. "volreconciler plan" and "get" show the ID;
+"unmarked" is the ID for logical volumes without such a tag.
 
-All in the volume groups that a Pool names becomes this installation's own, once: in the
-next pass of the agent, which comes at once after SIGHUP, or of "volreconciler
-apply". "volreconciler plan" shows before what will be done. Nothing that no file
-names is deleted by it. The other installation must not be at work on the same
-disks any more.
+adopt-node marks all of them for one adoption, in the volume groups that a Pool
+declares. The next pass does it: send SIGHUP to the agent, or run "volreconciler apply".
+"volreconciler plan" shows the changes before. Undeclared volumes are not deleted.
+Stop the other installation first if it can reach the same disks.
 
-Exit status: 0 if it will be taken over; 1 if nothing here is of that installation.`,
+Exit status: 0 if logical volumes will be adopted; 1 if none belongs to the installation.`,
 		Example: `  volreconciler adopt-node 4f2a9c1be07d63a8 --dry-run
   volreconciler adopt-node 4f2a9c1be07d63a8`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return fmt.Errorf("name one installation, as in adopt-node 4f2a9c1be07d63a8; see %s --help", cmd.CommandPath())
+				return fmt.Errorf("write the ID of one installation, for example: adopt-node 4f2a9c1be07d63a8; see %s --help", cmd.CommandPath())
 			}
 			return nil
 		},
@@ -52,7 +50,7 @@ Exit status: 0 if it will be taken over; 1 if nothing here is of that installati
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	s.forCommand(cmd, "state-dir")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only show what would be taken over")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "list the logical volumes that would be adopted, and change nothing (default: false)")
 	return cmd
 }
 
@@ -68,21 +66,21 @@ func adoptNode(ctx context.Context, s *settings, id string, dryRun bool, out io.
 		return err
 	}
 	if ours == nil {
-		return errors.New("on a captured node nothing tells installations apart: all that was captured is treated as its own")
+		return errors.New("cannot adopt on a captured node: it treats all captured objects as its own")
 	}
 	if id == ours.ID {
-		return fmt.Errorf("%s is this installation; what it made is its own already", id)
+		return fmt.Errorf("%s is this installation; its logical volumes need no adoption", id)
 	}
 	observed := b.observer().Observe(ctx)
 	if ctx.Err() != nil {
 		return errors.New("interrupted")
 	}
 	if err := observed.Unknown[observe.LVM]; err != nil {
-		return fmt.Errorf("LVM cannot be read: %w", err)
+		return fmt.Errorf("cannot read LVM: %w", err)
 	}
 	made := madeBy(observed)
 	if len(made[id]) == 0 {
-		return fmt.Errorf("no logical volume on this node was made by %s. %s", id, installations(made, ours.Maker))
+		return fmt.Errorf("no logical volume on this node belongs to installation %s. %s", id, installations(made, ours.Maker))
 	}
 	for _, line := range made[id] {
 		if _, err := fmt.Fprintln(out, line); err != nil {
@@ -95,13 +93,13 @@ func adoptNode(ctx context.Context, s *settings, id string, dryRun bool, out io.
 	if err := takeOver(s, ours, id); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "%s taken over in the next pass, where a Pool names the volume group; see volreconciler plan\n", count(len(made[id]), "logical volume"))
+	_, err = fmt.Fprintf(out, "The next pass adopts %s, where a Pool declares the volume group; see volreconciler plan\n", count(len(made[id]), "logical volume"))
 	return err
 }
 
 func takeOver(s *settings, ours *reconcile.Installation, id string) error {
 	if err := safepath.MakeDir(s.stateDir); err != nil {
-		return fmt.Errorf("the state directory cannot be used: %w", err)
+		return fmt.Errorf("cannot use the state directory: %w", err)
 	}
 	return ours.TakeOver(id)
 }
@@ -138,11 +136,11 @@ func installations(made map[string][]string, ours ondisk.Maker) string {
 	var others []string
 	for id, lines := range made {
 		if id != ours.ID {
-			others = append(others, fmt.Sprintf("%s by %s", count(len(lines), "logical volume"), id))
+			others = append(others, fmt.Sprintf("%s of %s", count(len(lines), "logical volume"), id))
 		}
 	}
 	if len(others) == 0 {
-		return "Nothing here was made by another installation"
+		return "No logical volume belongs to another installation"
 	}
 	slices.Sort(others)
 	return "There are " + strings.Join(others, ", ")

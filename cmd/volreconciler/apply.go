@@ -19,25 +19,23 @@ func newApplyCommand() *cobra.Command {
 	s := newSettings()
 	cmd := &cobra.Command{
 		Use:   "apply",
-		Short: "Make this node as the files say, once",
-		Long: `Make this node as the files say, once: pass after pass until all is as desired
-or nothing more can be done. What fails is tried again until --timeout is over;
-what waits for somebody is not waited for. A command that runs is never cut off,
-and copies are waited for, however long they take.
+		Short: "Make this node match the spec files, once",
+		Long: `Make this node match the spec files, once: apply repeats passes until all objects are
+as declared, or nothing more can be done. It retries failed changes until --timeout
+has passed, does not wait for Blocked objects, and waits for copies without a limit.
 
-An object that is in no file any more is deleted at once, without the
---deletion-grace of the agent; its data goes into the trash first, for as long as
-the Pool says. No agent may run on the node.
+Undeclared objects are deleted at once, without --deletion-grace; their data is kept in
+the trash for the time that the Pool sets. The agent must not run on the node.
 
-With --backend fake it is tried on a captured node: each call that would change a
-machine is shown, and its result kept in the --node file, whose comments go. Such
-a node has no passwords, and its own memory, in FILE.identities.json.
+With --backend fake, apply works on the captured node in the --node file: it shows each
+call that would change a node, and saves the result in the file, without comments. Such
+a node has no passwords; its memory of volumes is in FILE.identities.json.
 
-SIGTERM or SIGINT ends it once the commands that are running have ended; a second
-one ends it at once. What was done stays done, and can be gone on with.
+On SIGTERM or SIGINT apply exits once running commands have ended, on the second one at
+once. Finished changes are kept; run apply again to continue.
 
-Exit status: 0 if all objects are Ready (or Orphaned, Suspended or in the trash;
-or Foreign, and in no file), else 1.`,
+Exit status: 0 if all objects are Ready, Orphaned, Suspended, in the trash, or Foreign
+and undeclared; else 1.`,
 		Example: `  volreconciler plan --specs specs/
   volreconciler apply --specs specs/ --timeout 1m
   volreconciler apply --backend fake --node node.yaml --specs specs/ --runtime-dir /tmp/run`,
@@ -76,7 +74,7 @@ func applySpecs(ctx context.Context, s *settings, stdout, stderr io.Writer) erro
 	node := converge(ctx, loop, progress, time.Now().Add(s.timeout))
 	loop.Executor.Wait()
 	if ctx.Err() != nil {
-		return errors.New("interrupted; what was done stays done, run apply again to go on")
+		return errors.New("interrupted; finished changes are kept, run apply again to continue")
 	}
 	if err := writeOutcome(stdout, stderr, node); err != nil {
 		return err

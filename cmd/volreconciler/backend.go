@@ -59,10 +59,10 @@ func (s *settings) openBackend(faked func(fakehost.Call)) (*backend, error) {
 	case s.backend == backendFake:
 		return openNode(s.nodeFile(), faked)
 	case s.given("node"):
-		return nil, errors.New("--node is for --backend fake; without it this machine would be worked on")
+		return nil, errors.New("--node requires --backend fake; add it, or remove --node to work on this node")
 	}
 	if s.backend == backendTGT && s.discoveryUser+s.discoveryFile+s.discoveryMutualUser+s.discoveryMutualFile != "" {
-		return nil, errors.New("the settings of discovery are those of the kernel's target; take them out, or use --backend kernel")
+		return nil, errors.New("the discovery settings require the kernel's target; remove them, or use --backend kernel")
 	}
 	machine := host.New()
 	b := thisMachine(machine, s.lvmDir())
@@ -93,7 +93,7 @@ func thisMachine(os *host.OS, lvmDir string) *backend {
 	os.LimitLVM(devices)
 	return &backend{Host: os, lvm: shells, devices: devices, blocks: data.NewEngine(os), processes: os.Processes, endPass: func() error {
 		if err := shells.Close(); err != nil {
-			return fmt.Errorf("an LVM shell did not end as it should: %w", err)
+			return fmt.Errorf("the LVM shell did not exit normally: %w", err)
 		}
 		return nil
 	}}
@@ -123,9 +123,9 @@ func openNode(file string, faked func(fakehost.Call)) (*backend, error) {
 	data, err := os.ReadFile(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("there is no node file %s; make one with: volreconciler capture > node.yaml (on the node)", file)
+		return nil, fmt.Errorf("node file %s does not exist; create it on the node: volreconciler capture > node.yaml", file)
 	case err != nil:
-		return nil, fmt.Errorf("the node file cannot be read: %w", err)
+		return nil, fmt.Errorf("cannot read the node file: %w", err)
 	}
 	node, err := fakehost.Parse(data)
 	if err != nil {
@@ -205,7 +205,7 @@ func (n *nodeStore) save() error {
 	}
 	if err != nil {
 		n.changed.Store(true)
-		return fmt.Errorf("the node file %s cannot be written: %w", n.file, err)
+		return fmt.Errorf("cannot write node file %s: %w", n.file, err)
 	}
 	n.stored = digest
 	return nil

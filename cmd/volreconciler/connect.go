@@ -34,32 +34,30 @@ func newConnectCommand() *cobra.Command {
 	o := connectOptions{format: "json"}
 	cmd := &cobra.Command{
 		Use:   "connect EXPORT --initiator NAME",
-		Short: "Print what an initiator needs to connect to an export of this node",
-		Long: `Print what an initiator needs to connect to an export of this node. Nothing is
-changed: who may connect is in the files. Like plan it reads the files and the
-node, and with --node a node that was captured elsewhere.
+		Short: "Print the connection data of an Export for an initiator",
+		Long: `Print the connection data of an Export of this node for an initiator. connect changes
+nothing: the spec files set which initiators may connect. It reads the files and the
+node, or with --node a captured node.
 
-With -o json it is a list with one connection_info of OpenStack Cinder per LUN that
-the initiator sees: driver_volume_type (iscsi, iser, nvmeof or fibre_channel) and
-data. With -o sh it is a shell script for root on the initiator, with iscsiadm's or
-nvme's commands; it can be run again.
+With -o json it prints a list with one OpenStack Cinder connection_info per visible LUN:
+driver_volume_type (iscsi, iser, nvmeof or fibre_channel) and data. With -o sh it prints a
+shell script with iscsiadm or nvme commands, to run as root on the initiator; it can be
+repeated.
 
-Passwords are not printed. The script reads them on the initiator, from files of
-the same path as on the node or where CHAP_PASSWORD_FILE and MUTUAL_PASSWORD_FILE
-say (for NVMe DHCHAP_SECRET_FILE and DHCHAP_CTRL_SECRET_FILE); they never become
-arguments of a command. --show-secrets prints them.
+The script reads passwords on the initiator from files, by default of the same path as on
+the node; CHAP_PASSWORD_FILE and MUTUAL_PASSWORD_FILE (NVMe: DHCHAP_SECRET_FILE and
+DHCHAP_CTRL_SECRET_FILE) set other paths. Passwords never become arguments of a command.
 
-Of several portals the first is taken, with --multipath all. A portal that serves
-every address of the node stands for those that --address gives, or else for the
-global unicast addresses of all interfaces that are up.
+A portal with a wildcard address is printed with each --address, by default with the global
+unicast addresses of all interfaces that are up.
 
-Exit status: 0; 1 if the initiator may not connect, what it would see is not there
-yet, or the command is wrong.`,
+Exit status: 0; 1 if the initiator may not connect, a volume does not exist yet, or the
+command is wrong.`,
 		Example: `  volreconciler connect db --initiator iqn.1993-08.org.debian:01:db-host
   volreconciler connect db --initiator iqn.1993-08.org.debian:01:db-host --multipath -o sh >connect-db.sh`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return fmt.Errorf("name one export, as in connect db; see %s --help", cmd.CommandPath())
+				return fmt.Errorf("write the name of one Export, for example: connect db; see %s --help", cmd.CommandPath())
 			}
 			return nil
 		},
@@ -71,16 +69,16 @@ yet, or the command is wrong.`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	s.forCommand(cmd, "specs", "target-prefix", "state-dir", "backend", "tgt-socket", "node", "address")
-	cmd.Flags().StringVar(&o.initiator, "initiator", "", "the initiator's `name`: its IQN, NQN or WWPN")
-	cmd.Flags().BoolVar(&o.multipath, "multipath", false, "use all portals instead of the first")
-	cmd.Flags().BoolVar(&o.showSecrets, "show-secrets", false, "print passwords")
+	cmd.Flags().StringVar(&o.initiator, "initiator", "", "`name` of the initiator: its IQN, NQN or WWPN, for example iqn.1993-08.org.debian:01:db-host (required)")
+	cmd.Flags().BoolVar(&o.multipath, "multipath", false, "print all portals of the Export (default: only the first)")
+	cmd.Flags().BoolVar(&o.showSecrets, "show-secrets", false, "print passwords instead of the paths of their files (default: false)")
 	outputFlag(cmd, &o.format, "json", "sh")
 	return cmd
 }
 
 func (s *settings) connect(ctx context.Context, o connectOptions, stdout, stderr io.Writer) error {
 	if o.showSecrets && s.backend == backendFake {
-		return errors.New("--show-secrets is for the node itself: with a captured one no password file is read")
+		return errors.New("--show-secrets cannot be used with --node: a captured node has no passwords")
 	}
 	desired, observed, plan, err := s.look(ctx)
 	if err != nil {
@@ -108,11 +106,11 @@ func (o connectOptions) show(desired spec.Set, observed observe.State, plan plan
 	})
 	switch {
 	case errors.Is(err, connect.ErrNoAddress):
-		return fmt.Errorf("%w; give one with --address", err)
+		return fmt.Errorf("%w; write one with --address", err)
 	case errors.Is(err, connect.ErrNotThere) && observed.Err() != nil:
-		return fmt.Errorf("%w, as far as it can be read: %w", err, observed.Err())
+		return fmt.Errorf("%w (a part of the node cannot be read: %w)", err, observed.Err())
 	case errors.Is(err, connect.ErrNotThere), errors.Is(err, connect.ErrNotShown):
-		return fmt.Errorf("%w; plan says why, apply or the agent makes it", err)
+		return fmt.Errorf("%w; see volreconciler plan", err)
 	case err != nil:
 		return err
 	}
@@ -140,14 +138,14 @@ func exportNamed(name string, desired spec.Set, stderr io.Writer) (spec.Export, 
 		return export, nil
 	}
 	if err := desired.Invalid[spec.ID{Kind: spec.KindExport, Name: name}]; err != nil {
-		return spec.Export{}, fmt.Errorf("there is a mistake in Export %s: %w", name, err)
+		return spec.Export{}, fmt.Errorf("Export %s is invalid: %w", name, err)
 	}
 	writeFindings(stderr, status.Findings(desired.Findings))
 	names := slices.Sorted(maps.Keys(desired.Exports))
 	if len(names) == 0 {
-		return spec.Export{}, fmt.Errorf("the files name no Export %q, and no other", name)
+		return spec.Export{}, fmt.Errorf("Export %q is not declared, and no other Export", name)
 	}
-	return spec.Export{}, fmt.Errorf("the files name no Export %q; there are: %s", name, strings.Join(names, ", "))
+	return spec.Export{}, fmt.Errorf("Export %q is not declared; declared Exports: %s", name, strings.Join(names, ", "))
 }
 
 // lunsOf returns the LUNs of an Export as they are on the node. The plan knows which
@@ -209,9 +207,9 @@ func isThin(id spec.ID, desired spec.Set) bool {
 // remarks says what is not in the output. If nobody reads it, nobody misses it.
 func remarks(w io.Writer, o connectOptions, c connect.Connection, plan plan.Plan) {
 	if export, ok := objectOf(spec.ID{Kind: spec.KindExport, Name: o.export}, plan); ok && export.Phase != status.Ready {
-		_, _ = fmt.Fprintf(w, "Export %s is not as desired yet: %s (%s) %s\n", o.export, export.Phase, export.Reason, oneLine(export.Message))
+		_, _ = fmt.Fprintf(w, "Export %s is not Ready: %s (%s) %s\n", o.export, export.Phase, export.Reason, oneLine(export.Message))
 	}
 	if o.format == "json" && c.HasPassword() && !o.showSecrets {
-		_, _ = fmt.Fprintln(w, "Passwords are left out; --show-secrets prints them.")
+		_, _ = fmt.Fprintln(w, "Passwords are not printed; use --show-secrets to print them.")
 	}
 }

@@ -17,17 +17,17 @@ func newDescribeCommand() *cobra.Command {
 	var colours *string
 	cmd := &cobra.Command{
 		Use:   "describe KIND NAME",
-		Short: "Show all that the running agent knows of an object",
-		Long: `Show all that the agent on this node knows of an object. KIND/NAME will do as
-well.
+		Short: "Show the details of an object from the running agent",
+		Long: `Show the details of one object, from the running agent on this node. KIND/NAME is accepted
+as one argument.
 
-Exit status: 0, however the object stands; 1 if no agent answers, or there is no
-such object.`,
+Exit status: 0, whatever the object's phase; 1 if no agent answers, or the object does not
+exist.`,
 		Example: `  volreconciler describe volume db-data
   volreconciler describe Export/db`,
 		Args: cobra.MatchAll(atMostKindAndName, knownKind, func(cmd *cobra.Command, args []string) error {
 			if selected, err := selectionOf(args); err != nil || !selected.one() {
-				return fmt.Errorf("name an object, as in describe volume db-data; see %s --help", cmd.CommandPath())
+				return fmt.Errorf("write a kind and a name, for example: describe volume db-data; see %s --help", cmd.CommandPath())
 			}
 			return nil
 		}),

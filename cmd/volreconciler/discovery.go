@@ -14,7 +14,7 @@ import (
 func (s *settings) discovery() (*change.Auth, error) {
 	if s.discoveryUser == "" {
 		if s.discoveryFile+s.discoveryMutualUser+s.discoveryMutualFile != "" {
-			return nil, errors.New("discovery-username is not set, but other settings of discovery are")
+			return nil, errors.New("discovery-username is required with the other discovery settings; set it, or remove them")
 		}
 		return nil, nil //nolint:nilnil // nothing is asked for, and nothing is wrong
 	}
@@ -30,7 +30,7 @@ func (s *settings) discovery() (*change.Auth, error) {
 		return nil, err
 	}
 	if s.backend != backendFake && auth.Password == auth.MutualPassword {
-		return nil, errors.New("discovery-mutual-password-file holds the same password as discovery-password-file, but the two must differ (RFC 7143, section 12.1.3)")
+		return nil, errors.New("discovery-mutual-password-file contains the same password as discovery-password-file; the two must differ (RFC 7143, section 12.1.3)")
 	}
 	return &auth, nil
 }
@@ -40,7 +40,7 @@ func (s *settings) discovery() (*change.Auth, error) {
 func (s *settings) password(setting, file string) (spec.Secret, error) {
 	switch {
 	case file == "":
-		return spec.Secret{}, fmt.Errorf("%s is not set", setting)
+		return spec.Secret{}, fmt.Errorf("%s is required; set it to a file with the password", setting)
 	case s.backend == backendFake:
 		return spec.NewSecret(spec.Redacted), nil
 	}

@@ -10,7 +10,7 @@ import (
 
 // findingsSum says how many findings there are, and what that means.
 func findingsSum(n int) string {
-	return count(n, "finding") + " in the specs; until there is none, nothing is removed"
+	return count(n, "finding") + " in the spec files; nothing is removed until all are fixed"
 }
 
 // writeFindings writes findings one per line, in the form in which editors find

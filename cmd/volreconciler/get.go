@@ -25,26 +25,26 @@ func newGetCommand() *cobra.Command {
 	var colours *string
 	cmd := &cobra.Command{
 		Use:   "get [KIND [NAME]]",
-		Short: "Show how the objects stand, as the running agent says",
-		Long: `Show how the objects stand. The answer is that of the agent that runs on this
-node: what its last pass has found.
+		Short: "Show the status of objects from the running agent",
+		Long: `Show the status of objects after the last pass of the agent that runs on this node.
 
 KIND is pools, volumes, snapshots, exports or images, also in the singular and as
-vol, snap, exp or img; KIND/NAME will do as well.
+vol, snap, exp or img. KIND/NAME is accepted as one argument.
 
-Phases: Ready; Progressing: is being changed, and the message says how far it is if
-data is copied, also with --watch; Blocked: waits for somebody, and
-the message says what for; Failed: is tried again; Deleting: in no file any more,
-and with the reason InTrash in the trash, from which it comes back with its file;
-Orphaned: in no file any more, and kept; Foreign: made by another installation, and
-left alone, see adopt-node; Suspended: left alone, as its annotation
-says.
+Phases:
+  Ready        as declared
+  Progressing  being changed; the message shows the progress of copies
+  Blocked      needs an action; the message says which
+  Failed       a change failed and is retried
+  Deleting     undeclared and being removed; with the reason InTrash it is kept in the trash
+  Orphaned     undeclared and kept
+  Foreign      belongs to another installation and is not changed; see adopt-node
+  Suspended    not changed, because of its annotation
 
-With -o json or -o yaml the fields are stable: those of one object if NAME is
-given, else apiVersion, kind, generation, time, findings and objects.
+The fields of -o json and -o yaml are stable: those of one object if NAME is set, else
+apiVersion, kind, generation, time, findings and objects.
 
-Exit status: 0, however the objects stand; 1 if no agent answers, or there is no
-such object.`,
+Exit status: 0, whatever the phases; 1 if no agent answers, or the object does not exist.`,
 		Example: `  volreconciler get
   volreconciler get volumes -o wide
   volreconciler get export/db -o yaml
@@ -80,15 +80,15 @@ such object.`,
 	s.forCommand(cmd, "runtime-dir")
 	outputFlag(cmd, &format, "table", "wide", "json", "yaml")
 	orderFlag(cmd, &order)
-	cmd.Flags().StringVarP(&selector, "selector", "l", "", "only objects with these `labels`: KEY=VALUE, KEY!=VALUE, KEY or !KEY, with commas between")
+	cmd.Flags().StringVarP(&selector, "selector", "l", "", "only objects with these `labels`: KEY=VALUE, KEY!=VALUE, KEY or !KEY, with commas between, for example app=db,!test (empty: all objects)")
 	colours = colourFlag(cmd)
-	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it again whenever it changes")
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "print the status again after each change, until interrupted (default: false)")
 	return cmd
 }
 
 func atMostKindAndName(cmd *cobra.Command, args []string) error {
 	if len(args) > 2 {
-		return fmt.Errorf("%s takes a kind and a name at most, but got %d words; see %s --help", cmd.Name(), len(args), cmd.CommandPath())
+		return fmt.Errorf("%s accepts a kind and a name, but got %d arguments; see %s --help", cmd.Name(), len(args), cmd.CommandPath())
 	}
 	return nil
 }
@@ -185,14 +185,14 @@ func (v view) ask(ctx context.Context, generation int64) (status.Report, error) 
 	node, err := v.client.StatusOf(ctx, generation, spec.ID{Kind: v.selected.kind, Name: v.selected.name})
 	switch {
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):
-		return node, fmt.Errorf("no agent answers at %s; start one with: volreconciler run --specs DIR. "+
-			"If it runs with another --runtime-dir, name that here too", v.socket)
+		return node, fmt.Errorf("no agent answers at %s; start it: volreconciler run --specs DIR, "+
+			"or set --runtime-dir to the agent's", v.socket)
 	case errors.Is(err, fs.ErrPermission):
-		return node, fmt.Errorf("%s may not be opened by this user; root may", v.socket)
+		return node, fmt.Errorf("cannot open %s as this user; run the command as root", v.socket)
 	case errors.Is(err, api.ErrNotReady):
-		return node, fmt.Errorf("the agent at %s has just been started: %w", v.socket, err)
+		return node, fmt.Errorf("the agent at %s has just started: %w", v.socket, err)
 	case err != nil:
-		return node, fmt.Errorf("asking the agent at %s: %w", v.socket, err)
+		return node, fmt.Errorf("cannot query the agent at %s: %w", v.socket, err)
 	}
 	return node, nil
 }

@@ -41,7 +41,7 @@ func (s *settings) lockNode() (lock, error) {
 	for _, f := range l {
 		if err := sign(f); err != nil {
 			l.release()
-			return nil, fmt.Errorf("the lock cannot be written: %w", err)
+			return nil, fmt.Errorf("cannot write the lock: %w", err)
 		}
 	}
 	return l, nil
@@ -50,11 +50,11 @@ func (s *settings) lockNode() (lock, error) {
 // take locks the file in a directory, unless that is one that is locked here already.
 func (l *lock) take(dir string) error {
 	if err := safepath.MakeDir(dir); err != nil {
-		return fmt.Errorf("the node cannot be locked in %s: %w", dir, err)
+		return fmt.Errorf("cannot lock the node in %s: %w", dir, err)
 	}
 	f, err := safepath.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return fmt.Errorf("the lock cannot be opened: %w", err)
+		return fmt.Errorf("cannot open the lock: %w", err)
 	}
 	st, err := f.Stat()
 	if err != nil {
@@ -67,9 +67,9 @@ func (l *lock) take(dir string) error {
 	}
 	switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
 	case errors.Is(err, unix.EWOULDBLOCK):
-		return errors.Join(fmt.Errorf("another volreconciler%s is at work on this node and has locked %s; only one at a time can be", holder(f), f.Name()), f.Close())
+		return errors.Join(fmt.Errorf("another volreconciler%s runs on this node and holds lock %s; stop it first", holder(f), f.Name()), f.Close())
 	case err != nil:
-		return errors.Join(fmt.Errorf("%s cannot be locked: %w", f.Name(), err), f.Close())
+		return errors.Join(fmt.Errorf("cannot lock %s: %w", f.Name(), err), f.Close())
 	}
 	*l = append(*l, f)
 	return nil

@@ -44,7 +44,7 @@ func (s *settings) installation() (*reconcile.Installation, error) {
 	}
 	node, err := os.Hostname()
 	if err != nil {
-		return nil, fmt.Errorf("this node's name cannot be found out: %w", err)
+		return nil, fmt.Errorf("cannot read this node's host name: %w", err)
 	}
 	return reconcile.OpenInstallation(s.stateDir, s.memory(), node)
 }
@@ -73,23 +73,23 @@ func (s *settings) source(log logr.Logger, keeper spec.Keeper) *spec.Source {
 func (s *settings) makeDirs() error {
 	if s.backend == backendFake {
 		if err := os.MkdirAll(filepath.Dir(s.memory()), 0o700); err != nil {
-			return fmt.Errorf("the state directory cannot be made: %w", err)
+			return fmt.Errorf("cannot create the state directory: %w", err)
 		}
 		return nil
 	}
 	if err := safepath.MakeDir(s.stateDir); err != nil {
-		return fmt.Errorf("the state directory cannot be used: %w", err)
+		return fmt.Errorf("cannot use the state directory: %w", err)
 	}
 	if err := safepath.CheckFile(s.memory()); err != nil {
-		return fmt.Errorf("the memory of the objects cannot be used: %w", err)
+		return fmt.Errorf("cannot use the memory of objects: %w", err)
 	}
 	if err := safepath.CheckFile(filepath.Join(s.stateDir, reconcile.InstallationFile)); err != nil {
-		return fmt.Errorf("the identifier of this installation cannot be used: %w", err)
+		return fmt.Errorf("cannot use this installation's ID: %w", err)
 	}
 	// Where it cannot be used, LVM's shell is not either, and all goes on, only slower; that must
 	// not stay unnoticed.
 	if err := safepath.MakeDir(s.lvmDir()); err != nil {
-		return fmt.Errorf("the directory of LVM's configuration cannot be used: %w", err)
+		return fmt.Errorf("cannot use the directory of LVM's configuration: %w", err)
 	}
 	return nil
 }
@@ -142,7 +142,7 @@ func newLoop(s *settings, source reconcile.Source, b *backend, log logr.Logger) 
 		Processes:    b.processes,
 		AfterPass: func() {
 			if err := b.endPass(); err != nil {
-				log.Error(err, "a pass did not end as it should")
+				log.Error(err, "a pass did not finish normally")
 			}
 		},
 	}, nil

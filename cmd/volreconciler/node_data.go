@@ -28,7 +28,7 @@ func newDataActuator(s *settings, b *backend) (*data.Actuator, error) {
 	}
 	fetcher, err := fetch.New(fetch.Options{Proxy: s.data.imageProxy, CAFile: s.data.imageCAFile})
 	if err != nil {
-		return nil, fmt.Errorf("images cannot be fetched as the settings say: %w", err)
+		return nil, fmt.Errorf("cannot fetch images with these settings: %w", err)
 	}
 	images := &lazyImages{settings: s.data, fetcher: fetcher, limit: limit}
 	blocks := b.blocks

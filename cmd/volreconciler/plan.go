@@ -26,25 +26,23 @@ func newPlanCommand() *cobra.Command {
 	format := "text"
 	cmd := &cobra.Command{
 		Use:   "plan",
-		Short: "Show what would change on this node, and whom it would hit",
-		Long: `Show what would change on this node, why, and whom it would hit. Nothing is
-changed, and nothing is locked: plan can run beside the agent.
+		Short: "Show the changes to this node, and who is affected",
+		Long: `Show the changes that would make this node match the spec files, with the reason of each
+and the initiators affected. plan changes nothing, takes no locks and can run beside the
+agent.
 
-An object that is in no file any more is shown as deleted at once, without the
---deletion-grace of the agent, which is what apply would do. Its data goes into
-the trash first, for as long as the Pool says.
+Undeclared objects are shown as deleted at once, as apply does, without the agent's
+--deletion-grace. Their data is kept in the trash for the time that the Pool sets.
 
-With --node it plans against a node that was captured elsewhere, with "volreconciler
-capture", and as any user: this machine is not looked at, and password files are
-not read. Whether a password differs cannot be told there; whether one is asked
-for can. What each object had is known if FILE.identities.json is there.
+With --node, plan compares the spec files with a node captured by "volreconciler capture",
+as any user: it does not read this node or password files, so it does not see changed
+passwords. FILE.identities.json has the memory of volumes, if it exists.
 
-With -o json the fields are stable: apiVersion, kind, complete, findings, steps
-(id, object, type, change, summary, why, needs, danger, affects), objects and
-warnings.
+The fields of -o json are stable: apiVersion, kind, complete, findings, steps (id, object,
+type, change, summary, why, needs, danger, affects), objects and warnings.
 
-Exit status: 0 if there is nothing to do, 2 if there are changes, 1 if there are
-findings in the files, something could not be read, or the command is wrong.`,
+Exit status: 0 if there are no changes, 2 if there are changes, 1 if the files have
+findings, a part of the node cannot be read, or the command is wrong.`,
 		Example: `  volreconciler plan --specs /srv/storage/specs
   volreconciler plan --node node.yaml --specs specs/
   volreconciler plan -o json | jq '.steps[] | select(.danger != "none")'`,
@@ -139,7 +137,7 @@ func verdict(plan plan.Plan, observed observe.State) error {
 	}
 	switch {
 	case unread != nil:
-		return fmt.Errorf("not everything can be read, so the plan does not have what would change there: %s", fewLines(unread.Error()))
+		return fmt.Errorf("cannot read all of the node, so the plan is incomplete: %s", fewLines(unread.Error()))
 	case len(plan.Findings) > 0:
 		return errors.New(findingsSum(len(plan.Findings)))
 	case !plan.Empty():

@@ -116,9 +116,9 @@ func (t *planWriter) thinPool(p status.Pool) {
 	}
 	free := bytes(p.Free) + " of it free"
 	if p.UsageUnknown {
-		free = "inactive, so that how full it is is not known"
+		free = "inactive, so its usage is unknown"
 	}
-	fmt.Fprintf(&t.text, "Thin pool %s/%s has %s, %s; promised to volumes: %s now, %s after.\n\n",
+	fmt.Fprintf(&t.text, "Thin pool %s/%s has %s, %s; provisioned: %s now, %s after.\n\n",
 		p.VolumeGroup, p.ThinPool, bytes(p.Size), free, share(p.Provisioned, p.Size), share(p.ProvisionedAfter, p.Size))
 }
 
@@ -126,7 +126,7 @@ func (t *planWriter) thinPool(p status.Pool) {
 func (t *planWriter) warnings(all []plan.Warning) {
 	for i, w := range all {
 		if i == fewNames {
-			fmt.Fprintf(&t.text, "%s the same goes for %s more; -o json has all.\n\n", t.paint(yellow, "warning:"), count(len(all)-i, "object"))
+			fmt.Fprintf(&t.text, "%s %s more have the same warning; use -o json to list all.\n\n", t.paint(yellow, "warning:"), count(len(all)-i, "object"))
 			return
 		}
 		fmt.Fprintf(&t.text, "%s %s: %s.\n\n", t.paint(yellow, "warning:"), w.Object, oneLine(w.Message))
@@ -142,7 +142,7 @@ func share(part, whole uint64) string {
 
 func (t *planWriter) sum(made plan.Plan) {
 	if len(made.Objects) == 0 {
-		t.text.WriteString("Nothing is desired, and nothing here is ours.\n")
+		t.text.WriteString("No object is declared, and none on this node belongs to volreconciler.\n")
 		return
 	}
 	effects := map[plan.Effect]int{}

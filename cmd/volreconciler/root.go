@@ -11,21 +11,19 @@ import (
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "volreconciler",
-		Short: "Keep the block storage of this node as YAML files say",
-		Long: `volreconciler keeps the block storage of this node as YAML files say: volumes
-and snapshots in LVM, exports in the kernel's targets for iSCSI, NVMe and Fibre
-Channel.
+		Short: "Keep the block storage of this node as declared in YAML files",
+		Long: `volreconciler keeps the block storage of this node as declared in YAML files: volumes
+and snapshots in LVM, exports in the kernel's targets for iSCSI, NVMe and Fibre Channel.
 
-Every setting can be given as a flag, as an environment variable
-(VOLRECONCILER_STATE_DIR for --state-dir) and, under the flag's name, in
-` + defaultConfig + `. Flags go before variables, variables
-before the file. VOLRECONCILER_CONFIG or --config name another file.`,
-		Example: `  # What is wrong with these files? What would they change here? Do it once.
+Each setting can be a flag (--state-dir), an environment variable (VOLRECONCILER_STATE_DIR)
+or a line in ` + defaultConfig + ` (state-dir: DIR). A flag overrides a variable, a
+variable overrides the file. --config or VOLRECONCILER_CONFIG sets another file.`,
+		Example: `  # Check the files, show the changes, and apply them once.
   volreconciler validate specs/
   volreconciler plan --specs specs/
   volreconciler apply --specs specs/
 
-  # Keep the node like that, and look at how it stands.
+  # Keep the node as declared, and show the status.
   volreconciler run --specs specs/
   volreconciler get`,
 		SilenceUsage:  true,
@@ -44,7 +42,7 @@ before the file. VOLRECONCILER_CONFIG or --config name another file.`,
 // noArguments is for commands that are told everything by flags.
 func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return fmt.Errorf("%s takes no arguments, but got %q; see %s --help", cmd.Name(), args[0], cmd.CommandPath())
+		return fmt.Errorf("%s accepts no arguments, but got %q; see %s --help", cmd.Name(), args[0], cmd.CommandPath())
 	}
 	return nil
 }

@@ -30,23 +30,23 @@ func newRunCommand() *cobra.Command {
 	s := newSettings()
 	cmd := &cobra.Command{
 		Use:   "run",
-		Short: "Keep this node as the files say: the agent",
-		Long: `Keep this node as the files say, for ever: read the specs, observe LVM and the
-kernel's targets, change what differs, and start again whenever a file
-changes, and from time to time without.
+		Short: "Keep this node as declared in the spec files (the agent)",
+		Long: `Keep this node as declared in the spec files: read the files, observe LVM and the kernel's
+targets, and correct each difference. The agent runs a pass after each change of a file, and
+at least once per --resync.
 
-Only one agent or apply works on a node at a time. "volreconciler get" shows how
-things stand; it asks over the socket agent.sock in --runtime-dir, which answers
-GET /healthz, /readyz and /v1/status.
+Only one agent or apply works on a node at a time. "volreconciler get" shows the status. It
+uses the socket agent.sock in --runtime-dir, which serves GET /healthz, /readyz and
+/v1/status.
 
-With --backend fake the agent keeps a captured node as the files say, see apply,
-and logs each call that would change a machine.
+With --backend fake the agent works on a captured node, as apply does, and logs each call
+that would change a node.
 
-SIGTERM or SIGINT ends the agent once the commands that are running have ended;
-copies are broken off, and go on when it is started again. A second one ends it at once. Exports go on being served either way. SIGHUP makes
-it look at everything now.
+On SIGTERM or SIGINT the agent exits once running commands have ended, on the second one at
+once. Copies are interrupted and continue after the next start. Exports remain available. On
+SIGHUP it runs a pass at once.
 
-Exit status: 0 after SIGTERM or SIGINT; 1 if it could not start.`,
+Exit status: 0 after SIGTERM or SIGINT; 1 if it cannot start.`,
 		Example: `  volreconciler run --specs /srv/storage/specs
   VOLRECONCILER_LOG_FORMAT=json volreconciler run`,
 		Args: noArguments,
@@ -93,7 +93,7 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 		loop.Status.Warn(warn(ctx, s, b, log))
 	}
 	log.Info("started", "version", describeBuild(), "specs", s.specs, "socket", s.socket())
-	context.AfterFunc(ctx, func() { log.Info("stopping as soon as the commands that are running have ended") })
+	context.AfterFunc(ctx, func() { log.Info("stopping once running commands have ended") })
 	loop.Run(ctx, withHangup(ctx, source.Watch(ctx)))
 	log.Info("stopped")
 	return nil
@@ -103,7 +103,7 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 func warn(ctx context.Context, s *settings, b *backend, log logr.Logger) []string {
 	warnings, err := observe.LVMWarnings(ctx, b)
 	if err != nil {
-		log.Error(err, "the node could not be checked")
+		log.Error(err, "cannot check the tools of the node")
 	}
 	for _, r := range observe.CheckTools(ctx, b, usesImages(s.source(logr.Discard(), nil).Load(ctx))) {
 		if r.Warning {
@@ -160,7 +160,7 @@ func serve(socket string, status *status.Board, log logr.Logger) (stop func(), e
 		defer close(ended)
 		// Volumes and exports are kept in order all the same.
 		if err := api.Serve(ctx, listener, status); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-			log.Error(err, "nobody can ask for the status any more", "socket", socket)
+			log.Error(err, "the status socket has failed; get and describe no longer work", "socket", socket)
 		}
 	}()
 	return func() { cancel(); <-ended }, nil

@@ -35,7 +35,7 @@ func selectionOf(args []string) (selection, error) {
 	if len(args) > 1 {
 		s.name = args[1]
 		if s.name == "" {
-			return s, fmt.Errorf("the name of a %s must not be empty", s.kind)
+			return s, fmt.Errorf("the name of the %s is empty; write one", s.kind)
 		}
 	}
 	return s, nil
@@ -58,7 +58,7 @@ func (s selection) of(node status.Report) ([]status.Object, error) {
 			return []status.Object{o}, nil
 		}
 	}
-	return nil, fmt.Errorf("there is no %s %q; %s", s.kind, s.name, whatThereIs(objects))
+	return nil, fmt.Errorf("%s %q does not exist; %s", s.kind, s.name, whatThereIs(objects))
 }
 
 // maxNames is how many names an error lists.
@@ -71,11 +71,11 @@ func whatThereIs(objects []status.Object) string {
 	}
 	switch {
 	case len(names) == 0:
-		return "there is none of that kind at all"
+		return "no object of this kind exists"
 	case len(names) > maxNames:
-		return fmt.Sprintf("there are %s and %d others", strings.Join(names[:maxNames], ", "), len(names)-maxNames)
+		return fmt.Sprintf("existing: %s and %d others", strings.Join(names[:maxNames], ", "), len(names)-maxNames)
 	default:
-		return "there are: " + strings.Join(names, ", ")
+		return "existing: " + strings.Join(names, ", ")
 	}
 }
 
@@ -101,7 +101,7 @@ func kindOf(word string) (spec.Kind, error) {
 			return k.kind, nil
 		}
 	}
-	return "", fmt.Errorf("there is no kind %q; there are: %s", word, strings.Join(kindSuggestions(), ", "))
+	return "", fmt.Errorf("unknown kind %q (allowed: %s)", word, strings.Join(kindSuggestions(), ", "))
 }
 
 func kindSuggestions() []string {

@@ -63,24 +63,24 @@ func newSettings() *settings {
 		logLevel: "info", logFormat: "text", backend: backendKernel, tgtSocket: tgtadm.DefaultSocket,
 		all: pflag.NewFlagSet("settings", pflag.ContinueOnError),
 	}
-	s.all.Var(text(&s.specs, "dir", notEmpty), "specs", "directory of the YAML files, read with all below it")
-	s.all.Var(text(&s.targetPrefix, "iqn", targetPrefix), "target-prefix", "what target names begin with where an Export gives none")
-	s.all.Var(text(&s.stateDir, "dir", absolute), "state-dir", "directory that remembers which logical volume each object had")
-	s.all.Var(text(&s.runtimeDir, "dir", absolute), "runtime-dir", "directory of the agent's socket and lock")
-	s.all.Var(duration(&s.deletionGrace, 0), "deletion-grace", "how long an object must have been in no file before it is deleted")
-	s.all.Var(number(&s.maxDeletions), "max-deletions", "how many objects that are in no file any more may be deleted at once; if there are more, none is")
-	s.all.Var(duration(&s.resync, minResync), "resync", "time between two passes when nothing calls for one")
-	s.all.Var(duration(&s.timeout, 0), "timeout", "how long what fails is tried again")
-	s.all.Var(text(&s.logLevel, "level", oneOf("debug", "info", "warn", "error")), "log-level", "debug, info, warn or error")
-	s.all.Var(text(&s.logFormat, "format", oneOf("text", "json")), "log-format", "text or json")
-	s.all.Var(text(&s.backend, "name", oneOf(backendKernel, backendFake, backendTGT)), "backend", "kernel: this machine; tgt: this machine, with iSCSI by tgtd; fake: a captured node's file")
-	s.all.Var(text(&s.tgtSocket, "file", absolute), "tgt-socket", "management socket of tgtd, for --backend tgt")
-	s.all.Var(text(&s.node, "file", absolute), "node", "captured node of --backend fake (default <state-dir>/node.yaml)")
-	s.all.Var(&s.addresses, "address", "`address` of this node for initiators, where a portal serves all of them; repeat it, or separate several with commas (default: what the node's interfaces have)")
-	s.all.Var(text(&s.discoveryUser, "name", notEmpty), "discovery-username", "name that initiators must give to be told of the iSCSI targets; not given: that stays as it is")
-	s.all.Var(text(&s.discoveryFile, "file", absolute), "discovery-password-file", "file that holds the password to it alone")
-	s.all.Var(text(&s.discoveryMutualUser, "name", notEmpty), "discovery-mutual-username", "name that this node gives to the initiators in turn")
-	s.all.Var(text(&s.discoveryMutualFile, "file", absolute), "discovery-mutual-password-file", "file that holds the password to that alone")
+	s.all.Var(text(&s.specs, "dir", notEmpty), "specs", "directory of the YAML files, including its subdirectories, for example /srv/storage/specs")
+	s.all.Var(text(&s.targetPrefix, "iqn", targetPrefix), "target-prefix", "prefix of target names of Exports without spec.target, for example iqn.2026-11.com.example")
+	s.all.Var(text(&s.stateDir, "dir", absolute), "state-dir", "directory for persistent state (logical volumes of objects, last good spec files), for example /srv/volreconciler")
+	s.all.Var(text(&s.runtimeDir, "dir", absolute), "runtime-dir", "directory for the agent's socket and lock, for example /run/volreconciler")
+	s.all.Var(duration(&s.deletionGrace, 0), "deletion-grace", "time before an undeclared object is deleted, for example 30m (0s: at once)")
+	s.all.Var(number(&s.maxDeletions), "max-deletions", "undeclared objects that may be deleted at once; if there are more, none is deleted, for example 20 (0: each deletion needs confirmation)")
+	s.all.Var(duration(&s.resync, minResync), "resync", "longest time between two passes, for example 5m")
+	s.all.Var(duration(&s.timeout, 0), "timeout", "time during which failed changes are retried, for example 2m (0s: no retry)")
+	s.all.Var(text(&s.logLevel, "level", oneOf("debug", "info", "warn", "error")), "log-level", "least severity of log lines: debug, info, warn or error")
+	s.all.Var(text(&s.logFormat, "format", oneOf("text", "json")), "log-format", "format of log lines: text or json")
+	s.all.Var(text(&s.backend, "name", oneOf(backendKernel, backendFake, backendTGT)), "backend", "system to work on: kernel (this node), tgt (this node, iSCSI by tgtd) or fake (a captured node's file)")
+	s.all.Var(text(&s.tgtSocket, "file", absolute), "tgt-socket", "management socket of tgtd; requires --backend tgt, for example /var/run/tgtd/socket.0")
+	s.all.Var(text(&s.node, "file", absolute), "node", "file of a captured node, for example node.yaml; run and apply also require --backend fake (default with it: node.yaml in --state-dir)")
+	s.all.Var(&s.addresses, "address", "`address` of this node that initiators use for wildcard portals, for example 192.0.2.1; repeat it or use commas for several (default: addresses of all interfaces)")
+	s.all.Var(text(&s.discoveryUser, "name", notEmpty), "discovery-username", "user name for iSCSI discovery, for example discovery (default: discovery authentication is not changed)")
+	s.all.Var(text(&s.discoveryFile, "file", absolute), "discovery-password-file", "file with only the password for iSCSI discovery; required with --discovery-username, for example /etc/volreconciler/discovery.secret")
+	s.all.Var(text(&s.discoveryMutualUser, "name", notEmpty), "discovery-mutual-username", "user name of this node for mutual iSCSI discovery, for example node1 (default: no mutual authentication)")
+	s.all.Var(text(&s.discoveryMutualFile, "file", absolute), "discovery-mutual-password-file", "file with only the password for mutual iSCSI discovery; required with --discovery-mutual-username, for example /etc/volreconciler/mutual.secret")
 	s.addDataSettings()
 	return s
 }
@@ -94,7 +94,7 @@ func (s *settings) forCommand(cmd *cobra.Command, names ...string) {
 	for _, name := range names {
 		cmd.Flags().AddFlag(s.all.Lookup(name))
 	}
-	cmd.Flags().StringVar(&s.config, "config", "", "`file` with settings (default "+defaultConfig+")")
+	cmd.Flags().StringVar(&s.config, "config", "", "`file` with settings, one per line, for example resync: 5m (default: "+defaultConfig+")")
 	cmd.PreRunE = func(*cobra.Command, []string) error { return s.complete() }
 }
 
@@ -128,7 +128,7 @@ func duration(target *time.Duration, least time.Duration) value[time.Duration] {
 		d, err := time.ParseDuration(text)
 		switch {
 		case err != nil:
-			return 0, errors.New("write a duration with a unit, like 30s or 5m")
+			return 0, errors.New("write a duration with a unit, for example 30s or 5m")
 		case d < least:
 			return 0, fmt.Errorf("must be at least %s", least)
 		default:
@@ -142,9 +142,9 @@ func number(target *int) value[int] {
 		n, err := strconv.Atoi(text)
 		switch {
 		case err != nil:
-			return 0, errors.New("write a whole number, like 10")
+			return 0, errors.New("write a whole number, for example 10")
 		case n < 0:
-			return 0, errors.New("must not be negative; 0 means none without permission")
+			return 0, errors.New("must not be negative (0: each deletion needs confirmation)")
 		default:
 			return n, nil
 		}
@@ -181,7 +181,7 @@ func oneOf(allowed ...string) func(string) (string, error) {
 // outputFlag gives a command -o. It is no setting: what a script reads must not
 // depend on the environment.
 func outputFlag(cmd *cobra.Command, target *string, formats ...string) {
-	cmd.Flags().VarP(text(target, "format", oneOf(formats...)), "output", "o", alternatives(formats))
+	cmd.Flags().VarP(text(target, "format", oneOf(formats...)), "output", "o", "output format: "+alternatives(formats))
 	// It fails only for a flag that is not there.
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 }

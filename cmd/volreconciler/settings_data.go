@@ -41,15 +41,15 @@ var dataSettingNames = []string{"max-jobs", "copy-rate", "verify-copies", "image
 func (s *settings) addDataSettings() {
 	d := &s.data
 	*d = dataSettings{maxJobs: execute.DefaultJobs, imageCache: defaultImageCache, imageCacheSize: defaultImageCacheSize, imageCacheAge: defaultImageCacheAge}
-	s.all.Var(positive(&d.maxJobs), "max-jobs", "how many copies, imports and clearings run at once; one of them is left to those of at most 1Gi")
-	s.all.Var(size(&d.copyRate, minCopyRate), "copy-rate", "bytes per second that all of these may read together, as a size; 0: no limit")
-	s.all.Var(trueOrFalse(&d.verifyCopies), "verify-copies", "read what was copied again, and compare it, before a volume is used")
+	s.all.Var(positive(&d.maxJobs), "max-jobs", "number of copy jobs (copies, imports, wipes) that run at once; one is reserved for jobs of at most 1Gi, for example 4")
+	s.all.Var(size(&d.copyRate, minCopyRate), "copy-rate", "total read rate of all copy jobs in bytes per second, for example 200Mi (default 0: unlimited)")
+	s.all.Var(trueOrFalse(&d.verifyCopies), "verify-copies", "read and compare each copy before the volume is used (default: false)")
 	s.all.Lookup("verify-copies").NoOptDefVal = "true" // the flag alone says yes
-	s.all.Var(text(&d.imageCache, "dir", absolute), "image-cache", "directory of the images that volumes are filled from")
-	s.all.Var(size(&d.imageCacheSize, 0), "image-cache-size", "how much the image cache may hold; what was not used for longest goes first")
-	s.all.Var(duration(&d.imageCacheAge, 0), "image-cache-age", "how long an image is kept that no volume was filled from")
-	s.all.Var(text(&d.imageProxy, "url", proxy), "image-proxy", "proxy to fetch images through (default: as HTTPS_PROXY and NO_PROXY say)")
-	s.all.Var(text(&d.imageCAFile, "file", absolute), "image-ca-file", "PEM file of certificates to trust for images, besides the machine's")
+	s.all.Var(text(&d.imageCache, "dir", absolute), "image-cache", "directory for downloaded images, for example /srv/images")
+	s.all.Var(size(&d.imageCacheSize, 0), "image-cache-size", "maximum size of the image cache, for example 20Gi; the least recently used images are removed first")
+	s.all.Var(duration(&d.imageCacheAge, 0), "image-cache-age", "time for which an unused image is kept in the cache, for example 720h")
+	s.all.Var(text(&d.imageProxy, "url", proxy), "image-proxy", "URL of the proxy for image downloads, for example http://proxy.example.org:3128 (default: HTTPS_PROXY and NO_PROXY)")
+	s.all.Var(text(&d.imageCAFile, "file", absolute), "image-ca-file", "PEM file with additional CA certificates for image downloads, for example /etc/ssl/images.pem (default: only the node's certificates)")
 }
 
 // positive is a setting that is a whole number of at least 1.
@@ -81,7 +81,7 @@ func size(target *spec.Size, least spec.Size) value[spec.Size] {
 		}
 		switch n, err := spec.ParseSize(text); {
 		case err != nil:
-			return 0, errors.New("write a size with a unit, like 200Mi or 20Gi")
+			return 0, errors.New("write a size with a unit, for example 200Mi or 20Gi")
 		case n < least:
 			return 0, fmt.Errorf("must be 0 or at least %s", least)
 		default:
@@ -95,9 +95,9 @@ func proxy(text string) (string, error) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		return "", errors.New("write the address of a proxy, like http://proxy.example.org:3128")
+		return "", errors.New("write the URL of a proxy, for example http://proxy.example.org:3128")
 	case u.User != nil:
-		return "", errors.New("must not name a user: everybody could read the password")
+		return "", errors.New("must not contain a user name: all users of the node could read the password")
 	}
 	return text, nil
 }

@@ -84,7 +84,7 @@ func (s *settings) readFile() error {
 	case optional && errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("the configuration file cannot be read: %w", err)
+		return fmt.Errorf("cannot read the configuration file: %w", err)
 	}
 	return s.parseFile(path, data)
 }
@@ -102,7 +102,7 @@ func (s *settings) parseFile(path string, data []byte) error {
 		return nil // nothing but comments
 	}
 	if root.Kind != yaml.MappingNode {
-		return fmt.Errorf("%s:%d:%d: write one setting per line, as in resync: 1m", path, root.Line, root.Column)
+		return fmt.Errorf("%s:%d:%d: write one setting per line, for example resync: 1m", path, root.Line, root.Column)
 	}
 	var errs []error
 	seen := map[string]bool{}
@@ -120,7 +120,7 @@ func (s *settings) setFromFile(key, value *yaml.Node, again bool) error {
 	f := s.all.Lookup(key.Value)
 	switch {
 	case f == nil:
-		return fmt.Errorf("there is no setting %q; there are %s", key.Value, strings.Join(s.names(), ", "))
+		return fmt.Errorf("unknown setting %q (allowed: %s)", key.Value, strings.Join(s.names(), ", "))
 	case again:
 		return fmt.Errorf("%s is set twice", key.Value)
 	case value.Kind != yaml.ScalarNode:

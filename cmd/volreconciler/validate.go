@@ -21,21 +21,20 @@ func newValidateCommand() *cobra.Command {
 	format, with, as := "text", "", ""
 	cmd := &cobra.Command{
 		Use:   "validate PATH... | --with DIR FILE",
-		Short: "Check YAML files without looking at a node",
-		Long: `Check YAML files, and directories with all below them, without looking at a
-node: for a pre-commit hook, CI, or an editor. Give all files that belong
-together, because they name each other's objects. Password files are not read.
+		Short: "Check YAML files without reading a node",
+		Long: `Check YAML files, and directories with their subdirectories, without reading a node: for a
+pre-commit hook, CI or an editor. Write all files that refer to each other. Password files
+are not read.
 
-With --with DIR, FILE is checked as a part of that directory, to which it is about
-to be copied: it may name objects of the other files there. It takes the place of
-DIR/FILE's name, or of the file that --as names, if there is one. What is wrong
-with the other files anyway is not reported.
+With --with DIR, one FILE is checked together with the files in DIR, to which it will be
+copied. It replaces DIR/FILE, or DIR/NAME with --as NAME, if that exists. Findings that the
+other files have anyway are not reported.
 
-What is wrong is printed one finding per line, as file:line:column: field: what.
-With -o json: apiVersion, kind, valid, objects (how many are valid) and findings
+Findings are printed one per line, as file:line:column: field: message. The fields of
+-o json are stable: apiVersion, kind, valid, objects (number of valid objects) and findings
 (file, line, column, path, message).
 
-Exit status: 0 if all is well, 1 if there are findings or the command is wrong.`,
+Exit status: 0 if there are no findings, 1 if there are findings or the command is wrong.`,
 		Example: `  volreconciler validate specs/
   volreconciler validate -o json pool.yaml volumes.yaml
 
@@ -43,7 +42,7 @@ Exit status: 0 if all is well, 1 if there are findings or the command is wrong.`
   #   validate: volreconciler validate --with /etc/volreconciler/specs --as volumes.yaml %s`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return fmt.Errorf("name the files or directories to validate; see %s --help", cmd.CommandPath())
+				return fmt.Errorf("write the files or directories to validate; see %s --help", cmd.CommandPath())
 			}
 			return nil
 		},
@@ -59,8 +58,8 @@ Exit status: 0 if all is well, 1 if there are findings or the command is wrong.`
 		},
 	}
 	s.forCommand(cmd, "target-prefix")
-	cmd.Flags().StringVar(&with, "with", "", "`directory` of specs to check one file as a part of")
-	cmd.Flags().StringVar(&as, "as", "", "`name` that the file is to have there, a path from the directory (default: its own)")
+	cmd.Flags().StringVar(&with, "with", "", "`directory` of spec files together with which one file is checked, for example /etc/volreconciler/specs")
+	cmd.Flags().StringVar(&as, "as", "", "`name` of the checked file relative to --with, for example pools/fast.yaml (default: its base name)")
 	outputFlag(cmd, &format, "text", "json")
 	return cmd
 }
@@ -68,10 +67,10 @@ Exit status: 0 if all is well, 1 if there are findings or the command is wrong.`
 // fileIn returns the file to check as a part of a directory, and its name there.
 func fileIn(with, as string, args []string) (file, name string, err error) {
 	if with == "" {
-		return "", "", errors.New("--as is for --with: it names the file that is checked as a part of a directory")
+		return "", "", errors.New("--as requires --with DIR; add it, or remove --as")
 	}
 	if len(args) != 1 {
-		return "", "", fmt.Errorf("--with is for one file, but there are %d", len(args))
+		return "", "", fmt.Errorf("--with checks one file, but got %d; write one file", len(args))
 	}
 	dir, err := os.Stat(with)
 	if err != nil {
@@ -82,9 +81,9 @@ func fileIn(with, as string, args []string) (file, name string, err error) {
 	case err != nil:
 		return "", "", err
 	case !dir.IsDir():
-		return "", "", fmt.Errorf("--with %s: is no directory", with)
+		return "", "", fmt.Errorf("--with %s: not a directory", with)
 	case one.IsDir():
-		return "", "", fmt.Errorf("%s is a directory; --with is for one file", args[0])
+		return "", "", fmt.Errorf("%s is a directory; --with checks one file", args[0])
 	}
 	if as == "" {
 		as = filepath.Base(args[0])

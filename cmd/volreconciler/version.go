@@ -14,7 +14,7 @@ var version string
 func newVersionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
-		Short:   "Show which version this is",
+		Short:   "Show the version",
 		Long:    "Show the version, the commit it was built from, and the Go version.\n\nExit status: 0.",
 		Example: "  volreconciler version",
 		Args:    noArguments,
