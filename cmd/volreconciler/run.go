@@ -160,7 +160,7 @@ func serve(socket string, status *status.Board, log logr.Logger) (stop func(), e
 		defer close(ended)
 		// Volumes and exports are kept in order all the same.
 		if err := api.Serve(ctx, listener, status); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-			log.Error(err, "the status socket has failed; get and describe no longer work", "socket", socket)
+			log.Error(err, "the status socket has failed; the commands that query the agent no longer work", "socket", socket)
 		}
 	}()
 	return func() { cancel(); <-ended }, nil

@@ -129,7 +129,7 @@ var _ = Describe("what changed in a thin volume", func() {
 	It("is told by one pool alone", func(ctx SpecContext) {
 		for _, since := range []string{"vg-0/other", "vg-0/thick"} {
 			_, err := New(p).Extents(ctx, since, "vg-0/v")
-			Expect(err).To(MatchError(ContainSubstring("neither")))
+			Expect(err).To(MatchError(ContainSubstring("is not a copy-on-write snapshot, and not in the same thin pool")))
 		}
 		Expect(p.ran).To(BeEmpty())
 	})

@@ -236,7 +236,7 @@ var _ = Describe("Capture", func() {
 		Expect(err).To(MatchError(ContainSubstring(message)))
 		Expect(node).To(BeZero())
 	},
-		Entry("of LIO", "/auth/password", "lio: cannot read iSCSI targets: cannot be read"),
+		Entry("of LIO", "/auth/password", "lio: cannot read iSCSI targets: an initiator"),
 		Entry("of modules", "/sys/module/iscsi_target_mod", "an initiator with an unreadable name"),
 		Entry("of LVM", "-o-all", "an initiator with an unreadable name"),
 		Entry("of what only LVM knows", "lv_skip_activation", "an initiator with an unreadable name"),

@@ -75,5 +75,5 @@ func refuse(reason error, detail, advice string) error {
 }
 
 func malformed(format string, args ...any) error {
-	return refuse(ErrMalformed, fmt.Sprintf(format, args...), "create the image again, or get an undamaged copy")
+	return refuse(ErrMalformed, fmt.Sprintf(format, args...), "create the image again, or use an undamaged copy")
 }

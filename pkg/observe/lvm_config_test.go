@@ -29,6 +29,6 @@ var _ = Describe("The configuration of LVM", func() {
 	})
 	It("may be unknown", func(ctx SpecContext) {
 		_, err := LVMWarnings(ctx, answering{err: errors.New("no such command")})
-		Expect(err).To(MatchError(ContainSubstring("is not known: no such command")))
+		Expect(err).To(MatchError(ContainSubstring("cannot check whether LVM scans exported volumes: no such command")))
 	})
 })

@@ -138,7 +138,7 @@ var _ = Describe("volume groups that cannot be used", func() {
 `)
 		Expect(s.UnusableGroups).To(HaveLen(1))
 		for name := range s.UnusableGroups {
-			says(s, name, false, "vgimportclone /dev/vdb", "UUID ")
+			says(s, name, false, "vgimportclone /dev/vdb", "physical volume ")
 		}
 	})
 	It("are those that are not understood", func(ctx SpecContext) {

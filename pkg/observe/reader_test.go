@@ -27,7 +27,7 @@ var _ = Describe("LIO that does not answer", func() {
 		r := reader[Targets]{of: func() (Targets, error) { return readLIO(files) }, patience: 10 * time.Millisecond}
 		for range 2 {
 			targets, err := r.read()
-			Expect(err).To(MatchError(HavePrefix("the kernel is removing an object in use, or a device does not respond (see dmesg)")))
+			Expect(err).To(MatchError(HavePrefix("configfs does not respond within 10ms")))
 			Expect(targets).To(BeZero())
 		}
 		close(files.letGo)

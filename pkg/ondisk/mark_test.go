@@ -73,7 +73,7 @@ var _ = Describe("The mark of passwords", func() {
 		Expect(IsTargetMark(mark)).To(BeFalse())
 		Expect(PasswordMarkFits(mark, []Account{bob, alice}, own)).To(BeTrue())
 		changed := bob
-		changed.Password = spec.NewSecret("changes since the snapshot are unknown")
+		changed.Password = spec.NewSecret("a changed secret")
 		Expect(PasswordMarkFits(mark, []Account{alice, changed}, own)).To(BeFalse())
 		Expect(PasswordMarkFits(mark, []Account{alice}, own)).To(BeFalse())
 		Expect(PasswordMarkFits(mark, []Account{alice, bob}, Account{})).To(BeFalse())

@@ -57,8 +57,8 @@ var _ = Describe("A directory", func() {
 			Skip("an ordinary user has a group alone")
 		}
 		dir := mkdir("open", mode)
-		Expect(MakeDir(dir)).To(MatchError(And(HavePrefix("check its content and run chmod go-w", dir, why), ContainSubstring("chmod go-w "+dir))))
-		Expect(MakeDir(filepath.Join(dir, "below"))).To(MatchError(And(HavePrefix(dir), ContainSubstring("a parent of"+dir+"/below"))))
+		Expect(MakeDir(dir)).To(MatchError(And(HavePrefix("%s is writable by %s", dir, why), ContainSubstring("chmod go-w "+dir))))
+		Expect(MakeDir(filepath.Join(dir, "below"))).To(MatchError(And(HavePrefix(dir), ContainSubstring("a parent of "+dir+"/below"))))
 		Expect(filepath.Join(dir, "below")).NotTo(BeADirectory(), "what is wrong is found before anything is made")
 	},
 		Entry("all", fs.FileMode(0o777), "anybody"),
@@ -74,8 +74,8 @@ var _ = Describe("A directory", func() {
 	It("is not one of another user, nor below one", func() {
 		dir := mkdir("theirs", 0o755)
 		give(dir)
-		Expect(MakeDir(dir)).To(MatchError(And(HavePrefix(dir+" belongs to uid 4711, who can replace what is in it;"), ContainSubstring("chown 0 "+dir))))
-		Expect(MakeDir(filepath.Join(dir, "run"))).To(MatchError(ContainSubstring("a parent of" + dir + "/run")))
+		Expect(MakeDir(dir)).To(MatchError(And(HavePrefix(dir+" belongs to uid 4711, who can replace its files;"), ContainSubstring("chown 0 "+dir))))
+		Expect(MakeDir(filepath.Join(dir, "run"))).To(MatchError(ContainSubstring("a parent of " + dir + "/run")))
 	})
 
 	It("is not one that another user made first in one like /tmp", func() {
@@ -94,7 +94,7 @@ var _ = Describe("A directory", func() {
 			Expect(MakeDir(filepath.Join(link, "run"))).To(Succeed(), to)
 		}
 		Expect(os.Chmod(dir, 0o777)).To(Succeed())
-		Expect(MakeDir(filepath.Join(link, "run"))).To(MatchError(HavePrefix(dir + "check its content and run chmod go-w")))
+		Expect(MakeDir(filepath.Join(link, "run"))).To(MatchError(HavePrefix(dir + " is writable by anybody")))
 	})
 
 	It("is not behind a symbolic link of another user", func() {
@@ -103,7 +103,7 @@ var _ = Describe("A directory", func() {
 		Expect(os.Symlink("real", link)).To(Succeed())
 		give(link)
 		for _, dir := range []string{link, filepath.Join(link, "run")} {
-			Expect(MakeDir(dir)).To(MatchError(HavePrefix(link + " is a symbolic link made by uid 4711, who can lead the agent anywhere")))
+			Expect(MakeDir(dir)).To(MatchError(HavePrefix(link + " is a symbolic link of uid 4711, who can redirect the agent")))
 		}
 	})
 
@@ -111,7 +111,7 @@ var _ = Describe("A directory", func() {
 		mkdir("open", 0o777)
 		Expect(os.Symlink("../run", mkdir("open/x", 0o755)+"/link")).To(Succeed())
 		Expect(os.Symlink("open/x/link", filepath.Join(top, "link"))).To(Succeed())
-		Expect(MakeDir(filepath.Join(top, "link"))).To(MatchError(HavePrefix(top + "check its content and run chmod go-w")))
+		Expect(MakeDir(filepath.Join(top, "link"))).To(MatchError(HavePrefix(top + "/open is writable by anybody")))
 	})
 
 	It("is not a link without an end, nor something else", func() {
@@ -121,7 +121,7 @@ var _ = Describe("A directory", func() {
 		file := filepath.Join(top, "file")
 		Expect(os.WriteFile(file, nil, 0o600)).To(Succeed())
 		Expect(MakeDir(file)).To(MatchError(HavePrefix(file + " is a regular file, not a directory")))
-		Expect(MakeDir(file + "/run")).To(MatchError(HavePrefix(file + " is a regular file, not a directory, on the way to")))
+		Expect(MakeDir(file + "/run")).To(MatchError(HavePrefix(file + " is a regular file, not a directory, a parent of")))
 	})
 })
 
@@ -159,13 +159,13 @@ var _ = Describe("A file of the agent", func() {
 				return err
 			}
 			return os.Link(filepath.Join(dir, "data"), path)
-		}, "is a hard link to a file with"),
+		}, " is a hard link to a file with 2 names"),
 		Entry("one that others can write to", func() error {
 			if err := os.WriteFile(path, nil, 0o600); err != nil {
 				return err
 			}
 			return os.Chmod(path, 0o666)
-		}, "); check it and remove it, or run chmod go-w"),
+		}, " is writable by others (mode 0666)"),
 	)
 
 	It("is not another user's", func() {

@@ -44,11 +44,11 @@ func checkImageFile(file string) error {
 	case file == "/":
 		return errors.New("is a directory; write the path of a file")
 	case len(name) > maxImageName:
-		return fmt.Errorf("has a file name of %d bytes; at most %d are allowed", len(name), maxImageName)
+		return fmt.Errorf("has a name of %d bytes; at most %d are allowed", len(name), maxImageName)
 	case strings.HasPrefix(name, "."):
-		return errors.New("has a file name that begins with a dot, which is reserved for unfinished images; choose another name")
+		return errors.New("has a name that begins with a dot, which is reserved for unfinished images; choose another name")
 	case strings.Contains(name, `\`):
-		return errors.New(`has a \ in its file name, which checksum files cannot represent; choose another name`)
+		return errors.New(`has a \ in its name, which checksum files cannot represent; choose another name`)
 	case ending == ChecksumSuffix:
 		return fmt.Errorf("ends in %s, which is reserved for checksum files; choose another name", ChecksumSuffix)
 	case slices.Contains([]string{".yaml", ".yml"}, ending):

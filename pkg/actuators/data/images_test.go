@@ -61,7 +61,7 @@ var _ = Describe("images from the cache", func() {
 		Expect(err).NotTo(HaveOccurred())
 		made := change.Image{Key: "k", Path: file("disk.raw", disk), Format: spec.FormatRaw}
 		Expect(images.Write(ctx, made, target)).To(And(MatchError(change.ErrSource),
-			MatchError(ContainSubstring("made for logical blocks of 512 bytes, and those of the volume have 4096")),
+			MatchError(ContainSubstring("the image has logical blocks of 512 bytes, the volume of 4096")),
 			MatchError(ContainSubstring("or set spec.source.image.blockSize"))))
 		after, err := os.ReadFile(target.Path)
 		Expect(err).NotTo(HaveOccurred())

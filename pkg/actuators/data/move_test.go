@@ -322,7 +322,7 @@ var _ = Describe("a move", func() {
 		time.AfterFunc(300*time.Millisecond, func() { close(engine.goOn) })
 		var err error
 		Eventually(ctx, ended).Should(Receive(&err))
-		Expect(err).To(MatchError(And(ContainSubstring("within 200ms: it took too long"), ContainSubstring("the cutover took too long and was cancelled, because it blocks I/O; another sync round runs before the next attempt"))))
+		Expect(err).To(MatchError(And(ContainSubstring("within 200ms: the cutover took too long"), ContainSubstring("the cutover took too long and was cancelled, because it blocks I/O; another sync round runs before the next attempt"))))
 		Expect(m.tags("v")).To(HaveLen(2))
 		calls, err := m.commands(ctx, takeOver(m, "b"))
 		Expect(err).To(MatchError(change.ErrStale), "there is a round to be made before")

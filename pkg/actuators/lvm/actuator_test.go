@@ -364,7 +364,7 @@ var _ = Describe("a logical volume that lvm.conf keeps inactive", func() {
 	It("is reported with the list that does not have it", func(ctx SpecContext) {
 		m := inactive(answer{stdout: "volume_list=\"other\"\n"})
 		Expect(New(m, m).Apply(ctx, change.Activate{LV: v})).To(And(MatchError(change.ErrUnsupported),
-			MatchError(ContainSubstring(`activation/volume_list = "other" does not have it. Add "vg0/v" to that list (lvmconfig activation/volume_list)`))))
+			MatchError(ContainSubstring(`activation/volume_list = "other" does not include it. Add "vg0/v" to the list (lvmconfig activation/volume_list)`))))
 	})
 	It("is reported with the host's tags where there is no such list", func(ctx SpecContext) {
 		m := inactive(answer{})
@@ -374,7 +374,7 @@ var _ = Describe("a logical volume that lvm.conf keeps inactive", func() {
 	It("is not created, with the same words", func(ctx SpecContext) {
 		m := inactive(answer{stdout: "volume_list=\"other\"\n"})
 		m.answers["lvcreate"] = answer{code: 5, stderr: "Volume vg0/v is not active locally (volume_list activation filter?)."}
-		Expect(New(m, m).Apply(ctx, change.CreateVolume{LV: newV, Size: 64 * mib, Tags: tags})).To(MatchError(ContainSubstring("Add \"vg0/v\" to that list")))
+		Expect(New(m, m).Apply(ctx, change.CreateVolume{LV: newV, Size: 64 * mib, Tags: tags})).To(MatchError(ContainSubstring("Add \"vg0/v\" to the list")))
 	})
 })
 

@@ -253,7 +253,7 @@ var _ = Describe("LIO on the fake machine", func() {
 		It("cannot be seen while configfs is not mounted", func(ctx SpecContext) {
 			h := lioMachine(func(n *fakehost.Node) { n.ConfigFSUnmounted = true })
 			Expect(observed(h)).To(Equal(observed(lioMachine())))
-			Expect(lio.New(h).Apply(ctx, createBackstore())).To(MatchError(ContainSubstring("is configfs mounted?")))
+			Expect(lio.New(h).Apply(ctx, createBackstore())).To(MatchError(ContainSubstring("Mount configfs")))
 			Expect(observe.New(h).Observe(ctx).Unknown).To(HaveKey(observe.LIO))
 			reloaded(h)
 		})
@@ -313,7 +313,7 @@ var _ = Describe("LIO on the fake machine", func() {
 					return
 				}
 				Expect(err).To(MatchError(syscall.EINVAL))
-				Expect(err).To(MatchError(ContainSubstring("while something listens on " + listener)))
+				Expect(err).To(MatchError(ContainSubstring("another process listens on " + listener)))
 			},
 			Entry("on the same address", "10.0.0.1:3260", "10.0.0.1:3260", false),
 			Entry("on all addresses", "0.0.0.0:3260", "10.0.0.1:3260", false),
@@ -326,7 +326,7 @@ var _ = Describe("LIO on the fake machine", func() {
 
 		It("of the other family are taken for one's own", func(ctx SpecContext) {
 			Expect(portals(ctx, h, "1", "[::1]:3260")).To(Succeed())
-			Expect(portals(ctx, h, "2", "0.0.0.0:3260")).To(MatchError(ContainSubstring("a portal of the other IP version")))
+			Expect(portals(ctx, h, "2", "0.0.0.0:3260")).To(MatchError(ContainSubstring("a wildcard portal of the other IP version")))
 			Expect(portals(ctx, lioMachine(), "3", "[::]:3260")).To(Succeed())
 			h = lioMachine()
 			Expect(portals(ctx, h, "1", "[::]:3260")).To(Succeed())

@@ -281,7 +281,7 @@ var _ = DescribeTable("selections", func(selection string, want ...string) {
 		Expect(code).To(BeZero())
 		changed := ""
 		if slices.Contains(want, name) {
-			changed = "  Logical volume vg0/" + name + "changes since the snapshot are unknown"
+			changed = "  Logical volume vg0/" + name + " changed.\n"
 		}
 		Expect(stdout).To(Equal(changed))
 	}

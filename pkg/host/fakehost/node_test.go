@@ -44,7 +44,7 @@ var _ = Describe("a node's file", func() {
 		Entry(nil, func(n *fakehost.Node) { lv(n, "thin").Pool = "thick" }, "needs a thin pool"),
 		Entry(nil, func(n *fakehost.Node) { lv(n, "thin").Origin = "x" }, "its origin x is not there"),
 		Entry(nil, func(n *fakehost.Node) { lv(n, "thick").Type = "thickSnapshot" }, "needs an origin"),
-		Entry(nil, func(n *fakehost.Node) { n.Mounts = []fakehost.Mount{{LV: "vg0/x", Dir: "/mnt"}} }, "the report has no logical volume"),
+		Entry(nil, func(n *fakehost.Node) { n.Mounts = []fakehost.Mount{{LV: "vg0/x", Dir: "/mnt"}} }, "no active logical volume"),
 	)
 })
 

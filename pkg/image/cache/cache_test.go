@@ -323,7 +323,7 @@ var _ = Describe("Cache", func() {
 	},
 		Entry("an image that others can write to", ".img", func(path string) error {
 			return errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, 0o666))
-		}, "can be written to by others"),
+		}, "is writable by others"),
 		Entry("a symbolic link that a download would be written through", ".part.json.new", func(path string) error { return os.Symlink("/dev/null", path) }, "symbolic link"),
 		Entry("a symbolic link in place of what is known of an image", ".json", func(path string) error { return os.Symlink("/dev/null", path) }, "symbolic link"),
 		Entry("a hard link that a download would be written to", ".part", func(path string) error {

@@ -144,7 +144,7 @@ func unxz(ctx context.Context, source *os.File, w *sparseWriter) error {
 
 func broken(kind Compression, err error) error {
 	return &image.Refusal{Reason: image.ErrMalformed, Detail: fmt.Sprintf("the %s stream: %v", kind, err),
-		Advice: "get an undamaged copy"}
+		Advice: "use an undamaged copy"}
 }
 
 // sparseWriter writes blocks, and leaves out those that are zero.

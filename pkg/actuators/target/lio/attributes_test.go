@@ -62,7 +62,7 @@ var _ = Describe("the attributes that an Export may set", func() {
 		h := machine()
 		apply(ctx, h, change.CreateBackstore{Backstore: store, Device: "/dev/vg0/v1"}, change.CreateTarget{Target: target})
 		for _, c := range []change.Change{parameter("generate_node_acls", "1"), parameter("queue_depth", "1"), attribute("emulate_write_cache", "1"), attribute("login_timeout", "30"), attribute("../enable", "1")} {
-			Expect(New(h).Apply(ctx, c)).To(MatchError(ContainSubstring("cannot set attribute")), c.String())
+			Expect(New(h).Apply(ctx, c)).To(MatchError(ContainSubstring("unknown attribute")), c.String())
 		}
 		other := parameter("login_timeout", "30")
 		other.Export = "web"

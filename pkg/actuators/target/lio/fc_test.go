@@ -107,7 +107,7 @@ var _ = Describe("a Fibre Channel target", func() {
 			Expect(err).To(MatchError(ContainSubstring(why)))
 			Expect(observed(ctx, h).LIO.FC).To(BeEmpty())
 		},
-		Entry("none", fcPort+"is not a Fibre Channel port of this node", func(*fakehost.Node) {}),
+		Entry("none", fcPort+" is not a Fibre Channel port of this node", func(*fakehost.Node) {}),
 		Entry("others", "its ports are naa.2000525400000001, naa.2000525400000002", func(n *fakehost.Node) {
 			n.FCPorts = []fakehost.FCPort{{WWPN: "2000525400000002"}, {WWPN: "2000525400000001"}}
 		}),

@@ -70,8 +70,8 @@ var _ = Describe("the authentication of an initiator", func() {
 			Expect(checkCredentials(bothWays)).To(MatchError("the mutual password " + why))
 		},
 		Entry("nothing", "", "is empty"),
-		Entry("the word for none", "NULL", "which means none to the kernel"),
-		Entry("what begins with it", "NULLification", "which means none to the kernel"),
+		Entry("the word for none", "NULL", "begins with NULL, which means none to the kernel"),
+		Entry("what begins with it", "NULLification", "begins with NULL, which means none to the kernel"),
 		Entry("too much", strings.Repeat("x", 256), "is longer than 255 bytes"),
 		Entry("what ends early", "half\x00of it", "contains a NUL byte"),
 	)

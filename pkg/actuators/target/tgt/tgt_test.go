@@ -321,7 +321,7 @@ var _ = Describe("An export on tgtd", func() {
 		n.apply(ctx, change.AddPortal{Target: db, Portal: all.String(), Transport: observe.TCP},
 			change.AddPortal{Target: db, Portal: netip.AddrPortFrom(more.Addr(), all.Port()).String(), Transport: observe.TCP})
 		Expect(n.Apply(ctx, change.AddPortal{Target: db, Portal: "192.0.2.1:3260", Transport: observe.TCP})).
-			To(MatchError(ContainSubstring("does not have the address")))
+			To(MatchError(ContainSubstring("or this node does not have it")))
 	})
 
 	It("completes a LUN that was left half made, and opens one again that could not be", func(ctx SpecContext) {

@@ -47,7 +47,7 @@ var _ = Describe("Run", func() {
 		_, err = sh(ctx, "echo 'write: No space left on device' >&2; exit 1", limits)
 		Expect(err).To(MatchError(syscall.ENOSPC))
 		err = Run(ctx, Command{Limits: limits, Argv: []string{"/nonexistent/program"}})
-		Expect(err).To(MatchError(ContainSubstring("is /nonexistent/program installed?")))
+		Expect(err).To(MatchError(ContainSubstring("install /nonexistent/program")))
 	})
 
 	It("ends what takes too much", func(ctx SpecContext) {

@@ -72,7 +72,7 @@ var _ = Describe("a link that udev does not make", func() {
 	DescribeTable("is made by LVM, with the others of the volume group", func(ctx SpecContext, leads string) {
 		n := &node{works: true, leads: leads}
 		Expect(Find(ctx, n, "/dev/vg0/db")).To(Equal(Volume{BlockDevice: "dm-3", UUID: "NgKyJa8gzQlUek5xemjYFoJLBcOE6weK"}))
-		Expect(n.ran).To(Equal([]string{"although the logical volume is active; check that udev is running"}))
+		Expect(n.ran).To(Equal([]string{"lvm vgmknodes vg0"}))
 	},
 		Entry("as udev makes it", "../dm-3"),
 		Entry("as LVM makes it", "/dev/mapper/vg0-db"),
