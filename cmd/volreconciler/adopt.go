@@ -136,12 +136,12 @@ func installations(made map[string][]string, ours ondisk.Maker) string {
 	var others []string
 	for id, lines := range made {
 		if id != ours.ID {
-			others = append(others, fmt.Sprintf("%s of %s", count(len(lines), "logical volume"), id))
+			others = append(others, fmt.Sprintf("%s (%s)", count(len(lines), "logical volume"), id))
 		}
 	}
 	if len(others) == 0 {
 		return "No logical volume belongs to another installation"
 	}
 	slices.Sort(others)
-	return "There are " + strings.Join(others, ", ")
+	return "Other installations have " + strings.Join(others, ", ")
 }

@@ -26,7 +26,7 @@ var _ = Describe("What installations made", func() {
 		}))
 	})
 	It("is said to whoever names one that made nothing", func() {
-		Expect(installations(madeBy(state), other)).To(Equal("There are 1 logical volume by unmarked, 2 logical volumes by 00000000cafecafe"))
-		Expect(installations(nil, other)).To(Equal("Nothing here was made by another installation"))
+		Expect(installations(madeBy(state), other)).To(Equal("Other installations have 1 logical volume (unmarked), 2 logical volumes (00000000cafecafe)"))
+		Expect(installations(nil, other)).To(Equal("No logical volume belongs to another installation"))
 	})
 })

@@ -64,7 +64,7 @@ volumeGroups:
 		create(ctx, "a")
 		away := dir + "-away"
 		Expect(os.Rename(dir, away)).To(Succeed())
-		Expect(b.endPass()).To(MatchError(ContainSubstring(file + " cannot be written: ")))
+		Expect(b.endPass()).To(MatchError(ContainSubstring("cannot write node file " + file)))
 		Expect(os.Rename(away, dir)).To(Succeed())
 		Expect(b.endPass()).To(Succeed())
 		Expect(stored().VolumeGroups[0].LogicalVolumes).To(HaveLen(1))

@@ -43,10 +43,10 @@ var _ = Describe("the settings of discovery", func() {
 			Expect(err).To(MatchError(ContainSubstring(want)))
 			Expect(err.Error()).NotTo(ContainSubstring("secretsecret"))
 		},
-		Entry("no name", func(s *settings) { s.discoveryUser = "" }, "discovery-username is not set"),
-		Entry("no file", func(s *settings) { s.discoveryFile = "" }, "discovery-password-file is not set"),
+		Entry("no name", func(s *settings) { s.discoveryUser = "" }, "discovery-username is required with"),
+		Entry("no file", func(s *settings) { s.discoveryFile = "" }, "discovery-password-file is required; set it to a file with the password"),
 		Entry("no such file", func(s *settings) { s.discoveryFile = "/nonexistent/x" }, "discovery-password-file: "),
-		Entry("half mutual", func(s *settings) { s.discoveryMutualUser = "t" }, "discovery-mutual-password-file is not set"),
+		Entry("half mutual", func(s *settings) { s.discoveryMutualUser = "t" }, "discovery-mutual-password-file is required; set it to a file with the password"),
 		Entry("twice the same", func(s *settings) { s.discoveryMutualUser, s.discoveryMutualFile = "t", s.discoveryFile }, "the two must differ"),
 	)
 })

@@ -61,7 +61,7 @@ var _ = Describe("The text of a plan", func() {
 			made.Warnings = append(made.Warnings, made.Warnings[0])
 		}
 		text := planText(made, painter{})
-		Expect(text).To(ContainSubstring("\nwarning: the same goes for 39 objects more; -o json has all.\n\nPlan: "))
+		Expect(text).To(ContainSubstring("\nwarning: 39 objects more have the same warning; use -o json to list all.\n\nPlan: "))
 		Expect(strings.Count(text, "warning:")).To(Equal(4))
 	})
 	It("shows the steps of each object, what stands in its way, and the sum", func() {
@@ -79,7 +79,7 @@ var _ = Describe("The text of a plan", func() {
       hits iqn.1993-08.org.debian:01:abc
     ! Blocked (DependencyNotReady): waits for Volume/small
 
-Thin pool vg0/fast has 100Gi, 60Gi of it free; promised to volumes: 120Gi (120%) now, 140Gi (140%) after.
+Thin pool vg0/fast has 100Gi, 60Gi of it free; provisioned: 120Gi (120%) now, 140Gi (140%) after.
 
 Plan: 1 to create, 1 to change, 1 to remove; 2 objects are blocked, 1 object is orphaned.
 `))
@@ -102,7 +102,7 @@ Plan: 1 to create, 1 to change, 1 to remove; 2 objects are blocked, 1 object is 
 	It("says that there is nothing to do", func() {
 		ready := plan.Plan{Objects: []status.Object{{Kind: spec.KindVolume, Name: "db", Phase: status.Ready}}}
 		Expect(planText(ready, painter{})).To(Equal("Plan: nothing to do.\n"))
-		Expect(planText(plan.Plan{}, painter{})).To(Equal("Nothing is desired, and nothing here is ours.\n"))
+		Expect(planText(plan.Plan{}, painter{})).To(Equal("No object is declared, and none on this node belongs to volreconciler.\n"))
 	})
 
 	It("counts what stands for an object, and not what helps to copy it or comes in its place", func() {
@@ -181,7 +181,7 @@ var _ = DescribeTable("The exit status of plan",
 	Entry("0 if there is nothing to do", plan.Plan{}, nil, nil),
 	Entry("2 if there are changes", aPlan(), nil, exitChanges),
 	Entry("1 if there are findings", plan.Plan{Steps: aPlan().Steps, Findings: []spec.Finding{{File: "a.yaml", Err: errors.New("no")}}}, nil,
-		"1 finding in the specs; until there is none, nothing is removed"),
+		"1 finding in the spec files; nothing is removed until all are fixed"),
 	Entry("1 if something could not be read", aPlan(), map[observe.System]error{observe.LVM: errors.New("exit status 5")},
-		"not everything can be read, so the plan does not have what would change there: lvm: exit status 5"),
+		"cannot read all of the node, so the plan is incomplete: lvm: exit status 5"),
 )

@@ -335,7 +335,7 @@ var _ = Describe("Passwords are in nothing that is said, written or run", func()
 			"is accessible to others (mode 0604)":      func() error { return os.Chmod(file, 0o604) },
 			"10 bytes; at least 12":                    func() error { return os.WriteFile(file, []byte(stub), 0o600) },
 			"control character":                        func() error { return os.WriteFile(file, []byte(refused+"\n"+refused+"\x00\n"), 0o600) },
-			"holds 264 bytes":                          func() error { return os.WriteFile(file, []byte(strings.Repeat(refused, 12)), 0o600) },
+			"has a password of 264 bytes":              func() error { return os.WriteFile(file, []byte(strings.Repeat(refused, 12)), 0o600) },
 			"bytes; it must contain only the password": func() error { return os.WriteFile(file, []byte(strings.Repeat(refused, 300)), 0o600) },
 			"the same password":                        func() error { return os.WriteFile(file, []byte(firstOf), 0o600) },
 			"no such file":                             func() error { return os.Remove(file) },

@@ -53,13 +53,13 @@ var _ = Describe("What a URL gives permission with is in nothing that is said, w
 		Expect(os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600)).To(Succeed())
 
 		volumes := map[string]struct{ address, more, says string }{
-			"missing":      {server.URL + "/missing", "", "the server says 404"},
-			"redirected":   {server.URL + "/redirected", "", "/redirected: the server says 404"},
+			"missing":      {server.URL + "/missing", "", "the server responds with 404"},
+			"redirected":   {server.URL + "/redirected", "", "/redirected: the server responds with 404"},
 			"downgraded":   {server.URL + "/downgraded", "", "from https to http://"},
 			"ftp":          {server.URL + "/ftp", "", "redirected to an address that is not allowed"},
 			"nowhere":      {server.URL + "/nowhere", "", "https://127.0.0.1:1/x: dial tcp"},
-			"no-url":       {server.URL + "/no-url", "", "not say where"},
-			"not-relative": {server.URL + "/not-relative", "", "not say where"},
+			"no-url":       {server.URL + "/no-url", "", "redirect address is not a URL"},
+			"not-relative": {server.URL + "/not-relative", "", "redirect address is not a URL"},
 			"silent":       {server.URL + "/silent", "", "/silent: "},
 			"refused":      {"https://127.0.0.1:1/disk", "", "connection refused"},
 			"stranger":     {strings.Replace(stranger.URL, "127.0.0.1", "localhost", 1) + "/disk", "", "certificate"},
@@ -124,7 +124,7 @@ var _ = Describe("What a URL gives permission with is in nothing that is said, w
 		config := filepath.Join(GinkgoT().TempDir(), "config.yaml")
 		Expect(os.WriteFile(config, []byte("image-proxy: "+proxy), 0o600)).To(Succeed())
 		Expect(runCommandLine([]string{"run", "--config", config}, &out, &out)).To(Equal(1))
-		Expect(strings.Count(out.String(), "must not name a user")).To(Equal(3), out.String())
+		Expect(strings.Count(out.String(), "must not contain a user name: all users of the node could read the password")).To(Equal(3), out.String())
 		Expect(out.String()).NotTo(Or(ContainSubstring(password[:8]), ContainSubstring(signed[:8])))
 	})
 })

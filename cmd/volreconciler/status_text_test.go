@@ -59,7 +59,7 @@ Snapshot  nightly  Failed  NoSpace  10s  -     -       -     -     -            
 KIND    NAME  PHASE  REASON     AGE  PROTOCOL  TARGET                            LUNS  CONNECTED  MESSAGE
 Export  web   Ready  AsDesired  3h   iscsi     iqn.2026-11.io.volreconciler:web  2     1
 
-2 findings in the specs; until there is none, nothing is removed:
+2 findings in the spec files; nothing is removed until all are fixed:
 specs/a.yaml:3:9: spec.size: "x" is not a size
 specs: cannot read the directory
 `))
@@ -240,9 +240,9 @@ var _ = Describe("Selecting what is not there", func() {
 	It("says what there is", func() {
 		node, _ := aNode()
 		_, err := selection{kind: spec.KindVolume, name: "dv"}.of(node)
-		Expect(err).To(MatchError(`there is no Volume "dv"; there are: db`))
+		Expect(err).To(MatchError(`Volume "dv" does not exist; existing: db`))
 		node.Objects = nil
 		_, err = selection{kind: spec.KindVolume, name: "dv"}.of(node)
-		Expect(err).To(MatchError(`there is no Volume "dv"; there is none of that kind at all`))
+		Expect(err).To(MatchError(`Volume "dv" does not exist; no object of this kind exists`))
 	})
 })

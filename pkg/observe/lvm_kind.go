@@ -61,7 +61,7 @@ func (lv LogicalVolume) Kind() string {
 	case slices.Contains(words, "vdo"):
 		return "a VDO volume"
 	case lv.Type == OtherLV && len(words) == 0:
-		return "not a linear or striped volume"
+		return "not a plain volume"
 	case lv.Type == OtherLV:
 		return "a volume of another type (" + strings.Join(words, ",") + ")"
 	}
