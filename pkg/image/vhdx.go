@@ -142,7 +142,7 @@ func vhdxRegionTable(in input, b []byte) (offset uint64, length uint32, err erro
 		e := b[16+32*i:]
 		id, at, size := guid(e[:16]), le.Uint64(e[16:]), le.Uint32(e[24:])
 		if seen[id] {
-			return 0, 0, malformed("VHDX: the region %s twice", id)
+			return 0, 0, malformed("VHDX: the region %s occurs twice", id)
 		}
 		seen[id] = true
 		switch id {
@@ -196,7 +196,7 @@ func vhdxReadMetadata(in input, at uint64, length uint32) (Header, error) {
 			continue
 		}
 		if seen[id] {
-			return Header{}, malformed("VHDX: the metadata %s twice", id)
+			return Header{}, malformed("VHDX: the metadata %s occurs twice", id)
 		}
 		seen[id] = true
 		var want uint32

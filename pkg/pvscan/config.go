@@ -93,7 +93,7 @@ func parseFilter(value string) (filter, error) {
 // lib/filters/filter-regex.c).
 func parsePattern(text string) (pattern, error) {
 	if len(text) < 3 || text[0] != 'a' && text[0] != 'r' {
-		return pattern{}, fmt.Errorf("%q is no pattern", text)
+		return pattern{}, fmt.Errorf("%q is not a pattern", text)
 	}
 	end := text[1]
 	if i := strings.IndexByte("([{", end); i >= 0 {

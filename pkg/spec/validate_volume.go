@@ -112,12 +112,12 @@ func checkImageURL(text string) error {
 	case strings.Contains(rest, "#"):
 		return errors.New("must not have a fragment (after #), which is never sent to a server; write %23 for a # in the name")
 	case strings.ContainsFunc(rest, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
-		return errors.New("must consist of printable ASCII characters without spaces; encode other characters as %XX")
+		return errors.New("must consist of printable ASCII characters without spaces; percent-encode other characters")
 	}
 	u, err := url.Parse(text)
 	if err != nil {
 		// What the parser says repeats pieces of the URL.
-		return errors.New("is not a URL; write https://host/path or https://host:port/path, and %25 for a % character")
+		return errors.New("is not a URL; write https://host/path or https://host:port/path, and %25 for a percent sign")
 	}
 	if u.Hostname() == "" {
 		return errors.New("has no host; write https://host/path")

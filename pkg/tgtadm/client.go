@@ -50,7 +50,7 @@ func (c *Client) exchange(ctx context.Context, r request) (string, error) {
 	defer cancel()
 	conn, err := c.dial(ctx)
 	if err != nil {
-		return "", fmt.Errorf("connect (is tgtd running?): %w", err)
+		return "", fmt.Errorf("cannot connect; check that tgtd runs: %w", err)
 	}
 	defer func() { _ = conn.Close() }() // everything was read, or failed
 	// Whatever ends the context ends the reads and writes below.

@@ -95,7 +95,7 @@ var _ = Describe("A request", func() {
 			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(GinkgoT().TempDir(), "none"))
 		})
 		_, err := c.Targets(ctx)
-		Expect(err).To(MatchError(ContainSubstring("is tgtd running?")))
+		Expect(err).To(MatchError(ContainSubstring("check that tgtd runs")))
 	})
 
 	It("ends with its context", func(ctx SpecContext) {

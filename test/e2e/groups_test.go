@@ -53,7 +53,7 @@ var _ = It("A volume group that LVM leaves alone, or that there are two of, is n
 	By("one of which a disk was copied")
 	sh(ctx, "dd if=/dev/mapper/slice0 of=/dev/mapper/slice1 bs=1M count=8 oflag=direct status=none; udevadm settle")
 	agent()
-	eventually(ctx, "Pool/second", And(beIn(status.Failed, status.ReasonObservationFailed), HaveField("Message", ContainSubstring("is on several devices"))))
+	eventually(ctx, "Pool/second", And(beIn(status.Failed, status.ReasonObservationFailed), HaveField("Message", ContainSubstring("exists on several devices"))))
 	elsewhere(ctx, "copied")
 	command := advised(ctx, "Pool/second", `vgimportclone \S+`)
 	Expect(command).To(MatchRegexp("slice1|dm-1"), "the other one is that in use, or known")

@@ -40,11 +40,11 @@ var _ = It("The disks of another node, and this node's own without its state dir
 
 	By("and takes over all of the other one's")
 	id := sh(ctx, "lvs --noheadings -o lv_tags vg0/db | sed 's|.*volreconciler/by=||; s|:.*||'")
-	Expect(sh(ctx, "volreconciler adopt-node 0123456789abcdef 2>&1; true")).To(ContainSubstring("1 logical volume by " + id))
+	Expect(sh(ctx, "volreconciler adopt-node 0123456789abcdef 2>&1; true")).To(ContainSubstring("1 logical volume (" + id))
 	Expect(sh(ctx, "volreconciler adopt-node "+id+" --dry-run")).To(HavePrefix("Volume/db (vg0/db)"))
 	rounds(ctx, 2)
 	Expect(statusOf(ctx, "Volume/db").Phase).To(Equal(status.Foreign))
-	Expect(sh(ctx, "volreconciler adopt-node "+id)).To(ContainSubstring("taken over in the next pass"))
+	Expect(sh(ctx, "volreconciler adopt-node "+id)).To(ContainSubstring("The next pass adopts"))
 	Eventually(ctx, func() status.Object { return statusOf(ctx, "Volume/db") }).Should(HaveField("Phase", status.Ready))
 	Eventually(ctx, func() string { return sh(ctx, "ls /var/lib/volreconciler/adopt-node") }).Should(BeEmpty())
 	Expect(content(ctx, "/dev/vg0/db", 16)).To(Equal(before))

@@ -107,9 +107,9 @@ var _ = It("Passwords are replaced under a live session, and are nowhere but in 
 	put(ctx, "/tmp/short", stub+"\n")
 	put(ctx, file+".good", refused+"\n")
 	for _, c := range []struct{ script, why string }{
-		{"chmod 640 $F", "is open to others (mode 0640)"},
+		{"chmod 640 $F", "is accessible to others (mode 0640)"},
 		{"chown 1 $F", "belongs to another user"},
-		{"chmod 644 $F; mv $F $F.real; ln -s $F.real $F", "is open to others (mode 0644)"},
+		{"chmod 644 $F; mv $F $F.real; ln -s $F.real $F", "is accessible to others (mode 0644)"},
 		{"cp /tmp/short $F", "10 bytes; at least 12"},
 		{`tr - '\0' < $F > $F.new; cat $F.new > $F`, "control character"},
 		{"rm $F", "no such file"},

@@ -28,7 +28,7 @@ func (e Engine) Copy(ctx context.Context, c blockcopy.Copy) (blockcopy.Result, e
 		_, err = e.Devices.ReadBlocks(c.Target, 0, uint64(c.Size))
 	}
 	if err == nil && c.Source == c.Target {
-		err = fmt.Errorf("source and target are one and the same")
+		err = fmt.Errorf("source and target are the same")
 	}
 	if err == nil && c.SameBlocks {
 		err = e.sameBlocks(c.Source, c.Target)

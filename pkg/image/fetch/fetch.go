@@ -146,7 +146,7 @@ func CheckURL(address string, sum image.Checksum) error {
 	public := publicurl.Of(address)
 	switch {
 	case u.Scheme != "https" && u.Scheme != "http":
-		return fmt.Errorf("%s: images are fetched over https (or http with a checksum)", public)
+		return fmt.Errorf("%s: images require https, or http with a checksum", public)
 	case u.Host == "":
 		return fmt.Errorf("%s has no host", public)
 	case u.Scheme == "http" && sum.IsZero():
