@@ -49,7 +49,7 @@ var (
 	ErrSessions = fmt.Errorf("%w since the plan was made", ErrInUse)
 	// ErrNotOwned means that something of somebody else's is where the change would make
 	// something.
-	ErrNotOwned = errors.New("somebody else's")
+	ErrNotOwned = errors.New("not managed by volreconciler")
 	// ErrNoSpace means that the volume group or thin pool is full.
 	ErrNoSpace = errors.New("not enough free space")
 	// ErrUnsupported means that this machine, its kernel above all, cannot do what
