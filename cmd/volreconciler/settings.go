@@ -71,7 +71,7 @@ func newSettings() *settings {
 	s.all.Var(number(&s.maxDeletions), "max-deletions", "undeclared objects that may be deleted at once; if there are more, none is deleted, for example 20 (0: each deletion needs confirmation)")
 	s.all.Var(duration(&s.resync, minResync), "resync", "longest time between two passes, for example 5m")
 	s.all.Var(duration(&s.timeout, 0), "timeout", "time during which failed changes are retried, for example 2m (0s: no retry)")
-	s.all.Var(text(&s.logLevel, "level", oneOf("debug", "info", "warn", "error")), "log-level", "least severity of log lines: debug, info, warn or error")
+	s.all.Var(text(&s.logLevel, "level", oneOf("debug", "info", "warn", "error")), "log-level", "lowest severity of log lines: debug, info, warn or error")
 	s.all.Var(text(&s.logFormat, "format", oneOf("text", "json")), "log-format", "format of log lines: text or json")
 	s.all.Var(text(&s.backend, "name", oneOf(backendKernel, backendFake, backendTGT)), "backend", "system to work on: kernel (this node), tgt (this node, iSCSI by tgtd) or fake (a captured node's file)")
 	s.all.Var(text(&s.tgtSocket, "file", absolute), "tgt-socket", "management socket of tgtd; requires --backend tgt, for example /var/run/tgtd/socket.0")

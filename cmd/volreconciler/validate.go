@@ -58,7 +58,7 @@ Exit status: 0 if there are no findings, 1 if there are findings or the command 
 		},
 	}
 	s.forCommand(cmd, "target-prefix")
-	cmd.Flags().StringVar(&with, "with", "", "`directory` of spec files together with which one file is checked, for example /etc/volreconciler/specs")
+	cmd.Flags().StringVar(&with, "with", "", "`directory` of spec files to check one file with, for example /etc/volreconciler/specs (default: only the given files)")
 	cmd.Flags().StringVar(&as, "as", "", "`name` of the checked file relative to --with, for example pools/fast.yaml (default: its base name)")
 	outputFlag(cmd, &format, "text", "json")
 	return cmd
