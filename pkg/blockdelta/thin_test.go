@@ -122,7 +122,7 @@ var _ = Describe("what changed in a thin volume", func() {
 		Entry("thin_delta says something else", func() { p.delta = "<superblock/>" }, "thin_delta: unsupported chunk size of 0 sectors"),
 		Entry("the pool fails", func() { p.fails = map[string]error{"reserve": &host.CommandError{ExitCode: 1, Stderr: "I/O error"}} }, "I/O error"),
 		Entry("it is not there", func() { p.report = "" }, "lvs does not report vg-0/s"),
-		Entry("it has no identifier", func() { p.report = strings.ReplaceAll(report, "|3\n", "|x\n") }, `is not a thin volume ID`),
+		Entry("it has no identifier", func() { p.report = strings.ReplaceAll(report, "|3\n", "|x\n") }, `"x" is not a thin volume ID`),
 		Entry("it has no size", func() { p.report = strings.ReplaceAll(report, "16777216", "big") }, `"big" is not a size`),
 	)
 

@@ -61,9 +61,9 @@ var _ = DescribeTable("An Export asks for what its protocol does not have", func
 	Entry("a portal", "fc", ", target: naa.2100001b32a1b2c3, portals: "+mark+"['0.0.0.0:3260']", "spec.portals", "is not possible with fc, where the target itself is a port; remove it"),
 	Entry("a password", "fc", ", target: naa.2100001b32a1b2c3, initiators: [{name: naa.2100001b32a1b2c4, auth: "+mark+"{chap: {username: u, passwordFrom: {file: /k}}}}]", "spec.initiators[0].auth", "has no passwords"),
 	Entry("anybody", "fc", ", target: naa.2100001b32a1b2c3, allowAnyInitiator: "+mark+"true", "spec.allowAnyInitiator", "list the initiators"),
-	Entry("a WWPN with too many digits", "fc", ", target: "+mark+"naa.2100001b32a1b2c3d", "spec.target", "is not a port name; write"),
-	Entry("an IQN on Fibre Channel", "fc", ", target: naa.2100001b32a1b2c3, initiators: [{name: "+mark+"iqn.1993-08.org.debian:a}]", "spec.initiators[0].name", "is not a port name; write"),
-	Entry("a LUN that is not there", "iscsi", ", initiators: [{name: iqn.1993-08.org.debian:a, luns: ["+mark+"1]}]", "spec.initiators[0].luns[0]", "does not exist in this Export; write a number from spec.luns"),
+	Entry("a WWPN with too many digits", "fc", ", target: "+mark+"naa.2100001b32a1b2c3d", "spec.target", "is not a port name; write a WWPN of 16"),
+	Entry("an IQN on Fibre Channel", "fc", ", target: naa.2100001b32a1b2c3, initiators: [{name: "+mark+"iqn.1993-08.org.debian:a}]", "spec.initiators[0].name", "is not a port name; write a WWPN of 16"),
+	Entry("a LUN that is not there", "iscsi", ", initiators: [{name: iqn.1993-08.org.debian:a, luns: ["+mark+"1]}]", "spec.initiators[0].luns[0]", "LUN 1 does not exist in this Export; write a number from spec.luns"),
 	Entry("a LUN twice", "iscsi", ", initiators: [{name: iqn.1993-08.org.debian:a, luns: [0, "+mark+"0]}]", "spec.initiators[0].luns[1]", "listed twice"),
 	Entry("no LUN at all", "iscsi", ", initiators: [{name: iqn.1993-08.org.debian:a, luns: "+mark+"[]}]", "spec.initiators[0].luns", "is empty; list LUN numbers of this Export, or leave the field out to allow all LUNs"),
 )

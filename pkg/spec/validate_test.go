@@ -78,7 +78,7 @@ var _ = Describe("An object", func() {
 		Entry("target: nothing after the colon", "target: "+mark+"'iqn.2026-11.com.example:', luns: [{volume: db}]", "spec.target", "has no unique part after a colon; write"),
 		Entry("target: eui", "target: "+mark+"eui.0123456789abcdef, luns: [{volume: db}]", "spec.target", "is not a target name; write"),
 		Entry("target: length", "target: "+mark+"'iqn.2026-11.com.example:"+strings.Repeat("a", 200)+"', luns: [{volume: db}]", "spec.target", "at most 223"),
-		Entry("portals: none", "luns: [{volume: db}], portals: "+mark+"[]", "spec.portals", "is empty; list at least one portal, or leave the field out (default"),
+		Entry("portals: none", "luns: [{volume: db}], portals: "+mark+"[]", "spec.portals", "is empty; list at least one portal, or leave the field out (default: 0.0.0.0:3260)"),
 		Entry("portal: no port", "luns: [{volume: db}], portals: ["+mark+"192.0.2.1]", "spec.portals[0]", "is not a portal; write an IP address (no host name) and a port, for example 192.0.2.1:3260 or [2001:db8::1]:3260"),
 		Entry("portal: host name", "luns: [{volume: db}], portals: ["+mark+"'storage1:3260']", "spec.portals[0]", "is not a portal; write an IP address (no host name) and a port, for example 192.0.2.1:3260 or [2001:db8::1]:3260"),
 		Entry("portal: no address", "luns: [{volume: db}], portals: ["+mark+"':3260']", "spec.portals[0]", "is not a portal; write an IP address (no host name) and a port, for example 192.0.2.1:3260 or [2001:db8::1]:3260"),
@@ -97,8 +97,8 @@ var _ = Describe("An object", func() {
 		Entry("LUN: nothing", "luns: ["+mark+"{readOnly: true}]", "spec.luns[0]", "has neither volume nor snapshot; set one of them"),
 		Entry("LUN: both", "luns: ["+mark+"{volume: db, snapshot: s}]", "spec.luns[0]", "has both volume and snapshot; keep one, or write two LUNs"),
 		Entry("LUN: bad name", "luns: [{volume: "+mark+"DB}]", "spec.luns[0].volume", "only lower-case letters"),
-		Entry("LUN: negative", "luns: [{volume: db, lun: "+mark+"-1}]", "spec.luns[0].lun", "is out of range; a LUN must be 0 to"),
-		Entry("LUN: 256", "luns: [{volume: db, lun: "+mark+"256}]", "spec.luns[0].lun", "is out of range; a LUN must be 0 to"),
+		Entry("LUN: negative", "luns: [{volume: db, lun: "+mark+"-1}]", "spec.luns[0].lun", "is out of range; a LUN must be 0 to 255"),
+		Entry("LUN: 256", "luns: [{volume: db, lun: "+mark+"256}]", "spec.luns[0].lun", "is out of range; a LUN must be 0 to 255"),
 		Entry("initiator: nothing like it", "luns: [{volume: db}], initiators: [{name: "+mark+"client1}]", "spec.initiators[0].name", "eui.<16 hexadecimal digits> or naa.<16 hexadecimal digits>, exactly as the initiator sends it"),
 		Entry("initiator: no date", "luns: [{volume: db}], initiators: [{name: "+mark+"'iqn.93-08.org.debian:a'}]", "spec.initiators[0].name", "must have the form"),
 		Entry("initiator: slash", "luns: [{volume: db}], initiators: [{name: "+mark+"'iqn.1993-08.org.debian:a/b'}]", "spec.initiators[0].name", `contains '/'`),
@@ -126,7 +126,7 @@ var _ = Describe("An object", func() {
 		func(luns, path, message string) {
 			expectOneFinding(aPool+aVolume+volume("web", "pool: fast, size: 1Gi")+export("db", luns), path, message)
 		},
-		Entry("a number twice", "luns: [{volume: db, lun: 3}, {volume: web, lun: "+mark+"3}]", "spec.luns[1].lun", "is already used by spec.luns["),
+		Entry("a number twice", "luns: [{volume: db, lun: 3}, {volume: web, lun: "+mark+"3}]", "spec.luns[1].lun", "LUN 3 is already used by spec.luns[0]; give"),
 		Entry("a number and a position", "luns: [{volume: db, lun: 1}, "+mark+"{volume: web}]", "spec.luns[1].lun", "the default is the position in the list, from 0)"),
 		Entry("a volume twice", "luns: [{volume: db}, "+mark+"{volume: db}]", "spec.luns[1]", "Volume/db is already LUN 0"),
 		Entry("some read-only, for anyone", "luns: [{volume: db, readOnly: true}, {volume: web}], allowAnyInitiator: "+mark+"true", "spec.allowAnyInitiator", "requires all LUNs or none to be readOnly: without ACLs the kernel write-protects the whole target. List the initiators, or split the Export"),

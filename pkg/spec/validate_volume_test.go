@@ -85,7 +85,7 @@ var _ = Describe("A Volume with content", func() {
 		Entry("url: percent", "{url: "+mark+"'https://h/100%'}", ".url", "is not a URL; write https://host/path or https://host:port/path, and %25 for a percent sign"),
 		Entry("url: space", "{url: "+mark+"'https://h/a b'}", ".url", "without spaces"),
 		Entry("url: newline", "{url: "+mark+`"https://h/a\nb"}`, ".url", "without spaces"),
-		Entry("url: letter of another script", "{url: "+mark+"'https://h/ä'}", ".url", "must consist of printable ASCII characters without spaces; encode other characters as"),
+		Entry("url: letter of another script", "{url: "+mark+"'https://h/ä'}", ".url", "must consist of printable ASCII characters without spaces; percent-encode other characters"),
 		Entry("url: fragment", "{url: "+mark+"'https://h/a#b'}", ".url", "must not have a fragment"),
 		Entry("url: empty fragment", "{url: "+mark+"'https://h/a#'}", ".url", "must not have a fragment"),
 		Entry("url: user", "{url: "+mark+"'https://me@h/a'}", ".url", "must not contain a user name or password (before @): specs must not contain secrets"),

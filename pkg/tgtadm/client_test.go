@@ -85,7 +85,7 @@ var _ = Describe("A request", func() {
 		Entry("without an answer", []byte(nil), MatchError(ErrNoAnswer)),
 		Entry("in the middle of the header", []byte{0, 0, 0, 0, 0}, MatchError(io.ErrUnexpectedEOF)),
 		Entry("in the middle of the text", answer(0, 20, "Acc"), MatchError(ContainSubstring("ends after 3 of 12 bytes"))),
-		Entry("with an impossible size", answer(0, 7, ""), MatchError(ContainSubstring("the answer announces"))),
+		Entry("with an impossible size", answer(0, 7, ""), MatchError(ContainSubstring("the answer announces 7 bytes"))),
 		Entry("with too much", answer(0, maxAnswer+1, ""), MatchError(ContainSubstring("the answer announces"))),
 		Entry("with another text", answer(0, 13, "Hello"), MatchError(ContainSubstring("Hello"))),
 	)

@@ -62,7 +62,7 @@ var _ = Describe("images from the cache", func() {
 		made := change.Image{Key: "k", Path: file("disk.raw", disk), Format: spec.FormatRaw}
 		Expect(images.Write(ctx, made, target)).To(And(MatchError(change.ErrSource),
 			MatchError(ContainSubstring("the image has logical blocks of 512 bytes, the volume of 4096")),
-			MatchError(ContainSubstring("or set spec.source.image.blockSize"))))
+			MatchError(ContainSubstring("or set spec.source.image.blockSize: 4096"))))
 		after, err := os.ReadFile(target.Path)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(bytes.Equal(before, after)).To(BeTrue())
