@@ -146,14 +146,14 @@ $`))
 	It("gives up what goes on failing when its time is over", func(ctx SpecContext) {
 		node.refusals = 1000
 		status := run(ctx, oneVolumeIn("vg0"), 0)
-		Expect(shortcomings(status)).To(MatchError("1 object not as desired: Volume/db (CreateVolumeFailed)"))
+		Expect(shortcomings(status)).To(MatchError("1 object not as declared: Volume/db (CreateVolumeFailed)"))
 	}, SpecTimeout(20*time.Second))
 
 	It("does not wait for what waits for somebody", func(ctx SpecContext) {
 		status := run(ctx, oneVolumeIn("elsewhere"), time.Minute)
 		Expect(node.passes).To(Equal(1))
 		Expect(shortcomings(status)).To(MatchError(
-			"2 objects not as desired: Pool/slow (VolumeGroupMissing), Volume/db (DependencyNotReady)"))
+			"2 objects not as declared: Pool/slow (VolumeGroupMissing), Volume/db (DependencyNotReady)"))
 	}, SpecTimeout(20*time.Second))
 
 	It("does not wait for what is in the trash", func(ctx SpecContext) {

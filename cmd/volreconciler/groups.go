@@ -120,7 +120,7 @@ func names(ids []spec.ID, few int) string {
 
 // notAsDesired sums up what is not as desired, in a line that fits on a screen whatever there is.
 func notAsDesired(objects []status.Object) string {
-	begin := count(len(objects), "object") + " not as desired: "
+	begin := count(len(objects), "object") + " not as declared: "
 	if len(objects) <= fewNames {
 		var each []string
 		for _, o := range objects {

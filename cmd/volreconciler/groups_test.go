@@ -113,7 +113,7 @@ var _ = Describe("The sum of what is not as desired", func() {
 
 	It("has the number of objects for each reason, and a few names", func() {
 		Expect(sum(append(many(40, status.Blocked, "TooManyDeletions", ""), many(2, status.Blocked, "InUse", "")...))).To(Equal(
-			"42 objects not as desired: 40 TooManyDeletions (Volume/v00, Volume/v01, Volume/v02 and 37 more), 2 InUse (Volume/v00, Volume/v01)"))
+			"42 objects not as declared: 40 TooManyDeletions (Volume/v00, Volume/v01, Volume/v02 and 37 more), 2 InUse (Volume/v00, Volume/v01)"))
 	})
 
 	It("fits on a screen, whatever there is", func() {

@@ -274,7 +274,7 @@ else
 	failed="$failed 192.0.2.1:3260"
 fi
 
-[ -z "$failed" ] || { echo "no session through$failed" >&2; exit 1; }
+[ -z "$failed" ] || { echo "cannot connect to$failed" >&2; exit 1; }
 `))
 		Expect(resolve(scripts()["iscsi, multipath"]).Script()).To(And(
 			ContainSubstring("\nset_auth iqn.2026-11.org.example:db/192.0.2.7,3260,1/default authmethod CHAP username db password \"$password\"\n"),
@@ -286,7 +286,7 @@ fi
 connected tcp nqn.2026-11.org.example:db ` + nqn + ` 192.0.2.1 4420 ||
 	nvme connect -t tcp -n nqn.2026-11.org.example:db -a 192.0.2.1 -s 4420 -q ` + nqn + ` ||
 	failed="$failed 192.0.2.1:4420"
-[ -z "$failed" ] || { echo "no connection through$failed" >&2; exit 1; }
+[ -z "$failed" ] || { echo "cannot connect to$failed" >&2; exit 1; }
 `))
 		Expect(resolve(scripts()["nvme, secret"]).Script()).To(ContainSubstring(
 			"\tprintf %s 'transport=tcp,nqn=nqn.2026-11.org.example:db,traddr=192.0.2.1,trsvcid=4420,hostnqn=" + nqn +

@@ -85,7 +85,7 @@ func (c Connection) iscsiScript(s *script) {
 	for _, portal := range c.portals {
 		c.login(s, portal, iface)
 	}
-	s.line(`[ -z "$failed" ] || { echo "no session through$failed" >&2; exit 1; }`)
+	s.line(`[ -z "$failed" ] || { echo "cannot connect to$failed" >&2; exit 1; }`)
 }
 
 // login writes the commands for one portal. What is in the record of a portal that
@@ -137,7 +137,7 @@ check_passwords() { # PASSWORD...
 	for each; do
 		case $each in
 		[[:space:]]* | *[[:space:]])
-			echo "iscsiadm takes no password that begins or ends with a space" >&2
+			echo "iscsiadm does not accept a password that begins or ends with a space" >&2
 			exit 1
 			;;
 		esac

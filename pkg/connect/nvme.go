@@ -94,7 +94,7 @@ func (c Connection) nvmeScript(s *script) {
 		s.line("\t%s ||", c.nvmeConnect(portal))
 		s.line("\tfailed=\"$failed %s\"", portal)
 	}
-	s.line(`[ -z "$failed" ] || { echo "no connection through$failed" >&2; exit 1; }`)
+	s.line(`[ -z "$failed" ] || { echo "cannot connect to$failed" >&2; exit 1; }`)
 }
 
 // nvmeConnect is the command for one portal.
@@ -135,7 +135,7 @@ check_secret() { # SECRET
 	*,*) ;;
 	DHHC-1:*) return 0 ;;
 	esac
-	echo "this is no secret of NVMe: it must begin with DHHC-1: (nvme gen-dhchap-key makes one)" >&2
+	echo "not an NVMe secret: it must begin with DHHC-1: (create one with nvme gen-dhchap-key)" >&2
 	exit 1
 }
 

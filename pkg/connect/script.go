@@ -84,7 +84,7 @@ func (s *script) password(variable, fileVariable string, c spec.Credentials) {
 	file := path.Clean(c.PasswordFrom.File)
 	s.line("file=%s", quote(file))
 	s.line("file=${%s:-$file}", fileVariable)
-	s.line(`[ -r "$file" ] || { echo "$file cannot be read: put the %s there, for root alone, or name its file in %s" >&2; exit 1; }`,
+	s.line(`[ -r "$file" ] || { echo "cannot read $file: save the %s there, readable by root only, or set %s to its path" >&2; exit 1; }`,
 		strings.ReplaceAll(variable, "_", " "), fileVariable)
 	s.line(`%s=$(cat "$file")`, variable)
 }
