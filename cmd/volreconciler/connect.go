@@ -71,7 +71,7 @@ command is wrong.`,
 	s.forCommand(cmd, "specs", "target-prefix", "state-dir", "backend", "tgt-socket", "node", "address")
 	cmd.Flags().StringVar(&o.initiator, "initiator", "", "`name` of the initiator: its IQN, NQN or WWPN, for example iqn.1993-08.org.debian:01:db-host (required)")
 	cmd.Flags().BoolVar(&o.multipath, "multipath", false, "print all portals of the Export (default: only the first)")
-	cmd.Flags().BoolVar(&o.showSecrets, "show-secrets", false, "print passwords instead of the paths of their files (default: false)")
+	cmd.Flags().BoolVar(&o.showSecrets, "show-secrets", false, "print the passwords (default: false, they are not printed)")
 	outputFlag(cmd, &o.format, "json", "sh")
 	return cmd
 }

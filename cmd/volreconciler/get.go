@@ -34,7 +34,7 @@ vol, snap, exp or img. KIND/NAME is accepted as one argument.
 Phases:
   Ready        as declared
   Progressing  being changed; the message shows the progress of copies
-  Blocked      needs an action; the message says which
+  Blocked      needs an action or waits for something; the message says what
   Failed       a change failed and is retried
   Deleting     undeclared and being removed; with the reason InTrash it is kept in the trash
   Orphaned     undeclared and kept
