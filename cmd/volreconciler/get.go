@@ -80,7 +80,7 @@ Exit status: 0, whatever the phases; 1 if no agent answers, or the object does n
 	s.forCommand(cmd, "runtime-dir")
 	outputFlag(cmd, &format, "table", "wide", "json", "yaml")
 	orderFlag(cmd, &order)
-	cmd.Flags().StringVarP(&selector, "selector", "l", "", "only objects with these `labels`: KEY=VALUE, KEY!=VALUE, KEY or !KEY, with commas between, for example app=db,!test (empty: all objects)")
+	cmd.Flags().StringVarP(&selector, "selector", "l", "", "show only objects with matching `labels`: KEY=VALUE, KEY!=VALUE, KEY or !KEY, comma-separated, for example app=db,!test (default: all objects)")
 	colours = colourFlag(cmd)
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "print the status again after each change, until interrupted (default: false)")
 	return cmd

@@ -82,7 +82,7 @@ func orderOf(order string) func(a, b status.Object) int {
 
 func orderFlag(cmd *cobra.Command, target *string) {
 	allowed := []string{"name", "phase", "reason", "age", "size", "used", "connected"}
-	cmd.Flags().Var(text(target, "column", oneOf(allowed...)), "sort", "sort the objects of each kind by "+alternatives(allowed)+"; phase: the worst first, age: the latest change first, numbers: the largest first")
+	cmd.Flags().Var(text(target, "column", oneOf(allowed...)), "sort", "sort the objects of each kind by "+alternatives(allowed)+"; phase: the worst first, age: the latest change first, numbers: the largest first (default: kind, then name)")
 	// It fails only for a flag that is not there.
 	_ = cmd.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(allowed, cobra.ShellCompDirectiveNoFileComp))
 }
