@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -268,6 +269,26 @@ var _ = Describe("Make and since when a content is", func() {
 		Expect(statusOf(VolumeID("data"))).To(BeIn(status.Ready, status.ReasonAsDesired))
 		Expect(statusOf(SnapshotID("nightly")).Phase).To(Equal(status.Ready))
 	}, Entry("with a memory", true), Entry("without", false))
+
+	It("activates a Snapshot that is served, after a boot too, and keeps its policy, whatever it was taken of", func() {
+		id := SnapshotID("nightly")
+		n.Desired.Exports["nights"] = spec.Export{Metadata: Meta("nights"), Spec: spec.ExportSpec{
+			Protocol: spec.ProtocolISCSI, LUNs: []spec.LUN{{Snapshot: "nightly", Number: Ptr(7), ReadOnly: true}}, Initiators: []spec.Initiator{{Name: Initiator}}}}
+		settle()
+		Expect(shows(id)).To(BeTrue())
+		n.Edit("vg0/nightly", func(lv *observe.LogicalVolume) {
+			lv.Origin, lv.Active = "", false
+			lv.Tags = append(slices.DeleteFunc(lv.Tags, func(t string) bool { return strings.HasPrefix(t, ondisk.TagOrigin) }), ondisk.TagOrigin+"another")
+		})
+		other := n.Desired.Snapshots["nightly"]
+		other.Spec.DeletionPolicy = spec.Delete
+		n.Desired.Snapshots["nightly"] = other
+		settle()
+		Expect(statusOf(id)).To(And(BeIn(status.Blocked, status.ReasonImmutableField), HaveField("Message", ContainSubstring("is no snapshot of the current Volume/data"))))
+		Expect(n.LVs("vg0")["nightly"].Active).To(BeTrue())
+		Expect(n.LVs("vg0")["nightly"].Tags).To(ContainElement(ondisk.DeletionTag(spec.Delete)))
+		Expect(shows(id)).To(BeTrue())
+	})
 
 	It("keeps the time of the first logical volume when the data moves, twice", func() {
 		n = Movable()

@@ -276,6 +276,7 @@ func (d *differ) snapshot(s spec.Snapshot) {
 	other, unusable := false, false
 	if !lv.SnapshotInvalid {
 		other, unusable = d.otherOrigin(id, origin, volume, lv)
+		b.usable = !unusable
 	}
 	switch {
 	case lv.SnapshotInvalid:
@@ -286,8 +287,7 @@ func (d *differ) snapshot(s spec.Snapshot) {
 	case lv.Type != observe.Thin && lv.Type != observe.ThickSnapshot:
 		d.block(id, status.ReasonNotOwned, "%s already exists and is no snapshot. Choose another name", lv.FullName())
 		return
-	case other:
-		b.usable = !unusable
+	case other && (!lv.Marked() || len(lv.DeletedTags()) > 0): // left as it is, or where
 	case suspended:
 	case d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0: // which need not be the Pool's
 		if lv.Type == observe.Thin && !d.exported(id) {
