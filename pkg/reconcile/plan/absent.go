@@ -31,18 +31,18 @@ func (d *differ) absentTargets() {
 		}
 		force, who := d.forced(id, t.Name), Sessions(t)
 		if len(who) > 0 && !force {
-			d.block(id, status.ReasonSessionsActive, "cannot remove target %s: waiting for initiators to disconnect: %s", t.Name, shortList(who))
+			d.setBlocked(id, status.ReasonSessionsActive, "cannot remove target %s: waiting for initiators to disconnect: %s", t.Name, shortList(who))
 			d.shut(id, t)
 			continue
 		}
 		if keys := d.keysOf(t); len(keys) > 0 && !force {
-			d.block(id, status.ReasonReservationsActive, "cannot remove target %s: initiators hold persistent reservations: %s. Declare the Export again and clear them (sg_persist --out --clear --param-rk=KEY DEVICE), or declare it with disconnect: Force before you remove it",
+			d.setBlocked(id, status.ReasonReservationsActive, "cannot remove target %s: initiators hold persistent reservations: %s. Declare the Export again and clear them (sg_persist --out --clear --param-rk=KEY DEVICE), or declare it with disconnect: Force before you remove it",
 				t.Name, shortList(keys))
 			d.shut(id, t)
 			continue
 		}
 		if t.OtherTPGs > 0 {
-			d.block(id, status.ReasonNotOwned, "cannot remove target %s: it has target portal groups that are not managed by volreconciler. Remove them by hand", t.Name)
+			d.setBlocked(id, status.ReasonNotOwned, "cannot remove target %s: it has target portal groups that are not managed by volreconciler. Remove them by hand", t.Name)
 			continue
 		}
 		d.ledger.targets[target] = d.removal(id, "no Export declares it", Disruptive, who,
@@ -266,7 +266,7 @@ func (d *differ) outliving(origin observe.LogicalVolume) []string {
 // removal adds a step that takes away something of an object that no file declares.
 func (d *differ) removal(id spec.ID, why string, danger Danger, affects []string, c change.Change, needs ...StepID) StepID {
 	if !d.names(id) {
-		d.say(id, status.Deleting, status.ReasonRemoving, "%s", c)
+		d.setStatus(id, status.Deleting, status.ReasonRemoving, "%s", c)
 	}
 	return d.dangerousStep(id, why, danger, affects, c, needs...)
 }

@@ -71,7 +71,7 @@ func (d *differ) unsupported(e spec.Export) string {
 func (d *differ) blockedAsUnsupported(id spec.ID, e spec.Export) bool {
 	why := d.unsupported(e)
 	if why != "" {
-		d.block(id, status.ReasonUnsupported, "%s", why)
+		d.setBlocked(id, status.ReasonUnsupported, "%s", why)
 	}
 	return why != ""
 }
@@ -205,7 +205,7 @@ func (x *exportDiffer) admitAll() {
 			continue
 		}
 		if left >= 0 && !x.sawAllThatGoes(i.Name) {
-			x.block(x.id, status.ReasonSessionsActive, "cannot admit %s to target %s: waiting for the removal of LUN %d, which the spec does not show it", i.Name, x.target.Name, left)
+			x.setBlocked(x.id, status.ReasonSessionsActive, "cannot admit %s to target %s: waiting for the removal of LUN %d, which the spec does not show it", i.Name, x.target.Name, left)
 			continue
 		}
 		x.step(x.id, "not there", change.AddInitiator{Target: x.target, Initiator: i.Name, Auth: x.authOf(i.Auth)}, append(slices.Clone(x.base), needs...)...)
@@ -332,7 +332,7 @@ func (x *exportDiffer) protectAll(n int, have observe.TargetLUN, readOnly bool) 
 	switch {
 	case !x.fabric.accounts || have.ReadOnly == readOnly:
 	case !readOnly && len(x.others) > 0:
-		x.block(x.id, status.ReasonSessionsActive, "cannot make LUN %d of %s writable: waiting for initiators that are not listed to disconnect: %s",
+		x.setBlocked(x.id, status.ReasonSessionsActive, "cannot make LUN %d of %s writable: waiting for initiators that are not listed to disconnect: %s",
 			n, x.target.Name, shortList(x.others))
 	default:
 		x.protect(change.SetWriteProtect{Target: x.target, LUN: n, ReadOnly: readOnly}, Sessions(x.have), x.base...)

@@ -117,7 +117,7 @@ func (d *differ) wantedAttribute(id spec.ID, attribute string, of []string) (val
 		return value, named, true
 	}
 	for _, name := range exports {
-		d.block(spec.ID{Kind: spec.KindExport, Name: name}, status.ReasonInvalid,
+		d.setBlocked(spec.ID{Kind: spec.KindExport, Name: name}, status.ReasonInvalid,
 			"attribute %s of %s must be the same in all its Exports, but differs in %s. Set one value in all of them", attribute, id, shortList(exports))
 	}
 	return "", false, false
@@ -136,10 +136,10 @@ func (d *differ) unlinkFor(id spec.ID, attribute string, b observe.Backstore) ([
 		owner, ours := d.target(key.target).Owner()
 		switch {
 		case !ours || d.in.Desired.Exports[owner.Name].Metadata.Suspended():
-			d.block(id, status.ReasonInUse, "cannot set %s: backstore %s is linked to target %s, which is suspended or not managed by volreconciler. Resume its Export, or remove that LUN by hand", attribute, b.Path(), key.target.Name)
+			d.setBlocked(id, status.ReasonInUse, "cannot set %s: backstore %s is linked to target %s, which is suspended or not managed by volreconciler. Resume its Export, or remove that LUN by hand", attribute, b.Path(), key.target.Name)
 			return nil, false
 		case len(who) > 0:
-			d.block(owner, status.ReasonSessionsActive, "cannot set %s of %s: waiting for initiators to disconnect: %s", attribute, id, shortList(who))
+			d.setBlocked(owner, status.ReasonSessionsActive, "cannot set %s of %s: waiting for initiators to disconnect: %s", attribute, id, shortList(who))
 		}
 	}
 	if len(who) > 0 || !d.removableBackstore(id) {

@@ -126,7 +126,7 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 	case d.rebuild(id, have, back.lv):
 		want.usable = false
 	default:
-		d.block(id, status.ReasonBackstoreMismatch, "backstore %s (%s, read-only %t, serial %s) should be %s, read-only %t, serial %s. It is recreated once no initiator is connected; or remove its LUN from the Exports, and add it again",
+		d.setBlocked(id, status.ReasonBackstoreMismatch, "backstore %s (%s, read-only %t, serial %s) should be %s, read-only %t, serial %s. It is recreated once no initiator is connected; or remove its LUN from the Exports, and add it again",
 			have.Path(), have.Device, have.ReadOnly, have.Serial, back.lv.Path(), back.lv.ReadOnly, serial)
 		want.usable = false
 	}
@@ -149,7 +149,7 @@ func (d *differ) blockedByUsers(id spec.ID, lv observe.LogicalVolume) bool {
 		who = []string{fmt.Sprintf("open on this node by an unknown process (see lsof %s; it may be mounted in another mount namespace)", lv.Path())}
 	}
 	if len(who) > 0 {
-		d.block(id, status.ReasonInUse, "cannot export %s: it is %s. Release it first", lv.Path(), shortList(who))
+		d.setBlocked(id, status.ReasonInUse, "cannot export %s: it is %s. Release it first", lv.Path(), shortList(who))
 	}
 	return len(who) > 0
 }

@@ -150,6 +150,6 @@ func (d *differ) clearingStep(id spec.ID, why string, c change.Change) StepID {
 
 func (d *differ) sayOfAbsent(id spec.ID, phase status.Phase, reason, format string, args ...any) {
 	if !d.names(id) {
-		d.say(id, phase, reason, format, args...)
+		d.setStatus(id, phase, reason, format, args...)
 	}
 }

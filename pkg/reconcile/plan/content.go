@@ -27,11 +27,11 @@ func (d *differ) otherSource(id spec.ID, source *spec.VolumeSource, lv observe.L
 	}
 	from := cmp.Or(lv.Tag(ondisk.TagSource), "nothing")
 	if d.comesBack(id, lv) {
-		d.block(id, status.ReasonImmutableField, "spec.source: %s%s was made from %s, not from %s, so it is not exported. Remove or correct the field to use it, or choose another name for a new volume",
+		d.setBlocked(id, status.ReasonImmutableField, "spec.source: %s%s was made from %s, not from %s, so it is not exported. Remove or correct the field to use it, or choose another name for a new volume",
 			lv.FullName(), madeAt(id, lv), from, source.Tag())
 		return true
 	}
-	d.block(id, status.ReasonImmutableField, "spec.source: %s%s was made from %s, not from %s; a source is only read when a volume is created. Remove the field, or choose another name for a new volume",
+	d.setBlocked(id, status.ReasonImmutableField, "spec.source: %s%s was made from %s, not from %s; a source is only read when a volume is created. Remove the field, or choose another name for a new volume",
 		lv.FullName(), madeAt(id, lv), from, source.Tag())
 	return false
 }
@@ -42,9 +42,9 @@ func (d *differ) otherOrigin(id, origin spec.ID, volume spec.Volume, lv observe.
 	const hint = "choose another name for a new snapshot"
 	switch {
 	case lv.Origin != "" && lv.Origin != d.originName(origin, volume) && !d.replacedOrigin(origin, lv):
-		d.block(id, status.ReasonImmutableField, "spec.volume: %s%s is a snapshot of %s, not of %s; %s", lv.FullName(), madeAt(id, lv), lv.Origin, origin, hint)
+		d.setBlocked(id, status.ReasonImmutableField, "spec.volume: %s%s is a snapshot of %s, not of %s; %s", lv.FullName(), madeAt(id, lv), lv.Origin, origin, hint)
 	case d.takenOfAnother(id, d.backing(origin).lv, lv):
-		d.block(id, status.ReasonImmutableField, "spec.volume: %s%s is no snapshot of the current %s; %s%s", lv.FullName(), madeAt(id, lv), origin, hint, d.originHint(d.backing(origin).lv, lv))
+		d.setBlocked(id, status.ReasonImmutableField, "spec.volume: %s%s is no snapshot of the current %s; %s%s", lv.FullName(), madeAt(id, lv), origin, hint, d.originHint(d.backing(origin).lv, lv))
 	default:
 		return false, false
 	}

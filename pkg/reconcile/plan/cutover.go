@@ -264,7 +264,7 @@ func (d *differ) waitsForMove(id spec.ID) bool {
 	by := d.results.of(id).waitsFor
 	interrupted := by != spec.ID{}
 	if interrupted {
-		d.say(id, status.Progressing, status.ReasonConverging, "paused until the cutover of %s is done", by)
+		d.setStatus(id, status.Progressing, status.ReasonConverging, "paused until the cutover of %s is done", by)
 	}
 	return interrupted
 }
@@ -278,7 +278,7 @@ func (d *differ) takingOver() {
 				continue
 			}
 			d.results.of(id).seen = true
-			d.say(id, status.Progressing, status.ReasonConverging, "cutover to %s is in progress", staged.FullName())
+			d.setStatus(id, status.Progressing, status.ReasonConverging, "cutover to %s is in progress", staged.FullName())
 			d.leaveExports(id)
 		}
 	}

@@ -35,14 +35,14 @@ func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, wh
 	}
 	if why := d.outOfReach(lv); why != "" {
 		if !d.names(id) {
-			d.say(id, status.Orphaned, status.ReasonNotDeclared, "%s is no longer needed, but cannot be removed: %s", lv.FullName(), why)
+			d.setStatus(id, status.Orphaned, status.ReasonNotDeclared, "%s is no longer needed, but cannot be removed: %s", lv.FullName(), why)
 		} else if d.object(id).Message == "" {
 			d.object(id).Message = fmt.Sprintf("%s is no longer needed, but cannot be removed: %s", lv.FullName(), why)
 		}
 		return
 	}
 	if lv.Tag(ondisk.TagKind) == ondisk.KindSource && !temporary(lv) && !d.names(id) {
-		d.say(id, status.Orphaned, status.ReasonRetained, "orphaned: %s is a snapshot whose origin no longer exists, and may be the only copy. If nobody needs it, remove it: lvremove %s", lv.FullName(), lv.FullName())
+		d.setStatus(id, status.Orphaned, status.ReasonRetained, "orphaned: %s is a snapshot whose origin no longer exists, and may be the only copy. If nobody needs it, remove it: lvremove %s", lv.FullName(), lv.FullName())
 		return
 	}
 	if lv.Open || len(lv.HeldBy) > 0 {
@@ -53,7 +53,7 @@ func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, wh
 		return
 	}
 	if why := d.unclearable(lv); why != "" {
-		d.block(id, status.ReasonUnsupported, "%s", why)
+		d.setBlocked(id, status.ReasonUnsupported, "%s", why)
 		return
 	}
 	needs, ok := d.snapshotsDiscarded(id, lv)
@@ -61,7 +61,7 @@ func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, wh
 		return
 	}
 	if !d.names(id) && len(d.index.current[id]) == 0 { // nothing else is to be said of it
-		d.say(id, status.Deleting, status.ReasonRemoving, "removing %s: %s", lv.FullName(), why)
+		d.setStatus(id, status.Deleting, status.ReasonRemoving, "removing %s: %s", lv.FullName(), why)
 	}
 	if d.clearMethod(lv) == spec.ClearNone {
 		d.ledger.volumes[lv.FullName()] = d.discardStep(id, lv, why, change.RemoveLV{LV: nameOf(lv), Tags: tags}, needs...)
@@ -98,7 +98,7 @@ func (d *differ) snapshotsDiscarded(id spec.ID, lv observe.LogicalVolume) ([]Ste
 			return nil, false // it is split off first
 		}
 		if !removed {
-			d.block(id, status.ReasonSnapshotsExist, "cannot remove %s: waiting for the removal of its snapshot %s, which would be lost with it", lv.FullName(), name)
+			d.setBlocked(id, status.ReasonSnapshotsExist, "cannot remove %s: waiting for the removal of its snapshot %s, which would be lost with it", lv.FullName(), name)
 			return nil, false
 		}
 		needs = append(needs, step)

@@ -58,7 +58,7 @@ func (d *differ) export(e spec.Export) {
 	have, exists := d.in.Observed.Target(target.ID())
 	owner, owned := have.Owner()
 	if exists && !have.Empty() && (!owned || owner != id) {
-		d.block(id, status.ReasonNotOwned, "target %s already exists and is not managed by volreconciler. Choose another spec.target, or remove that target by hand", e.Spec.Target)
+		d.setBlocked(id, status.ReasonNotOwned, "target %s already exists and is not managed by volreconciler. Choose another spec.target, or remove that target by hand", e.Spec.Target)
 		return
 	}
 	if owned && owner == id {
@@ -178,7 +178,7 @@ func (x *exportDiffer) open() {
 	}
 	needs, left := x.othersRemoved()
 	if left >= 0 {
-		x.block(x.id, status.ReasonSessionsActive, "cannot open target %s to any initiator: waiting for the removal of LUN %d, which the spec does not have", x.target.Name, left)
+		x.setBlocked(x.id, status.ReasonSessionsActive, "cannot open target %s to any initiator: waiting for the removal of LUN %d, which the spec does not have", x.target.Name, left)
 		return
 	}
 	if x.fabric.listCloses {
@@ -211,13 +211,13 @@ func (x *exportDiffer) addLUNs() {
 		}
 		if !store.usable {
 			o := x.object(backing)
-			x.block(x.id, status.ReasonNotReady, "LUN %d: %s is %s: %s: %s", n, backing, o.Phase, o.Reason, o.Message)
+			x.setBlocked(x.id, status.ReasonNotReady, "LUN %d: %s is %s: %s: %s", n, backing, o.Phase, o.Reason, o.Message)
 			x.letGo(n, backing, store)
 			x.contested = x.contested || x.showsAnother(have, backing, store)
 			continue
 		}
 		if by := x.shared(backing); by != "" {
-			x.block(x.id, status.ReasonInUse, "LUN %d: %s is also served by %s, and tgtd cannot share it. Remove it there; the LUN is exported afterwards", n, backing, by)
+			x.setBlocked(x.id, status.ReasonInUse, "LUN %d: %s is also served by %s, and tgtd cannot share it. Remove it there; the LUN is exported afterwards", n, backing, by)
 			continue
 		}
 		readOnly := store.readOnly
@@ -232,11 +232,11 @@ func (x *exportDiffer) addLUNs() {
 			x.protectAll(n, have, readOnly)
 			x.resize(n, have, backing)
 			if o := x.object(backing); o.Phase == status.Failed { // it is shown as it is, and not well
-				x.block(x.id, status.ReasonNotReady, "LUN %d: %s is %s: %s: %s", n, backing, o.Phase, o.Reason, o.Message)
+				x.setBlocked(x.id, status.ReasonNotReady, "LUN %d: %s is %s: %s: %s", n, backing, o.Phase, o.Reason, o.Message)
 			}
 			continue
 		case x.staysWritable:
-			x.block(x.id, status.ReasonSessionsActive, "cannot add LUN %d to %s: any initiator could write to it. Waiting until the target can be made read-only", n, x.target.Name)
+			x.setBlocked(x.id, status.ReasonSessionsActive, "cannot add LUN %d to %s: any initiator could write to it. Waiting until the target can be made read-only", n, x.target.Name)
 			continue
 		case exists && have.Backstore+have.Device != "":
 			if !x.mayReplace(fmt.Sprintf("LUN %d (now %s)", n, have.Backstore+have.Device), initiatorsOf(x.have, n)) || !x.keepsKeys(fmt.Sprintf("LUN %d", n), n, "") {
@@ -246,7 +246,7 @@ func (x *exportDiffer) addLUNs() {
 			replaced = x.removeLUN(n, "spec asks for "+backing.String())
 		}
 		if len(x.others) > 0 {
-			x.block(x.id, status.ReasonSessionsActive, "cannot add LUN %d to %s: waiting for initiators that are not listed, and would see it, to disconnect: %s",
+			x.setBlocked(x.id, status.ReasonSessionsActive, "cannot add LUN %d to %s: waiting for initiators that are not listed, and would see it, to disconnect: %s",
 				n, x.target.Name, shortList(x.others))
 			continue
 		}
@@ -356,7 +356,7 @@ func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID)
 			continue
 		}
 		if !exists && x.sawAnother(i.Name, n, l.Backing()) {
-			x.block(x.id, status.ReasonSessionsActive, "LUN %d: %s saw another volume than %s under this number, and may write to it. Waiting for that initiator to disconnect and reconnect; or choose another number",
+			x.setBlocked(x.id, status.ReasonSessionsActive, "LUN %d: %s saw another volume than %s under this number, and may write to it. Waiting for that initiator to disconnect and reconnect; or choose another number",
 				n, i.Name, l.Backing())
 			continue
 		}
@@ -410,14 +410,14 @@ func (x *exportDiffer) mayReplace(what string, sessions []string) bool {
 	switch reason, while := x.doubt(); reason {
 	case "":
 	case status.ReasonIncompleteInput:
-		x.block(x.id, reason, "cannot remove %s: %s. Correct them first", what, while)
+		x.setBlocked(x.id, reason, "cannot remove %s: %s. Correct them first", what, while)
 		return false
 	default:
-		x.say(x.id, status.Failed, reason, "cannot remove %s: waiting until every system can be read: %v", what, x.in.Observed.Err())
+		x.setStatus(x.id, status.Failed, reason, "cannot remove %s: waiting until every system can be read: %v", what, x.in.Observed.Err())
 		return false
 	}
 	if len(sessions) > 0 {
-		x.block(x.id, status.ReasonSessionsActive, "cannot remove %s of %s: waiting for initiators to disconnect: %s", what, x.target.Name, shortList(sessions))
+		x.setBlocked(x.id, status.ReasonSessionsActive, "cannot remove %s of %s: waiting for initiators to disconnect: %s", what, x.target.Name, shortList(sessions))
 		return false
 	}
 	return true

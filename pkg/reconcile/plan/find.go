@@ -38,7 +38,7 @@ func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bo
 		known = ""
 	}
 	if _, _, err := d.in.Observed.Group(was.VolumeGroup); known != "" && err != nil {
-		d.say(id, status.Failed, status.ReasonObservationFailed, "cannot read volume group %s, which has its logical volume: %v", was.VolumeGroup, err)
+		d.setStatus(id, status.Failed, status.ReasonObservationFailed, "cannot read volume group %s, which has its logical volume: %v", was.VolumeGroup, err)
 		return observe.LogicalVolume{}, refused
 	}
 	if lvs := d.withoutCopies(id, d.index.current[id]); len(lvs) > 0 {
@@ -66,21 +66,21 @@ func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bo
 	case untagged && d.stopped(id, d.contradiction(id, lv)):
 		return lv, refused
 	case exists && lv.Phase() == ondisk.Clearing:
-		d.block(id, status.ReasonClearing, "waiting until %s, deleted earlier under the same name, is wiped", lv.FullName())
+		d.setBlocked(id, status.ReasonClearing, "waiting until %s, deleted earlier under the same name, is wiped", lv.FullName())
 		return lv, refused
 	case exists && (known == "" || lv.Identity() == known) && lv.Marked() && !lostTags(lv, id):
-		d.block(id, status.ReasonNotOwned, "%s belongs to another object (%s). Choose another name, or correct its tags", lv.FullName(), strings.Join(lv.Tags, " "))
+		d.setBlocked(id, status.ReasonNotOwned, "%s belongs to another object (%s). Choose another name, or correct its tags", lv.FullName(), strings.Join(lv.Tags, " "))
 		return lv, refused
 	case untagged, exists && (known != "" && lv.Identity() == known || known == "" && lostTags(lv, id)):
 		return lv, found
 	case known != "":
-		d.block(id, status.ReasonVanished, "its logical volume %s (UUID %s) is missing. Restore it; or, to create a new one, set the annotation %s: %s",
+		d.setBlocked(id, status.ReasonVanished, "its logical volume %s (UUID %s) is missing. Restore it; or, to create a new one, set the annotation %s: %s",
 			p.vg.Name+"/"+name, known, spec.AnnotationRecreate, known)
 		return lv, refused
 	case !exists:
 		return lv, absent
 	case !adopt:
-		d.block(id, status.ReasonNotOwned, "%s already exists and is not managed by volreconciler. %s", lv.FullName(), adoptHint(id))
+		d.setBlocked(id, status.ReasonNotOwned, "%s already exists and is not managed by volreconciler. %s", lv.FullName(), adoptHint(id))
 		return lv, refused
 	default:
 		return lv, found
@@ -150,18 +150,18 @@ func (d *differ) marked(id spec.ID, lvs []observe.LogicalVolume, p pool, name, k
 		for _, lv := range lvs {
 			names = append(names, lv.FullName())
 		}
-		d.block(id, status.ReasonAmbiguous, "several logical volumes have its tags: %s. Remove the tags from all but one (lvchange --deltag)", shortList(names))
+		d.setBlocked(id, status.ReasonAmbiguous, "several logical volumes have its tags: %s. Remove the tags from all but one (lvchange --deltag)", shortList(names))
 		return lv, refused
 	case known != "" && lv.Identity() != known && !d.lostIdentity(id, lv):
-		d.block(id, status.ReasonVanished, "its logical volume (UUID %s) is missing, and %s (UUID %s) has its tags. Restore the first, or accept the second by the annotation %s: %s",
+		d.setBlocked(id, status.ReasonVanished, "its logical volume (UUID %s) is missing, and %s (UUID %s) has its tags. Restore the first, or accept the second by the annotation %s: %s",
 			known, lv.FullName(), lv.UUID, spec.AnnotationRecreate, known)
 		return lv, refused
 	case misplaced(lv, p) && id.Kind == spec.KindVolume, lv.Phase() == ondisk.Staged:
 		// It is on its way, or has just arrived.
 	case lv.VolumeGroup != p.vg.Name:
-		d.block(id, status.ReasonImmutableField, "its logical volume %s cannot move with its Volume to volume group %s. Remove the Snapshot, or undo the change of the Volume's spec.pool", lv.FullName(), p.vg.Name)
+		d.setBlocked(id, status.ReasonImmutableField, "its logical volume %s cannot move with its Volume to volume group %s. Remove the Snapshot, or undo the change of the Volume's spec.pool", lv.FullName(), p.vg.Name)
 	case lv.Name != name:
-		d.block(id, status.ReasonImmutableField, "its logical volume is %s, but the spec declares %s. Rename it (lvrename), or change the spec", lv.FullName(), name)
+		d.setBlocked(id, status.ReasonImmutableField, "its logical volume is %s, but the spec declares %s. Rename it (lvrename), or change the spec", lv.FullName(), name)
 	}
 	return lv, found
 }

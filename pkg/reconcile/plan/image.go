@@ -19,19 +19,19 @@ func (d *differ) image(i spec.Image) {
 	switch {
 	case !looked:
 		d.plan.KeepJobs = true
-		d.say(id, status.Failed, status.ReasonObservationFailed, "waiting until %s is checked", i.Spec.Path)
+		d.setStatus(id, status.Failed, status.ReasonObservationFailed, "waiting until %s is checked", i.Spec.Path)
 	case file.Err != nil:
 		// That there is no step for its job does not mean that it is not wanted.
 		d.plan.KeepJobs = true
-		d.say(id, status.Failed, status.ReasonObservationFailed, "cannot check whether %s exists: %v", i.Spec.Path, file.Err)
+		d.setStatus(id, status.Failed, status.ReasonObservationFailed, "cannot check whether %s exists: %v", i.Spec.Path, file.Err)
 	case file.Written():
 		d.object(id).Image = &status.Image{Path: i.Spec.Path, Format: i.Spec.Format, Size: file.Size, SHA256: file.SHA256}
 	case file.Exists:
-		d.block(id, status.ReasonNotOwned, "%s already exists and is no image that was written here: it has no %s beside it. Remove it, or choose another path",
+		d.setBlocked(id, status.ReasonNotOwned, "%s already exists and is no image that was written here: it has no %s beside it. Remove it, or choose another path",
 			i.Spec.Path, path.Base(i.Spec.Path)+spec.ChecksumSuffix)
 	case suspended:
 	case file.NoDirectory:
-		d.block(id, status.ReasonNotReady, "directory %s does not exist. Create it, or mount its file system", path.Dir(i.Spec.Path))
+		d.setBlocked(id, status.ReasonNotReady, "directory %s does not exist. Create it, or mount its file system", path.Dir(i.Spec.Path))
 	default:
 		d.writeImage(id, i)
 	}
@@ -55,7 +55,7 @@ func (d *differ) imageSource(id spec.ID, i spec.Image) (observe.LogicalVolume, b
 	made, there := d.index.sources[id]
 	switch {
 	case there && made.SnapshotInvalid:
-		d.say(id, status.Failed, status.ReasonSnapshotOverflow, "snapshot %s overflowed while the image was written from it; retried from a new one", made.FullName())
+		d.setStatus(id, status.Failed, status.ReasonSnapshotOverflow, "snapshot %s overflowed while the image was written from it; retried from a new one", made.FullName())
 		d.discard(id, made, d.signed(ondisk.SourceTags(id)), notToCopy)
 		return made, false
 	case there && (i.Spec.Volume == "" || !d.madeOf(i.Spec.Volume, made)):
@@ -68,7 +68,7 @@ func (d *differ) imageSource(id spec.ID, i spec.Image) (observe.LogicalVolume, b
 	from := d.backing(source)
 	switch {
 	case !from.usable || from.lv.UUID == "":
-		d.block(id, status.ReasonNotReady, "waiting for %s: %s", source, d.object(source).Message)
+		d.setBlocked(id, status.ReasonNotReady, "waiting for %s: %s", source, d.object(source).Message)
 		return from.lv, false
 	case source.Kind == spec.KindSnapshot:
 		return from.lv, d.stands(id, source, from.lv)

@@ -163,14 +163,14 @@ func newDiffer(in Input, index *Index, refs *references) *differ {
 	d := &differ{in: in, index: index, refs: refs, results: newResults(objects), ledger: newLedger(), places: places(set)}
 	d.plan.Findings = in.Desired.Findings
 	for id, err := range in.Desired.Invalid {
-		d.block(id, status.ReasonInvalid, "%v", err)
+		d.setBlocked(id, status.ReasonInvalid, "%v", err)
 	}
 	return d
 }
 
-// say gives an object a phase. The first thing that stands in the way is the
+// setStatus gives an object a phase. The first thing that stands in the way is the
 // one that is shown.
-func (d *differ) say(id spec.ID, phase status.Phase, reason, format string, args ...any) {
+func (d *differ) setStatus(id spec.ID, phase status.Phase, reason, format string, args ...any) {
 	o := d.object(id)
 	if o.Phase != status.Ready && o.Phase != status.Progressing {
 		return
@@ -185,8 +185,8 @@ func (d *differ) remark(id spec.ID, format string, args ...any) {
 	}
 }
 
-func (d *differ) block(id spec.ID, reason, format string, args ...any) {
-	d.say(id, status.Blocked, reason, format, args...)
+func (d *differ) setBlocked(id spec.ID, reason, format string, args ...any) {
+	d.setStatus(id, status.Blocked, reason, format, args...)
 }
 
 // step adds a step to the plan. Needs that are 0 are none.
@@ -229,7 +229,7 @@ func (d *differ) stepBeside(id spec.ID, why string, danger Danger, c change.Chan
 func (d *differ) unknown(id spec.ID, system observe.System) bool {
 	err := d.in.Observed.Unknown[system]
 	if err != nil {
-		d.say(id, status.Failed, status.ReasonObservationFailed, "%v", err)
+		d.setStatus(id, status.Failed, status.ReasonObservationFailed, "%v", err)
 	}
 	return err != nil
 }
@@ -237,7 +237,7 @@ func (d *differ) unknown(id spec.ID, system observe.System) bool {
 // suspended reports whether an object is to be left alone, and says so.
 func (d *differ) suspended(id spec.ID, m spec.Metadata) bool {
 	if m.Suspended() {
-		d.say(id, status.Suspended, status.ReasonSuspended, "suspended by annotation %s. Remove the annotation to resume", spec.AnnotationReconcile)
+		d.setStatus(id, status.Suspended, status.ReasonSuspended, "suspended by annotation %s. Remove the annotation to resume", spec.AnnotationReconcile)
 	}
 	return m.Suspended()
 }

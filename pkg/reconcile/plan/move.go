@@ -34,11 +34,11 @@ func (d *differ) bereft(id spec.ID) bool {
 		if old.Tag(ondisk.TagIdentity) == "" { // or it would pass for metadata of before
 			accept = " --addtag " + ondisk.TagIdentity + old.UUID
 		}
-		d.block(id, status.ReasonVanished, "its logical volume is missing; %s has the data from before the cutover. Restore the first, or accept the old data: lvchange --deltag %s%s%s %s",
+		d.setBlocked(id, status.ReasonVanished, "its logical volume is missing; %s has the data from before the cutover. Restore the first, or accept the old data: lvchange --deltag %s%s%s %s",
 			old.FullName(), ondisk.TagReplacedBy, old.ReplacedBy(), accept, old.FullName())
 	default:
 		lv := m.staged[0]
-		d.block(id, status.ReasonVanished, "its logical volume (UUID %s) is missing; %s was staged for a cutover, and may be incomplete. Restore the first, or accept the second: lvchange --deltag %s %s",
+		d.setBlocked(id, status.ReasonVanished, "its logical volume (UUID %s) is missing; %s was staged for a cutover, and may be incomplete. Restore the first, or accept the second: lvchange --deltag %s %s",
 			lv.Identity(), lv.FullName(), strings.Join(stagedTags(lv), " --deltag "), lv.FullName())
 	}
 	return true
@@ -86,7 +86,7 @@ func (d *differ) afterMove(id spec.ID, lv observe.LogicalVolume) {
 	}
 	for _, old := range m.superseded {
 		if old.ReplacedBy() != lv.UUID {
-			d.block(id, status.ReasonAmbiguous, "%s was superseded by a logical volume (UUID %s) that is missing. Restore the missing one, or remove the superseded one by hand", old.FullName(), old.ReplacedBy())
+			d.setBlocked(id, status.ReasonAmbiguous, "%s was superseded by a logical volume (UUID %s) that is missing. Restore the missing one, or remove the superseded one by hand", old.FullName(), old.ReplacedBy())
 			continue
 		}
 		d.discard(id, old, append(d.signed(ondisk.OwnerTags(id)), ondisk.TagReplacedBy+lv.UUID), "superseded by "+lv.FullName())
@@ -108,7 +108,7 @@ func (d *differ) absentMoves() {
 		case len(lvs) == 0 && len(m.staged)+len(m.superseded) == 0:
 			d.afterMove(id, observe.LogicalVolume{})
 		default:
-			d.say(id, status.Orphaned, status.ReasonRetained, "orphaned: several logical volumes claim to be the current copy. None is removed; remove the wrong ones by hand")
+			d.setStatus(id, status.Orphaned, status.ReasonRetained, "orphaned: several logical volumes claim to be the current copy. None is removed; remove the wrong ones by hand")
 		}
 	}
 }
@@ -118,10 +118,10 @@ func (d *differ) move(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolum
 	m := d.index.left(id)
 	switch {
 	case len(m.superseded) > 0:
-		d.block(id, status.ReasonNotReady, "spec.pool: cannot move to Pool/%s: waiting for the removal of %s, superseded by the last move", v.Spec.Pool, m.superseded[0].FullName())
+		d.setBlocked(id, status.ReasonNotReady, "spec.pool: cannot move to Pool/%s: waiting for the removal of %s, superseded by the last move", v.Spec.Pool, m.superseded[0].FullName())
 		return prepared
 	case p.vg.MissingPVs > 0: // LVM would refuse them when they come back
-		d.block(id, status.ReasonNotReady, "spec.pool: cannot move to Pool/%s: %d physical volumes of %s are missing. Reconnect them first", v.Spec.Pool, p.vg.MissingPVs, p.vg.Name)
+		d.setBlocked(id, status.ReasonNotReady, "spec.pool: cannot move to Pool/%s: %d physical volumes of %s are missing. Reconnect them first", v.Spec.Pool, p.vg.MissingPVs, p.vg.Name)
 		return prepared
 	case d.immovable(id, v, lv):
 		d.stagedAs(id, "the Volume no longer moves to it", func(s observe.LogicalVolume) bool { return !misplaced(s, p) })
@@ -146,11 +146,11 @@ func (d *differ) move(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolum
 // can move with it, and says so.
 func (d *differ) immovable(id spec.ID, v spec.Volume, lv observe.LogicalVolume) bool {
 	if lv.ReadOnly {
-		d.block(id, status.ReasonImmutableField, "spec.pool: %s is read-only, and the copy in Pool/%s would not be. Make it writable (%s), or undo the change of spec.pool", lv.FullName(), v.Spec.Pool, lv.HowToWrite())
+		d.setBlocked(id, status.ReasonImmutableField, "spec.pool: %s is read-only, and the copy in Pool/%s would not be. Make it writable (%s), or undo the change of spec.pool", lv.FullName(), v.Spec.Pool, lv.HowToWrite())
 		return true
 	}
 	if lv.Redundant() {
-		d.block(id, status.ReasonUnsupported, "spec.pool: %s is %s, and the copy in Pool/%s would hold its data only once. Move it by hand, undo the change of spec.pool, or remove its other copies first (%s)",
+		d.setBlocked(id, status.ReasonUnsupported, "spec.pool: %s is %s, and the copy in Pool/%s would hold its data only once. Move it by hand, undo the change of spec.pool, or remove its other copies first (%s)",
 			lv.FullName(), lv.Kind(), v.Spec.Pool, singleAgain(lv))
 		return true
 	}
@@ -173,7 +173,7 @@ func (d *differ) immovable(id spec.ID, v spec.Volume, lv observe.LogicalVolume) 
 	slices.Sort(stay)
 	stay = slices.Compact(stay)
 	if len(stay) > 0 {
-		d.block(id, status.ReasonSnapshotsExist, "spec.pool: cannot move %s to Pool/%s: it has snapshots (%s), which cannot move. Remove them, in the trash too, or undo the change of spec.pool",
+		d.setBlocked(id, status.ReasonSnapshotsExist, "spec.pool: cannot move %s to Pool/%s: it has snapshots (%s), which cannot move. Remove them, in the trash too, or undo the change of spec.pool",
 			lv.FullName(), v.Spec.Pool, shortList(stay))
 	}
 	return len(stay) > 0
@@ -195,12 +195,12 @@ func (d *differ) stage(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolu
 	switch {
 	case !d.vacant(id, name, "spec.pool: cannot move to Pool/"+v.Spec.Pool):
 	case p.dormant || p.thinPool != "" && lv.Type == observe.Thin && !lv.Active:
-		d.say(id, status.Progressing, status.ReasonConverging, "spec.pool: cannot move to Pool/%s: waiting until the volume and the thin pool are active, to check the free space", v.Spec.Pool)
+		d.setStatus(id, status.Progressing, status.ReasonConverging, "spec.pool: cannot move to Pool/%s: waiting until the volume and the thin pool are active, to check the free space", v.Spec.Pool)
 	case p.thinPool != "" && mayHold(lv) > freeIn(p):
-		d.say(id, status.Failed, status.ReasonNoSpace, "spec.pool: %s holds up to %s, but thin pool %s/%s has %s left, and would fill up. Grow it, or undo the change of spec.pool",
+		d.setStatus(id, status.Failed, status.ReasonNoSpace, "spec.pool: %s holds up to %s, but thin pool %s/%s has %s left, and would fill up. Grow it, or undo the change of spec.pool",
 			lv.FullName(), spec.Size(mayHold(lv)), p.vg.Name, p.thinPool, spec.Size(freeIn(p)))
 	case !p.creatable:
-		d.block(id, status.ReasonNotReady, "spec.pool: Pool/%s cannot take new volumes: %s", v.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: v.Spec.Pool}).Message)
+		d.setBlocked(id, status.ReasonNotReady, "spec.pool: Pool/%s cannot take new volumes: %s", v.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: v.Spec.Pool}).Message)
 	default:
 		size := roundUp(max(lv.Size, uint64(v.Spec.Size)), p.vg.ExtentSize)
 		tags := d.tagsToMove(id, v, lv)
@@ -247,11 +247,11 @@ func (d *differ) vacant(id spec.ID, name change.LV, what string) bool {
 	switch {
 	case !exists:
 	case there.Phase() == ondisk.Clearing:
-		d.say(id, status.Progressing, status.ReasonClearing, "%s: waiting until %s, deleted earlier, is wiped", what, name)
+		d.setStatus(id, status.Progressing, status.ReasonClearing, "%s: waiting until %s, deleted earlier, is wiped", what, name)
 	case owner == id && there.Phase() == ondisk.Staged:
-		d.say(id, status.Progressing, status.ReasonConverging, "%s: waiting for the removal of %s, which is no longer needed", what, name)
+		d.setStatus(id, status.Progressing, status.ReasonConverging, "%s: waiting for the removal of %s, which is no longer needed", what, name)
 	default:
-		d.block(id, status.ReasonNotOwned, "%s: %s already exists and is not managed by volreconciler. Rename that logical volume, or undo the change of the spec", what, name)
+		d.setBlocked(id, status.ReasonNotOwned, "%s: %s already exists and is not managed by volreconciler. Rename that logical volume, or undo the change of the spec", what, name)
 	}
 	return !exists
 }
@@ -331,7 +331,7 @@ func (d *differ) copyOver(id spec.ID, staged, lv observe.LogicalVolume) (base ob
 		d.snapshotToMove(id, lv, base)
 	case len(d.index.left(id).snapshots) > 1:
 		// Nobody is made to wait for LVM to take the others away.
-		d.say(id, status.Progressing, status.ReasonConverging, "cutover to %s: waiting for the removal of older snapshots of %s", staged.FullName(), lv.FullName())
+		d.setStatus(id, status.Progressing, status.ReasonConverging, "cutover to %s: waiting for the removal of older snapshots of %s", staged.FullName(), lv.FullName())
 	default:
 		return base, true
 	}
@@ -361,5 +361,5 @@ func (d *differ) snapshotToMove(id spec.ID, lv, base observe.LogicalVolume) {
 		})
 		return
 	}
-	d.say(id, status.Progressing, status.ReasonClearing, "the next sync round of %s waits until older snapshots are wiped", lv.FullName())
+	d.setStatus(id, status.Progressing, status.ReasonClearing, "the next sync round of %s waits until older snapshots are wiped", lv.FullName())
 }

@@ -36,7 +36,7 @@ func (x *exportDiffer) keepNumbers() {
 	for _, l := range x.spec.LUNs {
 		asked[l.Backing()] = *l.Number
 		if n, who := x.seenElsewhere(l.Backing(), *l.Number); len(who) > 0 && taken[n] == (spec.ID{}) {
-			x.block(x.id, status.ReasonSessionsActive, "LUN %d: %s remains LUN %d until these initiators, which saw it there, disconnect or are removed from the Export: %s", *l.Number, l.Backing(), n, shortList(who))
+			x.setBlocked(x.id, status.ReasonSessionsActive, "LUN %d: %s remains LUN %d until these initiators, which saw it there, disconnect or are removed from the Export: %s", *l.Number, l.Backing(), n, shortList(who))
 			taken[n], l.Number = l.Backing(), &n
 		}
 		luns = append(luns, l)
@@ -44,13 +44,13 @@ func (x *exportDiffer) keepNumbers() {
 	x.spec.LUNs = slices.DeleteFunc(luns, func(l spec.LUN) bool {
 		if by := taken[*l.Number]; by != (spec.ID{}) {
 			if by != l.Backing() {
-				x.block(x.id, status.ReasonSessionsActive, "LUN %d: %s waits until %s is no longer known under this number", *l.Number, l.Backing(), by)
+				x.setBlocked(x.id, status.ReasonSessionsActive, "LUN %d: %s waits until %s is no longer known under this number", *l.Number, l.Backing(), by)
 			}
 			return by != l.Backing()
 		}
 		who := x.seenOtherwise(l.Backing(), *l.Number)
 		if len(who) > 0 {
-			x.block(x.id, status.ReasonSessionsActive, "LUN %d: these initiators saw another volume than %s under this number, and may write to it. Choose another number, remove them from the Export, or wait until they disconnect: %s",
+			x.setBlocked(x.id, status.ReasonSessionsActive, "LUN %d: these initiators saw another volume than %s under this number, and may write to it. Choose another number, remove them from the Export, or wait until they disconnect: %s",
 				*l.Number, l.Backing(), shortList(who))
 		}
 		return len(who) > 0

@@ -42,7 +42,7 @@ func shortList(names []string) string {
 // stopped reports whether there is an obstacle, and lets the object's status say so.
 func (d *differ) stopped(id spec.ID, o *Obstacle) bool {
 	if o != nil {
-		d.say(id, o.Phase, o.Reason, "%s", o.Message)
+		d.setStatus(id, o.Phase, o.Reason, "%s", o.Message)
 	}
 	return o != nil
 }

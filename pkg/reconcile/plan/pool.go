@@ -36,23 +36,23 @@ func (d *differ) pool(p spec.Pool) {
 	var unusable *observe.GroupError
 	switch {
 	case errors.As(err, &unusable) && unusable.Refused:
-		d.block(id, status.ReasonUnsupported, "%v", err)
+		d.setBlocked(id, status.ReasonUnsupported, "%v", err)
 		d.results.of(id).pool = pool{unreadable: true}
 		return
 	case err != nil:
-		d.say(id, status.Failed, status.ReasonObservationFailed, "cannot read volume group %s: %v", p.Spec.VolumeGroup, err)
+		d.setStatus(id, status.Failed, status.ReasonObservationFailed, "cannot read volume group %s: %v", p.Spec.VolumeGroup, err)
 		d.results.of(id).pool = pool{unreadable: true}
 		return
 	}
 	if !ok {
-		d.block(id, status.ReasonVolumeGroupMissing, "volume group %s is not on this node. Connect its disks. %s. Only if it never existed: vgcreate", p.Spec.VolumeGroup, d.mayHide())
+		d.setBlocked(id, status.ReasonVolumeGroupMissing, "volume group %s is not on this node. Connect its disks. %s. Only if it never existed: vgcreate", p.Spec.VolumeGroup, d.mayHide())
 		return
 	}
 	out := pool{vg: vg, known: true, creatable: true}
 	shown := &status.Pool{VolumeGroup: vg.Name, Size: vg.Size, Free: vg.Free}
 	d.object(id).Pool = shown
 	if vg.MissingPVs > 0 {
-		d.say(id, status.Failed, status.ReasonDeviceMissing, "%d physical volumes of %s are missing, and LVM refuses changes. Reconnect them, or remove them with vgreduce%s", vg.MissingPVs, vg.Name, d.hidden())
+		d.setStatus(id, status.Failed, status.ReasonDeviceMissing, "%d physical volumes of %s are missing, and LVM refuses changes. Reconnect them, or remove them with vgreduce%s", vg.MissingPVs, vg.Name, d.hidden())
 		out.creatable = false
 	}
 	suspended := d.suspended(id, p.Metadata)
@@ -97,14 +97,14 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 		}
 		known := d.in.Known[id].UUID
 		if known != "" && d.in.Desired.Annotation(id, spec.AnnotationRecreate) != known {
-			d.block(id, status.ReasonVanished, "thin pool %s (UUID %s) is missing, with all volumes in it. Restore it (vgcfgrestore); or, to create a new one, set the annotation %s: %s",
+			d.setBlocked(id, status.ReasonVanished, "thin pool %s (UUID %s) is missing, with all volumes in it. Restore it (vgcfgrestore); or, to create a new one, set the annotation %s: %s",
 				name, known, spec.AnnotationRecreate, known)
 			return false, 0
 		}
 		return true, d.step(id, "not there", change.CreateThinPool{LV: name, Size: spec.Size(size), Tags: d.signed(ondisk.OwnerTags(id))})
 	}
 	if lv.Type != observe.ThinPool {
-		d.block(id, status.ReasonNotOwned, "%s already exists and is no thin pool. Choose another thinPool.name", lv.FullName())
+		d.setBlocked(id, status.ReasonNotOwned, "%s already exists and is no thin pool. Choose another thinPool.name", lv.FullName())
 		return false, 0
 	}
 	shown.ThinPool, shown.Size = lv.Name, lv.Size
@@ -122,12 +122,12 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 	}
 	owner, owned := lv.Owner()
 	if owned && owner != id {
-		d.block(id, status.ReasonNotOwned, "thin pool %s belongs to %s. Choose another thinPool.name", lv.FullName(), owner)
+		d.setBlocked(id, status.ReasonNotOwned, "thin pool %s belongs to %s. Choose another thinPool.name", lv.FullName(), owner)
 		return false, 0
 	}
 	damage := d.damageOf(id, lv)
 	if damage != "" {
-		d.say(id, status.Failed, status.ReasonPoolDamaged, "nothing is planned in it: %s", damage)
+		d.setStatus(id, status.Failed, status.ReasonPoolDamaged, "nothing is planned in it: %s", damage)
 	}
 	var active StepID
 	if !suspended {
@@ -137,7 +137,7 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 		return false, 0
 	}
 	if lv.DataPercent >= 100 || lv.MetadataPercent >= 100 {
-		d.say(id, status.Failed, status.ReasonNoSpace, "thin pool %s is full (data %.1f%%, metadata %.1f%%): writes to new blocks fail. Grow it (thinPool.size)", lv.FullName(), lv.DataPercent, lv.MetadataPercent)
+		d.setStatus(id, status.Failed, status.ReasonNoSpace, "thin pool %s is full (data %.1f%%, metadata %.1f%%): writes to new blocks fail. Grow it (thinPool.size)", lv.FullName(), lv.DataPercent, lv.MetadataPercent)
 	}
 	if !owned {
 		// An administrator's own thin pool is used as it is.

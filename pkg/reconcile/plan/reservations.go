@@ -74,7 +74,7 @@ func (x *exportDiffer) losesNone(what string, who []string) bool {
 		return true
 	}
 	x.withheld = true
-	x.block(x.id, status.ReasonReservationsActive, "cannot remove %s of %s: initiators hold persistent reservations: %s. %s, or set disconnect: Force",
+	x.setBlocked(x.id, status.ReasonReservationsActive, "cannot remove %s of %s: initiators hold persistent reservations: %s. %s, or set disconnect: Force",
 		what, x.target.Name, shortList(who), clearThem)
 	return false
 }
@@ -135,7 +135,7 @@ func (d *differ) rebuild(id spec.ID, b observe.Backstore, lv observe.LogicalVolu
 		}
 	}
 	if who := d.lostKeys(b); len(who) > 0 {
-		d.block(id, status.ReasonReservationsActive, "cannot recreate backstore %s: persistent reservations would be lost: %s. %s", b.Path(), shortList(who), clearThem)
+		d.setBlocked(id, status.ReasonReservationsActive, "cannot recreate backstore %s: persistent reservations would be lost: %s. %s", b.Path(), shortList(who), clearThem)
 		return true
 	}
 	why := fmt.Sprintf("read-only %t, and nobody is connected", b.ReadOnly)

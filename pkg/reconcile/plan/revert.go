@@ -21,7 +21,7 @@ func (d *differ) restoring(id spec.ID, r *spec.Revert, lv observe.LogicalVolume)
 		d.step(id, "no longer in the spec, and nothing was written", change.SetTags{LV: nameOf(lv),
 			Remove: append(lv.TagsWith(ondisk.TagRevert), lv.TagsWith(ondisk.TagPhase)...)})
 	default:
-		d.block(id, status.ReasonReverting, "the revert of %s is incomplete: it holds part of a snapshot. Name that Snapshot in spec.revert again to finish it", lv.FullName())
+		d.setBlocked(id, status.ReasonReverting, "the revert of %s is incomplete: it holds part of a snapshot. Name that Snapshot in spec.revert again to finish it", lv.FullName())
 	}
 }
 
@@ -39,7 +39,7 @@ func (d *differ) revert(id spec.ID, v spec.Volume, lv observe.LogicalVolume) suc
 		return none
 	case d.inDoubt():
 		reason, while := d.doubt()
-		d.block(id, reason, "spec.revert: cannot revert while %s; waiting until that is corrected", while)
+		d.setBlocked(id, reason, "spec.revert: cannot revert while %s; waiting until that is corrected", while)
 		return none
 	case d.toBeKept(id), d.usersOfVolume(id, lv) != "":
 		return none
@@ -63,7 +63,7 @@ func (d *differ) reverted(id spec.ID, lv observe.LogicalVolume, request string) 
 // yet: after it was put back that is gone. It says so.
 func (d *differ) toBeKept(id spec.ID) bool {
 	waits := func(of spec.ID) bool {
-		d.block(id, status.ReasonNotReady, "spec.revert: waiting until the current data is safe in %s, which does not exist yet", of)
+		d.setBlocked(id, status.ReasonNotReady, "spec.revert: waiting until the current data is safe in %s, which does not exist yet", of)
 		return true
 	}
 	for _, name := range d.refs.snapshots[id.Name] {
@@ -98,11 +98,11 @@ func (d *differ) restore(id spec.ID, r *spec.Revert, lv, snapshot observe.Logica
 	_, served := d.index.Backstore(id)
 	switch {
 	case len(d.in.Observed.Unknown) > 0: // who uses it cannot be told
-		d.block(id, status.ReasonObservationFailed, "spec.revert: waiting until every system can be read: %v", d.in.Observed.Err())
+		d.setBlocked(id, status.ReasonObservationFailed, "spec.revert: waiting until every system can be read: %v", d.in.Observed.Err())
 	case lv.Tag(ondisk.TagRevert) != r.Request:
 		d.step(id, "spec.revert has changed", change.SetTags{LV: nameOf(lv), Add: []string{ondisk.TagRevert + r.Request}, Remove: lv.TagsWith(ondisk.TagRevert)})
 	case served || len(d.index.servedDirectly(lv)) > 0: // the exports let go of it in this pass
-		d.say(id, status.Progressing, status.ReasonReverting, "reverted to %s once the volume is no longer exported", snapshot.FullName())
+		d.setStatus(id, status.Progressing, status.ReasonReverting, "reverted to %s once the volume is no longer exported", snapshot.FullName())
 	default:
 		d.dangerousStep(id, "spec.revert asks for it", Destructive, nil, change.Restore{
 			LV: nameOf(lv), Snapshot: nameOf(snapshot), Size: spec.Size(min(lv.Size, snapshot.Size)),
@@ -143,38 +143,38 @@ func (d *differ) snapshotToRestore(id spec.ID, r *spec.Revert, lv observe.Logica
 	of := spec.ID{Kind: spec.KindSnapshot, Name: r.Snapshot}
 	lvs := d.index.current[of]
 	if old := d.index.left(id).superseded; len(old) > 0 {
-		d.block(id, status.ReasonNotReady, "spec.revert: waiting for the removal of %s, superseded by the last cutover", old[0].FullName())
+		d.setBlocked(id, status.ReasonNotReady, "spec.revert: waiting for the removal of %s, superseded by the last cutover", old[0].FullName())
 		return lv, false
 	}
 	switch {
 	case lv.ReadOnly:
-		d.block(id, status.ReasonImmutableField, "spec.revert: %s is read-only. Make it writable (%s)", lv.FullName(), lv.HowToWrite())
+		d.setBlocked(id, status.ReasonImmutableField, "spec.revert: %s is read-only. Make it writable (%s)", lv.FullName(), lv.HowToWrite())
 		return lv, false
 	case len(lvs) == 0:
-		d.block(id, status.ReasonNotReady, "spec.revert: %s has no logical volume. Wait until it has, or name another Snapshot", of)
+		d.setBlocked(id, status.ReasonNotReady, "spec.revert: %s has no logical volume. Wait until it has, or name another Snapshot", of)
 		return lv, false
 	case len(lvs) > 1:
-		d.block(id, status.ReasonNotReady, "spec.revert: several logical volumes have the tags of %s. Remove the tags from all but one (lvchange --deltag)", of)
+		d.setBlocked(id, status.ReasonNotReady, "spec.revert: several logical volumes have the tags of %s. Remove the tags from all but one (lvchange --deltag)", of)
 		return lv, false
 	case lvs[0].SnapshotInvalid:
-		d.block(id, status.ReasonSnapshotOverflow, "spec.revert: snapshot %s overflowed, and its data is lost. Name another Snapshot", lvs[0].FullName())
+		d.setBlocked(id, status.ReasonSnapshotOverflow, "spec.revert: snapshot %s overflowed, and its data is lost. Name another Snapshot", lvs[0].FullName())
 		return lv, false
 	case lvs[0].VolumeGroup != lv.VolumeGroup || lvs[0].Origin != "" && lvs[0].Origin != lv.Name:
-		d.block(id, status.ReasonImmutableField, "spec.revert: %s is no snapshot of %s. Name another Snapshot", lvs[0].FullName(), lv.FullName())
+		d.setBlocked(id, status.ReasonImmutableField, "spec.revert: %s is no snapshot of %s. Name another Snapshot", lvs[0].FullName(), lv.FullName())
 		return lv, false
 	}
 	if d.takenOfAnother(of, lv, lvs[0]) {
-		d.block(id, status.ReasonImmutableField, "spec.revert: %s%s is no snapshot of the current %s. Name another Snapshot%s",
+		d.setBlocked(id, status.ReasonImmutableField, "spec.revert: %s%s is no snapshot of the current %s. Name another Snapshot%s",
 			lvs[0].FullName(), madeAt(of, lvs[0]), lv.FullName(), d.originHint(lv, lvs[0]))
 		return lv, false
 	}
 	if who := shortList(d.writers(of, lvs[0])); who != "" {
-		d.block(id, status.ReasonSessionsActive, "spec.revert: waiting for initiators that can write to %s to disconnect: %s", lvs[0].FullName(), who)
+		d.setBlocked(id, status.ReasonSessionsActive, "spec.revert: waiting for initiators that can write to %s to disconnect: %s", lvs[0].FullName(), who)
 		d.copyAnew(id, lv, lvs[0])
 		return lv, false
 	}
 	if full := d.overflowedBy(lvs[0], lv); full != "" {
-		d.block(id, status.ReasonSnapshotsExist, "spec.revert: snapshot %s has no room for the data that would be overwritten. Increase its spec.size, or remove it", full)
+		d.setBlocked(id, status.ReasonSnapshotsExist, "spec.revert: snapshot %s has no room for the data that would be overwritten. Increase its spec.size, or remove it", full)
 		return lv, false
 	}
 	return lvs[0], true
@@ -202,7 +202,7 @@ func (d *differ) usersOfVolume(id spec.ID, lv observe.LogicalVolume) string {
 	awaited := d.in.Exposures.awaited(ondisk.UnitSerial(lv.Identity()), ondisk.NamespaceUUID(lv.Identity()))
 	who := shortList(append(d.connectedTo(id), awaited...))
 	if who != "" {
-		d.block(id, status.ReasonSessionsActive, "spec.revert: waiting for initiators to disconnect: %s", who)
+		d.setBlocked(id, status.ReasonSessionsActive, "spec.revert: waiting for initiators to disconnect: %s", who)
 		return who
 	}
 	who = shortList(lv.HeldBy)
@@ -211,7 +211,7 @@ func (d *differ) usersOfVolume(id spec.ID, lv observe.LogicalVolume) string {
 		who = "open on this node (see lsof " + lv.Path() + ")"
 	}
 	if who != "" {
-		d.block(id, status.ReasonInUse, "spec.revert: waiting until %s is no longer %s", lv.FullName(), who)
+		d.setBlocked(id, status.ReasonInUse, "spec.revert: waiting until %s is no longer %s", lv.FullName(), who)
 	}
 	return who
 }

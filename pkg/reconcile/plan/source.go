@@ -85,7 +85,7 @@ func (d *differ) clone(id spec.ID, why string, danger Danger, from backing, lv o
 func (d *differ) sourceOf(id spec.ID, source *spec.VolumeSource) (backing, bool) {
 	from, _ := source.Object()
 	if !d.names(from) {
-		d.block(id, status.ReasonNotReady, "spec.source: %s is not declared, and %s was not created yet. Declare the source, or change the field", from, id)
+		d.setBlocked(id, status.ReasonNotReady, "spec.source: %s is not declared, and %s was not created yet. Declare the source, or change the field", from, id)
 		return backing{}, false
 	}
 	// Objects come by name; what this one is made of has to come before.
@@ -96,7 +96,7 @@ func (d *differ) sourceOf(id spec.ID, source *spec.VolumeSource) (backing, bool)
 	}
 	b := d.backing(from)
 	if !b.usable || b.lv.UUID == "" {
-		d.block(id, status.ReasonNotReady, "spec.source: waiting for %s: %s", from, d.object(from).Message)
+		d.setBlocked(id, status.ReasonNotReady, "spec.source: waiting for %s: %s", from, d.object(from).Message)
 		return backing{}, false
 	}
 	return b, true
@@ -110,7 +110,7 @@ func (d *differ) fits(id spec.ID, from observe.LogicalVolume, size uint64) bool 
 		larger = max(larger, uint64(d.in.Desired.Volumes[owner.Name].Spec.Size))
 	}
 	if larger > size {
-		d.block(id, status.ReasonShrinkRefused, "spec.size: %s is smaller than the source %s (%s). Increase it to at least as much", spec.Size(size), from.FullName(), spec.Size(larger))
+		d.setBlocked(id, status.ReasonShrinkRefused, "spec.size: %s is smaller than the source %s (%s). Increase it to at least as much", spec.Size(size), from.FullName(), spec.Size(larger))
 	}
 	return larger <= size
 }
@@ -119,7 +119,7 @@ func (d *differ) fits(id spec.ID, from observe.LogicalVolume, size uint64) bool 
 func (d *differ) populate(id spec.ID, v spec.Volume, lv observe.LogicalVolume) {
 	source := v.Spec.Source
 	if source == nil || ondisk.TagSource+source.Tag() != ondisk.TagSource+lv.Tag(ondisk.TagSource) {
-		d.block(id, status.ReasonImmutableField, "spec.source: %s is being filled from %s. Undo the change, or remove the Volume and declare it again", lv.FullName(), lv.Tag(ondisk.TagSource))
+		d.setBlocked(id, status.ReasonImmutableField, "spec.source: %s is being filled from %s. Undo the change, or remove the Volume and declare it again", lv.FullName(), lv.Tag(ondisk.TagSource))
 		return
 	}
 	fill := change.Populate{LV: nameOf(lv), ReadsZero: lv.ReadsZero}
@@ -157,7 +157,7 @@ func (d *differ) readableSource(id spec.ID, source *spec.VolumeSource, lv observ
 		d.discardOther(id, made)
 		return lv, false
 	case made.SnapshotInvalid:
-		d.say(id, status.Failed, status.ReasonSnapshotOverflow, "snapshot %s overflowed while %s was copied from it; retried from a new one", made.FullName(), lv.FullName())
+		d.setStatus(id, status.Failed, status.ReasonSnapshotOverflow, "snapshot %s overflowed while %s was copied from it; retried from a new one", made.FullName(), lv.FullName())
 		d.discard(id, made, d.signed(ondisk.SourceTags(id)), notToCopy)
 		return lv, false
 	default:
@@ -173,7 +173,7 @@ func (d *differ) readableSource(id spec.ID, source *spec.VolumeSource, lv observ
 // discardOther removes a snapshot that was made to copy something else from, and says so.
 func (d *differ) discardOther(id spec.ID, made observe.LogicalVolume) {
 	d.discard(id, made, d.signed(ondisk.SourceTags(id)), ofSomethingElse)
-	d.say(id, status.Progressing, status.ReasonConverging, "removing %s: %s", made.FullName(), ofSomethingElse)
+	d.setStatus(id, status.Progressing, status.ReasonConverging, "removing %s: %s", made.FullName(), ofSomethingElse)
 }
 
 // sourceSnapshot makes the snapshot that a Volume is copied from: it may be in use.
@@ -198,23 +198,23 @@ func (d *differ) madeOf(volume string, made observe.LogicalVolume) bool {
 // Image is written.
 func (d *differ) createSource(id spec.ID, volume string, from backing) {
 	if missing := d.in.Observed.VolumeGroups[from.lv.VolumeGroup].MissingPVs; missing > 0 {
-		d.block(id, status.ReasonNotReady, "cannot copy from %s: no snapshot can be made while %d physical volumes of %s are missing. Reconnect them first", from.lv.FullName(), missing, from.lv.VolumeGroup)
+		d.setBlocked(id, status.ReasonNotReady, "cannot copy from %s: no snapshot can be made while %d physical volumes of %s are missing. Reconnect them first", from.lv.FullName(), missing, from.lv.VolumeGroup)
 		return
 	}
 	if d.notCopied(id, from.lv) {
 		return
 	}
 	if damage := d.damageAround(from.lv); damage != "" {
-		d.block(id, status.ReasonNotReady, "cannot copy from %s: %s", from.lv.FullName(), damage)
+		d.setBlocked(id, status.ReasonNotReady, "cannot copy from %s: %s", from.lv.FullName(), damage)
 		return
 	}
 	name := ondisk.SourceName(id)
 	switch lv, there := d.in.Observed.VolumeGroups[from.lv.VolumeGroup].LogicalVolumes[name]; {
 	case there && lv.Phase() == ondisk.Clearing:
-		d.say(id, status.Progressing, status.ReasonClearing, "the next snapshot of %s to copy from waits until the last one, %s, is wiped", from.lv.FullName(), lv.FullName())
+		d.setStatus(id, status.Progressing, status.ReasonClearing, "the next snapshot of %s to copy from waits until the last one, %s, is wiped", from.lv.FullName(), lv.FullName())
 		return
 	case there: // somebody changed its tags
-		d.block(id, status.ReasonNotOwned, "cannot copy from %s: the snapshot for that needs the name %s, which already exists without its tags. Rename or remove that logical volume", from.lv.FullName(), lv.FullName())
+		d.setBlocked(id, status.ReasonNotOwned, "cannot copy from %s: the snapshot for that needs the name %s, which already exists without its tags. Rename or remove that logical volume", from.lv.FullName(), lv.FullName())
 		return
 	}
 	d.step(id, "to copy from", change.CreateSnapshot{

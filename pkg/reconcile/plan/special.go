@@ -19,7 +19,7 @@ func (d *differ) special(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVo
 	}
 	size := roundUp(uint64(v.Spec.Size), p.vg.ExtentSize)
 	cannot := func(field, what, how string) {
-		d.block(id, status.ReasonUnsupported, "%s: cannot %s %s: it is %s, which volreconciler only serves. %s", field, what, lv.FullName(), lv.Kind(), how)
+		d.setBlocked(id, status.ReasonUnsupported, "%s: cannot %s %s: it is %s, which volreconciler only serves. %s", field, what, lv.FullName(), lv.Kind(), how)
 	}
 	var active StepID
 	if missing {
@@ -70,7 +70,7 @@ func (d *differ) notCopied(id spec.ID, origin observe.LogicalVolume) bool {
 	if origin.Type != observe.OtherLV {
 		return false
 	}
-	d.block(id, status.ReasonUnsupported, "cannot make a snapshot of %s: it is %s. %s copy it by hand", origin.FullName(), origin.Kind(), plainAgain(origin))
+	d.setBlocked(id, status.ReasonUnsupported, "cannot make a snapshot of %s: it is %s. %s copy it by hand", origin.FullName(), origin.Kind(), plainAgain(origin))
 	return true
 }
 

@@ -140,7 +140,7 @@ func (d *differ) keepInTrash(id spec.ID, lv observe.LogicalVolume, shown *status
 	default:
 		message += fmt.Sprintf("removed after %s unless it is declared again", stamp(shown.RemovedAfter))
 	}
-	d.say(id, status.Deleting, status.ReasonInTrash, "%s", message)
+	d.setStatus(id, status.Deleting, status.ReasonInTrash, "%s", message)
 	if !d.inDoubt() && d.graceLeft(id) <= 0 && !lv.Open {
 		d.deactivate(id, lv, "in the trash")
 	}

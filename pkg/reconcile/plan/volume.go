@@ -57,7 +57,7 @@ func (d *differ) volume(v spec.Volume) {
 	case verdict == absent && suspended:
 		return
 	case verdict == absent && !p.creatable:
-		d.block(id, status.ReasonNotReady, "Pool/%s cannot take new volumes: %s", v.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: v.Spec.Pool}).Message)
+		d.setBlocked(id, status.ReasonNotReady, "Pool/%s cannot take new volumes: %s", v.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: v.Spec.Pool}).Message)
 		return
 	case verdict == absent:
 		d.createVolume(id, v, p, observe.LogicalVolume{VolumeGroup: p.vg.Name, Name: v.Spec.LVName, Size: size}, append(tags, ondisk.TagProduct+ondisk.Product(id.Name)))
@@ -68,7 +68,7 @@ func (d *differ) volume(v spec.Volume) {
 	d.object(id).Volume = d.volumeStatus(id, lv)
 	d.warnOfReturn(id, lv)
 	if p.damage != "" && lv.Type == observe.Thin && !misplaced(lv, p) {
-		d.say(id, status.Failed, status.ReasonPoolDamaged, "%s", p.damage)
+		d.setStatus(id, status.Failed, status.ReasonPoolDamaged, "%s", p.damage)
 		b := backing{lv: lv, usable: whole(lv) && !d.otherSource(id, v.Spec.Source, lv), thin: true} // as it is, and nothing else
 		if p.dormant && !suspended && lv.Health != observe.HealthPartial {
 			b.step = d.activate(id, lv) // LVM may have its reasons to refuse the pool alone
@@ -105,12 +105,12 @@ func (d *differ) existingVolume(id spec.ID, v spec.Volume, p pool, lv observe.Lo
 	other := d.otherSource(id, v.Spec.Source, lv)
 	switch {
 	case misplaced(lv, p) && !lv.Marked():
-		d.block(id, status.ReasonImmutableField, "spec.pool: %s is in %s. To adopt it, name the Pool that it is in", lv.FullName(), placeOf(lv))
+		d.setBlocked(id, status.ReasonImmutableField, "spec.pool: %s is in %s. To adopt it, name the Pool that it is in", lv.FullName(), placeOf(lv))
 		return // not adopted, so not ours to export
 	case lv.Type == observe.OtherLV && lv.Servable():
 		b.step = cmp.Or(d.special(id, v, p, lv, suspended, missing, tags), arrived)
 	case lv.Type != observe.Thin && lv.Type != observe.Thick:
-		d.block(id, status.ReasonNotOwned, "%s already exists, and is neither a thick nor a thin volume. Choose another lvName", lv.FullName())
+		d.setBlocked(id, status.ReasonNotOwned, "%s already exists, and is neither a thick nor a thin volume. Choose another lvName", lv.FullName())
 		return
 	case other && (!lv.Marked() || len(lv.DeletedTags()) > 0): // and it stays what it is, or where
 		d.results.of(id).backing = &b
@@ -181,9 +181,9 @@ func (d *differ) poolKnown(id spec.ID, name string) bool {
 	message := d.object(spec.ID{Kind: spec.KindPool, Name: name}).Message
 	switch {
 	case p.unreadable:
-		d.say(id, status.Failed, status.ReasonObservationFailed, "%s", message)
+		d.setStatus(id, status.Failed, status.ReasonObservationFailed, "%s", message)
 	case !p.known:
-		d.block(id, status.ReasonNotReady, "Pool/%s: %s", name, message)
+		d.setBlocked(id, status.ReasonNotReady, "Pool/%s: %s", name, message)
 	}
 	return p.known
 }
@@ -193,10 +193,10 @@ func (d *differ) growVolume(id spec.ID, lv observe.LogicalVolume, size uint64) b
 	switch {
 	case lv.Size > size && d.roundedUp(lv, size): // to what LVM makes of the size
 	case lv.Size > size:
-		d.block(id, status.ReasonShrinkRefused, "spec.size: %s has %s, more than the declared %s, and volumes are never shrunk. Increase spec.size", lv.FullName(), spec.Size(lv.Size), spec.Size(size))
+		d.setBlocked(id, status.ReasonShrinkRefused, "spec.size: %s has %s, more than the declared %s, and volumes are never shrunk. Increase spec.size", lv.FullName(), spec.Size(lv.Size), spec.Size(size))
 	case lv.Size < size:
 		if s := d.thickSnapshotsOf(lv); len(s) > 0 {
-			d.block(id, status.ReasonSnapshotsExist, "spec.size: cannot grow %s: LVM refuses that while it has thick snapshots (%s). Remove them first, in the trash too", lv.FullName(), shortList(s))
+			d.setBlocked(id, status.ReasonSnapshotsExist, "spec.size: cannot grow %s: LVM refuses that while it has thick snapshots (%s). Remove them first, in the trash too", lv.FullName(), shortList(s))
 			return false
 		}
 		d.results.of(id).grown = d.dangerousStep(id, "spec asks for "+spec.Size(size).String(), Harmless, d.connectedTo(id),
@@ -234,19 +234,19 @@ func (d *differ) snapshot(s spec.Snapshot) {
 		return
 	case verdict == absent:
 		if p.vg.MissingPVs > 0 {
-			d.block(id, status.ReasonNotReady, "Pool/%s cannot take new snapshots: %s", volume.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: volume.Spec.Pool}).Message)
+			d.setBlocked(id, status.ReasonNotReady, "Pool/%s cannot take new snapshots: %s", volume.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: volume.Spec.Pool}).Message)
 			return
 		}
 		o := d.backing(origin)
 		if !o.usable || misplaced(o.lv, p) {
-			d.block(id, status.ReasonNotReady, "%s: %s", origin, d.object(origin).Message)
+			d.setBlocked(id, status.ReasonNotReady, "%s: %s", origin, d.object(origin).Message)
 			return
 		}
 		if d.notCopied(id, o.lv) {
 			return
 		}
 		if damage := d.damageAround(o.lv); damage != "" {
-			d.block(id, status.ReasonNotReady, "%s: %s", origin, damage)
+			d.setBlocked(id, status.ReasonNotReady, "%s: %s", origin, damage)
 			return
 		}
 		// What the origin is counts, and not what its Pool asks for by now.
@@ -280,12 +280,12 @@ func (d *differ) snapshot(s spec.Snapshot) {
 	}
 	switch {
 	case lv.SnapshotInvalid:
-		d.say(id, status.Failed, status.ReasonSnapshotOverflow, "snapshot %s overflowed its copy-on-write space of %s, and its data is lost. Remove it", lv.FullName(), spec.Size(lv.COWSize))
+		d.setStatus(id, status.Failed, status.ReasonSnapshotOverflow, "snapshot %s overflowed its copy-on-write space of %s, and its data is lost. Remove it", lv.FullName(), spec.Size(lv.COWSize))
 		return
 	case d.stopped(id, d.understood(id, lv)):
 		return
 	case lv.Type != observe.Thin && lv.Type != observe.ThickSnapshot:
-		d.block(id, status.ReasonNotOwned, "%s already exists and is no snapshot. Choose another name", lv.FullName())
+		d.setBlocked(id, status.ReasonNotOwned, "%s already exists and is no snapshot. Choose another name", lv.FullName())
 		return
 	case other && (!lv.Marked() || len(lv.DeletedTags()) > 0): // left as it is, or where
 	case suspended:
@@ -399,7 +399,7 @@ func (d *differ) activate(id spec.ID, lv observe.LogicalVolume) StepID {
 // makes it refuse the missing ones when they come back.
 func (d *differ) activateWhole(id spec.ID, lv observe.LogicalVolume) StepID {
 	if lv.Health == observe.HealthPartial && !lv.Degraded() {
-		d.say(id, status.Failed, status.ReasonDeviceMissing, "%s cannot be activated: physical volumes of %s are missing. Reconnect them", lv.FullName(), lv.VolumeGroup)
+		d.setStatus(id, status.Failed, status.ReasonDeviceMissing, "%s cannot be activated: physical volumes of %s are missing. Reconnect them", lv.FullName(), lv.VolumeGroup)
 		return 0
 	}
 	return d.activate(id, lv)

@@ -54,7 +54,7 @@ func (x *exportDiffer) letGoToProtect(readOnly bool) bool {
 func (d *differ) stands(id, snapshot spec.ID, lv observe.LogicalVolume) bool {
 	way := d.wayToWrite(snapshot, lv)
 	if way != "" {
-		d.block(id, status.ReasonNotReady, "cannot copy from %s: %s lets initiators write to it, so the copy would be inconsistent. Make that LUN readOnly, or remove it until the copy is done", snapshot, way)
+		d.setBlocked(id, status.ReasonNotReady, "cannot copy from %s: %s lets initiators write to it, so the copy would be inconsistent. Make that LUN readOnly, or remove it until the copy is done", snapshot, way)
 	}
 	return way == ""
 }
