@@ -90,18 +90,18 @@ func adoptNode(ctx context.Context, s *settings, id string, dryRun bool, out io.
 	if dryRun {
 		return nil
 	}
-	if err := takeOver(s, ours, id); err != nil {
+	if err := adoptInstallation(s, ours, id); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(out, "The next pass adopts %s, where a Pool declares the volume group; see volreconciler plan\n", count(len(made[id]), "logical volume"))
 	return err
 }
 
-func takeOver(s *settings, ours *reconcile.Installation, id string) error {
+func adoptInstallation(s *settings, ours *reconcile.Installation, id string) error {
 	if err := safepath.MakeDir(s.stateDir); err != nil {
 		return fmt.Errorf("cannot use the state directory: %w", err)
 	}
-	return ours.TakeOver(id)
+	return ours.Adopt(id)
 }
 
 // madeBy returns what each installation made, a line for each logical volume.

@@ -16,7 +16,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/volreconciler/volreconciler/pkg/actuators/data"
+	"github.com/volreconciler/volreconciler/pkg/actuators/jobs"
 	"github.com/volreconciler/volreconciler/pkg/host"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -42,9 +42,9 @@ type backend struct {
 	// devices tells which devices do not answer; nil: that is not known.
 	devices observe.Devices
 	// blocks copies and clears what is in its devices.
-	blocks data.Blocks
+	blocks jobs.Blocks
 	// imageFiles makes image files of what is in the devices of a fake machine.
-	imageFiles data.ImageFiles
+	imageFiles jobs.ImageFiles
 	// processes returns how many processes were started so far.
 	processes func() int64
 	// endPass is called when a pass has made its changes.
@@ -91,7 +91,7 @@ func thisMachine(os *host.OS, lvmDir string) *backend {
 	shells.Dir = lvmDir
 	devices := pvscan.New(os)
 	os.LimitLVM(devices)
-	return &backend{Host: os, lvm: shells, devices: devices, blocks: data.NewEngine(os), processes: os.Processes, endPass: func() error {
+	return &backend{Host: os, lvm: shells, devices: devices, blocks: jobs.NewEngine(os), processes: os.Processes, endPass: func() error {
 		if err := shells.Close(); err != nil {
 			return fmt.Errorf("the LVM shell did not exit normally: %w", err)
 		}

@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/volreconciler/volreconciler/pkg/api"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/statusapi"
 )
 
 func newDescribeCommand() *cobra.Command {
@@ -36,7 +36,7 @@ exist.`,
 			if err != nil {
 				return err
 			}
-			v := view{client: api.NewClient(s.socket()), socket: s.socket(), selected: selected}
+			v := view{client: statusapi.NewClient(s.socket()), socket: s.socket(), selected: selected}
 			node, err := v.ask(cmd.Context(), 0)
 			if err != nil {
 				return err

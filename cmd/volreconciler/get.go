@@ -13,9 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/volreconciler/volreconciler/pkg/api"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
+	"github.com/volreconciler/volreconciler/pkg/statusapi"
 )
 
 func newGetCommand() *cobra.Command {
@@ -65,7 +65,7 @@ Exit status: 0, whatever the phases; 1 if no agent answers, or the object does n
 			ctx, stop := untilSignal(cmd.Context())
 			defer stop()
 			v := view{
-				client: api.NewClient(s.socket()), socket: s.socket(), selected: selected, order: order,
+				client: statusapi.NewClient(s.socket()), socket: s.socket(), selected: selected, order: order,
 				format: format, colours: *colours, out: cmd.OutOrStdout(),
 			}
 			if watch {
@@ -100,7 +100,7 @@ func knownKind(_ *cobra.Command, args []string) error {
 
 // view shows some of an agent's status.
 type view struct {
-	client   *api.Client
+	client   *statusapi.Client
 	socket   string
 	selected selection
 	order    string // what objects are sorted by; empty: kind and name
@@ -189,7 +189,7 @@ func (v view) ask(ctx context.Context, generation int64) (status.Report, error) 
 			"or set --runtime-dir to the agent's", v.socket)
 	case errors.Is(err, fs.ErrPermission):
 		return node, fmt.Errorf("cannot open %s as this user; run the command as root", v.socket)
-	case errors.Is(err, api.ErrNotReady):
+	case errors.Is(err, statusapi.ErrNotReady):
 		return node, fmt.Errorf("the agent at %s has just started: %w", v.socket, err)
 	case err != nil:
 		return node, fmt.Errorf("cannot query the agent at %s: %w", v.socket, err)
@@ -211,7 +211,7 @@ func suggestObjects(ctx context.Context, s *settings, args []string) []string {
 	}
 	ctx, cancel := context.WithTimeout(ctx, suggestLimit)
 	defer cancel()
-	node, err := api.NewClient(s.socket()).StatusOf(ctx, 0, spec.ID{Kind: kind})
+	node, err := statusapi.NewClient(s.socket()).StatusOf(ctx, 0, spec.ID{Kind: kind})
 	if err != nil {
 		return nil
 	}

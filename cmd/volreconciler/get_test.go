@@ -11,13 +11,13 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
-	"github.com/volreconciler/volreconciler/pkg/api"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/execute"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
+	"github.com/volreconciler/volreconciler/pkg/statusapi"
 )
 
 // transcript is output that is looked at while it is written.
@@ -56,7 +56,7 @@ var _ = Describe("get --watch", func() {
 		volumes, pools := &transcript{}, &transcript{}
 		ended := make(chan error, 2)
 		for kind, out := range map[spec.Kind]*transcript{spec.KindVolume: volumes, spec.KindPool: pools} {
-			v := view{client: api.NewClient(socket), socket: socket, selected: selection{kind: kind}, format: "table", out: out}
+			v := view{client: statusapi.NewClient(socket), socket: socket, selected: selection{kind: kind}, format: "table", out: out}
 			go func() { ended <- v.watch(watching) }()
 		}
 		wait := loop.Pass(ctx)

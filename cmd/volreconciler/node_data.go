@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/volreconciler/volreconciler/pkg/actuators/data"
+	"github.com/volreconciler/volreconciler/pkg/actuators/jobs"
 	"github.com/volreconciler/volreconciler/pkg/actuators/lvm"
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
 	"github.com/volreconciler/volreconciler/pkg/change"
@@ -19,12 +19,12 @@ import (
 //
 // It runs LVM's commands without the shell that a pass has, and ends: jobs are there
 // between passes.
-func newDataActuator(s *settings, b *backend) (*data.Actuator, error) {
+func newDataActuator(s *settings, b *backend) (*jobs.Actuator, error) {
 	limit := blockcopy.NewLimiter(int64(s.data.copyRate))
 	if s.backend == backendFake {
-		jobs := data.New(b, lvm.New(b, b), b.blocks, nil, limit)
-		jobs.UseImageFiles(b.imageFiles)
-		return jobs, nil
+		actuator := jobs.New(b, lvm.New(b, b), b.blocks, nil, limit)
+		actuator.UseImageFiles(b.imageFiles)
+		return actuator, nil
 	}
 	fetcher, err := fetch.New(fetch.Options{Proxy: s.data.imageProxy, CAFile: s.data.imageCAFile})
 	if err != nil {
@@ -33,11 +33,11 @@ func newDataActuator(s *settings, b *backend) (*data.Actuator, error) {
 	images := &lazyImages{settings: s.data, fetcher: fetcher, limit: limit}
 	blocks := b.blocks
 	if s.data.verifyCopies {
-		blocks = data.Verified{Blocks: blocks}
+		blocks = jobs.Verified{Blocks: blocks}
 	}
-	jobs := data.New(b, lvm.New(b, b), blocks, images, limit)
-	jobs.UseImageFiles(&data.QEMUImageFiles{Rate: int64(s.data.copyRate)})
-	return jobs, nil
+	actuator := jobs.New(b, lvm.New(b, b), blocks, images, limit)
+	actuator.UseImageFiles(&jobs.QEMUImageFiles{Rate: int64(s.data.copyRate)})
+	return actuator, nil
 }
 
 // lazyImages opens the cache of images when the first one is asked for: a node that
@@ -51,13 +51,13 @@ type lazyImages struct {
 	cache *cache.Cache // nil: not opened yet
 }
 
-// Write is that of [data.Images].
-func (l *lazyImages) Write(ctx context.Context, image change.Image, to data.Target) error {
+// Write is that of [jobs.Images].
+func (l *lazyImages) Write(ctx context.Context, image change.Image, to jobs.Target) error {
 	c, err := l.open()
 	if err != nil {
 		return err
 	}
-	stored := &data.CachedImages{Cache: c, Rate: int64(l.settings.copyRate), Limit: l.limit}
+	stored := &jobs.CachedImages{Cache: c, Rate: int64(l.settings.copyRate), Limit: l.limit}
 	return stored.Write(ctx, image, to)
 }
 
@@ -75,7 +75,7 @@ func (l *lazyImages) open() (c *cache.Cache, err error) {
 // fakeImageFiles makes image files on a fake machine.
 type fakeImageFiles struct{ fakehost.Engine }
 
-// Write is that of [data.ImageFiles].
-func (f fakeImageFiles) Write(ctx context.Context, i data.ImageFile) error {
+// Write is that of [jobs.ImageFiles].
+func (f fakeImageFiles) Write(ctx context.Context, i jobs.ImageFile) error {
 	return f.ExportImage(ctx, i.Device, int64(i.Size), i.Path)
 }

@@ -14,12 +14,12 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 
-	"github.com/volreconciler/volreconciler/pkg/api"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/lastgood"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
+	"github.com/volreconciler/volreconciler/pkg/statusapi"
 )
 
 // trashSettle is the time that a node gets to correct its clock after a boot,
@@ -150,7 +150,7 @@ const changePatience = 30 * time.Second
 // serve answers on the socket until the function that it returns is called. The
 // status can be asked for until the last pass has ended.
 func serve(socket string, status *status.Board, log logr.Logger) (stop func(), err error) {
-	listener, err := api.Listen(socket)
+	listener, err := statusapi.Listen(socket)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +159,7 @@ func serve(socket string, status *status.Board, log logr.Logger) (stop func(), e
 	go func() {
 		defer close(ended)
 		// Volumes and exports are kept in order all the same.
-		if err := api.Serve(ctx, listener, status); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		if err := statusapi.Serve(ctx, listener, status); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			log.Error(err, "the status socket has failed; the commands that query the agent no longer work", "socket", socket)
 		}
 	}()

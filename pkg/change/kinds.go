@@ -7,7 +7,7 @@ func Kinds() []Change {
 	return []Change{
 		CreateThinPool{}, GrowThinPool{}, CreateVolume{}, GrowVolume{}, CreateSnapshot{}, GrowSnapshot{},
 		SetTags{}, Rename{}, Activate{}, Deactivate{}, RemoveLV{},
-		CloneVolume{}, Populate{}, Restore{}, StartClearing{}, SplitSnapshot{}, Clear{}, WriteImage{}, Stage{}, TakeOver{},
+		CloneVolume{}, Populate{}, Restore{}, StartClearing{}, SplitSnapshot{}, Clear{}, WriteImage{}, Stage{}, Cutover{},
 		CreateBackstore{}, SetUnmap{}, SetBackstoreAttribute{}, RemoveBackstore{},
 		SetDiscoveryAuth{}, SetParameter{},
 		CreateTarget{}, MoveMark{}, SetAttributes{}, AddPortal{}, RemovePortal{},

@@ -22,7 +22,7 @@ type Stage struct {
 	ReadsZero bool      `json:"readsZero"`
 }
 
-// TakeOver copies what changed in a logical volume since the last snapshot of it to
+// Cutover copies what changed in a logical volume since the last snapshot of it to
 // the one that is staged in its place, and then marks it, with one tag, as
 // ondisk.Replaced. Nothing on this machine may have it open, and nothing can open it
 // for itself meanwhile.
@@ -30,7 +30,7 @@ type Stage struct {
 // It is no job: whoever had the logical volume open waits for it. If too much changed
 // since the snapshot it does not begin: it tells the next plan so, by the mark of the
 // staged one, and returns [ErrStale].
-type TakeOver struct {
+type Cutover struct {
 	LV
 	// Staged is what comes in its place.
 	Staged LV `json:"staged"`
@@ -40,9 +40,9 @@ type TakeOver struct {
 	Size  spec.Size `json:"size"`
 }
 
-// TakeOverLimit is how much may have changed, in bytes, for a [TakeOver]: initiators
+// CutoverLimit is how much may have changed, in bytes, for a [Cutover]: initiators
 // wait for as long as it takes to copy that.
-const TakeOverLimit = 256 << 20
+const CutoverLimit = 256 << 20
 
 // Rename gives a logical volume another name in its volume group.
 type Rename struct {
@@ -50,21 +50,21 @@ type Rename struct {
 	To string `json:"to"`
 }
 
-func (Stage) sealed()    {}
-func (TakeOver) sealed() {}
-func (Rename) sealed()   {}
+func (Stage) sealed()   {}
+func (Cutover) sealed() {}
+func (Rename) sealed()  {}
 
 // Lane is the logical volume's data.
 func (c Stage) Lane() string { return dataLane(c.LV) }
 
 // Lane is the data of the one that is staged.
-func (c TakeOver) Lane() string { return dataLane(c.Staged) }
+func (c Cutover) Lane() string { return dataLane(c.Staged) }
 
 // System is the data in logical volumes.
 func (Stage) System() observe.System { return observe.Data }
 
 // System is the data in logical volumes.
-func (TakeOver) System() observe.System { return observe.Data }
+func (Cutover) System() observe.System { return observe.Data }
 
 // Bytes is what is left to copy; of what changed it is not known.
 func (c Stage) Bytes() uint64 {
@@ -81,7 +81,7 @@ func (c Stage) String() string {
 	return fmt.Sprintf("copy %s to %s%s", c.From, c.LV, resumed(c.Done))
 }
 
-func (c TakeOver) String() string {
+func (c Cutover) String() string {
 	if c.Since.UUID == "" {
 		return fmt.Sprintf("cut over to %s from %s", c.Staged, c.LV)
 	}

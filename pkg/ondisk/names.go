@@ -28,5 +28,5 @@ func MoveNames(id spec.ID) []string {
 // Volume's, while the Volume's has the name.
 func StagedName(id spec.ID) string { return "volreconciler-moved-" + id.Name }
 
-// ReplacedName returns the name of the one in whose place another came.
-func ReplacedName(id spec.ID) string { return "volreconciler-old-" + id.Name }
+// SupersededName returns the name of the one in whose place another came.
+func SupersededName(id spec.ID) string { return "volreconciler-old-" + id.Name }

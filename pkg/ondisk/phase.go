@@ -41,7 +41,7 @@ func (t Tags) Phase() DataPhase {
 	switch {
 	case has(Clearing), len(t.TagsWith(TagCheckpoint+CheckpointOfClearing+":")) > 0:
 		return Clearing
-	case t.ReplacedBy() != "":
+	case t.SupersededBy() != "":
 		return Replaced
 	case has(Staged), t.Tag(TagSynced) != "":
 		return Staged
@@ -109,16 +109,16 @@ func (t Tags) Synced() (snapshot string, bytes uint64, ok bool) {
 	return snapshot, bytes, err == nil && snapshot != ""
 }
 
-// ReplacedBy returns the UUID of the logical volume that replaced this
+// SupersededBy returns the UUID of the logical volume that replaced this
 // one; empty: none did.
-func (t Tags) ReplacedBy() string { return t.Tag(TagReplacedBy) }
+func (t Tags) SupersededBy() string { return t.Tag(TagReplacedBy) }
 
 // Identity is what initiators tell a logical volume of this UUID by, as [UnitSerial]
 // and [NamespaceUUID] make it, and what it is remembered by: its own UUID, or that of
 // the first one that the data was in. One that was replaced has none of these: nobody
 // must take it for the one in its place.
 func (t Tags) Identity(uuid string) string {
-	if t.ReplacedBy() != "" {
+	if t.SupersededBy() != "" {
 		return "replaced:" + uuid
 	}
 	if first := t.Tag(TagIdentity); first != "" {

@@ -181,7 +181,7 @@ var _ = Describe("Names that no spec names", func() {
 		Expect(SourceName(image)).To(Equal("volreconciler-image-golden"))
 		Expect(MoveNames(volume)).To(Equal([]string{"volreconciler-move-a-db", "volreconciler-move-b-db", "volreconciler-move-c-db"}))
 		Expect(StagedName(volume)).To(Equal("volreconciler-moved-db"))
-		Expect(ReplacedName(volume)).To(Equal("volreconciler-old-db"))
+		Expect(SupersededName(volume)).To(Equal("volreconciler-old-db"))
 	})
 })
 

@@ -98,7 +98,7 @@ func (i *Installation) Establish() error {
 		i.ID = hex.EncodeToString(id[:])
 	}
 	if i.upgraded { // before there is an identifier, so that a crash in between loses nothing
-		if err := i.TakeOver(plan.Unmarked); err != nil {
+		if err := i.Adopt(plan.Unmarked); err != nil {
 			return err
 		}
 	}
@@ -113,9 +113,9 @@ func (i *Installation) Establish() error {
 	return nil
 }
 
-// TakeOver asks for all that another installation made to become this one's; [plan.Unmarked] is
+// Adopt asks for all that another installation made to become this one's; [plan.Unmarked] is
 // that of what does not say who made it.
-func (i *Installation) TakeOver(id string) error {
+func (i *Installation) Adopt(id string) error {
 	if id != plan.Unmarked && !idForm.MatchString(id) {
 		return fmt.Errorf("%q is no installation: it must be 16 hexadecimal digits, or %s", id, plan.Unmarked)
 	}
@@ -142,8 +142,8 @@ func (i *Installation) Current() (plan.Installation, error) {
 	return now, nil
 }
 
-// TookOver notes that nothing is left of what was to be adopted from other installations.
-func (i *Installation) TookOver(ids []string) error {
+// Adopted notes that nothing is left of what was to be adopted from other installations.
+func (i *Installation) Adopted(ids []string) error {
 	var errs []error
 	for _, id := range ids {
 		if err := os.Remove(filepath.Join(i.dir, takeoverDir, id)); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -80,7 +80,7 @@ var _ = Describe("An installation", func() {
 		Expect(current(open()).TakesOver).To(Equal([]string{plan.Unmarked}))
 		Expect(current(established()).TakesOver).To(Equal([]string{plan.Unmarked}))
 		Expect(current(open()).TakesOver).To(Equal([]string{plan.Unmarked}))
-		Expect(open().TookOver([]string{plan.Unmarked})).To(Succeed())
+		Expect(open().Adopted([]string{plan.Unmarked})).To(Succeed())
 		Expect(current(open()).TakesOver).To(BeEmpty())
 	})
 	It("does so also if it was killed while it was established", func() {
@@ -91,14 +91,14 @@ var _ = Describe("An installation", func() {
 	})
 	It("takes over what it is asked to, once", func() {
 		i := established()
-		Expect(i.TakeOver("00000000cafecafe")).To(Succeed())
-		Expect(i.TakeOver("00000000cafecafe")).To(Succeed())
+		Expect(i.Adopt("00000000cafecafe")).To(Succeed())
+		Expect(i.Adopt("00000000cafecafe")).To(Succeed())
 		Expect(current(i).TakesOver).To(Equal([]string{"00000000cafecafe"}))
-		Expect(i.TookOver([]string{"00000000cafecafe", "0000000000000000"})).To(Succeed())
+		Expect(i.Adopted([]string{"00000000cafecafe", "0000000000000000"})).To(Succeed())
 		Expect(current(i).TakesOver).To(BeEmpty())
 	})
 	DescribeTable("takes over nothing that is no installation", func(id string) {
-		Expect(established().TakeOver(id)).To(MatchError(ContainSubstring("16 hexadecimal digits")))
+		Expect(established().Adopt(id)).To(MatchError(ContainSubstring("16 hexadecimal digits")))
 		Expect(os.ReadDir(dir)).To(HaveLen(1))
 	},
 		Entry("", ""), Entry("", "new"), Entry("", "../identities.json"), Entry("", "00000000CAFECAFE"), Entry("", "."))

@@ -239,7 +239,7 @@ func (l *Loop) wait(p plan.Plan, failures map[plan.StepID]error, observed observ
 		// What has to be done again and again is not done without a pause. But
 		// whoever was made to wait in this pass is let in by the next.
 		tookOver := slices.ContainsFunc(p.Steps, func(s plan.Step) bool {
-			_, is := s.Change.(change.TakeOver)
+			_, is := s.Change.(change.Cutover)
 			return is && !errors.Is(failures[s.ID], execute.ErrHeld)
 		})
 		if n := l.again.passes; n > 2 && !tookOver {
@@ -378,7 +378,7 @@ func (l *Loop) tookOver(p plan.Plan) error {
 		return nil
 	}
 	l.Log.Info("adopted other installations", "installations", p.TookOver)
-	if err := l.Installation.TookOver(p.TookOver); err != nil {
+	if err := l.Installation.Adopted(p.TookOver); err != nil {
 		return fmt.Errorf("cannot store that other installations were adopted: %w", err)
 	}
 	return nil

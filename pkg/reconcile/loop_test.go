@@ -141,7 +141,7 @@ var _ = Describe("Loop", func() {
 		m.node.MoveTo("thick", "fast")
 		running, died := context.WithCancel(ctx)
 		m.fail = func(c change.Change) error {
-			if _, last := c.(change.TakeOver); last {
+			if _, last := c.(change.Cutover); last {
 				m.node.Withhold(nil)
 				died()
 				return errors.New("killed")
@@ -200,7 +200,7 @@ var _ = Describe("Loop", func() {
 	It("begins to put nothing back that cannot be remembered", func(ctx SpecContext) {
 		loop.Pass(ctx)
 		loop.Pass(ctx)
-		m.node.PutBack("thick", "tnightly", "one")
+		m.node.RestoreFile("thick", "tnightly", "one")
 		Expect(os.Rename(filepath.Dir(state), filepath.Dir(state)+"-away")).To(Succeed())
 		Expect(os.WriteFile(filepath.Dir(state), nil, 0o600)).To(Succeed())
 		for range 3 {

@@ -103,12 +103,12 @@ func (m *mover) counts(ctx context.Context) observe.LogicalVolume {
 	all := volumesOf(ctx)
 	replacedBy := map[string]bool{}
 	for _, lv := range all {
-		replacedBy[lv.ReplacedBy()] = true
+		replacedBy[lv.SupersededBy()] = true
 	}
 	var counting []observe.LogicalVolume
 	for _, lv := range all {
 		id, ours := lv.Owner()
-		if ours && id == (spec.ID{Kind: spec.KindVolume, Name: m.name}) && lv.ReplacedBy() == "" && (lv.Phase() == "" || lv.Phase() == ondisk.Staged && replacedBy[lv.UUID]) {
+		if ours && id == (spec.ID{Kind: spec.KindVolume, Name: m.name}) && lv.SupersededBy() == "" && (lv.Phase() == "" || lv.Phase() == ondisk.Staged && replacedBy[lv.UUID]) {
 			counting = append(counting, lv)
 		}
 	}

@@ -38,7 +38,7 @@ var makers = map[string]kind{
 	"Info": kindLog, "Error": kindLog,
 
 	// pkg/reconcile/plan
-	"setBlocked": kindStatus, "blocked": kindStatus, "setStatus": kindStatus, "obstacle": kindStatus, "sayOfAbsent": kindStatus,
+	"setBlocked": kindStatus, "blocked": kindStatus, "setStatus": kindStatus, "obstacle": kindStatus, "setStatusOfUndeclared": kindStatus,
 	"remark": kindNote,
 	"step":   kindWhy, "dangerousStep": kindWhy, "servingStep": kindWhy, "stepBeside": kindWhy, "clearingStep": kindWhy,
 	"discardStep": kindWhy, "removal": kindWhy, "removeVolume": kindWhy, "removeLUN": kindWhy, "clone": kindWhy, "discard": kindWhy,

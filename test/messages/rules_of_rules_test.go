@@ -18,7 +18,7 @@ var _ = Describe("Collecting messages", func() {
 	}
 
 	It("finds what makers are given, also in parts", func() {
-		Expect(in(`d.block(id, Reason, "no "+what+" is "+"there; add %s", x)`, false)).To(Equal([]message{{text: "no %s is there; add %s", kind: kindStatus}}))
+		Expect(in(`d.setBlocked(id, Reason, "no "+what+" is "+"there; add %s", x)`, false)).To(Equal([]message{{text: "no %s is there; add %s", kind: kindStatus}}))
 		Expect(in("return fmt.Errorf(`reading %s: %w`, p, err)", false)).To(Equal([]message{{text: "reading %s: %w", kind: kindError}}))
 		Expect(in(`s := Step{Why: "not there"}`, false)).To(Equal([]message{{text: "not there", kind: kindWhy}}))
 	})
@@ -33,8 +33,8 @@ var _ = Describe("Collecting messages", func() {
 		Expect(in(`why := "not there"; panic("no such " + x)`, true)).To(Equal([]message{{text: "not there", kind: kindPart}}))
 		Expect(in(`why := "not there"`, false)).To(BeEmpty())
 		Expect(in(`return fmt.Errorf("%s: %w", path, err)`, true)).To(BeEmpty(), "it only wraps")
-		Expect(in(`d.block(id, Reason, "%s", quote("no " + x + " here"))`, false)).To(Equal([]message{{text: "no %s here", kind: kindPart}}))
-		Expect(in(`d.block(id, Reason, fmt.Sprintf("no %s here", x))`, false)).To(Equal([]message{{text: "no %s here", kind: kindStatus}}))
+		Expect(in(`d.setBlocked(id, Reason, "%s", quote("no " + x + " here"))`, false)).To(Equal([]message{{text: "no %s here", kind: kindPart}}))
+		Expect(in(`d.setBlocked(id, Reason, fmt.Sprintf("no %s here", x))`, false)).To(Equal([]message{{text: "no %s here", kind: kindStatus}}))
 	})
 })
 

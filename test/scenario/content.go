@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/volreconciler/volreconciler/pkg/actuators/data"
+	"github.com/volreconciler/volreconciler/pkg/actuators/jobs"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -116,12 +116,12 @@ const diskImage = "2-9 disk"
 type imageFiles struct{ fakehost.Engine }
 
 var (
-	_ data.Images     = imageFiles{}
-	_ data.ImageFiles = writtenFiles{}
+	_ jobs.Images     = imageFiles{}
+	_ jobs.ImageFiles = writtenFiles{}
 )
 
-// Write writes an image to a device, see [data.Images].
-func (i imageFiles) Write(ctx context.Context, image change.Image, to data.Target) error {
+// Write writes an image to a device, see [jobs.Images].
+func (i imageFiles) Write(ctx context.Context, image change.Image, to jobs.Target) error {
 	if image.Path != "/images/disk.raw" {
 		return fmt.Errorf("%w: there is no image %s", change.ErrSource, image.Path)
 	}
@@ -132,7 +132,7 @@ func (i imageFiles) Write(ctx context.Context, image change.Image, to data.Targe
 // writtenFiles writes image files.
 type writtenFiles struct{ fakehost.Engine }
 
-// Write writes a device to an image file, see [data.ImageFiles].
-func (w writtenFiles) Write(ctx context.Context, f data.ImageFile) error {
+// Write writes a device to an image file, see [jobs.ImageFiles].
+func (w writtenFiles) Write(ctx context.Context, f jobs.ImageFile) error {
 	return w.ExportImage(ctx, f.Device, int64(f.Size), f.Path)
 }

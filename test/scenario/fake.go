@@ -11,7 +11,7 @@ import (
 
 	"github.com/go-logr/logr"
 
-	"github.com/volreconciler/volreconciler/pkg/actuators/data"
+	"github.com/volreconciler/volreconciler/pkg/actuators/jobs"
 	"github.com/volreconciler/volreconciler/pkg/actuators/lvm"
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/lio"
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/nvmet"
@@ -146,7 +146,7 @@ func (a *Agent) Loop() (*reconcile.Loop, error) {
 		return nil, err
 	}
 	engine := fakehost.Engine{Devices: &fakehost.Tap{Host: a.host}}
-	mover := data.New(a.host, lvm.New(a.host, a.host), engine, imageFiles{engine}, nil)
+	mover := jobs.New(a.host, lvm.New(a.host, a.host), engine, imageFiles{engine}, nil)
 	mover.UseImageFiles(writtenFiles{engine})
 	kernel := lio.New(a.host)
 	kernel.Prepare()

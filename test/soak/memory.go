@@ -13,7 +13,7 @@ import (
 
 	"github.com/go-logr/logr"
 
-	"github.com/volreconciler/volreconciler/pkg/actuators/data"
+	"github.com/volreconciler/volreconciler/pkg/actuators/jobs"
 	"github.com/volreconciler/volreconciler/pkg/actuators/lvm"
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/lio"
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/nvmet"
@@ -207,7 +207,7 @@ func (m *Memory) Start(ctx context.Context) error {
 		Executor: &execute.Executor{
 			Actuators: map[observe.System]change.Actuator{
 				observe.LVM: lvm.New(fakehost.Shell{Runner: tap}, tap), observe.LIO: kernel, observe.NVMet: nvmet.New(tap),
-				observe.Data: data.New(tap, lvm.New(tap, tap), fakehost.Engine{Devices: tap}, nil, nil),
+				observe.Data: jobs.New(tap, lvm.New(tap, tap), fakehost.Engine{Devices: tap}, nil, nil),
 			},
 			OneByOne: m.slow(),
 		},

@@ -110,7 +110,7 @@ var _ = Describe("Make and the attributes of an Export", func() {
 			n.Desired.Exports["db"] = e
 			n.MoveTo("thick", "fast")
 			p := n.Plan()
-			for !slices.Contains(kinds(p), "TakeOver") {
+			for !slices.Contains(kinds(p), "Cutover") {
 				n.Apply(p)
 				p = n.Plan()
 			}

@@ -83,17 +83,17 @@ func (d *differ) clear(lv observe.LogicalVolume) {
 	method := d.clearMethod(lv)
 	switch {
 	case !d.index.ownership.signed(lv):
-		d.sayOfAbsent(id, status.Deleting, status.ReasonClearing, "cannot wipe %s: waiting for its tags to name the installation that made it", lv.FullName())
+		d.setStatusOfUndeclared(id, status.Deleting, status.ReasonClearing, "cannot wipe %s: waiting for its tags to name the installation that made it", lv.FullName())
 	case d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0:
-		d.sayOfAbsent(id, status.Failed, status.ReasonDeviceMissing, "cannot wipe %s: waiting for the missing physical volumes of volume group %s", lv.FullName(), lv.VolumeGroup)
+		d.setStatusOfUndeclared(id, status.Failed, status.ReasonDeviceMissing, "cannot wipe %s: waiting for the missing physical volumes of volume group %s", lv.FullName(), lv.VolumeGroup)
 	case len(d.refs.pools[lv.VolumeGroup]) == 0: // the decision was made, but not of what is in there now
-		d.sayOfAbsent(id, status.Blocked, status.ReasonNotDeclared, "cannot wipe %s: no Pool declares volume group %s. Declare one, or remove the logical volume by hand", lv.FullName(), lv.VolumeGroup)
+		d.setStatusOfUndeclared(id, status.Blocked, status.ReasonNotDeclared, "cannot wipe %s: no Pool declares volume group %s. Declare one, or remove the logical volume by hand", lv.FullName(), lv.VolumeGroup)
 	case d.bygone(lv) != "":
-		d.sayOfAbsent(id, status.Blocked, status.ReasonVanished, "cannot wipe %s: %s", lv.FullName(), d.bygone(lv))
+		d.setStatusOfUndeclared(id, status.Blocked, status.ReasonVanished, "cannot wipe %s: %s", lv.FullName(), d.bygone(lv))
 	case lv.Type != observe.OtherLV && len(lv.TakesAlong) > 0: // made meanwhile; what is written here would be read there
-		d.sayOfAbsent(id, status.Blocked, status.ReasonSnapshotsExist, "cannot wipe %s: other logical volumes would lose their data (%s). Remove them first, or make them independent of it", lv.FullName(), shortList(lv.TakesAlong))
+		d.setStatusOfUndeclared(id, status.Blocked, status.ReasonSnapshotsExist, "cannot wipe %s: other logical volumes would lose their data (%s). Remove them first, or make them independent of it", lv.FullName(), shortList(lv.TakesAlong))
 	case d.unclearable(lv) != "":
-		d.sayOfAbsent(id, status.Blocked, status.ReasonUnsupported, "%s", d.unclearable(lv))
+		d.setStatusOfUndeclared(id, status.Blocked, status.ReasonUnsupported, "%s", d.unclearable(lv))
 	case lv.Type == observe.ThickSnapshot:
 		d.ledger.volumes[lv.FullName()] = d.clearingStep(id, "needed before it can be wiped", change.SplitSnapshot{LV: nameOf(lv)})
 	case method == spec.ClearNone:
@@ -140,7 +140,7 @@ func (d *differ) missingIn() map[string]spec.ID {
 // clearingStep adds a step that destroys what an object had. What is said of it
 // is said only if no file names it: one that is new knows nothing of the old.
 func (d *differ) clearingStep(id spec.ID, why string, c change.Change) StepID {
-	d.sayOfAbsent(id, status.Deleting, status.ReasonClearing, "%s", c)
+	d.setStatusOfUndeclared(id, status.Deleting, status.ReasonClearing, "%s", c)
 	if d.names(id) {
 		// Its status is that of the new one, which this step is no part of.
 		return d.stepBeside(id, why, Destructive, c)
@@ -148,7 +148,7 @@ func (d *differ) clearingStep(id spec.ID, why string, c change.Change) StepID {
 	return d.dangerousStep(id, why, Destructive, nil, c)
 }
 
-func (d *differ) sayOfAbsent(id spec.ID, phase status.Phase, reason, format string, args ...any) {
+func (d *differ) setStatusOfUndeclared(id spec.ID, phase status.Phase, reason, format string, args ...any) {
 	if !d.names(id) {
 		d.setStatus(id, phase, reason, format, args...)
 	}

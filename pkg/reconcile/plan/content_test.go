@@ -260,7 +260,7 @@ var _ = Describe("Make and since when a content is", func() {
 		Expect(shows(SnapshotID("nightly"))).To(BeFalse())
 		Expect(shows(VolumeID("data"))).To(BeTrue())
 
-		n.PutBack("data", "nightly", "1")
+		n.RestoreFile("data", "nightly", "1")
 		settle()
 		Expect(statusOf(VolumeID("data"))).To(And(BeIn(status.Blocked, status.ReasonImmutableField), HaveField("Message", ContainSubstring("lvchange --addtag volreconciler/origin="))))
 		identity := n.LVs("vg0")["data"].Identity()
@@ -304,7 +304,7 @@ var _ = Describe("Make and since when a content is", func() {
 	})
 	It("keeps it when a thin volume is put back to a snapshot", func() {
 		n.Wait(day)
-		n.PutBack("data", "nightly", "1")
+		n.RestoreFile("data", "nightly", "1")
 		n.Settled()
 		Expect(n.LVs("vg0")["data"].Created).NotTo(Equal(made))
 		Expect(statusOf(VolumeID("data"))).To(And(BeIn(status.Ready, status.ReasonAsDesired), HaveField("Volume.CreatedAt", made)))

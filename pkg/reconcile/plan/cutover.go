@@ -52,7 +52,7 @@ var cutoverGuards = []cutoverGuard{
 
 // cutOver plans it unless something stands in the way.
 func (d *differ) cutOver(c cutover) succession {
-	swap := change.TakeOver{LV: nameOf(c.lv), Staged: nameOf(c.next), Since: nameOf(c.base), Size: spec.Size(c.lv.Size)}
+	swap := change.Cutover{LV: nameOf(c.lv), Staged: nameOf(c.next), Since: nameOf(c.base), Size: spec.Size(c.lv.Size)}
 	if d.in.Held[c.id] { // nobody is made to wait for nothing
 		danger := c.danger
 		if danger == Disruptive {
@@ -85,7 +85,7 @@ func (d *differ) onlyItsBase(c cutover) *Obstacle {
 
 // nameFree: the next pass puts the names right, or nobody would be served.
 func (d *differ) nameFree(c cutover) *Obstacle {
-	old := change.LV{VolumeGroup: c.lv.VolumeGroup, Name: ondisk.ReplacedName(c.id)}
+	old := change.LV{VolumeGroup: c.lv.VolumeGroup, Name: ondisk.SupersededName(c.id)}
 	if _, taken := d.in.Observed.VolumeGroups[old.VolumeGroup].LogicalVolumes[old.Name]; !taken || c.next.VolumeGroup != old.VolumeGroup {
 		return nil
 	}
@@ -160,7 +160,7 @@ func (d *differ) notInVain(c cutover) *Obstacle {
 func NoteFailures(known map[spec.ID]Identity, plan Plan, failed func(StepID) bool, desired spec.Set) map[spec.ID]Identity {
 	var cut []spec.ID
 	for _, s := range plan.Steps {
-		if _, swaps := s.Change.(change.TakeOver); swaps && len(s.Needs) > 0 {
+		if _, swaps := s.Change.(change.Cutover); swaps && len(s.Needs) > 0 {
 			cut = append(cut, s.Object)
 		}
 	}
@@ -274,7 +274,7 @@ func (d *differ) waitsForMove(id spec.ID) bool {
 func (d *differ) takingOver() {
 	for _, id := range sortedIDs(d.index.leftovers) {
 		for _, staged := range d.index.left(id).staged {
-			if !d.in.Busy[change.TakeOver{Staged: nameOf(staged)}.Lane()] {
+			if !d.in.Busy[change.Cutover{Staged: nameOf(staged)}.Lane()] {
 				continue
 			}
 			d.results.of(id).seen = true

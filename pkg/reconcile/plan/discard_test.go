@@ -27,7 +27,7 @@ var _ = Describe("Make and what is of no use any more", func() {
 		n = Movable()
 		n.MoveTo("thick", "farthin")
 		for range 10 {
-			if n.LVs("vg0")["thick"].ReplacedBy() != "" {
+			if n.LVs("vg0")["thick"].SupersededBy() != "" {
 				break
 			}
 			n.Apply(n.Plan())

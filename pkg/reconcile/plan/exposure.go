@@ -190,7 +190,7 @@ func ToBeRemembered(known Exposures, plan Plan, index *Index) map[spec.ID]bool {
 		l.begin(s.Change, index, time.Time{})
 		must := l.copied != nil
 		switch c := s.Change.(type) {
-		case change.TakeOver:
+		case change.Cutover:
 			must = true
 		case change.SetTags:
 			must = slices.Contains(c.Add, ondisk.PhaseTag(ondisk.Reverting))

@@ -138,7 +138,7 @@ func (d *differ) contradiction(id spec.ID, lv observe.LogicalVolume) *Obstacle {
 // cameBack reports whether a logical volume is the first one of an object, in whose place another
 // one came since: metadata of before was restored. A tag that somebody sets accepts it.
 func (i Identity) cameBack(lv observe.LogicalVolume) bool {
-	return i.LV != "" && i.LV != lv.UUID && lv.UUID == i.UUID && lv.Tag(ondisk.TagIdentity) == "" && lv.ReplacedBy() == ""
+	return i.LV != "" && i.LV != lv.UUID && lv.UUID == i.UUID && lv.Tag(ondisk.TagIdentity) == "" && lv.SupersededBy() == ""
 }
 
 // marked judges the logical volumes that carry an object's tags.

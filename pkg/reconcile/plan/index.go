@@ -184,7 +184,7 @@ func (x *Index) promote() {
 	for id, left := range x.leftovers {
 		for _, old := range left.superseded {
 			left.staged = slices.DeleteFunc(left.staged, func(lv observe.LogicalVolume) bool {
-				inPlace := lv.UUID == old.ReplacedBy() // of a copy of the volume group too
+				inPlace := lv.UUID == old.SupersededBy() // of a copy of the volume group too
 				if inPlace {
 					x.current[id] = append(x.current[id], lv)
 				}

@@ -28,17 +28,17 @@ var _ = Describe("Make and what tags do not say any more", func() {
 	DescribeTable("puts nothing back a second time", func(volume, snapshot string) {
 		requests := []string{"one", "two"}
 		for _, request := range requests {
-			n.PutBack(volume, snapshot, request)
+			n.RestoreFile(volume, snapshot, request)
 			n.Settled()
 		}
 		content := n.LVs("vg0")[volume].UUID
 		for _, request := range requests {
-			n.PutBack(volume, snapshot, request)
+			n.RestoreFile(volume, snapshot, request)
 			Expect(n.Pass(-1).Steps).To(BeEmpty(), request)
 		}
 		strip(n, "vg0/"+volume)
 		for _, request := range requests {
-			n.PutBack(volume, snapshot, request)
+			n.RestoreFile(volume, snapshot, request)
 			for range 4 {
 				Expect(n.Pass(-1).Steps).NotTo(ContainElement(HaveField("Danger", Destructive)), request)
 			}
@@ -227,7 +227,7 @@ var _ = Describe("Make and initiators whose sessions were ended", func() {
 	})
 	DescribeTable("puts nothing back that they may go on writing to", func(volume, snapshot string) {
 		reboot()
-		n.PutBack(volume, snapshot, "one")
+		n.RestoreFile(volume, snapshot, "one")
 		for range 3 {
 			Expect(n.Pass(-1).Steps).NotTo(ContainElement(HaveField("Danger", Destructive)))
 		}

@@ -14,7 +14,7 @@ import (
 
 // anotherRound is how much may have changed during the last round of copying, in bytes, for
 // the rest to be left to the moment in which initiators wait.
-const anotherRound = change.TakeOverLimit / 2
+const anotherRound = change.CutoverLimit / 2
 
 // misplaced reports whether a logical volume is in another Pool than it should be.
 func misplaced(lv observe.LogicalVolume, p pool) bool {
@@ -35,7 +35,7 @@ func (d *differ) bereft(id spec.ID) bool {
 			accept = " --addtag " + ondisk.TagIdentity + old.UUID
 		}
 		d.setBlocked(id, status.ReasonVanished, "its logical volume is missing; %s has the data from before the cutover. Restore the first, or accept the old data: lvchange --deltag %s%s%s %s",
-			old.FullName(), ondisk.TagReplacedBy, old.ReplacedBy(), accept, old.FullName())
+			old.FullName(), ondisk.TagReplacedBy, old.SupersededBy(), accept, old.FullName())
 	default:
 		lv := m.staged[0]
 		d.setBlocked(id, status.ReasonVanished, "its logical volume (UUID %s) is missing; %s was staged for a cutover, and may be incomplete. Restore the first, or accept the second: lvchange --deltag %s %s",
@@ -60,7 +60,7 @@ func (d *differ) arrive(id spec.ID, name string, lv observe.LogicalVolume) (obse
 	if lv.Name == ondisk.StagedName(id) && lv.Name != name {
 		for _, old := range d.index.left(id).superseded {
 			if old.VolumeGroup == lv.VolumeGroup && old.Name == name {
-				step = d.step(id, "superseded by a cutover", change.Rename{LV: nameOf(old), To: ondisk.ReplacedName(id)})
+				step = d.step(id, "superseded by a cutover", change.Rename{LV: nameOf(old), To: ondisk.SupersededName(id)})
 			}
 		}
 		if step != 0 || d.in.Observed.VolumeGroups[lv.VolumeGroup].LogicalVolumes[name].UUID == "" {
@@ -85,8 +85,8 @@ func (d *differ) afterMove(id spec.ID, lv observe.LogicalVolume) {
 		d.discard(id, staged, append(d.signed(ondisk.OwnerTags(id)), stagedTags(staged)...), "no longer needed for a cutover")
 	}
 	for _, old := range m.superseded {
-		if old.ReplacedBy() != lv.UUID {
-			d.setBlocked(id, status.ReasonAmbiguous, "%s was superseded by a logical volume (UUID %s) that is missing. Restore the missing one, or remove the superseded one by hand", old.FullName(), old.ReplacedBy())
+		if old.SupersededBy() != lv.UUID {
+			d.setBlocked(id, status.ReasonAmbiguous, "%s was superseded by a logical volume (UUID %s) that is missing. Restore the missing one, or remove the superseded one by hand", old.FullName(), old.SupersededBy())
 			continue
 		}
 		d.discard(id, old, append(d.signed(ondisk.OwnerTags(id)), ondisk.TagReplacedBy+lv.UUID), "superseded by "+lv.FullName())
@@ -327,7 +327,7 @@ func (d *differ) copyOver(id spec.ID, staged, lv observe.LogicalVolume) (base ob
 			job.Done = spec.Size(staged.Checkpoint(next.UUID))
 		}
 		d.step(id, "spec.pool asks for it", job)
-	case base.UUID == "" || left > anotherRound || writtenSince(base) > change.TakeOverLimit:
+	case base.UUID == "" || left > anotherRound || writtenSince(base) > change.CutoverLimit:
 		d.snapshotToMove(id, lv, base)
 	case len(d.index.left(id).snapshots) > 1:
 		// Nobody is made to wait for LVM to take the others away.

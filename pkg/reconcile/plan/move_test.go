@@ -76,13 +76,13 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 	}
 	It("keeps a target closed that an agent closed which died before the last step was done", func() {
 		n.MoveTo("thick", "fast")
-		for _, s := range until("TakeOver").Steps {
-			if _, last := s.Change.(change.TakeOver); !last {
+		for _, s := range until("Cutover").Steps {
+			if _, last := s.Change.(change.Cutover); !last {
 				n.Change(s.Change)
 			}
 		}
 		Expect(n.State.LIO.ISCSI[IQN]).To(And(HaveField("Enabled", false), HaveField("LUNs", HaveLen(1))))
-		Expect(kinds(n.Plan())).To(Equal([]string{"TakeOver"}))
+		Expect(kinds(n.Plan())).To(Equal([]string{"Cutover"}))
 		n.Converge()
 		Expect(n.State.LIO.ISCSI[IQN]).To(And(HaveField("Enabled", true), HaveField("LUNs", HaveLen(2))))
 	})
@@ -107,7 +107,7 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 			n.Apply(p)
 		}
 		p := n.Plan()
-		Expect(kinds(p)).To(Equal([]string{"DisableTarget", "RemoveLUN", "RemoveBackstore", "TakeOver"}))
+		Expect(kinds(p)).To(Equal([]string{"DisableTarget", "RemoveLUN", "RemoveBackstore", "Cutover"}))
 		Expect(p.Steps[0]).To(And(HaveField("Danger", Disruptive), HaveField("Affects", ConsistOf(Initiator))))
 		Expect(p.Steps[3].Needs).To(HaveLen(2))
 		for _, s := range p.Steps {
@@ -146,14 +146,14 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 	It("leaves the old one as it was when the Pool is put back", func() {
 		before := n.Copy()
 		n.MoveTo("thick", "fast")
-		until("TakeOver")
+		until("Cutover")
 		n.MoveTo("thick", "slow")
 		n.Converge()
 		Expect(n.State).To(Equal(before))
 	})
 	It("names what took over before it removes what was replaced, when the Pool is put back then", func() {
 		n.MoveTo("thick", "fast")
-		n.Apply(until("TakeOver"))
+		n.Apply(until("Cutover"))
 		n.MoveTo("thick", "slow")
 		for range 12 {
 			n.Apply(n.Plan())
@@ -163,7 +163,7 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 	})
 	It("gives up what it began in another Pool", func() {
 		n.MoveTo("thick", "fast")
-		until("TakeOver")
+		until("Cutover")
 		n.MoveTo("thick", "far")
 		n.Converge()
 		n.Converge()
@@ -171,23 +171,23 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 	})
 	It("exports the old one again when the last step failed, and lets nobody wait before the next attempt", func() {
 		n.MoveTo("thick", "fast")
-		p := until("TakeOver")
+		p := until("Cutover")
 		for _, s := range p.Steps[:len(p.Steps)-1] {
 			n.Change(s.Change)
 		}
 		n.Input.Held = map[spec.ID]bool{thick: true}
 		p = n.Plan()
-		Expect(kinds(p)).To(And(ContainElements("TakeOver", "CreateBackstore", "AddLUN", "EnableTarget"), Not(ContainElement("DisableTarget"))))
+		Expect(kinds(p)).To(And(ContainElements("Cutover", "CreateBackstore", "AddLUN", "EnableTarget"), Not(ContainElement("DisableTarget"))))
 		for _, s := range p.Steps {
 			if s.Object != thick || s.AtOnce {
 				n.Change(s.Change)
 			}
 		}
-		Expect(kinds(n.Plan())).To(Equal([]string{"TakeOver"}))
+		Expect(kinds(n.Plan())).To(Equal([]string{"Cutover"}))
 	})
 	It("puts nothing in the place of a logical volume that is gone while it moves", func() {
 		n.MoveTo("thick", "fast")
-		until("TakeOver")
+		until("Cutover")
 		for _, known := range []map[spec.ID]Identity{n.Input.Known, nil} {
 			n.Input.Known = known
 			delete(n.LVs("vg0"), "thick")
@@ -199,14 +199,14 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 	})
 	It("keeps the old one when the one in its place is gone", func() {
 		n.MoveTo("thick", "fast")
-		n.Apply(until("TakeOver"))
+		n.Apply(until("Cutover"))
 		delete(n.LVs("vg0"), "volreconciler-moved-thick")
 		p := n.Plan()
 		Expect(kinds(p)).NotTo(ContainElement(BeElementOf("CreateVolume", "RemoveLV", "StartClearing", "AddLUN")))
 		Expect(ObjectOf(p, thick)).To(BeIn(status.Blocked, status.ReasonVanished))
 	})
 	It("removes all of it, one after the other, when no file names it any more", func() {
-		for _, kind := range []string{"Stage", "TakeOver", "Rename"} {
+		for _, kind := range []string{"Stage", "Cutover", "Rename"} {
 			n = Movable()
 			n.MoveTo("thick", "fast")
 			until(kind)
@@ -238,17 +238,17 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 		} {
 			n = Movable()
 			n.MoveTo("thick", "fast")
-			until("TakeOver")
+			until("Cutover")
 			c.edit()
 			p := n.Plan()
-			Expect(kinds(p)).NotTo(ContainElement(BeElementOf("TakeOver", "DisableTarget", "RemoveLUN")), c.reason)
+			Expect(kinds(p)).NotTo(ContainElement(BeElementOf("Cutover", "DisableTarget", "RemoveLUN")), c.reason)
 			Expect(ObjectOf(p, thick).Reason).To(Equal(c.reason), ObjectOf(p, thick).Message)
 			Expect(n.State.LIO.ISCSI[IQN].LUNs).To(HaveLen(2))
 		}
 	})
 	It("exports the old one again when the last step failed half-way, though more is to be copied now", func() {
 		n.MoveTo("thick", "fast")
-		p := until("TakeOver")
+		p := until("Cutover")
 		for _, s := range p.Steps[:len(p.Steps)-1] {
 			n.Change(s.Change)
 		}
@@ -266,7 +266,7 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 	})
 	It("serves a Volume at once that failed on its way, and does nothing else of it at once", func() {
 		n.MoveTo("thick", "fast")
-		n.Apply(until("TakeOver"))
+		n.Apply(until("Cutover"))
 		n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
 		v := n.Desired.Volumes["thick"]
 		v.Spec.Size, v.Spec.DeletionPolicy = 200*MiB, spec.Retain
@@ -284,16 +284,16 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 	})
 	It("does not let go of the old one while its next name is that of one which is being cleared", func() {
 		n.MoveTo("thick", "fast")
-		until("TakeOver")
+		until("Cutover")
 		n.Add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "volreconciler-old-thick", Type: observe.Thick, Size: 4 * MiB, Tags: append(ondisk.OwnerTags(thick), ondisk.PhaseTag(ondisk.Clearing))})
-		Expect(kinds(n.Plan())).NotTo(ContainElement(BeElementOf("TakeOver", "DisableTarget", "RemoveLUN")))
+		Expect(kinds(n.Plan())).NotTo(ContainElement(BeElementOf("Cutover", "DisableTarget", "RemoveLUN")))
 		Expect(ObjectOf(n.Plan(), thick)).To(BeIn(status.Blocked, status.ReasonNotReady))
 	})
 	It("interrupts no export that failed, and would not be back at once", func() {
 		n.MoveTo("thick", "fast")
-		until("TakeOver")
+		until("Cutover")
 		n.Input.Held = map[spec.ID]bool{ExportID("db"): true}
-		Expect(kinds(n.Plan())).NotTo(ContainElement(BeElementOf("TakeOver", "DisableTarget", "RemoveLUN")))
+		Expect(kinds(n.Plan())).NotTo(ContainElement(BeElementOf("Cutover", "DisableTarget", "RemoveLUN")))
 		Expect(ObjectOf(n.Plan(), thick).Phase).To(Equal(status.Blocked))
 	})
 	It("makes nothing writable that was not", func() {
@@ -304,16 +304,16 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 	})
 	It("changes nothing in a volume group of which physical volumes are missing", func() {
 		n.MoveTo("thick", "far")
-		until("TakeOver")
+		until("Cutover")
 		vg1 := n.State.VolumeGroups["vg1"]
 		vg1.MissingPVs = 1
 		n.State.VolumeGroups["vg1"] = vg1
-		Expect(kinds(n.Plan())).NotTo(ContainElement(BeElementOf("TakeOver", "DisableTarget", "Stage")))
+		Expect(kinds(n.Plan())).NotTo(ContainElement(BeElementOf("Cutover", "DisableTarget", "Stage")))
 		Expect(ObjectOf(n.Plan(), thick)).To(BeIn(status.Blocked, status.ReasonNotReady))
 	})
 	It("does not choose between two copies of the one that took over", func() {
 		n.MoveTo("thick", "fast")
-		n.Apply(until("TakeOver"))
+		n.Apply(until("Cutover"))
 		clone := staged()
 		clone.VolumeGroup = "vg00"
 		n.State.VolumeGroups["vg00"] = observe.VolumeGroup{Name: "vg00", ExtentSize: 4 * MiB, LogicalVolumes: map[string]observe.LogicalVolume{clone.Name: clone}}
@@ -335,7 +335,7 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 		} {
 			n = Movable()
 			n.MoveTo("thick", "fast")
-			p := until("TakeOver")
+			p := until("Cutover")
 			take := p.Steps[len(p.Steps)-1].Change
 			for _, s := range p.Steps[:len(p.Steps)-1] {
 				n.Change(s.Change)
@@ -369,7 +369,7 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 		for _, held := range []bool{false, true} {
 			n = Movable()
 			n.MoveTo("thick", "fast")
-			p := until("TakeOver")
+			p := until("Cutover")
 			if held {
 				p.Steps = p.Steps[:len(p.Steps)-1]
 				n.Input.Held = map[spec.ID]bool{thick: true}
@@ -391,11 +391,11 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 	})
 	It("leaves a target closed that a crash left without the LUN, until the one in its place is there", func() {
 		n.MoveTo("thick", "fast")
-		p := until("TakeOver")
+		p := until("Cutover")
 		p.Steps = p.Steps[:len(p.Steps)-1]
 		n.Apply(p)
 		p = n.Plan()
-		Expect(kinds(p)).To(Equal([]string{"TakeOver"}))
+		Expect(kinds(p)).To(Equal([]string{"Cutover"}))
 		Expect(ObjectOf(p, ExportID("db"))).To(BeIn(status.Progressing, status.ReasonConverging))
 		n.Apply(p)
 		Expect(kinds(n.Plan())).To(ContainElements("AddLUN", "EnableTarget"))
@@ -423,14 +423,14 @@ var _ = Describe("Make, a Volume that moves, and those who are logged in", func(
 		}
 		p := n.Plan()
 		if !Pauses(o.target.Fabric) {
-			Expect(kinds(p)).NotTo(ContainElement("TakeOver"))
+			Expect(kinds(p)).NotTo(ContainElement("Cutover"))
 			Expect(ObjectOf(p, VolumeID("thick"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
 			n.EditTargetOf(o.target, func(t *observe.Target) { t.Sessions, t.Unattributed = 0, nil })
 			p = n.Plan()
 		} else {
 			Expect(kinds(p)).To(ContainElement(BeElementOf("DisableTarget", "RemovePortal")))
 		}
-		Expect(kinds(p)).To(ContainElement("TakeOver"))
+		Expect(kinds(p)).To(ContainElement("Cutover"))
 		before := counting(n, "thick")[0]
 		n.Apply(p)
 		n.EditTargetOf(o.target, func(t *observe.Target) { t.Sessions, t.Unattributed = 0, nil })

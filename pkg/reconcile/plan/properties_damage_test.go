@@ -166,7 +166,7 @@ func (s *scenario) mutateLV(t *rapid.T, lv observe.LogicalVolume) {
 // which is still there.
 func (s *scenario) moved(lv observe.LogicalVolume) {
 	id, owned := lv.Owner()
-	name := ondisk.ReplacedName(id)
+	name := ondisk.SupersededName(id)
 	if _, taken := s.LVs(lv.VolumeGroup)[name]; taken || !owned || id.Kind != spec.KindVolume || lv.Phase() != "" {
 		return
 	}

@@ -61,7 +61,7 @@ func (s *scenario) leaveBehind(t *rapid.T) {
 	s.input.Busy = map[string]bool{}
 	for _, lv := range s.input.Observed.VolumeGroups["vg0"].LogicalVolumes {
 		if lv.Phase() == ondisk.Staged {
-			s.input.Busy[change.TakeOver{Staged: NameOf(lv)}.Lane()] = true
+			s.input.Busy[change.Cutover{Staged: NameOf(lv)}.Lane()] = true
 		}
 	}
 	m := s.again()
@@ -117,7 +117,7 @@ func leaveGone(t *rapid.T, m *Model) {
 		origin = of
 	}
 	if oneIn(t, 2, "it moved") && of.Name != "" {
-		old := add(observe.LogicalVolume{Name: ondisk.ReplacedName(id), Type: observe.Thick, Tags: append(slices.Clone(owner), ondisk.TagReplacedBy+of.UUID)})
+		old := add(observe.LogicalVolume{Name: ondisk.SupersededName(id), Type: observe.Thick, Tags: append(slices.Clone(owner), ondisk.TagReplacedBy+of.UUID)})
 		if oneIn(t, 2, "a snapshot of it is wiped") {
 			add(observe.LogicalVolume{Name: "gone-wiped-snapshot", Type: observe.ThickSnapshot, Origin: old.Name, Tags: append(ondisk.OwnerTags(SnapshotID("gone")), wiped)})
 		}

@@ -192,7 +192,7 @@ func countsAlone(s scenario, lv observe.LogicalVolume) string {
 	case lv.Tag(ondisk.TagKind) == ondisk.KindSource:
 	case lv.Open || len(lv.HeldBy) > 0:
 		return "it is open"
-	case lv.Phase() == ondisk.Replaced && !slices.ContainsFunc(all, func(other observe.LogicalVolume) bool { return counts(other) && other.UUID == lv.ReplacedBy() }):
+	case lv.Phase() == ondisk.Replaced && !slices.ContainsFunc(all, func(other observe.LogicalVolume) bool { return counts(other) && other.UUID == lv.SupersededBy() }):
 		return "what came in its place is not there, or may be incomplete"
 	case lv.Phase() == ondisk.Staged && !slices.ContainsFunc(all, counts):
 		return "nothing else is there"

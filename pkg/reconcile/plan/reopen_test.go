@@ -91,12 +91,12 @@ func atEveryMoment(c cutover, f func(n *Node, before observe.Target, moment int)
 		before, _ := n.Copy().Target(c.target)
 		for range 10 {
 			n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
-			if slices.Contains(kinds(n.Plan()), "TakeOver") {
+			if slices.Contains(kinds(n.Plan()), "Cutover") {
 				break
 			}
 			n.Pass(-1)
 		}
-		Expect(kinds(n.Plan())).To(ContainElement("TakeOver"), c.name)
+		Expect(kinds(n.Plan())).To(ContainElement("Cutover"), c.name)
 		steps := len(n.Plan().Steps)
 		n.Pass(moment)
 		if moment > steps {
@@ -353,7 +353,7 @@ var _ = Describe("Make and a target that a cutover closed, in doubt", func() {
 	})
 	It("waits while the cutover goes on", func() {
 		n := closedByCutover()
-		n.Input.Busy = map[string]bool{change.TakeOver{Staged: change.LV{VolumeGroup: "vg0", Name: "volreconciler-moved-thick"}}.Lane(): true}
+		n.Input.Busy = map[string]bool{change.Cutover{Staged: change.LV{VolumeGroup: "vg0", Name: "volreconciler-moved-thick"}}.Lane(): true}
 		n.Withhold(nil)
 		Expect(n.Pass(-1).Steps).To(BeEmpty())
 	})

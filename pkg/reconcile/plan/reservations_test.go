@@ -26,7 +26,7 @@ var _ = Describe("A persistent reservation", func() {
 	empty := func(volume string) {
 		n.EditBackstore("volume:"+volume, func(b *observe.Backstore) { b.Registrations = nil })
 	}
-	takes := ContainElement(BeElementOf("RemoveLUN", "UnmapLUN", "RemoveInitiator", "RemoveTarget", "RemoveBackstore", "DisableTarget", "TakeOver"))
+	takes := ContainElement(BeElementOf("RemoveLUN", "UnmapLUN", "RemoveInitiator", "RemoveTarget", "RemoveBackstore", "DisableTarget", "Cutover"))
 	blocked := BeIn(status.Blocked, status.ReasonReservationsActive)
 
 	DescribeTable("is not lost to what somebody edits, unless it is forced", func(edit func(*spec.ExportSpec)) {
@@ -98,7 +98,7 @@ var _ = Describe("A persistent reservation", func() {
 		var p plan.Plan
 		for range 4 {
 			p = n.Plan()
-			if slices.Contains(kinds(p), "TakeOver") {
+			if slices.Contains(kinds(p), "Cutover") {
 				break
 			}
 			n.Apply(p)

@@ -19,7 +19,7 @@ var _ = DescribeTable("Make serves a Volume at once whose move failed", func(edi
 		n := Movable()
 		n.MoveTo("thick", "fast")
 		p := n.Plan()
-		for !slices.Contains(kinds(p), "TakeOver") {
+		for !slices.Contains(kinds(p), "Cutover") {
 			n.Apply(p)
 			p = n.Plan()
 		}

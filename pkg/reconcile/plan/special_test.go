@@ -105,7 +105,7 @@ var _ = Describe("Make and a volume of a kind that the agent does not make", fun
 			return VolumeID("thick")
 		}),
 		Entry(nil, "to be put back", func(n *Node) spec.ID {
-			n.PutBack("thick", "snap", "1")
+			n.RestoreFile("thick", "snap", "1")
 			return VolumeID("thick")
 		}),
 		Entry(nil, "to have a snapshot", func(n *Node) spec.ID {

@@ -19,7 +19,6 @@ import (
 
 	"github.com/go-logr/logr"
 
-	"github.com/volreconciler/volreconciler/pkg/api"
 	"github.com/volreconciler/volreconciler/pkg/host"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -28,6 +27,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
+	"github.com/volreconciler/volreconciler/pkg/statusapi"
 )
 
 // measurement is something that is measured: it prepares n volumes and returns what is
@@ -299,11 +299,11 @@ func serving(ctx context.Context, n int, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	listener, err := api.Listen(filepath.Join(runtimeDir, "agent.sock"))
+	listener, err := statusapi.Listen(filepath.Join(runtimeDir, "agent.sock"))
 	if err != nil {
 		return "", err
 	}
-	go func() { _ = api.Serve(ctx, listener, loop.Status) }()
+	go func() { _ = statusapi.Serve(ctx, listener, loop.Status) }()
 	return runtimeDir, nil
 }
 

@@ -92,8 +92,8 @@ func (n *Node) Suspend(volume string) {
 	n.Desired.Volumes[volume] = v
 }
 
-// PutBack asks for a Volume to be reverted to a Snapshot; of no name: no longer.
-func (n *Node) PutBack(volume, snapshot, request string) {
+// RestoreFile asks for a Volume to be reverted to a Snapshot; of no name: no longer.
+func (n *Node) RestoreFile(volume, snapshot, request string) {
 	v := n.Desired.Volumes[volume]
 	v.Spec.Revert = &spec.Revert{Snapshot: snapshot, Request: request}
 	if snapshot == "" {

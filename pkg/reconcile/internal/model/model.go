@@ -221,8 +221,8 @@ func (m *Model) Change(c change.Change) {
 		m.fill(c)
 	case change.Stage:
 		m.stage(c)
-	case change.TakeOver:
-		m.takeOver(c)
+	case change.Cutover:
+		m.cutOver(c)
 	case change.Rename:
 		m.rename(c)
 	case change.Restore:

@@ -32,8 +32,8 @@ func (m *Model) stage(c change.Stage) {
 	})
 }
 
-// takeOver puts a staged logical volume in the place of another one.
-func (m *Model) takeOver(c change.TakeOver) {
+// cutOver puts a staged logical volume in the place of another one.
+func (m *Model) cutOver(c change.Cutover) {
 	staged := m.LVs(c.Staged.VolumeGroup)[c.Staged.Name]
 	since := m.LVs(c.Since.VolumeGroup)[c.Since.Name]
 	with, _, _ := staged.Synced()

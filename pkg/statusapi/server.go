@@ -1,0 +1,171 @@
+package statusapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
+
+const (
+	// waitLimit bounds how long a request for a newer report is held, so that a
+	// client whose connection has died is noticed.
+	waitLimit = 30 * time.Second
+	// stopLimit is how long answers that are being written may take once the
+	// server is to end.
+	stopLimit = time.Second
+)
+
+const notReady = "the first pass has not finished yet"
+
+// Handler answers questions about the status:
+//
+//   - GET /healthz: 200 as long as the process answers at all;
+//   - GET /readyz: 200 once a pass has ended, 503 before;
+//   - GET /v1/status: the [reconcile.NodeStatus] of the last pass, 503 before there
+//     is one; with ?wait=GENERATION as soon as there is one of another
+//     generation, or after half a minute the one there is; with ?kind=KIND, and
+//     &name=NAME, only these objects of it;
+//   - GET /v1/objects/KIND/NAME: one of these objects, 404 if there is none, 503 before
+//     there are any.
+//
+// Requests that wait end with ctx.
+func Handler(ctx context.Context, status *status.Board) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, "ok")
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if report, _ := status.Report(); report.Time.IsZero() {
+			answer(w, http.StatusServiceUnavailable, notReady)
+			return
+		}
+		answer(w, http.StatusOK, "ok")
+	})
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
+		serveStatus(ctx, status, w, r)
+	})
+	mux.HandleFunc("GET /v1/objects/{kind}/{name}", func(w http.ResponseWriter, r *http.Request) {
+		serveObject(status, w, spec.ID{Kind: kindOf(r.PathValue("kind")), Name: r.PathValue("name")})
+	})
+	return mux
+}
+
+// kindOf returns the kind of a word; a word that is none as it is.
+func kindOf(word string) spec.Kind {
+	for _, kind := range []spec.Kind{spec.KindPool, spec.KindVolume, spec.KindSnapshot, spec.KindExport, spec.KindImage} {
+		if strings.EqualFold(word, string(kind)) {
+			return kind
+		}
+	}
+	return spec.Kind(word)
+}
+
+func serveObject(status *status.Board, w http.ResponseWriter, id spec.ID) {
+	report, _ := status.Report()
+	object, found := report.Object(id)
+	switch {
+	case report.Generation == 0:
+		answer(w, http.StatusServiceUnavailable, notReady)
+	case !found:
+		answer(w, http.StatusNotFound, fmt.Sprintf("%s does not exist", id))
+	default:
+		answerJSON(w, object)
+	}
+}
+
+// selected returns the objects of a report that a query asks for, which are all if it
+// does not say. None is no error.
+func selected(report status.Report, query url.Values) []status.Object {
+	kind, name := kindOf(query.Get("kind")), query.Get("name")
+	switch {
+	case kind == "":
+		return report.Objects
+	case name == "":
+		return slices.DeleteFunc(slices.Clone(report.Objects), func(o status.Object) bool { return o.Kind != kind })
+	}
+	if object, found := report.Object(spec.ID{Kind: kind, Name: name}); found {
+		return []status.Object{object}
+	}
+	return []status.Object{}
+}
+
+func serveStatus(ctx context.Context, status *status.Board, w http.ResponseWriter, r *http.Request) {
+	report, _ := status.Report()
+	if text := r.URL.Query().Get("wait"); text != "" {
+		generation, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			answer(w, http.StatusBadRequest, fmt.Sprintf("wait=%q is not a generation; write a whole number", text))
+			return
+		}
+		report = waitForOther(ctx, r.Context(), status, generation)
+	}
+	if report.Generation == 0 {
+		answer(w, http.StatusServiceUnavailable, notReady)
+		return
+	}
+	report.Objects = selected(report, r.URL.Query())
+	answerJSON(w, report)
+}
+
+func answerJSON(w http.ResponseWriter, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	// An error here means that the client has gone.
+	_ = json.NewEncoder(w).Encode(value)
+}
+
+// waitForOther returns the first report that is not of the given generation. It
+// does not ask for a greater one: generations count from 1 again when the agent
+// is restarted.
+func waitForOther(server, request context.Context, status *status.Board, than int64) status.Report {
+	limit := time.NewTimer(waitLimit)
+	defer limit.Stop()
+	for {
+		report, changed := status.Report()
+		if report.Generation != than {
+			return report
+		}
+		select {
+		case <-changed:
+		case <-limit.C:
+			return report
+		case <-request.Done():
+			return report
+		case <-server.Done():
+			return report
+		}
+	}
+}
+
+func answer(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = io.WriteString(w, text+"\n")
+}
+
+// Serve answers on a listener until ctx ends, and then closes it.
+func Serve(ctx context.Context, listener net.Listener, status *status.Board) error {
+	server := &http.Server{Handler: Handler(ctx, status), ReadHeaderTimeout: 10 * time.Second}
+	stopped := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		limited, cancel := context.WithTimeout(context.Background(), stopLimit)
+		defer cancel()
+		stopped <- errors.Join(server.Shutdown(limited), server.Close())
+	})
+	err := server.Serve(listener)
+	if stop() {
+		return err // ctx goes on: it ended by itself
+	}
+	return <-stopped
+}
