@@ -25,7 +25,7 @@ var needsNoLook = map[string]string{
 	"Activate": "adds a device", "Deactivate": "the kernel refuses a device that is open, as one that is served is", "RemoveLV": "the kernel refuses a device that is open",
 	"Populate": "what it fills is marked, and served by nobody before it is filled", "Stage": "what it fills is marked, and served by nobody",
 	"Restore":       "its actuator looks whether the device is open, as one that is served is; the LUN went in an earlier step, which looks",
-	"Cutover":      "its actuator looks whether the devices are open, and claims the one; the LUN went in a step that it needs, which looks",
+	"Cutover":       "its actuator looks whether the devices are open, and claims the one; the LUN went in a step that it needs, which looks",
 	"StartClearing": "its actuator looks whether the device is open", "SplitSnapshot": "what it splits off was given up", "Clear": "what it clears was given up, and is claimed",
 	"WriteImage":      "only reads",
 	"CreateBackstore": "nobody sees it before a LUN is added", "RemoveBackstore": "the kernel refuses one that is linked to a LUN: nobody sees others",
