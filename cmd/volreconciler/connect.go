@@ -138,14 +138,14 @@ func exportNamed(name string, desired spec.Set, stderr io.Writer) (spec.Export, 
 		return export, nil
 	}
 	if err := desired.Invalid[spec.ID{Kind: spec.KindExport, Name: name}]; err != nil {
-		return spec.Export{}, fmt.Errorf("Export %s is invalid: %w", name, err)
+		return spec.Export{}, fmt.Errorf("%s is invalid: %w", spec.ID{Kind: spec.KindExport, Name: name}, err)
 	}
 	writeFindings(stderr, status.Findings(desired.Findings))
 	names := slices.Sorted(maps.Keys(desired.Exports))
 	if len(names) == 0 {
-		return spec.Export{}, fmt.Errorf("Export %q is not declared, and no other Export", name)
+		return spec.Export{}, fmt.Errorf("%s is not declared, and no other Export", spec.ID{Kind: spec.KindExport, Name: name})
 	}
-	return spec.Export{}, fmt.Errorf("Export %q is not declared; declared Exports: %s", name, strings.Join(names, ", "))
+	return spec.Export{}, fmt.Errorf("%s is not declared; declared Exports: %s", spec.ID{Kind: spec.KindExport, Name: name}, strings.Join(names, ", "))
 }
 
 // lunsOf returns the LUNs of an Export as they are on the node. The plan knows which

@@ -1,11 +1,12 @@
 package plan
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
-	"maps"
-	"slices"
 )
 
 // fabric is what serves an export: a kind of target, over a transport.
