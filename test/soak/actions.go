@@ -209,7 +209,8 @@ func policy(ctx context.Context, h *History) (string, error) {
 
 func recreate(ctx context.Context, h *History) (string, error) {
 	t := h.pick(func(t *thing) bool {
-		return t.named && t.lv == nil && t.known != "" && t.recreate != t.known
+		// A snapshot of the earlier logical volume would be no snapshot of the new one.
+		return t.named && t.lv == nil && t.known != "" && t.recreate != t.known && len(h.model.snapshotsOf(t)) == 0
 	})
 	if t == nil || !h.appears(t) || t.of != "" && !t.thin && h.model.things[t.of].lv != nil && h.model.things[t.of].lv.size < h.model.things[t.of].size {
 		return "", nil
