@@ -185,6 +185,8 @@ func past(what string) string {
 		verb = "told"
 	case "write":
 		verb = "wrote"
+	case "overwrite":
+		verb = "overwrote"
 	case "make":
 		verb = "made"
 	case "map", "unmap", "admit", "drop", "stop", "swap", "commit":
@@ -199,5 +201,5 @@ func past(what string) string {
 			verb += "ed"
 		}
 	}
-	return strings.TrimSpace(verb + " " + rest)
+	return strings.TrimSpace(verb + " " + strings.Replace(rest, ", then remove it", ", then removed it", 1))
 }

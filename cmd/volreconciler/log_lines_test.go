@@ -100,5 +100,7 @@ var _ = DescribeTable("What was done is told of what was to be done",
 	Entry(nil, "ask initiators", "asked initiators"),
 	Entry(nil, "tell initiators", "told initiators"),
 	Entry(nil, "wipe", "wiped"),
+	Entry(nil, "overwrite the data in vg0/a, then remove it, continuing after 5Gi", "overwrote the data in vg0/a, then removed it, continuing after 5Gi"),
+	Entry(nil, "discard the data in vg0/a, then remove it", "discarded the data in vg0/a, then removed it"),
 	Entry(nil, "", "ed"),
 )

@@ -42,7 +42,7 @@ func outcome(p plan.Plan, failed map[spec.ID]attempt, failures map[plan.StepID]e
 		}
 		if hasFailed && !f.trying {
 			o.Phase, o.Reason = classify(f, o.Kind)
-			o.Message = f.step.String() + ": " + f.err.Error()
+			o.Message = "cannot " + f.step.String() + ": " + f.err.Error()
 		} else if on, ok := waiting[o.ID()]; ok {
 			o.Phase, o.Reason, o.Message = status.Blocked, status.ReasonNotReady, "waiting for "+on.String()
 		}

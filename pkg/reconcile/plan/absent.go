@@ -42,7 +42,7 @@ func (d *differ) absentTargets() {
 			continue
 		}
 		if t.OtherTPGs > 0 {
-			d.setBlocked(id, status.ReasonNotOwned, "cannot remove target %s: it has target portal groups that are not managed by volreconciler. Remove them by hand", t.Name)
+			d.setBlocked(id, status.ReasonNotOwned, "cannot remove target %[1]s: it has target portal groups that are not managed by volreconciler. Remove those by hand (targetcli /iscsi/%[1]s ls)", t.Name)
 			continue
 		}
 		d.ledger.targets[target] = d.removal(id, "no Export declares it", Disruptive, who,

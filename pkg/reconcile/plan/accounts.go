@@ -332,7 +332,7 @@ func (x *exportDiffer) protectAll(n int, have observe.TargetLUN, readOnly bool) 
 	switch {
 	case !x.fabric.accounts || have.ReadOnly == readOnly:
 	case !readOnly && len(x.others) > 0:
-		x.setBlocked(x.id, status.ReasonSessionsActive, "cannot make LUN %d of %s writable: waiting for initiators that are not listed to disconnect: %s",
+		x.setBlocked(x.id, status.ReasonSessionsActive, "cannot make LUN %d of %s writable: waiting for initiators that the Export does not list to disconnect: %s",
 			n, x.target.Name, shortList(x.others))
 	default:
 		x.protect(change.SetWriteProtect{Target: x.target, LUN: n, ReadOnly: readOnly}, Sessions(x.have), x.base...)

@@ -83,9 +83,9 @@ func (d *differ) clear(lv observe.LogicalVolume) {
 	method := d.clearMethod(lv)
 	switch {
 	case !d.index.ownership.signed(lv):
-		d.setStatusOfUndeclared(id, status.Deleting, status.ReasonClearing, "cannot wipe %s: waiting for its tags to name the installation that made it", lv.FullName())
+		d.setStatusOfUndeclared(id, status.Deleting, status.ReasonClearing, "cannot wipe %s: waiting until the agent has tagged it as made by this installation", lv.FullName())
 	case d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0:
-		d.setStatusOfUndeclared(id, status.Failed, status.ReasonDeviceMissing, "cannot wipe %s: waiting for the missing physical volumes of volume group %s", lv.FullName(), lv.VolumeGroup)
+		d.setStatusOfUndeclared(id, status.Failed, status.ReasonDeviceMissing, "cannot wipe %s: waiting for the missing physical volumes of volume group %s. Reconnect them", lv.FullName(), lv.VolumeGroup)
 	case len(d.refs.pools[lv.VolumeGroup]) == 0: // the decision was made, but not of what is in there now
 		d.setStatusOfUndeclared(id, status.Blocked, status.ReasonNotDeclared, "cannot wipe %s: no Pool declares volume group %s. Declare one, or remove the logical volume by hand", lv.FullName(), lv.VolumeGroup)
 	case d.bygone(lv) != "":

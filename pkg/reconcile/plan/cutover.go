@@ -135,7 +135,7 @@ func (d *differ) canWait(c cutover) *Obstacle {
 			return traitsOf[t.Fabric].alwaysConnected && listed && !slices.Contains(initiatorsOf(t, key.lun), name)
 		})
 		if traitsOf[t.Fabric].pause == noPause && len(who) > 0 {
-			return blocked(status.ReasonSessionsActive, "%s; the cutover cannot pause target %s, and waits until its initiators disconnect: %s", c.done, t.Name, shortList(who))
+			return blocked(status.ReasonSessionsActive, "%s; the cutover waits for the initiators of target %s, which cannot be paused, to disconnect: %s", c.done, t.Name, shortList(who))
 		}
 	}
 	return nil
@@ -148,7 +148,7 @@ func (d *differ) notInVain(c cutover) *Obstacle {
 	}
 	for _, key := range d.lunsOf(c.id, c.lv) {
 		if who := Sessions(d.target(key.target)); len(who) > 0 {
-			return blocked(status.ReasonSessionsActive, "%s; the last cutover failed after initiators had been paused. It is retried when the Volume's spec changes, or when these disconnect: %s",
+			return blocked(status.ReasonSessionsActive, "%s; the last cutover failed after initiators had been paused (see the agent's log). It is retried when the Volume's spec changes, or when these disconnect: %s",
 				c.done, shortList(who))
 		}
 	}

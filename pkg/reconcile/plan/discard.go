@@ -23,7 +23,7 @@ func (d *differ) discard(id spec.ID, lv observe.LogicalVolume, tags []string, wh
 	}
 	if !d.index.ownership.signed(lv) {
 		if d.names(id) && d.object(id).Message == "" {
-			d.object(id).Message = fmt.Sprintf("%s is no longer needed; waiting for its tags to name the installation that made it before it is removed", lv.FullName())
+			d.object(id).Message = fmt.Sprintf("%s is no longer needed; it is removed once the agent has tagged it as made by this installation", lv.FullName())
 		}
 		return
 	}
@@ -98,7 +98,7 @@ func (d *differ) snapshotsDiscarded(id spec.ID, lv observe.LogicalVolume) ([]Ste
 			return nil, false // it is split off first
 		}
 		if !removed {
-			d.setBlocked(id, status.ReasonSnapshotsExist, "cannot remove %s: waiting for the removal of its snapshot %s, which would be lost with it", lv.FullName(), name)
+			d.setBlocked(id, status.ReasonSnapshotsExist, "cannot remove %[1]s: waiting for the removal of its snapshot %[2]s, which would be lost with it. Delete that Snapshot or, if it is not declared: lvremove %[2]s", lv.FullName(), name)
 			return nil, false
 		}
 		needs = append(needs, step)

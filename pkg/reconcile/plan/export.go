@@ -236,7 +236,7 @@ func (x *exportDiffer) addLUNs() {
 			}
 			continue
 		case x.staysWritable:
-			x.setBlocked(x.id, status.ReasonSessionsActive, "cannot add LUN %d to %s: any initiator could write to it. Waiting until the target can be made read-only", n, x.target.Name)
+			x.setBlocked(x.id, status.ReasonSessionsActive, "cannot add LUN %d to %s: any initiator could write to it. Waiting until the target can be made read-only, once its initiators have disconnected", n, x.target.Name)
 			continue
 		case exists && have.Backstore+have.Device != "":
 			if !x.mayReplace(fmt.Sprintf("LUN %d (now %s)", n, have.Backstore+have.Device), initiatorsOf(x.have, n)) || !x.keepsKeys(fmt.Sprintf("LUN %d", n), n, "") {
@@ -246,7 +246,7 @@ func (x *exportDiffer) addLUNs() {
 			replaced = x.removeLUN(n, "spec asks for "+backing.String())
 		}
 		if len(x.others) > 0 {
-			x.setBlocked(x.id, status.ReasonSessionsActive, "cannot add LUN %d to %s: waiting for initiators that are not listed, and would see it, to disconnect: %s",
+			x.setBlocked(x.id, status.ReasonSessionsActive, "cannot add LUN %d to %s: waiting for initiators that the Export does not list, and that would see it, to disconnect: %s",
 				n, x.target.Name, shortList(x.others))
 			continue
 		}
@@ -410,7 +410,7 @@ func (x *exportDiffer) mayReplace(what string, sessions []string) bool {
 	switch reason, while := x.doubt(); reason {
 	case "":
 	case status.ReasonIncompleteInput:
-		x.setBlocked(x.id, reason, "cannot remove %s: %s. Correct them first", what, while)
+		x.setBlocked(x.id, reason, "cannot remove %s: %s. Correct them first (volreconciler validate)", what, while)
 		return false
 	default:
 		x.setStatus(x.id, status.Failed, reason, "cannot remove %s: waiting until every system can be read: %v", what, x.in.Observed.Err())

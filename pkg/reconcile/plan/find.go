@@ -74,7 +74,7 @@ func (d *differ) find(id spec.ID, m spec.Metadata, p pool, name string, adopt bo
 	case untagged, exists && (known != "" && lv.Identity() == known || known == "" && lostTags(lv, id)):
 		return lv, found
 	case known != "":
-		d.setBlocked(id, status.ReasonVanished, "its logical volume %s (UUID %s) is missing. Restore it; or, to create a new one, set the annotation %s: %s",
+		d.setBlocked(id, status.ReasonVanished, "its logical volume %s (UUID %s) is missing. Restore it; or, to create a new, empty one, set the annotation %s: %s",
 			p.vg.Name+"/"+name, known, spec.AnnotationRecreate, known)
 		return lv, refused
 	case !exists:
@@ -150,7 +150,7 @@ func (d *differ) marked(id spec.ID, lvs []observe.LogicalVolume, p pool, name, k
 		for _, lv := range lvs {
 			names = append(names, lv.FullName())
 		}
-		d.setBlocked(id, status.ReasonAmbiguous, "several logical volumes have its tags: %s. Remove the tags from all but one (lvchange --deltag)", shortList(names))
+		d.setBlocked(id, status.ReasonAmbiguous, "several logical volumes have its tags: %s. Find the right one (lvs -o +lv_uuid,lv_time,lv_tags), and remove the tags from the others (lvchange --deltag)", shortList(names))
 		return lv, refused
 	case known != "" && lv.Identity() != known && !d.lostIdentity(id, lv):
 		d.setBlocked(id, status.ReasonVanished, "its logical volume (UUID %s) is missing, and %s (UUID %s) has its tags. Restore the first, or accept the second by the annotation %s: %s",
@@ -161,7 +161,7 @@ func (d *differ) marked(id spec.ID, lvs []observe.LogicalVolume, p pool, name, k
 	case lv.VolumeGroup != p.vg.Name:
 		d.setBlocked(id, status.ReasonImmutableField, "its logical volume %s cannot move with its Volume to volume group %s. Remove the Snapshot, or undo the change of the Volume's spec.pool", lv.FullName(), p.vg.Name)
 	case lv.Name != name:
-		d.setBlocked(id, status.ReasonImmutableField, "its logical volume is %s, but the spec declares %s. Rename it (lvrename), or change the spec", lv.FullName(), name)
+		d.setBlocked(id, status.ReasonImmutableField, "its logical volume is %[1]s, but the spec declares %[2]s. Rename it (lvrename %[1]s %[2]s), or change the spec", lv.FullName(), name)
 	}
 	return lv, found
 }

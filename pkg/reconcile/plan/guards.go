@@ -70,7 +70,7 @@ func (d *differ) undeclared(id spec.ID) *Obstacle {
 	if d.names(id) || d.in.Known[id].Declared {
 		return nil
 	}
-	return obstacle(status.Orphaned, status.ReasonNotDeclared, "orphaned: it is not known to have been declared here, and is kept. To delete it, declare it, wait until it is Ready, and remove the declaration")
+	return obstacle(status.Orphaned, status.ReasonNotDeclared, "orphaned: it is not known to have been declared here, and is kept. To delete it, declare it (a Volume or Snapshot with deletionPolicy: Delete), wait until it is Ready, and remove the declaration")
 }
 
 // toBeRetained: without the tag there is no permission to delete; a Pool never has one.
@@ -83,7 +83,7 @@ func (d *differ) toBeRetained(id spec.ID, lv observe.LogicalVolume) *Obstacle {
 
 func (d *differ) ambiguous(id spec.ID, _ observe.LogicalVolume) *Obstacle {
 	if len(d.index.current[id]) > 1 {
-		return blocked(status.ReasonAmbiguous, "several logical volumes have its tags. Remove the tags from all but one (lvchange --deltag)")
+		return blocked(status.ReasonAmbiguous, "several logical volumes have its tags. Find the right one (lvs -o +lv_uuid,lv_time,lv_tags), and remove the tags from the others (lvchange --deltag)")
 	}
 	return nil
 }
@@ -148,7 +148,7 @@ func (d *differ) incomplete(_ spec.ID, lv observe.LogicalVolume) *Obstacle {
 	if missing == 0 {
 		return nil
 	}
-	return obstacle(status.Failed, status.ReasonDeviceMissing, "nothing is removed while %d physical volumes of %s are missing: LVM would refuse them afterwards. Reconnect them first", missing, lv.VolumeGroup)
+	return obstacle(status.Failed, status.ReasonDeviceMissing, "nothing is removed while volume group %[2]s lacks %[1]d physical volume(s): LVM would not accept them again afterwards. Reconnect them first", missing, lv.VolumeGroup)
 }
 
 func (d *differ) halfMoved(id spec.ID, _ observe.LogicalVolume) *Obstacle {
@@ -164,7 +164,7 @@ func (d *differ) halfMoved(id spec.ID, _ observe.LogicalVolume) *Obstacle {
 func (d *differ) snapshotsTrashed(_ spec.ID, lv observe.LogicalVolume) *Obstacle {
 	for _, name := range d.thickSnapshotsOf(lv) {
 		if !d.ledger.isTrashed(name) && !d.ledger.isRemoved(name) {
-			return blocked(status.ReasonSnapshotsExist, "cannot delete %s: waiting for the deletion of its snapshot %s, which depends on it", lv.FullName(), name)
+			return blocked(status.ReasonSnapshotsExist, "cannot delete %[1]s: waiting for the deletion of its snapshot %[2]s, which depends on it. Delete that Snapshot or, if it is not declared: lvremove %[2]s", lv.FullName(), name)
 		}
 	}
 	return nil
@@ -178,7 +178,7 @@ func (d *differ) snapshotsGone(_ spec.ID, lv observe.LogicalVolume) *Obstacle {
 		case d.ledger.isTrashed(name):
 			return obstacle(status.Deleting, status.ReasonInTrash, "in the trash; %s waits for the removal of its snapshot %s, which is there too", lv.FullName(), name)
 		default:
-			return blocked(status.ReasonSnapshotsExist, "cannot remove %s: waiting for the removal of its snapshot %s, which would be lost with it", lv.FullName(), name)
+			return blocked(status.ReasonSnapshotsExist, "cannot remove %[1]s: waiting for the removal of its snapshot %[2]s, which would be lost with it. Delete that Snapshot or, if it is not declared: lvremove %[2]s", lv.FullName(), name)
 		}
 	}
 	return nil

@@ -30,7 +30,7 @@ func (x *exportDiffer) strangers() {
 			change.RemoveInitiator{Target: x.target, Initiator: name}, x.base...)
 	}
 	if len(waited) > 0 {
-		x.setBlocked(x.id, status.ReasonSessionsActive, "waiting for initiators that are not listed to disconnect from target %s: %s",
+		x.setBlocked(x.id, status.ReasonSessionsActive, "waiting for initiators that the Export does not list to disconnect from target %s: %s",
 			x.target.Name, shortList(waited))
 	}
 }

@@ -86,7 +86,7 @@ func (d *differ) afterMove(id spec.ID, lv observe.LogicalVolume) {
 	}
 	for _, old := range m.superseded {
 		if old.SupersededBy() != lv.UUID {
-			d.setBlocked(id, status.ReasonAmbiguous, "%s was superseded by a logical volume (UUID %s) that is missing. Restore the missing one, or remove the superseded one by hand", old.FullName(), old.SupersededBy())
+			d.setBlocked(id, status.ReasonAmbiguous, "%[1]s has data from before a cutover, and is kept: the logical volume that superseded it (UUID %[2]s) is missing. Restore the missing one; or, if nobody needs the old data: lvremove %[1]s", old.FullName(), old.SupersededBy())
 			continue
 		}
 		d.discard(id, old, append(d.signed(ondisk.OwnerTags(id)), ondisk.TagReplacedBy+lv.UUID), "superseded by "+lv.FullName())
@@ -108,7 +108,7 @@ func (d *differ) absentMoves() {
 		case len(lvs) == 0 && len(m.staged)+len(m.superseded) == 0:
 			d.afterMove(id, observe.LogicalVolume{})
 		default:
-			d.setStatus(id, status.Orphaned, status.ReasonRetained, "orphaned: several logical volumes claim to be the current copy. None is removed; remove the wrong ones by hand")
+			d.setStatus(id, status.Orphaned, status.ReasonRetained, "orphaned: several logical volumes claim to be the current copy. None is removed. Find the right one (lvs -o +lv_uuid,lv_time,lv_tags), and remove the others by hand")
 		}
 	}
 }
@@ -121,7 +121,7 @@ func (d *differ) move(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolum
 		d.setBlocked(id, status.ReasonNotReady, "spec.pool: cannot move to Pool/%s: waiting for the removal of %s, superseded by the last move", v.Spec.Pool, m.superseded[0].FullName())
 		return prepared
 	case p.vg.MissingPVs > 0: // LVM would refuse them when they come back
-		d.setBlocked(id, status.ReasonNotReady, "spec.pool: cannot move to Pool/%s: %d physical volumes of %s are missing. Reconnect them first", v.Spec.Pool, p.vg.MissingPVs, p.vg.Name)
+		d.setBlocked(id, status.ReasonNotReady, "spec.pool: cannot move to Pool/%[1]s: volume group %[3]s lacks %[2]d physical volume(s). Reconnect them first", v.Spec.Pool, p.vg.MissingPVs, p.vg.Name)
 		return prepared
 	case d.immovable(id, v, lv):
 		d.stagedAs(id, "the Volume no longer moves to it", func(s observe.LogicalVolume) bool { return !misplaced(s, p) })

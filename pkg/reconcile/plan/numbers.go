@@ -44,7 +44,7 @@ func (x *exportDiffer) keepNumbers() {
 	x.spec.LUNs = slices.DeleteFunc(luns, func(l spec.LUN) bool {
 		if by := taken[*l.Number]; by != (spec.ID{}) {
 			if by != l.Backing() {
-				x.setBlocked(x.id, status.ReasonSessionsActive, "LUN %d: %s waits until %s is no longer known under this number", *l.Number, l.Backing(), by)
+				x.setBlocked(x.id, status.ReasonSessionsActive, "LUN %d: %s waits until the initiators that saw %s under this number disconnect", *l.Number, l.Backing(), by)
 			}
 			return by != l.Backing()
 		}

@@ -71,7 +71,7 @@ func (d *differ) certain(spec.ID) *Obstacle {
 	case "":
 		return nil
 	case status.ReasonIncompleteInput:
-		return blocked(reason, "nothing is removed while %s: a broken file may declare this object. Correct the files first", while)
+		return blocked(reason, "nothing is removed while %s: a broken file may declare this object. Correct the files first (volreconciler validate)", while)
 	default:
 		return blocked(reason, "nothing is removed until every system can be read: %s", while)
 	}

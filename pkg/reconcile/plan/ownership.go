@@ -195,5 +195,5 @@ func (d *differ) madeHere(_ spec.ID, lv observe.LogicalVolume) *Obstacle {
 	if d.index.ownership.signed(lv) {
 		return nil
 	}
-	return obstacle(status.Deleting, status.ReasonRemoving, "waiting for the tags of %s to name the installation that made it before it is removed", lv.FullName())
+	return obstacle(status.Deleting, status.ReasonRemoving, "%s is removed once the agent has tagged it as made by this installation", lv.FullName())
 }

@@ -52,7 +52,7 @@ func (d *differ) pool(p spec.Pool) {
 	shown := &status.Pool{VolumeGroup: vg.Name, Size: vg.Size, Free: vg.Free}
 	d.object(id).Pool = shown
 	if vg.MissingPVs > 0 {
-		d.setStatus(id, status.Failed, status.ReasonDeviceMissing, "%d physical volumes of %s are missing, and LVM refuses changes. Reconnect them, or remove them with vgreduce%s", vg.MissingPVs, vg.Name, d.hidden())
+		d.setStatus(id, status.Failed, status.ReasonDeviceMissing, "volume group %[2]s lacks %[1]d physical volume(s), and LVM refuses changes. Reconnect them; or, only if they are lost for good: vgreduce --removemissing %[2]s (with --force it also removes volumes)%[3]s", vg.MissingPVs, vg.Name, d.hidden())
 		out.creatable = false
 	}
 	suspended := d.suspended(id, p.Metadata)
@@ -97,7 +97,7 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 		}
 		known := d.in.Known[id].UUID
 		if known != "" && d.in.Desired.Annotation(id, spec.AnnotationRecreate) != known {
-			d.setBlocked(id, status.ReasonVanished, "thin pool %s (UUID %s) is missing, with all volumes in it. Restore it (vgcfgrestore); or, to create a new one, set the annotation %s: %s",
+			d.setBlocked(id, status.ReasonVanished, "thin pool %s (UUID %s) is missing, with all volumes in it. Restore it (vgcfgrestore); or, to create a new, empty one, set the annotation %s: %s",
 				name, known, spec.AnnotationRecreate, known)
 			return false, 0
 		}
@@ -127,7 +127,7 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 	}
 	damage := d.damageOf(id, lv)
 	if damage != "" {
-		d.setStatus(id, status.Failed, status.ReasonPoolDamaged, "nothing is planned in it: %s", damage)
+		d.setStatus(id, status.Failed, status.ReasonPoolDamaged, "no volume in it is changed: %s", damage)
 	}
 	var active StepID
 	if !suspended {

@@ -21,7 +21,7 @@ func (d *differ) restoring(id spec.ID, r *spec.Revert, lv observe.LogicalVolume)
 		d.step(id, "no longer in the spec, and nothing was written", change.SetTags{LV: nameOf(lv),
 			Remove: append(lv.TagsWith(ondisk.TagRevert), lv.TagsWith(ondisk.TagPhase)...)})
 	default:
-		d.setBlocked(id, status.ReasonReverting, "the revert of %s is incomplete: it holds part of a snapshot. Name that Snapshot in spec.revert again to finish it", lv.FullName())
+		d.setBlocked(id, status.ReasonReverting, "the revert of %s is incomplete: it holds part of a snapshot, and is not exported. Name that Snapshot in spec.revert again to finish it", lv.FullName())
 	}
 }
 
@@ -154,10 +154,10 @@ func (d *differ) snapshotToRestore(id spec.ID, r *spec.Revert, lv observe.Logica
 		d.setBlocked(id, status.ReasonNotReady, "spec.revert: %s has no logical volume. Wait until it has, or name another Snapshot", of)
 		return lv, false
 	case len(lvs) > 1:
-		d.setBlocked(id, status.ReasonNotReady, "spec.revert: several logical volumes have the tags of %s. Remove the tags from all but one (lvchange --deltag)", of)
+		d.setBlocked(id, status.ReasonNotReady, "spec.revert: several logical volumes have the tags of %s. Find the right one (lvs -o +lv_uuid,lv_time,lv_tags), and remove the tags from the others (lvchange --deltag)", of)
 		return lv, false
 	case lvs[0].SnapshotInvalid:
-		d.setBlocked(id, status.ReasonSnapshotOverflow, "spec.revert: snapshot %s overflowed, and its data is lost. Name another Snapshot", lvs[0].FullName())
+		d.setBlocked(id, status.ReasonSnapshotOverflow, "spec.revert: snapshot %s overflowed, and the snapshot's data is lost. Name another Snapshot", lvs[0].FullName())
 		return lv, false
 	case lvs[0].VolumeGroup != lv.VolumeGroup || lvs[0].Origin != "" && lvs[0].Origin != lv.Name:
 		d.setBlocked(id, status.ReasonImmutableField, "spec.revert: %s is no snapshot of %s. Name another Snapshot", lvs[0].FullName(), lv.FullName())

@@ -12,7 +12,7 @@ import (
 
 // Why a snapshot that was made to be copied from is of no use.
 const (
-	copied          = "no longer copied from"
+	copied          = "the copy from it has ended"
 	notToCopy       = "it cannot be copied from"
 	ofSomethingElse = "it was made for another copy"
 )
@@ -198,7 +198,7 @@ func (d *differ) madeOf(volume string, made observe.LogicalVolume) bool {
 // Image is written.
 func (d *differ) createSource(id spec.ID, volume string, from backing) {
 	if missing := d.in.Observed.VolumeGroups[from.lv.VolumeGroup].MissingPVs; missing > 0 {
-		d.setBlocked(id, status.ReasonNotReady, "cannot copy from %s: no snapshot can be made while %d physical volumes of %s are missing. Reconnect them first", from.lv.FullName(), missing, from.lv.VolumeGroup)
+		d.setBlocked(id, status.ReasonNotReady, "cannot copy from %s: no snapshot can be made while volume group %[3]s lacks %[2]d physical volume(s). Reconnect them first", from.lv.FullName(), missing, from.lv.VolumeGroup)
 		return
 	}
 	if d.notCopied(id, from.lv) {

@@ -280,7 +280,7 @@ func (d *differ) snapshot(s spec.Snapshot) {
 	}
 	switch {
 	case lv.SnapshotInvalid:
-		d.setStatus(id, status.Failed, status.ReasonSnapshotOverflow, "snapshot %s overflowed its copy-on-write space of %s, and its data is lost. Remove it", lv.FullName(), spec.Size(lv.COWSize))
+		d.setStatus(id, status.Failed, status.ReasonSnapshotOverflow, "snapshot %[1]s overflowed its copy-on-write space of %[2]s, and the snapshot's data is lost; its volume is not affected. Remove its declaration, then: lvremove %[1]s", lv.FullName(), spec.Size(lv.COWSize))
 		return
 	case d.stopped(id, d.understood(id, lv)):
 		return
