@@ -184,7 +184,12 @@ func inTrash(objects []status.Object) int {
 
 func isOrAre(n int, phase status.Phase) string {
 	verb := "are"
-	if n == 1 {
+	switch {
+	case n == 1 && phase == status.Failed:
+		verb = "has"
+	case phase == status.Failed:
+		verb = "have"
+	case n == 1:
 		verb = "is"
 	}
 	return verb + " " + strings.ToLower(string(phase))

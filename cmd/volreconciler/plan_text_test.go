@@ -185,3 +185,11 @@ var _ = DescribeTable("The exit status of plan",
 	Entry("1 if something could not be read", aPlan(), map[observe.System]error{observe.LVM: errors.New("exit status 5")},
 		"cannot read all of the node, so the plan is incomplete: lvm: exit status 5"),
 )
+
+var _ = DescribeTable("How many objects are in a phase is said in English",
+	func(n int, phase status.Phase, what string) { Expect(isOrAre(n, phase)).To(Equal(what)) },
+	Entry(nil, 1, status.Blocked, "is blocked"),
+	Entry(nil, 2, status.Blocked, "are blocked"),
+	Entry(nil, 1, status.Failed, "has failed"),
+	Entry(nil, 2, status.Failed, "have failed"),
+)

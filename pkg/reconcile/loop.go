@@ -299,7 +299,7 @@ func (l *Loop) logInput(desired spec.Set, observed observe.State) {
 	case err == nil:
 		l.Log.Info("every system can be read again")
 	default:
-		l.Log.Error(err, "cannot be read; nothing is changed there until it can")
+		l.Log.Error(err, "part of the system cannot be read; nothing is changed there until it can be")
 	}
 	l.unknown = errors.Join(observed.Err(), observed.Doubtful())
 }

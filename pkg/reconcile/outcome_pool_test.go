@@ -36,6 +36,6 @@ var _ = Describe("A thin pool whose activation failed", func() {
 	It("may be another object's change", func() {
 		failed := map[spec.ID]attempt{model.VolumeID("a"): {err: errors.New("no"), step: model.Activate("vg0", "a")}}
 		o := outcome(plan.Plan{Objects: []status.Object{{Kind: spec.KindVolume, Name: "a", Phase: status.Progressing}}}, failed, nil)[0]
-		Expect(o).To(model.BeIn(status.Failed, "ActivateFailed"))
+		Expect(o).To(And(model.BeIn(status.Failed, "ActivateFailed"), HaveField("Message", "cannot activate vg0/a: no")))
 	})
 })

@@ -149,7 +149,7 @@ func (d *differ) blockedByUsers(id spec.ID, lv observe.LogicalVolume) bool {
 		who = []string{fmt.Sprintf("open on this node by an unknown process (see lsof %s; it may be mounted in another mount namespace)", lv.Path())}
 	}
 	if len(who) > 0 {
-		d.setBlocked(id, status.ReasonInUse, "cannot export %s: it is %s. Release it first", lv.Path(), shortList(who))
+		d.setBlocked(id, status.ReasonInUse, "cannot export %s: it is %s. Release it first (unmount it, or end what uses it)", lv.Path(), shortList(who))
 	}
 	return len(who) > 0
 }

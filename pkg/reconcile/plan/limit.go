@@ -59,9 +59,9 @@ func (d *differ) excess() refusal {
 	}
 	list := strings.Join(names, ", ")
 	if nothingLeft {
-		out.why = fmt.Sprintf("no file declares anything, so %s would be deleted: %s. To allow that, keep a file with a Pool", objects, list)
+		out.why = fmt.Sprintf("no file declares anything, so %s would be deleted: %s. None is. Restore the files; or, to delete the objects, keep a file with a Pool", objects, list)
 	} else {
-		out.why = fmt.Sprintf("%s would be deleted at once, more than --max-deletions %d: %s", objects, d.in.MaxDeletions, list)
+		out.why = fmt.Sprintf("%s would be deleted at once, more than --max-deletions %d: %s. None is. If that is not intended, restore their files", objects, d.in.MaxDeletions, list)
 	}
 	if n > d.in.MaxDeletions {
 		out.why += fmt.Sprintf(". To allow exactly these, annotate any Pool with %s: %q, and remove the annotation afterwards", spec.AnnotationAllowDeletions, token)

@@ -41,7 +41,7 @@ var _ = Describe("Make and the number of deletions", func() {
 		}
 		Expect(ObjectOf(p, VolumeID("data")).Message).To(MatchRegexp(
 			`^5 objects would be deleted at once, more than --max-deletions 4: ` +
-				`Export/db, Snapshot/nightly, Snapshot/tnightly, Volume/data, Volume/thick\. ` +
+				`Export/db, Snapshot/nightly, Snapshot/tnightly, Volume/data, Volume/thick\. None is\. If that is not intended, restore their files\. ` +
 				`To allow exactly these, annotate any Pool with volreconciler/allow-deletions: "[0-9a-f]{16}", and remove the annotation afterwards$`))
 		Expect(status.Report{Objects: p.Objects}.Converged()).To(BeFalse())
 	}, Entry("into the trash", 24*time.Hour), Entry("for good", time.Duration(0)))

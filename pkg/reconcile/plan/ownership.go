@@ -131,7 +131,7 @@ func (d *differ) foreign(id spec.ID, lv observe.LogicalVolume, how string) *Obst
 	if !d.names(id) {
 		reason = status.ReasonNotDeclared
 	}
-	return obstacle(status.Foreign, reason, "%s was made for %s by %s; this is installation %s, and does not change it. To adopt everything of the former, run: volreconciler adopt-node %s%s",
+	return obstacle(status.Foreign, reason, "%s was made for %s by %s; this is installation %s, and does not change it. If no other node uses its disks, adopt everything of that installation: volreconciler adopt-node %s%s",
 		lv.FullName(), of, by, d.in.Installation, takes, how)
 }
 

@@ -137,7 +137,7 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 		return false, 0
 	}
 	if lv.DataPercent >= 100 || lv.MetadataPercent >= 100 {
-		d.setStatus(id, status.Failed, status.ReasonNoSpace, "thin pool %s is full (data %.1f%%, metadata %.1f%%): writes to new blocks fail. Grow it (thinPool.size)", lv.FullName(), lv.DataPercent, lv.MetadataPercent)
+		d.setStatus(id, status.Failed, status.ReasonNoSpace, "thin pool %[1]s is full (data %.1[2]f%%, metadata %.1[3]f%%): writes to new blocks fail. Grow its data (thinPool.size, or lvextend if it was not made by volreconciler) or its metadata (lvextend --poolmetadatasize +1G %[1]s)", lv.FullName(), lv.DataPercent, lv.MetadataPercent)
 	}
 	if !owned {
 		// An administrator's own thin pool is used as it is.
@@ -185,7 +185,7 @@ func (d *differ) damageOf(id spec.ID, lv observe.LogicalVolume) string {
 			return "thin pool " + lv.FullName() + " cannot be activated: physical volumes under it are missing. Reconnect them"
 		}
 	case "metadata_read_only":
-		return "the metadata of thin pool " + lv.FullName() + " is read-only, and writes to new blocks fail. See lvmthin(7)"
+		return "the metadata of thin pool " + lv.FullName() + " is read-only: written data can be read, writes to new blocks fail. See lvconvert --repair in lvmthin(7)"
 	}
 	if lv.CheckNeeded {
 		return "the metadata of thin pool " + lv.FullName() + " needs a check, and writes to new blocks fail until then. See lvconvert --repair in lvmthin(7)"

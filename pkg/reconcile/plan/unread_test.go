@@ -55,7 +55,7 @@ var _ = Describe("A volume group that cannot be read", func() {
 		p := n.Plan()
 		Expect(ChangesIn(p)).To(BeEmpty())
 		Expect(ObjectOf(p, ExportID("db"))).To(And(BeIn(status.Blocked, status.ReasonTooManyDeletions),
-			HaveField("Message", HavePrefix("2 objects would be deleted at once, more than --max-deletions 1: Export/db, and 1 in volume groups that cannot be read. To allow"))))
+			HaveField("Message", HavePrefix("2 objects would be deleted at once, more than --max-deletions 1: Export/db, and 1 in volume groups that cannot be read. None is. If that is not intended, restore their files. To allow"))))
 		By("but not what stays")
 		known := n.Input.Known[VolumeID("far")]
 		known.Retain = true
