@@ -52,7 +52,7 @@ var _ = Describe("Make and the number of deletions", func() {
 			n.WasDeclared(id)
 		}
 		n.Input.MaxDeletions = 10
-		Expect(ObjectOf(n.Plan(), VolumeID("v00")).Message).To(ContainSubstring("Volume/v08, Volume/v09, and 3 more. To allow"))
+		Expect(ObjectOf(n.Plan(), VolumeID("v00")).Message).To(ContainSubstring("Volume/v08, Volume/v09, and 3 more. None is. "))
 		Expect(n.Plan().Steps).To(BeEmpty())
 	})
 	It("goes on with everything else", func() {
