@@ -198,7 +198,7 @@ func (s *Store) dropExcess(changed map[string]content) error {
 	if len(excess) == 0 {
 		return nil
 	}
-	return fmt.Errorf("the store is limited to %dMi; %d files do not fit, for example %s", s.maxText>>20, len(excess), excess[0])
+	return fmt.Errorf("the store is limited to %dMi; files that do not fit: %d, for example %s", s.maxText>>20, len(excess), excess[0])
 }
 
 // writeOne writes a file under a temporary name, and returns that.

@@ -65,7 +65,7 @@ var _ = Describe("a Store", func() {
 		s.maxText = 10
 		Expect(s.Keep(map[string][]byte{"/a": []byte("123456")}, nil)).To(Succeed())
 		for range 2 {
-			Expect(s.Keep(map[string][]byte{"/a": []byte(strings.Repeat("x", 11)), "/b": []byte("1234")}, nil)).To(MatchError(ContainSubstring("1 files do not fit, for example /a")))
+			Expect(s.Keep(map[string][]byte{"/a": []byte(strings.Repeat("x", 11)), "/b": []byte("1234")}, nil)).To(MatchError(ContainSubstring("files that do not fit: 1, for example /a")))
 		}
 		Expect(content()).To(Equal(map[string][]byte{"/b": []byte("1234")}))
 		Expect(s.Keep(map[string][]byte{"/a": []byte("123456"), "/b": nil}, nil)).To(Succeed())

@@ -118,7 +118,7 @@ func (report *lvmReport) blame(silent []string) {
 	for _, name := range slices.Sorted(maps.Keys(report.groups)) {
 		if n := report.groups[name].MissingPVs; n > 0 {
 			delete(report.groups, name)
-			lacks := fmt.Errorf("volume group %s: %d physical volumes are missing, and %s", name, n, sum(silent))
+			lacks := fmt.Errorf("volume group %s lacks %d physical volume(s), and %s", name, n, sum(silent))
 			report.unread, report.unknown = errors.Join(report.unread, lacks), errors.Join(report.unknown, lacks)
 		}
 	}

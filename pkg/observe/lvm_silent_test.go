@@ -91,7 +91,7 @@ var _ = Describe("reading LVM beside a device that does not answer", func() {
 			Expect(state.VolumeGroups).NotTo(HaveKey("missing"))
 			_, there, err := state.Group("missing")
 			Expect(there).To(BeFalse())
-			Expect(err).To(MatchError(ContainSubstring("volume group missing: 1 physical volumes are missing, and " + why)))
+			Expect(err).To(MatchError(ContainSubstring("volume group missing lacks 1 physical volume(s), and " + why)))
 			Expect(state.Err()).To(MatchError(ContainSubstring(why)))
 		})
 

@@ -18,6 +18,21 @@ type retired struct {
 	instead string
 }
 
+// counted is one of something in the plural.
+var counted = regexp.MustCompile(`\b1 (physical volumes|logical volumes|files|objects|volumes|snapshots|initiators|sessions|targets)\b`)
+
+// risks are pieces of advice that can cost data, and the words that say so.
+var risks = []struct {
+	advice    *regexp.Regexp
+	condition string
+}{
+	{regexp.MustCompile(`\bvgreduce\b`), "only if they are lost for good"},
+	{regexp.MustCompile(`\bto create a new\b.*/recreate`), "a new, empty one"},
+	{regexp.MustCompile(`\badopt everything\b`), "If no other node"},
+	{regexp.MustCompile(`\blvchange --deltag\)`), "Find the right one"},
+	{regexp.MustCompile(`\ballow-deletions\b`), "exactly these"},
+}
+
 // readRetired reads lines "WORD -> WHAT TO WRITE INSTEAD"; WORD is a regular expression.
 func readRetired() (list []retired, err error) {
 	content, err := os.ReadFile("retired.txt")
@@ -58,6 +73,14 @@ func complaints(e entry, words []retired) (found []string) {
 	}
 	if strings.Contains(e.eg, "  ") {
 		complain("has two blanks in a row")
+	}
+	if many := counted.FindString(e.eg); many != "" {
+		complain("says %q", many)
+	}
+	for _, r := range risks {
+		if r.advice.MatchString(e.eg) && !strings.Contains(e.eg, r.condition) {
+			complain("advises %s without %q", r.advice.FindString(e.eg), r.condition)
+		}
 	}
 	own := verb.ReplaceAllString(e.text, "…")
 	for _, r := range words {

@@ -98,7 +98,7 @@ func (a *Actuator) lookWhole(ctx context.Context, lv change.LV) (observe.Logical
 
 func whole(lv observe.LogicalVolume) error {
 	if lv.MissingPVs > 0 {
-		return stale("volume group %s: %d physical volumes are missing", lv.VolumeGroup, lv.MissingPVs)
+		return stale("volume group %s lacks %d physical volume(s)", lv.VolumeGroup, lv.MissingPVs)
 	}
 	return nil
 }

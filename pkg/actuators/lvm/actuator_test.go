@@ -381,7 +381,7 @@ var _ = Describe("a logical volume that lvm.conf keeps inactive", func() {
 var _ = DescribeTable("a volume group that lacks physical volumes by now is not written to",
 	func(ctx SpecContext, c change.Change) {
 		m := &script{there: map[string]string{"vg0/v": row(fields{"vg_missing_pv_count": "1"})}}
-		Expect(New(m, m).Apply(ctx, c)).To(And(MatchError(change.ErrStale), MatchError(ContainSubstring("physical volumes are missing"))))
+		Expect(New(m, m).Apply(ctx, c)).To(And(MatchError(change.ErrStale), MatchError(ContainSubstring("lacks 1 physical volume(s)"))))
 		Expect(m.ran).To(BeEmpty())
 	},
 	Entry(nil, change.SetTags{LV: v, Add: []string{"a"}}),

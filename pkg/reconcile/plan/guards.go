@@ -76,7 +76,7 @@ func (d *differ) undeclared(id spec.ID) *Obstacle {
 // toBeRetained: without the tag there is no permission to delete; a Pool never has one.
 func (d *differ) toBeRetained(id spec.ID, lv observe.LogicalVolume) *Obstacle {
 	if id.Kind == spec.KindPool || !mayDelete(lv) || d.in.Known[id].Retain {
-		return obstacle(status.Orphaned, status.ReasonRetained, "orphaned: undeclared, and %s is kept. Declare it to manage it again, or remove the logical volume by hand", lv.FullName())
+		return obstacle(status.Orphaned, status.ReasonRetained, "orphaned: undeclared, and %[1]s is kept. Declare it to manage it again; or, if nobody needs its data: lvremove %[1]s", lv.FullName())
 	}
 	return nil
 }
