@@ -27,8 +27,23 @@ import (
 // part of it cannot be read there is an error that says which, and nothing else:
 // what is left out would look as if it did not exist.
 //
+// A node that an agent, or somebody else, changes meanwhile is read again, a few times.
+//
 // Where a password is set the node has [spec.Redacted].
 func Capture(ctx context.Context, h host.Host) (fakehost.Node, error) {
+	const attempts = 5
+	for n := 1; ; n++ {
+		node, err := read(ctx, h)
+		if n == attempts || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errChanged) {
+			return node, err
+		}
+	}
+}
+
+// errChanged means that the parts that were read do not fit together.
+var errChanged = errors.New("the node changed while it was read; run the command again")
+
+func read(ctx context.Context, h host.Host) (fakehost.Node, error) {
 	r := newRecorder(h)
 	state := observe.New(r).Observe(ctx)
 	if err := errors.Join(ctx.Err(), state.Err(), state.Doubtful()); err != nil {
@@ -63,7 +78,7 @@ func Capture(ctx context.Context, h host.Host) (fakehost.Node, error) {
 		return fakehost.Node{}, fmt.Errorf("%s: %w", observe.LIO, err)
 	}
 	if _, err := fakehost.New(n); err != nil {
-		return fakehost.Node{}, fmt.Errorf("the node changed while it was read; run the command again: %w", err)
+		return fakehost.Node{}, fmt.Errorf("%w: %w", errChanged, err)
 	}
 	return n, nil
 }

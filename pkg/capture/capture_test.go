@@ -288,6 +288,23 @@ spec: {protocol: fc, target: naa.2000525400123456, luns: [{volume: log}], initia
 		seen := look(ctx, copied(node)).LIO.ISCSI[iqn].ACLs
 		Expect(slices.Collect(maps.Keys(seen))).To(ConsistOf("iqn.1993-08.org.debian:01:nobody"))
 	})
+
+	It("is read again when something goes away after it was observed", func(ctx SpecContext) {
+		converge(ctx, machine, objects)
+		spare := observe.BackstoreDir("iblock_7", "spare")
+		Expect(machine.Mkdir(observe.HBADir("iblock_7"))).To(Succeed())
+		Expect(machine.Mkdir(spare)).To(Succeed())
+		removals := 0
+		node := capture(ctx, &fakehost.Tap{Host: machine, Before: func(c fakehost.Call) error {
+			if c.Path == spare+"/enable" {
+				removals++
+				return machine.Remove(spare)
+			}
+			return nil
+		}})
+		Expect(removals).To(Equal(1))
+		Expect(look(ctx, copied(node)).LIO.Backstores).NotTo(HaveKey("iblock_7/spare"))
+	})
 })
 
 var _ = DescribeTable("who holds a logical volume", func(lv observe.LogicalVolume, mounts []fakehost.Mount, devices []string) {
