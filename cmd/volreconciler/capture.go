@@ -41,7 +41,7 @@ Exit status: 0, or 1 if anything cannot be read; then nothing is printed.`,
 			case ctx.Err() != nil:
 				return errors.New("interrupted")
 			case err != nil:
-				return fmt.Errorf("cannot capture the node, because a part cannot be read: %w", err)
+				return fmt.Errorf("cannot capture the node, because a part cannot be read: %w%s", err, needsRoot(err))
 			}
 			data, err := node.Marshal()
 			if err != nil {

@@ -106,7 +106,7 @@ func (o connectOptions) show(desired spec.Set, observed observe.State, plan plan
 	})
 	switch {
 	case errors.Is(err, connect.ErrNoAddress):
-		return fmt.Errorf("%w; write one with --address", err)
+		return fmt.Errorf("%w; set one with --address", err)
 	case errors.Is(err, connect.ErrNotThere) && observed.Err() != nil:
 		return fmt.Errorf("%w (a part of the node cannot be read: %w)", err, observed.Err())
 	case errors.Is(err, connect.ErrNotThere), errors.Is(err, connect.ErrNotShown):
@@ -143,7 +143,7 @@ func exportNamed(name string, desired spec.Set, stderr io.Writer) (spec.Export, 
 	writeFindings(stderr, status.Findings(desired.Findings))
 	names := slices.Sorted(maps.Keys(desired.Exports))
 	if len(names) == 0 {
-		return spec.Export{}, fmt.Errorf("%s is not declared, and no other Export", spec.ID{Kind: spec.KindExport, Name: name})
+		return spec.Export{}, fmt.Errorf("%s is not declared; the spec files declare no Export", spec.ID{Kind: spec.KindExport, Name: name})
 	}
 	return spec.Export{}, fmt.Errorf("%s is not declared; declared Exports: %s", spec.ID{Kind: spec.KindExport, Name: name}, strings.Join(names, ", "))
 }

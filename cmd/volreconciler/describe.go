@@ -94,7 +94,7 @@ func describePool(field func(name, value string), p status.Pool) {
 	field("Thin pool", p.ThinPool)
 	field("Size", exactBytes(p.Size))
 	if p.UsageUnknown {
-		field("Promised to volumes", share(p.Provisioned, p.Size))
+		field("Provisioned", share(p.Provisioned, p.Size))
 		field("Data used", "unknown, because it is inactive")
 		return
 	}
@@ -102,7 +102,7 @@ func describePool(field func(name, value string), p status.Pool) {
 	if p.ThinPool == "" {
 		return
 	}
-	field("Promised to volumes", share(p.Provisioned, p.Size))
+	field("Provisioned", share(p.Provisioned, p.Size))
 	field("Data used", percent(p.DataPercent))
 	field("Metadata used", percent(p.MetadataPercent))
 }
@@ -121,6 +121,8 @@ func describeVolume(field func(name, value string), v status.Volume, now time.Ti
 	}
 	at("Created", v.CreatedAt)
 	at("Taken", v.TakenAt)
+	field("Volume", v.Volume)
+	field("Pool", v.Pool)
 	field("Size", exactBytes(v.Size))
 	if v.DataPercent > 0 {
 		field("Data used", percent(v.DataPercent))
@@ -130,11 +132,13 @@ func describeVolume(field func(name, value string), v status.Volume, now time.Ti
 	field("LV UUID", v.LVUUID)
 	field("Unit serial", v.Serial)
 	field("WWN", v.WWN)
+	field("Exported by", strings.Join(v.ExportedBy, ", "))
 	field("Attached", oneLine(strings.Join(attachmentsOf(v), ", ")))
 	field("Held by", oneLine(strings.Join(v.HeldBy, ", ")))
 }
 
 func describeExport(field func(name, value string), e status.Export) {
+	field("Protocol", string(e.Protocol))
 	field("Target", e.Target)
 	field("Portals", strings.Join(e.Portals, ", "))
 	field("LUNs", fmt.Sprint(e.LUNs))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -47,14 +48,22 @@ func (s *settings) lockNode() (lock, error) {
 	return l, nil
 }
 
+// needsRoot advises a user who may not do something to become root, as the end of a sentence.
+func needsRoot(err error) string {
+	if os.Geteuid() == 0 || !errors.Is(err, fs.ErrPermission) && !strings.Contains(err.Error(), "Permission denied") { // the latter is LVM's
+		return ""
+	}
+	return "; run the command as root"
+}
+
 // take locks the file in a directory, unless that is one that is locked here already.
 func (l *lock) take(dir string) error {
 	if err := safepath.MakeDir(dir); err != nil {
-		return fmt.Errorf("cannot lock the node in %s: %w", dir, err)
+		return fmt.Errorf("cannot lock the node in %s: %w%s", dir, err, needsRoot(err))
 	}
 	f, err := safepath.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return fmt.Errorf("cannot open the lock: %w", err)
+		return fmt.Errorf("cannot open the lock: %w%s", err, needsRoot(err))
 	}
 	st, err := f.Stat()
 	if err != nil {

@@ -137,7 +137,7 @@ func verdict(plan plan.Plan, observed observe.State) error {
 	}
 	switch {
 	case unread != nil:
-		return fmt.Errorf("cannot read all of the node, so the plan is incomplete: %s", fewLines(unread.Error()))
+		return fmt.Errorf("cannot read all of the node, so the plan is incomplete: %s%s", fewLines(unread.Error()), needsRoot(unread))
 	case len(plan.Findings) > 0:
 		return errors.New(findingsSum(len(plan.Findings)))
 	case !plan.Empty():

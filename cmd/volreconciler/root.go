@@ -41,7 +41,10 @@ variable overrides the file. --config or VOLRECONCILER_CONFIG sets another file.
 
 // noArguments is for commands that are told everything by flags.
 func noArguments(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
+	switch {
+	case len(args) > 0 && cmd.Flags().Lookup("specs") != nil:
+		return fmt.Errorf("%s accepts no arguments, but got %q; set the directory of the spec files with --specs; see %s --help", cmd.Name(), args[0], cmd.CommandPath())
+	case len(args) > 0:
 		return fmt.Errorf("%s accepts no arguments, but got %q; see %s --help", cmd.Name(), args[0], cmd.CommandPath())
 	}
 	return nil

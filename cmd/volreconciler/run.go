@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -92,7 +93,7 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 	if s.backend != backendFake {
 		loop.Status.Warn(warn(ctx, s, b, log))
 	}
-	log.Info("started", "version", describeBuild(), "specs", s.specs, "socket", s.socket())
+	log.Info("started", "version", strings.TrimPrefix(describeBuild(), "volreconciler "), "specs", s.specs, "socket", s.socket())
 	context.AfterFunc(ctx, func() { log.Info("stopping once running commands have ended") })
 	loop.Run(ctx, withHangup(ctx, source.Watch(ctx)))
 	log.Info("stopped")

@@ -177,7 +177,7 @@ Volume group:         vg0
 Thin pool:            pool0
 Size:                 100Gi (107374182400 bytes)
 Free:                 75Gi (80530636800 bytes)
-Promised to volumes:  50Gi (50%)
+Provisioned:  50Gi (50%)
 Data used:            25.0%
 Metadata used:        1.5%
 `),

@@ -248,7 +248,7 @@ func served(portals []string, addresses []netip.Addr) ([]netip.AddrPort, error) 
 		}
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("%w, and the portals (%q) have no address that initiators can connect to", ErrNoAddress, portals)
+		return nil, fmt.Errorf("%w, and the portals (%s) have no address that initiators can connect to", ErrNoAddress, strings.Join(portals, ", "))
 	}
 	return out, nil
 }

@@ -285,11 +285,11 @@ func (w *walker) entries(n *yaml.Node, path string, into reflect.Value) {
 // mapping decodes a struct by its yaml tags: no other field may stand there,
 // and one without omitempty must.
 func (w *walker) mapping(n *yaml.Node, path string, into reflect.Value) {
+	fields := fieldsOf(into.Type())
 	if n.Kind != yaml.MappingNode {
-		w.add(n, path, fmt.Errorf("must be a mapping, but is %s", describeAt(n, path)))
+		w.add(n, path, fmt.Errorf("must be a mapping, but is %s (allowed fields: %s)", describeAt(n, path), strings.Join(namesOf(fields, path), ", ")))
 		return
 	}
-	fields := fieldsOf(into.Type())
 	for key, value := range pairs(n) {
 		below := joinPath(path, key.Value)
 		w.object.places[below] = place{key: position{key.Line, key.Column}, value: position{value.Line, value.Column}}

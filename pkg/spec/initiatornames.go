@@ -42,7 +42,7 @@ func CheckInitiator(protocol Protocol, name string) error {
 func checkHostNQN(name string) error {
 	rest, isNQN := strings.CutPrefix(name, "nqn.")
 	if !isNQN {
-		return fmt.Errorf("%s is not an NVMe host name; write %s", quote(name), nqnForm)
+		return fmt.Errorf("%s is not an NVMe host name; write %s, as in the host's /etc/nvme/hostnqn", quote(name), nqnForm)
 	}
 	if len(name) > maxNQN {
 		return fmt.Errorf("%s has %d bytes; at most %d are allowed", quote(name), len(name), maxNQN)

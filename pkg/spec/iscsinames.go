@@ -62,7 +62,7 @@ func checkInitiatorName(name string) error {
 		}
 		return nil
 	default:
-		return fmt.Errorf("%s is not an initiator name; write %s, eui.<16 hexadecimal digits> or naa.<16 hexadecimal digits>, exactly as the initiator sends it", quote(name), iqnForm)
+		return fmt.Errorf("%s is not an initiator name; write %s, eui.<16 hexadecimal digits> or naa.<16 hexadecimal digits>, exactly as the initiator sends it (Linux: /etc/iscsi/initiatorname.iscsi)", quote(name), iqnForm)
 	}
 }
 

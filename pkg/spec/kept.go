@@ -135,7 +135,7 @@ func (k *keeping) warnings(held holding) []string {
 	if n := len(files) - shown; n > 0 {
 		files, more = files[:shown], fmt.Sprintf(", and %d more", n)
 	}
-	return append(warnings, "these files cannot be read; their last good content from before the restart is in effect: "+strings.Join(files, ", ")+more)
+	return append(warnings, "these files have findings or cannot be read; their last good content, saved earlier, is in effect: "+strings.Join(files, ", ")+more)
 }
 
 // withoutOutdated leaves out objects from before the start that another file declares by now: they

@@ -63,7 +63,7 @@ var _ = Describe("A Source that is made anew", func() {
 				Expect(names(set)).To(Equal([]string{"a", "b", "c"}))
 				Expect(set.Complete).To(BeFalse())
 				Expect(set.Findings).NotTo(BeEmpty())
-				Expect(set.Warnings).To(ConsistOf(And(ContainSubstring("these files cannot be read; their last good content from before the restart is in effect"), ContainSubstring("b.yaml"))))
+				Expect(set.Warnings).To(ConsistOf(And(ContainSubstring("these files have findings or cannot be read; their last good content, saved earlier, is in effect"), ContainSubstring("b.yaml"))))
 			}
 		}
 		Expect(os.RemoveAll(at("b.yaml"))).To(Succeed())

@@ -129,10 +129,20 @@ func syntaxError(file string, data []byte, err error) *Finding {
 	case strings.HasPrefix(problem, "did not find expected") && isParserProblem(problem):
 		problem += ", here or in the mapping or list that begins here"
 	}
-	if strings.HasPrefix(strings.TrimLeft(lineOf(data, line), " "), "\t") {
+	if strings.Contains(problem, "a tab character") && !isIndentedByTab(data, line) && isIndentedByTab(data, line+1) {
+		line++ // the library names the line before
+	}
+	switch {
+	case isIndentedByTab(data, line):
 		problem += "; indent YAML with spaces, not with tabs"
+	case strings.HasPrefix(problem, "mapping values are not allowed"):
+		problem += "; check the indentation of this line, and that each colon in the line before it is followed by a space"
 	}
 	return &Finding{File: file, Line: line, Err: fmt.Errorf("not valid YAML: %s", problem)}
+}
+
+func isIndentedByTab(data []byte, line int) bool {
+	return strings.HasPrefix(strings.TrimLeft(lineOf(data, line), " "), "\t")
 }
 
 // isParserProblem tells the errors of the library's parser from those of its

@@ -227,7 +227,10 @@ func ReadSecret(path string) (Secret, error) {
 func readSecret(path string) (Secret, error) {
 	// A FIFO must not hold up the pass, hence O_NONBLOCK.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Secret{}, fmt.Errorf("password file %s does not exist; create it with only the password in it, and run chmod 600 on it", path)
+	case err != nil:
 		return Secret{}, fmt.Errorf("cannot read the password file: %w", err)
 	}
 	defer func() { _ = f.Close() }()

@@ -71,7 +71,11 @@ func (s *structure) mapping(n *yaml.Node, path string, depth int) {
 		if err := refused(key); err != nil {
 			s.findings = append(s.findings, Finding{Line: key.Line, Column: key.Column, Path: below, Err: err})
 		} else if line, twice := lines[key.Value]; twice {
-			s.add(key, below, "key %s is duplicate (first in line %d); remove one of them", quote(key.Value), line)
+			remedy := "remove one of them"
+			if path == "" { // most often the next object
+				remedy += ", or separate the objects with a line ---"
+			}
+			s.add(key, below, "key %s is duplicate (first in line %d); %s", quote(key.Value), line, remedy)
 		} else {
 			lines[key.Value] = key.Line
 		}

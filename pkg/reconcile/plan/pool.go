@@ -2,6 +2,8 @@ package plan
 
 import (
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -45,7 +47,8 @@ func (d *differ) pool(p spec.Pool) {
 		return
 	}
 	if !ok {
-		d.setBlocked(id, status.ReasonVolumeGroupMissing, "volume group %s is not on this node. Connect its disks. %s. Only if it never existed: vgcreate", p.Spec.VolumeGroup, d.mayHide())
+		d.setBlocked(id, status.ReasonVolumeGroupMissing, "volume group %s is not on this node%s. Connect its disks, or correct spec.volumeGroup. %s. Only if it never existed: vgcreate",
+			p.Spec.VolumeGroup, d.others(), d.mayHide())
 		return
 	}
 	out := pool{vg: vg, known: true, creatable: true}
@@ -77,12 +80,30 @@ func (d *differ) hidden() string {
 	return ""
 }
 
+// others names the volume groups that the node has, for somebody who mistyped one.
+func (d *differ) others() string {
+	if groups := slices.Sorted(maps.Keys(d.in.Observed.VolumeGroups)); len(groups) > 0 {
+		return ", which has " + shortList(groups)
+	}
+	return ""
+}
+
 // mayHide says why LVM may not see a volume group whose disks are there.
 func (d *differ) mayHide() string {
 	if kept := d.in.Observed.KeptFromLVM; len(kept) > 0 {
 		return "If they are connected: LVM is kept from " + shortList(kept) + "; or see vgs --foreign --shared"
 	}
 	return "If they are connected, LVM may be kept from them (vgs --foreign --shared; pvs -a; lvmdevices; devices/filter and devices/global_filter in lvm.conf)"
+}
+
+// thinPoolOf returns the thin pool of a volume group that has a UUID.
+func thinPoolOf(uuid string, vg observe.VolumeGroup) (observe.LogicalVolume, bool) {
+	for _, lv := range vg.LogicalVolumes {
+		if uuid != "" && lv.UUID == uuid && lv.Type == observe.ThinPool {
+			return lv, true
+		}
+	}
+	return observe.LogicalVolume{}, false
 }
 
 // thinPool sees to a Pool's thin pool. It returns whether volumes can be put
@@ -96,7 +117,13 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 			return false, 0
 		}
 		known := d.in.Known[id].UUID
-		if known != "" && d.in.Desired.Annotation(id, spec.AnnotationRecreate) != known {
+		allowed := d.in.Desired.Annotation(id, spec.AnnotationRecreate) == known
+		if present, ok := thinPoolOf(known, vg); ok && !allowed {
+			d.setBlocked(id, status.ReasonVanished, "thin pool %s does not exist, but %s is the one that this Pool has used until now. Set spec.thinPool.name to its name; or, to create a new, empty thin pool, set the annotation %s: %s",
+				name, present.FullName(), spec.AnnotationRecreate, known)
+			return false, 0
+		}
+		if known != "" && !allowed {
 			d.setBlocked(id, status.ReasonVanished, "thin pool %s (UUID %s) is missing, with all volumes in it. Restore it (vgcfgrestore); or, to create a new, empty one, set the annotation %s: %s",
 				name, known, spec.AnnotationRecreate, known)
 			return false, 0
