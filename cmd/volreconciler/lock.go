@@ -49,8 +49,10 @@ func (s *settings) lockNode() (lock, error) {
 }
 
 // needsRoot advises a user who may not do something to become root, as the end of a sentence.
-func needsRoot(err error) string {
-	if os.Geteuid() == 0 || !errors.Is(err, fs.ErrPermission) && !strings.Contains(err.Error(), "Permission denied") { // the latter is LVM's
+func needsRoot(err error) string { return needsRootAs(os.Geteuid(), err) }
+
+func needsRootAs(user int, err error) string {
+	if user == 0 || !errors.Is(err, fs.ErrPermission) && !strings.Contains(err.Error(), "Permission denied") { // the latter is LVM's
 		return ""
 	}
 	return "; run the command as root"

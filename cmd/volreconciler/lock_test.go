@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -100,3 +103,12 @@ var _ = Describe("The state directory", func() {
 		Expect(s.makeDirs()).To(MatchError(ContainSubstring("identities.json is a symbolic link")))
 	})
 })
+
+var _ = DescribeTable("An error of a user who is not root", func(user int, err error, hint string) {
+	Expect(needsRootAs(user, err)).To(Equal(hint))
+},
+	Entry("names root if the kernel refuses", 1000, fmt.Errorf("lock: %w", fs.ErrPermission), "; run the command as root"),
+	Entry("names root if LVM is refused", 1000, errors.New("lvm: open failed: Permission denied"), "; run the command as root"),
+	Entry("does not, if it is another", 1000, errors.New("lvm: no such device"), ""),
+	Entry("does not, if the user is root", 0, fs.ErrPermission, ""),
+)

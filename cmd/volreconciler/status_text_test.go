@@ -168,18 +168,18 @@ export:
 			Expect(describe(&out, screen{}, node.Objects[index], noon)).To(Succeed())
 			Expect(out.String()).To(Equal(expected))
 		},
-		Entry("a Pool", 0, `Kind:                 Pool
-Name:                 fast
-Phase:                Ready
-Reason:               AsDesired
-Since:                2026-11-19T12:00:00Z (3d ago)
-Volume group:         vg0
-Thin pool:            pool0
-Size:                 100Gi (107374182400 bytes)
-Free:                 75Gi (80530636800 bytes)
-Provisioned:  50Gi (50%)
-Data used:            25.0%
-Metadata used:        1.5%
+		Entry("a Pool", 0, `Kind:           Pool
+Name:           fast
+Phase:          Ready
+Reason:         AsDesired
+Since:          2026-11-19T12:00:00Z (3d ago)
+Volume group:   vg0
+Thin pool:      pool0
+Size:           100Gi (107374182400 bytes)
+Free:           75Gi (80530636800 bytes)
+Provisioned:    50Gi (50%)
+Data used:      25.0%
+Metadata used:  1.5%
 `),
 		Entry("a Volume", 1, `Kind:         Volume
 Name:         db
@@ -187,12 +187,14 @@ Phase:        Blocked
 Reason:       ShrinkRefused
 Message:      spec.size: no; really
 Since:        2026-11-22T11:55:00Z (5m ago)
+Pool:         fast
 Size:         20Gi (21474836480 bytes)
 Device:       /dev/vg0/db
 Active:       yes
 LV UUID:      abc
 Unit serial:  0123
 WWN:          naa.60014050123
+Exported by:  web
 Held by:      mounted on /mnt
 `),
 		Entry("a Snapshot that is not there", 2, `Kind:     Snapshot
@@ -207,6 +209,7 @@ Name:      web
 Phase:     Ready
 Reason:    AsDesired
 Since:     2026-11-22T09:00:00Z (3h ago)
+Protocol:  iscsi
 Target:    iqn.2026-11.io.volreconciler:web
 Portals:   0.0.0.0:3260
 LUNs:      2

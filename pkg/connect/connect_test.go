@@ -195,15 +195,15 @@ var _ = DescribeTable("An initiator is refused",
 	Entry("where none is listed", iscsi(func(r *Request) { r.Export.Spec.Initiators = nil }),
 		iqn+" is not allowed to connect to Export db; Export db lists no initiator; add it under spec.initiators"),
 	Entry("with a malformed IQN", iscsi(asked("db-host")), `the initiator "db-host" is not an initiator name; write iqn.YYYY-MM.<domain, reversed>:<name>, `+
-		"eui.<16 hexadecimal digits> or naa.<16 hexadecimal digits>, exactly as the initiator sends it; Export db lists "+iqn),
+		"eui.<16 hexadecimal digits> or naa.<16 hexadecimal digits>, exactly as the initiator sends it (Linux: /etc/iscsi/initiatorname.iscsi); Export db lists "+iqn),
 	Entry("with an IQN where an NQN is due", nvme(spec.ProtocolNVMeTCP, asked(iqn)), `the initiator "`+iqn+`" is not an NVMe host name; `+
-		"write nqn.YYYY-MM.<domain, reversed>:<name> or nqn.2014-08.org.nvmexpress:uuid:<UUID>; Export db lists "+nqn),
+		"write nqn.YYYY-MM.<domain, reversed>:<name> or nqn.2014-08.org.nvmexpress:uuid:<UUID>, as in the host's /etc/nvme/hostnqn; Export db lists "+nqn),
 	Entry("with a malformed WWPN", fc(asked("2100")), `the initiator "2100" is not a port name; write a WWPN of 16 hexadecimal digits, for example naa.2100001b32a1b2c3, `+
 		"0x2100001b32a1b2c3 or 21:00:00:1b:32:a1:b2:c3; Export db lists naa.2100001b32aaaaaa"),
 	Entry("with a malformed name where any may connect", iscsi(asked("x"), func(r *Request) {
 		r.Export.Spec.AllowAnyInitiator, r.Export.Spec.Initiators = true, nil
 	}), `the initiator "x" is not an initiator name; write iqn.YYYY-MM.<domain, reversed>:<name>, `+
-		"eui.<16 hexadecimal digits> or naa.<16 hexadecimal digits>, exactly as the initiator sends it; any initiator with a well-formed name may connect to Export db"),
+		"eui.<16 hexadecimal digits> or naa.<16 hexadecimal digits>, exactly as the initiator sends it (Linux: /etc/iscsi/initiatorname.iscsi); any initiator with a well-formed name may connect to Export db"),
 	Entry("while a volume is not there", iscsi(func(r *Request) { r.LUNs[0].UUID = "" }),
 		"Volume/db-data is not on the node, so initiators cannot connect to Export db"),
 	Entry("while several are not there", iscsi(func(r *Request) {

@@ -246,6 +246,8 @@ spec: {pool: fast, size: 1Gi, "\e[31m": 1}
 				MatchRegexp(`^x.yaml:%d(:\d+)?: .*%s`, line, regexp.QuoteMeta(message))))
 		},
 		Entry("colon in text", "a: b: c\n", 1, "mapping values are not allowed"),
+		Entry("colon without a space", "a:\n  b:c\n  d: e\n", 3, "check the indentation of this line, and that each colon in the line before it is followed by a space"),
+		Entry("tab after an entry", "a:\n  b: c\n\td: e\n", 3, "indent YAML with spaces, not with tabs"),
 		Entry("colon in text, later", "# one\n\na: b: c\n", 3, "mapping values are not allowed"),
 		Entry("tab", "a:\n\tb: c\n", 2, "indent YAML with spaces, not with tabs"),
 		Entry("open bracket", "a:\n  b: [1, 2\nc: d\n", 2, "did not find expected"),
@@ -272,7 +274,7 @@ spec: {pool: fast, size: 1Gi, "\e[31m": 1}
 		Entry("merge key", header+"Volume\nmetadata: {name: db}\nspec:\n  "+mark+"<<: {pool: fast}\n  pool: fast\n  size: 1Gi\n", `spec["<<"]`, "merge key << is not supported"),
 		Entry("a key that is a list", header+"Volume\nmetadata: {name: db}\nspec:\n  ? "+mark+"[a]\n  : 1\n  pool: fast\n  size: 1Gi\n", "spec", "a key must be a plain string, but is a list"),
 		Entry("the same key twice", header+"Volume\nmetadata: {name: db}\nspec:\n  pool: fast\n  size: 1Gi\n  "+mark+"size: 2Gi\n", "spec.size", "key \"size\" is duplicate (first in line 11)"),
-		Entry("the same kind twice", header+"Volume\n"+mark+"kind: Pool\nmetadata: {name: db}\nspec: {pool: fast, size: 1Gi}\n", "kind", "is duplicate (first in line"),
+		Entry("the same kind twice", header+"Volume\n"+mark+"kind: Pool\nmetadata: {name: db}\nspec: {pool: fast, size: 1Gi}\n", "kind", "remove one of them, or separate the objects with a line ---"),
 	)
 
 	It("refuses a bomb of aliases at once", func() {
@@ -326,7 +328,7 @@ spec: {pool: fast, size: 1Gi, "\e[31m": 1}
 		Entry("an empty text", volume("db", "pool: fast, size: 1Gi, lvName: "+mark+`""`), "spec.lvName", "is empty; set a value, or leave the field out"),
 		Entry("a list for a text", volume("db", "pool: "+mark+"[fast], size: 1Gi"), "spec.pool", "must be a string, but is a list"),
 		Entry("a mapping for a text", volume("db", "pool: "+mark+"{name: fast}, size: 1Gi"), "spec.pool", "must be a string, but is a mapping"),
-		Entry("a text for a mapping", header+"Volume\nmetadata: "+mark+"db\nspec: {pool: fast, size: 1Gi}\n", "metadata", `must be a mapping, but is the string "db"`),
+		Entry("a text for a mapping", header+"Volume\nmetadata: "+mark+"db\nspec: {pool: fast, size: 1Gi}\n", "metadata", `must be a mapping, but is the string "db" (allowed fields: annotations, labels, name)`),
 		Entry("a list for a mapping", header+"Volume\nmetadata: {name: db}\nspec:\n  "+mark+"- pool: fast\n", "spec", "must be a mapping, but is a list"),
 		Entry("a text for a boolean", volume("db", "pool: fast, size: 1Gi, adopt: "+mark+`"true"`), "spec.adopt", `must be true or false, but is the string "true"`),
 		Entry("yes for a boolean", volume("db", "pool: fast, size: 1Gi, adopt: "+mark+"yes"), "spec.adopt", "must be true or false"),

@@ -93,7 +93,7 @@ var _ = Describe("Passwords", func() {
 			Expect(os.Chmod(chap, 0o640)).To(Succeed())
 			expectRefused(ctx, "chap", "mode 0640")
 			Expect(os.Rename(chap, chap+".away")).To(Succeed())
-			expectRefused(ctx, "chap", "no such file")
+			expectRefused(ctx, "chap", "does not exist; create it")
 			Expect(os.Rename(chap+".away", chap)).To(Succeed())
 			Expect(os.Chmod(chap, 0o600)).To(Succeed())
 			Expect(password(source.Load(ctx))).To(Equal(good))
@@ -216,7 +216,7 @@ var _ = Describe("Passwords", func() {
 
 	It("are refused if they are in no regular file", func(ctx SpecContext) {
 		Expect(os.Remove(chap)).To(Succeed())
-		expectRefused(ctx, "chap", "no such file or directory")
+		expectRefused(ctx, "chap", "does not exist; create it with only the password in it, and run chmod 600 on it")
 		Expect(os.Mkdir(chap, 0o700)).To(Succeed())
 		expectRefused(ctx, "chap", "not a regular file")
 		Expect(os.Remove(chap)).To(Succeed())

@@ -57,6 +57,16 @@ var _ = Describe("Make and what was removed by hand", func() {
 		delete(n.LVs("vg0"), "data")
 		Expect(ObjectOf(n.Plan(), VolumeID("data"))).To(BeIn(status.Blocked, status.ReasonVanished), "the annotation holds for one time only")
 	})
+	It("says which thin pool a Pool has used if its thinPool.name is of none", func() {
+		fast := spec.ID{Kind: spec.KindPool, Name: "fast"}
+		n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
+		p := n.Desired.Pools["fast"]
+		p.Spec.ThinPool = &spec.ThinPool{Name: "typo", Size: p.Spec.ThinPool.Size}
+		n.Desired.Pools["fast"] = p
+		o := ObjectOf(n.Plan(), fast)
+		Expect(o).To(BeIn(status.Blocked, status.ReasonVanished))
+		Expect(o.Message).To(HavePrefix("thin pool vg0/typo does not exist, but vg0/pool0 is the one that this Pool has used until now"))
+	})
 	It("keeps a vanished snapshot vanished", func() {
 		delete(n.LVs("vg0"), "tnightly")
 		Expect(ObjectOf(n.Converge(), SnapshotID("tnightly"))).To(BeIn(status.Blocked, status.ReasonVanished))

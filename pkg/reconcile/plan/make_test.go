@@ -162,7 +162,9 @@ var _ = Describe("Make and broken pools", func() {
 		p.Spec.VolumeGroup = "vg1"
 		n.Desired.Pools["slow"] = p
 		plan := n.Converge()
-		Expect(ObjectOf(plan, spec.ID{Kind: spec.KindPool, Name: "slow"})).To(BeIn(status.Blocked, status.ReasonVolumeGroupMissing))
+		slow := ObjectOf(plan, spec.ID{Kind: spec.KindPool, Name: "slow"})
+		Expect(slow).To(BeIn(status.Blocked, status.ReasonVolumeGroupMissing))
+		Expect(slow.Message).To(HavePrefix("volume group vg1 is not on this node, which has vg0. "))
 		Expect(ObjectOf(plan, VolumeID("thick"))).To(BeIn(status.Blocked, status.ReasonNotReady))
 		Expect(ObjectOf(plan, VolumeID("data"))).To(BeIn(status.Ready, status.ReasonAsDesired))
 	})
