@@ -55,6 +55,7 @@ Exit status: 0; 1 if the initiator may not connect, a volume does not exist yet,
 command is wrong.`,
 		Example: `  volreconciler connect db --initiator iqn.1993-08.org.debian:01:db-host
   volreconciler connect db --initiator iqn.1993-08.org.debian:01:db-host --multipath -o sh >connect-db.sh`,
+		SuggestFor: []string{"login"},
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return fmt.Errorf("write the name of one Export, for example: connect db; see %s --help", cmd.CommandPath())

@@ -50,7 +50,8 @@ Exit status: 0, whatever the phases; 1 if no agent answers, or the object does n
   volreconciler get export/db -o yaml
   volreconciler get volumes -l tier=gold --sort used
   volreconciler get --watch`,
-		Args: cobra.MatchAll(atMostKindAndName, knownKind),
+		SuggestFor: []string{"status", "list", "show"},
+		Args:       cobra.MatchAll(atMostKindAndName, knownKind),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			selected, err := selectionOf(args)
 			if err != nil {

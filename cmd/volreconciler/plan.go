@@ -46,7 +46,8 @@ findings, a part of the node cannot be read, or the command is wrong.`,
 		Example: `  volreconciler plan --specs /srv/storage/specs
   volreconciler plan --node node.yaml --specs specs/
   volreconciler plan -o json | jq '.steps[] | select(.danger != "none")'`,
-		Args: noArguments,
+		SuggestFor: []string{"diff"},
+		Args:       noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s.planNode()
 			return showPlan(cmd.Context(), s, format, cmd.OutOrStdout(), cmd.ErrOrStderr())

@@ -50,7 +50,8 @@ SIGHUP it runs a pass at once.
 Exit status: 0 after SIGTERM or SIGINT; 1 if it cannot start.`,
 		Example: `  volreconciler run --specs /srv/storage/specs
   VOLRECONCILER_LOG_FORMAT=json volreconciler run`,
-		Args: noArguments,
+		SuggestFor: []string{"start", "agent", "daemon"},
+		Args:       noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := newLogger(cmd.ErrOrStderr(), s.logLevel, s.logFormat)
 			if err != nil {

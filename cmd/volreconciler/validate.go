@@ -40,6 +40,7 @@ Exit status: 0 if there are no findings, 1 if there are findings or the command 
 
   # In an Ansible task that copies volumes.yaml to /etc/volreconciler/specs:
   #   validate: volreconciler validate --with /etc/volreconciler/specs --as volumes.yaml %s`,
+		SuggestFor: []string{"check", "lint"},
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return fmt.Errorf("write the files or directories to validate; see %s --help", cmd.CommandPath())
