@@ -45,7 +45,12 @@ exist.`,
 			if err != nil {
 				return err
 			}
-			return describe(cmd.OutOrStdout(), screenFor(cmd.OutOrStdout(), *colours), objects[0], time.Now())
+			w := cmd.OutOrStdout()
+			screen := screenFor(w, *colours)
+			if err := describe(w, screen, objects[0], time.Now()); err != nil {
+				return err
+			}
+			return writeFindingsOf(w, screen, node)
 		},
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			return suggestObjects(cmd.Context(), s, args), cobra.ShellCompDirectiveNoFileComp

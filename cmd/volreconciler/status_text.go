@@ -29,6 +29,11 @@ func writeStatus(w io.Writer, s screen, node status.Report, wide bool, now time.
 			return err
 		}
 	}
+	return writeFindingsOf(w, s, node)
+}
+
+// writeFindingsOf writes what is wrong with the files below the status that follows from them.
+func writeFindingsOf(w io.Writer, s screen, node status.Report) error {
 	if len(node.Findings) == 0 {
 		return nil
 	}
