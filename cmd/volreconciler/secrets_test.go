@@ -338,7 +338,7 @@ var _ = Describe("Passwords are in nothing that is said, written or run", func()
 			"has a password of 264 bytes":              func() error { return os.WriteFile(file, []byte(strings.Repeat(refused, 12)), 0o600) },
 			"bytes; it must contain only the password": func() error { return os.WriteFile(file, []byte(strings.Repeat(refused, 300)), 0o600) },
 			"the same password":                        func() error { return os.WriteFile(file, []byte(firstOf), 0o600) },
-			"does not exist":                             func() error { return os.Remove(file) },
+			"does not exist":                           func() error { return os.Remove(file) },
 			"not a regular file":                       func() error { _ = os.Remove(file); return os.Mkdir(file, 0o700) },
 			"(mode 0644)": func() error {
 				_ = os.Rename(file, file+".real")
