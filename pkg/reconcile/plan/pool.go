@@ -119,7 +119,7 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 		known := d.in.Known[id].UUID
 		allowed := d.in.Desired.Annotation(id, spec.AnnotationRecreate) == known
 		if present, ok := thinPoolOf(known, vg); ok && !allowed {
-			d.setBlocked(id, status.ReasonVanished, "thin pool %s does not exist, but %s is the one that this Pool has used until now. Set spec.thinPool.name to its name; or, to create a new, empty thin pool, set the annotation %s: %s",
+			d.setBlocked(id, status.ReasonVanished, "thin pool %s does not exist, but %s is the one that this Pool has used until now. Set spec.thinPool.name to its name; or, to create a new, empty one, set the annotation %s: %s",
 				name, present.FullName(), spec.AnnotationRecreate, known)
 			return false, 0
 		}
