@@ -159,6 +159,27 @@ var _ = DescribeTable("The connection_info is the whole of",
 		"volume_id": "db-data", "access_mode": "rw", "discard": true, "encrypted": false}}]`),
 )
 
+var _ = Describe("A connection_info", func() {
+	It("is of the kind of its protocol", func() {
+		requests := map[spec.Protocol]struct {
+			Request
+			kind string
+		}{
+			spec.ProtocolISCSI:    {iscsi(), "iscsi"},
+			spec.ProtocolISER:     {request(spec.ProtocolISER, "iqn.2026-11.org.example:db", iqn), "iser"},
+			spec.ProtocolNVMeTCP:  {nvme(spec.ProtocolNVMeTCP), "nvmeof"},
+			spec.ProtocolNVMeRDMA: {nvme(spec.ProtocolNVMeRDMA), "nvmeof"},
+			spec.ProtocolFC:       {fc(), "fibre_channel"},
+		}
+		for _, p := range spec.Protocols() {
+			Expect(requests).To(HaveKey(p), "say here what its connection_info is")
+			connection, err := Resolve(requests[p].Request)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(connection.Infos()).To(HaveExactElements(HaveField("DriverVolumeType", requests[p].kind)), "%s", p)
+		}
+	})
+})
+
 var _ = DescribeTable("Portals that serve every address",
 	func(listed []string, addresses []string, want ...string) {
 		var known []netip.Addr

@@ -14,9 +14,10 @@ const (
 	ProtocolFC       Protocol = "fc"        // SCSI over Fibre Channel
 )
 
-// protocols are all protocols, as findings list them.
-var protocols = []string{
-	string(ProtocolISCSI), string(ProtocolISER), string(ProtocolNVMeTCP), string(ProtocolNVMeRDMA), string(ProtocolFC),
+// Protocols are all protocols, in the order in which findings list them. What has to know
+// all of them is checked against it: this package, the planner, and test/contributing.
+func Protocols() []Protocol {
+	return []Protocol{ProtocolISCSI, ProtocolISER, ProtocolNVMeTCP, ProtocolNVMeRDMA, ProtocolFC}
 }
 
 // IsNVMe reports whether a protocol's names are NQNs.

@@ -4,7 +4,9 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"hash/crc32"
+	"os"
 	"path/filepath"
+	"regexp"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -110,5 +112,40 @@ var _ = Describe("The key of an NVMe host", func() {
 		set := load(ctx, key("00", raw), key("00", "x"+raw[1:]))
 		Expect(errorsOf(set.Findings)).To(HaveExactElements(ContainSubstring("one per node, not per Export")))
 		Expect(set.Exports).To(BeEmpty())
+	})
+})
+
+var _ = Describe("Protocols", func() {
+	It("are all that there are", func() {
+		source, err := os.ReadFile("protocol.go")
+		Expect(err).NotTo(HaveOccurred())
+		var names []spec.Protocol
+		for _, constant := range regexp.MustCompile(`(?m)^\tProtocol\w+ +Protocol = "(.*?)"`).FindAllStringSubmatch(string(source), -1) {
+			names = append(names, spec.Protocol(constant[1]))
+		}
+		Expect(spec.Protocols()).To(Equal(names))
+	})
+
+	// Whoever adds one must say here what it is like: much of this package asks only whether it is
+	// one of NVMe or Fibre Channel, and would take it for iSCSI.
+	It("each have a default place, and the names of one family", func() {
+		names := map[string]string{"iqn": "iqn.1993-08.org.debian:a", "nqn": "nqn.2014-08.com.example:h", "wwpn": "0x2100001b32a1b2c3"}
+		like := map[spec.Protocol]struct{ portal, family string }{
+			spec.ProtocolISCSI:    {"0.0.0.0:3260", "iqn"},
+			spec.ProtocolISER:     {"0.0.0.0:3260", "iqn"},
+			spec.ProtocolNVMeTCP:  {"0.0.0.0:4420", "nqn"},
+			spec.ProtocolNVMeRDMA: {"0.0.0.0:4420", "nqn"},
+			spec.ProtocolFC:       {"", "wwpn"},
+		}
+		for _, p := range spec.Protocols() {
+			Expect(like).To(HaveKey(p), "say here what its names and its default portal are")
+			Expect(p.DefaultPortal()).To(Equal(like[p].portal), "%s", p)
+			Expect(p.IsNVMe()).To(Equal(like[p].family == "nqn"), "%s", p)
+			for family, name := range names {
+				initiator := spec.CheckInitiator(p, name) == nil
+				target := loadText(aPool+aVolume+exportOver(string(p), ", target: '"+name+"'")).Findings == nil
+				Expect([]bool{initiator, target}).To(HaveEach(family == like[p].family), "%s %s", p, name)
+			}
+		}
 	})
 })

@@ -15,8 +15,12 @@ const maxLUN = 255
 const maxCHAP = 255
 
 func (v *validation) export(s ExportSpec) {
-	if !slices.Contains(protocols, string(s.Protocol)) {
-		v.oneOf("spec.protocol", "protocol", string(s.Protocol), protocols...)
+	if all := Protocols(); !slices.Contains(all, s.Protocol) {
+		names := make([]string, len(all))
+		for i, p := range all {
+			names[i] = string(p)
+		}
+		v.oneOf("spec.protocol", "protocol", string(s.Protocol), names...)
 		return // what else is allowed depends on it
 	}
 	v.target(s)

@@ -98,6 +98,11 @@ func eachFabric(text string, body func(n *Node, o over)) {
 }
 
 var _ = Describe("An Export of any fabric", func() {
+	It("is tried over every protocol", func() {
+		for _, p := range spec.Protocols() {
+			Expect(slices.ContainsFunc(fabricsUnderTest, func(o over) bool { return o.protocol == p })).To(BeTrue(), "fabricsUnderTest lacks %s", p)
+		}
+	})
 	eachFabric("is there as the spec says, and stays", func(n *Node, o over) {
 		t := targetOf(n, o)
 		Expect(slices.Sorted(maps.Keys(t.LUNs))).To(Equal([]int{0, 1}))
