@@ -1,9 +1,9 @@
 // Package host is the only door to the machine: whatever the agent runs, reads
 // or changes outside its own files passes through it.
 //
-// It decides nothing and knows nothing of volumes or targets. [Host] is the
-// door; os.go opens it to the real machine, lvmshell.go makes a series of LVM
-// commands cheap.
+// It decides nothing and knows nothing of volumes or targets. Start reading at
+// [Host], the door; os.go opens it to the real machine, lvmshell.go makes a series
+// of LVM commands cheap.
 package host
 
 import (

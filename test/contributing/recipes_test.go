@@ -113,7 +113,8 @@ var _ = Describe("CONTRIBUTING.md", func() {
 			}
 		},
 		Entry("of a change", "A change", `\bGrowVolume\b`, `\bAddPortal\b`, `\bWriteImage\b`, `\bStartClearing\b`, `\bMoveMark\b`, `\bSetDiscoveryAuth\b`),
-		Entry("of a protocol", "A protocol", `ProtocolNVMe|NVMeTCP|"nvme-tcp"|target/nvmet"|protocol: nvme-tcp`, `"iser"|ProtocolISER|protocol: iser`, `target/tgt"`),
+		Entry("of a protocol", "A protocol", `ProtocolNVMe|NVMeTCP|"nvme-tcp"|target/nvmet"|protocol: nvme-tcp`, `"iser"|ProtocolISER|protocol: iser`, `target/tgt"`,
+			`ProtocolFC\b|\.Protocol\b.*\.IsNVMe\(|\bobserve\.TGTISCSI\b`, `(?m)^\tcase observe\.(FC|NVMe):|\bSpec\.Protocol == spec\.|\bSpec\.Protocol != spec\.`),
 		Entry("of a field", "A field", `Spec\.Clear\b|ClearZero|yaml:"clear|"spec\.clear"`, `Spec\.Revert\b|yaml:"revert|"spec\.revert`,
 			`Spec\.Attributes|"spec\.attributes`, `Spec\.Trash\b|yaml:"trash|"spec\.trash"`),
 		Entry("of a reason", "A reason", `ReasonNotOwned|"NotOwned"`, `ReasonReservationsActive|"ReservationsActive"`, `ReasonContradiction|"Contradiction"`),

@@ -16,6 +16,8 @@
 // read again for each use. A local image is opened once and its checksum taken of
 // that very file; if somebody writes to it afterwards, [image.File.Unchanged] says so at
 // the end.
+//
+// Start reading at [Cache.Get].
 package cache
 
 import (

@@ -9,7 +9,7 @@
 // with its process group when it is no longer wanted, and by the kernel
 // when the agent dies.
 //
-// [Tool.Check] turns a file into a [Source], and only a Source can be converted.
+// Start reading at [Tool.Check]. It turns a file into a [Source], and only a Source can be converted.
 package qemuimg
 
 import (
