@@ -2,10 +2,12 @@
 # Moves the fragments in changes/ and what is below "Unreleased" into a new section of CHANGELOG.md:
 #
 #   hack/changelog.sh VERSION [DATE]
-#   hack/changelog.sh --check         only checks the fragments
+#   hack/changelog.sh --check         only checks the fragments, and the headings below "Unreleased"
 set -eu
 cd "$(dirname "$0")/.."
 kinds="added changed deprecated removed fixed security"
+# What is not done yet has no fragments.
+sections="$kinds not-yet"
 
 # Names are checked first, so that nothing is changed where one is wrong.
 wrong=
@@ -17,22 +19,20 @@ for file in changes/*; do
 	*" $kind "*) ;;
 	*) echo "$file: name it NAME.KIND.md; KIND is one of: $kinds" >&2 && wrong=1 ;;
 	esac
-	case $name in
-	[a-z0-9]*."$kind".md) ;;
-	*) echo "$file: name it NAME.KIND.md" >&2 && wrong=1 ;;
+	case ${name%."$kind".md} in
+	"" | "$name" | *[!a-z0-9-]*) echo "$file: name it NAME.KIND.md; NAME is of a-z, 0-9 and -" >&2 && wrong=1 ;;
 	esac
 	grep -q '[^[:space:]]' "$file" || { echo "$file: it is empty" >&2 && wrong=1; }
 	if grep -q '^[-#]' "$file"; then echo "$file: write neither a dash nor a heading" >&2 && wrong=1; fi
 done
 [ -z "$wrong" ] || exit 1
-[ "${1-}" != --check ] || exit 0
 
 version=${1-} today=${2-$(date +%F)}
 case $version in
-[0-9]*.[0-9]*.[0-9]*) ;;
+--check | [0-9]*.[0-9]*.[0-9]*) ;;
 *) echo "usage: hack/changelog.sh VERSION [DATE], as in: hack/changelog.sh 0.2.0" >&2 && exit 2 ;;
 esac
-if grep -q "^## $version " CHANGELOG.md; then echo "CHANGELOG.md has $version already" >&2 && exit 1; fi
+if grep -qF "## $version " CHANGELOG.md; then echo "CHANGELOG.md has $version already" >&2 && exit 1; fi
 grep -q '^## Unreleased$' CHANGELOG.md || { echo 'CHANGELOG.md has no line "## Unreleased"' >&2 && exit 1; }
 
 work=$(mktemp -d)
@@ -41,18 +41,19 @@ trap 'rm -rf "$work"' EXIT
 awk -v dir="$work" '
 	BEGIN { part = "before" }
 	part != "before" && part != "after" && /^## / { part = "after" }
-	part != "before" && part != "after" && /^### / { part = "kind-" tolower($2); next }
+	part != "before" && part != "after" && /^### / { part = "kind-" tolower($0); sub(/^kind-### /, "kind-", part); gsub(/ /, "-", part); next }
 	{ print > (dir "/" part) }
 	/^## Unreleased$/ { part = "intro" }
 ' CHANGELOG.md
 
 for part in "$work"/kind-*; do
 	[ -e "$part" ] || continue
-	case " $kinds " in
+	case " $sections " in
 	*" ${part#"$work"/kind-} "*) ;;
-	*) echo "CHANGELOG.md: below Unreleased is a kind of change that is none of: $kinds" >&2 && exit 1 ;;
+	*) echo "CHANGELOG.md: below Unreleased is a kind of change that is none of: $sections" >&2 && exit 1 ;;
 	esac
 done
+[ "$version" != --check ] || exit 0
 
 # lines prints a file without the empty lines at its ends.
 lines() { awk 'NF { for (; empty > 0; empty--) if (some) print ""; empty = 0; some = 1; print; next } { empty++ }' "$1"; }
@@ -61,7 +62,7 @@ lines() { awk 'NF { for (; empty > 0; empty--) if (some) print ""; empty = 0; so
 	lines "$work/before"
 	printf '\n## %s - %s\n' "$version" "$today"
 	if [ -e "$work/intro" ] && grep -q . "$work/intro"; then echo && lines "$work/intro"; fi
-	for kind in $kinds; do
+	for kind in $sections; do
 		{
 			[ ! -e "$work/kind-$kind" ] || lines "$work/kind-$kind"
 			for file in changes/*."$kind".md; do
@@ -69,7 +70,7 @@ lines() { awk 'NF { for (; empty > 0; empty--) if (some) print ""; empty = 0; so
 			done
 		} > "$work/items"
 		[ -s "$work/items" ] || continue
-		printf '\n### %s%s\n\n' "$(printf %.1s "$kind" | tr a-z A-Z)" "${kind#?}"
+		printf '\n### %s%s\n\n' "$(printf %.1s "$kind" | tr a-z A-Z)" "$(printf %s "${kind#?}" | tr - ' ')"
 		cat "$work/items"
 	done
 	if [ -e "$work/after" ]; then echo && lines "$work/after"; fi

@@ -70,6 +70,8 @@ var _ = Describe("Assembling the changelog", func() {
 		},
 		Entry("a fragment of no kind", "changes/a.md", "A.\n", "changes/a.md: name it NAME.KIND.md", "0.2.0"),
 		Entry("a fragment of another kind", "changes/a.new.md", "A.\n", "KIND is one of: added changed", "0.2.0"),
+		Entry("a fragment whose name has other letters", "changes/My_fix.added.md", "A.\n", "NAME is of a-z, 0-9 and -", "--check"),
+		Entry("a fragment without a name", "changes/added.md", "A.\n", "name it NAME.KIND.md", "--check"),
 		Entry("an empty fragment", "changes/a.added.md", "\n \n", "it is empty", "0.2.0"),
 		Entry("a fragment with a dash", "changes/a.added.md", "- A.\n", "neither a dash", "--check"),
 		Entry("another file", "changes/notes.txt", "A.\n", "name it", "--check"),
@@ -77,9 +79,21 @@ var _ = Describe("Assembling the changelog", func() {
 		Entry("no version", "x", "", "usage"),
 		Entry("no place for it", "CHANGELOG.md", "# Changelog\n", `no line "## Unreleased"`, "0.2.0"),
 		Entry("an unreleased change of another kind", "CHANGELOG.md", "## Unreleased\n\n### News\n\n- A.\n", "none of", "0.2.0"),
+		Entry("the same, before a commit", "CHANGELOG.md", "## Unreleased\n\n### Added things\n\n- A.\n", "none of", "--check"),
 	)
-	It("has fragments that it accepts, in this tree", func() {
+	It("keeps what is not done yet, as the last of a section", func() {
+		write("CHANGELOG.md", "## Unreleased\n\n### Not yet\n\n- Much.\n\n### Fixed\n\n- A.\n")
+		out, err := changelog("0.2.0", "2026-02-02")
+		Expect(err).NotTo(HaveOccurred(), out)
+		Expect(read("CHANGELOG.md")).To(Equal("## Unreleased\n\n## 0.2.0 - 2026-02-02\n\n### Fixed\n\n- A.\n\n### Not yet\n\n- Much.\n"))
+	})
+	It("can make a release of this tree", func() {
 		out, err := exec.Command(filepath.Join(root, "hack/changelog.sh"), "--check").CombinedOutput()
 		Expect(err).NotTo(HaveOccurred(), "%s", out)
+		text, err := os.ReadFile(filepath.Join(root, "CHANGELOG.md"))
+		Expect(err).NotTo(HaveOccurred())
+		write("CHANGELOG.md", string(text))
+		said, err := changelog("99.0.0")
+		Expect(err).NotTo(HaveOccurred(), said)
 	})
 })
