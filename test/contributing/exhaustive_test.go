@@ -154,6 +154,32 @@ var _ = Describe("Every package", func() {
 			Expect(within).To(BeTrue(), "docs/architecture.md has no row for %s", name)
 		}
 	})
+	It("has a rule of the linter for what it may import", func() {
+		var config struct {
+			Linters struct {
+				Settings struct {
+					Depguard struct {
+						Rules map[string]struct{ Files []string }
+					}
+				}
+			}
+		}
+		decode(".golangci.yml", &config)
+		var folders []string
+		for _, rule := range config.Linters.Settings.Depguard.Rules {
+			for _, files := range rule.Files {
+				folder := strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(files, "**/"), "**"), "*.go")
+				if strings.HasPrefix(folder, "pkg/") && folder != "pkg/" { // a rule for all says nothing of one
+					folders = append(folders, folder)
+					Expect(filepath.Join(root, folder)).To(BeADirectory())
+				}
+			}
+		}
+		for name := range packages("pkg") {
+			ruled := slices.ContainsFunc(folders, func(folder string) bool { return strings.HasPrefix(name+"/", folder) })
+			Expect(ruled).To(BeTrue(), "no rule of depguard in .golangci.yml is for %s", name)
+		}
+	})
 	It("names files that it has", func() {
 		for name, p := range packages("cmd", "pkg", "test") {
 			for _, file := range named(`(?:^|[\s(,;])([a-z0-9_]+\.go)\b`, p.says) {
@@ -176,7 +202,7 @@ var _ = DescribeTable("A document names files that are there", func(documents st
 	Expect(err).NotTo(HaveOccurred())
 	Expect(found).NotTo(BeEmpty())
 	var files []string // of the tree, with a slash before each
-	Expect(filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+	Expect(filepath.WalkDir(root, func(file string, _ fs.DirEntry, err error) error {
 		files = append(files, strings.TrimPrefix(filepath.ToSlash(file), root))
 		return err
 	})).To(Succeed())
