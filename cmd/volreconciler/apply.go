@@ -69,7 +69,7 @@ func applySpecs(ctx context.Context, s *settings, stdout, stderr io.Writer) erro
 	}
 	warnOfTools(ctx, s, b, stderr)
 	loop.Resync = s.timeout // what fails is tried again earlier than that
-	loop.Tried = progress.done
+	loop.OnStep = progress.done
 
 	node := converge(ctx, loop, progress, time.Now().Add(s.timeout))
 	loop.Executor.Wait()

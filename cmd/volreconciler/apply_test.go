@@ -108,7 +108,7 @@ var _ = Describe("apply", func() {
 		loop := &reconcile.Loop{
 			Source: want, Observer: node, Memory: memory, Status: &status.Board{}, Log: logr.Discard(), Resync: timeout,
 			Executor: executor,
-			Tried:    progress.done,
+			OnStep:   progress.done,
 		}
 		return converge(ctx, loop, progress, time.Now().Add(timeout))
 	}

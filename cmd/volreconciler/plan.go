@@ -99,13 +99,13 @@ func (s *settings) look(ctx context.Context) (spec.Set, observe.State, plan.Plan
 	discovery, unreadable := s.discovery()
 	index := plan.NewIndex(observed, plan.Ownership{Installation: ours, Known: memory.Known()})
 	plan := plan.Make(plan.Input{
-		Desired: desired, Observed: observed, Index: index, Known: memory.Known(), Started: now, Now: now,
+		Declared: desired, Observed: observed, Index: index, Known: memory.Known(), Started: now, Now: now,
 		Exposures:    plan.LearnExposures(memory.Exposures(), observed, index, memory.Rebooted(observed), now),
 		Installation: ours,
 		MaxDeletions: s.maxDeletions, Discovery: discovery, TGT: b.tgt != nil,
 	})
 	if unreadable != nil {
-		plan.Finds(unreadable)
+		plan.AddFinding(unreadable)
 	}
 	return desired, observed, plan, nil
 }

@@ -92,7 +92,7 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 	defer stopServing()
 
 	if s.backend != backendFake {
-		loop.Status.Warn(warn(ctx, s, b, log))
+		loop.Status.SetNodeWarnings(warn(ctx, s, b, log))
 	}
 	log.Info("started", "version", strings.TrimPrefix(describeBuild(), "volreconciler "), "specs", s.specs, "socket", s.socket())
 	context.AfterFunc(ctx, func() { log.Info("stopping once running commands have ended") })

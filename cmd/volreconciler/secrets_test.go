@@ -152,7 +152,7 @@ func (a *secretive) settle(ctx context.Context) status.Report {
 	Expect(os.WriteFile(a.s.specs+"/all.yaml", []byte(specs), 0o600)).To(Succeed())
 	var out strings.Builder
 	progress := newProgress(&out)
-	a.loop.Tried = progress.done
+	a.loop.OnStep = progress.done
 	node := converge(ctx, a.loop, progress, time.Now().Add(3*time.Second))
 	Expect(writeOutcome(&out, &out, node)).To(Succeed())
 	a.say("apply", out.String()+fmt.Sprintln(shortcomings(node)))
@@ -177,7 +177,7 @@ func (a *secretive) ask(ctx context.Context) {
 	a.say("validate", out.String())
 
 	desired, observed := a.source.Load(ctx), observe.New(a.host).Observe(ctx)
-	plan := plan.Make(plan.Input{Desired: desired, Observed: observed, Now: time.Now(), Started: time.Now(), MaxDeletions: 10})
+	plan := plan.Make(plan.Input{Declared: desired, Observed: observed, Now: time.Now(), Started: time.Now(), MaxDeletions: 10})
 	for _, format := range []string{"text", "json"} {
 		out.Reset()
 		Expect(writePlan(&out, plan, format)).To(Succeed())
@@ -314,7 +314,7 @@ var _ = Describe("Passwords are in nothing that is said, written or run", func()
 	It("but for connect, when it is asked to show them", func(ctx SpecContext) {
 		Expect(a.settle(ctx).Converged()).To(BeTrue())
 		desired, observed := a.source.Load(ctx), observe.New(a.host).Observe(ctx)
-		plan := plan.Make(plan.Input{Desired: desired, Observed: observed, Now: time.Now(), Started: time.Now(), MaxDeletions: 10})
+		plan := plan.Make(plan.Input{Declared: desired, Observed: observed, Now: time.Now(), Started: time.Now(), MaxDeletions: 10})
 		for format, shown := range map[string][]string{"json": {`"` + first + `"`}, "sh": {"\npassword=" + first, "\nmutual_password=" + firstOf}} {
 			var out, remarks strings.Builder
 			o := connectOptions{export: "data", initiator: "iqn.1993-08.org.debian:01:a", format: format, showSecrets: true}

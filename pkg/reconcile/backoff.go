@@ -15,16 +15,15 @@ import (
 const (
 	firstDelay = time.Second
 	maxDelay   = 5 * time.Minute
-	// jitter is the share by which a delay is varied, so that objects which
-	// failed together do not all come back together.
+	// jitter is the share by which a delay is varied, so that objects which failed together are
+	// not all retried together.
 	jitter = 0.2
 )
 
-// attempts remembers which objects failed, and when to try them again. It is
-// not for concurrent use.
+// attempts remembers which objects failed, and when to retry them. It is not for concurrent use.
 type attempts struct {
 	failed map[spec.ID]attempt
-	// stale counts the passes in a row in which the plan was stale.
+	// stale is the number of passes in a row in which an object's plan was stale.
 	stale map[spec.ID]int
 }
 
@@ -36,62 +35,63 @@ type attempt struct {
 	next  time.Time
 	err   error
 	step  change.Change
-	// due: its time came while the last pass was at work, which held it.
+	// due: the time of its retry came during the last pass, which still skipped it.
 	due bool
-	// trying: the step is a job, which has been begun again and has not ended.
+	// trying: the step is a job that was begun again and has not ended.
 	trying bool
-	// desired is what the object was when it failed: once it is changed, it is
-	// tried again at once.
-	desired any
+	// spec is the declaration with which the object failed: once that changes, it is retried at
+	// once.
+	spec any
 }
 
-// held reports whether an object's time has not come yet.
-func (a *attempts) held(id spec.ID, now time.Time) bool { return now.Before(a.failed[id].next) }
+// isBackingOff reports whether it is too early to retry an object.
+func (a *attempts) isBackingOff(id spec.ID, now time.Time) bool { return now.Before(a.failed[id].next) }
 
-// heldAt returns all objects whose time has not come yet.
-func (a *attempts) heldAt(now time.Time) map[spec.ID]bool {
+// backingOff returns all objects that it is too early to retry.
+func (a *attempts) backingOff(now time.Time) map[spec.ID]bool {
 	all := map[spec.ID]bool{}
 	for id := range a.failed {
-		if a.held(id, now) {
+		if a.isBackingOff(id, now) {
 			all[id] = true
 		}
 	}
 	return all
 }
 
-// forgetChanged drops the delays of objects whose spec was changed since.
+// forgetChanged drops the delays of objects whose declaration has changed.
 func (a *attempts) forgetChanged(set spec.Set) {
 	for id, f := range a.failed {
-		if !sameObject(f.desired, set.Object(id)) {
+		if !sameObject(f.spec, set.Object(id)) {
 			delete(a.failed, id)
 		}
 	}
 }
 
-// isStale reports whether a step was planned for what is not so any more. A new plan sorts it out.
+// isStale reports whether a step was planned for a state that has changed since. The next plan is
+// made for the new state.
 func isStale(err error) bool {
 	return errors.Is(err, change.ErrStale) || errors.Is(err, change.ErrSessions)
 }
 
 // isFailure reports whether a step was tried and did not succeed.
 func isFailure(err error) bool {
-	return err != nil && !errors.Is(err, execute.ErrHeld) && !errors.Is(err, execute.ErrNeeds) && !errors.Is(err, execute.ErrUnfinished) && !isStale(err)
+	return err != nil && !errors.Is(err, execute.ErrBackingOff) && !errors.Is(err, execute.ErrNeeds) && !errors.Is(err, execute.ErrUnfinished) && !isStale(err)
 }
 
-// record takes in what became of a plan.
+// record notes the outcome of a plan.
 func (a *attempts) record(plan plan.Plan, failures map[plan.StepID]error, set spec.Set, now time.Time) {
 	if a.failed == nil {
 		a.failed = map[spec.ID]attempt{}
 	}
 	last := map[spec.ID]attempt{}
 	stale := map[spec.ID]int{}
-	held, waiting := map[spec.ID]bool{}, map[spec.ID]bool{}
+	skipped, waiting := map[spec.ID]bool{}, map[spec.ID]bool{}
 	running := map[string]bool{} // lanes of jobs that have not ended
 	for _, s := range plan.Steps {
 		err := failures[s.ID]
 		switch {
-		case errors.Is(err, execute.ErrHeld):
-			held[s.Object] = true
+		case errors.Is(err, execute.ErrBackingOff):
+			skipped[s.Object] = true
 		case errors.Is(err, execute.ErrNeeds), errors.Is(err, execute.ErrUnfinished):
 			waiting[s.Object] = true
 			if _, isJob := s.Change.(change.Job); isJob && errors.Is(err, execute.ErrUnfinished) {
@@ -101,7 +101,7 @@ func (a *attempts) record(plan plan.Plan, failures map[plan.StepID]error, set sp
 			}
 		case err == nil:
 		case isStale(err) && a.stale[s.Object] < maxStale:
-			// A stale step is no failure: the next pass plans it anew. But what is
+			// A stale step is no failure: the next pass plans it again. But a step that is
 			// stale again and again has another cause.
 			stale[s.Object] = a.stale[s.Object] + 1
 		case last[s.Object].err == nil:
@@ -113,18 +113,18 @@ func (a *attempts) record(plan plan.Plan, failures map[plan.StepID]error, set sp
 		}
 	}
 	for id, f := range a.failed {
-		over := !a.held(id, now)
+		over := !a.isBackingOff(id, now)
 		switch _, again := last[id]; {
 		case again:
-		case held[id]:
+		case skipped[id]:
 			f.due = over
 			a.failed[id] = f
 		case over && running[f.step.Lane()]:
-			// It counts on if this attempt fails too.
+			// If this attempt fails too, the count continues.
 			f.due, f.trying = false, true
 			a.failed[id] = f
 		case !waiting[id] || over:
-			// What waited, though its own time had come, waits for another object.
+			// A step that waited although its retry was due waits for another object.
 			delete(a.failed, id)
 		}
 	}
@@ -135,13 +135,13 @@ func (a *attempts) record(plan plan.Plan, failures map[plan.StepID]error, set sp
 	for id, f := range last {
 		f.count = a.failed[id].count + 1
 		f.next = now.Add(delay(f.count))
-		f.desired = set.Object(id)
+		f.spec = set.Object(id)
 		a.failed[id] = f
 	}
 }
 
-// next returns when the first of the failed objects is tried again. Those whose
-// time has come were tried: they wait for something else.
+// next returns when the first of the failed objects is retried. Those that were due were tried:
+// they wait for something else.
 func (a *attempts) next(now time.Time) (time.Time, bool) {
 	var first time.Time
 	for _, f := range a.failed {

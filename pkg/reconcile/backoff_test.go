@@ -32,22 +32,22 @@ var _ = Describe("attempts", func() {
 			}
 			last = wait
 		}
-		Expect(a.held(model.VolumeID("a"), now)).To(BeTrue())
-		Expect(a.held(model.VolumeID("b"), now)).To(BeFalse())
+		Expect(a.isBackingOff(model.VolumeID("a"), now)).To(BeTrue())
+		Expect(a.isBackingOff(model.VolumeID("b"), now)).To(BeFalse())
 		a.record(failing, nil, spec.Set{}, now)
-		Expect(a.held(model.VolumeID("a"), now)).To(BeFalse())
+		Expect(a.isBackingOff(model.VolumeID("a"), now)).To(BeFalse())
 	})
 	It("do not forget an object while it is held", func() {
 		var a attempts
 		a.record(failing, boom, spec.Set{}, now)
-		a.record(failing, map[plan.StepID]error{1: execute.ErrHeld}, spec.Set{}, now)
-		Expect(a.held(model.VolumeID("a"), now)).To(BeTrue())
+		a.record(failing, map[plan.StepID]error{1: execute.ErrBackingOff}, spec.Set{}, now)
+		Expect(a.isBackingOff(model.VolumeID("a"), now)).To(BeTrue())
 	})
 	It("count on when the time comes during a pass that held the object", func() {
 		var a attempts
 		a.record(failing, boom, spec.Set{}, now)
 		later := a.failed[model.VolumeID("a")].next.Add(time.Second)
-		a.record(failing, map[plan.StepID]error{1: execute.ErrHeld}, spec.Set{}, later)
+		a.record(failing, map[plan.StepID]error{1: execute.ErrBackingOff}, spec.Set{}, later)
 		next, ok := a.next(later)
 		Expect(ok).To(BeTrue())
 		Expect(next).To(Equal(later))
@@ -61,9 +61,9 @@ var _ = Describe("attempts", func() {
 		set := spec.Set{Volumes: map[string]spec.Volume{"a": {Spec: spec.VolumeSpec{Size: 1}}}}
 		a.record(failing, boom, set, now)
 		a.forgetChanged(set)
-		Expect(a.held(model.VolumeID("a"), now)).To(BeTrue())
+		Expect(a.isBackingOff(model.VolumeID("a"), now)).To(BeTrue())
 		a.forgetChanged(spec.Set{Volumes: map[string]spec.Volume{"a": {Spec: spec.VolumeSpec{Size: 2}}}})
-		Expect(a.held(model.VolumeID("a"), now)).To(BeFalse())
+		Expect(a.isBackingOff(model.VolumeID("a"), now)).To(BeFalse())
 	})
 	It("do not count a stale plan as a failure, unless it is stale again and again", func() {
 		var a attempts
@@ -72,7 +72,7 @@ var _ = Describe("attempts", func() {
 			Expect(a.failed).To(BeEmpty())
 		}
 		a.record(failing, map[plan.StepID]error{1: change.ErrStale}, spec.Set{}, now)
-		Expect(a.held(model.VolumeID("a"), now)).To(BeTrue())
+		Expect(a.isBackingOff(model.VolumeID("a"), now)).To(BeTrue())
 		a.record(plan.Plan{}, nil, spec.Set{}, now)
 		a.record(failing, map[plan.StepID]error{1: change.ErrStale}, spec.Set{}, now)
 		Expect(a.failed).To(BeEmpty())
@@ -104,7 +104,7 @@ var _ = Describe("attempts at a job", func() {
 			Expect(a.failed[model.VolumeID("a")].count).To(Equal(n + 1))
 			o := outcome(plan.Plan{Objects: []status.Object{{Kind: spec.KindVolume, Name: "a", Phase: status.Progressing}}}, a.failed, nil)[0]
 			Expect(o).To(model.BeIn(status.Failed, status.ReasonSourceInvalid))
-			a.record(p, result(execute.ErrHeld), spec.Set{}, at)
+			a.record(p, result(execute.ErrBackingOff), spec.Set{}, at)
 			at = a.failed[model.VolumeID("a")].next.Add(time.Second)
 		}
 		a.record(plan.Plan{}, nil, spec.Set{}, at)
@@ -119,6 +119,6 @@ var _ = Describe("attempts at a job", func() {
 		}
 		a.record(p, result(execute.ErrUnfinished), spec.Set{}, now)
 		a.record(p, result(change.ErrStale), spec.Set{}, now)
-		Expect(a.held(model.VolumeID("a"), now)).To(BeTrue())
+		Expect(a.isBackingOff(model.VolumeID("a"), now)).To(BeTrue())
 	})
 })

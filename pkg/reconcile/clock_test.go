@@ -23,10 +23,10 @@ var _ = Describe("Loop and a clock that is set", func() {
 			return loop
 		}
 		wait := func(d time.Duration) { now, up = now.Add(d), up+d }
-		m.node.KeepFor(24 * time.Hour)
+		m.node.SetTrashPeriod(24 * time.Hour)
 		loop := agent()
 		loop.Pass(ctx)
-		m.node.NameNothing()
+		m.node.UndeclareAll()
 		for range 3 {
 			wait(time.Minute)
 			loop.Pass(ctx)
@@ -35,9 +35,9 @@ var _ = Describe("Loop and a clock that is set", func() {
 
 		now = now.AddDate(56, 0, 0)
 		wait(time.Minute)
-		m.node.Desired.Complete = false // or it goes at once: without a monotonic reading, all this time went by
+		m.node.Declared.Complete = false // or it goes at once: without a monotonic reading, all this time went by
 		loop.Pass(ctx)
-		m.node.Desired.Complete = true
+		m.node.Declared.Complete = true
 		loop = agent()
 		loop.Pass(ctx)
 		for range 23 {
@@ -52,16 +52,16 @@ var _ = Describe("Loop and a clock that is set", func() {
 		Expect(m.node.LVs("vg0")).NotTo(HaveKey("thick"))
 	})
 	It("takes no notice of what goes wrong little by little, or back, or was known before", func() {
-		var s settings
+		var s clockWatch
 		began := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 		ahead := func(clock, up time.Duration) time.Duration {
-			by, _ := s.see(began.Add(clock), up)
+			by, _ := s.observe(began.Add(clock), up)
 			return by
 		}
 		Expect(ahead(0, time.Hour)).To(BeZero())
 		Expect(ahead(time.Hour+20*time.Second, 2*time.Hour)).To(BeZero())
 		Expect(ahead(-time.Hour, 3*time.Hour)).To(BeZero(), "set back")
-		by, since := s.see(began.Add(5*time.Hour), 4*time.Hour)
+		by, since := s.observe(began.Add(5*time.Hour), 4*time.Hour)
 		Expect(by).To(Equal(5 * time.Hour))
 		Expect(since).To(Equal(began.Add(-3 * time.Hour)))
 	})

@@ -28,9 +28,9 @@ var _ = Describe("The grace period of a loop", func() {
 	}
 	BeforeEach(func(ctx SpecContext) {
 		m = &machine{node: model.Converged()}
-		m.node.KeepFor(0)
+		m.node.SetTrashPeriod(0)
 		state = filepath.Join(GinkgoT().TempDir(), "identities.json")
-		now, all = time.Now(), m.node.Desired
+		now, all = time.Now(), m.node.Declared
 		start()
 		loop.Pass(ctx)
 	})
@@ -41,15 +41,15 @@ var _ = Describe("The grace period of a loop", func() {
 		loop.Pass(ctx)
 	}
 	incomplete := func() {
-		m.node.Desired = spec.Set{Findings: []spec.Finding{{Err: errors.New("the directory has no file")}}}
+		m.node.Declared = spec.Set{Findings: []spec.Finding{{Err: errors.New("the directory has no file")}}}
 	}
 	pools := func() {
-		m.node.Desired = all
-		m.node.NameNothing()
+		m.node.Declared = all
+		m.node.UndeclareAll()
 	}
 	volumes := func() {
-		m.node.Desired.Volumes = maps.Clone(all.Volumes)
-		delete(m.node.Desired.Volumes, "thick")
+		m.node.Declared.Volumes = maps.Clone(all.Volumes)
+		delete(m.node.Declared.Volumes, "thick")
 	}
 	expectAll := func() {
 		GinkgoHelper()
@@ -70,7 +70,7 @@ var _ = Describe("The grace period of a loop", func() {
 		after(ctx, 0)
 		expectAll()
 		after(ctx, 5*time.Second)
-		m.node.Desired = all
+		m.node.Declared = all
 		after(ctx, 0)
 		after(ctx, time.Hour)
 		expectAll()
@@ -87,9 +87,9 @@ var _ = Describe("The grace period of a loop", func() {
 	It("begins anew with every finding that comes and goes", func(ctx SpecContext) {
 		pools()
 		for range 5 {
-			m.node.Desired.Complete = false
+			m.node.Declared.Complete = false
 			after(ctx, 10*time.Second)
-			m.node.Desired.Complete = true
+			m.node.Declared.Complete = true
 			after(ctx, 10*time.Second)
 			after(ctx, 19*time.Second)
 		}
@@ -110,7 +110,7 @@ var _ = Describe("The grace period of a loop", func() {
 		after(ctx, 0)
 		after(ctx, 25*time.Second)
 		Expect(m.node.LVs("vg0")).To(HaveLen(5))
-		m.node.Desired = all
+		m.node.Declared = all
 		after(ctx, 0)
 		after(ctx, time.Hour)
 		expectAll()
@@ -124,22 +124,22 @@ var _ = Describe("The grace period of a loop", func() {
 		after(ctx, 0)
 		after(ctx, 25*time.Second)
 		Expect(m.node.LVs("vg0")).To(HaveLen(5))
-		m.node.Desired = all
+		m.node.Declared = all
 		after(ctx, 0)
 		after(ctx, time.Hour)
 		Expect(m.node.LVs("vg0")).To(HaveLen(5))
 	})
 	It("does not wait for new objects that come all the time", func(ctx SpecContext) {
 		after(ctx, time.Hour)
-		delete(m.node.Desired.Volumes, "thick")
-		delete(m.node.Desired.Snapshots, "tnightly")
-		m.node.Desired.Exports = nil
+		delete(m.node.Declared.Volumes, "thick")
+		delete(m.node.Declared.Snapshots, "tnightly")
+		m.node.Declared.Exports = nil
 		after(ctx, 0)
 		for _, name := range []string{"new1", "new2", "new3"} {
 			after(ctx, 10*time.Second)
-			v := m.node.Desired.Volumes["data"]
+			v := m.node.Declared.Volumes["data"]
 			v.Metadata.Name, v.Spec.LVName = name, name
-			m.node.Desired.Volumes[name] = v
+			m.node.Declared.Volumes[name] = v
 			after(ctx, 0)
 		}
 		after(ctx, 0)
@@ -147,10 +147,10 @@ var _ = Describe("The grace period of a loop", func() {
 	})
 	It("holds for what others were to be filled from", func(ctx SpecContext) {
 		n := m.node
-		n.DesireCopy("slow", 200*model.MiB, spec.VolumeSource{Volume: "data"})
+		n.DeclareCopy("slow", 200*model.MiB, spec.VolumeSource{Volume: "data"})
 		n.Apply(n.Plan())
 		delete(n.LVs("vg0"), "copy")
-		delete(n.Desired.Volumes, "copy")
+		delete(n.Declared.Volumes, "copy")
 		start()
 		loop.Pass(ctx)
 		Expect(n.LVs("vg0")).To(HaveKey("volreconciler-source-copy"))

@@ -17,26 +17,26 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 )
 
-// Installation is what a state directory says of the installation that it is of: who it is, and
-// what it is to adopt from others.
+// Installation is the installation that a state directory belongs to: its identifier, and which
+// others it adopts.
 type Installation struct {
 	dir string
 	ondisk.Maker
-	// upgraded is true if it has no identifier yet though an agent has worked with the directory:
-	// that one did not write onto logical volumes who made them.
+	// upgraded is true if it has no identifier yet although an agent has used the directory: that
+	// agent's logical volumes do not name their maker.
 	upgraded bool
 	// stored is true if its identifier is in its file.
 	stored bool
 }
 
-// InstallationFile is the name of the file that says who an installation is.
+// InstallationFile is the name of the file with the identifier of an installation.
 const InstallationFile = "installation.json"
 
 const (
 	installationVersion = 1
-	// takeoverDir holds an empty file for each installation that is taken over.
-	takeoverDir = "adopt-node"
-	// notYet is the identifier of an installation that has none yet, which is then never written.
+	// adoptDir has an empty file for each installation that is adopted.
+	adoptDir = "adopt-node"
+	// notYet is the identifier of an installation that has none yet. It is never written.
 	notYet = "new"
 )
 
@@ -47,11 +47,11 @@ type installationJSON struct {
 	Name    string `json:"name"`
 }
 
-// idForm is that of identifiers of installations.
+// idForm is the form of an installation's identifier.
 var idForm = regexp.MustCompile(`^[0-9a-f]{16}$`)
 
-// OpenInstallation reads who the installation with a state directory is. memory is the file of
-// [OpenMemory]; node, the name of the node, is used for a new one. It writes nothing.
+// OpenInstallation reads which installation a state directory belongs to. memory is the file of
+// [OpenMemory]; node, the name of the node, is used for a new installation. It writes nothing.
 func OpenInstallation(dir, memory, node string) (*Installation, error) {
 	i := &Installation{dir: dir}
 	path := filepath.Join(dir, InstallationFile)
@@ -85,9 +85,9 @@ func damaged(path string, err error) error {
 	return fmt.Errorf("%s: %w. Restore it: its id is in the tags volreconciler/by= of all that was made here (lvs -o lv_name,lv_tags). Or remove it for a new installation, and run: volreconciler adopt-node ID", path, err)
 }
 
-// Establish gives an installation that is new its identifier, and stores it. If it cannot be stored
-// it applies all the same, and a later call tries again. That of an upgraded one adopts all that
-// does not say who made it, because it did.
+// Establish creates and stores the identifier of a new installation. If it cannot be stored it
+// applies all the same, and a later call tries again. An upgraded installation adopts all logical
+// volumes that do not name their maker, because it made them.
 func (i *Installation) Establish() error {
 	if i.stored {
 		return nil
@@ -113,40 +113,40 @@ func (i *Installation) Establish() error {
 	return nil
 }
 
-// Adopt asks for all that another installation made to become this one's; [plan.Unmarked] is
-// that of what does not say who made it.
+// Adopt requests that everything another installation made becomes this one's; [plan.Unmarked]
+// stands for what does not name its maker.
 func (i *Installation) Adopt(id string) error {
 	if id != plan.Unmarked && !idForm.MatchString(id) {
 		return fmt.Errorf("%q is no installation: it must be 16 hexadecimal digits, or %s", id, plan.Unmarked)
 	}
-	return durable.Replace(filepath.Join(i.dir, takeoverDir, id), nil)
+	return durable.Replace(filepath.Join(i.dir, adoptDir, id), nil)
 }
 
 // Current returns what a plan has to know now.
 func (i *Installation) Current() (plan.Installation, error) {
 	now := plan.Installation{Maker: i.Maker}
 	if i.upgraded {
-		now.TakesOver = append(now.TakesOver, plan.Unmarked)
+		now.Adopts = append(now.Adopts, plan.Unmarked)
 	}
-	entries, err := os.ReadDir(filepath.Join(i.dir, takeoverDir))
+	entries, err := os.ReadDir(filepath.Join(i.dir, adoptDir))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return now, err
 	}
 	for _, entry := range entries {
 		if name := entry.Name(); name == plan.Unmarked || idForm.MatchString(name) {
-			now.TakesOver = append(now.TakesOver, name)
+			now.Adopts = append(now.Adopts, name)
 		}
 	}
-	slices.Sort(now.TakesOver)
-	now.TakesOver = slices.Compact(now.TakesOver)
+	slices.Sort(now.Adopts)
+	now.Adopts = slices.Compact(now.Adopts)
 	return now, nil
 }
 
-// Adopted notes that nothing is left of what was to be adopted from other installations.
+// Adopted notes that nothing is left to adopt from other installations.
 func (i *Installation) Adopted(ids []string) error {
 	var errs []error
 	for _, id := range ids {
-		if err := os.Remove(filepath.Join(i.dir, takeoverDir, id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(filepath.Join(i.dir, adoptDir, id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}

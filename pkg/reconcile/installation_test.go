@@ -54,7 +54,7 @@ var _ = Describe("An installation", func() {
 	It("writes nothing until it is established, and has an identifier that nobody else has until then", func() {
 		now := current(open())
 		Expect(now.ID).To(Equal("new"))
-		Expect(now.TakesOver).To(BeEmpty())
+		Expect(now.Adopts).To(BeEmpty())
 		Expect(os.ReadDir(dir)).To(BeEmpty())
 	})
 	It("has an identifier also while it cannot be stored, and keeps that", func() {
@@ -77,25 +77,25 @@ var _ = Describe("An installation", func() {
 
 	It("takes over what does not say who made it, where an older agent was at work", func() {
 		Expect(os.WriteFile(memory, []byte("{}"), 0o600)).To(Succeed())
-		Expect(current(open()).TakesOver).To(Equal([]string{plan.Unmarked}))
-		Expect(current(established()).TakesOver).To(Equal([]string{plan.Unmarked}))
-		Expect(current(open()).TakesOver).To(Equal([]string{plan.Unmarked}))
+		Expect(current(open()).Adopts).To(Equal([]string{plan.Unmarked}))
+		Expect(current(established()).Adopts).To(Equal([]string{plan.Unmarked}))
+		Expect(current(open()).Adopts).To(Equal([]string{plan.Unmarked}))
 		Expect(open().Adopted([]string{plan.Unmarked})).To(Succeed())
-		Expect(current(open()).TakesOver).To(BeEmpty())
+		Expect(current(open()).Adopts).To(BeEmpty())
 	})
 	It("does so also if it was killed while it was established", func() {
 		Expect(os.WriteFile(memory, []byte("{}"), 0o600)).To(Succeed())
 		Expect(established().ID).NotTo(BeEmpty())
 		Expect(os.Remove(filepath.Join(dir, InstallationFile))).To(Succeed())
-		Expect(current(established()).TakesOver).To(Equal([]string{plan.Unmarked}))
+		Expect(current(established()).Adopts).To(Equal([]string{plan.Unmarked}))
 	})
 	It("takes over what it is asked to, once", func() {
 		i := established()
 		Expect(i.Adopt("00000000cafecafe")).To(Succeed())
 		Expect(i.Adopt("00000000cafecafe")).To(Succeed())
-		Expect(current(i).TakesOver).To(Equal([]string{"00000000cafecafe"}))
+		Expect(current(i).Adopts).To(Equal([]string{"00000000cafecafe"}))
 		Expect(i.Adopted([]string{"00000000cafecafe", "0000000000000000"})).To(Succeed())
-		Expect(current(i).TakesOver).To(BeEmpty())
+		Expect(current(i).Adopts).To(BeEmpty())
 	})
 	DescribeTable("takes over nothing that is no installation", func(id string) {
 		Expect(established().Adopt(id)).To(MatchError(ContainSubstring("16 hexadecimal digits")))

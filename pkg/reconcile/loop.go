@@ -19,16 +19,16 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// Source says what is declared.
+// Source loads what is declared.
 type Source interface {
-	// Load returns all that is desired now. What cannot be read is a finding.
+	// Load returns all that is declared now. What cannot be read is a finding.
 	Load(ctx context.Context) spec.Set
 }
 
-// Observer says what is there.
+// Observer reads the machine.
 type Observer interface {
-	// Observe reads the machine, and looks at the images with these paths. What
-	// cannot be read is unknown.
+	// Observe reads the machine, and checks the image files with these paths. What cannot be read
+	// is unknown.
 	Observe(ctx context.Context, images ...string) observe.State
 }
 
@@ -38,52 +38,52 @@ type Loop struct {
 	Observer Observer
 	Executor *execute.Executor
 	Memory   *Memory
-	// Installation tells what is ours from what is not; nil: nothing does.
+	// Installation tells our logical volumes from those of others; nil: all with our tags are
+	// ours.
 	Installation *Installation
 	Status       *status.Board
 	Log          logr.Logger
-	// Grace is the time an object must have been named by no file, and the files must
-	// have been complete without growing, before anything of it is removed.
+	// Grace is how long an object must be undeclared, and the files complete without growing,
+	// before anything of it is removed.
 	Grace time.Duration
-	// TrashSettle and MaxDeletions are those of [Input].
+	// TrashSettle and MaxDeletions are those of [plan.Input].
 	TrashSettle  time.Duration
 	MaxDeletions int
-	// TGT is that of [Input].
+	// TGT is that of [plan.Input].
 	TGT bool
-	// Discovery, if not nil, returns that of [Input], in each pass anew. If it cannot,
-	// discovery stays as it is.
+	// Discovery, if not nil, returns that of [plan.Input] in each pass. If it fails, discovery is
+	// not changed.
 	Discovery func() (*change.Auth, error)
-	// Resync is the time between passes when nothing calls for one.
+	// Resync is the time between passes if nothing else starts one.
 	Resync time.Duration
-	// AfterPass, if not nil, is called when a pass has made its changes, to let
-	// go of what is only needed while there are some.
+	// AfterPass, if not nil, is called when a pass has made its changes, to release what is needed
+	// only for changes.
 	AfterPass func()
-	// Planned, if not nil, is told of every plan before it is carried out.
-	Planned func(plan.Plan)
-	// Tried, if not nil, is told of every step that was tried, from several
-	// goroutines at once.
-	Tried func(plan.Step, error)
+	// OnPlan, if not nil, is called with every plan before it is applied.
+	OnPlan func(plan.Plan)
+	// OnStep, if not nil, is called with every step that was tried, from several goroutines at
+	// once.
+	OnStep func(plan.Step, error)
 	// Processes, if not nil, returns the number of processes started so far.
 	Processes func() int64
 
-	clock     func() time.Time     // nil: the machine's
-	uptime    func() time.Duration // nil: the machine's
-	settings  settings
-	started   time.Time
-	lastNamed map[spec.ID]time.Time
-	steady    steadiness
-	last      spec.Set
-	attempts  attempts
-	again     repetition
-	unread    int // passes in a row in which something could not be read
-	inUse     int // and in which something was in use
-	unknown   error
+	clock        func() time.Time     // nil: the machine's
+	uptime       func() time.Duration // nil: the machine's
+	clockWatch   clockWatch
+	started      time.Time
+	lastDeclared map[spec.ID]time.Time
+	steady       steadiness
+	last         spec.Set
+	attempts     attempts
+	repetition   repetition
+	unreadPasses int // passes in a row in which something could not be read
+	inUsePasses  int // and in which something was in use
+	unreadable   error
 }
 
-// Run converges the machine onto what is declared, over and over, until ctx
-// ends. It passes at once when wake fires, and from time to time without: what
-// happened is never asked, everything is compared anew. It returns when the
-// changes that are being made have ended.
+// Run converges the machine onto what is declared until ctx ends. A pass begins at once when wake
+// fires, and from time to time otherwise. Events only start a pass: everything is compared again.
+// Run returns when the changes that are being made have ended.
 func (l *Loop) Run(ctx context.Context, wake <-chan struct{}) {
 	defer l.Executor.Wait()
 	for {
@@ -102,78 +102,77 @@ func (l *Loop) Run(ctx context.Context, wake <-chan struct{}) {
 	}
 }
 
-// Pass does one round: load, observe, compare, change, publish. It returns how
-// long to wait before the next one if nothing else calls for it; 0 means that
-// it changed something and that the result is to be checked.
+// Pass does one round: load, observe, plan, execute, publish. It returns how long to wait before
+// the next one if nothing else starts it; 0: it changed something, and the result must be checked.
 func (l *Loop) Pass(ctx context.Context) time.Duration {
 	cost := l.meter()
-	desired := l.Source.Load(ctx)
+	declared := l.Source.Load(ctx)
 	busy := l.Executor.Busy()
-	observed := l.Observer.Observe(ctx, desired.ImagePaths()...)
+	observed := l.Observer.Observe(ctx, declared.ImagePaths()...)
 	if ctx.Err() != nil {
-		return l.Resync // what was read is not worth a word, let alone a change
+		return l.Resync // what was read may be incomplete
 	}
-	observed.Expect(VolumeGroups(desired, l.Memory.Known())...)
-	l.Status.WarnOf(slices.Concat(silentWarnings(observed), desired.Warnings))
+	observed.Expect(VolumeGroups(declared, l.Memory.Known())...)
+	l.Status.SetWarnings(slices.Concat(silentWarnings(observed), declared.Warnings))
 	ours, unreadableOwners := l.installation()
 	index := plan.NewIndex(observed, plan.Ownership{Installation: ours, Known: l.Memory.Known()})
-	now, memory := l.begin(desired, observed, index, busy)
+	now, memory := l.begin(declared, observed, index, busy)
 
-	held := l.attempts.heldAt(now)
+	backingOff := l.attempts.backingOff(now)
 	discovery, unreadable := l.discovery()
 	made := plan.Make(plan.Input{
 		Discovery: discovery, Installation: ours,
-		Desired: desired, Observed: observed, Index: index, Known: l.Memory.Known(), Exposures: l.Memory.Exposures(),
-		LastNamed: l.lastNamed, SteadySince: l.steady.since, Started: l.started, Now: now, Elapsed: now.Sub(l.started), Grace: l.Grace,
-		Held: held, Busy: busy, TrashSettle: l.TrashSettle, MaxDeletions: l.MaxDeletions, TGT: l.TGT,
+		Declared: declared, Observed: observed, Index: index, Known: l.Memory.Known(), Exposures: l.Memory.Exposures(),
+		LastDeclared: l.lastDeclared, SteadySince: l.steady.since, Started: l.started, Now: now, Elapsed: now.Sub(l.started), Grace: l.Grace,
+		BackingOff: backingOff, Busy: busy, TrashSettle: l.TrashSettle, MaxDeletions: l.MaxDeletions, TGT: l.TGT,
 	})
 	if unreadable != nil {
-		made.Finds(unreadable)
+		made.AddFinding(unreadable)
 	}
 	if memory != nil {
-		made.Finds(memory)
+		made.AddFinding(memory)
 	}
-	if err := errors.Join(unreadableOwners, l.tookOver(made)); err != nil {
-		made.Finds(err)
+	if err := errors.Join(unreadableOwners, l.noteAdopted(made)); err != nil {
+		made.AddFinding(err)
 	}
-	if l.Planned != nil {
-		l.Planned(made)
+	if l.OnPlan != nil {
+		l.OnPlan(made)
 	}
 	var ready map[spec.ID]bool
 	if !made.Empty() {
-		// What was Ready before the pass counts for DriftCorrected, not what the
-		// announcement makes of it.
+		// DriftCorrected is for what was Ready before the pass, so this is read before the
+		// announcement.
 		ready = l.Status.Ready()
 		l.Status.Announce(outcome(made, l.attempts.failed, l.Executor.Unfinished(made)), status.Findings(made.Findings), now)
 	}
 	exposures := l.Memory.Exposures()
-	if err := l.Memory.Anticipate(made, desired, observed, index, now); err != nil {
-		// A cutover that is forgotten would leave a target closed, or give a number away; and a
-		// revert, pass for metadata of before.
-		maps.Copy(held, plan.ToBeRemembered(exposures, made, index))
+	if err := l.Memory.Anticipate(made, declared, observed, index, now); err != nil {
+		// A forgotten cutover would leave a target closed, or give its LUN's number to another. A
+		// forgotten revert would look like restored old metadata.
+		maps.Copy(backingOff, plan.WaitingForMemory(exposures, made, index))
 		err = fmt.Errorf("nothing is removed from initiators, shown to connected ones, or reverted, because that cannot be stored in the memory: %w", err)
 		l.Log.Error(err, "memory")
-		made.Finds(err)
+		made.AddFinding(err)
 	}
-	failures := l.Executor.Execute(ctx, made, held, l.report(desired, ready))
+	failures := l.Executor.Execute(ctx, made, backingOff, l.stepReporter(declared, ready))
 	if l.AfterPass != nil {
 		l.AfterPass()
 	}
 	if ctx.Err() != nil {
 		return l.Resync
 	}
-	l.attempts.record(made, failures, desired, time.Now())
-	if err := l.Memory.Failed(made, func(n plan.StepID) bool { return isFailure(failures[n]) }, desired); err != nil {
+	l.attempts.record(made, failures, declared, time.Now())
+	if err := l.Memory.NoteFailures(made, func(n plan.StepID) bool { return isFailure(failures[n]) }, declared); err != nil {
 		l.Log.Error(err, "cannot store that a cutover failed; it may be retried after a restart")
 	}
 	spent := cost()
 	l.Status.Publish(outcome(made, l.attempts.failed, failures), status.Findings(made.Findings), spent, time.Now())
 	l.Log.V(1).Info("pass", "seconds", spent.Seconds, "processes", spent.Processes, "steps", len(made.Steps), "failed", len(failures))
-	l.last = desired
+	l.last = declared
 	return l.wait(made, failures, observed, time.Now())
 }
 
-// meter begins to measure a pass and returns what ends it.
+// meter begins to measure a pass and returns a function that ends it.
 func (l *Loop) meter() func() status.PassCost {
 	processes := l.Processes
 	if processes == nil {
@@ -185,64 +184,63 @@ func (l *Loop) meter() func() status.PassCost {
 	}
 }
 
-// begin takes in what the pass starts from. The error is that of the memory,
-// without which the pass goes on.
-func (l *Loop) begin(desired spec.Set, observed observe.State, index *plan.Index, busy map[string]bool) (time.Time, error) {
+// begin learns what the pass starts from. The error is that of the memory, without which the pass
+// continues.
+func (l *Loop) begin(declared spec.Set, observed observe.State, index *plan.Index, busy map[string]bool) (time.Time, error) {
 	now := time.Now()
 	if l.clock != nil {
 		now = l.clock()
 	}
 	if l.started.IsZero() {
-		l.started, l.lastNamed = now, map[spec.ID]time.Time{}
-		l.Executor.TellProgress(l.Status.Progressed)
+		l.started, l.lastDeclared = now, map[spec.ID]time.Time{}
+		l.Executor.OnProgress(l.Status.SetProgress)
 	}
-	l.steady.see(l.last, desired, l.knows, now, l.Grace)
-	// Files were last seen in the pass before, which may be long ago, and may have gone
-	// just now.
-	for _, id := range slices.Concat(declared(l.last), declared(desired)) {
-		l.lastNamed[id] = now
+	l.steady.observe(l.last, declared, l.isKnown, now, l.Grace)
+	// Objects of the last pass, which may be long ago, may have been declared until just now.
+	for _, id := range slices.Concat(declaredIDs(l.last), declaredIDs(declared)) {
+		l.lastDeclared[id] = now
 	}
-	l.attempts.forgetChanged(desired)
-	l.seeClock(now)
-	err := l.Memory.Learn(desired, observed, index, busy, now)
+	l.attempts.forgetChanged(declared)
+	l.checkClock(now)
+	err := l.Memory.Learn(declared, observed, index, busy, now)
 	if err != nil {
 		err = fmt.Errorf("cannot store which logical volume each object has; one removed by hand may be created again after a restart: %w", err)
 		l.Log.Error(err, "memory")
 	}
-	l.logInput(desired, observed)
+	l.logInput(declared, observed)
 	return now, err
 }
 
-// seeClock takes in that the node's clock was set ahead, before anything is learnt by it.
-func (l *Loop) seeClock(now time.Time) {
+// checkClock notes that the node's clock was set ahead, before anything is learned by it.
+func (l *Loop) checkClock(now time.Time) {
 	up := uptime
 	if l.uptime != nil {
 		up = l.uptime
 	}
-	if by, since := l.settings.see(now, up()); by > 0 {
+	if by, since := l.clockWatch.observe(now, up()); by > 0 {
 		l.Log.Info("the clock was set ahead; the times in the trash are corrected by that", "by", by.String())
 		l.Memory.SetAhead(by, since, now.Round(0).Add(-by))
 	}
 }
 
-// knows reports whether an object was named before, or is remembered.
-func (l *Loop) knows(id spec.ID) bool {
-	_, named := l.lastNamed[id]
+// isKnown reports whether an object was declared before, or is remembered.
+func (l *Loop) isKnown(id spec.ID) bool {
+	_, seen := l.lastDeclared[id]
 	_, remembered := l.Memory.Known()[id]
-	return named || remembered
+	return seen || remembered
 }
 
 // wait returns how long the next pass can wait.
 func (l *Loop) wait(p plan.Plan, failures map[plan.StepID]error, observed observe.State, now time.Time) time.Duration {
-	l.again.note(p, failures)
+	l.repetition.note(p, failures)
 	if len(p.Steps) > len(failures) {
-		// What has to be done again and again is not done without a pause. But
-		// whoever was made to wait in this pass is let in by the next.
+		// Changes that are made again and again are delayed. But initiators that were
+		// paused in this pass are served again by the next one, at once.
 		tookOver := slices.ContainsFunc(p.Steps, func(s plan.Step) bool {
 			_, is := s.Change.(change.Cutover)
-			return is && !errors.Is(failures[s.ID], execute.ErrHeld)
+			return is && !errors.Is(failures[s.ID], execute.ErrBackingOff)
 		})
-		if n := l.again.passes; n > 2 && !tookOver {
+		if n := l.repetition.passes; n > 2 && !tookOver {
 			return min(l.Resync, time.Second<<min(n-3, 10))
 		}
 		return 0
@@ -258,12 +256,12 @@ func (l *Loop) wait(p plan.Plan, failures map[plan.StepID]error, observed observ
 		}
 		inUse = inUse || o.Reason == status.ReasonInUse
 	}
-	// Whoever uses it may be done in a moment, as udev is, and nothing tells when.
+	// Its user may release it in a moment, as udev does, and no event says when.
 	if inUse {
-		wait = min(wait, firstDelay<<min(l.inUse, 10))
-		l.inUse++
+		wait = min(wait, firstDelay<<min(l.inUsePasses, 10))
+		l.inUsePasses++
 	} else {
-		l.inUse = 0
+		l.inUsePasses = 0
 	}
 	for _, err := range failures {
 		if isStale(err) {
@@ -272,46 +270,46 @@ func (l *Loop) wait(p plan.Plan, failures map[plan.StepID]error, observed observ
 	}
 	// Most of what cannot be read can be read a moment later.
 	if observed.Err() != nil {
-		wait = min(wait, firstDelay<<min(l.unread, 10))
-		l.unread++
+		wait = min(wait, firstDelay<<min(l.unreadPasses, 10))
+		l.unreadPasses++
 	} else {
-		l.unread = 0
+		l.unreadPasses = 0
 	}
 	return max(wait, 100*time.Millisecond)
 }
 
-func (l *Loop) logInput(desired spec.Set, observed observe.State) {
-	if !reflect.DeepEqual(findingTexts(desired.Findings), findingTexts(l.last.Findings)) {
-		for _, f := range desired.Findings {
+func (l *Loop) logInput(declared spec.Set, observed observe.State) {
+	if !reflect.DeepEqual(findingTexts(declared.Findings), findingTexts(l.last.Findings)) {
+		for _, f := range declared.Findings {
 			l.Log.Error(f.Err, "finding", "file", f.File, "line", f.Line, "column", f.Column, "field", f.Path)
 		}
-		if len(desired.Findings) == 0 {
+		if len(declared.Findings) == 0 {
 			l.Log.Info("no findings")
 		}
 	}
-	if !slices.Equal(desired.Warnings, l.last.Warnings) {
-		for _, w := range desired.Warnings {
+	if !slices.Equal(declared.Warnings, l.last.Warnings) {
+		for _, w := range declared.Warnings {
 			l.Log.Info("warning: " + w)
 		}
 	}
 	switch err := errors.Join(observed.Err(), observed.Doubtful()); {
-	case sameText(err, l.unknown):
+	case sameText(err, l.unreadable):
 	case err == nil:
 		l.Log.Info("every system can be read again")
 	default:
 		l.Log.Error(err, "part of the system cannot be read; nothing is changed there until it can be")
 	}
-	l.unknown = errors.Join(observed.Err(), observed.Doubtful())
+	l.unreadable = errors.Join(observed.Err(), observed.Doubtful())
 }
 
-// report returns what is told of every step that is tried, as soon as it was.
-func (l *Loop) report(desired spec.Set, ready map[spec.ID]bool) func(plan.Step, error) {
+// stepReporter returns the function that is called with every step as soon as it was tried.
+func (l *Loop) stepReporter(declared spec.Set, ready map[spec.ID]bool) func(plan.Step, error) {
 	last := l.last
 	return func(s plan.Step, err error) {
-		drift := ready[s.Object] && sameObject(last.Object(s.Object), desired.Object(s.Object))
+		drift := ready[s.Object] && sameObject(last.Object(s.Object), declared.Object(s.Object))
 		l.logStep(s, err, drift)
-		if l.Tried != nil {
-			l.Tried(s, err)
+		if l.OnStep != nil {
+			l.OnStep(s, err)
 		}
 	}
 }
@@ -338,25 +336,24 @@ func findingTexts(findings []spec.Finding) []string {
 	return texts
 }
 
-// sameText reports whether two errors say the same.
+// sameText reports whether two errors have the same text.
 func sameText(a, b error) bool {
 	return (a == nil) == (b == nil) && (a == nil || a.Error() == b.Error())
 }
 
-// sameObject reports whether an object is desired in the same way, secrets
-// included.
+// sameObject reports whether two declarations of an object are equal, secrets included.
 func sameObject(a, b any) bool { return reflect.DeepEqual(a, b) }
 
-// discovery returns what discovery is to ask for.
+// discovery returns the credentials for discovery.
 func (l *Loop) discovery() (*change.Auth, error) {
 	if l.Discovery == nil {
-		return nil, nil //nolint:nilnil // nothing is asked for, and nothing is wrong
+		return nil, nil //nolint:nilnil // nothing is configured, and nothing is wrong
 	}
 	return l.Discovery()
 }
 
-// installation returns what tells what is ours from what is not. One that is new gets its identifier.
-// If what is to be taken over of others cannot be read, nothing is.
+// installation returns whose logical volumes are ours. A new installation is given its identifier. If
+// the list of installations to adopt cannot be read, none is adopted.
 func (l *Loop) installation() (plan.Installation, error) {
 	if l.Installation == nil {
 		return plan.Installation{}, nil
@@ -372,13 +369,13 @@ func (l *Loop) installation() (plan.Installation, error) {
 	return ours, errors.Join(unstored, err)
 }
 
-// tookOver notes what is taken over.
-func (l *Loop) tookOver(p plan.Plan) error {
-	if len(p.TookOver) == 0 {
+// noteAdopted notes which installations are adopted completely.
+func (l *Loop) noteAdopted(p plan.Plan) error {
+	if len(p.Adopted) == 0 {
 		return nil
 	}
-	l.Log.Info("adopted other installations", "installations", p.TookOver)
-	if err := l.Installation.Adopted(p.TookOver); err != nil {
+	l.Log.Info("adopted other installations", "installations", p.Adopted)
+	if err := l.Installation.Adopted(p.Adopted); err != nil {
 		return fmt.Errorf("cannot store that other installations were adopted: %w", err)
 	}
 	return nil

@@ -35,7 +35,7 @@ type machine struct {
 func (m *machine) Load(context.Context) spec.Set {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.node.Desired
+	return m.node.Declared
 }
 
 func (m *machine) Observe(context.Context, ...string) observe.State {
@@ -127,7 +127,7 @@ var _ = Describe("Loop", func() {
 	It("remembers what a file said about sessions, also across a restart", func(ctx SpecContext) {
 		m.node.EditExport(func(e *spec.ExportSpec) { e.Disconnect = spec.DisconnectForce })
 		loop.Pass(ctx)
-		m.node.NameNothing()
+		m.node.UndeclareAll()
 		m.node.LogIn()
 		loop = newLoop(m, state)
 		loop.Pass(ctx)
@@ -180,7 +180,7 @@ var _ = Describe("Loop", func() {
 			}
 			return nil
 		}
-		m.node.Desired.Volumes["new"] = spec.Volume{Metadata: model.Meta("new"), Spec: spec.VolumeSpec{Pool: "slow", Size: model.MiB, LVName: "new"}}
+		m.node.Declared.Volumes["new"] = spec.Volume{Metadata: model.Meta("new"), Spec: spec.VolumeSpec{Pool: "slow", Size: model.MiB, LVName: "new"}}
 		for range 12 {
 			loop.Pass(ctx)
 			loop.Executor.Wait()
@@ -200,7 +200,7 @@ var _ = Describe("Loop", func() {
 	It("begins to put nothing back that cannot be remembered", func(ctx SpecContext) {
 		loop.Pass(ctx)
 		loop.Pass(ctx)
-		m.node.RestoreFile("thick", "tnightly", "one")
+		m.node.DeclareRevert("thick", "tnightly", "one")
 		Expect(os.Rename(filepath.Dir(state), filepath.Dir(state)+"-away")).To(Succeed())
 		Expect(os.WriteFile(filepath.Dir(state), nil, 0o600)).To(Succeed())
 		for range 3 {
@@ -257,7 +257,7 @@ var _ = Describe("Loop", func() {
 	})
 	It("deletes no more than it may, and says so", func(ctx SpecContext) {
 		loop.Pass(ctx)
-		m.node.NameNothing()
+		m.node.UndeclareAll()
 		loop.MaxDeletions = 4
 		loop.Pass(ctx)
 		Expect(m.node.State.LIO.ISCSI).To(HaveKey(model.IQN))
@@ -268,9 +268,9 @@ var _ = Describe("Loop", func() {
 		Expect(m.node.State.LIO.ISCSI).To(BeEmpty())
 	})
 	It("keeps the trash for the time that it takes a clock to be corrected", func(ctx SpecContext) {
-		m.node.KeepFor(24 * time.Hour)
+		m.node.SetTrashPeriod(24 * time.Hour)
 		loop.Pass(ctx)
-		m.node.NameNothing()
+		m.node.UndeclareAll()
 		loop.Pass(ctx)
 		for name := range m.node.LVs("vg0") {
 			m.node.Edit("vg0/"+name, func(lv *observe.LogicalVolume) {
@@ -342,16 +342,16 @@ var _ = Describe("Loop", func() {
 	It("does not pause on a long way of ever other changes", func(ctx SpecContext) {
 		loop.Pass(ctx)
 		for range 9 {
-			v := m.node.Desired.Volumes["data"]
+			v := m.node.Declared.Volumes["data"]
 			v.Spec.Size += 4 * model.MiB
-			m.node.Desired.Volumes["data"] = v
+			m.node.Declared.Volumes["data"] = v
 			Expect(loop.Pass(ctx)).To(BeZero())
 		}
 	})
 	It("gives removed files the grace period, counted from its own start", func(ctx SpecContext) {
 		loop.Pass(ctx)
 		loop.Grace = time.Hour
-		m.node.Desired.Volumes, m.node.Desired.Snapshots, m.node.Desired.Exports = nil, nil, nil
+		m.node.Declared.Volumes, m.node.Declared.Snapshots, m.node.Declared.Exports = nil, nil, nil
 		loop.Pass(ctx)
 		Expect(m.node.LVs("vg0")).To(HaveKey("data"))
 		loop = newLoop(m, state)
@@ -409,9 +409,9 @@ var _ = Describe("A revert while somebody fights the agent", func() {
 		for range 8 {
 			fight()
 		}
-		v := m.node.Desired.Volumes["data"]
+		v := m.node.Declared.Volumes["data"]
 		v.Spec.Revert = &spec.Revert{Snapshot: "nightly", Request: "one"}
-		m.node.Desired.Volumes["data"] = v
+		m.node.Declared.Volumes["data"] = v
 		for range 4 {
 			wait := fight()
 			if !m.node.State.LIO.ISCSI[model.IQN].Enabled {

@@ -16,12 +16,11 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// Memory remembers across restarts which logical volume each object had, and
-// which targets, and what initiators have seen of these. Of volumes it only ever makes the agent
-// more careful: without it, an object whose logical volume somebody removed would be created
-// anew, and empty. Of Exports it says whose the empty directory is that a crash leaves of a
-// target, and what the file that is gone said about live sessions: without it,
-// the directory remains and sessions are waited for.
+// Memory remembers across restarts which logical volume each object had, which targets each Export
+// had, and what initiators have seen of these. For volumes it only makes the agent more careful:
+// without it, a volume that somebody removed would be created again, and empty. For Exports it
+// knows the owner of an empty directory that a crash leaves of a target, and whether a removed
+// file said disconnect: Force. Without it, the directory is kept, and sessions are waited for.
 type Memory struct {
 	path string
 	remembered
@@ -29,16 +28,16 @@ type Memory struct {
 	stored bool
 }
 
-// remembered is all that is in the file.
+// remembered is the content of the file.
 type remembered struct {
 	known     map[spec.ID]plan.Identity
 	exposures plan.Exposures
-	// boot is the boot in which it was learnt; empty: it is not known.
+	// boot is the boot in which it was learned; empty: unknown.
 	boot string
 }
 
-// memoryVersion is that of the file. Files without one hold objects alone, which a later version
-// of this file has in its field objects.
+// memoryVersion is the version of the file. Files without one hold objects alone, which later
+// versions have in the field objects.
 const memoryVersion = 2
 
 // memoryFile is the file.
@@ -49,8 +48,8 @@ type memoryFile struct {
 	Exposures plan.Exposures           `json:"exposures,omitempty"`
 }
 
-// OpenMemory reads the memory kept in a file. A missing file is an empty
-// memory; its directory is created when something is first remembered.
+// OpenMemory reads the memory from a file. A missing file is an empty memory; its directory is
+// created when something is first stored.
 func OpenMemory(path string) (*Memory, error) {
 	m := &Memory{path: path, remembered: remembered{known: map[spec.ID]plan.Identity{}}, stored: true}
 	data, err := os.ReadFile(path)
@@ -80,7 +79,7 @@ func parseMemory(data []byte) (memoryFile, error) {
 	}
 	if _, versioned := keys["version"]; !versioned {
 		err := json.Unmarshal(data, &file.Objects)
-		for key, identity := range file.Objects { // only of what its files named an earlier agent did anything
+		for key, identity := range file.Objects { // earlier agents only remembered what their files declared
 			identity.Declared = true
 			file.Objects[key] = identity
 		}
@@ -101,42 +100,42 @@ func (m *Memory) Known() map[spec.ID]plan.Identity { return m.known }
 // Exposures returns what is remembered of what initiators have seen.
 func (m *Memory) Exposures() plan.Exposures { return m.exposures }
 
-// Rebooted reports whether a node was started anew since anything was learnt of it.
+// Rebooted reports whether the node was restarted since anything was learned about it.
 func (m *Memory) Rebooted(observed observe.State) bool {
 	return observed.BootID != "" && observed.BootID != m.boot
 }
 
-// Learn takes in what was observed, of which index is the index, and stores it if it is news.
-// What could not be stored is known all the same, and stored by a later call. busy are the
-// lanes in which changes continued while it was observed.
-func (m *Memory) Learn(desired spec.Set, observed observe.State, index *plan.Index, busy map[string]bool, now time.Time) error {
+// Learn learns from an observation with its index, and stores what is new. What could not be
+// stored is known all the same, and a later call stores it. busy are the lanes in which changes
+// continued during the observation.
+func (m *Memory) Learn(declared spec.Set, observed observe.State, index *plan.Index, busy map[string]bool, now time.Time) error {
 	next := remembered{
-		known: plan.KeepWhileBusy(plan.Learn(m.known, desired, observed, index, now), m.known, busy),
+		known: plan.KeepWhileBusy(plan.Learn(m.known, declared, observed, index, now), m.known, busy),
 		boot:  cmp.Or(observed.BootID, m.boot),
 	}
 	next.exposures = plan.LearnExposures(m.exposures, observed, index, m.Rebooted(observed), now)
-	return m.replace(next)
+	return m.update(next)
 }
 
-// Anticipate takes in what the steps of a plan are about to take from initiators, and to show
-// them, before they do. It stores it like Learn.
-func (m *Memory) Anticipate(p plan.Plan, desired spec.Set, observed observe.State, index *plan.Index, now time.Time) error {
+// Anticipate notes what the steps of a plan are about to take from initiators, and to show them,
+// before they do. It stores like Learn.
+func (m *Memory) Anticipate(p plan.Plan, declared spec.Set, observed observe.State, index *plan.Index, now time.Time) error {
 	next := remembered{
-		known:     plan.NoteBeginning(m.known, p, desired, observed, index),
+		known:     plan.NoteBeginning(m.known, p, declared, observed, index),
 		exposures: plan.Anticipate(m.exposures, p, index, now),
 		boot:      m.boot,
 	}
-	return m.replace(next)
+	return m.update(next)
 }
 
-// Failed takes in which steps of a plan failed. It stores it like Learn.
-func (m *Memory) Failed(p plan.Plan, failed func(plan.StepID) bool, desired spec.Set) error {
+// NoteFailures notes which steps of a plan failed. It stores like Learn.
+func (m *Memory) NoteFailures(p plan.Plan, failed func(plan.StepID) bool, declared spec.Set) error {
 	next := m.remembered
-	next.known = plan.NoteFailures(m.known, p, failed, desired)
-	return m.replace(next)
+	next.known = plan.NoteFailures(m.known, p, failed, declared)
+	return m.update(next)
 }
 
-func (m *Memory) replace(next remembered) error {
+func (m *Memory) update(next remembered) error {
 	if m.stored && reflect.DeepEqual(next, m.remembered) {
 		return nil
 	}

@@ -10,12 +10,11 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// outcome returns the objects as they stand after a plan was executed. It is
-// pure.
+// outcome returns the statuses of the objects after a plan was applied. It is pure.
 func outcome(p plan.Plan, failed map[spec.ID]attempt, failures map[plan.StepID]error) []status.Object {
 	waiting := map[spec.ID]spec.ID{} // object to the one it waits for
 	owner := map[plan.StepID]spec.ID{}
-	hit := map[spec.ID]attempt{} // by whom a plan did not know
+	hit := map[spec.ID]attempt{} // objects whose step met a session that the plan did not know
 	for _, s := range p.Steps {
 		owner[s.ID] = s.Object
 		if err := failures[s.ID]; errors.Is(err, change.ErrSessions) {
@@ -32,10 +31,10 @@ func outcome(p plan.Plan, failed map[spec.ID]attempt, failures map[plan.StepID]e
 		o := &objects[i]
 		f, hasFailed := failed[o.ID()]
 		if _, activation := f.step.(change.Activate); activation && o.Kind == spec.KindPool && o.Reason == status.ReasonPoolDamaged {
-			o.Phase = status.Progressing // all that the plan knows is that it failed; why says more
+			o.Phase = status.Progressing // the plan only knows that it failed; the error below says why
 		}
 		if o.Phase == status.Blocked || o.Phase == status.Suspended || o.Phase == status.Failed {
-			continue // what is known already says more
+			continue // the plan's own message says more
 		}
 		if !hasFailed {
 			f, hasFailed = hit[o.ID()]
@@ -50,7 +49,7 @@ func outcome(p plan.Plan, failed map[spec.ID]attempt, failures map[plan.StepID]e
 	return objects
 }
 
-// classify says what a failed attempt means to users.
+// classify returns the phase and reason of a failed attempt.
 func classify(f attempt, kind spec.Kind) (status.Phase, string) {
 	_, activation := f.step.(change.Activate)
 	switch {

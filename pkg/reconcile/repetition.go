@@ -2,15 +2,15 @@ package reconcile
 
 import "github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 
-// repetition counts the passes in which changes were made that had been made before,
-// since the last pass that changed nothing: somebody else undoes them, or they do not
-// do what the plan thinks. A long row of changes that are all different is none.
+// repetition is the number of passes that repeated a change, since the last pass that changed
+// nothing: somebody else undoes the change, or it does not have the effect that the plan expects.
+// A long series of different changes is no repetition.
 type repetition struct {
 	made   map[string]bool
 	passes int
 }
 
-// note takes in a pass, and which of its steps failed.
+// note adds a pass, and which of its steps failed.
 func (r *repetition) note(plan plan.Plan, failures map[plan.StepID]error) {
 	if len(plan.Steps) == len(failures) {
 		*r = repetition{}

@@ -9,11 +9,11 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// VolumeGroups returns the volume groups that matter: those that the spec names, and
-// those in which objects are remembered.
-func VolumeGroups(desired spec.Set, known map[spec.ID]plan.Identity) []string {
+// VolumeGroups returns the volume groups that matter: those that the spec names, and those in
+// which objects are remembered.
+func VolumeGroups(declared spec.Set, known map[spec.ID]plan.Identity) []string {
 	matter := map[string]bool{}
-	for _, p := range desired.Pools {
+	for _, p := range declared.Pools {
 		matter[p.Spec.VolumeGroup] = true
 	}
 	for _, identity := range known {
@@ -24,7 +24,7 @@ func VolumeGroups(desired spec.Set, known map[spec.ID]plan.Identity) []string {
 	return slices.Sorted(maps.Keys(matter))
 }
 
-// silentWarnings says which devices do not answer.
+// silentWarnings warns of devices that do not answer.
 func silentWarnings(observed observe.State) []string {
 	var warnings []string
 	for _, d := range observed.SilentDevices {

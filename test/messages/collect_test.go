@@ -40,8 +40,8 @@ var makers = map[string]kind{
 	// pkg/reconcile/plan
 	"setBlocked": kindStatus, "blocked": kindStatus, "setStatus": kindStatus, "obstacle": kindStatus, "setStatusOfUndeclared": kindStatus,
 	"remark": kindNote,
-	"step":   kindWhy, "dangerousStep": kindWhy, "servingStep": kindWhy, "stepBeside": kindWhy, "clearingStep": kindWhy,
-	"discardStep": kindWhy, "removal": kindWhy, "removeVolume": kindWhy, "removeLUN": kindWhy, "clone": kindWhy, "discard": kindWhy,
+	"step":   kindWhy, "dangerousStep": kindWhy, "servingStep": kindWhy, "stepWithoutStatus": kindWhy, "wipeStep": kindWhy,
+	"discardStep": kindWhy, "removalStep": kindWhy, "removeVolume": kindWhy, "removeLUN": kindWhy, "clone": kindWhy, "discard": kindWhy,
 	"deactivate": kindWhy,
 
 	// pkg/spec
@@ -54,8 +54,8 @@ var makers = map[string]kind{
 
 // tellers are functions that return a message, or nothing.
 var tellers = map[string]kind{
-	"unsupported": kindStatus, "mutuals": kindStatus, "unclearable": kindStatus, "damageOf": kindStatus, "bygone": kindStatus,
-	"outOfReach": kindStatus,
+	"whyUnsupported": kindStatus, "mutualConflict": kindStatus, "whyNotWipeable": kindStatus, "damageOf": kindStatus, "whyGroupMayBeOld": kindStatus,
+	"whyKept": kindStatus,
 }
 
 // fields are the fields of composite literals that messages are written in.

@@ -24,7 +24,7 @@ var _ = Describe("Collecting messages", func() {
 	})
 
 	It("finds what functions return that tell something", func() {
-		file, err := parser.ParseFile(token.NewFileSet(), "x.go", "package x\nfunc unsupported() string { return fmt.Sprintf(`no %s here`, x) }", 0)
+		file, err := parser.ParseFile(token.NewFileSet(), "x.go", "package x\nfunc whyUnsupported() string { return fmt.Sprintf(`no %s here`, x) }", 0)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(messagesIn(file, false)).To(Equal([]message{{text: "no %s here", kind: kindStatus}}))
 	})

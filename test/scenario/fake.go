@@ -161,7 +161,7 @@ func (a *Agent) Loop() (*reconcile.Loop, error) {
 			OneByOne: true,
 		},
 		Memory: memory, Installation: installation, Status: &status.Board{}, Log: logr.Discard(),
-		Planned: a.Planned, MaxDeletions: 10, Resync: time.Hour,
+		OnPlan: a.Planned, MaxDeletions: 10, Resync: time.Hour,
 	}, nil
 }
 

@@ -56,7 +56,7 @@ var _ = Describe("The golden plans of the examples", func() {
 				now := time.Now()
 				record.begin(fmt.Sprintf("on a node with %d volume groups", len(node.VolumeGroups)))
 				record.plan(plan.Make(plan.Input{
-					Desired: desired, Observed: observe.New(h).Observe(ctx, desired.ImagePaths()...),
+					Declared: desired, Observed: observe.New(h).Observe(ctx, desired.ImagePaths()...),
 					Started: now, Now: now, MaxDeletions: 10, TGT: strings.HasSuffix(e.name, "tgt"),
 				}))
 			}

@@ -18,51 +18,48 @@ import (
 type Executor struct {
 	// Actuators apply the changes to each system.
 	Actuators map[observe.System]change.Actuator
-	// Patience is how long a plan is waited for; 0: for ever. A change that takes
-	// longer goes on by itself: what hangs in one volume group must not keep the
-	// others waiting.
+	// Patience is how long a plan is waited for; 0: for ever. A change that takes longer continues
+	// on its own: a hang in one volume group must not delay the others.
 	Patience time.Duration
-	// OneByOne applies the steps in the order of the plan instead of lane beside
-	// lane, and waits for each, jobs included.
+	// OneByOne applies the steps in the order of the plan, not lanes side by side, and waits for
+	// each, jobs included.
 	OneByOne bool
 	// Jobs is how many jobs move data at once; 0: [DefaultJobs].
 	Jobs int
 
 	running sync.WaitGroup
 	mu      sync.Mutex
-	busy    map[string]bool // lanes with a change that goes on by itself
+	busy    map[string]bool // lanes with a change that continues on its own
 	freed   chan struct{}
 	jobs    jobs
 }
 
-// Errors of steps that were not tried, or of which nothing is known yet.
+// Errors of steps that were not tried, or whose outcome is not known yet.
 var (
-	// ErrHeld means that the step's object waits for its next attempt.
-	ErrHeld = errors.New("waiting for the next attempt")
+	// ErrBackingOff means that the step's object failed, and is not retried yet.
+	ErrBackingOff = errors.New("waiting for the next attempt")
 	// ErrNeeds means that a step it needs did not succeed.
 	ErrNeeds = errors.New("needs a step that did not succeed")
-	// ErrUnfinished means that a change in the step's lane is still being made. Of a
-	// job that is how it should be.
+	// ErrUnfinished means that a change in the step's lane is still being made. For a job
+	// that is normal.
 	ErrUnfinished = errors.New("an earlier change is still running")
 )
 
-// Execute applies a plan and returns the error of every step that did not
-// succeed; all steps are tried but those that need one of these, and those of
-// held objects. done, if not nil, is called with every step that was tried, from
-// several goroutines at once. Steps that are not waited for any more use both after
-// Execute has returned, so held is not to be changed.
+// Execute applies a plan and returns the error of every step that did not succeed. It tries all
+// steps except those that need one of these, and those of objects in backingOff. done, if not nil,
+// is called with every step that was tried, from several goroutines at once. Steps that are no
+// longer waited for use both after Execute has returned, so backingOff must not be changed.
 //
-// Steps of one lane run one after the other in the order of the plan; lanes run
-// side by side. No step waits for a later one, so there is no deadlock. When ctx
-// ends, steps that have not begun fail with its error, and so do jobs.
+// Steps of one lane run one after the other in the order of the plan; lanes run side by side. No
+// step waits for a later one, so there is no deadlock. When ctx ends, steps that have not begun
+// fail with its error, and so do jobs.
 //
-// A [change.Job] is begun and not waited for: its step is unfinished, in this plan and in
-// those that follow, until one finds that it has ended. If that was with an error,
-// it is the step's in that plan, and the one after begins it again. A job that a
-// plan has no step for is ended.
-func (x *Executor) Execute(ctx context.Context, p plan.Plan, held map[spec.ID]bool, done func(plan.Step, error)) map[plan.StepID]error {
+// A [change.Job] is begun and not waited for. Its step is unfinished, in this plan and in later
+// ones, until a plan finds that it has ended. If it failed, its error is the step's in that plan,
+// and the plan after it begins the job again. A job without a step in a plan is cancelled.
+func (x *Executor) Execute(ctx context.Context, p plan.Plan, backingOff map[spec.ID]bool, done func(plan.Step, error)) map[plan.StepID]error {
 	r := &execution{
-		actuators: x.Actuators, held: held, done: done,
+		actuators: x.Actuators, backingOff: backingOff, done: done,
 		outcomes: make(map[plan.StepID]*stepOutcome, len(p.Steps)),
 	}
 	lanes := map[string][]plan.Step{}
@@ -79,7 +76,7 @@ func (x *Executor) Execute(ctx context.Context, p plan.Plan, held map[spec.ID]bo
 			lanes[lane] = append(lanes[lane], s)
 		}
 	}
-	x.takeUp(ctx, r, jobs, p.KeepJobs)
+	x.syncJobs(ctx, r, jobs, p.KeepJobs)
 	for lane, steps := range lanes {
 		if !x.begin(lane) {
 			r.settle(ErrUnfinished, steps...)
@@ -98,8 +95,8 @@ func (x *Executor) Execute(ctx context.Context, p plan.Plan, held map[spec.ID]bo
 // Wait waits until all changes have ended, jobs included.
 func (x *Executor) Wait() { x.running.Wait() }
 
-// Freed returns a channel that receives when a change has ended that was not
-// waited for: a new pass is due.
+// Freed returns a channel that receives when a change has ended that was not waited for: a new
+// pass is due.
 func (x *Executor) Freed() <-chan struct{} { return x.signal() }
 
 // free makes [Executor.Freed] receive.
@@ -133,8 +130,8 @@ func (x *Executor) begin(lane string) bool {
 	return true
 }
 
-// Busy returns the lanes in which a change continues that no plan waits for any more. Ask
-// before looking at the machine: what ends in between must not pass for not done.
+// Busy returns the lanes in which a change continues that no plan waits for any more. Call it
+// before observing the machine: a change that ends in between must not look unfinished.
 func (x *Executor) Busy() map[string]bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -149,25 +146,25 @@ func (x *Executor) end(lane string) {
 
 // execution is a plan that is being applied.
 type execution struct {
-	actuators map[observe.System]change.Actuator
-	held      map[spec.ID]bool
-	done      func(plan.Step, error)
+	actuators  map[observe.System]change.Actuator
+	backingOff map[spec.ID]bool
+	done       func(plan.Step, error)
 
 	mu       sync.Mutex
 	outcomes map[plan.StepID]*stepOutcome
-	// over is set when the plan is no longer waited for. What has not begun by
-	// then is left to a newer plan.
-	over bool
+	// abandoned is set when the plan is no longer waited for. Steps that have not begun by then
+	// are left to a newer plan.
+	abandoned bool
 }
 
-// stepOutcome is what became of a step.
+// stepOutcome is the outcome of a step.
 type stepOutcome struct {
 	known chan struct{} // closed when err is set for good
 	err   error
 }
 
-// wait returns when the outcomes of all steps are known. Those that are not
-// after patience are unfinished.
+// wait returns when the outcomes of all steps are known. After patience those that are not are
+// unfinished.
 func (r *execution) wait(steps []plan.Step, patience time.Duration) {
 	var late <-chan time.Time
 	if patience > 0 {
@@ -180,7 +177,7 @@ func (r *execution) wait(steps []plan.Step, patience time.Duration) {
 		case <-r.outcomes[s.ID].known:
 		case <-late:
 			r.mu.Lock()
-			r.over = true
+			r.abandoned = true
 			r.mu.Unlock()
 			r.settle(ErrUnfinished, steps...)
 			return
@@ -203,9 +200,8 @@ func (r *execution) settle(err error, steps ...plan.Step) {
 	}
 }
 
-// lane applies the steps of one lane and calls end after the last one, before anybody
-// knows of it: the next plan must find the lane free. It reports whether nobody waited
-// for them any more.
+// lane applies the steps of one lane and calls end after the last one, before its outcome is
+// known: the next plan must find the lane free. It reports whether the plan was abandoned.
 func (r *execution) lane(ctx context.Context, steps []plan.Step, end func()) (late bool) {
 	for i, s := range steps {
 		err := r.step(ctx, s)
@@ -220,11 +216,11 @@ func (r *execution) lane(ctx context.Context, steps []plan.Step, end func()) (la
 func (r *execution) isOver() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.over
+	return r.abandoned
 }
 
 func (r *execution) step(ctx context.Context, s plan.Step) error {
-	if err := r.needs(s); err != nil {
+	if err := r.awaitNeeds(s); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
@@ -233,8 +229,8 @@ func (r *execution) step(ctx context.Context, s plan.Step) error {
 	if r.isOver() {
 		return ErrUnfinished
 	}
-	if !s.AtOnce && r.held[s.Object] {
-		return ErrHeld
+	if !s.AtOnce && r.backingOff[s.Object] {
+		return ErrBackingOff
 	}
 	actuator, ok := r.actuators[s.Change.System()]
 	if !ok {
@@ -247,8 +243,8 @@ func (r *execution) step(ctx context.Context, s plan.Step) error {
 	return err
 }
 
-// needs waits for the steps that a step needs.
-func (r *execution) needs(s plan.Step) error {
+// awaitNeeds waits for the steps that a step needs.
+func (r *execution) awaitNeeds(s plan.Step) error {
 	for _, n := range s.Needs {
 		need := r.outcomes[n]
 		<-need.known

@@ -115,6 +115,6 @@ var _ = Describe("Executor", func() {
 			plan.Step{Object: model.VolumeID("a"), Change: model.Activate("vg0", "a")}, plan.Step{Object: model.VolumeID("b"), Change: model.Activate("vg0", "b")},
 		), map[spec.ID]bool{model.VolumeID("a"): true}, nil)
 		Expect(a.Applied).To(Equal([]string{"activate vg0/b"}))
-		Expect(failed).To(Equal(map[plan.StepID]error{1: ErrHeld}))
+		Expect(failed).To(Equal(map[plan.StepID]error{1: ErrBackingOff}))
 	})
 })

@@ -11,27 +11,25 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
-// DefaultJobs is how many jobs move data at once by default: two, and a
-// small one beside them.
+// DefaultJobs is how many jobs copy data at once by default: two, and a small one beside them.
 const DefaultJobs = 3
 
-// smallJob is how much a job may have to do, in bytes, to be given the slot that big
-// ones never get: it takes seconds.
+// smallJob is the largest size of a job, in bytes, that may use the slot reserved for small jobs:
+// it takes seconds.
 const smallJob = 1 << 30
 
 // jobs are the jobs of an [Executor], guarded by its mutex.
 type jobs struct {
-	// byLane are those that have not ended, and those of which no plan has taken up how
-	// they ended.
+	// byLane are those that have not ended, and those whose end no plan has seen yet.
 	byLane map[string]*job
 	// queue are those that wait for a slot.
 	queue queue
-	// big and all are how many have a slot.
+	// big and all are the numbers of jobs with a slot.
 	big, all int
 
-	// tell is that of tellProgress; it is called with the mutex held.
-	tell func(lane string, p *status.Progress)
-	now  func() time.Time // nil: time.Now
+	// report is that of OnProgress; it is called with the mutex held.
+	report func(lane string, p *status.Progress)
+	now    func() time.Time // nil: time.Now
 }
 
 // job is a job that was begun.
@@ -40,34 +38,34 @@ type job struct {
 	change change.Job
 	// cancel ends it.
 	cancel context.CancelFunc
-	// slot is closed when it has got one, and has is true as long as it has it.
-	slot chan struct{}
-	has  bool
-	// queued is true while it waits for one, and number is when it came.
+	// slot is closed when the job receives a slot, and hasSlot is true while it has one.
+	slot    chan struct{}
+	hasSlot bool
+	// queued is true while it waits for a slot, and number is its position in the order of
+	// arrival.
 	queued bool
 	number int
-	// unwanted: there is no step for it any more. How it ends is nobody's business.
-	unwanted bool
-	ended    bool
-	err      error // of one that ended
-	told     time.Time
+	// unwanted: no step needs it any more. Its outcome is dropped.
+	unwanted   bool
+	ended      bool
+	err        error // of one that ended
+	lastReport time.Time
 }
 
 func (j *job) lane() string { return j.change.Lane() }
 
-func (j *job) small() bool { return 0 < j.change.Bytes() && j.change.Bytes() <= smallJob }
+func (j *job) isSmall() bool { return 0 < j.change.Bytes() && j.change.Bytes() <= smallJob }
 
-// JobsUnderWay returns how many jobs have been begun of which no plan has taken up yet how
-// they ended.
+// JobsUnderWay returns the number of jobs whose end no plan has seen yet.
 func (x *Executor) JobsUnderWay() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return len(x.jobs.byLane)
 }
 
-// takeUp compares the jobs that there are with the steps of a plan: begins what is
-// missing, ends what is not wanted any more, unless keep is true, and settles the steps.
-func (x *Executor) takeUp(ctx context.Context, r *execution, steps []plan.Step, keep bool) {
+// syncJobs compares the jobs with the steps of a plan: it begins missing ones, cancels those
+// without a step, unless keep is true, and settles the steps.
+func (x *Executor) syncJobs(ctx context.Context, r *execution, steps []plan.Step, keep bool) {
 	if !keep {
 		x.endAllBut(steps)
 	}
@@ -75,22 +73,22 @@ func (x *Executor) takeUp(ctx context.Context, r *execution, steps []plan.Step, 
 	for _, s := range steps {
 		lane := s.Change.Lane()
 		if seen[lane] {
-			r.settle(ErrUnfinished, s) // its turn comes in a later plan
+			r.settle(ErrUnfinished, s) // a later plan begins it
 			continue
 		}
 		seen[lane] = true
 		switch known, err := x.outcome(s); {
 		case known:
 			r.settle(err, s)
-		case r.held[s.Object]:
-			r.settle(ErrHeld, s)
+		case r.backingOff[s.Object]:
+			r.settle(ErrBackingOff, s)
 		default:
 			x.beginJob(ctx, r, s)
 		}
 	}
 }
 
-// endAllBut ends the jobs that none of the steps is for.
+// endAllBut cancels the jobs without a step.
 func (x *Executor) endAllBut(steps []plan.Step) {
 	wanted := map[string]bool{}
 	for _, s := range steps {
@@ -105,7 +103,7 @@ func (x *Executor) endAllBut(steps []plan.Step) {
 	}
 }
 
-// drop ends a job, or forgets how it ended. The mutex is held.
+// drop cancels a job, or forgets its outcome. The mutex is held.
 func (x *Executor) drop(j *job) {
 	if j.ended {
 		delete(x.jobs.byLane, j.lane())
@@ -115,8 +113,8 @@ func (x *Executor) drop(j *job) {
 	j.cancel()
 }
 
-// outcome returns what is known of the job of a step. What has ended is forgotten
-// with that.
+// outcome returns what is known of the job of a step. Once it has ended, it is forgotten with
+// that.
 func (x *Executor) outcome(s plan.Step) (known bool, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -126,21 +124,21 @@ func (x *Executor) outcome(s plan.Step) (known bool, err error) {
 		return false, nil
 	case !change.SameJob(j.change, s.Change.(change.Job)):
 		x.drop(j)
-		// What is to be done instead must not run beside it.
+		// The new job must not run beside it.
 		return !j.ended, ErrUnfinished
 	case !j.ended:
 		return true, ErrUnfinished
 	}
 	delete(x.jobs.byLane, j.lane())
 	if j.err == nil {
-		// It ended while this plan was made, as a rule. If not, and it does not do what
-		// the plan thinks, it must not be done over and over.
+		// Usually it ended while this plan was made. If not, and it did not have the effect that
+		// the plan expects, it must not be repeated for ever.
 		j.err = fmt.Errorf("%w: %s was done", change.ErrStale, j.change)
 	}
 	return true, j.err
 }
 
-// Unfinished returns the steps of a plan that wait for jobs which are under way.
+// Unfinished returns the steps of a plan that wait for jobs.
 func (x *Executor) Unfinished(p plan.Plan) map[plan.StepID]error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -159,8 +157,8 @@ func (x *Executor) Unfinished(p plan.Plan) map[plan.StepID]error {
 	return waiting
 }
 
-// beginJob begins the job of a step, whose lane is free. The step is unfinished as soon
-// as what it needs was done.
+// beginJob begins the job of a step, whose lane is free. The step is unfinished once the steps
+// that it needs have succeeded.
 func (x *Executor) beginJob(ctx context.Context, r *execution, s plan.Step) {
 	actuator, ok := r.actuators[s.Change.System()]
 	if !ok {
@@ -177,14 +175,14 @@ func (x *Executor) beginJob(ctx context.Context, r *execution, s plan.Step) {
 	x.mu.Unlock()
 	x.running.Go(func() {
 		defer cancel()
-		err := r.needs(s)
+		err := r.awaitNeeds(s)
 		if err == nil {
 			err = ctx.Err()
 		}
 		if err != nil {
 			x.forget(j)
 			if r.isOver() {
-				x.free() // a newer plan may have found it, and counts on it
+				x.free() // a newer plan may wait for it
 			}
 			r.settle(err, s)
 			return
@@ -203,20 +201,20 @@ func (x *Executor) beginJob(ctx context.Context, r *execution, s plan.Step) {
 	})
 }
 
-// forget lets go of a job that never began.
+// forget removes a job that never began.
 func (x *Executor) forget(j *job) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	delete(x.jobs.byLane, j.lane())
 }
 
-// endJob keeps how a job ended for the next plan that has a step for it. One that was
-// cancelled did not fail.
+// endJob keeps the outcome of a job for the next plan with a step for it. A cancelled job did not
+// fail.
 func (x *Executor) endJob(j *job, err error, cancelled bool) {
 	x.mu.Lock()
 	j.ended, j.err = true, err
-	if x.jobs.tell != nil {
-		x.jobs.tell(j.lane(), nil)
+	if x.jobs.report != nil {
+		x.jobs.report(j.lane(), nil)
 	}
 	if j.unwanted || cancelled {
 		delete(x.jobs.byLane, j.lane())
@@ -225,7 +223,7 @@ func (x *Executor) endJob(j *job, err error, cancelled bool) {
 	x.free()
 }
 
-// awaitSlot waits until a job may move data, or ctx ends.
+// awaitSlot waits until a job may copy data, or ctx ends.
 func (x *Executor) awaitSlot(ctx context.Context, j *job) error {
 	x.mu.Lock()
 	j.slot = make(chan struct{})
@@ -234,7 +232,7 @@ func (x *Executor) awaitSlot(ctx context.Context, j *job) error {
 	waits := j.queued
 	x.mu.Unlock()
 	if waits {
-		x.waitsForSlot(j)
+		x.reportWaiting(j)
 	}
 	select {
 	case <-j.slot:
@@ -257,23 +255,23 @@ func (x *Executor) aside(ctx context.Context, j *job, wait func() error) error {
 	return x.awaitSlot(ctx, j)
 }
 
-// leaveSlot gives a job's slot, if it has one, to the next one.
+// leaveSlot passes a job's slot, if it has one, to the next job.
 func (x *Executor) leaveSlot(j *job) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if !j.has {
+	if !j.hasSlot {
 		return
 	}
-	j.has = false
+	j.hasSlot = false
 	x.jobs.all--
-	if !j.small() {
+	if !j.isSmall() {
 		x.jobs.big--
 	}
 	x.giveSlots()
 }
 
-// giveSlots gives what slots are free to those that came first. Big jobs never get
-// the last one, if there are several. The mutex is held.
+// giveSlots gives free slots to the jobs that came first. Of several slots, big jobs never receive
+// the last one. The mutex is held.
 func (x *Executor) giveSlots() {
 	slots := x.Jobs
 	if slots <= 0 {
@@ -286,16 +284,16 @@ func (x *Executor) giveSlots() {
 			return
 		}
 		x.jobs.all++
-		if !j.small() {
+		if !j.isSmall() {
 			x.jobs.big++
 		}
-		j.has = true
+		j.hasSlot = true
 		close(j.slot)
 	}
 }
 
-// queue are jobs in the order in which they came, small ones and big ones apart. There may
-// be as many as there are volumes. Those that do not wait any more are passed over.
+// queue are jobs in the order in which they came, small ones and big ones apart. There may be as
+// many as volumes. Those that no longer wait are skipped.
 type queue struct {
 	small, big []*job
 	came       int
@@ -304,14 +302,14 @@ type queue struct {
 func (q *queue) add(j *job) {
 	q.came++
 	j.queued, j.number = true, q.came
-	if j.small() {
+	if j.isSmall() {
 		q.small = append(q.small, j)
 	} else {
 		q.big = append(q.big, j)
 	}
 }
 
-// next takes out the job that came first, nil if there is none.
+// next removes and returns the job that came first; nil: there is none.
 func (q *queue) next(big bool) *job {
 	q.small, q.big = waiting(q.small), waiting(q.big)
 	from := &q.small
@@ -327,7 +325,7 @@ func (q *queue) next(big bool) *job {
 	return j
 }
 
-// waiting returns jobs from the first one on that still waits.
+// waiting returns jobs from the first one that still waits.
 func waiting(jobs []*job) []*job {
 	for len(jobs) > 0 && !jobs[0].queued {
 		jobs = jobs[1:]
@@ -335,19 +333,19 @@ func waiting(jobs []*job) []*job {
 	return jobs
 }
 
-// tellEvery is how often a job's progress is shown at most. Every time wakes all that
-// watch.
-const tellEvery = time.Second
+// reportInterval is how often a job's progress is reported at most. Every report wakes all
+// readers.
+const reportInterval = time.Second
 
-// TellProgress makes tell learn how far jobs have come, by lane, from several goroutines at
-// once; nil: the job has ended.
-func (x *Executor) TellProgress(tell func(lane string, p *status.Progress)) {
+// OnProgress sets the function that is called with the progress of jobs, by lane, from several
+// goroutines at once; nil: the job has ended.
+func (x *Executor) OnProgress(tell func(lane string, p *status.Progress)) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.jobs.tell = tell
+	x.jobs.report = tell
 }
 
-// progress tells how far a job has come, unless that was told just now.
+// progress reports the progress of a job, unless it was reported just now.
 func (x *Executor) progress(j *job, p change.Progress) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -356,22 +354,22 @@ func (x *Executor) progress(j *job, p change.Progress) {
 		now = x.jobs.now
 	}
 	t := now()
-	if x.jobs.tell == nil || j.ended || !j.told.IsZero() && t.Sub(j.told) < tellEvery {
+	if x.jobs.report == nil || j.ended || !j.lastReport.IsZero() && t.Sub(j.lastReport) < reportInterval {
 		return
 	}
-	j.told = t
-	x.jobs.tell(j.lane(), &status.Progress{
+	j.lastReport = t
+	x.jobs.report(j.lane(), &status.Progress{
 		Type: change.Name(j.change), Summary: j.change.String(), Object: j.step.Object,
 		Done: p.Done, Total: p.Total, Rate: p.Rate, LeftSeconds: int64(p.Left.Round(time.Second).Seconds()),
 	})
 }
 
-// waitsForSlot tells that a job waits for others. Progress is told at once after it.
-func (x *Executor) waitsForSlot(j *job) {
+// reportWaiting reports that a job waits for others. The progress after it is reported at once.
+func (x *Executor) reportWaiting(j *job) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.jobs.tell != nil && j.queued {
-		x.jobs.tell(j.lane(), &status.Progress{
+	if x.jobs.report != nil && j.queued {
+		x.jobs.report(j.lane(), &status.Progress{
 			Type: change.Name(j.change), Summary: j.change.String(), Object: j.step.Object,
 			Waiting: true, Total: j.change.Bytes(),
 		})

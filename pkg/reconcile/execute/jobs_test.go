@@ -229,7 +229,7 @@ var _ = Describe("Jobs", func() {
 	It("of objects whose time has not come are not begun", func(ctx SpecContext) {
 		p := model.PlanOf(model.Fill("a", model.GiB))
 		held := map[spec.ID]bool{model.VolumeID("a"): true}
-		Expect(x.Execute(ctx, p, held, nil)).To(HaveKeyWithValue(plan.StepID(1), MatchError(ErrHeld)))
+		Expect(x.Execute(ctx, p, held, nil)).To(HaveKeyWithValue(plan.StepID(1), MatchError(ErrBackingOff)))
 		Expect(x.JobsUnderWay()).To(BeZero())
 	})
 
@@ -267,7 +267,7 @@ var _ = Describe("Jobs", func() {
 		var s status.Board
 		now := time.Now()
 		x.Jobs, x.jobs.now = 1, func() time.Time { return now }
-		x.TellProgress(s.Progressed)
+		x.OnProgress(s.SetProgress)
 		p := model.PlanOf(model.Fill("a", model.GiB), model.Fill("b", model.GiB))
 		p.Objects = []status.Object{{Kind: spec.KindVolume, Name: "a", Phase: status.Progressing}, {Kind: spec.KindVolume, Name: "b", Phase: status.Blocked, Message: "no"}}
 		shown := func(name string) status.Object {
@@ -288,7 +288,7 @@ var _ = Describe("Jobs", func() {
 		Expect(*shown("a").Progress).To(And(HaveField("Type", "Populate"), HaveField("Done", uint64(430<<20)), HaveField("LeftSeconds", int64(150))))
 
 		_, changed = s.Report()
-		now = now.Add(tellEvery - 1)
+		now = now.Add(reportInterval - 1)
 		c.Job("a").Report(change.Progress{Done: 1 << 30, Total: 1 << 30})
 		Expect(changed).NotTo(BeClosed())
 		now = now.Add(1)

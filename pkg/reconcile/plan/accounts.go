@@ -13,17 +13,17 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// What is different with tgtd: access lists and accounts are those of a target, not
-// of each initiator, and users those of the whole daemon. What it cannot keep apart
-// is not exported at all, rather than to more initiators than the spec says.
+// With tgtd, access lists and accounts belong to a target, not to each initiator, and users to
+// the whole daemon. What it cannot keep apart is not exported at all, rather than to more
+// initiators than the spec says.
 
-// maxTGTLUN is the largest number of a LUN that initiators find at tgtd, for which it is one more, because LUN 0 is
-// its controller. From 256 on tgtd speaks in flat addressing: libiscsi, and QEMU with it, is
-// connected with LUN 1 where LUN 257 was asked for.
+// maxTGTLUN is the largest LUN of a spec that initiators find at tgtd. tgtd serves it under the
+// next number, because its LUN 0 is the controller. From 256 on it uses flat addressing: libiscsi,
+// and QEMU with it, connects to LUN 1 when asked for LUN 257.
 const maxTGTLUN = 254
 
-// unsupported returns what of an export tgtd cannot do; empty: nothing.
-func (d *differ) unsupported(e spec.Export) string {
+// whyUnsupported returns why tgtd cannot serve an Export; empty: it can.
+func (d *differ) whyUnsupported(e spec.Export) string {
 	if !d.in.TGT {
 		return ""
 	}
@@ -51,7 +51,7 @@ func (d *differ) unsupported(e spec.Export) string {
 			return fmt.Sprintf("auth differs for %s and %s, but tgtd (backend: tgt) asks all initiators of a target for a password, or none. Declare an Export for each", first.Name, initiator.Name)
 		}
 	}
-	if why := mutuals(initiators); why != "" {
+	if why := mutualConflict(initiators); why != "" {
 		return why
 	}
 	for _, account := range accountsOf(e.Spec) {
@@ -60,7 +60,7 @@ func (d *differ) unsupported(e spec.Export) string {
 				return fmt.Sprintf("user %s has two passwords, but tgtd (backend: tgt) has one per user. Use two usernames", account.Username)
 			}
 		}
-		if holder := d.holder(account.Username); holder != "" && holder != e.Metadata.Name && d.passwordIn(holder, account.Username) != account.Password {
+		if holder := d.passwordOwner(account.Username); holder != "" && holder != e.Metadata.Name && d.passwordIn(holder, account.Username) != account.Password {
 			return fmt.Sprintf("user %s has another password in %s, but tgtd (backend: tgt) shares users between targets. Use another username",
 				account.Username, spec.ID{Kind: spec.KindExport, Name: holder})
 		}
@@ -68,16 +68,18 @@ func (d *differ) unsupported(e spec.Export) string {
 	return ""
 }
 
+// blockedAsUnsupported reports whether tgtd cannot serve an Export, and sets its status.
 func (d *differ) blockedAsUnsupported(id spec.ID, e spec.Export) bool {
-	why := d.unsupported(e)
+	why := d.whyUnsupported(e)
 	if why != "" {
 		d.setBlocked(id, status.ReasonUnsupported, "%s", why)
 	}
 	return why != ""
 }
 
-// mutuals says what is wrong if a target would have to prove itself in two ways.
-func mutuals(initiators []spec.Initiator) string {
+// mutualConflict returns why a target cannot authenticate itself to all its initiators: tgtd has
+// one account per target for that. Empty: it can.
+func mutualConflict(initiators []spec.Initiator) string {
 	var own *spec.Credentials
 	var of string
 	for _, i := range initiators {
@@ -92,7 +94,7 @@ func mutuals(initiators []spec.Initiator) string {
 	return ""
 }
 
-// accountsOf returns all users that an export needs, those of its target included.
+// accountsOf returns all users of an Export, that of its target included.
 func accountsOf(e spec.ExportSpec) []ondisk.Account {
 	auth := targetAuth(e)
 	if auth.Own.Username == "" {
@@ -101,7 +103,7 @@ func accountsOf(e spec.ExportSpec) []ondisk.Account {
 	return append(auth.Accounts, auth.Own)
 }
 
-// targetAuth returns what an export's target asks of its initiators.
+// targetAuth returns the accounts of an Export's target.
 func targetAuth(e spec.ExportSpec) observe.TargetAuth {
 	var auth observe.TargetAuth
 	for _, i := range e.Initiators {
@@ -117,16 +119,16 @@ func targetAuth(e spec.ExportSpec) observe.TargetAuth {
 	return auth
 }
 
-// holder returns the export that decides on a user's password: one that has it
-// already before one that would change it, or else the first.
-func (d *differ) holder(username string) string {
-	users := d.exportsWith(username)
+// passwordOwner returns the Export that decides on a user's password: one that has set it already
+// before one that would change it, or else the first.
+func (d *differ) passwordOwner(username string) string {
+	users := d.exportsWithUser(username)
 	if len(users) < 2 {
 		return ""
 	}
 	same := !slices.ContainsFunc(users, func(name string) bool { return d.passwordIn(name, username) != d.passwordIn(users[0], username) })
 	for _, name := range users {
-		e := d.in.Desired.Exports[name].Spec
+		e := d.in.Declared.Exports[name].Spec
 		t := d.in.Observed.TGT[e.Target]
 		if !same && t.OwnedBy(name) && t.HasAuth(targetAuth(e)) {
 			return name
@@ -135,13 +137,13 @@ func (d *differ) holder(username string) string {
 	return users[0]
 }
 
-// exportsWith returns the exports that have a user, sorted.
-func (d *differ) exportsWith(username string) []string {
+// exportsWithUser returns the Exports that declare a user, sorted.
+func (d *differ) exportsWithUser(username string) []string {
 	return d.refs.usersOf()[username]
 }
 
 func (d *differ) passwordIn(export, username string) spec.Secret {
-	for _, account := range accountsOf(d.in.Desired.Exports[export].Spec) {
+	for _, account := range accountsOf(d.in.Declared.Exports[export].Spec) {
 		if account.Username == username {
 			return account.Password
 		}
@@ -149,26 +151,26 @@ func (d *differ) passwordIn(export, username string) spec.Secret {
 	return spec.Secret{}
 }
 
-// askPasswords gives the target its accounts, before anything else is done to it.
-func (x *exportDiffer) askPasswords() {
+// setAccounts sets the accounts of the target before anything else is changed in it.
+func (x *exportDiffer) setAccounts() {
 	want := targetAuth(x.spec)
-	if x.fabric.accounts && want.Needed() && !x.have.HasAuth(want) {
+	if x.fabric.targetAccounts && want.Needed() && !x.have.HasAuth(want) {
 		x.base = append(x.base, x.step(x.id, "differ", change.SetAccounts{Target: x.target, Auth: want}, x.base...))
 	}
 }
 
-// askNothing takes the accounts of the target away, once nobody is admitted and
-// nothing is in it that is not to be.
-func (x *exportDiffer) askNothing() {
+// removeAccounts removes the accounts of the target, once no initiator is admitted and the target
+// has nothing that the spec does not have.
+func (x *exportDiffer) removeAccounts() {
 	want := targetAuth(x.spec)
-	if !want.Needed() && !x.have.HasAuth(want) && !x.withheld {
-		x.step(x.id, "spec has no auth", change.SetAccounts{Target: x.target, Auth: want}, append(slices.Clone(x.base), x.closing()...)...)
+	if !want.Needed() && !x.have.HasAuth(want) && !x.hasObsolete {
+		x.step(x.id, "spec has no auth", change.SetAccounts{Target: x.target, Auth: want}, append(slices.Clone(x.base), x.closingSteps()...)...)
 	}
 }
 
-// keepFromOthers has no LUN added before those are put out who are not listed: all
-// who are logged in see all of the target.
-func (x *exportDiffer) keepFromOthers() {
+// awaitUnlisted makes new LUNs wait until initiators that are not listed are disconnected:
+// everybody who is connected sees all LUNs of the target.
+func (x *exportDiffer) awaitUnlisted() {
 	if x.spec.AllowAnyInitiator {
 		return
 	}
@@ -186,25 +188,25 @@ func (x *exportDiffer) keepFromOthers() {
 		case removed:
 			x.base = append(x.base, step)
 		default:
-			x.others = append(x.others, name)
+			x.unlisted = append(x.unlisted, name)
 		}
 	}
-	x.others = append(x.others, x.leaving()...)
-	if x.fabric.accounts { // of nvmet's hosts that is usual, and one that is listed no longer is among others
-		x.others = append(x.others, x.have.Unattributed...)
+	x.unlisted = append(x.unlisted, x.sessionsOfRemoved()...)
+	if x.fabric.targetAccounts { // with nvmet that is usual: an initiator that is no longer listed is among unlisted
+		x.unlisted = append(x.unlisted, x.have.Unattributed...)
 	}
 }
 
-// admitAll adds the initiators, once nothing is in the target that they are not to
-// have: all of them see all of it.
-func (x *exportDiffer) admitAll() {
-	needs, left := x.othersRemoved()
+// admitInitiators adds the initiators, once the target has no LUN that they must not see: all of
+// them see all of it.
+func (x *exportDiffer) admitInitiators() {
+	needs, left := x.obsoleteLUNSteps()
 	for _, i := range x.spec.Initiators {
 		if _, exists := x.have.ACLs[i.Name]; exists {
 			x.setAuth(i)
 			continue
 		}
-		if left >= 0 && !x.sawAllThatGoes(i.Name) {
+		if left >= 0 && !x.hasSeenObsoleteLUNs(i.Name) {
 			x.setBlocked(x.id, status.ReasonSessionsActive, "cannot admit %s to target %s: waiting for the removal of LUN %d, which the spec does not show it", i.Name, x.target.Name, left)
 			continue
 		}
@@ -212,11 +214,12 @@ func (x *exportDiffer) admitAll() {
 	}
 }
 
-// sawAllThatGoes reports whether an initiator has seen whatever is in the target and is not to be there:
-// it is waited for, and would never be back if it had to wait itself.
-func (x *exportDiffer) sawAllThatGoes(initiator string) bool {
+// hasSeenObsoleteLUNs reports whether an initiator has already seen every LUN that is still to be
+// removed. Their removal waits for that initiator to reconnect, so it must not wait for the
+// removal.
+func (x *exportDiffer) hasSeenObsoleteLUNs(initiator string) bool {
 	for n, l := range x.have.LUNs {
-		identity := shownAs(l, x.in.Observed.LIO.Backstores)
+		identity := identityOfLUN(l, x.in.Observed.LIO.Backstores)
 		if step, kept := x.luns[n]; (!kept || step != 0) && (identity == "" || x.seen[initiator].LUNs[n].Identity != identity) {
 			return false
 		}
@@ -224,13 +227,13 @@ func (x *exportDiffer) sawAllThatGoes(initiator string) bool {
 	return true
 }
 
-// othersRemoved returns the steps that take the LUNs away which the target is not to
-// have, and the number of one that remains; -1: none.
-func (x *exportDiffer) othersRemoved() (steps []StepID, left int) {
+// obsoleteLUNSteps returns the steps that remove the LUNs which the target must not have, and the
+// number of one that is kept for now; -1: none is.
+func (x *exportDiffer) obsoleteLUNSteps() (steps []StepID, left int) {
 	for _, n := range sortedInts(x.have.LUNs) {
 		step, kept := x.luns[n]
 		if kept && step == 0 {
-			continue // there, and as desired
+			continue // exists, and as declared
 		}
 		removed, ok := x.ledger.luns[lunKey{x.target.ID(), n}]
 		completed := kept && x.have.LUNs[n].Device+x.have.LUNs[n].Backstore == ""
@@ -242,25 +245,25 @@ func (x *exportDiffer) othersRemoved() (steps []StepID, left int) {
 	return steps, -1
 }
 
-// readOnly reports whether a LUN of a fabric that has no access lists of its own is
-// write-protected.
-func (x *exportDiffer) readOnly(l spec.LUN) bool {
+// isReadOnly reports whether a LUN is write-protected, on a fabric without access lists per
+// initiator.
+func (x *exportDiffer) isReadOnly(l spec.LUN) bool {
 	everybody := len(x.spec.Initiators) > 0 && x.spec.Initiators[0].ReadOnly // they are alike
-	return l.ReadOnly || everybody || x.backing(l.Backing()).lv.ReadOnly
+	return l.ReadOnly || everybody || x.backingOf(l.Backing()).lv.ReadOnly
 }
 
-// paused returns who has to log in anew when a LUN is resized.
-func (x *exportDiffer) paused() []string {
+// interruptedByResize returns the initiators that must log in again when a LUN is resized.
+func (x *exportDiffer) interruptedByResize() []string {
 	if !x.fabric.resizeEndsSessions {
 		return nil
 	}
 	return Sessions(x.have)
 }
 
-// shared returns what else serves a logical volume, through the kernel; empty:
-// nothing. tgtd keeps a cache of it that the kernel's targets do not see.
-func (x *exportDiffer) shared(id spec.ID) string {
-	lv := x.backing(id).lv
+// alsoServedBy returns which backstore or target of the kernel serves the same logical volume;
+// empty: none. tgtd caches the data, and the kernel's targets do not see that cache.
+func (x *exportDiffer) alsoServedBy(id spec.ID) string {
+	lv := x.backingOf(id).lv
 	if !x.fabric.caches || lv.UUID == "" {
 		return ""
 	}
@@ -278,9 +281,9 @@ func (x *exportDiffer) shared(id spec.ID) string {
 	return ""
 }
 
-// portals are where the target is to be reached. LIO's portal for any IPv6 address
-// serves IPv4 too, and so a spec means both by it, but tgtd's does not.
-func (x *exportDiffer) portals() []string {
+// wantedPortals returns the portals of the target. LIO's portal for any IPv6 address serves IPv4
+// too, and a spec means both by it. tgtd needs two.
+func (x *exportDiffer) wantedPortals() []string {
 	if !x.fabric.separateFamilies {
 		return x.spec.Portals
 	}
@@ -294,7 +297,7 @@ func (x *exportDiffer) portals() []string {
 	return all
 }
 
-// listens reports whether the target is reached at a portal.
+// listens reports whether the target listens at a portal, and over which transport.
 func (x *exportDiffer) listens(portal string) (over observe.Transport, listens bool) {
 	if over, ok := x.have.Portals[portal]; ok || x.fabric.ownPortals {
 		return over, ok
@@ -308,33 +311,33 @@ func (x *exportDiffer) listens(portal string) (over observe.Transport, listens b
 	return "", false
 }
 
-// offline sees to a target that an interrupted change left offline. What is in it
-// was there before.
-func (x *exportDiffer) offline() {
+// bringOnline enables a target that an interrupted change left offline. Its content was there
+// before.
+func (x *exportDiffer) bringOnline() {
 	if x.have.Offline {
-		x.step(x.id, "offline", change.EnableTarget{Target: x.target}, append(slices.Clone(x.base), x.closing()...)...)
+		x.step(x.id, "offline", change.EnableTarget{Target: x.target}, append(slices.Clone(x.base), x.closingSteps()...)...)
 	}
 }
 
-// setAuth has an initiator that is listed prove who it is as the spec says: nothing more is
-// shown to it before.
+// setAuth sets the credentials of a listed initiator, before anything else is shown to it.
 func (x *exportDiffer) setAuth(i spec.Initiator) StepID {
 	have, exists := x.have.ACLs[i.Name]
 	auth := x.authOf(i.Auth)
-	if !exists || x.fabric.accounts || sameAuth(have, x.have.Attrib, auth) {
+	if !exists || x.fabric.targetAccounts || hasAuth(have, x.have.Attrib, auth) {
 		return 0
 	}
 	return x.step(x.id, "differs", change.SetAuth{Target: x.target, Initiator: i.Name, Auth: auth}, x.base...)
 }
 
-// protectAll sees to the write protection of a LUN that all initiators have alike.
-func (x *exportDiffer) protectAll(n int, have observe.TargetLUN, readOnly bool) {
+// setWriteProtectForAll sets the write protection of a LUN on a fabric that has one value for all
+// initiators.
+func (x *exportDiffer) setWriteProtectForAll(n int, have observe.TargetLUN, readOnly bool) {
 	switch {
-	case !x.fabric.accounts || have.ReadOnly == readOnly:
-	case !readOnly && len(x.others) > 0:
+	case !x.fabric.targetAccounts || have.ReadOnly == readOnly:
+	case !readOnly && len(x.unlisted) > 0:
 		x.setBlocked(x.id, status.ReasonSessionsActive, "cannot make LUN %d of %s writable: waiting for initiators that the Export does not list to disconnect: %s",
-			n, x.target.Name, shortList(x.others))
+			n, x.target.Name, shortList(x.unlisted))
 	default:
-		x.protect(change.SetWriteProtect{Target: x.target, LUN: n, ReadOnly: readOnly}, Sessions(x.have), x.base...)
+		x.setWriteProtect(change.SetWriteProtect{Target: x.target, LUN: n, ReadOnly: readOnly}, Sessions(x.have), x.base...)
 	}
 }

@@ -152,12 +152,12 @@ var _ = Describe("An Export by tgtd", func() {
 	})
 
 	It("leaves a user's password to the export that has it", func() {
-		second := n.Desired.Exports["db"]
+		second := n.Declared.Exports["db"]
 		second.Metadata.Name = "a"
 		second.Spec.Target = IQN + "2"
 		second.Spec.LUNs = []spec.LUN{{Volume: "thick", Number: Ptr(0)}}
 		second.Spec.Initiators = []spec.Initiator{{Name: Initiator, Auth: chap("u", "anothersecret")}}
-		n.Desired.Exports["a"] = second
+		n.Declared.Exports["a"] = second
 		p := n.Plan()
 		Expect(p.Steps).To(BeEmpty())
 		Expect(ObjectOf(p, ExportID("a"))).To(BeIn(status.Blocked, status.ReasonUnsupported))
@@ -165,7 +165,7 @@ var _ = Describe("An Export by tgtd", func() {
 		n.EditExport(func(e *spec.ExportSpec) {
 			e.Initiators[0].Auth, e.Initiators[1].Auth = chap("u", "anothersecret"), chap("u", "anothersecret")
 		})
-		n.Desired.Exports["a"] = second
+		n.Declared.Exports["a"] = second
 		n.Converge()
 		Expect(n.State.TGT).To(HaveLen(2))
 	})

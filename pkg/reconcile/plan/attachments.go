@@ -9,7 +9,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// connections returns what is known of a target's sessions.
+// connections returns the sessions of a target.
 func connections(t observe.Target) []status.Connection {
 	var all []status.Connection
 	for _, s := range t.Connections {
@@ -23,9 +23,9 @@ func connections(t observe.Target) []status.Connection {
 	return all
 }
 
-// attachments puts into the status of volumes and snapshots which exports have them, and who is
-// logged in and sees them.
-func (d *differ) attachments() {
+// setAttachments sets in the status of Volumes and Snapshots which Exports serve them, and which
+// connected initiators see them.
+func (d *differ) setAttachments() {
 	var identities map[string]spec.ID // made when there is a target that needs it
 	for _, target := range d.index.targets {
 		t := d.target(target)
@@ -34,11 +34,11 @@ func (d *differ) attachments() {
 			continue
 		}
 		if target.Fabric.System() != observe.LIO && identities == nil {
-			identities = d.identities()
+			identities = d.objectsByIdentity()
 		}
 		live := connections(t)
 		for _, n := range sortedInts(t.LUNs) {
-			shown := d.statusOf(t.LUNs[n], identities)
+			shown := d.statusOfLUN(t.LUNs[n], identities)
 			if shown == nil {
 				continue
 			}
@@ -46,7 +46,7 @@ func (d *differ) attachments() {
 				shown.ExportedBy = append(shown.ExportedBy, export.Name)
 			}
 			for _, c := range live {
-				if sees(t, c.Initiator, n) {
+				if seesLUN(t, c.Initiator, n) {
 					shown.Attachments = append(shown.Attachments, status.Attachment{Export: export.Name, Initiator: c.Initiator, Address: c.Address})
 				}
 			}
@@ -54,18 +54,18 @@ func (d *differ) attachments() {
 	}
 }
 
-// sees reports whether an initiator that is logged in to a target sees a LUN. Who has
-// no list of LUNs sees all.
-func sees(t observe.Target, initiator string, lun int) bool {
+// seesLUN reports whether a connected initiator sees a LUN. An initiator without a list of LUNs
+// sees all.
+func seesLUN(t observe.Target, initiator string, lun int) bool {
 	acl, listed := t.ACLs[initiator]
-	if !listed || !traitsOf[t.Fabric].maps {
+	if !listed || !traitsOf[t.Fabric].mapsLUNs {
 		return true
 	}
-	return shows(acl, lun)
+	return isMapped(acl, lun)
 }
 
-// statusOf returns the status of what a LUN serves, nil if it has none.
-func (d *differ) statusOf(l observe.TargetLUN, identities map[string]spec.ID) *status.Volume {
+// statusOfLUN returns the status of the object that a LUN serves; nil: it has none.
+func (d *differ) statusOfLUN(l observe.TargetLUN, identities map[string]spec.ID) *status.Volume {
 	id, found := identities[l.Identity]
 	if l.Backstore != "" {
 		id, found = d.in.Observed.LIO.Backstores[l.Backstore].Owner()
@@ -80,9 +80,9 @@ func (d *differ) statusOf(l observe.TargetLUN, identities map[string]spec.ID) *s
 	}
 }
 
-// identities returns the objects by what initiators tell their LUNs by that have no
-// backstore.
-func (d *differ) identities() map[string]spec.ID {
+// objectsByIdentity returns the objects by the identity that LUNs without a backstore show to
+// initiators.
+func (d *differ) objectsByIdentity() map[string]spec.ID {
 	all := map[string]spec.ID{}
 	for id, lvs := range d.index.current {
 		for _, lv := range lvs {

@@ -38,7 +38,7 @@ var _ = Describe("who is attached", func() {
 			LUNs:         map[int]observe.TargetLUN{0: {Device: "/dev/vg0/data", Identity: ondisk.NamespaceUUID(lv.UUID)}},
 			Unattributed: []string{"10.0.0.3"},
 		}}
-		n.Desired.Exports["nv"] = spec.Export{Metadata: Meta("nv"), Spec: spec.ExportSpec{
+		n.Declared.Exports["nv"] = spec.Export{Metadata: Meta("nv"), Spec: spec.ExportSpec{
 			Protocol: spec.ProtocolNVMeTCP, Target: "nqn.2026-11.org.example:x", LUNs: []spec.LUN{{Volume: "data", Number: Ptr(0)}}, AllowAnyInitiator: true,
 		}}
 		Expect(ObjectOf(n.Plan(), VolumeID("data")).Volume.Attachments).To(ContainElement(status.Attachment{Export: "nv", Address: "10.0.0.3"}))

@@ -15,31 +15,31 @@ var (
 	backstoreParameters = spec.BackstoreAttrib.Names()
 )
 
-// parameters sees to the attributes of a target that the spec may set. What it does
-// not name has the kernel's default: nothing else says what somebody set by hand, or
-// the spec said before.
-func (x *exportDiffer) parameters() {
+// setParameters sets the attributes of a target that a spec may set. Those that the spec does not
+// mention get the kernel's default: nothing else tells what somebody set by hand, or the spec said
+// before.
+func (x *exportDiffer) setParameters() {
 	if !x.fabric.parameters || len(x.spec.Attributes)+len(x.have.Attributes) == 0 {
 		return
 	}
 	for _, names := range targetParameters {
 		for _, name := range names {
-			want, named := x.spec.Attributes[name]
+			want, set := x.spec.Attributes[name]
 			have, there := x.have.Attributes[name]
 			switch {
-			case named && have != want:
+			case set && have != want:
 				x.step(x.id, "spec asks for it", change.SetParameter{Target: x.target, Attribute: name, Value: want}, x.base...)
-			case !named && there && have != spec.Attributes[name].Default:
+			case !set && there && have != spec.Attributes[name].Default:
 				x.step(x.id, "not in the spec", change.SetParameter{Target: x.target, Attribute: name, Value: spec.Attributes[name].Default}, x.base...)
 			}
 		}
 	}
 }
 
-// backstoreAttributes sees to the attributes of an object's backstore, which all
-// exports of the object share. It returns the step that must have succeeded before the
-// backstore is linked to anything: created, which creates it, if there is no other.
-func (d *differ) backstoreAttributes(id spec.ID, name change.Backstore, have observe.Backstore, created StepID) StepID {
+// setBackstoreAttributes sets the attributes of an object's backstore, which all its Exports
+// share. created is the step that creates the backstore; 0: it exists. The result is the step that
+// must have succeeded before the backstore is linked to a LUN.
+func (d *differ) setBackstoreAttributes(id spec.ID, name change.Backstore, have observe.Backstore, created StepID) StepID {
 	if d.isSuspended(id) {
 		return created
 	}
@@ -48,7 +48,7 @@ func (d *differ) backstoreAttributes(id spec.ID, name change.Backstore, have obs
 		return created
 	}
 	for _, attribute := range backstoreParameters {
-		want, named, agreed := d.wantedAttribute(id, attribute, exports)
+		want, set, agreed := d.wantedAttribute(id, attribute, exports)
 		if !agreed {
 			continue
 		}
@@ -57,9 +57,9 @@ func (d *differ) backstoreAttributes(id spec.ID, name change.Backstore, have obs
 			value, there = "", false
 		}
 		why := "spec asks for it"
-		if !named {
-			// Of others the default follows from the device, and comes back with the
-			// backstore.
+		if !set {
+			// The default of the others follows from the device, and is set again when the
+			// backstore is recreated.
 			want, why = spec.Attributes[attribute].Default, "not in the spec"
 			if !there || want == "" {
 				continue
@@ -70,7 +70,7 @@ func (d *differ) backstoreAttributes(id spec.ID, name change.Backstore, have obs
 		}
 		needs := []StepID{ready}
 		if spec.Attributes[attribute].Unexported && created == 0 {
-			unlinked, ok := d.unlinkFor(id, attribute, have)
+			unlinked, ok := d.unlinkToSetAttribute(id, attribute, have)
 			if !ok {
 				continue
 			}
@@ -88,33 +88,33 @@ func (d *differ) backstoreAttributes(id spec.ID, name change.Backstore, have obs
 	return ready
 }
 
-// exportsWithAttributes returns the exports of an object that ask for any attribute.
+// exportsWithAttributes returns the Exports of an object that set any attribute.
 func (d *differ) exportsWithAttributes(id spec.ID) []string {
 	var names []string
 	for _, name := range d.refs.exports[id] {
-		if len(d.in.Desired.Exports[name].Spec.Attributes) > 0 {
+		if len(d.in.Declared.Exports[name].Spec.Attributes) > 0 {
 			names = append(names, name)
 		}
 	}
 	return names
 }
 
-// wantedAttribute returns what some exports of an object ask for, if any does. If
-// they do not agree it stays as it is, and they say so.
-func (d *differ) wantedAttribute(id spec.ID, attribute string, of []string) (value string, named, agreed bool) {
+// wantedAttribute returns the value that some Exports of an object set, if any does. If they do
+// not agree, the attribute is not changed and their status says so.
+func (d *differ) wantedAttribute(id spec.ID, attribute string, of []string) (value string, set, agreed bool) {
 	var exports []string
 	agreed = true
 	for _, name := range of {
-		v, asks := d.in.Desired.Exports[name].Spec.Attributes[attribute]
+		v, asks := d.in.Declared.Exports[name].Spec.Attributes[attribute]
 		if !asks {
 			continue
 		}
-		agreed = agreed && (!named || v == value)
-		value, named = v, true
+		agreed = agreed && (!set || v == value)
+		value, set = v, true
 		exports = append(exports, name)
 	}
 	if agreed {
-		return value, named, true
+		return value, set, true
 	}
 	for _, name := range exports {
 		d.setBlocked(spec.ID{Kind: spec.KindExport, Name: name}, status.ReasonInvalid,
@@ -123,10 +123,10 @@ func (d *differ) wantedAttribute(id spec.ID, attribute string, of []string) (val
 	return "", false, false
 }
 
-// unlinkFor takes an object's LUNs out of all targets, so that the kernel changes an
-// attribute of its backstore. The next pass adds them again. It reports false if that
-// cannot be done now, and says why.
-func (d *differ) unlinkFor(id spec.ID, attribute string, b observe.Backstore) ([]StepID, bool) {
+// unlinkToSetAttribute removes an object's LUNs from all targets, because the kernel refuses to
+// change an attribute of an exported backstore. The next pass adds them again. It reports false,
+// and sets the status, if that cannot be done now.
+func (d *differ) unlinkToSetAttribute(id spec.ID, attribute string, b observe.Backstore) ([]StepID, bool) {
 	links := d.index.linksTo(b)
 	if len(links) == 0 {
 		return nil, true
@@ -135,14 +135,14 @@ func (d *differ) unlinkFor(id spec.ID, attribute string, b observe.Backstore) ([
 	for _, key := range links {
 		owner, ours := d.target(key.target).Owner()
 		switch {
-		case !ours || d.in.Desired.Exports[owner.Name].Metadata.Suspended():
+		case !ours || d.in.Declared.Exports[owner.Name].Metadata.Suspended():
 			d.setBlocked(id, status.ReasonInUse, "cannot set %s: backstore %s is linked to target %s, which is suspended or not managed by volreconciler. Resume its Export, or remove that LUN by hand", attribute, b.Path(), key.target.Name)
 			return nil, false
 		case len(who) > 0:
 			d.setBlocked(owner, status.ReasonSessionsActive, "cannot set %s of %s: waiting for initiators to disconnect: %s", attribute, id, shortList(who))
 		}
 	}
-	if len(who) > 0 || !d.removableBackstore(id) {
+	if len(who) > 0 || !d.mayPruneBackstore(id) {
 		return nil, false
 	}
 	var steps []StepID
@@ -151,8 +151,8 @@ func (d *differ) unlinkFor(id spec.ID, attribute string, b observe.Backstore) ([
 		if !planned {
 			owner, _ := d.target(key.target).Owner()
 			target := change.Target{Fabric: key.target.Fabric, Name: key.target.Name, Export: owner.Name}
-			// On behalf of the object, so that it is not done again and again if the
-			// kernel does not take the value.
+			// As a step of the object, so that its back-off applies if the kernel refuses the
+			// value.
 			step = d.dangerousStep(id, fmt.Sprintf("needed to set %s; it is added again at once", attribute), Disruptive, nil,
 				change.RemoveLUN{Target: target, LUN: key.lun})
 			d.ledger.luns[key] = step

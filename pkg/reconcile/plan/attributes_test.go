@@ -18,10 +18,10 @@ var _ = Describe("Make and the attributes of an Export", func() {
 	// withAttributes is a machine in memory with an iSCSI export of the volume.
 	withAttributes := func(attributes map[string]string) *fcNode {
 		n := newFCNode()
-		e := n.input.Desired.Exports["db"]
+		e := n.input.Declared.Exports["db"]
 		e.Spec.Protocol, e.Spec.Target, e.Spec.Portals = spec.ProtocolISCSI, IQN, []string{"10.0.0.1:3260"}
 		e.Spec.Initiators, e.Spec.Attributes = []spec.Initiator{{Name: Initiator}}, attributes
-		n.input.Desired.Exports["db"] = e
+		n.input.Declared.Exports["db"] = e
 		return n
 	}
 	have := func(n *fcNode) map[string]string {
@@ -32,9 +32,9 @@ var _ = Describe("Make and the attributes of an Export", func() {
 		return all
 	}
 	ask := func(n *fcNode, attributes map[string]string) {
-		e := n.input.Desired.Exports["db"]
+		e := n.input.Declared.Exports["db"]
 		e.Spec.Attributes = attributes
-		n.input.Desired.Exports["db"] = e
+		n.input.Declared.Exports["db"] = e
 	}
 
 	It("sets them, corrects them, and gives the defaults back", func(ctx SpecContext) {
@@ -86,9 +86,9 @@ var _ = Describe("Make and the attributes of an Export", func() {
 
 	It("does nothing about what two Exports of a volume do not agree on", func(ctx SpecContext) {
 		n := withAttributes(map[string]string{"emulate_tas": "0"})
-		other := n.input.Desired.Exports["db"]
+		other := n.input.Declared.Exports["db"]
 		other.Metadata, other.Spec.Target, other.Spec.Attributes = Meta("web"), IQN+"2", map[string]string{"emulate_tas": "1"}
-		n.input.Desired.Exports["web"] = other
+		n.input.Declared.Exports["web"] = other
 		p := n.converge(ctx)
 		for _, name := range []string{"db", "web"} {
 			Expect(ObjectOf(p, ExportID(name))).To(BeIn(status.Blocked, status.ReasonInvalid))
@@ -96,7 +96,7 @@ var _ = Describe("Make and the attributes of an Export", func() {
 		}
 		Expect(n.input.Observed.LIO.ISCSI).To(HaveLen(2))
 		other.Spec.Attributes = nil
-		n.input.Desired.Exports["web"] = other
+		n.input.Declared.Exports["web"] = other
 		p = n.converge(ctx)
 		Expect(ObjectOf(p, ExportID("web"))).To(BeIn(status.Ready, status.ReasonAsDesired))
 		Expect(have(n)).To(HaveKeyWithValue("emulate_tas", "0"))
@@ -105,9 +105,9 @@ var _ = Describe("Make and the attributes of an Export", func() {
 	It("are set at once before a Volume is served again whose move failed, wherever that was", func() {
 		for done := 0; ; done++ {
 			n := Movable()
-			e := n.Desired.Exports["db"]
+			e := n.Declared.Exports["db"]
 			e.Spec.Attributes = map[string]string{"queue_depth": "64"}
-			n.Desired.Exports["db"] = e
+			n.Declared.Exports["db"] = e
 			n.MoveTo("thick", "fast")
 			p := n.Plan()
 			for !slices.Contains(kinds(p), "Cutover") {
@@ -124,10 +124,10 @@ var _ = Describe("Make and the attributes of an Export", func() {
 				b.Attributes = map[string]string{"queue_depth": "128"}
 				n.State.LIO.Backstores[path] = b
 			}
-			n.Input.Held = map[spec.ID]bool{VolumeID("thick"): true}
+			n.Input.BackingOff = map[spec.ID]bool{VolumeID("thick"): true}
 			waits := map[StepID]bool{}
 			for _, s := range n.Plan().Steps {
-				waits[s.ID] = n.Input.Held[s.Object] && !s.AtOnce || slices.ContainsFunc(s.Needs, func(q StepID) bool { return waits[q] })
+				waits[s.ID] = n.Input.BackingOff[s.Object] && !s.AtOnce || slices.ContainsFunc(s.Needs, func(q StepID) bool { return waits[q] })
 				Expect(waits[s.ID] && s.Object == ExportID("db")).To(BeFalse(), "after %d steps: %s", done, s.Change)
 			}
 		}

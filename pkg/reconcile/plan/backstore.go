@@ -11,24 +11,22 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// wantedStore is what a desired export needs of an object: its backstore, or its
-// device.
+// wantedStore is what an Export links its LUN to: an object's backstore, or its device.
 type wantedStore struct {
-	// path is the backstore's.
+	// path is that of the backstore.
 	path string
-	// device, lvUUID, lvIdentity, readOnly and unmap are those of a LUN without a
-	// backstore, and identity what initiators tell it by; empty: the logical volume
-	// is not there yet.
+	// device, lvUUID, lvIdentity, readOnly and unmap are those of a LUN without a backstore.
+	// identity is what initiators know it by; empty: the logical volume does not exist yet.
 	device, lvUUID, lvIdentity string
 	readOnly, unmap            bool
 	identity                   string
-	// usable is false if nothing can be linked to it now.
-	usable bool
+	// linkable is false if no LUN can be linked to it now.
+	linkable bool
 	// step must have succeeded before it can be linked; 0: none.
 	step StepID
 }
 
-// servedBy reports whether a LUN is that of the object.
+// servedBy reports whether a LUN serves the object.
 func (w wantedStore) servedBy(l observe.TargetLUN) bool {
 	if w.path != "" {
 		return l.Backstore == w.path
@@ -36,39 +34,39 @@ func (w wantedStore) servedBy(l observe.TargetLUN) bool {
 	return w.identity != "" && l.Identity == w.identity && l.Device != ""
 }
 
-// showsAnother reports whether a LUN shows something else than the object that it is to show. Of
-// one that cannot be seen now it is known what initiators tell it by.
+// showsAnother reports whether a LUN shows something other than the object that it should show. A
+// LUN whose logical volume cannot be seen now is recognised by its identity.
 func (x *exportDiffer) showsAnother(have observe.TargetLUN, backing spec.ID, store wantedStore) bool {
 	known := !x.fabric.backstores && have.Identity != "" && have.Identity == x.fabric.identity(x.in.Known[backing].UUID)
 	return have.Backstore+have.Device != "" && !store.servedBy(have) && !known
 }
 
-// store returns what the export's fabric needs of an object.
-func (x *exportDiffer) store(id spec.ID) wantedStore {
+// storeOf returns what the Export's fabric links a LUN of an object to.
+func (x *exportDiffer) storeOf(id spec.ID) wantedStore {
 	if x.fabric.backstores {
-		return x.backstore(id)
+		return x.ensureBackstore(id)
 	}
-	back := x.backing(id)
+	back := x.backingOf(id)
 	return wantedStore{
 		device: back.lv.Path(), lvUUID: back.lv.UUID, readOnly: back.lv.ReadOnly, unmap: back.thin,
 		identity: x.fabric.identity(back.lv.Identity()), lvIdentity: back.lv.Identity(),
-		usable: back.usable && (back.lv.Active || back.step != 0), step: back.step,
+		linkable: back.exportable && (back.lv.Active || back.step != 0), step: back.step,
 	}
 }
 
-// backstore sees to the backstore of an object, once however many exports share
-// it: LIO binds a device to one backstore only.
-func (d *differ) backstore(id spec.ID) wantedStore {
+// ensureBackstore plans the backstore of an object, once for all Exports that share it: LIO binds a
+// device to one backstore only.
+func (d *differ) ensureBackstore(id spec.ID) wantedStore {
 	of := d.results.of(id)
 	if of.store != nil {
 		return *of.store
 	}
-	if b, exists := d.index.Backstore(id); exists && d.ledger.releases(id) {
+	if b, exists := d.index.Backstore(id); exists && d.ledger.isReleased(id) {
 		return wantedStore{path: b.Path(), step: d.ledger.backstores[id]}
 	}
-	if d.backing(id).reverting {
+	if d.backingOf(id).reverting {
 		if have, exists := d.index.Backstore(id); exists {
-			return wantedStore{path: have.Path()} // and nobody's to keep
+			return wantedStore{path: have.Path()} // its LUNs are removed, not kept
 		}
 	}
 	w := d.planBackstore(id)
@@ -82,10 +80,10 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 	if exists {
 		name.HBA = have.HBA
 	}
-	back := d.backing(id)
-	// What is left as it is may be inactive, and then there is no device.
-	want := wantedStore{path: name.Path(), usable: back.usable && (back.lv.Active || back.step != 0)}
-	if !want.usable {
+	back := d.backingOf(id)
+	// A suspended logical volume may be inactive, and then there is no device.
+	want := wantedStore{path: name.Path(), linkable: back.exportable && (back.lv.Active || back.step != 0)}
+	if !want.linkable {
 		return want
 	}
 	if !exists {
@@ -102,41 +100,40 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 	serial := ondisk.UnitSerial(back.lv.Identity())
 	switch {
 	case (!exists || !have.Enabled) && d.blockedByUsers(id, back.lv):
-		want.usable = false
+		want.linkable = false
 	case !exists:
-		want.step = d.backstoreAttributes(id, name, have, d.servingStep(id, "not there", create, back.step))
+		want.step = d.setBackstoreAttributes(id, name, have, d.servingStep(id, "not there", create, back.step))
 	case !have.Enabled:
-		want.step = d.backstoreAttributes(id, name, have, d.servingStep(id, "not bound to its device", create, back.step))
+		want.step = d.setBackstoreAttributes(id, name, have, d.servingStep(id, "not bound to its device", create, back.step))
 	case back.lv.UUID != "" && have.Serial == serial && have.ReadOnly == back.lv.ReadOnly && BoundTo(have, back.lv):
-		// The device path is not compared: the serial tells that it is the same
-		// logical volume, even if somebody renamed it meanwhile.
+		// The device path is not compared: the serial identifies the logical volume,
+		// even if somebody has renamed it.
 		if unmap := back.thin && have.CanUnmap; !have.UnmapIs(unmap) && !d.isSuspended(id) {
 			d.step(id, "differs", change.SetUnmap{Backstore: name, Unmap: unmap})
 		}
-		want.step = d.backstoreAttributes(id, name, have, 0)
+		want.step = d.setBackstoreAttributes(id, name, have, 0)
 	case len(d.index.linksTo(have)) == 0 && !d.isSuspended(id):
 		if d.blockedByUsers(id, back.lv) {
-			want.usable = false
+			want.linkable = false
 			return want
 		}
 		removed := d.servingStep(id, "bound to another logical volume or in another mode", change.RemoveBackstore{Backstore: name})
-		create.HBA = d.hbaAgain(have.HBA)
+		create.HBA = d.hbaToReuse(have.HBA)
 		name.HBA, want.path = create.HBA, create.Path()
-		want.step = d.backstoreAttributes(id, name, have, d.servingStep(id, "removed", create, removed, back.step))
-	case d.rebuild(id, have, back.lv):
-		want.usable = false
+		want.step = d.setBackstoreAttributes(id, name, have, d.servingStep(id, "removed", create, removed, back.step))
+	case d.recreateBackstore(id, have, back.lv):
+		want.linkable = false
 	default:
 		d.setBlocked(id, status.ReasonBackstoreMismatch, "backstore %s (%s, read-only %t, serial %s) should be %s, read-only %t, serial %s. It is recreated once no initiator is connected; or remove its LUN from the Exports, and add it again",
 			have.Path(), have.Device, have.ReadOnly, have.Serial, back.lv.Path(), back.lv.ReadOnly, serial)
-		want.usable = false
+		want.linkable = false
 	}
 	return want
 }
 
-// blockedByUsers reports whether somebody else uses a logical volume that is about to be
-// exported, and says so. What is exported then would be written to by two who do not know
-// of each other. Not all fabrics find out by themselves: only LIO's block backstores open
-// devices for themselves alone.
+// blockedByUsers reports whether somebody else uses a logical volume that is about to be exported,
+// and sets the status. Two writers that do not know of each other would destroy its data. Only
+// LIO's block backstores open a device exclusively; the other fabrics would not notice.
 func (d *differ) blockedByUsers(id spec.ID, lv observe.LogicalVolume) bool {
 	who := slices.Concat(lv.HeldBy, lv.OpenedBy)
 	if b, taken := d.index.foreignBackstore(lv); taken && len(who) == 0 {
@@ -154,13 +151,13 @@ func (d *differ) blockedByUsers(id spec.ID, lv observe.LogicalVolume) bool {
 	return len(who) > 0
 }
 
-// otherBackstore looks for another object's backstore on a logical volume, whose tags somebody
-// changed.
+// otherBackstore looks for a backstore of another object on a logical volume, as there is one
+// after somebody changed its tags.
 func (d *differ) otherBackstore(id spec.ID, lv observe.LogicalVolume) (string, bool) {
 	if !lv.Active {
 		return "", false
 	}
-	for _, n := range d.index.bound(lv) {
+	for _, n := range d.index.boundBackstores(lv) {
 		b := d.index.backstores[n]
 		if owner, ours := b.Owner(); ours && owner != id && b.Enabled {
 			return b.Path(), true
@@ -169,12 +166,12 @@ func (d *differ) otherBackstore(id spec.ID, lv observe.LogicalVolume) (string, b
 	return "", false
 }
 
-// servedByUs reports whether a target of ours has a logical volume open already.
+// servedByUs reports whether one of our targets has opened a logical volume.
 func (d *differ) servedByUs(lv observe.LogicalVolume) bool {
-	for _, n := range d.index.bound(lv) {
+	for _, n := range d.index.boundBackstores(lv) {
 		b := d.index.backstores[n]
 		if id, ours := b.Owner(); ours && b.Enabled {
-			if named, _ := d.index.Backstore(id); named.Path() == b.Path() {
+			if own, _ := d.index.Backstore(id); own.Path() == b.Path() {
 				return true
 			}
 		}
@@ -186,7 +183,7 @@ func (d *differ) servedByUs(lv observe.LogicalVolume) bool {
 	})
 }
 
-// connectedTo returns the initiators that are logged in and see an object.
+// connectedTo returns the connected initiators that see an object.
 func (d *differ) connectedTo(id spec.ID) []string {
 	var names []string
 	if b, exported := d.index.Backstore(id); exported {
@@ -208,14 +205,14 @@ func (d *differ) target(id observe.TargetID) observe.Target {
 	return t
 }
 
-// initiatorsOf returns the initiators that are logged in and see a LUN.
+// initiatorsOf returns the connected initiators that see a LUN.
 func initiatorsOf(t observe.Target, lun int) []string {
-	if !traitsOf[t.Fabric].maps {
+	if !traitsOf[t.Fabric].mapsLUNs {
 		return Sessions(t) // all see all
 	}
 	names := slices.Clone(t.DynamicSessions)
 	for _, name := range sorted(t.ACLs) {
-		if shows(t.ACLs[name], lun) {
+		if isMapped(t.ACLs[name], lun) {
 			names = append(names, loggedIn(t.ACLs[name])...)
 		}
 	}

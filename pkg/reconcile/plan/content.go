@@ -10,67 +10,69 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// comesBack reports whether nobody is served a logical volume by what its object says, or was
-// before the node was started: it comes back from the trash, or from being orphaned, or is seen
-// for the first time. What was made of something else than the spec says is not shown to anybody
-// then. What is served goes on being served, whatever is edited.
-func (d *differ) comesBack(id spec.ID, lv observe.LogicalVolume) bool {
+// isReturning reports whether an object's logical volume begins to be used again and is not
+// served: it returns from the trash, was orphaned, or is seen for the first time. If it was made
+// from something other than the spec says, it is not exported then. What is served already
+// continues to be served, whatever is edited.
+func (d *differ) isReturning(id spec.ID, lv observe.LogicalVolume) bool {
 	known := d.in.Known[id]
 	return len(d.lunsOf(id, lv)) == 0 && (known.UUID == "" || known.Unserved || len(lv.DeletedTags()) > 0)
 }
 
-// otherSource says so if a volume was not made of what its spec names, and reports whether it
-// must not be exported for that.
-func (d *differ) otherSource(id spec.ID, source *spec.VolumeSource, lv observe.LogicalVolume) bool {
+// hasOtherSource sets the status of a Volume that was made from another source than its spec
+// names. It reports whether the Volume must not be exported for that reason.
+func (d *differ) hasOtherSource(id spec.ID, source *spec.VolumeSource, lv observe.LogicalVolume) bool {
 	if lv.Phase() != "" || source == nil || source.Tag() == lv.Tag(ondisk.TagSource) {
 		return false
 	}
 	from := cmp.Or(lv.Tag(ondisk.TagSource), "nothing")
-	if d.comesBack(id, lv) {
+	if d.isReturning(id, lv) {
 		d.setBlocked(id, status.ReasonImmutableField, "spec.source: %s%s was made from %s, not from %s, so it is not exported. Remove or correct the field to use it, or choose another name for a new volume",
-			lv.FullName(), madeAt(id, lv), from, source.Tag())
+			lv.FullName(), createdAtHint(id, lv), from, source.Tag())
 		return true
 	}
 	d.setBlocked(id, status.ReasonImmutableField, "spec.source: %s%s was made from %s, not from %s; a source is only read when a volume is created. Remove the field, or choose another name for a new volume",
-		lv.FullName(), madeAt(id, lv), from, source.Tag())
+		lv.FullName(), createdAtHint(id, lv), from, source.Tag())
 	return false
 }
 
-// otherOrigin says so if a snapshot was not taken of the Volume that its spec names, or of what
-// had its name before. It reports so, and whether it must not be exported for that.
-func (d *differ) otherOrigin(id, origin spec.ID, volume spec.Volume, lv observe.LogicalVolume) (other, unusable bool) {
+// hasOtherOrigin sets the status of a Snapshot that was not taken of the Volume that its spec
+// names. It reports whether that is so, and whether the Snapshot must not be exported for that
+// reason.
+func (d *differ) hasOtherOrigin(id, origin spec.ID, volume spec.Volume, lv observe.LogicalVolume) (other, unusable bool) {
 	const hint = "choose another name for a new snapshot"
 	switch {
-	case lv.Origin != "" && lv.Origin != d.originName(origin, volume) && !d.replacedOrigin(origin, lv):
-		d.setBlocked(id, status.ReasonImmutableField, "spec.volume: %s%s is a snapshot of %s, not of %s; %s", lv.FullName(), madeAt(id, lv), lv.Origin, origin, hint)
-	case d.takenOfAnother(id, d.backing(origin).lv, lv):
-		d.setBlocked(id, status.ReasonImmutableField, "spec.volume: %s%s is no snapshot of the current %s; %s%s", lv.FullName(), madeAt(id, lv), origin, hint, d.originHint(d.backing(origin).lv, lv))
+	case lv.Origin != "" && lv.Origin != d.originName(origin, volume) && !d.isSnapshotOfSuperseded(origin, lv):
+		d.setBlocked(id, status.ReasonImmutableField, "spec.volume: %s%s is a snapshot of %s, not of %s; %s", lv.FullName(), createdAtHint(id, lv), lv.Origin, origin, hint)
+	case d.isSnapshotOfAnother(id, d.backingOf(origin).lv, lv):
+		d.setBlocked(id, status.ReasonImmutableField, "spec.volume: %s%s is no snapshot of the current %s; %s%s", lv.FullName(), createdAtHint(id, lv), origin, hint, d.originHint(d.backingOf(origin).lv, lv))
 	default:
 		return false, false
 	}
-	return true, d.comesBack(id, lv)
+	return true, d.isReturning(id, lv)
 }
 
-// takenOfAnother reports whether a snapshot, whose origin LVM does not name any more, was taken of
-// something else than a Volume's logical volume, which may be about to be created.
-func (d *differ) takenOfAnother(id spec.ID, volume, snapshot observe.LogicalVolume) bool {
+// isSnapshotOfAnother reports whether a snapshot, whose origin LVM no longer names, was taken of
+// something other than a Volume's logical volume, which may be about to be created.
+func (d *differ) isSnapshotOfAnother(id spec.ID, volume, snapshot observe.LogicalVolume) bool {
 	if snapshot.Origin != "" || volume.Name == "" {
 		return false
 	}
-	if of := d.takenOf(id, snapshot); of != "" {
+	if of := d.originIdentity(id, snapshot); of != "" {
 		return volume.UUID == "" || volume.Identity() != of
 	}
-	// Nothing else remembers it. Clocks may have been wrong, so nobody loses anything by this.
+	// Nothing else is known of it. Clocks may have been wrong, so this never removes anything.
 	taken, created := snapshot.ContentSince(), volume.ContentSince()
-	return !taken.IsZero() && taken.Before(created) && d.comesBack(id, snapshot)
+	return !taken.IsZero() && taken.Before(created) && d.isReturning(id, snapshot)
 }
 
-// takenOf returns the identity of what a snapshot was taken of; empty: it is not known.
-func (d *differ) takenOf(id spec.ID, snapshot observe.LogicalVolume) string {
+// originIdentity returns the identity of a snapshot's origin; empty: unknown.
+func (d *differ) originIdentity(id spec.ID, snapshot observe.LogicalVolume) string {
 	return cmp.Or(snapshot.Tag(ondisk.TagOrigin), d.in.Known[id].Origin)
 }
 
-// originHint says how a snapshot is made one of a volume for somebody who knows better.
+// originHint returns how to make a snapshot one of a volume by hand, for somebody who knows that
+// it is.
 func (d *differ) originHint(volume, snapshot observe.LogicalVolume) string {
 	if volume.UUID == "" {
 		return ""
@@ -82,60 +84,61 @@ func (d *differ) originHint(volume, snapshot observe.LogicalVolume) string {
 	return fmt.Sprintf(". If it is one: lvchange%s --addtag %s%s %s", remove, ondisk.TagOrigin, volume.Identity(), snapshot.FullName())
 }
 
-// madeAt says in brackets since when the content of an object is; empty: it is not known.
-func madeAt(id spec.ID, lv observe.LogicalVolume) string {
+// createdAtHint returns, in brackets, when the content of an object was created; empty: unknown.
+func createdAtHint(id spec.ID, lv observe.LogicalVolume) string {
 	since := lv.ContentSince()
 	switch {
 	case since.IsZero():
 		return ""
 	case id.Kind == spec.KindSnapshot:
-		return " (taken " + stamp(since) + ")"
+		return " (taken " + formatTime(since) + ")"
 	default:
-		return " (created " + stamp(since) + ")"
+		return " (created " + formatTime(since) + ")"
 	}
 }
 
-// whyTags says why tags are corrected: what comes back says since when its content is.
+// whyTags returns why tags are corrected. For what returns from the trash, or is adopted, it says
+// how old the data is.
 func (d *differ) whyTags(id spec.ID, lv observe.LogicalVolume) string {
 	switch {
 	case id.Kind != spec.KindVolume && id.Kind != spec.KindSnapshot:
 		return "tags differ"
 	case len(lv.DeletedTags()) > 0:
-		return "restored from the trash with its data" + madeAt(id, lv) + "; choose another name for a new one"
+		return "restored from the trash with its data" + createdAtHint(id, lv) + "; choose another name for a new one"
 	case !lv.Marked() && d.in.Known[id].UUID == "":
-		return "adopted with its data" + madeAt(id, lv)
+		return "adopted with its data" + createdAtHint(id, lv)
 	default:
 		return "tags differ"
 	}
 }
 
-// warnOfReturn warns that what was orphaned is taken for what a file asks for now. Nobody may
-// remember that the name was used before.
+// warnOfReturn warns that an orphaned logical volume is used for what a file declares now. The
+// author of the file may not know that the name was used before.
 func (d *differ) warnOfReturn(id spec.ID, lv observe.LogicalVolume) {
 	if d.in.Known[id].Orphaned {
-		d.plan.Warnings = append(d.plan.Warnings, Warning{id, fmt.Sprintf("%s was orphaned and is declared again, with its data%s; choose another name for a new one", lv.FullName(), madeAt(id, lv))})
+		d.plan.Warnings = append(d.plan.Warnings, Warning{id, fmt.Sprintf("%s was orphaned and is declared again, with its data%s; choose another name for a new one", lv.FullName(), createdAtHint(id, lv))})
 	}
 }
 
-// learnServed takes in whether an object is declared and served, and of what a snapshot was taken.
-func (l *learning) learnServed(identity, was Identity, id spec.ID, lvs []observe.LogicalVolume, desired spec.Set, observed observe.State, index *Index) Identity {
+// learnServed learns whether an object is declared and served, and what a snapshot was taken of.
+func (l *learning) learnServed(identity, was Identity, id spec.ID, lvs []observe.LogicalVolume, declared spec.Set, observed observe.State, index *Index) Identity {
 	if len(lvs) != 1 || id.Kind == spec.KindPool {
 		return identity
 	}
 	lv := lvs[0]
-	_, invalid := desired.Invalid[id]
-	if named := invalid || desired.Has(id); named || desired.Complete {
-		identity.Orphaned = !named && identity.Declared && len(lv.DeletedTags()) == 0 // whose tags say the same
+	_, invalid := declared.Invalid[id]
+	if isDeclared := invalid || declared.Has(id); isDeclared || declared.Complete {
+		identity.Orphaned = !isDeclared && identity.Declared && len(lv.DeletedTags()) == 0 // the trash has tags of its own
 	}
 	switch {
-	case index.serves(id, lv):
+	case index.isServed(id, lv):
 		identity.Unserved = false
-	case was.Unserved, len(lv.DeletedTags()) > 0: // which say so
+	case was.Unserved, len(lv.DeletedTags()) > 0: // its tags say so
 	case was.UUID == "":
 		identity.Unserved = true
-	case desired.Complete:
-		// After a reboot nobody is served, by no will of the spec.
-		identity.Unserved = !l.exports(desired, id)
+	case declared.Complete:
+		// After a reboot nothing is served, whatever the spec says.
+		identity.Unserved = !l.isExported(declared, id)
 	}
 	if origin, there := observed.VolumeGroups[lv.VolumeGroup].LogicalVolumes[lv.Origin]; there && id.Kind == spec.KindSnapshot && lv.Tag(ondisk.TagOrigin) == "" && origin.Phase() == "" {
 		identity.Origin = origin.Identity()
@@ -143,21 +146,21 @@ func (l *learning) learnServed(identity, was Identity, id spec.ID, lvs []observe
 	return identity
 }
 
-// exports reports whether the files name an object, and an Export of it.
-func (l *learning) exports(desired spec.Set, id spec.ID) bool {
+// isExported reports whether the files declare an object, and an Export of it.
+func (l *learning) isExported(declared spec.Set, id spec.ID) bool {
 	if l.exported == nil {
 		l.exported = map[spec.ID]bool{}
-		for _, e := range desired.Exports {
+		for _, e := range declared.Exports {
 			for _, lun := range e.Spec.LUNs {
 				l.exported[lun.Backing()] = true
 			}
 		}
 	}
-	return desired.Has(id) && l.exported[id]
+	return declared.Has(id) && l.exported[id]
 }
 
-// serves reports whether a target shows an object's logical volume.
-func (x *Index) serves(id spec.ID, lv observe.LogicalVolume) bool {
+// isServed reports whether a target serves an object's logical volume.
+func (x *Index) isServed(id spec.ID, lv observe.LogicalVolume) bool {
 	for _, n := range x.ownBackstores[id] {
 		if len(x.links[x.paths[n]]) > 0 {
 			return true

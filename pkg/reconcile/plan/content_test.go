@@ -26,7 +26,7 @@ var _ = Describe("Make and since when a content is", func() {
 	BeforeEach(func() {
 		n = Converged()
 		made = n.Input.Now
-		n.KeepFor(7 * day)
+		n.SetTrashPeriod(7 * day)
 	})
 	// aWeekLater lets files be taken away, and time go by.
 	settle := func() { // thin volumes are tidied away after their snapshots
@@ -37,14 +37,14 @@ var _ = Describe("Make and since when a content is", func() {
 	}
 	without := func(change func()) {
 		GinkgoHelper()
-		before := n.Desired
-		n.Desired.Volumes, n.Desired.Snapshots, n.Desired.Exports = maps.Clone(before.Volumes), maps.Clone(before.Snapshots), maps.Clone(before.Exports)
+		before := n.Declared
+		n.Declared.Volumes, n.Declared.Snapshots, n.Declared.Exports = maps.Clone(before.Volumes), maps.Clone(before.Snapshots), maps.Clone(before.Exports)
 		change()
 		settle()
 		n.Wait(3 * day)
 		n.Restart()
 		settle()
-		n.Desired = before
+		n.Declared = before
 	}
 	statusOf := func(id spec.ID) status.Object {
 		GinkgoHelper()
@@ -66,30 +66,30 @@ var _ = Describe("Make and since when a content is", func() {
 		return false
 	}
 	source := func(volume string, source *spec.VolumeSource) {
-		v := n.Desired.Volumes[volume]
+		v := n.Declared.Volumes[volume]
 		v.Spec.Source = source
-		n.Desired.Volumes = maps.Clone(n.Desired.Volumes)
-		n.Desired.Volumes[volume] = v
+		n.Declared.Volumes = maps.Clone(n.Declared.Volumes)
+		n.Declared.Volumes[volume] = v
 	}
 	gone := func(kind spec.Kind, name string) func() {
 		return func() {
-			delete(n.Desired.Exports, "db")
+			delete(n.Declared.Exports, "db")
 			if kind == spec.KindVolume {
-				delete(n.Desired.Volumes, name)
-				maps.DeleteFunc(n.Desired.Snapshots, func(_ string, s spec.Snapshot) bool { return s.Spec.Volume == name })
+				delete(n.Declared.Volumes, name)
+				maps.DeleteFunc(n.Declared.Snapshots, func(_ string, s spec.Snapshot) bool { return s.Spec.Volume == name })
 			} else {
-				delete(n.Desired.Snapshots, name)
+				delete(n.Declared.Snapshots, name)
 			}
 		}
 	}
 	retain := func() {
-		for name, v := range n.Desired.Volumes {
+		for name, v := range n.Declared.Volumes {
 			v.Spec.DeletionPolicy = spec.Retain
-			n.Desired.Volumes[name] = v
+			n.Declared.Volumes[name] = v
 		}
-		for name, s := range n.Desired.Snapshots {
+		for name, s := range n.Declared.Snapshots {
 			s.Spec.DeletionPolicy = spec.Retain
-			n.Desired.Snapshots[name] = s
+			n.Declared.Snapshots[name] = s
 		}
 		settle()
 	}
@@ -100,7 +100,7 @@ var _ = Describe("Make and since when a content is", func() {
 		data, err := json.Marshal(n.Plan())
 		Expect(err).NotTo(HaveOccurred())
 		Expect(string(data)).To(And(ContainSubstring(`"createdAt":"2026-11-22T12:00:00Z"`), ContainSubstring(`"takenAt":"2026-11-22T12:00:00Z"`)))
-		n.NameNothing()
+		n.UndeclareAll()
 		Expect(statusOf(VolumeID("data")).Volume).To(HaveField("CreatedAt", made))
 	})
 	It("says nothing where LVM says nothing", func() {
@@ -121,7 +121,7 @@ var _ = Describe("Make and since when a content is", func() {
 	It("says of what is adopted since when it is", func() {
 		n.Add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "old", Type: observe.Thick, Size: 64 * MiB, Active: true})
 		n.Wait(day)
-		n.Desired.Volumes["old"] = spec.Volume{Metadata: Meta("old"), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * MiB, LVName: "old", Adopt: true, DeletionPolicy: spec.Retain}}
+		n.Declared.Volumes["old"] = spec.Volume{Metadata: Meta("old"), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * MiB, LVName: "old", Adopt: true, DeletionPolicy: spec.Retain}}
 		Expect(n.Plan().Steps).To(ContainElement(HaveField("Why", "adopted with its data (created 2026-11-22T12:00:00Z)")))
 		n.Pass(-1)
 		Expect(statusOf(VolumeID("old")).Volume).To(HaveField("CreatedAt", made))
@@ -192,7 +192,7 @@ var _ = Describe("Make and since when a content is", func() {
 	})
 	It("adopts nothing that is to have a source", func() {
 		n.Add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "old", Type: observe.Thick, Size: 64 * MiB, Active: true})
-		n.Desired.Volumes["old"] = spec.Volume{Metadata: Meta("old"), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * MiB, LVName: "old", Adopt: true, DeletionPolicy: spec.Retain,
+		n.Declared.Volumes["old"] = spec.Volume{Metadata: Meta("old"), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * MiB, LVName: "old", Adopt: true, DeletionPolicy: spec.Retain,
 			Source: &spec.VolumeSource{Volume: "thick"}}}
 		settle()
 		Expect(n.LVs("vg0")["old"].Tags).To(BeEmpty())
@@ -207,29 +207,29 @@ var _ = Describe("Make and since when a content is", func() {
 		// After a reboot nothing of LIO is there, and no device.
 		n.State.LIO = observe.Targets{Backstores: map[string]observe.Backstore{}, ISCSI: map[string]observe.Target{}, FC: map[string]observe.Target{}}
 		n.State.BootID = "another"
-		n.Consistent()
+		n.MakeConsistent()
 		n.Restart()
 		settle()
 		Expect(shows(VolumeID(volume))).To(BeTrue())
 	}, Entry("thin", "data"), Entry("thick", "thick"))
 
 	DescribeTable("does not export a Snapshot that comes back as one of another Volume", func(policy spec.DeletionPolicy, originGone bool) {
-		n.Desired.Volumes["second"] = spec.Volume{Metadata: Meta("second"), Spec: spec.VolumeSpec{Pool: "fast", Size: 100 * MiB, LVName: "second", DeletionPolicy: spec.Delete}}
+		n.Declared.Volumes["second"] = spec.Volume{Metadata: Meta("second"), Spec: spec.VolumeSpec{Pool: "fast", Size: 100 * MiB, LVName: "second", DeletionPolicy: spec.Delete}}
 		if policy == spec.Retain {
 			retain()
 		}
 		settle()
 		without(gone(spec.KindSnapshot, "nightly"))
 		if originGone {
-			delete(n.Desired.Volumes, "data")
-			delete(n.Desired.Snapshots, "nightly")
-			delete(n.Desired.Exports, "db")
+			delete(n.Declared.Volumes, "data")
+			delete(n.Declared.Snapshots, "nightly")
+			delete(n.Declared.Exports, "db")
 			n.Edit("vg0/nightly", func(lv *observe.LogicalVolume) { lv.Origin = "" })
 			delete(n.LVs("vg0"), "data")
 			settle()
 		}
-		n.Desired.Snapshots = map[string]spec.Snapshot{"nightly": {Metadata: Meta("nightly"), Spec: spec.SnapshotSpec{Volume: "second", DeletionPolicy: policy}}}
-		n.Desired.Exports = map[string]spec.Export{"db": {Metadata: Meta("db"), Spec: spec.ExportSpec{Protocol: spec.ProtocolISCSI, Target: IQN, Portals: []string{"0.0.0.0:3260"},
+		n.Declared.Snapshots = map[string]spec.Snapshot{"nightly": {Metadata: Meta("nightly"), Spec: spec.SnapshotSpec{Volume: "second", DeletionPolicy: policy}}}
+		n.Declared.Exports = map[string]spec.Export{"db": {Metadata: Meta("db"), Spec: spec.ExportSpec{Protocol: spec.ProtocolISCSI, Target: IQN, Portals: []string{"0.0.0.0:3260"},
 			LUNs: []spec.LUN{{Snapshot: "nightly", Number: Ptr(7), ReadOnly: true}}, Initiators: []spec.Initiator{{Name: Initiator}}}}}
 		settle()
 		Expect(statusOf(SnapshotID("nightly"))).To(And(BeIn(status.Blocked, status.ReasonImmutableField), HaveField("Snapshot.TakenAt", made),
@@ -240,27 +240,27 @@ var _ = Describe("Make and since when a content is", func() {
 
 	DescribeTable("does not take a Snapshot for one of a Volume that was made anew since", func(memory bool) {
 		without(gone(spec.KindSnapshot, "nightly"))
-		desired := n.Desired
+		declared := n.Declared
 		n.Edit("vg0/nightly", func(lv *observe.LogicalVolume) { lv.Origin = "" })
 		delete(n.LVs("vg0"), "data")
 		known := n.Input.Known[VolumeID("data")]
-		n.Desired.Volumes = maps.Clone(desired.Volumes)
-		v := n.Desired.Volumes["data"]
+		n.Declared.Volumes = maps.Clone(declared.Volumes)
+		v := n.Declared.Volumes["data"]
 		v.Metadata.Annotations = map[string]string{spec.AnnotationRecreate: known.UUID}
-		n.Desired.Volumes["data"] = v
-		n.Desired.Snapshots = nil
+		n.Declared.Volumes["data"] = v
+		n.Declared.Snapshots = nil
 		settle()
 		if !memory {
 			n.Input.Known = map[spec.ID]Identity{}
 		}
-		n.Desired.Snapshots = desired.Snapshots
+		n.Declared.Snapshots = declared.Snapshots
 		settle()
 		message := statusOf(SnapshotID("nightly"))
 		Expect(message).To(And(BeIn(status.Blocked, status.ReasonImmutableField), HaveField("Message", ContainSubstring("is no snapshot of the current Volume/data"))))
 		Expect(shows(SnapshotID("nightly"))).To(BeFalse())
 		Expect(shows(VolumeID("data"))).To(BeTrue())
 
-		n.RestoreFile("data", "nightly", "1")
+		n.DeclareRevert("data", "nightly", "1")
 		settle()
 		Expect(statusOf(VolumeID("data"))).To(And(BeIn(status.Blocked, status.ReasonImmutableField), HaveField("Message", ContainSubstring("lvchange --addtag volreconciler/origin="))))
 		identity := n.LVs("vg0")["data"].Identity()
@@ -272,7 +272,7 @@ var _ = Describe("Make and since when a content is", func() {
 
 	It("activates a Snapshot that is served, after a boot too, and keeps its policy, whatever it was taken of", func() {
 		id := SnapshotID("nightly")
-		n.Desired.Exports["nights"] = spec.Export{Metadata: Meta("nights"), Spec: spec.ExportSpec{
+		n.Declared.Exports["nights"] = spec.Export{Metadata: Meta("nights"), Spec: spec.ExportSpec{
 			Protocol: spec.ProtocolISCSI, LUNs: []spec.LUN{{Snapshot: "nightly", Number: Ptr(7), ReadOnly: true}}, Initiators: []spec.Initiator{{Name: Initiator}}}}
 		settle()
 		Expect(shows(id)).To(BeTrue())
@@ -280,9 +280,9 @@ var _ = Describe("Make and since when a content is", func() {
 			lv.Origin, lv.Active = "", false
 			lv.Tags = append(slices.DeleteFunc(lv.Tags, func(t string) bool { return strings.HasPrefix(t, ondisk.TagOrigin) }), ondisk.TagOrigin+"another")
 		})
-		other := n.Desired.Snapshots["nightly"]
+		other := n.Declared.Snapshots["nightly"]
 		other.Spec.DeletionPolicy = spec.Delete
-		n.Desired.Snapshots["nightly"] = other
+		n.Declared.Snapshots["nightly"] = other
 		settle()
 		Expect(statusOf(id)).To(And(BeIn(status.Blocked, status.ReasonImmutableField), HaveField("Message", ContainSubstring("is no snapshot of the current Volume/data"))))
 		Expect(n.LVs("vg0")["nightly"].Active).To(BeTrue())
@@ -295,7 +295,7 @@ var _ = Describe("Make and since when a content is", func() {
 		for i, pool := range []string{"far", "farthin"} {
 			n.Wait(day)
 			n.MoveTo("thick", pool)
-			n.Settled()
+			n.Settle()
 			lv := n.LVs("vg1")["thick"]
 			Expect(lv.Created).NotTo(Equal(made), pool)
 			Expect(lv.TagsWith(ondisk.TagCreated)).To(Equal([]string{"volreconciler/created=20261122T120000Z"}), "%d", i)
@@ -304,14 +304,14 @@ var _ = Describe("Make and since when a content is", func() {
 	})
 	It("keeps it when a thin volume is put back to a snapshot", func() {
 		n.Wait(day)
-		n.RestoreFile("data", "nightly", "1")
-		n.Settled()
+		n.DeclareRevert("data", "nightly", "1")
+		n.Settle()
 		Expect(n.LVs("vg0")["data"].Created).NotTo(Equal(made))
 		Expect(statusOf(VolumeID("data"))).To(And(BeIn(status.Ready, status.ReasonAsDesired), HaveField("Volume.CreatedAt", made)))
 		Expect(statusOf(SnapshotID("nightly"))).To(And(BeIn(status.Ready, status.ReasonAsDesired), HaveField("Snapshot.TakenAt", made)))
 	})
 	It("does not know it of what an older agent moved", func() {
-		n.WasMoved("vg0/thick", "moved")
+		n.MarkMoved("vg0/thick", "moved")
 		n.Input.Known = nil
 		Expect(statusOf(VolumeID("thick")).Volume).To(HaveField("CreatedAt.IsZero()", true))
 	})

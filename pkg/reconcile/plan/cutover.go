@@ -14,46 +14,46 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// cutover is that another logical volume comes in the place of a Volume's. Those who use the
-// Volume are made to wait, what changed last is copied, and the other one takes over. The next
-// pass exports that one; or the old one again, if anything failed.
+// cutover makes another logical volume a Volume's current one. Initiators are paused, the last
+// changes are copied, and the staged logical volume becomes current. The next pass exports it; or
+// the old one again, if anything failed.
 type cutover struct {
 	id spec.ID
-	// lv gives its place to next. That was synced with the snapshot base last; without one it is
-	// complete as it is.
+	// next becomes current instead of lv. base is the snapshot with which next was synced last;
+	// without one, next is complete.
 	lv, next, base observe.LogicalVolume
-	// why is said of the step that does it, pausing of those that make everybody wait, and done of
-	// what was done before.
+	// why is the reason of the step that cuts over, pausing that of the steps that pause
+	// initiators, and done describes what is complete so far.
 	why, pausing, done string
 	danger             Danger
 	affects            []string
-	// spareOthers lets targets stay up that have sessions, none of which sees the Volume.
+	// spareOthers keeps targets up whose initiators are connected and do not see the Volume.
 	spareOthers bool
 }
 
-// cutoverGuard keeps a Volume where it is. It only looks, and its rule is the sentence of
-// docs/architecture.md that says the same.
+// cutoverGuard decides whether a cutover must wait. It changes nothing. Its rule is a sentence of
+// docs/architecture.md, word for word.
 type cutoverGuard struct {
-	rule string
-	ask  func(*differ, cutover) *Obstacle
+	rule  string
+	check func(*differ, cutover) *Obstacle
 }
 
-// cutoverGuards are asked in this order, before anybody is made to wait.
+// cutoverGuards are asked in this order, before any initiator is paused.
 var cutoverGuards = []cutoverGuard{
-	{"the current logical volume has no thick snapshot but the one that was copied last", (*differ).onlyItsBase},
-	{"the name for the superseded logical volume is free", (*differ).nameFree},
-	{"there is no finding anywhere in the specs, and every system could be read", (*differ).certainly},
-	{"nothing on the node uses the current logical volume but the targets that export it", (*differ).onlyExported},
-	{"the Exports of these targets are valid, not suspended, and did not fail", (*differ).exportsCanFollow},
-	{"the initiators that are connected to these targets can be paused", (*differ).canWait},
-	{"the cutover did not fail before with the same spec, or nobody is connected to these targets", (*differ).notInVain},
-	{"no initiator would lose a persistent reservation", (*differ).fencesStay},
+	{"the current logical volume has no thick snapshot but the one that was copied last", (*differ).checkOnlyBaseSnapshot},
+	{"the name for the superseded logical volume is free", (*differ).checkNameFree},
+	{"there is no finding anywhere in the specs, and every system could be read", (*differ).checkCutoverNotInDoubt},
+	{"nothing on the node uses the current logical volume but the targets that export it", (*differ).checkOnlyExported},
+	{"the Exports of these targets are valid, not suspended, and did not fail", (*differ).checkExportsFollow},
+	{"the initiators that are connected to these targets can be paused", (*differ).checkCanPause},
+	{"the cutover did not fail before with the same spec, or nobody is connected to these targets", (*differ).checkNotFailedBefore},
+	{"no initiator would lose a persistent reservation", (*differ).checkReservationsKept},
 }
 
-// cutOver plans it unless something stands in the way.
-func (d *differ) cutOver(c cutover) succession {
+// planCutover plans a cutover, unless a guard finds an obstacle.
+func (d *differ) planCutover(c cutover) cutoverProgress {
 	swap := change.Cutover{LV: nameOf(c.lv), Staged: nameOf(c.next), Since: nameOf(c.base), Size: spec.Size(c.lv.Size)}
-	if d.in.Held[c.id] { // nobody is made to wait for nothing
+	if d.in.BackingOff[c.id] { // initiators are not paused for a step that waits
 		danger := c.danger
 		if danger == Disruptive {
 			danger = Harmless
@@ -62,17 +62,18 @@ func (d *differ) cutOver(c cutover) succession {
 		return prepared
 	}
 	for _, g := range cutoverGuards {
-		if d.stopped(c.id, g.ask(d, c)) {
+		if d.blockedBy(c.id, g.check(d, c)) {
 			return prepared
 		}
 	}
-	needs := d.interrupt(c.id, c.lv, d.lunsOf(c.id, c.lv), c.spareOthers, c.pausing)
-	d.leaveExports(c.id)
+	needs := d.planInterruption(c.id, c.lv, d.lunsOf(c.id, c.lv), c.spareOthers, c.pausing)
+	d.keepExports(c.id)
 	d.dangerousStep(c.id, c.why, c.danger, c.affects, swap, needs...)
 	return due
 }
 
-func (d *differ) onlyItsBase(c cutover) *Obstacle {
+// checkOnlyBaseSnapshot: another thick snapshot would be lost with the superseded logical volume.
+func (d *differ) checkOnlyBaseSnapshot(c cutover) *Obstacle {
 	if c.base.UUID == "" {
 		return nil
 	}
@@ -83,8 +84,9 @@ func (d *differ) onlyItsBase(c cutover) *Obstacle {
 	return blocked(status.ReasonNotReady, "cutover to %s: waiting for the copies of %s to complete: %s", c.next.FullName(), c.lv.FullName(), shortList(others))
 }
 
-// nameFree: the next pass puts the names right, or nobody would be served.
-func (d *differ) nameFree(c cutover) *Obstacle {
+// checkNameFree: the next pass renames both logical volumes. If it could not, the Volume would not
+// be served.
+func (d *differ) checkNameFree(c cutover) *Obstacle {
 	old := change.LV{VolumeGroup: c.lv.VolumeGroup, Name: ondisk.SupersededName(c.id)}
 	if _, taken := d.in.Observed.VolumeGroups[old.VolumeGroup].LogicalVolumes[old.Name]; !taken || c.next.VolumeGroup != old.VolumeGroup {
 		return nil
@@ -92,14 +94,17 @@ func (d *differ) nameFree(c cutover) *Obstacle {
 	return blocked(status.ReasonNotReady, "cutover to %s: waiting for %s to be removed, because its name is needed for %s", c.next.FullName(), old, c.lv.FullName())
 }
 
-func (d *differ) certainly(c cutover) *Obstacle {
+// checkCutoverNotInDoubt: in doubt nothing is taken from initiators, not even for a moment.
+func (d *differ) checkCutoverNotInDoubt(c cutover) *Obstacle {
 	if !d.inDoubt() {
 		return nil
 	}
 	return blocked(status.ReasonIncompleteInput, "%s; the cutover waits until there are no findings in the specs and every system can be read", c.done)
 }
 
-func (d *differ) onlyExported(c cutover) *Obstacle {
+// checkOnlyExported: somebody else who writes to the current logical volume would lose those
+// writes.
+func (d *differ) checkOnlyExported(c cutover) *Obstacle {
 	_, exported := d.index.Backstore(c.id)
 	switch {
 	case len(c.lv.HeldBy) > 0:
@@ -110,27 +115,28 @@ func (d *differ) onlyExported(c cutover) *Obstacle {
 	return nil
 }
 
-// exportsCanFollow: whoever waits for an Export that does nothing in the next pass would not be
-// served any more.
-func (d *differ) exportsCanFollow(c cutover) *Obstacle {
+// checkExportsFollow: initiators that are paused by an Export that is not planned in the next pass
+// would not be served again.
+func (d *differ) checkExportsFollow(c cutover) *Obstacle {
 	for _, key := range d.lunsOf(c.id, c.lv) {
 		t := d.target(key.target)
 		owner, _ := t.Owner()
-		e, desired := d.in.Desired.Exports[owner.Name]
+		e, declared := d.in.Declared.Exports[owner.Name]
 		switch {
-		case !desired || d.in.targetOf(e) != key.target || e.Metadata.Suspended() || d.unsupported(e) != "":
+		case !declared || d.in.targetOf(e) != key.target || e.Metadata.Suspended() || d.whyUnsupported(e) != "":
 			return blocked(status.ReasonInUse, "%s; the cutover waits until target %s no longer exports %s, or its Export is declared and not suspended", c.done, t.Name, c.lv.FullName())
-		case d.in.Held[owner]: // its steps wait, and so would initiators
+		case d.in.BackingOff[owner]: // its steps wait, and so would initiators
 			return blocked(status.ReasonNotReady, "%s; the cutover waits until %s, which failed, is retried", c.done, owner)
 		}
 	}
 	return nil
 }
 
-func (d *differ) canWait(c cutover) *Obstacle {
+// checkCanPause: without a way to pause them, connected initiators would see errors.
+func (d *differ) checkCanPause(c cutover) *Obstacle {
 	for _, key := range d.lunsOf(c.id, c.lv) {
 		t := d.target(key.target)
-		who := slices.DeleteFunc(Sessions(t), func(name string) bool { // nothing happens to those who do not see it
+		who := slices.DeleteFunc(Sessions(t), func(name string) bool { // those who do not see the LUN are not affected
 			_, listed := t.ACLs[name]
 			return traitsOf[t.Fabric].alwaysConnected && listed && !slices.Contains(initiatorsOf(t, key.lun), name)
 		})
@@ -141,9 +147,9 @@ func (d *differ) canWait(c cutover) *Obstacle {
 	return nil
 }
 
-// notInVain: whoever was made to wait for nothing once is not made to again and again.
-func (d *differ) notInVain(c cutover) *Obstacle {
-	if failed := d.in.Known[c.id].FailedCutover; failed == "" || failed != printOf(d.in.Desired, c.id) {
+// checkNotFailedBefore: initiators are not paused again and again for a cutover that fails.
+func (d *differ) checkNotFailedBefore(c cutover) *Obstacle {
+	if failed := d.in.Known[c.id].FailedCutover; failed == "" || failed != specDigest(d.in.Declared, c.id) {
 		return nil
 	}
 	for _, key := range d.lunsOf(c.id, c.lv) {
@@ -155,9 +161,9 @@ func (d *differ) notInVain(c cutover) *Obstacle {
 	return nil
 }
 
-// NoteFailures returns what is known when some steps of a plan have failed: initiators were made
-// to wait for a cutover that did not happen. It is pure, and returns known itself if there is none.
-func NoteFailures(known map[spec.ID]Identity, plan Plan, failed func(StepID) bool, desired spec.Set) map[spec.ID]Identity {
+// NoteFailures returns what is known when some steps of a plan have failed: initiators were paused
+// for a cutover that did not happen. It is pure, and returns known itself if there was none.
+func NoteFailures(known map[spec.ID]Identity, plan Plan, failed func(StepID) bool, declared spec.Set) map[spec.ID]Identity {
 	var cut []spec.ID
 	for _, s := range plan.Steps {
 		if _, swaps := s.Change.(change.Cutover); swaps && len(s.Needs) > 0 {
@@ -173,14 +179,14 @@ func NoteFailures(known map[spec.ID]Identity, plan Plan, failed func(StepID) boo
 			next, copied = maps.Clone(known), true
 		}
 		identity := next[s.Object]
-		identity.FailedCutover = printOf(desired, s.Object)
+		identity.FailedCutover = specDigest(declared, s.Object)
 		next[s.Object] = identity
 	}
 	return next
 }
 
-// printOf stands for the spec of a Volume; empty: it has none that is valid.
-func printOf(set spec.Set, id spec.ID) string {
+// specDigest identifies the spec of a Volume; empty: it has no valid one.
+func specDigest(set spec.Set, id spec.ID) string {
 	v, valid := set.Volumes[id.Name]
 	if !valid || id.Kind != spec.KindVolume {
 		return ""
@@ -193,7 +199,7 @@ func printOf(set spec.Set, id spec.ID) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// lunsOf returns the LUNs by which targets serve an object's logical volume.
+// lunsOf returns the LUNs that serve an object's logical volume.
 func (d *differ) lunsOf(id spec.ID, lv observe.LogicalVolume) []lunKey {
 	keys := d.index.servedDirectly(lv)
 	if b, exported := d.index.Backstore(id); exported {
@@ -202,11 +208,11 @@ func (d *differ) lunsOf(id spec.ID, lv observe.LogicalVolume) []lunKey {
 	return keys
 }
 
-// interrupt plans that nobody uses a Volume: targets that export it end their sessions
-// and let go of it. It returns the steps after which that is so. If others are to be
-// spared, a target that has sessions stays up, all of which see other LUNs only: whoever
-// logs in just then finds the volume a moment later.
-func (d *differ) interrupt(id spec.ID, lv observe.LogicalVolume, keys []lunKey, spareOthers bool, why string) []StepID {
+// planInterruption plans that nobody uses a Volume: the targets that export it end their sessions, and
+// its LUNs and its backstore are removed. It returns the steps that must have succeeded for that.
+// spareOthers keeps a target up that has sessions, none of which sees the Volume: an initiator
+// that logs in at that moment finds the LUN a moment later.
+func (d *differ) planInterruption(id spec.ID, lv observe.LogicalVolume, keys []lunKey, spareOthers bool, why string) []StepID {
 	var needs []StepID
 	paused := map[observe.TargetID][]StepID{}
 	for _, key := range keys {
@@ -215,9 +221,9 @@ func (d *differ) interrupt(id spec.ID, lv observe.LogicalVolume, keys []lunKey, 
 		target := change.Target{Fabric: t.Fabric, Name: t.Name, Export: owner.Name}
 		spared := spareOthers && len(Sessions(t)) > 0
 		if _, done := paused[key.target]; !done && !spared {
-			paused[key.target] = d.pause(id, t, target, why)
+			paused[key.target] = d.endSessions(id, t, target, why)
 		}
-		// On behalf of the Volume, so that it waits like the rest for its next attempt.
+		// As a step of the Volume, so that its back-off applies like to the rest.
 		step := d.dangerousStep(id, why, Disruptive, nil, change.RemoveLUN{Target: target, LUN: key.lun}, paused[key.target]...)
 		d.ledger.luns[key] = step
 		needs = append(needs, step)
@@ -230,19 +236,19 @@ func (d *differ) interrupt(id spec.ID, lv observe.LogicalVolume, keys []lunKey, 
 	return append(needs, d.activate(id, lv))
 }
 
-// leaveExports leaves all exports of a Volume as they are in this pass, also those that a
-// crash left without it: initiators must not find their target without their LUN.
-func (d *differ) leaveExports(id spec.ID) {
+// keepExports leaves all Exports of a Volume unchanged in this pass, also those that a crash left
+// without its LUN: initiators must not find their target without their LUN.
+func (d *differ) keepExports(id spec.ID) {
 	for _, name := range d.refs.exports[id] {
-		d.results.of(spec.ID{Kind: spec.KindExport, Name: name}).waitsFor = id
+		d.results.of(spec.ID{Kind: spec.KindExport, Name: name}).pausedFor = id
 	}
 	for _, of := range d.refs.interrupted[id.Name] {
-		d.results.of(of).waitsFor = id
+		d.results.of(of).pausedFor = id
 	}
 }
 
-// pause plans that nobody is logged in to a target.
-func (d *differ) pause(id spec.ID, t observe.Target, target change.Target, why string) []StepID {
+// endSessions plans the end of all sessions of a target.
+func (d *differ) endSessions(id spec.ID, t observe.Target, target change.Target, why string) []StepID {
 	var steps []StepID
 	switch traitsOf[t.Fabric].pause {
 	case noPause:
@@ -259,9 +265,10 @@ func (d *differ) pause(id spec.ID, t observe.Target, target change.Target, why s
 	return steps
 }
 
-// waitsForMove says so of an export whose target is taken down for a moment in this pass.
-func (d *differ) waitsForMove(id spec.ID) bool {
-	by := d.results.of(id).waitsFor
+// isPausedForCutover reports whether an Export's target is paused for a cutover in this pass, and
+// sets its status.
+func (d *differ) isPausedForCutover(id spec.ID) bool {
+	by := d.results.of(id).pausedFor
 	interrupted := by != spec.ID{}
 	if interrupted {
 		d.setStatus(id, status.Progressing, status.ReasonConverging, "paused until the cutover of %s is done", by)
@@ -269,29 +276,29 @@ func (d *differ) waitsForMove(id spec.ID) bool {
 	return interrupted
 }
 
-// takingOver leaves those Volumes alone, and nobody uses them, whose take-over takes longer
-// than a plan is waited for: what is written to the old one now would be lost.
-func (d *differ) takingOver() {
+// continueCutovers leaves Volumes alone whose cutover takes longer than a plan is waited for, so
+// that nobody uses them: what is written to the superseded logical volume now would be lost.
+func (d *differ) continueCutovers() {
 	for _, id := range sortedIDs(d.index.leftovers) {
-		for _, staged := range d.index.left(id).staged {
+		for _, staged := range d.index.leftoversOf(id).staged {
 			if !d.in.Busy[change.Cutover{Staged: nameOf(staged)}.Lane()] {
 				continue
 			}
-			d.results.of(id).seen = true
+			d.results.of(id).visited = true
 			d.setStatus(id, status.Progressing, status.ReasonConverging, "cutover to %s is in progress", staged.FullName())
-			d.leaveExports(id)
+			d.keepExports(id)
 		}
 	}
 }
 
-// returning returns the steps that add and map the LUNs of Volumes whose initiators were
-// made to wait for a move: found without them, the target would make them give up. It
-// reports false if such a LUN is not added in this pass.
-func (x *exportDiffer) returning() ([]StepID, bool) {
+// returningLUNSteps returns the steps that add and map the LUNs of Volumes whose initiators were
+// paused: an initiator that finds its target without the LUN drops the device. It reports false
+// if such a LUN is not added in this pass.
+func (x *exportDiffer) returningLUNSteps() ([]StepID, bool) {
 	var steps []StepID
 	for _, l := range x.spec.LUNs {
-		waited := x.results.of(l.Backing()).retreats || x.results.of(l.Backing()).arrived
-		if !waited && x.index.leftovers[l.Backing()] == nil { // an earlier agent may have made them wait
+		waited := x.results.of(l.Backing()).rollsBack || x.results.of(l.Backing()).cutOver
+		if !waited && x.index.leftovers[l.Backing()] == nil { // an earlier agent may have paused them
 			continue
 		}
 		if _, added := x.luns[*l.Number]; waited && !added {

@@ -16,10 +16,10 @@ var _ = Describe("Make and a thin pool that is damaged", func() {
 	DescribeTable("says so of all that is in it, takes it from nobody and plans nothing there", func(health string) {
 		n := Converged()
 		n.Edit("vg0/pool0", func(lv *observe.LogicalVolume) { lv.Health = health })
-		v := n.Desired.Volumes["data"]
+		v := n.Declared.Volumes["data"]
 		v.Spec.Size *= 2
-		n.Desired.Volumes["data"] = v
-		n.Desired.Volumes["new"] = spec.Volume{Metadata: Meta("new"), Spec: spec.VolumeSpec{Pool: "fast", Size: MiB, LVName: "new"}}
+		n.Declared.Volumes["data"] = v
+		n.Declared.Volumes["new"] = spec.Volume{Metadata: Meta("new"), Spec: spec.VolumeSpec{Pool: "fast", Size: MiB, LVName: "new"}}
 		p := n.Plan()
 		Expect(ChangesIn(p)).To(BeEmpty())
 		Expect(ObjectOf(p, spec.ID{Kind: spec.KindPool, Name: "fast"})).To(BeIn(status.Failed, status.ReasonPoolDamaged))
@@ -81,7 +81,7 @@ var _ = Describe("Make and a portal that an NVMe Export does not ask for any mor
 		Expect(kinds(p)).To(ContainElement("AddPortal"))
 		Expect(ObjectOf(p, ExportID("db"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
 		n.EditTargetOf(o.target, func(t *observe.Target) { t.Unattributed = nil })
-		n.Settled()
+		n.Settle()
 		Expect(targetOf(n, o).Portals).To(HaveLen(1))
 	})
 	It("changes its transport when nobody is connected, or the spec says so", func() {
@@ -94,7 +94,7 @@ var _ = Describe("Make and a portal that an NVMe Export does not ask for any mor
 			HaveField("Change", BeAssignableToTypeOf(change.AddPortal{})), HaveField("Danger", Disruptive), HaveField("Affects", HaveExactElements("10.0.0.9")))))
 		n.EditExport(func(e *spec.ExportSpec) { e.Disconnect = spec.DisconnectWait })
 		n.EditTargetOf(o.target, func(t *observe.Target) { t.Unattributed = nil })
-		n.Settled()
+		n.Settle()
 		Expect(targetOf(n, o).Portals).To(HaveEach(observe.RDMA))
 	})
 	It("goes at once if the spec says so", func() {
@@ -127,6 +127,6 @@ var _ = Describe("Make and a mapping that shows nothing so far", func() {
 		}
 		Expect(unmap.Change).To(HaveField("LUN", 4))
 		Expect(add.Needs).To(ContainElement(unmap.ID))
-		n.Settled()
+		n.Settle()
 	})
 })

@@ -17,7 +17,7 @@ var _ = Describe("Make and what is of no use any more", func() {
 	// copied returns a node on which a Volume was filled from the snapshot of the name.
 	copied := func() (n *Node, name string) {
 		n = Converged()
-		n.DesireCopy("slow", 200*MiB, fromData)
+		n.DeclareCopy("slow", 200*MiB, fromData)
 		n.Apply(n.Plan())
 		n.Apply(n.Plan())
 		return n, "volreconciler-source-copy"
@@ -86,7 +86,7 @@ var _ = Describe("Make and what is of no use any more", func() {
 			Entry("while somebody holds it", func(n *Node, name string) {
 				n.Edit("vg0/"+name, func(lv *observe.LogicalVolume) { lv.HeldBy = []string{"md0"} })
 			}),
-			Entry("while physical volumes are missing", func(n *Node, _ string) { n.Missing(1) }),
+			Entry("while physical volumes are missing", func(n *Node, _ string) { n.LosePVs(1) }),
 			Entry("while anything cannot be read", func(n *Node, _ string) {
 				n.State.Unknown = map[observe.System]error{observe.NVMet: execute.ErrNeeds}
 			}),
@@ -97,9 +97,9 @@ var _ = Describe("Make and what is of no use any more", func() {
 				n.Edit("vg0/"+name, func(lv *observe.LogicalVolume) { lv.TakesAlong = []string{"vg0/mine, a thin volume"} })
 			}),
 			Entry("when somebody made another kind of it, which cannot be cleared", func(n *Node, name string) {
-				slow := n.Desired.Pools["slow"]
+				slow := n.Declared.Pools["slow"]
 				slow.Spec.Clear = spec.ClearZero
-				n.Desired.Pools["slow"] = slow
+				n.Declared.Pools["slow"] = slow
 				n.Edit("vg0/"+name, func(lv *observe.LogicalVolume) { lv.Type = observe.OtherLV })
 			}),
 		)
@@ -107,10 +107,10 @@ var _ = Describe("Make and what is of no use any more", func() {
 
 	It("says of an object that no file names only that it is removed", func() {
 		n := Converged()
-		n.DesireCopy("slow", 200*MiB, fromData)
+		n.DeclareCopy("slow", 200*MiB, fromData)
 		n.Apply(n.Plan())
 		delete(n.LVs("vg0"), "copy")
-		delete(n.Desired.Volumes, "copy")
+		delete(n.Declared.Volumes, "copy")
 		p := n.Plan()
 		Expect(stepsOn(p, "volreconciler-source-copy")).To(Equal([]string{"RemoveLV"}))
 		Expect(ObjectOf(p, VolumeID("copy"))).To(BeIn(status.Deleting, status.ReasonRemoving))

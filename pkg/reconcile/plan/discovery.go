@@ -6,11 +6,10 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// discovery sees to what initiators need to be told of the machine's iSCSI targets.
-// It is the whole machine's, so it is done on behalf of the first Export that is
-// served so, before that one; without any there is nothing to be told. What is not
-// configured stays as it is.
-func (d *differ) discovery() {
+// planDiscovery sets the credentials that initiators need to discover the machine's iSCSI targets.
+// They are the whole machine's: the step belongs to the first Export that can be discovered, and
+// comes before it. Without such an Export, or without a configuration, nothing is changed.
+func (d *differ) planDiscovery() {
 	if d.in.Discovery == nil || d.in.Observed.Unknown[observe.LIO] != nil {
 		return
 	}
@@ -22,8 +21,8 @@ func (d *differ) discovery() {
 	}) {
 		return
 	}
-	for _, name := range sorted(d.in.Desired.Exports) {
-		e := d.in.Desired.Exports[name]
+	for _, name := range sorted(d.in.Declared.Exports) {
+		e := d.in.Declared.Exports[name]
 		if d.in.fabricOf(e.Spec.Protocol).discovery && !e.Metadata.Suspended() {
 			d.step(spec.ID{Kind: spec.KindExport, Name: name}, "set in the agent's configuration", change.SetDiscoveryAuth{Auth: want})
 			return

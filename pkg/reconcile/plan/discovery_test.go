@@ -35,7 +35,7 @@ var _ = Describe("Make and discovery", func() {
 
 	It("does nothing where there is nothing to discover", func() {
 		n := Converged()
-		n.Desired.Exports = nil
+		n.Declared.Exports = nil
 		n.Converge()
 		n.Input.Discovery = &want
 		Expect(ChangesIn(n.Plan())).To(BeEmpty())

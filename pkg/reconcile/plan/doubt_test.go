@@ -20,7 +20,7 @@ var _ = Describe("Make in doubt", func() {
 		reason string
 		cause  func(*Node)
 	}{
-		{status.ReasonIncompleteInput, func(n *Node) { n.Desired.Complete = false }},
+		{status.ReasonIncompleteInput, func(n *Node) { n.Declared.Complete = false }},
 		{status.ReasonObservationFailed, func(n *Node) { n.State.Unknown = map[observe.System]error{observe.NVMet: errors.New("hidden")} }},
 	}
 	// arrived has a thick Volume in another Pool, whose superseded copy is still there.
@@ -35,7 +35,7 @@ var _ = Describe("Make in doubt", func() {
 				}
 				n.Change(s.Change)
 			}
-			n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
+			n.Input.Known = Learned(n.Input.Known, n.Declared, n.State)
 		}
 		Fail("the copy was not superseded")
 		return nil
@@ -68,9 +68,9 @@ var _ = Describe("Make in doubt", func() {
 		for _, doubt := range doubts {
 			n := Converged()
 			n.Edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Active = true })
-			v := n.Desired.Volumes["thick"]
+			v := n.Declared.Volumes["thick"]
 			v.Spec.Revert = &spec.Revert{Snapshot: "tnightly", Request: "one"}
-			n.Desired.Volumes["thick"] = v
+			n.Declared.Volumes["thick"] = v
 			Expect(kinds(n.Plan())).To(ContainElement("SetTags"), "or this shows nothing")
 			doubt.cause(n)
 			Expect(kinds(n.Plan())).NotTo(ContainElement("SetTags"))
@@ -79,9 +79,9 @@ var _ = Describe("Make in doubt", func() {
 	})
 	It("does not go on reverting a Volume while it cannot be told who uses it", func() {
 		n := Converged()
-		v := n.Desired.Volumes["thick"]
+		v := n.Declared.Volumes["thick"]
 		v.Spec.Revert = &spec.Revert{Snapshot: "tnightly", Request: "one"}
-		n.Desired.Volumes["thick"] = v
+		n.Declared.Volumes["thick"] = v
 		n.Apply(n.Plan())
 		n.Apply(n.Plan())
 		Expect(kinds(n.Plan())).To(ContainElement("Restore"), "or this shows nothing")
@@ -98,15 +98,15 @@ var _ = Describe("Make and tags that somebody changed", func() {
 		n.Edit("vg0/data", func(lv *observe.LogicalVolume) {
 			lv.Tags = append(ondisk.OwnerTags(VolumeID("other")), ondisk.DeletionTag(spec.Delete))
 		})
-		v := n.Desired.Volumes["data"]
+		v := n.Declared.Volumes["data"]
 		v.Metadata.Name = "other"
-		n.Desired.Volumes["other"] = v
-		delete(n.Desired.Volumes, "data")
-		n.Invalidate(VolumeID("data"))
-		e := n.Desired.Exports["db"]
+		n.Declared.Volumes["other"] = v
+		delete(n.Declared.Volumes, "data")
+		n.InvalidateVolume(VolumeID("data"))
+		e := n.Declared.Exports["db"]
 		e.Metadata.Name, e.Spec.Target = "second", IQN+"-second"
 		e.Spec.LUNs = []spec.LUN{{Volume: "other", Number: Ptr(0)}}
-		n.Desired.Exports["second"] = e
+		n.Declared.Exports["second"] = e
 		p := n.Plan()
 		Expect(kinds(p)).NotTo(ContainElement("CreateBackstore"))
 		Expect(ObjectOf(p, VolumeID("other"))).To(BeIn(status.Blocked, status.ReasonInUse))
@@ -116,7 +116,7 @@ var _ = Describe("Make and tags that somebody changed", func() {
 		n.MoveTo("thick", "far")
 		for range 5 {
 			n.Apply(n.Plan())
-			n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
+			n.Input.Known = Learned(n.Input.Known, n.Declared, n.State)
 		}
 		Expect(kinds(n.Plan())).To(ContainElement("RemoveLV"), "or this shows nothing")
 		n.Edit("vg1/thick", func(lv *observe.LogicalVolume) { lv.Tags = []string{lv.Tags[0], ondisk.TagIdentity + lv.Identity()} })

@@ -132,10 +132,10 @@ var _ = Describe("An initiator whose password is to be set", func() {
 	It("is shown nothing more before it is", func() {
 		n := Converged()
 		n.EditACL(IQN, Initiator, func(acl *observe.ACL) { acl.Authentication = "0" })
-		n.Desired.Volumes["new"] = spec.Volume{Metadata: Meta("new"), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * MiB, LVName: "new"}}
-		e := n.Desired.Exports["db"]
+		n.Declared.Volumes["new"] = spec.Volume{Metadata: Meta("new"), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * MiB, LVName: "new"}}
+		e := n.Declared.Exports["db"]
 		e.Spec.LUNs = append(e.Spec.LUNs, spec.LUN{Volume: "new", Number: Ptr(9)})
-		n.Desired.Exports["db"] = e
+		n.Declared.Exports["db"] = e
 		p := n.Plan()
 		var set StepID
 		for _, s := range p.Steps {

@@ -9,7 +9,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
-// Effect is what becomes of a thing, as the character by which plans show it.
+// Effect is what a step or a plan does to an object or thing, as the character by which plans show
+// it.
 type Effect string
 
 // The effects.
@@ -19,8 +20,8 @@ const (
 	Removes Effect = "-"
 )
 
-// EffectOf returns what becomes of an object by its steps: the first one that creates or
-// removes what the object stands for says so.
+// EffectOf returns what steps do to their object: the first one that creates or removes it
+// decides.
 func EffectOf(steps []Step) Effect {
 	for _, s := range steps {
 		if e := s.OnObject(); e != Changes {
@@ -30,7 +31,7 @@ func EffectOf(steps []Step) Effect {
 	return Changes
 }
 
-// OnObject returns what becomes of the step's object.
+// OnObject returns what the step does to its object.
 func (s Step) OnObject() Effect {
 	switch c := s.Change.(type) {
 	case change.CreateThinPool, change.CreateTarget, change.WriteImage:
@@ -53,9 +54,9 @@ func (s Step) OnObject() Effect {
 	return Changes
 }
 
-// unlessHelper returns an effect on a logical volume of these tags, unless it is not what its
-// object stands for, but comes in the place of another one, or did so, or was copied from.
-// One that is to be copied from is the beginning of what the object stands for.
+// unlessHelper returns the effect on the object of a change to a logical volume with these tags.
+// One that is staged, superseded, or removed after it was copied from, is not the object itself:
+// it only changes. A snapshot that is created to be copied from is the beginning of the object.
 func unlessHelper(tags []string, e Effect) Effect {
 	lv := observe.LogicalVolume{Tags: tags}
 	_, moves := lv.MoveOf()
@@ -65,7 +66,8 @@ func unlessHelper(tags []string, e Effect) Effect {
 	return e
 }
 
-// OnThing returns what becomes of the thing that the step's change is made to.
+// OnThing returns what the step does to the thing that it changes: a LUN, a portal, a logical
+// volume.
 func (s Step) OnThing() Effect {
 	switch c := s.Change.(type) {
 	case change.CreateThinPool, change.CreateVolume, change.CloneVolume, change.CreateSnapshot, change.WriteImage, change.CreateBackstore, change.CreateTarget,
@@ -74,7 +76,7 @@ func (s Step) OnThing() Effect {
 	case change.RemoveLV, change.StartClearing, change.Clear, change.RemoveBackstore, change.RemoveTarget,
 		change.RemovePortal, change.RemoveLUN, change.RemoveInitiator, change.UnmapLUN:
 		return Removes
-	case change.SetTags: // into the trash
+	case change.SetTags: // a new deletion tag: into the trash
 		if slices.ContainsFunc(c.Add, func(t string) bool { return strings.HasPrefix(t, ondisk.TagDeleted) }) {
 			return Removes
 		}

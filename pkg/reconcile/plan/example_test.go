@@ -46,7 +46,7 @@ spec: {pool: fast, size: 2Gi}
 	}
 
 	p := plan.Make(plan.Input{
-		Desired:  spec.LoadPaths([]string{dir}, ""),
+		Declared: spec.LoadPaths([]string{dir}, ""),
 		Observed: observe.New(machine).Observe(context.Background()),
 		Now:      time.Now(),
 	})

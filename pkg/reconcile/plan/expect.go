@@ -7,18 +7,18 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )
 
-// expectations says of the steps of a plan what they were decided on: nobody is hit by one when it
-// is made but those whom it names. Who makes it looks again, see [change.Idle]. All of it is here,
-// and nothing else of a plan depends on it.
+// expectations adds to the steps of a plan which initiators may be connected when they are
+// applied: none but those whom the step names. The actuator looks again before it writes, see
+// [change.Idle]. Nothing else of a plan depends on it.
 //
-// Force, or a cutover that makes initiators wait, is no exception for those whom the plan did not
-// see: of them nothing is remembered, and what they saw under a number would be given away. The
-// next plan names them.
+// Force, and a cutover that pauses initiators, are no exception for initiators that the plan did
+// not see: nothing is remembered of them, and a number under which they saw a LUN would be given
+// to another. The next plan names them.
 type expectations struct {
 	target func(observe.TargetID) observe.Target
-	// closed reports whether an Export lets in only whom it lists.
+	// closed reports whether an Export admits only the initiators that it lists.
 	closed func(export string) bool
-	// freed are the LUNs that earlier steps take away, and unmapped the mappings.
+	// freed are the LUNs that earlier steps remove, and unmapped the mappings.
 	freed    map[lunKey]bool
 	unmapped map[targetMapping]bool
 }
@@ -29,22 +29,22 @@ type targetMapping struct {
 	mapping
 }
 
-// expect gives the steps of the plan what they expect.
-func (d *differ) expect() {
+// setExpectations sets the expectations of all steps.
+func (d *differ) setExpectations() {
 	e := expectations{freed: map[lunKey]bool{}, unmapped: map[targetMapping]bool{}, target: d.target, closed: func(export string) bool {
-		e, valid := d.in.Desired.Exports[export]
+		e, valid := d.in.Declared.Exports[export]
 		return valid && !e.Spec.AllowAnyInitiator
 	}}
 	for i, s := range d.plan.Steps {
-		if idle := e.of(s); idle.Expects() {
+		if idle := e.ofStep(s); idle.Expects() {
 			d.plan.Steps[i].Change = change.Expecting(s.Change, idle)
 		}
 	}
 }
 
-// of returns what a step expects, and takes in what it frees. Steps come in their order.
-func (e expectations) of(s Step) change.Idle {
-	idle := e.hit(s.Change)
+// ofStep returns what a step expects, and notes what it removes. Steps come in their order.
+func (e expectations) ofStep(s Step) change.Idle {
+	idle := e.whoIsHit(s.Change)
 	switch c := s.Change.(type) {
 	case change.RemoveLUN:
 		e.freed[lunKey{c.ID(), c.LUN}] = true
@@ -55,9 +55,9 @@ func (e expectations) of(s Step) change.Idle {
 	return idle
 }
 
-// hit returns who loses something by a change, or is shown something else than before, if they
-// are logged in.
-func (e expectations) hit(c change.Change) change.Idle {
+// whoIsHit returns which initiators, if they are connected, lose something by a change or see
+// something else than before.
+func (e expectations) whoIsHit(c change.Change) change.Idle {
 	switch c := c.(type) {
 	case change.DisableTarget:
 		return change.Idle{All: true}
@@ -65,7 +65,7 @@ func (e expectations) hit(c change.Change) change.Idle {
 		before, listens := e.target(c.ID()).Portals[c.Portal]
 		return change.Idle{All: listens && before != c.Transport && traitsOf[c.Fabric].pause == withoutPortals}
 	case change.RemovePortal:
-		return change.Idle{All: traitsOf[c.Fabric].pause == withoutPortals} // of others, sessions go on
+		return change.Idle{All: traitsOf[c.Fabric].pause == withoutPortals} // sessions of other fabrics continue
 	case change.ResizeLUN:
 		return change.Idle{All: traitsOf[c.Fabric].resizeEndsSessions}
 	case change.RemoveInitiator:
@@ -84,58 +84,58 @@ func (e expectations) hit(c change.Change) change.Idle {
 	case change.RemoveLUN:
 		return viewersOf(e.target(c.ID()), c.LUN)
 	case change.UnmapLUN:
-		if !e.shows(c.ID(), c.Initiator, c.LUN) {
+		if !e.seesNumber(c.ID(), c.Initiator, c.LUN) {
 			return change.Idle{}
 		}
 		return change.Idle{Initiators: []string{c.Initiator}}
 	case change.MapLUN:
-		return e.mapped(c)
+		return e.whoIsRemapped(c)
 	case change.AddLUN:
-		return e.added(c)
+		return e.whoSeesAdded(c)
 	default:
 		return change.Idle{}
 	}
 }
 
-// mapped: what the initiator saw under the number until this plan is another volume from now on.
-func (e expectations) mapped(c change.MapLUN) change.Idle {
+// whoIsRemapped: under this number the initiator saw another volume until this plan.
+func (e expectations) whoIsRemapped(c change.MapLUN) change.Idle {
 	before := e.target(c.ID()).ACLs[c.Initiator].LUNs[c.LUN]
 	took := e.unmapped[targetMapping{c.ID(), mapping{c.Initiator, c.LUN}}] || e.freed[lunKey{c.ID(), before.LUN}]
-	if !took || !e.shows(c.ID(), c.Initiator, c.LUN) {
+	if !took || !e.seesNumber(c.ID(), c.Initiator, c.LUN) {
 		return change.Idle{}
 	}
 	return change.Idle{Initiators: []string{c.Initiator}}
 }
 
-// added: the number was that of another volume until this plan, or all see it who are logged in,
-// listed or not.
-func (e expectations) added(c change.AddLUN) change.Idle {
+// whoSeesAdded: the number was that of another volume until this plan, or every connected initiator sees
+// it, listed or not.
+func (e expectations) whoSeesAdded(c change.AddLUN) change.Idle {
 	t := e.target(c.ID())
 	switch {
 	case e.freed[lunKey{c.ID(), c.LUN}]:
 		return viewersOf(t, c.LUN)
-	case !traitsOf[c.Fabric].maps && t.HasTPG && e.closed(c.Export):
+	case !traitsOf[c.Fabric].mapsLUNs && t.HasTPG && e.closed(c.Export):
 		return change.Idle{Unlisted: true}
 	default:
 		return change.Idle{}
 	}
 }
 
-// shows reports whether an initiator sees something under a number.
-func (e expectations) shows(id observe.TargetID, initiator string, number int) bool {
+// seesNumber reports whether an initiator sees something under a number.
+func (e expectations) seesNumber(id observe.TargetID, initiator string, number int) bool {
 	t := e.target(id)
 	m, mapped := t.ACLs[initiator].LUNs[number]
 	return mapped && m.LUN >= 0 && t.LUNs[m.LUN].Backstore != ""
 }
 
-// viewersOf returns who sees a LUN while they are logged in.
+// viewersOf returns which initiators see a LUN if they are connected.
 func viewersOf(t observe.Target, lun int) change.Idle {
-	if !traitsOf[t.Fabric].maps {
+	if !traitsOf[t.Fabric].mapsLUNs {
 		return change.Idle{All: true}
 	}
 	idle := change.Idle{Unlisted: true}
 	for name, acl := range t.ACLs {
-		if shows(acl, lun) {
+		if isMapped(acl, lun) {
 			idle.Initiators = append(idle.Initiators, name)
 		}
 	}

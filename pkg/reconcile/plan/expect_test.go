@@ -27,7 +27,7 @@ var _ = Describe("a step that hits whoever is logged in", func() {
 	served := func(by int) (*Node, over) {
 		o := fabricsUnderTest[by]
 		n := nodeOver(o)
-		n.Desired.Snapshots = nil
+		n.Declared.Snapshots = nil
 		n.Converge()
 		n.Remember()
 		return n, o
@@ -50,7 +50,7 @@ var _ = Describe("a step that hits whoever is logged in", func() {
 	DescribeTable("expects that nobody of them is",
 		func(by int, edit func(*spec.ExportSpec), kind string, want func(o over) change.Idle) {
 			n, o := served(by)
-			n.Desired.Volumes["other"] = spec.Volume{Metadata: Meta("other"), Spec: spec.VolumeSpec{Pool: "slow", Size: 101 * MiB, LVName: "other", DeletionPolicy: spec.Delete}}
+			n.Declared.Volumes["other"] = spec.Volume{Metadata: Meta("other"), Spec: spec.VolumeSpec{Pool: "slow", Size: 101 * MiB, LVName: "other", DeletionPolicy: spec.Delete}}
 			n.EditExport(edit)
 			Expect(expected(n.Plan(), kind)).To(Equal(want(o)))
 		},
@@ -127,7 +127,7 @@ var _ = Describe("a step that hits whoever is logged in", func() {
 				return
 			}
 			n.Apply(p)
-			n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
+			n.Input.Known = Learned(n.Input.Known, n.Declared, n.State)
 		}
 		Fail("no cutover")
 	})

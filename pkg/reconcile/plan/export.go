@@ -10,9 +10,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// exportDiffer holds one export while its steps are planned. The steps of a
-// target are applied in the order of the plan: what is missing is added before
-// what is superfluous is taken away, and the target is enabled last.
+// exportDiffer plans one Export. The steps of a target are applied in the order of the plan: what
+// is missing is added before what is obsolete is removed, and the target is enabled last.
 type exportDiffer struct {
 	*differ
 	id     spec.ID
@@ -20,38 +19,38 @@ type exportDiffer struct {
 	fabric fabric
 	target change.Target
 	have   observe.Target
-	// base are the steps without which nothing else may be done to the target:
-	// it has to be there, and closed to whoever is not listed.
+	// base are the steps that must have succeeded before anything else is done to the target: it
+	// must exist, and admit nobody who is not listed.
 	base []StepID
-	// luns are the desired LUNs that are there or will be, with the step that
-	// adds each; 0: it is there.
+	// luns are the declared LUNs that exist or are added, with the step that adds each; 0: it
+	// exists.
 	luns map[int]StepID
-	// others are those who would see every new LUN and must not.
-	others []string
-	// removedInitiators are the steps that take away access lists.
+	// unlisted are the initiators that would see every new LUN and must not.
+	unlisted []string
+	// removedInitiators are the steps that remove access lists.
 	removedInitiators []StepID
-	// withheld is true if something stays that the spec does not have, and contested if
-	// something is shown otherwise than the spec says.
-	withheld, contested bool
-	// staysWritable is true if anybody can write to what is added, which is to be read-only.
-	staysWritable bool
-	// letGone is true if all LUNs go, and come again.
-	letGone bool
-	// strays are the mappings that go before a LUN comes, by which step.
+	// hasObsolete is true if something is kept for now that the spec does not have, and
+	// hasConflict if something is shown in another way than the spec says.
+	hasObsolete, hasConflict bool
+	// remainsWritable is true if any initiator could write to a new LUN that should be read-only.
+	remainsWritable bool
+	// allLUNsRemoved is true if all LUNs are removed and added again.
+	allLUNsRemoved bool
+	// strays are the mappings that are removed before a LUN is added, by step.
 	strays map[mapping]StepID
-	// seen is what is known of those who can log in.
+	// seen is what the initiators that can log in have seen.
 	seen map[string]Exposure
-	// before is how many steps the plan had without those of this export.
-	before int
+	// stepsBefore is the number of steps that the plan had before those of this Export.
+	stepsBefore int
 }
 
-// steps returns the steps of the plan that were added for the export.
-func (x *exportDiffer) steps() []Step { return x.plan.Steps[x.before:] }
+// steps returns the steps of the Export.
+func (x *exportDiffer) steps() []Step { return x.plan.Steps[x.stepsBefore:] }
 
-func (d *differ) export(e spec.Export) {
+func (d *differ) planExport(e spec.Export) {
 	id := spec.ID{Kind: spec.KindExport, Name: e.Metadata.Name}
 	f := d.in.fabricOf(e.Spec.Protocol)
-	if d.unknown(id, f.System()) {
+	if d.isUnreadable(id, f.System()) {
 		return
 	}
 	target := change.Target{Fabric: f.Fabric, Name: e.Spec.Target, Export: e.Metadata.Name}
@@ -64,15 +63,15 @@ func (d *differ) export(e spec.Export) {
 	if owned && owner == id {
 		d.object(id).Export = d.exportStatus(id, have)
 	}
-	if d.suspended(id, e.Metadata) || d.blockedAsUnsupported(id, e) {
-		d.reopen(id)
+	if d.blockedBySuspension(id, e.Metadata) || d.blockedAsUnsupported(id, e) {
+		d.reopenTarget(id)
 		return
 	}
-	if d.waitsForMove(id) {
+	if d.isPausedForCutover(id) {
 		return
 	}
 	x := &exportDiffer{
-		differ: d, id: id, spec: e.Spec, fabric: f, target: target, have: have, luns: map[int]StepID{}, before: len(d.plan.Steps),
+		differ: d, id: id, spec: e.Spec, fabric: f, target: target, have: have, luns: map[int]StepID{}, stepsBefore: len(d.plan.Steps),
 		seen: d.admittedExposures(e.Spec, target.ID(), have),
 	}
 	x.warnOfPositions()
@@ -83,54 +82,53 @@ func (d *differ) export(e spec.Export) {
 	if have.MarkInAlias {
 		x.step(id, "some initiators cannot log in to a target with a long alias", change.MoveMark{Target: x.target}, x.base...)
 	}
-	x.attributes()
-	x.askPasswords()
-	x.parameters()
-	if f.enables {
+	x.setAttributes()
+	x.setAccounts()
+	x.setParameters()
+	if f.hasEnable {
 		x.addPortals(x.base)
 	}
-	if !f.maps {
+	if !f.mapsLUNs {
 		x.removeInitiators()
-		x.strangers()
-		x.keepFromOthers()
+		x.disconnectUnlisted()
+		x.awaitUnlisted()
 	}
 	x.addLUNs()
-	if f.maps {
+	if f.mapsLUNs {
 		x.addInitiators()
 		x.removeInitiators()
 	}
 	x.removeLUNs()
-	if !f.maps {
-		x.askNothing()
-		x.admitAll()
+	if !f.mapsLUNs {
+		x.removeAccounts()
+		x.admitInitiators()
 	}
-	returning, ok := x.returning()
+	returning, ok := x.returningLUNSteps()
 	open := slices.Concat(x.base, returning)
-	moves := ok && !f.enables && f.ownPortals && len(have.Portals) > 0 && !x.portalsCollide()
-	if moves { // it is reached at the new ones before the old ones go
+	moves := ok && !f.hasEnable && f.ownPortals && len(have.Portals) > 0 && !x.portalsCollide()
+	if moves { // the new portals are added before the old ones are removed
 		x.addPortals(open)
 	}
 	x.removePortals()
-	x.open()
-	if f.maps {
-		x.strangers()
+	x.openToAnyone()
+	if f.mapsLUNs {
+		x.disconnectUnlisted()
 	}
-	x.offline()
+	x.bringOnline()
 	switch {
 	case !ok, moves:
-	case !f.enables && len(have.Portals) > 0:
+	case !f.hasEnable && len(have.Portals) > 0:
 		x.addPortals(open)
-	case !f.enables && !x.contested && (!x.withheld || x.wasOpen()):
-		x.addPortals(append(open, x.closing()...))
-	case f.enables && !have.Enabled && !x.contested && (!x.withheld || x.wasOpen()):
-		x.step(id, "not enabled", change.EnableTarget{Target: x.target}, append(open, x.closing()...)...)
+	case !f.hasEnable && !x.hasConflict && (!x.hasObsolete || x.wasOpen()):
+		x.addPortals(append(open, x.closingSteps()...))
+	case f.hasEnable && !have.Enabled && !x.hasConflict && (!x.hasObsolete || x.wasOpen()):
+		x.step(id, "not enabled", change.EnableTarget{Target: x.target}, append(open, x.closingSteps()...)...)
 	}
 }
 
-// closing returns the steps that take from somebody what is in the target, and
-// without which it must not be enabled: what an interrupted creation left may be
-// more than the spec allows by now.
-func (x *exportDiffer) closing() []StepID {
+// closingSteps returns the steps that remove access to something. The target must not be enabled
+// before them: what an interrupted creation left may be more than the spec allows now.
+func (x *exportDiffer) closingSteps() []StepID {
 	var steps []StepID
 	for _, s := range x.steps() {
 		if s.Object != x.id || s.Change.Lane() != x.target.Lane() {
@@ -144,16 +142,16 @@ func (x *exportDiffer) closing() []StepID {
 	return steps
 }
 
-// attributes closes the group first of all where it has to be closed. It is
-// opened to anybody last, by open.
-func (x *exportDiffer) attributes() {
+// setAttributes closes the portal group first of all if it has to be closed. openToAnyone opens it
+// last.
+func (x *exportDiffer) setAttributes() {
 	want := x.wantedAttributes()
 	switch {
 	case !want.GenerateNodeACLs:
 	case !x.have.Attrib.GenerateNodeACLs:
-		want = x.fabric.closed
-	case x.have.Attrib.DemoModeWriteProtect != want.DemoModeWriteProtect && !x.letGoToProtect(want.DemoModeWriteProtect):
-		x.staysWritable = want.DemoModeWriteProtect
+		want = x.fabric.closedAttrib
+	case x.have.Attrib.DemoModeWriteProtect != want.DemoModeWriteProtect && !x.removeLUNsToProtect(want.DemoModeWriteProtect):
+		x.remainsWritable = want.DemoModeWriteProtect
 		want.DemoModeWriteProtect = x.have.Attrib.DemoModeWriteProtect
 	}
 	if x.have.Attrib != want || len(x.base) > 0 && want != (observe.TPGAttrib{}) {
@@ -163,27 +161,27 @@ func (x *exportDiffer) attributes() {
 
 func (x *exportDiffer) wantedAttributes() observe.TPGAttrib {
 	if !x.spec.AllowAnyInitiator {
-		return x.fabric.closed
+		return x.fabric.closedAttrib
 	}
-	want := x.fabric.open
-	want.DemoModeWriteProtect = x.fabric.maps && !slices.ContainsFunc(x.spec.LUNs, func(l spec.LUN) bool { return !l.ReadOnly })
+	want := x.fabric.openAttrib
+	want.DemoModeWriteProtect = x.fabric.mapsLUNs && !slices.ContainsFunc(x.spec.LUNs, func(l spec.LUN) bool { return !l.ReadOnly })
 	return want
 }
 
-// open lets anybody in, once nothing is in the group that they are not to have.
-func (x *exportDiffer) open() {
+// openToAnyone admits any initiator, once the group has nothing that they must not see.
+func (x *exportDiffer) openToAnyone() {
 	want := x.wantedAttributes()
 	if !x.spec.AllowAnyInitiator || x.have.Attrib.GenerateNodeACLs {
 		return
 	}
-	needs, left := x.othersRemoved()
+	needs, left := x.obsoleteLUNSteps()
 	if left >= 0 {
 		x.setBlocked(x.id, status.ReasonSessionsActive, "cannot open target %s to any initiator: waiting for the removal of LUN %d, which the spec does not have", x.target.Name, left)
 		return
 	}
 	if x.fabric.listCloses {
-		// nvmet refuses it while any host is listed. Why one of them has to stay is
-		// said where it is to be removed.
+		// nvmet refuses it while any host is listed. The step that should remove a host
+		// reports why it is kept.
 		if len(x.removedInitiators) < len(x.have.ACLs) {
 			return
 		}
@@ -192,65 +190,65 @@ func (x *exportDiffer) open() {
 	x.step(x.id, "spec allows any initiator", change.SetAttributes{Target: x.target, Attrib: want}, append(slices.Clone(x.base), needs...)...)
 }
 
-// leftEmpty is why something goes that has to come again: targetcli cannot save its
-// configuration as long as there is a LUN without a backstore, or a mapping without a LUN.
+// leftEmpty is why something is removed that is added again: targetcli cannot save its
+// configuration while there is a LUN without a backstore, or a mapping without a LUN.
 const leftEmpty = "empty, left over from an interrupted change"
 
 func (x *exportDiffer) addLUNs() {
 	for _, l := range x.spec.LUNs {
 		n, backing := *l.Number, l.Backing()
-		store := x.store(backing)
+		store := x.storeOf(backing)
 		have, exists := x.have.LUNs[n]
 		var replaced StepID
-		// It is not kept for what may be long in coming.
-		if exists && x.fabric.backstores && have.Backstore == "" && (!store.usable || store.step != 0) {
+		// An empty LUN is not kept for a backstore that may take long.
+		if exists && x.fabric.backstores && have.Backstore == "" && (!store.linkable || store.step != 0) {
 			replaced = x.step(x.id, leftEmpty, change.RemoveLUN{Target: x.target, LUN: n})
 		}
-		if !x.fabric.backstores && store.usable && (!exists || !store.servedBy(have)) && x.blockedByUsers(backing, x.backing(backing).lv) {
-			store.usable = false
+		if !x.fabric.backstores && store.linkable && (!exists || !store.servedBy(have)) && x.blockedByUsers(backing, x.backingOf(backing).lv) {
+			store.linkable = false
 		}
-		if !store.usable {
+		if !store.linkable {
 			o := x.object(backing)
 			x.setBlocked(x.id, status.ReasonNotReady, "LUN %d: %s is %s: %s: %s", n, backing, o.Phase, o.Reason, o.Message)
-			x.letGo(n, backing, store)
-			x.contested = x.contested || x.showsAnother(have, backing, store)
+			x.removeRevertingLUN(n, backing, store)
+			x.hasConflict = x.hasConflict || x.showsAnother(have, backing, store)
 			continue
 		}
-		if by := x.shared(backing); by != "" {
+		if by := x.alsoServedBy(backing); by != "" {
 			x.setBlocked(x.id, status.ReasonInUse, "LUN %d: %s is also served by %s, and tgtd cannot share it. Remove it there; the LUN is exported afterwards", n, backing, by)
 			continue
 		}
 		readOnly := store.readOnly
-		if x.fabric.accounts {
-			readOnly = x.readOnly(l)
+		if x.fabric.targetAccounts {
+			readOnly = x.isReadOnly(l)
 		}
 		switch {
-		case x.letGone && exists:
+		case x.allLUNsRemoved && exists:
 			replaced = x.ledger.luns[lunKey{x.target.ID(), n}]
 		case exists && store.servedBy(have):
 			x.luns[n] = 0
-			x.protectAll(n, have, readOnly)
-			x.resize(n, have, backing)
-			if o := x.object(backing); o.Phase == status.Failed { // it is shown as it is, and not well
+			x.setWriteProtectForAll(n, have, readOnly)
+			x.resizeLUN(n, have, backing)
+			if o := x.object(backing); o.Phase == status.Failed { // it remains exported, and is not well
 				x.setBlocked(x.id, status.ReasonNotReady, "LUN %d: %s is %s: %s: %s", n, backing, o.Phase, o.Reason, o.Message)
 			}
 			continue
-		case x.staysWritable:
+		case x.remainsWritable:
 			x.setBlocked(x.id, status.ReasonSessionsActive, "cannot add LUN %d to %s: any initiator could write to it. Waiting until the target can be made read-only, once its initiators have disconnected", n, x.target.Name)
 			continue
 		case exists && have.Backstore+have.Device != "":
 			if !x.mayReplace(fmt.Sprintf("LUN %d (now %s)", n, have.Backstore+have.Device), initiatorsOf(x.have, n)) || !x.keepsKeys(fmt.Sprintf("LUN %d", n), n, "") {
-				x.contested = true
+				x.hasConflict = true
 				continue
 			}
 			replaced = x.removeLUN(n, "spec asks for "+backing.String())
 		}
-		if len(x.others) > 0 {
+		if len(x.unlisted) > 0 {
 			x.setBlocked(x.id, status.ReasonSessionsActive, "cannot add LUN %d to %s: waiting for initiators that the Export does not list, and that would see it, to disconnect: %s",
-				n, x.target.Name, shortList(x.others))
+				n, x.target.Name, shortList(x.unlisted))
 			continue
 		}
-		elsewhere, removable := x.elsewhere(store, n)
+		elsewhere, removable := x.removeOtherNumbers(store, n)
 		if !removable {
 			continue
 		}
@@ -262,30 +260,30 @@ func (x *exportDiffer) addLUNs() {
 	}
 }
 
-// letGo takes a LUN away whose volume is being put back to a snapshot.
-func (x *exportDiffer) letGo(n int, backing spec.ID, store wantedStore) {
+// removeRevertingLUN removes a LUN whose volume is being reverted to a snapshot.
+func (x *exportDiffer) removeRevertingLUN(n int, backing spec.ID, store wantedStore) {
 	have, exists := x.have.LUNs[n]
-	if !exists || !x.backing(backing).reverting || !store.servedBy(have) {
+	if !exists || !x.backingOf(backing).reverting || !store.servedBy(have) {
 		return
 	}
-	if x.mayReplace(fmt.Sprintf("LUN %d (its volume is being reverted)", n), initiatorsOf(x.have, n)) && x.comesBackWithKeys(n, have) {
+	if x.mayReplace(fmt.Sprintf("LUN %d (its volume is being reverted)", n), initiatorsOf(x.have, n)) && x.keepsKeysWhenReadded(n, have) {
 		x.removeLUN(n, "its volume is being reverted")
 	}
 }
 
-// resize makes a LUN without a backstore as large as its logical volume, which
-// those that have one are by themselves.
-func (x *exportDiffer) resize(n int, have observe.TargetLUN, backing spec.ID) {
-	lv, grown := x.backing(backing).lv, x.results.of(backing).grown
+// resizeLUN tells initiators that a LUN without a backstore has grown. LIO sees the new size of a
+// backstore by itself.
+func (x *exportDiffer) resizeLUN(n int, have observe.TargetLUN, backing spec.ID) {
+	lv, grown := x.backingOf(backing).lv, x.results.of(backing).grown
 	if !x.fabric.backstores && (grown != 0 || have.Size != 0 && !have.HasSize(lv.Size)) {
-		x.dangerousStep(x.id, "has grown", Harmless, x.paused(), change.ResizeLUN{Target: x.target, LUN: n, Device: lv.Path(), LVUUID: lv.UUID, Identity: lv.Identity()}, grown)
+		x.dangerousStep(x.id, "has grown", Harmless, x.interruptedByResize(), change.ResizeLUN{Target: x.target, LUN: n, Device: lv.Path(), LVUUID: lv.UUID, Identity: lv.Identity()}, grown)
 	}
 }
 
-// elsewhere takes a volume out of the target under all other numbers, before
-// it is added under the right one: an initiator that sees one volume twice
-// corrupts it. It reports false if that cannot be done in this pass.
-func (x *exportDiffer) elsewhere(store wantedStore, number int) ([]StepID, bool) {
+// removeOtherNumbers removes a volume from the target under all other numbers before it is added
+// under the declared one: an initiator that sees one volume twice corrupts it. It reports false if
+// that cannot be done in this pass.
+func (x *exportDiffer) removeOtherNumbers(store wantedStore, number int) ([]StepID, bool) {
 	var steps []StepID
 	for _, n := range sortedInts(x.have.LUNs) {
 		if n == number || !store.servedBy(x.have.LUNs[n]) {
@@ -304,10 +302,10 @@ func (x *exportDiffer) removeLUNs() {
 		wanted := slices.ContainsFunc(x.spec.LUNs, func(l spec.LUN) bool { return *l.Number == n })
 		switch {
 		case wanted:
-		case x.mayRemoveLUN(fmt.Sprintf("LUN %d", n), n, x.waiting(n)...):
+		case x.mayRemoveLUN(fmt.Sprintf("LUN %d", n), n, x.awaitedAt(n)...):
 			x.removeLUN(n, "not in the spec")
 		default:
-			x.withdraw(n)
+			x.hideFromOthers(n)
 		}
 	}
 }
@@ -327,7 +325,7 @@ func (x *exportDiffer) addInitiators() {
 		added := x.setAuth(i)
 		switch {
 		case exists:
-		case x.sawMore(i): // strangers says so
+		case x.hasSeenMore(i): // disconnectUnlisted sets the status
 			continue
 		default:
 			added = x.step(x.id, "not there", change.AddInitiator{Target: x.target, Initiator: i.Name, Auth: x.authOf(i.Auth)}, x.base...)
@@ -343,7 +341,7 @@ func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID)
 			continue
 		}
 		step, exported := x.luns[n]
-		readOnly := l.ReadOnly || i.ReadOnly || x.backing(l.Backing()).lv.ReadOnly
+		readOnly := l.ReadOnly || i.ReadOnly || x.backingOf(l.Backing()).lv.ReadOnly
 		mapped, exists := have.LUNs[n]
 		unmapped, stray := x.strays[mapping{i.Name, n}]
 		exists = exists && !stray
@@ -351,24 +349,24 @@ func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID)
 			unmapped, exists = x.step(x.id, leftEmpty, change.UnmapLUN{Target: x.target, Initiator: i.Name, LUN: n}), false
 		}
 		if !exported {
-			// Nothing is changed of it, and it may be more than the spec allows.
-			x.contested = x.contested || exists && mapped.LUN >= 0 && (mapped.LUN != n || readOnly && !mapped.WriteProtect)
+			// The mapping is not changed, and may allow more than the spec.
+			x.hasConflict = x.hasConflict || exists && mapped.LUN >= 0 && (mapped.LUN != n || readOnly && !mapped.WriteProtect)
 			continue
 		}
-		if !exists && x.sawAnother(i.Name, n, l.Backing()) {
+		if !exists && x.hasSeenAnother(i.Name, n, l.Backing()) {
 			x.setBlocked(x.id, status.ReasonSessionsActive, "LUN %d: %s saw another volume than %s under this number, and may write to it. Waiting for that initiator to disconnect and reconnect; or choose another number",
 				n, i.Name, l.Backing())
 			continue
 		}
 		if exists && step == 0 && mapped.LUN == n {
 			if mapped.WriteProtect != readOnly {
-				x.protect(change.SetWriteProtect{Target: x.target, Initiator: i.Name, LUN: n, ReadOnly: readOnly}, loggedIn(have))
+				x.setWriteProtect(change.SetWriteProtect{Target: x.target, Initiator: i.Name, LUN: n, ReadOnly: readOnly}, loggedIn(have))
 			}
 			continue
 		}
 		if exists && mapped.LUN >= 0 && mapped.LUN != n {
 			if !x.mayReplace(fmt.Sprintf("mapped LUN %d", n), loggedIn(have)) || !x.keepsKeys(fmt.Sprintf("mapped LUN %d", n), mapped.LUN, i.Name) {
-				x.contested = true
+				x.hasConflict = true
 				continue
 			}
 			step = x.dangerousStep(x.id, fmt.Sprintf("shows LUN %d", mapped.LUN), Disruptive, loggedIn(have),
@@ -380,8 +378,7 @@ func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID)
 		if _, gone := x.strays[mapping{i.Name, n}]; gone {
 			continue
 		}
-		// A mapped LUN of a number that the group has is dealt with where that
-		// LUN is.
+		// If the group has a LUN of that number, its mappings are handled with it.
 		_, inGroup := x.have.LUNs[n]
 		wanted := slices.ContainsFunc(x.spec.LUNs, func(l spec.LUN) bool { return *l.Number == n })
 		hidden := wanted && !i.Sees(n)
@@ -391,21 +388,20 @@ func (x *exportDiffer) mapLUNs(i spec.Initiator, have observe.ACL, added StepID)
 	}
 }
 
-// mayRemove reports whether a part of the export may be taken away in this
-// pass; if not, it says why. sessions are the initiators that would lose it.
+// mayRemove reports whether a part of the Export may be removed in this pass; if not, it sets the
+// status. sessions are the initiators that would lose it.
 func (x *exportDiffer) mayRemove(what string, sessions []string) bool {
 	if x.spec.Disconnect == spec.DisconnectForce {
 		sessions = nil
 	}
 	may := x.mayReplace(what, sessions)
-	x.withheld = x.withheld || !may
+	x.hasObsolete = x.hasObsolete || !may
 	return may
 }
 
-// mayReplace is mayRemove for what something else is put in the place of. It
-// waits for live sessions whatever the spec says: an initiator that was not told
-// goes on writing what was meant for one volume to the number that another one
-// has now.
+// mayReplace is mayRemove for what is replaced by something else. It waits for live sessions
+// whatever the spec says: an initiator that does not notice the change continues to write to the
+// same number, which is another volume now.
 func (x *exportDiffer) mayReplace(what string, sessions []string) bool {
 	switch reason, while := x.doubt(); reason {
 	case "":
@@ -423,6 +419,7 @@ func (x *exportDiffer) mayReplace(what string, sessions []string) bool {
 	return true
 }
 
+// loggedIn returns the initiator of an access list, if it is logged in.
 func loggedIn(acl observe.ACL) []string {
 	if acl.LoggedIn {
 		return []string{acl.Initiator}
@@ -430,7 +427,7 @@ func loggedIn(acl observe.ACL) []string {
 	return nil
 }
 
-// Sessions returns who is logged in to a target.
+// Sessions returns which initiators are connected to a target.
 func Sessions(t observe.Target) []string {
 	names := slices.Concat(t.DynamicSessions, t.Unattributed)
 	for _, name := range sorted(t.ACLs) {
@@ -442,8 +439,7 @@ func Sessions(t observe.Target) []string {
 	return names
 }
 
-// authOf returns what an initiator has to prove who it is with. NVMe knows keys
-// alone, without user names.
+// authOf returns the credentials of an initiator. NVMe has keys only, without user names.
 func (x *exportDiffer) authOf(a *spec.Auth) change.Auth {
 	out := authOf(a)
 	if x.fabric.keysOnly {
@@ -463,8 +459,8 @@ func authOf(a *spec.Auth) change.Auth {
 	return out
 }
 
-// sameAuth reports whether an ACL asks for what it should.
-func sameAuth(have observe.ACL, group observe.TPGAttrib, want change.Auth) bool {
+// hasAuth reports whether an access list asks for certain credentials.
+func hasAuth(have observe.ACL, group observe.TPGAttrib, want change.Auth) bool {
 	asks := have.Authentication == "1"
 	if have.Authentication == "-1" {
 		asks = group.Authentication // also what kernels before 6.0 know alone

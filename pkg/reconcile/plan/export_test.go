@@ -7,16 +7,16 @@ import (
 
 // What only tests see of the planner's inside.
 const (
-	AnotherRound    = anotherRound
-	CopiedOfNothing = copiedOfNothing
+	AnotherRound    = maxLeftForCutover
+	CopiedOfNothing = nothingCopied
 )
 
 var (
 	AuthOf     = authOf
-	Earlier    = earlier
+	Earlier    = earlierOf
 	NameOf     = nameOf
 	TargetAuth = targetAuth
-	Temporary  = temporary
+	Temporary  = isTemporary
 	WithOwners = withOwners
 )
 
@@ -32,9 +32,9 @@ func Pauses(f observe.Fabric) bool { return traitsOf[f].pause != noPause }
 // invalid; false: none does.
 func Served(in Input, id spec.ID) (string, bool) {
 	d := newDiffer(in, NewIndex(in.Observed, Ownership{}), newReferences(in))
-	d.invalidBackings()
-	b := d.backing(id)
-	return b.lv.Name, b.usable
+	d.serveInvalid()
+	b := d.backingOf(id)
+	return b.lv.Name, b.exportable
 }
 
 // PhaseNames returns the phases of a plan in their order, and which each must come after.
@@ -48,7 +48,7 @@ func PhaseNames() (names []string, after map[string][]string) {
 
 // MakeInOrder makes a plan with its phases in another order. Nothing is refused in it.
 func MakeInOrder(in Input, names []string) Plan {
-	in.Observed = withOwners(in.Observed, in.Desired, in.Known)
+	in.Observed = withOwners(in.Observed, in.Declared, in.Known)
 	var order []phase
 	for _, name := range names {
 		for _, p := range phases {

@@ -13,74 +13,75 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// Exposures are what initiators have seen of targets, under which numbers. A number belongs to
-// what an initiator saw there until its session has ended by itself: until then it has
-// writes on the way to that number, and continues them when it is back.
+// Exposures are which LUNs initiators have seen at which targets, under which numbers. A number
+// belongs to what an initiator saw there until the initiator itself ends its session: until then
+// it may have writes under way to that number, and continues them when it reconnects.
 type Exposures map[observe.TargetID]map[string]Exposure
 
 // Exposure is what one initiator has seen of one target.
 type Exposure struct {
-	// Live is true if the initiator was logged in when the target was last looked at. Otherwise
-	// its session was ended, by the agent, by a reboot, or by whoever closed the target, and
-	// may be back at any time.
+	// Live is true if the initiator was connected when the target was last observed. Otherwise its
+	// session was ended by the agent, by a reboot, or by whoever closed the target, and it may
+	// reconnect at any time.
 	Live bool `json:"live,omitempty"`
 	// LUNs are by the number that the initiator sees.
 	LUNs map[int]Shown `json:"luns"`
-	// Leaving are initiators that were taken out of the Export while this session was there, of which
-	// nobody knows whose it is: it may be one of theirs.
+	// Leaving are the initiators that were removed from the Export during this session, if the
+	// kernel does not say whose session it is: it may be one of theirs.
 	Leaving []string `json:"leaving,omitempty"`
 }
 
 // Shown is what was seen under a number.
 type Shown struct {
-	// Identity is what initiators tell it by: a unit serial, or the UUID of a namespace.
+	// Identity is what initiators know it by: a unit serial, or the UUID of a namespace.
 	Identity string    `json:"identity"`
 	Since    time.Time `json:"since"`
-	// Expected is true until it was seen that it is shown.
+	// Expected is true until it was observed under that number.
 	Expected bool `json:"expected,omitempty"`
 }
 
-// Anyone stands for initiators of which nothing says who they are.
+// Anyone stands for initiators that the kernel does not name.
 const Anyone = "*"
 
-// nameless reports whether what an initiator is told by is not its name: any of those that are
-// admitted may be meant.
-func nameless(initiator string) bool {
+// isAnonymous reports whether a session is known by something other than the initiator's name,
+// such as its address. It may be that of any admitted initiator.
+func isAnonymous(initiator string) bool {
 	return !slices.ContainsFunc([]string{"iqn.", "nqn.", "eui.", "naa."}, func(form string) bool { return strings.HasPrefix(initiator, form) })
 }
 
-// LearnExposures returns what is known after an observation, of which index is the index.
-// rebooted is true if the node was started anew since known. It is pure, and returns known
-// itself if nothing is new.
+// LearnExposures returns what is known after an observation with its index. rebooted is true if
+// the node was restarted since known was learned. It is pure, and returns known itself if nothing
+// is new.
 func LearnExposures(known Exposures, observed observe.State, index *Index, rebooted bool, now time.Time) Exposures {
-	l := sightings{from: known, to: known}
+	l := exposureChange{from: known, to: known}
 	looked := make(map[observe.TargetID]bool, len(known))
 	for _, id := range index.targets {
 		t, _ := observed.Target(id)
-		if len(known[id]) == 0 && !occupied(t) {
+		if len(known[id]) == 0 && !hasSessions(t) {
 			continue // as most
 		}
 		looked[id] = true
-		l.target(id, t, observed.LIO.Backstores, rebooted, now)
+		l.learnTarget(id, t, observed.LIO.Backstores, rebooted, now)
 	}
 	for id := range known {
-		// A reboot ended all sessions, also those of targets that cannot be seen yet: once they can
-		// be, they may be open again, and who is not back looks like one who has logged out.
+		// A reboot ended all sessions, also those of targets that cannot be read yet. Once they
+		// can be, they may be open again, and an initiator that has not reconnected looks like
+		// one that has logged out.
 		if !looked[id] && (rebooted || observed.Unknown[id.Fabric.System()] == nil) {
-			l.closed(id)
+			l.setClosed(id)
 		}
 	}
 	return l.to
 }
 
-// sightings are a change of what is known. What is changed is copied before.
-type sightings struct {
+// exposureChange changes what is known, and copies each part before it is changed.
+type exposureChange struct {
 	from, to Exposures
 	copied   map[observe.TargetID]bool
 }
 
-// of returns what is known of a target, to be changed.
-func (l *sightings) of(id observe.TargetID) map[string]Exposure {
+// editable returns what is known of a target, for changing it.
+func (l *exposureChange) editable(id observe.TargetID) map[string]Exposure {
 	if l.copied == nil {
 		l.copied, l.to = map[observe.TargetID]bool{}, maps.Clone(l.from)
 		if l.to == nil {
@@ -96,56 +97,56 @@ func (l *sightings) of(id observe.TargetID) map[string]Exposure {
 	return l.to[id]
 }
 
-func (l *sightings) forget(id observe.TargetID, initiator string) {
-	delete(l.of(id), initiator)
+func (l *exposureChange) forget(id observe.TargetID, initiator string) {
+	delete(l.editable(id), initiator)
 	if len(l.to[id]) == 0 {
 		delete(l.to, id)
 	}
 }
 
-// interrupted takes in that a session was ended, and not by the initiator.
-func (l *sightings) interrupted(id observe.TargetID, initiator string) {
+// setInterrupted notes that a session was ended, and not by the initiator.
+func (l *exposureChange) setInterrupted(id observe.TargetID, initiator string) {
 	before := l.to[id][initiator]
 	switch {
 	case !before.Live:
 	case len(before.LUNs) == 0:
 		l.forget(id, initiator)
 	default:
-		l.of(id)[initiator] = Exposure{LUNs: before.LUNs}
+		l.editable(id)[initiator] = Exposure{LUNs: before.LUNs}
 	}
 }
 
-// closed takes in that nobody is logged in to a target any more.
-func (l *sightings) closed(id observe.TargetID) {
+// setClosed notes that no initiator is connected to a target any more.
+func (l *exposureChange) setClosed(id observe.TargetID) {
 	for initiator := range l.from[id] {
-		l.interrupted(id, initiator)
+		l.setInterrupted(id, initiator)
 	}
 }
 
-// target takes in who is logged in to a target, and sees what.
-func (l *sightings) target(id observe.TargetID, t observe.Target, backstores map[string]observe.Backstore, rebooted bool, now time.Time) {
+// learnTarget learns which initiators are connected to a target, and what they see.
+func (l *exposureChange) learnTarget(id observe.TargetID, t observe.Target, backstores map[string]observe.Backstore, rebooted bool, now time.Time) {
 	live := connected(t)
 	for _, initiator := range live {
 		before := l.from[id][initiator]
-		if after, news := before.with(seenBy(t, initiator, backstores), now); news || !before.Live && len(after.LUNs) > 0 {
-			l.of(id)[initiator] = after
+		if after, news := before.withSeen(seenBy(t, initiator, backstores), now); news || !before.Live && len(after.LUNs) > 0 {
+			l.editable(id)[initiator] = after
 		}
 	}
 	for initiator, before := range l.from[id] {
 		switch {
 		case slices.Contains(live, initiator):
-		case !rebooted && !tells(t, initiator): // nobody knows
-		case before.Live && !rebooted && lets(t, initiator): // it has logged out by itself
+		case !rebooted && !reportsLogouts(t, initiator): // the kernel does not say
+		case before.Live && !rebooted && allowsSession(t, initiator): // the initiator has logged out
 			l.forget(id, initiator)
 		default:
-			l.interrupted(id, initiator)
+			l.setInterrupted(id, initiator)
 		}
 	}
 }
 
-// with takes in what a live session sees. What it saw before and does not see any more stays: it
-// may go on with that.
-func (e Exposure) with(seen map[int]string, now time.Time) (after Exposure, news bool) {
+// withSeen adds what a live session sees. What it saw before and does not see any more is kept:
+// the initiator may continue to use that number.
+func (e Exposure) withSeen(seen map[int]string, now time.Time) (after Exposure, news bool) {
 	after = Exposure{Live: true, LUNs: e.LUNs, Leaving: e.Leaving}
 	change := func() map[int]Shown {
 		if !news {
@@ -170,24 +171,25 @@ func (e Exposure) with(seen map[int]string, now time.Time) (after Exposure, news
 }
 
 // Anticipate returns what is known when the steps of a plan begin: those that end sessions, and
-// those that show something more to who is logged in. index is that of the observation that the
-// plan was made for. It is pure, and returns known itself if there are none.
+// those that show more to connected initiators. index is that of the observation from which the
+// plan was made. It is pure, and returns known itself if there are no such steps.
 func Anticipate(known Exposures, plan Plan, index *Index, now time.Time) Exposures {
-	l := sightings{from: known, to: known}
+	l := exposureChange{from: known, to: known}
 	for _, s := range plan.Steps {
-		l.begin(s.Change, index, now)
+		l.beginStep(s.Change, index, now)
 	}
 	return l.to
 }
 
-// ToBeRemembered returns the objects that must not be changed before it is remembered: their
-// steps take something from initiators that are known, or show them something, or begin to write
-// over what was complete. index is that of the observation that the plan was made for. It is pure.
-func ToBeRemembered(known Exposures, plan Plan, index *Index) map[spec.ID]bool {
+// WaitingForMemory returns the objects that must not be changed before [Anticipate] and
+// [NoteBeginning] are stored: their steps take something from known initiators, show them
+// something, or begin to overwrite complete data. index is that of the observation from which the
+// plan was made. It is pure.
+func WaitingForMemory(known Exposures, plan Plan, index *Index) map[spec.ID]bool {
 	objects := map[spec.ID]bool{}
 	for _, s := range plan.Steps {
-		l := sightings{from: known, to: known}
-		l.begin(s.Change, index, time.Time{})
+		l := exposureChange{from: known, to: known}
+		l.beginStep(s.Change, index, time.Time{})
 		must := l.copied != nil
 		switch c := s.Change.(type) {
 		case change.Cutover:
@@ -202,53 +204,54 @@ func ToBeRemembered(known Exposures, plan Plan, index *Index) map[spec.ID]bool {
 	return objects
 }
 
-// begin takes in that a step begins.
-func (l *sightings) begin(c change.Change, index *Index, now time.Time) {
+// beginStep notes that a step begins.
+func (l *exposureChange) beginStep(c change.Change, index *Index, now time.Time) {
 	switch c := c.(type) {
 	case change.DisableTarget:
-		l.closed(c.ID())
+		l.setClosed(c.ID())
 	case change.RemoveTarget:
-		l.closed(c.ID())
+		l.setClosed(c.ID())
 	case change.RemovePortal:
-		l.closed(c.ID())
+		l.setClosed(c.ID())
 	case change.ResizeLUN:
 		if traitsOf[c.Fabric].resizeEndsSessions {
-			l.closed(c.ID())
+			l.setClosed(c.ID())
 		}
 	case change.RemoveInitiator:
-		l.takenOut(c)
+		l.removeInitiator(c)
 	case change.AddLUN:
-		l.shows(c, index.identityAdded(c), now)
+		l.addLUN(c, index.identityAdded(c), now)
 	}
 }
 
-// takenOut takes in that an initiator cannot log in any more, and what becomes of its session.
-func (l *sightings) takenOut(c change.RemoveInitiator) {
+// removeInitiator notes that an initiator cannot log in any more, and what that does to its
+// session.
+func (l *exposureChange) removeInitiator(c change.RemoveInitiator) {
 	for name := range l.to[c.ID()] {
-		if len(c.KeepSessions) == 0 && (name == c.Initiator || nameless(name)) {
-			l.interrupted(c.ID(), name)
+		if len(c.KeepSessions) == 0 && (name == c.Initiator || isAnonymous(name)) {
+			l.setInterrupted(c.ID(), name)
 		}
 	}
 	for _, name := range c.KeepSessions {
-		if before := l.to[c.ID()][name]; nameless(name) && !slices.Contains(before.Leaving, c.Initiator) {
-			l.of(c.ID())[name] = Exposure{Live: true, LUNs: before.LUNs, Leaving: append(slices.Clone(before.Leaving), c.Initiator)}
+		if before := l.to[c.ID()][name]; isAnonymous(name) && !slices.Contains(before.Leaving, c.Initiator) {
+			l.editable(c.ID())[name] = Exposure{Live: true, LUNs: before.LUNs, Leaving: append(slices.Clone(before.Leaving), c.Initiator)}
 		}
 	}
 }
 
-// shows takes in that a LUN is added to a target. Whoever is logged in may see it from then on.
-func (l *sightings) shows(c change.AddLUN, identity string, now time.Time) {
+// addLUN notes that a LUN is added to a target. Every connected initiator may see it from then on.
+func (l *exposureChange) addLUN(c change.AddLUN, identity string, now time.Time) {
 	for name, before := range l.to[c.ID()] {
 		if before.Live && identity != "" && before.LUNs[c.LUN].Identity != identity {
 			luns := maps.Clone(before.LUNs)
 			luns[c.LUN] = Shown{Identity: identity, Since: now, Expected: true}
-			l.of(c.ID())[name] = Exposure{Live: true, LUNs: luns, Leaving: before.Leaving}
+			l.editable(c.ID())[name] = Exposure{Live: true, LUNs: luns, Leaving: before.Leaving}
 		}
 	}
 }
 
-// identityAdded returns what initiators will tell a LUN by that is added; empty: its logical
-// volume is not there yet.
+// identityAdded returns what initiators will know an added LUN by; empty: its logical volume does
+// not exist yet.
 func (x *Index) identityAdded(c change.AddLUN) string {
 	if c.Backstore == "" {
 		if c.Identity == "" {
@@ -264,9 +267,9 @@ func (x *Index) identityAdded(c change.AddLUN) string {
 	return ""
 }
 
-// awaited returns who has seen a volume under whatever number, and may come back to it: their
-// sessions were ended, and not by themselves.
-func (x Exposures) awaited(identities ...string) (who []string) {
+// awaitedBy returns which initiators have seen a volume under any number and may reconnect to it:
+// their sessions were ended, and not by themselves.
+func (x Exposures) awaitedBy(identities ...string) (who []string) {
 	for _, initiators := range x {
 		for name, e := range initiators {
 			if e.Live {
@@ -283,55 +286,57 @@ func (x Exposures) awaited(identities ...string) (who []string) {
 	return slices.Compact(who)
 }
 
-// notBack is said after the name of an initiator that is not logged in, and waited for.
+// notBack follows the name of an initiator that is not connected, and waited for.
 const notBack = " (not reconnected since its session was ended)"
 
-// open reports whether initiators can log in to a target, so that one that is not is not by
-// its own will.
-func open(t observe.Target) bool {
+// isOpen reports whether initiators can log in to a target: only then has an initiator that is not
+// connected logged out by itself.
+func isOpen(t observe.Target) bool {
 	return t.HasTPG && t.Enabled && !t.Offline && (len(t.Portals) > 0 || !traitsOf[t.Fabric].ownPortals)
 }
 
-// lets reports whether a target lets an initiator stay logged in: if not, its session did not end by
-// itself, but with the portals, or with its access list.
-func lets(t observe.Target, initiator string) bool {
+// allowsSession reports whether a target allows an initiator to stay connected. If not, its
+// session was ended by the removal of a portal or of its access list.
+func allowsSession(t observe.Target, initiator string) bool {
 	f := traitsOf[t.Fabric]
 	_, listed := t.ACLs[initiator]
 	switch {
-	case f.outlives && !f.ownPortals: // whoever is listed
+	case f.sessionsOutliveListing && !f.ownPortals: // also of initiators that are not listed
 		return t.HasTPG && !t.Offline
-	case f.outlives || nameless(initiator):
-		return open(t)
+	case f.sessionsOutliveListing || isAnonymous(initiator):
+		return isOpen(t)
 	default:
-		return open(t) && (listed || t.Attrib.GenerateNodeACLs)
+		return isOpen(t) && (listed || t.Attrib.GenerateNodeACLs)
 	}
 }
 
-// tells reports whether an initiator that is not seen to be logged in to a target is not.
-func tells(t observe.Target, initiator string) bool {
+// reportsLogouts reports whether an initiator that is not seen to be connected to a target is
+// certainly not.
+func reportsLogouts(t observe.Target, initiator string) bool {
 	switch {
 	case t.Sessions >= 0:
 		return true
-	case nameless(initiator):
-		return tellsAddresses(t)
+	case isAnonymous(initiator):
+		return reportsAddresses(t)
 	default:
-		return traitsOf[t.Fabric].uncounted
+		return traitsOf[t.Fabric].sessionsUncounted
 	}
 }
 
-// tellsAddresses reports whether all addresses are known from which a target is used, though not who
-// it is: over RDMA nothing is seen.
-func tellsAddresses(t observe.Target) bool {
-	return traitsOf[t.Fabric].addresses && !slices.Contains(slices.Collect(maps.Values(t.Portals)), observe.RDMA)
+// reportsAddresses reports whether the kernel shows all addresses that are connected to a target,
+// though not their initiators. Over RDMA it shows none.
+func reportsAddresses(t observe.Target) bool {
+	return traitsOf[t.Fabric].sessionsByAddress && !slices.Contains(slices.Collect(maps.Values(t.Portals)), observe.RDMA)
 }
 
-// occupied reports whether somebody is logged in to a target, or may be.
-func occupied(t observe.Target) bool {
+// hasSessions reports whether an initiator is connected to a target, or may be.
+func hasSessions(t observe.Target) bool {
 	return t.Sessions != 0 || len(t.DynamicSessions)+len(t.Unattributed) > 0 ||
 		slices.ContainsFunc(slices.Collect(maps.Values(t.ACLs)), func(acl observe.ACL) bool { return acl.LoggedIn })
 }
 
-// connected returns who is logged in to a target. Who has no name is told by the address.
+// connected returns the initiators that are connected to a target. Those without a name are known
+// by their address.
 func connected(t observe.Target) []string {
 	names := slices.Concat(t.DynamicSessions, t.Unattributed)
 	for name, acl := range t.ACLs {
@@ -345,15 +350,15 @@ func connected(t observe.Target) []string {
 	return names
 }
 
-// seenBy returns what an initiator that is logged in to a target sees, by number.
+// seenBy returns what a connected initiator of a target sees, by number.
 func seenBy(t observe.Target, initiator string, backstores map[string]observe.Backstore) map[int]string {
 	seen := make(map[int]string, len(t.LUNs))
 	add := func(number int, l observe.TargetLUN) {
-		if identity := shownAs(l, backstores); identity != "" {
+		if identity := identityOfLUN(l, backstores); identity != "" {
 			seen[number] = identity
 		}
 	}
-	if acl, listed := t.ACLs[initiator]; listed && traitsOf[t.Fabric].maps {
+	if acl, listed := t.ACLs[initiator]; listed && traitsOf[t.Fabric].mapsLUNs {
 		for number, m := range acl.LUNs {
 			add(number, t.LUNs[m.LUN])
 		}
@@ -365,8 +370,8 @@ func seenBy(t observe.Target, initiator string, backstores map[string]observe.Ba
 	return seen
 }
 
-// shownAs returns what initiators tell a LUN by; empty: it shows nothing.
-func shownAs(l observe.TargetLUN, backstores map[string]observe.Backstore) string {
+// identityOfLUN returns what initiators know a LUN by; empty: it shows nothing.
+func identityOfLUN(l observe.TargetLUN, backstores map[string]observe.Backstore) string {
 	if l.Backstore != "" {
 		return backstores[l.Backstore].Serial
 	}

@@ -9,69 +9,71 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// fabric is what serves an export: a kind of target, over a transport.
+// fabric is a kind of target that serves Exports, over a transport.
 type fabric struct {
 	observe.Fabric
 	traits
 	transport observe.Transport
 }
 
-// traits are what a plan has to know of a kind of target. Nothing else in it asks which one
-// it is, so that another kind is another row of [traitsOf].
+// traits are what a plan has to know of a kind of target. Nothing else in the package asks which
+// kind it is, so another kind is another row of [traitsOf].
 type traits struct {
-	// backstores is true if LUNs are links to LIO's backstores. Else they are
-	// made of the device itself.
+	// backstores is true if LUNs are links to LIO's backstores. Otherwise they are made of the
+	// device itself.
 	backstores bool
-	// maps is true if each initiator has a list of LUNs of its own, which also says who may
-	// write. Else all of them see what is in the target.
-	maps bool
-	// enables is true if a target is closed until it is enabled. Else nobody
-	// reaches it before it has a portal, or an initiator is admitted.
-	enables bool
-	// ownPortals is true if a target has portals of its own. Else they are those
-	// of the whole system, which is not the target's to close.
+	// mapsLUNs is true if each initiator has a list of LUNs of its own, with write protection.
+	// Otherwise all initiators see all LUNs of the target.
+	mapsLUNs bool
+	// hasEnable is true if a target is closed until it is enabled. Otherwise it is closed until it
+	// has a portal, or admits an initiator.
+	hasEnable bool
+	// ownPortals is true if a target has portals of its own. Otherwise they are those of the whole
+	// system, and cannot be removed for one target.
 	ownPortals bool
-	// accounts is true if passwords, and who may write, are a target's and not of
-	// each of its initiators.
-	accounts bool
-	// keysOnly is true if an initiator proves itself by a key, without a user name.
+	// targetAccounts is true if passwords and write protection belong to the target, not to each
+	// of its initiators.
+	targetAccounts bool
+	// keysOnly is true if an initiator authenticates with a key, without a user name.
 	keysOnly bool
-	// inheritsViews is true if an access list takes over what its initiator saw while anybody was
-	// let in.
+	// inheritsViews is true if a new access list keeps showing what its initiator saw while any
+	// initiator was admitted.
 	inheritsViews bool
-	// refuses is true if an initiator that is still listed can be kept from logging in again.
-	refuses bool
-	// outlives is true if the session of an initiator goes on that is not listed any more.
-	outlives bool
-	// addresses is true if the kernel may tell who is logged in by the address alone.
-	addresses bool
-	// uncounted is true if nothing says how many are logged in: the access lists name them all.
-	uncounted bool
-	// parameters is true if a spec may set attributes of the target, and discovery if
-	// initiators can ask which targets there are.
+	// refusesLogins is true if an initiator that is still listed can be kept from logging in
+	// again.
+	refusesLogins bool
+	// sessionsOutliveListing is true if an initiator that is removed from the list keeps its
+	// session.
+	sessionsOutliveListing bool
+	// sessionsByAddress is true if the kernel may know a session by its address alone.
+	sessionsByAddress bool
+	// sessionsUncounted is true if the kernel does not count sessions: the access lists name them
+	// all.
+	sessionsUncounted bool
+	// parameters is true if a spec may set attributes of the target, and discovery if initiators
+	// can discover the target.
 	parameters, discovery bool
-	// pause is how initiators are made to wait, rather than fail what is under way.
+	// pause is how initiators are made to wait without failing their requests.
 	pause pause
-	// markInGroup is true if the mark of the owner is on the portal group, and markInLUNs if
-	// it is on the LUNs: what is there has none before its first LUN.
+	// markInGroup is true if the owner's mark is on the portal group, and markInLUNs if it is on
+	// the LUNs: such a target has no mark before its first LUN.
 	markInGroup, markInLUNs bool
-	// alwaysConnected is true if initiators are logged in for as long as they can, whether
-	// they see anything or not.
+	// alwaysConnected is true if initiators are connected whenever they can be, whether they see a
+	// LUN or not.
 	alwaysConnected bool
-	// listCloses is true if a target cannot be open to anybody while an initiator is listed.
+	// listCloses is true if a target cannot admit any initiator while one is listed.
 	listCloses bool
-	// caches is true if it keeps a cache of what it serves, which must not be served by
-	// others as well.
+	// caches is true if the target caches what it serves, which must not be served by others as
+	// well.
 	caches bool
-	// resizeEndsSessions is true if initiators have to log in anew when a LUN is resized.
+	// resizeEndsSessions is true if initiators must log in again when a LUN is resized.
 	resizeEndsSessions bool
 	// separateFamilies is true if a portal for any IPv6 address does not serve IPv4.
 	separateFamilies bool
-	// identify returns what initiators tell a LUN without a backstore by.
+	// identify returns what initiators know a LUN without a backstore by.
 	identify func(identity string) string
-	// closed are the attributes with which listed initiators are admitted only,
-	// and open those with which anybody is.
-	closed, open observe.TPGAttrib
+	// closedAttrib are the attributes that admit listed initiators only, and openAttrib those that admit any.
+	closedAttrib, openAttrib observe.TPGAttrib
 }
 
 // pause is a way to make initiators wait.
@@ -85,39 +87,39 @@ const (
 
 var traitsOf = map[observe.Fabric]traits{
 	observe.ISCSI: {
-		backstores: true, maps: true, enables: true, ownPortals: true, inheritsViews: true, refuses: true, parameters: true, discovery: true,
+		backstores: true, mapsLUNs: true, hasEnable: true, ownPortals: true, inheritsViews: true, refusesLogins: true, parameters: true, discovery: true,
 		pause: disableTarget, markInGroup: true, identify: ondisk.UnitSerial,
 		// The group asks for authentication by default, so that an access list
 		// which is only half set up lets nobody in.
-		closed: observe.TPGAttrib{Authentication: true, DemoModeWriteProtect: true},
-		open:   observe.TPGAttrib{GenerateNodeACLs: true, CacheDynamicACLs: true, DemoModeDiscovery: true},
+		closedAttrib: observe.TPGAttrib{Authentication: true, DemoModeWriteProtect: true},
+		openAttrib:   observe.TPGAttrib{GenerateNodeACLs: true, CacheDynamicACLs: true, DemoModeDiscovery: true},
 	},
 	observe.FC: {
-		backstores: true, maps: true, enables: true, markInLUNs: true, alwaysConnected: true, uncounted: true, identify: ondisk.UnitSerial,
+		backstores: true, mapsLUNs: true, hasEnable: true, markInLUNs: true, alwaysConnected: true, sessionsUncounted: true, identify: ondisk.UnitSerial,
 	},
 	observe.NVMe: {
-		ownPortals: true, keysOnly: true, listCloses: true, outlives: true, addresses: true, pause: withoutPortals, identify: ondisk.NamespaceUUID,
-		open: observe.TPGAttrib{GenerateNodeACLs: true},
+		ownPortals: true, keysOnly: true, listCloses: true, sessionsOutliveListing: true, sessionsByAddress: true, pause: withoutPortals, identify: ondisk.NamespaceUUID,
+		openAttrib: observe.TPGAttrib{GenerateNodeACLs: true},
 	},
 	observe.TGTISCSI: {
-		accounts: true, caches: true, outlives: true, resizeEndsSessions: true, separateFamilies: true, identify: ondisk.UnitSerial,
-		open: observe.TPGAttrib{GenerateNodeACLs: true},
+		targetAccounts: true, caches: true, sessionsOutliveListing: true, resizeEndsSessions: true, separateFamilies: true, identify: ondisk.UnitSerial,
+		openAttrib: observe.TPGAttrib{GenerateNodeACLs: true},
 	},
 }
 
 // fabricOf returns what serves a protocol on this machine.
 func (in Input) fabricOf(p spec.Protocol) fabric {
-	of, over := in.servedBy(p)
+	of, over := in.fabricAndTransport(p)
 	return fabric{Fabric: of, traits: traitsOf[of], transport: over}
 }
 
-// targetOf names the target of an export.
+// targetOf returns the target of an Export.
 func (in Input) targetOf(e spec.Export) observe.TargetID {
-	of, _ := in.servedBy(e.Spec.Protocol)
+	of, _ := in.fabricAndTransport(e.Spec.Protocol)
 	return observe.TargetID{Fabric: of, Name: e.Spec.Target}
 }
 
-func (in Input) servedBy(p spec.Protocol) (of observe.Fabric, over observe.Transport) {
+func (in Input) fabricAndTransport(p spec.Protocol) (of observe.Fabric, over observe.Transport) {
 	of, over = observe.ISCSI, observe.TCP
 	switch p {
 	case spec.ProtocolNVMeTCP:
@@ -136,7 +138,7 @@ func (in Input) servedBy(p spec.Protocol) (of observe.Fabric, over observe.Trans
 	return of, over
 }
 
-// protocolOf returns what a target speaks that no file declares, as far as its portals say it.
+// protocolOf returns the protocol of an undeclared target, as far as its portals show it.
 func protocolOf(t observe.Target) spec.Protocol {
 	rdma := slices.Contains(slices.Collect(maps.Values(t.Portals)), observe.RDMA)
 	switch {
@@ -153,9 +155,8 @@ func protocolOf(t observe.Target) spec.Protocol {
 	}
 }
 
-// identity returns what initiators tell a LUN without a backstore by; empty if
-// its logical volume, whose [observe.LogicalVolume.Identity] it is made of, is not
-// there yet.
+// identity returns what initiators know a LUN without a backstore by. of is the logical volume's
+// [observe.LogicalVolume.Identity]; empty: it does not exist yet.
 func (f fabric) identity(of string) string {
 	if of == "" {
 		return ""

@@ -153,7 +153,7 @@ var _ = Describe("An Export of any fabric", func() {
 	})
 
 	eachFabric("goes when no file names it, before its volumes do", func(n *Node, _ over) {
-		n.Desired.Exports, n.Desired.Volumes, n.Desired.Snapshots = nil, nil, nil
+		n.Declared.Exports, n.Declared.Volumes, n.Declared.Snapshots = nil, nil, nil
 		n.Apply(n.Plan())
 		n.Converge()
 		Expect(n.State.TargetIDs()).To(BeEmpty())
@@ -170,7 +170,7 @@ var _ = Describe("An Export of any fabric", func() {
 			acl.LoggedIn = true
 			t.ACLs[o.initiators[0]] = acl
 		})
-		n.Desired.Exports, n.Desired.Volumes, n.Desired.Snapshots = nil, nil, nil
+		n.Declared.Exports, n.Declared.Volumes, n.Declared.Snapshots = nil, nil, nil
 		p := n.Plan()
 		Expect(ObjectOf(p, ExportID("db"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
 		Expect(ObjectOf(p, VolumeID("data")).Phase).To(Or(Equal(status.Blocked), Equal(status.Deleting)))
@@ -211,13 +211,13 @@ var _ = Describe("An Export of any fabric", func() {
 		p := n.Plan()
 		Expect(p.Steps).To(BeEmpty())
 		Expect(ObjectOf(p, ExportID("db"))).To(BeIn(status.Blocked, status.ReasonNotOwned))
-		n.Desired.Exports = nil
+		n.Declared.Exports = nil
 		Expect(n.Plan().Steps).To(BeEmpty())
 	})
 
 	eachFabric("does not take away a volume that is in it under a name that is not ours", func(n *Node, o over) {
 		n.EditTargetOf(o.target, somebodyElses)
-		n.Desired.Exports, n.Desired.Volumes, n.Desired.Snapshots = nil, nil, nil
+		n.Declared.Exports, n.Declared.Volumes, n.Declared.Snapshots = nil, nil, nil
 		n.Apply(n.Plan())
 		n.Apply(n.Plan())
 		Expect(n.LVs("vg0")).To(And(HaveKey("data"), HaveKey("thick")))
@@ -227,7 +227,7 @@ var _ = Describe("An Export of any fabric", func() {
 		n.EditExport(func(e *spec.ExportSpec) {
 			e.LUNs, e.Initiators = e.LUNs[:1], append(slices.Clone(e.Initiators), spec.Initiator{Name: o.newcomer(), Auth: o.auth})
 		})
-		n.Desired.Complete = false // so that nothing is removed
+		n.Declared.Complete = false // so that nothing is removed
 		n.Apply(n.Plan())
 		t := targetOf(n, o)
 		Expect(t.LUNs).To(HaveKey(1))
@@ -235,13 +235,13 @@ var _ = Describe("An Export of any fabric", func() {
 			Expect(acl.LUNs).To(HaveKey(0), "it has a list of its own")
 			Expect(acl.LUNs).NotTo(HaveKey(1))
 		}
-		n.Desired.Complete = true
+		n.Declared.Complete = true
 		n.Converge()
 		Expect(targetOf(n, o).ACLs).To(HaveKey(o.newcomer()))
 	})
 
 	eachFabric("is not opened while a number shows something else than its file says", func(n *Node, o over) {
-		n.Desired.Volumes["image"] = spec.Volume{Metadata: Meta("image"), Spec: spec.VolumeSpec{
+		n.Declared.Volumes["image"] = spec.Volume{Metadata: Meta("image"), Spec: spec.VolumeSpec{
 			Pool: "slow", Size: 64 * MiB, LVName: "image", DeletionPolicy: spec.Delete, Source: &spec.VolumeSource{Image: &spec.ImageSource{Path: "/srv/image.raw"}},
 		}}
 		closed := func() {
@@ -266,7 +266,7 @@ var _ = Describe("An Export of any fabric", func() {
 
 	eachFabric("shows nothing new to an initiator that is on its way out", func(n *Node, o over) {
 		third := spec.Volume{Metadata: Meta("third"), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * MiB, LVName: "third", DeletionPolicy: spec.Delete}}
-		n.Desired.Volumes["third"] = third
+		n.Declared.Volumes["third"] = third
 		n.EditExport(func(e *spec.ExportSpec) {
 			e.LUNs, e.Initiators = append(slices.Clone(e.LUNs), spec.LUN{Volume: "third", Number: Ptr(2)}), e.Initiators[:1]
 		})
@@ -354,7 +354,7 @@ var _ = Describe("An Export of any fabric", func() {
 		n.State.LIO.Backstores["iblock_0/theirs"] = observe.Backstore{
 			HBA: "iblock_0", Name: "theirs", Enabled: true, BlockDevice: fmt.Sprintf("dm-%d", thick.Minor), Device: thick.Path(), Serial: "theirs",
 		}
-		n.Desired.Exports, n.Desired.Volumes, n.Desired.Snapshots = nil, nil, nil
+		n.Declared.Exports, n.Declared.Volumes, n.Declared.Snapshots = nil, nil, nil
 		p := n.Plan()
 		Expect(ChangesIn(p)).To(ContainElement("remove target " + o.target.Name))
 		Expect(ChangesIn(p)).NotTo(ContainElement(ContainSubstring("vg0/thick and the data in it")))
@@ -365,7 +365,7 @@ var _ = Describe("An Export of any fabric", func() {
 		state := n.Copy()
 		n.State.LIO, n.State.NVMe, n.State.TGT = observe.Targets{}, nil, nil
 		n.State.Unknown = map[observe.System]error{o.target.Fabric.System(): errors.New("broken")}
-		n.Desired.Volumes = nil
+		n.Declared.Volumes = nil
 		p := n.Plan()
 		Expect(p.Steps).To(BeEmpty())
 		Expect(ObjectOf(p, ExportID("db"))).To(BeIn(status.Failed, status.ReasonObservationFailed))
@@ -373,9 +373,9 @@ var _ = Describe("An Export of any fabric", func() {
 	})
 
 	eachFabric("grows while it is used, and its initiators are told", func(n *Node, o over) {
-		v := n.Desired.Volumes["data"]
+		v := n.Declared.Volumes["data"]
 		v.Spec.Size = 200 * MiB
-		n.Desired.Volumes["data"] = v
+		n.Declared.Volumes["data"] = v
 		n.Converge()
 		told := 1
 		if o.target.Fabric.System() == observe.LIO {

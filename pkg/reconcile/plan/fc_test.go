@@ -39,7 +39,7 @@ func newFCNode() *fcNode {
 	Expect(err).NotTo(HaveOccurred())
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	return &fcNode{Host: h, input: Input{
-		Desired: spec.Set{
+		Declared: spec.Set{
 			Complete: true,
 			Pools:    map[string]spec.Pool{"slow": {Metadata: Meta("slow"), Spec: spec.PoolSpec{VolumeGroup: "vg0", Trash: Ptr(spec.Duration(0))}}},
 			Volumes: map[string]spec.Volume{"data": {Metadata: Meta("data"), Spec: spec.VolumeSpec{
@@ -60,7 +60,7 @@ func (n *fcNode) diff(ctx context.Context) Plan {
 	GinkgoHelper()
 	n.input.Observed = observe.New(n).Observe(ctx)
 	Expect(n.input.Observed.Err()).NotTo(HaveOccurred())
-	n.input.Known = Learnt(n.input.Known, n.input.Desired, n.input.Observed)
+	n.input.Known = Learned(n.input.Known, n.input.Declared, n.input.Observed)
 	return Make(n.input)
 }
 
@@ -91,7 +91,7 @@ var _ = Describe("Make and Fibre Channel", func() {
 		n := newFCNode()
 		Expect(ObjectOf(n.converge(ctx), ExportID("db"))).To(BeIn(status.Ready, status.ReasonAsDesired))
 		Expect(n.target().Mark).To(Equal("volreconciler:db"))
-		n.input.Desired.Exports = nil
+		n.input.Declared.Exports = nil
 		n.converge(ctx)
 		Expect(n.input.Observed.LIO.FC).To(BeEmpty())
 		Expect(n.input.Observed.LIO.Backstores).To(BeEmpty())
@@ -101,13 +101,13 @@ var _ = Describe("Make and Fibre Channel", func() {
 	// The machine fails after each single call that changes something, on the way
 	// there and on the way back.
 	It("heals whatever a crash leaves", func(ctx SpecContext) {
-		for _, desired := range []bool{true, false} {
+		for _, declared := range []bool{true, false} {
 			for calls := 1; ; calls++ {
 				n := newFCNode()
-				exports := n.input.Desired.Exports
-				if !desired {
+				exports := n.input.Declared.Exports
+				if !declared {
 					n.converge(ctx)
-					n.input.Desired.Exports = nil
+					n.input.Declared.Exports = nil
 				}
 				left := calls
 				n.pass(ctx, func(c fakehost.Call, err error) error {
@@ -120,12 +120,12 @@ var _ = Describe("Make and Fibre Channel", func() {
 					return err
 				})
 				p := n.converge(ctx)
-				if desired {
+				if declared {
 					Expect(ObjectOf(p, ExportID("db"))).To(BeIn(status.Ready, status.ReasonAsDesired), "after %d calls", calls)
 				} else {
 					Expect(n.input.Observed.LIO.FC).To(BeEmpty(), "after %d calls", calls)
 				}
-				n.input.Desired.Exports = exports
+				n.input.Declared.Exports = exports
 				n.converge(ctx)
 				Expect(n.target().LUNs).To(HaveLen(1))
 				if left > 0 {
@@ -138,9 +138,9 @@ var _ = Describe("Make and Fibre Channel", func() {
 
 	It("does nothing again and again while there is nothing to export", func(ctx SpecContext) {
 		n := newFCNode()
-		v := n.input.Desired.Volumes["data"]
+		v := n.input.Declared.Volumes["data"]
 		v.Metadata.Annotations = map[string]string{spec.AnnotationReconcile: "suspended"}
-		n.input.Desired.Volumes["data"] = v
+		n.input.Declared.Volumes["data"] = v
 		Expect(n.Edit(func(node *fakehost.Node) {
 			lv := &node.VolumeGroups[0].LogicalVolumes[0]
 			lv.Active, lv.Minor = false, 0
@@ -148,15 +148,15 @@ var _ = Describe("Make and Fibre Channel", func() {
 		p := n.converge(ctx)
 		Expect(ObjectOf(p, ExportID("db"))).To(BeIn(status.Blocked, status.ReasonNotReady))
 		Expect(n.target().ACLs).To(HaveKey(fcInitiator))
-		n.input.Desired.Exports = nil
+		n.input.Declared.Exports = nil
 		n.converge(ctx)
 		Expect(n.input.Observed.LIO.FC).To(BeEmpty())
 	})
 
 	It("leaves somebody else's target as it is", func(ctx SpecContext) {
 		n := newFCNode()
-		exports := n.input.Desired.Exports
-		n.input.Desired.Exports = nil
+		exports := n.input.Declared.Exports
+		n.input.Declared.Exports = nil
 		dir := observe.FCDrivers[0].Target(fcPort)
 		_, err := n.Run(ctx, "modprobe", "tcm_fc")
 		Expect(err).NotTo(HaveOccurred())
@@ -172,9 +172,9 @@ var _ = Describe("Make and Fibre Channel", func() {
 		before := n.Node()
 
 		n.converge(ctx)
-		n.input.Desired.Exports = exports
+		n.input.Declared.Exports = exports
 		Expect(ObjectOf(n.converge(ctx), ExportID("db"))).To(BeIn(status.Blocked, status.ReasonNotOwned))
-		n.input.Desired.Exports = nil
+		n.input.Declared.Exports = nil
 		n.converge(ctx)
 		Expect(n.Node()).To(Equal(before))
 	})
@@ -182,7 +182,7 @@ var _ = Describe("Make and Fibre Channel", func() {
 	It("leaves a target without LUNs that nobody remembers", func(ctx SpecContext) {
 		n := newFCNode()
 		n.converge(ctx)
-		n.input.Desired.Exports = nil
+		n.input.Declared.Exports = nil
 		dir := observe.FCDrivers[0].Target(fcPort)
 		Expect(n.Remove(dir.MappedLUN(fcInitiator, 0) + "/volreconciler:db")).To(Succeed())
 		Expect(n.Remove(dir.MappedLUN(fcInitiator, 0))).To(Succeed())

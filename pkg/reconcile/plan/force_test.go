@@ -25,7 +25,7 @@ var _ = Describe("Make and sessions that are not waited for", func() {
 		n.Remember()
 		n.LogIn()
 	})
-	learnAgain := func() { n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State) }
+	learnAgain := func() { n.Input.Known = Learned(n.Input.Known, n.Declared, n.State) }
 
 	It("changes nothing by itself", func() {
 		Expect(n.Plan().Steps).To(BeEmpty())
@@ -44,7 +44,7 @@ var _ = Describe("Make and sessions that are not waited for", func() {
 	})
 	It("takes nothing away while there is any finding", func() {
 		n.EditExport(func(e *spec.ExportSpec) { e.LUNs = e.LUNs[:1] })
-		n.Desired.Complete = false
+		n.Declared.Complete = false
 		Expect(n.Plan().Steps).To(BeEmpty())
 	})
 	It("never puts another volume behind a number that is in use", func() {
@@ -65,7 +65,7 @@ var _ = Describe("Make and sessions that are not waited for", func() {
 		Expect(n.State.LIO.ISCSI).To(And(HaveLen(1), HaveKey(IQN+"2")))
 	})
 	It("removes an export whose file is gone, as the file said last, and all below it", func() {
-		n.NameNothing()
+		n.UndeclareAll()
 		learnAgain()
 		n.Converge()
 		Expect(n.State.LIO.ISCSI).To(BeEmpty())
@@ -73,11 +73,11 @@ var _ = Describe("Make and sessions that are not waited for", func() {
 	})
 	It("still keeps what is mounted on the node", func() {
 		n.Edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.HeldBy = []string{"mounted on /mnt"} })
-		n.NameNothing()
+		n.UndeclareAll()
 		Expect(ObjectOf(n.Converge(), VolumeID("thick"))).To(BeIn(status.Blocked, status.ReasonInUse))
 	})
 	It("waits for the sessions of an export of which nothing is remembered", func() {
-		n.NameNothing()
+		n.UndeclareAll()
 		n.Input.Known = nil
 		Expect(ObjectOf(n.Converge(), ExportID("db"))).To(BeIn(status.Orphaned, status.ReasonNotDeclared))
 		Expect(n.State.LIO.ISCSI).To(HaveKey(IQN))
@@ -85,12 +85,12 @@ var _ = Describe("Make and sessions that are not waited for", func() {
 	It("waits if the file said so last", func() {
 		n.EditExport(func(e *spec.ExportSpec) { e.Disconnect = spec.DisconnectWait })
 		learnAgain()
-		n.NameNothing()
+		n.UndeclareAll()
 		learnAgain()
 		Expect(ObjectOf(n.Converge(), ExportID("db"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
 	})
 	It("waits for the sessions of a target that was never the export's", func() {
-		n.NameNothing()
+		n.UndeclareAll()
 		k := n.Input.Known[ExportID("db")]
 		k.Targets = []string{IQN + "2"}
 		n.Input.Known[ExportID("db")] = k
@@ -100,7 +100,7 @@ var _ = Describe("Make and sessions that are not waited for", func() {
 		n.EditTarget(IQN, func(t *observe.Target) {
 			t.Attrib.GenerateNodeACLs, t.DynamicSessions = true, []string{"iqn.x:stranger", "iqn.x:stranger", "iqn.1993-08.org.debian:01:open"}
 		})
-		n.Desired.Complete = complete
+		n.Declared.Complete = complete
 		p := n.Plan()
 		Expect(ObjectOf(p, ExportID("db"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
 		for _, s := range p.Steps {
@@ -122,12 +122,12 @@ var _ = Describe("Make and what a crash leaves of a target", func() {
 	shell := observe.Target{Fabric: observe.ISCSI, Name: IQN, Sessions: -1}
 	BeforeEach(func() {
 		n = Converged()
-		e := n.Desired.Exports["db"]
-		n.Desired.Exports = nil
+		e := n.Declared.Exports["db"]
+		n.Declared.Exports = nil
 		n.Converge()
-		n.Desired.Exports = map[string]spec.Export{"db": e}
+		n.Declared.Exports = map[string]spec.Export{"db": e}
 		n.Remember()
-		n.Desired.Exports = nil
+		n.Declared.Exports = nil
 		n.State.LIO.ISCSI[IQN] = shell
 	})
 	It("removes it", func() {
@@ -140,15 +140,15 @@ var _ = Describe("Make and what a crash leaves of a target", func() {
 		Expect(n.State.LIO.ISCSI).To(BeEmpty())
 	})
 	It("removes it when the export has another target by now", func() {
-		n.Desired.Exports = map[string]spec.Export{"db": NewNode().Desired.Exports["db"]}
+		n.Declared.Exports = map[string]spec.Export{"db": NewNode().Declared.Exports["db"]}
 		n.EditExport(func(e *spec.ExportSpec) { e.Target = IQN + "2" })
 		n.Converge()
 		Expect(n.State.LIO.ISCSI).To(And(HaveLen(1), HaveKey(IQN+"2")))
 	})
 	It("lets another export have it", func() {
-		e := NewNode().Desired.Exports["db"]
+		e := NewNode().Declared.Exports["db"]
 		e.Metadata.Name = "other"
-		n.Desired.Exports = map[string]spec.Export{"other": e}
+		n.Declared.Exports = map[string]spec.Export{"other": e}
 		for _, s := range n.Plan().Steps {
 			Expect(change.Name(s.Change)).NotTo(Equal("RemoveTarget"))
 		}
@@ -163,9 +163,9 @@ var _ = Describe("Make and what a crash leaves of a target", func() {
 		Entry("if it was another's", func() {
 			n.Input.Known = map[spec.ID]Identity{ExportID("db"): {Targets: []string{IQN + "2"}}}
 		}),
-		Entry("while there is a finding", func() { n.Desired.Complete = false }),
-		Entry("in the grace period", func() { n.Input.LastNamed = map[spec.ID]time.Time{ExportID("db"): n.Input.Now} }),
-		Entry("while its export is invalid", func() { n.Desired.Invalid = map[spec.ID]error{ExportID("db"): errors.New("no")} }),
+		Entry("while there is a finding", func() { n.Declared.Complete = false }),
+		Entry("in the grace period", func() { n.Input.LastDeclared = map[spec.ID]time.Time{ExportID("db"): n.Input.Now} }),
+		Entry("while its export is invalid", func() { n.Declared.Invalid = map[spec.ID]error{ExportID("db"): errors.New("no")} }),
 		Entry("while LVM cannot be read", func() { n.State.Unknown = map[observe.System]error{observe.LVM: errors.New("no")} }),
 		Entry("if it has a portal group", func() {
 			n.EditTarget(IQN, func(t *observe.Target) { t.HasTPG = true })
@@ -174,9 +174,9 @@ var _ = Describe("Make and what a crash leaves of a target", func() {
 			n.EditTarget(IQN, func(t *observe.Target) { t.OtherTPGs = 1 })
 		}),
 		Entry("while its export is suspended", func() {
-			e := NewNode().Desired.Exports["db"]
+			e := NewNode().Declared.Exports["db"]
 			e.Spec.Target, e.Metadata.Annotations = IQN+"2", map[string]string{spec.AnnotationReconcile: "suspended"}
-			n.Desired.Exports = map[string]spec.Export{"db": e}
+			n.Declared.Exports = map[string]spec.Export{"db": e}
 		}),
 	)
 })
@@ -186,9 +186,9 @@ var _ = DescribeTable("What is learnt of exports", func(known Identity, edit fun
 	edit(n)
 	before := map[spec.ID]Identity{ExportID("db"): known}
 	if want.Targets == nil {
-		Expect(Learnt(before, n.Desired, n.State)).NotTo(HaveKey(ExportID("db")))
+		Expect(Learned(before, n.Declared, n.State)).NotTo(HaveKey(ExportID("db")))
 	} else {
-		Expect(Learnt(before, n.Desired, n.State)).To(HaveKeyWithValue(ExportID("db"), want))
+		Expect(Learned(before, n.Declared, n.State)).To(HaveKeyWithValue(ExportID("db"), want))
 	}
 	Expect(before).To(Equal(map[spec.ID]Identity{ExportID("db"): known}))
 },
@@ -197,7 +197,7 @@ var _ = DescribeTable("What is learnt of exports", func(known Identity, edit fun
 	Entry("what it says of sessions", Identity{}, func(n *Node) {
 		n.EditExport(func(e *spec.ExportSpec) { e.Disconnect = spec.DisconnectForce })
 	}, Identity{Targets: []string{IQN}, Force: true, Declared: true}),
-	Entry("what it said last", Identity{Force: true}, func(n *Node) { n.Desired.Exports = nil }, Identity{Targets: []string{IQN}, Force: true}),
+	Entry("what it said last", Identity{Force: true}, func(n *Node) { n.Declared.Exports = nil }, Identity{Targets: []string{IQN}, Force: true}),
 	Entry("its new target besides the old one, while that is there", Identity{Targets: []string{IQN}}, func(n *Node) {
 		n.EditExport(func(e *spec.ExportSpec) { e.Target = IQN + "2" })
 	}, Identity{Targets: []string{IQN, IQN + "2"}, Declared: true}),
@@ -206,18 +206,18 @@ var _ = DescribeTable("What is learnt of exports", func(known Identity, edit fun
 		n.State.LIO.ISCSI = nil
 	}, Identity{Targets: []string{IQN + "2"}, Declared: true}),
 	Entry("the empty shell of its target", Identity{Targets: []string{IQN}, Force: true}, func(n *Node) {
-		n.Desired.Exports = nil
+		n.Declared.Exports = nil
 		n.State.LIO.ISCSI[IQN] = observe.Target{Fabric: observe.ISCSI, Name: IQN}
 	}, Identity{Targets: []string{IQN}, Force: true}),
 	Entry("nothing, when nothing of it is left", Identity{Targets: []string{IQN}, Force: true}, func(n *Node) {
-		n.Desired.Exports, n.State.LIO.ISCSI = nil, nil
+		n.Declared.Exports, n.State.LIO.ISCSI = nil, nil
 	}, Identity{}),
 	Entry("no less while LIO cannot be read", Identity{Targets: []string{IQN}, Force: true}, func(n *Node) {
-		n.Desired.Exports, n.State.LIO = nil, observe.Targets{}
+		n.Declared.Exports, n.State.LIO = nil, observe.Targets{}
 		n.State.Unknown = map[observe.System]error{observe.LIO: errors.New("broken")}
 	}, Identity{Targets: []string{IQN}, Force: true}),
 	Entry("no less while there is a finding", Identity{Targets: []string{IQN}}, func(n *Node) {
-		n.Desired.Exports, n.State.LIO.ISCSI, n.Desired.Complete = nil, nil, false
+		n.Declared.Exports, n.State.LIO.ISCSI, n.Declared.Complete = nil, nil, false
 	}, Identity{Targets: []string{IQN}}),
 	Entry("the same while LVM cannot be read", Identity{}, func(n *Node) {
 		n.State.Unknown = map[observe.System]error{observe.LVM: errors.New("broken")}

@@ -27,9 +27,9 @@ var _ = Describe("Make and what is not ours", func() {
 	It("adopts it when told to", func() {
 		n := NewNode()
 		n.Add(foreign)
-		v := n.Desired.Volumes["thick"]
+		v := n.Declared.Volumes["thick"]
 		v.Spec.Adopt = true
-		n.Desired.Volumes["thick"] = v
+		n.Declared.Volumes["thick"] = v
 		Expect(ChangesIn(n.Plan())).To(ContainElement("set tags of vg0/thick: +volreconciler/kind=volume +volreconciler/name=thick +volreconciler/deletion=delete"))
 		n.Converge()
 	})
@@ -37,9 +37,9 @@ var _ = Describe("Make and what is not ours", func() {
 		n := NewNode()
 		n.Add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "thick", Type: observe.Thick, Size: 104 * MiB, Tags: ondisk.OwnerTags(VolumeID("other"))})
 		n.Add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "data", Type: observe.Thick, Size: 104 * MiB})
-		for name, v := range n.Desired.Volumes {
+		for name, v := range n.Declared.Volumes {
 			v.Spec.Adopt = true
-			n.Desired.Volumes[name] = v
+			n.Declared.Volumes[name] = v
 		}
 		p := n.Converge()
 		Expect(ObjectOf(p, VolumeID("thick"))).To(BeIn(status.Blocked, status.ReasonNotOwned))
@@ -58,10 +58,10 @@ var _ = Describe("Make and what is not ours", func() {
 	})
 	It("says who holds a device that it would export", func() {
 		n := NewNode()
-		n.Desired.Exports = nil
+		n.Declared.Exports = nil
 		n.Converge()
 		n.State.LIO.Backstores["iblock_0/x"] = observe.Backstore{HBA: "iblock_0", Name: "x", Enabled: true, Device: "/dev/vg0/data"}
-		n.Desired.Exports = NewNode().Desired.Exports
+		n.Declared.Exports = NewNode().Declared.Exports
 		Expect(ObjectOf(n.Converge(), VolumeID("data"))).To(And(BeIn(status.Blocked, status.ReasonInUse), HaveField("Message", ContainSubstring("iblock_0/x"))))
 	})
 	It("refuses to choose between two copies", func() {
@@ -77,12 +77,12 @@ var _ = Describe("Make and traps for data", func() {
 	BeforeEach(func() { n = Converged() })
 
 	It("does not remove what another object names", func() {
-		thick := n.Desired.Volumes["thick"]
-		delete(n.Desired.Volumes, "thick")
-		delete(n.Desired.Snapshots, "tnightly")
-		delete(n.Desired.Exports, "db")
+		thick := n.Declared.Volumes["thick"]
+		delete(n.Declared.Volumes, "thick")
+		delete(n.Declared.Snapshots, "tnightly")
+		delete(n.Declared.Exports, "db")
 		thick.Metadata.Name, thick.Spec.Adopt = "renamed", true
-		n.Desired.Volumes["renamed"] = thick
+		n.Declared.Volumes["renamed"] = thick
 		p := n.Converge()
 		Expect(n.LVs("vg0")).To(HaveKey("thick"))
 		Expect(ObjectOf(p, VolumeID("thick"))).To(BeIn(status.Blocked, status.ReasonInUse))
@@ -97,9 +97,9 @@ var _ = Describe("Make and traps for data", func() {
 	})
 	It("opens no target to anybody while a LUN is in it that is not for them", func() {
 		n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LoggedIn = true })
-		e := n.Desired.Exports["db"]
+		e := n.Declared.Exports["db"]
 		e.Spec.AllowAnyInitiator, e.Spec.Initiators, e.Spec.LUNs = true, nil, e.Spec.LUNs[1:2]
-		n.Desired.Exports["db"] = e
+		n.Declared.Exports["db"] = e
 		n.Converge()
 		Expect(n.State.LIO.ISCSI[IQN].Attrib.GenerateNodeACLs).To(BeFalse())
 		n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LoggedIn = false })
@@ -112,25 +112,25 @@ var _ = Describe("Make and traps for data", func() {
 		Expect(ObjectOf(n.Plan(), ExportID("db"))).To(And(BeIn(status.Blocked, status.ReasonSessionsActive), HaveField("Message", ContainSubstring("stranger"))))
 	})
 	It("removes a superseded target at once, however long the grace period", func() {
-		e := n.Desired.Exports["db"]
+		e := n.Declared.Exports["db"]
 		e.Spec.Target = IQN + "2"
-		n.Desired.Exports["db"] = e
-		n.Input.LastNamed = map[spec.ID]time.Time{ExportID("db"): n.Input.Now}
+		n.Declared.Exports["db"] = e
+		n.Input.LastDeclared = map[spec.ID]time.Time{ExportID("db"): n.Input.Now}
 		n.Converge()
 		Expect(n.State.LIO.ISCSI).NotTo(HaveKey(IQN))
 	})
 	DescribeTable("keeps what anything says to retain", func(keep func()) {
 		keep()
-		n.Desired.Volumes, n.Desired.Snapshots, n.Desired.Exports = map[string]spec.Volume{"data": n.Desired.Volumes["data"]}, nil, nil
+		n.Declared.Volumes, n.Declared.Snapshots, n.Declared.Exports = map[string]spec.Volume{"data": n.Declared.Volumes["data"]}, nil, nil
 		Expect(ObjectOf(n.Converge(), SnapshotID("tnightly"))).To(BeIn(status.Orphaned, status.ReasonRetained))
 		Expect(n.LVs("vg0")).To(HaveKey("tnightly"))
 	},
 		Entry("the files, last, though the tag is older", func() {
-			s := n.Desired.Snapshots["tnightly"]
+			s := n.Declared.Snapshots["tnightly"]
 			s.Spec.DeletionPolicy, s.Metadata.Annotations = spec.Retain, map[string]string{spec.AnnotationReconcile: "suspended"}
-			n.Desired.Snapshots["tnightly"] = s
+			n.Declared.Snapshots["tnightly"] = s
 			n.Converge()
-			n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
+			n.Input.Known = Learned(n.Input.Known, n.Declared, n.State)
 		}),
 		Entry("a tag added by hand", func() {
 			n.Edit("vg0/tnightly", func(lv *observe.LogicalVolume) {
@@ -142,11 +142,11 @@ var _ = Describe("Make and traps for data", func() {
 		vg := n.State.VolumeGroups["vg0"]
 		vg.Name, vg.LogicalVolumes = "vg1", map[string]observe.LogicalVolume{"data": {VolumeGroup: "vg1", Name: "data", Type: observe.Thick}}
 		n.State.VolumeGroups["vg1"] = vg
-		n.Desired.Pools["other"] = spec.Pool{Metadata: Meta("other"), Spec: spec.PoolSpec{VolumeGroup: "vg1"}}
-		v := n.Desired.Volumes["data"]
+		n.Declared.Pools["other"] = spec.Pool{Metadata: Meta("other"), Spec: spec.PoolSpec{VolumeGroup: "vg1"}}
+		v := n.Declared.Volumes["data"]
 		v.Spec.Pool = "other"
-		n.Desired.Volumes["data"] = v
-		n.Desired.Snapshots["new"] = spec.Snapshot{Metadata: Meta("new"), Spec: spec.SnapshotSpec{Volume: "data"}}
+		n.Declared.Volumes["data"] = v
+		n.Declared.Snapshots["new"] = spec.Snapshot{Metadata: Meta("new"), Spec: spec.SnapshotSpec{Volume: "data"}}
 		Expect(ObjectOf(n.Plan(), SnapshotID("new"))).To(BeIn(status.Blocked, status.ReasonNotReady))
 	})
 	It("shows nobody else a LUN whose backstore holds another device", func() {
@@ -154,9 +154,9 @@ var _ = Describe("Make and traps for data", func() {
 		b := n.State.LIO.Backstores[path]
 		b.BlockDevice = "dm-4711"
 		n.State.LIO.Backstores[path] = b
-		e := n.Desired.Exports["db"]
+		e := n.Declared.Exports["db"]
 		e.Spec.Initiators = append(slices.Clone(e.Spec.Initiators), spec.Initiator{Name: "iqn.2000-01.a.b:new"})
-		n.Desired.Exports["db"] = e
+		n.Declared.Exports["db"] = e
 		Expect(ChangesIn(n.Plan())).To(And(
 			ContainElement(ContainSubstring("admit initiator iqn.2000-01.a.b:new")),
 			ContainElement("map LUN 1 of "+IQN+" to initiator iqn.2000-01.a.b:new"),
@@ -165,9 +165,9 @@ var _ = Describe("Make and traps for data", func() {
 	})
 	It("never shows one volume under two numbers", func() {
 		n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LoggedIn = true })
-		e := n.Desired.Exports["db"]
+		e := n.Declared.Exports["db"]
 		e.Spec.LUNs = []spec.LUN{{Volume: "thick", Number: Ptr(0)}, {Volume: "data", Number: Ptr(1)}}
-		n.Desired.Exports["db"] = e
+		n.Declared.Exports["db"] = e
 		Expect(ChangesIn(n.Plan())).To(ConsistOf("unmap LUN 7 of "+IQN+" from initiator iqn.1993-08.org.debian:01:open"), "which is not in the spec")
 		n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LoggedIn = false })
 		n.Converge()

@@ -2,39 +2,39 @@ package plan
 
 import "github.com/volreconciler/volreconciler/pkg/ondisk"
 
-// hbas says which directories of backstores are taken.
+// hbas are the directories of backstores that are taken.
 type hbas struct {
-	// holds is how many backstores a directory has, those that are planned included.
-	holds map[string]int
-	next  int // from which on to look for one that is free
+	// backstores is the number of backstores in a directory, planned ones included.
+	backstores map[string]int
+	next       int // from which on to look for one that is free
 }
 
-// newHBA returns a directory in which there is no backstore yet, for a new one. Of two in
-// one directory targetcli can remove neither, see [ondisk.HBA].
+// newHBA returns a directory without a backstore, for a new one. If two are in one directory
+// targetcli can remove neither, see [ondisk.HBA].
 func (d *differ) newHBA() string {
 	h := d.hbasInUse()
 	for ; ; h.next++ {
-		if hba := ondisk.NthHBA(h.next); h.holds[hba] == 0 {
-			h.holds[hba]++
+		if hba := ondisk.NthHBA(h.next); h.backstores[hba] == 0 {
+			h.backstores[hba]++
 			return hba
 		}
 	}
 }
 
-// hbaAgain returns the directory for a backstore that is removed and made anew: the one that
-// it was in, unless others are in it, too.
-func (d *differ) hbaAgain(hba string) string {
-	if d.hbasInUse().holds[hba] > 1 {
+// hbaToReuse returns the directory for a backstore that is recreated: the one that it was in,
+// unless that has others.
+func (d *differ) hbaToReuse(hba string) string {
+	if d.hbasInUse().backstores[hba] > 1 {
 		return d.newHBA()
 	}
 	return hba
 }
 
 func (d *differ) hbasInUse() *hbas {
-	if d.hbas.holds == nil {
-		d.hbas.holds = map[string]int{}
+	if d.hbas.backstores == nil {
+		d.hbas.backstores = map[string]int{}
 		for _, b := range d.in.Observed.LIO.Backstores {
-			d.hbas.holds[b.HBA]++
+			d.hbas.backstores[b.HBA]++
 		}
 	}
 	return &d.hbas

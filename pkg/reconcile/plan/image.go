@@ -10,18 +10,18 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// image sees to it that an image file is there. It is written once: a file that is
-// there is never touched, whatever is in it.
-func (d *differ) image(i spec.Image) {
+// planImage plans an image file. It is written once: an existing file is never changed, whatever is in
+// it.
+func (d *differ) planImage(i spec.Image) {
 	id := spec.ID{Kind: spec.KindImage, Name: i.Metadata.Name}
 	file, looked := d.in.Observed.ImageFiles[i.Spec.Path]
-	suspended := d.suspended(id, i.Metadata)
+	suspended := d.blockedBySuspension(id, i.Metadata)
 	switch {
 	case !looked:
 		d.plan.KeepJobs = true
 		d.setStatus(id, status.Failed, status.ReasonObservationFailed, "waiting until %s is checked", i.Spec.Path)
 	case file.Err != nil:
-		// That there is no step for its job does not mean that it is not wanted.
+		// Without a step for its job, the job would be cancelled.
 		d.plan.KeepJobs = true
 		d.setStatus(id, status.Failed, status.ReasonObservationFailed, "cannot check whether %s exists: %v", i.Spec.Path, file.Err)
 	case file.Written():
@@ -38,7 +38,7 @@ func (d *differ) image(i spec.Image) {
 }
 
 func (d *differ) writeImage(id spec.ID, i spec.Image) {
-	if d.unknown(id, observe.LVM) {
+	if d.isUnreadable(id, observe.LVM) {
 		return
 	}
 	if from, ok := d.imageSource(id, i); ok {
@@ -48,40 +48,40 @@ func (d *differ) writeImage(id spec.ID, i spec.Image) {
 	}
 }
 
-// imageSource returns the logical volume that an image is written from: that of a
-// Snapshot, or the snapshot that is made of a Volume for this, which may be in use.
-// It reports false if there is none yet.
+// imageSource returns the logical volume that an image is written from: that of a Snapshot, or the
+// snapshot that is made of a Volume for this, because the Volume may be in use. It reports false
+// if there is none yet.
 func (d *differ) imageSource(id spec.ID, i spec.Image) (observe.LogicalVolume, bool) {
 	made, there := d.index.sources[id]
 	switch {
 	case there && made.SnapshotInvalid:
 		d.setStatus(id, status.Failed, status.ReasonSnapshotOverflow, "snapshot %s overflowed while the image was written from it; retried from a new one", made.FullName())
-		d.discard(id, made, d.signed(ondisk.SourceTags(id)), notToCopy)
+		d.discard(id, made, d.withSignature(ondisk.SourceTags(id)), notToCopy)
 		return made, false
-	case there && (i.Spec.Volume == "" || !d.madeOf(i.Spec.Volume, made)):
+	case there && (i.Spec.Volume == "" || !d.isSourceOf(i.Spec.Volume, made)):
 		d.discardOther(id, made)
 		return made, false
 	case there:
 		return made, true
 	}
 	source := i.Spec.Object()
-	from := d.backing(source)
+	from := d.backingOf(source)
 	switch {
-	case !from.usable || from.lv.UUID == "":
+	case !from.exportable || from.lv.UUID == "":
 		d.setBlocked(id, status.ReasonNotReady, "waiting for %s: %s", source, d.object(source).Message)
 		return from.lv, false
 	case source.Kind == spec.KindSnapshot:
-		return from.lv, d.stands(id, source, from.lv)
+		return from.lv, d.isReadOnlyEverywhere(id, source, from.lv)
 	}
 	d.createSource(id, i.Spec.Volume, from)
 	return from.lv, false
 }
 
-// writing reports whether an Image is being written, or may be.
-func (d *differ) writing(id spec.ID) bool {
-	i, valid := d.in.Desired.Images[id.Name]
+// isBeingWritten reports whether an Image is being written, or may be.
+func (d *differ) isBeingWritten(id spec.ID) bool {
+	i, valid := d.in.Declared.Images[id.Name]
 	if !valid {
-		return d.names(id) || d.inDoubt()
+		return d.isDeclared(id) || d.inDoubt()
 	}
 	file, looked := d.in.Observed.ImageFiles[i.Spec.Path]
 	return !looked || file.Err != nil || !file.Exists

@@ -25,7 +25,7 @@ var _ = Describe("Make and an Image", func() {
 
 	DescribeTable("writes it once, of what does not change meanwhile",
 		func(of spec.ImageSpec, want ...[]string) {
-			n.DesireImage(of)
+			n.DeclareImage(of)
 			var passes [][]string
 			for range len(want) + 1 {
 				p := n.Plan()
@@ -50,7 +50,7 @@ var _ = Describe("Make and an Image", func() {
 	)
 
 	It("hands over what the spec says", func() {
-		n.DesireImage(ofNightly)
+		n.DeclareImage(ofNightly)
 		lv := n.LVs("vg0")["nightly"]
 		Expect(n.Plan().Steps).To(HaveExactElements(HaveField("Change", change.WriteImage{
 			Path: GoldenPath, Format: spec.FormatQCOW2, Compress: true,
@@ -60,7 +60,7 @@ var _ = Describe("Make and an Image", func() {
 
 	DescribeTable("plans nothing",
 		func(file observe.ImageFile, phase status.Phase, reason, message string) {
-			n.DesireImage(ofThick)
+			n.DeclareImage(ofThick)
 			n.State.ImageFiles[GoldenPath] = file
 			p := n.Plan()
 			Expect(p.Steps).To(BeEmpty())
@@ -75,15 +75,15 @@ var _ = Describe("Make and an Image", func() {
 	)
 
 	It("plans nothing when it was not looked at", func() {
-		n.DesireImage(ofThick)
+		n.DeclareImage(ofThick)
 		delete(n.State.ImageFiles, GoldenPath)
 		Expect(n.Plan().Steps).To(BeEmpty())
 		Expect(ObjectOf(n.Plan(), golden)).To(BeIn(status.Failed, status.ReasonObservationFailed))
 	})
 
 	It("waits for what is not complete itself", func() {
-		n.DesireCopy("slow", 200*MiB, fromImage)
-		n.DesireImage(spec.ImageSpec{Volume: "copy"})
+		n.DeclareCopy("slow", 200*MiB, fromImage)
+		n.DeclareImage(spec.ImageSpec{Volume: "copy"})
 		Expect(ObjectOf(n.Plan(), golden)).To(BeIn(status.Blocked, status.ReasonNotReady))
 		n.Apply(n.Plan())
 		Expect(kinds(n.Plan())).To(Equal([]string{"Populate"}))
@@ -93,11 +93,11 @@ var _ = Describe("Make and an Image", func() {
 	})
 
 	It("shares nothing with a copy into a Volume of its name", func() {
-		n.DesireCopy("slow", 200*MiB, fromThick)
-		n.DesireImage(ofThick)
-		i := n.Desired.Images["golden"]
+		n.DeclareCopy("slow", 200*MiB, fromThick)
+		n.DeclareImage(ofThick)
+		i := n.Declared.Images["golden"]
 		i.Metadata.Name = "copy"
-		n.Desired.Images = map[string]spec.Image{"copy": i}
+		n.Declared.Images = map[string]spec.Image{"copy": i}
 		n.Apply(n.Plan())
 		Expect(n.LVs("vg0")).To(And(HaveKey("volreconciler-source-copy"), HaveKey("volreconciler-image-copy")))
 		Expect(kinds(n.Plan())).To(ConsistOf("Populate", "WriteImage"))
@@ -106,9 +106,9 @@ var _ = Describe("Make and an Image", func() {
 	})
 
 	It("stays, and what it was written from goes, when no file names the object any more", func() {
-		n.DesireImage(ofThick)
+		n.DeclareImage(ofThick)
 		n.Apply(n.Plan())
-		n.Desired.Images = nil
+		n.Declared.Images = nil
 		p := n.Plan()
 		Expect(kinds(p)).To(Equal([]string{"RemoveLV"}))
 		Expect(ObjectOf(p, golden)).To(BeIn(status.Deleting, status.ReasonRemoving))
@@ -118,31 +118,31 @@ var _ = Describe("Make and an Image", func() {
 
 	DescribeTable("keeps what it is written from",
 		func(change func()) {
-			n.DesireImage(ofThick)
+			n.DeclareImage(ofThick)
 			n.Apply(n.Plan())
 			change()
 			Expect(n.Plan().Steps).NotTo(ContainElement(HaveField("Change", HaveField("Name", made))))
 		},
 		Entry("while its file cannot be looked for", func() { n.State.ImageFiles[GoldenPath] = observe.ImageFile{Err: errors.New("no")} }),
 		Entry("while it is invalid", func() {
-			n.Desired.Images, n.Desired.Invalid = nil, map[spec.ID]error{golden: errors.New("no")}
+			n.Declared.Images, n.Declared.Invalid = nil, map[spec.ID]error{golden: errors.New("no")}
 		}),
-		Entry("while its spec may not have been read", func() { n.Desired.Images, n.Desired.Complete = nil, false }),
-		Entry("while anything cannot be read", func() { n.Desired.Images, n.State.UnknownGroups = nil, execute.ErrNeeds }),
+		Entry("while its spec may not have been read", func() { n.Declared.Images, n.Declared.Complete = nil, false }),
+		Entry("while anything cannot be read", func() { n.Declared.Images, n.State.UnknownGroups = nil, execute.ErrNeeds }),
 		Entry("while somebody holds it", func() {
-			n.Desired.Images = nil
+			n.Declared.Images = nil
 			n.Edit("vg0/"+made, func(lv *observe.LogicalVolume) { lv.Open = true })
 		}),
 		Entry("while it is suspended", func() {
-			i := n.Desired.Images["golden"]
+			i := n.Declared.Images["golden"]
 			i.Metadata.Annotations = map[string]string{spec.AnnotationReconcile: "suspended"}
-			n.Desired.Images["golden"] = i
+			n.Declared.Images["golden"] = i
 		}),
 	)
 
 	DescribeTable("begins anew",
 		func(change func(), again bool) {
-			n.DesireImage(ofThick)
+			n.DeclareImage(ofThick)
 			n.Apply(n.Plan())
 			change()
 			Expect(kinds(n.Plan())).To(Equal([]string{"RemoveLV"}))
@@ -157,19 +157,19 @@ var _ = Describe("Make and an Image", func() {
 		Entry("when what it is written from overflows", func() {
 			n.Edit("vg0/"+made, func(lv *observe.LogicalVolume) { lv.SnapshotInvalid = true })
 		}, true),
-		Entry("when another Volume is named", func() { n.DesireImage(spec.ImageSpec{Volume: "data"}) }, true),
-		Entry("when a Snapshot is named", func() { n.DesireImage(ofNightly) }, false),
+		Entry("when another Volume is named", func() { n.DeclareImage(spec.ImageSpec{Volume: "data"}) }, true),
+		Entry("when a Snapshot is named", func() { n.DeclareImage(ofNightly) }, false),
 	)
 
 	It("is written to its end when its Volume is lost", func() {
-		n.DesireImage(spec.ImageSpec{Volume: "data"})
+		n.DeclareImage(spec.ImageSpec{Volume: "data"})
 		n.Apply(n.Plan())
 		delete(n.LVs("vg0"), "data")
 		Expect(n.Plan().Steps).To(ContainElement(HaveField("Change", HaveField("Source.Name", made))))
 	})
 
 	It("makes no snapshot while physical volumes are missing", func() {
-		n.DesireImage(ofThick)
+		n.DeclareImage(ofThick)
 		vg := n.State.VolumeGroups["vg0"]
 		vg.MissingPVs = 1
 		n.State.VolumeGroups["vg0"] = vg
@@ -177,10 +177,10 @@ var _ = Describe("Make and an Image", func() {
 		Expect(ObjectOf(n.Plan(), golden)).To(BeIn(status.Blocked, status.ReasonNotReady))
 	})
 	It("is never written from what is left of another volume", func() {
-		n.DesireImage(spec.ImageSpec{Volume: "data"})
+		n.DeclareImage(spec.ImageSpec{Volume: "data"})
 		n.Apply(n.Plan())
 		n.Edit("vg0/"+made, func(lv *observe.LogicalVolume) { lv.Origin = "" })
-		n.DesireImage(ofThick)
+		n.DeclareImage(ofThick)
 		Expect(kinds(n.Plan())).To(Equal([]string{"RemoveLV"}))
 	})
 })

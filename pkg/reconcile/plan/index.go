@@ -10,69 +10,66 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// Index answers what a plan asks of an observation: whose a logical volume is, which of
-// several is the current one, who serves it, and what hangs on it. It is built once, in
-// time linear in what was observed, and never changes.
+// Index sorts an observation for a plan: whose a logical volume is, which of several is the
+// current one, which targets serve it, and which depend on it. It is built once, in time linear in
+// the observation, and never changes.
 type Index struct {
-	// ownership is what it was made by.
+	// ownership decided which logical volumes are ours.
 	ownership Ownership
 	// targets are all targets, in a fixed order.
 	targets []observe.TargetID
-	// volumes are the logical volumes of objects, but for leftovers.
+	// volumes are the logical volumes of objects, without leftovers.
 	volumes []observe.LogicalVolume
-	// current are the logical volumes that hold an object's data. More than one means
-	// that somebody made a copy.
+	// current are the logical volumes that hold an object's data. More than one means that
+	// somebody made a copy.
 	current map[spec.ID][]observe.LogicalVolume
-	// foreign are what other installations made for an object; nothing of it is in the others here,
-	// but for derived, ofSnapshots, reverting and provisioned.
+	// foreign are what other installations made for an object. The other fields do not have it,
+	// except snapshotsByOrigin, ofSnapshots, reverting and provisioned.
 	foreign map[spec.ID][]observe.LogicalVolume
-	// unsigned are ours, and their tags do not say so.
+	// unsigned are ours, although their tags do not name this installation.
 	unsigned []observe.LogicalVolume
-	// leftovers are what there is of Volumes besides them.
+	// leftovers are the other logical volumes of Volumes.
 	leftovers map[spec.ID]*leftovers
-	// sources are the snapshots that Volumes are filled from, and Images written, where
-	// they had to be made for that.
+	// sources are the snapshots that were made to fill Volumes, or to write Images.
 	sources map[spec.ID]observe.LogicalVolume
-	// clearing are the logical volumes that are being destroyed.
-	clearing []observe.LogicalVolume
+	// wiping are the logical volumes that are being wiped.
+	wiping []observe.LogicalVolume
 	// reverting are those that are being reverted to a snapshot.
 	reverting []observe.LogicalVolume
-	// derived are the logical volumes that have one as their origin, by its full name, and
-	// ofSnapshots those that are a Snapshot's, also while they are destroyed, by its name.
-	derived, ofSnapshots map[string][]observe.LogicalVolume
-	// provisioned is the sum of the sizes of the thin volumes in a thin pool, by its full
-	// name.
+	// snapshotsByOrigin are the logical volumes of an origin, by its full name, and ofSnapshots
+	// those of a Snapshot, by its name, also while they are wiped.
+	snapshotsByOrigin, ofSnapshots map[string][]observe.LogicalVolume
+	// provisioned is the sum of the virtual sizes in a thin pool, by its full name.
 	provisioned map[string]uint64
-	// running are the thin pools in which a volume is active, by their full names.
-	running map[string]bool
+	// activePools are the thin pools with an active volume, by their full names.
+	activePools map[string]bool
 
-	// backstores are LIO's, in the order of their paths, and paths are those; the others are places in that
-	// list.
+	// backstores are LIO's, sorted by path, and paths are those paths. The fields below are
+	// positions in that list.
 	backstores []observe.Backstore
 	paths      []string
-	// ownBackstores are those that carry an object's name, foreignByPath those that are not
-	// ours and hold a device, by the path that somebody wrote down, and boundByID those that
-	// the kernel holds a device by.
+	// ownBackstores are those with an object's name. foreignByPath are those that are not ours and
+	// hold a device, by its configured path, and boundByID those that hold a device, by the
+	// kernel's name of it.
 	ownBackstores            map[spec.ID][]int
 	foreignByPath, boundByID map[string][]int
 
-	// numbers are 0, 1, 2 …, of which most lists of places are a part of length 1.
+	// numbers are 0, 1, 2 …: most lists of positions are a part of it, of length 1.
 	numbers []int
 
-	// luns are all LUNs of all targets, in order; the others are places in that list.
+	// luns are all LUNs of all targets, in order. The fields below are positions in that list.
 	luns []lunKey
-	// links are those of a backstore, by its path; byDevice and byIdentity those that have
-	// none.
+	// links are the LUNs of a backstore, by its path; byDevice and byIdentity those without a
+	// backstore.
 	links, byDevice, byIdentity map[string][]int
 }
 
-// leftovers are what there is of a Volume besides its current logical volume while another
-// one comes in the place of that: because it moves to another Pool, or is reverted.
+// leftovers are the logical volumes of a Volume besides its current one, before and after a
+// cutover: the Volume moves to another Pool, or is reverted.
 type leftovers struct {
-	// staged are being prepared to take the current one's place; superseded are those whose
-	// place another one took.
+	// staged are being prepared to become current; superseded were current before a cutover.
 	staged, superseded []observe.LogicalVolume
-	// snapshots are what is copied from.
+	// snapshots are those that the sync rounds copy from.
 	snapshots []observe.LogicalVolume
 }
 
@@ -90,8 +87,8 @@ func NewIndex(state observe.State, ownership Ownership) *Index {
 	x := &Index{
 		ownership: ownership, foreign: map[spec.ID][]observe.LogicalVolume{},
 		targets: targets, current: make(map[spec.ID][]observe.LogicalVolume, volumes), leftovers: map[spec.ID]*leftovers{},
-		sources: map[spec.ID]observe.LogicalVolume{}, derived: map[string][]observe.LogicalVolume{}, ofSnapshots: map[string][]observe.LogicalVolume{},
-		provisioned: map[string]uint64{}, running: map[string]bool{}, volumes: make([]observe.LogicalVolume, 0, volumes),
+		sources: map[spec.ID]observe.LogicalVolume{}, snapshotsByOrigin: map[string][]observe.LogicalVolume{}, ofSnapshots: map[string][]observe.LogicalVolume{},
+		provisioned: map[string]uint64{}, activePools: map[string]bool{}, volumes: make([]observe.LogicalVolume, 0, volumes),
 		numbers:    upTo(max(len(state.LIO.Backstores), luns)),
 		backstores: make([]observe.Backstore, 0, len(state.LIO.Backstores)), ownBackstores: make(map[spec.ID][]int, len(state.LIO.Backstores)),
 		foreignByPath: map[string][]int{}, boundByID: make(map[string][]int, len(state.LIO.Backstores)),
@@ -118,12 +115,12 @@ func NewIndex(state observe.State, ownership Ownership) *Index {
 	return x
 }
 
-// addVolume notes whose a logical volume is, what it is to it, and of what it is a snapshot.
+// addVolume sorts a logical volume by owner, role and origin.
 func (x *Index) addVolume(lv observe.LogicalVolume) {
 	id, owned := lv.LastOwner()
 	if lv.Origin != "" {
 		origin := lv.VolumeGroup + "/" + lv.Origin
-		x.derived[origin] = append(x.derived[origin], lv)
+		x.snapshotsByOrigin[origin] = append(x.snapshotsByOrigin[origin], lv)
 	}
 	if id.Kind == spec.KindSnapshot {
 		x.ofSnapshots[id.Name] = append(x.ofSnapshots[id.Name], lv)
@@ -134,7 +131,7 @@ func (x *Index) addVolume(lv observe.LogicalVolume) {
 	}
 	if lv.Type == observe.Thin {
 		if lv.Active {
-			x.running[lv.VolumeGroup+"/"+lv.Pool] = true
+			x.activePools[lv.VolumeGroup+"/"+lv.Pool] = true
 		}
 		if id.Kind == spec.KindVolume || lv.Origin == "" && id.Kind != spec.KindSnapshot {
 			x.provisioned[lv.VolumeGroup+"/"+lv.Pool] += lv.Size
@@ -146,11 +143,11 @@ func (x *Index) addVolume(lv observe.LogicalVolume) {
 		}
 		return
 	}
-	if _, named := lv.BelongsTo(); named && !x.ownership.signed(lv) {
+	if _, named := lv.BelongsTo(); named && !x.ownership.isSigned(lv) {
 		x.unsigned = append(x.unsigned, lv)
 	}
 	if phase == ondisk.Clearing {
-		x.clearing = append(x.clearing, lv) // and nobody's
+		x.wiping = append(x.wiping, lv) // and no object's any more
 		return
 	}
 	if of, ok := lv.SourceOf(); ok {
@@ -178,8 +175,8 @@ func (x *Index) ensureLeftovers(id spec.ID) *leftovers {
 	return x.leftovers[id]
 }
 
-// promote makes those staged logical volumes current which a superseded one says took its
-// place. Nothing else does: that tag is the one moment at which a cutover happens.
+// promote makes a staged logical volume current if a superseded one names it. That tag is the one
+// moment at which a cutover happens; nothing else does it.
 func (x *Index) promote() {
 	for id, left := range x.leftovers {
 		for _, old := range left.superseded {
@@ -218,27 +215,26 @@ func (x *Index) addLUN(key lunKey, l observe.TargetLUN) {
 	}
 }
 
-// dormant reports whether nothing of a thin pool is active. LVM then reports nothing of what
-// is in it.
-func (x *Index) dormant(pool observe.LogicalVolume) bool {
-	return !pool.Active && !x.running[pool.FullName()]
+// isDormant reports whether nothing of a thin pool is active. LVM then does not report its usage.
+func (x *Index) isDormant(pool observe.LogicalVolume) bool {
+	return !pool.Active && !x.activePools[pool.FullName()]
 }
 
-// left returns what there is of a Volume besides its current logical volume.
-func (x *Index) left(id spec.ID) leftovers {
+// leftoversOf returns the logical volumes of a Volume besides its current one.
+func (x *Index) leftoversOf(id spec.ID) leftovers {
 	if left := x.leftovers[id]; left != nil {
 		return *left
 	}
 	return leftovers{}
 }
 
-// exists reports whether a logical volume carries an object's tags, current or not.
-func (x *Index) exists(id spec.ID) bool {
-	left := x.left(id)
+// hasAny reports whether a logical volume carries an object's tags, current or not.
+func (x *Index) hasAny(id spec.ID) bool {
+	left := x.leftoversOf(id)
 	return len(x.current[id])+len(left.staged)+len(left.superseded) > 0
 }
 
-// Backstore returns the backstore that carries an object's name.
+// Backstore returns the backstore with an object's name.
 func (x *Index) Backstore(id spec.ID) (observe.Backstore, bool) {
 	own := x.ownBackstores[id]
 	if len(own) == 0 {
@@ -247,19 +243,18 @@ func (x *Index) Backstore(id spec.ID) (observe.Backstore, bool) {
 	return x.backstores[own[len(own)-1]], true
 }
 
-// linksTo returns the LUNs that are linked to a backstore, in whatever target.
-func (x *Index) linksTo(b observe.Backstore) []lunKey { return x.keys(x.links[b.Path()]) }
+// linksTo returns the LUNs of a backstore, in any target.
+func (x *Index) linksTo(b observe.Backstore) []lunKey { return x.lunsAt(x.links[b.Path()]) }
 
-// servedDirectly returns the LUNs without a backstore that serve a logical volume, in
-// whatever target.
+// servedDirectly returns the LUNs without a backstore that serve a logical volume, in any target.
 func (x *Index) servedDirectly(lv observe.LogicalVolume) []lunKey {
 	if len(x.byDevice) == 0 {
 		return nil
 	}
-	return x.keys(merge(x.byDevice[lv.Path()], x.byIdentity[ondisk.NamespaceUUID(lv.Identity())], x.byIdentity[ondisk.UnitSerial(lv.Identity())]))
+	return x.lunsAt(merge(x.byDevice[lv.Path()], x.byIdentity[ondisk.NamespaceUUID(lv.Identity())], x.byIdentity[ondisk.UnitSerial(lv.Identity())]))
 }
 
-func (x *Index) keys(luns []int) []lunKey {
+func (x *Index) lunsAt(luns []int) []lunKey {
 	var keys []lunKey
 	for _, n := range luns {
 		keys = append(keys, x.luns[n])
@@ -278,7 +273,7 @@ func (x *Index) clonesOf(origin observe.LogicalVolume) []observe.LogicalVolume {
 }
 
 func (x *Index) derivedFrom(origin observe.LogicalVolume, t observe.LVType) (all []observe.LogicalVolume) {
-	for _, lv := range x.derived[origin.FullName()] {
+	for _, lv := range x.snapshotsByOrigin[origin.FullName()] {
 		if lv.Type == t {
 			all = append(all, lv)
 		}
@@ -290,7 +285,7 @@ func (x *Index) derivedFrom(origin observe.LogicalVolume, t observe.LVType) (all
 func (x *Index) foreignBackstore(lv observe.LogicalVolume) (string, bool) {
 	candidates := x.foreignByPath[lv.Path()]
 	if lv.Active {
-		candidates = merge(candidates, x.bound(lv))
+		candidates = merge(candidates, x.boundBackstores(lv))
 	}
 	for _, n := range candidates {
 		if _, ours := x.backstores[n].Owner(); !ours && x.backstores[n].Enabled {
@@ -300,14 +295,14 @@ func (x *Index) foreignBackstore(lv observe.LogicalVolume) (string, bool) {
 	return "", false
 }
 
-// bound returns the backstores by which the kernel holds a logical volume's device.
-func (x *Index) bound(lv observe.LogicalVolume) []int { return x.boundByID[deviceOf(lv)] }
+// boundBackstores returns the backstores that hold a logical volume's device.
+func (x *Index) boundBackstores(lv observe.LogicalVolume) []int { return x.boundByID[deviceOf(lv)] }
 
-// backstoresOf returns the backstores that carry an object's name, or hold its device.
+// backstoresOf returns the backstores with an object's name, or that hold its device.
 func (x *Index) backstoresOf(id spec.ID, lv observe.LogicalVolume) []observe.Backstore {
 	places := x.ownBackstores[id]
 	if lv.Active {
-		places = merge(places, x.bound(lv))
+		places = merge(places, x.boundBackstores(lv))
 	}
 	var all []observe.Backstore
 	for _, n := range places {
@@ -316,15 +311,15 @@ func (x *Index) backstoresOf(id spec.ID, lv observe.LogicalVolume) []observe.Bac
 	return all
 }
 
-// BoundTo reports whether the kernel holds a logical volume's device by a
-// backstore. That applies, and not the path or serial that somebody wrote down.
+// BoundTo reports whether a backstore holds a logical volume's device. That is what it serves,
+// whatever path or serial it is configured with.
 func BoundTo(b observe.Backstore, lv observe.LogicalVolume) bool {
 	return b.BlockDevice == deviceOf(lv)
 }
 
 func deviceOf(lv observe.LogicalVolume) string { return fmt.Sprintf("dm-%d", lv.Minor) }
 
-// addPlace adds the n-th of all to a list. The first one costs no memory.
+// addPlace adds the n-th of all to a list. The first entry needs no allocation.
 func addPlace[K comparable, V any](lists map[K][]V, to K, all []V, n int) {
 	if list := lists[to]; len(list) > 0 {
 		lists[to] = append(list, all[n])
@@ -341,7 +336,7 @@ func upTo(n int) []int {
 	return numbers
 }
 
-// merge returns what is in any of several sorted lists, sorted.
+// merge returns the union of sorted lists, sorted.
 func merge(lists ...[]int) []int {
 	lists = slices.DeleteFunc(lists, func(list []int) bool { return len(list) == 0 })
 	if len(lists) == 1 {

@@ -8,20 +8,20 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// strangers sees to those who are still logged in though the target was closed
-// to them: they are waited for, or, if the spec says so, put out. Those whom the
-// spec lists get an access list of their own in this pass.
-func (x *exportDiffer) strangers() {
+// disconnectUnlisted waits for initiators that are still connected although the target does not
+// admit them any more, or, with disconnect: Force, disconnects them. Those that the spec lists get
+// an access list in this pass.
+func (x *exportDiffer) disconnectUnlisted() {
 	if x.spec.AllowAnyInitiator {
 		return
 	}
-	waited := x.leaving()
+	waited := x.sessionsOfRemoved()
 	if len(waited) > 0 && x.spec.Disconnect == spec.DisconnectForce && x.fabric.pause == withoutPortals && !x.inDoubt() {
 		x.disconnectAll(waited)
 		waited = nil
 	}
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(x.have.DynamicSessions))) {
-		listed := slices.ContainsFunc(x.spec.Initiators, func(i spec.Initiator) bool { return i.Name == name && !x.sawMore(i) })
+		listed := slices.ContainsFunc(x.spec.Initiators, func(i spec.Initiator) bool { return i.Name == name && !x.hasSeenMore(i) })
 		if listed || x.spec.Disconnect != spec.DisconnectForce || x.inDoubt() {
 			waited = append(waited, name)
 			continue
@@ -35,10 +35,10 @@ func (x *exportDiffer) strangers() {
 	}
 }
 
-// sawMore reports whether an initiator that is logged in from when anybody was let in sees more
-// than it is to see by now. An access list would go on showing it that, also at its next login, and
-// not say so: it is made when that session has ended.
-func (x *exportDiffer) sawMore(i spec.Initiator) bool {
+// hasSeenMore reports whether an initiator that connected while any was admitted sees more than
+// the spec shows it. A new access list would keep showing it that, also at its next login, so it
+// is created when that session has ended.
+func (x *exportDiffer) hasSeenMore(i spec.Initiator) bool {
 	_, exists := x.have.ACLs[i.Name]
 	if exists || !x.fabric.inheritsViews || !slices.Contains(x.have.DynamicSessions, i.Name) {
 		return false
@@ -62,30 +62,30 @@ func (x *exportDiffer) removeInitiators() {
 			x.removedInitiators = append(x.removedInitiators,
 				x.dangerousStep(x.id, "not in the spec", Disruptive, who, change.RemoveInitiator{Target: x.target, Initiator: name}))
 		default:
-			x.refuse(name, who)
+			x.refuseLogin(name, who)
 		}
 	}
 }
 
-// refuse keeps an initiator from logging in again that is not to be there any more, and stays as
-// long as its session does, or the keys that it registered. sessions may be its own.
-func (x *exportDiffer) refuse(initiator string, sessions []string) {
+// refuseLogin keeps an initiator from logging in again that should be removed and is kept only for
+// its session, or for the persistent reservations that it registered. sessions may be its own.
+func (x *exportDiffer) refuseLogin(initiator string, sessions []string) {
 	auth := change.Auth{Refused: true}
 	switch {
 	case x.inDoubt():
 		return
-	case x.fabric.outlives && len(sessions) > 0:
+	case x.fabric.sessionsOutliveListing && len(sessions) > 0:
 		x.step(x.id, "not in the spec", change.RemoveInitiator{Target: x.target, Initiator: initiator, KeepSessions: sessions})
 		return
-	case !x.fabric.refuses || sameAuth(x.have.ACLs[initiator], x.have.Attrib, auth):
+	case !x.fabric.refusesLogins || hasAuth(x.have.ACLs[initiator], x.have.Attrib, auth):
 		return
 	}
 	x.step(x.id, "not in the spec", change.SetAuth{Target: x.target, Initiator: initiator, Auth: auth})
 }
 
-// leaving returns the sessions that may be of an initiator that was taken out of the Export: where
-// nobody says whose they are, all that were there then.
-func (x *exportDiffer) leaving() (sessions []string) {
+// sessionsOfRemoved returns the sessions that may belong to an initiator that was removed from the
+// Export. Where the kernel does not say whose they are, these are all sessions of that time.
+func (x *exportDiffer) sessionsOfRemoved() (sessions []string) {
 	for _, at := range sorted(x.seen) {
 		e := x.seen[at]
 		out := slices.DeleteFunc(slices.Clone(e.Leaving), func(name string) bool {
@@ -98,8 +98,8 @@ func (x *exportDiffer) leaving() (sessions []string) {
 	return sessions
 }
 
-// disconnectAll takes the portals away, of which those that are to be there come back in the next
-// pass: who is listed connects again, and nobody else.
+// disconnectAll removes the declared portals, which the next pass adds again: only listed
+// initiators can reconnect.
 func (x *exportDiffer) disconnectAll(why []string) {
 	for _, portal := range sorted(x.have.Portals) {
 		if slices.Contains(x.spec.Portals, portal) {

@@ -12,22 +12,21 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// Interruption is what cutovers took from a target for a moment: remembered before they do,
-// so that it can be given back even if nothing else may be changed of the target by then,
-// because its Export is invalid or suspended. It is the only evidence that the agent itself
-// closed a target, and of what initiators saw there.
+// Interruption is what cutovers removed from a target for a moment. It is remembered before they
+// do, so that it can be restored even if nothing else may be changed in the target by then,
+// because its Export is invalid or suspended. It is the only evidence that the agent itself closed
+// a target, and of what initiators saw there.
 type Interruption struct {
 	Fabric observe.Fabric `json:"fabric"`
 	Target string         `json:"target"`
-	// Disabled is true if the target was open, and is disabled.
+	// Disabled is true if the target was open, and the cutover disabled it.
 	Disabled bool `json:"disabled,omitempty"`
 	// Portals are those that were removed, and LUNs those by their number.
 	Portals map[string]observe.Transport `json:"portals,omitempty"`
 	LUNs    map[int]InterruptedLUN       `json:"luns,omitempty"`
-	// The rest is what the Export said last, when it was valid. Offered are its objects by the
-	// number of the LUN, and Initiators those that it admitted and that have to prove who they
-	// are as it said: what each was to see, and whether only to read. Anyone is true if it
-	// admitted any.
+	// The rest is what the Export last said when it was valid. Offered are its objects by LUN.
+	// Initiators are those that it admitted, with credentials that the target had: which LUNs each
+	// should see, and whether read-only. Anyone is true if it admitted any initiator.
 	Offered    map[int]string          `json:"offered,omitempty"`
 	Initiators map[string]map[int]bool `json:"initiators,omitempty"`
 	Anyone     bool                    `json:"anyone,omitempty"`
@@ -36,11 +35,11 @@ type Interruption struct {
 // InterruptedLUN is a LUN as initiators saw it.
 type InterruptedLUN struct {
 	Volume string `json:"volume"`
-	// UUID is what [observe.LogicalVolume.Identity] says of it: the same before the cutover
-	// and after.
+	// UUID is the [observe.LogicalVolume.Identity] of the volume: the same before the cutover and
+	// after it.
 	UUID string `json:"uuid"`
-	// Mapped are the initiators that had a mapping of their own, and whether it was
-	// write-protected. ReadOnly is that of a LUN of tgtd.
+	// Mapped are the initiators with a mapping of their own, and whether it was write-protected.
+	// ReadOnly is that of a LUN of tgtd.
 	Mapped   map[string]bool `json:"mapped,omitempty"`
 	ReadOnly bool            `json:"readOnly,omitempty"`
 }
@@ -49,17 +48,17 @@ func (i Interruption) id() observe.TargetID {
 	return observe.TargetID{Fabric: i.Fabric, Name: i.Target}
 }
 
-func (i Interruption) over() bool { return !i.Disabled && len(i.Portals)+len(i.LUNs) == 0 }
+func (i Interruption) isOver() bool { return !i.Disabled && len(i.Portals)+len(i.LUNs) == 0 }
 
-// NoteBeginning returns what is known of objects when the steps of a plan have begun: what cutovers
-// take, whose steps at a target are those of a Volume; whose content is to be written over; and
-// since when something is in the trash. It is pure.
-func NoteBeginning(known map[spec.ID]Identity, plan Plan, desired spec.Set, observed observe.State, index *Index) map[spec.ID]Identity {
+// NoteBeginning returns what is known of objects when the steps of a plan begin: what cutovers
+// remove, whose content is overwritten, and what was put into the trash when. A step of a Volume
+// in a target is a cutover's. It is pure.
+func NoteBeginning(known map[spec.ID]Identity, plan Plan, declared spec.Set, observed observe.State, index *Index) map[spec.ID]Identity {
 	next, copied := known, false
 	note := func(volume spec.ID, target change.Target, f func(*Interruption, observe.Target)) {
 		have, there := observed.Target(target.ID())
 		id := spec.ID{Kind: spec.KindExport, Name: target.Export}
-		e, valid := desired.Exports[id.Name]
+		e, valid := declared.Exports[id.Name]
 		if volume.Kind != spec.KindVolume || !there || !valid {
 			return
 		}
@@ -80,11 +79,11 @@ func NoteBeginning(known map[spec.ID]Identity, plan Plan, desired spec.Set, obse
 		next[id] = identity
 	}
 	for _, s := range plan.Steps {
-		if identity := next[s.Object]; !identity.Declared && desired.Has(s.Object) && hasVolume(s.Object) {
+		if identity := next[s.Object]; !identity.Declared && declared.Has(s.Object) && hasVolume(s.Object) {
 			if !copied {
 				next, copied = maps.Clone(known), true
 			}
-			identity.Declared = true // the file may be gone before what is made is seen
+			identity.Declared = true // the file may be removed before the new object is observed
 			next[s.Object] = identity
 		}
 		switch c := s.Change.(type) {
@@ -95,7 +94,7 @@ func NoteBeginning(known map[spec.ID]Identity, plan Plan, desired spec.Set, obse
 				i.Portals = with(i.Portals, c.Portal, t.Portals[c.Portal])
 			})
 		case change.SetTags:
-			if identity, changes := next[s.Object].marked(c.Add); changes {
+			if identity, changes := next[s.Object].withTags(c.Add); changes {
 				if !copied {
 					next, copied = maps.Clone(known), true
 				}
@@ -105,7 +104,7 @@ func NoteBeginning(known map[spec.ID]Identity, plan Plan, desired spec.Set, obse
 			note(s.Object, c.Target, func(i *Interruption, t observe.Target) {
 				if lvs := index.current[s.Object]; len(lvs) == 1 {
 					l := interruptedLUN(s.Object, lvs[0], t, c.LUN)
-					for name, readOnly := range i.LUNs[c.LUN].Mapped { // not back yet from the last time
+					for name, readOnly := range i.LUNs[c.LUN].Mapped { // not restored since the last time
 						l.Mapped = with(l.Mapped, name, readOnly)
 					}
 					i.LUNs = with(i.LUNs, c.LUN, l)
@@ -121,9 +120,9 @@ func hasVolume(id spec.ID) bool {
 	return id.Kind == spec.KindVolume || id.Kind == spec.KindSnapshot || id.Kind == spec.KindPool
 }
 
-// marked returns what is known of an object whose logical volume gets tags, and whether that is
-// another than before.
-func (i Identity) marked(tags []string) (Identity, bool) {
+// withTags returns what is known of an object when tags are added to its logical volume, and
+// whether that is news.
+func (i Identity) withTags(tags []string) (Identity, bool) {
 	changes := false
 	for _, tag := range tags {
 		if tag == ondisk.PhaseTag(ondisk.Reverting) {
@@ -157,20 +156,20 @@ func with[K comparable, V any](m map[K]V, key K, value V) map[K]V {
 	return m
 }
 
-// learnInterruptions forgets what is back, and what a valid Export does not ask for any more.
-// next is the caller's own.
-func learnInterruptions(next map[spec.ID]Identity, desired spec.Set, observed observe.State) map[spec.ID]Identity {
+// learnInterruptions forgets what is restored, and what a valid Export no longer declares. It
+// changes next.
+func learnInterruptions(next map[spec.ID]Identity, declared spec.Set, observed observe.State) map[spec.ID]Identity {
 	for id, identity := range next {
 		var left []Interruption
 		for _, i := range identity.Interrupted {
 			t, _ := observed.Target(i.id())
 			if observed.Unknown[i.Fabric.System()] == nil {
-				i = i.missingIn(t)
+				i = i.stillMissing(t)
 			}
-			if e, valid := desired.Exports[id.Name]; valid {
+			if e, valid := declared.Exports[id.Name]; valid {
 				i = i.limitedTo(e.Spec, t)
 			}
-			if !i.over() {
+			if !i.isOver() {
 				left = append(left, i)
 			}
 		}
@@ -182,15 +181,15 @@ func learnInterruptions(next map[spec.ID]Identity, desired spec.Set, observed ob
 	return next
 }
 
-// KeepWhileBusy returns what is learnt together with what was known before of targets to which
-// a change is still being made that no pass waits for any more: it may remove what was observed
-// there. It is pure.
-func KeepWhileBusy(learnt, known map[spec.ID]Identity, busy map[string]bool) map[spec.ID]Identity {
+// KeepWhileBusy returns what was learned, with the interruptions of targets that a change is still
+// being made to. No pass waits for such a change any more, and it may remove what was observed. It
+// is pure.
+func KeepWhileBusy(learned, known map[spec.ID]Identity, busy map[string]bool) map[spec.ID]Identity {
 	if len(busy) == 0 {
-		return learnt
+		return learned
 	}
-	next := maps.Clone(learnt)
-	for id, identity := range learnt {
+	next := maps.Clone(learned)
+	for id, identity := range learned {
 		for _, i := range known[id].Interrupted {
 			if !busy[change.Target{Fabric: i.Fabric, Name: i.Target}.Lane()] {
 				continue
@@ -203,8 +202,9 @@ func KeepWhileBusy(learnt, known map[spec.ID]Identity, busy map[string]bool) map
 	return next
 }
 
-// missingIn returns what is not back in a target. Nothing is missed of one that is gone.
-func (i Interruption) missingIn(t observe.Target) Interruption {
+// stillMissing returns what is not restored in a target. Nothing is missing in a target that no
+// longer exists.
+func (i Interruption) stillMissing(t observe.Target) Interruption {
 	if !t.HasTPG {
 		return Interruption{Fabric: i.Fabric, Target: i.Target}
 	}
@@ -220,34 +220,34 @@ func (i Interruption) missingIn(t observe.Target) Interruption {
 			m, mapped := acl.LUNs[n]
 			there = there && (!listed || mapped && m.LUN == n)
 		}
-		return there && l.shownBy(i.Fabric, have)
+		return there && l.isShownBy(i.Fabric, have)
 	})
 	return i
 }
 
-// shownBy reports whether a LUN is that of the Volume again, whichever logical volume is behind
-// it by now.
-func (l InterruptedLUN) shownBy(f observe.Fabric, have observe.TargetLUN) bool {
+// isShownBy reports whether a LUN shows the Volume again, whichever logical volume is current now.
+func (l InterruptedLUN) isShownBy(f observe.Fabric, have observe.TargetLUN) bool {
 	if traitsOf[f].backstores {
 		return strings.HasSuffix(have.Backstore, "/"+ondisk.BackstoreName(spec.ID{Kind: spec.KindVolume, Name: l.Volume}))
 	}
 	return have.Device != "" && have.Identity == traitsOf[f].identify(l.UUID)
 }
 
-// limitedTo returns what of it an Export still asks for, and admits whom the Export admits.
+// limitedTo returns the part of an interruption that an Export still declares, for the initiators
+// that it still admits.
 func (i Interruption) limitedTo(e spec.ExportSpec, have observe.Target) Interruption {
 	if e.Target != i.Target {
 		return Interruption{Fabric: i.Fabric, Target: i.Target}
 	}
 	before := i.Initiators
 	i.Offered, i.Initiators, i.Anyone = nil, nil, e.AllowAnyInitiator
-	luns := i.underTheirNumbers(e.LUNs, have)
+	luns := i.byKnownNumbers(e.LUNs, have)
 	for n, l := range luns {
 		i.Offered = with(i.Offered, n, l.Backing().String())
 	}
 	for _, initiator := range e.Initiators {
 		_, admitted := before[initiator.Name]
-		if i.asks(have, initiator, admitted) {
+		if i.hasDeclaredAuth(have, initiator, admitted) {
 			i.Initiators = with(i.Initiators, initiator.Name, shownTo(initiator, luns))
 		}
 	}
@@ -264,14 +264,14 @@ func (i Interruption) limitedTo(e spec.ExportSpec, have observe.Target) Interrup
 	return i
 }
 
-// underTheirNumbers returns the LUNs of an Export by the numbers that initiators know them by: one
-// that was taken under another number than the Export says by now has kept it, and
-// what the Export has under that number is not there yet.
-func (i Interruption) underTheirNumbers(luns []spec.LUN, have observe.Target) map[int]spec.LUN {
+// byKnownNumbers returns the LUNs of an Export by the numbers that initiators know. A LUN that was
+// removed under another number than the Export declares now has kept it, and what the Export
+// declares under that number is not there yet.
+func (i Interruption) byKnownNumbers(luns []spec.LUN, have observe.Target) map[int]spec.LUN {
 	kept := map[int]spec.LUN{}
 	for _, l := range luns {
 		for n, had := range i.LUNs {
-			if n != *l.Number && l.Volume != "" && l.Volume == had.Volume && !had.shownBy(i.Fabric, have.LUNs[*l.Number]) {
+			if n != *l.Number && l.Volume != "" && l.Volume == had.Volume && !had.isShownBy(i.Fabric, have.LUNs[*l.Number]) {
 				kept[n] = l
 			}
 		}
@@ -286,7 +286,7 @@ func (i Interruption) underTheirNumbers(luns []spec.LUN, have observe.Target) ma
 	return all
 }
 
-// shownTo returns the numbers that an initiator is to see, and whether only to read.
+// shownTo returns the numbers that an initiator should see, and whether read-only.
 func shownTo(initiator spec.Initiator, luns map[int]spec.LUN) map[int]bool {
 	var shown map[int]bool
 	for n, l := range luns {
@@ -297,11 +297,11 @@ func shownTo(initiator spec.Initiator, luns map[int]spec.LUN) map[int]bool {
 	return shown
 }
 
-// asks reports whether a target asks an initiator that it lists for what the Export says. Of
-// a password that cannot be read it is only known whether it was so before.
-func (i Interruption) asks(t observe.Target, initiator spec.Initiator, before bool) bool {
+// hasDeclaredAuth reports whether a target asks a listed initiator for the declared credentials.
+// If the password cannot be read, before says whether it did so when it could.
+func (i Interruption) hasDeclaredAuth(t observe.Target, initiator spec.Initiator, before bool) bool {
 	have, listed := t.ACLs[initiator.Name]
-	if !listed || traitsOf[i.Fabric].accounts { // those are not of an initiator
+	if !listed || traitsOf[i.Fabric].targetAccounts { // these belong to the target
 		return true
 	}
 	want := authOf(initiator.Auth)
@@ -313,9 +313,9 @@ func (i Interruption) asks(t observe.Target, initiator spec.Initiator, before bo
 		if a.Mutual != nil {
 			want.MutualPassword = have.Auth.MutualPassword
 		}
-		return before && have.Auth.Password != (spec.Secret{}) && sameAuth(have, t.Attrib, want)
+		return before && have.Auth.Password != (spec.Secret{}) && hasAuth(have, t.Attrib, want)
 	}
-	return sameAuth(have, t.Attrib, want)
+	return hasAuth(have, t.Attrib, want)
 }
 
 func stillMapped(had map[string]bool, l spec.LUN, initiators []spec.Initiator) map[string]bool {
@@ -328,7 +328,7 @@ func stillMapped(had map[string]bool, l spec.LUN, initiators []spec.Initiator) m
 	return mapped
 }
 
-// without returns a map without some of its entries; nil if it is empty then.
+// without returns a map without some of its entries; nil if none is left.
 func without[K comparable, V any](m map[K]V, drop func(K, V) bool) map[K]V {
 	left := maps.Clone(m)
 	maps.DeleteFunc(left, drop)

@@ -43,8 +43,8 @@ var _ = Describe("What is learnt of a Volume that moves to another Pool", func()
 	DescribeTable("that is unknown, or was known before", func(unknown, known Identity, lvs ...observe.LogicalVolume) {
 		set := spec.Set{Complete: true, Volumes: map[string]spec.Volume{"data": {Metadata: Meta("data")}}}
 		for range 10 { // in whatever order they are found
-			Expect(place(Learnt(map[spec.ID]Identity{}, set, state(lvs...))[id])).To(Equal(unknown))
-			Expect(place(Learnt(map[spec.ID]Identity{id: there}, set, state(lvs...))[id])).To(Equal(known))
+			Expect(place(Learned(map[spec.ID]Identity{}, set, state(lvs...))[id])).To(Equal(unknown))
+			Expect(place(Learned(map[spec.ID]Identity{id: there}, set, state(lvs...))[id])).To(Equal(known))
 		}
 	},
 		Entry("before it does", there, there, volume("vg0", old)),
@@ -66,9 +66,9 @@ var _ = Describe("What is learnt of a Volume that moves to another Pool", func()
 	It("is not forgotten while anything of it is there", func() {
 		set := spec.Set{Complete: true}
 		known := map[spec.ID]Identity{id: there}
-		Expect(Learnt(known, set, state(volume("vg1", staged, moving, first)))).To(HaveKeyWithValue(id, WithTransform(place, Equal(there))))
-		Expect(Learnt(known, set, state(volume("vg0", old, ondisk.TagReplacedBy+staged)))).To(HaveKeyWithValue(id, WithTransform(place, Equal(there))))
-		Expect(Learnt(known, set, state())).To(BeEmpty())
+		Expect(Learned(known, set, state(volume("vg1", staged, moving, first)))).To(HaveKeyWithValue(id, WithTransform(place, Equal(there))))
+		Expect(Learned(known, set, state(volume("vg0", old, ondisk.TagReplacedBy+staged)))).To(HaveKeyWithValue(id, WithTransform(place, Equal(there))))
+		Expect(Learned(known, set, state())).To(BeEmpty())
 	})
 
 	It("is what another one says, once the annotation gives the old one up", func() {
@@ -76,8 +76,8 @@ var _ = Describe("What is learnt of a Volume that moves to another Pool", func()
 		m.Annotations = map[string]string{spec.AnnotationRecreate: old}
 		set := spec.Set{Complete: true, Volumes: map[string]spec.Volume{"data": {Metadata: m}}}
 		known := map[spec.ID]Identity{id: there}
-		Expect(place(Learnt(known, set, state(volume("vg1", stranger)))[id])).To(Equal(Identity{UUID: stranger, VolumeGroup: "vg1"}))
-		Expect(place(Learnt(known, set, state(volume("vg1", staged, moving, first)))[id])).To(Equal(there))
+		Expect(place(Learned(known, set, state(volume("vg1", stranger)))[id])).To(Equal(Identity{UUID: stranger, VolumeGroup: "vg1"}))
+		Expect(place(Learned(known, set, state(volume("vg1", staged, moving, first)))[id])).To(Equal(there))
 	})
 })
 
@@ -86,7 +86,7 @@ var _ = Describe("A Volume that was moved", func() {
 		before := targetOf(n, o)
 		stores := maps.Clone(n.State.LIO.Backstores)
 		was := ObjectOf(n.Plan(), VolumeID("data")).Volume
-		n.WasMoved("vg0/data", "uuid-moved")
+		n.MarkMoved("vg0/data", "uuid-moved")
 		Expect(ChangesIn(n.Plan())).To(BeEmpty())
 
 		By("also where all has to be exported anew")
@@ -115,7 +115,7 @@ var _ = Describe("A Volume that was moved", func() {
 
 	DescribeTable("stays exported while its file is invalid", func(staged, replaced bool, serves string) {
 		n := Converged()
-		n.WasMoved("vg0/data", "uuid-old")
+		n.MarkMoved("vg0/data", "uuid-old")
 		lv := n.LVs("vg0")["data"]
 		n.LVs("vg0")["new"] = observe.LogicalVolume{VolumeGroup: "vg0", Name: "new", UUID: "uuid-new", Type: observe.Thin, Pool: "pool0", Size: lv.Size, Active: true, Minor: 77, Tags: slices.Clone(lv.Tags)}
 		if staged {
@@ -124,7 +124,7 @@ var _ = Describe("A Volume that was moved", func() {
 		if replaced {
 			n.Edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Tags = append(lv.Tags, ondisk.TagReplacedBy+"uuid-new") })
 		}
-		n.Invalidate(VolumeID("data"))
+		n.InvalidateVolume(VolumeID("data"))
 		n.Plan()
 		name, there := Served(n.Input, VolumeID("data"))
 		Expect(there).To(Equal(serves != ""))
@@ -142,17 +142,17 @@ var _ = Describe("A Volume that was moved", func() {
 func TestLearningNothingNewCopiesNothing(t *testing.T) {
 	in := manyConverged(t, 500)
 	index := NewIndex(in.Observed, Ownership{})
-	known := Learn(in.Known, in.Desired, in.Observed, index, noon)
+	known := Learn(in.Known, in.Declared, in.Observed, index, noon)
 	// An identity that is copied or compared as a whole costs at least as many.
-	if n := testing.AllocsPerRun(5, func() { Learn(known, in.Desired, in.Observed, index, noon) }); n > 100 {
+	if n := testing.AllocsPerRun(5, func() { Learn(known, in.Declared, in.Observed, index, noon) }); n > 100 {
 		t.Fatalf("memory is allocated %.0f times", n)
 	}
 
 	before := maps.Clone(known)
-	delete(in.Desired.Exports, "v000007")
+	delete(in.Declared.Exports, "v000007")
 	in.Observed.LIO.ISCSI = maps.Clone(in.Observed.LIO.ISCSI)
 	delete(in.Observed.LIO.ISCSI, spec.DefaultTargetPrefix+":v000007")
-	next := Learn(known, in.Desired, in.Observed, NewIndex(in.Observed, Ownership{}), noon)
+	next := Learn(known, in.Declared, in.Observed, NewIndex(in.Observed, Ownership{}), noon)
 	if _, there := next[ExportID("v000007")]; there || len(next) != len(known)-1 {
 		t.Fatalf("%d of %d are known", len(next), len(known))
 	}

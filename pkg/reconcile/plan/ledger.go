@@ -5,18 +5,18 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// ledger is what a plan takes away, and by which step, so that what was held by that can go as
-// well. A removal is entered where its step is planned, and asked for nowhere else.
+// ledger is what a plan removes, and by which step, so that what depends on it can be removed as
+// well. A removal is entered where its step is planned, and looked up nowhere else.
 type ledger struct {
 	targets map[observe.TargetID]StepID
 	luns    map[lunKey]StepID
 	// backstores are those of objects.
 	backstores map[spec.ID]StepID
-	// volumes are the logical volumes that are removed, by full name, and trashed those that are
-	// in the trash, with the step that puts them there; 0: they are there.
+	// volumes are the logical volumes that are removed, by full name. trashed are those in the
+	// trash, with the step that puts them there; 0: they are there already.
 	volumes, trashed map[string]StepID
-	// losses are what objects that no file names lose, now or when nothing stands in the way any
-	// more: UUIDs of logical volumes and names of targets.
+	// losses are what undeclared objects lose, now or as soon as no guard objects: UUIDs of
+	// logical volumes and names of targets.
 	losses map[spec.ID][]string
 }
 
@@ -32,12 +32,12 @@ func newLedger() ledger {
 	}
 }
 
-// loses enters what an object loses.
-func (l ledger) loses(id spec.ID, what string) { l.losses[id] = append(l.losses[id], what) }
+// addLoss enters what an object loses.
+func (l ledger) addLoss(id spec.ID, what string) { l.losses[id] = append(l.losses[id], what) }
 
-// unserves returns the steps that take LUNs away, with their target or alone, and whether
-// there are such steps for all of them.
-func (l ledger) unserves(luns []lunKey) ([]StepID, bool) {
+// unserveSteps returns the steps that remove LUNs, alone or with their target. It reports false if
+// one of them is kept.
+func (l ledger) unserveSteps(luns []lunKey) ([]StepID, bool) {
 	var steps []StepID
 	for _, key := range luns {
 		step, removed := l.targets[key.target]
@@ -52,7 +52,7 @@ func (l ledger) unserves(luns []lunKey) ([]StepID, bool) {
 	return steps, true
 }
 
-// isRemoved and isTrashed report what becomes of a logical volume, by its full name.
+// isRemoved and isTrashed report what happens to a logical volume, by its full name.
 func (l ledger) isRemoved(volume string) bool {
 	_, removed := l.volumes[volume]
 	return removed
@@ -63,8 +63,8 @@ func (l ledger) isTrashed(volume string) bool {
 	return trashed
 }
 
-// after returns the steps that remove logical volumes, or put them into the trash.
-func (l ledger) after(volumes []string) []StepID {
+// stepsFor returns the steps that remove logical volumes, or put them into the trash.
+func (l ledger) stepsFor(volumes []string) []StepID {
 	var steps []StepID
 	for _, name := range volumes {
 		steps = append(steps, l.trashed[name], l.volumes[name])
@@ -72,8 +72,8 @@ func (l ledger) after(volumes []string) []StepID {
 	return steps
 }
 
-// releases reports whether a backstore that holds an object's logical volume goes.
-func (l ledger) releases(id spec.ID) bool {
+// isReleased reports whether the backstore that holds an object's logical volume is removed.
+func (l ledger) isReleased(id spec.ID) bool {
 	_, released := l.backstores[id]
 	return released
 }

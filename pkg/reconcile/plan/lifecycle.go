@@ -5,44 +5,44 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
-// stage is where a Volume's logical volume is in its life. Its tags say so, and what the spec
-// asks for; nothing else does, so that a pass after a crash knows as much as the one before.
+// stage is where a Volume's logical volume is in its life. It follows from its tags and from the
+// spec, and from nothing else, so that a pass after a crash knows as much as the one before.
 type stage int
 
 const (
-	// live: it is as desired, or may grow.
+	// live: it is as declared, or grows.
 	live stage = iota
-	// strange: its tags say of it what this version does not know.
-	strange
-	// filling: it is being filled from its source, and nobody may use it before.
+	// phaseUnknown: it has a phase tag that this version does not know.
+	phaseUnknown
+	// filling: it is being filled from its source, and must not be used before that is done.
 	filling
-	// arriving: it came in the place of another one, whose name it may not have yet.
-	arriving
-	// restoring: it is being written over with what a snapshot holds.
-	restoring
-	// reverting: it is to be put back to a snapshot, and nothing of it was changed so far.
+	// afterCutover: it has become current, and may not have its declared name yet.
+	afterCutover
+	// reverting: it is being overwritten with the data of a snapshot.
 	reverting
-	// moving: it is in another Pool than the spec asks for.
+	// revertDue: a revert is requested, and nothing is overwritten yet.
+	revertDue
+	// moving: it is in another Pool than the spec declares.
 	moving
 )
 
-// stageOf is total: whatever the tags are, there is one stage. What is in the logical volume
-// counts before what is asked for, and what would change the content before what would not.
+// stageOf is total: every combination of tags has one stage. The content of the logical volume
+// decides before the spec, and a change of the content before any other.
 func stageOf(lv observe.LogicalVolume, misplaced, toRevert bool) stage {
 	switch lv.Phase() {
 	case "":
 	case ondisk.Populating:
 		return filling
-	case ondisk.Staged: // and it counts: what is to come in the place of another one does not
-		return arriving
+	case ondisk.Staged: // and current: one that is only staged is not passed in
+		return afterCutover
 	case ondisk.Reverting:
-		return restoring
+		return reverting
 	default:
-		return strange
+		return phaseUnknown
 	}
 	switch {
 	case toRevert:
-		return reverting
+		return revertDue
 	case misplaced:
 		return moving
 	default:
@@ -50,22 +50,20 @@ func stageOf(lv observe.LogicalVolume, misplaced, toRevert bool) stage {
 	}
 }
 
-// whole reports whether what is in a logical volume that counts as an object's is all that the
-// object holds.
-func whole(lv observe.LogicalVolume) bool {
+// isComplete reports whether an object's current logical volume holds all of its data.
+func isComplete(lv observe.LogicalVolume) bool {
 	phase := lv.Phase()
 	return phase == "" || phase == ondisk.Staged
 }
 
-// succession is how far it is with another logical volume that is to come in the place of a
-// Volume's.
-type succession int
+// cutoverProgress is how far a Volume's next logical volume is.
+type cutoverProgress int
 
 const (
-	// none: there is none, or it cannot go on now.
-	none succession = iota
-	// prepared: it is made, filled and synced, while the Volume is used.
+	// none: there is none, or it cannot continue now.
+	none cutoverProgress = iota
+	// prepared: it is created, filled and synced while the Volume is used.
 	prepared
-	// due: it comes in this pass, and nobody may use the Volume.
+	// due: the cutover is in this plan, and nobody may use the Volume.
 	due
 )

@@ -49,10 +49,10 @@ var _ = Describe("The stage of a Volume's life", func() {
 					case moving:
 						Expect(incomplete || asked).To(BeFalse(), about)
 						Expect(elsewhere).To(BeTrue(), about)
-					case reverting:
+					case revertDue:
 						Expect(incomplete).To(BeFalse(), about)
 						Expect(asked).To(BeTrue(), about)
-					case filling, arriving, restoring, strange:
+					case filling, afterCutover, reverting, phaseUnknown:
 						Expect(incomplete).To(BeTrue(), about)
 					default:
 						Fail(fmt.Sprintf("stage %d: %s", stage, about))
@@ -77,7 +77,7 @@ var _ = Describe("The stage of a Volume's life", func() {
 			incomplete := has(lv, ondisk.PhaseTag(ondisk.Populating), ondisk.PhaseTag(ondisk.Reverting), ondisk.PhaseTag(ondisk.Clearing),
 				ondisk.PhaseTag("pickling"), ondisk.TagReplacedBy, ondisk.TagRevert+"once", ondisk.TagCheckpoint)
 			arrives := lv.Phase() == ondisk.Staged // what is staged is served only when it counts, and is complete then
-			Expect(whole(lv)).To(Equal(!incomplete && !has(lv, ondisk.TagSynced) || arrives), "%v", lv.Tags)
+			Expect(isComplete(lv)).To(Equal(!incomplete && !has(lv, ondisk.TagSynced) || arrives), "%v", lv.Tags)
 		}
 	})
 })

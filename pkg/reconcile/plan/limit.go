@@ -10,34 +10,32 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// refusal is deletions that a plan must not have, because they are more than
-// anybody is likely to mean.
+// refusal is the set of deletions that a plan must not have, because they are more than anybody is
+// likely to mean.
 type refusal struct {
 	objects map[spec.ID]bool
 	why     string
 }
 
-// maxShown is how many objects a refusal names.
-const maxShown = 10
+// maxRefusedNames is how many objects a refusal names.
+const maxRefusedNames = 10
 
-// excess looks at the objects that no file names and that lose something now, or
-// will when their grace period is over or nobody uses them any more. If they are
-// too many, or all that there is, and no Pool permits exactly them, all of them
-// are refused.
+// excessDeletions returns the undeclared objects that are deleted now, or when their grace period
+// ends and nobody uses them any more, if they are too many, or all objects, and no Pool permits
+// exactly them.
 //
-// Those that cannot be deleted yet count like the others, so that a mistake
-// which is too large to be meant does not become small enough bit by bit.
-// What is in the trash counted when it went there. So do those whose volume
-// group cannot be read now, and which would follow when it can be.
-func (d *differ) excess() refusal {
+// Objects that cannot be deleted yet are included, so that a mistake that is refused does not pass
+// little by little. What is in the trash was included when it was put there. Objects in volume
+// groups that cannot be read are included, because they would follow.
+func (d *differ) excessDeletions() refusal {
 	if len(d.ledger.losses) == 0 {
 		return refusal{}
 	}
-	unread := d.unread()
+	unread := d.countUnread()
 	n := len(d.ledger.losses) + unread
-	nothingLeft := len(d.in.Desired.IDs())+len(d.in.Desired.Invalid) == 0
-	token := d.token()
-	if n <= d.in.MaxDeletions && !nothingLeft || d.permitted(token) {
+	nothingLeft := len(d.in.Declared.IDs())+len(d.in.Declared.Invalid) == 0
+	token := d.deletionToken()
+	if n <= d.in.MaxDeletions && !nothingLeft || d.isPermitted(token) {
 		return refusal{}
 	}
 	out := refusal{objects: map[spec.ID]bool{}}
@@ -47,8 +45,8 @@ func (d *differ) excess() refusal {
 		names = append(names, id.String())
 	}
 	slices.Sort(names)
-	if more := len(names) - maxShown; more > 0 {
-		names = append(names[:maxShown], fmt.Sprintf("and %d more", more))
+	if more := len(names) - maxRefusedNames; more > 0 {
+		names = append(names[:maxRefusedNames], fmt.Sprintf("and %d more", more))
 	}
 	if unread > 0 {
 		names = append(names, fmt.Sprintf("and %d in volume groups that cannot be read", unread))
@@ -69,13 +67,12 @@ func (d *differ) excess() refusal {
 	return out
 }
 
-// unread is how many objects that no file names have, as far as is remembered,
-// a logical volume in a volume group that cannot be read. Whether one of them is
-// in the trash, and counted once already, cannot be told.
-func (d *differ) unread() int {
+// countUnread returns how many undeclared objects have, as far as is remembered, a logical volume
+// in a volume group that cannot be read. Some of them may be in the trash, and are counted again.
+func (d *differ) countUnread() int {
 	n := 0
 	for id, known := range d.in.Known {
-		if id.Kind != spec.KindVolume && id.Kind != spec.KindSnapshot || known.Retain || d.names(id) {
+		if id.Kind != spec.KindVolume && id.Kind != spec.KindSnapshot || known.Retain || d.isDeclared(id) {
 			continue
 		}
 		if _, seen := d.ledger.losses[id]; seen {
@@ -88,9 +85,9 @@ func (d *differ) unread() int {
 	return n
 }
 
-// token stands for the objects that lose something and for what they lose. It
-// fits no other set, and not the same names with other data behind them.
-func (d *differ) token() string {
+// deletionToken identifies the objects that are deleted, and their data. It permits no other set,
+// and not the same names with other data.
+func (d *differ) deletionToken() string {
 	var lines []string
 	for id, things := range d.ledger.losses {
 		for _, thing := range things {
@@ -102,9 +99,9 @@ func (d *differ) token() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// permitted reports whether a Pool carries the token.
-func (d *differ) permitted(token string) bool {
-	for _, p := range d.in.Desired.Pools {
+// isPermitted reports whether a Pool carries the token.
+func (d *differ) isPermitted(token string) bool {
+	for _, p := range d.in.Declared.Pools {
 		if p.Metadata.Annotations[spec.AnnotationAllowDeletions] == token {
 			return true
 		}

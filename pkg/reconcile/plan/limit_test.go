@@ -23,14 +23,14 @@ var _ = Describe("Make and the number of deletions", func() {
 	refused := BeIn(status.Blocked, status.ReasonTooManyDeletions)
 
 	It("deletes as many as are allowed", func() {
-		n.NameNothing()
+		n.UndeclareAll()
 		n.Input.MaxDeletions = everything
 		n.Converge()
 		Expect(n.LVs("vg0")).To(HaveLen(1))
 	})
 	DescribeTable("deletes and unexports none of them if there is one more", func(trash time.Duration) {
-		n.KeepFor(trash)
-		n.NameNothing()
+		n.SetTrashPeriod(trash)
+		n.UndeclareAll()
 		n.Input.MaxDeletions = everything - 1
 		p := n.Plan()
 		Expect(ChangesIn(p)).To(BeEmpty())
@@ -49,22 +49,22 @@ var _ = Describe("Make and the number of deletions", func() {
 		for i := range 13 {
 			id := VolumeID(fmt.Sprintf("v%02d", i))
 			n.Add(observe.LogicalVolume{VolumeGroup: "vg0", Name: id.Name, Type: observe.Thick, Active: true, Tags: append(ondisk.OwnerTags(id), ondisk.DeletionTag(spec.Delete))})
-			n.WasDeclared(id)
+			n.MarkDeclared(id)
 		}
 		n.Input.MaxDeletions = 10
 		Expect(ObjectOf(n.Plan(), VolumeID("v00")).Message).To(ContainSubstring("Volume/v08, Volume/v09, and 3 more. None is. "))
 		Expect(n.Plan().Steps).To(BeEmpty())
 	})
 	It("goes on with everything else", func() {
-		n.NameNothing()
+		n.UndeclareAll()
 		n.Input.MaxDeletions = 0
-		n.Desired.Volumes = map[string]spec.Volume{"new": {Metadata: Meta("new"), Spec: spec.VolumeSpec{Pool: "slow", Size: 8 * MiB, LVName: "new"}}}
+		n.Declared.Volumes = map[string]spec.Volume{"new": {Metadata: Meta("new"), Spec: spec.VolumeSpec{Pool: "slow", Size: 8 * MiB, LVName: "new"}}}
 		n.Converge()
 		Expect(n.LVs("vg0")).To(And(HaveKey("new"), HaveLen(6)))
 	})
 	It("deletes nothing without permission where none is allowed", func() {
 		n.Input.MaxDeletions = 0
-		delete(n.Desired.Exports, "db")
+		delete(n.Declared.Exports, "db")
 		Expect(ChangesIn(n.Plan())).To(BeEmpty())
 		Expect(ObjectOf(n.Plan(), ExportID("db"))).To(And(refused, HaveField("Message", HavePrefix("1 object would be deleted"))))
 		n.Permit(ExportID("db"))
@@ -72,26 +72,26 @@ var _ = Describe("Make and the number of deletions", func() {
 		Expect(n.State.LIO.ISCSI).To(BeEmpty())
 	})
 	It("deletes what a Pool permits", func() {
-		n.NameNothing()
+		n.UndeclareAll()
 		n.Input.MaxDeletions = 1
 		n.Permit(VolumeID("data"))
 		n.Converge()
 		Expect(n.LVs("vg0")).To(HaveLen(1))
 	})
 	It("takes the permission for nothing but what it was given for", func() {
-		all := n.Desired
-		n.NameNothing()
+		all := n.Declared
+		n.UndeclareAll()
 		n.Input.MaxDeletions = 1
 		n.Permit(VolumeID("data"))
 		By("fewer")
-		n.Desired.Exports = all.Exports
-		n.Desired.Volumes, n.Desired.Snapshots = all.Volumes, all.Snapshots
+		n.Declared.Exports = all.Exports
+		n.Declared.Volumes, n.Declared.Snapshots = all.Volumes, all.Snapshots
 		Expect(n.Plan().Steps).To(BeEmpty())
-		n.Desired.Exports, n.Desired.Snapshots = nil, nil
+		n.Declared.Exports, n.Declared.Snapshots = nil, nil
 		Expect(ObjectOf(n.Plan(), ExportID("db"))).To(refused)
 		Expect(n.Plan().Steps).To(BeEmpty())
 		By("the same names with other data")
-		n.NameNothing()
+		n.UndeclareAll()
 		n.Edit("vg0/data", func(lv *observe.LogicalVolume) { lv.UUID = "another" })
 		for id := range n.Input.Known {
 			n.Input.Known[id] = plan.Identity{Declared: true}
@@ -100,7 +100,7 @@ var _ = Describe("Make and the number of deletions", func() {
 		Expect(ObjectOf(n.Plan(), VolumeID("data"))).To(refused)
 	})
 	DescribeTable("deletes nothing when no file names anything", func(limit int) {
-		n.Desired = spec.Set{Complete: true}
+		n.Declared = spec.Set{Complete: true}
 		n.Input.MaxDeletions = limit
 		p := n.Plan()
 		Expect(ChangesIn(p)).To(BeEmpty())
@@ -108,8 +108,8 @@ var _ = Describe("Make and the number of deletions", func() {
 	}, Entry(nil, everything-1), Entry(nil, everything), Entry(nil, 1000))
 	It("counts what is still in its grace period", func() {
 		n.Input.MaxDeletions = everything - 1
-		n.NameNothing()
-		n.Input.LastNamed = map[spec.ID]time.Time{VolumeID("thick"): n.Input.Now, ExportID("db"): n.Input.Now}
+		n.UndeclareAll()
+		n.Input.LastDeclared = map[spec.ID]time.Time{VolumeID("thick"): n.Input.Now, ExportID("db"): n.Input.Now}
 		p := n.Plan()
 		Expect(ChangesIn(p)).To(BeEmpty())
 		Expect(ObjectOf(p, VolumeID("thick"))).To(refused)
@@ -119,13 +119,13 @@ var _ = Describe("Make and the number of deletions", func() {
 	})
 	It("counts what is in use, so that a mistake does not get through piece by piece", func() {
 		n.Input.MaxDeletions = everything - 1
-		n.NameNothing()
+		n.UndeclareAll()
 		n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LoggedIn = true })
 		Expect(ChangesIn(n.Plan())).To(BeEmpty())
 	})
 	It("counts what is in the trash no more, and what stays never", func() {
-		n.KeepFor(24 * time.Hour)
-		n.NameNothing()
+		n.SetTrashPeriod(24 * time.Hour)
+		n.UndeclareAll()
 		n.Edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Tags[2] = ondisk.DeletionTag(spec.Retain) })
 		n.Input.MaxDeletions = everything - 1
 		n.Converge()
@@ -138,17 +138,17 @@ var _ = Describe("Make and the number of deletions", func() {
 	})
 	It("does not count what a named object no longer needs", func() {
 		n.Input.MaxDeletions = 0
-		e := n.Desired.Exports["db"]
+		e := n.Declared.Exports["db"]
 		e.Spec.Target, e.Spec.LUNs = IQN+"2", e.Spec.LUNs[:1]
-		n.Desired.Exports["db"] = e
+		n.Declared.Exports["db"] = e
 		n.Converge()
 		Expect(n.State.LIO.ISCSI).To(And(HaveLen(1), HaveKey(IQN+"2")))
 		Expect(n.State.LIO.Backstores).To(HaveLen(1))
 	})
 	It("changes no word on what is held back for another reason", func() {
-		n.NameNothing()
+		n.UndeclareAll()
 		n.Input.MaxDeletions = 0
-		n.Desired.Complete = false
+		n.Declared.Complete = false
 		Expect(ObjectOf(n.Plan(), VolumeID("data"))).To(BeIn(status.Blocked, status.ReasonIncompleteInput))
 	})
 })

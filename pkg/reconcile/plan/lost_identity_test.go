@@ -20,10 +20,10 @@ var _ = Describe("Make and a volume that moved", func() {
 	moved := func() (*Node, string) {
 		n := Converged()
 		first := n.LVs("vg0")["thick"].UUID
-		n.Desired.Snapshots = map[string]spec.Snapshot{"nightly": n.Desired.Snapshots["nightly"]}
-		v := n.Desired.Volumes["thick"]
+		n.Declared.Snapshots = map[string]spec.Snapshot{"nightly": n.Declared.Snapshots["nightly"]}
+		v := n.Declared.Volumes["thick"]
 		v.Spec.Pool = "fast"
-		n.Desired.Volumes["thick"] = v
+		n.Declared.Volumes["thick"] = v
 		n.Converge()
 		n.Remember()
 		lv := n.LVs("vg0")["thick"]
@@ -34,7 +34,7 @@ var _ = Describe("Make and a volume that moved", func() {
 	DescribeTable("gives it back its serial when somebody takes the tag away", func(taken func(tag string) bool) {
 		n, first := moved()
 		n.Edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Tags = slices.DeleteFunc(slices.Clone(lv.Tags), taken) })
-		n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
+		n.Input.Known = Learned(n.Input.Known, n.Declared, n.State)
 		Expect(ChangesIn(n.Plan())).To(ConsistOf(And(HavePrefix("set tags of vg0/thick: "), HaveSuffix(" +volreconciler/identity="+first))))
 		n.Converge()
 		Expect(n.LVs("vg0")["thick"].Identity()).To(Equal(first))
@@ -51,7 +51,7 @@ var _ = Describe("Make and a volume that moved", func() {
 			lv.Tags = slices.DeleteFunc(slices.Clone(lv.Tags), func(tag string) bool { return strings.HasPrefix(tag, serialTag) })
 		})
 		for range 3 {
-			n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
+			n.Input.Known = Learned(n.Input.Known, n.Declared, n.State)
 			Expect(ObjectOf(n.Plan(), VolumeID("thick"))).To(BeIn(status.Blocked, status.ReasonVanished))
 		}
 		Expect(n.Input.Known[VolumeID("thick")].UUID).To(Equal(first))

@@ -73,18 +73,18 @@ var _ = Describe("Make on an empty volume group", func() {
 			return "none"
 		}
 		Expect(origin()).To(BeEmpty())
-		n.Desired.Snapshots, n.Desired.Exports = nil, nil
+		n.Declared.Snapshots, n.Declared.Exports = nil, nil
 		n.Converge()
-		n.Desired.Snapshots = NewNode().Desired.Snapshots
+		n.Declared.Snapshots = NewNode().Declared.Snapshots
 		Expect(origin()).To(Equal(n.LVs("vg0")["data"].UUID))
 	})
 	It("shows what a thin pool will have promised", func() {
 		n := NewNode()
 		pool := spec.ID{Kind: spec.KindPool, Name: "fast"}
 		n.Apply(n.Plan())
-		v := n.Desired.Volumes["data"]
+		v := n.Declared.Volumes["data"]
 		v.Spec.Size = 200 * MiB
-		n.Desired.Volumes["data"] = v
+		n.Declared.Volumes["data"] = v
 		Expect(ObjectOf(n.Plan(), pool).Pool).To(And(
 			HaveField("Provisioned", uint64(100*MiB)), HaveField("ProvisionedAfter", uint64(200*MiB))))
 	})
@@ -92,9 +92,9 @@ var _ = Describe("Make on an empty volume group", func() {
 
 var _ = Describe("Make and growth", func() {
 	grow := func(n *Node, name string, size spec.Size) {
-		v := n.Desired.Volumes[name]
+		v := n.Declared.Volumes[name]
 		v.Spec.Size = size
-		n.Desired.Volumes[name] = v
+		n.Declared.Volumes[name] = v
 	}
 	It("grows a volume by one step", func() {
 		n := Converged()
@@ -122,15 +122,15 @@ var _ = Describe("Make and growth", func() {
 	})
 	It("grows copy-on-write space, at most to the origin's size", func() {
 		n := Converged()
-		s := n.Desired.Snapshots["tnightly"]
+		s := n.Declared.Snapshots["tnightly"]
 		s.Spec.Size = 4096 * MiB
-		n.Desired.Snapshots["tnightly"] = s
+		n.Declared.Snapshots["tnightly"] = s
 		n.Converge()
 		Expect(n.LVs("vg0")["tnightly"].COWSize).To(Equal(uint64(104 * MiB)))
 	})
 	It("grows its thin pool, and never one that somebody else made", func() {
 		n := Converged()
-		n.Desired.Pools["fast"].Spec.ThinPool.Size = spec.SizeOrPercent{Percent: 60}
+		n.Declared.Pools["fast"].Spec.ThinPool.Size = spec.SizeOrPercent{Percent: 60}
 		Expect(ChangesIn(n.Plan())).To(Equal([]string{"grow thin pool vg0/pool0 from 5Gi to 6Gi"}))
 		n.Edit("vg0/pool0", func(lv *observe.LogicalVolume) { lv.Tags = nil })
 		Expect(n.Plan().Steps).To(BeEmpty())
@@ -141,13 +141,13 @@ var _ = Describe("Make and suspended objects", func() {
 	It("changes nothing of them, whatever happens", func() {
 		n := Converged()
 		suspended := map[string]string{spec.AnnotationReconcile: "suspended"}
-		for name, v := range n.Desired.Volumes {
+		for name, v := range n.Declared.Volumes {
 			v.Metadata.Annotations, v.Spec.Size = suspended, 900*MiB
-			n.Desired.Volumes[name] = v
+			n.Declared.Volumes[name] = v
 		}
-		e := n.Desired.Exports["db"]
+		e := n.Declared.Exports["db"]
 		e.Metadata.Annotations, e.Spec.LUNs = suspended, e.Spec.LUNs[:1]
-		n.Desired.Exports["db"] = e
+		n.Declared.Exports["db"] = e
 		p := n.Plan()
 		Expect(p.Steps).To(BeEmpty())
 		Expect(ObjectOf(p, VolumeID("data"))).To(BeIn(status.Suspended, status.ReasonSuspended))
@@ -158,9 +158,9 @@ var _ = Describe("Make and suspended objects", func() {
 var _ = Describe("Make and broken pools", func() {
 	It("says which volume group is missing, and goes on with what is there", func() {
 		n := NewNode()
-		p := n.Desired.Pools["slow"]
+		p := n.Declared.Pools["slow"]
 		p.Spec.VolumeGroup = "vg1"
-		n.Desired.Pools["slow"] = p
+		n.Declared.Pools["slow"] = p
 		plan := n.Converge()
 		slow := ObjectOf(plan, spec.ID{Kind: spec.KindPool, Name: "slow"})
 		Expect(slow).To(BeIn(status.Blocked, status.ReasonVolumeGroupMissing))
@@ -172,7 +172,7 @@ var _ = Describe("Make and broken pools", func() {
 		n := Converged()
 		delete(n.State.VolumeGroups, "vg0")
 		Expect(n.Plan().Steps).To(BeEmpty())
-		Expect(Learnt(n.Input.Known, spec.Set{Complete: true}, n.State)).To(Equal(n.Input.Known))
+		Expect(Learned(n.Input.Known, spec.Set{Complete: true}, n.State)).To(Equal(n.Input.Known))
 	})
 	It("reports a snapshot whose content is lost", func() {
 		n := Converged()

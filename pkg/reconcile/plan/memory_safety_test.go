@@ -28,17 +28,17 @@ var _ = Describe("Make and what tags do not say any more", func() {
 	DescribeTable("puts nothing back a second time", func(volume, snapshot string) {
 		requests := []string{"one", "two"}
 		for _, request := range requests {
-			n.RestoreFile(volume, snapshot, request)
-			n.Settled()
+			n.DeclareRevert(volume, snapshot, request)
+			n.Settle()
 		}
 		content := n.LVs("vg0")[volume].UUID
 		for _, request := range requests {
-			n.RestoreFile(volume, snapshot, request)
+			n.DeclareRevert(volume, snapshot, request)
 			Expect(n.Pass(-1).Steps).To(BeEmpty(), request)
 		}
 		strip(n, "vg0/"+volume)
 		for _, request := range requests {
-			n.RestoreFile(volume, snapshot, request)
+			n.DeclareRevert(volume, snapshot, request)
 			for range 4 {
 				Expect(n.Pass(-1).Steps).NotTo(ContainElement(HaveField("Danger", Destructive)), request)
 			}
@@ -47,14 +47,14 @@ var _ = Describe("Make and what tags do not say any more", func() {
 	}, Entry("thin", "data", "nightly"), Entry("thick", "thick", "tnightly"))
 
 	DescribeTable("serves no half copy", func(spoil func(string)) {
-		n.DesireCopy("slow", 200*MiB, fromThick)
+		n.DeclareCopy("slow", 200*MiB, fromThick)
 		n.Pass(-1)
 		n.Pass(0) // which sees that it is being filled
 		spoil("vg0/copy")
 		for _, source := range []*spec.VolumeSource{&fromThick, nil} {
-			v := n.Desired.Volumes["copy"]
+			v := n.Declared.Volumes["copy"]
 			v.Spec.Source = source
-			n.Desired.Volumes["copy"] = v
+			n.Declared.Volumes["copy"] = v
 			n.EditExport(func(e *spec.ExportSpec) { e.LUNs = append(e.LUNs[:1:1], spec.LUN{Volume: "copy", Number: Ptr(9)}) })
 			for range 4 {
 				n.Pass(-1)
@@ -66,7 +66,7 @@ var _ = Describe("Make and what tags do not say any more", func() {
 		}
 		By("somebody knows that it is whole")
 		n.Edit("vg0/copy", func(lv *observe.LogicalVolume) { lv.Tags = append(lv.Tags, ondisk.TagFilled) })
-		n.Settled()
+		n.Settle()
 		Expect(n.State.LIO.ISCSI[IQN].LUNs).To(HaveKey(9))
 	},
 		Entry("without any tag", func(lv string) { strip(n, lv) }),
@@ -76,8 +76,8 @@ var _ = Describe("Make and what tags do not say any more", func() {
 	)
 
 	It("does not fill again what was complete, when old metadata says so", func() {
-		n.DesireCopy("slow", 200*MiB, fromThick)
-		n.Settled()
+		n.DeclareCopy("slow", 200*MiB, fromThick)
+		n.Settle()
 		n.Edit("vg0/copy", func(lv *observe.LogicalVolume) {
 			lv.Tags = append(WithoutPhase(lv.Tags), ondisk.PhaseTag(ondisk.Populating))
 		})
@@ -87,7 +87,7 @@ var _ = Describe("Make and what tags do not say any more", func() {
 		p := n.Pass(0)
 		Expect(ObjectOf(p, VolumeID("copy"))).To(BeIn(status.Blocked, status.ReasonContradiction))
 		n.Edit("vg0/copy", func(lv *observe.LogicalVolume) { lv.Tags = WithoutPhase(lv.Tags) })
-		n.Settled()
+		n.Settle()
 		Expect(ObjectOf(n.Pass(0), VolumeID("copy"))).To(BeIn(status.Ready, status.ReasonAsDesired))
 	})
 })
@@ -95,7 +95,7 @@ var _ = Describe("Make and what tags do not say any more", func() {
 var _ = Describe("Make and what these files never named", func() {
 	It("leaves a stranger's volumes and targets alone, whatever their tags say", func() {
 		n := Converged()
-		n.NameNothing()
+		n.UndeclareAll()
 		n.Input.Known = map[spec.ID]Identity{}
 		for range 4 {
 			Expect(n.Pass(-1).Steps).To(BeEmpty())
@@ -104,19 +104,19 @@ var _ = Describe("Make and what these files never named", func() {
 			Expect(ObjectOf(n.Pass(0), id)).To(BeIn(status.Orphaned, status.ReasonNotDeclared), id.String())
 		}
 		By("once named they are like all others")
-		all := NewNode().Desired
-		n.Desired.Volumes, n.Desired.Snapshots, n.Desired.Exports = all.Volumes, all.Snapshots, all.Exports
-		n.Settled()
-		n.NameNothing()
-		n.Settled()
+		all := NewNode().Declared
+		n.Declared.Volumes, n.Declared.Snapshots, n.Declared.Exports = all.Volumes, all.Snapshots, all.Exports
+		n.Settle()
+		n.UndeclareAll()
+		n.Settle()
 		Expect(n.State.LIO.ISCSI).To(BeEmpty())
 		Expect(n.LVs("vg0")).To(HaveLen(1))
 	})
 	It("leaves a volume group alone that no Pool names", func() {
 		n := Converged()
-		n.NameNothing()
-		n.Desired.Pools = map[string]spec.Pool{"other": {Metadata: Meta("other"), Spec: spec.PoolSpec{VolumeGroup: "vg1"}}}
-		n.Settled()
+		n.UndeclareAll()
+		n.Declared.Pools = map[string]spec.Pool{"other": {Metadata: Meta("other"), Spec: spec.PoolSpec{VolumeGroup: "vg1"}}}
+		n.Settle()
 		Expect(n.LVs("vg0")).To(HaveLen(5))
 		for _, lv := range n.AllLVs() {
 			Expect(lv.DeletedTags()).To(BeEmpty())
@@ -129,11 +129,11 @@ var _ = Describe("Make and what these files never named", func() {
 var _ = Describe("Make and a time in the trash", func() {
 	It("is counted from when it was seen, if a wrong clock wrote the tag", func() {
 		n := Converged()
-		n.KeepFor(24 * time.Hour)
-		n.Desired.Exports = nil
-		n.Settled()
-		delete(n.Desired.Volumes, "thick")
-		delete(n.Desired.Snapshots, "tnightly")
+		n.SetTrashPeriod(24 * time.Hour)
+		n.Declared.Exports = nil
+		n.Settle()
+		delete(n.Declared.Volumes, "thick")
+		delete(n.Declared.Snapshots, "tnightly")
 		for _, lv := range []string{"vg0/thick", "vg0/tnightly"} {
 			n.Edit(lv, func(lv *observe.LogicalVolume) { lv.Tags = append(lv.Tags, ondisk.TagDeleted+"19700101T000300Z") })
 		}
@@ -144,7 +144,7 @@ var _ = Describe("Make and a time in the trash", func() {
 			n.Wait(time.Hour)
 		}
 		n.Wait(2 * time.Hour)
-		n.Settled()
+		n.Settle()
 		Expect(n.LVs("vg0")).NotTo(HaveKey("thick"))
 	})
 })
@@ -152,7 +152,7 @@ var _ = Describe("Make and a time in the trash", func() {
 var _ = Describe("Make and a snapshot to copy from that is all that is left", func() {
 	DescribeTable("keeps it when no file names its object", func(of spec.ID, tags []string) {
 		n := Converged()
-		n.WasDeclared(of)
+		n.MarkDeclared(of)
 		n.Add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "left", Type: observe.Thin, Pool: "pool0", Size: 100 * MiB, Tags: tags})
 		for range 4 {
 			n.Pass(-1)
@@ -168,9 +168,9 @@ var _ = Describe("Make and a snapshot to copy from that is all that is left", fu
 var _ = Describe("Make and a cutover that failed", func() {
 	It("makes nobody wait for nothing again, until something else is asked for or nobody is logged in", func() {
 		n := Converged()
-		n.Desired.Snapshots = nil
+		n.Declared.Snapshots = nil
 		n.EditExport(func(e *spec.ExportSpec) { e.LUNs = e.LUNs[:1] })
-		n.Settled()
+		n.Settle()
 		n.LogIn()
 		n.MoveTo("data", "slow")
 		cuts := HaveField("Change", BeAssignableToTypeOf(change.DisableTarget{}))
@@ -183,7 +183,7 @@ var _ = Describe("Make and a cutover that failed", func() {
 			n.Pass(-1)
 		}
 		Expect(p.Steps).To(ContainElement(cuts))
-		n.Input.Known = NoteFailures(n.Input.Known, p, func(id StepID) bool { return p.Steps[id-1].Object == VolumeID("data") }, n.Desired)
+		n.Input.Known = NoteFailures(n.Input.Known, p, func(id StepID) bool { return p.Steps[id-1].Object == VolumeID("data") }, n.Declared)
 		for range 3 {
 			p = n.Pass(-1)
 			Expect(p.Steps).NotTo(ContainElement(cuts))
@@ -191,7 +191,7 @@ var _ = Describe("Make and a cutover that failed", func() {
 		Expect(ObjectOf(p, VolumeID("data"))).To(And(BeIn(status.Blocked, status.ReasonSessionsActive), HaveField("Message", ContainSubstring("the last cutover failed"))))
 		By("nobody is logged in")
 		n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LoggedIn = false })
-		n.Settled()
+		n.Settle()
 		Expect(n.LVs("vg0")["data"].Type).To(Equal(observe.Thick))
 	})
 })
@@ -222,12 +222,12 @@ var _ = Describe("Make and initiators whose sessions were ended", func() {
 	It("does it when they log out by themselves", func() {
 		n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LoggedIn = false })
 		n.EditExport(func(e *spec.ExportSpec) { e.LUNs = []spec.LUN{{Volume: "thick", Number: Ptr(0)}} })
-		n.Settled()
+		n.Settle()
 		Expect(n.State.LIO.ISCSI[IQN].LUNs[0].Backstore).To(HaveSuffix(":thick"))
 	})
 	DescribeTable("puts nothing back that they may go on writing to", func(volume, snapshot string) {
 		reboot()
-		n.RestoreFile(volume, snapshot, "one")
+		n.DeclareRevert(volume, snapshot, "one")
 		for range 3 {
 			Expect(n.Pass(-1).Steps).NotTo(ContainElement(HaveField("Danger", Destructive)))
 		}
@@ -235,7 +235,7 @@ var _ = Describe("Make and initiators whose sessions were ended", func() {
 		n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LoggedIn = true })
 		n.Pass(0)
 		n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LoggedIn = false })
-		n.Settled()
+		n.Settle()
 		Expect(n.LVs("vg0")[volume].Tags).To(ContainElement(ondisk.TagReverted + "one"))
 	}, Entry("thin", "data", "nightly"), Entry("thick", "thick", "tnightly"))
 	It("gives a number to nothing new while what was there is held under it", func() {
@@ -264,7 +264,7 @@ var _ = Describe("Make and initiators whose sessions were ended", func() {
 		Expect(n.State.LIO.ISCSI[IQN].LUNs).NotTo(HaveKey(0), "while the session lives that saw another one there")
 		n.EditTargetOf(observe.TargetID{Fabric: observe.ISCSI, Name: IQN}, func(t *observe.Target) { t.Enabled = false })
 		n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LoggedIn = false })
-		n.Settled()
+		n.Settle()
 		Expect(n.State.LIO.ISCSI[IQN].LUNs[0].Backstore).To(HaveSuffix(":tnightly"))
 	})
 	It("remembers what was just added, though the node went down before it was looked at", func() {

@@ -30,11 +30,11 @@ var _ = Describe("A volume group of which a physical volume is missing", func() 
 	It("is not written to, because LVM would refuse what is missing when it comes back", func() {
 		change("thick", func(lv *observe.LogicalVolume) { lv.Tags = lv.Tags[:1] })
 		change("tnightly", func(lv *observe.LogicalVolume) { lv.Tags = lv.Tags[:1] })
-		v := n.Desired.Volumes["data"]
+		v := n.Declared.Volumes["data"]
 		v.Spec.Size *= 2
-		n.Desired.Volumes["data"] = v
-		n.Desired.Volumes["new"] = spec.Volume{Metadata: Meta("new"), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * MiB, LVName: "new"}}
-		n.Desired.Snapshots["new"] = spec.Snapshot{Metadata: Meta("new"), Spec: spec.SnapshotSpec{Volume: "thick"}}
+		n.Declared.Volumes["data"] = v
+		n.Declared.Volumes["new"] = spec.Volume{Metadata: Meta("new"), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * MiB, LVName: "new"}}
+		n.Declared.Snapshots["new"] = spec.Snapshot{Metadata: Meta("new"), Spec: spec.SnapshotSpec{Volume: "thick"}}
 		p := n.Plan()
 		Expect(p.Steps).To(BeEmpty())
 		Expect(ObjectOf(p, spec.ID{Kind: spec.KindPool, Name: "slow"})).To(BeIn(status.Failed, status.ReasonDeviceMissing))
@@ -42,7 +42,7 @@ var _ = Describe("A volume group of which a physical volume is missing", func() 
 		Expect(ObjectOf(p, spec.ID{Kind: spec.KindSnapshot, Name: "new"})).To(BeIn(status.Blocked, status.ReasonNotReady))
 	})
 	It("keeps what no file names any more", func() {
-		delete(n.Desired.Snapshots, "tnightly")
+		delete(n.Declared.Snapshots, "tnightly")
 		p := n.Plan()
 		Expect(p.Steps).To(BeEmpty())
 		Expect(ObjectOf(p, spec.ID{Kind: spec.KindSnapshot, Name: "tnightly"})).To(BeIn(status.Failed, status.ReasonDeviceMissing))
@@ -70,7 +70,7 @@ var _ = It("A full thin pool of somebody else's is not grown either", func() {
 	lv := n.State.VolumeGroups["vg0"].LogicalVolumes["pool0"]
 	lv.Tags, lv.DataPercent = nil, 100
 	n.State.VolumeGroups["vg0"].LogicalVolumes["pool0"] = lv
-	n.Desired.Pools["fast"] = spec.Pool{Metadata: Meta("fast"), Spec: spec.PoolSpec{VolumeGroup: "vg0", ThinPool: &spec.ThinPool{Name: "pool0", Size: spec.SizeOrPercent{Percent: 90}}}}
+	n.Declared.Pools["fast"] = spec.Pool{Metadata: Meta("fast"), Spec: spec.PoolSpec{VolumeGroup: "vg0", ThinPool: &spec.ThinPool{Name: "pool0", Size: spec.SizeOrPercent{Percent: 90}}}}
 	p := n.Plan()
 	Expect(p.Steps).To(BeEmpty())
 	Expect(ObjectOf(p, spec.ID{Kind: spec.KindPool, Name: "fast"})).To(BeIn(status.Failed, status.ReasonNoSpace))

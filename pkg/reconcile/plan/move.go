@@ -12,26 +12,26 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// anotherRound is how much may have changed during the last round of copying, in bytes, for
-// the rest to be left to the moment in which initiators wait.
-const anotherRound = change.CutoverLimit / 2
+// maxLeftForCutover is how many bytes may have changed during the last sync round for the rest to
+// be copied in the cutover, while initiators wait.
+const maxLeftForCutover = change.CutoverLimit / 2
 
-// misplaced reports whether a logical volume is in another Pool than it should be.
-func misplaced(lv observe.LogicalVolume, p pool) bool {
+// isMisplaced reports whether a logical volume is in another Pool than it should be.
+func isMisplaced(lv observe.LogicalVolume, p pool) bool {
 	return lv.VolumeGroup != p.vg.Name || lv.Type == observe.Thin && lv.Pool != p.thinPool || (lv.Type == observe.Thick || lv.Type == observe.OtherLV) && p.thinPool != ""
 }
 
-// bereft says so of a Volume of which nothing is left but what a move left. None of
-// that is put in its place: what is staged may be incomplete, and what was replaced is
-// out of date.
-func (d *differ) bereft(id spec.ID) bool {
-	m := d.index.left(id)
+// hasOnlyLeftovers reports whether nothing is left of a Volume but what a cutover left, and sets
+// its status. No leftover becomes current: a staged logical volume may be incomplete, and a
+// superseded one is out of date.
+func (d *differ) hasOnlyLeftovers(id spec.ID) bool {
+	m := d.index.leftoversOf(id)
 	switch {
 	case len(m.staged)+len(m.superseded) == 0:
 		return false
 	case len(m.superseded) > 0:
 		old, accept := m.superseded[0], ""
-		if old.Tag(ondisk.TagIdentity) == "" { // or it would pass for metadata of before
+		if old.Tag(ondisk.TagIdentity) == "" { // or it would look like restored old metadata
 			accept = " --addtag " + ondisk.TagIdentity + old.UUID
 		}
 		d.setBlocked(id, status.ReasonVanished, "its logical volume is missing; %s has the data from before the cutover. Restore the first, or accept the old data: lvchange --deltag %s%s%s %s",
@@ -53,12 +53,13 @@ func stagedTags(lv observe.LogicalVolume) []string {
 	return tags
 }
 
-// arrive ends a move: the logical volume that came in the place of another one gets its
-// name and loses its mark. It returns what it is then, and the step after which it is.
-func (d *differ) arrive(id spec.ID, name string, lv observe.LogicalVolume) (observe.LogicalVolume, StepID) {
+// finishCutover plans the end of a cutover: the current logical volume receives the declared name and
+// loses its phase tag. It returns what the logical volume is then, and the step after which it is
+// so.
+func (d *differ) finishCutover(id spec.ID, name string, lv observe.LogicalVolume) (observe.LogicalVolume, StepID) {
 	var step StepID
 	if lv.Name == ondisk.StagedName(id) && lv.Name != name {
-		for _, old := range d.index.left(id).superseded {
+		for _, old := range d.index.leftoversOf(id).superseded {
 			if old.VolumeGroup == lv.VolumeGroup && old.Name == name {
 				step = d.step(id, "superseded by a cutover", change.Rename{LV: nameOf(old), To: ondisk.SupersededName(id)})
 			}
@@ -68,101 +69,101 @@ func (d *differ) arrive(id spec.ID, name string, lv observe.LogicalVolume) (obse
 			lv.Name = name
 		}
 	}
-	d.results.of(id).arrived = true
+	d.results.of(id).cutOver = true
 	marks := stagedTags(lv)
 	step = d.step(id, "complete", change.SetTags{LV: nameOf(lv), Remove: marks}, step)
 	lv.Tags = slices.DeleteFunc(slices.Clone(lv.Tags), func(t string) bool { return slices.Contains(marks, t) })
 	return lv, step
 }
 
-// afterMove takes away what is left besides the logical volume that counts.
-func (d *differ) afterMove(id spec.ID, lv observe.LogicalVolume) {
-	m := d.index.left(id)
+// discardLeftovers discards what is left besides the current logical volume.
+func (d *differ) discardLeftovers(id spec.ID, lv observe.LogicalVolume) {
+	m := d.index.leftoversOf(id)
 	for _, s := range m.snapshots {
-		d.discard(id, s, d.signed(ondisk.MoveTags(id.Name)), copied)
+		d.discard(id, s, d.withSignature(ondisk.MoveTags(id.Name)), copied)
 	}
 	for _, staged := range m.staged {
-		d.discard(id, staged, append(d.signed(ondisk.OwnerTags(id)), stagedTags(staged)...), "no longer needed for a cutover")
+		d.discard(id, staged, append(d.withSignature(ondisk.OwnerTags(id)), stagedTags(staged)...), "no longer needed for a cutover")
 	}
 	for _, old := range m.superseded {
 		if old.SupersededBy() != lv.UUID {
 			d.setBlocked(id, status.ReasonAmbiguous, "%[1]s has data from before a cutover, and is kept: the logical volume that superseded it (UUID %[2]s) is missing. Restore the missing one; or, if nobody needs the old data: lvremove %[1]s", old.FullName(), old.SupersededBy())
 			continue
 		}
-		d.discard(id, old, append(d.signed(ondisk.OwnerTags(id)), ondisk.TagReplacedBy+lv.UUID), "superseded by "+lv.FullName())
+		d.discard(id, old, append(d.withSignature(ondisk.OwnerTags(id)), ondisk.TagReplacedBy+lv.UUID), "superseded by "+lv.FullName())
 	}
 }
 
-// absentMoves takes away what is left of the moves of Volumes that no file names.
-func (d *differ) absentMoves() {
+// pruneLeftovers discards what cutovers left of undeclared Volumes.
+func (d *differ) pruneLeftovers() {
 	for _, id := range sortedIDs(d.index.leftovers) {
-		if d.names(id) || d.results.of(id).seen || d.graceLeft(id) > 0 || d.inDoubt() {
+		if d.isDeclared(id) || d.results.of(id).visited || d.graceLeft(id) > 0 || d.inDoubt() {
 			continue
 		}
-		m, lvs := d.index.left(id), d.index.current[id]
+		m, lvs := d.index.leftoversOf(id), d.index.current[id]
 		switch {
 		case len(lvs) == 1 && lvs[0].Phase() == ondisk.Staged:
-			d.arrive(id, lvs[0].Name, lvs[0])
+			d.finishCutover(id, lvs[0].Name, lvs[0])
 		case len(lvs) == 1:
-			d.afterMove(id, lvs[0])
+			d.discardLeftovers(id, lvs[0])
 		case len(lvs) == 0 && len(m.staged)+len(m.superseded) == 0:
-			d.afterMove(id, observe.LogicalVolume{})
+			d.discardLeftovers(id, observe.LogicalVolume{})
 		default:
 			d.setStatus(id, status.Orphaned, status.ReasonRetained, "orphaned: several logical volumes claim to be the current copy. None is removed. Find the right one (lvs -o +lv_uuid,lv_time,lv_tags), and remove the others by hand")
 		}
 	}
 }
 
-// move plans the next step on a Volume's way to the Pool that its spec asks for.
-func (d *differ) move(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume) succession {
-	m := d.index.left(id)
+// planMove plans the next step of a Volume's move to the Pool that its spec declares.
+func (d *differ) planMove(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume) cutoverProgress {
+	m := d.index.leftoversOf(id)
 	switch {
 	case len(m.superseded) > 0:
 		d.setBlocked(id, status.ReasonNotReady, "spec.pool: cannot move to Pool/%s: waiting for the removal of %s, superseded by the last move", v.Spec.Pool, m.superseded[0].FullName())
 		return prepared
-	case p.vg.MissingPVs > 0: // LVM would refuse them when they come back
+	case p.vg.MissingPVs > 0: // LVM would refuse them when they are connected again
 		d.setBlocked(id, status.ReasonNotReady, "spec.pool: cannot move to Pool/%[1]s: volume group %[3]s lacks %[2]d physical volume(s). Reconnect them first", v.Spec.Pool, p.vg.MissingPVs, p.vg.Name)
 		return prepared
-	case d.immovable(id, v, lv):
-		d.stagedAs(id, "the Volume no longer moves to it", func(s observe.LogicalVolume) bool { return !misplaced(s, p) })
+	case d.isImmovable(id, v, lv):
+		d.findStaged(id, "the Volume no longer moves to it", func(s observe.LogicalVolume) bool { return !isMisplaced(s, p) })
 		return prepared
 	}
-	staged, ok := d.stage(id, v, p, lv)
+	staged, ok := d.ensureStaged(id, v, p, lv)
 	if !ok {
 		return prepared
 	}
-	base, ready := d.copyOver(id, staged, lv)
+	base, ready := d.planSyncRound(id, staged, lv)
 	if !ready {
 		return prepared
 	}
-	return d.cutOver(cutover{
+	return d.planCutover(cutover{
 		id: id, lv: lv, next: staged, base: base, why: "all but the last changes are copied",
 		pausing: "paused to copy the last changes; served again at once", done: "spec.pool: the copy is ready",
 		danger: Disruptive, affects: d.connectedTo(id),
 	})
 }
 
-// immovable reports whether a Volume is read-only, redundant or has snapshots, none of which
-// can move with it, and says so.
-func (d *differ) immovable(id spec.ID, v spec.Volume, lv observe.LogicalVolume) bool {
+// isImmovable reports whether a Volume cannot move, and sets the status: it is read-only,
+// redundant, or has snapshots, none of which can move with it.
+func (d *differ) isImmovable(id spec.ID, v spec.Volume, lv observe.LogicalVolume) bool {
 	if lv.ReadOnly {
 		d.setBlocked(id, status.ReasonImmutableField, "spec.pool: %s is read-only, and the copy in Pool/%s would not be. Make it writable (%s), or undo the change of spec.pool", lv.FullName(), v.Spec.Pool, lv.HowToWrite())
 		return true
 	}
 	if lv.Redundant() {
 		d.setBlocked(id, status.ReasonUnsupported, "spec.pool: %s is %s, and the copy in Pool/%s would hold its data only once. Move it by hand, undo the change of spec.pool, or remove its other copies first (%s)",
-			lv.FullName(), lv.Kind(), v.Spec.Pool, singleAgain(lv))
+			lv.FullName(), lv.Kind(), v.Spec.Pool, howToMakeLinear(lv))
 		return true
 	}
 	var stay []string
-	for _, s := range d.index.derived[lv.FullName()] {
+	for _, s := range d.index.snapshotsByOrigin[lv.FullName()] {
 		owner, _ := s.LastOwner()
 		temporary := s.Tag(ondisk.TagKind) == ondisk.KindSource
 		if !temporary && (s.Type == observe.ThickSnapshot || owner.Kind == spec.KindSnapshot) {
 			stay = append(stay, s.FullName())
 		}
 	}
-	// A thin one has lost its origin if that was put back to a snapshot since.
+	// A thin snapshot has lost its origin if the volume was reverted since.
 	for _, name := range d.refs.snapshots[id.Name] {
 		for _, s := range d.index.ofSnapshots[name] {
 			if s.VolumeGroup == lv.VolumeGroup {
@@ -179,11 +180,11 @@ func (d *differ) immovable(id spec.ID, v spec.Volume, lv observe.LogicalVolume) 
 	return len(stay) > 0
 }
 
-// stage returns the logical volume that is to come in the place of a Volume's. If there
-// is none it plans one.
-func (d *differ) stage(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume) (observe.LogicalVolume, bool) {
-	staged, found := d.stagedAs(id, "the Volume no longer moves to it", func(s observe.LogicalVolume) bool {
-		return !misplaced(s, p) && s.Size >= lv.Size && s.Identity() == lv.Identity()
+// ensureStaged returns the logical volume that is staged for a Volume. It reports false if there
+// is none yet, and plans one.
+func (d *differ) ensureStaged(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume) (observe.LogicalVolume, bool) {
+	staged, found := d.findStaged(id, "the Volume no longer moves to it", func(s observe.LogicalVolume) bool {
+		return !isMisplaced(s, p) && s.Size >= lv.Size && s.Identity() == lv.Identity()
 	})
 	if found {
 		return staged, true
@@ -193,24 +194,24 @@ func (d *differ) stage(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolu
 		name.Name = v.Spec.LVName
 	}
 	switch {
-	case !d.vacant(id, name, "spec.pool: cannot move to Pool/"+v.Spec.Pool):
+	case !d.isNameFree(id, name, "spec.pool: cannot move to Pool/"+v.Spec.Pool):
 	case p.dormant || p.thinPool != "" && lv.Type == observe.Thin && !lv.Active:
 		d.setStatus(id, status.Progressing, status.ReasonConverging, "spec.pool: cannot move to Pool/%s: waiting until the volume and the thin pool are active, to check the free space", v.Spec.Pool)
-	case p.thinPool != "" && mayHold(lv) > freeIn(p):
+	case p.thinPool != "" && maxData(lv) > freeIn(p):
 		d.setStatus(id, status.Failed, status.ReasonNoSpace, "spec.pool: %s holds up to %s, but thin pool %s/%s has %s left, and would fill up. Grow it, or undo the change of spec.pool",
-			lv.FullName(), spec.Size(mayHold(lv)), p.vg.Name, p.thinPool, spec.Size(freeIn(p)))
+			lv.FullName(), spec.Size(maxData(lv)), p.vg.Name, p.thinPool, spec.Size(freeIn(p)))
 	case !p.creatable:
 		d.setBlocked(id, status.ReasonNotReady, "spec.pool: Pool/%s cannot take new volumes: %s", v.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: v.Spec.Pool}).Message)
 	default:
 		size := roundUp(max(lv.Size, uint64(v.Spec.Size)), p.vg.ExtentSize)
 		tags := d.tagsToMove(id, v, lv)
-		// A size that was rounded where it was is not one that nobody asked for.
-		if from := d.in.Observed.VolumeGroups[lv.VolumeGroup]; d.roundedUp(lv, roundUp(uint64(v.Spec.Size), from.ExtentSize)) {
+		// A size that LVM rounded up in the old Pool is still the declared one.
+		if from := d.in.Observed.VolumeGroups[lv.VolumeGroup]; d.isRoundedUp(lv, roundUp(uint64(v.Spec.Size), from.ExtentSize)) {
 			if asked := roundUp(uint64(v.Spec.Size), p.vg.ExtentSize); size > asked {
 				tags = append(tags, ondisk.RoundedTag(asked, size))
 			}
 		}
-		// What that leads to is what a plan is read for.
+		// Readers of a plan want to know what this step leads to.
 		why, danger, who := "spec.pool says Pool/"+v.Spec.Pool, Harmless, d.connectedTo(id)
 		if lv.Stripes > 1 {
 			why += ", where it is not striped"
@@ -221,27 +222,27 @@ func (d *differ) stage(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolu
 		d.dangerousStep(id, why, danger, who, change.CreateVolume{
 			LV: name, ThinPool: p.thinPool, Size: spec.Size(size), Tags: tags,
 		}, p.step)
-		d.provision(v.Spec.Pool, size)
+		d.addProvisioned(v.Spec.Pool, size)
 	}
 	return observe.LogicalVolume{}, false
 }
 
-// stagedAs returns the logical volume that is staged in the place of a Volume's, if there
-// is one as it has to be. All others are of no use any more.
-func (d *differ) stagedAs(id spec.ID, otherwise string, fits func(observe.LogicalVolume) bool) (staged observe.LogicalVolume, found bool) {
-	for _, s := range d.index.left(id).staged {
+// findStaged returns the logical volume that is staged for a Volume, if there is one that fits.
+// All others are discarded.
+func (d *differ) findStaged(id spec.ID, otherwise string, fits func(observe.LogicalVolume) bool) (staged observe.LogicalVolume, found bool) {
+	for _, s := range d.index.leftoversOf(id).staged {
 		if !found && fits(s) {
 			staged, found = s, true
 			continue
 		}
-		d.discard(id, s, append(d.signed(ondisk.OwnerTags(id)), stagedTags(s)...), otherwise)
+		d.discard(id, s, append(d.withSignature(ondisk.OwnerTags(id)), stagedTags(s)...), otherwise)
 	}
 	return staged, found
 }
 
-// vacant reports whether there is no logical volume of the name that one is to have which
-// comes in the place of a Volume's. If there is, it says what does not happen before.
-func (d *differ) vacant(id spec.ID, name change.LV, what string) bool {
+// isNameFree reports whether no logical volume has the name that a staged one needs. If one has,
+// it sets the status to what waits for it.
+func (d *differ) isNameFree(id spec.ID, name change.LV, what string) bool {
 	there, exists := d.in.Observed.VolumeGroups[name.VolumeGroup].LogicalVolumes[name.Name]
 	owner, _ := there.Owner()
 	switch {
@@ -256,16 +257,16 @@ func (d *differ) vacant(id spec.ID, name change.LV, what string) bool {
 	return !exists
 }
 
-// mayHold returns how much data there may be in a logical volume, in bytes.
-func mayHold(lv observe.LogicalVolume) uint64 {
+// maxData returns how much data there may be in a logical volume, in bytes.
+func maxData(lv observe.LogicalVolume) uint64 {
 	if lv.Type == observe.Thin {
 		return uint64(float64(lv.Size) * lv.DataPercent / 100)
 	}
 	return lv.Size
 }
 
-// freeIn returns how much data there is room for in a thin pool; one that is yet to be
-// made has room.
+// freeIn returns how much space is left in a thin pool, in bytes. One that does not exist yet has
+// enough.
 func freeIn(p pool) uint64 {
 	lv, there := p.vg.LogicalVolumes[p.thinPool]
 	if !there {
@@ -274,10 +275,10 @@ func freeIn(p pool) uint64 {
 	return uint64(float64(lv.Size) * (1 - lv.DataPercent/100))
 }
 
-// tagsToMove returns the tags of the one that is to come in the place of a logical
-// volume: all that it has, whoever set them, or should have, and what it is told by.
+// tagsToMove returns the tags of the logical volume that is staged for another: all that the other
+// has, whoever set them, or should have, and its identity.
 func (d *differ) tagsToMove(id spec.ID, v spec.Volume, lv observe.LogicalVolume) []string {
-	tags := append(d.signed(ondisk.OwnerTags(id)), ondisk.DeletionTag(v.Spec.DeletionPolicy), ondisk.PhaseTag(ondisk.Staged), ondisk.TagIdentity+lv.Identity())
+	tags := append(d.withSignature(ondisk.OwnerTags(id)), ondisk.DeletionTag(v.Spec.DeletionPolicy), ondisk.PhaseTag(ondisk.Staged), ondisk.TagIdentity+lv.Identity())
 	if _, tagged := lv.FirstCreated(); !tagged && !lv.ContentSince().IsZero() {
 		tags = append(tags, ondisk.CreatedTag(lv.ContentSince()))
 	}
@@ -290,17 +291,17 @@ func (d *differ) tagsToMove(id spec.ID, v spec.Volume, lv observe.LogicalVolume)
 	return tags
 }
 
-// copyOver plans the next round of copying to the logical volume that is staged. It
-// returns the snapshot that it was synced with last, and whether so little changed in
-// that round that the rest can be copied while everybody waits.
-func (d *differ) copyOver(id spec.ID, staged, lv observe.LogicalVolume) (base observe.LogicalVolume, ready bool) {
+// planSyncRound plans the next sync round to the staged logical volume. It returns the snapshot
+// with which that was synced last, and whether so little changed in that round that the rest can
+// be copied in the cutover.
+func (d *differ) planSyncRound(id spec.ID, staged, lv observe.LogicalVolume) (base observe.LogicalVolume, ready bool) {
 	var snapshots []observe.LogicalVolume
-	for _, s := range d.index.left(id).snapshots {
+	for _, s := range d.index.leftoversOf(id).snapshots {
 		if s.VolumeGroup == lv.VolumeGroup && s.Origin == lv.Name && !s.SnapshotInvalid {
 			snapshots = append(snapshots, s)
 			continue
 		}
-		d.discard(id, s, d.signed(ondisk.MoveTags(id.Name)), notToCopy)
+		d.discard(id, s, d.withSignature(ondisk.MoveTags(id.Name)), notToCopy)
 	}
 	with, left, _ := staged.Synced()
 	var next observe.LogicalVolume
@@ -315,7 +316,7 @@ func (d *differ) copyOver(id spec.ID, staged, lv observe.LogicalVolume) (base ob
 		case next.UUID == "" && s.Tag(ondisk.TagSince) == base.UUID:
 			next = s
 		default:
-			d.discard(id, s, d.signed(ondisk.MoveTags(id.Name)), copied)
+			d.discard(id, s, d.withSignature(ondisk.MoveTags(id.Name)), copied)
 		}
 	}
 	switch {
@@ -327,10 +328,10 @@ func (d *differ) copyOver(id spec.ID, staged, lv observe.LogicalVolume) (base ob
 			job.Done = spec.Size(staged.Checkpoint(next.UUID))
 		}
 		d.step(id, "spec.pool asks for it", job)
-	case base.UUID == "" || left > anotherRound || writtenSince(base) > change.CutoverLimit:
-		d.snapshotToMove(id, lv, base)
-	case len(d.index.left(id).snapshots) > 1:
-		// Nobody is made to wait for LVM to take the others away.
+	case base.UUID == "" || left > maxLeftForCutover || writtenSince(base) > change.CutoverLimit:
+		d.createMoveSnapshot(id, lv, base)
+	case len(d.index.leftoversOf(id).snapshots) > 1:
+		// Initiators must not wait while LVM removes the others.
 		d.setStatus(id, status.Progressing, status.ReasonConverging, "cutover to %s: waiting for the removal of older snapshots of %s", staged.FullName(), lv.FullName())
 	default:
 		return base, true
@@ -338,8 +339,8 @@ func (d *differ) copyOver(id spec.ID, staged, lv observe.LogicalVolume) (base ob
 	return base, false
 }
 
-// writtenSince returns how much was written since a snapshot, in bytes, as far as that can
-// be told without asking: of a copy-on-write one.
+// writtenSince returns how many bytes were written since a snapshot. Only a copy-on-write snapshot
+// knows; of others it is 0.
 func writtenSince(s observe.LogicalVolume) uint64 {
 	if s.Type != observe.ThickSnapshot {
 		return 0
@@ -347,9 +348,9 @@ func writtenSince(s observe.LogicalVolume) uint64 {
 	return uint64(float64(s.COWSize) * s.DataPercent / 100)
 }
 
-// snapshotToMove plans a snapshot of a Volume to copy from. What was copied before is
-// said in its tags: if it is from before that, it is of no use.
-func (d *differ) snapshotToMove(id spec.ID, lv, base observe.LogicalVolume) {
+// createMoveSnapshot plans a snapshot of a Volume to copy from. Its tags name the snapshot that
+// was copied before: only what changed since then is copied.
+func (d *differ) createMoveSnapshot(id spec.ID, lv, base observe.LogicalVolume) {
 	lvs := d.in.Observed.VolumeGroups[lv.VolumeGroup].LogicalVolumes
 	for _, name := range ondisk.MoveNames(id) {
 		if _, taken := lvs[name]; taken {
@@ -357,7 +358,7 @@ func (d *differ) snapshotToMove(id spec.ID, lv, base observe.LogicalVolume) {
 		}
 		d.step(id, "to copy from", change.CreateSnapshot{
 			LV: change.LV{VolumeGroup: lv.VolumeGroup, Name: name}, Origin: lv.Name, OriginUUID: lv.UUID,
-			Thin: lv.Type == observe.Thin, Tags: append(d.signed(ondisk.MoveTags(id.Name)), ondisk.TagSince+base.UUID),
+			Thin: lv.Type == observe.Thin, Tags: append(d.withSignature(ondisk.MoveTags(id.Name)), ondisk.TagSince+base.UUID),
 		})
 		return
 	}

@@ -15,7 +15,7 @@ import (
 var _ = Describe("Make and a Volume that is to move, in a target that is not open", func() {
 	It("does not keep the target closed for a Volume that cannot move", func() {
 		n := Movable()
-		n.Desired.Snapshots = map[string]spec.Snapshot{"nightly": {Metadata: Meta("nightly"), Spec: spec.SnapshotSpec{Volume: "data", DeletionPolicy: spec.Delete}}}
+		n.Declared.Snapshots = map[string]spec.Snapshot{"nightly": {Metadata: Meta("nightly"), Spec: spec.SnapshotSpec{Volume: "data", DeletionPolicy: spec.Delete}}}
 		n.Apply(n.Plan())
 		n.MoveTo("data", "slow")
 		delete(n.State.LIO.ISCSI, IQN) // somebody removed it

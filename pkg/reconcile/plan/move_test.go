@@ -38,13 +38,13 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 					Expect(counting(n, volume)).To(HaveLen(1), "after %s", s.Change)
 					Expect(counting(n, volume)[0].Identity()).To(Equal(before.UUID))
 				}
-				n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
+				n.Input.Known = Learned(n.Input.Known, n.Declared, n.State)
 			}
 			now := counting(n, volume)[0]
 			Expect(now.FullName()).To(Equal(place))
 			Expect(now.UUID).NotTo(Equal(before.UUID))
 			Expect(now.Phase()).To(BeEmpty())
-			Expect(n.OfVolume(volume)).To(Equal([]string{place}), "%v", passes)
+			Expect(n.LVsOfVolume(volume)).To(Equal([]string{place}), "%v", passes)
 			b := n.State.LIO.Backstores[n.BackstorePath(ondisk.BackstoreName(VolumeID(volume)))]
 			Expect(b.Serial).To(Equal(serial))
 			Expect(n.State.LIO.ISCSI[IQN].Enabled).To(BeTrue())
@@ -132,7 +132,7 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 		Expect(n.Plan().Steps).To(HaveExactElements(HaveField("Change.Since.Name", b)))
 		n.Converge()
 		n.Converge()
-		Expect(n.OfVolume("thick")).To(Equal([]string{"vg0/thick"}))
+		Expect(n.LVsOfVolume("thick")).To(Equal([]string{"vg0/thick"}))
 	})
 	It("copies all of it again when a snapshot overflowed or is gone", func() {
 		n.MoveTo("thick", "fast")
@@ -158,7 +158,7 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 		for range 12 {
 			n.Apply(n.Plan())
 		}
-		Expect(n.OfVolume("thick")).To(Equal([]string{"vg0/thick"}))
+		Expect(n.LVsOfVolume("thick")).To(Equal([]string{"vg0/thick"}))
 		Expect(counting(n, "thick")[0].Type).To(Equal(observe.Thick))
 	})
 	It("gives up what it began in another Pool", func() {
@@ -167,7 +167,7 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 		n.MoveTo("thick", "far")
 		n.Converge()
 		n.Converge()
-		Expect(n.OfVolume("thick")).To(Equal([]string{"vg1/thick"}))
+		Expect(n.LVsOfVolume("thick")).To(Equal([]string{"vg1/thick"}))
 	})
 	It("exports the old one again when the last step failed, and lets nobody wait before the next attempt", func() {
 		n.MoveTo("thick", "fast")
@@ -175,7 +175,7 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 		for _, s := range p.Steps[:len(p.Steps)-1] {
 			n.Change(s.Change)
 		}
-		n.Input.Held = map[spec.ID]bool{thick: true}
+		n.Input.BackingOff = map[spec.ID]bool{thick: true}
 		p = n.Plan()
 		Expect(kinds(p)).To(And(ContainElements("Cutover", "CreateBackstore", "AddLUN", "EnableTarget"), Not(ContainElement("DisableTarget"))))
 		for _, s := range p.Steps {
@@ -210,11 +210,11 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 			n = Movable()
 			n.MoveTo("thick", "fast")
 			until(kind)
-			n.Desired.Volumes = map[string]spec.Volume{"data": n.Desired.Volumes["data"]}
+			n.Declared.Volumes = map[string]spec.Volume{"data": n.Declared.Volumes["data"]}
 			n.EditExport(func(e *spec.ExportSpec) { e.LUNs = e.LUNs[:1] })
 			n.Converge()
 			n.Converge()
-			Expect(n.OfVolume("thick")).To(BeEmpty(), kind)
+			Expect(n.LVsOfVolume("thick")).To(BeEmpty(), kind)
 		}
 	})
 	It("is not begun, or not ended, where somebody stands in the way, and says who", func() {
@@ -226,11 +226,11 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 			{func() {
 				n.Edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.HeldBy = []string{"mounted on /mnt"} })
 			}, status.ReasonInUse},
-			{func() { n.Desired.Complete = false }, status.ReasonIncompleteInput},
+			{func() { n.Declared.Complete = false }, status.ReasonIncompleteInput},
 			{func() {
-				e := n.Desired.Exports["db"]
+				e := n.Declared.Exports["db"]
 				e.Metadata.Annotations = map[string]string{spec.AnnotationReconcile: "suspended"}
-				n.Desired.Exports["db"] = e
+				n.Declared.Exports["db"] = e
 			}, status.ReasonInUse},
 			{func() {
 				n.Add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "theirs", Type: observe.ThickSnapshot, Origin: "thick", Size: 104 * MiB, COWSize: 8 * MiB})
@@ -253,7 +253,7 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 			n.Change(s.Change)
 		}
 		synced("volreconciler-move-a-thick", AnotherRound+1)
-		n.Input.Held = map[spec.ID]bool{thick: true}
+		n.Input.BackingOff = map[spec.ID]bool{thick: true}
 		for _, s := range n.Plan().Steps {
 			switch s.Change.(type) {
 			case change.CreateBackstore:
@@ -267,12 +267,12 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 	It("serves a Volume at once that failed on its way, and does nothing else of it at once", func() {
 		n.MoveTo("thick", "fast")
 		n.Apply(until("Cutover"))
-		n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
-		v := n.Desired.Volumes["thick"]
+		n.Input.Known = Learned(n.Input.Known, n.Declared, n.State)
+		v := n.Declared.Volumes["thick"]
 		v.Spec.Size, v.Spec.DeletionPolicy = 200*MiB, spec.Retain
-		n.Desired.Volumes["thick"] = v
+		n.Declared.Volumes["thick"] = v
 		n.Edit("vg0/volreconciler-moved-thick", func(lv *observe.LogicalVolume) { lv.Active = false })
-		n.Input.Held = map[spec.ID]bool{thick: true}
+		n.Input.BackingOff = map[spec.ID]bool{thick: true}
 		p := n.Plan()
 		atOnce := map[string]bool{}
 		for _, s := range p.Steps {
@@ -292,7 +292,7 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 	It("interrupts no export that failed, and would not be back at once", func() {
 		n.MoveTo("thick", "fast")
 		until("Cutover")
-		n.Input.Held = map[spec.ID]bool{ExportID("db"): true}
+		n.Input.BackingOff = map[spec.ID]bool{ExportID("db"): true}
 		Expect(kinds(n.Plan())).NotTo(ContainElement(BeElementOf("Cutover", "DisableTarget", "RemoveLUN")))
 		Expect(ObjectOf(n.Plan(), thick).Phase).To(Equal(status.Blocked))
 	})
@@ -326,11 +326,11 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 			func() {},
 			func() { n.MoveTo("thick", "slow") },
 			func() { n.Suspend("thick") },
-			func() { n.Desired.Volumes = map[string]spec.Volume{"data": n.Desired.Volumes["data"]} },
+			func() { n.Declared.Volumes = map[string]spec.Volume{"data": n.Declared.Volumes["data"]} },
 			func() {
-				n.Desired.Volumes = map[string]spec.Volume{"data": n.Desired.Volumes["data"]}
-				n.Desired.Invalid = map[spec.ID]error{thick: errors.New("x")}
-				n.Desired.Complete = false
+				n.Declared.Volumes = map[string]spec.Volume{"data": n.Declared.Volumes["data"]}
+				n.Declared.Invalid = map[spec.ID]error{thick: errors.New("x")}
+				n.Declared.Complete = false
 			},
 		} {
 			n = Movable()
@@ -372,7 +372,7 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 			p := until("Cutover")
 			if held {
 				p.Steps = p.Steps[:len(p.Steps)-1]
-				n.Input.Held = map[spec.ID]bool{thick: true}
+				n.Input.BackingOff = map[spec.ID]bool{thick: true}
 			}
 			n.Apply(p)
 			p = n.Plan()
@@ -412,9 +412,9 @@ var _ = Describe("Make and a Volume that moves to another Pool", func() {
 
 var _ = Describe("Make, a Volume that moves, and those who are logged in", func() {
 	eachFabric("makes them wait where that is possible, and waits for them elsewhere", func(n *Node, o over) {
-		n.Desired.Snapshots = nil
+		n.Declared.Snapshots = nil
 		n.Converge()
-		n.Desired.Snapshots = nil
+		n.Declared.Snapshots = nil
 		n.Converge()
 		n.MoveTo("thick", "fast")
 		n.EditTargetOf(o.target, func(t *observe.Target) { t.Sessions, t.Unattributed = 1, []string{"somebody"} })
@@ -439,7 +439,7 @@ var _ = Describe("Make, a Volume that moves, and those who are logged in", func(
 		Expect(targetOf(n, o).LUNs).To(HaveLen(2))
 		Expect(targetOf(n, o).Portals).To(HaveLen(len(o.portals)))
 		Expect(counting(n, "thick")[0].Identity()).To(Equal(before.UUID))
-		Expect(n.OfVolume("thick")).To(Equal([]string{"vg0/thick"}))
+		Expect(n.LVsOfVolume("thick")).To(Equal([]string{"vg0/thick"}))
 	})
 })
 

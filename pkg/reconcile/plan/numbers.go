@@ -10,8 +10,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// admittedExposures returns what is known of those initiators of a target that can log in to it,
-// or will be able to.
+// admittedExposures returns what is known of the initiators that can log in to a target now, or
+// after this plan.
 func (d *differ) admittedExposures(e spec.ExportSpec, target observe.TargetID, have observe.Target) map[string]Exposure {
 	all := d.in.Exposures[target]
 	if len(all) == 0 || e.AllowAnyInitiator || have.Attrib.GenerateNodeACLs {
@@ -19,14 +19,14 @@ func (d *differ) admittedExposures(e spec.ExportSpec, target observe.TargetID, h
 	}
 	return without(all, func(name string, _ Exposure) bool {
 		_, listed := have.ACLs[name]
-		return !listed && !nameless(name) && !slices.ContainsFunc(e.Initiators, func(i spec.Initiator) bool { return i.Name == name })
+		return !listed && !isAnonymous(name) && !slices.ContainsFunc(e.Initiators, func(i spec.Initiator) bool { return i.Name == name })
 	})
 }
 
-// keepNumbers lets what initiators have seen under a number keep it, whatever the spec says by
-// now: a list that lost its first entry gives all others another one. A number under which they
-// saw something that the spec does not have any more stays free. All that follows reads the
-// numbers of the spec, which are changed here.
+// keepNumbers keeps a LUN under the number that initiators have seen, whatever the spec says now:
+// removing the first entry of a list renumbers all others. A number under which they saw something
+// that the spec no longer has remains free. It changes x.spec, and everything after it reads these
+// numbers.
 func (x *exportDiffer) keepNumbers() {
 	if len(x.seen) == 0 {
 		return
@@ -55,8 +55,8 @@ func (x *exportDiffer) keepNumbers() {
 		}
 		return len(who) > 0
 	})
-	// A number in the list of an initiator means what the spec has there, and nothing that has kept
-	// that number: it may be another host's.
+	// A number in the list of an initiator means what the spec declares under it, not another LUN
+	// that has kept it: that may be for another host only.
 	numbers := make(map[int]int, len(x.spec.LUNs))
 	for _, l := range x.spec.LUNs {
 		numbers[asked[l.Backing()]] = *l.Number
@@ -76,8 +76,8 @@ func (x *exportDiffer) keepNumbers() {
 	}
 }
 
-// warnOfPositions warns if the place of a LUN in the list gives it another number than initiators
-// know it by: most likely only the list was meant to change.
+// warnOfPositions warns if the position of a LUN in the list gives it another number than
+// initiators know: most likely only the list was meant to change.
 func (x *exportDiffer) warnOfPositions() {
 	var luns, known []string
 	example := ""
@@ -104,17 +104,17 @@ func (x *exportDiffer) warnOfPositions() {
 		shortList(luns), example, shortList(slices.Compact(known)))})
 }
 
-// identityOf returns what initiators tell an object by; empty: it is not there yet.
+// identityOf returns what initiators know an object by; empty: it does not exist yet.
 func (x *exportDiffer) identityOf(id spec.ID) string {
-	lv := x.backing(id).lv
+	lv := x.backingOf(id).lv
 	if lv.UUID == "" {
 		return ""
 	}
 	return x.fabric.identity(lv.Identity())
 }
 
-// seenElsewhere returns another number than that of the spec under which initiators have seen an
-// object, and who they are; nobody: they have not, or under this one too.
+// seenElsewhere returns another number than the declared one under which initiators have seen an
+// object, and which initiators; none: they have not, or under the declared number too.
 func (x *exportDiffer) seenElsewhere(id spec.ID, number int) (at int, who []string) {
 	identity := x.identityOf(id)
 	if identity == "" {
@@ -134,11 +134,12 @@ func (x *exportDiffer) seenElsewhere(id spec.ID, number int) (at int, who []stri
 	return at, who
 }
 
-// seenOtherwise returns who has seen something else under a number than an object that is not
-// there yet. Once their sessions have ended, whoever ended them, Force counts more.
+// seenOtherwise returns which initiators have seen something else under a number than an object
+// that is not there yet. Once their sessions have ended, however that happened, disconnect: Force
+// ignores them.
 func (x *exportDiffer) seenOtherwise(id spec.ID, number int) (who []string) {
 	identity := x.identityOf(id)
-	if have, there := x.have.LUNs[number]; there && identity != "" && shownAs(have, x.in.Observed.LIO.Backstores) == identity {
+	if have, there := x.have.LUNs[number]; there && identity != "" && identityOfLUN(have, x.in.Observed.LIO.Backstores) == identity {
 		return nil
 	}
 	for _, name := range sorted(x.seen) {
@@ -150,20 +151,20 @@ func (x *exportDiffer) seenOtherwise(id spec.ID, number int) (who []string) {
 	return who
 }
 
-// sawAnother reports whether an initiator has seen something else under a number than an object, and
-// may come back to that: it was taken out of the Export meanwhile, and not waited for. Others may
-// see the object there already.
-func (x *exportDiffer) sawAnother(initiator string, number int, id spec.ID) bool {
+// hasSeenAnother reports whether an initiator has seen something other than an object under a
+// number, and may reconnect to that: it was removed from the Export in between, and not waited
+// for. Others may see the object there already.
+func (x *exportDiffer) hasSeenAnother(initiator string, number int, id spec.ID) bool {
 	e := x.seen[initiator]
 	shown, seen := e.LUNs[number]
 	return seen && shown.Identity != x.identityOf(id) && (e.Live || x.spec.Disconnect != spec.DisconnectForce)
 }
 
-// waiting returns who has seen what is under a number, and whose session was ended: it is not
-// taken away before they have been seen again. What is in a target that was made anew, and is
-// not open yet, was taken away already.
-func (x *exportDiffer) waiting(number int) (who []string) {
-	if !open(x.have) && !x.wasInterrupted() {
+// awaitedAt returns which initiators have seen the LUN of a number and have not reconnected since
+// their session was ended: the LUN is kept until they do. A target that was recreated and is not
+// open yet has lost its LUNs already.
+func (x *exportDiffer) awaitedAt(number int) (who []string) {
+	if !isOpen(x.have) && !x.wasInterrupted() {
 		return nil
 	}
 	for _, name := range sorted(x.seen) {
@@ -174,10 +175,10 @@ func (x *exportDiffer) waiting(number int) (who []string) {
 	return who
 }
 
-// withdraw hides a LUN that is not in the spec, and stays for the sessions of some, from the others:
-// they do not find it when they log in.
-func (x *exportDiffer) withdraw(number int) {
-	if !x.fabric.maps || x.inDoubt() || len(x.registeredBy(x.have, number, "")) > 0 {
+// hideFromOthers hides a LUN that is not in the spec, and is kept for the sessions of some
+// initiators, from the other initiators: they do not find it when they log in.
+func (x *exportDiffer) hideFromOthers(number int) {
+	if !x.fabric.mapsLUNs || x.inDoubt() || len(x.registeredBy(x.have, number, "")) > 0 {
 		return
 	}
 	for _, i := range x.spec.Initiators {
@@ -191,8 +192,8 @@ func (x *exportDiffer) withdraw(number int) {
 	}
 }
 
-// wasOpen reports whether initiators were logged in to the target, or it took logins, when it was
-// closed: by a cutover, by hand, by a reboot. They have seen all that is in it, and wait for it.
+// wasOpen reports whether the target had sessions, or accepted logins, when it was closed: by a
+// cutover, by hand, or by a reboot. The initiators have seen all of its LUNs, and wait for it.
 func (x *exportDiffer) wasOpen() bool {
 	for _, e := range x.seen {
 		if !e.Live {
@@ -202,7 +203,7 @@ func (x *exportDiffer) wasOpen() bool {
 	return x.wasInterrupted()
 }
 
-// wasInterrupted reports whether a cutover closed the target, which is not open since.
+// wasInterrupted reports whether a cutover closed the target and it has not been opened since.
 func (x *exportDiffer) wasInterrupted() bool {
 	return slices.ContainsFunc(x.in.Known[x.id].Interrupted, func(i Interruption) bool {
 		return i.id() == x.target.ID() && (i.Disabled || len(i.Portals) > 0)
@@ -215,10 +216,10 @@ type mapping struct {
 	number    int
 }
 
-// unmapStrays takes away the mappings that would show a LUN which is added to others than the spec
-// says, or under another number. So far nothing is seen through them.
+// unmapStrays removes mappings that would show a new LUN to other initiators than the spec says,
+// or under another number. Nothing is seen through them so far.
 func (x *exportDiffer) unmapStrays(number int) (steps []StepID) {
-	if !x.fabric.maps || x.have.LUNs[number].Backstore != "" { // with a LUN that goes, its mappings go
+	if !x.fabric.mapsLUNs || x.have.LUNs[number].Backstore != "" { // removing that LUN removes its mappings
 		return nil
 	}
 	for _, name := range sorted(x.have.ACLs) {

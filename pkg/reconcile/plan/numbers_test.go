@@ -16,15 +16,15 @@ var _ = Describe("Make and the LUNs of each initiator while numbers are kept", f
 	begin := func() *Node {
 		n := NewNode()
 		n.Input.Known = map[spec.ID]Identity{}
-		n.Desired.Snapshots = nil
+		n.Declared.Snapshots = nil
 		for _, name := range []string{"a", "b", "x"} {
-			n.Desired.Volumes[name] = spec.Volume{Metadata: Meta(name), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * MiB, LVName: name, DeletionPolicy: spec.Delete}}
+			n.Declared.Volumes[name] = spec.Volume{Metadata: Meta(name), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * MiB, LVName: name, DeletionPolicy: spec.Delete}}
 		}
 		n.EditExport(func(e *spec.ExportSpec) {
 			e.LUNs = []spec.LUN{lun("a", 0), lun("b", 1)}
 			e.Initiators = []spec.Initiator{{Name: Initiator, LUNs: []int{0, 1}}}
 		})
-		n.Settled()
+		n.Settle()
 		n.LogIn()
 		n.Pass(0)
 		return n

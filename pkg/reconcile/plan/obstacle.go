@@ -9,8 +9,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// Obstacle is what keeps something from being done, as the object's status says it. Nil:
-// nothing does.
+// Obstacle is what keeps something from being done, as the object's status shows it. Nil: nothing
+// does.
 type Obstacle struct {
 	Phase   status.Phase
 	Reason  string
@@ -25,13 +25,14 @@ func blocked(reason, format string, args ...any) *Obstacle {
 	return obstacle(status.Blocked, reason, format, args...)
 }
 
-// few is how many of many a message names.
-const few = 5
+// maxNames is how many of many names a message has.
+const maxNames = 5
 
-// shortList names a few of many, so that a message is short however many initiators there are.
+// shortList shortens a list of names, so that a message is short however many initiators there
+// are.
 func shortList(names []string) string {
-	if more := len(names) - few; more > 0 {
-		names = append(names[:few:few], fmt.Sprintf("and %d more", more))
+	if more := len(names) - maxNames; more > 0 {
+		names = append(names[:maxNames:maxNames], fmt.Sprintf("and %d more", more))
 	}
 	if slices.ContainsFunc(names, func(name string) bool { return strings.Contains(name, ", ") }) {
 		return strings.Join(names, "; ")
@@ -39,19 +40,19 @@ func shortList(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// stopped reports whether there is an obstacle, and lets the object's status say so.
-func (d *differ) stopped(id spec.ID, o *Obstacle) bool {
+// blockedBy reports whether there is an obstacle, and sets the object's status to it.
+func (d *differ) blockedBy(id spec.ID, o *Obstacle) bool {
 	if o != nil {
 		d.setStatus(id, o.Phase, o.Reason, "%s", o.Message)
 	}
 	return o != nil
 }
 
-// doubt is why nothing is deleted in this pass, nor taken from anybody: the specs are
-// incomplete, or a system could not be read. There is no other way to ask. while says it as a
+// doubt returns why nothing is deleted in this pass, nor taken from initiators: the specs are
+// incomplete, or a system could not be read. Nothing else decides that. while is the reason as a
 // clause; an empty reason: there is no doubt.
 func (d *differ) doubt() (reason, while string) {
-	if !d.in.Desired.Complete {
+	if !d.in.Declared.Complete {
 		return status.ReasonIncompleteInput, "there are findings in the specs"
 	}
 	for _, system := range sorted(d.in.Observed.Unknown) {
@@ -65,8 +66,8 @@ func (d *differ) inDoubt() bool {
 	return reason != ""
 }
 
-// certain is nil if nothing is in doubt.
-func (d *differ) certain(spec.ID) *Obstacle {
+// checkNotInDoubt: in doubt nothing is removed.
+func (d *differ) checkNotInDoubt(spec.ID) *Obstacle {
 	switch reason, while := d.doubt(); reason {
 	case "":
 		return nil

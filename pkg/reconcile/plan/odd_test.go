@@ -33,7 +33,7 @@ var _ = Describe("Make in odd cases", func() {
 		Expect(ObjectOf(p, VolumeID("thick"))).To(BeIn(status.Blocked, status.ReasonVanished))
 	})
 	It("makes no snapshot of a volume that is to move", func() {
-		n.Desired.Snapshots["again"] = spec.Snapshot{Metadata: Meta("again"), Spec: spec.SnapshotSpec{Volume: "thick"}}
+		n.Declared.Snapshots["again"] = spec.Snapshot{Metadata: Meta("again"), Spec: spec.SnapshotSpec{Volume: "thick"}}
 		n.MoveTo("thick", "fast")
 		p := n.Converge()
 		Expect(n.LVs("vg0")).NotTo(HaveKey("again"))
@@ -43,14 +43,14 @@ var _ = Describe("Make in odd cases", func() {
 	})
 	It("writes nothing to the volume group that a volume is in, if physical volumes of it are missing and its Pool is another", func() {
 		n.State.VolumeGroups["vg1"] = observe.VolumeGroup{Name: "vg1", ExtentSize: 4 * MiB, Size: 1024 * MiB, LogicalVolumes: map[string]observe.LogicalVolume{}}
-		n.Desired.Pools["slow"] = spec.Pool{Metadata: Meta("slow"), Spec: spec.PoolSpec{VolumeGroup: "vg1"}}
-		for name, v := range n.Desired.Volumes {
+		n.Declared.Pools["slow"] = spec.Pool{Metadata: Meta("slow"), Spec: spec.PoolSpec{VolumeGroup: "vg1"}}
+		for name, v := range n.Declared.Volumes {
 			v.Spec.DeletionPolicy, v.Spec.Size = spec.Retain, 200*MiB
-			n.Desired.Volumes[name] = v
+			n.Declared.Volumes[name] = v
 		}
-		s := n.Desired.Snapshots["tnightly"]
+		s := n.Declared.Snapshots["tnightly"]
 		s.Spec.DeletionPolicy = spec.Retain
-		n.Desired.Snapshots["tnightly"] = s
+		n.Declared.Snapshots["tnightly"] = s
 		vg := n.State.VolumeGroups["vg0"]
 		vg.MissingPVs = 1
 		n.State.VolumeGroups["vg0"] = vg
@@ -121,7 +121,7 @@ var _ = Describe("Make in odd cases", func() {
 			Expect(steps[1]).To(And(HaveField("Change", BeAssignableToTypeOf(change.EnableTarget{})), HaveField("Needs", ContainElement(steps[0].ID))))
 		})
 		It("is not enabled while findings keep that there", func() {
-			n.Desired.Complete = false
+			n.Declared.Complete = false
 			Expect(ChangesIn(n.Plan())).To(BeEmpty())
 		})
 	})

@@ -77,7 +77,7 @@ var _ = Describe("Make and other installations", func() {
 	It("deletes nothing of it, whatever no file names any more", func() {
 		n := moved()
 		before := n.AllLVs()
-		n.NameNothing()
+		n.UndeclareAll()
 		p := n.Converge()
 		Expect(n.AllLVs()).To(Equal(before))
 		Expect(ObjectOf(p, VolumeID("data"))).To(BeIn(status.Foreign, status.ReasonNotDeclared))
@@ -86,40 +86,40 @@ var _ = Describe("Make and other installations", func() {
 	It("takes over what it is told to, with the same names, content and serials", func() {
 		n := moved()
 		uuids := uuidsOf(n.Model)
-		n.Input.Installation.TakesOver = []string{elsewhere.ID}
-		Expect(n.Plan().TookOver).To(BeEmpty())
+		n.Input.Installation.Adopts = []string{elsewhere.ID}
+		Expect(n.Plan().Adopted).To(BeEmpty())
 		n.Converge()
 		Expect(makersOf(n)).To(HaveEach(here.Tag()))
 		Expect(uuidsOf(n.Model)).To(Equal(uuids))
-		Expect(n.Plan().TookOver).To(Equal([]string{elsewhere.ID}))
+		Expect(n.Plan().Adopted).To(Equal([]string{elsewhere.ID}))
 	})
 	It("is not done with that while a file cannot be read, or a disk is missing", func() {
 		n := moved()
-		n.Input.Installation.TakesOver = []string{elsewhere.ID}
+		n.Input.Installation.Adopts = []string{elsewhere.ID}
 		vg := n.State.VolumeGroups["vg0"]
 		vg.MissingPVs = 1
 		n.State.VolumeGroups["vg0"] = vg
 		Expect(onVolumes(n, n.Plan())).To(HaveEach(HavePrefix("activate ")))
-		Expect(n.Plan().TookOver).To(BeEmpty())
+		Expect(n.Plan().Adopted).To(BeEmpty())
 		vg.MissingPVs = 0
 		n.State.VolumeGroups["vg0"] = vg
 		n.Converge()
-		n.Desired.Complete, n.Desired.Findings = false, []spec.Finding{{Err: errors.New("a typo")}}
-		Expect(n.Plan().TookOver).To(BeEmpty())
+		n.Declared.Complete, n.Declared.Findings = false, []spec.Finding{{Err: errors.New("a typo")}}
+		Expect(n.Plan().Adopted).To(BeEmpty())
 	})
 	It("deletes nothing that it took over, unless a file names it first", func() {
 		n := moved()
-		n.Input.Installation.TakesOver = []string{elsewhere.ID}
-		n.NameNothing()
+		n.Input.Installation.Adopts = []string{elsewhere.ID}
+		n.UndeclareAll()
 		p := n.Converge()
 		Expect(n.LVs("vg0")).To(HaveKey("data"))
 		Expect(ObjectOf(p, VolumeID("data"))).To(BeIn(status.Orphaned, status.ReasonNotDeclared))
 	})
 	It("takes over nothing in a volume group that no Pool names", func() {
 		n := moved()
-		n.Input.Installation.TakesOver = []string{elsewhere.ID}
-		n.NameNothing()
-		n.Desired.Pools = nil
+		n.Input.Installation.Adopts = []string{elsewhere.ID}
+		n.UndeclareAll()
+		n.Declared.Pools = nil
 		before := makersOf(n)
 		n.Converge()
 		Expect(makersOf(n)).To(Equal(before))
@@ -127,9 +127,9 @@ var _ = Describe("Make and other installations", func() {
 
 	Describe("of which one object is adopted", func() {
 		adopt := func(n *Node, name string) {
-			v := n.Desired.Volumes[name]
+			v := n.Declared.Volumes[name]
 			v.Spec.Adopt = true
-			n.Desired.Volumes[name] = v
+			n.Declared.Volumes[name] = v
 		}
 		It("takes over that and its snapshots alone", func() {
 			n := moved()
@@ -169,19 +169,19 @@ var _ = Describe("Make and other installations", func() {
 		It("takes nothing of a suspended one", func() {
 			n := moved()
 			adopt(n, "thick")
-			v := n.Desired.Volumes["thick"]
+			v := n.Declared.Volumes["thick"]
 			v.Metadata.Annotations = map[string]string{spec.AnnotationReconcile: "suspended"}
-			n.Desired.Volumes["thick"] = v
+			n.Declared.Volumes["thick"] = v
 			Expect(onVolumes(n, n.Plan())).To(BeEmpty())
 		})
 	})
 
 	It("does not take what carries the name of another of its objects", func() {
 		n := moved()
-		v := n.Desired.Volumes["thick"]
+		v := n.Declared.Volumes["thick"]
 		v.Metadata.Name, v.Spec.Adopt = "new", true
-		n.Desired.Volumes = map[string]spec.Volume{"new": v, "data": n.Desired.Volumes["data"]}
-		n.Desired.Exports, n.Desired.Snapshots = nil, nil
+		n.Declared.Volumes = map[string]spec.Volume{"new": v, "data": n.Declared.Volumes["data"]}
+		n.Declared.Exports, n.Declared.Snapshots = nil, nil
 		Expect(ObjectOf(n.Plan(), VolumeID("new"))).To(BeIn(status.Foreign, status.ReasonForeign))
 		Expect(n.Plan().Steps).To(BeEmpty())
 	})
@@ -200,7 +200,7 @@ var _ = Describe("Make and other installations", func() {
 	It("does not believe two that say that they made the same", func() {
 		n := installed(here.Maker)
 		n.Edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Tags = append(slices.Clone(lv.Tags), elsewhere.Tag()) })
-		n.NameNothing()
+		n.UndeclareAll()
 		p := n.Converge()
 		Expect(n.LVs("vg0")).To(HaveKey("thick"))
 		Expect(ObjectOf(p, VolumeID("thick"))).To(BeIn(status.Foreign, status.ReasonNotDeclared))
@@ -229,10 +229,10 @@ var _ = Describe("Make and other installations", func() {
 			n := old()
 			n.Add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "gone", Type: observe.Thick, Size: 8 * MiB,
 				Tags: append(ondisk.OwnerTags(VolumeID("gone")), ondisk.PhaseTag(ondisk.Clearing))})
-			n.Input.Installation.TakesOver = []string{Unmarked}
+			n.Input.Installation.Adopts = []string{Unmarked}
 			n.Converge()
 			Expect(n.LVs("vg0")).NotTo(HaveKey("gone"))
-			Expect(n.Plan().TookOver).To(Equal([]string{Unmarked}))
+			Expect(n.Plan().Adopted).To(Equal([]string{Unmarked}))
 		})
 		It("ends what that one has begun, at whatever step it was replaced", func() {
 			places := func(n *Node) (all []string) {
@@ -246,18 +246,18 @@ var _ = Describe("Make and other installations", func() {
 				n.MoveTo("thick", "far")
 				return n
 			}
-			want := places(begun().Settled())
+			want := places(begun().Settle())
 			for steps := 1; ; steps++ {
 				n := begun()
 				for range steps {
 					n.Pass(1)
 				}
 				done := n.Plan().Empty()
-				n.Input.Installation = Installation{Maker: here.Maker, TakesOver: []string{Unmarked}}
-				n.Settled()
+				n.Input.Installation = Installation{Maker: here.Maker, Adopts: []string{Unmarked}}
+				n.Settle()
 				Expect(places(n)).To(Equal(want), "after %d steps", steps)
 				Expect(makersOf(n)).To(HaveEach(here.Tag()))
-				Expect(n.Plan().TookOver).To(Equal([]string{Unmarked}))
+				Expect(n.Plan().Adopted).To(Equal([]string{Unmarked}))
 				if done {
 					break
 				}
@@ -266,7 +266,7 @@ var _ = Describe("Make and other installations", func() {
 		It("loses nothing before it says who it is", func() {
 			n := old()
 			n.Input.Grace = 0
-			n.NameNothing()
+			n.UndeclareAll()
 			Expect(onVolumes(n, n.Plan())).To(HaveEach(HavePrefix("set tags of ")))
 			Expect(onVolumes(n, n.Plan())).NotTo(ContainElement(ContainSubstring("deleted=")))
 			n.Converge()

@@ -11,7 +11,7 @@ import (
 // StepID numbers the steps of one plan, from 1; 0 is no step.
 type StepID int
 
-// Danger says whom or what a step can hurt.
+// Danger says what a step can harm.
 type Danger string
 
 // The dangers, from harmless to final.
@@ -26,16 +26,15 @@ type Step struct {
 	ID     StepID
 	Object spec.ID
 	Change change.Change
-	// Needs are the steps that must have succeeded before. They come earlier
-	// in the plan.
+	// Needs are the steps that must have succeeded before. They are earlier in the plan.
 	Needs  []StepID
 	Danger Danger
 	// Why is the reason, as a clause: "not there", "spec asks for 20Gi".
 	Why string
-	// Affects names who notices: connected initiators, holders of the device.
+	// Affects are those who notice: connected initiators, holders of the device.
 	Affects []string
-	// AtOnce is true if it is not held although its object is: without it nobody can use what the
-	// last attempt took from its users for a moment.
+	// AtOnce is true if the step is applied although its object is backing off: without it nobody
+	// can use what the last attempt took from initiators for a moment.
 	AtOnce bool
 }
 
@@ -43,31 +42,29 @@ type Step struct {
 // Steps are in an order in which they can be applied one by one.
 type Plan struct {
 	Steps []Step
-	// Objects holds every object that is desired or exists as ours, sorted by
-	// kind and name.
+	// Objects are the statuses of all objects that are declared or exist as ours, sorted by kind
+	// and name.
 	Objects []status.Object
-	// Warnings are what somebody may want to do otherwise before the plan is carried out, in the
-	// order of objects.
+	// Warnings are what somebody may want to change before the plan is applied, in the order of
+	// objects.
 	Warnings []Warning
-	// Findings are what is wrong with the input; while there are any, nothing
-	// is deleted or unexported.
+	// Findings are errors in the input; while there are any, nothing is deleted or unexported.
 	Findings []spec.Finding
-	// TookOver are those of [Installation.TakesOver] of which nothing is left that could be taken
-	// over.
-	TookOver []string
-	// KeepJobs is true if the plan was made without seeing all of the machine: that it
-	// has no step for a job does not mean that the job is not wanted any more.
+	// Adopted are those of [Installation.Adopts] of which nothing is left to adopt.
+	Adopted []string
+	// KeepJobs is true if the plan was made without seeing all of the machine: a job without a
+	// step may still be needed.
 	KeepJobs bool
 }
 
-// Warning is what an edit of an object leads to that may not be meant.
+// Warning is a consequence of an edit that may not be intended.
 type Warning struct {
 	Object  spec.ID
 	Message string
 }
 
-// Finds adds what is wrong besides.
-func (p *Plan) Finds(err error) {
+// AddFinding adds an error.
+func (p *Plan) AddFinding(err error) {
 	p.Findings = append(slices.Clone(p.Findings), spec.Finding{Err: err})
 }
 

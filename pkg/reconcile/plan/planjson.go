@@ -8,8 +8,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// planJSON is the machine-readable plan. Its fields are a contract with the
-// users' scripts: they may be added to, not changed.
+// planJSON is the machine-readable plan. Its fields are a contract with the users' scripts: fields
+// may be added, and none changed.
 type planJSON struct {
 	APIVersion string           `json:"apiVersion"`
 	Kind       string           `json:"kind"`

@@ -15,23 +15,23 @@ import (
 // pool is what the volumes of a Pool need to know of it.
 type pool struct {
 	vg observe.VolumeGroup
-	// known is false if the volume group is not there or could not be read.
-	known, unreadable bool
+	// found is false if the volume group does not exist or could not be read.
+	found, unreadable bool
 	// thinPool is the thin pool's name; empty: thick volumes.
 	thinPool string
-	// damage is what is wrong with the thin pool itself; empty: nothing that can be seen.
+	// damage is what is wrong with the thin pool itself; empty: nothing is known to be.
 	damage string
-	// dormant is true if nothing of the thin pool is active, so that nobody knows how full it is.
+	// dormant is true if nothing of the thin pool is active, so that its usage is unknown.
 	dormant bool
-	// creatable is false if nothing new can be put into the pool now.
+	// creatable is false if nothing new can be created in the pool now.
 	creatable bool
-	// step must have succeeded before anything is put into it; 0: none.
+	// step must have succeeded before anything is created in it; 0: none.
 	step StepID
 }
 
-func (d *differ) pool(p spec.Pool) {
+func (d *differ) planPool(p spec.Pool) {
 	id := spec.ID{Kind: spec.KindPool, Name: p.Metadata.Name}
-	if d.unknown(id, observe.LVM) {
+	if d.isUnreadable(id, observe.LVM) {
 		return
 	}
 	vg, ok, err := d.in.Observed.Group(p.Spec.VolumeGroup)
@@ -48,23 +48,23 @@ func (d *differ) pool(p spec.Pool) {
 	}
 	if !ok {
 		d.setBlocked(id, status.ReasonVolumeGroupMissing, "volume group %s is not on this node%s. Connect its disks, or correct spec.volumeGroup. %s. Only if it never existed: vgcreate",
-			p.Spec.VolumeGroup, d.others(), d.mayHide())
+			p.Spec.VolumeGroup, d.knownGroups(), d.hintHiddenGroup())
 		return
 	}
-	out := pool{vg: vg, known: true, creatable: true}
+	out := pool{vg: vg, found: true, creatable: true}
 	shown := &status.Pool{VolumeGroup: vg.Name, Size: vg.Size, Free: vg.Free}
 	d.object(id).Pool = shown
 	if vg.MissingPVs > 0 {
-		d.setStatus(id, status.Failed, status.ReasonDeviceMissing, "volume group %[2]s lacks %[1]d physical volume(s), and LVM refuses changes. Reconnect them; or, only if they are lost for good: vgreduce --removemissing %[2]s (with --force it also removes volumes)%[3]s", vg.MissingPVs, vg.Name, d.hidden())
+		d.setStatus(id, status.Failed, status.ReasonDeviceMissing, "volume group %[2]s lacks %[1]d physical volume(s), and LVM refuses changes. Reconnect them; or, only if they are lost for good: vgreduce --removemissing %[2]s (with --force it also removes volumes)%[3]s", vg.MissingPVs, vg.Name, d.hintMissingPVs())
 		out.creatable = false
 	}
-	suspended := d.suspended(id, p.Metadata)
+	suspended := d.blockedBySuspension(id, p.Metadata)
 	if want := p.Spec.ThinPool; want != nil {
 		out.thinPool = want.Name
 		if lv, exists := vg.LogicalVolumes[want.Name]; exists && lv.Type == observe.ThinPool {
-			out.damage, out.dormant = d.damageOf(id, lv), d.index.dormant(lv)
+			out.damage, out.dormant = d.damageOf(id, lv), d.index.isDormant(lv)
 		}
-		out.creatable, out.step = d.thinPool(id, want, vg, out.creatable, suspended, shown)
+		out.creatable, out.step = d.planThinPool(id, want, vg, out.creatable, suspended, shown)
 	}
 	if vg.Shared {
 		d.remark(id, "volume group %s is shared (lvmlockd): other nodes may change it", vg.Name)
@@ -72,24 +72,25 @@ func (d *differ) pool(p spec.Pool) {
 	d.results.of(id).pool = out
 }
 
-// hidden is where physical volumes may be that LVM does not see, as the end of a sentence.
-func (d *differ) hidden() string {
+// hintMissingPVs returns on which devices missing physical volumes may be, because LVM does not scan them,
+// as the end of a sentence.
+func (d *differ) hintMissingPVs() string {
 	if kept := d.in.Observed.KeptFromLVM; len(kept) > 0 {
 		return ". LVM is kept from " + shortList(kept) + ", where they may be: check there first"
 	}
 	return ""
 }
 
-// others names the volume groups that the node has, for somebody who mistyped one.
-func (d *differ) others() string {
+// knownGroups names the volume groups that the node has, for somebody who mistyped one.
+func (d *differ) knownGroups() string {
 	if groups := slices.Sorted(maps.Keys(d.in.Observed.VolumeGroups)); len(groups) > 0 {
 		return ", which has " + shortList(groups)
 	}
 	return ""
 }
 
-// mayHide says why LVM may not see a volume group whose disks are there.
-func (d *differ) mayHide() string {
+// hintHiddenGroup returns why LVM may not see a volume group although its disks are connected.
+func (d *differ) hintHiddenGroup() string {
 	if kept := d.in.Observed.KeptFromLVM; len(kept) > 0 {
 		return "If they are connected: LVM is kept from " + shortList(kept) + "; or see vgs --foreign --shared"
 	}
@@ -106,9 +107,9 @@ func thinPoolOf(uuid string, vg observe.VolumeGroup) (observe.LogicalVolume, boo
 	return observe.LogicalVolume{}, false
 }
 
-// thinPool sees to a Pool's thin pool. It returns whether volumes can be put
-// into it and the step they have to wait for.
-func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGroup, creatable, suspended bool, shown *status.Pool) (bool, StepID) {
+// planThinPool plans a Pool's thin pool. It returns whether volumes can be created in it, and the step
+// that they wait for.
+func (d *differ) planThinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGroup, creatable, suspended bool, shown *status.Pool) (bool, StepID) {
 	size := thinPoolSize(want.Size, vg)
 	name := change.LV{VolumeGroup: vg.Name, Name: want.Name}
 	lv, exists := vg.LogicalVolumes[want.Name]
@@ -117,7 +118,7 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 			return false, 0
 		}
 		known := d.in.Known[id].UUID
-		allowed := d.in.Desired.Annotation(id, spec.AnnotationRecreate) == known
+		allowed := d.in.Declared.Annotation(id, spec.AnnotationRecreate) == known
 		if present, ok := thinPoolOf(known, vg); ok && !allowed {
 			d.setBlocked(id, status.ReasonVanished, "thin pool %s does not exist, but %s is the one that this Pool has used until now. Set spec.thinPool.name to its name; or, to create a new, empty one, set the annotation %s: %s",
 				name, present.FullName(), spec.AnnotationRecreate, known)
@@ -128,7 +129,7 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 				name, known, spec.AnnotationRecreate, known)
 			return false, 0
 		}
-		return true, d.step(id, "not there", change.CreateThinPool{LV: name, Size: spec.Size(size), Tags: d.signed(ondisk.OwnerTags(id))})
+		return true, d.step(id, "not there", change.CreateThinPool{LV: name, Size: spec.Size(size), Tags: d.withSignature(ondisk.OwnerTags(id))})
 	}
 	if lv.Type != observe.ThinPool {
 		d.setBlocked(id, status.ReasonNotOwned, "%s already exists and is no thin pool. Choose another thinPool.name", lv.FullName())
@@ -137,14 +138,14 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 	shown.ThinPool, shown.Size = lv.Name, lv.Size
 	shown.Provisioned = d.index.provisioned[lv.FullName()]
 	shown.ProvisionedAfter = shown.Provisioned
-	if d.index.dormant(lv) {
+	if d.index.isDormant(lv) {
 		shown.UsageUnknown, shown.Free = true, 0
 	} else {
 		shown.DataPercent, shown.MetadataPercent = lv.DataPercent, lv.MetadataPercent
 		shown.Free = uint64(float64(lv.Size) * (1 - lv.DataPercent/100))
 	}
 	if !d.index.ownership.owns(lv) {
-		d.stopped(id, d.foreign(id, lv, ""))
+		d.blockedBy(id, d.foreignObstacle(id, lv, ""))
 		return false, 0
 	}
 	owner, owned := lv.Owner()
@@ -167,7 +168,7 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 		d.setStatus(id, status.Failed, status.ReasonNoSpace, "thin pool %[1]s is full (data %.1[2]f%%, metadata %.1[3]f%%): writes to new blocks fail. Grow its data (thinPool.size, or lvextend if it was not made by volreconciler) or its metadata (lvextend --poolmetadatasize +1G %[1]s)", lv.FullName(), lv.DataPercent, lv.MetadataPercent)
 	}
 	if !owned {
-		// An administrator's own thin pool is used as it is.
+		// A thin pool that an administrator made is used unchanged.
 		if lv.Size < size {
 			d.remark(id, "thin pool %s was not made by volreconciler: it is used, but never grown", lv.FullName())
 		}
@@ -179,26 +180,26 @@ func (d *differ) thinPool(id spec.ID, want *spec.ThinPool, vg observe.VolumeGrou
 	case lv.Size > size: // by dmeventd or an administrator, before it was full; LVM cannot take that back
 		d.remark(id, "thin pool %s has %s, more than the %s of thinPool.size: it was extended, and thin pools are never shrunk", lv.FullName(), spec.Size(lv.Size), spec.Size(size))
 	case lv.Size < size && vg.MissingPVs == 0:
-		// Volumes need not wait: there is room now, or LVM says that there is none.
+		// Volumes need not wait: there is space now, or LVM reports that there is none.
 		d.step(id, "spec asks for "+spec.Size(size).String(), change.GrowThinPool{LV: name, From: spec.Size(lv.Size), To: spec.Size(size)}, active)
 	}
 	return creatable, active
 }
 
-// activatePool activates a thin pool of which nothing is active. After a boot it is active as
-// soon as a volume in it is; but only when it is can anybody tell how full it is, and whether
-// its metadata is in order.
+// activatePool activates a thin pool of which nothing is active. After a boot it becomes active
+// with the first volume in it. Until then nobody knows its usage, and whether its metadata is
+// intact.
 func (d *differ) activatePool(id spec.ID, lv observe.LogicalVolume) StepID {
-	if !d.index.dormant(lv) || lv.Health == observe.HealthPartial {
+	if !d.index.isDormant(lv) || lv.Health == observe.HealthPartial {
 		return 0
 	}
 	return d.step(id, "inactive: its usage is unknown", change.Activate{LV: nameOf(lv)})
 }
 
-// damageOf says what is wrong with a Pool's thin pool, as far as LVM tells (lvmthin(7), lv_health_status in
-// lvs(8)); empty: nothing.
+// damageOf returns what is wrong with a Pool's thin pool, as far as LVM reports it (lvmthin(7),
+// lv_health_status in lvs(8)); empty: nothing.
 func (d *differ) damageOf(id spec.ID, lv observe.LogicalVolume) string {
-	if d.index.dormant(lv) && d.in.Held[id] {
+	if d.index.isDormant(lv) && d.in.BackingOff[id] {
 		return "thin pool " + lv.FullName() + " cannot be activated, so its usage is unknown. If its metadata is damaged, see lvconvert --repair in lvmthin(7)"
 	}
 	if lv.DataPercent >= 100 || lv.MetadataPercent >= 100 {
@@ -220,8 +221,8 @@ func (d *differ) damageOf(id spec.ID, lv observe.LogicalVolume) string {
 	return ""
 }
 
-// damageAround is what is wrong with the thin pool that a logical volume is in; empty: nothing,
-// or it is in none.
+// damageAround returns what is wrong with the thin pool of a logical volume; empty: nothing, or it
+// is in none.
 func (d *differ) damageAround(lv observe.LogicalVolume) string {
 	for _, p := range d.refs.pools[lv.VolumeGroup] {
 		if lv.Type == observe.Thin && p.Spec.ThinPool != nil && p.Spec.ThinPool.Name == lv.Pool {
@@ -231,8 +232,8 @@ func (d *differ) damageAround(lv observe.LogicalVolume) string {
 	return ""
 }
 
-// thinPoolSize returns the size asked for in bytes: a size is rounded up to
-// whole extents, a percentage of the volume group down.
+// thinPoolSize returns the declared size in bytes: a size is rounded up to whole extents, a
+// percentage of the volume group down.
 func thinPoolSize(s spec.SizeOrPercent, vg observe.VolumeGroup) uint64 {
 	if s.Percent == 0 {
 		return roundUp(uint64(s.Bytes), vg.ExtentSize)
@@ -241,6 +242,6 @@ func thinPoolSize(s spec.SizeOrPercent, vg observe.VolumeGroup) uint64 {
 	return extents * uint64(s.Percent) / 100 * vg.ExtentSize
 }
 
-// roundUp returns the smallest multiple of unit that is not below n. Sizes are
-// validated to be far below the range of uint64.
+// roundUp returns the smallest multiple of unit that is not below n. Sizes are validated to be far
+// below the range of uint64.
 func roundUp(n, unit uint64) uint64 { return (n + unit - 1) / unit * unit }

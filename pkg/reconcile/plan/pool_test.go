@@ -25,13 +25,13 @@ var _ = Describe("Make and a thin pool that is larger than its Pool asks for", f
 	It("goes on creating in it", func() {
 		n := Converged()
 		n.Edit("vg0/pool0", func(lv *observe.LogicalVolume) { lv.Size += 400 * MiB })
-		n.Desired.Volumes["new"] = spec.Volume{Metadata: Meta("new"), Spec: spec.VolumeSpec{Pool: "fast", Size: MiB, LVName: "new"}}
+		n.Declared.Volumes["new"] = spec.Volume{Metadata: Meta("new"), Spec: spec.VolumeSpec{Pool: "fast", Size: MiB, LVName: "new"}}
 		Expect(kinds(n.Plan())).To(Equal([]string{"CreateVolume"}))
 	})
 	It("refuses nothing when the spec was made smaller, because a pool is no promise to anybody", func() {
 		n := Converged()
 		size := spec.SizeOrPercent{Bytes: 4 * MiB}
-		n.Desired.Pools["fast"] = spec.Pool{Metadata: Meta("fast"), Spec: spec.PoolSpec{VolumeGroup: "vg0", ThinPool: &spec.ThinPool{Name: "pool0", Size: size}}}
+		n.Declared.Pools["fast"] = spec.Pool{Metadata: Meta("fast"), Spec: spec.PoolSpec{VolumeGroup: "vg0", ThinPool: &spec.ThinPool{Name: "pool0", Size: size}}}
 		Expect(ObjectOf(n.Plan(), fast)).To(BeIn(status.Ready, status.ReasonAsDesired))
 	})
 })
@@ -55,12 +55,12 @@ var _ = Describe("Make and a thin pool of which nothing is active", func() {
 		Expect(ObjectOf(p, fast)).To(HaveField("Phase", status.Progressing))
 		Expect(ObjectOf(p, fast).Pool).To(And(HaveField("UsageUnknown", true), HaveField("Free", uint64(0))))
 		Expect(ChangesIn(p)).To(ContainElements("activate vg0/pool0", "activate vg0/data"))
-		n.Settled()
+		n.Settle()
 		Expect(ObjectOf(n.Plan(), fast)).To(And(BeIn(status.Ready, status.ReasonAsDesired), HaveField("Pool.UsageUnknown", false)))
 		Expect(ObjectOf(n.Plan(), fast).Pool.Free).NotTo(BeZero())
 	})
 	It("creates in it only when it is active", func() {
-		n.Desired.Volumes["new"] = spec.Volume{Metadata: Meta("new"), Spec: spec.VolumeSpec{Pool: "fast", Size: MiB, LVName: "new"}}
+		n.Declared.Volumes["new"] = spec.Volume{Metadata: Meta("new"), Spec: spec.VolumeSpec{Pool: "fast", Size: MiB, LVName: "new"}}
 		p := n.Plan()
 		var active StepID
 		for _, s := range p.Steps {
@@ -77,13 +77,13 @@ var _ = Describe("Make and a thin pool of which nothing is active", func() {
 		Expect(kinds(p)).To(ContainElement("CreateVolume"))
 	})
 	It("has failed if it cannot be activated: all in it is as it was, and nothing new is planned there", func() {
-		n.Input.Held = map[spec.ID]bool{fast: true}
-		v := n.Desired.Volumes["data"]
+		n.Input.BackingOff = map[spec.ID]bool{fast: true}
+		v := n.Declared.Volumes["data"]
 		v.Spec.Size *= 2
-		n.Desired.Volumes["data"] = v
-		n.Desired.Volumes["new"] = spec.Volume{Metadata: Meta("new"), Spec: spec.VolumeSpec{Pool: "fast", Size: MiB, LVName: "new"}}
-		n.Desired.Volumes["copy"] = spec.Volume{Metadata: Meta("copy"), Spec: spec.VolumeSpec{Pool: "fast", Size: v.Spec.Size, LVName: "copy", Source: &spec.VolumeSource{Volume: "data"}}}
-		n.Desired.Snapshots["new"] = spec.Snapshot{Metadata: Meta("new"), Spec: spec.SnapshotSpec{Volume: "data"}}
+		n.Declared.Volumes["data"] = v
+		n.Declared.Volumes["new"] = spec.Volume{Metadata: Meta("new"), Spec: spec.VolumeSpec{Pool: "fast", Size: MiB, LVName: "new"}}
+		n.Declared.Volumes["copy"] = spec.Volume{Metadata: Meta("copy"), Spec: spec.VolumeSpec{Pool: "fast", Size: v.Spec.Size, LVName: "copy", Source: &spec.VolumeSource{Volume: "data"}}}
+		n.Declared.Snapshots["new"] = spec.Snapshot{Metadata: Meta("new"), Spec: spec.SnapshotSpec{Volume: "data"}}
 		p := n.Plan()
 		Expect(ObjectOf(p, fast)).To(And(BeIn(status.Failed, status.ReasonPoolDamaged), HaveField("Message", ContainSubstring("cannot be activated")), HaveField("Pool.UsageUnknown", true)))
 		Expect(ObjectOf(p, VolumeID("data"))).To(BeIn(status.Failed, status.ReasonPoolDamaged))
@@ -95,9 +95,9 @@ var _ = Describe("Make and a thin pool of which nothing is active", func() {
 		Expect(ChangesIn(p)).To(ContainElement("activate vg0/pool0"), "it is tried again when its time has come")
 	})
 	It("is left alone if it is suspended", func() {
-		pool := n.Desired.Pools["fast"]
+		pool := n.Declared.Pools["fast"]
 		pool.Metadata.Annotations = map[string]string{spec.AnnotationReconcile: "suspended"}
-		n.Desired.Pools["fast"] = pool
+		n.Declared.Pools["fast"] = pool
 		Expect(ChangesIn(n.Plan())).NotTo(ContainElement("activate vg0/pool0"))
 	})
 	It("takes no volume from another Pool before it is known how full it is", func() {
@@ -127,14 +127,14 @@ var _ = Describe("Make and a volume whose size LVM rounds", func() {
 		})
 	}
 	ask := func(size spec.Size) {
-		v := n.Desired.Volumes["thick"]
+		v := n.Declared.Volumes["thick"]
 		v.Spec.Size = size
-		n.Desired.Volumes["thick"] = v
+		n.Declared.Volumes["thick"] = v
 	}
 	DescribeTable("takes what LVM makes of it", func(stripes int, layout string, asked, made spec.Size) {
 		striped(stripes, layout)
 		ask(asked)
-		n.Settled()
+		n.Settle()
 		Expect(n.LVs("vg0")["thick"].Size).To(Equal(uint64(made)))
 		Expect(ObjectOf(n.Plan(), VolumeID("thick"))).To(BeIn(status.Ready, status.ReasonAsDesired))
 		Expect(ObjectOf(n.Plan(), ExportID("db"))).To(BeIn(status.Ready, status.ReasonAsDesired))
@@ -154,12 +154,12 @@ var _ = Describe("Make and a volume whose size LVM rounds", func() {
 	It("also of a copy of one", func() {
 		striped(2, "striped")
 		ask(132 * MiB)
-		n.Settled()
+		n.Settle()
 		for _, pool := range []string{"slow", "fast", "far"} {
-			n.Desired.Volumes["copy-"+pool] = spec.Volume{Metadata: Meta("copy-" + pool), Spec: spec.VolumeSpec{Pool: pool, Size: 132 * MiB, LVName: "copy-" + pool, Source: &spec.VolumeSource{Volume: "thick"}}}
+			n.Declared.Volumes["copy-"+pool] = spec.Volume{Metadata: Meta("copy-" + pool), Spec: spec.VolumeSpec{Pool: pool, Size: 132 * MiB, LVName: "copy-" + pool, Source: &spec.VolumeSource{Volume: "thick"}}}
 		}
-		n.Desired.Volumes["small"] = spec.Volume{Metadata: Meta("small"), Spec: spec.VolumeSpec{Pool: "slow", Size: 100 * MiB, LVName: "small", Source: &spec.VolumeSource{Volume: "thick"}}}
-		n.Settled()
+		n.Declared.Volumes["small"] = spec.Volume{Metadata: Meta("small"), Spec: spec.VolumeSpec{Pool: "slow", Size: 100 * MiB, LVName: "small", Source: &spec.VolumeSource{Volume: "thick"}}}
+		n.Settle()
 		for _, pool := range []string{"slow", "fast", "far"} {
 			Expect(ObjectOf(n.Plan(), VolumeID("copy-"+pool))).To(BeIn(status.Ready, status.ReasonAsDesired), pool)
 		}
@@ -168,20 +168,20 @@ var _ = Describe("Make and a volume whose size LVM rounds", func() {
 	})
 	It("also where it moved to from where it was rounded", func() {
 		n = Movable()
-		v := n.Desired.Volumes["thick"]
+		v := n.Declared.Volumes["thick"]
 		v.Spec.Size = 100 * MiB // 128 in vg1
-		n.Desired.Volumes["thick"] = v
-		n.Settled()
+		n.Declared.Volumes["thick"] = v
+		n.Settle()
 		n.MoveTo("thick", "far")
-		n.Settled()
+		n.Settle()
 		Expect(n.LVs("vg1")["thick"].Size).To(Equal(uint64(128 * MiB)))
 		n.MoveTo("thick", "slow")
-		n.Settled()
+		n.Settle()
 		Expect(n.LVs("vg0")["thick"].Size).To(Equal(uint64(128 * MiB)))
 		Expect(ObjectOf(n.Plan(), VolumeID("thick"))).To(BeIn(status.Ready, status.ReasonAsDesired))
-		v = n.Desired.Volumes["thick"]
+		v = n.Declared.Volumes["thick"]
 		v.Spec.Size = 96 * MiB
-		n.Desired.Volumes["thick"] = v
+		n.Declared.Volumes["thick"] = v
 		Expect(ObjectOf(n.Plan(), VolumeID("thick"))).To(BeIn(status.Blocked, status.ReasonShrinkRefused))
 	})
 })

@@ -8,7 +8,7 @@ import (
 )
 
 func (x *exportDiffer) addPortals(needs []StepID) {
-	for _, p := range x.portals() {
+	for _, p := range x.wantedPortals() {
 		have, exists := x.listens(p)
 		switch {
 		case !exists:
@@ -19,8 +19,8 @@ func (x *exportDiffer) addPortals(needs []StepID) {
 	}
 }
 
-// changeTransport has a portal serve another transport. Where that is another port of the kernel's,
-// the sessions over the one before end.
+// changeTransport changes the transport of a portal. On NVMe that is another port of the kernel,
+// and the sessions over the former one end.
 func (x *exportDiffer) changeTransport(portal string, needs []StepID) {
 	c := change.AddPortal{Target: x.target, Portal: portal, Transport: x.fabric.transport}
 	if x.fabric.pause != withoutPortals {
@@ -30,8 +30,8 @@ func (x *exportDiffer) changeTransport(portal string, needs []StepID) {
 	}
 }
 
-// removePortals takes the portals away that the spec does not have, once those are there that
-// it has: an agent that dies in between leaves a target that is reached.
+// removePortals removes the portals that the spec does not have, after those that it has were
+// added: an agent that dies in between leaves a target that can be reached.
 func (x *exportDiffer) removePortals() {
 	var connected []string
 	if x.fabric.pause == withoutPortals { // whose sessions end with it
@@ -48,8 +48,8 @@ func (x *exportDiffer) isUnwanted(portal string) bool {
 	return x.fabric.ownPortals && !slices.Contains(x.spec.Portals, portal)
 }
 
-// addedBeside returns the steps that add portals which can be served beside another one. Nobody
-// is reached at the other one of a target that is closed.
+// addedBeside returns the steps that add portals which do not collide with the one that is to be
+// removed. On a closed target nobody is connected to the latter, so nothing waits.
 func (x *exportDiffer) addedBeside(portal string) []StepID {
 	var steps []StepID
 	if !x.have.Enabled {
@@ -63,7 +63,7 @@ func (x *exportDiffer) addedBeside(portal string) []StepID {
 	return steps
 }
 
-// portalsCollide reports whether a portal must go before another one can be added.
+// portalsCollide reports whether a portal must be removed before another one can be added.
 func (x *exportDiffer) portalsCollide() bool {
 	for have := range x.have.Portals {
 		if x.isUnwanted(have) && slices.ContainsFunc(x.spec.Portals, func(p string) bool { return collide(p, have) }) {
@@ -73,8 +73,8 @@ func (x *exportDiffer) portalsCollide() bool {
 	return false
 }
 
-// collide reports whether the kernel cannot listen on both: one is for every address, also the
-// other's.
+// collide reports whether the kernel cannot listen on both: one is for every address, and includes
+// the other.
 func collide(a, b string) bool {
 	one, err := netip.ParseAddrPort(a)
 	other, otherErr := netip.ParseAddrPort(b)

@@ -22,8 +22,8 @@ var _ = Describe("Make and numbers by position", func() {
 	begin := func(protocol spec.Protocol, tgt bool) *Node {
 		n := NewNode()
 		n.Input.TGT, n.Input.Known = tgt, map[spec.ID]Identity{}
-		n.Desired.Snapshots = nil
-		n.Desired.Volumes["third"] = spec.Volume{Metadata: Meta("third"), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * MiB, LVName: "third", DeletionPolicy: spec.Delete}}
+		n.Declared.Snapshots = nil
+		n.Declared.Volumes["third"] = spec.Volume{Metadata: Meta("third"), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * MiB, LVName: "third", DeletionPolicy: spec.Delete}}
 		n.EditExport(func(e *spec.ExportSpec) {
 			positions(e, "data", "thick", "third")
 			e.Portals, e.Protocol = []string{"0.0.0.0:3260"}, protocol
@@ -36,7 +36,7 @@ var _ = Describe("Make and numbers by position", func() {
 				e.AllowAnyInitiator = true
 			}
 		})
-		return n.Settled()
+		return n.Settle()
 	}
 	logIn := func(n *Node) {
 		for _, id := range n.State.TargetIDs() {
@@ -107,7 +107,7 @@ var _ = Describe("Make and numbers by position", func() {
 		logIn(n)
 		n.State.LIO = observe.Targets{Backstores: map[string]observe.Backstore{}, ISCSI: map[string]observe.Target{}, FC: map[string]observe.Target{}}
 		n.State.BootID = "another"
-		n.Consistent()
+		n.MakeConsistent()
 		n.EditExport(func(e *spec.ExportSpec) { positions(e, "thick", "third") })
 		n.Pass(0)
 		Expect(n.Plan().Warnings).To(HaveLen(1))

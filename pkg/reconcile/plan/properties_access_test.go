@@ -40,7 +40,7 @@ func views(m *Model) map[view][]int {
 			if !linked && l.Device == "" {
 				return
 			}
-			lv, _ := m.Behind(l)
+			lv, _ := m.VolumeBehind(l)
 			v := view{initiator: initiator, target: idOf(target), of: l.Backstore + l.Device, uuid: lv.UUID, write: write && !b.ReadOnly && !l.ReadOnly}
 			all[v] = append(all[v], seen)
 		}
@@ -81,7 +81,7 @@ func had(old map[view][]int, v view) bool {
 
 // allows reports whether the spec lets an initiator see a LUN.
 func allows(in Input, v view, number int, owner spec.ID) bool {
-	for _, e := range in.Desired.Exports {
+	for _, e := range in.Declared.Exports {
 		if servedAs(in, e) != v.target {
 			continue
 		}
@@ -145,8 +145,8 @@ func ownerByNow(in Input, lv observe.LogicalVolume) spec.ID {
 	if owner, owned := lv.Owner(); owned || !mayChange(in, lv) {
 		return owner
 	}
-	for name, v := range in.Desired.Volumes {
-		if v.Spec.LVName == lv.Name && in.Desired.Pools[v.Spec.Pool].Spec.VolumeGroup == lv.VolumeGroup {
+	for name, v := range in.Declared.Volumes {
+		if v.Spec.LVName == lv.Name && in.Declared.Pools[v.Spec.Pool].Spec.VolumeGroup == lv.VolumeGroup {
 			return VolumeID(name)
 		}
 	}
@@ -202,7 +202,7 @@ func TestPropertiesNoInstantIsMoreOpenThanBeforeOrAfter(t *testing.T) {
 // authenticated fails if an initiator gets in without the password that the spec
 // asks of it, and did not before.
 func authenticated(t *rapid.T, in Input, m *Model, p Plan) {
-	for _, e := range in.Desired.Exports {
+	for _, e := range in.Declared.Exports {
 		target, _ := m.State.Target(servedAs(in, e))
 		before, _ := in.Observed.Target(servedAs(in, e))
 		if _, ours := target.Owner(); !target.Enabled || !ours || !target.OwnedBy(e.Metadata.Name) {
@@ -292,7 +292,7 @@ func TestPropertiesTgtdSharesNothing(t *testing.T) {
 		byTGT, all := map[string]bool{}, map[string]bool{}
 		for _, target := range m.State.TGT {
 			for _, l := range target.LUNs {
-				if lv, found := m.Behind(l); found && l.Device != "" {
+				if lv, found := m.VolumeBehind(l); found && l.Device != "" {
 					byTGT[lv.UUID] = true
 				}
 			}
@@ -304,7 +304,7 @@ func TestPropertiesTgtdSharesNothing(t *testing.T) {
 		}
 		for _, target := range m.State.NVMe {
 			for _, l := range target.LUNs {
-				if lv, found := m.Behind(l); found {
+				if lv, found := m.VolumeBehind(l); found {
 					all[lv.UUID] = all[lv.UUID] || byTGT[lv.UUID]
 				}
 			}

@@ -64,7 +64,7 @@ func (c *crowd) fatal(format string, args ...any) {
 
 // exportAt returns the Export that the files have at a target.
 func (c *crowd) exportAt(id observe.TargetID) (spec.Export, bool) {
-	for _, e := range c.Desired.Exports {
+	for _, e := range c.Declared.Exports {
 		if servedAs(c.Input, e) == id {
 			return e, true
 		}
@@ -234,10 +234,10 @@ func (c *crowd) pass() Plan {
 	c.Wait(60e9)
 	c.State = c.Copy()
 	index := NewIndex(c.State, c.Input.Ownership())
-	c.Input.Known = Learnt(c.Input.Known, c.Desired, c.State)
+	c.Input.Known = Learned(c.Input.Known, c.Declared, c.State)
 	c.LearnExposures(index)
 	p := c.Plan()
-	c.Input.Known = NoteBeginning(c.Input.Known, p, c.Desired, c.State, index)
+	c.Input.Known = NoteBeginning(c.Input.Known, p, c.Declared, c.State, index)
 	c.Input.Exposures = Anticipate(c.Input.Exposures, p, index, c.Input.Now)
 	out := map[*guest]bool{} // FC has no way to refuse who is connected
 	for _, g := range c.guests {
@@ -353,7 +353,7 @@ func (c *crowd) login(g *guest) {
 	}
 	t, _ := c.State.Target(g.at)
 	still := false // whom an Export with another target still has, may come to the one that it had
-	for name, e := range c.Desired.Exports {
+	for name, e := range c.Declared.Exports {
 		still = still || t.OwnedBy(name) && (e.Spec.AllowAnyInitiator || slices.ContainsFunc(e.Spec.Initiators, func(i spec.Initiator) bool { return i.Name == g.initiator }))
 	}
 	if _, named := c.grantedNow(g); !named && g.shut && !still {

@@ -224,7 +224,7 @@ func (s *scenario) mutateBackstore(t *rapid.T) {
 	b := s.State.LIO.Backstores[path]
 	switch pick(t, "to the backstore", "not enabled", "serial", "unmap", "unmap by WRITE SAME", "hides limits", "cannot unmap", "read only", "unlinked leftover") {
 	case "not enabled":
-		if s.Linked(path) {
+		if s.IsLinked(path) {
 			return
 		}
 		b.Enabled, b.BlockDevice, b.Serial, b.Device = false, "", "", ""

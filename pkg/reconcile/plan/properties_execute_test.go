@@ -55,9 +55,9 @@ func never(StepID) bool { return false }
 // pass observes, learns, plans, and notes what cutovers are about to interrupt.
 func pass(m *Model, in *Input) Plan {
 	in.Observed = m.Copy()
-	in.Known = Learnt(in.Known, in.Desired, in.Observed)
+	in.Known = Learned(in.Known, in.Declared, in.Observed)
 	p := Make(*in)
-	in.Known = NoteBeginning(in.Known, p, in.Desired, in.Observed, NewIndex(in.Observed, Ownership{}))
+	in.Known = NoteBeginning(in.Known, p, in.Declared, in.Observed, NewIndex(in.Observed, Ownership{}))
 	return p
 }
 
@@ -70,7 +70,7 @@ func converge(t *rapid.T, m *Model, in Input) {
 			return
 		}
 	}
-	t.Fatalf("plans go on and on:\n%s", strings.Join(ChangesIn(pass(m, &in)), "\n"))
+	t.Fatalf("plans never end:\n%s", strings.Join(ChangesIn(pass(m, &in)), "\n"))
 }
 
 // again returns the node as it was when the scenario began.

@@ -103,10 +103,10 @@ func genScenario(t *rapid.T, dir string) scenario {
 	tgt := oneIn(t, 5, "by tgtd")
 	s.input.TGT = tgt && !oneIn(t, 4, "by the kernel before")
 	if !oneIn(t, 6, "no past") {
-		s.input.Desired = load(dir, [][]document{inOrder(past)}, "")
-		s.input.Desired.Complete = true
+		s.input.Declared = load(dir, [][]document{inOrder(past)}, "")
+		s.input.Declared.Complete = true
 		converge(t, s.Model, s.input)
-		s.input.Known = Learnt(map[spec.ID]Identity{}, s.input.Desired, s.Copy())
+		s.input.Known = Learned(map[spec.ID]Identity{}, s.input.Declared, s.Copy())
 	}
 	s.input.TGT = tgt
 	if oneIn(t, 3, "something was under way") {
@@ -115,7 +115,7 @@ func genScenario(t *rapid.T, dir string) scenario {
 	}
 	for range rapid.IntRange(0, 6).Draw(t, "mutations") {
 		s.mutate(t)
-		s.Consistent()
+		s.MakeConsistent()
 	}
 	docs := genDocuments(t, past)
 	if oneIn(t, 12, "an object is invalid") && len(docs) > 0 {
@@ -129,10 +129,10 @@ func genScenario(t *rapid.T, dir string) scenario {
 		s.broken = "apiVersion: [\n"
 	}
 	s.documents = inOrder(docs)
-	s.input.Desired = load(dir, [][]document{s.documents}, s.broken)
+	s.input.Declared = load(dir, [][]document{s.documents}, s.broken)
 	s.genTimes(t)
 	s.genMemory(t)
-	s.input.Installation.TakesOver = pick(t, "takes over", nil, nil, nil, nil, []string{elsewhere.ID}, []string{Unmarked})
+	s.input.Installation.Adopts = pick(t, "takes over", nil, nil, nil, nil, []string{elsewhere.ID}, []string{Unmarked})
 	s.genUnknown(t)
 	s.input.Observed = s.Copy()
 	return s
@@ -146,18 +146,18 @@ func (s *scenario) genTimes(t *rapid.T) {
 	in.TrashSettle = pick(t, "settle", 0, 10*time.Minute, 2*time.Hour)
 	in.MaxDeletions = pick(t, "max deletions", 100, 100, 10, 3, 1, 0)
 	in.SteadySince = in.Now.Add(-pick(t, "steady for", 25*time.Hour, 25*time.Hour, 10*time.Second, 10*time.Minute))
-	in.LastNamed = map[spec.ID]time.Time{}
+	in.LastDeclared = map[spec.ID]time.Time{}
 	for _, id := range universe() {
 		if age := pick(t, "last named", -1, -1, 0, 10*time.Minute, 25*time.Hour); age >= 0 {
-			in.LastNamed[id] = in.Now.Add(-age)
+			in.LastDeclared[id] = in.Now.Add(-age)
 		}
 	}
 }
 
 // interrupted lets the agent begin with what another spec asks for, and stops it in the midst
 // of that.
-func (s *scenario) interrupted(t *rapid.T, desired spec.Set) {
-	s.input.Desired = desired
+func (s *scenario) interrupted(t *rapid.T, declared spec.Set) {
+	s.input.Declared = declared
 	for range pick(t, "passes", 1, 2, 3, 4, 6, 8) {
 		p := pass(s.Model, &s.input)
 		left := rapid.IntRange(0, len(p.Steps)).Draw(t, "steps")

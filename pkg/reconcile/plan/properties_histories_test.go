@@ -23,7 +23,7 @@ func newCrowd(t *rapid.T) *crowd {
 	c.Input.TGT = oneIn(t, 4, "by tgtd")
 	c.only = pick(t, "only", "", "", spec.ProtocolNVMeTCP, spec.ProtocolFC, spec.ProtocolNVMeTCP)
 	c.Input.Known = map[spec.ID]Identity{}
-	c.Desired.Snapshots, c.Desired.Volumes, c.Desired.Exports = nil, map[string]spec.Volume{}, map[string]spec.Export{}
+	c.Declared.Snapshots, c.Declared.Volumes, c.Declared.Exports = nil, map[string]spec.Volume{}, map[string]spec.Export{}
 	for _, name := range crowdVolumes {
 		c.declare(name)
 	}
@@ -42,7 +42,7 @@ func newCrowd(t *rapid.T) *crowd {
 }
 
 func (c *crowd) declare(name string) {
-	c.Desired.Volumes[name] = spec.Volume{Metadata: Meta(name), Spec: spec.VolumeSpec{Pool: "slow", Size: 100 * MiB, LVName: name, DeletionPolicy: spec.Delete}}
+	c.Declared.Volumes[name] = spec.Volume{Metadata: Meta(name), Spec: spec.VolumeSpec{Pool: "slow", Size: 100 * MiB, LVName: name, DeletionPolicy: spec.Delete}}
 }
 
 // protocols are what this node can serve.
@@ -70,11 +70,11 @@ func (c *crowd) offer(name string) {
 	}
 	c.genLUNs(&e.Spec)
 	c.genInitiators(&e.Spec)
-	c.Desired.Exports[name] = e
+	c.Declared.Exports[name] = e
 }
 
 func (c *crowd) genLUNs(e *spec.ExportSpec) {
-	volumes := slices.Sorted(maps.Keys(c.Desired.Volumes))
+	volumes := slices.Sorted(maps.Keys(c.Declared.Volumes))
 	chosen := rapid.SliceOfNDistinct(rapid.SampledFrom(volumes), 1, min(3, len(volumes)), rapid.ID).Draw(c.t, "volumes")
 	e.LUNs = nil
 	for i, name := range chosen {
@@ -120,43 +120,43 @@ func (c *crowd) genMaps(e *spec.ExportSpec) {
 
 // edit changes what the files say.
 func (c *crowd) edit() {
-	c.Desired.Volumes, c.Desired.Exports = maps.Clone(c.Desired.Volumes), maps.Clone(c.Desired.Exports)
-	name := pick(c.t, "export", append(slices.Sorted(maps.Keys(c.Desired.Exports)), exportNames[0], exportNames[1], "g")...)
-	e, there := c.Desired.Exports[name]
+	c.Declared.Volumes, c.Declared.Exports = maps.Clone(c.Declared.Volumes), maps.Clone(c.Declared.Exports)
+	name := pick(c.t, "export", append(slices.Sorted(maps.Keys(c.Declared.Exports)), exportNames[0], exportNames[1], "g")...)
+	e, there := c.Declared.Exports[name]
 	what := pick(c.t, "edit", "luns", "more", "more", "numbers", "initiators", "initiators", "initiators", "initiators", "maps", "target", "export", "name", "volume", "again", "move", "force")
 	switch {
 	case what == "volume":
 		c.dropVolume(pick(c.t, "volume", crowdVolumes...))
 	case what == "again":
 		for _, v := range crowdVolumes {
-			if _, there := c.Desired.Volumes[v]; !there {
+			if _, there := c.Declared.Volumes[v]; !there {
 				c.declare(v)
 			}
 		}
 	case what == "move":
-		if v, there := c.Desired.Volumes[pick(c.t, "volume", crowdVolumes...)]; there {
+		if v, there := c.Declared.Volumes[pick(c.t, "volume", crowdVolumes...)]; there {
 			v.Spec.Pool = pick(c.t, "pool", "slow", "fast")
-			c.Desired.Volumes[v.Metadata.Name] = v
+			c.Declared.Volumes[v.Metadata.Name] = v
 		}
 	case !there:
 		c.offer(name)
 	case what == "export":
-		delete(c.Desired.Exports, name)
+		delete(c.Declared.Exports, name)
 	case what == "name": // with its target, and nothing else of it
-		delete(c.Desired.Exports, name)
+		delete(c.Declared.Exports, name)
 		e.Metadata = Meta(name + "2")
-		if _, taken := c.Desired.Exports[name+"2"]; !taken {
-			c.Desired.Exports[name+"2"] = e
+		if _, taken := c.Declared.Exports[name+"2"]; !taken {
+			c.Declared.Exports[name+"2"] = e
 		}
 	default:
 		c.editExport(what, &e.Spec)
 		if other, taken := c.exportAt(servedAs(c.Input, e)); !taken || other.Metadata.Name == name {
-			c.Desired.Exports[name] = e
+			c.Declared.Exports[name] = e
 		}
 	}
 	c.read()
-	for _, name := range slices.Sorted(maps.Keys(c.Desired.Exports)) {
-		e := c.Desired.Exports[name].Spec
+	for _, name := range slices.Sorted(maps.Keys(c.Declared.Exports)) {
+		e := c.Declared.Exports[name].Spec
 		c.note("%s: %s: %v, %s, %v%s", name, e.Target, lunsOf(e), e.Disconnect, e.Initiators, map[bool]string{true: "any"}[e.AllowAnyInitiator])
 	}
 }
@@ -171,7 +171,7 @@ func (c *crowd) editExport(what string, e *spec.ExportSpec) {
 		for _, l := range e.LUNs {
 			used[l.Volume] = true
 		}
-		for _, name := range slices.Sorted(maps.Keys(c.Desired.Volumes)) {
+		for _, name := range slices.Sorted(maps.Keys(c.Declared.Volumes)) {
 			if n := len(e.LUNs); !used[name] && !slices.ContainsFunc(e.LUNs, func(l spec.LUN) bool { return *l.Number == n+2 }) {
 				e.LUNs = append(slices.Clone(e.LUNs), spec.LUN{Volume: name, Number: Ptr(n + 2)})
 				break
@@ -195,14 +195,14 @@ func (c *crowd) editExport(what string, e *spec.ExportSpec) {
 
 // dropVolume takes a Volume out of all files.
 func (c *crowd) dropVolume(name string) {
-	if len(c.Desired.Volumes) < 3 {
+	if len(c.Declared.Volumes) < 3 {
 		return
 	}
-	delete(c.Desired.Volumes, name)
-	for at, e := range c.Desired.Exports {
+	delete(c.Declared.Volumes, name)
+	for at, e := range c.Declared.Exports {
 		e.Spec.LUNs = slices.DeleteFunc(slices.Clone(e.Spec.LUNs), func(l spec.LUN) bool { return l.Volume == name })
-		if c.Desired.Exports[at] = e; len(e.Spec.LUNs) == 0 {
-			delete(c.Desired.Exports, at)
+		if c.Declared.Exports[at] = e; len(e.Spec.LUNs) == 0 {
+			delete(c.Declared.Exports, at)
 		}
 	}
 }
@@ -295,13 +295,13 @@ func (c *crowd) exact() {
 	p := c.pass()
 	for _, o := range p.Objects {
 		// An address that was seen at the port may be that of another subsystem's host, and never be back.
-		if nameless := c.Desired.Exports[o.Name].Spec.Protocol.IsNVMe() && !c.names; nameless {
+		if nameless := c.Declared.Exports[o.Name].Spec.Protocol.IsNVMe() && !c.names; nameless {
 			continue
 		}
 		if o.Kind == spec.KindExport && o.Phase == status.Blocked && o.Reason == status.ReasonSessionsActive {
 			c.fatal("nobody is logged in any more, and %s waits: %s", o.ID(), o.Message)
 		}
-		if e, said := c.Desired.Exports[o.Name]; o.Kind != spec.KindExport || o.Phase != status.Ready || !said {
+		if e, said := c.Declared.Exports[o.Name]; o.Kind != spec.KindExport || o.Phase != status.Ready || !said {
 			continue
 		} else if id := servedAs(c.Input, e); c.owned(id) {
 			c.shows(id)

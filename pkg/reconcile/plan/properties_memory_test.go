@@ -18,7 +18,7 @@ import (
 func TestPropertiesMemoryForgetsNothingThatCannotBeSeen(t *testing.T) {
 	properties(t, func(t *rapid.T, s scenario) {
 		in := s.input
-		next := Learnt(in.Known, in.Desired, in.Observed)
+		next := Learned(in.Known, in.Declared, in.Observed)
 		owned := map[spec.ID]bool{}
 		for _, lv := range s.again().AllLVs() {
 			id, _ := lv.Owner()
@@ -26,7 +26,7 @@ func TestPropertiesMemoryForgetsNothingThatCannotBeSeen(t *testing.T) {
 		}
 		for id, was := range in.Known {
 			_, seen := in.Observed.VolumeGroups[was.VolumeGroup]
-			givenUp := owned[id] && in.Desired.Annotation(id, spec.AnnotationRecreate) == was.UUID
+			givenUp := owned[id] && in.Declared.Annotation(id, spec.AnnotationRecreate) == was.UUID
 			if id.Kind != spec.KindExport && was.UUID != "" && !seen && !givenUp && next[id].UUID != was.UUID {
 				t.Fatalf("%s was %+v, is %+v, though its volume group cannot be seen", id, was, next[id])
 			}
@@ -38,7 +38,7 @@ func TestPropertiesMemoryForgetsNothingThatCannotBeSeen(t *testing.T) {
 					}
 				}
 			}
-			if was.Retain && next[id].UUID == was.UUID && !in.Desired.Has(id) && !next[id].Retain {
+			if was.Retain && next[id].UUID == was.UUID && !in.Declared.Has(id) && !next[id].Retain {
 				t.Fatalf("%s is no longer retained", id)
 			}
 		}
@@ -49,7 +49,7 @@ func TestPropertiesNothingIsPutInThePlaceOfWhatVanished(t *testing.T) {
 	properties(t, func(t *rapid.T, s scenario) {
 		for _, step := range Make(s.input).Steps {
 			known := s.input.Known[step.Object].UUID
-			if known == "" || !s.input.Desired.Has(step.Object) || s.input.Desired.Annotation(step.Object, spec.AnnotationRecreate) == known {
+			if known == "" || !s.input.Declared.Has(step.Object) || s.input.Declared.Annotation(step.Object, spec.AnnotationRecreate) == known {
 				continue
 			}
 			lv, seen := logicalVolumeOf(s.input.Observed, step.Change)
@@ -86,7 +86,7 @@ func TestPropertiesMemoryOnlyMakesCareful(t *testing.T) {
 		in := s.input
 		in.MaxDeletions = 1000 // what is retained is not counted
 		// What an older agent made is known by memory alone.
-		in.Installation.TakesOver = append(slices.Clone(in.Installation.TakesOver), Unmarked)
+		in.Installation.Adopts = append(slices.Clone(in.Installation.Adopts), Unmarked)
 		targets := map[spec.ID]Identity{}
 		for id, known := range in.Known {
 			targets[id] = Identity{Targets: known.Targets, Force: known.Force, Declared: known.Declared}
@@ -96,7 +96,7 @@ func TestPropertiesMemoryOnlyMakesCareful(t *testing.T) {
 		lost, lostWithout := dataSteps(Make(with)), dataSteps(Make(without))
 		for c, of := range lost {
 			// What a Volume is copied from may be known by memory alone.
-			if in.Desired.Volumes[of.Name].Spec.Source != nil && of.Kind == spec.KindVolume && strings.HasPrefix(c, "create ") {
+			if in.Declared.Volumes[of.Name].Spec.Source != nil && of.Kind == spec.KindVolume && strings.HasPrefix(c, "create ") {
 				continue
 			}
 			if _, too := lostWithout[c]; !too {
@@ -105,7 +105,7 @@ func TestPropertiesMemoryOnlyMakesCareful(t *testing.T) {
 		}
 		for _, step := range Make(blank).Steps {
 			c, removes := step.Change.(change.RemoveTarget)
-			if removes && c.Force && in.Desired.Exports[c.Export].Spec.Disconnect != spec.DisconnectForce {
+			if removes && c.Force && in.Declared.Exports[c.Export].Spec.Disconnect != spec.DisconnectForce {
 				t.Fatalf("%s ends sessions, and nothing said so", c)
 			}
 			if !removes {

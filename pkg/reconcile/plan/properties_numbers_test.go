@@ -121,10 +121,10 @@ func (h *hosts) settle() {
 func (h *hosts) pass() {
 	h.State = h.Copy()
 	index := NewIndex(h.State, h.Input.Ownership())
-	h.Input.Known = Learnt(h.Input.Known, h.Desired, h.State)
+	h.Input.Known = Learned(h.Input.Known, h.Declared, h.State)
 	h.LearnExposures(index)
 	p := h.Plan()
-	h.Input.Known = NoteBeginning(h.Input.Known, p, h.Desired, h.State, index)
+	h.Input.Known = NoteBeginning(h.Input.Known, p, h.Declared, h.State, index)
 	h.Input.Exposures = Anticipate(h.Input.Exposures, p, index, h.Input.Now)
 	killed := len(p.Steps) + 1
 	if !h.steady && oneIn(h.t, 4, "killed") {
@@ -203,7 +203,7 @@ func (h *hosts) end(c change.Change) {
 
 // edit changes what the files say of the Export and its Volumes.
 func (h *hosts) edit() {
-	h.Desired.Volumes, h.Desired.Exports = maps.Clone(h.Desired.Volumes), maps.Clone(h.Desired.Exports)
+	h.Declared.Volumes, h.Declared.Exports = maps.Clone(h.Declared.Volumes), maps.Clone(h.Declared.Exports)
 	h.EditExport(func(e *spec.ExportSpec) {
 		switch pick(h.t, "edit", "luns", "luns", "numbers", "initiators", "move", "again", "force") {
 		case "luns":
@@ -224,14 +224,14 @@ func (h *hosts) edit() {
 			}
 		case "move":
 			name := pick(h.t, "volume", "a", "b", "c")
-			v := h.Desired.Volumes[name]
+			v := h.Declared.Volumes[name]
 			v.Spec.Pool = pick(h.t, "pool", "slow", "fast")
-			h.Desired.Volumes[name] = v
+			h.Declared.Volumes[name] = v
 		case "again": // under the same name, with another logical volume
 			name := pick(h.t, "volume", "a", "b", "c")
-			v := h.Desired.Volumes[name]
+			v := h.Declared.Volumes[name]
 			v.Metadata.Annotations = map[string]string{spec.AnnotationRecreate: h.Input.Known[VolumeID(name)].UUID}
-			h.Desired.Volumes[name] = v
+			h.Declared.Volumes[name] = v
 		case "force":
 			if e.Disconnect = spec.DisconnectForce; oneIn(h.t, 2, "wait") {
 				e.Disconnect = spec.DisconnectWait
@@ -340,10 +340,10 @@ func TestPropertiesNumbersBelongToWhatWasSeenThere(t *testing.T) {
 		o.auth = nil
 		n := nodeOver(o)
 		n.Input.Known = map[spec.ID]Identity{}
-		n.Desired.Snapshots = nil
-		n.Desired.Volumes = map[string]spec.Volume{}
+		n.Declared.Snapshots = nil
+		n.Declared.Volumes = map[string]spec.Volume{}
 		for _, name := range []string{"a", "b", "c", "d"} {
-			n.Desired.Volumes[name] = spec.Volume{Metadata: Meta(name), Spec: spec.VolumeSpec{Pool: "slow", Size: 100 * MiB, LVName: name, DeletionPolicy: spec.Delete}}
+			n.Declared.Volumes[name] = spec.Volume{Metadata: Meta(name), Spec: spec.VolumeSpec{Pool: "slow", Size: 100 * MiB, LVName: name, DeletionPolicy: spec.Delete}}
 		}
 		n.EditExport(func(e *spec.ExportSpec) {
 			e.LUNs = []spec.LUN{{Volume: "a", Number: Ptr(0)}, {Volume: "b", Number: Ptr(1)}, {Volume: "c", Number: Ptr(2)}}
@@ -357,8 +357,8 @@ func TestPropertiesNumbersBelongToWhatWasSeenThere(t *testing.T) {
 				e.Initiators[i].LUNs = h.list(e.LUNs)
 			}
 		})
-		h.allow(h.Desired.Exports["db"].Spec)
-		h.note("%v, %v", lunsOf(h.Desired.Exports["db"].Spec), h.Desired.Exports["db"].Spec.Initiators)
+		h.allow(h.Declared.Exports["db"].Spec)
+		h.note("%v, %v", lunsOf(h.Declared.Exports["db"].Spec), h.Declared.Exports["db"].Spec.Initiators)
 		h.pass()
 		h.settle()
 		for range rapid.IntRange(1, 25).Draw(t, "moments") {
@@ -383,7 +383,7 @@ func TestPropertiesNumbersBelongToWhatWasSeenThere(t *testing.T) {
 // served fails if somebody who comes back would not find under its number what the spec still
 // has.
 func (h *hosts) served() {
-	e := h.Desired.Exports["db"].Spec
+	e := h.Declared.Exports["db"].Spec
 	t, _ := h.target()
 	for _, who := range h.all {
 		for n, identity := range who.saw {

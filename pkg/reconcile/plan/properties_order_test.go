@@ -87,7 +87,7 @@ func (s *scenario) leaveBehind(t *rapid.T) {
 	}
 	s.input.Observed = m.State
 	// What no file names is taken away only where nothing is in doubt.
-	if len(s.input.Desired.Invalid)+len(s.input.Desired.Findings) == 0 && !oneIn(t, 3, "not sure") {
+	if len(s.input.Declared.Invalid)+len(s.input.Declared.Findings) == 0 && !oneIn(t, 3, "not sure") {
 		s.input.Grace, s.input.Observed.Unknown, s.input.Observed.UnknownGroups = 0, nil, nil
 	}
 }

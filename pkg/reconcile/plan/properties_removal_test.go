@@ -91,7 +91,7 @@ func neededFor(s scenario, p Plan, step Step, lv observe.LogicalVolume) string {
 	needs := before(p, step)
 	policies := strings.Count(strings.Join(lv.Tags, " "), ondisk.TagDeletion)
 	switch {
-	case namedByFiles(in.Desired, id):
+	case namedByFiles(in.Declared, id):
 		return "files name " + id.String()
 	case policies != 1 || !slices.Contains(lv.Tags, ondisk.DeletionTag(spec.Delete)) || in.Known[id].Retain:
 		return "it is to be retained"
@@ -115,8 +115,8 @@ func neededFor(s scenario, p Plan, step Step, lv observe.LogicalVolume) string {
 			}
 		}
 	}
-	for name, v := range in.Desired.Volumes {
-		if v.Spec.LVName == lv.Name && in.Desired.Pools[v.Spec.Pool].Spec.VolumeGroup == lv.VolumeGroup {
+	for name, v := range in.Declared.Volumes {
+		if v.Spec.LVName == lv.Name && in.Declared.Pools[v.Spec.Pool].Spec.VolumeGroup == lv.VolumeGroup {
 			return "Volume/" + name + " names it"
 		}
 	}
@@ -148,7 +148,7 @@ func servedTo(m *Model, in Input, p Plan, step Step, lv observe.LogicalVolume) s
 	}
 	for _, target := range targetsOf(in.Observed) {
 		for n, l := range target.LUNs {
-			behind, found := m.Behind(l)
+			behind, found := m.VolumeBehind(l)
 			if !found || behind.UUID != lv.UUID {
 				continue
 			}
@@ -166,7 +166,7 @@ func servedTo(m *Model, in Input, p Plan, step Step, lv observe.LogicalVolume) s
 // mayEnd reports whether sessions of a target may be ended, as its export says or said last.
 func mayEnd(in Input, target observe.Target) bool {
 	owner := ownerOf(in, target)
-	if export, named := in.Desired.Exports[owner.Name]; named {
+	if export, named := in.Declared.Exports[owner.Name]; named {
 		return export.Spec.Disconnect == spec.DisconnectForce
 	}
 	return in.Known[owner].Force && slices.Contains(in.Known[owner].Targets, target.Name)
@@ -174,7 +174,7 @@ func mayEnd(in Input, target observe.Target) bool {
 
 // ownerOf returns the export whose mark a target carries.
 func ownerOf(in Input, target observe.Target) spec.ID {
-	state := WithOwners(in.Observed, in.Desired, in.Known)
+	state := WithOwners(in.Observed, in.Declared, in.Known)
 	with, _ := state.Target(idOf(target))
 	id, _ := with.Owner()
 	return id
@@ -210,7 +210,7 @@ func anyPrefix(all map[string]bool, prefix string) bool {
 }
 
 func lastNamed(in Input, id spec.ID) time.Time {
-	if at, ok := in.LastNamed[id]; ok {
+	if at, ok := in.LastDeclared[id]; ok {
 		return at
 	}
 	return in.Started
@@ -220,7 +220,7 @@ func lastNamed(in Input, id spec.ID) time.Time {
 func tooEarly(in Input, lv observe.LogicalVolume) string {
 	id, _ := lv.Owner()
 	keep := time.Duration(-1)
-	for _, p := range in.Desired.Pools {
+	for _, p := range in.Declared.Pools {
 		thinPool := ""
 		if p.Spec.ThinPool != nil {
 			thinPool = p.Spec.ThinPool.Name
@@ -248,7 +248,7 @@ func tooEarly(in Input, lv observe.LogicalVolume) string {
 			latest = at
 		}
 	}
-	cameBack := in.LastNamed[id].Truncate(time.Second).After(latest)
+	cameBack := in.LastDeclared[id].Truncate(time.Second).After(latest)
 	switch {
 	case keep == 0 && (!marked || cameBack):
 		return ""
@@ -286,8 +286,8 @@ func TestPropertiesNothingIsTakenAwayWhileAnythingIsUnknown(t *testing.T) {
 			case change.RemoveTarget, change.RemoveLUN, change.RemoveInitiator, change.RemovePortal, change.UnmapLUN, change.Deactivate:
 				removal = true
 			}
-			if (trash || removal) && !in.Desired.Complete {
-				t.Fatalf("%s, though there are findings: %v", step.Change, in.Desired.Findings)
+			if (trash || removal) && !in.Declared.Complete {
+				t.Fatalf("%s, though there are findings: %v", step.Change, in.Declared.Findings)
 			}
 			if (trash || removal) && len(in.Observed.Unknown) > 0 {
 				t.Fatalf("%s, though systems are unknown: %v", step.Change, in.Observed.Unknown)
@@ -314,7 +314,7 @@ func TestPropertiesNothingIsTakenAwayWhileAnythingIsUnknown(t *testing.T) {
 func deletes(in Input, p Plan) map[spec.ID]bool {
 	lost := map[spec.ID]bool{}
 	for _, step := range p.Steps {
-		if namedByFiles(in.Desired, step.Object) {
+		if namedByFiles(in.Declared, step.Object) {
 			continue
 		}
 		switch c := step.Change.(type) {
@@ -348,7 +348,7 @@ func TestPropertiesNoMoreIsDeletedAtOnceThanAllowed(t *testing.T) {
 		if len(lost) > in.MaxDeletions {
 			t.Fatalf("%d are deleted, %d are allowed: %v", len(lost), in.MaxDeletions, lost)
 		}
-		if len(lost) > 0 && len(in.Desired.IDs())+len(in.Desired.Invalid) == 0 {
+		if len(lost) > 0 && len(in.Declared.IDs())+len(in.Declared.Invalid) == 0 {
 			t.Fatalf("no file names anything, and these are deleted: %v", lost)
 		}
 		token := ""
@@ -357,21 +357,21 @@ func TestPropertiesNoMoreIsDeletedAtOnceThanAllowed(t *testing.T) {
 				token = found[1]
 			}
 		}
-		if token == "" || len(in.Desired.Pools) == 0 {
+		if token == "" || len(in.Declared.Pools) == 0 {
 			return
 		}
 		unlimited := in
 		unlimited.MaxDeletions = 1000
 		all := deletes(in, Make(unlimited))
-		name := slices.Sorted(maps.Keys(in.Desired.Pools))[0]
-		pool := in.Desired.Pools[name]
+		name := slices.Sorted(maps.Keys(in.Declared.Pools))[0]
+		pool := in.Declared.Pools[name]
 		pool.Metadata.Annotations = maps.Clone(pool.Metadata.Annotations)
 		if pool.Metadata.Annotations == nil {
 			pool.Metadata.Annotations = map[string]string{}
 		}
 		pool.Metadata.Annotations[spec.AnnotationAllowDeletions] = token
-		in.Desired.Pools = maps.Clone(in.Desired.Pools)
-		in.Desired.Pools[name] = pool
+		in.Declared.Pools = maps.Clone(in.Declared.Pools)
+		in.Declared.Pools[name] = pool
 		if permitted := deletes(in, Make(in)); !maps.Equal(permitted, all) {
 			t.Fatalf("permitted were %v, deleted are %v", all, permitted)
 		}

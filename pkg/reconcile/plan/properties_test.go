@@ -50,7 +50,7 @@ func TestPropertiesOrderOfFilesChangesNothing(t *testing.T) {
 		}
 		shuffled := s.input
 		files = slices.DeleteFunc(files, func(docs []document) bool { return len(docs) == 0 })
-		shuffled.Desired = load(dir, files, s.broken)
+		shuffled.Declared = load(dir, files, s.broken)
 		a, b := Make(s.input), Make(shuffled)
 		if !reflect.DeepEqual(a.Steps, b.Steps) {
 			t.Fatalf("another order, another plan:\n%s\n\n%s", strings.Join(ChangesIn(a), "\n"), strings.Join(ChangesIn(b), "\n"))
@@ -91,19 +91,19 @@ func mayChange(in Input, lv observe.LogicalVolume) bool {
 	if owned || source || move {
 		return true
 	}
-	for _, id := range in.Desired.IDs() {
+	for _, id := range in.Declared.IDs() {
 		var name, pool string
 		adopt := false
 		switch id.Kind {
 		case spec.KindVolume:
-			v := in.Desired.Volumes[id.Name]
+			v := in.Declared.Volumes[id.Name]
 			name, pool, adopt = v.Spec.LVName, v.Spec.Pool, v.Spec.Adopt
 		case spec.KindSnapshot:
-			name, pool = id.Name, in.Desired.Volumes[in.Desired.Snapshots[id.Name].Spec.Volume].Spec.Pool
+			name, pool = id.Name, in.Declared.Volumes[in.Declared.Snapshots[id.Name].Spec.Volume].Spec.Pool
 		case spec.KindPool, spec.KindExport, spec.KindImage:
 			continue
 		}
-		if name != lv.Name || in.Desired.Pools[pool].Spec.VolumeGroup != lv.VolumeGroup {
+		if name != lv.Name || in.Declared.Pools[pool].Spec.VolumeGroup != lv.VolumeGroup {
 			continue
 		}
 		left := slices.DeleteFunc(slices.Clone(lv.Tags), func(tag string) bool {
@@ -134,7 +134,7 @@ func TestPropertiesWhatIsNotOursStaysAsItIs(t *testing.T) {
 			if is, there := after[lv.UUID]; lv.Type == observe.Thin && there {
 				lv.Origin = is.Origin // it does without, if that was ours
 			}
-			for _, pool := range in.Desired.Pools { // a thin pool of somebody else's is used as it is, and so active
+			for _, pool := range in.Declared.Pools { // a thin pool of somebody else's is used as it is, and so active
 				if thin := pool.Spec.ThinPool; thin != nil && thin.Name == lv.Name && pool.Spec.VolumeGroup == lv.VolumeGroup && lv.Type == observe.ThinPool && !slices.Contains(lv.Tags, elsewhere.Tag()) {
 					lv.Active = after[lv.UUID].Active
 				}
@@ -145,7 +145,7 @@ func TestPropertiesWhatIsNotOursStaysAsItIs(t *testing.T) {
 		}
 		for _, lv := range s.again().AllLVs() {
 			of, _ := lv.BelongsTo()
-			adopts := in.Desired.Volumes[of.Name].Spec.Adopt || in.Desired.Volumes[in.Desired.Snapshots[of.Name].Spec.Volume].Spec.Adopt
+			adopts := in.Declared.Volumes[of.Name].Spec.Adopt || in.Declared.Volumes[in.Declared.Snapshots[of.Name].Spec.Volume].Spec.Adopt
 			is := after[lv.UUID]
 			if adopts {
 				is.Tags = append(withoutMaker(is.Tags), elsewhere.Tag())
@@ -157,14 +157,14 @@ func TestPropertiesWhatIsNotOursStaysAsItIs(t *testing.T) {
 			if lv.Type == observe.ThickSnapshot || len(m.WithThickSnapshots(NameOf(lv))) > 1 {
 				lv.Active = is.Active
 			}
-			theirs := slices.Contains(lv.Tags, elsewhere.Tag()) && !slices.Contains(in.Installation.TakesOver, elsewhere.ID)
+			theirs := slices.Contains(lv.Tags, elsewhere.Tag()) && !slices.Contains(in.Installation.Adopts, elsewhere.ID)
 			if theirs && !reflect.DeepEqual(lv, is) {
 				t.Fatalf("another installation's %+v became %+v:\n%s", lv, is, strings.Join(ChangesIn(p), "\n"))
 			}
 		}
 		for _, target := range targetsOf(in.Observed) {
 			_, ours := target.Owner()
-			asked := slices.ContainsFunc(slices.Collect(maps.Values(in.Desired.Exports)), func(e spec.Export) bool { return servedAs(in, e) == idOf(target) })
+			asked := slices.ContainsFunc(slices.Collect(maps.Values(in.Declared.Exports)), func(e spec.Export) bool { return servedAs(in, e) == idOf(target) })
 			remembered := slices.ContainsFunc(slices.Collect(maps.Values(in.Known)), func(i Identity) bool { return slices.Contains(i.Targets, target.Name) })
 			// Where the mark is in the group, one that is there without it is somebody else's.
 			free := target.Empty() && (asked || remembered && (!target.HasTPG || target.Fabric != observe.ISCSI))
@@ -208,11 +208,11 @@ func TestPropertiesSuspendedObjectsAreLeftAlone(t *testing.T) {
 		for _, step := range Make(s.input).Steps {
 			// An export that is not suspended may bind what it exports.
 			_, binds := step.Change.(change.CreateBackstore)
-			if !binds && s.input.Desired.Annotation(step.Object, spec.AnnotationReconcile) == "suspended" {
+			if !binds && s.input.Declared.Annotation(step.Object, spec.AnnotationReconcile) == "suspended" {
 				t.Fatalf("%s, though %s is suspended", step.Change, step.Object)
 			}
 			lv, seen := logicalVolumeOf(s.input.Observed, step.Change)
-			if owner, _ := lv.Owner(); seen && s.input.Desired.Annotation(owner, spec.AnnotationReconcile) == "suspended" {
+			if owner, _ := lv.Owner(); seen && s.input.Declared.Annotation(owner, spec.AnnotationReconcile) == "suspended" {
 				t.Fatalf("%s, though %s is suspended", step.Change, owner)
 			}
 		}
@@ -422,8 +422,8 @@ func TestPropertiesACrashChangesNothingOfTheOutcome(t *testing.T) {
 		}
 		converge(t, m, in)
 		want, got := normal(s.input.Observed, straight.State), normal(s.input.Observed, m.State)
-		withoutContestedReverts(s.input.Desired, want)
-		withoutContestedReverts(s.input.Desired, got)
+		withoutContestedReverts(s.input.Declared, want)
+		withoutContestedReverts(s.input.Declared, got)
 		if !reflect.DeepEqual(want, got) {
 			t.Fatalf("without a crash:\n%s\nwith one:\n%s", strings.Join(besides(want, got), "\n"), strings.Join(besides(got, want), "\n"))
 		}

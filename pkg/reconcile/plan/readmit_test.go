@@ -23,7 +23,7 @@ var _ = Describe("Make and an initiator that is listed again", func() {
 		n.Pass(-1)
 		n.State.LIO = observe.Targets{Backstores: map[string]observe.Backstore{}, ISCSI: map[string]observe.Target{}, FC: map[string]observe.Target{}}
 		n.State.BootID = "another"
-		n.Consistent()
+		n.MakeConsistent()
 		n.EditExport(func(e *spec.ExportSpec) {
 			e.LUNs = []spec.LUN{{Volume: "thick", Number: Ptr(0)}}
 			e.Initiators = e.Initiators[1:]

@@ -8,43 +8,42 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// references answers what a plan asks of the specs but for the objects themselves: who refers
-// to an object, and which object a place on the machine is named by. It is built once, in
-// time linear in what is declared, and never changes. Lists of names are sorted.
+// references are the relations between declared objects: which refer to an object, and which
+// declares a place on the machine. They are computed once, in time linear in the declaration, and
+// never change. Lists of names are sorted.
 type references struct {
 	// volumeNames and exportNames are those of the Volumes and Exports themselves.
 	volumeNames, exportNames []string
-	// exports are the Exports of a Volume or Snapshot, and exportsAt those that name a target.
+	// exports are the Exports of a Volume or Snapshot, and exportsAt those that declare a target.
 	exports   map[spec.ID][]string
 	exportsAt map[observe.TargetID][]string
-	// snapshots, copies and images are the Snapshots, Volumes and Images that are made of a
+	// snapshots, copies and images are the Snapshots, Volumes and Images that are made from a
 	// Volume.
 	snapshots, copies, images map[string][]string
-	// volumesAt and snapshotsAt are named by the full name of a logical volume. They are made
-	// when somebody asks: only what no file names is looked for in them.
+	// volumesAt and snapshotsAt are by the full name of a logical volume. They are computed when
+	// first needed: only for undeclared objects.
 	volumesAt, snapshotsAt func() map[string]string
-	// usersOf are the Exports over iSCSI that have a user, by its name; they too are found
-	// when somebody asks.
+	// usersOf returns the Exports with a user, by its name.
 	usersOf func() map[string][]string
 	// pools are the Pools in a volume group.
 	pools map[string][]spec.Pool
-	// known are the remembered Exports that had a target of that name.
-	known map[string][]spec.ID
-	// interrupted are the Exports that wait for a Volume since a cutover, by its name, and
-	// anyInterrupted is true if one waits for whatever it is.
+	// exportsByTarget are the remembered Exports that had a target of that name.
+	exportsByTarget map[string][]spec.ID
+	// interrupted are the Exports that are interrupted since a cutover of a Volume, by its name.
+	// anyInterrupted is true if there is any.
 	interrupted    map[string][]spec.ID
 	anyInterrupted bool
 }
 
 func newReferences(in Input) *references {
 	r := &references{
-		exports: make(map[spec.ID][]string, len(in.Desired.Exports)), exportsAt: make(map[observe.TargetID][]string, len(in.Desired.Exports)),
-		volumeNames: sorted(in.Desired.Volumes), exportNames: sorted(in.Desired.Exports),
+		exports: make(map[spec.ID][]string, len(in.Declared.Exports)), exportsAt: make(map[observe.TargetID][]string, len(in.Declared.Exports)),
+		volumeNames: sorted(in.Declared.Volumes), exportNames: sorted(in.Declared.Exports),
 		snapshots: map[string][]string{}, copies: map[string][]string{}, images: map[string][]string{},
-		pools: map[string][]spec.Pool{}, known: make(map[string][]spec.ID, len(in.Known)),
+		pools: map[string][]spec.Pool{}, exportsByTarget: make(map[string][]spec.ID, len(in.Known)),
 		interrupted: map[string][]spec.ID{},
 	}
-	set := in.Desired
+	set := in.Declared
 	for _, name := range sorted(set.Pools) {
 		p := set.Pools[name]
 		r.pools[p.Spec.VolumeGroup] = append(r.pools[p.Spec.VolumeGroup], p)
@@ -88,8 +87,8 @@ func newReferences(in Input) *references {
 	}
 	for id, known := range in.Known {
 		for _, target := range known.Targets {
-			if list := r.known[target]; len(list) == 0 || list[len(list)-1] != id {
-				r.known[target] = append(list, id)
+			if list := r.exportsByTarget[target]; len(list) == 0 || list[len(list)-1] != id {
+				r.exportsByTarget[target] = append(list, id)
 			}
 		}
 		for _, i := range known.Interrupted {
@@ -99,7 +98,7 @@ func newReferences(in Input) *references {
 			}
 		}
 	}
-	for _, ids := range r.known {
+	for _, ids := range r.exportsByTarget {
 		slices.SortFunc(ids, spec.CompareIDs)
 	}
 	return r
@@ -119,7 +118,7 @@ func usersOf(exports []string, set spec.Set) map[string][]string {
 	return users
 }
 
-// placesOf returns names by their places. Of several in one place it is the first.
+// placesOf returns names by their places. If several have the same place, it is the first.
 func placesOf(names []string, place func(name string) string) map[string]string {
 	places := make(map[string]string, len(names))
 	for _, name := range names {

@@ -42,7 +42,7 @@ var _ = Describe("Make and an initiator that is taken out of an Export", func() 
 	})
 	It("lets it in as before when it is listed again", func() {
 		n.LogIn()
-		listed := n.Desired.Exports["db"].Spec.Initiators
+		listed := n.Declared.Exports["db"].Spec.Initiators
 		takeOut()
 		n.Apply(n.Plan())
 		n.EditExport(func(e *spec.ExportSpec) { e.Initiators = listed })
@@ -53,7 +53,7 @@ var _ = Describe("Make and an initiator that is taken out of an Export", func() 
 	It("does nothing while the input is in doubt", func() {
 		n.LogIn()
 		takeOut()
-		n.Desired.Complete = false
+		n.Declared.Complete = false
 		Expect(n.Plan().Steps).To(BeEmpty())
 	})
 })
@@ -155,7 +155,7 @@ var _ = Describe("Make and an NVMe host that is taken out of an Export", func() 
 			Expect(n.Input.Exposures).NotTo(HaveKey(o.target))
 		})
 		It("forgets it when it is listed again", func() {
-			listed := append([]spec.Initiator{{Name: host, Auth: o.auth}}, n.Desired.Exports["db"].Spec.Initiators...)
+			listed := append([]spec.Initiator{{Name: host, Auth: o.auth}}, n.Declared.Exports["db"].Spec.Initiators...)
 			n.Pass(-1)
 			n.EditExport(func(e *spec.ExportSpec) { e.Initiators = listed })
 			more()
@@ -286,7 +286,7 @@ var _ = Describe("Make and readOnly where anybody is let in", func() {
 	})
 	It("takes nothing away that it cannot add again", func() {
 		n.Edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Health, lv.Active = observe.HealthPartial, false })
-		n.Missing(1)
+		n.LosePVs(1)
 		readOnly(true)
 		Expect(ChangesIn(n.Plan())).NotTo(ContainElement(HavePrefix("remove LUN")))
 	})

@@ -11,33 +11,33 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// An Export that is invalid or suspended is not planned. But what a cutover took from its
-// target for a moment, initiators wait for: that alone is given back, as they saw it before.
+// An Export that is invalid or suspended is not planned. But initiators wait for what a cutover
+// removed from its target for a moment: that alone is restored, as they saw it before.
 
-// reopenInvalid gives back what was taken from the targets of invalid Exports.
+// reopenInvalid restores what cutovers removed from the targets of invalid Exports.
 func (d *differ) reopenInvalid() {
-	for _, id := range sortedIDs(d.in.Desired.Invalid) {
+	for _, id := range sortedIDs(d.in.Declared.Invalid) {
 		if id.Kind == spec.KindExport {
-			d.reopen(id)
+			d.reopenTarget(id)
 		}
 	}
 }
 
-// reopen gives back what cutovers took from an Export's targets. In doubt a target stays
-// closed, and the Export says why.
-func (d *differ) reopen(id spec.ID) {
-	if d.results.of(id).waitsFor != (spec.ID{}) { // the cutover goes on
+// reopenTarget restores what cutovers removed from an Export's targets. In doubt a target is kept
+// closed, and the status of the Export says why.
+func (d *differ) reopenTarget(id spec.ID) {
+	if d.results.of(id).pausedFor != (spec.ID{}) { // the cutover is still in progress
 		return
 	}
 	for _, i := range d.in.Known[id].Interrupted {
 		have, there := d.in.Observed.Target(i.id())
 		if there {
-			i = i.missingIn(have)
+			i = i.stillMissing(have)
 		}
-		if i.over() {
+		if i.isOver() {
 			continue
 		}
-		if why := d.giveBack(id, i, have); why != "" {
+		if why := d.restoreTarget(id, i, have); why != "" {
 			state := "is still closed"
 			if !i.Disabled && len(i.Portals) == 0 {
 				state = "is still incomplete"
@@ -48,25 +48,25 @@ func (d *differ) reopen(id spec.ID) {
 	}
 }
 
-// giveBack plans what is missing, LUNs before logins. It returns why not all of it can be
+// restoreTarget plans what is missing, LUNs before logins. It returns why not all of it can be
 // planned.
-func (d *differ) giveBack(id spec.ID, i Interruption, have observe.Target) (why string) {
+func (d *differ) restoreTarget(id spec.ID, i Interruption, have observe.Target) (why string) {
 	if err := d.in.Observed.Unknown[i.Fabric.System()]; err != nil {
 		return fmt.Sprintf("it cannot be read: %v", err)
 	}
 	if owner, owned := have.Owner(); owned && owner != id || !owned && !have.HasTPG || !owned && !have.Empty() {
 		return "it no longer has the mark of this Export"
 	}
-	e, said := d.in.Desired.Exports[id.Name]
+	e, said := d.in.Declared.Exports[id.Name]
 	if !said {
-		e, said = d.in.Desired.Withheld[id.Name]
+		e, said = d.in.Declared.Withheld[id.Name]
 	}
 	if said {
 		if d.in.targetOf(e) != i.id() {
 			return fmt.Sprintf("the file declares target %s instead. Correct the file", e.Spec.Target)
 		}
 		i = i.limitedTo(e.Spec, have)
-		if at := unasked(have, e.Spec); i.Disabled && at != "" {
+		if at := undeclaredPortal(have, e.Spec); i.Disabled && at != "" {
 			return fmt.Sprintf("it listens at %s, which the file no longer declares. Correct the file", at)
 		}
 	}
@@ -76,15 +76,15 @@ func (d *differ) giveBack(id spec.ID, i Interruption, have observe.Target) (why 
 		}
 	}
 	x := &exportDiffer{
-		differ: d, id: id, fabric: fabric{Fabric: i.Fabric, traits: traitsOf[i.Fabric]}, have: have, before: len(d.plan.Steps),
+		differ: d, id: id, fabric: fabric{Fabric: i.Fabric, traits: traitsOf[i.Fabric]}, have: have, stepsBefore: len(d.plan.Steps),
 		target: change.Target{Fabric: i.Fabric, Name: i.Target, Export: id.Name},
 	}
-	if why := x.uncertain(i); i.over() || why != "" {
+	if why := x.whyNotReopened(i); i.isOver() || why != "" {
 		return why
 	}
 	var needs []StepID
 	for _, n := range sortedInts(i.LUNs) {
-		steps, obstacle := x.giveBackLUN(n, i.LUNs[n])
+		steps, obstacle := x.restoreLUN(n, i.LUNs[n])
 		needs = append(needs, steps...)
 		if why == "" {
 			why = obstacle
@@ -103,8 +103,8 @@ func (d *differ) giveBack(id spec.ID, i Interruption, have observe.Target) (why 
 	return ""
 }
 
-// uncertain returns what of a target, as it is, initiators must not find; empty: nothing.
-func (x *exportDiffer) uncertain(i Interruption) string {
+// whyNotReopened returns what initiators must not find in the target as it is; empty: nothing.
+func (x *exportDiffer) whyNotReopened(i Interruption) string {
 	if x.have.Attrib.GenerateNodeACLs && !i.Anyone {
 		return "it admits any initiator, but the Export no longer does. Correct the Export"
 	}
@@ -120,15 +120,16 @@ func (x *exportDiffer) uncertain(i Interruption) string {
 		case l.Backstore+l.Device == "":
 		case !offered:
 			return fmt.Sprintf("its LUN %d is not in the Export. Correct the Export, or remove that LUN from the target", n)
-		case !x.isWhole(of, l):
+		case !x.showsWhole(of, l):
 			return fmt.Sprintf("its LUN %d may not show all of %s. Correct the Export", n, of)
 		}
 	}
-	return x.seesOther(i)
+	return x.whoWouldSeeOther(i)
 }
 
-// seesOther returns which initiator would see what the Export does not show it; empty: none.
-func (x *exportDiffer) seesOther(i Interruption) string {
+// whoWouldSeeOther returns which initiator would see something that the Export does not show it;
+// empty: none.
+func (x *exportDiffer) whoWouldSeeOther(i Interruption) string {
 	for _, name := range sorted(x.have.ACLs) {
 		for _, n := range sortedInts(x.have.ACLs[name].LUNs) {
 			m := x.have.ACLs[name].LUNs[n]
@@ -144,8 +145,8 @@ func (x *exportDiffer) seesOther(i Interruption) string {
 	return ""
 }
 
-// unasked returns a portal of a target that an Export does not ask for; empty: none.
-func unasked(have observe.Target, e spec.ExportSpec) string {
+// undeclaredPortal returns a portal of a target that an Export does not declare; empty: none.
+func undeclaredPortal(have observe.Target, e spec.ExportSpec) string {
 	for _, portal := range sorted(have.Portals) {
 		if traitsOf[have.Fabric].ownPortals && !slices.Contains(e.Portals, portal) {
 			return portal
@@ -154,11 +155,11 @@ func unasked(have observe.Target, e spec.ExportSpec) string {
 	return ""
 }
 
-// isWhole reports whether a LUN shows the whole content of an object's current logical volume.
-func (x *exportDiffer) isWhole(of string, l observe.TargetLUN) bool {
+// showsWhole reports whether a LUN shows all data of an object's current logical volume.
+func (x *exportDiffer) showsWhole(of string, l observe.TargetLUN) bool {
 	id := spec.ParseID(of)
-	b := x.backing(id)
-	if !b.usable || b.lv.UUID == "" {
+	b := x.backingOf(id)
+	if !b.exportable || b.lv.UUID == "" {
 		return false
 	}
 	if !x.fabric.backstores {
@@ -169,23 +170,23 @@ func (x *exportDiffer) isWhole(of string, l observe.TargetLUN) bool {
 		have.Serial == ondisk.UnitSerial(b.lv.Identity()) && BoundTo(have, b.lv)
 }
 
-// giveBackLUN plans a LUN as it was, and for whom.
-func (x *exportDiffer) giveBackLUN(n int, l InterruptedLUN) (steps []StepID, why string) {
+// restoreLUN plans a LUN as it was, and for the same initiators.
+func (x *exportDiffer) restoreLUN(n int, l InterruptedLUN) (steps []StepID, why string) {
 	backing := spec.ID{Kind: spec.KindVolume, Name: l.Volume}
-	b := x.backing(backing)
-	if !b.usable || b.lv.Identity() != l.UUID {
-		return nil, fmt.Sprintf("LUN %d: %s has no complete logical volume: %s", n, backing, x.wordsOf(backing))
+	b := x.backingOf(backing)
+	if !b.exportable || b.lv.Identity() != l.UUID {
+		return nil, fmt.Sprintf("LUN %d: %s has no complete logical volume: %s", n, backing, x.messageOf(backing))
 	}
 	have, exists := x.have.LUNs[n]
 	if !x.fabric.backstores && !exists && x.blockedByUsers(backing, b.lv) {
-		return nil, fmt.Sprintf("LUN %d: %s: %s", n, backing, x.wordsOf(backing))
+		return nil, fmt.Sprintf("LUN %d: %s: %s", n, backing, x.messageOf(backing))
 	}
-	store := x.store(backing)
-	if by := x.shared(backing); by != "" {
+	store := x.storeOf(backing)
+	if by := x.alsoServedBy(backing); by != "" {
 		return nil, fmt.Sprintf("LUN %d: %s is also served by %s. Remove it there", n, backing, by)
 	}
-	if !store.usable {
-		return nil, fmt.Sprintf("LUN %d: %s cannot be served: %s", n, backing, x.wordsOf(backing))
+	if !store.linkable {
+		return nil, fmt.Sprintf("LUN %d: %s cannot be served: %s", n, backing, x.messageOf(backing))
 	}
 	for _, other := range sortedInts(x.have.LUNs) {
 		if at := x.have.LUNs[other]; at.Backstore+at.Device != "" && (other == n) != store.servedBy(at) {
@@ -204,7 +205,7 @@ func (x *exportDiffer) giveBackLUN(n int, l InterruptedLUN) (steps []StepID, why
 		acl, listed := x.have.ACLs[name]
 		mapped, taken := acl.LUNs[n]
 		switch {
-		case !listed || !x.fabric.maps:
+		case !listed || !x.fabric.mapsLUNs:
 		case taken && mapped.LUN >= 0 && mapped.LUN != n:
 			return steps, fmt.Sprintf("LUN %d: %s sees another LUN under this number. Remove that mapping", n, name)
 		case !taken || mapped.LUN < 0 || added != 0:
@@ -215,8 +216,8 @@ func (x *exportDiffer) giveBackLUN(n int, l InterruptedLUN) (steps []StepID, why
 	return steps, ""
 }
 
-// wordsOf returns what an object says of itself.
-func (d *differ) wordsOf(id spec.ID) string {
+// messageOf returns the message of an object's status.
+func (d *differ) messageOf(id spec.ID) string {
 	if o := d.results.of(id); o.shown && o.status.Message != "" {
 		return o.status.Message
 	}

@@ -34,7 +34,7 @@ var _ = Describe("A target that a cutover closed, whose Export turns invalid", f
 			n.Pass(-1)
 		}
 		Expect(n.State.LIO.ISCSI[IQN].Enabled).To(BeFalse(), "it is closed for a moment")
-		e := n.Desired.Exports["db"].Spec
+		e := n.Declared.Exports["db"].Spec
 		if known {
 			n.Withhold(&e)
 		} else {

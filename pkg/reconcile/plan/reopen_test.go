@@ -30,16 +30,16 @@ func cutovers() []cutover {
 	iscsi := observe.TargetID{Fabric: observe.ISCSI, Name: IQN}
 	nvme := observe.TargetID{Fabric: observe.NVMe, Name: "nqn.2026-11.io.volreconciler:db"}
 	overNVMe := func(n *Node) *Node {
-		exports := n.Desired.Exports
-		n.Desired.Exports = nil
-		n.Input.LastNamed = map[spec.ID]time.Time{ExportID("db"): n.Input.Now.Add(-time.Hour)}
-		n.Settled()
-		n.Desired.Exports = exports
+		exports := n.Declared.Exports
+		n.Declared.Exports = nil
+		n.Input.LastDeclared = map[spec.ID]time.Time{ExportID("db"): n.Input.Now.Add(-time.Hour)}
+		n.Settle()
+		n.Declared.Exports = exports
 		n.EditExport(func(e *spec.ExportSpec) {
 			e.Protocol, e.Target, e.Portals = spec.ProtocolNVMeTCP, nvme.Name, []string{"0.0.0.0:4420", "[::1]:4421"}
 			e.Initiators = []spec.Initiator{{Name: nvmeHosts[0]}, {Name: nvmeHosts[1]}}
 		})
-		return n.Settled()
+		return n.Settle()
 	}
 	move := func(n *Node) *Node {
 		n.MoveTo("thick", "fast")
@@ -47,11 +47,11 @@ func cutovers() []cutover {
 	}
 	revert := func() *Node {
 		n := Movable()
-		n.Desired.Snapshots = map[string]spec.Snapshot{"nightly": {Metadata: Meta("nightly"), Spec: spec.SnapshotSpec{Volume: "data", DeletionPolicy: spec.Delete}}}
-		n.Settled()
-		v := n.Desired.Volumes["data"]
+		n.Declared.Snapshots = map[string]spec.Snapshot{"nightly": {Metadata: Meta("nightly"), Spec: spec.SnapshotSpec{Volume: "data", DeletionPolicy: spec.Delete}}}
+		n.Settle()
+		v := n.Declared.Volumes["data"]
 		v.Spec.Revert = &spec.Revert{Snapshot: "nightly", Request: "one"}
-		n.Desired.Volumes["data"] = v
+		n.Declared.Volumes["data"] = v
 		return n
 	}
 	return []cutover{
@@ -60,7 +60,7 @@ func cutovers() []cutover {
 		{"a move with initiators that nobody lists", iscsi, "thick", func() *Node {
 			n := Movable()
 			n.EditExport(func(e *spec.ExportSpec) { e.AllowAnyInitiator, e.Initiators = true, nil })
-			return move(n.Settled())
+			return move(n.Settle())
 		}},
 		{"a revert", iscsi, "data", revert},
 		{"a revert beside a session that does not see the volume", iscsi, "data", func() *Node {
@@ -68,14 +68,14 @@ func cutovers() []cutover {
 			n.EditExport(func(e *spec.ExportSpec) {
 				e.Initiators[1].LUNs = []int{1}
 			})
-			n.Input.Desired = n.Desired
-			v := n.Desired.Volumes["data"]
+			n.Input.Declared = n.Declared
+			v := n.Declared.Volumes["data"]
 			request := v.Spec.Revert
 			v.Spec.Revert = nil
-			n.Desired.Volumes["data"] = v
-			n.Settled()
+			n.Declared.Volumes["data"] = v
+			n.Settle()
 			v.Spec.Revert = request
-			n.Desired.Volumes["data"] = v
+			n.Declared.Volumes["data"] = v
 			n.EditACL(IQN, "iqn.1993-08.org.debian:01:open", func(a *observe.ACL) { a.LoggedIn = true })
 			return n
 		}},
@@ -90,7 +90,7 @@ func atEveryMoment(c cutover, f func(n *Node, before observe.Target, moment int)
 		n := c.begin()
 		before, _ := n.Copy().Target(c.target)
 		for range 10 {
-			n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
+			n.Input.Known = Learned(n.Input.Known, n.Declared, n.State)
 			if slices.Contains(kinds(n.Plan()), "Cutover") {
 				break
 			}
@@ -147,7 +147,7 @@ var _ = DescribeTable("Make gives back what a cutover took from a target, though
 					n.Pass(steps)
 				}
 				expectAsBefore(n, c, before, moment)
-				n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
+				n.Input.Known = Learned(n.Input.Known, n.Declared, n.State)
 				Expect(n.Input.Known[ExportID("db")].Interrupted).To(BeEmpty())
 			})
 		}
@@ -155,55 +155,55 @@ var _ = DescribeTable("Make gives back what a cutover took from a target, though
 },
 	Entry("is as it was", func(*Node, cutover) {}),
 	Entry("names a password file that is gone", func(n *Node, _ cutover) {
-		if len(n.Desired.Exports["db"].Spec.Initiators) > 0 && n.Desired.Exports["db"].Spec.Initiators[0].Auth != nil {
+		if len(n.Declared.Exports["db"].Spec.Initiators) > 0 && n.Declared.Exports["db"].Spec.Initiators[0].Auth != nil {
 			n.SetPassword("")
 		}
-		e := n.Desired.Exports["db"].Spec
+		e := n.Declared.Exports["db"].Spec
 		n.Withhold(&e)
 	}),
 	Entry("has the target of another one, of which neither is acted on", func(n *Node, _ cutover) {
-		e := n.Desired.Exports["db"].Spec
+		e := n.Declared.Exports["db"].Spec
 		n.Withhold(&e)
-		n.Desired.Invalid[ExportID("other")] = errors.New("has the same target")
-		n.Desired.Withheld["other"] = spec.Export{Metadata: Meta("other"), Spec: e}
+		n.Declared.Invalid[ExportID("other")] = errors.New("has the same target")
+		n.Declared.Withheld["other"] = spec.Export{Metadata: Meta("other"), Spec: e}
 	}),
 	Entry("is defined twice, or broken, and what it says is not known", func(n *Node, _ cutover) { n.Withhold(nil) }),
 	Entry("offers a Volume whose file is gone, which was cut over", func(n *Node, c cutover) {
-		e := n.Desired.Exports["db"].Spec
-		n.LoseVolume(c.volume)
-		n.Desired.Snapshots = nil
+		e := n.Declared.Exports["db"].Spec
+		n.UndeclareInDoubt(c.volume)
+		n.Declared.Snapshots = nil
 		n.Withhold(&e)
 	}),
 	Entry("offers a Volume whose file is gone, which was not", func(n *Node, c cutover) {
-		e := n.Desired.Exports["db"].Spec
-		n.LoseVolume(map[string]string{"thick": "data", "data": "thick"}[c.volume])
+		e := n.Declared.Exports["db"].Spec
+		n.UndeclareInDoubt(map[string]string{"thick": "data", "data": "thick"}[c.volume])
 		n.Withhold(&e)
 	}),
 	Entry("offers a Volume that is invalid, like itself", func(n *Node, c cutover) {
-		n.LoseVolume(c.volume)
-		n.Desired.Snapshots = nil
+		n.UndeclareInDoubt(c.volume)
+		n.Declared.Snapshots = nil
 		n.Withhold(nil)
-		n.Desired.Invalid[VolumeID(c.volume)] = errors.New("its Pool is invalid")
+		n.Declared.Invalid[VolumeID(c.volume)] = errors.New("its Pool is invalid")
 	}),
 	Entry("offers a Volume that is invalid", func(n *Node, c cutover) {
-		n.LoseVolume(c.volume)
-		n.Desired.Snapshots = nil
-		n.Desired.Invalid = map[spec.ID]error{VolumeID(c.volume): errors.New("its Pool is invalid")}
+		n.UndeclareInDoubt(c.volume)
+		n.Declared.Snapshots = nil
+		n.Declared.Invalid = map[spec.ID]error{VolumeID(c.volume): errors.New("its Pool is invalid")}
 	}),
 	Entry("is suspended", func(n *Node, _ cutover) { n.SuspendExport() }),
 	Entry("is suspended, while another file is broken", func(n *Node, _ cutover) {
 		n.SuspendExport()
-		n.Desired.Complete = false
+		n.Declared.Complete = false
 	}),
 	Entry("offers what is suspended, and is invalid", func(n *Node, c cutover) {
-		v := n.Desired.Volumes[c.volume]
+		v := n.Declared.Volumes[c.volume]
 		v.Metadata.Annotations = map[string]string{spec.AnnotationReconcile: "suspended"}
-		n.Desired.Volumes[c.volume] = v
+		n.Declared.Volumes[c.volume] = v
 		n.Withhold(nil)
 	}),
 	Entry("is invalid, and the cutover failed and waits for its next attempt", func(n *Node, c cutover) {
 		n.Withhold(nil)
-		n.Input.Held = map[spec.ID]bool{VolumeID(c.volume): true}
+		n.Input.BackingOff = map[spec.ID]bool{VolumeID(c.volume): true}
 	}),
 )
 
@@ -246,7 +246,7 @@ func expectClosed(happens func(*Node), says string) {
 var _ = Describe("Make and a target that a cutover closed, in doubt", func() {
 	DescribeTable("leaves it closed", expectClosed,
 		Entry("to an initiator that the file does not admit any more", func(n *Node) {
-			e := n.Desired.Exports["db"].Spec
+			e := n.Declared.Exports["db"].Spec
 			e.Initiators = e.Initiators[:1]
 			n.Withhold(&e)
 		}, "it admits iqn.1993-08.org.debian:01:open"),
@@ -264,7 +264,7 @@ var _ = Describe("Make and a target that a cutover closed, in doubt", func() {
 			n.Withhold(nil)
 		}, "any initiator"),
 		Entry("when the file asks for another target", func(n *Node) {
-			e := n.Desired.Exports["db"].Spec
+			e := n.Declared.Exports["db"].Spec
 			e.Target += "2"
 			n.Withhold(&e)
 		}, "the file declares target "+IQN+"2"),
@@ -310,12 +310,12 @@ var _ = Describe("Make and a target that a cutover closed, in doubt", func() {
 			n.Withhold(nil)
 		}, ""),
 		Entry("when no file names its Export any more", func(n *Node) {
-			n.Desired.Exports = nil
-			n.Input.LastNamed = map[spec.ID]time.Time{ExportID("db"): n.Input.Now}
+			n.Declared.Exports = nil
+			n.Input.LastDeclared = map[spec.ID]time.Time{ExportID("db"): n.Input.Now}
 		}, ""),
 		Entry("when no file names its Export any more, and another one is broken", func(n *Node) {
-			n.Desired.Exports = nil
-			n.Desired.Complete = false
+			n.Declared.Exports = nil
+			n.Declared.Complete = false
 		}, ""),
 	)
 	It("leaves a namespace alone that became another one meanwhile", func() {
@@ -333,7 +333,7 @@ var _ = Describe("Make and a target that a cutover closed, in doubt", func() {
 	})
 	It("gives back only what the file still asks for", func() {
 		n := closedByCutover()
-		e := n.Desired.Exports["db"].Spec
+		e := n.Declared.Exports["db"].Spec
 		e.Initiators = slices.Clone(e.Initiators)
 		e.Initiators[1].LUNs = []int{0}
 		n.Withhold(&e)
@@ -359,18 +359,18 @@ var _ = Describe("Make and a target that a cutover closed, in doubt", func() {
 	})
 	It("opens the target before the Export is planned again, and after that plans nothing twice", func() {
 		n := closedByCutover()
-		valid := n.Desired
+		valid := n.Declared
 		n.Withhold(nil)
 		for range 3 {
 			n.Pass(-1)
 		}
-		n.Desired = valid
-		n.Desired.Invalid = map[spec.ID]error{}
+		n.Declared = valid
+		n.Declared.Invalid = map[spec.ID]error{}
 		for range 12 {
 			n.Pass(-1)
 		}
 		Expect(n.Pass(-1).Steps).To(BeEmpty())
 		Expect(n.State.LIO.ISCSI[IQN].LUNs).To(HaveLen(2))
-		Expect(n.OfVolume("thick")).To(Equal([]string{"vg0/thick"}))
+		Expect(n.LVsOfVolume("thick")).To(Equal([]string{"vg0/thick"}))
 	})
 })

@@ -32,20 +32,20 @@ var _ = Describe("A persistent reservation", func() {
 	DescribeTable("is not lost to what somebody edits, unless it is forced", func(edit func(*spec.ExportSpec)) {
 		n = Converged()
 		register("data", Initiator, true)
-		e := n.Desired.Exports["db"]
+		e := n.Declared.Exports["db"]
 		e.Spec.LUNs, e.Spec.Initiators = slices.Clone(e.Spec.LUNs), slices.Clone(e.Spec.Initiators)
 		edit(&e.Spec)
-		n.Desired.Exports["db"] = e
+		n.Declared.Exports["db"] = e
 		p := n.Plan()
 		Expect(kinds(p)).NotTo(takes)
 		Expect(ObjectOf(p, ExportID("db"))).To(And(blocked, HaveField("Message", And(ContainSubstring(Initiator+" (key 0xabc)"), ContainSubstring("sg_persist")))))
 
 		e.Spec.Disconnect = spec.DisconnectForce
-		n.Desired.Exports["db"] = e
+		n.Declared.Exports["db"] = e
 		Expect(kinds(n.Plan())).To(takes)
 
 		e.Spec.Disconnect = ""
-		n.Desired.Exports["db"] = e
+		n.Declared.Exports["db"] = e
 		n.EditBackstore("volume:data", func(b *observe.Backstore) { b.Registrations[0].Target = "iqn.2003-01.org.example:other" })
 		Expect(kinds(n.Plan())).To(takes, "it was made by another target, and lasts")
 		empty("data")
@@ -54,9 +54,9 @@ var _ = Describe("A persistent reservation", func() {
 		Entry("a LUN that is taken out", func(e *spec.ExportSpec) { e.LUNs = e.LUNs[1:] }),
 		Entry("another number", func(e *spec.ExportSpec) { e.LUNs[0].Number = Ptr(9) }),
 		Entry("another volume under its number", func(e *spec.ExportSpec) {
-			v := n.Desired.Volumes["thick"]
+			v := n.Declared.Volumes["thick"]
 			v.Metadata.Name, v.Spec.LVName = "another", "another"
-			n.Desired.Volumes["another"] = v
+			n.Declared.Volumes["another"] = v
 			e.LUNs[0].Volume = "another"
 		}),
 		Entry("the initiator that is taken out", func(e *spec.ExportSpec) {
@@ -73,16 +73,16 @@ var _ = Describe("A persistent reservation", func() {
 	It("of another initiator keeps nobody from being taken out", func() {
 		n = Converged()
 		register("data", "iqn.2000-01.a.b:other", true)
-		e := n.Desired.Exports["db"]
+		e := n.Declared.Exports["db"]
 		e.Spec.Initiators = []spec.Initiator{{Name: "iqn.2000-01.a.b:other"}}
-		n.Desired.Exports["db"] = e
+		n.Declared.Exports["db"] = e
 		Expect(kinds(n.Plan())).To(ContainElement("RemoveInitiator"))
 	})
 
 	It("keeps the target of an Export that no file names", func() {
 		n = Converged()
 		register("data", Initiator, true)
-		delete(n.Desired.Exports, "db")
+		delete(n.Declared.Exports, "db")
 		p := n.Plan()
 		Expect(kinds(p)).To(ConsistOf("SetAuth", "RemoveInitiator"), "who made it is not let in again, nor is the other one")
 		Expect(ObjectOf(p, ExportID("db"))).To(blocked)
@@ -139,22 +139,22 @@ var _ = Describe("A backstore with another serial, as an old saveconfig.json res
 		Expect(ObjectOf(n.Plan(), VolumeID("data"))).To(BeIn(status.Blocked, status.ReasonBackstoreMismatch))
 	},
 		Entry("while somebody is connected", func() { n.LogIn() }),
-		Entry("while anything is in doubt", func() { n.Desired.Complete = false }),
+		Entry("while anything is in doubt", func() { n.Declared.Complete = false }),
 		Entry("while its Export is suspended", func() {
-			e := n.Desired.Exports["db"]
+			e := n.Declared.Exports["db"]
 			e.Metadata.Annotations = map[string]string{spec.AnnotationReconcile: "suspended"}
-			n.Desired.Exports["db"] = e
-			s := n.Desired.Exports["db"]
+			n.Declared.Exports["db"] = e
+			s := n.Declared.Exports["db"]
 			s.Metadata.Name, s.Metadata.Annotations = "second", nil
 			s.Spec.Target = "iqn.2026-11.io.volreconciler:second"
-			n.Desired.Exports["second"] = s
+			n.Declared.Exports["second"] = s
 		}),
 	)
 })
 
 var _ = DescribeTable("A LUN that a crash left without a backstore, with which targetcli cannot save its configuration,", func(more func(*Node)) {
 	n := Converged()
-	n.Desired.Volumes["copy"] = spec.Volume{Metadata: Meta("copy"), Spec: spec.VolumeSpec{Pool: "fast", Size: 4 * MiB, LVName: "copy", DeletionPolicy: spec.Delete}}
+	n.Declared.Volumes["copy"] = spec.Volume{Metadata: Meta("copy"), Spec: spec.VolumeSpec{Pool: "fast", Size: 4 * MiB, LVName: "copy", DeletionPolicy: spec.Delete}}
 	n.EditExport(func(e *spec.ExportSpec) { e.LUNs = append(e.LUNs, spec.LUN{Volume: "copy", Number: Ptr(9)}) })
 	n.State.LIO.ISCSI[IQN].LUNs[9] = observe.TargetLUN{}
 	more(n)
@@ -174,9 +174,9 @@ var _ = DescribeTable("A LUN that a crash left without a backstore, with which t
 },
 	Entry("does not wait for its volume to be made", func(*Node) {}),
 	Entry("does not wait for a volume that cannot be made", func(n *Node) {
-		v := n.Desired.Volumes["copy"]
+		v := n.Declared.Volumes["copy"]
 		v.Spec.Pool = "none"
-		n.Desired.Volumes["copy"] = v
+		n.Declared.Volumes["copy"] = v
 	}),
 )
 

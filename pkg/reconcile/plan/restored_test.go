@@ -51,25 +51,25 @@ var _ = Describe("Make after a reboot, when not everything can be seen at once",
 var _ = Describe("Make and what is left in a volume group that no Pool names", func() {
 	It("does not go on to clear it", func() {
 		n := Converged()
-		n.Desired.Exports = nil
-		n.Settled()
-		n.WasDeclared(VolumeID("old"))
+		n.Declared.Exports = nil
+		n.Settle()
+		n.MarkDeclared(VolumeID("old"))
 		n.Add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "left", UUID: "left-uuid", Type: observe.Thick, Size: 100 * MiB, Tags: clearing("old")})
-		n.NameNothing()
-		pools := n.Desired.Pools
-		n.Desired.Pools = map[string]spec.Pool{"other": {Metadata: Meta("other"), Spec: spec.PoolSpec{VolumeGroup: "vg1"}}}
+		n.UndeclareAll()
+		pools := n.Declared.Pools
+		n.Declared.Pools = map[string]spec.Pool{"other": {Metadata: Meta("other"), Spec: spec.PoolSpec{VolumeGroup: "vg1"}}}
 		for range 4 {
 			Expect(n.Pass(-1).Steps).To(BeEmpty())
 		}
 		Expect(ObjectOf(n.Pass(0), VolumeID("old"))).To(And(BeIn(status.Blocked, status.ReasonNotDeclared), HaveField("Message", ContainSubstring("no Pool declares volume group vg0"))))
-		n.Desired.Pools = pools
-		n.Settled()
+		n.Declared.Pools = pools
+		n.Settle()
 		Expect(n.LVs("vg0")).NotTo(HaveKey("left"))
 	})
 	DescribeTable("does not remove what is of no use", func(lv observe.LogicalVolume) {
 		n := Movable()
-		delete(n.Desired.Pools, "far")
-		delete(n.Desired.Pools, "farthin")
+		delete(n.Declared.Pools, "far")
+		delete(n.Declared.Pools, "farthin")
 		for i, tag := range lv.Tags {
 			lv.Tags[i] = strings.Replace(tag, "UUID", n.LVs("vg0")["thick"].UUID, 1)
 		}
@@ -95,9 +95,9 @@ var _ = Describe("Make and old metadata of a volume group", func() {
 	BeforeEach(func() {
 		n = Movable()
 		for _, name := range []string{"slow", "far"} {
-			p := n.Desired.Pools[name]
+			p := n.Declared.Pools[name]
 			p.Spec.Clear = spec.ClearZero
-			n.Desired.Pools[name] = p
+			n.Declared.Pools[name] = p
 		}
 		n.Pass(0)
 	})
@@ -117,17 +117,17 @@ var _ = Describe("Make and old metadata of a volume group", func() {
 		By("until it is there again")
 		thick.Open, thick.Active = false, false
 		n.LVs("vg0")["thick"] = thick
-		n.Settled()
+		n.Settle()
 		Expect(n.LVs("vg0")).NotTo(HaveKey("left"))
 	},
 		Entry("when it was clearing what is back", "gone", clearing("gone")),
 		Entry("when another one had taken the place of what is back", "data", append(ondisk.OwnerTags(VolumeID("data")), ondisk.TagReplacedBy+"UUID")),
 	)
 	It("goes on to clear what an object had that is to have another one", func() {
-		n.Desired.Exports = nil
-		n.Settled()
+		n.Declared.Exports = nil
+		n.Settle()
 		n.Edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Tags = clearing("thick") })
-		n.Settled()
+		n.Settle()
 	})
 })
 
@@ -136,7 +136,7 @@ var _ = Describe("Make and what a Volume was moved from, when it is back", func(
 		n := Movable()
 		before := n.LVs("vg0")["thick"]
 		n.MoveTo("thick", "far")
-		n.Settled()
+		n.Settle()
 		Expect(n.LVs("vg0")).NotTo(HaveKey("thick"))
 		gone(n)
 		before.Active, before.Open = false, false
@@ -156,7 +156,7 @@ var _ = Describe("Make and what a Volume was moved from, when it is back", func(
 		n.Edit("vg0/thick", func(lv *observe.LogicalVolume) {
 			lv.Tags = append(slices.Clone(lv.Tags), ondisk.TagIdentity+lv.UUID)
 		})
-		n.Settled()
+		n.Settle()
 		Expect(n.State.LIO.ISCSI[IQN].LUNs[1].Backstore).To(HaveSuffix(":thick"))
 	},
 		Entry("while the other volume group is not there", func(n *Node) { delete(n.State.VolumeGroups, "vg1"); n.MoveTo("thick", "slow") }),

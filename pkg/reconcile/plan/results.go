@@ -8,40 +8,38 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// result is what a plan has come to for one object: how it stands, and what those read that
-// depend on it.
+// result is what the plan says of one object so far: its status, and what objects that depend on
+// it need to know.
 type result struct {
 	// status is part of the plan if shown is true.
 	status status.Object
 	shown  bool
-	// seen is true of a Volume or Snapshot that was seen to.
-	seen bool
-	// pool is that of a Pool whose volume group was looked at.
+	// visited is true of a Volume or Snapshot that was planned.
+	visited bool
+	// pool is that of a Pool whose volume group was read.
 	pool pool
-	// backing is what there is to be exported of a Volume or Snapshot, and store what exports
-	// were given of it; nil: nothing.
+	// backing is what can be exported of a Volume or Snapshot, and store what Exports link to;
+	// nil: nothing.
 	backing *backing
 	store   *wantedStore
 	// grown is the step that grows its logical volume.
 	grown StepID
-	// retreats is true of a Volume that was to get another logical volume and could not: it is
-	// exported again as it was without waiting for the next attempt.
-	retreats bool
-	// arrived is true of one that another logical volume has just come in the place of.
-	arrived bool
-	// waitsFor is the Volume that gets another logical volume while an Export is down for a
-	// moment, by this plan.
-	waitsFor spec.ID
+	// rollsBack is true of a Volume whose cutover failed: its former logical volume is exported
+	// again without waiting for the next attempt.
+	rollsBack bool
+	// cutOver is true of a Volume whose current logical volume is a new one since the last pass.
+	cutOver bool
+	// pausedFor is the Volume whose cutover pauses an Export in this plan.
+	pausedFor spec.ID
 }
 
-// backing is what exports need to know of the logical volume behind a Volume
-// or Snapshot.
+// backing is what Exports need to know of the logical volume behind a Volume or Snapshot.
 type backing struct {
 	lv observe.LogicalVolume
-	// usable is false if it must not be exported: it is gone, not ours, or its
-	// content is lost.
-	usable bool
-	// reverting is true if it must not stay exported either.
+	// exportable is false if it must not be exported: it does not exist, is not ours, or is
+	// incomplete.
+	exportable bool
+	// reverting is true if it must not remain exported either.
 	reverting bool
 	// step must have succeeded before it can be exported; 0: none.
 	step StepID
@@ -51,10 +49,10 @@ type backing struct {
 // results are those of a plan, by object.
 type results struct {
 	byID map[spec.ID]*result
-	// all has them in the order in which they were asked for first, and room is for more.
+	// all has them in the order in which they were first needed, and room is memory for more.
 	all  []*result
 	room []result
-	// last is what was asked for last, and most likely is asked for next.
+	// last is the most recent one, and most likely the next one.
 	last *result
 }
 
@@ -62,7 +60,7 @@ func newResults(objects int) results {
 	return results{byID: make(map[spec.ID]*result, objects), all: make([]*result, 0, objects), room: make([]result, objects), last: &result{}}
 }
 
-// of returns what there is of an object, which is Ready until something else is said.
+// of returns the result of an object, which is Ready until something else is set.
 func (r *results) of(id spec.ID) *result {
 	if r.last.status.Name == id.Name && r.last.status.Kind == id.Kind {
 		return r.last
@@ -108,9 +106,8 @@ func (d *differ) poolOf(name string) pool {
 	return d.results.of(spec.ID{Kind: spec.KindPool, Name: name}).pool
 }
 
-// backing returns what there is to be exported of an object, which is not usable if there is
-// nothing.
-func (d *differ) backing(id spec.ID) backing {
+// backingOf returns what can be exported of an object. It is not usable if there is nothing.
+func (d *differ) backingOf(id spec.ID) backing {
 	if b := d.results.of(id).backing; b != nil {
 		return *b
 	}

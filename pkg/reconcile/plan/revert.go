@@ -10,12 +10,13 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// restoring goes on with a volume that is being written over with what a snapshot holds.
-func (d *differ) restoring(id spec.ID, r *spec.Revert, lv observe.LogicalVolume) {
+// continueRevert continues the revert of a volume that is being overwritten with the data of a
+// snapshot.
+func (d *differ) continueRevert(id spec.ID, r *spec.Revert, lv observe.LogicalVolume) {
 	switch {
 	case r != nil:
-		if snapshot, ok := d.snapshotToRestore(id, r, lv); ok {
-			d.restore(id, r, lv, snapshot)
+		if snapshot, ok := d.snapshotToRevertTo(id, r, lv); ok {
+			d.revertInPlace(id, r, lv, snapshot)
 		}
 	case lv.Tag(ondisk.TagCheckpoint) == "":
 		d.step(id, "no longer in the spec, and nothing was written", change.SetTags{LV: nameOf(lv),
@@ -25,15 +26,14 @@ func (d *differ) restoring(id spec.ID, r *spec.Revert, lv observe.LogicalVolume)
 	}
 }
 
-// revert sees to it that a volume is put back to what a snapshot holds, once for
-// each request.
+// planRevert plans the revert of a volume to a snapshot, once for each request.
 //
-// In a thin pool a clone of the snapshot comes in the place of the volume. Otherwise the
-// volume keeps its logical volume, and so does the snapshot: what differs is copied. A merge
-// by LVM would end the snapshot, and whatever initiators know it by.
-func (d *differ) revert(id spec.ID, v spec.Volume, lv observe.LogicalVolume) succession {
+// In a thin pool a clone of the snapshot becomes current by a cutover. Otherwise the volume keeps
+// its logical volume, and so does the snapshot: what differs is copied. A merge by LVM would
+// remove the snapshot, and the identity by which initiators know it.
+func (d *differ) planRevert(id spec.ID, v spec.Volume, lv observe.LogicalVolume) cutoverProgress {
 	r := v.Spec.Revert
-	snapshot, ok := d.snapshotToRestore(id, r, lv)
+	snapshot, ok := d.snapshotToRevertTo(id, r, lv)
 	switch {
 	case !ok:
 		return none
@@ -41,47 +41,47 @@ func (d *differ) revert(id spec.ID, v spec.Volume, lv observe.LogicalVolume) suc
 		reason, while := d.doubt()
 		d.setBlocked(id, reason, "spec.revert: cannot revert while %s; waiting until that is corrected", while)
 		return none
-	case d.toBeKept(id), d.usersOfVolume(id, lv) != "":
+	case d.waitsForCopies(id), d.blockedByVolumeUsers(id, lv) != "":
 		return none
-	case len(d.index.current[id]) == 0: // its tags come first: beside a clone it would pass for one that is gone
+	case len(d.index.current[id]) == 0: // its tags are corrected first: beside a clone, an untagged one would look missing
 		return none
 	case snapshot.Type == observe.Thin && lv.Type == observe.Thin && snapshot.Pool == lv.Pool && snapshot.Size <= lv.Size:
-		return d.swapIn(id, v, lv, snapshot)
+		return d.revertByClone(id, v, lv, snapshot)
 	}
 	d.dangerousStep(id, "spec.revert asks for it", Destructive, d.connectedTo(id), change.SetTags{LV: nameOf(lv),
 		Add: []string{ondisk.PhaseTag(ondisk.Reverting), ondisk.TagRevert + r.Request}, Remove: append(lv.TagsWith(ondisk.TagRevert), lv.TagsWith(ondisk.TagFilled)...)})
-	return none // once it is marked, exports let go of it
+	return none // once it has that tag, its Exports remove its LUNs
 }
 
-// reverted reports whether a request was done. It is not done a second time because somebody took
-// away the tag that says so.
-func (d *differ) reverted(id spec.ID, lv observe.LogicalVolume, request string) bool {
+// isReverted reports whether a request was done. It is not done again because somebody removed the
+// tag that says so.
+func (d *differ) isReverted(id spec.ID, lv observe.LogicalVolume, request string) bool {
 	return slices.Contains(lv.Tags, ondisk.TagReverted+request) || slices.Contains(d.in.Known[id].Reverted, request)
 }
 
-// toBeKept reports whether what is in a Volume now is to be kept somewhere, and is not
-// yet: after it was put back that is gone. It says so.
-func (d *differ) toBeKept(id spec.ID) bool {
+// waitsForCopies reports whether a copy of the current data is declared and does not exist yet:
+// the revert would destroy that data. It sets the status.
+func (d *differ) waitsForCopies(id spec.ID) bool {
 	waits := func(of spec.ID) bool {
 		d.setBlocked(id, status.ReasonNotReady, "spec.revert: waiting until the current data is safe in %s, which does not exist yet", of)
 		return true
 	}
 	for _, name := range d.refs.snapshots[id.Name] {
-		s, of := d.in.Desired.Snapshots[name], spec.ID{Kind: spec.KindSnapshot, Name: name}
+		s, of := d.in.Declared.Snapshots[name], spec.ID{Kind: spec.KindSnapshot, Name: name}
 		if !s.Metadata.Suspended() && d.isNew(of) {
 			return waits(of)
 		}
 	}
 	for _, name := range d.refs.copies[id.Name] {
-		v, of := d.in.Desired.Volumes[name], spec.ID{Kind: spec.KindVolume, Name: name}
+		v, of := d.in.Declared.Volumes[name], spec.ID{Kind: spec.KindVolume, Name: name}
 		_, made := d.index.sources[of]
-		if !v.Metadata.Suspended() && !made && (d.isNew(of) || d.filling(of) && len(d.index.current[of]) > 0) {
+		if !v.Metadata.Suspended() && !made && (d.isNew(of) || d.isBeingFilled(of) && len(d.index.current[of]) > 0) {
 			return waits(of)
 		}
 	}
 	for _, name := range d.refs.images[id.Name] {
-		i, of := d.in.Desired.Images[name], spec.ID{Kind: spec.KindImage, Name: name}
-		if _, made := d.index.sources[of]; !i.Metadata.Suspended() && !made && d.writing(of) {
+		i, of := d.in.Declared.Images[name], spec.ID{Kind: spec.KindImage, Name: name}
+		if _, made := d.index.sources[of]; !i.Metadata.Suspended() && !made && d.isBeingWritten(of) {
 			return waits(of)
 		}
 	}
@@ -93,15 +93,15 @@ func (d *differ) isNew(id spec.ID) bool {
 	return len(d.index.current[id]) == 0 && d.in.Known[id].UUID == ""
 }
 
-// restore plans the next step for a volume that is marked as being put back.
-func (d *differ) restore(id spec.ID, r *spec.Revert, lv, snapshot observe.LogicalVolume) {
+// revertInPlace plans the next step for a volume that is tagged as being reverted.
+func (d *differ) revertInPlace(id spec.ID, r *spec.Revert, lv, snapshot observe.LogicalVolume) {
 	_, served := d.index.Backstore(id)
 	switch {
-	case len(d.in.Observed.Unknown) > 0: // who uses it cannot be told
+	case len(d.in.Observed.Unknown) > 0: // somebody may use it there
 		d.setBlocked(id, status.ReasonObservationFailed, "spec.revert: waiting until every system can be read: %v", d.in.Observed.Err())
 	case lv.Tag(ondisk.TagRevert) != r.Request:
 		d.step(id, "spec.revert has changed", change.SetTags{LV: nameOf(lv), Add: []string{ondisk.TagRevert + r.Request}, Remove: lv.TagsWith(ondisk.TagRevert)})
-	case served || len(d.index.servedDirectly(lv)) > 0: // the exports let go of it in this pass
+	case served || len(d.index.servedDirectly(lv)) > 0: // its LUNs are removed in this pass
 		d.setStatus(id, status.Progressing, status.ReasonReverting, "reverted to %s once the volume is no longer exported", snapshot.FullName())
 	default:
 		d.dangerousStep(id, "spec.revert asks for it", Destructive, nil, change.Restore{
@@ -111,18 +111,18 @@ func (d *differ) restore(id spec.ID, r *spec.Revert, lv, snapshot observe.Logica
 	}
 }
 
-// swapIn plans that a clone of a snapshot comes in the place of a thin volume: it is made
-// while the volume is served, and then one tag says so, as when a Volume moves.
-func (d *differ) swapIn(id spec.ID, v spec.Volume, lv, snapshot observe.LogicalVolume) succession {
+// revertByClone plans a cutover to a clone of a snapshot in a thin pool. The clone is created
+// while the volume is served, and one tag makes it current, as when a Volume moves.
+func (d *differ) revertByClone(id spec.ID, v spec.Volume, lv, snapshot observe.LogicalVolume) cutoverProgress {
 	const why = "spec.revert asks for it"
 	done := ondisk.TagReverted + v.Spec.Revert.Request
-	clone, found := d.stagedAs(id, "the Volume is no longer reverted to it", func(s observe.LogicalVolume) bool {
+	clone, found := d.findStaged(id, "the Volume is no longer reverted to it", func(s observe.LogicalVolume) bool {
 		return s.VolumeGroup == snapshot.VolumeGroup && s.Origin == snapshot.Name && slices.Contains(s.Tags, done) && s.Identity() == lv.Identity()
 	})
 	if !found {
 		name := observe.LogicalVolume{VolumeGroup: lv.VolumeGroup, Name: ondisk.StagedName(id), Size: lv.Size}
-		if d.vacant(id, nameOf(name), "spec.revert: cannot revert") {
-			// What that leads to is what a plan is read for.
+		if d.isNameFree(id, nameOf(name), "spec.revert: cannot revert") {
+			// Readers of a plan want to know what this step leads to.
 			d.clone(id, why+"; the cutover to it discards the current data", Destructive, backing{lv: snapshot}, name, append(d.tagsToMove(id, v, lv), done))
 		}
 		return prepared
@@ -131,18 +131,18 @@ func (d *differ) swapIn(id spec.ID, v spec.Volume, lv, snapshot observe.LogicalV
 		d.step(id, why, change.GrowVolume{LV: nameOf(clone), From: spec.Size(clone.Size), To: spec.Size(lv.Size)})
 		return prepared
 	}
-	return d.cutOver(cutover{
+	return d.planCutover(cutover{
 		id: id, lv: lv, next: clone, why: why, pausing: why, done: "spec.revert: the clone is ready",
-		danger: Destructive, spareOthers: true, // nobody who sees it is logged in
+		danger: Destructive, spareOthers: true, // no connected initiator sees it
 	})
 }
 
-// snapshotToRestore returns the logical volume of the snapshot that a volume is
-// to be put back to. It reports false, and says why, if that cannot be done.
-func (d *differ) snapshotToRestore(id spec.ID, r *spec.Revert, lv observe.LogicalVolume) (observe.LogicalVolume, bool) {
+// snapshotToRevertTo returns the logical volume of the snapshot that a volume is reverted to. It
+// reports false, and sets the status, if that cannot be done.
+func (d *differ) snapshotToRevertTo(id spec.ID, r *spec.Revert, lv observe.LogicalVolume) (observe.LogicalVolume, bool) {
 	of := spec.ID{Kind: spec.KindSnapshot, Name: r.Snapshot}
 	lvs := d.index.current[of]
-	if old := d.index.left(id).superseded; len(old) > 0 {
+	if old := d.index.leftoversOf(id).superseded; len(old) > 0 {
 		d.setBlocked(id, status.ReasonNotReady, "spec.revert: waiting for the removal of %s, superseded by the last cutover", old[0].FullName())
 		return lv, false
 	}
@@ -163,14 +163,14 @@ func (d *differ) snapshotToRestore(id spec.ID, r *spec.Revert, lv observe.Logica
 		d.setBlocked(id, status.ReasonImmutableField, "spec.revert: %s is no snapshot of %s. Name another Snapshot", lvs[0].FullName(), lv.FullName())
 		return lv, false
 	}
-	if d.takenOfAnother(of, lv, lvs[0]) {
+	if d.isSnapshotOfAnother(of, lv, lvs[0]) {
 		d.setBlocked(id, status.ReasonImmutableField, "spec.revert: %s%s is no snapshot of the current %s. Name another Snapshot%s",
-			lvs[0].FullName(), madeAt(of, lvs[0]), lv.FullName(), d.originHint(lv, lvs[0]))
+			lvs[0].FullName(), createdAtHint(of, lvs[0]), lv.FullName(), d.originHint(lv, lvs[0]))
 		return lv, false
 	}
-	if who := shortList(d.writers(of, lvs[0])); who != "" {
+	if who := shortList(d.connectedWriters(of, lvs[0])); who != "" {
 		d.setBlocked(id, status.ReasonSessionsActive, "spec.revert: waiting for initiators that can write to %s to disconnect: %s", lvs[0].FullName(), who)
-		d.copyAnew(id, lv, lvs[0])
+		d.restartCopy(id, lv, lvs[0])
 		return lv, false
 	}
 	if full := d.overflowedBy(lvs[0], lv); full != "" {
@@ -180,8 +180,8 @@ func (d *differ) snapshotToRestore(id spec.ID, r *spec.Revert, lv observe.Logica
 	return lvs[0], true
 }
 
-// overflowedBy returns another thick snapshot of a volume that could overflow, and
-// be lost, when all that was written since a snapshot is overwritten.
+// overflowedBy returns another thick snapshot of a volume that could overflow, and lose its data,
+// when all that was written since a snapshot is overwritten.
 func (d *differ) overflowedBy(snapshot, origin observe.LogicalVolume) string {
 	written := float64(snapshot.COWSize) * snapshot.DataPercent / 100
 	for _, other := range d.index.snapshotsOf(origin) {
@@ -196,10 +196,10 @@ func (d *differ) overflowedBy(snapshot, origin observe.LogicalVolume) string {
 	return ""
 }
 
-// usersOfVolume says who uses a volume, so that its content must not change now,
-// and returns it; empty: nobody.
-func (d *differ) usersOfVolume(id spec.ID, lv observe.LogicalVolume) string {
-	awaited := d.in.Exposures.awaited(ondisk.UnitSerial(lv.Identity()), ondisk.NamespaceUUID(lv.Identity()))
+// blockedByVolumeUsers returns who uses a volume, so that its content must not change now, and
+// sets the status; empty: nobody.
+func (d *differ) blockedByVolumeUsers(id spec.ID, lv observe.LogicalVolume) string {
+	awaited := d.in.Exposures.awaitedBy(ondisk.UnitSerial(lv.Identity()), ondisk.NamespaceUUID(lv.Identity()))
 	who := shortList(append(d.connectedTo(id), awaited...))
 	if who != "" {
 		d.setBlocked(id, status.ReasonSessionsActive, "spec.revert: waiting for initiators to disconnect: %s", who)

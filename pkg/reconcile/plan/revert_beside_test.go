@@ -35,12 +35,12 @@ var _ = Describe("Make and a revert while other things happen", func() {
 	}
 
 	It("lets a copy of the Volume that was begun before the revert end with what it was begun from", func() {
-		n.DesireCopy("slow", 100*MiB, spec.VolumeSource{Volume: "data"})
+		n.DeclareCopy("slow", 100*MiB, spec.VolumeSource{Volume: "data"})
 		n.Apply(n.Plan()) // the volume to fill, and the snapshot to fill it from
 		made := n.LVs("vg0")["volreconciler-source-copy"]
 		Expect(made.UUID).NotTo(BeEmpty())
 		Expect(kinds(n.Plan())).To(ContainElement("Populate"))
-		n.RestoreFile("data", "nightly", "one") // the job takes long: no step of it is applied
+		n.DeclareRevert("data", "nightly", "one") // the job takes long: no step of it is applied
 		for range 6 {
 			for _, s := range n.Plan().Steps {
 				if p, ok := s.Change.(change.Populate); ok {
@@ -54,7 +54,7 @@ var _ = Describe("Make and a revert while other things happen", func() {
 		}
 	})
 	It("lets an Image of the Volume that was begun before the revert end with what it was begun from", func() {
-		n.DesireImage(spec.ImageSpec{Volume: "data"})
+		n.DeclareImage(spec.ImageSpec{Volume: "data"})
 		n.Apply(n.Plan())
 		var made observe.LogicalVolume
 		for _, lv := range n.LVs("vg0") {
@@ -63,7 +63,7 @@ var _ = Describe("Make and a revert while other things happen", func() {
 			}
 		}
 		Expect(made.UUID).NotTo(BeEmpty())
-		n.RestoreFile("data", "nightly", "one")
+		n.DeclareRevert("data", "nightly", "one")
 		for range 6 {
 			for _, s := range n.Plan().Steps {
 				if _, ok := s.Change.(change.WriteImage); ok {
@@ -78,8 +78,8 @@ var _ = Describe("Make and a revert while other things happen", func() {
 	for _, volume := range []string{"data", "thick"} {
 		It("does not put "+volume+" back while a Snapshot of it that is named at the same time is not there", func() {
 			snapshot := map[string]string{"data": "nightly", "thick": "tnightly"}[volume]
-			n.Desired.Snapshots["before"] = spec.Snapshot{Metadata: Meta("before"), Spec: spec.SnapshotSpec{Volume: volume, Size: 100 * MiB}}
-			n.RestoreFile(volume, snapshot, "one")
+			n.Declared.Snapshots["before"] = spec.Snapshot{Metadata: Meta("before"), Spec: spec.SnapshotSpec{Volume: volume, Size: 100 * MiB}}
+			n.DeclareRevert(volume, snapshot, "one")
 			for range 5 {
 				for _, s := range n.Plan().Steps {
 					switch c := s.Change.(type) {
@@ -94,35 +94,35 @@ var _ = Describe("Make and a revert while other things happen", func() {
 		})
 	}
 	It("does not mark a thick one in the plan that makes a snapshot of it", func() {
-		n.Desired.Snapshots["before"] = spec.Snapshot{Metadata: Meta("before"), Spec: spec.SnapshotSpec{Volume: "thick", Size: 100 * MiB}}
-		n.RestoreFile("thick", "tnightly", "one")
+		n.Declared.Snapshots["before"] = spec.Snapshot{Metadata: Meta("before"), Spec: spec.SnapshotSpec{Volume: "thick", Size: 100 * MiB}}
+		n.DeclareRevert("thick", "tnightly", "one")
 		Expect(kinds(n.Plan())).To(ConsistOf("CreateSnapshot"))
 	})
 	for _, volume := range []string{"data", "thick"} {
 		It("does not put "+volume+" back before what is filled from it has a snapshot to be filled from", func() {
-			n.DesireCopy(map[string]string{"data": "slow", "thick": "fast"}[volume], 200*MiB, spec.VolumeSource{Volume: volume})
-			n.RestoreFile(volume, map[string]string{"data": "nightly", "thick": "tnightly"}[volume], "one")
+			n.DeclareCopy(map[string]string{"data": "slow", "thick": "fast"}[volume], 200*MiB, spec.VolumeSource{Volume: volume})
+			n.DeclareRevert(volume, map[string]string{"data": "nightly", "thick": "tnightly"}[volume], "one")
 			Expect(kinds(n.Plan())).To(ConsistOf("CreateVolume", "CreateSnapshot"))
 			n.Converge()
 			Expect(n.LVs("vg0")[volume].Tag(ondisk.TagReverted)).To(Equal("one"))
 		})
 		It("does not put "+volume+" back before the image that is to be written of it has a snapshot", func() {
-			n.DesireImage(spec.ImageSpec{Volume: volume})
-			n.RestoreFile(volume, map[string]string{"data": "nightly", "thick": "tnightly"}[volume], "one")
+			n.DeclareImage(spec.ImageSpec{Volume: volume})
+			n.DeclareRevert(volume, map[string]string{"data": "nightly", "thick": "tnightly"}[volume], "one")
 			Expect(kinds(n.Plan())).To(ConsistOf("CreateSnapshot"))
 			n.Converge()
 			Expect(n.LVs("vg0")[volume].Tag(ondisk.TagReverted)).To(Equal("one"))
 		})
 		It("does not put "+volume+" back while there are findings in the specs", func() {
-			n.RestoreFile(volume, map[string]string{"data": "nightly", "thick": "tnightly"}[volume], "one")
-			n.Desired.Complete = false
+			n.DeclareRevert(volume, map[string]string{"data": "nightly", "thick": "tnightly"}[volume], "one")
+			n.Declared.Complete = false
 			Expect(n.Plan().Steps).To(BeEmpty())
 			Expect(ObjectOf(n.Plan(), VolumeID(volume))).To(BeIn(status.Blocked, status.ReasonIncompleteInput))
 		})
 	}
 
 	It("does not let initiators in to the old one while its replacement is still being marked", func() {
-		n.RestoreFile("data", "nightly", "one")
+		n.DeclareRevert("data", "nightly", "one")
 		p := swap()
 		last := p.Steps[len(p.Steps)-1]
 		for _, s := range p.Steps[:len(p.Steps)-1] {
@@ -131,7 +131,7 @@ var _ = Describe("Make and a revert while other things happen", func() {
 		// lvchange takes longer than the plan is waited for; somebody takes the request
 		// back (or has an error in another file) meanwhile.
 		n.Input.Busy = map[string]bool{last.Change.Lane(): true}
-		n.RestoreFile("data", "", "")
+		n.DeclareRevert("data", "", "")
 		for _, s := range n.Plan().Steps {
 			if s.Change.System() != observe.LVM { // that lane is busy
 				n.Change(s.Change)
@@ -147,17 +147,17 @@ var _ = Describe("Make and a revert while other things happen", func() {
 	})
 
 	It("serves what came in its place though that cannot be renamed", func() {
-		n.RestoreFile("data", "nightly", "one")
+		n.DeclareRevert("data", "nightly", "one")
 		n.Apply(swap())
 		for i := range 4 { // lvrename fails, again and again; every other pass it is not tried
-			n.Input.Held = nil
+			n.Input.BackingOff = nil
 			if i > 0 {
-				n.Input.Held = map[spec.ID]bool{VolumeID("data"): true}
+				n.Input.BackingOff = map[spec.ID]bool{VolumeID("data"): true}
 			}
 			failed := map[StepID]bool{}
 			for _, s := range n.Plan().Steps {
 				_, renames := s.Change.(change.Rename)
-				failed[s.ID] = renames || n.Input.Held[s.Object] && !s.AtOnce || slices.ContainsFunc(s.Needs, func(q StepID) bool { return failed[q] })
+				failed[s.ID] = renames || n.Input.BackingOff[s.Object] && !s.AtOnce || slices.ContainsFunc(s.Needs, func(q StepID) bool { return failed[q] })
 				if !failed[s.ID] {
 					n.Change(s.Change)
 				}
@@ -165,7 +165,7 @@ var _ = Describe("Make and a revert while other things happen", func() {
 		}
 		Expect(n.State.LIO.ISCSI[IQN].Enabled).To(BeTrue())
 		Expect(n.State.LIO.ISCSI[IQN].LUNs).To(HaveKey(0))
-		n.Input.Held = nil
+		n.Input.BackingOff = nil
 		n.Converge()
 		Expect(n.LVs("vg0")["data"].Origin).To(Equal("nightly"))
 		Expect(n.LVs("vg0")).NotTo(Or(HaveKey(ondisk.StagedName(VolumeID("data"))), HaveKey(ondisk.SupersededName(VolumeID("data")))))
@@ -173,7 +173,7 @@ var _ = Describe("Make and a revert while other things happen", func() {
 	})
 
 	It("is itself again when its tags were lost while the clone was there", func() {
-		n.RestoreFile("data", "nightly", "one")
+		n.DeclareRevert("data", "nightly", "one")
 		n.Apply(n.Plan())
 		n.Edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Tags = nil })
 		n.Converge()
@@ -182,7 +182,7 @@ var _ = Describe("Make and a revert while other things happen", func() {
 	})
 	It("is itself though its first tags could not be set when it was adopted", func() {
 		n.Edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Tags = nil })
-		n.RestoreFile("data", "nightly", "one")
+		n.DeclareRevert("data", "nightly", "one")
 		for _, s := range n.Plan().Steps {
 			if _, ok := s.Change.(change.SetTags); !ok {
 				n.Change(s.Change)
@@ -192,12 +192,12 @@ var _ = Describe("Make and a revert while other things happen", func() {
 		Expect(ObjectOf(n.Plan(), VolumeID("data"))).To(BeIn(status.Ready, status.ReasonAsDesired))
 	})
 	It("does not leave a clone behind when the request is withdrawn and the Pool changed", func() {
-		n.RestoreFile("data", "nightly", "one")
+		n.DeclareRevert("data", "nightly", "one")
 		n.Apply(n.Plan())
-		n.RestoreFile("data", "", "")
-		v := n.Desired.Volumes["data"]
+		n.DeclareRevert("data", "", "")
+		v := n.Declared.Volumes["data"]
 		v.Spec.Pool = "slow"
-		n.Desired.Volumes["data"] = v
+		n.Declared.Volumes["data"] = v
 		n.Converge()
 		Expect(n.LVs("vg0")).NotTo(HaveKey(ondisk.StagedName(VolumeID("data"))))
 	})
@@ -205,7 +205,7 @@ var _ = Describe("Make and a revert while other things happen", func() {
 
 var _ = Describe("Make and a revert over any fabric", func() {
 	eachFabric("is put back and served again as it was", func(n *Node, o over) {
-		n.RestoreFile("data", "nightly", "one")
+		n.DeclareRevert("data", "nightly", "one")
 		before := targetOf(n, o)
 		n.Converge()
 		Expect(n.LVs("vg0")["data"].Origin).To(Equal("nightly"))
@@ -215,7 +215,7 @@ var _ = Describe("Make and a revert over any fabric", func() {
 		if o.target.Fabric == observe.NVMe || o.target.Fabric == observe.TGTISCSI {
 			return // all see all
 		}
-		n.RestoreFile("data", "nightly", "one")
+		n.DeclareRevert("data", "nightly", "one")
 		n.EditTargetOf(o.target, func(t *observe.Target) {
 			for name, acl := range t.ACLs { // this one sees other LUNs only
 				acl.LoggedIn = true

@@ -29,7 +29,7 @@ var _ = Describe("Make and a volume that is put back to a snapshot", func() {
 	}
 	It("is closed, put back, and served again, once for each request", func() {
 		before, snapBefore := n.LVs("vg0")["thick"], n.LVs("vg0")["tnightly"]
-		n.RestoreFile("thick", "tnightly", "one")
+		n.DeclareRevert("thick", "tnightly", "one")
 		done := passes()
 		Expect(done).To(HaveLen(4))
 		Expect(done[0]).To(Equal([]string{"SetTags"}))
@@ -43,14 +43,14 @@ var _ = Describe("Make and a volume that is put back to a snapshot", func() {
 		Expect(snapAfter.UUID).To(Equal(snapBefore.UUID), "the snapshot stays usable")
 		Expect(n.Plan().Steps).To(BeEmpty())
 		Expect(ObjectOf(n.Plan(), VolumeID("thick"))).To(BeIn(status.Ready, status.ReasonAsDesired))
-		n.RestoreFile("thick", "tnightly", "two")
+		n.DeclareRevert("thick", "tnightly", "two")
 		Expect(kinds(n.Plan())).To(Equal([]string{"SetTags"}))
 	})
 	It("has a clone of the snapshot come in its place in a thin pool", func() {
 		before, snapBefore := n.LVs("vg0")["data"], n.LVs("vg0")["nightly"]
 		wwn := ObjectOf(n.Plan(), VolumeID("data")).Volume.WWN
 		for _, request := range []string{"one", "two"} {
-			n.RestoreFile("data", "nightly", request)
+			n.DeclareRevert("data", "nightly", request)
 			Expect(n.Plan().Steps).To(ConsistOf(HaveField("Danger", Destructive)), "what a plan is read for")
 			done := passes()
 			Expect(done).To(HaveLen(4)) // more in a row would be delayed, and nobody served meanwhile
@@ -72,37 +72,37 @@ var _ = Describe("Make and a volume that is put back to a snapshot", func() {
 		}
 	})
 	It("gives the clone the volume's size before it is served", func() {
-		v := n.Desired.Volumes["data"]
+		v := n.Declared.Volumes["data"]
 		v.Spec.Size *= 2
-		n.Desired.Volumes["data"] = v
+		n.Declared.Volumes["data"] = v
 		n.Converge()
-		n.RestoreFile("data", "nightly", "one")
+		n.DeclareRevert("data", "nightly", "one")
 		n.Converge()
 		Expect(n.LVs("vg0")["data"].Origin).To(Equal("nightly"))
 		Expect(n.LVs("vg0")["data"].Size).To(Equal(uint64(v.Spec.Size)))
 	})
 	It("makes another clone when another snapshot is asked for", func() {
-		n.Desired.Snapshots["later"] = spec.Snapshot{Metadata: Meta("later"), Spec: spec.SnapshotSpec{Volume: "data"}}
+		n.Declared.Snapshots["later"] = spec.Snapshot{Metadata: Meta("later"), Spec: spec.SnapshotSpec{Volume: "data"}}
 		n.Converge()
-		n.RestoreFile("data", "nightly", "one")
+		n.DeclareRevert("data", "nightly", "one")
 		n.Apply(n.Plan())
 		Expect(n.LVs("vg0")).To(HaveKey(ondisk.StagedName(VolumeID("data"))))
-		n.RestoreFile("data", "later", "one")
+		n.DeclareRevert("data", "later", "one")
 		n.Converge()
 		Expect(n.LVs("vg0")["data"].Origin).To(Equal("later"))
 		Expect(n.LVs("vg0")).NotTo(HaveKey(ondisk.StagedName(VolumeID("data"))))
 	})
 	It("waits for who has opened it since the clone was made", func() {
-		n.Desired.Exports = nil
+		n.Declared.Exports = nil
 		n.Converge()
-		n.RestoreFile("data", "nightly", "one")
+		n.DeclareRevert("data", "nightly", "one")
 		n.Apply(n.Plan())
 		n.Edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Open = true })
 		Expect(kinds(n.Plan())).To(Equal([]string{"RemoveLV"})) // of the clone
 		Expect(ObjectOf(n.Plan(), VolumeID("data"))).To(BeIn(status.Blocked, status.ReasonInUse))
 	})
 	It("waits for who has logged in since the clone was made", func() {
-		n.RestoreFile("data", "nightly", "one")
+		n.DeclareRevert("data", "nightly", "one")
 		n.Apply(n.Plan())
 		n.LogIn()
 		Expect(kinds(n.Plan())).To(Equal([]string{"RemoveLV"})) // of the clone
@@ -110,42 +110,42 @@ var _ = Describe("Make and a volume that is put back to a snapshot", func() {
 		Expect(n.State.LIO.ISCSI[IQN].LUNs).To(HaveKey(0))
 	})
 	It("is served as it was if the tag cannot be set", func() {
-		n.RestoreFile("data", "nightly", "one")
+		n.DeclareRevert("data", "nightly", "one")
 		n.Apply(n.Plan())
 		p := n.Plan()
 		p.Steps = p.Steps[:len(p.Steps)-1]
 		n.Apply(p)
-		n.Input.Held = map[spec.ID]bool{VolumeID("data"): true}
+		n.Input.BackingOff = map[spec.ID]bool{VolumeID("data"): true}
 		Expect(kinds(n.Plan())).To(ContainElements("CreateBackstore", "AddLUN", "EnableTarget", "Cutover"))
-		n.Input.Held = nil
+		n.Input.BackingOff = nil
 		n.Converge()
 		Expect(n.LVs("vg0")["data"].Tag(ondisk.TagReverted)).To(Equal("one"))
 	})
 	It("leaves what is read-only as it is", func() {
 		n.Edit("vg0/data", func(lv *observe.LogicalVolume) { lv.ReadOnly = true })
 		n.Converge()
-		n.RestoreFile("data", "nightly", "one")
+		n.DeclareRevert("data", "nightly", "one")
 		Expect(n.Plan().Steps).To(BeEmpty())
 		Expect(ObjectOf(n.Plan(), VolumeID("data"))).To(BeIn(status.Blocked, status.ReasonImmutableField))
 	})
 	It("does not move to another Pool while the snapshot has lost its origin by that", func() {
-		n.RestoreFile("data", "nightly", "one")
+		n.DeclareRevert("data", "nightly", "one")
 		n.Converge()
 		Expect(n.LVs("vg0")["nightly"].Origin).To(BeEmpty())
-		v := n.Desired.Volumes["data"]
-		v.Spec.Pool = n.Desired.Volumes["thick"].Spec.Pool
-		n.Desired.Volumes["data"] = v
+		v := n.Declared.Volumes["data"]
+		v.Spec.Pool = n.Declared.Volumes["thick"].Spec.Pool
+		n.Declared.Volumes["data"] = v
 		Expect(n.Plan().Steps).To(BeEmpty())
 		Expect(ObjectOf(n.Plan(), VolumeID("data"))).To(BeIn(status.Blocked, status.ReasonSnapshotsExist))
 	})
 	It("is served as it was if the file no longer asks before anything was written", func() {
 		for volume, snapshot := range map[string]string{"data": "nightly", "thick": "tnightly"} {
 			before := n.LVs("vg0")[volume]
-			n.RestoreFile(volume, snapshot, "one")
+			n.DeclareRevert(volume, snapshot, "one")
 			for !slices.Contains(kinds(n.Plan()), "Restore") && !slices.Contains(kinds(n.Plan()), "DisableTarget") {
 				n.Apply(n.Plan())
 			}
-			n.RestoreFile(volume, "", "")
+			n.DeclareRevert(volume, "", "")
 			n.Converge()
 			Expect(n.LVs("vg0")[volume].UUID).To(Equal(before.UUID))
 			Expect(n.LVs("vg0")).NotTo(HaveKey(ondisk.StagedName(VolumeID(volume))))
@@ -154,56 +154,56 @@ var _ = Describe("Make and a volume that is put back to a snapshot", func() {
 	})
 	It("waits for live sessions", func() {
 		n.LogIn()
-		n.RestoreFile("thick", "tnightly", "one")
+		n.DeclareRevert("thick", "tnightly", "one")
 		Expect(n.Plan().Steps).To(BeEmpty())
 		Expect(ObjectOf(n.Plan(), VolumeID("thick"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
 	})
 	It("waits for who has it mounted", func() {
-		n.Desired.Exports = nil
+		n.Declared.Exports = nil
 		n.Converge()
 		n.Edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Open, lv.HeldBy = true, []string{"mounted on /mnt"} })
-		n.RestoreFile("thick", "tnightly", "one")
+		n.DeclareRevert("thick", "tnightly", "one")
 		Expect(n.Plan().Steps).To(BeEmpty())
 		Expect(ObjectOf(n.Plan(), VolumeID("thick"))).To(BeIn(status.Blocked, status.ReasonInUse))
 	})
 	It("refuses a snapshot that overflowed, or that is of another volume", func() {
 		n.Edit("vg0/tnightly", func(lv *observe.LogicalVolume) { lv.SnapshotInvalid = true })
-		n.RestoreFile("thick", "tnightly", "one")
+		n.DeclareRevert("thick", "tnightly", "one")
 		Expect(kinds(n.Plan())).NotTo(ContainElement("SetTags"))
 		Expect(ObjectOf(n.Plan(), VolumeID("thick"))).To(BeIn(status.Blocked, status.ReasonSnapshotOverflow))
-		n.RestoreFile("thick", "nightly", "one")
+		n.DeclareRevert("thick", "nightly", "one")
 		Expect(ObjectOf(n.Plan(), VolumeID("thick"))).To(BeIn(status.Blocked, status.ReasonImmutableField))
 	})
 	It("refuses to overflow another snapshot", func() {
-		n.Desired.Snapshots["small"] = spec.Snapshot{Metadata: Meta("small"), Spec: spec.SnapshotSpec{Volume: "thick", Size: 4 * MiB}}
+		n.Declared.Snapshots["small"] = spec.Snapshot{Metadata: Meta("small"), Spec: spec.SnapshotSpec{Volume: "thick", Size: 4 * MiB}}
 		n.Converge()
 		n.Edit("vg0/tnightly", func(lv *observe.LogicalVolume) { lv.DataPercent = 50 })
-		n.RestoreFile("thick", "tnightly", "one")
+		n.DeclareRevert("thick", "tnightly", "one")
 		Expect(n.Plan().Steps).To(BeEmpty())
 		Expect(ObjectOf(n.Plan(), VolumeID("thick"))).To(BeIn(status.Blocked, status.ReasonSnapshotsExist))
 	})
 	It("is not served half put back, and says what to do, when the file no longer asks", func() {
-		n.RestoreFile("thick", "tnightly", "one")
+		n.DeclareRevert("thick", "tnightly", "one")
 		n.Apply(n.Plan())
 		n.Edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Tags = append(lv.Tags, ondisk.CheckpointTag("snapshot", 0)) })
-		n.RestoreFile("thick", "", "")
+		n.DeclareRevert("thick", "", "")
 		n.Converge()
 		Expect(ObjectOf(n.Plan(), VolumeID("thick"))).To(BeIn(status.Blocked, status.ReasonReverting))
 		Expect(n.State.LIO.ISCSI[IQN].LUNs).NotTo(HaveKey(1))
 	})
 	It("ends with what was asked for last", func() {
-		n.RestoreFile("thick", "tnightly", "one")
+		n.DeclareRevert("thick", "tnightly", "one")
 		n.Apply(n.Plan())
-		n.RestoreFile("thick", "tnightly", "two")
+		n.DeclareRevert("thick", "tnightly", "two")
 		n.Converge()
 		Expect(n.LVs("vg0")["thick"].Tag(ondisk.TagReverted)).To(Equal("two"))
 		Expect(n.LVs("vg0")["thick"].TagsWith(ondisk.TagReverted)).To(HaveLen(1))
 	})
 	It("is not served half put back while its file has an error", func() {
-		n.RestoreFile("thick", "tnightly", "one")
+		n.DeclareRevert("thick", "tnightly", "one")
 		n.Apply(n.Plan())
 		n.Apply(n.Plan()) // exports have let go of it, and it is being written
-		n.Invalidate(VolumeID("thick"))
+		n.InvalidateVolume(VolumeID("thick"))
 		for range 3 {
 			n.Apply(n.Plan())
 			Expect(n.LVs("vg0")["thick"].Phase()).To(Equal(ondisk.Reverting))
@@ -213,27 +213,27 @@ var _ = Describe("Make and a volume that is put back to a snapshot", func() {
 	Context("half put back", func() {
 		const volume, snapshot = "thick", "tnightly"
 		BeforeEach(func() {
-			delete(n.Desired.Exports, "db")
+			delete(n.Declared.Exports, "db")
 			n.Converge()
-			n.RestoreFile(volume, snapshot, "one")
+			n.DeclareRevert(volume, snapshot, "one")
 			n.Apply(n.Plan())
 			n.Edit("vg0/"+volume, func(lv *observe.LogicalVolume) {
 				lv.Tags = append(lv.Tags, ondisk.CheckpointTag(n.LVs("vg0")[snapshot].UUID, 8*MiB))
 			})
-			n.RestoreFile(volume, "", "")
-			delete(n.Desired.Snapshots, snapshot)
+			n.DeclareRevert(volume, "", "")
+			delete(n.Declared.Snapshots, snapshot)
 		})
 		It("keeps the snapshot until it is put back, even if no file names that any more", func() {
 			n.Converge()
 			Expect(n.LVs("vg0")).To(HaveKey(snapshot))
 			Expect(ObjectOf(n.Plan(), SnapshotID(snapshot))).To(BeIn(status.Blocked, status.ReasonInUse))
-			n.RestoreFile(volume, snapshot, "one")
+			n.DeclareRevert(volume, snapshot, "one")
 			n.Converge()
 			Expect(n.LVs("vg0")[volume].Phase()).To(BeEmpty())
 			Expect(n.LVs("vg0")).NotTo(HaveKey(snapshot))
 		})
 		It("goes with its snapshot when both are given up", func() {
-			delete(n.Desired.Volumes, volume)
+			delete(n.Declared.Volumes, volume)
 			n.Converge()
 			Expect(n.LVs("vg0")).NotTo(Or(HaveKey(snapshot), HaveKey(volume)))
 		})

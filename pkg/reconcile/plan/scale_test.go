@@ -32,7 +32,7 @@ func many(n int) (*Model, Input) {
 		set.Exports[name] = e
 	}
 	m := NewModel()
-	return m, Input{Desired: set, Observed: m.Copy(), Known: map[spec.ID]Identity{}, Started: noon, Now: noon, MaxDeletions: 10}
+	return m, Input{Declared: set, Observed: m.Copy(), Known: map[spec.ID]Identity{}, Started: noon, Now: noon, MaxDeletions: 10}
 }
 
 // manyConverged is many on a machine that has all of it.

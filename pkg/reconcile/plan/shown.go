@@ -11,7 +11,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// place is where Pools put logical volumes. thinPool is empty in thick ones.
+// place is where Pools put logical volumes. Without a thinPool they are thick.
 type place struct{ volumeGroup, thinPool string }
 
 func placeIn(p spec.Pool) place {
@@ -22,24 +22,25 @@ func placeIn(p spec.Pool) place {
 	return at
 }
 
-// places returns the Pools by where they put logical volumes; of several, the first by name.
-func places(desired spec.Set) map[place]string {
-	all := make(map[place]string, len(desired.Pools))
-	for _, name := range slices.Backward(sorted(desired.Pools)) {
-		all[placeIn(desired.Pools[name])] = name
+// places returns the Pools by where they put logical volumes. If several have the same place, it
+// is the first by name.
+func places(declared spec.Set) map[place]string {
+	all := make(map[place]string, len(declared.Pools))
+	for _, name := range slices.Backward(sorted(declared.Pools)) {
+		all[placeIn(declared.Pools[name])] = name
 	}
 	return all
 }
 
-// poolIn returns the Pool in which the logical volume of an object lies; empty if no Pool
-// declares that place.
+// poolIn returns the Pool of an object's logical volume, by where that is; empty: no Pool declares
+// that place.
 func (d *differ) poolIn(id spec.ID, lv observe.LogicalVolume) string {
 	at := place{lv.VolumeGroup, lv.Pool}
 	volume := id.Name
 	if id.Kind == spec.KindSnapshot {
-		volume = d.in.Desired.Snapshots[id.Name].Spec.Volume
+		volume = d.in.Declared.Snapshots[id.Name].Spec.Volume
 	}
-	if own := d.in.Desired.Volumes[volume].Spec.Pool; own != "" && placeIn(d.in.Desired.Pools[own]) == at {
+	if own := d.in.Declared.Volumes[volume].Spec.Pool; own != "" && placeIn(d.in.Declared.Pools[own]) == at {
 		return own
 	}
 	return d.places[at]
@@ -50,7 +51,7 @@ func (d *differ) volumeStatus(id spec.ID, lv observe.LogicalVolume) *status.Volu
 	created, taken, of := lv.ContentSince(), time.Time{}, ""
 	if id.Kind == spec.KindSnapshot {
 		created, taken = taken, created
-		of = d.in.Desired.Snapshots[id.Name].Spec.Volume
+		of = d.in.Declared.Snapshots[id.Name].Spec.Volume
 	}
 	return &status.Volume{
 		CreatedAt: created, TakenAt: taken,
@@ -60,8 +61,8 @@ func (d *differ) volumeStatus(id spec.ID, lv observe.LogicalVolume) *status.Volu
 	}
 }
 
-// allocated returns how much space a logical volume takes. Of a thin volume that is inactive
-// LVM does not know it: 0.
+// allocated returns how much space a logical volume takes. LVM does not know it of an inactive
+// thin volume: 0.
 func allocated(lv observe.LogicalVolume) uint64 {
 	switch lv.Type {
 	case observe.Thin:
@@ -74,7 +75,7 @@ func allocated(lv observe.LogicalVolume) uint64 {
 }
 
 func (d *differ) exportStatus(id spec.ID, t observe.Target) *status.Export {
-	protocol := d.in.Desired.Exports[id.Name].Spec.Protocol
+	protocol := d.in.Declared.Exports[id.Name].Spec.Protocol
 	if protocol == "" {
 		protocol = protocolOf(t)
 	}
@@ -84,11 +85,11 @@ func (d *differ) exportStatus(id spec.ID, t observe.Target) *status.Export {
 	}
 }
 
-// labels puts the labels of the declared objects into their status.
-func (d *differ) labels() {
+// setLabels sets the labels of the declared objects in their status.
+func (d *differ) setLabels() {
 	for _, r := range d.results.all {
 		if r.shown {
-			r.status.Labels = d.in.Desired.Labels(r.status.ID())
+			r.status.Labels = d.in.Declared.Labels(r.status.ID())
 		}
 	}
 }

@@ -17,10 +17,10 @@ var _ = Describe("What a status shows of an object", func() {
 		n.LVs("vg0")["data"] = lv
 		p := n.Plan()
 		thin, thick := ObjectOf(p, VolumeID("data")).Volume, ObjectOf(p, VolumeID("thick")).Volume
-		Expect(thin.Pool).To(Equal(n.Desired.Volumes["data"].Spec.Pool))
+		Expect(thin.Pool).To(Equal(n.Declared.Volumes["data"].Spec.Pool))
 		Expect(thin.Allocated).To(Equal(thin.Size / 4))
 		Expect(thin.ExportedBy).To(Equal([]string{"db"}))
-		Expect(thick.Pool).To(Equal(n.Desired.Volumes["thick"].Spec.Pool))
+		Expect(thick.Pool).To(Equal(n.Declared.Volumes["thick"].Spec.Pool))
 		Expect(thick.Allocated).To(Equal(thick.Size))
 	})
 
@@ -35,7 +35,7 @@ var _ = Describe("What a status shows of an object", func() {
 	It("is the protocol of an Export, also of one that no file declares", func() {
 		n := Converged()
 		Expect(ObjectOf(n.Plan(), ExportID("db")).Export.Protocol).To(Equal(spec.ProtocolISCSI))
-		delete(n.Desired.Exports, "db")
+		delete(n.Declared.Exports, "db")
 		t := n.State.LIO.ISCSI[IQN]
 		t.Portals = map[string]observe.Transport{"10.0.0.1:3260": observe.RDMA}
 		n.State.LIO.ISCSI[IQN] = t
@@ -44,9 +44,9 @@ var _ = Describe("What a status shows of an object", func() {
 
 	It("is the labels of its file", func() {
 		n := Converged()
-		v := n.Desired.Volumes["data"]
+		v := n.Declared.Volumes["data"]
 		v.Metadata.Labels = map[string]string{"tier": "gold"}
-		n.Desired.Volumes["data"] = v
+		n.Declared.Volumes["data"] = v
 		p := n.Plan()
 		Expect(ObjectOf(p, VolumeID("data")).Labels).To(Equal(map[string]string{"tier": "gold"}))
 		Expect(ObjectOf(p, VolumeID("thick")).Labels).To(BeEmpty())
@@ -54,14 +54,14 @@ var _ = Describe("What a status shows of an object", func() {
 
 	It("is the own Pool where two Pools are in one place", func() {
 		n := Converged()
-		own := n.Desired.Volumes["thick"].Spec.Pool
+		own := n.Declared.Volumes["thick"].Spec.Pool
 		for _, name := range []string{"a-second", "z-second"} {
-			other := n.Desired.Pools[own]
+			other := n.Declared.Pools[own]
 			other.Metadata.Name = name
-			n.Desired.Pools[name] = other
+			n.Declared.Pools[name] = other
 		}
 		Expect(ObjectOf(n.Plan(), VolumeID("thick")).Volume.Pool).To(Equal(own))
-		delete(n.Desired.Volumes, "thick")
+		delete(n.Declared.Volumes, "thick")
 		Expect(ObjectOf(n.Plan(), VolumeID("thick")).Volume.Pool).To(Equal("a-second"))
 	})
 })

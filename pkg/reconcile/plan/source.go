@@ -10,7 +10,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// Why a snapshot that was made to be copied from is of no use.
+// Why a snapshot that was made to copy from is no longer needed.
 const (
 	copied          = "the copy from it has ended"
 	notToCopy       = "it cannot be copied from"
@@ -20,13 +20,13 @@ const (
 // createVolume plans a logical volume for a Volume that has none.
 func (d *differ) createVolume(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume, tags []string) {
 	create := change.CreateVolume{LV: nameOf(lv), ThinPool: p.thinPool, Size: spec.Size(lv.Size), Tags: tags}
-	b := backing{lv: lv, usable: true, thin: p.thinPool != ""}
+	b := backing{lv: lv, exportable: true, thin: p.thinPool != ""}
 	switch source := v.Spec.Source; {
 	case source == nil:
 		b.step = d.step(id, "not there", create, p.step)
 	case source.Image != nil:
 		d.createToFill(id, create, source, p.step)
-		b.usable = false
+		b.exportable = false
 	default:
 		from, ok := d.sourceOf(id, source)
 		if ok {
@@ -40,31 +40,30 @@ func (d *differ) createVolume(id spec.ID, v spec.Volume, p pool, lv observe.Logi
 			b.step = d.clone(id, "not there", Harmless, from, lv, append(tags, ondisk.TagSource+source.Tag()))
 			break
 		}
-		if made, there := d.index.sources[id]; there && source.Volume != "" && (!d.madeOf(source.Volume, made) || made.Origin != from.lv.Name) {
+		if made, there := d.index.sources[id]; there && source.Volume != "" && (!d.isSourceOf(source.Volume, made) || made.Origin != from.lv.Name) {
 			d.discardOther(id, made)
 			return
 		}
 		d.createToFill(id, create, source, p.step)
-		d.sourceSnapshot(id, source, from)
-		b.usable = false
+		d.ensureSourceSnapshot(id, source, from)
+		b.exportable = false
 	}
 	d.results.of(id).backing = &b
-	d.provision(v.Spec.Pool, lv.Size)
+	d.addProvisioned(v.Spec.Pool, lv.Size)
 }
 
-// asLargeAs returns the size and the tags of what is filled from a logical volume. If that is
-// larger than both ask for only because LVM rounds, so is this one.
+// asLargeAs returns the size and the tags of a volume that is filled from a logical volume. If
+// that is larger than declared only because LVM rounds sizes up, so is the new volume.
 func (d *differ) asLargeAs(from observe.LogicalVolume, v spec.Volume, p pool, size uint64, tags []string) (uint64, []string) {
 	extent := d.in.Observed.VolumeGroups[from.VolumeGroup].ExtentSize
-	if from.Size <= size || !d.roundedUp(from, roundUp(uint64(v.Spec.Size), extent)) {
+	if from.Size <= size || !d.isRoundedUp(from, roundUp(uint64(v.Spec.Size), extent)) {
 		return size, tags
 	}
 	larger := roundUp(from.Size, p.vg.ExtentSize)
 	return larger, append(tags[:len(tags):len(tags)], ondisk.RoundedTag(size, larger))
 }
 
-// createToFill creates a logical volume that is nobody's to use until it was
-// filled, which later passes see to.
+// createToFill creates a logical volume that nobody may use until later passes have filled it.
 func (d *differ) createToFill(id spec.ID, create change.CreateVolume, source *spec.VolumeSource, needs ...StepID) {
 	create.Tags = append(create.Tags, ondisk.PhaseTag(ondisk.Populating), ondisk.TagSource+source.Tag())
 	d.step(id, "not there", create, needs...)
@@ -80,34 +79,34 @@ func (d *differ) clone(id spec.ID, why string, danger Danger, from backing, lv o
 	return step
 }
 
-// sourceOf returns the logical volume that a new volume is filled from. It reports
-// false, and says why, if there is none that can be read.
+// sourceOf returns the logical volume that a new volume is filled from. It reports false, and sets
+// the status, if none can be read.
 func (d *differ) sourceOf(id spec.ID, source *spec.VolumeSource) (backing, bool) {
 	from, _ := source.Object()
-	if !d.names(from) {
+	if !d.isDeclared(from) {
 		d.setBlocked(id, status.ReasonNotReady, "spec.source: %s is not declared, and %s was not created yet. Declare the source, or change the field", from, id)
 		return backing{}, false
 	}
-	// Objects come by name; what this one is made of has to come before.
+	// Objects are planned by name; the source of this one must be planned before it.
 	if from.Kind == spec.KindSnapshot {
 		d.snapshotOnce(from.Name)
 	} else {
 		d.volumeOnce(from.Name)
 	}
-	b := d.backing(from)
-	if !b.usable || b.lv.UUID == "" {
+	b := d.backingOf(from)
+	if !b.exportable || b.lv.UUID == "" {
 		d.setBlocked(id, status.ReasonNotReady, "spec.source: waiting for %s: %s", from, d.object(from).Message)
 		return backing{}, false
 	}
 	return b, true
 }
 
-// fits reports whether a source is not larger than the volume that is filled from it, and is not
-// to become larger, which may be done before or after; if it is, it says so.
+// fits reports whether a source is not larger than the volume that is filled from it, and will not
+// grow beyond it, before or after the copy; if it is, the status is set.
 func (d *differ) fits(id spec.ID, from observe.LogicalVolume, size uint64) bool {
 	larger := from.Size
 	if owner, _ := from.Owner(); owner.Kind == spec.KindVolume {
-		larger = max(larger, uint64(d.in.Desired.Volumes[owner.Name].Spec.Size))
+		larger = max(larger, uint64(d.in.Declared.Volumes[owner.Name].Spec.Size))
 	}
 	if larger > size {
 		d.setBlocked(id, status.ReasonShrinkRefused, "spec.size: %s is smaller than the source %s (%s). Increase it to at least as much", spec.Size(size), from.FullName(), spec.Size(larger))
@@ -115,8 +114,9 @@ func (d *differ) fits(id spec.ID, from observe.LogicalVolume, size uint64) bool 
 	return larger <= size
 }
 
-// populate sees to a volume that is being filled. Nobody is to use it before.
-func (d *differ) populate(id spec.ID, v spec.Volume, lv observe.LogicalVolume) {
+// planFill plans the next step for a volume that is being filled. Nobody may use it before that is
+// done.
+func (d *differ) planFill(id spec.ID, v spec.Volume, lv observe.LogicalVolume) {
 	source := v.Spec.Source
 	if source == nil || ondisk.TagSource+source.Tag() != ondisk.TagSource+lv.Tag(ondisk.TagSource) {
 		d.setBlocked(id, status.ReasonImmutableField, "spec.source: %s is being filled from %s. Undo the change, or remove the Volume and declare it again", lv.FullName(), lv.Tag(ondisk.TagSource))
@@ -137,71 +137,72 @@ func (d *differ) populate(id spec.ID, v spec.Volume, lv observe.LogicalVolume) {
 	d.step(id, "not filled yet", fill)
 }
 
-// readableSource returns what a volume is copied from: a Snapshot's logical volume,
-// or the snapshot that was made of a Volume for this. It is made anew if it is
-// gone, and the copy begins anew then.
+// readableSource returns what a volume is copied from: a Snapshot's logical volume, or the
+// snapshot that was made of a Volume for this. If that is missing it is made again, and the copy
+// begins again.
 func (d *differ) readableSource(id spec.ID, source *spec.VolumeSource, lv observe.LogicalVolume) (observe.LogicalVolume, bool) {
 	made, there := d.index.sources[id]
 	snapshot := spec.ID{Kind: spec.KindSnapshot, Name: source.Snapshot}
 	lvs := d.index.current[snapshot]
 	switch {
 	case source.Snapshot != "" && len(lvs) == 1 && !lvs[0].SnapshotInvalid:
-		// In the trash it can be read as well: a copy that was begun is ended.
-		if !d.stands(id, snapshot, lvs[0]) {
-			d.copyAnew(id, lv, lvs[0])
+		// It can be read in the trash too: a copy that has begun is completed.
+		if !d.isReadOnlyEverywhere(id, snapshot, lvs[0]) {
+			d.restartCopy(id, lv, lvs[0])
 			return lv, false
 		}
 		return lvs[0], d.fits(id, lvs[0], lv.Size)
 	case source.Snapshot != "", !there:
-	case !d.madeOf(source.Volume, made):
+	case !d.isSourceOf(source.Volume, made):
 		d.discardOther(id, made)
 		return lv, false
 	case made.SnapshotInvalid:
 		d.setStatus(id, status.Failed, status.ReasonSnapshotOverflow, "snapshot %s overflowed while %s was copied from it; retried from a new one", made.FullName(), lv.FullName())
-		d.discard(id, made, d.signed(ondisk.SourceTags(id)), notToCopy)
+		d.discard(id, made, d.withSignature(ondisk.SourceTags(id)), notToCopy)
 		return lv, false
 	default:
 		return made, d.fits(id, made, lv.Size)
 	}
 	from, ok := d.sourceOf(id, source)
 	if ok && d.fits(id, from.lv, lv.Size) {
-		d.sourceSnapshot(id, source, from)
+		d.ensureSourceSnapshot(id, source, from)
 	}
 	return lv, false
 }
 
-// discardOther removes a snapshot that was made to copy something else from, and says so.
+// discardOther discards a snapshot that was made for another copy, and sets the status.
 func (d *differ) discardOther(id spec.ID, made observe.LogicalVolume) {
-	d.discard(id, made, d.signed(ondisk.SourceTags(id)), ofSomethingElse)
+	d.discard(id, made, d.withSignature(ondisk.SourceTags(id)), ofSomethingElse)
 	d.setStatus(id, status.Progressing, status.ReasonConverging, "removing %s: %s", made.FullName(), ofSomethingElse)
 }
 
-// sourceSnapshot makes the snapshot that a Volume is copied from: it may be in use.
-func (d *differ) sourceSnapshot(id spec.ID, source *spec.VolumeSource, from backing) {
+// ensureSourceSnapshot plans the snapshot that a Volume is copied from, because the Volume may be
+// in use, unless there is one.
+func (d *differ) ensureSourceSnapshot(id spec.ID, source *spec.VolumeSource, from backing) {
 	if made, there := d.index.sources[id]; source.Volume == "" || there && made.Origin == from.lv.Name {
 		return
 	}
 	d.createSource(id, source.Volume, from)
 }
 
-// madeOf reports whether a snapshot that was made to be copied from is one of a
-// Volume. Its tag says of which. If the Volume is gone, it may be all that is left
-// of it; if it has another logical volume by now, that is what is to be copied.
-func (d *differ) madeOf(volume string, made observe.LogicalVolume) bool {
+// isSourceOf reports whether a snapshot that was made to copy from is one of a Volume's current
+// logical volume, or of the one that was current when the copy began. Its tag names the Volume. If
+// the Volume is missing, the snapshot may be all that is left of it.
+func (d *differ) isSourceOf(volume string, made observe.LogicalVolume) bool {
 	lvs := d.index.current[spec.ID{Kind: spec.KindVolume, Name: volume}]
 	return made.Tag(ondisk.TagSource) == (spec.VolumeSource{Volume: volume}).Tag() &&
 		(len(lvs) != 1 || made.Origin == "" || lvs[0].VolumeGroup == made.VolumeGroup && lvs[0].Name == made.Origin ||
-			d.replacedOrigin(spec.ID{Kind: spec.KindVolume, Name: volume}, made)) // what it held when the copy was begun counts
+			d.isSnapshotOfSuperseded(spec.ID{Kind: spec.KindVolume, Name: volume}, made)) // the copy is of what was current when it began
 }
 
-// createSource plans a snapshot of a Volume from which another one is filled or an
-// Image is written.
+// createSource plans a snapshot of a Volume from which another one is filled or an Image is
+// written.
 func (d *differ) createSource(id spec.ID, volume string, from backing) {
 	if missing := d.in.Observed.VolumeGroups[from.lv.VolumeGroup].MissingPVs; missing > 0 {
 		d.setBlocked(id, status.ReasonNotReady, "cannot copy from %s: no snapshot can be made while volume group %[3]s lacks %[2]d physical volume(s). Reconnect them first", from.lv.FullName(), missing, from.lv.VolumeGroup)
 		return
 	}
-	if d.notCopied(id, from.lv) {
+	if d.cannotSnapshot(id, from.lv) {
 		return
 	}
 	if damage := d.damageAround(from.lv); damage != "" {
@@ -219,30 +220,30 @@ func (d *differ) createSource(id spec.ID, volume string, from backing) {
 	}
 	d.step(id, "to copy from", change.CreateSnapshot{
 		LV: change.LV{VolumeGroup: from.lv.VolumeGroup, Name: name}, Origin: from.lv.Name, OriginUUID: from.lv.UUID,
-		Thin: from.lv.Type == observe.Thin, Tags: append(d.signed(ondisk.SourceTags(id)), ondisk.TagSource+(spec.VolumeSource{Volume: volume}).Tag()),
+		Thin: from.lv.Type == observe.Thin, Tags: append(d.withSignature(ondisk.SourceTags(id)), ondisk.TagSource+(spec.VolumeSource{Volume: volume}).Tag()),
 	}, from.step)
 }
 
-// absentSources removes the snapshots from which nothing is copied any more.
-func (d *differ) absentSources() {
+// pruneSources discards the snapshots that nothing is copied from any more.
+func (d *differ) pruneSources() {
 	for _, id := range sortedIDs(d.index.sources) {
-		needed := d.filling
+		needed := d.isBeingFilled
 		if id.Kind == spec.KindImage {
-			needed = d.writing
+			needed = d.isBeingWritten
 		}
 		why := copied
-		if id.Kind == spec.KindImage && !d.names(id) {
+		if id.Kind == spec.KindImage && !d.isDeclared(id) {
 			why += "; an image that was written is kept"
 		}
-		if !needed(id) && (d.names(id) || !d.inDoubt() && d.graceLeft(id) <= 0) {
-			d.discard(id, d.index.sources[id], d.signed(ondisk.SourceTags(id)), why)
+		if !needed(id) && (d.isDeclared(id) || !d.inDoubt() && d.graceLeft(id) <= 0) {
+			d.discard(id, d.index.sources[id], d.withSignature(ondisk.SourceTags(id)), why)
 		}
 	}
 }
 
-// filling reports whether a Volume is being filled, or may be.
-func (d *differ) filling(id spec.ID) bool {
+// isBeingFilled reports whether a Volume is being filled, or may be.
+func (d *differ) isBeingFilled(id spec.ID) bool {
 	lvs := d.index.current[id]
-	return d.names(id) && d.in.Known[id].Content == Incomplete || len(lvs) == 0 && (d.names(id) || d.inDoubt()) ||
+	return d.isDeclared(id) && d.in.Known[id].Content == Incomplete || len(lvs) == 0 && (d.isDeclared(id) || d.inDoubt()) ||
 		slices.ContainsFunc(lvs, func(lv observe.LogicalVolume) bool { return lv.Phase() == ondisk.Populating })
 }

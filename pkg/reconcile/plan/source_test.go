@@ -39,8 +39,8 @@ var _ = Describe("Make and a volume with a source", func() {
 
 	DescribeTable("converges, through passes that each may be the last one before a crash",
 		func(pool string, source spec.VolumeSource, want ...[]string) {
-			n.DesireCopy(pool, 200*MiB, source)
-			n.Desired.Exports["copies"] = spec.Export{Metadata: Meta("copies"), Spec: spec.ExportSpec{
+			n.DeclareCopy(pool, 200*MiB, source)
+			n.Declared.Exports["copies"] = spec.Export{Metadata: Meta("copies"), Spec: spec.ExportSpec{
 				Protocol: spec.ProtocolISCSI, Target: IQN + "-copies", Portals: []string{"0.0.0.0:3260"},
 				LUNs: []spec.LUN{{Volume: "copy", Number: Ptr(0)}},
 			}}
@@ -84,14 +84,14 @@ var _ = Describe("Make and a volume with a source", func() {
 	)
 	It("refuses a volume that is smaller than its source, before anything is made", func() {
 		for _, source := range []spec.VolumeSource{fromData, fromTNightly} {
-			n.DesireCopy("slow", 60*MiB, source)
+			n.DeclareCopy("slow", 60*MiB, source)
 			Expect(n.Plan().Steps).To(BeEmpty())
 			Expect(ObjectOf(n.Plan(), copyID)).To(BeIn(status.Blocked, status.ReasonShrinkRefused))
 		}
 	})
 	It("waits for a source that is not complete itself", func() {
-		n.DesireCopy("slow", 200*MiB, fromImage)
-		n.Desired.Volumes["again"] = spec.Volume{Metadata: Meta("again"), Spec: spec.VolumeSpec{
+		n.DeclareCopy("slow", 200*MiB, fromImage)
+		n.Declared.Volumes["again"] = spec.Volume{Metadata: Meta("again"), Spec: spec.VolumeSpec{
 			Pool: "slow", Size: 200 * MiB, LVName: "again", Source: &spec.VolumeSource{Volume: "copy"}}}
 		n.Apply(n.Plan())
 		Expect(ObjectOf(n.Plan(), VolumeID("again"))).To(BeIn(status.Blocked, status.ReasonNotReady))
@@ -99,18 +99,18 @@ var _ = Describe("Make and a volume with a source", func() {
 		Expect(n.LVs("vg0")).To(HaveKey("again"))
 	})
 	It("says that a source is gone which no volume was made from yet, and nothing after that", func() {
-		n.DesireCopy("fast", 200*MiB, spec.VolumeSource{Volume: "other"})
+		n.DeclareCopy("fast", 200*MiB, spec.VolumeSource{Volume: "other"})
 		Expect(ObjectOf(n.Plan(), copyID)).To(BeIn(status.Blocked, status.ReasonNotReady))
-		n.DesireCopy("fast", 200*MiB, fromNightly)
+		n.DeclareCopy("fast", 200*MiB, fromNightly)
 		n.Converge()
-		delete(n.Desired.Snapshots, "nightly")
-		delete(n.Desired.Exports, "db")
+		delete(n.Declared.Snapshots, "nightly")
+		delete(n.Declared.Exports, "db")
 		n.Converge()
 		Expect(n.LVs("vg0")).NotTo(HaveKey("nightly"))
 		Expect(ObjectOf(n.Plan(), copyID)).To(BeIn(status.Ready, status.ReasonAsDesired))
 	})
 	It("goes on from a checkpoint of the same source, and only of that", func() {
-		n.DesireCopy("slow", 200*MiB, fromThick)
+		n.DeclareCopy("slow", 200*MiB, fromThick)
 		n.Apply(n.Plan())
 		made := n.LVs("vg0")["volreconciler-source-copy"]
 		n.Edit("vg0/copy", func(lv *observe.LogicalVolume) {
@@ -123,7 +123,7 @@ var _ = Describe("Make and a volume with a source", func() {
 		Expect(n.Plan().Steps[0].Change).To(HaveField("Done", spec.Size(0)))
 	})
 	It("begins anew from another snapshot when the one it copies from overflows", func() {
-		n.DesireCopy("slow", 200*MiB, fromThick)
+		n.DeclareCopy("slow", 200*MiB, fromThick)
 		n.Apply(n.Plan())
 		n.Edit("vg0/volreconciler-source-copy", func(lv *observe.LogicalVolume) { lv.SnapshotInvalid = true })
 		Expect(kinds(n.Plan())).To(Equal([]string{"RemoveLV"}))
@@ -131,7 +131,7 @@ var _ = Describe("Make and a volume with a source", func() {
 		Expect(lv().Phase()).To(BeEmpty())
 	})
 	It("neither uses nor fills a volume whose mark somebody took away while it was filled", func() {
-		n.DesireCopy("slow", 200*MiB, fromThick)
+		n.DeclareCopy("slow", 200*MiB, fromThick)
 		n.Apply(n.Plan())
 		n.Edit("vg0/copy", func(lv *observe.LogicalVolume) {
 			lv.Tags = append(WithoutPhase(lv.Tags), ondisk.CheckpointTag("x", 1))
@@ -140,52 +140,52 @@ var _ = Describe("Make and a volume with a source", func() {
 		Expect(kinds(n.Plan())).To(Equal([]string{"Populate"}))
 	})
 	It("stops when the source is changed meanwhile, and says what it is filled from", func() {
-		n.DesireCopy("slow", 200*MiB, fromThick)
+		n.DeclareCopy("slow", 200*MiB, fromThick)
 		n.Apply(n.Plan())
-		n.DesireCopy("slow", 200*MiB, fromTNightly)
+		n.DeclareCopy("slow", 200*MiB, fromTNightly)
 		Expect(kinds(n.Plan())).To(BeEmpty())
 		Expect(ObjectOf(n.Plan(), copyID)).To(BeIn(status.Blocked, status.ReasonImmutableField))
 		Expect(ObjectOf(n.Plan(), copyID).Message).To(ContainSubstring("volume:thick"))
 	})
 	It("refuses another source afterwards, and goes on serving the volume", func() {
-		n.DesireCopy("slow", 200*MiB, fromThick)
+		n.DeclareCopy("slow", 200*MiB, fromThick)
 		n.Converge()
-		n.DesireCopy("slow", 200*MiB, fromTNightly)
+		n.DeclareCopy("slow", 200*MiB, fromTNightly)
 		Expect(n.Plan().Steps).To(BeEmpty())
 		Expect(ObjectOf(n.Plan(), copyID)).To(BeIn(status.Blocked, status.ReasonImmutableField))
-		n.Desired.Volumes["copy"] = func() spec.Volume { v := n.Desired.Volumes["copy"]; v.Spec.Source = nil; return v }()
+		n.Declared.Volumes["copy"] = func() spec.Volume { v := n.Declared.Volumes["copy"]; v.Spec.Source = nil; return v }()
 		Expect(ObjectOf(n.Plan(), copyID)).To(BeIn(status.Ready, status.ReasonAsDesired))
 	})
 	It("removes what it copies from, and the half copy, when the object goes away", func() {
-		n.DesireCopy("slow", 200*MiB, fromThick)
+		n.DeclareCopy("slow", 200*MiB, fromThick)
 		n.Apply(n.Plan())
 		n.Remember()
-		delete(n.Desired.Volumes, "copy")
+		delete(n.Declared.Volumes, "copy")
 		n.Converge()
 		Expect(n.LVs("vg0")).To(HaveLen(5))
 	})
 	It("keeps the snapshot it copies from while anything cannot be read", func() {
-		n.DesireCopy("slow", 200*MiB, fromThick)
+		n.DeclareCopy("slow", 200*MiB, fromThick)
 		n.Apply(n.Plan())
-		delete(n.Desired.Volumes, "copy")
+		delete(n.Declared.Volumes, "copy")
 		n.State.UnknownGroups = execute.ErrNeeds
 		Expect(n.Plan().Steps).NotTo(ContainElement(HaveField("Change", HaveField("Name", "volreconciler-source-copy"))))
 	})
 	It("leaves a suspended volume half filled", func() {
-		n.DesireCopy("slow", 200*MiB, fromThick)
+		n.DeclareCopy("slow", 200*MiB, fromThick)
 		n.Apply(n.Plan())
 		n.Suspend("copy")
 		Expect(n.Plan().Steps).To(BeEmpty())
 		Expect(ObjectOf(n.Plan(), copyID)).To(BeIn(status.Suspended, status.ReasonSuspended))
 	})
 	It("is not exported half filled while its file has an error", func() {
-		n.DesireCopy("slow", 200*MiB, fromThick)
-		n.Desired.Exports["copies"] = spec.Export{Metadata: Meta("copies"), Spec: spec.ExportSpec{
+		n.DeclareCopy("slow", 200*MiB, fromThick)
+		n.Declared.Exports["copies"] = spec.Export{Metadata: Meta("copies"), Spec: spec.ExportSpec{
 			Protocol: spec.ProtocolISCSI, Target: IQN + "-copies", Portals: []string{"0.0.0.0:3260"},
 			LUNs: []spec.LUN{{Volume: "copy", Number: Ptr(0)}},
 		}}
 		n.Apply(n.Plan())
-		n.Invalidate(copyID)
+		n.InvalidateVolume(copyID)
 		for range 3 {
 			n.Apply(n.Plan())
 			Expect(lv().Phase()).To(Equal(ondisk.Populating))
@@ -193,11 +193,11 @@ var _ = Describe("Make and a volume with a source", func() {
 		Expect(n.State.LIO.ISCSI[IQN+"-copies"].LUNs).To(BeEmpty())
 	})
 	It("is never filled from what was made to copy another volume", func() {
-		n.DesireCopy("slow", 200*MiB, fromThick)
+		n.DeclareCopy("slow", 200*MiB, fromThick)
 		n.Apply(n.Plan())
 		// The snapshot was made, the volume was not: its source can still be changed.
 		delete(n.LVs("vg0"), "copy")
-		n.DesireCopy("slow", 200*MiB, fromData)
+		n.DeclareCopy("slow", 200*MiB, fromData)
 		for range 4 {
 			p := n.Plan()
 			for _, s := range p.Steps {
@@ -212,11 +212,11 @@ var _ = Describe("Make and a volume with a source", func() {
 		Expect(n.LVs("vg0")).To(HaveLen(6))
 	})
 	It("is never filled from what was made to copy a volume that is gone since", func() {
-		n.DesireCopy("slow", 200*MiB, fromData)
+		n.DeclareCopy("slow", 200*MiB, fromData)
 		n.Apply(n.Plan())
 		n.Edit("vg0/volreconciler-source-copy", func(lv *observe.LogicalVolume) { lv.Origin = "" })
 		delete(n.LVs("vg0"), "copy")
-		n.DesireCopy("slow", 200*MiB, fromThick)
+		n.DeclareCopy("slow", 200*MiB, fromThick)
 		for range 4 {
 			p := n.Plan()
 			for _, s := range p.Steps {
@@ -229,7 +229,7 @@ var _ = Describe("Make and a volume with a source", func() {
 		Expect(lv().Phase()).To(BeEmpty())
 	})
 	It("waits while something else has the name of the snapshot to copy from", func() {
-		n.DesireCopy("slow", 200*MiB, fromThick)
+		n.DeclareCopy("slow", 200*MiB, fromThick)
 		n.Apply(n.Plan())
 		n.Edit("vg0/volreconciler-source-copy", func(lv *observe.LogicalVolume) { lv.Tags = nil })
 		p := n.Plan()

@@ -9,11 +9,11 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// special sees to a Volume whose logical volume is of a kind that the agent never makes: cached,
-// VDO, or another one that LVM builds of several. It is served as it is. What would change it is
-// left to whoever made it so, because each version of LVM allows something else for each kind,
-// and some fail half-way. It returns the step after which it is active.
-func (d *differ) special(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume, suspended, missing bool, tags []string) StepID {
+// planSpecial plans a Volume whose logical volume is of a kind that the agent never creates:
+// cached, VDO, or another one that LVM builds from several. It is served unchanged. What would
+// change it is left to an administrator, because each version of LVM allows something else for
+// each kind, and some fail half-way. It returns the step after which it is active.
+func (d *differ) planSpecial(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume, suspended, missing bool, tags []string) StepID {
 	if suspended {
 		return 0
 	}
@@ -30,13 +30,13 @@ func (d *differ) special(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVo
 	}
 	switch phase := lv.Phase(); {
 	case phase == ondisk.Populating:
-		cannot("spec.source", "fill", plainAgain(lv)+" remove it, so that a new one is created")
-	case phase == ondisk.Reverting, v.Spec.Revert != nil && !d.reverted(id, lv, v.Spec.Revert.Request):
-		cannot("spec.revert", "revert", plainAgain(lv)+" remove spec.revert")
+		cannot("spec.source", "fill", howToMakePlain(lv)+" remove it, so that a new one is created")
+	case phase == ondisk.Reverting, v.Spec.Revert != nil && !d.isReverted(id, lv, v.Spec.Revert.Request):
+		cannot("spec.revert", "revert", howToMakePlain(lv)+" remove spec.revert")
 	case phase != "" && phase != ondisk.Staged:
-		d.stopped(id, d.understood(id, lv))
-	case misplaced(lv, p):
-		cannot("spec.pool", "move", plainAgain(lv)+" undo the change of spec.pool")
+		d.blockedBy(id, d.checkPhaseKnown(id, lv))
+	case isMisplaced(lv, p):
+		cannot("spec.pool", "move", howToMakePlain(lv)+" undo the change of spec.pool")
 	case lv.Size < size:
 		cannot("spec.size", "grow", fmt.Sprintf("To grow it, run lvextend -L %db %s, or remove its cache first", size, lv.FullName()))
 	case lv.Size > size:
@@ -45,9 +45,9 @@ func (d *differ) special(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVo
 	return active
 }
 
-// plainAgain is the beginning of a sentence that says how a logical volume becomes a plain one,
-// where there is a way; its end says what else can be done.
-func plainAgain(lv observe.LogicalVolume) string {
+// howToMakePlain is the beginning of a sentence: how to make a logical volume plain, where there
+// is a way. The end of the sentence gives the alternative.
+func howToMakePlain(lv observe.LogicalVolume) string {
 	switch lv.Kind() {
 	case observe.KindCached, observe.KindWriteCached:
 		return fmt.Sprintf("Make it a plain logical volume (lvconvert --uncache %s), or", lv.FullName())
@@ -55,26 +55,26 @@ func plainAgain(lv observe.LogicalVolume) string {
 	return "Make it a plain logical volume, or"
 }
 
-// singleAgain says how a logical volume gives up the other copies of its data. Of raid5, raid6
-// and raid10 one command does not do it, and some of those that begin it may destroy data.
-func singleAgain(lv observe.LogicalVolume) string {
+// howToMakeLinear returns how to remove the other copies of a logical volume's data. For raid5,
+// raid6 and raid10 no single command does it, and some that begin it may destroy data.
+func howToMakeLinear(lv observe.LogicalVolume) string {
 	if lv.Kind() == observe.KindRAID1 || lv.Kind() == observe.KindMirror {
 		return "lvconvert --type linear " + lv.FullName()
 	}
 	return "see lvmraid(7) for converting between levels"
 }
 
-// notCopied reports whether the agent makes no snapshot of a logical volume, and says so. LVM
-// can, of some kinds in some versions: 2.03.16 fails half-way with a cached one.
-func (d *differ) notCopied(id spec.ID, origin observe.LogicalVolume) bool {
+// cannotSnapshot reports whether the agent makes no snapshot of a logical volume, and sets the
+// status. LVM can for some kinds in some versions: 2.03.16 fails half-way with a cached one.
+func (d *differ) cannotSnapshot(id spec.ID, origin observe.LogicalVolume) bool {
 	if origin.Type != observe.OtherLV {
 		return false
 	}
-	d.setBlocked(id, status.ReasonUnsupported, "cannot make a snapshot of %s: it is %s. %s copy it by hand", origin.FullName(), origin.Kind(), plainAgain(origin))
+	d.setBlocked(id, status.ReasonUnsupported, "cannot make a snapshot of %s: it is %s. %s copy it by hand", origin.FullName(), origin.Kind(), howToMakePlain(origin))
 	return true
 }
 
-// remarkOn says what is particular about a volume that is as desired.
+// remarkOn remarks on what is special about a volume that is as declared.
 func (d *differ) remarkOn(id spec.ID, lv observe.LogicalVolume) {
 	switch {
 	case lv.Degraded():

@@ -33,9 +33,9 @@ var _ = Describe("Make and a volume of a kind that the agent does not make", fun
 		}
 	}
 	edit := func(n *Node, f func(*spec.VolumeSpec)) {
-		v := n.Desired.Volumes["thick"]
+		v := n.Declared.Volumes["thick"]
 		f(&v.Spec)
-		n.Desired.Volumes["thick"] = v
+		n.Declared.Volumes["thick"] = v
 	}
 	served := func(n *Node) {
 		GinkgoHelper()
@@ -59,7 +59,7 @@ var _ = Describe("Make and a volume of a kind that the agent does not make", fun
 			special(n, layout)
 			rebooted(n)
 			Expect(ChangesIn(n.Plan())).To(ContainElement("activate vg0/thick"))
-			n.Settled()
+			n.Settle()
 			served(n)
 			Expect(ObjectOf(n.Plan(), ExportID("db"))).To(BeIn(status.Ready, status.ReasonAsDesired))
 		})
@@ -69,11 +69,11 @@ var _ = Describe("Make and a volume of a kind that the agent does not make", fun
 			n := Movable()
 			n.Add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "fromhand", Type: observe.OtherLV, Layout: layout, Size: 64 * MiB, Active: true})
 			v := spec.Volume{Metadata: Meta("fromhand"), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * MiB, LVName: "fromhand"}}
-			n.Desired.Volumes["fromhand"] = v
+			n.Declared.Volumes["fromhand"] = v
 			Expect(ObjectOf(n.Plan(), VolumeID("fromhand"))).To(BeIn(status.Blocked, status.ReasonNotOwned))
 			v.Spec.Adopt = true
-			n.Desired.Volumes["fromhand"] = v
-			n.Settled()
+			n.Declared.Volumes["fromhand"] = v
+			n.Settle()
 			Expect(ObjectOf(n.Plan(), VolumeID("fromhand"))).To(BeIn(status.Ready, status.ReasonAsDesired))
 		})
 	})
@@ -105,22 +105,22 @@ var _ = Describe("Make and a volume of a kind that the agent does not make", fun
 			return VolumeID("thick")
 		}),
 		Entry(nil, "to be put back", func(n *Node) spec.ID {
-			n.RestoreFile("thick", "snap", "1")
+			n.DeclareRevert("thick", "snap", "1")
 			return VolumeID("thick")
 		}),
 		Entry(nil, "to have a snapshot", func(n *Node) spec.ID {
-			n.Desired.Snapshots = map[string]spec.Snapshot{"snap": {Metadata: Meta("snap"), Spec: spec.SnapshotSpec{Volume: "thick", Size: 16 * MiB}}}
+			n.Declared.Snapshots = map[string]spec.Snapshot{"snap": {Metadata: Meta("snap"), Spec: spec.SnapshotSpec{Volume: "thick", Size: 16 * MiB}}}
 			return spec.ID{Kind: spec.KindSnapshot, Name: "snap"}
 		}),
 		Entry(nil, "to be written to an image", func(n *Node) spec.ID {
-			n.DesireImage(spec.ImageSpec{Volume: "thick"})
+			n.DeclareImage(spec.ImageSpec{Volume: "thick"})
 			return spec.ID{Kind: spec.KindImage, Name: "golden"}
 		}),
 	)
 	It("makes no copy of it", func() {
 		n := Movable()
 		special(n, "cache")
-		n.Desired.Volumes["copy"] = spec.Volume{Metadata: Meta("copy"), Spec: spec.VolumeSpec{Pool: "slow", Size: 104 * MiB, LVName: "copy", Source: &spec.VolumeSource{Volume: "thick"}}}
+		n.Declared.Volumes["copy"] = spec.Volume{Metadata: Meta("copy"), Spec: spec.VolumeSpec{Pool: "slow", Size: 104 * MiB, LVName: "copy", Source: &spec.VolumeSource{Volume: "thick"}}}
 		n.Pass(-1)
 		Expect(ObjectOf(n.Plan(), VolumeID("copy"))).To(And(BeIn(status.Blocked, status.ReasonUnsupported), HaveField("Message", ContainSubstring("a cached volume"))))
 	})
@@ -133,13 +133,13 @@ var _ = Describe("Make and a volume of a kind that the agent does not make", fun
 	DescribeTable("does not remove it, whatever the Pool says, but says how to", func(trash spec.Duration, wipe spec.Clear) {
 		kinds(func(layout, words string) {
 			n := Movable()
-			n.Desired.Exports = nil
-			pool := n.Desired.Pools["slow"]
+			n.Declared.Exports = nil
+			pool := n.Declared.Pools["slow"]
 			pool.Spec.Trash, pool.Spec.Clear = &trash, wipe
-			n.Desired.Pools["slow"] = pool
-			n.Settled()
+			n.Declared.Pools["slow"] = pool
+			n.Settle()
 			special(n, layout)
-			delete(n.Desired.Volumes, "thick")
+			delete(n.Declared.Volumes, "thick")
 			Expect(n.Plan().Steps).To(BeEmpty(), layout)
 			Expect(ObjectOf(n.Plan(), VolumeID("thick"))).To(And(BeIn(status.Blocked, status.ReasonUnsupported), HaveField("Message",
 				And(ContainSubstring("lvremove vg0/thick"), ContainSubstring(words)))), layout)
@@ -150,7 +150,7 @@ var _ = Describe("Make and a volume of a kind that the agent does not make", fun
 	It("takes no pool of LVM's for a volume", func() {
 		n := Movable()
 		n.Add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "fromhand", Type: observe.OtherLV, Layout: "cache,pool", Size: 64 * MiB})
-		n.Desired.Volumes["fromhand"] = spec.Volume{Metadata: Meta("fromhand"), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * MiB, LVName: "fromhand", Adopt: true}}
+		n.Declared.Volumes["fromhand"] = spec.Volume{Metadata: Meta("fromhand"), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * MiB, LVName: "fromhand", Adopt: true}}
 		Expect(n.Plan().Steps).To(BeEmpty())
 		Expect(ObjectOf(n.Plan(), VolumeID("fromhand"))).To(BeIn(status.Blocked, status.ReasonNotOwned))
 	})
@@ -175,7 +175,7 @@ var _ = Describe("Make and a volume whose data is on several devices", func() {
 		return n
 	}
 	lose := func(n *Node) {
-		n.Missing(1)
+		n.LosePVs(1)
 		rebooted(n)
 		n.Edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Health = observe.HealthPartial })
 	}
@@ -224,8 +224,8 @@ var _ = Describe("Make and a volume whose data is on several devices", func() {
 
 var _ = DescribeTable("Make says of a volume that is served", func(with func(*observe.LogicalVolume), words string) {
 	n := Movable()
-	n.Desired.Exports = nil
-	n.Settled()
+	n.Declared.Exports = nil
+	n.Settle()
 	n.Edit("vg0/thick", with)
 	Expect(ObjectOf(n.Plan(), VolumeID("thick"))).To(HaveField("Message", ContainSubstring(words)))
 },

@@ -24,13 +24,13 @@ var _ = Describe("Make and the trash", func() {
 	var before spec.Set
 	BeforeEach(func() {
 		n = Converged()
-		n.KeepFor(day)
-		before = n.Desired
+		n.SetTrashPeriod(day)
+		before = n.Declared
 	})
 	// deleted takes all files away and lets the agent see to it.
 	deleted := func() {
 		GinkgoHelper()
-		n.NameNothing()
+		n.UndeclareAll()
 		n.Converge()
 	}
 	all := []spec.ID{VolumeID("data"), VolumeID("thick"), SnapshotID("nightly"), SnapshotID("tnightly")}
@@ -45,7 +45,7 @@ var _ = Describe("Make and the trash", func() {
 	}
 
 	It("unexports, marks and deactivates, in an order in which nothing is cut", func() {
-		n.NameNothing()
+		n.UndeclareAll()
 		p := n.Plan()
 		var order []string
 		for _, s := range p.Steps {
@@ -81,7 +81,7 @@ var _ = Describe("Make and the trash", func() {
 		data := n.LVs("vg0")["data"]
 		deleted()
 		n.Wait(day - time.Second)
-		n.Desired = before
+		n.Declared = before
 		p := n.Converge()
 		for _, o := range p.Objects {
 			Expect(o.Phase).To(Equal(status.Ready), "%s: %s", o.ID(), o.Message)
@@ -94,14 +94,14 @@ var _ = Describe("Make and the trash", func() {
 		uuid := n.LVs("vg0")["data"].UUID
 		deleted()
 		n.Input.Known = nil
-		n.Desired = before
+		n.Declared = before
 		n.Converge()
 		Expect(n.LVs("vg0")["data"].UUID).To(Equal(uuid))
 	})
 	It("goes on remembering what is in it", func() {
 		deleted()
 		known := n.Input.Known
-		n.Input.Known = Learnt(known, n.Desired, n.State)
+		n.Input.Known = Learned(known, n.Declared, n.State)
 		Expect(n.Input.Known[VolumeID("data")]).To(Equal(known[VolumeID("data")]))
 	})
 	It("is left when the time is over and not before, snapshots before their origin", func() {
@@ -145,27 +145,27 @@ var _ = Describe("Make and the trash", func() {
 		Expect(n.LVs("vg0")).To(HaveKey("thick"))
 	})
 	It("has no use where it keeps nothing", func() {
-		n.KeepFor(0)
+		n.SetTrashPeriod(0)
 		deleted()
 		Expect(n.LVs("vg0")).To(HaveLen(1))
 	})
 	It("is emptied when a Pool no longer keeps anything", func() {
 		deleted()
-		n.KeepFor(0)
+		n.SetTrashPeriod(0)
 		n.Converge()
 		Expect(n.LVs("vg0")).To(HaveLen(1))
 	})
 	It("keeps for a day where nobody says for how long", func() {
-		for name, p := range n.Desired.Pools {
+		for name, p := range n.Declared.Pools {
 			p.Spec.Trash = nil
-			n.Desired.Pools[name] = p
+			n.Declared.Pools[name] = p
 		}
 		deleted()
 		n.Wait(day - time.Second)
 		expectAllInTrash()
 	})
 	It("keeps for the longest time that Pools of the place say", func() {
-		n.Desired.Pools["other"] = spec.Pool{Metadata: Meta("other"), Spec: spec.PoolSpec{VolumeGroup: "vg0", Trash: Ptr(spec.Duration(2 * day))}}
+		n.Declared.Pools["other"] = spec.Pool{Metadata: Meta("other"), Spec: spec.PoolSpec{VolumeGroup: "vg0", Trash: Ptr(spec.Duration(2 * day))}}
 		deleted()
 		n.Wait(day)
 		n.Converge()
@@ -176,7 +176,7 @@ var _ = Describe("Make and the trash", func() {
 	})
 	It("keeps what is in it while no Pool says for how long", func() {
 		deleted()
-		delete(n.Desired.Pools, "slow")
+		delete(n.Declared.Pools, "slow")
 		n.Wait(1000 * day)
 		p := n.Converge()
 		Expect(n.LVs("vg0")).To(And(HaveKey("thick"), HaveKey("tnightly"), Not(HaveKey("data"))))
@@ -184,8 +184,8 @@ var _ = Describe("Make and the trash", func() {
 			HaveField("Message", ContainSubstring("kept until a Pool declares volume group vg0")), HaveField("Volume.RemovedAfter", BeZero())))
 	})
 	It("takes what has no Pool any more, and keeps it", func() {
-		n.NameNothing()
-		delete(n.Desired.Pools, "slow")
+		n.UndeclareAll()
+		delete(n.Declared.Pools, "slow")
 		n.Converge()
 		Expect(n.LVs("vg0")["thick"].Tags).To(ContainElement(HavePrefix(ondisk.TagDeleted)))
 		n.Wait(1000 * day)
@@ -199,7 +199,7 @@ var _ = Describe("Make and the trash", func() {
 		p := n.Converge()
 		Expect(n.LVs("vg0")).To(HaveKey("data"))
 		Expect(ObjectOf(p, VolumeID("data"))).To(And(BeIn(status.Deleting, status.ReasonInTrash), HaveField("Message", ContainSubstring("has no valid time"))))
-		n.KeepFor(0)
+		n.SetTrashPeriod(0)
 		n.Converge()
 		Expect(n.LVs("vg0")).To(HaveKey("data"))
 	},
@@ -248,13 +248,13 @@ var _ = Describe("Make and the trash", func() {
 		n.Wait(-time.Hour)
 		Expect(ChangesIn(n.Plan())).To(BeEmpty())
 	},
-		Entry("because of a finding", func() { n.Desired.Complete = false }),
+		Entry("because of a finding", func() { n.Declared.Complete = false }),
 		Entry("because LIO cannot be read", func() { n.State.Unknown = map[observe.System]error{observe.LIO: errors.New("broken")} }),
 		Entry("because of the grace period", func() { n.Input.Grace = 48 * time.Hour }),
 	)
 	It("keeps what another object names by its logical volume's name", func() {
 		deleted()
-		n.Desired.Volumes = map[string]spec.Volume{"heir": {Metadata: Meta("heir"), Spec: spec.VolumeSpec{Pool: "slow", Size: 101 * MiB, LVName: "thick", Adopt: true}}}
+		n.Declared.Volumes = map[string]spec.Volume{"heir": {Metadata: Meta("heir"), Spec: spec.VolumeSpec{Pool: "slow", Size: 101 * MiB, LVName: "thick", Adopt: true}}}
 		for range 2 {
 			p := n.Converge()
 			Expect(ObjectOf(p, VolumeID("thick"))).To(BeIn(status.Blocked, status.ReasonInUse))
@@ -275,7 +275,7 @@ var _ = Describe("Make and the trash", func() {
 	It("begins anew for what a file named meanwhile, though it could not come back", func() {
 		deleted()
 		n.Wait(day - time.Hour)
-		n.Input.LastNamed = map[spec.ID]time.Time{VolumeID("data"): n.Input.Now}
+		n.Input.LastDeclared = map[spec.ID]time.Time{VolumeID("data"): n.Input.Now}
 		n.Wait(time.Hour)
 		p := n.Converge()
 		Expect(n.LVs("vg0")["data"].Tags).To(ConsistOf(append(ondisk.OwnerTags(VolumeID("data")), "volreconciler/deletion=delete", "volreconciler/product=data", "volreconciler/deleted=20261123T120000Z")))
@@ -284,22 +284,22 @@ var _ = Describe("Make and the trash", func() {
 	})
 	DescribeTable("begins anew after a restart for what a file named meanwhile, though its tag could not be corrected", func(hinder, unhinder func()) {
 		deleted()
-		named := n.Desired
+		named := n.Declared
 		n.Wait(day - time.Hour)
 		hinder()
-		n.Desired = before
+		n.Declared = before
 		n.Remember()
 		n.Converge()
 		Expect(n.LVs("vg0")["data"].Tags).To(ContainElement("volreconciler/deleted=20261122T120000Z"))
 		unhinder()
-		n.Desired = named
+		n.Declared = named
 		n.Wait(30 * day)
-		n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
-		n.Input.Started, n.Input.LastNamed = n.Input.Now.Add(-time.Hour), nil
+		n.Input.Known = Learned(n.Input.Known, n.Declared, n.State)
+		n.Input.Started, n.Input.LastDeclared = n.Input.Now.Add(-time.Hour), nil
 		p := n.Converge()
 		Expect(n.LVs("vg0")["data"].Tags).To(ConsistOf(append(ondisk.OwnerTags(VolumeID("data")), "volreconciler/deletion=delete", "volreconciler/product=data", "volreconciler/deleted=20261223T110000Z")))
 		Expect(ObjectOf(p, VolumeID("data"))).To(BeIn(status.Deleting, status.ReasonInTrash))
-		n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
+		n.Input.Known = Learned(n.Input.Known, n.Declared, n.State)
 		n.Wait(day)
 		n.Converge()
 		Expect(n.LVs("vg0")).To(HaveLen(1))
@@ -309,7 +309,7 @@ var _ = Describe("Make and the trash", func() {
 			v.Metadata.Annotations = map[string]string{spec.AnnotationReconcile: "suspended"}
 			before.Volumes = map[string]spec.Volume{"data": v, "thick": before.Volumes["thick"]}
 		}, func() {}),
-		Entry("because physical volumes were missing", func() { n.Missing(1) }, func() { n.Missing(0) }),
+		Entry("because physical volumes were missing", func() { n.LosePVs(1) }, func() { n.LosePVs(0) }),
 	)
 
 	Describe("and clocks", func() {
@@ -328,7 +328,7 @@ var _ = Describe("Make and the trash", func() {
 		It("keeps it longer when the clock jumps back", func() {
 			deleted()
 			n.Input.Now = n.Input.Now.Add(-time.Hour)
-			n.Input.LastNamed = map[spec.ID]time.Time{VolumeID("data"): n.Input.Now.Add(-day)}
+			n.Input.LastDeclared = map[spec.ID]time.Time{VolumeID("data"): n.Input.Now.Add(-day)}
 			n.Wait(day)
 			expectAllInTrash()
 			n.Wait(time.Hour)
@@ -339,7 +339,7 @@ var _ = Describe("Make and the trash", func() {
 			deleted()
 			n.Wait(-365 * day)
 			restart()
-			n.KeepFor(0)
+			n.SetTrashPeriod(0)
 			n.Wait(time.Hour)
 			expectAllInTrash()
 			Expect(ObjectOf(n.Plan(), VolumeID("data")).Message).To(ContainSubstring("in the future of the agent's clock"))
@@ -366,7 +366,7 @@ var _ = Describe("Make and the trash", func() {
 		})
 		It("lets no more go by than it keeps things for", func() {
 			deleted()
-			n.KeepFor(time.Minute)
+			n.SetTrashPeriod(time.Minute)
 			n.Wait(2 * day)
 			restart()
 			n.Wait(time.Minute - time.Second)
@@ -382,10 +382,10 @@ var _ = Describe("Make and the trash", func() {
 			lv.Tags = append(lv.Tags, ondisk.DeletedTag(n.Input.Now.Add(-2*day)))
 		})
 		Expect(ChangesIn(n.Plan())).To(ConsistOf(And(HavePrefix("set tags of vg0/data"), Not(ContainSubstring("+")))))
-		n.Desired.Complete = false
-		n.Desired.Invalid = map[spec.ID]error{VolumeID("data"): errors.New("bad size"), SnapshotID("nightly"): errors.New("its volume")}
-		n.Desired.Volumes = map[string]spec.Volume{"thick": n.Desired.Volumes["thick"]}
-		delete(n.Desired.Snapshots, "nightly")
+		n.Declared.Complete = false
+		n.Declared.Invalid = map[spec.ID]error{VolumeID("data"): errors.New("bad size"), SnapshotID("nightly"): errors.New("its volume")}
+		n.Declared.Volumes = map[string]spec.Volume{"thick": n.Declared.Volumes["thick"]}
+		delete(n.Declared.Snapshots, "nightly")
 		Expect(strings.Join(ChangesIn(n.Plan()), "; ")).NotTo(ContainSubstring("vg0/data"))
 	})
 })

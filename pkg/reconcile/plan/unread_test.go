@@ -21,11 +21,11 @@ var _ = Describe("A volume group that cannot be read", func() {
 			Name: "vg1", UUID: "vg1-uuid", ExtentSize: 4 * MiB, Size: 10240 * MiB, Free: 10240 * MiB,
 			LogicalVolumes: map[string]observe.LogicalVolume{},
 		}
-		n.Desired.Pools["other"] = spec.Pool{Metadata: Meta("other"), Spec: spec.PoolSpec{VolumeGroup: "vg1"}}
-		n.Desired.Volumes["far"] = spec.Volume{Metadata: Meta("far"), Spec: spec.VolumeSpec{Pool: "other", Size: 64 * MiB, LVName: "far", DeletionPolicy: spec.Delete}}
-		e := n.Desired.Exports["db"]
+		n.Declared.Pools["other"] = spec.Pool{Metadata: Meta("other"), Spec: spec.PoolSpec{VolumeGroup: "vg1"}}
+		n.Declared.Volumes["far"] = spec.Volume{Metadata: Meta("far"), Spec: spec.VolumeSpec{Pool: "other", Size: 64 * MiB, LVName: "far", DeletionPolicy: spec.Delete}}
+		e := n.Declared.Exports["db"]
 		e.Spec.LUNs = append(e.Spec.LUNs, spec.LUN{Volume: "far", Number: Ptr(9)})
-		n.Desired.Exports["db"] = e
+		n.Declared.Exports["db"] = e
 		n.Converge()
 		n.Remember()
 		delete(n.State.VolumeGroups, "vg1")
@@ -42,15 +42,15 @@ var _ = Describe("A volume group that cannot be read", func() {
 		Expect(ObjectOf(p, ExportID("db"))).To(BeIn(status.Blocked, status.ReasonNotReady))
 	})
 	It("does not keep others from being made and removed", func() {
-		delete(n.Desired.Snapshots, "tnightly")
-		n.Desired.Volumes["new"] = spec.Volume{Metadata: Meta("new"), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * MiB, LVName: "new"}}
+		delete(n.Declared.Snapshots, "tnightly")
+		n.Declared.Volumes["new"] = spec.Volume{Metadata: Meta("new"), Spec: spec.VolumeSpec{Pool: "slow", Size: 64 * MiB, LVName: "new"}}
 		n.Apply(n.Plan())
 		Expect(n.LVs("vg0")).To(HaveKey("new"))
 		Expect(n.Plan().Steps).To(BeEmpty())
 	})
 	It("counts among the deletions, so that they do not get through piece by piece", func() {
-		delete(n.Desired.Volumes, "far")
-		n.Desired.Exports = nil
+		delete(n.Declared.Volumes, "far")
+		n.Declared.Exports = nil
 		n.Input.MaxDeletions = 1
 		p := n.Plan()
 		Expect(ChangesIn(p)).To(BeEmpty())
@@ -71,13 +71,13 @@ var _ = Describe("A volume group that cannot be read", func() {
 	It("is not forgotten, nor is what was in it", func() {
 		known := n.Input.Known
 		Expect(known).To(HaveKey(VolumeID("far")))
-		delete(n.Desired.Volumes, "far")
-		Expect(Learnt(maps.Clone(known), n.Desired, n.State)).To(HaveKey(VolumeID("far")))
+		delete(n.Declared.Volumes, "far")
+		Expect(Learned(maps.Clone(known), n.Declared, n.State)).To(HaveKey(VolumeID("far")))
 	})
 	It("keeps an object that moved away from it from being made anew", func() {
-		v := n.Desired.Volumes["far"]
+		v := n.Declared.Volumes["far"]
 		v.Spec.Pool = "slow"
-		n.Desired.Volumes["far"] = v
+		n.Declared.Volumes["far"] = v
 		p := n.Plan()
 		Expect(p.Steps).To(BeEmpty())
 		Expect(ObjectOf(p, VolumeID("far"))).To(BeIn(status.Failed, status.ReasonObservationFailed))

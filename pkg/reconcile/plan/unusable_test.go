@@ -19,9 +19,9 @@ var _ = Describe("A volume group that is on the machine and cannot be used", fun
 	var n *Node
 	BeforeEach(func() {
 		n = Movable()
-		n.Desired.Volumes["there"] = spec.Volume{Metadata: Meta("there"), Spec: spec.VolumeSpec{Pool: "far", Size: 64 * MiB, LVName: "there", DeletionPolicy: spec.Delete}}
-		delete(n.Desired.Pools, "farthin")
-		n.Settled()
+		n.Declared.Volumes["there"] = spec.Volume{Metadata: Meta("there"), Spec: spec.VolumeSpec{Pool: "far", Size: 64 * MiB, LVName: "there", DeletionPolicy: spec.Delete}}
+		delete(n.Declared.Pools, "farthin")
+		n.Settle()
 		n.Remember()
 		delete(n.State.VolumeGroups, "vg1")
 	})
@@ -39,8 +39,8 @@ var _ = Describe("A volume group that is on the machine and cannot be used", fun
 	It("is doubtful if there are two of its name, and others are not", func() {
 		becomes(false, "two volume groups are named vg1")
 		n.MoveTo("thick", "fast")
-		n.Settled()
-		Expect(n.OfVolume("thick")).To(HaveLen(1), "what the move left in the other one is gone")
+		n.Settle()
+		Expect(n.LVsOfVolume("thick")).To(HaveLen(1), "what the move left in the other one is gone")
 		p := n.Plan()
 		Expect(ObjectOf(p, far)).To(And(BeIn(status.Failed, status.ReasonObservationFailed), HaveField("Message", ContainSubstring("two volume groups"))))
 		Expect(ObjectOf(p, VolumeID("there"))).To(BeIn(status.Failed, status.ReasonObservationFailed))
@@ -50,9 +50,9 @@ var _ = Describe("A volume group that is on the machine and cannot be used", fun
 	})
 	It("keeps what no file names any more, and it counts among the deletions", func() {
 		becomes(false, "two volume groups are named vg1")
-		delete(n.Desired.Volumes, "there")
-		delete(n.Desired.Volumes, "data")
-		n.Desired.Exports = nil
+		delete(n.Declared.Volumes, "there")
+		delete(n.Declared.Volumes, "data")
+		n.Declared.Exports = nil
 		n.Input.MaxDeletions = 1
 		Expect(ChangesIn(n.Plan())).NotTo(ContainElement(ContainSubstring("vg1")))
 	})
@@ -63,14 +63,14 @@ var _ = Describe("A volume group that is on the machine and cannot be used", fun
 		Expect(n.Plan().Steps).To(BeEmpty())
 		Expect(ObjectOf(n.Plan(), VolumeID("thick"))).To(BeIn(status.Ready, status.ReasonAsDesired))
 		By("and nothing is removed of either, whatever the files say")
-		delete(n.Desired.Volumes, "thick")
-		n.Desired.Exports = nil
+		delete(n.Declared.Volumes, "thick")
+		n.Declared.Exports = nil
 		n.Wait(time.Hour)
 		for _, step := range n.Plan().Steps {
 			Expect(step.Change.String()).NotTo(ContainSubstring("vg9"))
 		}
 		n.Input.Known = map[spec.ID]Identity{}
-		n.Desired.Volumes = Movable().Desired.Volumes
+		n.Declared.Volumes = Movable().Declared.Volumes
 		Expect(ObjectOf(n.Plan(), VolumeID("thick"))).To(BeIn(status.Blocked, status.ReasonAmbiguous), "nobody remembers which one it was")
 	})
 	It("is not to be created by somebody who reads that it is missing, before looking whether LVM is kept from it", func() {
@@ -84,7 +84,7 @@ var _ = Describe("A volume group that is on the machine and cannot be used", fun
 	})
 	It("is not to be reduced by somebody who reads that a part of it is missing, before that", func() {
 		n.State.KeptFromLVM = []string{"/dev/sdq (devices file x: lvmdevices --adddev /dev/sdq)"}
-		n.Missing(1)
+		n.LosePVs(1)
 		Expect(ObjectOf(n.Plan(), spec.ID{Kind: spec.KindPool, Name: "slow"}).Message).To(ContainSubstring("LVM is kept from /dev/sdq (devices file x: lvmdevices --adddev /dev/sdq)"))
 	})
 	It("is told of if others may use it as well", func() {

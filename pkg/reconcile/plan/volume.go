@@ -14,41 +14,40 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// volumeOnce and snapshotOnce see to an object that others depend on, and that may
-// have been seen to before.
+// volumeOnce and snapshotOnce plan an object that others depend on, unless it was planned before.
 func (d *differ) volumeOnce(name string) {
-	if v, valid := d.in.Desired.Volumes[name]; valid && d.first(spec.ID{Kind: spec.KindVolume, Name: name}) {
-		d.volume(v)
+	if v, valid := d.in.Declared.Volumes[name]; valid && d.visit(spec.ID{Kind: spec.KindVolume, Name: name}) {
+		d.planVolume(v)
 	}
 }
 
 func (d *differ) snapshotOnce(name string) {
-	s, valid := d.in.Desired.Snapshots[name]
-	if valid && d.first(spec.ID{Kind: spec.KindSnapshot, Name: name}) {
+	s, valid := d.in.Declared.Snapshots[name]
+	if valid && d.visit(spec.ID{Kind: spec.KindSnapshot, Name: name}) {
 		d.volumeOnce(s.Spec.Volume)
-		d.snapshot(s)
+		d.planSnapshot(s)
 	}
 }
 
-// first reports whether it is asked for an object for the first time.
-func (d *differ) first(id spec.ID) bool {
-	seen := d.results.of(id).seen
-	d.results.of(id).seen = true
+// visit reports whether an object is planned for the first time, and notes that it is.
+func (d *differ) visit(id spec.ID) bool {
+	seen := d.results.of(id).visited
+	d.results.of(id).visited = true
 	return !seen
 }
 
-func (d *differ) volume(v spec.Volume) {
+func (d *differ) planVolume(v spec.Volume) {
 	id := spec.ID{Kind: spec.KindVolume, Name: v.Metadata.Name}
-	if d.unknown(id, observe.LVM) {
+	if d.isUnreadable(id, observe.LVM) {
 		return
 	}
 	p := d.poolOf(v.Spec.Pool)
-	if !d.poolKnown(id, v.Spec.Pool) {
+	if !d.isPoolReadable(id, v.Spec.Pool) {
 		return
 	}
-	suspended := d.suspended(id, v.Metadata)
+	suspended := d.blockedBySuspension(id, v.Metadata)
 	size := roundUp(uint64(v.Spec.Size), p.vg.ExtentSize)
-	tags := append(d.signed(ondisk.OwnerTags(id)), ondisk.DeletionTag(v.Spec.DeletionPolicy))
+	tags := append(d.withSignature(ondisk.OwnerTags(id)), ondisk.DeletionTag(v.Spec.DeletionPolicy))
 
 	lv, verdict := d.find(id, v.Metadata, p, v.Spec.LVName, v.Spec.Adopt)
 	switch {
@@ -64,25 +63,25 @@ func (d *differ) volume(v spec.Volume) {
 		return
 	}
 
-	lv = d.asKnown(id, lv, tags)
+	lv = d.restoreIdentityTag(id, lv, tags)
 	d.object(id).Volume = d.volumeStatus(id, lv)
 	d.warnOfReturn(id, lv)
-	if p.damage != "" && lv.Type == observe.Thin && !misplaced(lv, p) {
+	if p.damage != "" && lv.Type == observe.Thin && !isMisplaced(lv, p) {
 		d.setStatus(id, status.Failed, status.ReasonPoolDamaged, "%s", p.damage)
-		b := backing{lv: lv, usable: whole(lv) && !d.otherSource(id, v.Spec.Source, lv), thin: true} // as it is, and nothing else
+		b := backing{lv: lv, exportable: isComplete(lv) && !d.hasOtherSource(id, v.Spec.Source, lv), thin: true} // it is served, and not changed
 		if p.dormant && !suspended && lv.Health != observe.HealthPartial {
-			b.step = d.activate(id, lv) // LVM may have its reasons to refuse the pool alone
+			b.step = d.activate(id, lv) // LVM may activate the pool with a volume where it refuses the pool alone
 		}
 		d.results.of(id).backing = &b
 		return
 	}
-	d.existingVolume(id, v, p, lv, suspended, tags)
+	d.planExistingVolume(id, v, p, lv, suspended, tags)
 }
 
-// asKnown gives a logical volume back the tag that says by what initiators know it, without which
-// they would see another disk.
-func (d *differ) asKnown(id spec.ID, lv observe.LogicalVolume, tags []string) observe.LogicalVolume {
-	if !d.lostIdentity(id, lv) {
+// restoreIdentityTag plans the tag with the identity by which initiators know a logical volume, if
+// somebody removed it. Without it they would see another disk.
+func (d *differ) restoreIdentityTag(id spec.ID, lv observe.LogicalVolume, tags []string) observe.LogicalVolume {
+	if !d.hasLostIdentityTag(id, lv) {
 		return lv
 	}
 	tags = append(tags[:len(tags):len(tags)], ondisk.TagIdentity+d.in.Known[id].UUID)
@@ -91,28 +90,28 @@ func (d *differ) asKnown(id spec.ID, lv observe.LogicalVolume, tags []string) ob
 	return lv
 }
 
-// existingVolume sees to a Volume whose logical volume is there.
-func (d *differ) existingVolume(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume, suspended bool, tags []string) {
-	missing := d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0 // which need not be the Pool's
-	came := lv.Phase() == ondisk.Staged
-	var arrived StepID
-	if came && !missing && !suspended && !d.in.Held[id] { // by whatever name, it is served
-		lv, arrived = d.arrive(id, v.Spec.LVName, lv)
+// planExistingVolume plans a Volume whose logical volume exists.
+func (d *differ) planExistingVolume(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume, suspended bool, tags []string) {
+	missing := d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0 // which may be another group than the Pool's
+	justCutOver := lv.Phase() == ondisk.Staged
+	var renamed StepID
+	if justCutOver && !missing && !suspended && !d.in.BackingOff[id] { // until then it is served under its present name
+		lv, renamed = d.finishCutover(id, v.Spec.LVName, lv)
 	}
-	r, stage := d.results.of(id), stageOf(lv, misplaced(lv, p), v.Spec.Revert != nil && !d.reverted(id, lv, v.Spec.Revert.Request))
-	r.retreats = d.in.Held[id] && (came || d.index.leftovers[id] != nil) // also if it is not to move any more
-	b := backing{lv: lv, thin: lv.Type == observe.Thin, step: arrived}
-	other := d.otherSource(id, v.Spec.Source, lv)
+	r, stage := d.results.of(id), stageOf(lv, isMisplaced(lv, p), v.Spec.Revert != nil && !d.isReverted(id, lv, v.Spec.Revert.Request))
+	r.rollsBack = d.in.BackingOff[id] && (justCutOver || d.index.leftovers[id] != nil) // also if the spec no longer moves it
+	b := backing{lv: lv, thin: lv.Type == observe.Thin, step: renamed}
+	other := d.hasOtherSource(id, v.Spec.Source, lv)
 	switch {
-	case misplaced(lv, p) && !lv.Marked():
+	case isMisplaced(lv, p) && !lv.Marked():
 		d.setBlocked(id, status.ReasonImmutableField, "spec.pool: %s is in %s. To adopt it, name the Pool that it is in", lv.FullName(), placeOf(lv))
 		return // not adopted, so not ours to export
 	case lv.Type == observe.OtherLV && lv.Servable():
-		b.step = cmp.Or(d.special(id, v, p, lv, suspended, missing, tags), arrived)
+		b.step = cmp.Or(d.planSpecial(id, v, p, lv, suspended, missing, tags), renamed)
 	case lv.Type != observe.Thin && lv.Type != observe.Thick:
 		d.setBlocked(id, status.ReasonNotOwned, "%s already exists, and is neither a thick nor a thin volume. Choose another lvName", lv.FullName())
 		return
-	case other && (!lv.Marked() || len(lv.DeletedTags()) > 0): // and it stays what it is, or where
+	case other && (!lv.Marked() || len(lv.DeletedTags()) > 0): // it is not adopted, or is kept in the trash
 		d.results.of(id).backing = &b
 		return
 	case suspended:
@@ -120,78 +119,78 @@ func (d *differ) existingVolume(id spec.ID, v spec.Volume, p pool, lv observe.Lo
 		if b.step = d.activateWhole(id, lv); !lv.Active && b.step == 0 {
 			return
 		}
-	case stage == strange:
-		d.stopped(id, d.understood(id, lv))
+	case stage == phaseUnknown:
+		d.blockedBy(id, d.checkPhaseKnown(id, lv))
 	case stage == filling:
 		d.correctTags(id, lv, tags)
-		d.populate(id, v, lv)
+		d.planFill(id, v, lv)
 	default:
-		if r := v.Spec.Revert; r != nil && stage != restoring && d.reverted(id, lv, r.Request) {
-			tags = append(tags, ondisk.TagReverted+r.Request) // which somebody may have taken away
+		if r := v.Spec.Revert; r != nil && stage != reverting && d.isReverted(id, lv, r.Request) {
+			tags = append(tags, ondisk.TagReverted+r.Request) // somebody may have removed it
 		}
 		d.correctTags(id, lv, tags)
-		if stage == restoring {
-			d.restoring(id, v.Spec.Revert, lv)
+		if stage == reverting {
+			d.continueRevert(id, v.Spec.Revert, lv)
 			break
 		}
 		if other {
 			d.activate(id, lv)
 			break
 		}
-		next := d.succeed(id, v, p, lv, stage, came)
-		r.retreats = r.retreats || d.in.Held[id] && next != none // whatever failed on its way, it is served
+		next := d.planSuccessor(id, v, p, lv, stage, justCutOver)
+		r.rollsBack = r.rollsBack || d.in.BackingOff[id] && next != none // whatever failed on its way, it is served
 		if next == due {
 			d.results.of(id).backing = &b
 			return
 		}
-		b.step = cmp.Or(d.activate(id, lv), arrived)
+		b.step = cmp.Or(d.activate(id, lv), renamed)
 	}
-	b.usable, b.reverting = whole(lv) && !other, lv.Phase() == ondisk.Reverting
+	b.exportable, b.reverting = isComplete(lv) && !other, lv.Phase() == ondisk.Reverting
 	d.results.of(id).backing = &b
 	d.remarkOn(id, lv)
 }
 
-// succeed sees to what a Volume's logical volume is to become: another one in its place, a
-// larger one, or the only one that there is.
-func (d *differ) succeed(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume, stage stage, came bool) succession {
-	next, elsewhere := none, misplaced(lv, p)
-	if stage == reverting {
-		next = d.revert(id, v, lv)
+// planSuccessor plans the next state of a Volume's logical volume: a cutover to another one,
+// growth, or the removal of leftovers.
+func (d *differ) planSuccessor(id spec.ID, v spec.Volume, p pool, lv observe.LogicalVolume, stage stage, justCutOver bool) cutoverProgress {
+	next, elsewhere := none, isMisplaced(lv, p)
+	if stage == revertDue {
+		next = d.planRevert(id, v, lv)
 	}
 	if next != none {
 		return next
 	}
 	if size := roundUp(uint64(v.Spec.Size), p.vg.ExtentSize); elsewhere {
-		next = d.move(id, v, p, lv)
+		next = d.planMove(id, v, p, lv)
 	} else if d.growVolume(id, lv, size) {
-		d.provision(v.Spec.Pool, size-lv.Size)
+		d.addProvisioned(v.Spec.Pool, size-lv.Size)
 	}
-	// What carries no tags yet, and is known by its UUID alone, is marked first.
+	// A logical volume without tags, known by its UUID alone, is tagged first.
 	marked := len(d.index.current[id]) > 0
-	if marked && !came && (!elsewhere || len(d.index.left(id).superseded) > 0) { // names are right by then
-		d.afterMove(id, lv)
+	if marked && !justCutOver && (!elsewhere || len(d.index.leftoversOf(id).superseded) > 0) { // both have their names by then
+		d.discardLeftovers(id, lv)
 	}
 	return next
 }
 
-// poolKnown reports whether a Pool's volume group is there and could be read; if
-// not, it says so of an object that lives in it.
-func (d *differ) poolKnown(id spec.ID, name string) bool {
+// isPoolReadable reports whether a Pool's volume group exists and could be read; if not, it sets
+// the status of an object in it.
+func (d *differ) isPoolReadable(id spec.ID, name string) bool {
 	p := d.poolOf(name)
 	message := d.object(spec.ID{Kind: spec.KindPool, Name: name}).Message
 	switch {
 	case p.unreadable:
 		d.setStatus(id, status.Failed, status.ReasonObservationFailed, "%s", message)
-	case !p.known:
+	case !p.found:
 		d.setBlocked(id, status.ReasonNotReady, "Pool/%s: %s", name, message)
 	}
-	return p.known
+	return p.found
 }
 
-// growVolume reports whether the volume grows.
+// growVolume reports whether the volume grows in this plan.
 func (d *differ) growVolume(id spec.ID, lv observe.LogicalVolume, size uint64) bool {
 	switch {
-	case lv.Size > size && d.roundedUp(lv, size): // to what LVM makes of the size
+	case lv.Size > size && d.isRoundedUp(lv, size): // LVM rounds sizes up
 	case lv.Size > size:
 		d.setBlocked(id, status.ReasonShrinkRefused, "spec.size: %s has %s, more than the declared %s, and volumes are never shrunk. Increase spec.size", lv.FullName(), spec.Size(lv.Size), spec.Size(size))
 	case lv.Size < size:
@@ -206,27 +205,27 @@ func (d *differ) growVolume(id spec.ID, lv observe.LogicalVolume, size uint64) b
 	return false
 }
 
-// roundedUp reports whether a logical volume is larger than a size only because there is none
-// of that size: LVM extends one of several stripes by the same number of extents on each. Or
-// that was so of one in whose place it came.
-func (d *differ) roundedUp(lv observe.LogicalVolume, size uint64) bool {
+// isRoundedUp reports whether a logical volume is larger than a size only because LVM cannot
+// create that size: it extends several stripes by the same number of extents each. Or that was so
+// of the logical volume that it superseded.
+func (d *differ) isRoundedUp(lv observe.LogicalVolume, size uint64) bool {
 	extent := d.in.Observed.VolumeGroups[lv.VolumeGroup].ExtentSize
 	return lv.Size < size+uint64(max(lv.Stripes, 1))*extent || ondisk.RoundedTo(lv.Tags, size, lv.Size)
 }
 
-func (d *differ) snapshot(s spec.Snapshot) {
+func (d *differ) planSnapshot(s spec.Snapshot) {
 	id := spec.ID{Kind: spec.KindSnapshot, Name: s.Metadata.Name}
-	if d.unknown(id, observe.LVM) {
+	if d.isUnreadable(id, observe.LVM) {
 		return
 	}
 	origin := spec.ID{Kind: spec.KindVolume, Name: s.Spec.Volume}
-	volume := d.in.Desired.Volumes[s.Spec.Volume]
+	volume := d.in.Declared.Volumes[s.Spec.Volume]
 	p := d.poolOf(volume.Spec.Pool)
-	if !d.poolKnown(id, volume.Spec.Pool) {
+	if !d.isPoolReadable(id, volume.Spec.Pool) {
 		return
 	}
-	suspended := d.suspended(id, s.Metadata)
-	tags := append(d.signed(ondisk.OwnerTags(id)), ondisk.DeletionTag(s.Spec.DeletionPolicy))
+	suspended := d.blockedBySuspension(id, s.Metadata)
+	tags := append(d.withSignature(ondisk.OwnerTags(id)), ondisk.DeletionTag(s.Spec.DeletionPolicy))
 
 	lv, verdict := d.find(id, s.Metadata, p, s.Metadata.Name, false)
 	switch {
@@ -237,19 +236,19 @@ func (d *differ) snapshot(s spec.Snapshot) {
 			d.setBlocked(id, status.ReasonNotReady, "Pool/%s cannot take new snapshots: %s", volume.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: volume.Spec.Pool}).Message)
 			return
 		}
-		o := d.backing(origin)
-		if !o.usable || misplaced(o.lv, p) {
+		o := d.backingOf(origin)
+		if !o.exportable || isMisplaced(o.lv, p) {
 			d.setBlocked(id, status.ReasonNotReady, "%s: %s", origin, d.object(origin).Message)
 			return
 		}
-		if d.notCopied(id, o.lv) {
+		if d.cannotSnapshot(id, o.lv) {
 			return
 		}
 		if damage := d.damageAround(o.lv); damage != "" {
 			d.setBlocked(id, status.ReasonNotReady, "%s: %s", origin, damage)
 			return
 		}
-		// What the origin is counts, and not what its Pool asks for by now.
+		// The type of the origin decides, not what its Pool declares now.
 		thin := o.thin
 		lv = observe.LogicalVolume{VolumeGroup: p.vg.Name, Name: s.Metadata.Name}
 		create := change.CreateSnapshot{LV: nameOf(lv), Origin: o.lv.Name, OriginUUID: o.lv.UUID, Thin: thin, Tags: append(tags, ondisk.TagProduct+ondisk.Product(id.Name))}
@@ -257,7 +256,7 @@ func (d *differ) snapshot(s spec.Snapshot) {
 			create.Size = spec.Size(size)
 		}
 		needs := []StepID{o.step}
-		if !thin { // LVM could not grow it any more
+		if !thin { // LVM cannot grow an origin with a thick snapshot
 			needs = append(needs, d.results.of(origin).grown)
 		}
 		step := d.step(id, "not there", create, needs...)
@@ -266,32 +265,32 @@ func (d *differ) snapshot(s spec.Snapshot) {
 			// while it is exported.
 			step = d.activateForExport(id, lv, step)
 		}
-		d.results.of(id).backing = &backing{lv: lv, usable: true, thin: thin, step: step}
+		d.results.of(id).backing = &backing{lv: lv, exportable: true, thin: thin, step: step}
 		return
 	}
 
 	d.object(id).Snapshot = d.volumeStatus(id, lv)
 	d.warnOfReturn(id, lv)
-	b := backing{lv: lv, usable: true, thin: lv.Type == observe.Thin}
+	b := backing{lv: lv, exportable: true, thin: lv.Type == observe.Thin}
 	other, unusable := false, false
 	if !lv.SnapshotInvalid {
-		other, unusable = d.otherOrigin(id, origin, volume, lv)
-		b.usable = !unusable
+		other, unusable = d.hasOtherOrigin(id, origin, volume, lv)
+		b.exportable = !unusable
 	}
 	switch {
 	case lv.SnapshotInvalid:
 		d.setStatus(id, status.Failed, status.ReasonSnapshotOverflow, "snapshot %[1]s overflowed its copy-on-write space of %[2]s, and the snapshot's data is lost; its volume is not affected. Remove its declaration, then: lvremove %[1]s", lv.FullName(), spec.Size(lv.COWSize))
 		return
-	case d.stopped(id, d.understood(id, lv)):
+	case d.blockedBy(id, d.checkPhaseKnown(id, lv)):
 		return
 	case lv.Type != observe.Thin && lv.Type != observe.ThickSnapshot:
 		d.setBlocked(id, status.ReasonNotOwned, "%s already exists and is no snapshot. Choose another name", lv.FullName())
 		return
-	case other && (!lv.Marked() || len(lv.DeletedTags()) > 0): // left as it is, or where
+	case other && (!lv.Marked() || len(lv.DeletedTags()) > 0): // it is not adopted, or is kept in the trash
 	case suspended:
-	case d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0: // which need not be the Pool's
-		if lv.Type == observe.Thin && !d.exported(id) {
-			break // its device is not needed
+	case d.in.Observed.VolumeGroups[lv.VolumeGroup].MissingPVs > 0: // which may be another group than the Pool's
+		if lv.Type == observe.Thin && !d.isExported(id) {
+			break // an unexported thin snapshot needs no device
 		}
 		if b.step = d.activateWhole(id, lv); !lv.Active && b.step == 0 {
 			return
@@ -310,18 +309,17 @@ func (d *differ) snapshot(s spec.Snapshot) {
 	d.results.of(id).backing = &b
 }
 
-// invalidBackings lets exports go on offering what is there of objects that the
-// files name with an error, which is most likely what was meant. What is incomplete
-// is not offered because of an error either.
+// serveInvalid lets Exports continue to serve invalid objects, which is most likely what was
+// meant. What is incomplete is not served because of an error either.
 //
-// The same goes for what no file names any more, but a target shows that a cutover closed: with
-// its Export invalid, nothing of it is removed either.
-func (d *differ) invalidBackings() {
-	d.servedBackings(maps.Keys(d.in.Desired.Invalid))
+// The same applies to undeclared objects that an interrupted target shows: while its Export is
+// invalid, nothing of it is removed.
+func (d *differ) serveInvalid() {
+	d.serveAsIs(maps.Keys(d.in.Declared.Invalid))
 	if d.refs.anyInterrupted && d.inDoubt() {
-		d.servedBackings(func(yield func(spec.ID) bool) {
+		d.serveAsIs(func(yield func(spec.ID) bool) {
 			for id, lvs := range d.index.current {
-				if !d.names(id) && len(deletedTags(lvs)) == 0 && !yield(id) {
+				if !d.isDeclared(id) && len(deletedTags(lvs)) == 0 && !yield(id) {
 					return
 				}
 			}
@@ -329,42 +327,41 @@ func (d *differ) invalidBackings() {
 	}
 }
 
-func (d *differ) servedBackings(ids iter.Seq[spec.ID]) {
+func (d *differ) serveAsIs(ids iter.Seq[spec.ID]) {
 	for id := range ids {
 		lvs := d.index.current[id]
-		if len(lvs) != 1 || d.results.of(id).seen || !lvs[0].Active || lvs[0].SnapshotInvalid {
+		if len(lvs) != 1 || d.results.of(id).visited || !lvs[0].Active || lvs[0].SnapshotInvalid {
 			continue
 		}
 		if known := d.in.Known[id].UUID; known == "" || known == lvs[0].Identity() {
 			d.results.of(id).backing = &backing{
-				lv: lvs[0], usable: whole(lvs[0]), reverting: lvs[0].Phase() == ondisk.Reverting, thin: lvs[0].Type == observe.Thin,
+				lv: lvs[0], exportable: isComplete(lvs[0]), reverting: lvs[0].Phase() == ondisk.Reverting, thin: lvs[0].Type == observe.Thin,
 			}
-			if whole(lvs[0]) && d.in.Held[id] && d.index.leftovers[id] != nil { // its move failed before its file broke
-				d.results.of(id).retreats = true
+			if isComplete(lvs[0]) && d.in.BackingOff[id] && d.index.leftovers[id] != nil { // its move failed before its file broke
+				d.results.of(id).rollsBack = true
 			}
 		}
 	}
 }
 
-// originName is the name of a Volume's logical volume, which somebody may have
-// renamed.
+// originName returns the name of a Volume's logical volume, which somebody may have renamed.
 func (d *differ) originName(id spec.ID, v spec.Volume) string {
-	if b := d.backing(id); b.lv.Name != "" {
+	if b := d.backingOf(id); b.lv.Name != "" {
 		return b.lv.Name
 	}
 	return v.Spec.LVName
 }
 
-// replacedOrigin reports whether a snapshot is one of a logical volume in whose place
-// another one of the Volume came.
-func (d *differ) replacedOrigin(id spec.ID, snapshot observe.LogicalVolume) bool {
-	return slices.ContainsFunc(d.index.left(id).superseded, func(old observe.LogicalVolume) bool {
+// isSnapshotOfSuperseded reports whether a snapshot is one of a superseded logical volume of a
+// Volume.
+func (d *differ) isSnapshotOfSuperseded(id spec.ID, snapshot observe.LogicalVolume) bool {
+	return slices.ContainsFunc(d.index.leftoversOf(id).superseded, func(old observe.LogicalVolume) bool {
 		return old.VolumeGroup == snapshot.VolumeGroup && old.Name == snapshot.Origin
 	})
 }
 
-// growSnapshot extends copy-on-write space. More than the origin's size is
-// never needed, and LVM would not give it.
+// growSnapshot extends copy-on-write space. More than the origin's size is never needed, and LVM
+// does not allow it.
 func (d *differ) growSnapshot(id spec.ID, lv observe.LogicalVolume, size uint64) {
 	size = min(size, lv.Size)
 	if size > lv.COWSize {
@@ -372,16 +369,16 @@ func (d *differ) growSnapshot(id spec.ID, lv observe.LogicalVolume, size uint64)
 	}
 }
 
-// activateForExport activates a thin snapshot if an export needs its device.
+// activateForExport activates a thin snapshot if an Export needs its device.
 func (d *differ) activateForExport(id spec.ID, lv observe.LogicalVolume, created StepID) StepID {
-	if lv.Active || !d.exported(id) {
+	if lv.Active || !d.isExported(id) {
 		return created
 	}
 	return d.step(id, "exported", change.Activate{LV: nameOf(lv)}, created)
 }
 
-// exported reports whether a desired export names an object.
-func (d *differ) exported(id spec.ID) bool {
+// isExported reports whether a declared Export exports an object.
+func (d *differ) isExported(id spec.ID) bool {
 	return len(d.refs.exports[id]) > 0
 }
 
@@ -392,11 +389,10 @@ func (d *differ) activate(id spec.ID, lv observe.LogicalVolume) StepID {
 	return d.servingStep(id, "inactive", change.Activate{LV: nameOf(lv)})
 }
 
-// activateWhole activates a logical volume in a volume group of which physical
-// volumes are missing, unless it lies on one of them: one with a copy elsewhere LVM activates
-// all the same, if enough of it is left. It is all that may be done
-// there: LVM lets tags and removals pass, but whatever is written to the metadata
-// makes it refuse the missing ones when they come back.
+// activateWhole activates a logical volume in a volume group with missing physical volumes, unless
+// it lies on one of them. LVM also activates a redundant one if enough of it is left. Nothing else
+// may be done there: LVM permits new tags and removals, but after any write to the metadata it
+// refuses the missing physical volumes when they are connected again.
 func (d *differ) activateWhole(id spec.ID, lv observe.LogicalVolume) StepID {
 	if lv.Health == observe.HealthPartial && !lv.Degraded() {
 		d.setStatus(id, status.Failed, status.ReasonDeviceMissing, "%s cannot be activated: physical volumes of %s are missing. Reconnect them", lv.FullName(), lv.VolumeGroup)
@@ -405,13 +401,12 @@ func (d *differ) activateWhole(id spec.ID, lv observe.LogicalVolume) StepID {
 	return d.activate(id, lv)
 }
 
-// correctTags gives a logical volume an object's tags, and takes it out of the
-// trash if it is there.
+// correctTags plans an object's tags for a logical volume, and restores it from the trash.
 func (d *differ) correctTags(id spec.ID, lv observe.LogicalVolume, want []string) {
 	var set change.SetTags
 	_, named := lv.BelongsTo()
 	for _, t := range want {
-		beside := named && strings.HasPrefix(t, ondisk.TagBy) // see signing
+		beside := named && strings.HasPrefix(t, ondisk.TagBy) // see signOwn
 		if !slices.Contains(lv.Tags, t) && !beside {
 			set.Add = append(set.Add, t)
 		}
@@ -429,8 +424,7 @@ func (d *differ) correctTags(id spec.ID, lv observe.LogicalVolume, want []string
 	d.step(id, d.whyTags(id, lv), set)
 }
 
-// thickSnapshotsOf returns the copy-on-write snapshots of a logical volume,
-// whoever made them.
+// thickSnapshotsOf returns the copy-on-write snapshots of a logical volume, whoever made them.
 func (d *differ) thickSnapshotsOf(origin observe.LogicalVolume) []string {
 	var names []string
 	for _, s := range d.index.snapshotsOf(origin) {

@@ -27,7 +27,7 @@ var _ = Describe("Make and a snapshot that somebody may write to", func() {
 			Initiators: []spec.Initiator{{Name: Initiator}},
 		}
 		edit(&e)
-		n.Desired.Exports["other"] = spec.Export{Metadata: Meta("other"), Spec: e}
+		n.Declared.Exports["other"] = spec.Export{Metadata: Meta("other"), Spec: e}
 	}
 	asIs := func(*spec.ExportSpec) {}
 	readOnly := func(e *spec.ExportSpec) { e.LUNs[0].ReadOnly = true }
@@ -44,16 +44,16 @@ var _ = Describe("Make and a snapshot that somebody may write to", func() {
 		Expect(kinds(p)).NotTo(ContainElements(BeElementOf("Populate", "WriteImage", "Restore")))
 	}
 	revert := func() {
-		v := n.Desired.Volumes["thick"]
+		v := n.Declared.Volumes["thick"]
 		v.Spec.Revert = &spec.Revert{Snapshot: "tnightly", Request: "one"}
-		n.Desired.Volumes["thick"] = v
+		n.Declared.Volumes["thick"] = v
 	}
 	BeforeEach(func() { n = Converged() })
 
 	DescribeTable("tells by the spec who can",
 		func(edit func(*spec.ExportSpec), can bool) {
 			offer("tnightly", edit)
-			n.DesireImage(spec.ImageSpec{Snapshot: "tnightly"})
+			n.DeclareImage(spec.ImageSpec{Snapshot: "tnightly"})
 			for _, when := range []string{"before it is applied", "afterwards"} {
 				if can {
 					waits(golden, "Export/other")
@@ -84,7 +84,7 @@ var _ = Describe("Make and a snapshot that somebody may write to", func() {
 		offer("tnightly", asIs)
 		pass()
 		offer("tnightly", readOnly)
-		n.DesireImage(spec.ImageSpec{Snapshot: "tnightly"})
+		n.DeclareImage(spec.ImageSpec{Snapshot: "tnightly"})
 		waits(golden, "target "+other)
 		Expect(kinds(n.Plan())).To(ContainElement("SetWriteProtect"))
 		pass()
@@ -92,12 +92,12 @@ var _ = Describe("Make and a snapshot that somebody may write to", func() {
 	})
 	It("clones it all the same in its thin pool, in an instant", func() {
 		offer("nightly", asIs)
-		n.DesireCopy("fast", 100*MiB, fromNightly)
+		n.DeclareCopy("fast", 100*MiB, fromNightly)
 		Expect(kinds(pass())).To(ContainElement("CloneVolume"))
 		Expect(ObjectOf(n.Plan(), VolumeID("copy"))).To(BeIn(status.Ready, status.ReasonAsDesired))
 	})
 	It("copies it from the start when nobody can any more, whatever was copied before", func() {
-		n.DesireCopy("slow", 101*MiB, fromTNightly)
+		n.DeclareCopy("slow", 101*MiB, fromTNightly)
 		pass()
 		lv, from := n.LVs("vg0")["copy"], n.LVs("vg0")["tnightly"]
 		lv.Tags = append(lv.Tags, ondisk.CheckpointTag(from.UUID, 64*MiB))
@@ -118,7 +118,7 @@ var _ = Describe("Make and a snapshot that somebody may write to", func() {
 		pass()
 		Expect(n.LVs("vg0")["copy"].Checkpoint(from.UUID)).To(BeZero())
 
-		delete(n.Desired.Exports, "other")
+		delete(n.Declared.Exports, "other")
 		n.Input.Now = n.Input.Now.Add(24 * 3600e9)
 		var did []string
 		for range 5 {

@@ -1,6 +1,7 @@
-// Package status holds what is shown of a node: its objects with phases and reasons, the
-// findings in files, the progress of jobs, and what a pass cost.
+// Package status holds what users see of a node: its objects with phases and reasons, the findings
+// in files, the progress of jobs, and the cost of a pass.
 //
-// Start reading at [Object]. All reasons are in object.go; package plan decides which one an
-// object has, and package reconcile which one it has after a change failed.
+// Start reading at [Report], which is what `get` prints and the socket serves; [Board] holds the
+// current one. The fields are a contract with the users' scripts. The package never decides
+// anything: the package plan sets phases and reasons.
 package status

@@ -12,14 +12,14 @@ type Phase string
 
 // The phases.
 const (
-	Ready       Phase = "Ready"       // as desired
+	Ready       Phase = "Ready"       // as declared
 	Progressing Phase = "Progressing" // being changed, or about to be
-	Blocked     Phase = "Blocked"     // waits for somebody; nothing is tried
+	Blocked     Phase = "Blocked"     // waits for somebody; no change is tried
 	Failed      Phase = "Failed"      // was tried, and will be again
-	Deleting    Phase = "Deleting"    // no file names it any more; it goes away
-	Orphaned    Phase = "Orphaned"    // no file names it any more; it stays
-	Foreign     Phase = "Foreign"     // another installation made it; it is left alone
-	Suspended   Phase = "Suspended"   // left alone because its annotation says so
+	Deleting    Phase = "Deleting"    // undeclared; it is being removed, or waits for that
+	Orphaned    Phase = "Orphaned"    // undeclared, and kept
+	Foreign     Phase = "Foreign"     // another installation made it; it is not changed
+	Suspended   Phase = "Suspended"   // not changed because its annotation says so
 )
 
 // Reasons, one CamelCase word each, that scripts may rely on.
@@ -71,8 +71,7 @@ type Object struct {
 	Labels map[string]string `json:"labels,omitempty"`
 	// Since is when Phase and Reason last changed.
 	Since time.Time `json:"since,omitzero"`
-	// Progress is how far the job has come that moves the object's data; nil: there
-	// is none.
+	// Progress is that of the job that copies or wipes the object's data; nil: there is none.
 	Progress *Progress `json:"progress,omitempty"`
 
 	Pool     *Pool   `json:"pool,omitempty"`
@@ -85,7 +84,7 @@ type Object struct {
 // ID names the object.
 func (o Object) ID() spec.ID { return spec.ID{Kind: o.Kind, Name: o.Name} }
 
-// Pool is what a Pool holds.
+// Pool is the status of a Pool.
 type Pool struct {
 	VolumeGroup string `json:"volumeGroup"`
 	ThinPool    string `json:"thinPool,omitempty"`
@@ -98,8 +97,8 @@ type Pool struct {
 	// DataPercent and MetadataPercent say how full a thin pool is.
 	DataPercent     float64 `json:"dataPercent,omitempty"`
 	MetadataPercent float64 `json:"metadataPercent,omitempty"`
-	// UsageUnknown is true of a thin pool that is inactive: nobody knows how full it is, and
-	// Free says nothing.
+	// UsageUnknown is true of a thin pool that is inactive: nobody knows how full it is, and Free
+	// is 0.
 	UsageUnknown bool `json:"usageUnknown,omitempty"`
 }
 
@@ -108,30 +107,31 @@ type Volume struct {
 	Size       uint64 `json:"size"`
 	DevicePath string `json:"devicePath"`
 	LVUUID     string `json:"lvUUID"`
-	// Serial is the unit serial, WWN the NAA identifier, and NamespaceUUID the UUID of
-	// the NVMe namespace, that initiators see wherever it is exported.
+	// Serial is the unit serial, WWN the NAA identifier, and NamespaceUUID the UUID of the NVMe
+	// namespace, that initiators see wherever it is exported.
 	Serial        string `json:"serial"`
 	WWN           string `json:"wwn"`
 	NamespaceUUID string `json:"namespaceUUID"`
 	Active        bool   `json:"active"`
-	// Pool is the Pool in which the logical volume lies; empty: no Pool declares that place.
+	// Pool is the Pool of the logical volume, by where that is; empty: no Pool declares that
+	// place.
 	Pool string `json:"pool,omitempty"`
-	// Volume is the Volume of which a declared Snapshot is one.
+	// Volume is the Volume of a declared Snapshot.
 	Volume string `json:"volume,omitempty"`
-	// Allocated is how much space the logical volume takes, as far as LVM says it.
+	// Allocated is how much space the logical volume takes, as far as LVM reports it.
 	Allocated uint64 `json:"allocated,omitempty"`
-	// ExportedBy are the Exports through which it is exported at the moment.
+	// ExportedBy are the Exports that export it now.
 	ExportedBy  []string `json:"exportedBy,omitempty"`
 	DataPercent float64  `json:"dataPercent,omitempty"`
 	HeldBy      []string `json:"heldBy,omitempty"`
-	// CreatedAt, of a Volume, is when it was made, also if its data was moved to another logical
-	// volume since, and TakenAt, of a Snapshot, since when its content is; zero: not known.
+	// CreatedAt is when a Volume was created, also if its data was moved to another logical volume
+	// since. TakenAt is when a Snapshot was taken. Zero: unknown.
 	CreatedAt time.Time `json:"createdAt,omitzero"`
 	TakenAt   time.Time `json:"takenAt,omitzero"`
-	// Attachments are the initiators that are logged in and see it.
+	// Attachments are the connected initiators that see it.
 	Attachments []Attachment `json:"attachments,omitempty"`
-	// DeletedAt is when it went into the trash, RemovedAfter when it may be
-	// removed; zero: it is not there, or it is not known.
+	// DeletedAt is when it was put into the trash, RemovedAfter when it may be removed; zero: it
+	// is not in the trash, or the time is unknown.
 	DeletedAt    time.Time `json:"deletedAt,omitzero"`
 	RemovedAfter time.Time `json:"removedAfter,omitzero"`
 }
@@ -139,14 +139,13 @@ type Volume struct {
 // Export is the target of an Export.
 type Export struct {
 	Target string `json:"target"`
-	// Protocol is what the target speaks.
+	// Protocol is that of the target.
 	Protocol spec.Protocol `json:"protocol,omitempty"`
 	Portals  []string      `json:"portals"`
 	LUNs     int           `json:"luns"`
-	// Sessions are the initiators that are logged in.
+	// Sessions are the connected initiators.
 	Sessions []string `json:"sessions,omitempty"`
-	// Connections are their sessions one by one, as far as the kernel tells more of
-	// them.
+	// Connections are their sessions one by one, as far as the kernel reports them.
 	Connections []Connection `json:"connections,omitempty"`
 }
 
@@ -161,16 +160,15 @@ type Image struct {
 
 // Connection is a session of an initiator.
 type Connection struct {
-	// Initiator is empty if the kernel says where a session comes from, but not who
-	// it is.
+	// Initiator is empty if the kernel reports where a session comes from, but not whose it is.
 	Initiator string `json:"initiator,omitempty"`
-	// Address is the initiator's, without a port; empty if the kernel does not say it.
+	// Address is the initiator's, without a port; empty if the kernel does not report it.
 	Address string `json:"address,omitempty"`
 	// Transport is tcp, rdma or fc.
 	Transport observe.Transport `json:"transport,omitempty"`
 }
 
-// Attachment is an initiator that is logged in to an export and sees a volume.
+// Attachment is a connected initiator of an Export that sees a volume.
 type Attachment struct {
 	Export    string `json:"export"`
 	Initiator string `json:"initiator,omitempty"`

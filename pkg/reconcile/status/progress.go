@@ -18,16 +18,16 @@ type Progress struct {
 	Done    uint64 `json:"done"`
 	// Total is 0 if it is not known.
 	Total uint64 `json:"total"`
-	// Rate is in bytes per second, of late.
+	// Rate is the recent rate, in bytes per second.
 	Rate uint64 `json:"rate"`
-	// LeftSeconds is the time until it ends at that rate; 0: not known.
+	// LeftSeconds is the time until it ends at that rate; 0: unknown.
 	LeftSeconds int64 `json:"leftSeconds,omitempty"`
 
 	// Object is whose job it is.
 	Object spec.ID `json:"-"`
 }
 
-// Percent returns how much of a job is done, rounded down; false: it is not known.
+// Percent returns how much of a job is done, rounded down; false: unknown.
 func (p Progress) Percent() (int, bool) {
 	if p.Total == 0 {
 		return 0, false
@@ -44,19 +44,19 @@ func (p Progress) String() string {
 	if percent, known := p.Percent(); known {
 		words = append(words, fmt.Sprintf("%d%%", percent))
 	} else {
-		words = append(words, amount(p.Done)+" done")
+		words = append(words, formatBytes(p.Done)+" done")
 	}
 	if p.Rate > 0 {
-		words = append(words, amount(p.Rate)+"/s")
+		words = append(words, formatBytes(p.Rate)+"/s")
 	}
 	if p.LeftSeconds > 0 {
-		words = append(words, leftOf(time.Duration(p.LeftSeconds)*time.Second)+" left")
+		words = append(words, formatDuration(time.Duration(p.LeftSeconds)*time.Second)+" left")
 	}
 	return strings.Join(words, ", ")
 }
 
-// amount returns a number of bytes as users read it.
-func amount(n uint64) string {
+// formatBytes returns a number of bytes as users read it.
+func formatBytes(n uint64) string {
 	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
 	size, unit := float64(n), 0
 	for size >= 1024 && unit < len(units)-1 {
@@ -68,8 +68,8 @@ func amount(n uint64) string {
 	return fmt.Sprintf("%.1f%s", size, units[unit])
 }
 
-// leftOf returns a time in the units that say enough.
-func leftOf(d time.Duration) string {
+// formatDuration returns a time in the units that say enough.
+func formatDuration(d time.Duration) string {
 	switch {
 	case d < 2*time.Minute:
 		return fmt.Sprintf("%ds", int(d.Seconds()))

@@ -14,13 +14,13 @@ import (
 type Report struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"` // Status
-	// Generation counts the reports that differ from the one before; 0: nothing
-	// is known yet.
+	// Generation is the number of reports that differed from the one before; 0: nothing is known
+	// yet.
 	Generation int64 `json:"generation"`
 	// Time is when the last pass ended; zero during the first one.
 	Time     time.Time `json:"time"`
 	LastPass PassCost  `json:"lastPass"`
-	// Warnings are what about the node itself may do harm.
+	// Warnings are about the node itself: what may do harm there.
 	Warnings []string  `json:"warnings,omitempty"`
 	Findings []Finding `json:"findings"`
 	Objects  []Object  `json:"objects"`
@@ -52,8 +52,8 @@ type Finding struct {
 	Message string `json:"message"`
 }
 
-// Converged reports whether all is as declared. What is in the trash is: nothing
-// is to be done about it but wait.
+// Converged reports whether everything is as declared. Objects in the trash are: they only have to
+// wait.
 func (r Report) Converged() bool {
 	return len(r.Findings) == 0 && !slices.ContainsFunc(r.Objects, func(o Object) bool {
 		return o.Phase != Ready && o.Phase != Orphaned && o.Phase != Suspended && o.Reason != ReasonInTrash &&
@@ -67,10 +67,9 @@ type Board struct {
 	mu      sync.Mutex
 	report  Report
 	changed chan struct{}
-	// node are the warnings of the node that no pass takes back.
+	// node are the warnings about the node that no pass withdraws.
 	node []string
-	// objects are the report's without the progress of jobs, jobs what that is, by
-	// lane.
+	// objects are the report's without the progress of jobs, and jobs is that progress, by lane.
 	objects []Object
 	jobs    map[string]Progress
 	// outdated is true if the report does not show all progress.
@@ -83,7 +82,7 @@ func (s *Board) Report() (Report, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.outdated {
-		s.show(s.objects, s.report.Findings, time.Now())
+		s.setReport(s.objects, s.report.Findings, time.Now())
 	}
 	if s.changed == nil {
 		s.changed = make(chan struct{})
@@ -99,16 +98,15 @@ func (s *Board) wake() {
 	}
 }
 
-// Warn sets the warnings of the node. It is called before the first pass.
-func (s *Board) Warn(warnings []string) {
+// SetNodeWarnings sets the warnings about the node. It is called before the first pass.
+func (s *Board) SetNodeWarnings(warnings []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.node, s.report.Warnings = warnings, warnings
 }
 
-// WarnOf sets the warnings that are true as of the present pass, which come after those
-// of the node.
-func (s *Board) WarnOf(warnings []string) {
+// SetWarnings sets the warnings of the present pass, which follow those about the node.
+func (s *Board) SetWarnings(warnings []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := slices.Concat(s.node, warnings)
@@ -122,24 +120,24 @@ func (s *Board) WarnOf(warnings []string) {
 	}
 }
 
-// Announce shows what a pass is about to do: a first convergence may take
-// minutes, and whoever asks meanwhile is to see more than nothing.
+// Announce shows what a pass is about to do: a first convergence may take minutes, and readers
+// should see progress in that time.
 func (s *Board) Announce(objects []Object, findings []Finding, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.show(objects, findings, now)
+	s.setReport(objects, findings, now)
 }
 
-// Publish makes a pass's outcome the report.
+// Publish makes the outcome of a pass the report.
 func (s *Board) Publish(objects []Object, findings []Finding, cost PassCost, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.report.Time, s.report.LastPass = now, cost
-	s.show(objects, findings, now)
+	s.setReport(objects, findings, now)
 }
 
-// show wakes those who wait, if there is any news.
-func (s *Board) show(objects []Object, findings []Finding, now time.Time) {
+// setReport replaces the report, and wakes readers if it differs.
+func (s *Board) setReport(objects []Object, findings []Finding, now time.Time) {
 	s.objects, s.outdated = objects, false
 	objects = withProgress(objects, s.jobs)
 	before := placesIn(s.report.Objects)
@@ -161,8 +159,8 @@ func (s *Board) show(objects []Object, findings []Finding, now time.Time) {
 	s.wake()
 }
 
-// placesIn returns what finds the place of an object in a list, most often the one that is
-// expected: from one report to the next few objects come and go.
+// placesIn returns a function that finds the position of an object in a list. It tries the
+// expected position first: from one report to the next few objects are added or removed.
 func placesIn(objects []Object) func(expected int, id spec.ID) (int, bool) {
 	var places map[spec.ID]int
 	return func(expected int, id spec.ID) (int, bool) {
@@ -201,9 +199,9 @@ func Findings(findings []spec.Finding) []Finding {
 	return shown
 }
 
-// Progressed takes in how far the job of a lane has come. That it ended is shown by
-// the pass that follows.
-func (s *Board) Progressed(lane string, p *Progress) {
+// SetProgress sets the progress of the job of a lane; nil: it has ended, and the next pass shows
+// that.
+func (s *Board) SetProgress(lane string, p *Progress) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if p == nil {
@@ -217,13 +215,13 @@ func (s *Board) Progressed(lane string, p *Progress) {
 	if s.report.Generation == 0 {
 		return
 	}
-	// It is shown when somebody asks: there may be as many jobs as objects, and to show it
-	// is work for each object.
+	// The report is updated when somebody reads it: there may be as many jobs as objects, and
+	// an update takes work for each object.
 	s.outdated = true
 	s.wake()
 }
 
-// withProgress returns objects with how far their jobs have come. It is pure.
+// withProgress returns objects with the progress of their jobs. It is pure.
 func withProgress(objects []Object, jobs map[string]Progress) []Object {
 	objects = slices.Clone(objects)
 	if len(jobs) == 0 {

@@ -221,7 +221,7 @@ func parseReport(ctx context.Context, n int, _ string) (run, error) {
 func planOf(desired spec.Set, observed observe.State) plan.Plan {
 	now := time.Unix(1_800_000_000, 0)
 	return plan.Make(plan.Input{
-		Desired: desired, Observed: observed, Now: now, Started: now.Add(-time.Hour), Elapsed: time.Hour, MaxDeletions: 10,
+		Declared: desired, Observed: observed, Now: now, Started: now.Add(-time.Hour), Elapsed: time.Hour, MaxDeletions: 10,
 	})
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// Actuator records what it is asked to apply, and fails where it is told to.
+// Actuator records what it should apply, and fails where a test says so.
 type Actuator struct {
 	mu      sync.Mutex
 	Applied []string
@@ -19,7 +19,7 @@ type Actuator struct {
 	Hook    func(change.Change)
 }
 
-// Apply records a change, and fails where it is told to.
+// Apply records a change, and fails where a test says so.
 func (a *Actuator) Apply(_ context.Context, c change.Change) error {
 	a.mu.Lock()
 	hook, err := a.Hook, a.Fail[c.String()]
@@ -44,7 +44,7 @@ func PlanOf(steps ...plan.Step) plan.Plan {
 	return plan.Plan{Steps: steps}
 }
 
-// Copier does jobs: each runs until it is told how to end, or ctx ends.
+// Copier runs jobs: each runs until a test ends it, or ctx ends.
 type Copier struct {
 	Begun chan string
 
@@ -57,12 +57,12 @@ type copying struct {
 	Report func(change.Progress)
 }
 
-// NewCopier returns a copier that does no job yet.
+// NewCopier returns a copier without jobs.
 func NewCopier() *Copier {
 	return &Copier{Begun: make(chan string, 100), running: map[string]*copying{}}
 }
 
-// Apply does a job until it is told how to end.
+// Apply runs a job until a test ends it.
 func (c *Copier) Apply(ctx context.Context, ch change.Change) error {
 	lane := strings.TrimPrefix(ch.Lane(), "data/vg0/")
 	one := &copying{End: make(chan error), Report: func(p change.Progress) { change.Report(ctx, p) }}

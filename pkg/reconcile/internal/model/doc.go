@@ -1,7 +1,7 @@
-// Package model is a node in memory for tests: changes are applied to what is observed of
-// it as the kernel would, and the planner is asked again. It is no host: nothing is parsed,
-// and no command is run.
+// Package model is a node in memory for tests: changes are applied to its observed state as the
+// kernel would, and the planner is asked again.
 //
-// Start reading at [Node]; model.go does the changes to LVM, target.go those to targets, and edits.go
-// is what people do: to their specs, and by hand.
+// Start reading at [NewNode] and [Node.Pass]. It is no host: nothing is parsed, and no command is
+// run. It never forgives: it panics at what LVM or LIO would refuse, and at what a plan must never
+// contain.
 package model

@@ -16,16 +16,16 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// Model is a machine that does exactly what changes say, without a kernel. It
-// panics at what LVM or LIO would refuse, or should never be asked for.
+// Model is a machine that does exactly what changes say, without a kernel. It panics at what LVM
+// or LIO would refuse, or what no plan must contain.
 type Model struct {
 	State observe.State
 	UUIDs int
-	// Resized are the LUNs whose initiators were told that they have grown.
+	// Resized are the resized LUNs whose initiators were notified.
 	Resized []change.ResizeLUN
 	// Listening are the portals of tgtd, which all of its targets have.
 	Listening map[string]bool
-	// Clock says when logical volumes are made; nil: LVM does not say it.
+	// Clock is the creation time of new logical volumes; nil: LVM does not report it.
 	Clock func() time.Time
 }
 
@@ -44,7 +44,7 @@ func NewModel() *Model {
 	}}
 }
 
-// Copy returns the state as it is now, which later changes do not reach.
+// Copy returns a copy of the state.
 func (m *Model) Copy() observe.State {
 	s := m.State
 	s.VolumeGroups = maps.Clone(s.VolumeGroups)
@@ -102,8 +102,7 @@ func (m *Model) Add(lv observe.LogicalVolume) {
 	m.LVs(lv.VolumeGroup)[lv.Name] = lv
 }
 
-// WithThickSnapshots returns the full names of a logical volume and of the thick
-// snapshots of it.
+// WithThickSnapshots returns the full names of a logical volume and of its thick snapshots.
 func (m *Model) WithThickSnapshots(of change.LV) []string {
 	names := []string{of.String()}
 	for _, lv := range m.LVs(of.VolumeGroup) {
@@ -123,7 +122,7 @@ func (m *Model) group(name string) observe.VolumeGroup {
 	return vg
 }
 
-// grow changes one of the sizes of a logical volume, which was seen with another.
+// grow changes one of the sizes of a logical volume, which the plan saw with another size.
 func (m *Model) grow(name change.LV, from, to spec.Size, size func(*observe.LogicalVolume) *uint64) {
 	m.group(name.VolumeGroup)
 	m.Edit(name.String(), func(lv *observe.LogicalVolume) {
@@ -138,9 +137,9 @@ func (m *Model) grow(name change.LV, from, to spec.Size, size func(*observe.Logi
 	})
 }
 
-// family returns the full names of what is active only together: a thick volume
-// and its snapshots.
-func (m *Model) family(of change.LV) []string {
+// activeTogether returns the full names of what is only active together: a thick volume and its
+// snapshots.
+func (m *Model) activeTogether(of change.LV) []string {
 	if lv := m.LVs(of.VolumeGroup)[of.Name]; lv.Type == observe.ThickSnapshot {
 		of.Name = lv.Origin
 	}
@@ -194,7 +193,7 @@ func (m *Model) Change(c change.Change) {
 			lv.Tags = append(lv.Tags, c.Add...)
 		})
 	case change.Activate:
-		for _, name := range m.family(c.LV) {
+		for _, name := range m.activeTogether(c.LV) {
 			m.Edit(name, func(lv *observe.LogicalVolume) {
 				if lv.Health == observe.HealthPartial && !lv.Degraded() {
 					panic("lies on what is missing: " + name)
@@ -228,7 +227,7 @@ func (m *Model) Change(c change.Change) {
 	case change.Restore:
 		m.Edit(c.LV.String(), func(lv *observe.LogicalVolume) {
 			if lv.UUID != c.UUID || lv.Phase() != ondisk.Reverting || lv.Open || m.LVs(c.VolumeGroup)[c.Snapshot.Name].UUID != c.Snapshot.UUID {
-				panic("must not be put back: " + lv.FullName())
+				panic("must not be reverted: " + lv.FullName())
 			}
 			lv.Tags = append(WithoutPhase(lv.Tags), ondisk.TagReverted+c.Request, ondisk.TagFilled)
 		})
@@ -243,7 +242,7 @@ func (m *Model) Change(c change.Change) {
 		m.Edit(c.LV.String(), func(lv *observe.LogicalVolume) {
 			lost := slices.ContainsFunc(c.Tags, func(t string) bool { return !slices.Contains(lv.Tags, t) })
 			if lv.Open || lv.UUID != c.UUID || len(c.Tags) < 3 && lv.Tag(ondisk.TagKind) != ondisk.KindSource || lost || len(m.WithThickSnapshots(c.LV)) > 1 || len(lv.TakesAlong) > 0 {
-				panic("must not be given up: " + lv.FullName())
+				panic("must not be marked for wiping: " + lv.FullName())
 			}
 			lv.Tags = append(lv.Tags[:len(lv.Tags):len(lv.Tags)], ondisk.PhaseTag(ondisk.Clearing))
 		})
@@ -256,7 +255,7 @@ func (m *Model) Change(c change.Change) {
 		})
 	case change.Clear:
 		if lv := m.group(c.VolumeGroup).LogicalVolumes[c.Name]; lv.UUID != c.UUID || lv.Phase() != ondisk.Clearing || lv.Type != observe.Thick || lv.Open {
-			panic("must not be cleared: " + c.LV.String())
+			panic("must not be wiped: " + c.LV.String())
 		}
 		delete(m.LVs(c.VolumeGroup), c.Name)
 	case change.RemoveLV:
@@ -272,7 +271,7 @@ func (m *Model) Change(c change.Change) {
 		vg, name, _ := strings.Cut(strings.TrimPrefix(c.Device, "/dev/"), "/")
 		m.Edit(vg+"/"+name, func(lv *observe.LogicalVolume) {
 			// What nobody has open is not looked for in all backstores: of many that would take for ever.
-			taken := len(lv.HeldBy) > 0 || lv.Open && m.taken(*lv)
+			taken := len(lv.HeldBy) > 0 || lv.Open && m.isTaken(*lv)
 			if have, there := m.State.LIO.Backstores[c.Path()]; taken || !lv.Active || there && have.Enabled || c.LVUUID != "" && c.LVUUID != lv.UUID {
 				panic("cannot be bound: " + lv.FullName())
 			}
@@ -326,8 +325,7 @@ func (m *Model) Change(c change.Change) {
 	}
 }
 
-// release lets go of the device of a backstore, by which it is held, whatever
-// the device is called by now.
+// release closes the device of a backstore, whatever the device is called now.
 func (m *Model) release(b observe.Backstore) {
 	for vg := range m.State.VolumeGroups {
 		for _, lv := range m.LVs(vg) {
@@ -338,12 +336,12 @@ func (m *Model) release(b observe.Backstore) {
 	}
 }
 
-// identities returns what an agent that saw the model remembers.
+// identities returns what an agent that observed the model remembers.
 func (m *Model) identities(set spec.Set) map[spec.ID]plan.Identity {
-	return Learnt(map[spec.ID]plan.Identity{}, set, m.State)
+	return Learned(map[spec.ID]plan.Identity{}, set, m.State)
 }
 
-// fill carries out a copy.
+// fill makes a copy.
 func (m *Model) fill(c change.Populate) {
 	m.Edit(c.LV.String(), func(lv *observe.LogicalVolume) {
 		if lv.UUID != c.UUID || lv.Phase() != ondisk.Populating || lv.Open {
@@ -374,8 +372,8 @@ func (m *Model) AllLVs() []observe.LogicalVolume {
 	return all
 }
 
-// Consistent makes the kernel's side of a mutated model follow from the rest.
-func (m *Model) Consistent() {
+// MakeConsistent derives the kernel's state of an edited model from the rest.
+func (m *Model) MakeConsistent() {
 	for _, id := range m.State.TargetIDs() {
 		m.EditTargetOf(id, func(*observe.Target) {})
 	}
@@ -390,7 +388,7 @@ func (m *Model) Consistent() {
 			continue
 		}
 		origin, there := m.LVs(lv.VolumeGroup)[lv.Origin]
-		if !there { // it went with its origin
+		if !there { // it was removed with its origin
 			continue
 		}
 		active := lv.Active || origin.Active
@@ -405,14 +403,14 @@ func (m *Model) Consistent() {
 	}
 }
 
-// Linkable are the backstores that the kernel lets anybody link.
+// Linkable are the backstores that the kernel allows to be linked.
 func (m *Model) Linkable() []string {
 	all := slices.Sorted(maps.Keys(m.State.LIO.Backstores))
 	return slices.DeleteFunc(all, func(path string) bool { return !m.State.LIO.Backstores[path].Enabled })
 }
 
-// Linked reports whether a LUN shows a backstore.
-func (m *Model) Linked(path string) bool {
+// IsLinked reports whether a LUN shows a backstore.
+func (m *Model) IsLinked(path string) bool {
 	for _, id := range m.State.TargetIDs() {
 		target, _ := m.State.Target(id)
 		for _, l := range target.LUNs {
@@ -424,8 +422,7 @@ func (m *Model) Linked(path string) bool {
 	return false
 }
 
-// Try makes a change as the machine would. What a plan must never contain
-// panics.
+// Try makes a change as the machine would. It panics at what a plan must never contain.
 func (m *Model) Try(c change.Change) error {
 	if err := m.checkIdle(c); err != nil {
 		return err
@@ -460,8 +457,8 @@ func (m *Model) Try(c change.Change) error {
 	return nil
 }
 
-// checkIdle looks whether somebody is logged in whom a change expects not to be. Where a
-// target can be closed, one that is has no sessions.
+// checkIdle checks that nobody is connected whom a change does not expect. A target that can be
+// closed, and is, has no sessions.
 func (m *Model) checkIdle(c change.Change) error {
 	id, idle, expects := change.Expectation(c)
 	if t, there := m.State.Target(id.ID()); expects && there && (t.Enabled || t.Fabric == observe.TGTISCSI) {
@@ -472,6 +469,6 @@ func (m *Model) checkIdle(c change.Change) error {
 
 func (m *Model) heldOpen(lv change.LV) bool { return m.LVs(lv.VolumeGroup)[lv.Name].Open }
 
-// errRefused is what the kernel says of a device that somebody else holds: no plan can know of
-// it, or what it wants was decided before. It is tried again.
+// errRefused is the kernel's error for a device that somebody else holds: no plan can know of
+// that, or it was made before. It is retried.
 var errRefused = errors.New("device or resource busy")

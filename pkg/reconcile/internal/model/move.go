@@ -9,7 +9,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
-// stage carries out a round of copying.
+// stage makes a sync round.
 func (m *Model) stage(c change.Stage) {
 	from := m.LVs(c.From.VolumeGroup)[c.From.Name]
 	since := m.LVs(c.Since.VolumeGroup)[c.Since.Name]
@@ -32,14 +32,14 @@ func (m *Model) stage(c change.Stage) {
 	})
 }
 
-// cutOver puts a staged logical volume in the place of another one.
+// cutOver makes a staged logical volume current.
 func (m *Model) cutOver(c change.Cutover) {
 	staged := m.LVs(c.Staged.VolumeGroup)[c.Staged.Name]
 	since := m.LVs(c.Since.VolumeGroup)[c.Since.Name]
 	with, _, _ := staged.Synced()
 	m.Edit(c.LV.String(), func(lv *observe.LogicalVolume) {
 		if lv.Open || lv.UUID != c.UUID || lv.Phase() != "" || staged.UUID != c.Staged.UUID || staged.Open || c.Since.UUID != "" && (with != c.Since.UUID || since.UUID != with || since.Origin != lv.Name) {
-			panic("must not be replaced: " + lv.FullName())
+			panic("must not be superseded: " + lv.FullName())
 		}
 		lv.Tags = append(lv.Tags[:len(lv.Tags):len(lv.Tags)], ondisk.TagReplacedBy+staged.UUID)
 	})
@@ -62,7 +62,7 @@ func (m *Model) rename(c change.Rename) {
 	lvs[c.To] = lv
 }
 
-// remove takes a logical volume away; thin snapshots of it do without.
+// remove removes a logical volume; thin snapshots of it only lose their origin's name.
 func (m *Model) remove(lv change.LV) {
 	lvs := m.LVs(lv.VolumeGroup)
 	delete(lvs, lv.Name)

@@ -23,13 +23,13 @@ const (
 // Node is a machine, what is declared for it, and what an agent remembers.
 type Node struct {
 	*Model
-	Desired spec.Set
-	Input   plan.Input
-	boot    string
+	Declared spec.Set
+	Input    plan.Input
+	boot     string
 }
 
-// NewNode desires a thin pool with a volume, a snapshot of it, and an export of
-// both, and a thick pool with the same. No trash keeps anything.
+// NewNode declares a thin pool with a volume, a snapshot of it, and an Export of both, and a thick
+// pool with the same. Trash periods are 0.
 func NewNode() *Node {
 	set := spec.Set{
 		Complete: true,
@@ -58,14 +58,14 @@ func NewNode() *Node {
 		Invalid: map[spec.ID]error{},
 	}
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-	n := &Node{Model: NewModel(), Desired: set, Input: plan.Input{
+	n := &Node{Model: NewModel(), Declared: set, Input: plan.Input{
 		Started: now.Add(-time.Hour), Now: now, Elapsed: time.Hour, Grace: 30 * time.Second, MaxDeletions: 100,
 	}}
 	n.Clock = func() time.Time { return n.Input.Now }
 	return n
 }
 
-// Converged returns a node on which all of it is there.
+// Converged returns a node on which everything exists as declared.
 func Converged() *Node {
 	n := NewNode()
 	n.Apply(n.Plan())
@@ -74,23 +74,23 @@ func Converged() *Node {
 	return n
 }
 
-// Plan plans for what is declared and there now.
+// Plan plans for what is declared and exists now.
 func (n *Node) Plan() plan.Plan {
-	n.Input.Desired, n.Input.Observed = n.Desired, n.State
+	n.Input.Declared, n.Input.Observed = n.Declared, n.State
 	return plan.Make(n.Input)
 }
 
-// Apply carries out a plan, after what it is about to do was remembered.
+// Apply applies a plan, after the agent has remembered what it is about to do.
 func (n *Node) Apply(p plan.Plan) {
 	if n.Input.Known != nil {
-		n.Input.Known = plan.NoteBeginning(n.Input.Known, p, n.Desired, n.State, plan.NewIndex(n.State, n.Input.Ownership()))
+		n.Input.Known = plan.NoteBeginning(n.Input.Known, p, n.Declared, n.State, plan.NewIndex(n.State, n.Input.Ownership()))
 	}
 	n.Model.Apply(p)
 }
 
-// Remember lets the agent know what is there.
+// Remember makes the agent learn the state of the node.
 func (n *Node) Remember() {
-	known := n.identities(n.Desired)
+	known := n.identities(n.Declared)
 	for id, before := range n.Input.Known {
 		if identity, still := known[id]; still && before.Declared {
 			identity.Declared = true
@@ -110,7 +110,7 @@ func (n *Node) Converge() plan.Plan {
 		}
 		n.Apply(p)
 	}
-	Expect(ChangesIn(n.Plan())).To(BeEmpty(), "plans go on and on")
+	Expect(ChangesIn(n.Plan())).To(BeEmpty(), "plans never end")
 	return plan.Plan{}
 }
 
@@ -153,40 +153,40 @@ func BeIn(phase status.Phase, reason string) OmegaMatcher {
 
 // EditExport changes the declared export.
 func (n *Node) EditExport(f func(*spec.ExportSpec)) {
-	e := n.Desired.Exports["db"]
+	e := n.Declared.Exports["db"]
 	f(&e.Spec)
-	n.Desired.Exports = map[string]spec.Export{"db": e}
+	n.Declared.Exports = map[string]spec.Export{"db": e}
 }
 
-// LogIn lets an initiator of Export db log in.
+// LogIn makes an initiator of Export db log in.
 func (n *Node) LogIn() {
 	n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LoggedIn = true })
 }
 
-// DesireCopy desires another volume, in a Pool, with a source.
-func (n *Node) DesireCopy(pool string, size spec.Size, source spec.VolumeSource) {
-	n.Desired.Volumes["copy"] = spec.Volume{Metadata: Meta("copy"), Spec: spec.VolumeSpec{
+// DeclareCopy declares another volume, in a Pool, with a source.
+func (n *Node) DeclareCopy(pool string, size spec.Size, source spec.VolumeSource) {
+	n.Declared.Volumes["copy"] = spec.Volume{Metadata: Meta("copy"), Spec: spec.VolumeSpec{
 		Pool: pool, Size: size, LVName: "copy", DeletionPolicy: spec.Delete, Source: &source,
 	}}
 }
 
-// KeepFor sets the trash time of the Pools.
-func (n *Node) KeepFor(d time.Duration) {
-	for name, p := range n.Desired.Pools {
+// SetTrashPeriod sets the trash period of the Pools.
+func (n *Node) SetTrashPeriod(d time.Duration) {
+	for name, p := range n.Declared.Pools {
 		p.Spec.Trash = Ptr(spec.Duration(d))
-		n.Desired.Pools[name] = p
+		n.Declared.Pools[name] = p
 	}
 }
 
-// NameNothing takes away all files but those of the Pools.
-func (n *Node) NameNothing() {
-	n.Desired.Volumes, n.Desired.Snapshots, n.Desired.Exports = nil, nil, nil
+// UndeclareAll removes all files but those of the Pools.
+func (n *Node) UndeclareAll() {
+	n.Declared.Volumes, n.Declared.Snapshots, n.Declared.Exports = nil, nil, nil
 }
 
 // GiB is in bytes.
 const GiB = 1024 * MiB
 
-// Learnt is what an agent knows after it observed a node.
-func Learnt(known map[spec.ID]plan.Identity, desired spec.Set, observed observe.State) map[spec.ID]plan.Identity {
-	return plan.Learn(known, desired, observed, plan.NewIndex(observed, plan.Ownership{}), time.Time{})
+// Learned is what an agent knows after it observed a node.
+func Learned(known map[spec.ID]plan.Identity, declared spec.Set, observed observe.State) map[spec.ID]plan.Identity {
+	return plan.Learn(known, declared, observed, plan.NewIndex(observed, plan.Ownership{}), time.Time{})
 }

@@ -34,7 +34,7 @@ func (m *Model) EditTargetOf(id observe.TargetID, f func(*observe.Target)) {
 	}
 }
 
-// EditACL changes what an initiator is granted.
+// EditACL changes what an initiator may access.
 func (m *Model) EditACL(iqn, initiator string, f func(*observe.ACL)) {
 	m.EditTarget(iqn, func(t *observe.Target) {
 		acl, ok := t.ACLs[initiator]
@@ -46,7 +46,7 @@ func (m *Model) EditACL(iqn, initiator string, f func(*observe.ACL)) {
 	})
 }
 
-// newTarget returns what a fabric makes when it is asked for a target.
+// newTarget returns what a fabric creates for a new target.
 func (m *Model) newTarget(c change.Target) observe.Target {
 	t := observe.Target{
 		Fabric: c.Fabric, Name: c.Name, HasTPG: true, Mark: ondisk.TargetMark(c.Export),
@@ -67,7 +67,7 @@ func (m *Model) newTarget(c change.Target) observe.Target {
 	return t
 }
 
-// put writes a target back, with what follows from the rest of it.
+// put stores a target, with what follows from its fields.
 func (m *Model) put(t observe.Target) {
 	switch t.Fabric {
 	case observe.ISCSI:
@@ -83,7 +83,7 @@ func (m *Model) put(t observe.Target) {
 	m.State.Targets(t.Fabric)[t.Name] = t
 }
 
-// endSessions ends the sessions of all initiators, which come back or not.
+// endSessions ends the sessions of all initiators, which may reconnect.
 func endSessions(t *observe.Target) {
 	t.DynamicSessions, t.Unattributed = nil, nil
 	for name, acl := range t.ACLs {
@@ -92,7 +92,7 @@ func endSessions(t *observe.Target) {
 	}
 }
 
-// Listen lets tgtd be reached at one more portal, and so all of its targets.
+// Listen adds a portal to tgtd, and so to all of its targets.
 func (m *Model) Listen(portal string) {
 	m.Listening = maps.Clone(m.Listening)
 	if m.Listening == nil {
@@ -119,16 +119,16 @@ func (m *Model) open(c change.AddLUN) observe.TargetLUN {
 	return l
 }
 
-// close lets go of the device of a LUN without a backstore.
+// close closes the device of a LUN without a backstore.
 func (m *Model) close(l observe.TargetLUN) {
-	if lv, found := m.Behind(l); found {
+	if lv, found := m.VolumeBehind(l); found {
 		m.Edit(lv.FullName(), func(lv *observe.LogicalVolume) { lv.Open = m.isOpen(*lv) })
 	}
 }
 
-// Behind returns the logical volume that a LUN shows, if it is known: it may have another name
-// by now than that by which its device was opened.
-func (m *Model) Behind(l observe.TargetLUN) (lv observe.LogicalVolume, found bool) {
+// VolumeBehind returns the logical volume that a LUN shows, if it is known: it may have another name now
+// than when its device was opened.
+func (m *Model) VolumeBehind(l observe.TargetLUN) (lv observe.LogicalVolume, found bool) {
 	if b, linked := m.State.LIO.Backstores[l.Backstore]; linked {
 		for _, lv := range m.AllLVs() {
 			if plan.BoundTo(b, lv) {
@@ -151,8 +151,8 @@ func (m *Model) Behind(l observe.TargetLUN) (lv observe.LogicalVolume, found boo
 	return observe.LogicalVolume{}, false
 }
 
-// taken reports whether somebody has a logical volume open for itself alone.
-func (m *Model) taken(lv observe.LogicalVolume) bool {
+// isTaken reports whether somebody has opened a logical volume exclusively.
+func (m *Model) isTaken(lv observe.LogicalVolume) bool {
 	if len(lv.HeldBy) > 0 {
 		return true
 	}
@@ -164,15 +164,15 @@ func (m *Model) taken(lv observe.LogicalVolume) bool {
 	return false
 }
 
-// isOpen reports whether anybody has a logical volume open.
+// isOpen reports whether anybody has opened a logical volume.
 func (m *Model) isOpen(lv observe.LogicalVolume) bool {
-	if m.taken(lv) {
+	if m.isTaken(lv) {
 		return true
 	}
 	for _, targets := range []map[string]observe.Target{m.State.NVMe, m.State.TGT} {
 		for _, t := range targets {
 			for _, l := range t.LUNs {
-				if behind, found := m.Behind(l); found && behind.UUID == lv.UUID {
+				if behind, found := m.VolumeBehind(l); found && behind.UUID == lv.UUID {
 					return true
 				}
 			}

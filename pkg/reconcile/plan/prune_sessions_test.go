@@ -40,7 +40,7 @@ var _ = Describe("Make and the target of an Export that no file has any more", f
 			BeforeEach(func() {
 				n = nodeOver(o)
 				n.Input.Known = map[spec.ID]Identity{}
-				n.Settled()
+				n.Settle()
 				loggedIn(n, o, o.initiators[0])
 				n.Pass(-1)
 			})
@@ -49,7 +49,7 @@ var _ = Describe("Make and the target of an Export that no file has any more", f
 				return listed && (acl.Authentication != "1" || acl.Auth != observe.CHAP{})
 			}
 			It("lets nobody in again while it stays for a session", func() {
-				n.Desired.Exports = nil
+				n.Declared.Exports = nil
 				n.Wait(time.Hour)
 				p := n.Pass(-1)
 				Expect(ObjectOf(p, ExportID("db"))).To(And(BeIn(status.Blocked, status.ReasonSessionsActive), HaveField("Message", ContainSubstring("waiting for initiators to disconnect: "+o.initiators[0]))))
@@ -59,14 +59,14 @@ var _ = Describe("Make and the target of an Export that no file has any more", f
 				loggedIn(n, o, o.initiators[0])
 				Expect(ChangesIn(n.Pass(-1))).To(BeEmpty())
 				loggedIn(n, o)
-				n.Settled()
+				n.Settle()
 				Expect(targetOf(n, o).Name).To(BeEmpty())
 			})
 			It("lets those in whom the Export that gets it lists", func() {
-				e := n.Desired.Exports["db"]
+				e := n.Declared.Exports["db"]
 				e.Metadata.Name = "other"
 				e.Spec.Initiators = e.Spec.Initiators[:1]
-				n.Desired.Exports = map[string]spec.Export{"other": e}
+				n.Declared.Exports = map[string]spec.Export{"other": e}
 				n.Wait(time.Hour)
 				n.Pass(-1)
 				Expect(letsIn(o.initiators[0])).To(BeTrue())
@@ -79,9 +79,9 @@ var _ = Describe("Make and the target of an Export that no file has any more", f
 		n := nodeOver(o)
 		n.Input.Known = map[spec.ID]Identity{}
 		n.EditExport(func(e *spec.ExportSpec) { e.Initiators, e.AllowAnyInitiator = nil, true })
-		n.Settled()
+		n.Settle()
 		loggedIn(n, o, o.initiators[0])
-		n.Desired.Exports = now
+		n.Declared.Exports = now
 		n.Wait(time.Hour)
 		n.Pass(-1)
 		Expect(targetOf(n, o)).To(And(HaveField("Attrib.GenerateNodeACLs", false), HaveField("DynamicSessions", ConsistOf(o.initiators[0]))))
@@ -98,14 +98,14 @@ var _ = Describe("LearnExposures and Fibre Channel", func() {
 		o := fabricsUnderTest[5]
 		n := nodeOver(o)
 		n.Input.Known = map[spec.ID]Identity{}
-		n.Settled()
+		n.Settle()
 		loggedIn(n, o, o.initiators[0])
 		n.Pass(-1)
 		Expect(n.Input.Exposures[o.target]).To(HaveKey(o.initiators[0]))
 		n.EditExport(func(e *spec.ExportSpec) { e.LUNs = []spec.LUN{{Volume: "thick", Number: Ptr(0)}} })
 		n.Pass(-1)
 		loggedIn(n, o)
-		n.Settled()
+		n.Settle()
 		Expect(n.Input.Exposures).To(BeEmpty())
 		Expect(ObjectOf(n.Plan(), ExportID("db"))).To(HaveField("Phase", status.Ready))
 	})
@@ -117,14 +117,14 @@ var _ = Describe("LearnExposures and an access list that somebody takes away", f
 		It("does not take its session for one that ended by itself: "+string(o.protocol), func() {
 			n := nodeOver(o)
 			n.Input.Known = map[spec.ID]Identity{}
-			n.Settled()
+			n.Settle()
 			loggedIn(n, o, o.initiators[0])
 			n.Pass(-1)
 			seen := n.Input.Exposures[o.target][o.initiators[0]].LUNs
 			Expect(seen).To(HaveLen(2))
 			n.EditTargetOf(o.target, func(t *observe.Target) { delete(t.ACLs, o.initiators[0]) })
 			loggedIn(n, o)
-			n.Settled()
+			n.Settle()
 			Expect(n.Input.Exposures[o.target][o.initiators[0]]).To(Equal(Exposure{LUNs: seen}))
 		})
 	}
@@ -136,7 +136,7 @@ var _ = Describe("Make and a LUN that stays for the session of one initiator", f
 		It("is hidden from the others: "+string(o.protocol), func() {
 			n := nodeOver(o)
 			n.Input.Known = map[spec.ID]Identity{}
-			n.Settled()
+			n.Settle()
 			loggedIn(n, o, o.initiators[0])
 			n.Pass(-1)
 			n.EditExport(func(e *spec.ExportSpec) { e.LUNs = e.LUNs[:1] })
@@ -145,18 +145,18 @@ var _ = Describe("Make and a LUN that stays for the session of one initiator", f
 			Expect(ChangesIn(n.Pass(-1))).To(BeEmpty())
 			Expect(ObjectOf(n.Plan(), ExportID("db"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
 			loggedIn(n, o)
-			n.Settled()
+			n.Settle()
 			Expect(targetOf(n, o).LUNs).To(HaveLen(1))
 		})
 		It("is not hidden from one that is not back yet: "+string(o.protocol), func() {
 			n := nodeOver(o)
 			n.Input.Known = map[spec.ID]Identity{}
-			n.Settled()
+			n.Settle()
 			loggedIn(n, o, o.initiators...)
 			n.Pass(-1)
 			n.EditTargetOf(o.target, func(t *observe.Target) { t.Enabled = false })
 			loggedIn(n, o)
-			n.Settled()
+			n.Settle()
 			loggedIn(n, o, o.initiators[0])
 			n.EditExport(func(e *spec.ExportSpec) { e.LUNs = e.LUNs[:1] })
 			Expect(ChangesIn(n.Pass(-1))).To(BeEmpty())
@@ -170,7 +170,7 @@ var _ = Describe("Make and an initiator that is waited for, and whose entry is l
 		It("admits it to what it saw, and nobody else: "+string(o.target.Fabric), func() {
 			n := nodeOver(o)
 			n.Input.Known = map[spec.ID]Identity{}
-			n.Settled()
+			n.Settle()
 			seen := map[int]Shown{}
 			for number, l := range targetOf(n, o).LUNs {
 				seen[number] = Shown{Identity: l.Identity}
@@ -181,7 +181,7 @@ var _ = Describe("Make and an initiator that is waited for, and whose entry is l
 				e.LUNs = e.LUNs[1:]
 				e.Initiators = append([]spec.Initiator{{Name: o.newcomer(), Auth: o.auth}}, e.Initiators...)
 			})
-			n.Settled()
+			n.Settle()
 			Expect(targetOf(n, o).LUNs).To(HaveLen(2))
 			Expect(targetOf(n, o).ACLs).To(And(HaveKey(o.initiators[1]), Not(HaveKey(o.newcomer()))))
 		})

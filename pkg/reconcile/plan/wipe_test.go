@@ -16,15 +16,15 @@ import (
 var _ = Describe("Make and the blocks of what is removed", func() {
 	var n *Node
 	clearWith := func(method spec.Clear) {
-		p := n.Desired.Pools["slow"]
+		p := n.Declared.Pools["slow"]
 		p.Spec.Clear = method
-		n.Desired.Pools["slow"] = p
+		n.Declared.Pools["slow"] = p
 	}
 	BeforeEach(func() {
 		n = Converged()
 		clearWith(spec.ClearZero)
-		n.Desired.Snapshots, n.Desired.Exports = nil, nil
-		delete(n.Desired.Volumes, "thick")
+		n.Declared.Snapshots, n.Declared.Exports = nil, nil
+		delete(n.Declared.Volumes, "thick")
 	})
 
 	It("clears thick ones before their space is used again, a snapshot before its origin", func() {
@@ -42,7 +42,7 @@ var _ = Describe("Make and the blocks of what is removed", func() {
 	It("clears what was copied from, which has data of its origin, and makes another one only then", func() {
 		n = Converged()
 		clearWith(spec.ClearZero)
-		n.DesireCopy("slow", 200*MiB, fromThick)
+		n.DeclareCopy("slow", 200*MiB, fromThick)
 		n.Apply(n.Plan())
 		n.Edit("vg0/volreconciler-source-copy", func(lv *observe.LogicalVolume) { lv.SnapshotInvalid = true })
 		Expect(kinds(n.Plan())).To(Equal([]string{"StartClearing", "SplitSnapshot"}))
@@ -108,7 +108,7 @@ var _ = Describe("Make and the blocks of what is removed", func() {
 		n.Edit("vg0/thick", func(lv *observe.LogicalVolume) {
 			lv.Tags = append(WithoutPhase(lv.Tags), ondisk.CheckpointTag(ondisk.CheckpointOfClearing, 64*MiB))
 		})
-		n.Desired.Volumes["thick"] = NewNode().Desired.Volumes["thick"]
+		n.Declared.Volumes["thick"] = NewNode().Declared.Volumes["thick"]
 		p := n.Plan()
 		Expect(ObjectOf(p, VolumeID("thick"))).To(BeIn(status.Blocked, status.ReasonClearing))
 		Expect(kinds(p)).To(Equal([]string{"Clear", "Clear"}))
@@ -127,21 +127,21 @@ var _ = Describe("Make and the blocks of what is removed", func() {
 	})
 	It("waits for physical volumes that are missing", func() {
 		n.Apply(n.Plan())
-		n.Missing(1)
+		n.LosePVs(1)
 		Expect(n.Plan().Steps).To(BeEmpty())
 		Expect(ObjectOf(n.Plan(), VolumeID("thick"))).To(BeIn(status.Failed, status.ReasonDeviceMissing))
 	})
 	It("clears what no Pool names any more with zeroes", func() {
 		n.Apply(n.Plan())
-		delete(n.Desired.Pools, "slow")
+		delete(n.Declared.Pools, "slow")
 		Expect(n.Plan().Steps).To(ContainElement(HaveField("Change.Method", spec.ClearZero)))
 	})
 	It("does not remove uncleared what somebody made another kind of", func() {
 		n = Converged()
 		clearWith(spec.ClearZero)
-		n.Desired.Snapshots, n.Desired.Exports = nil, nil
+		n.Declared.Snapshots, n.Declared.Exports = nil, nil
 		n.Converge()
-		delete(n.Desired.Volumes, "thick")
+		delete(n.Declared.Volumes, "thick")
 		cached := func(lv *observe.LogicalVolume) { lv.Type = observe.OtherLV }
 		n.Edit("vg0/thick", cached)
 		Expect(n.Plan().Steps).To(BeEmpty())

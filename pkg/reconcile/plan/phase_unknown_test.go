@@ -22,9 +22,9 @@ var _ = Describe("Make and a phase that a later version set", func() {
 	})
 
 	It("does nothing to the volume, and takes it from nobody", func() {
-		v := n.Desired.Volumes["thick"]
+		v := n.Declared.Volumes["thick"]
 		v.Spec.Size += 100 * MiB
-		n.Desired.Volumes["thick"] = v
+		n.Declared.Volumes["thick"] = v
 		p := n.Plan()
 		Expect(p.Steps).NotTo(ContainElement(HaveField("Object", VolumeID("thick"))))
 		Expect(p.Steps).NotTo(ContainElement(HaveField("Danger", Not(Equal(Harmless)))))
@@ -37,7 +37,7 @@ var _ = Describe("Make and a phase that a later version set", func() {
 		Expect(p.Steps).To(BeEmpty())
 	})
 	It("removes nothing of what no file names", func() {
-		n.Desired = spec.Set{Pools: n.Desired.Pools, Complete: true}
+		n.Declared = spec.Set{Pools: n.Declared.Pools, Complete: true}
 		n.Apply(n.Plan())
 		n.Converge()
 		p := n.Plan()

@@ -51,9 +51,9 @@ var _ = Describe("Make and a logical volume in a volume group that no Pool names
 				delete(n.State.VolumeGroups, "other")
 			},
 			func(n *Node) {
-				p := n.Desired.Pools["slow"]
+				p := n.Declared.Pools["slow"]
 				p.Spec.VolumeGroup = "other"
-				n.Desired.Pools["slow"] = p
+				n.Declared.Pools["slow"] = p
 			},
 		} {
 			n := Movable()
@@ -67,12 +67,12 @@ var _ = Describe("Make and a logical volume in a volume group that no Pool names
 	})
 	It("moves a Volume from where no Pool names it any more", func() {
 		n := Movable()
-		p := n.Desired.Pools["slow"]
+		p := n.Declared.Pools["slow"]
 		p.Spec.VolumeGroup = "vg1"
-		n.Desired.Pools = map[string]spec.Pool{"slow": p}
-		for name := range n.Desired.Volumes {
+		n.Declared.Pools = map[string]spec.Pool{"slow": p}
+		for name := range n.Declared.Volumes {
 			if name != "thick" {
-				delete(n.Desired.Volumes, name)
+				delete(n.Declared.Volumes, name)
 			}
 		}
 		Expect(ChangesIn(n.Plan())).To(ContainElement(ContainSubstring("vg1/thick")))

@@ -32,9 +32,9 @@ var _ = Describe("Make and what was removed by hand", func() {
 	})
 	It("does not take another logical volume of that name for it", func() {
 		n.Add(observe.LogicalVolume{VolumeGroup: "vg0", Name: "data", Type: observe.Thin, Pool: "pool0", Size: 100 * MiB, Active: true})
-		v := n.Desired.Volumes["data"]
+		v := n.Declared.Volumes["data"]
 		v.Spec.Adopt = true
-		n.Desired.Volumes["data"] = v
+		n.Declared.Volumes["data"] = v
 		Expect(ObjectOf(n.Converge(), VolumeID("data"))).To(BeIn(status.Blocked, status.ReasonVanished))
 	})
 	It("does not take a copy that carries its tags for it", func() {
@@ -43,26 +43,26 @@ var _ = Describe("Make and what was removed by hand", func() {
 	})
 	It("makes a new one when the annotation gives up the old one by its UUID", func() {
 		lost := n.Input.Known[VolumeID("data")].UUID
-		v := n.Desired.Volumes["data"]
+		v := n.Declared.Volumes["data"]
 		v.Metadata.Annotations = map[string]string{spec.AnnotationRecreate: "another-uuid"}
-		n.Desired.Volumes["data"] = v
+		n.Declared.Volumes["data"] = v
 		n.Converge()
 		Expect(n.LVs("vg0")).NotTo(HaveKey("data"))
 		v.Metadata.Annotations[spec.AnnotationRecreate] = lost
 		n.Converge()
 		Expect(n.LVs("vg0")).To(HaveKey("data"))
 
-		n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
+		n.Input.Known = Learned(n.Input.Known, n.Declared, n.State)
 		Expect(n.Input.Known[VolumeID("data")].UUID).To(Equal(n.LVs("vg0")["data"].UUID))
 		delete(n.LVs("vg0"), "data")
 		Expect(ObjectOf(n.Plan(), VolumeID("data"))).To(BeIn(status.Blocked, status.ReasonVanished), "the annotation holds for one time only")
 	})
 	It("says which thin pool a Pool has used if its thinPool.name is of none", func() {
 		fast := spec.ID{Kind: spec.KindPool, Name: "fast"}
-		n.Input.Known = Learnt(n.Input.Known, n.Desired, n.State)
-		p := n.Desired.Pools["fast"]
+		n.Input.Known = Learned(n.Input.Known, n.Declared, n.State)
+		p := n.Declared.Pools["fast"]
 		p.Spec.ThinPool = &spec.ThinPool{Name: "typo", Size: p.Spec.ThinPool.Size}
-		n.Desired.Pools["fast"] = p
+		n.Declared.Pools["fast"] = p
 		o := ObjectOf(n.Plan(), fast)
 		Expect(o).To(BeIn(status.Blocked, status.ReasonVanished))
 		Expect(o.Message).To(HavePrefix("thin pool vg0/typo does not exist, but vg0/pool0 is the one that this Pool has used until now"))
@@ -76,7 +76,7 @@ var _ = Describe("Make and what was removed by hand", func() {
 var _ = Describe("Make and files that went away", func() {
 	var n *Node
 	everything := func() {
-		n.Desired.Volumes, n.Desired.Snapshots, n.Desired.Exports = nil, nil, nil
+		n.Declared.Volumes, n.Declared.Snapshots, n.Declared.Exports = nil, nil, nil
 	}
 	BeforeEach(func() { n = Converged() })
 
@@ -99,7 +99,7 @@ var _ = Describe("Make and files that went away", func() {
 	})
 	It("removes nothing before the grace period is over", func() {
 		everything()
-		n.Input.LastNamed = map[spec.ID]time.Time{
+		n.Input.LastDeclared = map[spec.ID]time.Time{
 			VolumeID("data"): n.Input.Now.Add(-29 * time.Second), VolumeID("thick"): n.Input.Now.Add(-29 * time.Second),
 			SnapshotID("nightly"): n.Input.Now.Add(-29 * time.Second), SnapshotID("tnightly"): n.Input.Now.Add(-29 * time.Second),
 			ExportID("db"): n.Input.Now.Add(-29 * time.Second),
@@ -116,17 +116,17 @@ var _ = Describe("Make and files that went away", func() {
 	})
 	It("removes nothing while there is any finding", func() {
 		everything()
-		n.Desired.Complete = false
+		n.Declared.Complete = false
 		Expect(n.Plan().Steps).To(BeEmpty())
 		Expect(ObjectOf(n.Plan(), VolumeID("data"))).To(BeIn(status.Blocked, status.ReasonIncompleteInput))
 	})
 	It("takes nothing out of an export while there is any finding", func() {
-		e := n.Desired.Exports["db"]
+		e := n.Declared.Exports["db"]
 		e.Spec.LUNs, e.Spec.Initiators = e.Spec.LUNs[:1], e.Spec.Initiators[:1]
-		n.Desired.Exports["db"] = e
-		n.Desired.Complete = false
+		n.Declared.Exports["db"] = e
+		n.Declared.Complete = false
 		Expect(n.Plan().Steps).To(BeEmpty())
-		n.Desired.Complete = true
+		n.Declared.Complete = true
 		n.Converge()
 		Expect(n.State.LIO.ISCSI[IQN].LUNs).To(HaveLen(1))
 		Expect(n.State.LIO.ISCSI[IQN].ACLs).To(HaveLen(1))
@@ -154,13 +154,13 @@ var _ = Describe("Make and files that went away", func() {
 	It("keeps what is Retain, and has it back with the file", func() {
 		n.Edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Tags[2] = "volreconciler/deletion=retain" })
 		n.Edit("vg0/tnightly", func(lv *observe.LogicalVolume) { lv.Tags = lv.Tags[:2] })
-		before := n.Desired
+		before := n.Declared
 		everything()
 		p := n.Converge()
 		Expect(n.LVs("vg0")).To(And(HaveKey("thick"), HaveKey("tnightly"), Not(HaveKey("data"))))
 		Expect(ObjectOf(p, VolumeID("thick"))).To(BeIn(status.Orphaned, status.ReasonRetained))
 		Expect(ObjectOf(p, SnapshotID("tnightly"))).To(BeIn(status.Orphaned, status.ReasonRetained))
-		n.Desired = before
+		n.Declared = before
 		delete(n.Input.Known, VolumeID("data"))
 		delete(n.Input.Known, SnapshotID("nightly"))
 		n.Converge()
@@ -173,7 +173,7 @@ var _ = Describe("Make and files that went away", func() {
 		Expect(n.LVs("vg0")).To(HaveKey("thick"))
 	})
 	DescribeTable("keeps a volume that LVM would not remove alone, and names the others", func(trash time.Duration) {
-		n.KeepFor(trash)
+		n.SetTrashPeriod(trash)
 		n.Edit("vg0/data", func(lv *observe.LogicalVolume) {
 			lv.TakesAlong = []string{"vg0/clone1, a thin volume whose external origin it is"}
 		})
@@ -188,7 +188,7 @@ var _ = Describe("Make and files that went away", func() {
 		Entry("without one", time.Duration(0)),
 	)
 	It("does not empty the trash of what LVM would not remove alone", func() {
-		n.KeepFor(time.Hour)
+		n.SetTrashPeriod(time.Hour)
 		everything()
 		n.Converge()
 		n.Edit("vg0/thick", func(lv *observe.LogicalVolume) {
@@ -208,20 +208,20 @@ var _ = Describe("Make and files that went away", func() {
 	})
 	It("takes no LUN and no ACL from an initiator that is logged in", func() {
 		n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LoggedIn = true })
-		e := n.Desired.Exports["db"]
+		e := n.Declared.Exports["db"]
 		e.Spec.LUNs, e.Spec.Initiators = e.Spec.LUNs[:1], e.Spec.Initiators[1:]
-		n.Desired.Exports["db"] = e
+		n.Declared.Exports["db"] = e
 		Expect(ChangesIn(n.Plan())).To(ConsistOf("set authentication of initiator "+Initiator+" at "+IQN+": no password",
 			"unmap LUN 1 of "+IQN+" from initiator iqn.1993-08.org.debian:01:open",
 			"unmap LUN 7 of "+IQN+" from initiator iqn.1993-08.org.debian:01:open"))
 		Expect(ObjectOf(n.Plan(), ExportID("db"))).To(BeIn(status.Blocked, status.ReasonSessionsActive))
 	})
 	DescribeTable("keeps an open volume", func(open func(n *Node)) {
-		delete(n.Desired.Volumes, "thick")
-		delete(n.Desired.Snapshots, "tnightly")
-		e := n.Desired.Exports["db"]
+		delete(n.Declared.Volumes, "thick")
+		delete(n.Declared.Snapshots, "tnightly")
+		e := n.Declared.Exports["db"]
 		e.Spec.LUNs = e.Spec.LUNs[:2]
-		n.Desired.Exports["db"] = e
+		n.Declared.Exports["db"] = e
 		open(n)
 		Expect(ObjectOf(n.Plan(), VolumeID("thick"))).To(BeIn(status.Blocked, status.ReasonInUse))
 		Expect(ChangesIn(n.Plan())).NotTo(ContainElement(HavePrefix("remove vg0/thick")))
@@ -235,30 +235,30 @@ var _ = Describe("Make and files that went away", func() {
 		}),
 	)
 	It("leaves the objects of an unreadable file alone", func() {
-		n.Desired.Invalid = map[spec.ID]error{VolumeID("data"): errors.New("bad size"), ExportID("db"): errors.New("no such volume")}
-		delete(n.Desired.Volumes, "data")
-		delete(n.Desired.Exports, "db")
-		delete(n.Desired.Snapshots, "nightly")
-		n.Desired.Invalid[SnapshotID("nightly")] = errors.New("Volume/data is invalid")
-		n.Desired.Complete = false
+		n.Declared.Invalid = map[spec.ID]error{VolumeID("data"): errors.New("bad size"), ExportID("db"): errors.New("no such volume")}
+		delete(n.Declared.Volumes, "data")
+		delete(n.Declared.Exports, "db")
+		delete(n.Declared.Snapshots, "nightly")
+		n.Declared.Invalid[SnapshotID("nightly")] = errors.New("Volume/data is invalid")
+		n.Declared.Complete = false
 		p := n.Plan()
 		Expect(p.Steps).To(BeEmpty())
 		Expect(ObjectOf(p, VolumeID("data"))).To(BeIn(status.Blocked, status.ReasonInvalid))
 	})
 	It("goes on exporting what is there while its object is invalid", func() {
-		n.Desired.Invalid = map[spec.ID]error{VolumeID("data"): errors.New("bad size"), SnapshotID("nightly"): errors.New("its Volume/data is invalid")}
-		delete(n.Desired.Volumes, "data")
-		delete(n.Desired.Snapshots, "nightly")
-		n.Desired.Complete = false
+		n.Declared.Invalid = map[spec.ID]error{VolumeID("data"): errors.New("bad size"), SnapshotID("nightly"): errors.New("its Volume/data is invalid")}
+		delete(n.Declared.Volumes, "data")
+		delete(n.Declared.Snapshots, "nightly")
+		n.Declared.Complete = false
 		Expect(n.Plan().Steps).To(BeEmpty())
 		delete(n.State.LIO.ISCSI, IQN)
 		n.Converge()
 		Expect(n.State.LIO.ISCSI[IQN].LUNs).To(HaveLen(3))
 	})
 	It("moves a target when its name changes, once nobody is logged in", func() {
-		e := n.Desired.Exports["db"]
+		e := n.Declared.Exports["db"]
 		e.Spec.Target = IQN + "2"
-		n.Desired.Exports["db"] = e
+		n.Declared.Exports["db"] = e
 		n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LoggedIn = true })
 		n.Converge()
 		Expect(n.State.LIO.ISCSI).To(And(HaveKey(IQN), HaveKey(IQN+"2")))

@@ -30,11 +30,11 @@ var _ = DescribeTable("Make serves a Volume at once whose move failed", func(edi
 			n.Change(s.Change)
 		}
 		edit(n)
-		n.Input.Held = map[spec.ID]bool{VolumeID("thick"): true}
+		n.Input.BackingOff = map[spec.ID]bool{VolumeID("thick"): true}
 		for range 3 {
 			failed := map[StepID]bool{}
 			for _, s := range n.Plan().Steps {
-				failed[s.ID] = n.Input.Held[s.Object] && !s.AtOnce || slices.ContainsFunc(s.Needs, func(q StepID) bool { return failed[q] })
+				failed[s.ID] = n.Input.BackingOff[s.Object] && !s.AtOnce || slices.ContainsFunc(s.Needs, func(q StepID) bool { return failed[q] })
 				if !failed[s.ID] {
 					n.Change(s.Change)
 				}
@@ -47,8 +47,8 @@ var _ = DescribeTable("Make serves a Volume at once whose move failed", func(edi
 	Entry("and is still asked for", func(*Node) {}),
 	Entry("and is not asked for any more", func(n *Node) { n.MoveTo("thick", "slow") }),
 	Entry("and whose file breaks", func(n *Node) {
-		delete(n.Desired.Volumes, "thick")
-		n.Desired.Invalid = map[spec.ID]error{VolumeID("thick"): errors.New("it has a typo")}
-		n.Desired.Complete = false
+		delete(n.Declared.Volumes, "thick")
+		n.Declared.Invalid = map[spec.ID]error{VolumeID("thick"): errors.New("it has a typo")}
+		n.Declared.Complete = false
 	}),
 )
