@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 // Registration is the key that an initiator registered with a backstore, see SPC-4,
 // persistent reservations.
 type Registration struct {
+	// Initiator is empty if there may be others, which the kernel does not show.
 	Initiator string
 	// SID tells the sessions of an initiator apart, 12 hexadecimal digits; empty on
 	// other fabrics than iSCSI.
@@ -29,7 +31,12 @@ type Registration struct {
 }
 
 // String names the initiator and its key, as sg_persist(8) does.
-func (r Registration) String() string { return fmt.Sprintf("%s (key 0x%x)", r.Initiator, r.Key) }
+func (r Registration) String() string {
+	if r.Initiator == "" {
+		return "others that the kernel does not show"
+	}
+	return fmt.Sprintf("%s (key 0x%x)", r.Initiator, r.Key)
+}
 
 // KeptRegistration is one that the kernel keeps in a file, for the reservations that an
 // initiator asked to outlive a reboot (APTPL).
@@ -47,26 +54,60 @@ func readRegistrations(h host.Files, b Backstore) ([]Registration, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	registrations := parseRegistrations(string(text))
-	if len(registrations) == 0 {
+	if len(parseRegistrations(string(text))) == 0 {
 		return nil, nil
 	}
 	kept, _ := ReadKeptRegistrations(h, b.Serial) // what cannot be read is not kept, or as good as
-	nameTargets(registrations, kept)
-	return registrations, nil
+	return registrationsIn(string(text), kept, os.Getpagesize()), nil
 }
 
-// nameTargets adds to registrations what the kernel says only of those that it keeps.
-func nameTargets(registrations []Registration, kept []KeptRegistration) {
-	left := slices.Clone(kept)
+// longestRegistration is the size of the kernel's buffer for one.
+const longestRegistration = 384
+
+// registrationsIn returns the registrations that the kernel shows, and those for which there may have
+// been no room: it shows no more than one page of them. It keeps all of them, if any.
+func registrationsIn(text string, kept []KeptRegistration, page int) []Registration {
+	registrations := parseRegistrations(text)
+	left := nameTargets(registrations, kept)
+	if len(text)+longestRegistration < page {
+		return registrations
+	}
+	for _, k := range left {
+		k.Kept = true
+		registrations = append(registrations, k.Registration)
+	}
+	if len(kept) == 0 {
+		registrations = append(registrations, Registration{})
+	}
+	return registrations
+}
+
+// nameTargets adds to registrations what the kernel says only of those that it keeps. What it has kept
+// remains in the file when a target is removed: of several that are alike, it may not be clear which one
+// is there.
+// It returns what is in the file alone.
+func nameTargets(registrations []Registration, kept []KeptRegistration) (left []KeptRegistration) {
+	left = slices.Clone(kept)
 	for i := range registrations {
 		r := &registrations[i]
-		n := slices.IndexFunc(left, func(k KeptRegistration) bool { return k.Initiator == r.Initiator && k.SID == r.SID && k.Key == r.Key })
+		n := slices.IndexFunc(left, func(k KeptRegistration) bool { return k.sameAs(*r) })
 		if n >= 0 { // one that was made by several targets is there as often
 			r.Kept, r.Target = true, left[n].Target
 			left = slices.Delete(left, n, n+1)
 		}
 	}
+	for i := range registrations {
+		r := &registrations[i]
+		if slices.ContainsFunc(left, func(k KeptRegistration) bool { return k.sameAs(*r) && k.Target != r.Target }) {
+			r.Target = ""
+		}
+	}
+	return left
+}
+
+// sameAs reports whether registrations differ in nothing but the target by which they were made.
+func (r Registration) sameAs(other Registration) bool {
+	return r.Initiator == other.Initiator && r.SID == other.SID && r.Key == other.Key
 }
 
 // parseRegistrations reads lines as the kernel writes them

@@ -1,6 +1,8 @@
 package observe
 
 import (
+	"fmt"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 )
@@ -41,5 +43,42 @@ var _ = Describe("persistent reservations", func() {
 		x, y := r, r
 		x.Kept, x.Target, y.Kept, y.Target = true, "iqn.2003-01.org.example:x", true, "iqn.2003-01.org.example:y"
 		Expect(all).To(Equal([]Registration{x, y, r, {Initiator: r.Initiator, SID: r.SID, Key: 0xdef}}))
+	})
+	It("may be more than the kernel shows in one page", func() {
+		text := "SPC-3 PR Registrations:\n"
+		var kept []KeptRegistration
+		for n := range 40 {
+			k := KeptRegistration{Registration: Registration{Initiator: fmt.Sprintf("iqn.2003-01.org.example:initiator-of-a-cluster-%d", n), SID: "00023d000001", Key: 0xabc, Target: "iqn.2003-01.org.example:x"}}
+			kept = append(kept, k)
+			line := fmt.Sprintf("iSCSI Node: %s,i,0x%s Key: 0x%016x PRgen: 0x00000000\n", k.Initiator, k.SID, k.Key)
+			if len(text)+len(line) < 4096 {
+				text += line
+			}
+		}
+		shown := len(parseRegistrations(text))
+		Expect(shown).To(BeNumerically("<", 40))
+		Expect(registrationsIn(text, nil, 65536)).To(HaveLen(shown))
+		all := registrationsIn(text, kept, 4096)
+		Expect(all).To(HaveLen(40))
+		Expect(all).To(HaveEach(HaveField("Kept", true)))
+		all = registrationsIn(text, nil, 4096)
+		Expect(all).To(HaveLen(shown + 1))
+		Expect(all[shown].String()).To(Equal("others that the kernel does not show"))
+		Expect(registrationsIn("SPC-3 PR Registrations:\nNone\n", kept, 4096)).To(BeEmpty())
+	})
+	It("do not name the target where the kernel keeps more than there is, which another target took along", func() {
+		r := Registration{Initiator: "iqn.2003-01.org.example:init1", SID: "00023d000001", Key: 0xabc}
+		by := func(target string) KeptRegistration {
+			k := KeptRegistration{Registration: r}
+			k.Target = target
+			return k
+		}
+		one := []Registration{r}
+		nameTargets(one, []KeptRegistration{by("iqn.2003-01.org.example:gone"), by("iqn.2003-01.org.example:x")})
+		Expect(one).To(Equal([]Registration{{Initiator: r.Initiator, SID: r.SID, Key: r.Key, Kept: true}}))
+
+		one = []Registration{r}
+		nameTargets(one, []KeptRegistration{by("iqn.2003-01.org.example:x"), by("iqn.2003-01.org.example:x")})
+		Expect(one[0].Target).To(Equal("iqn.2003-01.org.example:x"))
 	})
 })

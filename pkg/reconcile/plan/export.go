@@ -149,7 +149,7 @@ func (x *exportDiffer) setAttributes() {
 	switch {
 	case !want.GenerateNodeACLs:
 	case !x.have.Attrib.GenerateNodeACLs:
-		want = x.fabric.closedAttrib
+		want = x.closedAttributes()
 	case x.have.Attrib.DemoModeWriteProtect != want.DemoModeWriteProtect && !x.removeLUNsToProtect(want.DemoModeWriteProtect):
 		x.remainsWritable = want.DemoModeWriteProtect
 		want.DemoModeWriteProtect = x.have.Attrib.DemoModeWriteProtect
@@ -161,10 +161,18 @@ func (x *exportDiffer) setAttributes() {
 
 func (x *exportDiffer) wantedAttributes() observe.TPGAttrib {
 	if !x.spec.AllowAnyInitiator {
-		return x.fabric.closedAttrib
+		return x.closedAttributes()
 	}
 	want := x.fabric.openAttrib
 	want.DemoModeWriteProtect = x.fabric.mapsLUNs && !slices.ContainsFunc(x.spec.LUNs, func(l spec.LUN) bool { return !l.ReadOnly })
+	return want
+}
+
+// closedAttributes are those that admit listed initiators only. Who had access before, and registered
+// keys, is not forgotten: the keys would be lost with the session.
+func (x *exportDiffer) closedAttributes() observe.TPGAttrib {
+	want := x.fabric.closedAttrib
+	want.CacheDynamicACLs = x.have.Attrib.CacheDynamicACLs && x.spec.Disconnect != spec.DisconnectForce && x.keysUnlisted()
 	return want
 }
 
@@ -326,6 +334,8 @@ func (x *exportDiffer) addInitiators() {
 		switch {
 		case exists:
 		case x.hasSeenMore(i): // disconnectUnlisted sets the status
+			continue
+		case !x.keepsKeysUnlisted(i.Name):
 			continue
 		default:
 			added = x.step(x.id, "not there", change.AddInitiator{Target: x.target, Initiator: i.Name, Auth: x.authOf(i.Auth)}, x.base...)

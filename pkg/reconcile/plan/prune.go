@@ -53,21 +53,29 @@ func (d *differ) pruneTargets() {
 
 // refuseNewLogins keeps initiators from logging in again to a target that is kept for the
 // sessions, or the persistent reservations, of some. Initiators that are still listed may log in:
-// by the Export that has another target now, or by one that waits for this target.
+// by an Export that waits for this target, or by its own, which has another one now, and with the
+// password that is in its file.
 func (d *differ) refuseNewLogins(id spec.ID, t observe.Target) {
 	x := &exportDiffer{
 		differ: d, id: id, fabric: fabric{Fabric: t.Fabric, traits: traitsOf[t.Fabric]}, have: t, stepsBefore: len(d.plan.Steps),
 		target: change.Target{Fabric: t.Fabric, Name: t.Name, Export: id.Name},
 	}
-	for _, name := range append([]string{id.Name}, d.refs.exportsAt[x.target.ID()]...) {
+	for _, name := range append(slices.Clone(d.refs.exportsAt[x.target.ID()]), id.Name) {
 		e := d.in.Declared.Exports[name].Spec
-		x.spec.Initiators = append(x.spec.Initiators, e.Initiators...)
 		if e.AllowAnyInitiator {
 			return
+		}
+		for _, i := range e.Initiators {
+			if !slices.ContainsFunc(x.spec.Initiators, func(other spec.Initiator) bool { return other.Name == i.Name }) {
+				x.spec.Initiators = append(x.spec.Initiators, i)
+			}
 		}
 	}
 	if t.Attrib.GenerateNodeACLs {
 		x.setAttributes()
+	}
+	for _, i := range x.spec.Initiators {
+		x.setAuth(i)
 	}
 	x.removeInitiators()
 }

@@ -23,15 +23,34 @@ const howToClearKeys = "Clear them from an initiator (sg_persist --out --clear -
 // of one initiator. Sessions do not matter: a registration outlives them.
 func (d *differ) registeredBy(t observe.Target, lun int, initiator string) []string {
 	var who []string
-	for _, r := range d.in.Observed.LIO.Backstores[t.LUNs[lun].Backstore].Registrations {
-		if initiator != "" && r.Initiator != initiator || r.Target != "" && r.Target != t.Name {
-			continue
-		}
-		if slices.Contains(t.DynamicSessions, r.Initiator) || isMapped(t.ACLs[r.Initiator], lun) {
+	b := d.in.Observed.LIO.Backstores[t.LUNs[lun].Backstore]
+	for _, r := range b.Registrations {
+		if (initiator == "" || r.Initiator == "" || r.Initiator == initiator) && d.mayBeMadeBy(t, lun, b, r) {
 			who = append(who, r.String())
 		}
 	}
 	return who
+}
+
+// mayBeMadeBy reports whether a registration is one that was made by a LUN of a target, as far as
+// anything says so. Of an initiator without an access list that has logged out, the kernel shows
+// nothing else.
+func (d *differ) mayBeMadeBy(t observe.Target, lun int, b observe.Backstore, r observe.Registration) bool {
+	switch {
+	case r.Initiator == "":
+		return true
+	case r.Target != "":
+		return r.Target == t.Name
+	case isAdmitted(t, lun, r.Initiator):
+		return true
+	default:
+		return !slices.ContainsFunc(d.index.linksTo(b), func(key lunKey) bool { return isAdmitted(d.target(key.target), key.lun, r.Initiator) })
+	}
+}
+
+// isAdmitted reports whether an initiator has a LUN of a target.
+func isAdmitted(t observe.Target, lun int, initiator string) bool {
+	return slices.Contains(t.DynamicSessions, initiator) || isMapped(t.ACLs[initiator], lun)
 }
 
 // isMapped reports whether an access list shows a LUN.
@@ -62,11 +81,34 @@ func (x *exportDiffer) keepsKeys(what string, lun int, initiator string) bool {
 
 // keepsKeysOf is keepsKeys for all LUNs that an initiator sees.
 func (x *exportDiffer) keepsKeysOf(initiator string) bool {
-	var who []string
+	return x.keepsAllKeys("initiator "+initiator, x.keysBy(initiator))
+}
+
+// keysBy returns the registrations that an initiator made by the target.
+func (x *exportDiffer) keysBy(initiator string) (who []string) {
 	for _, lun := range sortedInts(x.have.LUNs) {
 		who = append(who, x.registeredBy(x.have, lun, initiator)...)
 	}
-	return x.keepsAllKeys("initiator "+initiator, slices.Compact(who))
+	return slices.Compact(who)
+}
+
+// keepsKeysUnlisted is keepsKeys of an access list that is added. It keeps what an initiator has that
+// is logged in without one, and nothing of an initiator that has logged out.
+func (x *exportDiffer) keepsKeysUnlisted(initiator string) bool {
+	return slices.Contains(x.have.DynamicSessions, initiator) || x.keepsAllKeys("the earlier access of initiator "+initiator, x.keysBy(initiator))
+}
+
+// keysUnlisted reports whether registrations last only as long as the kernel remembers who had access
+// without a list.
+func (x *exportDiffer) keysUnlisted() bool {
+	for _, l := range x.have.LUNs {
+		for _, r := range x.in.Observed.LIO.Backstores[l.Backstore].Registrations {
+			if _, listed := x.have.ACLs[r.Initiator]; !listed && len(x.keysBy(r.Initiator)) > 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (x *exportDiffer) keepsAllKeys(what string, who []string) bool {
@@ -89,18 +131,36 @@ func (d *differ) keysOf(t observe.Target) []string {
 	return slices.Compact(who)
 }
 
-// lostKeys returns the registrations that a backstore would lose when it is recreated and served
-// as before: those that the kernel does not keep in a file, and those of initiators without an
-// access list.
+// lostKeys returns the registrations that a backstore would not have again when it is recreated
+// and served as its Exports say. They are those that the kernel does not keep, and those of
+// initiators to whom it gives none back, because they have no access list, or do not see it again.
 func (d *differ) lostKeys(b observe.Backstore) []string {
 	var who []string
 	for _, r := range b.Registrations {
-		listed := slices.ContainsFunc(d.index.linksTo(b), func(key lunKey) bool { return isMapped(d.target(key.target).ACLs[r.Initiator], key.lun) })
-		if !r.Kept || !listed {
+		by := slices.DeleteFunc(d.index.linksTo(b), func(key lunKey) bool {
+			t := d.target(key.target)
+			return r.Target != "" && r.Target != t.Name || !isMapped(t.ACLs[r.Initiator], key.lun)
+		})
+		left := slices.ContainsFunc(by, func(key lunKey) bool { return !d.seesAgain(r.Initiator, key, b) })
+		if !r.Kept || len(by) == 0 || left {
 			who = append(who, r.String())
 		}
 	}
 	return who
+}
+
+// seesAgain reports whether an initiator sees a backstore again by a target from which its LUN was taken
+// for a moment. An Export that is invalid gives back what there was, and one that no file has nothing.
+func (d *differ) seesAgain(initiator string, at lunKey, b observe.Backstore) bool {
+	of, _ := b.Owner()
+	id, _ := d.target(at.target).Owner()
+	e, declared := d.in.Declared.Exports[id.Name]
+	if !declared {
+		return d.isDeclared(id)
+	}
+	return d.in.targetOf(e) == at.target && slices.ContainsFunc(e.Spec.Initiators, func(i spec.Initiator) bool {
+		return i.Name == initiator && slices.ContainsFunc(e.Spec.LUNs, func(l spec.LUN) bool { return l.Backing() == of && i.Sees(*l.Number) })
+	})
 }
 
 // checkReservationsKept: a cutover recreates the backstore.
