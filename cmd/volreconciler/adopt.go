@@ -131,7 +131,7 @@ func madeBy(observed observe.State) map[string][]string {
 	return made
 }
 
-// installations says of which installations there is something.
+// installations returns the installations that made anything on the node.
 func installations(made map[string][]string, ours ondisk.Maker) string {
 	var others []string
 	for id, lines := range made {

@@ -79,12 +79,12 @@ func applySpecs(ctx context.Context, s *settings, stdout, stderr io.Writer) erro
 	if err := writeOutcome(stdout, stderr, node); err != nil {
 		return err
 	}
-	return errors.Join(shortcomings(node), b.endPass())
+	return errors.Join(notReadyError(node), b.endPass())
 }
 
-// converge makes passes until all is as desired, nothing more can be done, or
-// the deadline does not leave time for another one. The time in which data is moved does
-// not count.
+// converge makes passes until the node is as declared, nothing more can be done, or the
+// deadline leaves no time for another pass. Time in which data is moved is not limited by
+// the deadline.
 func converge(ctx context.Context, loop *reconcile.Loop, progress *progress, deadline time.Time) status.Report {
 	for {
 		progress.begin()
@@ -96,10 +96,10 @@ func converge(ctx context.Context, loop *reconcile.Loop, progress *progress, dea
 			deadline = deadline.Add(time.Since(began))
 			continue
 		}
-		if ctx.Err() != nil || !progress.more(node) || time.Now().Add(wait).After(deadline) {
+		if ctx.Err() != nil || !progress.mayContinue(node) || time.Now().Add(wait).After(deadline) {
 			return node
 		}
-		progress.waits(wait)
+		progress.announceWait(wait)
 		sleep(ctx, wait)
 	}
 }
@@ -114,14 +114,14 @@ func writeOutcome(stdout, stderr io.Writer, node status.Report) error {
 	return nil
 }
 
-// shortcomings says what is not as desired.
-func shortcomings(node status.Report) error {
+// notReadyError is an error that sums up what is not as declared; nil if all is.
+func notReadyError(node status.Report) error {
 	if node.Converged() {
 		return nil
 	}
 	var errs []error
 	if n := len(node.Findings); n > 0 {
-		errs = append(errs, errors.New(findingsSum(n)))
+		errs = append(errs, errors.New(findingsSummary(n)))
 	}
 	var short []status.Object
 	for _, o := range node.Objects {
@@ -130,7 +130,7 @@ func shortcomings(node status.Report) error {
 		}
 	}
 	if len(short) > 0 {
-		errs = append(errs, errors.New(notAsDesired(short)))
+		errs = append(errs, errors.New(summarizeNotReady(short)))
 	}
 	return errors.Join(errs...)
 }

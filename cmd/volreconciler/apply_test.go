@@ -138,7 +138,7 @@ $`))
 		p.done(plan.Step{Object: export, Change: change.AddInitiator{Target: target, Initiator: "iqn.1993-08.org.debian:a"}}, errors.New("not now"))
 		p.done(plan.Step{Object: export, Change: change.EnableTarget{Target: target}}, nil)
 		p.begin() // a pass in which it waits for its time
-		Expect(p.more(status.Report{Objects: []status.Object{
+		Expect(p.mayContinue(status.Report{Objects: []status.Object{
 			{Kind: spec.KindExport, Name: "db", Phase: status.Failed, Reason: "AddInitiatorFailed"},
 		}})).To(BeTrue())
 	})
@@ -146,13 +146,13 @@ $`))
 	It("gives up what goes on failing when its time is over", func(ctx SpecContext) {
 		node.refusals = 1000
 		status := run(ctx, oneVolumeIn("vg0"), 0)
-		Expect(shortcomings(status)).To(MatchError("1 object not as declared: Volume/db (CreateVolumeFailed)"))
+		Expect(notReadyError(status)).To(MatchError("1 object not as declared: Volume/db (CreateVolumeFailed)"))
 	}, SpecTimeout(20*time.Second))
 
 	It("does not wait for what waits for somebody", func(ctx SpecContext) {
 		status := run(ctx, oneVolumeIn("elsewhere"), time.Minute)
 		Expect(node.passes).To(Equal(1))
-		Expect(shortcomings(status)).To(MatchError(
+		Expect(notReadyError(status)).To(MatchError(
 			"2 objects not as declared: Pool/slow (VolumeGroupMissing), Volume/db (DependencyNotReady)"))
 	}, SpecTimeout(20*time.Second))
 
@@ -188,6 +188,6 @@ $`))
 		Expect(writeOutcome(&stdout, &stderr, status)).To(Succeed())
 		Expect(stdout.String()).To(MatchRegexp(`Volume +db +Ready`))
 		Expect(stderr.String()).To(Equal("a.yaml:1: no\n"))
-		Expect(shortcomings(status)).To(MatchError("1 finding in the spec files; nothing is removed until all are fixed"))
+		Expect(notReadyError(status)).To(MatchError("1 finding in the spec files; nothing is removed until all are fixed"))
 	}, SpecTimeout(20*time.Second))
 })

@@ -51,14 +51,14 @@ type backend struct {
 	endPass func() error
 }
 
-// openBackend opens the machine that the settings name. faked is told of every
+// openBackend opens the machine that the settings name. faked is called with every
 // call that changes a fake one, before it is made; it may be nil, and is called by
 // several goroutines.
 func (s *settings) openBackend(faked func(fakehost.Call)) (*backend, error) {
 	switch {
 	case s.backend == backendFake:
 		return openNode(s.nodeFile(), faked)
-	case s.given("node"):
+	case s.isGiven("node"):
 		return nil, errors.New("--node requires --backend fake; add it, or remove --node to work on this node")
 	}
 	if s.backend == backendTGT && s.discoveryUser+s.discoveryFile+s.discoveryMutualUser+s.discoveryMutualFile != "" {
@@ -72,7 +72,7 @@ func (s *settings) openBackend(faked func(fakehost.Call)) (*backend, error) {
 	return b, nil
 }
 
-// observer returns what reads the machine.
+// observer returns the observer of the machine.
 func (b *backend) observer() *observe.Observer {
 	o := observe.New(b)
 	if b.tgt != nil {
@@ -99,13 +99,13 @@ func thisMachine(os *host.OS, lvmDir string) *backend {
 	}}
 }
 
-// given reports whether a setting was given as a flag.
-func (s *settings) given(name string) bool { return s.all.Lookup(name).Changed }
+// isGiven reports whether a setting was given as a flag.
+func (s *settings) isGiven(name string) bool { return s.all.Lookup(name).Changed }
 
 // planNode makes a node's file that is given as a flag the one to plan against:
 // nobody names one to see the plan of another machine.
 func (s *settings) planNode() {
-	if s.given("node") && !s.given("backend") {
+	if s.isGiven("node") && !s.isGiven("backend") {
 		s.backend = backendFake
 	}
 }
@@ -142,7 +142,7 @@ func openNode(file string, faked func(fakehost.Call)) (*backend, error) {
 			faked(c)
 		}
 		return nil
-	}, After: kept.saw}
+	}, After: kept.record}
 	engine := fakehost.Engine{Devices: watched}
 	data, err = fake.Node().Marshal() // which may be written in another way than what was read
 	if err != nil {
@@ -179,8 +179,8 @@ type nodeStore struct {
 	stored [sha256.Size]byte // digest of what is in the file
 }
 
-// saw is told of every call that was made, with its error.
-func (n *nodeStore) saw(c fakehost.Call, err error) error {
+// record is called after every call to the fake machine, with its error.
+func (n *nodeStore) record(c fakehost.Call, err error) error {
 	if c.Changes() {
 		n.changed.Store(true)
 	}

@@ -52,9 +52,9 @@ var _ = Describe("The progress of a job", func() {
 			"runs   Volume/db: [########------------] 42%, 1.2GiB/s, 3m ",
 			"runs   Volume/web: waiting for other jobs to end, fill vg0/",
 		}))
-		p.drawn(lines)
-		p.drawn(lines[:1])
-		p.drawn(nil)
+		p.redraw(lines)
+		p.redraw(lines[:1])
+		p.redraw(nil)
 		Expect(out.String()).To(Equal(lines[0] + "\n" + lines[1] + "\n" + "\x1b[2A\x1b[J" + lines[0] + "\n" + "\x1b[1A\x1b[J"))
 	})
 
@@ -63,7 +63,7 @@ var _ = Describe("The progress of a job", func() {
 		p := newProgress(&out)
 		now := time.Now()
 		for range 3 {
-			p.tell([]status.Object{aCopy()}, now)
+			p.printLines([]status.Object{aCopy()}, now)
 			now = now.Add(tellEvery / 2)
 		}
 		line := "runs   Volume/db: fill vg0/db from vg0/old: 42%, 1.2GiB/s, 3m left\n"

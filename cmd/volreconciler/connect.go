@@ -19,7 +19,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// connectOptions are what connect alone is told.
+// connectOptions are the flags of connect alone.
 type connectOptions struct {
 	export      string
 	initiator   string
@@ -81,7 +81,7 @@ func (s *settings) connect(ctx context.Context, o connectOptions, stdout, stderr
 	if o.showSecrets && s.backend == backendFake {
 		return errors.New("--show-secrets cannot be used with --node: a captured node has no passwords")
 	}
-	desired, observed, plan, err := s.look(ctx)
+	desired, observed, plan, err := s.makePlan(ctx)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (s *settings) reachableAt() (addresses, error) {
 	return addressesOfInterfaces()
 }
 
-// exportNamed returns an Export. If no file names it, that may be due to what is
+// exportNamed returns an Export. If it is not declared, that may be due to what is
 // wrong with the files, which is written then.
 func exportNamed(name string, desired spec.Set, stderr io.Writer) (spec.Export, error) {
 	if export, ok := desired.Exports[name]; ok {
@@ -166,8 +166,8 @@ func lunsOf(export spec.Export, desired spec.Set, observed observe.State, plan p
 	return luns
 }
 
-// shownInstead returns what a target has under a number, if it is something else than a volume; empty:
-// it is that, or nothing.
+// shownInstead returns what a target has under a number if it is something else than the volume; empty
+// if it is the volume, or nothing.
 func shownInstead(target string, number int, volume status.Volume, observed observe.State) string {
 	for _, id := range observed.TargetIDs() {
 		t, _ := observed.Target(id)
@@ -205,7 +205,7 @@ func isThin(id spec.ID, desired spec.Set) bool {
 	return desired.Pools[desired.Volumes[volume].Spec.Pool].Spec.ThinPool != nil
 }
 
-// remarks says what is not in the output. If nobody reads it, nobody misses it.
+// remarks writes what is not part of the output: hints for people, whose loss does no harm.
 func remarks(w io.Writer, o connectOptions, c connect.Connection, plan plan.Plan) {
 	if export, ok := objectOf(spec.ID{Kind: spec.KindExport, Name: o.export}, plan); ok && export.Phase != status.Ready {
 		_, _ = fmt.Fprintf(w, "Export %s is not Ready: %s (%s) %s\n", o.export, export.Phase, export.Reason, oneLine(export.Message))

@@ -26,7 +26,7 @@ exist.`,
 		Example: `  volreconciler describe volume db-data
   volreconciler describe Export/db`,
 		Args: cobra.MatchAll(atMostKindAndName, knownKind, func(cmd *cobra.Command, args []string) error {
-			if selected, err := selectionOf(args); err != nil || !selected.one() {
+			if selected, err := selectionOf(args); err != nil || !selected.isSingle() {
 				return fmt.Errorf("write a kind and a name, for example: describe volume db-data; see %s --help", cmd.CommandPath())
 			}
 			return nil
@@ -117,7 +117,7 @@ func describeVolume(field func(name, value string), v status.Volume, now time.Ti
 		field("In the trash since", fmt.Sprintf("%s (%s ago)", v.DeletedAt.Format(time.RFC3339), age(now.Sub(v.DeletedAt))))
 	}
 	if !v.RemovedAfter.IsZero() {
-		field("Removed after", fmt.Sprintf("%s (%s)", v.RemovedAfter.Format(time.RFC3339), left(v.RemovedAfter.Sub(now))))
+		field("Removed after", fmt.Sprintf("%s (%s)", v.RemovedAfter.Format(time.RFC3339), timeLeft(v.RemovedAfter.Sub(now))))
 	}
 	at := func(name string, then time.Time) {
 		if !then.IsZero() {

@@ -110,7 +110,7 @@ func used(v status.Volume) string {
 	return bytes(v.Allocated)
 }
 
-// connectedTo is how many initiators see a volume. One that has several sessions counts once.
+// connectedTo is how many initiators use a volume. An initiator with several sessions is one.
 func connectedTo(v status.Volume) int {
 	who := map[string]bool{}
 	for _, a := range v.Attachments {
@@ -156,7 +156,7 @@ func ofImage(title string, cell func(status.Image) string) detail {
 	return detail{title, func(o status.Object) string { return of(o.Image, cell) }}
 }
 
-// of returns a cell of what may not be there.
+// of returns the cell of an optional value.
 func of[T any](what *T, cell func(T) string) string {
 	if what == nil {
 		return ""

@@ -8,8 +8,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// discovery returns what initiators need to be told of this node's iSCSI targets; nil
-// if that is not configured, and so stays as it is. The passwords are read each time,
+// discovery returns the credentials for discovering this node's iSCSI targets; nil if
+// that is not configured, and so is not changed. The passwords are read each time,
 // so that a new one counts from the next pass on.
 func (s *settings) discovery() (*change.Auth, error) {
 	if s.discoveryUser == "" {
@@ -35,7 +35,7 @@ func (s *settings) discovery() (*change.Auth, error) {
 	return &auth, nil
 }
 
-// password reads the password in the file of a setting. A fake node gets none,
+// password reads the password in the file of a setting. A fake node has none,
 // because it would end up in its file.
 func (s *settings) password(setting, file string) (spec.Secret, error) {
 	switch {

@@ -8,8 +8,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
-// findingsSum says how many findings there are, and what that means.
-func findingsSum(n int) string {
+// findingsSummary says how many findings there are, and their consequence.
+func findingsSummary(n int) string {
 	return count(n, "finding") + " in the spec files; nothing is removed until all are fixed"
 }
 

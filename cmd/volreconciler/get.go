@@ -60,7 +60,7 @@ Exit status: 0, whatever the phases; 1 if no agent answers, or the object does n
 			if selected.labels, err = selectorOf(selector); err != nil {
 				return err
 			}
-			if selected.one() && selector != "" {
+			if selected.isSingle() && selector != "" {
 				return errors.New("give a name or --selector, not both")
 			}
 			ctx, stop := untilSignal(cmd.Context())
@@ -110,7 +110,7 @@ type view struct {
 	out      io.Writer
 }
 
-// show shows what there is now.
+// show shows the selected objects as they are now.
 func (v view) show(ctx context.Context) error {
 	node, err := v.ask(ctx, 0)
 	if err != nil {
@@ -122,7 +122,7 @@ func (v view) show(ctx context.Context) error {
 	return v.write(node)
 }
 
-// watch shows it again whenever what is selected has changed, until ctx ends.
+// watch shows the selected objects again whenever one of them changed, until ctx ends.
 func (v view) watch(ctx context.Context) error {
 	var shown status.Report
 	for {
@@ -136,7 +136,7 @@ func (v view) watch(ctx context.Context) error {
 		if node.Objects, err = v.objects(ctx, node); err != nil {
 			return err
 		}
-		if shown.Generation == 0 || differ(shown, node) {
+		if shown.Generation == 0 || isDifferent(shown, node) {
 			if err := v.write(node); err != nil {
 				return err
 			}
@@ -148,7 +148,7 @@ func (v view) watch(ctx context.Context) error {
 // objects returns the selected objects of an answer. If the one that is named is not among
 // them, all are asked for, to say what there is.
 func (v view) objects(ctx context.Context, node status.Report) ([]status.Object, error) {
-	objects, missing := v.selected.of(node)
+	objects, missing := v.selected.objectsOf(node)
 	if missing == nil {
 		sortBy(objects, v.order)
 		return objects, nil
@@ -159,16 +159,16 @@ func (v view) objects(ctx context.Context, node status.Report) ([]status.Object,
 	if err != nil {
 		return nil, missing
 	}
-	return v.selected.of(node)
+	return v.selected.objectsOf(node)
 }
 
-func differ(a, b status.Report) bool {
+func isDifferent(a, b status.Report) bool {
 	return !reflect.DeepEqual(a.Objects, b.Objects) || !slices.Equal(a.Findings, b.Findings)
 }
 
 func (v view) write(node status.Report) error {
 	var shown any = node
-	if v.selected.one() {
+	if v.selected.isSingle() {
 		shown = node.Objects[0]
 	}
 	switch v.format {
@@ -181,7 +181,7 @@ func (v view) write(node status.Report) error {
 	}
 }
 
-// ask asks the agent, and says what to do if there is none.
+// ask asks the agent. Its error says what to do if no agent is running.
 func (v view) ask(ctx context.Context, generation int64) (status.Report, error) {
 	node, err := v.client.StatusOf(ctx, generation, spec.ID{Kind: v.selected.kind, Name: v.selected.name})
 	switch {

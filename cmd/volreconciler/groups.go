@@ -25,7 +25,7 @@ const (
 	longSum = 500
 )
 
-// group is objects that stand for one reason, which is said of the first.
+// group is objects with one reason, whose message is shown at the first of them.
 type group struct {
 	ids []spec.ID
 	// same is true if the message is the same for all, to the letter: otherwise
@@ -93,7 +93,7 @@ func withoutName(text, name string) string {
 	return out.String()
 }
 
-// message returns what is said of an object of the group: all of it once.
+// message returns the message of an object of the group: in full only for the first.
 func (g *group) message(o status.Object) string {
 	switch {
 	case g == nil:
@@ -118,8 +118,8 @@ func names(ids []spec.ID, few int) string {
 	return text
 }
 
-// notAsDesired sums up what is not as desired, in a line that fits on a screen whatever there is.
-func notAsDesired(objects []status.Object) string {
+// summarizeNotReady sums up what is not as declared, in a line that always fits on a screen.
+func summarizeNotReady(objects []status.Object) string {
 	begin := count(len(objects), "object") + " not as declared: "
 	if len(objects) <= fewNames {
 		var each []string

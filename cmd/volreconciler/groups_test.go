@@ -109,7 +109,7 @@ var _ = Describe("One reason for many objects", func() {
 })
 
 var _ = Describe("The sum of what is not as desired", func() {
-	sum := func(objects []status.Object) string { return shortcomings(status.Report{Objects: objects}).Error() }
+	sum := func(objects []status.Object) string { return notReadyError(status.Report{Objects: objects}).Error() }
 
 	It("has the number of objects for each reason, and a few names", func() {
 		Expect(sum(append(many(40, status.Blocked, "TooManyDeletions", ""), many(2, status.Blocked, "InUse", "")...))).To(Equal(
@@ -131,7 +131,7 @@ var _ = Describe("The sum of what is not as desired", func() {
 		for i := range 100 {
 			unread = append(unread, fmt.Errorf("volume group vg%d: no answer", i))
 		}
-		err := verdict(plan.Plan{}, observe.State{UnknownGroups: errors.Join(unread...)})
+		err := planExit(plan.Plan{}, observe.State{UnknownGroups: errors.Join(unread...)})
 		Expect(strings.Split(err.Error(), "\n")).To(HaveLen(fewReasons + 1))
 		Expect(err).To(MatchError(HaveSuffix("\nand 94 more")))
 	})

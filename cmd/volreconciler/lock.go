@@ -23,7 +23,7 @@ var nodeLockDir = defaultRuntimeDir
 // process, however that ends.
 type lock []*os.File
 
-// lockNode takes the lock of what the settings say is to be changed, or says who has it: that in the
+// lockNode takes the lock of the node that the settings name, or reports who has it. That is the one in the
 // runtime directory, which is the one that others look at to find the agent, and for a
 // machine the one of the default runtime directory as well. Two agents with
 // different runtime directories would undo each other's changes otherwise.
@@ -40,7 +40,7 @@ func (s *settings) lockNode() (lock, error) {
 		}
 	}
 	for _, f := range l {
-		if err := sign(f); err != nil {
+		if err := writeHolder(f); err != nil {
 			l.release()
 			return nil, fmt.Errorf("cannot write the lock: %w", err)
 		}
@@ -86,8 +86,8 @@ func (l *lock) take(dir string) error {
 	return nil
 }
 
-// sign writes into a lock whose it is.
-func sign(f *os.File) error {
+// writeHolder writes into a lock which process has it.
+func writeHolder(f *os.File) error {
 	if err := f.Truncate(0); err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (l lock) release() {
 	}
 }
 
-// holder names the process that has the lock, as far as can be told.
+// holder names the process that has the lock, as far as it is known.
 func holder(f *os.File) string {
 	data := make([]byte, 32)
 	n, err := f.ReadAt(data, 0)

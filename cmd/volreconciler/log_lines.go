@@ -61,7 +61,7 @@ func newLogFields(fields []zapcore.Field) *logFields {
 	return f
 }
 
-// take returns a field as text, which is said by that.
+// take returns a field as text, and leaves it out of the rest.
 func (f *logFields) take(key string) string {
 	value, there := f.values[key]
 	if !there {
@@ -71,7 +71,7 @@ func (f *logFields) take(key string) string {
 	return wordFor(key, value)
 }
 
-// rest returns what has not been taken: "socket /run/agent.sock, specs /srv".
+// rest returns the fields that were not taken: "socket /run/agent.sock, specs /srv".
 func (f *logFields) rest() string {
 	var all []string
 	for _, key := range f.keys {
@@ -117,13 +117,13 @@ func shortDuration(d time.Duration) string {
 	return d.Round(10 * time.Nanosecond).String()
 }
 
-// lineOf returns what an entry says.
+// lineOf returns the text of an entry.
 func lineOf(message string, f *logFields) string {
 	object, what, err := f.take("object"), f.take("what"), f.take("error")
 	f.take("change") // the type of what
 	switch {
 	case what != "" && message == "done":
-		message = past(what)
+		message = pastTense(what)
 		if event := f.take("event"); event != "" {
 			message += " (" + event + ": " + f.take("why") + ")"
 		} else if why := f.take("why"); why != "" {
@@ -169,9 +169,9 @@ func placeOf(f *logFields) string {
 	return file + field
 }
 
-// past returns what was done, of a change that says what is to be done: "create thin volume
-// vg0/db" becomes "created thin volume vg0/db".
-func past(what string) string {
+// pastTense returns the text of a change in the past tense: "create thin volume vg0/db" becomes
+// "created thin volume vg0/db".
+func pastTense(what string) string {
 	verb, rest, _ := strings.Cut(what, " ")
 	switch verb {
 	case "set", "put", "split", "let", "cut":

@@ -89,7 +89,7 @@ var _ = It("logs nothing below the level", func() {
 })
 
 var _ = DescribeTable("What was done is told of what was to be done",
-	func(what, done string) { Expect(past(what)).To(Equal(done)) },
+	func(what, done string) { Expect(pastTense(what)).To(Equal(done)) },
 	Entry(nil, "create target x", "created target x"),
 	Entry(nil, "grow volume vg0/a from 1Gi to 2Gi", "grew volume vg0/a from 1Gi to 2Gi"),
 	Entry(nil, "set tags", "set tags"),

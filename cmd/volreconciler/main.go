@@ -1,6 +1,6 @@
 // Command volreconciler keeps the block storage of a Linux node as YAML files
-// say: volumes and snapshots in LVM, exports in the kernel's targets
-// for iSCSI, NVMe and Fibre Channel.
+// declare it: volumes and snapshots in LVM, and exports by LIO, nvmet and tgt for
+// iSCSI, NVMe and Fibre Channel.
 //
 // There is one file per command. Start reading at run.go, which is the agent;
 // node.go puts its parts together, settings.go says what can be configured.
@@ -39,16 +39,16 @@ func runCommandLine(args []string, stdout, stderr io.Writer) int {
 	case errors.As(err, &status):
 		return int(status)
 	default:
-		complain(stderr, err)
+		printError(stderr, err)
 		return 1
 	}
 }
 
-// complain writes an error; of several in one, each on its own line.
-func complain(w io.Writer, err error) {
+// printError writes an error; a joined error has a line for each.
+func printError(w io.Writer, err error) {
 	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, each := range several.Unwrap() {
-			complain(w, each)
+			printError(w, each)
 		}
 		return
 	}

@@ -49,7 +49,7 @@ func (s *settings) installation() (*reconcile.Installation, error) {
 	return reconcile.OpenInstallation(s.stateDir, s.memory(), node)
 }
 
-// lastGood is the directory of what the spec files said when they were last without mistakes.
+// lastGood is the directory of the last good content of the spec files.
 func (s *settings) lastGood() string {
 	if s.backend == backendFake {
 		return s.nodeFile() + ".last-good"
@@ -57,8 +57,8 @@ func (s *settings) lastGood() string {
 	return filepath.Join(s.stateDir, "last-good")
 }
 
-// source returns the source of what is desired on this node. A fake node gets no
-// passwords, because they would end up in its file.
+// source returns the source of the objects declared for this node. For a fake node no
+// passwords are read, because they would be written to its file.
 func (s *settings) source(log logr.Logger, keeper spec.Keeper) *spec.Source {
 	fake := s.backend == backendFake
 	recall := s.deletionGrace
@@ -86,7 +86,7 @@ func (s *settings) makeDirs() error {
 	if err := safepath.CheckFile(filepath.Join(s.stateDir, reconcile.InstallationFile)); err != nil {
 		return fmt.Errorf("cannot use this installation's ID: %w", err)
 	}
-	// Where it cannot be used, LVM's shell is not either, and all goes on, only slower; that must
+	// Where it cannot be used, LVM's shell is not used either, and everything is only slower; that must
 	// not stay unnoticed.
 	if err := safepath.MakeDir(s.lvmDir()); err != nil {
 		return fmt.Errorf("cannot use the directory of LVM's configuration: %w", err)

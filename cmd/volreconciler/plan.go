@@ -59,7 +59,7 @@ findings, a part of the node cannot be read, or the command is wrong.`,
 }
 
 func showPlan(ctx context.Context, s *settings, format string, stdout, stderr io.Writer) error {
-	desired, observed, plan, err := s.look(ctx)
+	desired, observed, plan, err := s.makePlan(ctx)
 	if err != nil {
 		return err
 	}
@@ -70,11 +70,11 @@ func showPlan(ctx context.Context, s *settings, format string, stdout, stderr io
 		_, _ = fmt.Fprintln(stderr, "warning: "+oneLine(w)) // the command itself says what goes wrong with its output
 	}
 	writeFindings(stderr, status.Findings(plan.Findings))
-	return verdict(plan, observed)
+	return planExit(plan, observed)
 }
 
-// look reads what is desired and what there is, and plans.
-func (s *settings) look(ctx context.Context) (spec.Set, observe.State, plan.Plan, error) {
+// makePlan reads what is declared and what is on the node, and plans.
+func (s *settings) makePlan(ctx context.Context) (spec.Set, observe.State, plan.Plan, error) {
 	ctx, stop := untilSignal(ctx)
 	defer stop()
 	b, err := s.openBackend(nil)
@@ -85,7 +85,7 @@ func (s *settings) look(ctx context.Context) (spec.Set, observe.State, plan.Plan
 	if err != nil {
 		return spec.Set{}, observe.State{}, plan.Plan{}, err
 	}
-	ours, err := s.ours()
+	ours, err := s.knownInstallation()
 	if err != nil {
 		return spec.Set{}, observe.State{}, plan.Plan{}, err
 	}
@@ -110,8 +110,8 @@ func (s *settings) look(ctx context.Context) (spec.Set, observe.State, plan.Plan
 	return desired, observed, plan, nil
 }
 
-// ours returns what tells what is ours from what is not, as the agent would see it.
-func (s *settings) ours() (plan.Installation, error) {
+// knownInstallation returns the identity by which the agent recognizes what it made.
+func (s *settings) knownInstallation() (plan.Installation, error) {
 	i, err := s.installation()
 	if err != nil || i == nil {
 		return plan.Installation{}, err
@@ -127,9 +127,9 @@ func writePlan(w io.Writer, plan plan.Plan, format string) error {
 	return err
 }
 
-// verdict is plan's exit status. What could not be read is worse than a change:
+// planExit is plan's exit status. What could not be read is worse than a change:
 // there may be more to do than the plan shows.
-func verdict(plan plan.Plan, observed observe.State) error {
+func planExit(plan plan.Plan, observed observe.State) error {
 	unread := observed.Err()
 	for _, o := range plan.Objects { // a volume group that nobody names is no matter
 		if unread == nil && o.Reason == status.ReasonObservationFailed {
@@ -140,7 +140,7 @@ func verdict(plan plan.Plan, observed observe.State) error {
 	case unread != nil:
 		return fmt.Errorf("cannot read all of the node, so the plan is incomplete: %s%s", fewLines(unread.Error()), needsRoot(unread))
 	case len(plan.Findings) > 0:
-		return errors.New(findingsSum(len(plan.Findings)))
+		return errors.New(findingsSummary(len(plan.Findings)))
 	case !plan.Empty():
 		return exitChanges
 	default:

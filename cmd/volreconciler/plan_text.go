@@ -9,7 +9,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// effect is a [reconcile.Effect], or that there is an obstacle.
+// effect is a [plan.Effect], or that the object is blocked.
 type effect plan.Effect
 
 const blocked effect = "!"
@@ -37,7 +37,7 @@ func planText(made plan.Plan, p painter) string {
 	var idle, busy []status.Object
 	for _, o := range made.Objects {
 		switch {
-		case !stuck(o):
+		case !isStuck(o):
 		case len(t.steps[o.ID()]) > 0:
 			busy = append(busy, o)
 		default:
@@ -82,12 +82,12 @@ func (t *planWriter) object(o status.Object) {
 		for _, s := range steps {
 			t.step(s)
 		}
-		if stuck(o) {
+		if isStuck(o) {
 			t.line(4, blocked, obstacle)
 		}
-	case stuck(o) && all == nil:
+	case isStuck(o) && all == nil:
 		t.line(0, blocked, name+" "+obstacle)
-	case stuck(o) && all.ids[0] == o.ID():
+	case isStuck(o) && all.ids[0] == o.ID():
 		if !all.same {
 			obstacle = strings.Replace(obstacle, ": ", ": for example "+o.ID().String()+": ", 1)
 		}
@@ -109,7 +109,7 @@ func (t *planWriter) step(s plan.Step) {
 	}
 }
 
-// thinPool shows how far a thin pool is promised to volumes, if that changes.
+// thinPool shows how much of a thin pool is provisioned, if that changes.
 func (t *planWriter) thinPool(p status.Pool) {
 	if p.ThinPool == "" || p.Provisioned == p.ProvisionedAfter {
 		return
@@ -122,7 +122,7 @@ func (t *planWriter) thinPool(p status.Pool) {
 		p.VolumeGroup, p.ThinPool, bytes(p.Size), free, share(p.Provisioned, p.Size), share(p.ProvisionedAfter, p.Size))
 }
 
-// warnings are said of a few objects, and the others are counted.
+// warnings names a few objects for each warning, and counts the others.
 func (t *planWriter) warnings(all []plan.Warning) {
 	for i, w := range all {
 		if i == fewNames {
@@ -195,7 +195,7 @@ func isOrAre(n int, phase status.Phase) string {
 	return verb + " " + strings.ToLower(string(phase))
 }
 
-// stuck reports whether something stands in an object's way.
-func stuck(o status.Object) bool {
+// isStuck reports whether something blocks an object.
+func isStuck(o status.Object) bool {
 	return o.Phase == status.Blocked || o.Phase == status.Failed || o.Reason == status.ReasonNotDeclared
 }

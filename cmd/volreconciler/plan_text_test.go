@@ -170,7 +170,7 @@ Plan: 0 to create, 0 to change, 1 to remove; 1 object in the trash, 1 object is 
 
 var _ = DescribeTable("The exit status of plan",
 	func(plan plan.Plan, unknown map[observe.System]error, expected any) {
-		err := verdict(plan, observe.State{Unknown: unknown})
+		err := planExit(plan, observe.State{Unknown: unknown})
 		if expected == nil {
 			Expect(err).NotTo(HaveOccurred())
 			return

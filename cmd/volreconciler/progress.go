@@ -34,7 +34,7 @@ type progress struct {
 	told map[spec.ID]time.Time
 }
 
-// failure is a step that failed, and what was said of it.
+// failure is a step that failed, and the error that was shown.
 type failure struct{ step, why string }
 
 func newProgress(w io.Writer) *progress {
@@ -48,7 +48,7 @@ func (p *progress) begin() {
 	p.succeeded = 0
 }
 
-// done is told of each step that was tried, by several goroutines.
+// done is called after each step, by several goroutines.
 func (p *progress) done(s plan.Step, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -87,7 +87,7 @@ func (p *progress) failed(s plan.Step, why string) {
 	p.line(red, "failed", s, ": "+why)
 }
 
-// faked is told of each call that is made to a fake machine only.
+// faked is called for each call that is made to a fake machine only.
 func (p *progress) faked(c fakehost.Call) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -97,21 +97,21 @@ func (p *progress) faked(c fakehost.Call) {
 
 func (p *progress) line(c colour, word string, s plan.Step, why string) {
 	p.erase()
-	// The changes go on even if nobody looks.
+	// The changes continue even if nobody reads the output.
 	_, _ = fmt.Fprintf(p.out, "%s %s: %s%s\n", p.paint(c, fmt.Sprintf("%-6s", word)), s.Object, oneLine(s.Change.String()), why)
 }
 
-// waits shows that the next pass will be some time coming.
-func (p *progress) waits(d time.Duration) {
+// announceWait shows that the next pass starts only after a while.
+func (p *progress) announceWait(d time.Duration) {
 	if rounded := d.Round(time.Second); rounded > 0 {
 		_, _ = fmt.Fprintf(p.out, "trying again in %s\n", rounded)
 	}
 }
 
-// more reports whether another pass may get further: something was done, whose
-// result is to be looked at, or is going on, or failed in the doing. What failed
-// without having been tried does not get better by trying.
-func (p *progress) more(node status.Report) bool {
+// mayContinue reports whether another pass may help: a step was done, whose result has to be
+// observed, or is running, or was tried and failed. A step that was refused before it
+// was tried is refused again.
+func (p *progress) mayContinue(node status.Report) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.succeeded > 0 || slices.ContainsFunc(node.Objects, func(o status.Object) bool {

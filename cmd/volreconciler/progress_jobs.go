@@ -9,21 +9,21 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
-// tellEvery is how often something is said of a job where it cannot be drawn.
+// tellEvery is how often a line about a job is printed where no bar can be drawn.
 const tellEvery = 10 * time.Second
 
 // follow shows how far the jobs have come that are under way, until one of them ends,
 // or wait is over.
 func (p *progress) follow(ctx context.Context, loop *reconcile.Loop, wait time.Duration) {
-	defer p.drawn(nil)
+	defer p.redraw(nil)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
 		node, changed := loop.Status.Report()
 		if p.terminal {
-			p.drawn(jobLines(node.Objects, columns(p.out)))
+			p.redraw(jobLines(node.Objects, columns(p.out)))
 		} else {
-			p.tell(node.Objects, time.Now())
+			p.printLines(node.Objects, time.Now())
 		}
 		select {
 		case <-changed:
@@ -54,8 +54,8 @@ func jobLines(objects []status.Object, width int) []string {
 	return lines
 }
 
-// drawn draws lines in the place of those that were drawn before.
-func (p *progress) drawn(lines []string) {
+// redraw replaces the lines that were drawn before.
+func (p *progress) redraw(lines []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.erase()
@@ -73,8 +73,8 @@ func (p *progress) erase() {
 	}
 }
 
-// tell says in plain lines how far jobs have come, now and then.
-func (p *progress) tell(objects []status.Object, now time.Time) {
+// printLines prints plain lines about how far jobs have come, now and then.
+func (p *progress) printLines(objects []status.Object, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, o := range objects {

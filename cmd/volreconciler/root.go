@@ -39,7 +39,7 @@ variable overrides the file. --config or VOLRECONCILER_CONFIG sets another file.
 	return root
 }
 
-// noArguments is for commands that are told everything by flags.
+// noArguments is for commands that take flags only.
 func noArguments(cmd *cobra.Command, args []string) error {
 	switch {
 	case len(args) > 0 && cmd.Flags().Lookup("specs") != nil:

@@ -23,7 +23,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/statusapi"
 )
 
-// trashSettle is the time that a node gets to correct its clock after a boot,
+// trashSettle is the time that a node has to correct its clock after a boot,
 // before that clock empties the trash.
 const trashSettle = 10 * time.Minute
 
@@ -132,7 +132,7 @@ func warnOfTools(ctx context.Context, s *settings, b *backend, stderr io.Writer)
 	}
 }
 
-// usesImages reports whether anything that is desired needs qemu-img.
+// usesImages reports whether anything that is declared needs qemu-img.
 func usesImages(set spec.Set) bool {
 	if len(set.Images) > 0 {
 		return true
@@ -168,7 +168,7 @@ func serve(socket string, status *status.Board, log logr.Logger) (stop func(), e
 	return func() { cancel(); <-ended }, nil
 }
 
-// withHangup adds SIGHUP to what wakes the loop.
+// withHangup adds SIGHUP to the events that wake the loop.
 func withHangup(ctx context.Context, wake <-chan struct{}) <-chan struct{} {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)

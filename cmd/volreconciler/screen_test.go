@@ -103,7 +103,7 @@ var _ = Describe("A line for the terminal", func() {
 			Expect(strings.Count(text, "]0;title")).To(BeNumerically(">", 10), "it is there, but harmless")
 		}
 		var out strings.Builder
-		complain(&out, errorText(hostile))
+		printError(&out, errorText(hostile))
 		Expect(out.String()).NotTo(obeyed())
 	})
 

@@ -155,7 +155,7 @@ func (a *secretive) settle(ctx context.Context) status.Report {
 	a.loop.OnStep = progress.done
 	node := converge(ctx, a.loop, progress, time.Now().Add(3*time.Second))
 	Expect(writeOutcome(&out, &out, node)).To(Succeed())
-	a.say("apply", out.String()+fmt.Sprintln(shortcomings(node)))
+	a.say("apply", out.String()+fmt.Sprintln(notReadyError(node)))
 	return node
 }
 
@@ -182,7 +182,7 @@ func (a *secretive) ask(ctx context.Context) {
 		out.Reset()
 		Expect(writePlan(&out, plan, format)).To(Succeed())
 		writeFindings(&out, status.Findings(plan.Findings))
-		a.say("plan "+format, out.String()+fmt.Sprintln(verdict(plan, observed)))
+		a.say("plan "+format, out.String()+fmt.Sprintln(planExit(plan, observed)))
 	}
 	for _, format := range []string{"json", "sh"} {
 		out.Reset()

@@ -83,7 +83,7 @@ var _ = Describe("What a URL gives permission with is in nothing that is said, w
 			node, _ := a.loop.Status.Report()
 			var out strings.Builder
 			g.Expect(writeOutcome(&out, &out, node)).To(Succeed())
-			a.say("apply", out.String()+fmt.Sprintln(shortcomings(node)))
+			a.say("apply", out.String()+fmt.Sprintln(notReadyError(node)))
 			a.ask(ctx)
 			for _, o := range node.Objects {
 				said[o.Name] += o.Message + "\n"

@@ -41,16 +41,16 @@ func selectionOf(args []string) (selection, error) {
 	return s, nil
 }
 
-// one reports whether a single object is asked for.
-func (s selection) one() bool { return s.name != "" }
+// isSingle reports whether a single object is asked for.
+func (s selection) isSingle() bool { return s.name != "" }
 
-// of returns the selected objects of a node. That a named one is not there is
+// objectsOf returns the selected objects of a node. A named object that does not exist is
 // an error.
-func (s selection) of(node status.Report) ([]status.Object, error) {
+func (s selection) objectsOf(node status.Report) ([]status.Object, error) {
 	objects := slices.DeleteFunc(slices.Clone(node.Objects), func(o status.Object) bool {
 		return s.kind != "" && o.Kind != s.kind || !s.labels.matches(o.Labels)
 	})
-	if !s.one() {
+	if !s.isSingle() {
 		return objects, nil
 	}
 	for _, o := range objects {
@@ -58,13 +58,13 @@ func (s selection) of(node status.Report) ([]status.Object, error) {
 			return []status.Object{o}, nil
 		}
 	}
-	return nil, fmt.Errorf("%s %q does not exist; %s", s.kind, s.name, whatThereIs(objects))
+	return nil, fmt.Errorf("%s %q does not exist; %s", s.kind, s.name, namesOfObjects(objects))
 }
 
 // maxNames is how many names an error lists.
 const maxNames = 20
 
-func whatThereIs(objects []status.Object) string {
+func namesOfObjects(objects []status.Object) string {
 	var names []string
 	for _, o := range objects {
 		names = append(names, o.Name)

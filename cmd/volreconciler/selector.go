@@ -12,10 +12,10 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// selector is what labels must be, as in kubectl: all of it.
+// selector is a label selector as in kubectl: all requirements must be met.
 type selector []requirement
 
-// requirement is what one label must be.
+// requirement is the condition on one label.
 type requirement struct {
 	key, value string
 	// exists asks for a label of any value; not turns it round.

@@ -46,7 +46,7 @@ type settings struct {
 	node          string // empty: in the state directory
 	addresses     addresses
 
-	discoveryUser, discoveryFile             string // empty: discovery stays as it is
+	discoveryUser, discoveryFile             string // empty: discovery is not changed
 	discoveryMutualUser, discoveryMutualFile string
 
 	data dataSettings

@@ -40,7 +40,7 @@ func (s *settings) complete() error {
 	return nil
 }
 
-// setting sets what a source says in the place of what those before it said, also
+// setting sets a flag to the value of a source, instead of the values of earlier sources, also
 // for a flag that can be repeated.
 func setting(f *pflag.Flag, text string) error {
 	if list, ok := f.Value.(*addresses); ok {

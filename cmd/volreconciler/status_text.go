@@ -37,7 +37,7 @@ func writeFindingsOf(w io.Writer, s screen, node status.Report) error {
 	if len(node.Findings) == 0 {
 		return nil
 	}
-	if _, err := fmt.Fprintf(w, "\n%s:\n", s.paint(red, findingsSum(len(node.Findings)))); err != nil {
+	if _, err := fmt.Fprintf(w, "\n%s:\n", s.paint(red, findingsSummary(len(node.Findings)))); err != nil {
 		return err
 	}
 	writeFindings(w, node.Findings)
@@ -114,7 +114,7 @@ func statusTable(objects []status.Object, alone bool, s screen, wide bool, now t
 	return t
 }
 
-// firstOfGroups returns objects without those of which another one says all that is said.
+// firstOfGroups returns only the first object of each group: its message names the others.
 func firstOfGroups(objects []status.Object, said map[spec.ID]*group) []status.Object {
 	return slices.DeleteFunc(slices.Clone(objects), func(o status.Object) bool {
 		all := said[o.ID()]
@@ -138,7 +138,7 @@ func (t *table) narrow(width int, oneKind bool) {
 	}
 }
 
-// messages adds what is said of each object, in a last column or, on a terminal, below it where it
+// messages adds the message of each object, in a last column or, on a terminal, below it where it
 // does not fit.
 func (t *table) messages(objects []status.Object, said map[spec.ID]*group, s screen, now time.Time) {
 	const title = "MESSAGE"
@@ -183,7 +183,7 @@ func message(o status.Object, now time.Time) string {
 	if o.Reason != status.ReasonInTrash || v == nil || v.RemovedAfter.IsZero() {
 		return o.Message
 	}
-	return left(v.RemovedAfter.Sub(now)) + "; " + o.Message
+	return timeLeft(v.RemovedAfter.Sub(now)) + "; " + o.Message
 }
 
 // few is a list for a cell, with a few of many; describe has all.

@@ -223,7 +223,7 @@ var _ = DescribeTable("Selecting objects",
 		node, _ := aNode()
 		s, err := selectionOf(args)
 		Expect(err).NotTo(HaveOccurred())
-		objects, err := s.of(node)
+		objects, err := s.objectsOf(node)
 		Expect(err).NotTo(HaveOccurred())
 		var got []string
 		for _, o := range objects {
@@ -242,10 +242,10 @@ var _ = DescribeTable("Selecting objects",
 var _ = Describe("Selecting what is not there", func() {
 	It("says what there is", func() {
 		node, _ := aNode()
-		_, err := selection{kind: spec.KindVolume, name: "dv"}.of(node)
+		_, err := selection{kind: spec.KindVolume, name: "dv"}.objectsOf(node)
 		Expect(err).To(MatchError(`Volume "dv" does not exist; existing: db`))
 		node.Objects = nil
-		_, err = selection{kind: spec.KindVolume, name: "dv"}.of(node)
+		_, err = selection{kind: spec.KindVolume, name: "dv"}.objectsOf(node)
 		Expect(err).To(MatchError(`Volume "dv" does not exist; no object of this kind exists`))
 	})
 })

@@ -100,7 +100,7 @@ func (s screen) wrapped(text string, c colour, at int) string {
 	return strings.Join(lines, "\n"+strings.Repeat(" ", at))
 }
 
-// wrap breaks a text between words. A word that is longer stays in one piece, so that it can be
+// wrap breaks a text between words. A word that is longer is not broken, so that it can be
 // copied.
 func wrap(text string, width int) []string {
 	if widthOf(text) <= width {

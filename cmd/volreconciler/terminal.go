@@ -73,7 +73,7 @@ func screenFor(w io.Writer, when string) screen {
 	return s
 }
 
-// terminal reports whether w is a terminal that one can draw on.
+// terminal reports whether w is a terminal on which lines can be drawn again.
 func terminal(w io.Writer) bool {
 	f, isFile := w.(*os.File)
 	return isFile && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"

@@ -14,7 +14,7 @@ import (
 
 var _ = DescribeTable("the exit of plan, where there are two volume groups of one name", func(reason string, refused bool, fails bool) {
 	observed := observe.State{UnusableGroups: map[string]error{"vg9": observe.NewGroupError("vg9", refused, errors.New("two volume groups are named vg9"))}}
-	err := verdict(plan.Plan{Objects: []status.Object{{Kind: spec.KindPool, Name: "p", Reason: reason}}}, observed)
+	err := planExit(plan.Plan{Objects: []status.Object{{Kind: spec.KindPool, Name: "p", Reason: reason}}}, observed)
 	if fails {
 		Expect(err).To(MatchError(ContainSubstring("two volume groups are named vg9")))
 	} else {

@@ -51,9 +51,9 @@ func age(d time.Duration) string {
 	}
 }
 
-// left returns how long until something may happen, to the minute; once it may,
+// timeLeft returns how long until something may happen, to the minute; once it may,
 // "due".
-func left(d time.Duration) string {
+func timeLeft(d time.Duration) string {
 	switch {
 	case d <= 0:
 		return "due"

@@ -30,7 +30,7 @@ var _ = DescribeTable("Ages are short",
 )
 
 var _ = DescribeTable("What is left is counted in minutes",
-	func(d time.Duration, expected string) { Expect(left(d)).To(Equal(expected)) },
+	func(d time.Duration, expected string) { Expect(timeLeft(d)).To(Equal(expected)) },
 	Entry(nil, -time.Hour, "due"),
 	Entry(nil, time.Duration(0), "due"),
 	Entry(nil, 59*time.Second, "less than 1m left"),

@@ -19,8 +19,8 @@ const (
 type Clear struct {
 	// Device is its path. UUID is as TargetUUID in [Copy].
 	Device, UUID string
-	// Size is how much of it, from the start; From where an interrupted run goes
-	// on: an offset that Checkpoint was called with.
+	// Size is how much of it, from the start; From is where an interrupted run
+	// continues: an offset that Checkpoint was called with.
 	Size, From int64
 	// Discard tells the device that the blocks are not needed, instead of making
 	// them zero. What they read as afterwards is up to the device. It is refused
@@ -64,7 +64,7 @@ func (c Clear) run(ctx context.Context) (Result, error) {
 		work: func(ctx context.Context, _ *buffers, s span) (outcome, error) {
 			start := time.Now()
 			out, err := c.window(ctx, target, s)
-			w.took(time.Since(start))
+			w.adapt(time.Since(start))
 			return out, err
 		},
 		flush:    target.flush,
@@ -83,7 +83,7 @@ func (c Clear) window(ctx context.Context, target *device, s span) (outcome, err
 			return outcome{}, err
 		}
 	}
-	return outcome{zeroed: s.len}, target.zero(s.off, s.len)
+	return outcome{zeroed: s.len}, target.writeZeroes(s.off, s.len)
 }
 
 // windows cuts a device into windows. Used by one worker.
@@ -105,8 +105,8 @@ func (w *windows) take() (span, bool, error) {
 	return s, true, nil
 }
 
-// took adapts the next window to what the last one took.
-func (w *windows) took(d time.Duration) {
+// adapt adapts the next window to what the last one adapt.
+func (w *windows) adapt(d time.Duration) {
 	switch {
 	case d < 500*time.Millisecond:
 		w.next = min(w.next*2, lastWindow)

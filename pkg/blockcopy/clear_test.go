@@ -83,14 +83,14 @@ var _ = Describe("Clear", func() {
 		}
 		for range 10 {
 			take()
-			w.took(time.Millisecond)
+			w.adapt(time.Millisecond)
 		}
 		Expect(take()).To(BeEquivalentTo(lastWindow))
 		for range 10 {
-			w.took(time.Minute)
+			w.adapt(time.Minute)
 		}
 		Expect(take()).To(BeEquivalentTo(firstWindow))
-		w.took(time.Millisecond)
+		w.adapt(time.Millisecond)
 		w.limit = NewLimiter(1)
 		Expect(take()).To(BeEquivalentTo(firstWindow))
 	})

@@ -97,7 +97,7 @@ func (p *copier) writeZeroes(ctx context.Context, m *buffers, s span, out *outco
 		}
 	}
 	out.zeroed = s.len
-	return p.target.zero(s.off, s.len)
+	return p.target.writeZeroes(s.off, s.len)
 }
 
 // writeDifferent writes what differs on the target; data is nil for zeroes.

@@ -26,7 +26,7 @@ const (
 // the calls of a copy that continues after an interruption: copy a snapshot.
 type Copy struct {
 	// Source and Target are paths of block devices or regular files. A target
-	// file must exist and have its size; what lies beyond Size stays as it is.
+	// file must exist and have its size; what lies beyond Size is not changed.
 	Source, Target string
 	// SourceUUID and TargetUUID, unless they are empty, are those of the logical volumes that these
 	// have to be. Where a path leads elsewhere by now the error is [lvdevice.ErrOther], and nothing is
@@ -34,12 +34,12 @@ type Copy struct {
 	SourceUUID, TargetUUID string
 	// Size is how much is copied. Both must have at least as much.
 	Size int64
-	// From is where an interrupted copy goes on: an offset that Checkpoint was
+	// From is where an interrupted copy continues: an offset that Checkpoint was
 	// called with. It is rounded down to a whole MiB. 0: from the start.
 	From int64
 	// Extents, unless it is nil, are what is copied, and all of it; they may overlap,
 	// lie in any order, and reach beyond Size. What is copied begins and ends at
-	// multiples of 4 KiB, or at Size. Progress counts these bytes alone. There is no
+	// multiples of 4 KiB, or at Size. Progress is of these bytes alone. There is no
 	// Digest then and no Checkpoint, and From must be 0.
 	Extents []Extent
 	// TargetIsZero says that the target reads as zeroes wherever nothing was
@@ -59,18 +59,18 @@ type Copy struct {
 	Shared bool
 	// SameBlocks refuses, before anything is written, a target device whose logical
 	// blocks have another size than the source's, with an error that is [ErrBlockSize] and EOPNOTSUPP:
-	// what counts in blocks, such as a partition table or an initiator, would find
-	// nothing where it was.
+	// what addresses data in blocks, such as a partition table or an initiator, would
+	// find nothing where it was.
 	SameBlocks bool
 	// Limit is shared by all copies that are to stay below it together. nil: none.
 	Limit *Limiter
 	// Progress, if set, is called at most four times a second, and at the end.
-	// Done never goes back. Calls never overlap.
+	// Done never decreases. Calls never overlap.
 	Progress func(Progress)
 	// Checkpoint, if set, is called when everything before the offset has been
 	// written and flushed: every CheckpointEvery bytes, at least every 30 seconds
 	// while the copy moves on, and not at the end. The offset is a multiple of a
-	// MiB. An error ends the copy. Calls never overlap; the copy goes on meanwhile.
+	// MiB. An error ends the copy. Calls never overlap; the copy continues meanwhile.
 	Checkpoint func(offset int64) error
 	// CheckpointEvery is 4 GiB if it is 0.
 	CheckpointEvery int64
@@ -125,19 +125,19 @@ func (c Copy) run(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	defer target.close()
-	if source.same(target) {
+	if source.isSame(target) {
 		return Result{}, errors.New("source and target are the same")
 	}
 	if c.SameBlocks {
-		if err := sameBlocks(source, target); err != nil {
+		if err := checkBlockSizes(source, target); err != nil {
 			return Result{}, err
 		}
 	}
-	return c.between(ctx, source, target)
+	return c.copyOpen(ctx, source, target)
 }
 
-// sameBlocks is an error if the logical blocks of two block devices differ in size.
-func sameBlocks(source, target *device) error {
+// checkBlockSizes is an error if the logical blocks of two block devices differ in size.
+func checkBlockSizes(source, target *device) error {
 	if !source.block || !target.block {
 		return nil
 	}
@@ -170,8 +170,8 @@ func LogicalBlockSize(path string) (int64, error) {
 	return int64(size), nil
 }
 
-// between copies between open devices.
-func (c Copy) between(ctx context.Context, source, target *device) (Result, error) {
+// copyOpen copies between open devices.
+func (c Copy) copyOpen(ctx context.Context, source, target *device) (Result, error) {
 	from := c.From &^ (blockSize - 1)
 	window := int64(holeWindow)
 	if c.OnlyDifferent {
@@ -193,7 +193,7 @@ func (c Copy) between(ctx context.Context, source, target *device) (Result, erro
 	e.work = p.work
 	result, err := e.run(ctx)
 	if err == nil {
-		err = source.stillHolds(c.Size)
+		err = source.checkSize(c.Size)
 	}
 	if c.NoDigest || err != nil {
 		result.Digest = ""

@@ -280,7 +280,7 @@ var _ = Describe("Copy", func() {
 			Expect(err).NotTo(HaveOccurred())
 			defer target.close()
 			Expect(os.Truncate(path, mib)).To(Succeed())
-			r, err := Copy{Size: 8 * mib, TargetIsZero: true}.between(ctx, source, target)
+			r, err := Copy{Size: 8 * mib, TargetIsZero: true}.copyOpen(ctx, source, target)
 			Expect(err).To(MatchError(io.ErrUnexpectedEOF))
 			Expect(err).To(MatchError(ContainSubstring(path)))
 			Expect(r.Digest).To(BeEmpty())
@@ -296,7 +296,7 @@ var _ = Describe("Copy", func() {
 		target, err := openDevice(file("target", blank(4*mib)), "", writing)
 		Expect(err).NotTo(HaveOccurred())
 		defer target.close()
-		_, err = Copy{Size: 4 * mib}.between(ctx, source, target)
+		_, err = Copy{Size: 4 * mib}.copyOpen(ctx, source, target)
 		Expect(unix.Close(fd)).To(Succeed())
 		Expect(err).To(MatchError(unix.EIO))
 		var failed *Error

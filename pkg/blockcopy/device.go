@@ -65,7 +65,7 @@ func openDevice(path, uuid string, mode int) (*device, error) {
 		return nil, &Error{Op: "open", Path: path, Offset: -1, Err: err}
 	}
 	d.fd = fd
-	if err := errors.Join(lvdevice.Check(fd, uuid), d.look()); err != nil {
+	if err := errors.Join(lvdevice.Check(fd, uuid), d.inspect()); err != nil {
 		d.close()
 		return nil, &Error{Op: "open", Path: path, Offset: -1, Err: err}
 	}
@@ -91,8 +91,8 @@ func openTarget(path, uuid string, shared bool, size int64) (*device, error) {
 	return openSized(path, uuid, claiming, size)
 }
 
-// look finds out what it is that has been opened.
-func (d *device) look() error {
+// inspect finds out what it is that has been opened.
+func (d *device) inspect() error {
 	var st unix.Stat_t
 	if err := unix.Fstat(d.fd, &st); err != nil {
 		return err
@@ -131,14 +131,14 @@ func (d *device) close() {
 	}
 }
 
-// same reports whether both are one device or file, under whatever names.
-func (d *device) same(o *device) bool {
+// isSame reports whether both are one device or file, under whatever names.
+func (d *device) isSame(o *device) bool {
 	return d.block == o.block && d.rdev == o.rdev && d.dev == o.dev && d.ino == o.ino
 }
 
-// stillHolds is an error if the device is smaller than size by now: what is missing
+// checkSize is an error if the device is smaller than size by now: what is missing
 // of a file must not pass for a hole.
-func (d *device) stillHolds(size int64) error {
+func (d *device) checkSize(size int64) error {
 	end, err := unix.Seek(d.fd, 0, unix.SEEK_END)
 	if err == nil && end < size {
 		err = io.ErrUnexpectedEOF
@@ -153,7 +153,7 @@ func (d *device) stillHolds(size int64) error {
 func (d *device) readFull(b []byte, n int, off int64) error {
 	for got := 0; got < n; {
 		// Direct requests are rounded up. Nothing is there beyond the end of a
-		// device or file, so these come back shorter.
+		// device or file, so these return less.
 		want := b[got:min((n+align-1)&^(align-1), len(b))]
 		m, err := d.request(unix.Pread, want, b[got:n], off+int64(got))
 		if err == nil && m == 0 {
@@ -172,7 +172,7 @@ func (d *device) writeFull(b []byte, off int64) error {
 	for len(b) > 0 {
 		n := len(b)
 		if n > align {
-			n &^= align - 1 // what is left over goes by the page cache
+			n &^= align - 1 // what is left over is written by the page cache
 		}
 		m, err := d.request(unix.Pwrite, b[:n], b[:n], off)
 		if err == nil && m == 0 {
@@ -191,7 +191,7 @@ func (d *device) writeFull(b []byte, off int64) error {
 func (d *device) request(call func(int, []byte, int64) (int, error), direct, buffered []byte, off int64) (int, error) {
 	aligned := (uintptr(unsafe.Pointer(unsafe.SliceData(direct)))|uintptr(len(direct))|uintptr(off))&(align-1) == 0
 	if aligned && d.direct.Load() {
-		n, err := again(call, d.fd, direct, off)
+		n, err := retryInterrupted(call, d.fd, direct, off)
 		if !errors.Is(err, unix.EINVAL) {
 			return n, err
 		}
@@ -201,11 +201,11 @@ func (d *device) request(call func(int, []byte, int64) (int, error), direct, buf
 	if err != nil {
 		return 0, err
 	}
-	return again(call, fd, buffered, off)
+	return retryInterrupted(call, fd, buffered, off)
 }
 
-// again repeats a call that a signal interrupted. Go's own signals do that.
-func again(call func(int, []byte, int64) (int, error), fd int, b []byte, off int64) (int, error) {
+// retryInterrupted repeats a call that a signal interrupted. Go's own signals do that.
+func retryInterrupted(call func(int, []byte, int64) (int, error), fd int, b []byte, off int64) (int, error) {
 	for {
 		n, err := call(fd, b, off)
 		if !errors.Is(err, unix.EINTR) {
@@ -223,8 +223,8 @@ func (d *device) openBuffered() (int, error) {
 	return d.bufferedFD, d.bufferedErr
 }
 
-// zero makes a range read as zeroes, by the fastest way there is.
-func (d *device) zero(off, n int64) error {
+// writeZeroes makes a range read as zeroes, by the fastest way there is.
+func (d *device) writeZeroes(off, n int64) error {
 	if whole := n &^ (align - 1); whole > 0 {
 		switch err := d.zeroByKernel(off, whole); {
 		case err == nil:

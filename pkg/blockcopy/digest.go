@@ -75,7 +75,7 @@ func (r Reading) Digest(ctx context.Context) (string, error) {
 	}
 	result, err := e.run(ctx)
 	if err == nil {
-		err = source.stillHolds(r.Size)
+		err = source.checkSize(r.Size)
 	}
 	if err != nil {
 		return "", fmt.Errorf("cannot compute the digest of %s: %w", r.Path, err)

@@ -1,25 +1,26 @@
-// Package blockcopy copies, clears and reads through block devices and regular
-// files. It knows nothing of volumes: it is given paths, and it never decides
-// whether a device may be written to.
+// Package blockcopy copies, wipes and reads block devices and regular files. It
+// knows nothing of volumes: it is given paths, and it never decides whether a device
+// may be written to.
 //
-// Start with [Copy] and [Copy.Run]; [Clear] and [Reading] run on the same engine
-// (engine.go). Workers take spans in the order of their offsets and work on them
-// side by side. Finished spans are counted in order again, so that a
-// checkpoint is always one offset before which everything is on the medium.
+// Start reading at [Copy] and [Copy.Run]; [Clear] and [Reading] run on the same engine
+// (engine.go). Workers take spans in the order of their offsets and process them
+// concurrently. Finished spans are recorded in order again, so that a checkpoint is
+// always one offset before which everything is on the medium.
 //
 // # Memory
 //
 // A run has at most 6 workers with 2 MiB each, one block to read into and one to
 // compare with: 12 MiB, whatever the size. Buffers are mapped for a run and
-// unmapped at its end, so that they are no burden to the garbage collector. I/O is direct where the file or device can do it, so that the page
-// cache neither grows nor loses what others need.
+// unmapped at its end, so that they are no burden to the garbage collector. I/O is
+// direct where the file or device supports it, so that the page cache neither grows
+// nor loses what others need.
 //
 // # What the kernel does
 //
 //   - BLKZEROOUT (block/blk-lib.c, blkdev_issue_zeroout) sends WRITE ZEROES to a
 //     device that knows it (SCSI WRITE SAME, NVMe Write Zeroes, loop devices as
 //     fallocate) and otherwise writes zero pages by itself, with many requests in
-//     flight. The blocks read as zeroes afterwards in both cases, and stay
+//     flight. The blocks read as zeroes afterwards in both cases, and remain
 //     allocated: the ioctl never unmaps. device-mapper passes WRITE ZEROES on
 //     where every device below knows it; a thin volume does not, so zeroing one
 //     allocates it all.

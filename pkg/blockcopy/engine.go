@@ -36,7 +36,7 @@ type engine struct {
 	// take returns the next span, or false at the end. It is called by one worker
 	// at a time.
 	take func() (span, bool, error)
-	// work does what is to be done with a span.
+	// work processes a span.
 	work func(context.Context, *buffers, span) (outcome, error)
 	// flush makes what was written permanent. nil: nothing is written.
 	flush   func() error
@@ -182,8 +182,8 @@ func (e *engine) finish(u *unit, out outcome) {
 	}
 }
 
-// report calls the callbacks that are due, without the lock: the other workers go
-// on. The offset is taken before the flush, so all that the flush must cover has
+// report calls the callbacks that are due, without the lock: the other workers
+// continue. The offset is taken before the flush, so all that the flush must cover has
 // been written.
 func (e *engine) report() {
 	now := time.Now()

@@ -51,9 +51,9 @@ func (l *Limiter) limited() bool {
 	return l.rate > 0
 }
 
-// wait returns when n bytes may go, or with the context's error. A request may be
-// bigger than what is saved up: it goes as soon as there is no debt, and leaves
-// one for the next to wait for.
+// wait returns when n bytes may be read, or with the context's error. A request may be
+// bigger than what is saved up: it may start as soon as there is no debt, and leaves
+// a debt for the next to wait for.
 func (l *Limiter) wait(ctx context.Context, n int64) error {
 	if l == nil {
 		return ctx.Err()

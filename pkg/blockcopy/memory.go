@@ -12,11 +12,11 @@ import (
 // device that was measured.
 const blockSize = 1 << 20
 
-// grain is how finely zeroes are told apart. It is the smallest chunk of a thin
+// grain is the unit in which zeroes are found. It is the smallest chunk of a thin
 // pool: finer holes would save no space there and cost requests.
 const grain = 64 << 10
 
-// fine is how finely differences are told apart. It is the smallest chunk of a
+// fine is the unit in which differences are found. It is the smallest chunk of a
 // copy-on-write snapshot (lvcreate(8), --chunksize): where the origin of one
 // differs from it the old data is in the snapshot already, and putting it back
 // takes no space there. One that is written beyond that would.

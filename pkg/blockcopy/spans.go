@@ -67,7 +67,7 @@ func (d *device) nextData(off, size int64) (data, hole int64, err error) {
 	switch {
 	case errors.Is(err, unix.ENXIO):
 		// No data from here on; or the file has become shorter.
-		if err := d.stillHolds(size); err != nil {
+		if err := d.checkSize(size); err != nil {
 			return 0, 0, err
 		}
 		return size, size, nil

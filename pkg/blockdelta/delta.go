@@ -93,7 +93,7 @@ func (p *deltaParser) chunks(e xml.StartElement) error {
 	if err := errors.Join(berr, lerr); err != nil {
 		return err
 	}
-	// The kernel counts sectors in 64 bits; LVM has no volumes beyond 8 EiB.
+	// The kernel numbers sectors in 64 bits; LVM has no volumes beyond 8 EiB.
 	if most := uint64(1<<61) / p.chunk; begin > most || length > most || length == 0 {
 		return fmt.Errorf("%s of %d chunks from %d", e.Name.Local, length, begin)
 	}

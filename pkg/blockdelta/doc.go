@@ -1,12 +1,11 @@
-// Package blockdelta finds out what changed in a logical volume since a snapshot of it
-// was taken, from what the kernel keeps for its own sake: the exceptions of a
-// copy-on-write snapshot, and the mappings of a thin pool. No data is read for it.
+// Package blockdelta is changed-block tracking: it finds the ranges of a logical volume
+// that changed since a snapshot was taken. It uses metadata that exists anyway: the
+// exceptions of a copy-on-write snapshot, and the mappings of a thin pool. It reads no data.
 //
-// What it returns is never too little: whatever is in none of the ranges is the same
-// in both. It may be more, in whole chunks, and where something was written that had
-// been there before.
+// It never returns too little: outside of the ranges both are equal. It may return more:
+// whole chunks, and ranges that were overwritten with the same data.
 //
-// It changes nothing. For a moment it makes a thin pool keep a copy of its metadata,
+// It changes nothing. For a moment it makes a thin pool keep a snapshot of its metadata,
 // see thin.go.
 //
 // Start reading at [Reader.Extents].

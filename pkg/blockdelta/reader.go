@@ -38,7 +38,7 @@ func New(run host.Runner) *Reader { return &Reader{run: run, pools: map[string]c
 // A copy-on-write snapshot must be active; the error is [ErrLost] if it overflowed. Of
 // thin ones the pool must be, and thin_delta is needed.
 func (r *Reader) Extents(ctx context.Context, since, now string) ([]blockcopy.Extent, error) {
-	lvs, err := r.look(ctx, since, now)
+	lvs, err := r.readVolumes(ctx, since, now)
 	if err != nil {
 		return nil, err
 	}
@@ -64,8 +64,8 @@ type volume struct {
 
 const fields = "vg_name,lv_name,lv_role,lv_size,origin_size,pool_lv,thin_id"
 
-// look reads logical volumes, by their names.
-func (r *Reader) look(ctx context.Context, names ...string) (map[string]volume, error) {
+// readVolumes reads logical volumes, by their names.
+func (r *Reader) readVolumes(ctx context.Context, names ...string) (map[string]volume, error) {
 	argv := []string{"lvs", "--noheadings", "--nosuffix", "--units", "b", "--separator", "|", "-o", fields}
 	out, err := r.run.Run(ctx, append(argv, names...)...)
 	if err != nil {

@@ -15,10 +15,10 @@ import (
 // thin compares the mappings of two thin volumes of a pool, one of which is a snapshot
 // of the other, or both of a third.
 //
-// Only one of these runs on a pool at a time. It goes on after ctx has ended, if it
-// must: whoever began it sees to the end of what the pool keeps for it.
+// Only one of these runs on a pool at a time. If it must, it continues after ctx has
+// ended: the metadata snapshot that it made the pool keep has to be released.
 func (r *Reader) thin(ctx context.Context, since, now volume) ([]blockcopy.Extent, error) {
-	turn := r.turn(device(now.vg, now.pool, ""))
+	turn := r.lockOf(device(now.vg, now.pool, ""))
 	select {
 	case turn <- struct{}{}:
 	case <-ctx.Done():
@@ -42,8 +42,8 @@ func (r *Reader) thin(ctx context.Context, since, now volume) ([]blockcopy.Exten
 	}
 }
 
-// turn returns what whoever works on a pool has, and nobody else.
-func (r *Reader) turn(pool string) chan struct{} {
+// lockOf returns what whoever works on a pool has, and nobody else.
+func (r *Reader) lockOf(pool string) chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.pools[pool] == nil {
@@ -52,23 +52,23 @@ func (r *Reader) turn(pool string) chan struct{} {
 	return r.pools[pool]
 }
 
-// compare lets the pool keep its metadata as it is now, beside what goes on in it, and
+// compare makes the pool keep a snapshot of its metadata, while the pool is in use, and
 // reads that. The kernel commits what it has in memory before (dm_pool_reserve_metadata_snap
-// in drivers/md/dm-thin-metadata.c), so that every write counts that was done by then.
+// in drivers/md/dm-thin-metadata.c), so every write that was done by then is included.
 func (r *Reader) compare(ctx context.Context, since, now volume) (extents []blockcopy.Extent, err error) {
 	pool := device(now.vg, now.pool, "-tpool")
-	err = r.tell(ctx, pool, "reserve_metadata_snap")
-	if busy(err) {
+	err = r.sendMessage(ctx, pool, "reserve_metadata_snap")
+	if isSnapshotHeld(err) {
 		// One that was left over by whoever was killed. There is one at most, and it
 		// takes space as long as it is there.
-		if err = r.tell(ctx, pool, "release_metadata_snap"); err == nil {
-			err = r.tell(ctx, pool, "reserve_metadata_snap")
+		if err = r.sendMessage(ctx, pool, "release_metadata_snap"); err == nil {
+			err = r.sendMessage(ctx, pool, "reserve_metadata_snap")
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, r.tell(ctx, pool, "release_metadata_snap")) }()
+	defer func() { err = errors.Join(err, r.sendMessage(ctx, pool, "release_metadata_snap")) }()
 	out, err := r.run.Run(ctx, "thin_delta", "-m", "--snap1", id(since), "--snap2", id(now), "/dev/mapper/"+device(now.vg, now.pool, "_tmeta"))
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
@@ -83,13 +83,13 @@ func (r *Reader) compare(ctx context.Context, since, now volume) (extents []bloc
 	return all.all(), nil
 }
 
-func (r *Reader) tell(ctx context.Context, pool, message string) error {
+func (r *Reader) sendMessage(ctx context.Context, pool, message string) error {
 	_, err := r.run.Run(ctx, "dmsetup", "message", pool, "0", message)
 	return err
 }
 
-// busy reports whether a pool keeps a copy of its metadata already.
-func busy(err error) bool {
+// isSnapshotHeld reports whether a pool keeps a copy of its metadata already.
+func isSnapshotHeld(err error) bool {
 	var cmd *host.CommandError
 	return errors.As(err, &cmd) && cmd.ExitCode > 0 && strings.Contains(cmd.Stderr, "Device or resource busy")
 }

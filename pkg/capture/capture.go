@@ -23,13 +23,13 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )
 
-// Capture returns what a machine holds, as far as the agent looks at it. If a
-// part of it cannot be read there is an error that says which, and nothing else:
-// what is left out would look as if it did not exist.
+// Capture returns what a machine holds, as far as the agent reads it. If a part of
+// it cannot be read, Capture returns only an error that names the part: anything
+// left out would look as if it did not exist.
 //
 // A node that an agent, or somebody else, changes meanwhile is read again, a few times.
 //
-// Where a password is set the node has [spec.Redacted].
+// Every password is replaced by [spec.Redacted].
 func Capture(ctx context.Context, h host.Host) (fakehost.Node, error) {
 	const attempts = 5
 	for n := 1; ; n++ {
@@ -118,9 +118,9 @@ func loaded(h host.Files) ([]string, error) {
 	return there, nil
 }
 
-// readMore reads what is decided by when the agent changes something, though the
-// agent itself need not read it: a machine that is made of the node must decide
-// the same. What has gone since it was observed is an error.
+// readMore reads what the kernel uses when the agent changes something, though the
+// agent itself need not read it: a fake machine that is made of the node must act in
+// the same way. What was removed since it was observed is an error.
 func readMore(h host.Files, lio observe.Targets) error {
 	for _, b := range lio.Backstores {
 		for _, attribute := range []string{"enable", "attrib/max_unmap_block_desc_count"} {

@@ -126,8 +126,8 @@ func (r *recorder) entries(root string) ([]fakehost.Entry, error) {
 	return sorted, nil
 }
 
-// there reports whether something still existed when it was last looked at, and
-// all directories that it is in.
+// there reports whether a file still existed when it was last read, with all
+// directories that it is in.
 func (r *recorder) there(name string) bool {
 	for ; below(name); name = path.Dir(name) {
 		names, listed := r.listed[path.Dir(name)]

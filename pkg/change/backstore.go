@@ -30,7 +30,7 @@ type CreateBackstore struct {
 	// logical volume is created by the same plan.
 	LVUUID string `json:"lvUUID,omitempty"`
 	// Identity is that of the logical volume, see [observe.LogicalVolume.Identity];
-	// empty: the UUID of the one that is found behind Device.
+	// empty: the UUID of the logical volume behind Device.
 	Identity string `json:"identity,omitempty"`
 	ReadOnly bool   `json:"readOnly,omitempty"`
 	// Unmap lets the initiators' discards through.
@@ -54,7 +54,7 @@ type SetBackstoreAttribute struct {
 	Value     string `json:"value"`
 }
 
-// RemoveBackstore lets go of a device. Nothing may be linked to the backstore.
+// RemoveBackstore removes a backstore and releases its device. Nothing may be linked to it.
 type RemoveBackstore struct{ Backstore }
 
 func (CreateBackstore) sealed()       {}

@@ -27,8 +27,8 @@ func Name(c Change) string { return reflect.TypeOf(c).Name() }
 
 // Actuator applies changes.
 type Actuator interface {
-	// Apply makes a change true. A change that is true already succeeds and
-	// does nothing, so that every change can be applied again after a crash. It
+	// Apply makes a change. A change that is already made succeeds and does
+	// nothing, so that every change can be applied again after a crash. It
 	// returns [ErrStale] if the thing is not what the plan saw, and an error
 	// that is [ErrInUse], [ErrNotOwned], [ErrNoSpace] or [ErrUnsupported] where that is the
 	// cause.
@@ -37,18 +37,18 @@ type Actuator interface {
 	Apply(ctx context.Context, c Change) error
 }
 
-// Errors that say more than that a change failed.
+// Errors that say why a change failed.
 var (
-	// ErrStale means that the machine changed after it was observed. A new pass
-	// sorts it out.
+	// ErrStale means that the machine changed after it was observed. The next pass
+	// plans anew.
 	ErrStale = errors.New("the machine changed after the plan was made")
 	// ErrInUse means that something on this machine holds the device open.
 	ErrInUse = errors.New("in use")
 	// ErrSessions is an ErrInUse. It means that initiators have logged in since the plan was
 	// made, who would be hit, see [Idle]. Nothing was done, and the next plan knows of them.
 	ErrSessions = fmt.Errorf("%w since the plan was made", ErrInUse)
-	// ErrNotOwned means that something of somebody else's is where the change would make
-	// something.
+	// ErrNotOwned means that an object of somebody else has the place or the name that
+	// the change needs.
 	ErrNotOwned = errors.New("not managed by volreconciler")
 	// ErrNoSpace means that the volume group or thin pool is full.
 	ErrNoSpace = errors.New("not enough free space")

@@ -13,12 +13,12 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// Job is a change that moves data, and takes as long as that takes. A pass begins
-// it and does not wait for it.
+// Job is a change that moves data, so it may take long. A pass begins it and does not
+// wait for it.
 //
-// Besides what [Actuator] asks for: its ctx ends it soon, not only between two
-// calls; what it had done by then is found by the next attempt. It tells of its
-// progress by [Report].
+// Besides the rules of [Actuator.Apply]: ctx ends a job soon, not only between two calls,
+// and the next attempt continues from what it had done by then. It reports its progress
+// by [ReportProgress].
 type Job interface {
 	Change
 	// Bytes is how much there is to do, as far as that is known; 0: it is not.
@@ -36,9 +36,9 @@ type Progress struct {
 	Left time.Duration `json:"left"`
 }
 
-// SameJob reports whether two jobs do the same to the same thing. How much of it was
-// done before does not count: that changes while the job runs.
-func SameJob(a, b Job) bool { return reflect.DeepEqual(fromStart(a), fromStart(b)) }
+// IsSameJob reports whether two jobs do the same to the same object. How much of it was
+// done before is ignored: that changes while the job runs.
+func IsSameJob(a, b Job) bool { return reflect.DeepEqual(fromStart(a), fromStart(b)) }
 
 // fromStart returns a job as it was when nothing was done yet.
 func fromStart(j Job) Job {
@@ -62,13 +62,13 @@ func fromStart(j Job) Job {
 
 type progressKey struct{}
 
-// WithProgress returns a context in which [Report] calls tell.
+// WithProgress returns a context in which [ReportProgress] calls tell.
 func WithProgress(ctx context.Context, tell func(Progress)) context.Context {
 	return context.WithValue(ctx, progressKey{}, tell)
 }
 
-// Report tells whoever wants to know how far a job has come.
-func Report(ctx context.Context, p Progress) {
+// ReportProgress passes on how far a job has come, to the function of [WithProgress].
+func ReportProgress(ctx context.Context, p Progress) {
 	if tell, ok := ctx.Value(progressKey{}).(func(Progress)); ok {
 		tell(p)
 	}
@@ -76,30 +76,30 @@ func Report(ctx context.Context, p Progress) {
 
 type asideKey struct{}
 
-// WithAside returns a context in which [Aside] calls let.
-func WithAside(ctx context.Context, let func(wait func() error) error) context.Context {
+// WithWaiter returns a context in which [WaitAside] calls let.
+func WithWaiter(ctx context.Context, let func(wait func() error) error) context.Context {
 	return context.WithValue(ctx, asideKey{}, let)
 }
 
-// Aside calls wait, in which a job waits for something and moves no data on this machine:
-// others have its turn meanwhile. It returns when the job has its turn again, or wait's
-// error at once: then the job is to end.
-func Aside(ctx context.Context, wait func() error) error {
+// WaitAside calls wait, in which a job waits for something and moves no data on this machine:
+// other jobs have its turn meanwhile. It returns when the job has its turn again, or wait's
+// error at once: then the job must end.
+func WaitAside(ctx context.Context, wait func() error) error {
 	if let, ok := ctx.Value(asideKey{}).(func(func() error) error); ok {
 		return let(wait)
 	}
 	return wait()
 }
 
-// ErrSource means that the data to be copied is at fault, and that trying again
-// does not help until somebody mends it.
+// ErrSource means that the data to be copied is unusable, and that a retry does not
+// help until somebody corrects it.
 var ErrSource = errors.New("the source cannot be used")
 
 // dataLane is a lane of its own: what it waits for is a device, not LVM.
 func dataLane(lv LV) string { return "data/" + lv.String() }
 
-// CloneVolume makes a volume that holds what another one in its thin pool holds,
-// in an instant: a thin snapshot that is active, writable, and nobody's snapshot.
+// CloneVolume makes an instant copy of a logical volume in the same thin pool: a thin
+// snapshot that is active, writable, and no Snapshot's.
 type CloneVolume struct {
 	LV
 	Origin     string   `json:"origin"`
@@ -107,8 +107,8 @@ type CloneVolume struct {
 	Tags       []string `json:"tags"`
 }
 
-// Populate fills a logical volume that is marked ondisk.Populating, and takes
-// the mark away when all of it has reached the device.
+// Populate fills a logical volume that is marked ondisk.Populating, and removes
+// the mark when all of it has reached the device.
 type Populate struct {
 	LV
 	// Volume is the logical volume to copy, if it is one, and Size how much of it.
@@ -116,13 +116,13 @@ type Populate struct {
 	Size   spec.Size `json:"size,omitempty"`
 	// Image is the image to write, if it is one.
 	Image *Image `json:"image,omitempty"`
-	// Done is how much of that reached the device before, for people to read. What
-	// counts is the checkpoint on the logical volume when the job begins, if it is one
-	// of the very same content: of an image that means its bytes, not its name.
+	// Done is how much of that reached the device before, for people to read. The job
+	// itself starts from the checkpoint on the logical volume, if it is one of the very
+	// same content: of an image that means its bytes, not its name.
 	Done spec.Size `json:"done,omitempty"`
-	// ReadsZero is true if what nobody wrote to it reads as zeroes. Zeroes need not
-	// be written then, unless a checkpoint says that something else was begun to be
-	// copied into it before. For that, one is set before the first byte is written.
+	// ReadsZero is true if blocks that nobody wrote to read as zeroes. Zeroes need not
+	// be written then, unless a checkpoint says that another content was partly copied
+	// before. That is why a checkpoint is set before the first byte is written.
 	ReadsZero bool `json:"readsZero"`
 }
 
@@ -149,8 +149,8 @@ func (i Image) MarshalJSON() ([]byte, error) {
 	return json.Marshal(plain(i))
 }
 
-// Restore puts a logical volume that is marked ondisk.Reverting back to what a
-// snapshot of it holds, and then marks the request as done instead.
+// Restore reverts a logical volume that is marked ondisk.Reverting to the content of
+// a snapshot, and then marks the request as done instead.
 type Restore struct {
 	LV
 	Snapshot LV        `json:"snapshot"`
@@ -160,18 +160,18 @@ type Restore struct {
 }
 
 // StartClearing marks a logical volume as ondisk.Clearing, under the same
-// conditions as those of [RemoveLV]. From then on it is no object's.
+// conditions as those of [RemoveLV]. From then on it belongs to no object.
 type StartClearing struct {
 	LV
 	Tags []string `json:"tags"`
 }
 
-// SplitSnapshot makes a logical volume of its own of the copy-on-write space of a
-// snapshot that is marked ondisk.Clearing, which can be written then.
+// SplitSnapshot turns the copy-on-write space of a snapshot that is marked
+// ondisk.Clearing into a logical volume of its own, which can then be wiped.
 type SplitSnapshot struct{ LV }
 
-// Clear destroys what is in a logical volume that is marked ondisk.Clearing,
-// and removes it then.
+// Clear wipes a logical volume that is marked ondisk.Clearing, and then removes
+// it.
 type Clear struct {
 	LV
 	Method spec.Clear `json:"method"`
@@ -179,9 +179,9 @@ type Clear struct {
 	Done   spec.Size  `json:"done,omitempty"`
 }
 
-// WriteImage writes what is in a logical volume, which nobody writes to, to an image
-// file that is not there, and its checksum to a file beside it. The two are there
-// only when all of the image is on disk.
+// WriteImage writes the content of a logical volume, which nobody writes to, to a new
+// image file, and its checksum to a file beside it. The two files appear only when all
+// of the image is on disk.
 type WriteImage struct {
 	Path     string           `json:"path"`
 	Format   spec.ImageFormat `json:"format"`
@@ -223,13 +223,13 @@ func (Clear) System() observe.System { return observe.Data }
 func (WriteImage) System() observe.System { return observe.Data }
 
 // Bytes is what is left to copy; of an image it is not known.
-func (c Populate) Bytes() uint64 { return left(c.Size, c.Done) }
+func (c Populate) Bytes() uint64 { return bytesLeft(c.Size, c.Done) }
 
 // Bytes is what is left to compare.
-func (c Restore) Bytes() uint64 { return left(c.Size, c.Done) }
+func (c Restore) Bytes() uint64 { return bytesLeft(c.Size, c.Done) }
 
-// Bytes is what is left to clear.
-func (c Clear) Bytes() uint64 { return left(c.Size, c.Done) }
+// Bytes is what is left to wipe.
+func (c Clear) Bytes() uint64 { return bytesLeft(c.Size, c.Done) }
 
 // Bytes is the size of the logical volume.
 func (c WriteImage) Bytes() uint64 { return uint64(c.Size) }
@@ -277,9 +277,9 @@ func (c WriteImage) String() string {
 	return fmt.Sprintf("write %s to %s%s image %s", c.Source, compressed, c.Format, c.Path)
 }
 
-// left is what there is to do behind a checkpoint, which may be of more than the size that
-// a plan saw.
-func left(size, done spec.Size) uint64 { return uint64(size - min(size, done)) }
+// bytesLeft is what is left to do after a checkpoint, which may be beyond the size that a plan
+// saw.
+func bytesLeft(size, done spec.Size) uint64 { return uint64(size - min(size, done)) }
 
 func resumed(done spec.Size) string {
 	if done == 0 {

@@ -5,7 +5,7 @@ import "github.com/volreconciler/volreconciler/pkg/observe"
 // SetDiscoveryAuth changes what initiators need to discover the machine's iSCSI
 // targets, all of them. Sessions are not concerned.
 type SetDiscoveryAuth struct {
-	// Auth is empty if anybody is told.
+	// Auth is empty if anybody may discover targets.
 	Auth Auth `json:"auth"`
 }
 

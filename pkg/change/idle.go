@@ -9,11 +9,11 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )
 
-// Idle says whose session would be hit by a change, so that they must not be logged in unless the
-// plan knows that they are. Whoever makes the change looks again right before, see [Idle.Check]:
-// between an observation and the last step of its plan there may be half a minute.
+// Idle says whose sessions a change would end, so that they must not be logged in unless the plan
+// knows that they are. The actuator checks this again right before the change, see [Idle.Check]:
+// there may be half a minute between an observation and the last step of its plan.
 //
-// The zero value expects nothing: the change hits nobody.
+// The zero value expects nothing: the change ends no session.
 type Idle struct {
 	// All is true if nobody may be logged in to the target.
 	All bool
@@ -25,21 +25,21 @@ type Idle struct {
 	But []string
 }
 
-// Expects reports whether anybody is expected not to be logged in.
-func (i Idle) Expects() bool { return i.All || i.Unlisted || len(i.Initiators) > 0 }
+// IsSet reports whether any initiator must not be logged in.
+func (i Idle) IsSet() bool { return i.All || i.Unlisted || len(i.Initiators) > 0 }
 
-// Of returns what of it is about one initiator.
-func (i Idle) Of(initiator string) Idle {
+// ForInitiator returns the part that concerns one initiator.
+func (i Idle) ForInitiator(initiator string) Idle {
 	if !slices.Contains(i.Initiators, initiator) {
 		return Idle{}
 	}
 	return Idle{Initiators: []string{initiator}, But: i.But}
 }
 
-// Check returns an [ErrSessions] that names who is logged in to a target, and should not be.
-// Sessions of which nobody knows whose they are may be anybody's.
+// Check returns an [ErrSessions] that names who is logged in to a target and must not be. A
+// session whose initiator is unknown may be anybody's.
 func (i Idle) Check(t observe.Target) error {
-	who := i.among(t)
+	who := i.unwantedSessions(t)
 	switch {
 	case len(who) > 0:
 		slices.Sort(who)
@@ -50,8 +50,8 @@ func (i Idle) Check(t observe.Target) error {
 	return nil
 }
 
-func (i Idle) among(t observe.Target) (who []string) {
-	if !i.Expects() {
+func (i Idle) unwantedSessions(t observe.Target) (who []string) {
+	if !i.IsSet() {
 		return nil
 	}
 	defer func() {
@@ -73,9 +73,9 @@ func (i Idle) among(t observe.Target) (who []string) {
 	return who
 }
 
-// Expectation returns who must not be logged in to which target when a change is made, and false
-// if the change expects nothing of the kind.
-func Expectation(c Change) (Target, Idle, bool) {
+// ExpectedIdle returns who must not be logged in to which target when a change is made; false if
+// the change expects nothing.
+func ExpectedIdle(c Change) (Target, Idle, bool) {
 	if c, is := c.(RemoveTarget); is { // which has a word of its own for it
 		return c.Target, Idle{All: !c.Force}, !c.Force
 	}
@@ -85,11 +85,11 @@ func Expectation(c Change) (Target, Idle, bool) {
 		return Target{}, Idle{}, false
 	}
 	idle := field.Interface().(Idle)
-	return fields.FieldByName("Target").Interface().(Target), idle, idle.Expects()
+	return fields.FieldByName("Target").Interface().(Target), idle, idle.IsSet()
 }
 
-// Expecting returns a change with what it expects, or as it is if it can carry nothing of the kind.
-func Expecting(c Change, idle Idle) Change {
+// WithIdle returns a change with its Idle set, or the change as it is if it has none.
+func WithIdle(c Change, idle Idle) Change {
 	expecting := reflect.New(reflect.TypeOf(c)).Elem()
 	expecting.Set(reflect.ValueOf(c))
 	field := expecting.FieldByName("Idle")

@@ -44,12 +44,12 @@ var _ = Describe("the sessions that a change must not hit", func() {
 			name := change.Name(c)
 			_, hasField := reflect.TypeOf(c).FieldByName("Idle")
 			idle := change.Idle{All: true, Initiators: []string{"a"}, Unlisted: true, But: []string{"b"}}
-			_, got, expects := change.Expectation(change.Expecting(c, idle))
+			_, got, expects := change.ExpectedIdle(change.WithIdle(c, idle))
 			switch looks := ContainElement(name); {
 			case needsNoLook[name] != "":
 				Expect(looksAgain).NotTo(looks)
 				Expect(hasField || expects).To(BeFalse(), name)
-				Expect(reflect.DeepEqual(change.Expecting(c, idle), c)).To(BeTrue(), name)
+				Expect(reflect.DeepEqual(change.WithIdle(c, idle), c)).To(BeTrue(), name)
 			case name == "RemoveTarget": // has a word of its own for it
 				Expect(looksAgain).To(looks)
 				Expect(got).To(Equal(change.Idle{All: true}))
@@ -63,7 +63,7 @@ var _ = Describe("the sessions that a change must not hit", func() {
 	})
 
 	It("are expected unless a removal is forced", func() {
-		_, _, expects := change.Expectation(change.RemoveTarget{Force: true})
+		_, _, expects := change.ExpectedIdle(change.RemoveTarget{Force: true})
 		Expect(expects).To(BeFalse())
 	})
 

@@ -63,7 +63,7 @@ type CreateSnapshot struct {
 	// OriginUUID is that of the origin that the plan saw; empty if the origin is
 	// created by the same plan.
 	OriginUUID string `json:"originUUID,omitempty"`
-	// Thin tells the two kinds of snapshots apart.
+	// Thin is true for a snapshot of a thin volume.
 	Thin bool `json:"thin"`
 	// Size is the copy-on-write space of a thick snapshot; 0: as much as a
 	// complete overwrite of the origin needs.
@@ -78,8 +78,8 @@ type GrowSnapshot struct {
 	To   spec.Size `json:"to"`
 }
 
-// SetTags adds and removes tags, which is how a logical volume is adopted, how a
-// deletion policy is remembered, and how it moves into the trash and out of it.
+// SetTags adds and removes tags. This is how a logical volume is adopted, how its
+// deletion policy is recorded, and how it is moved into the trash and out of it.
 type SetTags struct {
 	LV
 	Add    []string `json:"add,omitempty"`
@@ -93,9 +93,9 @@ type Activate struct{ LV }
 // thick snapshots, which cannot be without it.
 type Deactivate struct{ LV }
 
-// RemoveLV removes a logical volume and what is in it. It needs the UUID, and
-// does nothing to a logical volume that does not carry the object's tags or
-// has snapshots that depend on it.
+// RemoveLV removes a logical volume with its data. It needs the UUID, and does
+// nothing to a logical volume that does not have the object's tags or has
+// snapshots that depend on it.
 type RemoveLV struct {
 	LV
 	Tags []string `json:"tags"`

@@ -7,8 +7,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// Stage makes a logical volume that is marked ondisk.Staged hold what a snapshot
-// of the one that it is to replace holds, and marks it with ondisk.SyncedTag.
+// Stage is a sync round: it makes a staged logical volume hold what a snapshot of
+// the current logical volume holds, and marks it with ondisk.SyncedTag.
 type Stage struct {
 	LV
 	// From is the snapshot, and Size how much of it there is.
@@ -22,20 +22,19 @@ type Stage struct {
 	ReadsZero bool      `json:"readsZero"`
 }
 
-// Cutover copies what changed in a logical volume since the last snapshot of it to
-// the one that is staged in its place, and then marks it, with one tag, as
-// ondisk.Replaced. Nothing on this machine may have it open, and nothing can open it
-// for itself meanwhile.
+// Cutover copies what changed in the current logical volume since its last snapshot to
+// the staged one, and then marks the first, with one tag, as ondisk.Superseded. Nothing
+// on this machine may have it open, and nothing can open it exclusively meanwhile.
 //
-// It is no job: whoever had the logical volume open waits for it. If too much changed
-// since the snapshot it does not begin: it tells the next plan so, by the mark of the
-// staged one, and returns [ErrStale].
+// It is no job: the volume's initiators wait for it. If too much changed since the
+// snapshot it does not begin: it tells the next plan so, by the mark of the staged
+// logical volume, and returns [ErrStale].
 type Cutover struct {
 	LV
-	// Staged is what comes in its place.
+	// Staged becomes the current logical volume.
 	Staged LV `json:"staged"`
 	// Since is the snapshot that Staged was synced with. Without a UUID nothing is
-	// copied: Staged is a clone, and what is in the one before is given up.
+	// copied: Staged is a clone, and the previous content is abandoned.
 	Since LV        `json:"since,omitzero"`
 	Size  spec.Size `json:"size"`
 }
@@ -57,7 +56,7 @@ func (Rename) sealed()  {}
 // Lane is the logical volume's data.
 func (c Stage) Lane() string { return dataLane(c.LV) }
 
-// Lane is the data of the one that is staged.
+// Lane is the data of the staged logical volume.
 func (c Cutover) Lane() string { return dataLane(c.Staged) }
 
 // System is the data in logical volumes.
@@ -71,7 +70,7 @@ func (c Stage) Bytes() uint64 {
 	if c.Since.UUID != "" {
 		return 0
 	}
-	return left(c.Size, c.Done)
+	return bytesLeft(c.Size, c.Done)
 }
 
 func (c Stage) String() string {

@@ -8,7 +8,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// Target names a target, and the export whose it must be: every change but
+// Target names a target, and the export that must own it: every change except
 // CreateTarget does nothing to a target that lacks the export's mark.
 type Target struct {
 	Fabric observe.Fabric `json:"fabric"`
@@ -29,8 +29,8 @@ func (t Target) System() observe.System { return t.Fabric.System() }
 // CreateTarget creates a target with one, disabled, portal group, marked as ours.
 type CreateTarget struct{ Target }
 
-// MoveMark takes the mark of an iSCSI target's owner out of its alias, where older
-// agents put it, and puts it where it belongs. Live sessions continue.
+// MoveMark moves the mark of an iSCSI target's owner from its alias, which older
+// agents used, to its own place. Live sessions continue.
 type MoveMark struct{ Target }
 
 // SetAttributes sets a portal group's attributes.
@@ -40,7 +40,7 @@ type SetAttributes struct {
 }
 
 // SetParameter sets an attribute of a target that its Export may set, see
-// [spec.Attributes]. What is negotiated at login counts from the next one on.
+// [spec.Attributes]. What is negotiated at login applies from the next login on.
 type SetParameter struct {
 	Target
 	Attribute string `json:"attribute"`
@@ -73,8 +73,8 @@ type AddLUN struct {
 	// its logical volume must have; empty if it is created by the same plan.
 	Device string `json:"device,omitempty"`
 	LVUUID string `json:"lvUUID,omitempty"`
-	// Identity is for such a LUN what [CreateBackstore] has for others: initiators
-	// tell it by what is derived from that.
+	// Identity is for such a LUN what [CreateBackstore] has for others: the identifiers
+	// that initiators see are derived from it.
 	Identity string `json:"identity,omitempty"`
 	// ReadOnly and Unmap are for a LUN without a backstore what
 	// [CreateBackstore] has for others.
@@ -117,8 +117,8 @@ type SetAuth struct {
 	Auth      Auth   `json:"auth"`
 }
 
-// SetAccounts changes what a target that has accounts of its own asks of whoever
-// logs in, and how it proves itself. Live sessions continue.
+// SetAccounts changes the accounts with which initiators log in to a target that has
+// accounts of its own, and how it proves itself. Live sessions continue.
 type SetAccounts struct {
 	Target
 	Auth observe.TargetAuth `json:"auth"`
@@ -128,7 +128,7 @@ type SetAccounts struct {
 type RemoveInitiator struct {
 	Target
 	Initiator string `json:"initiator"`
-	// KeepSessions are the sessions that go on and may be its own, by the initiator's name, or by
+	// KeepSessions are the sessions that continue and may be its own, by the initiator's name, or by
 	// the address where the kernel says no more: it only cannot log in again. None: its session
 	// is ended. LIO can only end it.
 	KeepSessions []string `json:"keepSessions,omitempty"`
@@ -165,15 +165,15 @@ type SetWriteProtect struct {
 // EnableTarget lets those initiators log in that are admitted.
 type EnableTarget struct{ Target }
 
-// DisableTarget ends all sessions of a target and lets nobody log in, so that
+// DisableTarget ends all sessions of a target and admits no new ones, so that
 // initiators wait until it is enabled again. Of LIO's iSCSI targets only.
 type DisableTarget struct {
 	Target
 	Idle Idle `json:"-"`
 }
 
-// RemoveTarget takes a target down with all that is in it. Unless it is forced,
-// it does nothing and returns [ErrSessions] if there are live sessions.
+// RemoveTarget removes a target with everything in it. Unless it is forced, it
+// does nothing and returns [ErrSessions] if there are live sessions.
 type RemoveTarget struct {
 	Target
 	// Force ends live sessions.

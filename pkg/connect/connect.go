@@ -95,7 +95,7 @@ func Resolve(r Request) (Connection, error) {
 		}
 		return c, nil
 	}
-	c.portals, err = served(r.Export.Spec.Portals, r.Addresses)
+	c.portals, err = portalsFor(r.Export.Spec.Portals, r.Addresses)
 	if err != nil {
 		return Connection{}, err
 	}
@@ -223,9 +223,9 @@ var ErrNotThere = errors.New("not on the node")
 // known.
 var ErrNoAddress = errors.New("no address of the node is known")
 
-// served returns the portals to connect to, in their order: one that serves every
-// address of the node stands for the addresses given. [::] serves IPv4 as well.
-func served(portals []string, addresses []netip.Addr) ([]netip.AddrPort, error) {
+// portalsFor returns the portals to connect to, in their order: a portal that serves every
+// address of the node is replaced by the addresses given. [::] serves IPv4 as well.
+func portalsFor(portals []string, addresses []netip.Addr) ([]netip.AddrPort, error) {
 	var out []netip.AddrPort
 	add := func(portal netip.AddrPort) {
 		if !slices.Contains(out, portal) {

@@ -186,7 +186,7 @@ var _ = DescribeTable("Portals that serve every address",
 		for _, a := range addresses {
 			known = append(known, netip.MustParseAddr(a))
 		}
-		got, err := served(listed, known)
+		got, err := portalsFor(listed, known)
 		if len(want) == 0 {
 			Expect(err).To(MatchError(ErrNoAddress))
 			return

@@ -2,8 +2,8 @@
 // connection_info that Cinder's drivers return, and as a shell script with the
 // initiator's own commands.
 //
-// It is pure: what is on the node is handed in. It never shows a password unless
-// it is asked for just that.
+// It is pure: the caller passes in what is on the node. It never connects to anything,
+// and never shows a password unless it is asked to.
 //
 // Start reading at [Resolve]. There is one file per family of protocols.
 package connect

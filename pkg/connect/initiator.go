@@ -11,26 +11,26 @@ import (
 // The error says what names there are.
 func initiatorOf(e spec.Export, name string) (spec.Initiator, error) {
 	if name == "" {
-		return spec.Initiator{}, fmt.Errorf("no initiator is given; %s", whoMay(e))
+		return spec.Initiator{}, fmt.Errorf("no initiator is given; %s", describeAccess(e))
 	}
 	if err := spec.CheckInitiator(e.Spec.Protocol, name); err != nil {
-		return spec.Initiator{}, fmt.Errorf("the initiator %w; %s", err, whoMay(e))
+		return spec.Initiator{}, fmt.Errorf("the initiator %w; %s", err, describeAccess(e))
 	}
 	if e.Spec.AllowAnyInitiator {
 		return spec.Initiator{Name: name}, nil
 	}
 	for _, initiator := range e.Spec.Initiators {
-		if same(e.Spec.Protocol, initiator.Name, name) {
+		if isSameInitiator(e.Spec.Protocol, initiator.Name, name) {
 			initiator.Name = name
 			return initiator, nil
 		}
 	}
-	return spec.Initiator{}, fmt.Errorf("%s is not allowed to connect to Export %s; %s", name, e.Metadata.Name, whoMay(e))
+	return spec.Initiator{}, fmt.Errorf("%s is not allowed to connect to Export %s; %s", name, e.Metadata.Name, describeAccess(e))
 }
 
-// same reports whether two names are those of one initiator. A WWPN has several
+// isSameInitiator reports whether two names are those of one initiator. A WWPN has several
 // forms.
-func same(protocol spec.Protocol, a, b string) bool {
+func isSameInitiator(protocol spec.Protocol, a, b string) bool {
 	if protocol != spec.ProtocolFC {
 		return a == b
 	}
@@ -39,8 +39,8 @@ func same(protocol spec.Protocol, a, b string) bool {
 	return err == nil && errRight == nil && left == right
 }
 
-// whoMay says whom an Export lets in, as the end of a sentence.
-func whoMay(e spec.Export) string {
+// describeAccess names the initiators that an Export admits, as the end of a sentence.
+func describeAccess(e spec.Export) string {
 	var names []string
 	for _, initiator := range e.Spec.Initiators {
 		names = append(names, initiator.Name)

@@ -88,8 +88,8 @@ func (c Connection) iscsiScript(s *script) {
 	s.line(`[ -z "$failed" ] || { echo "cannot connect to$failed" >&2; exit 1; }`)
 }
 
-// login writes the commands for one portal. What is in the record of a portal that
-// is known stays, but for what concerns authentication.
+// login writes the commands for one portal. The record of a portal that is known is
+// kept, except for its authentication settings.
 func (c Connection) login(s *script, portal netip.AddrPort, iface string) {
 	node := fmt.Sprintf("iscsiadm -m node -T %s -p %s -I %s", quote(c.target()), quote(fmt.Sprintf("%s,%d", portal, portalGroup)), iface)
 	s.line("%s >/dev/null 2>&1 ||\n\t%s -o new", node, node)

@@ -1,5 +1,8 @@
-// Package durable writes files that are there after a power cut. LVM writes its metadata past all
-// caches: tags would be there that were set because of what a file says, and the file would not.
+// Package durable writes files that survive a power cut. LVM writes its metadata past all caches:
+// without this package, a tag could survive that was set because of a file, but not the file.
+//
+// It never reads a file, and checks nothing about the path; see package safepath for that.
+// Start reading at [Replace].
 package durable
 
 import (
@@ -33,7 +36,7 @@ func Replace(path string, data []byte) error {
 	return SyncDir(dir)
 }
 
-// makeDir makes a directory that stays after a power cut.
+// makeDir makes a directory that still exists after a power cut.
 func makeDir(dir string) error {
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		return err

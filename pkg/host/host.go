@@ -1,9 +1,9 @@
-// Package host is the only door to the machine: whatever the agent runs, reads
-// or changes outside its own files passes through it.
+// Package host is the agent's only access to the machine: whatever it runs, reads or
+// changes outside its own files passes through it.
 //
-// It decides nothing and knows nothing of volumes or targets. Start reading at
-// [Host], the door; os.go opens it to the real machine, lvmshell.go makes a series
-// of LVM commands cheap.
+// It never decides anything, and knows nothing of volumes or targets. Start reading at
+// [Host]; os.go implements it for the real machine, package fakehost in memory, and
+// lvmshell.go makes a series of LVM commands cheap.
 package host
 
 import (
@@ -78,17 +78,17 @@ func (e *CommandError) Error() string {
 	} else {
 		s += fmt.Sprintf(": exit status %d", e.ExitCode)
 	}
-	if msg := essence(e.Stderr); msg != "" {
+	if msg := summary(e.Stderr); msg != "" {
 		s += ": " + msg
 	}
 	return s
 }
 
-// essence puts what a command said on one line, without its warnings if it said
-// anything else: LVM has many that have nothing to do with the error.
-func essence(stderr string) string {
+// summary puts a command's stderr on one line, without warnings if there is anything
+// else: LVM prints many that have nothing to do with the error.
+func summary(stderr string) string {
 	var all, errs []string
-	for line := range strings.Lines(quiet(stderr)) {
+	for line := range strings.Lines(withoutVerbose(stderr)) {
 		line = strings.Join(strings.Fields(line), " ")
 		if line == "" {
 			continue
@@ -104,10 +104,10 @@ func essence(stderr string) string {
 	return strings.Join(errs, " ")
 }
 
-// quiet leaves out what LVM says of its own start and end where lvm.conf has
-// log/verbose, which --config comes too late for: hundreds of lines. An error begins
-// with the prefix that was asked for, and is not indented.
-func quiet(stderr string) string {
+// withoutVerbose removes the hundreds of lines that LVM prints of its own start and end where
+// lvm.conf has log/verbose, for which --config comes too late. An error begins with
+// the prefix that was asked for, and is not indented.
+func withoutVerbose(stderr string) string {
 	if strings.Count(stderr, "\n") <= 20 {
 		return stderr
 	}

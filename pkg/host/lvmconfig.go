@@ -81,7 +81,7 @@ var lvmSettings = []lvmSetting{
 // lvmIrrelevant are the keys of the sections log and report that change nothing in
 // what is read, and so are left to the administrator.
 var lvmIrrelevant = []string{
-	// where a copy of the messages goes, and how much of them
+	// where a copy of the messages is written, and how much of them
 	"log/syslog", "log/file", "log/activate_file", "log/journal", "log/overwrite", "log/level", "log/activation",
 	"log/debug_classes", "log/debug_file_fields", "log/debug_output_fields",
 	// what is reported if -o does not say it

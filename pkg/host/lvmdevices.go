@@ -16,7 +16,7 @@ import (
 // one disk that does not answer, be it somebody else's, stops all of its commands.
 type LVMDevices interface {
 	// ForLVM returns the paths of the devices that hold physical volumes. It reports
-	// false if that cannot be told, and LVM has to look by itself. A command that
+	// false if that is not known, and LVM has to look by itself. A command that
 	// changes something may be given what was found a moment ago; a report is to be
 	// given what is there now (fresh).
 	ForLVM(ctx context.Context, fresh bool) (devices []string, known bool)
@@ -76,7 +76,7 @@ func withDevices(argv, devices []string) []string {
 }
 
 // shellDevices is the same as a configuration, for a line of the shell: a shell that was
-// given --devices crashes two commands later, because it goes on to use what it has
+// given --devices crashes two commands later, because it still uses what it has
 // freed (cmd->use_devices; seen with 2.03.16, and in the sources of 2.03.39).
 //
 // The hints file (/run/lvm/hints) is that of commands with the node's own filters.

@@ -296,7 +296,7 @@ func (sh *shell) close() error {
 }
 
 // abandon ends a shell that is of no more use. As for why it is not killed, see
-// [OS.Run]. A command that it still runs goes on to its end.
+// [OS.Run]. A command that it still runs may finish.
 func (sh *shell) abandon() {
 	select {
 	case <-sh.ended:

@@ -18,7 +18,7 @@ const lvmEtc = "/etc/lvm"
 // writeSystemDir makes dir a directory that LVM takes for its own (LVM_SYSTEM_DIR): the
 // configuration in etc, with what [lvmSettings] say at the end of each file.
 //
-// A shell can be told in no other way. LVM asks for an option or a profile only once it
+// A shell can be configured in no other way. LVM asks for an option or a profile only once it
 // runs a command, and some of these settings are in force before and after that.
 //
 // It is kept: dmeventd has the environment of whoever starts it, and where that is a
@@ -61,7 +61,7 @@ func writeSystemDir(dir, etc string) error {
 }
 
 // pathsIn are the settings whose defaults are paths in LVM's own directory. They come
-// before those of the administrator: of two values the last one counts.
+// before those of the administrator: of two values LVM uses the last.
 func pathsIn(etc string) string {
 	return `config/profile_dir = "` + etc + `/profile"
 backup/backup_dir = "` + etc + `/backup"

@@ -55,8 +55,8 @@ type Header struct {
 	// VirtualSize is the size of the disk in the image, in bytes; a multiple of
 	// 512. A raw file's last, incomplete sector counts as a whole one.
 	VirtualSize int64
-	// BlockSize is that of the logical blocks that the disk in the image counts in, in bytes;
-	// 0: the format does not say.
+	// BlockSize is that of the logical blocks of the disk in the image, in bytes; 0: the format
+	// does not say.
 	BlockSize int64
 	// Variant is the subformat: streamOptimized or monolithicSparse of VMDK.
 	Variant string
@@ -103,9 +103,9 @@ func Inspect(r io.ReaderAt, size int64, wanted Format) (Header, error) {
 	if found.format == Detect && wanted == found.family {
 		return Header{}, refuse(ErrUnsupportedFormat, "it is "+found.name, found.advice)
 	}
-	// A format that has its own name must be called by it: whoever says raw and
-	// hands in a qcow2 file gets something other than what they expect, in either
-	// direction. The containers that have no name here can be had as raw.
+	// A format that has its own name must be called by it: for a qcow2 file that is
+	// declared as raw, either reading differs from what somebody expects. The
+	// containers that have no name here can be used as raw.
 	if known := found.format != Detect; wanted != found.format && (known || wanted != Raw) {
 		return Header{}, refuse(ErrFormatMismatch, fmt.Sprintf("spec.source.image.format is %s, but it is %s", wanted, found.name),
 			"correct the format, or leave it out for detection")

@@ -78,7 +78,7 @@ func inspectQCOW2(in input) (Header, error) {
 }
 
 // qcow2Features refuses what the header announces. The order is that of
-// harm: a forged image gets the reason that matters.
+// harm: a forged image is refused for the reason that matters.
 func qcow2Features(b []byte, incompatible uint64) error {
 	be := binary.BigEndian
 	if offset, n := be.Uint64(b[8:]), be.Uint32(b[16:]); offset != 0 || n != 0 {

@@ -63,7 +63,7 @@ func inspectVHDX(in input) (Header, error) {
 	return vhdxReadMetadata(in, metadata, length)
 }
 
-// vhdxValid checks the CRC-32C of a structure, which counts its own field as zero.
+// vhdxValid checks the CRC-32C of a structure, which takes its own field as zero.
 func vhdxValid(b []byte) bool {
 	sum := binary.LittleEndian.Uint32(b[4:])
 	c := bytes.Clone(b)
@@ -165,8 +165,8 @@ func vhdxRegionTable(in input, b []byte) (offset uint64, length uint32, err erro
 	return offset, length, nil
 }
 
-// vhdxReadMetadata returns the size of the disk and of its sectors, if nothing stands
-// against it.
+// vhdxReadMetadata returns the size of the disk and of its sectors. It refuses a disk that
+// is not usable by itself.
 func vhdxReadMetadata(in input, at uint64, length uint32) (Header, error) {
 	if length < vhdxTableSize {
 		return Header{}, malformed("VHDX: metadata of %d bytes", length)

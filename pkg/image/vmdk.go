@@ -116,8 +116,8 @@ func (g vmdkGeometry) check(in input) error {
 	return nil
 }
 
-// vmdkCheckFooter checks the copy of the header at the end of the file: QEMU goes by
-// that one, so a footer that says other things would go round the checks.
+// vmdkCheckFooter checks the copy of the header at the end of the file: QEMU uses the
+// footer, so a footer that differs from the header would bypass the checks.
 func vmdkCheckFooter(in input, g vmdkGeometry) error {
 	if in.size < vmdkFooter+sector {
 		return malformed("VMDK: no room for a footer")
@@ -157,8 +157,8 @@ func vmdkDescriptor(in input, g vmdkGeometry) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// QEMU searches this text for the name wherever it stands, so it may not be there at
-	// all but empty.
+	// QEMU searches all of this text for the name, so it may occur nowhere except with an
+	// empty value.
 	if err := vmdkNoParent(area); err != nil {
 		return "", err
 	}

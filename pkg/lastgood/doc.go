@@ -1,7 +1,8 @@
-// Package lastgood keeps what spec files said when they were last read without mistakes, so that
-// a file that is broken when the agent starts still declares that. It knows nothing of what the
-// files say, and never fails a start: what cannot be read, or is not as it was written, is as
-// if it had not been kept.
+// Package lastgood stores the last good content of spec files on disk, so that a file that is
+// broken when the agent starts still declares its objects.
 //
-// Start reading at [Store.Keep].
+// It never interprets the content, and never makes a start fail: a stored text that cannot be
+// read, or does not match its checksum, is ignored.
+//
+// Start reading at [Store]; package spec decides what to store, see [spec.Keeper].
 package lastgood

@@ -1,5 +1,5 @@
-// Package lvdevice checks that what was opened by a path is the logical volume that is meant: links
-// in /dev may lead elsewhere, and names may have changed.
+// Package lvdevice checks that an open file is the logical volume with a UUID: links in /dev may lead
+// elsewhere, and names may have changed. It never opens or changes anything. Start reading at [Check].
 package lvdevice
 
 import (

@@ -80,7 +80,7 @@ type remotePort struct {
 }
 
 // readRemotePorts returns the remote ports that are connected to this machine, or were
-// a moment ago and may come back: those the kernel calls blocked.
+// a moment ago and may return: those the kernel calls blocked.
 func readRemotePorts(h host.Files) ([]remotePort, error) {
 	local, err := ReadFCPorts(h)
 	if err != nil || len(local) == 0 {

@@ -13,7 +13,7 @@ import (
 // Holders that are processes or kernel threads, LIO's backstores above all, are not
 // among them.
 //
-// What cannot be read is left out: whether a device is open at all LVM says.
+// What cannot be read is left out: LVM reports whether a device is open at all.
 type Holders struct {
 	files  host.Files
 	mounts map[string][]string // mount points by major:minor
@@ -44,8 +44,8 @@ func (hs Holders) addSwaps() {
 	}
 }
 
-// addLoops reads which devices loop devices serve. The kernel opens them, but not for
-// itself alone, and does not list it among their holders.
+// addLoops reads which devices loop devices serve. The kernel does not open those
+// exclusively, and so does not list the loop devices among their holders.
 func (hs Holders) addLoops() {
 	devices, err := hs.files.ReadDir("/sys/block")
 	if err != nil {

@@ -15,18 +15,17 @@ type ImageFile struct {
 	// Exists is true if anything is there, and Size how large it is, in bytes.
 	Exists bool
 	Size   uint64
-	// SHA256 is the checksum that stands in the file beside it; empty: there is none,
-	// or what is at the path is no regular file. The two are there only if the image
-	// is complete.
+	// SHA256 is the checksum in the file beside the image; empty: there is none, or
+	// the path is no regular file. Both files exist only if the image is complete.
 	SHA256 string
 	// NoDirectory is true if there is not even a directory to write it to.
 	NoDirectory bool
-	// Err is why it cannot be told; nothing else counts then.
+	// Err is why the file could not be read; the other fields mean nothing then.
 	Err error
 }
 
-// Written reports whether the image is there, and complete.
-func (f ImageFile) Written() bool { return f.Err == nil && f.Exists && f.SHA256 != "" }
+// IsWritten reports whether the image exists and is complete.
+func (f ImageFile) IsWritten() bool { return f.Err == nil && f.Exists && f.SHA256 != "" }
 
 // maxChecksumFile is more, in bytes, than a checksum and the name of an image take.
 const maxChecksumFile = 4096

@@ -40,7 +40,7 @@ var _ = Describe("Image files", func() {
 		put(image, "12345")
 		put(image+".sha256", sum+"  golden.raw\n")
 		Expect(look()).To(Equal(ImageFile{Exists: true, Size: 5, SHA256: sum}))
-		Expect(look().Written()).To(BeTrue())
+		Expect(look().IsWritten()).To(BeTrue())
 	})
 
 	DescribeTable("are somebody's without one",
@@ -48,7 +48,7 @@ var _ = Describe("Image files", func() {
 			put(image, "12345")
 			beside()
 			Expect(look()).To(Equal(ImageFile{Exists: true, Size: 5}))
-			Expect(look().Written()).To(BeFalse())
+			Expect(look().IsWritten()).To(BeFalse())
 		},
 		Entry("nothing is beside them", func() {}),
 		Entry("no checksum", func() { put(image+".sha256", "hello\n") }),
@@ -62,7 +62,7 @@ var _ = Describe("Image files", func() {
 		Expect(os.Symlink("other", image)).To(Succeed())
 		put(image+".sha256", sum+"  golden.raw\n")
 		Expect(look().Exists).To(BeTrue())
-		Expect(look().Written()).To(BeFalse())
+		Expect(look().IsWritten()).To(BeFalse())
 	})
 
 	It("may not be there, nor their directory", func() {
@@ -79,7 +79,7 @@ var _ = Describe("Image files", func() {
 		put(filepath.Join(dir, "file"), "")
 		image = filepath.Join(dir, "file", "golden.raw")
 		Expect(look().Err).To(HaveOccurred())
-		Expect(look().Written()).To(BeFalse())
+		Expect(look().IsWritten()).To(BeFalse())
 	})
 
 	It("hold up nothing else when their file system does not answer", func() {
@@ -90,6 +90,6 @@ var _ = Describe("Image files", func() {
 		Expect(o.readImages([]string{image})[image].Err).To(MatchError(HavePrefix("the file system of an image does not respond within")))
 		close(slow.letGo)
 		o.images.patience = time.Minute
-		Eventually(func() bool { return o.readImages([]string{image})[image].Written() }).Should(BeTrue())
+		Eventually(func() bool { return o.readImages([]string{image})[image].IsWritten() }).Should(BeTrue())
 	})
 })

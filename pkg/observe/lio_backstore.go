@@ -62,7 +62,7 @@ func ReadBackstore(h host.Files, hba, name string) (Backstore, error) {
 	}
 	canUnmap := unmap
 	if !canUnmap {
-		// What the kernel took over from the device when it was bound
+		// What the kernel copied from the device when it was bound
 		// (target_configure_unmap_from_queue in
 		// drivers/target/target_core_device.c); 0: no discards.
 		descriptors, err := readText(h, path.Join(dir, "attrib", "max_unmap_block_desc_count"))

@@ -25,9 +25,9 @@ func ReadDBRoot(h host.Files) (string, error) {
 	return dir, err
 }
 
-// KeptReservations is the directory in which the kernel keeps persistent reservations that
-// are to outlive a reboot. It does not make it, and without it refuses them.
-func KeptReservations(dbRoot string) string { return path.Join(dbRoot, "pr") }
+// ReservationsDir is the directory in which the kernel keeps persistent reservations across
+// a reboot. The kernel does not create it, and refuses such reservations without it.
+func ReservationsDir(dbRoot string) string { return path.Join(dbRoot, "pr") }
 
-// KeptALUA is that of the states of target port groups.
-func KeptALUA(dbRoot string) string { return path.Join(dbRoot, "alua") }
+// ALUADir is the directory for the states of target port groups.
+func ALUADir(dbRoot string) string { return path.Join(dbRoot, "alua") }

@@ -18,7 +18,7 @@ const discoveryAuth = "discovery_auth"
 
 // DiscoveryAuth is the authentication that discovery asks for.
 type DiscoveryAuth struct {
-	// Enforced is enforce_discovery_auth: without it anybody is told.
+	// Enforced is enforce_discovery_auth: without it anybody may discover targets.
 	Enforced bool
 	Auth     CHAP
 }

@@ -37,7 +37,7 @@ func parseBackstoreInfo(text string) (blockBackstore, error) {
 	return b, nil
 }
 
-// field returns what stands between two marks.
+// field returns the text between two marks.
 func field(text, before, after string) (string, bool) {
 	_, rest, ok := strings.Cut(text, before)
 	if !ok {
@@ -97,7 +97,7 @@ func parseDynamicSessions(text string) []string {
 }
 
 // parseLoggedIn reads an ACL's info. A session that lost its connection a
-// moment ago, and may come back, counts.
+// moment ago, and may recover, is one.
 func parseLoggedIn(info string) bool {
 	return !strings.HasPrefix(info, "No active iSCSI Session")
 }
@@ -122,8 +122,8 @@ func parseConnections(info, initiator string) []Session {
 }
 
 // parseCredential reads an attribute below auth/. The kernel takes all that
-// begins with NULL for unset. Only the newline that the kernel adds goes: the
-// rest is part of a password.
+// begins with NULL for unset. Only the newline that the kernel adds is removed:
+// the rest is part of a password.
 func parseCredential(text string) string {
 	if strings.HasPrefix(text, "NULL") {
 		return ""

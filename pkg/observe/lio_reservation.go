@@ -68,7 +68,7 @@ const longestRegistration = 384
 // been no room: it shows no more than one page of them. It keeps all of them, if any.
 func registrationsIn(text string, kept []KeptRegistration, page int) []Registration {
 	registrations := parseRegistrations(text)
-	left := nameTargets(registrations, kept)
+	left := addTargetNames(registrations, kept)
 	if len(text)+longestRegistration < page {
 		return registrations
 	}
@@ -82,11 +82,11 @@ func registrationsIn(text string, kept []KeptRegistration, page int) []Registrat
 	return registrations
 }
 
-// nameTargets adds to registrations what the kernel says only of those that it keeps. What it has kept
+// addTargetNames adds to registrations what the kernel says only of those that it keeps. What it has kept
 // remains in the file when a target is removed: of several that are alike, it may not be clear which one
 // is there.
 // It returns what is in the file alone.
-func nameTargets(registrations []Registration, kept []KeptRegistration) (left []KeptRegistration) {
+func addTargetNames(registrations []Registration, kept []KeptRegistration) (left []KeptRegistration) {
 	left = slices.Clone(kept)
 	for i := range registrations {
 		r := &registrations[i]
@@ -157,7 +157,7 @@ func ReadKeptRegistrations(h host.Files, serial string) ([]KeptRegistration, err
 
 // KeptRegistrationsFile is where the kernel keeps them.
 func KeptRegistrationsFile(dbRoot, serial string) string {
-	return path.Join(KeptReservations(dbRoot), "aptpl_"+serial)
+	return path.Join(ReservationsDir(dbRoot), "aptpl_"+serial)
 }
 
 func parseKept(text string) []KeptRegistration {

@@ -39,7 +39,7 @@ var _ = Describe("persistent reservations", func() {
 			return k
 		}
 		all := []Registration{r, r, r, {Initiator: r.Initiator, SID: r.SID, Key: 0xdef}}
-		nameTargets(all, []KeptRegistration{by("iqn.2003-01.org.example:x"), by("iqn.2003-01.org.example:y")})
+		addTargetNames(all, []KeptRegistration{by("iqn.2003-01.org.example:x"), by("iqn.2003-01.org.example:y")})
 		x, y := r, r
 		x.Kept, x.Target, y.Kept, y.Target = true, "iqn.2003-01.org.example:x", true, "iqn.2003-01.org.example:y"
 		Expect(all).To(Equal([]Registration{x, y, r, {Initiator: r.Initiator, SID: r.SID, Key: 0xdef}}))
@@ -74,11 +74,11 @@ var _ = Describe("persistent reservations", func() {
 			return k
 		}
 		one := []Registration{r}
-		nameTargets(one, []KeptRegistration{by("iqn.2003-01.org.example:gone"), by("iqn.2003-01.org.example:x")})
+		addTargetNames(one, []KeptRegistration{by("iqn.2003-01.org.example:gone"), by("iqn.2003-01.org.example:x")})
 		Expect(one).To(Equal([]Registration{{Initiator: r.Initiator, SID: r.SID, Key: r.Key, Kept: true}}))
 
 		one = []Registration{r}
-		nameTargets(one, []KeptRegistration{by("iqn.2003-01.org.example:x"), by("iqn.2003-01.org.example:x")})
+		addTargetNames(one, []KeptRegistration{by("iqn.2003-01.org.example:x"), by("iqn.2003-01.org.example:x")})
 		Expect(one[0].Target).To(Equal("iqn.2003-01.org.example:x"))
 	})
 })

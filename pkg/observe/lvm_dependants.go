@@ -23,9 +23,9 @@ func addDependants(vg VolumeGroup, rows []lvRow) {
 	}
 	for _, r := range rows {
 		switch {
-		case r.hidden() && r.Merging == "merging":
+		case r.isHidden() && r.Merging == "merging":
 			add(r.Origin, r, "a snapshot that is merging into it")
-		case !r.hidden() && r.Parent != "":
+		case !r.isHidden() && r.Parent != "":
 			add(r.Parent, r, "which still belongs to it")
 		case r.lvType() == OtherLV && r.Pool != "":
 			add(r.Name, byName[plainName(r.Pool)], "its cache or pool")

@@ -14,7 +14,7 @@ func groupOf(rows ...lvRow) VolumeGroup {
 	for i := range rows {
 		r := &rows[i]
 		r.UUID, r.Size, r.OriginSize, r.Permissions, r.Major, r.Minor = r.Name, "4194304", "4194304", "writeable", "-1", "-1"
-		if !r.hidden() {
+		if !r.isHidden() {
 			visible++
 		}
 	}

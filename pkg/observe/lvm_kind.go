@@ -84,17 +84,17 @@ func (lv LogicalVolume) level() string {
 	return ""
 }
 
-// HowToWrite says how one that is read-only becomes writable.
-func (lv LogicalVolume) HowToWrite() string {
+// HowToMakeWritable says how a read-only logical volume becomes writable.
+func (lv LogicalVolume) HowToMakeWritable() string {
 	if lv.ReadOnlyByList {
 		return "remove it from activation/read_only_volume_list in lvm.conf, then run: lvchange --refresh " + lv.FullName()
 	}
 	return "lvchange -prw " + lv.FullName()
 }
 
-// Servable reports whether a logical volume is one that initiators can use: not a pool, which
-// LVM keeps for what is in it.
-func (lv LogicalVolume) Servable() bool {
+// IsServable reports whether initiators can use a logical volume: not a pool, which LVM keeps for
+// the logical volumes in it.
+func (lv LogicalVolume) IsServable() bool {
 	return lv.Type != ThinPool && !slices.Contains(list(lv.Layout), "pool")
 }
 

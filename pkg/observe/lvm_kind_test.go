@@ -60,14 +60,14 @@ var _ = Describe("reading logical volumes that are not plain", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(left).NotTo(HaveOccurred())
 		lv := groups["vg0"].LogicalVolumes
-		Expect(lv["ca"]).To(And(HaveField("Type", OtherLV), HaveField("Kind()", KindCached), HaveField("Servable()", true)))
+		Expect(lv["ca"]).To(And(HaveField("Type", OtherLV), HaveField("Kind()", KindCached), HaveField("IsServable()", true)))
 		Expect(lv["ca"]).To(And(HaveField("Origin", ""), HaveField("Pool", ""), HaveField("DataPercent", 0.0)), "these are its cache's")
 		Expect(lv["ca"].TakesAlong).NotTo(BeEmpty())
 		Expect(lv["wc"].Kind()).To(Equal(KindWriteCached))
 		Expect(lv["st"].Kind()).To(Equal("a striped volume"))
 		Expect(lv["r5"].Kind()).To(Equal("a raid5 volume"))
 		Expect(lv["ro"]).To(And(HaveField("Kind()", ""), HaveField("Layout", ""), HaveField("ReadOnlyByList", true), HaveField("SkipActivation", true)))
-		Expect(lv["ro"].HowToWrite()).To(ContainSubstring("read_only_volume_list"))
+		Expect(lv["ro"].HowToMakeWritable()).To(ContainSubstring("read_only_volume_list"))
 		for name, stripes := range map[string]int{"st": 2, "r5": 3, "r10": 2, "r0": 2, "r1": 0, "mi": 0, "ca": 0, "ro": 0} {
 			Expect(lv[name].Stripes).To(Equal(stripes), name)
 		}
@@ -79,9 +79,9 @@ var _ = Describe("reading logical volumes that are not plain", func() {
 		}
 	})
 	It("takes a pool of LVM's for no volume", func() {
-		Expect(LogicalVolume{Type: OtherLV, Layout: "vdo,pool"}.Servable()).To(BeFalse())
-		Expect(LogicalVolume{Type: OtherLV, Layout: "cache,pool"}.Servable()).To(BeFalse())
-		Expect(LogicalVolume{Type: OtherLV}.Servable()).To(BeTrue())
+		Expect(LogicalVolume{Type: OtherLV, Layout: "vdo,pool"}.IsServable()).To(BeFalse())
+		Expect(LogicalVolume{Type: OtherLV, Layout: "cache,pool"}.IsServable()).To(BeFalse())
+		Expect(LogicalVolume{Type: OtherLV}.IsServable()).To(BeTrue())
 	})
 })
 

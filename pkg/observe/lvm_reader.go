@@ -18,43 +18,43 @@ import (
 // wrong.
 //
 // LVM waits without a limit for the lock of a volume group, and for a device
-// that does not answer. A report that takes too long is therefore left to itself,
-// and the volume groups that need no waiting are read without it.
+// that does not answer. A report that takes too long is therefore left running, and
+// the volume groups that need no waiting are read by another.
 //
-// Where it is known which devices do not answer, LVM is not given these. Should one have
-// stopped to answer only now, the report is left to itself and asked for again without it.
+// If it is known which devices do not answer, LVM is not given these. If a device stopped
+// answering only now, the report is left running and another is made without the device.
 type lvmReader struct {
 	host host.Host
-	// devices tells which devices do not answer; nil: that is not known.
+	// devices knows which devices do not answer; nil: that is not known.
 	devices Devices
 	// patience is how long a report is waited for, and suspicion how long before the
 	// devices are looked at.
 	patience, suspicion time.Duration
 
 	mu sync.Mutex
-	// left are the reports that were left to themselves: one of each kind at
-	// most, for the same devices, whatever happens.
+	// left are the reports that were left running: at most one of each kind for the
+	// same devices, whatever happens.
 	left map[reportKey]<-chan lvmReport
 }
 
-// Devices tells which block devices do not answer. LVM is not given them.
+// Devices knows which block devices do not answer. LVM is not given them.
 type Devices interface {
-	// Recheck looks again at those that LVM is given. It reports whether another one
-	// does not answer.
+	// Recheck checks again the devices that LVM is given. It reports whether another
+	// device does not answer.
 	Recheck(ctx context.Context) bool
-	// Silent returns those that do not answer.
+	// Silent returns the devices that do not answer.
 	Silent() []pvscan.Silent
 	// OwnTargets says which targets of this machine the kernel does not show.
 	OwnTargets(names ...string)
 }
 
-// reportKey tells reports apart: by kind, and by the devices that LVM was not given.
+// reportKey identifies a report: by its kind, and by the devices that LVM was not given.
 type reportKey struct {
 	kind    reportKind
 	without string
 }
 
-// reportKind tells the two ways to ask apart.
+// reportKind is one of the two commands that make a report.
 type reportKind string
 
 const (
@@ -70,7 +70,7 @@ const defaultPatience = 15 * time.Second
 // defaultSuspicion is longer than a report takes on all but the largest nodes.
 const defaultSuspicion = 3 * time.Second
 
-// lvmReport is what a report came to.
+// lvmReport is the result of a report.
 type lvmReport struct {
 	groups map[string]VolumeGroup
 	// unread is why volume groups may exist that are not in groups. Of these, unusable are on
@@ -88,12 +88,12 @@ type lvmReport struct {
 var errNoAnswer = errors.New("LVM does not respond")
 
 func (r *lvmReader) read(ctx context.Context) lvmReport {
-	report := r.ask(ctx, complete)
+	report := r.awaitReport(ctx, complete)
 	if errors.Is(report.err, errNoAnswer) {
-		report = r.ask(ctx, unlocked)
+		report = r.awaitReport(ctx, unlocked)
 	}
 	report.unusable, report.unknown = splitByGroup(report.unread)
-	report.blame(r.silent())
+	report.excludeIncomplete(r.silent())
 	addHolders(r.host, report.groups)
 	return report
 }
@@ -109,31 +109,31 @@ func (r *lvmReader) silent() []string {
 	return silent
 }
 
-// blame takes out the volume groups that lack physical volumes while devices do not
-// answer. They are not gone: LVM was not given the device.
-func (report *lvmReport) blame(silent []string) {
+// excludeIncomplete excludes the volume groups that lack physical volumes while devices do not
+// answer. Those physical volumes are not lost: LVM was not given the device.
+func (report *lvmReport) excludeIncomplete(silent []string) {
 	if report.silent = silent; len(silent) == 0 {
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(report.groups)) {
 		if n := report.groups[name].MissingPVs; n > 0 {
 			delete(report.groups, name)
-			lacks := fmt.Errorf("volume group %s lacks %d physical volume(s), and %s", name, n, sum(silent))
+			lacks := fmt.Errorf("volume group %s lacks %d physical volume(s), and %s", name, n, shortList(silent))
 			report.unread, report.unknown = errors.Join(report.unread, lacks), errors.Join(report.unknown, lacks)
 		}
 	}
 }
 
-// sum keeps a message short: where there is one cause, many devices are silent.
-func sum(silent []string) string {
+// shortList lists silent devices in a short form: with one cause, many devices are silent.
+func shortList(silent []string) string {
 	if n := len(silent); n > 3 {
 		return fmt.Sprintf("%s and %d other devices do not answer", strings.Join(silent[:3], ", "), n-3)
 	}
 	return strings.Join(silent, ", ")
 }
 
-// ask waits for a report, unless one of its kind is still running.
-func (r *lvmReader) ask(ctx context.Context, kind reportKind) lvmReport {
+// awaitReport waits for a report, unless one of its kind is still running.
+func (r *lvmReader) awaitReport(ctx context.Context, kind reportKind) lvmReport {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for {
@@ -153,7 +153,7 @@ func (r *lvmReader) askOnce(ctx context.Context, key reportKey) (report lvmRepor
 			delete(r.left, k)
 		default:
 			if k == key {
-				return lvmReport{err: r.noAnswer()}, false
+				return lvmReport{err: r.noAnswerError()}, false
 			}
 		}
 	}
@@ -174,7 +174,7 @@ func (r *lvmReader) askOnce(ctx context.Context, key reportKey) (report lvmRepor
 				continue
 			}
 		case <-limit.C:
-			report = lvmReport{err: r.noAnswer()}
+			report = lvmReport{err: r.noAnswerError()}
 		}
 		if r.left == nil {
 			r.left = map[reportKey]<-chan lvmReport{}
@@ -184,7 +184,7 @@ func (r *lvmReader) askOnce(ctx context.Context, key reportKey) (report lvmRepor
 	}
 }
 
-func (r *lvmReader) noAnswer() error {
+func (r *lvmReader) noAnswerError() error {
 	return fmt.Errorf("%w within %s: another process holds a lock, or a device does not respond (see ps ax | grep lvm, dmesg)", errNoAnswer, r.patience)
 }
 
@@ -200,22 +200,22 @@ func readReport(ctx context.Context, run host.Runner, kind reportKind) lvmReport
 	out, failed := run.Run(ctx, argv...)
 	var cmd *host.CommandError
 	if failed != nil && (!errors.As(failed, &cmd) || cmd.ExitCode != host.LVMFailed) {
-		return lvmReport{err: brief(failed)}
+		return lvmReport{err: withoutOptions(failed)}
 	}
 	groups, unread, err := parseReport(out.Stdout)
 	switch {
 	case err != nil && failed != nil:
-		return lvmReport{err: brief(failed)}
+		return lvmReport{err: withoutOptions(failed)}
 	case err != nil:
 		return lvmReport{err: fmt.Errorf("lvm fullreport: %w", err)}
 	}
-	unread = errors.Join(append([]error{unread}, slices.Concat(leftOut(out.Stderr, groups), copied(out.Stderr, groups))...)...)
-	return lvmReport{groups: groups, unread: errors.Join(unread, brief(failed))}
+	unread = errors.Join(append([]error{unread}, slices.Concat(skippedGroups(out.Stderr, groups), excludeDuplicates(out.Stderr, groups))...)...)
+	return lvmReport{groups: groups, unread: errors.Join(unread, withoutOptions(failed))}
 }
 
-// brief leaves the options out of the error of a report: they are many and say
-// nothing to whoever reads it.
-func brief(err error) error {
+// withoutOptions removes the options from the error of a report: they are many and do not help
+// its reader.
+func withoutOptions(err error) error {
 	var cmd *host.CommandError
 	if !errors.As(err, &cmd) {
 		return err

@@ -48,8 +48,8 @@ type vgRow struct {
 	MissingPVs string `json:"vg_missing_pv_count"`
 	Exported   string `json:"vg_exported"`
 	Shared     string `json:"vg_shared"`
-	// LVCount is the number of visible logical volumes, by which a report that
-	// lacks one can be told.
+	// LVCount is the number of visible logical volumes. It shows whether a report
+	// lacks one.
 	LVCount string `json:"lv_count"`
 }
 
@@ -138,7 +138,7 @@ func parseReport(data []byte) (all map[string]VolumeGroup, groups, err error) {
 		}
 		name := part.VG[0].Name
 		if err == nil && part.VG[0].Exported == "exported" {
-			err = exported(name)
+			err = exportedError(name)
 		}
 		if err != nil && name != "" {
 			err = groupError(name, err)
@@ -166,7 +166,7 @@ func parseGroup(group vgRow, rows []lvRow) (VolumeGroup, error) {
 		return VolumeGroup{}, err
 	}
 	for _, row := range rows {
-		if row.hidden() {
+		if row.isHidden() {
 			continue
 		}
 		lv, err := row.parse(vg.Name)
@@ -228,8 +228,8 @@ func (r vgRow) parse() (VolumeGroup, error) {
 	return vg, p.err
 }
 
-// hidden reports whether LVM keeps the logical volume for itself.
-func (r lvRow) hidden() bool { return strings.HasPrefix(r.Name, "[") }
+// isHidden reports whether LVM keeps the logical volume for itself.
+func (r lvRow) isHidden() bool { return strings.HasPrefix(r.Name, "[") }
 
 func (r lvRow) parse(vg string) (LogicalVolume, error) {
 	p := parser{thing: "logical volume " + vg + "/" + r.Name}

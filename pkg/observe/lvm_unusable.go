@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// GroupError is why a volume group that is on this machine cannot be used. It says nothing of
-// others.
+// GroupError is why a volume group that is on this machine cannot be used. It says nothing about
+// other volume groups.
 type GroupError struct {
 	Group string
-	// Refused is true if LVM was told to leave the volume group alone, and false if it cannot be
-	// told what is in it.
+	// Refused is true if LVM is configured to leave the volume group alone, and false if its
+	// content is unknown.
 	Refused bool
 	err     error
 }
@@ -28,7 +28,7 @@ func (e *GroupError) Error() string { return e.err.Error() }
 
 func (e *GroupError) Unwrap() error { return e.err }
 
-// groupError makes an error one of a volume group, unless it is.
+// groupError makes an error a [GroupError], unless it is one.
 func groupError(name string, err error) error {
 	var is *GroupError
 	if errors.As(err, &is) {
@@ -37,29 +37,29 @@ func groupError(name string, err error) error {
 	return NewGroupError(name, false, err)
 }
 
-func refused(name, format string, args ...any) *GroupError {
+func newRefusedError(name, format string, args ...any) *GroupError {
 	return NewGroupError(name, true, fmt.Errorf(format, args...))
 }
 
-// sameName is that LVM does not know which of several volume groups is meant, and so nobody does.
+// sameName is the error of several volume groups with one name: nothing says which of them is meant.
 func sameName(name string, uuids []string) error {
 	return groupError(name, fmt.Errorf("two volume groups are named %s (UUIDs %s). Rename one: vgrename UUID NAME; if its disk is a copy of another: vgimportclone DEVICE",
 		name, strings.Join(uuids, ", ")))
 }
 
-func exported(name string) error {
-	return refused(name, "volume group %s is exported (vgexport), so LVM cannot activate or change its volumes. Import it: vgimport %s", name, name)
+func exportedError(name string) error {
+	return newRefusedError(name, "volume group %s is exported (vgexport), so LVM cannot activate or change its volumes. Import it: vgimport %s", name, name)
 }
 
-// What LVM says on stderr of volume groups that it leaves out of a report, though that succeeds.
+// What LVM prints to stderr about volume groups that it skips in a successful report.
 var (
 	noAccess   = regexp.MustCompile(`(?m)^\s*Cannot access VG (\S+) (.+)$`)
 	ofSystem   = regexp.MustCompile(`^with system ID (.*) with (unknown local system ID|local system ID (.*?))\.?$`)
 	needsLocks = regexp.MustCompile(`^with lock type (\S+) that requires lvmlockd`)
 )
 
-// leftOut returns why LVM leaves out volume groups that are not among those that it reported.
-func leftOut(stderr string, reported map[string]VolumeGroup) []error {
+// skippedGroups returns why LVM skips volume groups that are missing in its report.
+func skippedGroups(stderr string, reported map[string]VolumeGroup) []error {
 	var all []error
 	seen := map[string]bool{}
 	for _, m := range noAccess.FindAllStringSubmatch(stderr, -1) {
@@ -73,25 +73,25 @@ func leftOut(stderr string, reported map[string]VolumeGroup) []error {
 			if own == "" { // LVM lets a node that has none do so only in the other's name
 				own, as = "none", fmt.Sprintf(`global/system_id_source="lvmlocal" local/system_id=%q`, id[1])
 			}
-			all = append(all, refused(name, "volume group %s belongs to system %q (vg_systemid), but this node's system ID is %s. If no other node uses it, run: "+
+			all = append(all, newRefusedError(name, "volume group %s belongs to system %q (vg_systemid), but this node's system ID is %s. If no other node uses it, run: "+
 				"vgchange --config '%s' --systemid %q %s (lvmsystemid(7))", name, id[1], own, as, id[3], name))
 			continue
 		}
 		if lock := needsLocks.FindStringSubmatch(why); lock != nil {
-			all = append(all, refused(name, "volume group %s is shared (lock type %s) and needs lvmlockd: set global/use_lvmlockd in lvm.conf and run vgchange --lock-start %s", name, lock[1], name))
+			all = append(all, newRefusedError(name, "volume group %s is shared (lock type %s) and needs lvmlockd: set global/use_lvmlockd in lvm.conf and run vgchange --lock-start %s", name, lock[1], name))
 			continue
 		}
-		all = append(all, refused(name, "LVM cannot access volume group %s %s", name, why))
+		all = append(all, newRefusedError(name, "LVM cannot access volume group %s %s", name, why))
 	}
 	return all
 }
 
-// duplicate is what LVM says on stderr of a device with the same physical volume as another one.
+// duplicate is what LVM prints to stderr about a device with the same physical volume as another.
 var duplicate = regexp.MustCompile(`(?m)^\s*WARNING: Not using device (\S+) for PV ([A-Za-z0-9-]+)\.$`)
 
-// copied takes out the volume groups of which a physical volume is on several devices. LVM
-// picks one of them, and activates and changes nothing while that is so.
-func copied(stderr string, groups map[string]VolumeGroup) []error {
+// excludeDuplicates excludes the volume groups of which a physical volume is on several devices. LVM
+// picks one of the devices, and activates and changes nothing while that is so.
+func excludeDuplicates(stderr string, groups map[string]VolumeGroup) []error {
 	devices := map[string][]string{} // by the physical volume's UUID
 	for _, m := range duplicate.FindAllStringSubmatch(stderr, -1) {
 		if !slices.Contains(devices[m[2]], m[1]) {
@@ -117,7 +117,7 @@ func copied(stderr string, groups map[string]VolumeGroup) []error {
 	return all
 }
 
-// splitByGroup separates errors that are of one volume group from others.
+// splitByGroup separates the errors of a single volume group from others.
 func splitByGroup(err error) (byGroup map[string]error, others error) {
 	var walk func(error)
 	walk = func(err error) {

@@ -12,8 +12,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/host"
 )
 
-// opening is who has a block device open without being among its [Holders].
-type opening struct {
+// openers is what has a block device open without being among its [Holders].
+type openers struct {
 	// self is true if the agent does.
 	self bool
 	by   []string
@@ -23,10 +23,10 @@ type opening struct {
 // namespaces other than the agent's. devices are kernel names, as in dm-3, by their
 // numbers, as in 253:3.
 //
-// It reads all of /proc, and so is for when LVM says that a device is open and nobody
-// is known who has it open. Processes end meanwhile: what cannot be read is left out.
-func readOpeners(h host.Files, devices map[string]string) map[string]opening {
-	found := map[string]opening{}
+// It reads all of /proc, so it is only used if LVM says that a device is open and nothing
+// else explains that. Processes end meanwhile: what cannot be read is left out.
+func readOpeners(h host.Files, devices map[string]string) map[string]openers {
+	found := map[string]openers{}
 	entries, err := h.ReadDir("/proc")
 	if err != nil {
 		return found
@@ -52,7 +52,7 @@ func readOpeners(h host.Files, devices map[string]string) map[string]opening {
 			switch {
 			case !wanted[device]:
 			case isUdev(h, pid):
-				// It looks at what is new on a device and has it closed in a moment.
+				// It reads what is new on a device, and closes it in a moment.
 			case pid == self:
 				o := found[device]
 				o.self = true
@@ -113,10 +113,10 @@ func processName(h host.Files, pid string) string {
 	return fmt.Sprintf("%s (process %s)", command, pid)
 }
 
-// addOpeners says who has those open devices open of which nothing else explains it:
-// neither a holder nor a target of ours.
+// addOpeners finds who has a device open, for the open devices that have neither a
+// holder nor a target of ours.
 //
-// It returns the UUIDs of those of which it found nobody.
+// It returns the UUIDs of those for which it found nobody.
 func addOpeners(h host.Files, s *State) (unexplained map[string]bool) {
 	ours, others := servedDevices(h, *s)
 	wanted := map[string]string{}
@@ -149,8 +149,8 @@ func addOpeners(h host.Files, s *State) (unexplained map[string]bool) {
 	return unexplained
 }
 
-// Whoever had a device open for a moment, as udev does after each change of it, is gone
-// when /proc is read, and LVM's report still says open. So LVM is asked again.
+// A process that had a device open only for a moment, as udev does after each change of it,
+// has ended when /proc is read, while LVM's report still says open. So LVM is asked again.
 const (
 	closeTries = 3
 	closePause = 100 * time.Millisecond
@@ -185,7 +185,7 @@ func (o *Observer) awaitClose(ctx context.Context, s *State, unexplained map[str
 	}
 }
 
-// servedDevices returns the devices that targets of ours serve, and by what others do.
+// servedDevices returns the devices that our targets serve, and by what other devices are served.
 func servedDevices(h host.Files, s State) (ours map[string]bool, others map[string][]string) {
 	ours, others = map[string]bool{}, map[string][]string{}
 	for name, b := range s.LIO.Backstores {

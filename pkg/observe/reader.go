@@ -17,7 +17,7 @@ import (
 type reader[T any] struct {
 	// of reads it all.
 	of func() (T, error)
-	// patience is how long the kernel is waited for, and noAnswer says what it means
+	// patience is how long the kernel is waited for, and noAnswerError says what it means
 	// that it took longer; empty: [configfsNoAnswer].
 	patience time.Duration
 	noAnswer string

@@ -19,7 +19,7 @@ const (
 	LIO   System = "lio"   // the kernel's SCSI target
 	NVMet System = "nvmet" // the kernel's NVMe target
 	TGT   System = "tgt"   // tgtd, a SCSI target in userspace
-	Data  System = "data"  // what is in logical volumes; changed, and read only while it is copied
+	Data  System = "data"  // the content of logical volumes; changed, and read only while it is copied
 )
 
 // State is what the machine held when it was read.
@@ -31,45 +31,46 @@ type State struct {
 	TGT  map[string]Target
 	// ImageFiles are the image files that were looked at, by their path.
 	ImageFiles map[string]ImageFile
-	// BootID is another one each time that the node is started (random(4)); empty: unknown.
+	// BootID changes each time the node is started (random(4)); empty: unknown.
 	BootID string
-	// Unknown are the systems that could not be read, with the reason. They
-	// get no steps: unknown is not empty.
+	// Unknown are the systems that could not be read, with the reason. Nothing
+	// is changed in them: unknown is not empty.
 	Unknown map[System]error
 	// UnknownGroups is why some volume groups could not be read though LVM could:
-	// whatever is not in VolumeGroups is unknown then, too. Nil: it is not there.
+	// whatever is not in VolumeGroups is unknown then, too. Nil: what is not in
+	// VolumeGroups does not exist.
 	UnknownGroups error
 	// UnusableGroups is why volume groups that are on the machine are not in VolumeGroups, by name.
-	// Each concerns that one alone; see [GroupError].
+	// Each concerns that volume group alone; see [GroupError].
 	UnusableGroups map[string]error
 	// SilentDevices are block devices that do not answer, each with since when. What is
 	// not in VolumeGroups may be on them.
 	SilentDevices []string
-	// KeptFromLVM are devices that LVM's settings keep it from, each with the setting. What is
-	// not in VolumeGroups may be on them.
+	// KeptFromLVM are devices that LVM's settings exclude, each with the setting. What is not in
+	// VolumeGroups may be on them.
 	KeptFromLVM []string
-	// unread is UnknownGroups but for them.
+	// unread is UnknownGroups without them.
 	unread error
 }
 
-// setSilent says which devices do not answer. Until [State.Expect] says otherwise, what
-// they hold is missed.
+// setSilent sets the devices that do not answer. Until [State.Expect] says otherwise, their
+// content is part of what could not be read.
 func (s *State) setSilent(devices []string) {
 	s.SilentDevices, s.unread = devices, s.UnknownGroups
-	s.UnknownGroups = errors.Join(s.unread, s.hidden())
+	s.UnknownGroups = errors.Join(s.unread, s.hiddenGroups())
 }
 
-// hidden is why a volume group may exist that was not read.
-func (s State) hidden() error {
+// hiddenGroups is why a volume group may exist that was not read.
+func (s State) hiddenGroups() error {
 	if len(s.SilentDevices) == 0 {
 		return nil
 	}
-	return fmt.Errorf("a device does not respond, and volume groups on it may be unreadable: %s", sum(s.SilentDevices))
+	return fmt.Errorf("a device does not respond, and volume groups on it may be unreadable: %s", shortList(s.SilentDevices))
 }
 
 // Expect says which volume groups matter: those that the spec names, and those of the
-// objects that are remembered. If all of them were read, what devices hold that do not
-// answer matters to nobody; only [State.Group] still says that others may exist.
+// objects that are remembered. If all of them were read, devices that do not answer are no
+// obstacle; only [State.Group] still reports that other volume groups may exist.
 func (s *State) Expect(groups ...string) {
 	for _, name := range groups {
 		if _, ok := s.VolumeGroups[name]; !ok {
@@ -92,7 +93,7 @@ func (s State) Group(name string) (VolumeGroup, bool, error) {
 	}
 	unknown := s.UnknownGroups
 	if len(s.SilentDevices) > 0 {
-		unknown = errors.Join(s.unread, s.hidden())
+		unknown = errors.Join(s.unread, s.hiddenGroups())
 	}
 	return VolumeGroup{}, false, errors.Join(s.Unknown[LVM], unknown)
 }
@@ -106,8 +107,8 @@ func (s State) Err() error {
 	return errors.Join(append(errs, s.UnknownGroups)...)
 }
 
-// Doubtful is why the content of volume groups is unknown, of which each concerns itself alone;
-// nil: there is none. It is no part of [State.Err].
+// Doubtful is why the content of some volume groups is unknown, without effect on the others;
+// nil: there are none. It is not part of [State.Err].
 func (s State) Doubtful() error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(s.UnusableGroups)) {
@@ -149,7 +150,7 @@ const (
 	ThickSnapshot LVType = "thickSnapshot" // copy-on-write snapshot
 	Thin          LVType = "thin"          // thin volume or thin snapshot
 	ThinPool      LVType = "thinPool"
-	OtherLV       LVType = "other" // cached, VDO, cache pool, …: served as it is, if it is a volume
+	OtherLV       LVType = "other" // cached, VDO, cache pool, …: exported as it is, if it is a volume
 )
 
 // LogicalVolume is an LVM logical volume. Sizes are in bytes, fullness in per
@@ -171,7 +172,7 @@ type LogicalVolume struct {
 	// Origin is the LV of which this is a snapshot; Pool is its thin pool.
 	Origin string
 	Pool   string
-	// Tags say what the agent knows of it, and answer in its place: Owner, Phase, …
+	// Tags are what the agent recorded on it, with methods that read that: Owner, Phase, …
 	ondisk.Tags
 	Active bool
 	// Open is true while something on this machine holds the device.
@@ -180,10 +181,10 @@ type LogicalVolume struct {
 	// ReadOnlyByList is true if it is read-only only because lvm.conf(5) says so
 	// (activation/read_only_volume_list).
 	ReadOnlyByList bool
-	// SkipActivation is the flag by which LVM leaves it out when it activates a volume group.
+	// SkipActivation is the flag that makes LVM skip it when it activates a volume group.
 	SkipActivation bool
-	// ReadsZero is true if what was never written to it reads as zeroes, which is so
-	// in thin pools that clear what they hand out.
+	// ReadsZero is true if blocks that were never written read as zeroes, which is so
+	// in thin pools that zero new chunks.
 	ReadsZero bool
 	// SnapshotInvalid is true for a copy-on-write snapshot that overflowed:
 	// what it held is lost.
@@ -192,25 +193,25 @@ type LogicalVolume struct {
 	MetadataPercent float64 // thin pool
 	// Health is LVM's lv_health_status; empty: nothing known to be wrong.
 	Health string
-	// CheckNeeded is true of a thin pool whose metadata the kernel wants to have checked.
+	// CheckNeeded is true for a thin pool whose metadata must be checked, as the kernel says.
 	CheckNeeded bool
 	// HeldBy is who holds an open device, as far as the kernel says: "mounted
 	// on /mnt", "dm-7 (vg1-root)". LIO's backstores are not among them.
 	HeldBy []string
-	// OpenedBy is who else has an open device open: "open by qemu-system-x86 (process
-	// 12)", a foreign target. It is looked for only if there is no HeldBy, and no target of
-	// ours serves it. OpenedBySelf is that the agent itself has it open, to copy from it.
+	// OpenedBy is who else has the device open: "open by qemu-system-x86 (process 12)", a
+	// foreign target. It is read only if there is no HeldBy, and no target of ours serves it.
+	// OpenedBySelf is true if the agent itself has it open, to copy from it.
 	OpenedBy     []string
 	OpenedBySelf bool
 	// TakesAlong is what LVM removes together with it, without asking, besides the
 	// thick snapshots of it: "vg1/clone, a thin volume that has it as external
-	// origin". [ReadLV] knows less of it: that there is something, but not what.
+	// origin". [ReadLV] knows only whether there is anything, not what.
 	TakesAlong []string
-	// MissingPVs is [VolumeGroup.MissingPVs], where [ReadLV] says it.
+	// MissingPVs is [VolumeGroup.MissingPVs], if [ReadLV] read it.
 	MissingPVs int
 	// Major and Minor are the numbers of its block device; -1 while inactive.
 	Major, Minor int
-	// Created is when it was made, by the clock of then; zero: LVM does not say it.
+	// Created is when it was created, by the clock at that time; zero: LVM does not know.
 	Created time.Time
 }
 
@@ -220,8 +221,8 @@ func (lv LogicalVolume) Path() string { return "/dev/" + lv.VolumeGroup + "/" + 
 // FullName is the name that LVM's commands take.
 func (lv LogicalVolume) FullName() string { return lv.VolumeGroup + "/" + lv.Name }
 
-// ContentSince is when what it holds came into being: when it was made, or the first one that
-// its data was in. Zero: it is not known.
+// ContentSince is since when its content exists: when it was created, or the first logical volume
+// that held the data. Zero: it is not known.
 func (lv LogicalVolume) ContentSince() time.Time {
 	switch since, known := lv.FirstCreated(); {
 	case known:
@@ -233,6 +234,6 @@ func (lv LogicalVolume) ContentSince() time.Time {
 	}
 }
 
-// Identity is what initiators tell it by, and what it is remembered by, see
-// [ondisk.Tags.Identity].
+// Identity is what the identifiers that initiators see are derived from, and the key by which
+// it is remembered, see [ondisk.Tags.Identity].
 func (lv LogicalVolume) Identity() string { return lv.Tags.Identity(lv.UUID) }

@@ -13,7 +13,7 @@ type Targets struct {
 	// WWPN, in the form of spec: naa. and 16 digits.
 	ISCSI map[string]Target
 	FC    map[string]Target
-	// Discovery is what initiators need to be told of the iSCSI targets.
+	// Discovery is the authentication that initiators need to discover the iSCSI targets.
 	Discovery DiscoveryAuth
 }
 

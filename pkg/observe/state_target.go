@@ -131,8 +131,8 @@ type Target struct {
 	ACLs map[string]ACL
 	// Accounts are the users who may log in to a target that has accounts of its
 	// own instead of each of its initiators, in the order of tgtd, and OwnAccount is
-	// as whom it proves itself to them. AuthMark is what can be told of their
-	// passwords, see [TargetAuth].
+	// as whom it proves itself to them. AuthMark identifies their passwords without
+	// showing them, see [TargetAuth].
 	Accounts   []string
 	OwnAccount string
 	AuthMark   string
@@ -215,7 +215,7 @@ type MappedLUN struct {
 
 // Owner returns the export whose target this is, by its mark.
 func (t Target) Owner() (spec.ID, bool) {
-	name, ok := ondisk.MarkedExport(t.Mark)
+	name, ok := ondisk.ExportOfMark(t.Mark)
 	return spec.ID{Kind: spec.KindExport, Name: name}, ok && t.HasTPG
 }
 
@@ -235,7 +235,7 @@ func (s State) WithOwners(exports []string, likely map[string][]string) State {
 	}
 	subsystems := maps.Clone(s.NVMe)
 	for nqn, t := range subsystems {
-		marked, ours := ondisk.MarkedExport(t.Mark)
+		marked, ours := ondisk.ExportOfMark(t.Mark)
 		if !ours || known[marked] {
 			continue
 		}

@@ -42,7 +42,7 @@ var (
 func CheckTools(ctx context.Context, h host.Host, images bool) []ToolRemark {
 	var remarks []ToolRemark
 	judge := func(t tool, text string) {
-		if r, remarkable := t.judge(text); remarkable {
+		if r, remarkable := t.check(text); remarkable {
 			remarks = append(remarks, r)
 		}
 	}
@@ -64,16 +64,16 @@ func CheckTools(ctx context.Context, h host.Host, images bool) []ToolRemark {
 
 var versionNumber = regexp.MustCompile(`[0-9]+(\.[0-9]+)+`)
 
-// judge looks for a version in what a tool said, and compares it. Newest is compared
-// only as far as it goes: with 7.2 is meant any 7.2.
-func (t tool) judge(said string) (ToolRemark, bool) {
+// check finds the version in a tool's output and compares it. Newest is compared only
+// in the numbers that it has: 7.2 means any 7.2.
+func (t tool) check(said string) (ToolRemark, bool) {
 	version := versionNumber.FindString(said)
 	switch {
 	case version == "":
 		return ToolRemark{}, false
 	case compareVersions(version, t.oldest) < 0:
 		return ToolRemark{Warning: true, Text: fmt.Sprintf("%s %s is older than %s, the oldest version tested with volreconciler: %s. Upgrade it", t.name, version, t.oldest, t.older)}, true
-	case compareVersions(upTo(version, t.newest), t.newest) > 0:
+	case compareVersions(truncateVersion(version, t.newest), t.newest) > 0:
 		return ToolRemark{Text: fmt.Sprintf("%s %s is newer than %s, the newest version tested with volreconciler", t.name, version, t.newest)}, true
 	default:
 		return ToolRemark{}, false
@@ -98,8 +98,8 @@ func compareVersions(a, b string) int {
 	return 0
 }
 
-// upTo returns as many numbers of a version as another one has.
-func upTo(version, other string) string {
+// truncateVersion returns as many numbers of a version as the other version has.
+func truncateVersion(version, other string) string {
 	numbers := strings.Split(version, ".")
 	return strings.Join(numbers[:min(len(numbers), strings.Count(other, ".")+1)], ".")
 }

@@ -12,7 +12,7 @@ import (
 
 var _ = DescribeTable("the version of a tool",
 	func(t tool, said string, want string, warning bool) {
-		r, remarkable := t.judge(said)
+		r, remarkable := t.check(said)
 		Expect(remarkable).To(Equal(want != ""))
 		Expect(r.Text).To(ContainSubstring(want))
 		Expect(r.Warning).To(Equal(warning))

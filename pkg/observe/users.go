@@ -12,9 +12,9 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
-// Where there are this many targets, whoever asks for several devices at once waits mostly
-// for lists of them: one list then holds for a moment. Where there are less, each device is
-// looked for anew.
+// With at least this many targets, a check of several devices takes most of its time for
+// listing targets: the list is then reused for a moment. With fewer targets, it is read
+// for each device.
 const (
 	manyTargets = 1000
 	listHolds   = time.Second
@@ -27,7 +27,7 @@ type Users struct {
 
 	mu sync.Mutex
 	// foreign are the targets that are not ours by the kernel names of their devices, as
-	// they were read at a time; zero: they do not hold for another device.
+	// they were read at a time; zero: they must not be reused for another device.
 	foreign map[string][]string
 	readAt  time.Time
 }

@@ -10,7 +10,7 @@ const wwpnPrefix = "naa."
 
 // normalWWPN returns the name of a Fibre Channel port in the form of spec, naa.
 // and 16 lower-case digits, whatever form it is in: 20:00:…, naa.2000…, 0x2000….
-// What is no such name stays as it is.
+// What is no such name is returned unchanged.
 func normalWWPN(name string) string {
 	digits := strings.ToLower(strings.TrimSpace(name))
 	for _, prefix := range []string{wwpnPrefix, "0x"} {
@@ -28,7 +28,7 @@ func normalWWPN(name string) string {
 
 // colonWWPN returns the name of a Fibre Channel port as LIO writes it, the only
 // form that it takes: 20:00:… in lower case (ft_parse_wwn in
-// drivers/target/tcm_fc/tfc_conf.c). What is no such name stays as it is.
+// drivers/target/tcm_fc/tfc_conf.c). What is no such name is returned unchanged.
 func colonWWPN(name string) string {
 	digits, ok := strings.CutPrefix(normalWWPN(name), wwpnPrefix)
 	if !ok || len(digits) != 16 {

@@ -1,6 +1,6 @@
-// Package ondisk holds everything that the agent writes onto the machine to know it
-// again: the only format that lasts longer than a process. A later version has to read
-// what is here, on every node that an earlier one was on.
+// Package ondisk holds everything by which the agent recognizes its own objects on a
+// machine: tags, marks and identities. It is a format that outlives every process: each
+// later version has to read it, on every node on which an earlier version ran.
 //
 // On logical volumes there are tags, all with the prefix volreconciler/ (package spec
 // says what the values may hold that come from a file):
@@ -29,8 +29,8 @@
 //	               have none, and the kernel's own
 //	replaced-by= the UUID of the logical volume that is the current one instead
 //
-// On targets there are marks, which say whose they are, and what initiators tell a
-// volume by, which must never change for the same data:
+// On targets there are marks, which name their owner, and the identities by which
+// initiators recognize a volume. Those must never change for the same data:
 //
 //	iSCSI (LIO)    volreconciler:EXPORT in auth/userid_mutual; of older agents in the alias
 //	Fibre Channel  volreconciler:EXPORT as the name of the symlinks of its LUNs
@@ -43,9 +43,11 @@
 //	namespaces     [NamespaceUUID] and [NamespaceNGUID]
 //
 // A Volume that moves to another Pool is copied to a second logical volume there,
-// which is [Staged] until the first one says, by one tag, that it was [Replaced]. In a
-// thin pool a revert is done in the same way, by a clone of the snapshot.
+// which is [Staged] until the cutover: one tag on the first logical volume, which then
+// is [Superseded]. In a thin pool a revert is done in the same way, with a clone of the
+// snapshot.
 //
-// Start reading at [Tags] and [TargetMark]. The package decides nothing and touches nothing: package
-// observe reads what is on the machine, the packages below actuators write it.
+// The package decides nothing and touches nothing: package observe reads what is on the
+// machine, and the packages below actuators write it. Start reading at [Tags] and
+// [TargetMark]; docs/format.md describes the same format for administrators.
 package ondisk

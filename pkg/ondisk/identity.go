@@ -8,7 +8,7 @@ import (
 
 // UnitSerial returns the SCSI unit serial number of a logical volume: a
 // function of its identity alone, see [Tags.Identity], so that initiators see the same
-// device after a reboot and after the export was made anew.
+// device after a reboot and after the export was created again.
 //
 // LIO makes the NAA identifier from the first 25 hexadecimal digits of the
 // serial (drivers/target/target_core_spc.c, spc_gen_naa_6h_vendor_specific).
@@ -39,7 +39,7 @@ func NAA(serial string) string {
 
 // NamespaceUUID returns the UUID of the NVMe namespace of a logical volume: a
 // function of its identity alone, like [UnitSerial]. It is of version 8 (RFC 9562,
-// section 5.8): what is in it is for its maker to say.
+// section 5.8): its content is application specific.
 func NamespaceUUID(identity string) string {
 	h := sha256.Sum256([]byte("volreconciler:nvme:" + strings.ReplaceAll(identity, "-", "")))
 	h[6] = h[6]&0x0f | 0x80 // version 8

@@ -37,8 +37,8 @@ func (t Tags) Makers() []Maker {
 	return makers
 }
 
-// BelongsTo returns the object that a logical volume is of, or is there for: it holds its data,
-// had it, or is a snapshot that is copied from for it. It reports false if the tags do not say.
+// BelongsTo returns the object for which a logical volume exists: it holds the object's data, held it
+// before, or is a snapshot from which the object is copied. It reports false if the tags do not say.
 func (t Tags) BelongsTo() (spec.ID, bool) {
 	for _, is := range []func() (spec.ID, bool){t.LastOwner, t.SourceOf, t.MoveOf} {
 		if id, ok := is(); ok {

@@ -16,16 +16,16 @@ func TargetMark(export string) string { return markPrefix + export }
 // IsTargetMark reports whether a text is the mark of a target of ours.
 func IsTargetMark(text string) bool { return strings.HasPrefix(text, markPrefix) }
 
-// MarkedExport returns the export whose target carries a mark. It reports false if it
+// ExportOfMark returns the export whose target carries a mark. It reports false if it
 // is none of ours.
-func MarkedExport(mark string) (export string, ok bool) {
+func ExportOfMark(mark string) (export string, ok bool) {
 	name, ok := strings.CutPrefix(mark, markPrefix)
 	return name, ok && name != ""
 }
 
-// ChooseMark returns the mark of the two texts that an iSCSI target may have it in: where
-// it belongs, and its alias, in which older agents had it. inAlias is whether that still
-// holds it. Two that contradict each other are none: the target's owner is unknown.
+// ChooseMark returns the mark of an iSCSI target from its two possible places: its own
+// place, and the alias, which older agents used. inAlias is whether the alias still holds
+// it. Two different marks are none: the target's owner is unknown.
 func ChooseMark(mark, alias string) (chosen string, inAlias bool) {
 	marked, inAlias := IsTargetMark(mark), IsTargetMark(alias)
 	switch {

@@ -11,7 +11,7 @@ import (
 
 var _ = DescribeTable("The mark of a target is read as it was written",
 	func(mark, export string) {
-		name, ok := MarkedExport(mark)
+		name, ok := ExportOfMark(mark)
 		Expect(ok).To(Equal(export != ""))
 		if ok {
 			Expect(name).To(Equal(export))

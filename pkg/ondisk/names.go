@@ -3,7 +3,7 @@ package ondisk
 import "github.com/volreconciler/volreconciler/pkg/spec"
 
 // Names of the logical volumes that no spec names. No two of these can be the same.
-// They are for people only: what a logical volume is, its tags alone say.
+// They are for people only: the role of a logical volume is in its tags alone.
 
 // SourceName returns the name of the snapshot that a Volume is filled from, or an Image
 // is written from.
@@ -24,9 +24,9 @@ func MoveNames(id spec.ID) []string {
 	return names
 }
 
-// StagedName returns the name of the logical volume that is to come in the place of a
-// Volume's, while the Volume's has the name.
+// StagedName returns the name of a Volume's staged logical volume, while the current one
+// has the Volume's name.
 func StagedName(id spec.ID) string { return "volreconciler-moved-" + id.Name }
 
-// SupersededName returns the name of the one in whose place another came.
+// SupersededName returns the name of a Volume's superseded logical volume after a cutover.
 func SupersededName(id spec.ID) string { return "volreconciler-old-" + id.Name }

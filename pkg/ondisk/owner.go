@@ -29,14 +29,14 @@ func OwnerTags(id spec.ID) []string {
 }
 
 // Owner returns the object whose logical volume this is, by its tags.
-// It reports false if the tags do not name one, or if what was in it is being
-// destroyed: nothing of the object is there any more.
+// It reports false if the tags do not name one, or if the logical volume is being
+// wiped: nothing of the object is left then.
 func (t Tags) Owner() (spec.ID, bool) {
 	id, named := t.LastOwner()
 	return id, named && t.Phase() != Clearing
 }
 
-// LastOwner is Owner, and of what is being destroyed the object that had it.
+// LastOwner is Owner, or the previous owner of a logical volume that is being wiped.
 func (t Tags) LastOwner() (spec.ID, bool) {
 	kind, ok := kindOfTag[t.Tag(TagKind)]
 	name := t.Tag(TagName)
@@ -54,7 +54,7 @@ func SourceTags(of spec.ID) []string {
 }
 
 // SourceOf returns the Volume that is filled from this snapshot, or the Image that
-// is written from it. It reports false if it is not one that was made for that.
+// is written from it. It reports false if the snapshot was not made for that.
 func (t Tags) SourceOf() (spec.ID, bool) {
 	of := spec.ID{Kind: spec.KindVolume, Name: t.Tag(TagName)}
 	switch t.Tag(TagFor) {
@@ -74,13 +74,13 @@ func MoveTags(volume string) []string {
 }
 
 // MoveOf returns the Volume that moves with the help of this snapshot. It reports
-// false if it is not one that was made for that.
+// false if the snapshot was not made for that.
 func (t Tags) MoveOf() (spec.ID, bool) {
 	of := spec.ID{Kind: spec.KindVolume, Name: t.Tag(TagName)}
 	return of, t.Tag(TagKind) == KindSource && t.Tag(TagFor) == forMove && of.Name != ""
 }
 
-// DeletionTag returns the tag that remembers a deletion policy.
+// DeletionTag returns the tag that records a deletion policy.
 func DeletionTag(p spec.DeletionPolicy) string { return TagDeletion + strings.ToLower(string(p)) }
 
 // TimeOfTag is how tags say a time, which is in UTC: LVM does not take every
@@ -90,12 +90,12 @@ const TimeOfTag = "20060102T150405Z"
 // DeletedTag returns the tag that a logical volume in the trash carries.
 func DeletedTag(at time.Time) string { return TagDeleted + at.UTC().Format(TimeOfTag) }
 
-// CreatedTag returns the tag of a logical volume that replaced another one: when the
-// first one was made.
+// CreatedTag returns the tag of a logical volume that superseded another: when the first
+// logical volume of the same data was created.
 func CreatedTag(at time.Time) string { return TagCreated + at.UTC().Format(TimeOfTag) }
 
-// FirstCreated returns what [CreatedTag] says; zero: nothing that is a time. It reports false if
-// there is no such tag.
+// FirstCreated returns the time in the tag of [CreatedTag]; zero: it has no valid time. It reports
+// false if there is no such tag.
 func (t Tags) FirstCreated() (at time.Time, tagged bool) {
 	tags := t.TagsWith(TagCreated)
 	if len(tags) == 0 {

@@ -39,15 +39,15 @@ const hashRounds = 4096
 func IsPasswordMark(text string) bool { return strings.HasPrefix(text, passwordPrefix) }
 
 // NewPasswordMark returns a mark, with a salt of its own, of the accounts of a target of
-// tgtd and of the one as which it proves itself. The passwords cannot be read from
-// tgtd: by the mark it is noticed that they are others.
+// tgtd and of the account with which it proves itself. The passwords cannot be read from
+// tgtd: the mark shows whether they have changed.
 func NewPasswordMark(accounts []Account, own Account) (string, error) {
 	salt := make([]byte, saltSize)
 	_, _ = rand.Read(salt) // never fails
 	return passwordMark(accounts, own, salt)
 }
 
-// PasswordMarkFits reports whether a mark is that of these accounts.
+// PasswordMarkFits reports whether a mark was made of these accounts.
 func PasswordMarkFits(mark string, accounts []Account, own Account) bool {
 	text, _, _ := strings.Cut(strings.TrimPrefix(mark, passwordPrefix), ":")
 	salt, err := hex.DecodeString(text)

@@ -8,25 +8,25 @@ import (
 	"strings"
 )
 
-// DataPhase says that what is in a logical volume is being changed as a whole, so
-// that nobody is to use it. It is a tag, so that it outlives whoever does it.
+// DataPhase says that the content of a logical volume is being changed as a whole, so
+// that nobody may use it. It is a tag, so that it outlives the agent's process.
 type DataPhase string
 
 // The phases of data.
 const (
-	// Populating: it is being filled from its source; what is in it is incomplete.
+	// Populating: it is being filled from its source; its content is incomplete.
 	Populating DataPhase = "populating"
 	// Reverting: it is being reverted to what a snapshot of it holds.
 	Reverting DataPhase = "reverting"
-	// Clearing: what was in it is being destroyed. It is no object's any more, is
-	// never handed out again, and is removed when that is done.
+	// Clearing: it is being wiped. It belongs to no object any more, is never used
+	// again, and is removed when that is done.
 	Clearing DataPhase = "clearing"
-	// Staged: it is to come in the place of its object's logical volume, which is the
-	// one that is current until it says that it was replaced.
+	// Staged: it is being prepared to become its object's current logical volume. The
+	// present one is current until its tag says that it was superseded.
 	Staged DataPhase = "staged"
-	// Replaced: another logical volume came in its place. What is in it is out of date.
+	// Superseded: another logical volume came in its place. What is in it is out of date.
 	// No tag of [PhaseTag] says it; [TagReplacedBy] does.
-	Replaced DataPhase = "replaced"
+	Superseded DataPhase = "replaced"
 	// Unknown: what its tag says is not known to this version.
 	Unknown DataPhase = "unknown"
 )
@@ -42,7 +42,7 @@ func (t Tags) Phase() DataPhase {
 	case has(Clearing), len(t.TagsWith(TagCheckpoint+CheckpointOfClearing+":")) > 0:
 		return Clearing
 	case t.SupersededBy() != "":
-		return Replaced
+		return Superseded
 	case has(Staged), t.Tag(TagSynced) != "":
 		return Staged
 	case has(Reverting), t.Tag(TagRevert) != "":

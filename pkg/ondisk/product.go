@@ -12,12 +12,12 @@ const (
 	productHash = 4
 )
 
-// Product returns the product id of a new disk, by which people tell disks apart (lsblk -S):
+// ProductName returns the product id of a new disk, by which people tell disks apart (lsblk -S):
 // the name of its object. Of a long name it is the beginning, and a hash.
 //
-// It is written down on the logical volume and never changes, also if a later version
-// would choose another one: initiators have names of devices with it.
-func Product(name string) string {
+// It is recorded in a tag of the logical volume and never changes, even if a later version
+// would choose another name: initiators use it in names of devices.
+func ProductName(name string) string {
 	if len(name) <= maxProduct {
 		return name
 	}

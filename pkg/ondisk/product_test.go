@@ -6,7 +6,7 @@ import (
 )
 
 var _ = DescribeTable("Product", func(name, product string) {
-	Expect(Product(name)).To(Equal(product))
+	Expect(ProductName(name)).To(Equal(product))
 	Expect(len(product)).To(BeNumerically("<=", 16))
 },
 	Entry("of a short name", "db", "db"),

@@ -54,7 +54,7 @@ const (
 	TagPrefix = "volreconciler/"
 )
 
-// Tags are all tags on a logical volume, ours and others, and tell what ours say.
+// Tags are all tags on a logical volume, ours and others, with methods that read ours.
 type Tags []string
 
 // Tag returns the value of the tag with the given prefix, such as [TagName].

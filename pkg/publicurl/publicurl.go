@@ -1,5 +1,5 @@
-// Package publicurl makes of a URL what everybody may see: scheme, host, port and path. The user
-// and password, the query, which holds the permission of signed URLs, and the fragment are left out.
+// Package publicurl reduces a URL to what everybody may see: scheme, host, port and path. User and
+// password, the query, which holds the permission of signed URLs, and the fragment are left out.
 //
 // Every mention of a URL, in a plan, a status, a log or an error, passes through [Of], and errors of others
 // that may repeat one through [Error].
@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// hidden stands for what cannot be told apart into what is public and what is not.
+// hidden replaces a URL that cannot be parsed, and so may hold anything.
 const hidden = "<hidden>"
 
 // Of returns the public form of a URL. What is no URL is left out altogether: nobody can tell

@@ -14,7 +14,7 @@ import (
 type device struct {
 	// name is the kernel's, as in sdb1, and path that of its node.
 	name, path string
-	// key changes when another device gets the name.
+	// key changes when another device has the name.
 	key string
 	// writes is how much was written to it.
 	writes string
@@ -44,7 +44,7 @@ type sys struct {
 	own     func(fabric, target string) bool
 	mounted map[string]bool     // by major:minor
 	links   map[string][]string // in /dev itself, by the device
-	// filtered is told of the devices that LVM's filters leave out; nil: nobody is.
+	// filtered is called with each device that LVM's filters exclude; it may be nil.
 	filtered func(device)
 }
 

@@ -28,7 +28,7 @@ var _ = DescribeTable("an entry of the devices file",
 	func(line string, d device, pvid string, want bool) {
 		entries := parseDevicesFile("# comment\nVERSION=1.1.2\nHOSTNAME=x\n" + line + "\n")
 		Expect(entries).To(HaveLen(1))
-		Expect(entries[0].names(d) && entries[0].confirms(d, pvid)).To(Equal(want))
+		Expect(entries[0].names(d) && entries[0].isConfirmedBy(d, pvid)).To(Equal(want))
 	},
 	Entry("is found by its identity, whatever its name is now", "IDTYPE=sys_wwid IDNAME=naa.5000 DEVNAME=/dev/sdz PVID=x",
 		device{names: []string{"/dev/sda", "/dev/link"}, ids: map[string]string{"sys_wwid": "naa.5000"}}, pvA, true),

@@ -48,8 +48,8 @@ func parseDevicesFile(text string) []entry {
 }
 
 // names reports whether an entry is about a device. Where the kernel does not show the
-// identity that the entry has, it is the device's name that counts, together with the
-// label, see [entry.confirms].
+// identity that the entry has, the device's name is compared, together with the label,
+// see [entry.confirms].
 func (e entry) names(d device) bool {
 	if e.part != d.partition {
 		return false
@@ -60,8 +60,8 @@ func (e entry) names(d device) bool {
 	return slices.Contains(d.names, e.devName)
 }
 
-// confirms reports whether what is on a device that an entry names speaks against it.
-func (e entry) confirms(d device, pvid string) bool {
+// isConfirmedBy reports whether the label of a device agrees with the entry that names it.
+func (e entry) isConfirmedBy(d device, pvid string) bool {
 	_, certain := d.ids[e.idType]
 	return certain || e.pvid == "" || pvid == "" || e.pvid == pvid
 }

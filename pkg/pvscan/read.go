@@ -18,9 +18,9 @@ type memory struct {
 	pvid   string
 	writes string
 	at     time.Time
-	// pending is a read that has not come back; nil: none.
+	// pending is a read that has not returned; nil: none.
 	pending chan label
-	// silentSince is when that was given up; zero: the device answers.
+	// silentSince is when that read timed out; zero: the device answers.
 	silentSince time.Time
 	// failures is how often reading has failed, and next when it is tried again.
 	failures int
@@ -51,7 +51,7 @@ func (s *Scanner) read(devices []device, again bool) {
 		if m.pending != nil {
 			select {
 			case l := <-m.pending:
-				m.settle(l, s.now())
+				m.store(l, s.now())
 			default:
 			}
 		}
@@ -74,7 +74,7 @@ func (s *Scanner) read(devices []device, again bool) {
 		if !late {
 			select {
 			case l := <-m.pending:
-				m.settle(l, s.now())
+				m.store(l, s.now())
 				continue
 			case <-limit.C:
 				late = true
@@ -82,15 +82,15 @@ func (s *Scanner) read(devices []device, again bool) {
 		}
 		select {
 		case l := <-m.pending:
-			m.settle(l, s.now())
+			m.store(l, s.now())
 		default:
 			m.silentSince = s.now()
 		}
 	}
 }
 
-// needsReading reports whether what is known of a device is not enough. A physical volume
-// stays one: LVM notices if it is none any more.
+// needsReading reports whether a device has to be read again. A physical volume is read
+// once: LVM notices if it is none any more.
 func (m *memory) needsReading(d device, now time.Time, again bool) bool {
 	switch {
 	case now.Before(m.next):
@@ -102,24 +102,24 @@ func (m *memory) needsReading(d device, now time.Time, again bool) bool {
 	default:
 		pause := unlabelledAge
 		if m.writes != d.writes {
-			pause = m.pause()
+			pause = m.retryAfter()
 		}
 		return now.Sub(m.at) >= pause
 	}
 }
 
-// pause is how long what was read counts although the device was written to. Whatever
-// is written to all the time has some other use.
-func (m *memory) pause() time.Duration {
+// retryAfter is how long what was read is used although the device was written to. A device
+// that is written to all the time has some other use.
+func (m *memory) retryAfter() time.Duration {
 	if m.vain == 0 {
 		return 0
 	}
 	return min(firstRetry<<min(m.vain, 20), unlabelledAge)
 }
 
-// settle takes in what a read came to. One that failed, unlike one that hangs, stops
-// nobody: what was known of the device stays known.
-func (m *memory) settle(l label, now time.Time) {
+// store stores the result of a read. A read that failed, unlike one that hangs, blocks
+// nothing: what was known of the device remains known.
+func (m *memory) store(l label, now time.Time) {
 	m.pending, m.silentSince = nil, time.Time{}
 	if l.err != nil {
 		m.cannot = errors.Is(l.err, host.ErrCannotRead)
@@ -144,7 +144,7 @@ type target struct {
 	late bool
 }
 
-// isOwn reports whether this machine has a target. While that cannot be told, it has.
+// isOwn reports whether this machine has a target. While that is unknown, it is true.
 func (s *Scanner) isOwn(fabric, name string) bool {
 	if slices.Contains(s.more, name) {
 		return true

@@ -87,7 +87,7 @@ func (s *Scanner) ForLVM(ctx context.Context, fresh bool) ([]string, bool) {
 }
 
 // Recheck reads the labels of all physical volumes again, because LVM does not answer. It
-// reports whether that found another silent device.
+// reports whether another device was found that does not answer.
 func (s *Scanner) Recheck(ctx context.Context) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,7 +139,7 @@ func (s *Scanner) scan(ctx context.Context, again bool) {
 		if err == nil {
 			list = parseDevicesFile(string(data))
 			devices = slices.DeleteFunc(devices, func(d device) bool {
-				if named(list, d) {
+				if isNamed(list, d) {
 					return false
 				}
 				s.kept = append(s.kept, fmt.Sprintf("%s (devices file %s: lvmdevices --adddev %s)", d.path, s.config.devicesFile, d.path))
@@ -154,19 +154,19 @@ func (s *Scanner) scan(ctx context.Context, again bool) {
 			return
 		case !m.silentSince.IsZero():
 			s.silent = append(s.silent, Silent{Path: d.path, Since: m.silentSince})
-		case m.pvid != "" && (len(list) == 0 || confirmed(list, d, m.pvid)):
+		case m.pvid != "" && (len(list) == 0 || isConfirmed(list, d, m.pvid)):
 			s.found = append(s.found, d.path)
 		}
 	}
 	s.ok = true
 }
 
-func named(list []entry, d device) bool {
+func isNamed(list []entry, d device) bool {
 	return slices.ContainsFunc(list, func(e entry) bool { return e.names(d) })
 }
 
-func confirmed(list []entry, d device, pvid string) bool {
-	return slices.ContainsFunc(list, func(e entry) bool { return e.names(d) && e.confirms(d, pvid) })
+func isConfirmed(list []entry, d device, pvid string) bool {
+	return slices.ContainsFunc(list, func(e entry) bool { return e.names(d) && e.isConfirmedBy(d, pvid) })
 }
 
 // readConfig asks LVM for its settings, if any of their files has changed.

@@ -22,7 +22,7 @@ func MakeDir(dir string) error { return walk(dir, true) }
 // or remove a file in it, nor lead the agent elsewhere. A missing directory is [fs.ErrNotExist].
 func CheckDir(dir string) error { return walk(dir, false) }
 
-// walk goes to a directory from the root, one name after the other. Nobody who is not
+// walk opens a directory from the root, one name after the other. Nobody who is not
 // trusted can change a part of the way that was checked, so what was checked is
 // what is used later.
 func walk(dir string, create bool) error {

@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// assembly brings the objects of all files together and judges what no file
-// can be judged for alone: names given twice, references that lead nowhere, and
-// objects that stand for the same thing on the node.
+// assembly brings the objects of all files together and checks what cannot be
+// checked in one file: duplicate names, references to undeclared objects, and
+// objects that describe the same thing on the node.
 //
 // It works in three steps: find root causes, spread them to what depends on
 // them, and fill the maps of the Set with the rest. Only root causes are
@@ -19,14 +19,14 @@ type assembly struct {
 	// invalid is why an object cannot be acted on.
 	invalid  map[ID]error
 	findings []Finding
-	// unreadable is true if some file could not be told apart into objects.
+	// unreadable is true if some file could not be split into objects.
 	unreadable bool
 	dangling   int
 }
 
-// maxHints is for how many references that lead nowhere the nearest name is
-// searched. If there are more, something else is wrong than a slip of the pen,
-// and comparing all names with all would take long.
+// maxHints limits for how many references to undeclared objects a similar name is
+// searched. If there are more, the cause is not a typing mistake, and comparing
+// all names with all would take long.
 const maxHints = 20
 
 // assemble makes a Set of the objects. The objects have been judged by
@@ -40,20 +40,20 @@ func assemble(objects []*object, invalid map[ID]error, findings []Finding, secre
 	a.unreadable = slices.ContainsFunc(findings, func(f Finding) bool { return f.Object == (ID{}) })
 	a.collect(objects)
 
-	a.pools()
-	a.references()
-	a.reverts()
-	a.circles()
-	a.logicalVolumes()
-	a.targets()
-	a.imageFiles()
-	a.wildcards()
-	a.portals()
+	a.checkPools()
+	a.checkReferences()
+	a.checkReverts()
+	a.checkCycles()
+	a.checkLogicalVolumes()
+	a.checkTargets()
+	a.checkImageFiles()
+	a.checkWildcards()
+	a.checkPortals()
 	if secrets != nil {
 		a.secrets(secrets)
 	}
-	a.hostKeys()
-	a.spread()
+	a.checkHostKeys()
+	a.invalidateDependants()
 	return a.set()
 }
 
@@ -74,22 +74,22 @@ func (last assembled) next(objects []*object, read passwords, secrets secretRead
 	return assembled{objects, read, assemble(objects, nil, nil, secrets)}
 }
 
-// refuse records a finding and takes the object out.
+// refuse records a finding and excludes the object.
 func (a *assembly) refuse(o *object, path, format string, args ...any) {
 	f := o.finding(path, fmt.Errorf(format, args...))
 	a.findings = append(a.findings, f)
 	a.invalidate(o.id, f)
 }
 
-// invalidate takes an object out. The first reason stays.
+// invalidate excludes an object. The first reason is kept.
 func (a *assembly) invalidate(id ID, reason error) {
 	if a.invalid[id] == nil {
 		a.invalid[id] = reason
 	}
 }
 
-// collect indexes the objects. Of several with one name, none counts: which of
-// them is meant cannot be told.
+// collect indexes the objects. Of several with one name, all are refused: nothing
+// says which of them is meant.
 func (a *assembly) collect(objects []*object) {
 	for _, o := range objects {
 		first, twice := a.index[o.id]
@@ -107,8 +107,8 @@ func (a *assembly) collect(objects []*object) {
 	a.objects = slices.DeleteFunc(a.objects, func(o *object) bool { return a.invalid[o.id] != nil })
 }
 
-// pools refuses two Pools for the same space: they would both manage it.
-func (a *assembly) pools() {
+// checkPools refuses two Pools for the same space: they would both manage it.
+func (a *assembly) checkPools() {
 	type space struct{ vg, thinPool string }
 	first := map[space]*object{}
 	for o, p := range objectsOf[Pool](a) {
@@ -116,7 +116,7 @@ func (a *assembly) pools() {
 		if p.Spec.ThinPool != nil {
 			s.thinPool = p.Spec.ThinPool.Name
 		}
-		if other := claim(first, s, o); other != nil {
+		if other := claimFirst(first, s, o); other != nil {
 			what := fmt.Sprintf("thick provisioning in volume group %s", s.vg)
 			if s.thinPool != "" {
 				what = fmt.Sprintf("thin pool %s/%s", s.vg, s.thinPool)
@@ -126,14 +126,14 @@ func (a *assembly) pools() {
 	}
 }
 
-// references refuses names that no object has.
-func (a *assembly) references() {
+// checkReferences refuses references to undeclared objects.
+func (a *assembly) checkReferences() {
 	for o, v := range objectsOf[Volume](a) {
 		a.resolve(o, "spec.pool", ID{KindPool, v.Spec.Pool})
 	}
 	for o, s := range objectsOf[Snapshot](a) {
 		origin := ID{KindVolume, s.Spec.Volume}
-		if _, isVolume := a.index[origin]; !isVolume && a.known(ID{KindSnapshot, s.Spec.Volume}) && !a.known(origin) {
+		if _, isVolume := a.index[origin]; !isVolume && a.isDeclared(ID{KindSnapshot, s.Spec.Volume}) && !a.isDeclared(origin) {
 			a.refuse(o, "spec.volume", "Snapshot %s cannot be the origin: snapshots of snapshots are not supported; name a Volume", s.Spec.Volume)
 			continue
 		}
@@ -161,20 +161,20 @@ func (a *assembly) references() {
 	}
 }
 
-// resolve refuses a reference if no file names the object it leads to. One that
-// is named but invalid is no mistake of the reference.
+// resolve refuses a reference to an undeclared object. A reference to an object
+// that is declared but invalid is correct itself.
 func (a *assembly) resolve(o *object, path string, to ID) {
-	if a.known(to) {
+	if a.isDeclared(to) {
 		return
 	}
 	a.dangling++
 	a.refuse(o, path, "%s %s is not declared%s", to.Kind, quote(to.Name), a.hint(to))
 }
 
-// resolveLUN is resolve for a LUN. If something that cannot be read may declare what it names, that
-// is as good as invalid, and the Export goes on offering the others.
+// resolveLUN is resolve for a LUN. If an unreadable file may declare the LUN's object, that object is
+// treated as invalid, and the Export keeps its other LUNs.
 func (a *assembly) resolveLUN(o *object, path string, to ID) {
-	if !a.unreadable || a.known(to) {
+	if !a.unreadable || a.isDeclared(to) {
 		a.resolve(o, path, to)
 		return
 	}
@@ -184,13 +184,13 @@ func (a *assembly) resolveLUN(o *object, path string, to ID) {
 	a.invalidate(to, f)
 }
 
-// hint says what a reference that leads nowhere may have been meant to be.
+// hint suggests what a reference to an undeclared object may have meant.
 func (a *assembly) hint(to ID) string {
 	hint := ""
 	switch {
-	case to.Kind == KindVolume && a.known(ID{KindSnapshot, to.Name}):
+	case to.Kind == KindVolume && a.isDeclared(ID{KindSnapshot, to.Name}):
 		hint = "; a Snapshot with this name is declared"
-	case to.Kind == KindSnapshot && a.known(ID{KindVolume, to.Name}):
+	case to.Kind == KindSnapshot && a.isDeclared(ID{KindVolume, to.Name}):
 		hint = "; a Volume with this name is declared"
 	case a.dangling <= maxHints:
 		var names []string
@@ -207,10 +207,10 @@ func (a *assembly) hint(to ID) string {
 	return hint
 }
 
-// known reports whether any file names the object, valid or not.
-func (a *assembly) known(id ID) bool { return a.index[id] != nil || a.invalid[id] != nil }
+// isDeclared reports whether any file declares the object, valid or not.
+func (a *assembly) isDeclared(id ID) bool { return a.index[id] != nil || a.invalid[id] != nil }
 
-// poolOf returns the Pool of a Volume, nil if it cannot be told.
+// poolOf returns the Pool of a Volume, nil if the Volume or its Pool is not valid.
 func (a *assembly) poolOf(volume ID) *Pool {
 	if o := a.index[volume]; o != nil {
 		if pool := a.index[ID{KindPool, o.value.(*Volume).Spec.Pool}]; pool != nil {
@@ -223,16 +223,16 @@ func (a *assembly) poolOf(volume ID) *Pool {
 // logicalVolume is the full name of a logical volume.
 type logicalVolume struct{ vg, lv string }
 
-// logicalVolumes refuses two objects that stand for one logical volume, and
-// names too long for the device. A Volume or Snapshot named like a thin pool is
-// wrong itself: the Pool, with all that lives in it, is not.
-func (a *assembly) logicalVolumes() {
+// checkLogicalVolumes refuses two objects for one logical volume, and names too long
+// for the device. If a Volume or Snapshot has the name of a thin pool, only the Volume
+// or Snapshot is refused: the Pool is kept, with all objects in it.
+func (a *assembly) checkLogicalVolumes() {
 	first := map[logicalVolume]*object{}
 	take := func(o *object, path string, lv logicalVolume) {
 		if err := checkDeviceName(lv.vg, lv.lv); err != nil {
 			a.refuse(o, path, "%w", err)
 		}
-		other := claim(first, lv, o)
+		other := claimFirst(first, lv, o)
 		switch {
 		case other == nil:
 		case other.id.Kind == KindPool:
@@ -259,11 +259,11 @@ func (a *assembly) logicalVolumes() {
 	}
 }
 
-// imageFiles refuses two Images with one file.
-func (a *assembly) imageFiles() {
+// checkImageFiles refuses two Images with one file.
+func (a *assembly) checkImageFiles() {
 	first := map[string]*object{}
 	for o, i := range objectsOf[Image](a) {
-		if other := claim(first, i.Spec.Path, o); other != nil {
+		if other := claimFirst(first, i.Spec.Path, o); other != nil {
 			a.clash(o, other, "spec.path", "file "+quote(i.Spec.Path))
 		}
 	}
@@ -297,12 +297,13 @@ func (a *assembly) secrets(read secretReader) {
 	}
 }
 
-// spread takes out what depends on an invalid object. The kinds come in an
-// order in which every object comes after what it depends on. Exports stay: one
-// that has lost a LUN goes on offering the others. So do Volumes with an invalid
-// source, which may have been read, or an invalid snapshot to be put back to, and
-// Images of what is invalid, which may have been written.
-func (a *assembly) spread() {
+// invalidateDependants excludes what depends on an invalid object. The kinds come in an
+// order in which every object comes after what it depends on.
+//
+// Some objects are kept although they refer to an invalid one. An Export keeps its other
+// LUNs. A Volume whose source is invalid, or the snapshot to revert it to, may have been
+// filled or reverted already. An Image may have been written.
+func (a *assembly) invalidateDependants() {
 	depends := func(o *object, on ID) {
 		if reason := a.invalid[on]; reason != nil {
 			a.invalidate(o.id, fmt.Errorf("%s is invalid: %w", on, reason))
@@ -352,7 +353,7 @@ func (a *assembly) set() Set {
 	return s
 }
 
-// withhold keeps what an Export says that is left out for what is beside it.
+// withhold keeps the content of an Export that is excluded: other Exports are compared with it.
 func (s *Set) withhold(o *object) {
 	if e, is := o.value.(*Export); is {
 		if s.Withheld == nil {
@@ -362,9 +363,9 @@ func (s *Set) withhold(o *object) {
 	}
 }
 
-// clash refuses two objects that stand for one thing. The finding is at the
-// second; the first is taken out as well. One of them alone is taken out if it is from before the
-// start, and the other is not.
+// clash refuses two objects that describe one thing on the node. The finding is at the
+// second; the first is excluded as well. If one of them alone is from before the agent's
+// start, only that object is excluded.
 func (a *assembly) clash(o, other *object, path, what string) {
 	if o.restored != other.restored {
 		if other.restored {
@@ -378,8 +379,8 @@ func (a *assembly) clash(o, other *object, path, what string) {
 	a.invalidate(other.id, fmt.Errorf("%s is also declared by %s (%s)", what, o.id, o.where(path)))
 }
 
-// claim notes who is the first to have a key, and returns who was before.
-func claim[K comparable](first map[K]*object, key K, o *object) (before *object) {
+// claimFirst records the first object with a key, and returns the earlier one if there is one.
+func claimFirst[K comparable](first map[K]*object, key K, o *object) (before *object) {
 	if before = first[key]; before == nil {
 		first[key] = o
 	}

@@ -8,20 +8,20 @@ import (
 
 // What is here is about what Exports share: names of targets, portals, the keys of a host.
 
-// targets refuses two Exports with one target name.
-func (a *assembly) targets() {
+// checkTargets refuses two Exports with one target name.
+func (a *assembly) checkTargets() {
 	first := map[string]*object{}
 	for o, e := range objectsOf[Export](a) {
-		if other := claim(first, e.Spec.Target, o); other != nil {
+		if other := claimFirst(first, e.Spec.Target, o); other != nil {
 			a.clash(o, other, "spec.target", "target "+e.Spec.Target)
 		}
 	}
 }
 
-// wildcards lets [::] stand for 0.0.0.0 as well, in all Exports, on the ports on
+// checkWildcards lets [::] stand for 0.0.0.0 as well, in all Exports, on the ports on
 // which any of them asks for it: the kernel cannot listen on both, and [::] alone
 // serves IPv4 too.
-func (a *assembly) wildcards() {
+func (a *assembly) checkWildcards() {
 	both := map[bool]map[uint16]bool{false: {}, true: {}}
 	for _, e := range objectsOf[Export](a) {
 		for _, text := range e.Spec.Portals {
@@ -43,11 +43,11 @@ func (a *assembly) wildcards() {
 	}
 }
 
-// portals finds a portal for one address where another Export serves every
+// checkPortals finds a portal for one address where another Export serves every
 // address on the same port: the kernel listens only once, and compares addresses
-// without their family. Neither Export is taken out for it: what listens already
-// goes on, and a new neighbour must not take down those that were there.
-func (a *assembly) portals() {
+// without their family. Neither Export is excluded for it: a portal that listens already
+// continues, and a new neighbour must not remove those that exist.
+func (a *assembly) checkPortals() {
 	type port struct {
 		number     uint16
 		withoutTCP bool
@@ -56,7 +56,7 @@ func (a *assembly) portals() {
 	for o, e := range objectsOf[Export](a) {
 		for _, text := range e.Spec.Portals {
 			if portal, err := netip.ParseAddrPort(text); err == nil && portal.Addr().IsUnspecified() {
-				claim(wildcards, port{portal.Port(), e.Spec.Protocol.withoutTCP()}, o)
+				claimFirst(wildcards, port{portal.Port(), e.Spec.Protocol.withoutTCP()}, o)
 			}
 		}
 	}
@@ -75,9 +75,9 @@ func (a *assembly) portals() {
 	}
 }
 
-// hostKeys refuses two Exports that ask one NVMe host for different keys: the
+// checkHostKeys refuses two Exports that ask one NVMe host for different keys: the
 // kernel knows a host once, for all subsystems.
-func (a *assembly) hostKeys() {
+func (a *assembly) checkHostKeys() {
 	type known struct {
 		export *object
 		auth   Auth

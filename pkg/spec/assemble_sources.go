@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// maxCircle is how many names of a circle one message has.
+// maxCircle is how many names of a cycle one message has.
 const maxCircle = 8
 
-// circles refuses objects of which none can be the first, because each gets its
+// checkCycles refuses objects of which none can be created first, because each takes its
 // content from the next. If all of them exist already they are refused as well: none
 // could be created again after a loss.
 //
-// It is all that is said of sources. One that no file names is no mistake, see
+// Nothing else is checked of sources. An undeclared source is no mistake, see
 // [VolumeSource].
-func (a *assembly) circles() {
+func (a *assembly) checkCycles() {
 	seen := map[ID]bool{}
 	for o, v := range objectsOf[Volume](a) {
 		if v.Spec.Source == nil {
@@ -29,7 +29,7 @@ func (a *assembly) circles() {
 			o = a.index[from]
 		}
 		if begin := slices.Index(way, o); begin >= 0 {
-			a.circle(way[begin:])
+			a.refuseCycle(way[begin:])
 		}
 	}
 }
@@ -53,9 +53,9 @@ func contentFrom(o *object) (path string, from ID) {
 	}
 }
 
-// circle refuses the objects of one circle, in the order in which each gets its
+// refuseCycle refuses the objects of one cycle, in the order in which each takes its
 // content from the next.
-func (a *assembly) circle(objects []*object) {
+func (a *assembly) refuseCycle(objects []*object) {
 	for i, o := range objects {
 		var way strings.Builder
 		for n := range min(len(objects), maxCircle) {
@@ -70,15 +70,15 @@ func (a *assembly) circle(objects []*object) {
 	}
 }
 
-// reverts refuses to put a Volume back to what is no snapshot of it.
-func (a *assembly) reverts() {
+// checkReverts refuses to revert a Volume to anything but a snapshot of it.
+func (a *assembly) checkReverts() {
 	const path = "spec.revert.snapshot"
 	for o, v := range objectsOf[Volume](a) {
 		if v.Spec.Revert == nil {
 			continue
 		}
 		to := ID{KindSnapshot, v.Spec.Revert.Snapshot}
-		if !a.known(to) {
+		if !a.isDeclared(to) {
 			a.dangling++
 			a.refuse(o, path, "Snapshot %s is not declared (after a finished revert, spec.revert can be removed)%s", quote(to.Name), a.hint(to))
 			continue

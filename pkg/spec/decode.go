@@ -89,8 +89,8 @@ func newValue(kind Kind) any {
 }
 
 // decode turns a document into an object. The object is nil if the document is
-// empty, or if its kind cannot be told; with findings, what is in it is as much
-// as could be read.
+// empty, or if its kind is unknown; with findings, it holds as much as could be
+// read.
 func decode(file string, document *yaml.Node) (*object, []Finding) {
 	if len(document.Content) == 0 {
 		return nil, nil
@@ -125,7 +125,7 @@ type walker struct {
 	findings []Finding
 	kind     Kind
 	// versionKnown is false for another apiVersion: its fields may differ, so
-	// nothing more is said about them.
+	// nothing more is reported about them.
 	versionKnown bool
 }
 
@@ -137,7 +137,7 @@ func (w *walker) add(n *yaml.Node, path string, err error) {
 // read and which object the findings are about.
 func (w *walker) header(root *yaml.Node) {
 	if root.Kind != yaml.MappingNode {
-		if refused(root) == nil {
+		if unsupportedFeature(root) == nil {
 			w.add(root, "", fmt.Errorf("must be an object with apiVersion, kind, metadata and spec, but is %s", describeForm(root)))
 		}
 		return
@@ -169,9 +169,9 @@ func (w *walker) header(root *yaml.Node) {
 }
 
 // value decodes a node into a Go value. What the structure check has refused
-// already is passed over: it counts as given, and gets no second finding.
+// already is skipped: it is treated as given, and has no second finding.
 func (w *walker) value(n *yaml.Node, path string, into reflect.Value) {
-	if refused(n) != nil {
+	if unsupportedFeature(n) != nil {
 		return
 	}
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
@@ -212,7 +212,7 @@ func (w *walker) value(n *yaml.Node, path string, into reflect.Value) {
 func (w *walker) isTagged(n *yaml.Node, path, tag, wanted string) bool {
 	switch {
 	case n.Kind == yaml.ScalarNode && tag == "!!str" && n.Tag != tag:
-		if nearPassword(path) {
+		if mayHoldPassword(path) {
 			w.add(n, path, fmt.Errorf("must be %s, but YAML reads another type; put the value in quotes", wanted))
 			break
 		}
@@ -227,7 +227,7 @@ func (w *walker) isTagged(n *yaml.Node, path, tag, wanted string) bool {
 	return false
 }
 
-// text decodes a type that reads its own notation, like sizes. It gets the
+// text decodes a type that reads its own notation, like sizes. It receives the
 // scalar as it is written, whatever YAML takes it for.
 func (w *walker) text(n *yaml.Node, path string, into encoding.TextUnmarshaler) {
 	if n.Kind != yaml.ScalarNode || n.Tag == "!!bool" {
@@ -273,7 +273,7 @@ func (w *walker) entries(n *yaml.Node, path string, into reflect.Value) {
 	for key, value := range pairs(n) {
 		below := entryPath(path, key.Value)
 		w.object.places[below] = place{key: position{key.Line, key.Column}, value: position{value.Line, value.Column}}
-		if refused(key) != nil || refused(value) != nil {
+		if unsupportedFeature(key) != nil || unsupportedFeature(value) != nil {
 			continue
 		}
 		if value.Value == "" && value.Tag == "!!str" || w.isTagged(value, below, "!!str", "a string") {
@@ -297,7 +297,7 @@ func (w *walker) mapping(n *yaml.Node, path string, into reflect.Value) {
 		switch {
 		case i >= 0:
 			w.value(value, below, into.Field(fields[i].index))
-		case refused(key) == nil && (path != "" || !slices.Contains(headerFields, key.Value)):
+		case unsupportedFeature(key) == nil && (path != "" || !slices.Contains(headerFields, key.Value)):
 			names := namesOf(fields, path)
 			w.add(key, below, fmt.Errorf("unknown field %s of %s%s (allowed: %s)",
 				quote(key.Value), strings.TrimSpace(string(w.kind)+" "+path), suggest(key.Value, names), strings.Join(names, ", ")))

@@ -23,8 +23,8 @@ const (
 
 // setDefaults fills in every field that the file leaves out, and writes
 // addresses and checksums in their one canonical form, so that nobody after it has to know
-// what a missing field means. What cannot be read stays for validation to
-// complain about.
+// what a missing field means. A value that cannot be parsed is left for validation
+// to report.
 func (o *object) setDefaults(targetPrefix string) {
 	switch v := o.value.(type) {
 	case *Pool:

@@ -27,15 +27,15 @@ func (f followed) next(dir string, found listing, secrets []string, settled bool
 	if f.points == nil || n.print != f.print {
 		n.points = pointsOf(dir, found, secrets)
 	}
-	if !settled || anyYoung(found, time.Now()) {
+	if !settled || hasRecentChange(found, time.Now()) {
 		n.print = 0
 	}
 	return n
 }
 
-// anyYoung reports whether a file changed so recently that it may change once
+// hasRecentChange reports whether a file changed so recently that it may change once
 // more without its times telling.
-func anyYoung(found listing, now time.Time) bool {
+func hasRecentChange(found listing, now time.Time) bool {
 	for _, e := range found.entries {
 		if now.Sub(e.stamp.mtime) < coarse || now.Sub(e.stamp.ctime) < coarse {
 			return true

@@ -127,7 +127,7 @@ func (l *lister) directory(path, resolved string, above []string) {
 	}
 	above = append(above[:len(above):len(above)], resolved)
 	for _, name := range names {
-		if !isDropping(name.Name()) {
+		if !isEditorFile(name.Name()) {
 			l.name(filepath.Join(path, name.Name()), filepath.Join(resolved, name.Name()), name, above)
 		}
 	}
@@ -172,9 +172,9 @@ func isSpecFile(path string) bool {
 	return strings.HasSuffix(path, ".yaml") || strings.HasSuffix(path, ".yml")
 }
 
-// isDropping reports whether a name is one that editors and other tools leave
+// isEditorFile reports whether a name is one that editors and other tools leave
 // or hide things under. (Most of their names are no spec files anyway.)
-func isDropping(name string) bool {
+func isEditorFile(name string) bool {
 	return strings.HasPrefix(name, ".") || strings.HasPrefix(name, "#") || strings.HasSuffix(name, "~")
 }
 

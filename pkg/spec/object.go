@@ -16,14 +16,14 @@ type object struct {
 	value any
 	file  string
 	// places has an entry for every field that the file gives, under its path;
-	// "" is the document. It is nil once the file has moved on and the object
-	// is only held: its old lines would point at something else.
+	// "" is the document. It is nil for last good content whose file has changed
+	// since: the old lines would point at something else.
 	places map[string]place
 	// restored is true of what the file said before the agent was started.
 	restored bool
 }
 
-// place is where a field stands.
+// place is the position of a field in its file.
 type place struct {
 	key   position // of the field's name; zero for list items
 	value position
@@ -32,20 +32,20 @@ type place struct {
 // position is a line and a column, both from 1; zero means unknown.
 type position struct{ line, column int }
 
-// held returns the object as what an earlier version of its file said.
-func (o *object) held() *object {
+// asLastGood returns the object marked as content of an earlier version of its file.
+func (o *object) asLastGood() *object {
 	h := *o
 	h.places = nil
 	return &h
 }
 
-// given reports whether the file has the field.
-func (o *object) given(path string) bool {
+// hasField reports whether the file has the field.
+func (o *object) hasField(path string) bool {
 	_, ok := o.places[path]
 	return ok
 }
 
-// position returns where the value of a field stands, or that of the nearest
+// position returns where the value of a field is, or that of the nearest
 // field around it if the file does not have it (a default, a missing field).
 func (o *object) position(path string) position {
 	for {

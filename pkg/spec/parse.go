@@ -76,8 +76,8 @@ func isForbidden(r rune) bool {
 	}
 }
 
-// parse splits a file into its documents. A syntax error ends it: what stands
-// before is returned, what comes after cannot be told.
+// parse splits a file into its documents. A syntax error ends it: the documents
+// before it are returned, those after it are unknown.
 func parse(file string, data []byte) (documents []*yaml.Node, finding *Finding) {
 	// The library panics on a few malformed inputs. Whatever it trips over is a
 	// mistake in the file, and must not stop the agent.

@@ -22,7 +22,7 @@ func LoadPaths(paths []string, targetPrefix string) Set { return loadPaths(paths
 // elsewhere that there are not without it.
 func LoadFileIn(dir, file, name, targetPrefix string) Set {
 	file = filepath.Clean(file)
-	// What is read first counts, should the file be in the directory already.
+	// The first one read is used, should the file be in the directory already.
 	set := loadPaths([]string{file, dir}, filepath.Join(dir, name), targetPrefix)
 	place := func(f Finding) string { return f.File + "\x00" + f.Path + "\x00" + f.Err.Error() }
 	before := map[string]bool{}
@@ -36,7 +36,7 @@ func LoadFileIn(dir, file, name, targetPrefix string) Set {
 // loadPaths is LoadPaths without one file of the directories.
 func loadPaths(paths []string, without, targetPrefix string) Set {
 	targetPrefix = cmp.Or(targetPrefix, DefaultTargetPrefix)
-	held := holding{}
+	good := lastGood{}
 	var findings []Finding
 	var all []reading
 	seen := map[string]bool{} // by real path: a file may be named twice
@@ -57,15 +57,15 @@ func loadPaths(paths []string, without, targetPrefix string) Set {
 		// Only a directory must hold objects, and it does if they have been read
 		// by another name.
 		mayBeEmpty := len(found.dirs) == 0 || len(readings) < len(found.entries)
-		objects, more := hold(nil, nil, path, readings, func(string) bool { return mayBeEmpty })
+		objects, more := decideLastGood(nil, nil, path, readings, func(string) bool { return mayBeEmpty })
 		findings = append(findings, more...)
 		for file, of := range objects {
-			held[file] = of
+			good[file] = of
 		}
 		all = append(all, readings...)
 	}
-	objects := held.objects()
-	return assemble(objects, held.invalid(all), withoutPasswords(findings, objects), nil)
+	objects := good.objects()
+	return assemble(objects, good.invalid(all), withoutPasswords(findings, objects), nil)
 }
 
 // listPath lists a directory, or a single file.
@@ -94,7 +94,7 @@ func readOnce(e entry, targetPrefix string) reading {
 	return reading{path: e.path, content: read(e.path, data, targetPrefix)}
 }
 
-// readProblem says why a file cannot be read. The finding it goes into has the
+// readProblem says why a file cannot be read. The finding that holds it has the
 // path already.
 func readProblem(err error) error {
 	var pathError *fs.PathError

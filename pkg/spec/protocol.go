@@ -55,7 +55,7 @@ func (p Protocol) defaultTarget(prefix, export string) string {
 }
 
 // canonicalName returns a name of a target or initiator in the one form that is
-// compared. What cannot be read stays for validation to complain about.
+// compared. A name that cannot be parsed is left for validation to report.
 func (p Protocol) canonicalName(name string) string {
 	if p != ProtocolFC {
 		return name

@@ -32,7 +32,7 @@ const (
 type secretReader func(path string) (Secret, error)
 
 // withSecrets returns a copy of an Export in which every password is filled in.
-// The Export itself is shared with other Sets and stays as it is.
+// The Export itself is shared with other Sets and is not changed.
 func withSecrets(o *object, e *Export, read secretReader) (*Export, []Finding) {
 	var findings []Finding
 	filled := *e
@@ -155,18 +155,18 @@ func (p passwords) equal(others passwords) bool {
 // redacted is a secretReader that reads nothing.
 func redacted(string) (Secret, error) { return NewSecret(Redacted), nil }
 
-// nearPassword reports whether a password may stand at a path by mistake, where its
-// file should be named, or in the URL of an image. A finding does not repeat what
-// stands there: findings get into logs and the status.
-func nearPassword(path string) bool {
+// mayHoldPassword reports whether a path may hold a password by mistake, in the place of
+// the name of its file, or in the URL of an image. A finding does not repeat such a
+// value: findings are written to logs and the status.
+func mayHoldPassword(path string) bool {
 	if rest, ok := strings.CutPrefix(path, "spec.source"); ok {
 		return rest == "" || rest[0] == '.' && rest != ".volume" && rest != ".snapshot"
 	}
 	return strings.Contains(path, ".auth") && !strings.HasSuffix(path, ".username")
 }
 
-// withoutPasswords replaces what is said of the inside of a password file that is
-// taken for a file of specs, because such a finding repeats pieces of the file.
+// withoutPasswords replaces findings inside a password file that is taken for a file
+// of specs, because such a finding repeats pieces of the file.
 func withoutPasswords(findings []Finding, objects []*object) []Finding {
 	if len(findings) == 0 {
 		return nil
@@ -191,7 +191,7 @@ func withoutPasswords(findings []Finding, objects []*object) []Finding {
 	return kept
 }
 
-// resolved returns a path without symbolic links, as far as it can be told.
+// resolved returns a path without symbolic links, or as it is if that fails.
 func resolved(path string) string {
 	if target, err := realPath(path); err == nil {
 		return target
@@ -200,7 +200,7 @@ func resolved(path string) string {
 }
 
 // checkFilePath accepts paths that lead to one place wherever the agent runs.
-// The error does not repeat it, see [nearPassword].
+// The error does not repeat it, see [mayHoldPassword].
 func checkFilePath(file string) error {
 	switch {
 	case !filepath.IsAbs(file) || filepath.Clean(file) != file:

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// maxSize is the largest size accepted. The kernel counts bytes in a signed
-// 64-bit number, so neither LVM nor a block device goes beyond it.
+// maxSize is the largest size accepted. The kernel has sizes in a signed
+// 64-bit number, so neither LVM nor a block device can be larger.
 const maxSize Size = math.MaxInt64
 
 // maxPercent is the largest share of a volume group for a thin pool: the pool's

@@ -21,8 +21,8 @@ const (
 	defaultPoll   = 10 * time.Second
 	defaultRecall = 30 * time.Second
 
-	// settleRounds is how many times a pass waits for files that go on
-	// changing, before it goes on without their new content.
+	// settleRounds is how many times a pass waits for files that are still
+	// changing, before it continues without their new content.
 	settleRounds = 5
 
 	// coarse is how close to a read a change may lie without changing the times
@@ -38,23 +38,23 @@ type Options struct {
 	// Secrets asks for the password files to be read. Without it passwords stay
 	// empty, and mistakes in those files are not found.
 	Secrets bool
-	// Redact, without Secrets, puts [Redacted] in the place of every password,
+	// Redact, without Secrets, replaces every password by [Redacted],
 	// for comparing with a node whose passwords were replaced by the same.
 	Redact bool
-	// Settle is for how long a file must stay the same before its new content
-	// counts; default: 100 ms.
+	// Settle is for how long a file must be unchanged before its new content
+	// takes effect; default: 100 ms.
 	Settle time.Duration
-	// Recall is for how long a file that has gone is remembered: if the directory is
-	// empty by then, its content holds together with the rest, because rm takes one file
-	// after the other; default: 30 s, negative: not at all.
+	// Recall is for how long a removed file is remembered: if the directory becomes empty
+	// within that time, its content remains in effect together with the rest, because rm
+	// removes one file after the other; default: 30 s, negative: not at all.
 	Recall time.Duration
 	// Poll is how often Watch looks for changes of which the kernel has not
 	// told it; default: 10 s.
 	Poll time.Duration
 	// Keeper keeps the last good content of the files for the next start; nil: nothing is kept.
 	Keeper Keeper
-	// Log is told when watching falls back to polling. Findings are not logged
-	// here; whoever gets the Set knows which are new.
+	// Log receives a line when watching falls back to polling. Findings are not
+	// logged here: the caller of Load knows which are new.
 	Log logr.Logger
 }
 
@@ -70,14 +70,14 @@ type Source struct {
 	options Options
 	loaded  chan struct{} // tells Watch that a Load has ended
 
-	mu      sync.Mutex
-	files   map[string]*file
-	holding holding
-	gone    recalled
-	keeping keeping
-	opened  bool // what was kept was read
-	last    assembled
-	follow  followed // what the last Load depended on
+	mu       sync.Mutex
+	files    map[string]*file
+	lastGood lastGood
+	removed  removedFiles
+	keeper   keeperState
+	opened   bool // what was stored has been read
+	last     assembled
+	follow   followed // what the last Load depended on
 }
 
 // file is what is known about a file from one Load to the next, so that one
@@ -109,12 +109,12 @@ func NewSource(dir string, options Options) *Source {
 		options.Keeper = nil
 	}
 	return &Source{
-		dir:     dir,
-		options: options,
-		keeping: keeping{Keeper: options.Keeper, dir: dir, root: root},
-		loaded:  make(chan struct{}, 1),
-		files:   map[string]*file{},
-		holding: holding{},
+		dir:      dir,
+		options:  options,
+		keeper:   keeperState{Keeper: options.Keeper, dir: dir, root: root},
+		loaded:   make(chan struct{}, 1),
+		files:    map[string]*file{},
+		lastGood: lastGood{},
 	}
 }
 
@@ -130,18 +130,18 @@ func (s *Source) Load(ctx context.Context) Set {
 	defer s.mu.Unlock()
 
 	if !s.opened {
-		s.holding, s.opened = s.keeping.open(s.options.TargetPrefix), true
+		s.lastGood, s.opened = s.keeper.load(s.options.TargetPrefix), true
 	}
 	found, settled := s.settle(ctx)
 	readings := s.readings(found)
 	findings := slices.Clone(found.problems)
-	held, more := hold(s.holding, s.gone.holding(time.Now(), s.options.Recall), s.dir, readings, found.hides)
+	good, more := decideLastGood(s.lastGood, s.removed.recent(time.Now(), s.options.Recall), s.dir, readings, found.hides)
 	findings = append(findings, more...)
-	s.gone = s.gone.next(s.holding, held, time.Now(), s.options.Recall)
-	s.holding = held
-	s.keeping.keep(readings, s.files, held, s.gone.holding(time.Now(), s.options.Recall))
+	s.removed = s.removed.next(s.lastGood, good, time.Now(), s.options.Recall)
+	s.lastGood = good
+	s.keeper.save(readings, s.files, good, s.removed.recent(time.Now(), s.options.Recall))
 
-	objects := withoutOutdated(held.objects())
+	objects := withoutOutdated(good.objects())
 	files := s.secretFiles(objects)
 	var secrets secretReader
 	read := readSecrets(files)
@@ -152,7 +152,7 @@ func (s *Source) Load(ctx context.Context) Set {
 		secrets = redacted
 	}
 	var set Set
-	if invalid := held.invalid(readings); len(findings)+len(invalid) > 0 {
+	if invalid := good.invalid(readings); len(findings)+len(invalid) > 0 {
 		set = assemble(objects, invalid, withoutPasswords(findings, objects), secrets)
 		s.last = assembled{}
 	} else {
@@ -161,14 +161,14 @@ func (s *Source) Load(ctx context.Context) Set {
 		set = s.last.set.clone()
 	}
 
-	set.Warnings = s.keeping.warnings(held)
+	set.Warnings = s.keeper.warnings(good)
 	s.follow = s.follow.next(s.dir, found, files, settled)
 	signal(s.loaded)
 	return set
 }
 
 // settle reads the files that changed until all have stayed the same for the
-// settling time, and forgets those that are gone.
+// settling time, and forgets those that were removed.
 func (s *Source) settle(ctx context.Context) (found listing, settled bool) {
 	for round := 0; ; round++ {
 		found = list(s.dir)
@@ -206,7 +206,7 @@ func (s *Source) readAll(found listing) bool {
 			f = &file{}
 			s.files[e.path] = f
 		}
-		if f.fresh(e.stamp) {
+		if f.isUnchanged(e.stamp) {
 			continue
 		}
 		processors <- struct{}{}
@@ -227,8 +227,8 @@ func (s *Source) readAll(found listing) bool {
 	return settled && (err != nil || root == found.root)
 }
 
-// fresh reports whether the file need not be read again.
-func (f *file) fresh(now stamp) bool {
+// isUnchanged reports whether the file need not be read again.
+func (f *file) isUnchanged(now stamp) bool {
 	last := now.mtime
 	if now.ctime.After(last) {
 		last = now.ctime
@@ -236,8 +236,8 @@ func (f *file) fresh(now stamp) bool {
 	return f.settled && f.problem == nil && f.stamp == now && f.readAt.Sub(last) > coarse
 }
 
-// read reads the file. Content counts only if it is what an earlier read found,
-// at least the settling time ago: a file may be in the middle of being written.
+// read reads the file. Its content is used only if an earlier read found the same,
+// at least the settling time ago: the file may still be being written.
 func (f *file) read(e entry, settle time.Duration, targetPrefix string, keep bool) {
 	now, before := time.Now(), f.stamp
 	data, stamp, err := readFile(e.real)
@@ -271,7 +271,7 @@ func (s *Source) readings(found listing) []reading {
 			r.problem = fmt.Errorf("the file is still being written; its new content takes effect once it is unchanged for %s", s.options.Settle)
 		}
 		if r.problem != nil {
-			r.content = content{} // of an earlier version, which hold knows
+			r.content = content{} // of an earlier version, which decideLastGood knows
 		}
 		readings = append(readings, r)
 	}

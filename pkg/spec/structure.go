@@ -18,8 +18,8 @@ const (
 // the limits.
 //
 // Aliases and merge keys are refused rather than expanded: a few lines of them
-// expand to gigabytes, and a value that stands elsewhere has no place of its
-// own that a finding could name.
+// expand to gigabytes, and an aliased value has no position of its own that a
+// finding could name.
 type structure struct {
 	findings []Finding
 	// exceeded is true if a limit is: the document is not looked at further.
@@ -37,8 +37,8 @@ func (s *structure) check(n *yaml.Node, path string, depth int) {
 		s.add(n, path, "nested more than %d levels deep; no object has that many levels", maxDepth)
 		return
 	}
-	if err := refused(n); err != nil {
-		if nearPassword(path) {
+	if err := unsupportedFeature(n); err != nil {
+		if mayHoldPassword(path) {
 			err = errors.New("YAML tags, anchors and aliases are not supported; put the string in quotes")
 		}
 		s.findings = append(s.findings, Finding{Line: n.Line, Column: n.Column, Path: path, Err: err})
@@ -68,7 +68,7 @@ func (s *structure) mapping(n *yaml.Node, path string, depth int) {
 			continue
 		}
 		below := joinPath(path, key.Value)
-		if err := refused(key); err != nil {
+		if err := unsupportedFeature(key); err != nil {
 			s.findings = append(s.findings, Finding{Line: key.Line, Column: key.Column, Path: below, Err: err})
 		} else if line, twice := lines[key.Value]; twice {
 			remedy := "remove one of them"
@@ -83,8 +83,8 @@ func (s *structure) mapping(n *yaml.Node, path string, depth int) {
 	}
 }
 
-// refused says which feature of YAML a node uses that is not supported.
-func refused(n *yaml.Node) error {
+// unsupportedFeature says which feature of YAML a node uses that is not supported.
+func unsupportedFeature(n *yaml.Node) error {
 	switch {
 	case n.Kind == yaml.AliasNode:
 		return fmt.Errorf("YAML alias *%s is not supported; repeat the value", n.Value)
@@ -121,10 +121,10 @@ func describe(n *yaml.Node) string {
 	}
 }
 
-// describeAt names what kind of value stands at a path, and its text unless that
+// describeAt names the kind of the value at a path, and its text unless that
 // may be a password.
 func describeAt(n *yaml.Node, path string) string {
-	if nearPassword(path) {
+	if mayHoldPassword(path) {
 		return describeForm(n)
 	}
 	return describe(n)

@@ -67,7 +67,7 @@ type DeletionPolicy string
 
 // The deletion policies.
 const (
-	Retain DeletionPolicy = "Retain" // the logical volume stays; the default
+	Retain DeletionPolicy = "Retain" // the logical volume is kept; the default
 	Delete DeletionPolicy = "Delete" // the logical volume is removed
 )
 
@@ -83,7 +83,7 @@ type PoolSpec struct {
 	VolumeGroup string `yaml:"volumeGroup"`
 	// ThinPool asks for thin volumes; nil means thick ones.
 	ThinPool *ThinPool `yaml:"thinPool,omitempty"`
-	// Trash is how long a deleted Volume or Snapshot can still come back;
+	// Trash is how long a deleted Volume or Snapshot can still be restored;
 	// default: [DefaultTrash], 0: it is removed at once. After defaulting it is
 	// never nil.
 	Trash *Duration `yaml:"trash,omitempty"`
@@ -100,8 +100,8 @@ type Clear string
 // it hands them out again.
 const (
 	ClearZero    Clear = "zero"    // they are overwritten with zeroes, by the device itself where it can; the default
-	ClearDiscard Clear = "discard" // the device is told that they are unused; what it reads there later is its own affair
-	ClearNone    Clear = "none"    // they stay as they are, and may be read by whoever gets the space
+	ClearDiscard Clear = "discard" // the blocks are discarded; what the device reads there later is undefined
+	ClearNone    Clear = "none"    // they are left as they are, and can be read in the next volume that uses the space
 )
 
 // ThinPool is the LVM thin pool of a Pool.
@@ -126,12 +126,12 @@ type VolumeSpec struct {
 	Size Size `yaml:"size"`
 	// LVName is the logical volume's name; default: metadata.name.
 	LVName string `yaml:"lvName,omitempty"`
-	// Adopt takes over an existing logical volume of that name that nobody owns.
+	// Adopt adopts an existing logical volume of that name that nobody owns.
 	Adopt bool `yaml:"adopt,omitempty"`
 	// Source is what the volume holds when it is created; nil: nothing. It is read
 	// once, and may be taken out of the file afterwards.
 	Source *VolumeSource `yaml:"source,omitempty"`
-	// Revert asks for the content to be put back to that of a snapshot.
+	// Revert asks for the content to be reverted to that of a snapshot.
 	Revert *Revert `yaml:"revert,omitempty"`
 	// DeletionPolicy is Retain unless given.
 	DeletionPolicy DeletionPolicy `yaml:"deletionPolicy,omitempty"`
@@ -145,8 +145,8 @@ type VolumeSpec struct {
 // Volume for valid whose source is undeclared, or whose source is invalid: whoever
 // creates the Volume has to look. Only sources that go in a circle are findings.
 type VolumeSource struct {
-	// Volume is a Volume to clone, which may be in use: what counts is what it
-	// held when the clone was begun.
+	// Volume is a Volume to clone, which may be in use: the clone has the content
+	// of the moment at which it was begun.
 	Volume string `yaml:"volume,omitempty"`
 	// Snapshot is a Snapshot, of any Volume.
 	Snapshot string       `yaml:"snapshot,omitempty"`
@@ -188,7 +188,7 @@ const (
 // Revert asks for the content of a Volume to be reverted to that of one of its
 // Snapshots, once.
 type Revert struct {
-	// Snapshot is a Snapshot of this Volume, which a file names, valid or not.
+	// Snapshot is a declared Snapshot of this Volume, valid or not.
 	Snapshot string `yaml:"snapshot"`
 	// Request is a word of the user's choice, of 1 to 63 letters, digits, _, . and
 	// -, not beginning with -. It is done once for each; another word asks again.
@@ -222,8 +222,8 @@ type Image struct {
 // ImageSpec is the declared state of an Image. Exactly one of Volume and Snapshot is
 // given.
 type ImageSpec struct {
-	// Volume is a Volume, which may be in use: what counts is what it held when the
-	// writing was begun.
+	// Volume is a Volume, which may be in use: the image has the content of the moment
+	// at which writing was begun.
 	Volume string `yaml:"volume,omitempty"`
 	// Snapshot is a Snapshot, of any Volume.
 	Snapshot string `yaml:"snapshot,omitempty"`
@@ -274,7 +274,7 @@ type Disconnect string
 
 // What becomes of live sessions.
 const (
-	DisconnectWait  Disconnect = "Wait"  // what they would lose stays until they end; the default
+	DisconnectWait  Disconnect = "Wait"  // what they would lose is kept until they end; the default
 	DisconnectForce Disconnect = "Force" // they lose it, and with a target or access list they end
 )
 
@@ -349,7 +349,7 @@ func NewSecret(value string) Secret { return Secret{value} }
 // and what shows it to an administrator who asks for just that.
 func (s Secret) Reveal() string { return s.value }
 
-// Redacted is what stands for a password wherever one may be seen.
+// Redacted replaces a password wherever it could be seen.
 const Redacted = "<redacted>"
 
 // String and the other methods below keep the value out of every output.
@@ -373,7 +373,7 @@ type Set struct {
 	Exports   map[string]Export
 	Images    map[string]Image
 
-	// Invalid says why an object that the files name is left out.
+	// Invalid says why a declared object is excluded.
 	Invalid map[ID]error
 	// Withheld are those of the invalid Exports that are valid by themselves: what is wrong is
 	// a password file, or another object. They say who is admitted, and are not acted on.
@@ -395,7 +395,7 @@ type Finding struct {
 	Column int // from 1; 0: the line as a whole
 	// Path is the field, as in spec.luns[0].volume; empty: none in particular.
 	Path string
-	// Object is the object concerned, as far as it could be told.
+	// Object is the object concerned; zero if it is not known.
 	Object ID
 	Err    error
 }
@@ -428,5 +428,5 @@ type Size uint64
 // SizeOrPercent is a Size or a whole percentage of the volume group, like 80%.
 type SizeOrPercent struct {
 	Bytes   Size
-	Percent int // 1 to 95; 0: Bytes counts
+	Percent int // 1 to 95; 0: Bytes applies
 }

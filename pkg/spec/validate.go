@@ -10,7 +10,7 @@ import (
 // validation collects what is wrong with one object.
 type validation struct {
 	object   *object
-	decoded  []Finding // a field that could not be read gets no second finding
+	decoded  []Finding // a field that could not be read has no second finding
 	findings []Finding
 }
 
@@ -116,7 +116,7 @@ func (v *validation) snapshot(name string, s SnapshotSpec) {
 // a name which is refused itself, there is nothing to add.
 func (v *validation) because(path, source string, err error) error {
 	switch {
-	case err == nil || v.object.given(path):
+	case err == nil || v.object.hasField(path):
 		return err
 	case v.object.id.Name == "" || checkObjectName(v.object.id.Name) != nil:
 		return nil //nolint:nilerr // the name's own finding says it

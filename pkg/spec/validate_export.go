@@ -145,7 +145,7 @@ func (v *validation) lunNumber(path string, number int, taken map[int]int, index
 		return
 	}
 	hint := ""
-	if !v.object.given(where) || !v.object.given(itemPath("spec.luns", first)+".lun") {
+	if !v.object.hasField(where) || !v.object.hasField(itemPath("spec.luns", first)+".lun") {
 		hint = " (the default is the position in the list, from 0)"
 	}
 	v.refuse(where, "LUN %d is already used by spec.luns[%d]%s; give each LUN its own number", number, first, hint)
@@ -165,15 +165,15 @@ func (v *validation) initiators(s ExportSpec) {
 		} else {
 			before[name] = i
 		}
-		v.shown(joinPath(path, "luns"), initiator.LUNs, s.LUNs)
+		v.initiatorLUNs(joinPath(path, "luns"), initiator.LUNs, s.LUNs)
 		if initiator.Auth != nil {
 			v.auth(joinPath(path, "auth"), s.Protocol, *initiator.Auth)
 		}
 	}
 }
 
-// shown checks the LUNs that one initiator is to see.
-func (v *validation) shown(path string, numbers []int, luns []LUN) {
+// initiatorLUNs checks the LUNs listed for one initiator.
+func (v *validation) initiatorLUNs(path string, numbers []int, luns []LUN) {
 	if numbers != nil && len(numbers) == 0 {
 		v.refuse(path, "is empty; list LUN numbers of this Export, or leave the field out to allow all LUNs")
 	}
@@ -228,7 +228,7 @@ func (v *validation) credentials(path string, p Protocol, c Credentials) {
 	switch {
 	case p.IsNVMe() && c.Username != "":
 		v.refuse(joinPath(path, "username"), "is not possible with %s, where a host authenticates with its own name; remove it", p)
-	case !p.IsNVMe() && c.Username == "" && !v.object.given(joinPath(path, "username")):
+	case !p.IsNVMe() && c.Username == "" && !v.object.hasField(joinPath(path, "username")):
 		v.refuse(joinPath(path, "username"), "is missing")
 	case !p.IsNVMe():
 		v.check(joinPath(path, "username"), checkUsername(c.Username))

@@ -93,7 +93,7 @@ func checkImagePath(path string) error {
 }
 
 // checkImageURL accepts what names one file and holds no secret. Its errors do not
-// repeat the URL, see [nearPassword].
+// repeat the URL, see [mayHoldPassword].
 func checkImageURL(text string) error {
 	rest, https := strings.CutPrefix(text, schemeHTTPS)
 	if !https {

@@ -24,7 +24,7 @@ func (s VolumeSource) Object() (ID, bool) {
 	}
 }
 
-// Tag returns what stands for the source in a tag of LVM: volume:NAME,
+// Tag returns the value of the source in a tag of LVM: volume:NAME,
 // snapshot:NAME, or image: and its [ImageSource.Key]. It is stored on logical
 // volumes, and must be the same in every version.
 func (s VolumeSource) Tag() string {

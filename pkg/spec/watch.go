@@ -109,7 +109,7 @@ func (w *watcher) complain(err error) {
 	}
 }
 
-// lose goes on without watches after inotify has failed.
+// lose continues without watches after inotify has failed.
 func (w *watcher) lose() {
 	w.close()
 	w.inotify = nil

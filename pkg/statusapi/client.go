@@ -53,7 +53,7 @@ func (c *Client) StatusOf(ctx context.Context, generation int64, objects spec.ID
 	if objects.Name != "" {
 		query.Set("name", objects.Name)
 	}
-	// The host in the URL is for HTTP's sake; the connection goes to the socket.
+	// The host in the URL is for HTTP's sake; the connection is to the socket.
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent/v1/status?"+query.Encode(), nil)
 	if err != nil {
 		return status.Report{}, err

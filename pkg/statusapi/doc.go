@@ -1,8 +1,8 @@
-// Package statusapi is how others ask a running agent for its status: HTTP and JSON
-// over a unix socket, the serving side and the asking side.
+// Package statusapi is the status socket of a running agent: HTTP and JSON over a unix
+// socket, with its server and its client.
 //
-// It only ever reads: nothing that comes in over the socket changes the node or
-// wakes the loop. Only files declare objects.
+// It only ever reads: no request changes the node or wakes the loop. Only files declare
+// objects.
 //
 // Start reading at [Handler], then [Client].
 package statusapi

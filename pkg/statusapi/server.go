@@ -165,7 +165,7 @@ func Serve(ctx context.Context, listener net.Listener, status *status.Board) err
 	})
 	err := server.Serve(listener)
 	if stop() {
-		return err // ctx goes on: it ended by itself
+		return err // ctx has not ended: it ended by itself
 	}
 	return <-stopped
 }

@@ -152,7 +152,7 @@ func (c *Client) account(ctx context.Context, op uint32, tid int32, name string,
 	what := fmt.Sprintf("%s %s account %q of target %d", verb, kind, name, tid)
 	err := checkText("the account's name", name, ",")
 	if tid != Discovery {
-		err = first(err, checkTID(tid))
+		err = firstError(err, checkTID(tid))
 	}
 	if err != nil {
 		return &RequestError{Request: what, Err: err}

@@ -23,11 +23,11 @@
 //   - A target without any incoming account asks nobody for a password. Whoever
 //     takes the last account away, be it for a moment to set a new password,
 //     opens the target to every initiator that its access lists let in. An
-//     account with a random password that is bound first and stays bound closes
+//     account with a random password that is bound first and remains bound closes
 //     that gap.
 //   - Accounts are global, by name; a target only refers to them. A password
 //     cannot be read, nor changed: the account is deleted, which takes it from
-//     all targets, made anew and bound again. Sessions that are logged in stay.
+//     all targets, created again and bound again. Sessions are not ended by that.
 //   - A target's accounts are kept in slots, and listing them reads as many slots
 //     from the first as there are accounts. If one is unbound that is not the
 //     last, the next show of anybody ENDS THE DAEMON by a segmentation fault, and

@@ -51,7 +51,7 @@ func (c *Client) NewLUN(ctx context.Context, tid int32, lun uint64, store Backin
 	if store.BlockSize != 0 {
 		text += ",blocksize=" + strconv.FormatUint(uint64(store.BlockSize), 10)
 	}
-	err := first(checkTID(tid), checkPath(store.Path))
+	err := firstError(checkTID(tid), checkPath(store.Path))
 	if err == nil && lun > maxLUN {
 		err = fmt.Errorf("initiators cannot reach logical units above %d", maxLUN)
 	}
@@ -90,7 +90,7 @@ func (c *Client) UpdateLUN(ctx context.Context, tid int32, lun uint64, params ..
 	err := checkTID(tid)
 	for i, p := range params {
 		parts[i] = p.Name + "=" + p.Value
-		err = first(err, checkText("the parameter's name", p.Name, "=,"), checkText("the parameter's value", p.Value, ","))
+		err = firstError(err, checkText("the parameter's name", p.Name, "=,"), checkText("the parameter's value", p.Value, ","))
 	}
 	text := strings.Join(parts, ",")
 	what := fmt.Sprintf("update logical unit %d of target %d %s", lun, tid, text)
@@ -122,7 +122,7 @@ func (c *Client) UpdateLUN(ctx context.Context, tid int32, lun uint64, params ..
 // look (iscsiadm -m session --rescan).
 func (c *Client) Reopen(ctx context.Context, tid int32, lun uint64, path string) error {
 	what := fmt.Sprintf("open %s for logical unit %d of target %d", path, lun, tid)
-	if err := first(checkTID(tid), checkPath(path)); err != nil {
+	if err := firstError(checkTID(tid), checkPath(path)); err != nil {
 		return &RequestError{Request: what, Err: err}
 	}
 	return c.change(ctx, what, request{mode: modeLUN, op: opUpdate, tid: tid, lun: lun, text: "online=0,path=" + path})

@@ -180,7 +180,7 @@ func parseHeading(line string) (heading, error) {
 // parseTargets reads the list of targets.
 //
 // Of a target's sections only that of the sessions contains text of others.
-// So each target begins where its heading stands, which must be once and in
+// So each target begins at its heading, which must be there once and in
 // order; what else looks like a target is some initiator's text. And the last of
 // the lines that could begin the logical units is the one that does.
 func parseTargets(text string, headings []heading) ([]Target, error) {

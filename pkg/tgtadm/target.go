@@ -14,7 +14,7 @@ import (
 // taken.
 func (c *Client) NewTarget(ctx context.Context, tid int32, name string) error {
 	what := fmt.Sprintf("create target %d, %s", tid, name)
-	if err := first(checkTID(tid), checkTargetName(name)); err != nil {
+	if err := firstError(checkTID(tid), checkTargetName(name)); err != nil {
 		return &RequestError{Request: what, Err: err}
 	}
 	return c.change(ctx, what, request{mode: modeTarget, op: opNew, tid: tid, text: "targetname=" + name})
@@ -53,7 +53,7 @@ func (c *Client) SetTargetReady(ctx context.Context, tid int32, ready bool) erro
 // nop_count (seconds and a count; both 0: off). New sessions get it.
 func (c *Client) UpdateTarget(ctx context.Context, tid int32, name, value string) error {
 	what := fmt.Sprintf("update target %d %s=%s", tid, name, value)
-	if err := first(checkTID(tid), checkText("the parameter's name", name, "=,"), checkText("the parameter's value", value, ",")); err != nil {
+	if err := firstError(checkTID(tid), checkText("the parameter's name", name, "=,"), checkText("the parameter's value", value, ",")); err != nil {
 		return &RequestError{Request: what, Err: err}
 	}
 	return c.change(ctx, what, request{mode: modeTarget, op: opUpdate, tid: tid, text: name + "=" + value})
@@ -112,7 +112,7 @@ func (c *Client) acl(ctx context.Context, op uint32, tid int32, kind, value stri
 		verb = "unbind"
 	}
 	what := fmt.Sprintf("%s target %d %s=%s", verb, tid, kind, value)
-	err := first(checkTID(tid), checkText("the "+kind, value, ""))
+	err := firstError(checkTID(tid), checkText("the "+kind, value, ""))
 	if err == nil && strings.Contains(value, "initiator-") {
 		// The daemon looks for the names of the parameters anywhere in the text.
 		err = fmt.Errorf("the %s %q contains %q", kind, value, "initiator-")
@@ -140,8 +140,8 @@ func (c *Client) change(ctx context.Context, what string, r request) error {
 	return err
 }
 
-// first returns the first of some errors.
-func first(errs ...error) error {
+// firstError returns the firstError of some errors.
+func firstError(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {
 			return err

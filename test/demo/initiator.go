@@ -13,10 +13,12 @@ const greeting = "hello from the initiator"
 const initiatorTools = `
 	N="iscsiadm -m node -T ` + target + ` -p 127.0.0.1:3260 -I demo"
 	DISK=/dev/disk/by-path/ip-127.0.0.1:3260-iscsi-` + target + `-lun-0
+	# The initiator has an interface of its own, so that its name is known.
 	setUp() {
 		iscsiadm -m iface -I demo -o new
 		iscsiadm -m iface -I demo -o update -n iface.transport_name -v tcp
 		iscsiadm -m iface -I demo -o update -n iface.initiatorname -v iqn.1993-08.org.debian:01:db-host
+		# The password is set by each step.
 		$N -o new
 		$N -o update -n node.session.auth.authmethod -v CHAP
 		$N -o update -n node.session.auth.username -v db
@@ -28,6 +30,7 @@ const initiatorTools = `
 		for i in $(seq 300); do udevadm settle; [ ! -b $DISK ] || return 0; sleep 0.1; done
 		echo "the disk did not appear: $DISK" >&2; return 1
 	}
+	# After the logout udev may still be at work.
 	logout() { $N --logout >/dev/null; udevadm settle; }
 	rescan() { $N -R >/dev/null; }
 	sizeOf() { echo $(($(blockdev --getsize64 $DISK) / 1048576)); }

@@ -48,7 +48,7 @@ type demo struct {
 
 	without []string // protocols that the kernel lacks
 	log     *agentLog
-	steps   int    // that were told
+	steps   int    // that were shown
 	removed string // the file from which the story removes an Export, as it was
 	out     io.Writer
 }
@@ -182,7 +182,7 @@ func (d *demo) sync(ctx context.Context) error {
 	return err
 }
 
-// follow hands every edit to the agent until somebody has seen enough.
+// follow hands every edit to the agent until the demo is interrupted.
 func (d *demo) follow(ctx context.Context) error {
 	d.say("Edit the files in %s and watch; Ctrl-C ends this.", d.dir)
 	watch := d.start(ctx, d.out, "volreconciler", "get", "--watch")

@@ -46,7 +46,7 @@ func (d *demo) story(ctx context.Context, startAgent func()) error {
 
 func (d *demo) emptyDisk() step {
 	return step{
-		title: "A node with an empty disk", does: "vgcreate vg0 /dev/vda", expects: "an empty volume group, the one thing that a Pool takes for granted",
+		title: "A node with an empty disk", does: "vgcreate vg0 /dev/vda", expects: "an empty volume group, which a Pool needs to exist",
 		try: func(ctx context.Context) (string, error) {
 			if err := d.sh(ctx, "vgcreate -qq vg0 /dev/vda"); err != nil {
 				return "", err
@@ -85,7 +85,7 @@ func (d *demo) plan() step {
 
 func (d *demo) converge(startAgent func()) step {
 	return step{
-		title: "The agent makes it so", does: "volreconciler run --specs /specs", expects: "every object that the files name becomes Ready, within 4 minutes",
+		title: "The agent does it", does: "volreconciler run --specs /specs", expects: "every declared object becomes Ready, within 4 minutes",
 		try: func(ctx context.Context) (string, error) {
 			startAgent()
 			saw, err := d.until(ctx, 4*time.Minute, func(r status.Report) (string, bool) {
@@ -103,7 +103,7 @@ func (d *demo) drift() step {
 		expects: "the agent enables the target again, within a minute",
 		try: func(ctx context.Context) (string, error) {
 			enable := "/sys/kernel/config/target/iscsi/" + target + "/tpgt_1/enable"
-			err := d.sh(ctx, "echo 0 > "+enable+` && for i in $(seq 600); do [ "$(cat `+enable+`)" = 0 ] || exit 0; sleep 0.1; done; echo "it stays disabled" >&2; exit 1`)
+			err := d.sh(ctx, "echo 0 > "+enable+` && for i in $(seq 600); do [ "$(cat `+enable+`)" = 0 ] || exit 0; sleep 0.1; done; echo "it is still disabled" >&2; exit 1`)
 			if err != nil {
 				return "", err
 			}
@@ -121,7 +121,7 @@ func (d *demo) drift() step {
 func (d *demo) grow() step {
 	return step{
 		title: "A bigger size in the file", does: fmt.Sprintf("size: %s becomes %s in %s, while the initiator is logged in", sizeBefore, sizeAfter, exportFile),
-		expects: "the initiator's disk grows without a new login, and its data stays",
+		expects: "the initiator's disk grows without a new login, and its data is kept",
 		try: func(ctx context.Context) (string, error) {
 			before, err := d.initiator(ctx, "login; sizeOf")
 			if err != nil {
@@ -151,7 +151,7 @@ func (d *demo) brokenFile() step {
 	const file = "broken.yaml"
 	return step{
 		title: "A file with a mistake", does: "adds " + file + ", in which a Volume has the size \"plenty\"",
-		expects: "a finding with file and line; nothing that is there changes",
+		expects: "a finding with file and line; nothing on the node changes",
 		try: func(ctx context.Context) (string, error) {
 			before, err := d.report(ctx)
 			if err != nil {
@@ -177,8 +177,8 @@ func (d *demo) brokenFile() step {
 
 func (d *demo) keepInUse() step {
 	return step{
-		title: "The Export goes from its file while somebody uses it", does: "removes the Export from " + exportFile,
-		expects: "Blocked: SessionsActive, and the initiator goes on reading",
+		title: "The Export is removed from its file while somebody uses it", does: "removes the Export from " + exportFile,
+		expects: "Blocked: SessionsActive, and the initiator can still read",
 		try: func(ctx context.Context) (string, error) {
 			if err := d.edit(ctx, exportFile, func(text string) string { d.removed = text; return withoutExport(text) }); err != nil {
 				return "", err
@@ -201,7 +201,7 @@ func (d *demo) keepInUse() step {
 
 func (d *demo) endSession() step {
 	return step{
-		title: "The initiator leaves", does: "iscsiadm --logout", expects: "the Export is taken down; the Volume and its data stay",
+		title: "The initiator leaves", does: "iscsiadm --logout", expects: "the Export is taken down; the Volume and its data are kept",
 		try: func(ctx context.Context) (string, error) {
 			if _, err := d.initiator(ctx, "logout"); err != nil {
 				return "", err
@@ -221,7 +221,7 @@ func (d *demo) endSession() step {
 
 func (d *demo) comeBack() step {
 	return step{
-		title: "The Export comes back", does: "writes it into " + exportFile + " again", expects: "the same target, and the same data on its disk",
+		title: "The Export is declared again", does: "writes it into " + exportFile + " again", expects: "the same target, and the same data on its disk",
 		try: func(ctx context.Context) (string, error) {
 			if err := d.edit(ctx, exportFile, func(string) string { return d.removed }); err != nil {
 				return "", err

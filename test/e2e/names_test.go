@@ -101,7 +101,7 @@ var _ = It("Names at their limits, and of every character that is accepted, work
 	tags := strings.Fields(sh(ctx, "lvs --noheadings --separator @ -o lv_name,lv_tags vg0 | sed 's|volreconciler/by=[^,]*,||'"))
 	var want []string
 	mark := func(lv, kind, name string) {
-		want = append(want, fmt.Sprintf("%s@volreconciler/deletion=retain,volreconciler/kind=%s,volreconciler/name=%s,volreconciler/product=%s", lv, kind, name, ondisk.Product(name)))
+		want = append(want, fmt.Sprintf("%s@volreconciler/deletion=retain,volreconciler/kind=%s,volreconciler/name=%s,volreconciler/product=%s", lv, kind, name, ondisk.ProductName(name)))
 	}
 	mark(longestLV, "volume", longest)
 	mark(longest[:61]+"yz", "snapshot", longest[:61]+"yz")

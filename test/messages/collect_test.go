@@ -48,8 +48,8 @@ var makers = map[string]kind{
 	"refuse": kindError, "clash": kindError, "problem": kindError, "add": kindError,
 
 	// pkg/actuators, pkg/image
-	"Stale": kindError, "stale": kindError, "inUse": kindError, "badSource": kindError,
-	"malformed": kindError, "tooMuch": kindError,
+	"Stale": kindError, "newStaleError": kindError, "newInUseError": kindError, "newSourceError": kindError,
+	"malformed": kindError, "requestSyncRound": kindError,
 }
 
 // tellers are functions that return a message, or nothing.

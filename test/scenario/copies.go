@@ -66,8 +66,8 @@ func changedLV(lv string) string {
 	return "0-1 start of " + lv + ", 1-10 later in " + lv + ", 10-13 middle of " + lv
 }
 
-// dies returns a moment: the n-th call that begins so.
-func dies(n int, call string) func() func(fakehost.Call) bool {
+// killAt returns a moment: the n-th call that begins with call.
+func killAt(n int, call string) func() func(fakehost.Call) bool {
 	return func() func(fakehost.Call) bool {
 		left := n
 		return func(c fakehost.Call) bool {
@@ -99,7 +99,7 @@ func clones() Scenario {
 	return Scenario{Name: "clones", FakeOnly: onlyFake, Telling: moves, Steps: []Step{
 		{Name: "sources", Files: with(sources(), map[string]string{"export.yaml": file(export("src", luns("volume: thin", "volume: thick"), open(hostA)))})},
 		{
-			Name: "in the same pool and in the other one, larger, and exported", ByHand: used("vg0/thin", "vg0/thick"),
+			Name: "in the same pool and in the other pool, larger, and exported", ByHand: used("vg0/thin", "vg0/thick"),
 			Files: map[string]string{"copies.yaml": file(
 				volume("a", "fast", "24Mi", "source: {volume: thin}"), volume("b", "slow", "16Mi", "source: {volume: thin}"),
 				volume("c", "fast", "16Mi", "source: {volume: thick}"), volume("d", "slow", "16Mi", "source: {volume: thick}"),
@@ -151,7 +151,7 @@ func interruptedCopy() Scenario {
 	return Scenario{Name: "an interrupted copy", FakeOnly: onlyFake, Telling: moves, Steps: []Step{
 		{Name: "source", Files: sources()},
 		{
-			Name: "begun", ByHand: used("vg0/thick"), Dies: dies(3, "writeblocks /dev/vg0/copy "),
+			Name: "begun", ByHand: used("vg0/thick"), Dies: killAt(3, "writeblocks /dev/vg0/copy "),
 			Files: map[string]string{"copy.yaml": file(volume("copy", "slow", "16Mi", "source: {volume: thick}"), export("copy", luns("volume: copy"), open(hostA)))},
 		},
 		{
@@ -161,15 +161,15 @@ func interruptedCopy() Scenario {
 	}}
 }
 
-// withdrawnCopy is one whose file goes away before it is complete, and comes back.
+// withdrawnCopy is a copy whose file is removed before it is complete, and written again.
 func withdrawnCopy() Scenario {
 	copied := map[string]string{"copy.yaml": file(volume("copy", "slow", "16Mi", "deletionPolicy: Delete", "source: {volume: thin}"), export("copy", luns("volume: copy"), open(hostA)))}
 	return Scenario{Name: "a withdrawn copy", FakeOnly: onlyFake, Telling: moves, Steps: []Step{
 		{Name: "source", Files: sources()},
-		{Name: "begun", ByHand: used("vg0/thin"), Dies: dies(3, "writeblocks /dev/vg0/copy "), Files: copied},
+		{Name: "begun", ByHand: used("vg0/thin"), Dies: killAt(3, "writeblocks /dev/vg0/copy "), Files: copied},
 		{Name: "withdrawn", Files: map[string]string{"copy.yaml": ""}, Data: map[string]string{"vg0/thin": usedLV("vg0/thin")}},
-		{Name: "begun anew", ByHand: changed("vg0/thin"), Dies: dies(3, "writeblocks /dev/vg0/copy "), Files: copied},
-		{Name: "its removal begun", Files: map[string]string{"copy.yaml": ""}, Dies: dies(2, "writeblocks /dev/vg0/copy ")},
+		{Name: "begun anew", ByHand: changed("vg0/thin"), Dies: killAt(3, "writeblocks /dev/vg0/copy "), Files: copied},
+		{Name: "its removal begun", Files: map[string]string{"copy.yaml": ""}, Dies: killAt(2, "writeblocks /dev/vg0/copy ")},
 		{
 			Name: "back again", Files: copied,
 			Data: map[string]string{"vg0/copy": changedLV("vg0/thin"), "vg0/thin": changedLV("vg0/thin")},
@@ -227,7 +227,7 @@ func interruptedRevert() Scenario {
 		{Name: "a volume", Files: map[string]string{"all.yaml": file(thick, volume("v", "slow", "16Mi"))}},
 		{Name: "its snapshot", ByHand: used("vg0/v"), Files: map[string]string{"all.yaml": file(thick, volume("v", "slow", "16Mi"), snapshot("one", "v", "size: 16Mi"))}},
 		{Name: "another one", ByHand: changed("vg0/v"), Files: asked("deletionPolicy: Retain")},
-		{Name: "begun", ByHand: fill("vg0/v", 0, 16, "mistake"), Files: asked("revert: {snapshot: one, request: a}"), Dies: dies(3, "writeblocks /dev/vg0/v ")},
+		{Name: "begun", ByHand: fill("vg0/v", 0, 16, "mistake"), Files: asked("revert: {snapshot: one, request: a}"), Dies: killAt(3, "writeblocks /dev/vg0/v ")},
 		{
 			Name: "no longer asked for", Files: asked("deletionPolicy: Retain"), Stand: map[string]string{"Volume/v": "Blocked: Reverting", "Export/v": "Blocked: DependencyNotReady"},
 			Data: map[string]string{"vg0/one": usedLV("vg0/v"), "vg0/two": changedLV("vg0/v")},
@@ -261,8 +261,8 @@ func withdrawnRevert() Scenario {
 	}}
 }
 
-// keptBeforeRevert is what an administrator writes who goes back to a snapshot, but keeps
-// what there is now.
+// keptBeforeRevert is what an administrator writes to revert to a snapshot, but keep the
+// present content.
 func keptBeforeRevert() Scenario {
 	all := func(thinMore, thickMore string, more ...string) map[string]string {
 		return map[string]string{"all.yaml": file(append([]string{thin, thick, volume("thin", "fast", "16Mi", thinMore), volume("thick", "slow", "16Mi", thickMore)}, more...)...)}
@@ -275,7 +275,7 @@ func keptBeforeRevert() Scenario {
 		{Name: "volumes", Files: all(none, none)},
 		{Name: "snapshots", ByHand: used("vg0/thin", "vg0/thick"), Files: all(none, none, snaps...)},
 		{
-			Name: "kept and put back in one", ByHand: changed("vg0/thin", "vg0/thick"),
+			Name: "kept and reverted in one edit", ByHand: changed("vg0/thin", "vg0/thick"),
 			Files: all("revert: {snapshot: thin-snap, request: a}", "revert: {snapshot: thick-snap, request: a}", kept...),
 			Data: map[string]string{
 				"vg0/thin": usedLV("vg0/thin"), "vg0/thin-now": changedLV("vg0/thin"), "vg0/thin-copy": changedLV("vg0/thin"),
@@ -302,13 +302,13 @@ func clearing() Scenario {
 	}}
 }
 
-// interruptedClearing is the removal of what is named again before all of it was
-// cleared.
+// interruptedClearing is the removal of an object that is declared again before all of it
+// was wiped.
 func interruptedClearing() Scenario {
 	v := map[string]string{"v.yaml": file(volume("v", "slow", "16Mi", "deletionPolicy: Delete"), export("v", luns("volume: v"), open(hostA)))}
 	return Scenario{Name: "an interrupted clearing", FakeOnly: onlyFake, Telling: moves, Steps: []Step{
 		{Name: "a volume", Files: with(v, map[string]string{"pools.yaml": file(thick)})},
-		{Name: "its removal begun", ByHand: used("vg0/v"), Files: map[string]string{"v.yaml": ""}, Dies: dies(3, "writeblocks /dev/vg0/v ")},
+		{Name: "its removal begun", ByHand: used("vg0/v"), Files: map[string]string{"v.yaml": ""}, Dies: killAt(3, "writeblocks /dev/vg0/v ")},
 		{Name: "named again", Files: v},
 		{Name: "with data", ByHand: used("vg0/v"), Data: map[string]string{"vg0/v": usedLV("vg0/v")}},
 	}}

@@ -18,7 +18,7 @@ import (
 type Crashes struct {
 	Scenarios int
 	// Points are the moments at which the agent was killed; with two crashes in a
-	// row each pair counts once.
+	// row each pair is one.
 	Points int
 	// Lost and Leaked are the things, a logical volume or a part of an export,
 	// that were missing after the next agent had run, and those that were too
@@ -96,7 +96,7 @@ func (m *mortal) after(c fakehost.Call, err error) error {
 	if m.dead {
 		return errKilled
 	}
-	// Others may have begun meanwhile: observing goes on in several goroutines.
+	// Others may have begun meanwhile: several goroutines observe.
 	if m.at.call != 0 && m.at.call <= m.calls && m.at.after && m.counted(c) {
 		return m.die(c)
 	}
@@ -243,7 +243,7 @@ func (k *Killer) step(ctx context.Context, step Step, before, after image, calls
 	return nil
 }
 
-// again kills the agent that goes on after a crash, at every moment.
+// again kills the agent that continues after a crash, at every moment.
 func (k *Killer) again(ctx context.Context, f *Fake, after image, first string) error {
 	between, err := f.image(status.Report{})
 	if err != nil {
@@ -267,7 +267,7 @@ func (k *Killer) again(ctx context.Context, f *Fake, after image, first string) 
 	}
 }
 
-// crash goes back to before a step and kills the agent in it.
+// crash returns to the state before a step and kills the agent in it.
 func (k *Killer) crash(ctx context.Context, step Step, before image, at moment) (*Fake, string, error) {
 	f, err := before.restore(filepath.Join(k.Dir, "crash"))
 	if err != nil {
@@ -303,7 +303,7 @@ func (k *Killer) live(ctx context.Context, f *Fake, until moment) (life, error) 
 	return life{status: status, calls: tap.calls}, err
 }
 
-// look sees whether anybody could get at what is incomplete when the agent died.
+// look checks that nothing incomplete was accessible when the agent died.
 func (k *Killer) look(f *Fake, at moment) {
 	exposed := Exposed(f.Node())
 	k.tried.Exposed += len(exposed)
@@ -330,8 +330,8 @@ func (k *Killer) recover(ctx context.Context, f *Fake, want image, killed string
 }
 
 // atRest returns a node in which snapshots are inactive that would be without a crash.
-// The agent activates those that it copies from. If it dies then, nothing says that it
-// was not somebody else who did, and they stay: nobody can write to them over it.
+// The agent activates those that it copies from. If it dies then, nothing says that it was
+// not somebody else who did, and they remain active: that makes them writable by nobody.
 func atRest(n, calm fakehost.Node) fakehost.Node {
 	inactive := map[string]bool{}
 	for _, vg := range calm.VolumeGroups {
@@ -349,7 +349,7 @@ func atRest(n, calm fakehost.Node) fakehost.Node {
 	return n
 }
 
-// everything renders what is there, what is in it, and how the objects stand.
+// everything renders what is on the node, its content, and the phases of the objects.
 func (i image) everything() []string {
 	lines := Portrait(i.node)
 	for lv, text := range i.data {

@@ -128,7 +128,7 @@ func (f *Fake) Reboot(context.Context) error {
 type Agent struct {
 	dir  string
 	host host.Host
-	// Planned, if not nil, is told of every plan before it is carried out.
+	// Planned, if not nil, is called with every plan before it is carried out.
 	Planned func(plan.Plan)
 }
 
@@ -204,7 +204,7 @@ func (a *Agent) Apply(ctx context.Context) (status.Report, error) {
 				wait = 0
 			}
 			if err := ctx.Err(); err != nil {
-				loop.Executor.Wait() // it is dead: nothing of it goes on
+				loop.Executor.Wait() // it is dead: nothing of it still runs
 				return status, err
 			}
 			if status, _ = loop.Status.Report(); passes == maxPasses {
@@ -218,7 +218,7 @@ func (a *Agent) Apply(ctx context.Context) (status.Report, error) {
 	return status, nil
 }
 
-// Stand is how the objects stand that are not Ready, as in [Step].
+// Stand returns phase and reason of the objects that are not Ready, as in [Step].
 func Stand(report status.Report) map[string]string {
 	stand := map[string]string{}
 	for _, o := range report.Objects {

@@ -18,7 +18,7 @@ func All() []Scenario {
 	}, slices.Concat(copies(), poolMoves(), safetyRules())...)
 }
 
-// everything has one of each, made in one go, and all taken away again.
+// everything has one object of each kind, created in one pass, and removes all of them again.
 func everything() Scenario {
 	return Scenario{Name: "everything", Steps: []Step{
 		{
@@ -408,7 +408,7 @@ func tooMany() Scenario {
 	}}
 }
 
-// renamed is an object that gets another name and means the same data.
+// renamed is an object that is given another name and means the same data.
 func renamed() Scenario {
 	return Scenario{Name: "another name for the same data", Steps: []Step{
 		{Name: "made", Files: map[string]string{"all.yaml": file(thick, volume("old", "slow", "64Mi", "deletionPolicy: Delete"))}},

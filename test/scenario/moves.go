@@ -39,7 +39,7 @@ func moved() Scenario {
 func interruptedMove() Scenario {
 	return Scenario{Name: "an interrupted move", FakeOnly: onlyFake, Telling: moves, Steps: []Step{
 		{Name: "two volumes", Files: placed("fast", "slow")},
-		{Name: "begun", ByHand: used("vg0/one", "vg0/other"), Files: placed("slow", "fast"), Dies: dies(3, "writeblocks /dev/vg0/volreconciler-moved-o")},
+		{Name: "begun", ByHand: used("vg0/one", "vg0/other"), Files: placed("slow", "fast"), Dies: killAt(3, "writeblocks /dev/vg0/volreconciler-moved-o")},
 		{Name: "interrupted at the last moment", ByHand: changed("vg0/one", "vg0/other"), Dies: replaces},
 		{
 			Name: "ended", ByHand: all(fill("vg0/one", 15, 16, "last of one"), fill("vg0/other", 15, 16, "last of other")),
@@ -48,7 +48,7 @@ func interruptedMove() Scenario {
 	}}
 }
 
-// withdrawnMove is one whose Pool is put back.
+// withdrawnMove is a move that is withdrawn: spec.pool is what it was before.
 func withdrawnMove() Scenario {
 	return Scenario{Name: "a withdrawn move", FakeOnly: onlyFake, Telling: moves, Steps: []Step{
 		{Name: "two volumes", Files: placed("fast", "slow")},
@@ -64,7 +64,7 @@ func withdrawnMove() Scenario {
 func deletedMove() Scenario {
 	return Scenario{Name: "a deleted move", FakeOnly: onlyFake, Telling: moves, Steps: []Step{
 		{Name: "two volumes", Files: placed("fast", "slow")},
-		{Name: "begun", ByHand: used("vg0/one", "vg0/other"), Files: placed("slow", "fast"), Dies: dies(3, "writeblocks /dev/vg0/volreconciler-moved-o")},
+		{Name: "begun", ByHand: used("vg0/one", "vg0/other"), Files: placed("slow", "fast"), Dies: killAt(3, "writeblocks /dev/vg0/volreconciler-moved-o")},
 		{Name: "deleted", Files: map[string]string{"volumes.yaml": ""}},
 	}}
 }

@@ -165,7 +165,7 @@ func expectExactly(n fakehost.Node, desired spec.Set, what string) {
 	backstores := []string{}
 	mark := func(lv string, kind, name string, p spec.DeletionPolicy) {
 		want[lv] = []string{"volreconciler/by=5ce0a51000000001:scenario", "volreconciler/deletion=" + strings.ToLower(string(p)), "volreconciler/kind=" + kind, "volreconciler/name=" + name,
-			ondisk.TagProduct + ondisk.Product(name)}
+			ondisk.TagProduct + ondisk.ProductName(name)}
 		backstores = append(backstores, "volreconciler:"+kind+":"+name)
 	}
 	for name, v := range desired.Volumes {

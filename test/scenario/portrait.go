@@ -29,7 +29,7 @@ var newerLine = regexp.MustCompile(`\n\s*exclusive: 1`)
 // unusedAttribute is what newer kernels no longer have. It never had an effect.
 const unusedAttribute = "netif_timeout"
 
-// Portrait renders what a node holds, without what is another one each time:
+// Portrait renders what a node holds, without what differs each time:
 // UUIDs and what derives from them, device numbers, times. Two machines on which
 // the same happened look the same.
 func Portrait(n fakehost.Node) []string {
@@ -109,8 +109,8 @@ func followsDevice(e fakehost.Entry) bool {
 }
 
 // unlisted reports whether an entry is of an NVMe host that no subsystem lists.
-// Nobody gets in by it. The kernel lets go of a host only once it is unlisted, and
-// nothing on it says whose it was, so one stays if the agent dies in between.
+// It grants no access. The kernel removes a host only once it is unlisted, and nothing on
+// it says whose it was, so a host is left over if the agent dies in between.
 func unlisted(n fakehost.Node, e fakehost.Entry) bool {
 	rest, isHost := strings.CutPrefix(e.Path, "hosts/")
 	host, _, _ := strings.Cut(rest, "/")

@@ -20,7 +20,7 @@ func madeElsewhere(vg, lv, name, deletion string) []string {
 	}
 }
 
-// otherInstallation is the disks of another node, some of which are taken over.
+// otherInstallation is the disks of another node, some of which are adopted.
 func otherInstallation() Scenario {
 	pools := map[string]string{"pools.yaml": file(thick)}
 	foreign := map[string]string{"Volume/a": "Foreign: OtherInstallation", "Volume/b": "Foreign: OtherInstallation", "Volume/gone": "Foreign: NotDeclared"}
@@ -42,7 +42,7 @@ func otherInstallation() Scenario {
 			Stand: map[string]string{"Volume/a": "Foreign: OtherInstallation", "Volume/b": "Foreign: NotDeclared", "Volume/gone": "Foreign: NotDeclared", "Export/db": "Blocked: DependencyNotReady"}, Content: contents,
 		},
 		{
-			Name: "the other one's tag is taken away", ByHand: commands([]string{"lvchange", "--deltag", otherMaker, "vg0/a"}),
+			Name: "the other installation's tag is removed", ByHand: commands([]string{"lvchange", "--deltag", otherMaker, "vg0/a"}),
 			Stand: map[string]string{"Volume/b": "Foreign: NotDeclared", "Volume/gone": "Foreign: NotDeclared"}, Content: contents,
 		},
 	}}
@@ -54,7 +54,7 @@ func numbersKept() Scenario {
 	return Scenario{Name: "numbers under a connected initiator", Steps: []Step{
 		{Name: "made", Files: map[string]string{"volumes.yaml": volumes, "all.yaml": file(export("db", luns("volume: a", "volume: b", "volume: c"), open(hostA)))}},
 		{
-			Name: "the first one goes", ByHand: all(func(ctx context.Context, m Machine) error { return m.Login(ctx, target("db"), hostA) }, write("vg0/a", "one"), write("vg0/b", "two"), write("vg0/c", "three")),
+			Name: "the first volume is removed", ByHand: all(func(ctx context.Context, m Machine) error { return m.Login(ctx, target("db"), hostA) }, write("vg0/a", "one"), write("vg0/b", "two"), write("vg0/c", "three")),
 			Files:   map[string]string{"all.yaml": file(export("db", luns("volume: b", "volume: c"), open(hostA)))},
 			Stand:   map[string]string{"Export/db": "Blocked: SessionsActive"},
 			Content: map[string]string{"vg0/a": "one", "vg0/b": "two", "vg0/c": "three"},
@@ -109,7 +109,7 @@ func lostWhileFilled() Scenario {
 	copied := map[string]string{"copy.yaml": file(volume("copy", "slow", "16Mi", "source: {volume: thick}"), export("copy", luns("volume: copy"), open(hostA)))}
 	return Scenario{Name: "tags lost while a volume is filled", FakeOnly: onlyFake, Telling: moves, Steps: []Step{
 		{Name: "source", Files: sources()},
-		{Name: "begun", ByHand: used("vg0/thick"), Dies: dies(1, "writeblocks /dev/vg0/copy "), Files: copied},
+		{Name: "begun", ByHand: used("vg0/thick"), Dies: killAt(1, "writeblocks /dev/vg0/copy "), Files: copied},
 		{
 			Name: "tags lost", ByHand: commands([]string{"lvchange", "--deltag", populating, "--deltag", begun, "vg0/copy"}),
 			Stand: map[string]string{"Volume/copy": "Blocked: Contradiction", "Export/copy": "Blocked: DependencyNotReady"},
@@ -141,7 +141,7 @@ func revertedOnce() Scenario {
 	}}
 }
 
-// twoOfOneName is a volume that comes back under its name and LUN after it was given up.
+// twoOfOneName is a volume that is declared again, with its name and LUN, after it was abandoned.
 func twoOfOneName() Scenario {
 	files := map[string]string{"all.yaml": file(volume("a", "slow", "16Mi", "deletionPolicy: Delete"), volume("b", "slow", "16Mi"), export("db", luns("volume: a", "volume: b"), open(hostA)))}
 	without := map[string]string{"all.yaml": file(volume("b", "slow", "16Mi"), export("db", luns("volume: b, lun: 1"), open(hostA)))}
@@ -152,8 +152,8 @@ func twoOfOneName() Scenario {
 			Stand:   map[string]string{"Export/db": "Blocked: SessionsActive", "Volume/a": "Blocked: InUse"},
 			Content: map[string]string{"vg0/a": "one"},
 		},
-		{Name: "and comes back", Files: files, Content: map[string]string{"vg0/a": "one"}},
-		{Name: "it logs out, and the file goes", ByHand: func(ctx context.Context, m Machine) error { return m.Logout(ctx, target("db"), hostA) }, Files: without},
+		{Name: "and is declared again", Files: files, Content: map[string]string{"vg0/a": "one"}},
+		{Name: "it logs out, and the file is removed", ByHand: func(ctx context.Context, m Machine) error { return m.Logout(ctx, target("db"), hostA) }, Files: without},
 		{Name: "another one", Files: files},
 	}}
 }

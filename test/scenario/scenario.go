@@ -39,8 +39,8 @@ type Step struct {
 	Content map[string]string
 	// Data is all that is in them, as by [Data]. It is looked at in memory only.
 	Data map[string]string
-	// Dies, if not nil, returns the moment at which the agent dies, for the next step
-	// to go on from: before a call. It is not expected to come to an end then. Only
+	// Dies, if not nil, returns the moment at which the agent dies: before a call. The
+	// next step starts from there, and this one is not expected to reach its end. Only
 	// in memory.
 	Dies func() func(fakehost.Call) bool
 }

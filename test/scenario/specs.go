@@ -8,7 +8,7 @@ import (
 const (
 	thick = "kind: Pool\nmetadata: {name: slow}\nspec: {volumeGroup: vg0, trash: 0s}"
 	thin  = "kind: Pool\nmetadata: {name: fast}\nspec: {volumeGroup: vg0, trash: 0s, thinPool: {name: pool0, size: 1Gi}}"
-	// The same with the time in which what was deleted can come back.
+	// The same with a time in which a deleted volume can be restored.
 	thickTrash = "kind: Pool\nmetadata: {name: slow}\nspec: {volumeGroup: vg0, trash: 24h}"
 	thinTrash  = "kind: Pool\nmetadata: {name: fast}\nspec: {volumeGroup: vg0, trash: 24h, thinPool: {name: pool0, size: 1Gi}}"
 	hostA      = "iqn.1993-08.org.debian:01:a"

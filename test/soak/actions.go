@@ -17,7 +17,7 @@ type action func(context.Context, *History) (string, error)
 
 var (
 	// edits are those of the files.
-	edits = []action{name, name, name, unname, grow, policy, addExport, addExport, removeExport, addLUN, addLUN, removeLUN, renumber, initiators, portal, password, password, recreate, recreate, adopt, adopt}
+	edits = []action{declare, declare, declare, undeclare, grow, policy, addExport, addExport, removeExport, addLUN, addLUN, removeLUN, renumber, initiators, portal, password, password, recreate, recreate, adopt, adopt}
 	// byHand is what the administrator does to the node.
 	byHand = []action{write, write, write, removeTags, addTags, deactivate, removeLV, disown, rename, damage, damage, damage, damage,
 		extend, extendPool, protect, unprotect, unprotect, clone, unclone, unclone, mount, unmount, unmount, cache, uncache, uncache, unlink, link, link, reserve, unreserve, unreserve,
@@ -34,7 +34,7 @@ var (
 func (h *History) free(t *thing) bool {
 	b := h.model.broken
 	volume := h.model.things[t.family()]
-	if h.touched[volume.name] || volume.lv != nil && volume.lv.name != volume.name || volume.lv.special() || h.model.reserved(volume.name) {
+	if h.touched[volume.name] || volume.lv != nil && volume.lv.name != volume.name || volume.lv.isSpecial() || h.model.reserved(volume.name) {
 		return false
 	}
 	return b == nil || b.file != "" && !slices.ContainsFunc(h.model.familyOf(t), func(o *thing) bool { return o.file() == b.file })
@@ -104,8 +104,8 @@ func (h *History) lvm(ctx context.Context, argv ...string) error {
 	return err
 }
 
-// name adds an object, or puts it back.
-func name(ctx context.Context, h *History) (string, error) {
+// declare declares an object that was undeclared.
+func declare(ctx context.Context, h *History) (string, error) {
 	m := h.model
 	t := h.pick(func(t *thing) bool {
 		if t.named {
@@ -124,8 +124,8 @@ func name(ctx context.Context, h *History) (string, error) {
 	return fmt.Sprintf("%s is named (%s)", t.id(), t.policy), h.put(ctx, t)
 }
 
-// unname takes an object out of the files, with all that needs it.
-func unname(ctx context.Context, h *History) (string, error) {
+// undeclare removes an object from the files, with all objects that refer to it.
+func undeclare(ctx context.Context, h *History) (string, error) {
 	m := h.model
 	t := h.pick(func(t *thing) bool { return t.named })
 	if t == nil {
@@ -212,16 +212,16 @@ func recreate(ctx context.Context, h *History) (string, error) {
 		// A snapshot of the earlier logical volume would be no snapshot of the new one.
 		return t.named && t.lv == nil && t.known != "" && t.recreate != t.known && len(h.model.snapshotsOf(t)) == 0
 	})
-	if t == nil || !h.appears(t) || t.of != "" && !t.thin && h.model.things[t.of].lv != nil && h.model.things[t.of].lv.size < h.model.things[t.of].size {
+	if t == nil || !h.claimExports(t) || t.of != "" && !t.thin && h.model.things[t.of].lv != nil && h.model.things[t.of].lv.size < h.model.things[t.of].size {
 		return "", nil
 	}
 	t.recreate = t.known
-	return t.id() + " is given up and made anew", h.put(ctx, t)
+	return t.id() + " is abandoned and created again", h.put(ctx, t)
 }
 
-// appears claims the Exports that name a thing which may now get its logical
+// claimExports claims the Exports that name a thing which may now get its logical
 // volume. It reports false if something happened to one already.
-func (h *History) appears(t *thing) bool {
+func (h *History) claimExports(t *thing) bool {
 	for _, e := range h.model.exports {
 		if _, has := e.luns[t.name]; has && e.named && !h.freeExport(e) {
 			return false
@@ -240,11 +240,11 @@ func adopt(ctx context.Context, h *History) (string, error) {
 		f := h.model.foreign[t.name]
 		return t.named && t.of == "" && t.lv == nil && !t.adopt && f != nil && f.thin == t.thin && !f.held && (f.size >= t.size || f.thin || !h.model.full)
 	})
-	if t == nil || !h.appears(t) {
+	if t == nil || !h.claimExports(t) {
 		return "", nil
 	}
 	t.adopt, t.size = true, max(t.size, h.model.foreign[t.name].size)
-	return t.id() + " takes over what has its name", h.put(ctx, t)
+	return t.id() + " adopts the logical volume of its name", h.put(ctx, t)
 }
 
 func (h *History) content() string {

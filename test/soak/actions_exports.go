@@ -94,7 +94,7 @@ func removeLUN(ctx context.Context, h *History) (string, error) {
 }
 
 func renumber(ctx context.Context, h *History) (string, error) {
-	e := h.pickExport(func(e *export) bool { return e.named && h.model.complete() })
+	e := h.pickExport(func(e *export) bool { return e.named && h.model.isComplete() })
 	if e == nil {
 		return "", nil
 	}
@@ -111,7 +111,7 @@ func renumber(ctx context.Context, h *History) (string, error) {
 
 func initiators(ctx context.Context, h *History) (string, error) {
 	e := h.pickExport(func(e *export) bool {
-		return e.named && (h.model.complete() || !e.hostB && (e.have == nil || e.asked()))
+		return e.named && (h.model.isComplete() || !e.hostB && (e.have == nil || e.isExact()))
 	})
 	if e == nil {
 		return "", nil
@@ -121,7 +121,7 @@ func initiators(ctx context.Context, h *History) (string, error) {
 }
 
 func portal(ctx context.Context, h *History) (string, error) {
-	e := h.pickExport(func(e *export) bool { return e.named && h.model.complete() })
+	e := h.pickExport(func(e *export) bool { return e.named && h.model.isComplete() })
 	if e == nil {
 		return "", nil
 	}

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// By hand, what makes of a logical volume something that the agent did not make. It is the
-// administrator's, and stays so until the administrator takes it back.
+// By hand, what turns a logical volume into something that the agent did not make. The agent
+// leaves it alone until the administrator undoes it.
 
 // mountPoint is where one logical volume at a time is mounted.
 const mountPoint = "/mnt"
 
-// special reports whether a logical volume is something that no agent made of it. Nothing
-// else happens to it then.
-func (v *volume) special() bool {
+// isSpecial reports whether somebody turned a logical volume into something that the agent does
+// not make. Nothing else happens to it then.
+func (v *volume) isSpecial() bool {
 	return v != nil && (v.readOnly || v.cached || v.unlinked || v.clone != "")
 }
 
@@ -33,20 +33,20 @@ func (h *History) commands(ctx context.Context, lines ...string) error {
 	return nil
 }
 
-// plain is a Volume that a file names, with a logical volume as the agent makes it.
-func (h *History) plain(is func(*thing) bool) *thing {
+// pickPlain is a declared Volume, with a logical volume as the agent makes it.
+func (h *History) pickPlain(is func(*thing) bool) *thing {
 	return h.pick(func(t *thing) bool {
 		return t.usable() && t.of == "" && t.lv.uuid != "" && t.lv.size >= t.size && is(t)
 	})
 }
 
-func (h *History) alone(t *thing) bool {
+func (h *History) isAlone(t *thing) bool {
 	return !slices.ContainsFunc(h.model.familyOf(t), func(o *thing) bool { return o.of != "" && (o.named || o.lv != nil) })
 }
 
 // extend makes a logical volume larger than its file says.
 func extend(ctx context.Context, h *History) (string, error) {
-	t := h.plain(func(t *thing) bool {
+	t := h.pickPlain(func(t *thing) bool {
 		return !h.model.full && t.lv.size < 64*extent && (t.thin || len(h.model.snapshotsOf(t)) == 0)
 	})
 	if t == nil {
@@ -69,7 +69,7 @@ func extendPool(ctx context.Context, h *History) (string, error) {
 
 // protect makes a logical volume read-only, be it exported or not, and unprotect writable again.
 func protect(ctx context.Context, h *History) (string, error) {
-	t := h.plain(func(t *thing) bool { return t.lv.held == "" && h.alone(t) && h.mayRemake(t) })
+	t := h.pickPlain(func(t *thing) bool { return t.lv.held == "" && h.isAlone(t) && h.mayRemake(t) })
 	if t == nil {
 		return "", nil
 	}
@@ -78,7 +78,7 @@ func protect(ctx context.Context, h *History) (string, error) {
 }
 
 func unprotect(ctx context.Context, h *History) (string, error) {
-	t := h.taken(func(t *thing) bool { return t.lv.readOnly && t.lv.clone == "" && h.mayRemake(t) })
+	t := h.pickSpecial(func(t *thing) bool { return t.lv.readOnly && t.lv.clone == "" && h.mayRemake(t) })
 	if t == nil {
 		return "", nil
 	}
@@ -88,12 +88,12 @@ func unprotect(ctx context.Context, h *History) (string, error) {
 
 // mayRemake reports whether the backstore of an exported Volume can be made anew, which
 // takes it from its targets.
-func (h *History) mayRemake(t *thing) bool { return h.model.complete() || !h.model.isExported(t) }
+func (h *History) mayRemake(t *thing) bool { return h.model.isComplete() || !h.model.isExported(t) }
 
-// taken returns a Volume of which the administrator made something special.
-func (h *History) taken(is func(*thing) bool) *thing {
+// pickSpecial returns a Volume whose logical volume the administrator turned into something special.
+func (h *History) pickSpecial(is func(*thing) bool) *thing {
 	for _, t := range h.model.volumes() {
-		if t.lv.special() && is(t) && !h.touched[t.name] && (h.model.broken == nil || h.model.broken.object != t.id()) {
+		if t.lv.isSpecial() && is(t) && !h.touched[t.name] && (h.model.broken == nil || h.model.broken.object != t.id()) {
 			h.touched[t.name] = true
 			return t
 		}
@@ -101,11 +101,11 @@ func (h *History) taken(is func(*thing) bool) *thing {
 	return nil
 }
 
-// clone makes a thin volume that has one of ours as external origin, which sometimes no file
-// names any more afterwards; unclone removes it.
+// clone makes a thin volume that has one of ours as external origin, and sometimes undeclares
+// that origin; unclone removes it.
 func clone(ctx context.Context, h *History) (string, error) {
-	t := h.plain(func(t *thing) bool {
-		return !t.thin && !h.model.full && t.lv.held == "" && t.lv.name == t.name && !h.model.isExported(t) && h.alone(t)
+	t := h.pickPlain(func(t *thing) bool {
+		return !t.thin && !h.model.full && t.lv.held == "" && t.lv.name == t.name && !h.model.isExported(t) && h.isAlone(t)
 	})
 	if t == nil {
 		return "", nil
@@ -131,11 +131,11 @@ func clone(ctx context.Context, h *History) (string, error) {
 		return what, nil
 	}
 	t.named, t.recreate, t.adopt = false, "", false
-	return what + ", which no file names any more", h.Node.Put(ctx, t.file(), "")
+	return what + ", which is no longer declared", h.Node.Put(ctx, t.file(), "")
 }
 
 func unclone(ctx context.Context, h *History) (string, error) {
-	t := h.taken(func(t *thing) bool { return t.lv.clone != "" })
+	t := h.pickSpecial(func(t *thing) bool { return t.lv.clone != "" })
 	if t == nil {
 		return "", nil
 	}
@@ -151,7 +151,7 @@ func mount(ctx context.Context, h *History) (string, error) {
 	if slices.ContainsFunc(m.volumes(), func(t *thing) bool { return t.lv != nil && t.lv.held == mountPoint }) {
 		return "", nil
 	}
-	t := h.plain(func(t *thing) bool { return t.lv.held == "" && t.lv.name == t.name && !m.isExported(t) && h.alone(t) })
+	t := h.pickPlain(func(t *thing) bool { return t.lv.held == "" && t.lv.name == t.name && !m.isExported(t) && h.isAlone(t) })
 	if t == nil {
 		return "", nil
 	}
@@ -161,7 +161,7 @@ func mount(ctx context.Context, h *History) (string, error) {
 
 func unmount(ctx context.Context, h *History) (string, error) {
 	t := h.pick(func(t *thing) bool { return t.lv != nil && t.lv.held == mountPoint })
-	if t == nil || !h.appears(t) {
+	if t == nil || !h.claimExports(t) {
 		return "", nil
 	}
 	t.lv.held = ""
@@ -175,7 +175,7 @@ func cache(ctx context.Context, h *History) (string, error) {
 	if !h.Node.RealTime() || h.model.full {
 		return "", nil
 	}
-	t := h.plain(func(t *thing) bool { return !t.thin && t.lv.held == "" && t.lv.name == t.name && h.alone(t) })
+	t := h.pickPlain(func(t *thing) bool { return !t.thin && t.lv.held == "" && t.lv.name == t.name && h.isAlone(t) })
 	if t == nil {
 		return "", nil
 	}
@@ -187,7 +187,7 @@ func cache(ctx context.Context, h *History) (string, error) {
 }
 
 func uncache(ctx context.Context, h *History) (string, error) {
-	t := h.taken(func(t *thing) bool { return t.lv.cached })
+	t := h.pickSpecial(func(t *thing) bool { return t.lv.cached })
 	if t == nil {
 		return "", nil
 	}
@@ -201,7 +201,7 @@ func unlink(ctx context.Context, h *History) (string, error) {
 	if !h.Node.RealTime() {
 		return "", nil
 	}
-	t := h.plain(func(t *thing) bool { return t.lv.held == "" && t.lv.name == t.name })
+	t := h.pickPlain(func(t *thing) bool { return t.lv.held == "" && t.lv.name == t.name })
 	if t == nil {
 		return "", nil
 	}
@@ -214,7 +214,7 @@ func unlink(ctx context.Context, h *History) (string, error) {
 }
 
 func link(ctx context.Context, h *History) (string, error) {
-	t := h.taken(func(t *thing) bool { return t.lv.unlinked })
+	t := h.pickSpecial(func(t *thing) bool { return t.lv.unlinked })
 	if t == nil {
 		return "", nil
 	}
@@ -228,8 +228,8 @@ func undo(ctx context.Context, h *History) (string, error) {
 	if !h.Node.RealTime() || m.full || m.failing || m.broken != nil {
 		return "", nil
 	}
-	t := h.plain(func(t *thing) bool {
-		return !t.thin && t.lv.held == "" && t.lv.name == t.name && !m.isExported(t) && h.alone(t)
+	t := h.pickPlain(func(t *thing) bool {
+		return !t.thin && t.lv.held == "" && t.lv.name == t.name && !m.isExported(t) && h.isAlone(t)
 	})
 	if t == nil {
 		return "", nil
@@ -241,7 +241,7 @@ func undo(ctx context.Context, h *History) (string, error) {
 // clearConfig removes all that there is in LIO, as targetcli does.
 func clearConfig(ctx context.Context, h *History) (string, error) {
 	m := h.model
-	if !m.complete() || m.full {
+	if !m.isComplete() || m.full {
 		return "", nil
 	}
 	m.theirs = map[string][]string{}
@@ -288,7 +288,7 @@ func reserve(ctx context.Context, h *History) (string, error) {
 		return "", nil
 	}
 	e := h.pickExport(func(e *export) bool {
-		return e.named && e.have != nil && e.asked() && len(e.luns) == len(e.have.luns) && len(e.have.luns) > 0 && e.have.hosts[hostA] == e.password && e.have.portal == e.portal
+		return e.named && e.have != nil && e.isExact() && len(e.luns) == len(e.have.luns) && len(e.have.luns) > 0 && e.have.hosts[hostA] == e.password && e.have.portal == e.portal
 	})
 	if e == nil {
 		return "", nil

@@ -90,7 +90,7 @@ func removeLV(ctx context.Context, h *History) (string, error) {
 func disown(ctx context.Context, h *History) (string, error) {
 	m := h.model
 	t := h.pick(func(t *thing) bool {
-		return !t.named && t.of == "" && t.lv != nil && t.lv.policy == spec.Retain && m.complete() && t.lv.held == "" && len(m.snapshotsOf(t)) == 0
+		return !t.named && t.of == "" && t.lv != nil && t.lv.policy == spec.Retain && m.isComplete() && t.lv.held == "" && len(m.snapshotsOf(t)) == 0
 	})
 	if t == nil {
 		return "", nil
@@ -120,7 +120,7 @@ func rename(ctx context.Context, h *History) (string, error) {
 			h.touched[t.name] = true
 			from := t.lv.name
 			t.lv.name = t.name
-			return t.name + " gets its name back", h.lvm(ctx, "lvrename", vg, from, t.name)
+			return t.name + " is renamed back", h.lvm(ctx, "lvrename", vg, from, t.name)
 		}
 	}
 	t := h.pick(func(t *thing) bool { return t.usable() && t.of == "" && t.lv.size <= t.size && t.lv.held != mountPoint })
@@ -180,7 +180,7 @@ func removeForeignLV(ctx context.Context, h *History) (string, error) {
 		return "", nil
 	}
 	if t := m.things[name]; t != nil {
-		if !h.free(t) || t.adopt || !h.appears(t) {
+		if !h.free(t) || t.adopt || !h.claimExports(t) {
 			return "", nil
 		}
 		h.touched[t.family()] = true

@@ -78,7 +78,7 @@ func day(ctx context.Context, h *History) (string, error) {
 	}
 	h.Node.Day(ctx)
 	h.model.emptied = true
-	return "a day goes by", nil
+	return "a day passes", nil
 }
 
 func reboot(ctx context.Context, h *History) (string, error) {

@@ -34,8 +34,8 @@ type Node interface {
 	Rest(ctx context.Context) error
 	// Idle lets the agent make some more passes and returns what it changed.
 	Idle(ctx context.Context) ([]string, error)
-	// RealTime reports whether time goes by no faster than for us. If so, there are
-	// no days and no reboots.
+	// RealTime reports whether the node runs in real time. If so, there are no days and
+	// no reboots.
 	RealTime() bool
 	// Day lets a day go by.
 	Day(ctx context.Context)
@@ -54,7 +54,7 @@ type History struct {
 	Patience int
 	// Busy is how many things happen in a round at most.
 	Busy int
-	// Say, if not nil, is told everything that happens.
+	// Say, if not nil, is called with everything that happens.
 	Say func(string)
 
 	// Rounds, Actions and Kills count what happened so far. Lost and Leaked are the
@@ -91,7 +91,7 @@ func (h *History) Round(ctx context.Context) error {
 	h.touched = map[string]bool{}
 	h.note("round %d", h.Rounds)
 	lives := h.Node.Lives()
-	if err := h.happen(ctx); err != nil {
+	if err := h.doRound(ctx); err != nil {
 		return h.failed(err)
 	}
 	if err := h.check(ctx); err != nil {
@@ -124,8 +124,8 @@ func (h *History) failed(err error) error {
 	return fmt.Errorf("seed %d, round %d: %w\nwhat happened last:\n  %s", h.Seed, h.Rounds, err, strings.Join(h.last, "\n  "))
 }
 
-// happen does what a round consists of.
-func (h *History) happen(ctx context.Context) error {
+// doRound does what a round consists of.
+func (h *History) doRound(ctx context.Context) error {
 	if alone := h.choose(alone); h.chance(15) {
 		if what, err := alone(ctx, h); what != "" || err != nil {
 			h.Actions++
@@ -148,7 +148,7 @@ func (h *History) happen(ctx context.Context) error {
 		}
 	}
 	if h.chance(20) {
-		if err := h.one(ctx, first); err != nil {
+		if err := h.doOne(ctx, first); err != nil {
 			return err
 		}
 	}
@@ -157,7 +157,7 @@ func (h *History) happen(ctx context.Context) error {
 		if h.chance(45) {
 			kind = byHand
 		}
-		if err := h.one(ctx, kind); err != nil {
+		if err := h.doOne(ctx, kind); err != nil {
 			return err
 		}
 	}
@@ -167,8 +167,8 @@ func (h *History) happen(ctx context.Context) error {
 	return nil
 }
 
-// one lets one thing of a kind happen that can.
-func (h *History) one(ctx context.Context, kind []action) error {
+// doOne does doOne action of a kind, of those that are possible.
+func (h *History) doOne(ctx context.Context, kind []action) error {
 	for range 10 {
 		what, err := h.choose(kind)(ctx, h)
 		if err != nil {
@@ -208,7 +208,7 @@ func (h *History) check(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		m.learn(n)
+		m.adoptObserved(n)
 		want := m.settle()
 		missing, extra := scenario.Compare(m.lines(), m.look(n))
 		differences = nil
@@ -218,7 +218,7 @@ func (h *History) check(ctx context.Context) error {
 		for _, line := range extra {
 			differences = append(differences, "leaked: "+line)
 		}
-		differences = append(differences, h.stands(want, status)...)
+		differences = append(differences, h.compareConditions(want, status)...)
 		if len(differences) == 0 {
 			break
 		}
@@ -234,8 +234,8 @@ func (h *History) check(ctx context.Context) error {
 	return err
 }
 
-// stands compares how the objects stand.
-func (h *History) stands(want map[string]string, report status.Report) []string {
+// compareConditions compares the phases and reasons of the objects with those expected.
+func (h *History) compareConditions(want map[string]string, report status.Report) []string {
 	m := h.model
 	if m.blind {
 		return nil

@@ -45,7 +45,7 @@ func (h *History) backstoreDir(ctx context.Context, t *thing) string {
 // damage changes one of our targets by hand.
 func damage(ctx context.Context, h *History) (string, error) {
 	m := h.model
-	e := h.pickExport(func(e *export) bool { return e.named && e.have != nil && len(e.have.luns) > 0 && e.asked() })
+	e := h.pickExport(func(e *export) bool { return e.named && e.have != nil && len(e.have.luns) > 0 && e.isExact() })
 	if e == nil {
 		return "", nil
 	}
@@ -65,7 +65,7 @@ func damage(ctx context.Context, h *History) (string, error) {
 	what := ""
 	var lines []string
 	choice := h.rand.IntN(13)
-	if choice >= 9 && !m.complete() {
+	if choice >= 9 && !m.isComplete() {
 		choice -= 9 // what is too much would stay
 	}
 	switch choice {
@@ -118,7 +118,7 @@ func damage(ctx context.Context, h *History) (string, error) {
 			if _, there := o.have.luns[thing]; !there {
 				continue
 			}
-			if o != e && (!o.named || !h.freeExport(o) || !o.asked()) {
+			if o != e && (!o.named || !h.freeExport(o) || !o.isExact()) {
 				return "", nil
 			}
 			h.touched[o.name] = true
@@ -198,7 +198,7 @@ func hold(ctx context.Context, h *History) (string, error) {
 // letGo undoes hold.
 func letGo(_ context.Context, h *History) (string, error) {
 	t := h.pick(func(t *thing) bool { return t.lv != nil && t.lv.held != "" && t.lv.held != mountPoint })
-	if t == nil || !h.appears(t) {
+	if t == nil || !h.claimExports(t) {
 		return "", nil
 	}
 	dir := t.lv.held
@@ -215,7 +215,7 @@ func removeForeignLIO(_ context.Context, h *History) (string, error) {
 	}
 	dir := sorted(m.theirs)[h.rand.IntN(len(m.theirs))]
 	if strings.HasPrefix(dir, "core/") {
-		return "", nil // it stays
+		return "", nil // it is kept
 	}
 	for _, e := range m.exports {
 		if dir == "iscsi/"+iqn(e.name) {

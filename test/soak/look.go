@@ -17,9 +17,9 @@ const Unread = "\x00"
 
 var trashed = regexp.MustCompile(regexp.QuoteMeta(ondisk.TagDeleted) + `\S+`)
 
-// learn takes in what cannot be foretold: the UUIDs of new logical volumes, and
+// adoptObserved takes in what cannot be foretold: the UUIDs of new logical volumes, and
 // what somebody else's things look like in full.
-func (m *Model) learn(n fakehost.Node) {
+func (m *Model) adoptObserved(n fakehost.Node) {
 	for _, lv := range logicalVolumes(n) {
 		for _, t := range m.things {
 			if t.lv != nil && t.lv.name == lv.Name && t.lv.uuid == "" && lv.UUID != t.known {

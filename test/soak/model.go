@@ -111,8 +111,8 @@ type exported struct {
 	portal string
 }
 
-// asked reports whether nothing is there of an Export that its file does not ask for.
-func (e *export) asked() bool {
+// isExact reports whether the node has nothing of an Export beyond what its file declares.
+func (e *export) isExact() bool {
 	for name := range e.have.luns {
 		if _, asked := e.luns[name]; !asked {
 			return false

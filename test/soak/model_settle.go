@@ -22,8 +22,8 @@ func (m *Model) doomed() int {
 	return n
 }
 
-// settle brings the model to where the node must be when the agent has come to
-// rest, and returns how the objects stand that are not Ready.
+// settle brings the model to where the node must be when the agent is at rest, and
+// returns phase and reason of the objects that are not Ready.
 func (m *Model) settle() map[string]string {
 	var stand map[string]string
 	for range 4 { // what one thing comes to may set another free
@@ -38,15 +38,15 @@ func (m *Model) settle() map[string]string {
 			m.settleExport(m.exports[name], stand)
 		}
 		for _, t := range append(m.snapshots(), m.volumes()...) {
-			m.settleAbsent(t, stand)
+			m.settleUndeclared(t, stand)
 		}
 	}
 	return stand
 }
 
-func (m *Model) complete() bool { return m.broken == nil }
+func (m *Model) isComplete() bool { return m.broken == nil }
 
-// missing says why a thing without a logical volume gets none, if so.
+// missing says why no logical volume is created for a thing that has none, if so.
 func (m *Model) missing(t *thing) string {
 	_, inTheWay := m.foreign[t.name]
 	switch {
@@ -80,7 +80,7 @@ func (m *Model) settleVolume(t *thing, stand map[string]string) {
 			return
 		}
 	}
-	m.keep(t)
+	m.markDeclared(t)
 	if t.lv.name != t.name {
 		stand[t.id()] = "Blocked: ImmutableField"
 	}
@@ -104,15 +104,15 @@ func (m *Model) settleVolume(t *thing, stand map[string]string) {
 	}
 }
 
-// keep is what a file that names a thing does to its logical volume.
-func (m *Model) keep(t *thing) { t.lv.policy, t.lv.trashed = t.policy, false }
+// markDeclared is what declaring a thing does to its logical volume.
+func (m *Model) markDeclared(t *thing) { t.lv.policy, t.lv.trashed = t.policy, false }
 
 func (m *Model) settleSnapshot(t *thing, stand map[string]string) {
 	if !t.named {
 		return
 	}
 	if t.lv != nil {
-		m.keep(t)
+		m.markDeclared(t)
 		return
 	}
 	why, origin := m.missing(t), m.things[t.of]
@@ -132,7 +132,7 @@ func (m *Model) settleSnapshot(t *thing, stand map[string]string) {
 func (m *Model) settleExport(e *export, stand map[string]string) {
 	id := "Export/" + e.name
 	if !e.named {
-		if e.have != nil && !m.complete() {
+		if e.have != nil && !m.isComplete() {
 			stand[id] = "Blocked: IncompleteInput"
 		} else {
 			e.have = nil
@@ -160,7 +160,7 @@ func (m *Model) settleExport(e *export, stand map[string]string) {
 		l.readOnly = l.readOnly || t.lv.readOnly
 		have.luns[name] = l
 	}
-	if e.have != nil && !m.complete() {
+	if e.have != nil && !m.isComplete() {
 		for name, l := range e.have.luns {
 			if _, wanted := e.luns[name]; !wanted {
 				have.luns[name] = l
@@ -173,14 +173,14 @@ func (m *Model) settleExport(e *export, stand map[string]string) {
 	e.have = have
 }
 
-// settleAbsent is what becomes of a thing that no file names.
-func (m *Model) settleAbsent(t *thing, stand map[string]string) {
+// settleUndeclared is what becomes of an undeclared thing.
+func (m *Model) settleUndeclared(t *thing, stand map[string]string) {
 	switch {
 	case t.lv != nil:
 		if t.lv.uuid != "" {
 			t.known = t.lv.uuid
 		}
-	case !t.named && m.complete():
+	case !t.named && m.isComplete():
 		t.known = ""
 	}
 	if t.named || t.lv == nil {
@@ -191,7 +191,7 @@ func (m *Model) settleAbsent(t *thing, stand map[string]string) {
 		return
 	}
 	if !t.lv.trashed {
-		if !m.complete() {
+		if !m.isComplete() {
 			stand[t.id()] = "Blocked: IncompleteInput"
 			return
 		}

@@ -44,8 +44,8 @@ type Target struct {
 	Path string
 	UUID string // of the logical volume that it has to be
 	Size uint64 // in bytes
-	// BlockSize is that of its logical blocks, in bytes; 0: not known. An image that
-	// counts in others is refused.
+	// BlockSize is that of its logical blocks, in bytes; 0: not known. An image with
+	// another block size is refused.
 	BlockSize int64
 	// ReadsZero is true if the device reads as zeroes where this image has not been
 	// written: zeroes need not be written then.
@@ -56,7 +56,7 @@ type Target struct {
 	// Begun is true if some of this image may have been written before, also beyond
 	// From.
 	Begun bool
-	// Progress is told how far it has come.
+	// Progress is called with how far it has come.
 	Progress func(change.Progress)
 	// Checkpoint is called before the first byte is written, with From, and then
 	// every now and then, when so many bytes from the start have reached the device.
@@ -110,17 +110,17 @@ func (a *Actuator) Apply(ctx context.Context, c change.Change) error {
 	}
 }
 
-// look reads the logical volume as it is now. It returns an error that is
+// readCurrent reads the logical volume as it is now. It returns an error that is
 // [change.ErrStale] if it is not the one that the plan saw.
-func (a *Actuator) look(ctx context.Context, lv change.LV) (observe.LogicalVolume, error) {
+func (a *Actuator) readCurrent(ctx context.Context, lv change.LV) (observe.LogicalVolume, error) {
 	now, found, err := observe.ReadLV(ctx, a.run, lv.VolumeGroup, lv.Name)
 	switch {
 	case err != nil:
 		return now, err
 	case !found:
-		return now, stale("%s no longer exists", lv)
+		return now, newStaleError("%s no longer exists", lv)
 	case now.UUID != lv.UUID:
-		return now, stale("%s has been replaced by another logical volume (UUID %s)", lv, now.UUID)
+		return now, newStaleError("%s has been replaced by another logical volume (UUID %s)", lv, now.UUID)
 	}
 	return now, nil
 }
@@ -133,13 +133,13 @@ func (a *Actuator) activate(ctx context.Context, now observe.LogicalVolume, lv c
 	return a.lvm.Apply(ctx, change.Activate{LV: lv})
 }
 
-// holds checks that a logical volume is a plain one of a size, or larger.
-func holds(now observe.LogicalVolume, bytes uint64) error {
+// checkSize checks that a logical volume is a plain one of a size, or larger.
+func checkSize(now observe.LogicalVolume, bytes uint64) error {
 	switch {
 	case now.Type != observe.Thick && now.Type != observe.Thin:
-		return stale("%s is of type %s", now.FullName(), now.Type)
+		return newStaleError("%s is of type %s", now.FullName(), now.Type)
 	case now.Size < bytes:
-		return stale("%s has %d bytes, expected %d", now.FullName(), now.Size, bytes)
+		return newStaleError("%s has %d bytes, expected %d", now.FullName(), now.Size, bytes)
 	}
 	return nil
 }

@@ -28,13 +28,13 @@ func (a *Actuator) clear(ctx context.Context, c change.Clear) error {
 	case !found:
 		return nil
 	case now.UUID != c.UUID:
-		return stale("%s has been replaced by another logical volume (UUID %s)", c.LV, now.UUID)
+		return newStaleError("%s has been replaced by another logical volume (UUID %s)", c.LV, now.UUID)
 	case !slices.Contains(now.Tags, ondisk.PhaseTag(ondisk.Clearing)):
-		return stale("%s is not marked for wiping", c.LV)
+		return newStaleError("%s is not marked for wiping", c.LV)
 	case len(now.TakesAlong) > 0: // what is written here would be read there
-		return stale("cannot wipe %s: other volumes depend on it (%s)", c.LV, strings.Join(now.TakesAlong, "; "))
+		return newStaleError("cannot wipe %s: other volumes depend on it (%s)", c.LV, strings.Join(now.TakesAlong, "; "))
 	}
-	if err := holds(now, 0); err != nil {
+	if err := checkSize(now, 0); err != nil {
 		return err
 	}
 	if err := a.activate(ctx, now, c.LV); err != nil {
@@ -47,9 +47,9 @@ func (a *Actuator) clear(ctx context.Context, c change.Clear) error {
 	m := a.marks(now, c.LV, key)
 	// All of it, whatever size the plan saw.
 	_, err = a.blocks.Clear(ctx, blockcopy.Clear{
-		Device: now.Path(), UUID: now.UUID, Size: int64(now.Size), From: m.from(now.Size),
+		Device: now.Path(), UUID: now.UUID, Size: int64(now.Size), From: m.resumeOffset(now.Size),
 		Discard: key == ondisk.CheckpointOfDiscarding,
-		Limit:   a.limit, Progress: teller(ctx), Checkpoint: m.saver(ctx),
+		Limit:   a.limit, Progress: progressReporter(ctx), Checkpoint: m.checkpointer(ctx),
 	})
 	if err != nil {
 		return classify(err)

@@ -34,7 +34,7 @@ func (e *Engine) Changed(ctx context.Context, since, now string) ([]blockcopy.Ex
 // BlockSize asks for the size of a device's blocks, see [Blocks].
 func (*Engine) BlockSize(path string) (int64, error) { return blockcopy.LogicalBlockSize(path) }
 
-// Claim opens a device alone, see [Blocks].
+// Claim opens a device exclusively, see [Blocks].
 func (*Engine) Claim(path, uuid string) (release func(), err error) {
 	return blockcopy.Claim(path, uuid)
 }

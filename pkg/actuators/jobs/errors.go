@@ -28,17 +28,17 @@ func classify(err error) error {
 	return err
 }
 
-// stale returns an error that is [change.ErrStale].
-func stale(format string, args ...any) error {
+// newStaleError returns an error that is [change.ErrStale].
+func newStaleError(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", change.ErrStale, fmt.Sprintf(format, args...))
 }
 
-// openHere returns an error that is [change.ErrInUse].
-func openHere(lv observe.LogicalVolume) error {
+// newInUseError returns an error that is [change.ErrInUse].
+func newInUseError(lv observe.LogicalVolume) error {
 	return fmt.Errorf("%w: %s is open on this node (see lsof %s)", change.ErrInUse, lv.FullName(), lv.Path())
 }
 
-// badSource returns an error that is [change.ErrSource].
-func badSource(format string, args ...any) error {
+// newSourceError returns an error that is [change.ErrSource].
+func newSourceError(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", change.ErrSource, fmt.Sprintf(format, args...))
 }

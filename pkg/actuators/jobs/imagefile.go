@@ -32,7 +32,7 @@ type ImageFile struct {
 	Path     string
 	Format   spec.ImageFormat
 	Compress bool
-	// Progress is told how far it has come.
+	// Progress is called with how far it has come.
 	Progress func(change.Progress)
 }
 
@@ -44,14 +44,14 @@ func (a *Actuator) writeImage(ctx context.Context, c change.WriteImage) error {
 	if a.files == nil {
 		return errors.New("cannot write images: this agent has no image backend")
 	}
-	source, leave, err := a.use(ctx, c.Source, uint64(c.Size))
+	source, leave, err := a.acquireSource(ctx, c.Source, uint64(c.Size))
 	if err != nil {
 		return err
 	}
 	defer leave()
 	err = a.files.Write(ctx, ImageFile{
 		Device: source.Path(), UUID: source.UUID, Size: uint64(c.Size), Path: c.Path, Format: c.Format, Compress: c.Compress,
-		Progress: func(p change.Progress) { change.Report(ctx, p) },
+		Progress: func(p change.Progress) { change.ReportProgress(ctx, p) },
 	})
 	if at := new(fs.PathError); errors.As(err, &at) && errors.Is(err, fs.ErrExist) && at.Path == c.Path+spec.ChecksumSuffix {
 		return fmt.Errorf("%w: checksum file %s already exists without its image and was not created by volreconciler. Remove it, or choose another path",
@@ -60,7 +60,7 @@ func (a *Actuator) writeImage(ctx context.Context, c change.WriteImage) error {
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%w: %w", change.ErrStale, err) // which is looked at in the next pass
 	}
-	return a.explain(ctx, c.Source, err)
+	return a.explainReadError(ctx, c.Source, err)
 }
 
 // QEMUImageFiles is [ImageFiles] on this machine: qemu-img writes them.

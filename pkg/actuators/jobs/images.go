@@ -34,7 +34,7 @@ const window = 1 << 30
 
 // Write writes an image, see [Images].
 func (i *CachedImages) Write(ctx context.Context, want change.Image, to Target) error {
-	return faultOf(i.write(ctx, want, to))
+	return classifyImageError(i.write(ctx, want, to))
 }
 
 func (i *CachedImages) write(ctx context.Context, want change.Image, to Target) (err error) {
@@ -49,7 +49,7 @@ func (i *CachedImages) write(ctx context.Context, want change.Image, to Target) 
 		Progress: func(_ cache.Stage, done, total int64) {
 			to.Progress(change.Progress{Done: uint64(done), Total: uint64(max(total, 0))})
 		},
-		Aside: func(wait func() error) error { return change.Aside(ctx, wait) },
+		Aside: func(wait func() error) error { return change.WaitAside(ctx, wait) },
 	})
 	if err != nil {
 		return err
@@ -63,15 +63,15 @@ func (i *CachedImages) write(ctx context.Context, want change.Image, to Target) 
 		return err
 	}
 	if sum.IsZero() && to.Begun {
-		// Nothing says that it is the same file as the last time: half of one and half
-		// of another would be neither.
+		// Nothing says that it is the same file as in the last attempt: half of one file
+		// and half of another would be neither.
 		to.From, to.ReadsZero = 0, false
 	}
 	return i.convert(ctx, source, to)
 }
 
-// checkBlocks is an error if the disk in an image counts in other blocks than the device that
-// it is to be written to. What its format says is believed before what the spec says.
+// checkBlocks is an error if the disk in an image has another block size than the device to write
+// it to. What its format says is believed before what the spec says.
 func checkBlocks(inImage, declared, device int64) error {
 	counts := cmp.Or(inImage, declared, spec.DefaultBlockSize)
 	if device == 0 || counts == device {
@@ -118,8 +118,8 @@ func (i *CachedImages) convert(ctx context.Context, source qemuimg.Source, to Ta
 	return nil
 }
 
-// faultOf says whose fault an error is.
-func faultOf(err error) error {
+// classifyImageError gives an error the class that says whether the image, its source or the node is at fault.
+func classifyImageError(err error) error {
 	var status *fetch.StatusError
 	switch {
 	case errors.Is(err, change.ErrSource):

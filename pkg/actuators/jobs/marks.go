@@ -11,8 +11,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
-// marks are the checkpoints on a logical volume while a job works on it.
-type marks struct {
+// checkpoints are the checkpoints on a logical volume while a job works on it.
+type checkpoints struct {
 	lvm change.Actuator
 	lv  change.LV
 	key string // what is copied
@@ -24,8 +24,8 @@ type marks struct {
 	at uint64
 }
 
-func (a *Actuator) marks(now observe.LogicalVolume, lv change.LV, key string) *marks {
-	m := &marks{lvm: a.lvm, lv: lv, key: key, at: now.Checkpoint(key)}
+func (a *Actuator) marks(now observe.LogicalVolume, lv change.LV, key string) *checkpoints {
+	m := &checkpoints{lvm: a.lvm, lv: lv, key: key, at: now.Checkpoint(key)}
 	for _, t := range now.TagsWith(ondisk.TagCheckpoint) {
 		if strings.HasPrefix(t, ondisk.TagCheckpoint+key+":") {
 			m.own = append(m.own, t)
@@ -36,17 +36,17 @@ func (a *Actuator) marks(now observe.LogicalVolume, lv change.LV, key string) *m
 	return m
 }
 
-// from is what a job of so many bytes goes on from.
-func (m *marks) from(size uint64) int64 { return int64(min(m.at, size)) }
+// resumeOffset is the offset from which a job of so many bytes continues.
+func (m *checkpoints) resumeOffset(size uint64) int64 { return int64(min(m.at, size)) }
 
-// begin marks the logical volume before the first byte is written, so that
-// whoever comes later knows that something was.
-func (m *marks) begin(ctx context.Context) error { return m.checkpoint(ctx, m.at) }
+// begin marks the logical volume before the first byte is written: a later plan then
+// knows that its content may be incomplete.
+func (m *checkpoints) begin(ctx context.Context) error { return m.checkpoint(ctx, m.at) }
 
-// checkpoint says that so many bytes from the start have reached the device. From
-// the first one on the others count none: what they counted is overwritten, and if
-// it is their turn again, all of it is to be copied.
-func (m *marks) checkpoint(ctx context.Context, bytes uint64) error {
+// checkpoint records that so many bytes from the start have reached the device. The
+// first call sets the checkpoints of other contents to 0: those contents are being
+// overwritten, and have to be copied from the start if they are needed again.
+func (m *checkpoints) checkpoint(ctx context.Context, bytes uint64) error {
 	want := []string{ondisk.CheckpointTag(m.key, bytes)}
 	for _, t := range m.others {
 		if of := t[:strings.LastIndex(t, ":")+1]; !slices.Contains(want, of+"0") {
@@ -66,18 +66,18 @@ func (m *marks) checkpoint(ctx context.Context, bytes uint64) error {
 	return err
 }
 
-// all are the checkpoints that go when the job is done.
-func (m *marks) all() []string { return slices.Concat(m.own, m.others) }
+// all are the checkpoints to remove when the job is done.
+func (m *checkpoints) all() []string { return slices.Concat(m.own, m.others) }
 
-// saver returns a checkpoint as the engine calls it.
-func (m *marks) saver(ctx context.Context) func(int64) error {
+// checkpointer returns a checkpoint as the engine calls it.
+func (m *checkpoints) checkpointer(ctx context.Context) func(int64) error {
 	return func(bytes int64) error { return m.checkpoint(ctx, uint64(bytes)) }
 }
 
-// teller returns a function that passes the engine's progress on.
-func teller(ctx context.Context) func(blockcopy.Progress) {
+// progressReporter returns a function that passes the engine's progress on.
+func progressReporter(ctx context.Context) func(blockcopy.Progress) {
 	return func(p blockcopy.Progress) {
-		change.Report(ctx, change.Progress{
+		change.ReportProgress(ctx, change.Progress{
 			Done: uint64(p.Done), Total: uint64(p.Total), Rate: uint64(p.Rate), Left: max(p.Left, 0),
 		})
 	}

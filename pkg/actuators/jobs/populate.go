@@ -13,14 +13,14 @@ import (
 // populate fills a volume. Its last change of tags makes the volume a real one:
 // there is no moment at which it looks complete and is not.
 func (a *Actuator) populate(ctx context.Context, c change.Populate) error {
-	now, err := a.look(ctx, c.LV)
+	now, err := a.readCurrent(ctx, c.LV)
 	if err != nil {
 		return err
 	}
 	switch now.Phase() {
 	case ondisk.Populating:
 	case ondisk.Clearing:
-		return stale("%s is being wiped", c.LV)
+		return newStaleError("%s is being wiped", c.LV)
 	default:
 		return nil
 	}
@@ -31,7 +31,7 @@ func (a *Actuator) populate(ctx context.Context, c change.Populate) error {
 	if key == "" {
 		return errors.New("the source of " + c.LV.String() + " is unknown")
 	}
-	if err := holds(now, uint64(c.Size)); err != nil {
+	if err := checkSize(now, uint64(c.Size)); err != nil {
 		return err
 	}
 	if err := a.activate(ctx, now, c.LV); err != nil {
@@ -49,8 +49,8 @@ func (a *Actuator) populate(ctx context.Context, c change.Populate) error {
 	return a.lvm.Apply(ctx, change.SetTags{LV: c.LV, Add: []string{ondisk.TagFilled}, Remove: append(m.all(), ondisk.PhaseTag(ondisk.Populating))})
 }
 
-func (a *Actuator) populateFromVolume(ctx context.Context, c change.Populate, now observe.LogicalVolume, m *marks) error {
-	source, leave, err := a.use(ctx, c.Volume, uint64(c.Size))
+func (a *Actuator) populateFromVolume(ctx context.Context, c change.Populate, now observe.LogicalVolume, m *checkpoints) error {
+	source, leave, err := a.acquireSource(ctx, c.Volume, uint64(c.Size))
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (a *Actuator) populateFromVolume(ctx context.Context, c change.Populate, no
 		return err
 	}
 	_, err = a.blocks.Copy(ctx, blockcopy.Copy{
-		Source: source.Path(), SourceUUID: source.UUID, Target: now.Path(), TargetUUID: now.UUID, Size: int64(c.Size), From: m.from(uint64(c.Size)),
+		Source: source.Path(), SourceUUID: source.UUID, Target: now.Path(), TargetUUID: now.UUID, Size: int64(c.Size), From: m.resumeOffset(uint64(c.Size)),
 		// Where something else was copied to before, there may be anything. To write
 		// only what differs leaves a thin volume thin even then.
 		TargetIsZero:  c.ReadsZero && len(m.others) == 0,
@@ -67,12 +67,12 @@ func (a *Actuator) populateFromVolume(ctx context.Context, c change.Populate, no
 		NoDigest:      true,
 		SameBlocks:    true,
 		Limit:         a.limit,
-		Progress:      teller(ctx), Checkpoint: m.saver(ctx),
+		Progress:      progressReporter(ctx), Checkpoint: m.checkpointer(ctx),
 	})
-	return a.explain(ctx, c.Volume, err)
+	return a.explainReadError(ctx, c.Volume, err)
 }
 
-func (a *Actuator) populateFromImage(ctx context.Context, c change.Populate, now observe.LogicalVolume, m *marks) error {
+func (a *Actuator) populateFromImage(ctx context.Context, c change.Populate, now observe.LogicalVolume, m *checkpoints) error {
 	if a.images == nil {
 		return errors.New("cannot fill volumes from images: this agent has no image backend")
 	}
@@ -83,7 +83,7 @@ func (a *Actuator) populateFromImage(ctx context.Context, c change.Populate, now
 	return classify(a.images.Write(ctx, *c.Image, Target{
 		Path: now.Path(), UUID: now.UUID, Size: now.Size, BlockSize: blockSize, From: m.at,
 		ReadsZero: c.ReadsZero && len(m.others) == 0, Begun: len(m.own) > 0,
-		Progress: func(p change.Progress) { change.Report(ctx, p) },
+		Progress: func(p change.Progress) { change.ReportProgress(ctx, p) },
 		Checkpoint: func(bytes uint64) error {
 			return m.checkpoint(ctx, bytes)
 		},

@@ -13,23 +13,23 @@ import (
 // restore writes to a volume what differs from its snapshot. Its last change of
 // tags says that the request is done, and lets the volume be used again.
 func (a *Actuator) restore(ctx context.Context, c change.Restore) error {
-	now, err := a.look(ctx, c.LV)
+	now, err := a.readCurrent(ctx, c.LV)
 	done := ondisk.TagReverted + c.Request
 	switch {
 	case err != nil:
 		return err
 	case now.Phase() == ondisk.Clearing:
-		return stale("%s is being wiped", c.LV)
+		return newStaleError("%s is being wiped", c.LV)
 	case now.Phase() != ondisk.Reverting && slices.Contains(now.Tags, done):
 		return nil
 	case now.Phase() != ondisk.Reverting, !slices.Contains(now.Tags, ondisk.TagRevert+c.Request):
-		return stale("%s is not being reverted for request %s", c.LV, c.Request)
+		return newStaleError("%s is not being reverted for request %s", c.LV, c.Request)
 	case now.Open:
 		// Not everybody who has it open claims it, so that the kernel would refuse: a
 		// virtual machine of this node does not.
-		return openHere(now)
+		return newInUseError(now)
 	}
-	if err := holds(now, uint64(c.Size)); err != nil {
+	if err := checkSize(now, uint64(c.Size)); err != nil {
 		return err
 	}
 	if err := a.activate(ctx, now, c.LV); err != nil {
@@ -39,13 +39,13 @@ func (a *Actuator) restore(ctx context.Context, c change.Restore) error {
 	if err := a.copyBack(ctx, c, now, m); err != nil {
 		return err
 	}
-	// Those of earlier ones stay, so that none is done a second time.
+	// Those of earlier requests are kept, so that none is done a second time.
 	old := append(m.all(), now.TagsWith(ondisk.TagRevert)...)
 	return a.lvm.Apply(ctx, change.SetTags{LV: c.LV, Add: []string{done, ondisk.TagFilled}, Remove: append(old, ondisk.PhaseTag(ondisk.Reverting))})
 }
 
-func (a *Actuator) copyBack(ctx context.Context, c change.Restore, now observe.LogicalVolume, m *marks) error {
-	snapshot, leave, err := a.use(ctx, c.Snapshot, uint64(c.Size))
+func (a *Actuator) copyBack(ctx context.Context, c change.Restore, now observe.LogicalVolume, m *checkpoints) error {
+	snapshot, leave, err := a.acquireSource(ctx, c.Snapshot, uint64(c.Size))
 	if err != nil {
 		return err
 	}
@@ -56,9 +56,9 @@ func (a *Actuator) copyBack(ctx context.Context, c change.Restore, now observe.L
 	// A copy-on-write snapshot cannot overflow by it: it has the old data wherever the
 	// two differ, and nothing else is written, see [blockcopy.Copy.OnlyDifferent].
 	_, err = a.blocks.Copy(ctx, blockcopy.Copy{
-		Source: snapshot.Path(), SourceUUID: snapshot.UUID, Target: now.Path(), TargetUUID: now.UUID, Size: int64(c.Size), From: m.from(uint64(c.Size)),
+		Source: snapshot.Path(), SourceUUID: snapshot.UUID, Target: now.Path(), TargetUUID: now.UUID, Size: int64(c.Size), From: m.resumeOffset(uint64(c.Size)),
 		OnlyDifferent: true, NoDigest: true,
-		Limit: a.limit, Progress: teller(ctx), Checkpoint: m.saver(ctx),
+		Limit: a.limit, Progress: progressReporter(ctx), Checkpoint: m.checkpointer(ctx),
 	})
-	return a.explain(ctx, c.Snapshot, err)
+	return a.explainReadError(ctx, c.Snapshot, err)
 }

@@ -14,22 +14,22 @@ type usage struct {
 	ours bool
 }
 
-// use makes a logical volume readable that is to be copied, and returns what
-// undoes that. Several jobs may copy from one: the last one that ends deactivates
-// it, if it was inactive before the first.
-func (a *Actuator) use(ctx context.Context, lv change.LV, bytes uint64) (observe.LogicalVolume, func(), error) {
+// acquireSource makes a logical volume readable that is to be copied, and returns the function
+// that undoes that. Several jobs may copy from it: the last to end deactivates it, if it
+// was inactive before the first.
+func (a *Actuator) acquireSource(ctx context.Context, lv change.LV, bytes uint64) (observe.LogicalVolume, func(), error) {
 	a.using.Lock()
 	defer a.using.Unlock()
-	now, err := a.look(ctx, lv)
+	now, err := a.readCurrent(ctx, lv)
 	switch {
 	case err != nil:
 		return now, nil, err
 	case now.SnapshotInvalid:
-		return now, nil, overflowed(now)
+		return now, nil, newOverflowError(now)
 	case now.Type != observe.Thick && now.Type != observe.Thin && now.Type != observe.ThickSnapshot:
-		return now, nil, badSource("cannot copy %s: volumes of type %s are not supported", lv, now.Type)
+		return now, nil, newSourceError("cannot copy %s: volumes of type %s are not supported", lv, now.Type)
 	case now.Size < bytes:
-		return now, nil, stale("%s has %d bytes, expected %d", lv, now.Size, bytes)
+		return now, nil, newStaleError("%s has %d bytes, expected %d", lv, now.Size, bytes)
 	}
 	if err := a.activate(ctx, now, lv); err != nil {
 		return now, nil, err
@@ -42,11 +42,11 @@ func (a *Actuator) use(ctx context.Context, lv change.LV, bytes uint64) (observe
 		a.users[lv.UUID] = u
 	}
 	u.jobs++
-	return now, func() { a.leave(ctx, lv) }, nil
+	return now, func() { a.releaseSource(ctx, lv) }, nil
 }
 
-// leave undoes use, also when the job was cancelled.
-func (a *Actuator) leave(ctx context.Context, lv change.LV) {
+// releaseSource undoes use, also when the job was cancelled.
+func (a *Actuator) releaseSource(ctx context.Context, lv change.LV) {
 	a.using.Lock()
 	defer a.using.Unlock()
 	u := a.users[lv.UUID]
@@ -55,24 +55,24 @@ func (a *Actuator) leave(ctx context.Context, lv change.LV) {
 	}
 	delete(a.users, lv.UUID)
 	if u.ours {
-		// If it fails somebody else has begun to use it, or it is gone. It may stay
+		// If it fails, somebody else has begun to use it, or it was removed. It may remain
 		// active: that is no reason for a copy to fail.
 		_ = a.lvm.Apply(context.WithoutCancel(ctx), change.Deactivate{LV: lv})
 	}
 }
 
-func overflowed(lv observe.LogicalVolume) error {
-	return badSource("snapshot %s overflowed and lost its content; create a new snapshot with a larger spec.size", lv.FullName())
+func newOverflowError(lv observe.LogicalVolume) error {
+	return newSourceError("snapshot %s overflowed and lost its content; create a new snapshot with a larger spec.size", lv.FullName())
 }
 
-// explain says what the error of a copy means. A copy-on-write snapshot that
+// explainReadError says what the error of a copy means. A copy-on-write snapshot that
 // overflowed meanwhile fails to be read, which is all that the kernel says.
-func (a *Actuator) explain(ctx context.Context, source change.LV, err error) error {
+func (a *Actuator) explainReadError(ctx context.Context, source change.LV, err error) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	if now, gone := a.look(ctx, source); gone == nil && now.SnapshotInvalid {
-		return overflowed(now)
+	if now, gone := a.readCurrent(ctx, source); gone == nil && now.SnapshotInvalid {
+		return newOverflowError(now)
 	}
 	return classify(err)
 }

@@ -14,10 +14,10 @@ import (
 )
 
 // stage makes a staged logical volume hold what a snapshot holds. Its last change of
-// tags says so; until then what the tags said before stays true: where it is not what
-// the earlier snapshot holds, the origin was written to since.
+// tags says so. Until then the earlier tags remain true: where the staged logical volume
+// differs from the earlier snapshot, the origin was written to since.
 func (a *Actuator) stage(ctx context.Context, c change.Stage) error {
-	now, err := a.lookStaged(ctx, c.LV, uint64(c.Size))
+	now, err := a.readStaged(ctx, c.LV, uint64(c.Size))
 	if err != nil {
 		return err
 	}
@@ -26,9 +26,9 @@ func (a *Actuator) stage(ctx context.Context, c change.Stage) error {
 	case synced == c.From.UUID && c.From.UUID != "":
 		return nil
 	case c.Since.UUID != "" && synced != c.Since.UUID:
-		return stale("%s is not a copy of snapshot %s", c.LV, c.Since)
+		return newStaleError("%s is not a copy of snapshot %s", c.LV, c.Since)
 	}
-	if now, err = a.unused(ctx, now, c.LV); err != nil {
+	if now, err = a.awaitUnused(ctx, now, c.LV); err != nil {
 		return err
 	}
 	if err := a.activate(ctx, now, c.LV); err != nil {
@@ -42,30 +42,30 @@ func (a *Actuator) stage(ctx context.Context, c change.Stage) error {
 	return a.markSynced(ctx, c.LV, now, ondisk.SyncedTag(c.From.UUID, left), m.all()...)
 }
 
-// markSynced puts a tag in the place of those that say what a staged logical volume
-// holds, and of some others.
+// markSynced replaces the tags that say what a staged logical volume holds, and some
+// others, by a tag.
 func (a *Actuator) markSynced(ctx context.Context, lv change.LV, now observe.LogicalVolume, tag string, others ...string) error {
 	old := slices.DeleteFunc(now.TagsWith(ondisk.TagSynced), func(t string) bool { return t == tag })
 	return a.lvm.Apply(ctx, change.SetTags{LV: lv, Add: []string{tag}, Remove: append(others, old...)})
 }
 
-// lookStaged reads a logical volume, of a size or larger, that is staged. It is stale
+// readStaged reads a logical volume, of a size or larger, that is staged. It is stale
 // if it is anything else.
-func (a *Actuator) lookStaged(ctx context.Context, lv change.LV, size uint64) (observe.LogicalVolume, error) {
-	now, err := a.look(ctx, lv)
+func (a *Actuator) readStaged(ctx context.Context, lv change.LV, size uint64) (observe.LogicalVolume, error) {
+	now, err := a.readCurrent(ctx, lv)
 	switch {
 	case err != nil:
 		return now, err
 	case now.Phase() != ondisk.Staged:
-		return now, stale("%s is not staged for a cutover", lv)
+		return now, newStaleError("%s is not staged for a cutover", lv)
 	}
-	return now, holds(now, size)
+	return now, checkSize(now, size)
 }
 
 // copyStage copies, and returns how many bytes changed meanwhile. What cannot be found
 // out, because thin_delta is not installed, say, is found before anybody waits for it.
-func (a *Actuator) copyStage(ctx context.Context, c change.Stage, now observe.LogicalVolume, m *marks) (uint64, error) {
-	from, leave, err := a.use(ctx, c.From, uint64(c.Size))
+func (a *Actuator) copyStage(ctx context.Context, c change.Stage, now observe.LogicalVolume, m *checkpoints) (uint64, error) {
+	from, leave, err := a.acquireSource(ctx, c.From, uint64(c.Size))
 	if err != nil {
 		return 0, err
 	}
@@ -76,68 +76,68 @@ func (a *Actuator) copyStage(ctx context.Context, c change.Stage, now observe.Lo
 	}
 	task := blockcopy.Copy{
 		Source: from.Path(), SourceUUID: from.UUID, Target: now.Path(), TargetUUID: now.UUID, Size: int64(c.Size),
-		NoDigest: true, SameBlocks: true, Limit: a.limit, Progress: teller(ctx),
+		NoDigest: true, SameBlocks: true, Limit: a.limit, Progress: progressReporter(ctx),
 	}
 	// Where something else was copied to before, there may be anything, see populate.
 	fresh := len(m.others) == 0 && len(now.TagsWith(ondisk.TagSynced)) == 0
 	task.OnlyDifferent = c.ReadsZero && !fresh
-	if task.Extents, err = a.toStage(ctx, c, from, now, m); err != nil {
+	if task.Extents, err = a.extentsToStage(ctx, c, from, now, m); err != nil {
 		return 0, err
 	}
 	if task.Extents == nil {
-		task.From = m.from(uint64(c.Size))
+		task.From = m.resumeOffset(uint64(c.Size))
 		task.TargetIsZero = c.ReadsZero && fresh
-		task.Checkpoint = m.saver(ctx)
+		task.Checkpoint = m.checkpointer(ctx)
 	}
 	if task.Extents == nil || len(task.Extents) > 0 {
 		if err := m.begin(ctx); err != nil {
 			return 0, err
 		}
 		if _, err := a.blocks.Copy(ctx, task); err != nil {
-			return 0, a.explain(ctx, c.From, err)
+			return 0, a.explainReadError(ctx, c.From, err)
 		}
 	}
-	left, err := a.changed(ctx, from, origin, int64(c.Size))
+	left, err := a.changedExtents(ctx, from, origin, int64(c.Size))
 	return uint64(blockcopy.Total(left)), err
 }
 
-// toStage returns what there is to copy from a snapshot; nil is all of it.
-func (a *Actuator) toStage(ctx context.Context, c change.Stage, from, staged observe.LogicalVolume, m *marks) ([]blockcopy.Extent, error) {
+// extentsToStage returns what there is to copy from a snapshot; nil is all of it.
+func (a *Actuator) extentsToStage(ctx context.Context, c change.Stage, from, staged observe.LogicalVolume, m *checkpoints) ([]blockcopy.Extent, error) {
 	if c.Since.UUID == "" {
 		return nil, nil
 	}
-	since, err := a.sinceFor(ctx, c.Since, from)
-	if err != nil || !knowsAll(since, staged, m) {
+	since, err := a.readSince(ctx, c.Since, from)
+	if err != nil || !isDeltaComplete(since, staged, m) {
 		return nil, err
 	}
-	return a.changed(ctx, since, from, int64(c.Size))
+	return a.changedExtents(ctx, since, from, int64(c.Size))
 }
 
-// originOf returns the logical volume that a snapshot is of. It is to be the one that
-// the staged one is to replace, and to count still: what has come in its place is not to
-// be overwritten with what is older.
+// originOf returns the origin of a snapshot. It is an error unless that is the current
+// logical volume of the staged one: after a cutover, newer content must not be
+// overwritten with older.
 func (a *Actuator) originOf(ctx context.Context, snapshot, staged observe.LogicalVolume) (observe.LogicalVolume, error) {
 	if snapshot.Origin == "" {
-		return snapshot, stale("%s is no longer a snapshot", snapshot.FullName())
+		return snapshot, newStaleError("%s is no longer a snapshot", snapshot.FullName())
 	}
 	origin, found, err := observe.ReadLV(ctx, a.run, snapshot.VolumeGroup, snapshot.Origin)
 	switch {
 	case err != nil:
 		return origin, err
 	case !found:
-		return origin, stale("%s, the origin of snapshot %s, no longer exists", snapshot.Origin, snapshot.FullName())
+		return origin, newStaleError("%s, the origin of snapshot %s, no longer exists", snapshot.Origin, snapshot.FullName())
 	case origin.SupersededBy() != "":
-		return origin, stale("%s has been replaced", origin.FullName())
+		return origin, newStaleError("%s has been replaced", origin.FullName())
 	case origin.Identity() != staged.Identity():
-		return origin, stale("%s is not staged for the cutover from %s", staged.FullName(), origin.FullName())
+		return origin, newStaleError("%s is not staged for the cutover from %s", staged.FullName(), origin.FullName())
 	}
 	return origin, nil
 }
 
-// sinceFor looks at the snapshot since which changes are to be found, up to another
+// readSince looks at the snapshot since which changes are to be found, up to another
 // one or the origin itself.
-func (a *Actuator) sinceFor(ctx context.Context, lv change.LV, now observe.LogicalVolume) (observe.LogicalVolume, error) {
-	since, err := a.look(ctx, lv)
+func (a *Actuator) readSince(ctx context.Context, lv change.LV, now observe.LogicalVolume) (observe.LogicalVolume, error) {
+	since, err := a.readCurrent(ctx, lv)
 	origin := now.Origin
 	if origin == "" {
 		origin = now.Name
@@ -146,26 +146,26 @@ func (a *Actuator) sinceFor(ctx context.Context, lv change.LV, now observe.Logic
 	case err != nil:
 		return since, err
 	case since.VolumeGroup != now.VolumeGroup || since.Pool != now.Pool:
-		return since, stale("%s and %s are not in the same volume group and pool", lv, now.FullName())
+		return since, newStaleError("%s and %s are not in the same volume group and pool", lv, now.FullName())
 	case since.Type != observe.ThickSnapshot && since.Type != observe.Thin, since.Origin != origin && since.Origin != now.Name:
-		return since, stale("%s is not a snapshot of %s", lv, origin)
+		return since, newStaleError("%s is not a snapshot of %s", lv, origin)
 	case since.SnapshotInvalid:
-		return since, stale("snapshot %s overflowed; the changes since it are unknown", lv)
+		return since, newStaleError("snapshot %s overflowed; the changes since it are unknown", lv)
 	case since.Type == observe.Thin:
 		return since, nil // the metadata of the thin pool says it all
 	}
 	return since, a.activate(ctx, since, lv)
 }
 
-// changed returns where a logical volume, of a size, may differ from an earlier
+// changedExtents returns where a logical volume, of a size, may differ from an earlier
 // snapshot; nothing is empty, and not nil.
-func (a *Actuator) changed(ctx context.Context, since, now observe.LogicalVolume, size int64) ([]blockcopy.Extent, error) {
+func (a *Actuator) changedExtents(ctx context.Context, since, now observe.LogicalVolume, size int64) ([]blockcopy.Extent, error) {
 	extents, err := a.blocks.Changed(ctx, since.FullName(), now.FullName())
 	if err == nil && since.Type == observe.ThickSnapshot || errors.Is(err, blockdelta.ErrLost) {
 		// One that overflowed meanwhile does not know everything.
-		again, lost := a.look(ctx, change.LV{VolumeGroup: since.VolumeGroup, Name: since.Name, UUID: since.UUID})
+		again, lost := a.readCurrent(ctx, change.LV{VolumeGroup: since.VolumeGroup, Name: since.Name, UUID: since.UUID})
 		if lost == nil && again.SnapshotInvalid {
-			lost = stale("snapshot %s overflowed; the changes since it are unknown", since.FullName())
+			lost = newStaleError("snapshot %s overflowed; the changes since it are unknown", since.FullName())
 		}
 		if lost != nil {
 			return nil, lost
@@ -180,14 +180,14 @@ func (a *Actuator) changed(ctx context.Context, since, now observe.LogicalVolume
 	return append([]blockcopy.Extent{}, blockcopy.Merge(extents, size, 1)...), nil
 }
 
-// knowsAll reports whether what changed since a snapshot is all in which a staged
-// logical volume can differ from the origin.
+// isDeltaComplete reports whether a staged logical volume can differ from the origin only in
+// what changed since a snapshot.
 //
-// A copy-on-write snapshot knows every place that was ever written to. What a thin
-// pool knows is how the two lie now: a place that was written to, copied, and then
-// discarded looks as if nothing had happened, and the staged one still has what was
-// copied. Copying the same snapshot again does no harm.
-func knowsAll(since, staged observe.LogicalVolume, m *marks) bool {
+// A copy-on-write snapshot records every place that was ever written to. A thin pool
+// knows only how the two are mapped now: a place that was written to, copied, and then
+// discarded looks unchanged, while the staged logical volume still has the copied data.
+// Copying the same snapshot again does no harm.
+func isDeltaComplete(since, staged observe.LogicalVolume, m *checkpoints) bool {
 	_, bytes, _ := staged.Synced()
 	return since.Type != observe.Thin || bytes < ondisk.Interrupted && len(m.others) == 0
 }

@@ -12,27 +12,27 @@ import (
 // (-K). A logical volume without a UUID in the change was created by the same
 // plan, and is known by its tags.
 //
-// It looks first because LVM does not say whether it activated anything. Should
-// another one be put in its place in the moment between, nothing is activated.
-// It looks afterwards because LVM succeeds, too, where its settings forbid it.
+// It looks first because LVM does not say whether it activated anything. If another
+// logical volume is given the name in the moment between, nothing is activated. It
+// looks afterwards because LVM also succeeds where its settings forbid it.
 func (a *Actuator) activate(ctx context.Context, c change.Activate) error {
-	now, err := a.look(ctx, c.LV)
+	now, err := a.readCurrent(ctx, c.LV)
 	if err != nil || now.Active {
 		return err
 	}
 	c.UUID = now.UUID
-	if _, err = a.lvm(ctx, "lvchange", "-ay", "-K", "-S", is(c.LV), c.LV.String()); err != nil {
+	if _, err = a.lvm(ctx, "lvchange", "-ay", "-K", "-S", hasUUID(c.LV), c.LV.String()); err != nil {
 		return err
 	}
-	if now, err = a.look(ctx, c.LV); err != nil || now.Active {
+	if now, err = a.readCurrent(ctx, c.LV); err != nil || now.Active {
 		return err
 	}
-	return a.filtered(ctx, c.LV)
+	return a.explainInactive(ctx, c.LV)
 }
 
-// filtered says which setting of lvm.conf(5) keeps a logical volume inactive. There are
+// explainInactive names the setting of lvm.conf(5) that keeps a logical volume inactive. There are
 // two: the list of what may be activated, and where there is none, the tags of the host.
-func (a *Actuator) filtered(ctx context.Context, lv change.LV) error {
+func (a *Actuator) explainInactive(ctx context.Context, lv change.LV) error {
 	out, err := a.machine.Run(ctx, "lvm", "lvmconfig", "--typeconfig", "full", "activation/volume_list")
 	if list, set := strings.CutPrefix(strings.TrimSpace(string(out.Stdout)), "volume_list="); err == nil && set {
 		return fmt.Errorf("%w: lvm.conf prevents activation of %s: activation/volume_list = %s does not include it. Add %q to the list "+

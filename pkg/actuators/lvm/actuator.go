@@ -67,38 +67,38 @@ func (a *Actuator) lvm(ctx context.Context, argv ...string) (host.Output, error)
 	return out, classify(err)
 }
 
-// look reads the logical volume as it is now. It returns an error that is
+// readCurrent reads the logical volume as it is now. It returns an error that is
 // [change.ErrStale] if it is not the one that the plan saw.
-func (a *Actuator) look(ctx context.Context, lv change.LV) (observe.LogicalVolume, error) {
+func (a *Actuator) readCurrent(ctx context.Context, lv change.LV) (observe.LogicalVolume, error) {
 	now, found, err := observe.ReadLV(ctx, a.run, lv.VolumeGroup, lv.Name)
 	switch {
 	case err != nil:
 		return now, classify(err)
 	case !found:
-		return now, stale("%s no longer exists", lv)
+		return now, newStaleError("%s no longer exists", lv)
 	case lv.UUID == "" && !now.Marked():
-		return now, stale("%s is not managed by volreconciler", lv)
+		return now, newStaleError("%s is not managed by volreconciler", lv)
 	case lv.UUID != "" && now.UUID != lv.UUID:
-		return now, stale("%s has been replaced by another logical volume (UUID %s)", lv, now.UUID)
+		return now, newStaleError("%s has been replaced by another logical volume (UUID %s)", lv, now.UUID)
 	}
 	return now, nil
 }
 
-// lookWhole is look before metadata is written. LVM refuses most changes of a volume group
+// readComplete is look before metadata is written. LVM refuses most changes of a volume group
 // that lacks physical volumes, but not those of tags and removals, after which it does not
 // take back a device that was away. That may have changed since the plan was made: a
 // device that has stopped to answer is not given to LVM.
-func (a *Actuator) lookWhole(ctx context.Context, lv change.LV) (observe.LogicalVolume, error) {
-	now, err := a.look(ctx, lv)
+func (a *Actuator) readComplete(ctx context.Context, lv change.LV) (observe.LogicalVolume, error) {
+	now, err := a.readCurrent(ctx, lv)
 	if err == nil {
-		err = whole(now)
+		err = checkComplete(now)
 	}
 	return now, err
 }
 
-func whole(lv observe.LogicalVolume) error {
+func checkComplete(lv observe.LogicalVolume) error {
 	if lv.MissingPVs > 0 {
-		return stale("volume group %s lacks %d physical volume(s)", lv.VolumeGroup, lv.MissingPVs)
+		return newStaleError("volume group %s lacks %d physical volume(s)", lv.VolumeGroup, lv.MissingPVs)
 	}
 	return nil
 }

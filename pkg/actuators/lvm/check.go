@@ -26,8 +26,8 @@ var (
 func check(c change.Change) error {
 	var (
 		errs  []error
-		names = func(names ...string) { errs = append(errs, form(nameForm, "name", names...)) }
-		tags  = func(tags ...string) { errs = append(errs, form(tagForm, "tag", tags...)) }
+		names = func(names ...string) { errs = append(errs, checkForm(nameForm, "name", names...)) }
+		tags  = func(tags ...string) { errs = append(errs, checkForm(tagForm, "tag", tags...)) }
 		made  = func(by []string) {
 			tags(by...)
 			if !slices.ContainsFunc(by, func(t string) bool { return strings.HasPrefix(t, ondisk.TagPrefix) }) {
@@ -36,7 +36,7 @@ func check(c change.Change) error {
 		}
 		known = func(lv change.LV) {
 			names(lv.VolumeGroup, lv.Name)
-			errs = append(errs, form(uuidForm, "UUID", lv.UUID))
+			errs = append(errs, checkForm(uuidForm, "UUID", lv.UUID))
 		}
 		ours = func(lv change.LV, by []string) {
 			known(lv)
@@ -102,7 +102,7 @@ func check(c change.Change) error {
 	return nil
 }
 
-func form(want *regexp.Regexp, what string, values ...string) error {
+func checkForm(want *regexp.Regexp, what string, values ...string) error {
 	for _, v := range values {
 		if !want.MatchString(v) {
 			return fmt.Errorf("%q is not a %s accepted by LVM", v, what)

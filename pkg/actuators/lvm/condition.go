@@ -6,29 +6,30 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/change"
 )
 
-// is returns the condition that a logical volume is the one the plan saw, in the
+// hasUUID is the condition that a logical volume is the one that the plan saw, in the
 // form of LVM's --select (lvmreport(7)). A command that names a logical volume
 // and selects does nothing, and succeeds, if the one does not match the other;
 // LVM compares under the lock of the volume group.
-func is(lv change.LV) string { return "lv_uuid=" + lv.UUID }
+func hasUUID(lv change.LV) string { return "lv_uuid=" + lv.UUID }
 
 // notOpen is the condition that nothing holds the device. Of one that is not
 // active LVM cannot tell, and nothing can hold it.
 const notOpen = "!(lv_device_open=open)"
 
-// alone is the condition that nothing goes with a logical volume. For lvremove -y
+// alone is the condition that nothing else is removed with a logical volume. For lvremove -y
 // also removes the snapshots of a thick origin, the thin volumes that have it as
-// external origin, the volumes of a pool, the cache of a cached one, and a snapshot
-// that is being merged, which LVM hides; that the first letter of lv_attr tells.
+// external origin, the volumes of a pool, and the cache of a cached one. It removes a
+// snapshot that is being merged as well, which LVM hides: the first letter of lv_attr
+// shows it.
 var alone = []string{
 	"!(lv_role=thickorigin)", "!(lv_role=extthinorigin)", "!(lv_layout=pool)",
 	"!(lv_layout=cache)", "!(lv_layout=writecache)", "lv_attr!~^O",
 }
 
 // removable returns the condition under which a logical volume may be removed:
-// it is the one, it carries the tags, and nothing goes with it.
+// it has the UUID and the tags, and nothing else is removed with it.
 func removable(lv change.LV, tags []string) string {
-	all := []string{is(lv)}
+	all := []string{hasUUID(lv)}
 	for _, t := range tags {
 		all = append(all, hasTag(t))
 	}

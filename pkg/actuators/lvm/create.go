@@ -12,7 +12,7 @@ import (
 )
 
 func (a *Actuator) createThinPool(ctx context.Context, c change.CreateThinPool) error {
-	// -Zy: a chunk is cleared before a volume gets it; what another volume left
+	// -Zy: a chunk is zeroed before a volume uses it; what another volume left
 	// there would be readable otherwise.
 	argv := []string{"lvcreate", "-y", "--type", "thin-pool", "-Zy", "-L", bytes(c.Size)}
 	return a.create(ctx, append(argv, c.VolumeGroup), c.LV, c.Tags, func(now observe.LogicalVolume) bool {
@@ -35,10 +35,10 @@ func (a *Actuator) createVolume(ctx context.Context, c change.CreateVolume) erro
 
 // createSnapshot looks first whether the origin is the one that the plan saw.
 // That is a check before the act, and not under LVM's lock, because lvcreate
-// takes no condition. Should another logical volume get the origin's name in the
-// moment between, the snapshot is one of that.
+// takes no condition. If another logical volume is given the origin's name in the
+// moment between, the snapshot is of that logical volume.
 func (a *Actuator) createSnapshot(ctx context.Context, c change.CreateSnapshot) error {
-	origin, err := a.whole(ctx, originOf(c))
+	origin, err := a.readOrigin(ctx, originOf(c))
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (a *Actuator) createSnapshot(ctx context.Context, c change.CreateSnapshot) 
 	size := c.Size
 	if size == 0 {
 		// LVM's own way to say it, -l 100%ORIGIN, is an upper limit: in a volume
-		// group that is nearly full the snapshot gets what is left, and no error.
+		// group that is nearly full the snapshot is as large as the free space, without an error.
 		size = spec.Size(observe.MaxCOWSize(origin.Size))
 	}
 	argv := []string{"lvcreate", "-y", "-s", "-L", bytes(size), c.VolumeGroup + "/" + c.Origin}
@@ -76,7 +76,7 @@ func (a *Actuator) createThinSnapshot(ctx context.Context, c change.CreateSnapsh
 // cloneVolume looks first, as createSnapshot does. -kn: unlike a snapshot a volume
 // is activated at boot, and so it is activated now.
 func (a *Actuator) cloneVolume(ctx context.Context, c change.CloneVolume) error {
-	if _, err := a.whole(ctx, clonedBy(c)); err != nil {
+	if _, err := a.readOrigin(ctx, clonedBy(c)); err != nil {
 		return err
 	}
 	argv := []string{"lvcreate", "-y", "-s", "-kn", c.VolumeGroup + "/" + c.Origin}
@@ -85,12 +85,12 @@ func (a *Actuator) cloneVolume(ctx context.Context, c change.CloneVolume) error 
 	})
 }
 
-// whole looks at what a snapshot is to be taken of. The plan may be older than the
-// decision to put it back, or to fill it: half of that is no content to keep.
-func (a *Actuator) whole(ctx context.Context, origin change.LV) (observe.LogicalVolume, error) {
-	now, err := a.look(ctx, origin)
+// readOrigin reads the origin of a new snapshot. The plan may be older than the decision to
+// revert or to fill the origin: a half-written content must not be kept.
+func (a *Actuator) readOrigin(ctx context.Context, origin change.LV) (observe.LogicalVolume, error) {
+	now, err := a.readCurrent(ctx, origin)
 	if phase := now.Phase(); err == nil && phase != "" {
-		return now, stale("the content of %s is incomplete (%s)", origin, phase)
+		return now, newStaleError("the content of %s is incomplete (%s)", origin, phase)
 	}
 	return now, err
 }
@@ -100,7 +100,7 @@ func clonedBy(c change.CloneVolume) change.LV {
 	return change.LV{VolumeGroup: c.VolumeGroup, Name: c.Origin, UUID: c.OriginUUID}
 }
 
-// create runs an lvcreate, which gets name and tags here, so that there is no
+// create runs an lvcreate, to which it adds name and tags, so that there is no
 // moment at which the logical volume is not marked as ours. One of that name
 // that is there already is what was to be created if it carries the tags and
 // done says so.
@@ -111,22 +111,22 @@ func (a *Actuator) create(ctx context.Context, argv []string, lv change.LV, tags
 	}
 	_, err := a.lvm(ctx, slices.Insert(argv, 1, options...)...)
 	if errors.Is(err, change.ErrUnsupported) {
-		return a.filtered(ctx, lv)
+		return a.explainInactive(ctx, lv)
 	}
-	if !alreadyExists(err) {
+	if !isAlreadyExists(err) {
 		return err
 	}
-	now, err := a.look(ctx, change.LV{VolumeGroup: lv.VolumeGroup, Name: lv.Name})
+	now, err := a.readCurrent(ctx, change.LV{VolumeGroup: lv.VolumeGroup, Name: lv.Name})
 	if err != nil {
 		return err
 	}
-	if !carries(now, tags) || !done(now) {
-		return stale("%s already exists with other properties than requested", lv)
+	if !hasTags(now, tags) || !done(now) {
+		return newStaleError("%s already exists with other properties than requested", lv)
 	}
 	return nil
 }
 
-func carries(lv observe.LogicalVolume, tags []string) bool {
+func hasTags(lv observe.LogicalVolume, tags []string) bool {
 	return !slices.ContainsFunc(tags, func(t string) bool { return !slices.Contains(lv.Tags, t) })
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // meanings are parts of LVM's messages, and what they mean. The first that
-// matches counts. Each was seen with LVM 2.03.16; the sources of 2.03.40 have the
+// matches is used. Each was seen with LVM 2.03.16; the sources of 2.03.40 have the
 // same.
 var meanings = []struct {
 	text  string
@@ -46,11 +46,11 @@ func classify(err error) error {
 	return err
 }
 
-// alreadyExists reports whether lvcreate found the name taken.
-func alreadyExists(err error) bool { return failedWith(err, "already exists in ") }
+// isAlreadyExists reports whether lvcreate found the name taken.
+func isAlreadyExists(err error) bool { return failedWith(err, "already exists in ") }
 
-// largeEnough reports whether lvextend found nothing to extend.
-func largeEnough(err error) bool {
+// isLargeEnough reports whether lvextend found nothing to extend.
+func isLargeEnough(err error) bool {
 	return failedWith(err, "matches existing size") ||
 		failedWith(err, "not larger than existing size") ||
 		failedWith(err, "No size change") // later versions only print the above
@@ -61,15 +61,17 @@ func failedWith(err error, text string) bool {
 	return errors.As(err, &cmd) && cmd.ExitCode == host.LVMFailed && strings.Contains(cmd.Stderr, text)
 }
 
-// said reports whether a command that succeeded said so.
-func said(out host.Output, text string) bool { return strings.Contains(string(out.Stdout), text) }
+// outputContains reports whether the output of a successful command contains a text.
+func outputContains(out host.Output, text string) bool {
+	return strings.Contains(string(out.Stdout), text)
+}
 
-// inUse returns an error that is [change.ErrInUse].
-func inUse(format string, args ...any) error {
+// newInUseError returns an error that is [change.ErrInUse].
+func newInUseError(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", change.ErrInUse, fmt.Sprintf(format, args...))
 }
 
-// stale returns an error that is [change.ErrStale].
-func stale(format string, args ...any) error {
+// newStaleError returns an error that is [change.ErrStale].
+func newStaleError(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", change.ErrStale, fmt.Sprintf(format, args...))
 }

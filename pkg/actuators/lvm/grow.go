@@ -34,17 +34,17 @@ func (a *Actuator) growSnapshot(ctx context.Context, c change.GrowSnapshot) erro
 // lvextend takes no condition, so it looks first. A logical volume that is put
 // in its place in the moment between is extended, which harms nobody's data.
 func (a *Actuator) grow(ctx context.Context, lv change.LV, to spec.Size, enough func(observe.LogicalVolume) bool, types ...observe.LVType) error {
-	now, err := a.look(ctx, lv)
+	now, err := a.readCurrent(ctx, lv)
 	switch {
 	case err != nil:
 		return err
 	case !slices.Contains(types, now.Type):
-		return stale("%s is of type %s", lv, now.Type)
+		return newStaleError("%s is of type %s", lv, now.Type)
 	case enough(now):
 		return nil
 	}
 	_, err = a.lvm(ctx, "lvextend", "-y", "-L", bytes(to), lv.String())
-	if largeEnough(err) {
+	if isLargeEnough(err) {
 		return nil
 	}
 	return err

@@ -19,7 +19,7 @@ func (a *Actuator) remove(ctx context.Context, c change.RemoveLV) error {
 	case !found:
 		return nil
 	}
-	if err := whole(now); err != nil {
+	if err := checkComplete(now); err != nil {
 		return err
 	}
 	out, err := a.lvm(ctx, "lvremove", "-y", "-S", removable(c.LV, c.Tags), c.LV.String())
@@ -27,8 +27,8 @@ func (a *Actuator) remove(ctx context.Context, c change.RemoveLV) error {
 	case observe.LVMissing(err):
 		return nil
 	case errors.Is(err, change.ErrInUse):
-		return a.inUse(ctx, c.LV, err)
-	case err != nil, said(out, "successfully removed"):
+		return a.explainInUse(ctx, c.LV, err)
+	case err != nil, outputContains(out, "successfully removed"):
 		return err
 	}
 	// Nothing was removed. Is there nothing left to remove?
@@ -39,15 +39,15 @@ func (a *Actuator) remove(ctx context.Context, c change.RemoveLV) error {
 	case !found:
 		return nil
 	case now.UUID != c.UUID:
-		return stale("%s has been replaced by another logical volume (UUID %s)", c.LV, now.UUID)
+		return newStaleError("%s has been replaced by another logical volume (UUID %s)", c.LV, now.UUID)
 	default:
-		return stale("%s has lost its tags, or other volumes depend on it", c.LV)
+		return newStaleError("%s has lost its tags, or other volumes depend on it", c.LV)
 	}
 }
 
-// inUse adds who holds the logical volume to an error.
-func (a *Actuator) inUse(ctx context.Context, lv change.LV, open error) error {
-	now, err := a.look(ctx, lv)
+// explainInUse adds who holds the logical volume to an error.
+func (a *Actuator) explainInUse(ctx context.Context, lv change.LV, open error) error {
+	now, err := a.readCurrent(ctx, lv)
 	if err != nil {
 		return open
 	}

@@ -8,11 +8,11 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )
 
-// rename looks first: lvrename takes no condition. Whoever has the device open goes on
-// using it.
+// rename looks first: lvrename takes no condition. A device that is open remains
+// usable.
 func (a *Actuator) rename(ctx context.Context, c change.Rename) error {
 	to := change.LV{VolumeGroup: c.VolumeGroup, Name: c.To, UUID: c.UUID}
-	_, err := a.look(ctx, c.LV)
+	_, err := a.readCurrent(ctx, c.LV)
 	if errors.Is(err, change.ErrStale) {
 		now, found, failed := observe.ReadLV(ctx, a.run, to.VolumeGroup, to.Name)
 		switch {
@@ -26,8 +26,8 @@ func (a *Actuator) rename(ctx context.Context, c change.Rename) error {
 		return err
 	}
 	_, err = a.lvm(ctx, "lvrename", c.VolumeGroup, c.Name, c.To)
-	if alreadyExists(err) {
-		return stale("%s already exists", to)
+	if isAlreadyExists(err) {
+		return newStaleError("%s already exists", to)
 	}
 	return err
 }

@@ -19,8 +19,8 @@ const (
 // /proc and /sys.
 //
 // What LIO holds is the text of its attributes, as the kernel shows it. So a
-// captured machine goes on where it was captured, and one that is stored is
-// what it was.
+// captured machine continues from where it was captured, and storing and loading
+// one changes nothing.
 type configfs struct {
 	lvm       *lvm
 	boots     uint64
@@ -55,8 +55,8 @@ type configfs struct {
 	discovered map[*node]bool
 }
 
-// mount is a mounted logical volume. It is known by its device, which stays the
-// same when the logical volume is renamed.
+// mount is a mounted logical volume. It is known by its device, which does not
+// change when the logical volume is renamed.
 type mount struct {
 	Mount
 	minor int // -1: not active
@@ -189,7 +189,7 @@ func (c *configfs) removeNode(name string) error {
 		}
 		n.target.links--
 	} else {
-		if err := n.removable(); err != nil {
+		if err := n.checkRemovable(); err != nil {
 			return err
 		}
 		if drop := n.kind.drop; drop != nil {

@@ -83,7 +83,7 @@ func storeSerial(_ *configfs, n *node, value string) (string, error) {
 	switch {
 	case len(value) >= 254: // INQUIRY_VPD_SERIAL_LEN
 		return "", syscall.EOVERFLOW
-	case n.up(2).links > 0:
+	case n.ancestor(2).links > 0:
 		return "", syscall.EINVAL
 	}
 	return serialText(strings.TrimSpace(value)), nil
@@ -95,7 +95,7 @@ func storeProduct(_ *configfs, n *node, value string) (string, error) {
 	switch {
 	case len(product) > 16: // INQUIRY_MODEL_LEN
 		return "", syscall.EOVERFLOW
-	case n.up(2).links > 0, strings.ContainsFunc(product, func(r rune) bool { return r < ' ' || r > '~' }):
+	case n.ancestor(2).links > 0, strings.ContainsFunc(product, func(r rune) bool { return r < ' ' || r > '~' }):
 		return "", syscall.EINVAL
 	}
 	return product + "\n", nil
@@ -200,7 +200,7 @@ func (c *configfs) bind() {
 	}
 	for _, hba := range c.root.children["core"].children {
 		for _, n := range hba.children {
-			if b, ok := parseBackstore(n.textOf("info")); n.is(aBackstore) && ok && b.minor >= 0 {
+			if b, ok := parseBackstore(n.textOf("info")); n.isOf(aBackstore) && ok && b.minor >= 0 {
 				c.open(b.minor)
 			}
 		}

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// load takes over what a node holds. l must have done so before.
+// load reads LIO and nvmet of a node. l must have been loaded before.
 func (c *configfs) load(n Node, l *lvm) error {
 	*c = configfs{
 		lvm:       l,

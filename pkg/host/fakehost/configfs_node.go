@@ -47,7 +47,7 @@ type itemType struct {
 	members *itemType
 	named   map[string]*itemType
 	check   func(c *configfs, dir *node, name string) error
-	// make is called before a new directory shows up, drop before it goes.
+	// make is called before a new directory appears, drop before it is removed.
 	make func(c *configfs, n *node) error
 	drop func(c *configfs, n *node)
 	// link is asked for a symlink in the directory; nil: there can be none.
@@ -127,7 +127,7 @@ func (n *node) loadChild(name string) *node {
 func (n *node) isDir() bool  { return n.children != nil }
 func (n *node) isLink() bool { return n.target != nil || n.link != "" }
 
-func (n *node) is(what string) bool { return n.isDir() && n.kind != nil && n.kind.what == what }
+func (n *node) isOf(what string) bool { return n.isDir() && n.kind != nil && n.kind.what == what }
 
 // walk returns what is at a path below a directory. Symlinks on the way are
 // followed, but not the last one.
@@ -149,8 +149,8 @@ func (n *node) walk(relative string) (*node, error) {
 	return n, nil
 }
 
-// up returns the directory that is a number of levels above.
-func (n *node) up(levels int) *node {
+// ancestor returns the directory that is a number of levels above.
+func (n *node) ancestor(levels int) *node {
 	for range levels {
 		n = n.parent
 	}
@@ -245,9 +245,9 @@ func (n *node) linkIn() *node {
 	return nil
 }
 
-// removable is why a directory cannot be removed, as configfs_detach_prep in
+// checkRemovable is why a directory cannot be removed, as configfs_detach_prep in
 // fs/configfs/dir.c finds it.
-func (n *node) removable() error {
+func (n *node) checkRemovable() error {
 	if n.links > 0 {
 		return syscall.EBUSY
 	}
@@ -256,7 +256,7 @@ func (n *node) removable() error {
 		case child.target != nil, child.made:
 			return syscall.ENOTEMPTY
 		case child.isDir():
-			if err := child.removable(); err != nil {
+			if err := child.checkRemovable(); err != nil {
 				return err
 			}
 		}

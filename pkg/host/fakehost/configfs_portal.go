@@ -36,7 +36,7 @@ func (c *configfs) listen(portal *node) error {
 	if !ok || len(portal.name) > 256 { // MAX_PORTAL_LEN
 		return syscall.EINVAL
 	}
-	for _, tpg := range portal.up(3).children {
+	for _, tpg := range portal.ancestor(3).children {
 		for _, other := range tpg.childrenOf("np") {
 			if s := c.portals[other]; s != nil && matches(address, s.address) {
 				return syscall.EINVAL // iscsit_tpg_check_network_portal
@@ -86,7 +86,7 @@ func (c *configfs) loadPortals() {
 	for _, all := range []bool{false, true} {
 		for n := range c.all() {
 			address, ok := parsePortal(n.name)
-			if !n.is(aPortal) || !ok || address.Addr().IsUnspecified() != all {
+			if !n.isOf(aPortal) || !ok || address.Addr().IsUnspecified() != all {
 				continue
 			}
 			own := slices.IndexFunc(c.sockets, func(s *socket) bool { return s.address == address })

@@ -9,7 +9,7 @@ import (
 )
 
 // Persistent reservations follow drivers/target/target_core_pr.c, as far as an agent can
-// see them: a registration goes with the mapped LUN by which it was made, and what was
+// see them: a registration ends with the mapped LUN by which it was made, and what was
 // registered with APTPL is in a file below dbroot, which no removal changes.
 
 const (
@@ -37,7 +37,7 @@ func storeDBRoot(c *configfs, n *node, value string) (string, error) {
 	dir := strings.TrimSuffix(value, "\n")
 	for _, hba := range n.parent.childrenOf("core") {
 		for _, b := range hba.children {
-			if b.is(aBackstore) {
+			if b.isOf(aBackstore) {
 				return "", syscall.EINVAL
 			}
 		}
@@ -87,7 +87,7 @@ func parseRegistration(text string) registration {
 
 // storeMetadata takes a registration that a mapped LUN is to have as soon as it is there.
 func storeMetadata(_ *configfs, n *node, value string) (string, error) {
-	if r := parseRegistration(value); n.up(2).links > 0 || r.initiator == "" || r.target == "" {
+	if r := parseRegistration(value); n.ancestor(2).links > 0 || r.initiator == "" || r.target == "" {
 		return "", syscall.EINVAL
 	}
 	return n.text + strings.TrimSpace(value) + "\n", nil
@@ -97,21 +97,21 @@ func storeMetadata(_ *configfs, n *node, value string) (string, error) {
 func (h *Host) Register(iqn, initiator string, lun int, key uint64, aptpl bool) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	b, err := h.tree.sees(iqn, initiator, lun)
+	b, err := h.tree.backstoreSeenBy(iqn, initiator, lun)
 	if err != nil {
 		return err
 	}
 	all := slices.DeleteFunc(b.registrations(), func(r registration) bool { return r.initiator == initiator })
 	b.setRegistrations(append(all, registration{initiator: initiator, target: iqn, lun: lun, key: key}))
 	b.setText("pr/res_aptpl_active", notKept)
-	return h.tree.keep(b, iqn, lun, aptpl)
+	return h.tree.writeReservations(b, iqn, lun, aptpl)
 }
 
 // Reserve plays an initiator that reserves a LUN for those that are registered.
 func (h *Host) Reserve(iqn, initiator string, lun int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	b, err := h.tree.sees(iqn, initiator, lun)
+	b, err := h.tree.backstoreSeenBy(iqn, initiator, lun)
 	if err != nil {
 		return err
 	}
@@ -119,15 +119,15 @@ func (h *Host) Reserve(iqn, initiator string, lun int) error {
 		return fmt.Errorf("reservation conflict of %s at LUN %d of %s", initiator, lun, iqn)
 	}
 	b.setText("pr/res_holder", holderText(initiator))
-	return h.tree.keep(b, iqn, lun, b.textOf("pr/res_aptpl_active") == kept)
+	return h.tree.writeReservations(b, iqn, lun, b.textOf("pr/res_aptpl_active") == kept)
 }
 
 func holderText(initiator string) string {
 	return "SPC-3 Reservation: iSCSI Initiator: " + initiator + ",i,0x" + sid + "\n"
 }
 
-// sees returns the backstore behind a LUN of an initiator that is logged in.
-func (c *configfs) sees(iqn, initiator string, lun int) (*node, error) {
+// backstoreSeenBy returns the backstore behind a LUN of an initiator that is logged in.
+func (c *configfs) backstoreSeenBy(iqn, initiator string, lun int) (*node, error) {
 	tpg, err := c.enabledTPG(iqn)
 	if err != nil {
 		return nil, err
@@ -143,8 +143,8 @@ func (c *configfs) sees(iqn, initiator string, lun int) (*node, error) {
 	return mapped.linkIn().target.linkIn().target, nil
 }
 
-// keep writes the file, if there is a place for it.
-func (c *configfs) keep(b *node, iqn string, lun int, aptpl bool) error {
+// writeReservations writes the file, if there is a place for it.
+func (c *configfs) writeReservations(b *node, iqn string, lun int, aptpl bool) error {
 	dir := path.Join(strings.TrimSpace(c.root.textOf("dbroot")), "pr")
 	file := path.Join(dir, "aptpl_"+strings.TrimSpace(strings.TrimPrefix(b.textOf("wwn/vpd_unit_serial"), serialPrefix)))
 	if !c.files.isDir(dir) {
@@ -196,8 +196,8 @@ func (n *node) setRegistrations(all []registration) {
 	n.setText("pr/res_pr_registered_i_pts", text)
 }
 
-// forget drops the registration of an initiator that does not see a backstore any more.
-func (n *node) forget(initiator string) {
+// dropRegistration removes the registration of an initiator that no longer sees a backstore.
+func (n *node) dropRegistration(initiator string) {
 	all := n.registrations()
 	left := slices.DeleteFunc(slices.Clone(all), func(r registration) bool { return r.initiator == initiator })
 	if len(left) == len(all) {
@@ -209,9 +209,9 @@ func (n *node) forget(initiator string) {
 	}
 }
 
-// recall gives an initiator the registration that was written back for a mapped LUN that
-// is there now.
-func (n *node) recall(iqn, initiator, lun string) {
+// restoreRegistration restores the registration that was kept for an initiator's mapped LUN, which
+// exists now.
+func (n *node) restoreRegistration(iqn, initiator, lun string) {
 	waiting := noMetadata
 	for line := range strings.Lines(strings.TrimPrefix(n.textOf("pr/res_aptpl_metadata"), noMetadata)) {
 		r := parseRegistration(line)

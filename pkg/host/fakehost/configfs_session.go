@@ -77,7 +77,7 @@ func (c *configfs) enabledTPG(iqn string) (*node, error) {
 		target, err := c.root.walk("iscsi/" + iqn)
 		if err == nil && target.isDir() {
 			for _, name := range slices.Sorted(maps.Keys(target.children)) {
-				if n := target.children[name]; n.is(aTPG) && n.textOf("enable") == flagText(true) {
+				if n := target.children[name]; n.isOf(aTPG) && n.textOf("enable") == flagText(true) {
 					return n, nil
 				}
 			}
@@ -124,7 +124,7 @@ func loggedIn(acl *node) bool { return strings.HasPrefix(acl.textOf("info"), "In
 // (core_tpg_add_initiator_node_acl in drivers/target/target_core_tpg.c).
 func adoptSession(acl *node) {
 	acl.setText("info", noSession+acl.name+"\n")
-	tpg := acl.up(2)
+	tpg := acl.ancestor(2)
 	names := dynamicSessions(tpg)
 	if slices.Contains(names, acl.name) {
 		setDynamicSessions(tpg, slices.DeleteFunc(names, func(n string) bool { return n == acl.name }))
@@ -136,7 +136,7 @@ func adoptSession(acl *node) {
 func endSession(acl *node) {
 	if loggedIn(acl) {
 		acl.setText("info", noSession+acl.name+"\n")
-		countSessions(acl.up(3), -1)
+		countSessions(acl.ancestor(3), -1)
 	}
 }
 

@@ -126,14 +126,14 @@ func (c *configfs) blockDevice(minor int, rest string) (*node, error) {
 		dm.add(file("uuid", "LVM-"+undashed(c.lvm.group(vg).UUID)+undashed(lv.UUID)))
 		var uppers []string
 		if len(lv.HeldBy) > 0 {
-			uppers = c.uppers()
+			uppers = c.devicesAbove()
 		}
 		for _, name := range lv.HeldBy {
 			holder := fmt.Sprintf("dm-%d", firstUpper+slices.Index(uppers, name))
 			holders.add(&node{name: holder, link: "../../" + holder})
 		}
 	} else {
-		i, uppers := minor-firstUpper, c.uppers()
+		i, uppers := minor-firstUpper, c.devicesAbove()
 		if i < 0 || i >= len(uppers) {
 			return nil, syscall.ENOENT
 		}
@@ -146,8 +146,8 @@ func (c *configfs) blockDevice(minor int, rest string) (*node, error) {
 // volumes, of which only the names are known.
 const firstUpper = 100000
 
-// uppers are the names of the devices on top of logical volumes.
-func (c *configfs) uppers() []string {
+// devicesAbove are the names of the devices on top of logical volumes.
+func (c *configfs) devicesAbove() []string {
 	var all []string
 	for _, g := range c.lvm.groups {
 		for _, lv := range g.lvs {

@@ -260,7 +260,7 @@ var mappedLUNType = &itemType{
 	unlink: func(_ *configfs, from, to *node) {
 		from.setText("write_protect", "")
 		if b := to.linkIn(); b != nil {
-			b.target.forget(from.parent.name)
+			b.target.dropRegistration(from.parent.name)
 		}
 	},
 }
@@ -306,7 +306,7 @@ func storeFlag(_ *configfs, _ *node, value string) (string, error) {
 func unexported(store func(*configfs, *node, string) (string, error)) func(*configfs, *node, string) (string, error) {
 	return func(c *configfs, n *node, value string) (string, error) {
 		text, err := store(c, n, value)
-		if err == nil && n.up(2).links > 0 {
+		if err == nil && n.ancestor(2).links > 0 {
 			err = syscall.EINVAL
 		}
 		return text, err
@@ -329,7 +329,7 @@ func storeGenerateNodeACLs(c *configfs, n *node, value string) (string, error) {
 }
 
 // storeCacheDynamicACLs follows iscsit_ta_cache_dynamic_acls: while anybody is
-// admitted, it silently stays set.
+// admitted, it silently remains set.
 func storeCacheDynamicACLs(c *configfs, n *node, value string) (string, error) {
 	text, err := storeFlag(c, n, value)
 	if err == nil && n.parent.textOf("generate_node_acls") == flagText(true) && text == flagText(false) {
@@ -362,7 +362,7 @@ func storeListParam(_ *configfs, _ *node, value string) (string, error) {
 	return value + "\n", nil
 }
 
-// storeCredential keeps what it gets, a newline at its end included.
+// storeCredential keeps what is written, a newline at its end included.
 func storeCredential(_ *configfs, _ *node, value string) (string, error) {
 	if len(value) >= 256 { // MAX_USER_LEN
 		return "", syscall.EINVAL
@@ -398,7 +398,7 @@ func storeWriteProtect(c *configfs, n *node, value string) (string, error) {
 // drivers/target/target_core_fabric_configfs.c.
 func linkLUN(_ *configfs, lun, to *node) error {
 	switch {
-	case !to.is(aBackstore):
+	case !to.isOf(aBackstore):
 		return syscall.EFAULT
 	case to.textOf("enable") != flagText(true):
 		return syscall.ENODEV
@@ -415,14 +415,14 @@ func unlinkLUN(_ *configfs, lun, backstore *node) {
 	if backstore.links == 1 {
 		setExported(backstore, false)
 	}
-	acls, err := lun.up(2).walk("acls")
+	acls, err := lun.ancestor(2).walk("acls")
 	if err != nil {
 		return
 	}
 	acls.each(func(n *node) bool {
-		if link := n.linkIn(); n.is(aMappedLUN) && link != nil && link.target == lun {
+		if link := n.linkIn(); n.isOf(aMappedLUN) && link != nil && link.target == lun {
 			n.setText("write_protect", "")
-			backstore.forget(n.parent.name)
+			backstore.dropRegistration(n.parent.name)
 		}
 		return true
 	})
@@ -430,14 +430,14 @@ func unlinkLUN(_ *configfs, lun, backstore *node) {
 
 // linkMappedLUN follows target_fabric_mappedlun_link.
 func linkMappedLUN(_ *configfs, mapped, to *node) error {
-	tpg := mapped.up(3)
+	tpg := mapped.ancestor(3)
 	switch {
-	case !to.is(aLUN):
+	case !to.isOf(aLUN):
 		return syscall.EFAULT
-	case to.linkIn() == nil, to.up(2) != tpg, mapped.linkIn() != nil:
+	case to.linkIn() == nil, to.ancestor(2) != tpg, mapped.linkIn() != nil:
 		return syscall.EINVAL
 	}
 	mapped.setText("write_protect", flagText(tpg.textOf("attrib/prod_mode_write_protect") == flagText(true)))
-	to.linkIn().target.recall(tpg.parent.name, mapped.parent.name, mapped.name)
+	to.linkIn().target.restoreRegistration(tpg.parent.name, mapped.parent.name, mapped.name)
 	return nil
 }

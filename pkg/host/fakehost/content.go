@@ -39,7 +39,7 @@ func move(spans []Span, from, to uint64) []Span {
 	return moved
 }
 
-// put returns spans with others in the place of what was between two offsets.
+// put returns spans in which others replace the content between two offsets.
 func put(spans []Span, from, to uint64, others []Span) []Span {
 	all := slices.Concat(cut(spans, 0, from), cut(others, from, to), cut(spans, to, ^uint64(0)))
 	slices.SortFunc(all, func(a, b Span) int { return cmp.Compare(a.From, b.From) })
@@ -54,13 +54,13 @@ func put(spans []Span, from, to uint64, others []Span) []Span {
 	return merged
 }
 
-// read returns what is between two offsets.
-func (lv *LogicalVolume) read(from, to uint64) []Span {
+// readData returns what is between two offsets.
+func (lv *LogicalVolume) readData(from, to uint64) []Span {
 	return cut(put(lv.Data, 0, start, []Span{{0, start, lv.Content}}), from, to)
 }
 
 // all returns all that is in it.
-func (lv *LogicalVolume) all() []Span { return lv.read(0, lv.Size) }
+func (lv *LogicalVolume) all() []Span { return lv.readData(0, lv.Size) }
 
 // write puts data, or zeroes, between two offsets. The start is written as a
 // whole.
@@ -106,8 +106,8 @@ func differing(a, b []Span) []Span {
 	return chunks
 }
 
-// reuse takes some bytes of free extents, with what is in them.
-func (g *group) reuse(size uint64) []Span {
+// takeExtents takes some bytes of free extents, with what is in them.
+func (g *group) takeExtents(size uint64) []Span {
 	taken := cut(g.Leftovers, 0, size)
 	g.Leftovers = move(cut(g.Leftovers, size, ^uint64(0)), size, 0)
 	if len(g.Leftovers) == 0 {
@@ -116,9 +116,9 @@ func (g *group) reuse(size uint64) []Span {
 	return taken
 }
 
-// leave frees some bytes of extents, with what is in them. They are the first to
-// be used again: whoever forgets to clear them is found out.
-func (g *group) leave(size uint64, data []Span) {
+// freeExtents frees some bytes of extents, with what is in them. They are the first to
+// be used again, so that a test notices if they were not wiped.
+func (g *group) freeExtents(size uint64, data []Span) {
 	g.Leftovers = put(move(g.Leftovers, 0, size), 0, size, data)
 }
 

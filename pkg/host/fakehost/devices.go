@@ -47,7 +47,7 @@ func (h *Host) ReadBlocks(path string, from, to uint64) ([]Span, error) {
 	case to > lv.Size:
 		return nil, &fs.PathError{Op: "read", Path: path, Err: io.ErrUnexpectedEOF}
 	}
-	return lv.read(from, to), nil
+	return lv.readData(from, to), nil
 }
 
 // WriteBlocks writes to a device, see [Devices].

@@ -15,7 +15,7 @@ import (
 // files are the files outside the kernel's file systems, by their path.
 type files map[string]File
 
-// load takes over the files of a node.
+// load reads the files of a node.
 func (f *files) load(n Node) error {
 	*f = files{}
 	for _, file := range n.Files {

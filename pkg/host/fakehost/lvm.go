@@ -104,7 +104,7 @@ func (g *group) drop(lv *LogicalVolume) {
 	g.visible -= g.allocated(lv)
 }
 
-// load takes over what a node holds, and fills in what it may leave out.
+// load reads LVM of a node, and fills in what it may leave out.
 func (l *lvm) load(n Node) error {
 	*l = lvm{serial: n.Serial, mounts: slices.Clone(n.Mounts), processes: slices.Clone(n.Processes), open: map[int]int{}, minors: map[int]device{}, uuids: map[string]int{}}
 	for _, vg := range n.VolumeGroups {
@@ -352,30 +352,30 @@ func (l *lvm) checkNotInUse(g *group, lv *LogicalVolume) error {
 		return nil
 	case len(lv.HeldBy) > 0:
 		return failure("Logical volume %s is used by another device.", name)
-	case l.mounted(name):
+	case l.isMounted(name):
 		return failure("Logical volume %s contains a filesystem in use.", name)
-	case l.open[lv.Minor] > 0, l.inProcess(name):
+	case l.open[lv.Minor] > 0, l.isOpenByProcess(name):
 		return failure("Logical volume %s in use.", name)
 	}
 	return nil
 }
 
-func (l *lvm) mounted(name string) bool {
+func (l *lvm) isMounted(name string) bool {
 	return slices.ContainsFunc(l.mounts, func(m Mount) bool { return m.LV == name })
 }
 
-func (l *lvm) inProcess(name string) bool {
+func (l *lvm) isOpenByProcess(name string) bool {
 	return slices.ContainsFunc(l.processes, func(p Process) bool { return p.LV == name })
 }
 
 // deviceOpen is what LVM reports: of a thin pool also that volumes in it are
 // active, and of a thick origin not that its snapshots are.
 func (l *lvm) deviceOpen(g *group, lv *LogicalVolume) bool {
-	return l.checkNotInUse(g, lv) != nil || lv.Active && lv.Type == thinPool && g.thinActive(lv)
+	return l.checkNotInUse(g, lv) != nil || lv.Active && lv.Type == thinPool && g.hasActiveThin(lv)
 }
 
-// thinActive reports whether a thin volume in a pool is active.
-func (g *group) thinActive(pool *LogicalVolume) bool {
+// hasActiveThin reports whether a thin volume in a pool is active.
+func (g *group) hasActiveThin(pool *LogicalVolume) bool {
 	return slices.ContainsFunc(g.lvs, func(lv *LogicalVolume) bool { return lv.Pool == pool.Name && lv.Active })
 }
 

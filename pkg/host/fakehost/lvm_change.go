@@ -14,9 +14,9 @@ func (c *command) lvchange() error {
 	if !metadata && !o.has("activate") {
 		return c.noSuchSyntax()
 	}
-	use := c.usable
+	use := c.readableGroup
 	if metadata {
-		use = c.writable
+		use = c.writableGroup
 	}
 	return c.each(use, func(g *group, lv *LogicalVolume) error {
 		if metadata {
@@ -62,7 +62,7 @@ func (c *command) changeMetadata(g *group, lv *LogicalVolume) error {
 	if len(lv.Tags) == 0 {
 		lv.Tags = nil
 	}
-	g.written()
+	g.bumpSeqno()
 	c.print("Logical volume %s changed.", name)
 	return nil
 }
@@ -90,7 +90,7 @@ func (c *command) activate(g *group, lv *LogicalVolume) error {
 	if lv.Damage != "" {
 		return failure("%s", lv.Damage)
 	}
-	if lv.Health == "partial" && !lv.redundant() {
+	if lv.Health == "partial" && !lv.isRedundant() {
 		return failure("Refusing activation of partial LV %s/%s.  Use '--activationmode partial' to override.", g.Name, lv.Name)
 	}
 	for _, each := range append([]*LogicalVolume{lv}, g.snapshots(lv)...) {
@@ -101,8 +101,8 @@ func (c *command) activate(g *group, lv *LogicalVolume) error {
 	return nil
 }
 
-// redundant reports whether LVM activates it while a device is missing, if that is one.
-func (lv *LogicalVolume) redundant() bool {
+// isRedundant reports whether LVM activates it while a device is missing, if that is one.
+func (lv *LogicalVolume) isRedundant() bool {
 	return strings.HasPrefix(lv.Layout, "raid,") && !strings.HasPrefix(lv.Layout, "raid,raid0")
 }
 
@@ -142,7 +142,7 @@ func (c *command) deactivate(g *group, lv *LogicalVolume) error {
 }
 
 // lvrename takes vg/old and vg/new, or vg, old and new. A device that is open
-// goes on under its new name.
+// remains open under its new name.
 func (c *command) lvrename() error {
 	args := c.args
 	if len(args) == 3 {
@@ -159,7 +159,7 @@ func (c *command) lvrename() error {
 	if name == to {
 		return c.misused("Old and new logical volume names must differ")
 	}
-	g, err := c.writable(vg)
+	g, err := c.writableGroup(vg)
 	if err != nil {
 		return err
 	}
@@ -170,7 +170,7 @@ func (c *command) lvrename() error {
 	if lv == nil {
 		return failure("Existing logical volume %q not found in volume group %q", name, vg)
 	}
-	if err := g.taken(to); err != nil {
+	if err := g.checkNameFree(to); err != nil {
 		return err
 	}
 	lv.Name = to
@@ -188,7 +188,7 @@ func (c *command) lvrename() error {
 			c.mounts[i].LV = vg + "/" + to
 		}
 	}
-	g.written()
+	g.bumpSeqno()
 	c.print("Renamed %q to %q in volume group %q", name, to, vg)
 	return nil
 }
@@ -206,7 +206,7 @@ func (c *command) lvextend() error {
 	if name == "" {
 		return c.misused("Please provide the logical volume name.")
 	}
-	g, err := c.writable(vg)
+	g, err := c.writableGroup(vg)
 	if err != nil {
 		return err
 	}
@@ -214,7 +214,7 @@ func (c *command) lvextend() error {
 	if lv == nil {
 		return failure("Logical volume %s not found in volume group %s.", name, vg)
 	}
-	to, more, err := c.wanted(g, nil)
+	to, more, err := c.requestedExtents(g, nil)
 	if err != nil {
 		return err
 	}
@@ -274,11 +274,11 @@ func (c *command) extend(g *group, lv *LogicalVolume, to uint64, more bool) erro
 	g.visible += g.allocated(lv)
 	switch lv.Type {
 	case thick:
-		lv.write(was, *size, move(g.reuse(*size-was), 0, was))
+		lv.write(was, *size, move(g.takeExtents(*size-was), 0, was))
 	case thickSnapshot, thinPool:
-		g.reuse(*size - was)
+		g.takeExtents(*size - was)
 	}
-	g.written()
+	g.bumpSeqno()
 	c.print("Logical volume %s/%s successfully resized.", g.Name, lv.Name)
 	return nil
 }

@@ -14,7 +14,7 @@ const (
 	failed        = 5
 )
 
-// lvmError is an error that LVM prints, and the exit status that goes with it.
+// lvmError is an error that LVM prints, and its exit status.
 type lvmError struct {
 	code int
 	text string
@@ -93,7 +93,7 @@ func (c *command) print(format string, args ...any) {
 // warn prints a line on stderr.
 func (c *command) warn(format string, args ...any) { fmt.Fprintf(&c.stderr, "  "+format+"\n", args...) }
 
-// fail prints an error and remembers its exit status; the command may go on.
+// fail prints an error and remembers its exit status; the command may continue.
 func (c *command) fail(err error) {
 	var e *lvmError
 	if !errors.As(err, &e) {
@@ -105,8 +105,8 @@ func (c *command) fail(err error) {
 	c.code = max(c.code, e.code)
 }
 
-// usable returns a volume group that LVM can read.
-func (c *command) usable(name string) (*group, error) {
+// readableGroup returns a volume group that LVM can read.
+func (c *command) readableGroup(name string) (*group, error) {
 	switch g := c.group(name); {
 	case g == nil:
 		return nil, failure("Volume group %q not found\nCannot process volume group %s", name, name)
@@ -117,9 +117,9 @@ func (c *command) usable(name string) (*group, error) {
 	}
 }
 
-// writable returns a volume group whose metadata can be changed.
-func (c *command) writable(name string) (*group, error) {
-	g, err := c.usable(name)
+// writableGroup returns a volume group whose metadata can be changed.
+func (c *command) writableGroup(name string) (*group, error) {
+	g, err := c.readableGroup(name)
 	switch {
 	case err != nil:
 	case g.Exported:
@@ -134,8 +134,8 @@ func (c *command) writable(name string) (*group, error) {
 	return g, err
 }
 
-// written counts a change of a volume group's metadata.
-func (g *group) written() { g.Seqno++ }
+// bumpSeqno records a change of a volume group's metadata.
+func (g *group) bumpSeqno() { g.Seqno++ }
 
 // splitName splits vg/lv and /dev/vg/lv. Of a volume group lv is empty.
 func splitName(arg string) (vg, lv string, err error) {
@@ -149,7 +149,7 @@ func splitName(arg string) (vg, lv string, err error) {
 
 // each calls do for every logical volume that the arguments name, a volume
 // group naming all in it, and that --select selects. What fails is printed, and
-// the others go on. use says which volume groups may be worked on.
+// the others are still done. use says which volume groups may be worked on.
 func (c *command) each(use func(string) (*group, error), do func(*group, *LogicalVolume) error) error {
 	args := c.args
 	if len(args) == 0 {

@@ -1,7 +1,7 @@
 package fakehost
 
 // lvconvert splits the copy-on-write space of a snapshot off from its origin.
-// It keeps the snapshot's name, UUID and tags, and stays active; the origin may be
+// It keeps the snapshot's name, UUID and tags, and remains active; the origin may be
 // open meanwhile. In it are the header and the exceptions of the snapshot.
 func (c *command) lvconvert() error {
 	if len(c.args) != 1 || !c.options.has("splitsnapshot") {
@@ -11,7 +11,7 @@ func (c *command) lvconvert() error {
 	if err != nil {
 		return err
 	}
-	g, err := c.writable(vg)
+	g, err := c.writableGroup(vg)
 	if err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func (c *command) lvconvert() error {
 	lv.Written = nil
 	g.index()
 	lv.write(0, lv.Size, left)
-	g.written()
+	g.bumpSeqno()
 	c.print("Logical Volume %s/%s split from its origin.", vg, name)
 	return nil
 }

@@ -14,7 +14,7 @@ func (c *command) lvcreate() error {
 	if err != nil {
 		return err
 	}
-	g, err := c.writable(vg)
+	g, err := c.writableGroup(vg)
 	if err != nil {
 		return err
 	}
@@ -107,18 +107,18 @@ func (c *command) add(g *group, lv *LogicalVolume, active bool) {
 		c.lvm.activate(g, lv)
 	}
 	g.insert(lv)
-	g.written()
+	g.bumpSeqno()
 }
 
-// toActivate reports whether a new logical volume is to be activated.
-func (c *command) toActivate(lv *LogicalVolume) bool {
+// mustActivate reports whether a new logical volume is to be activated.
+func (c *command) mustActivate(lv *LogicalVolume) bool {
 	return c.options.last("activate") != "n" && (!lv.SkipActivation || c.options.has("ignoreactivationskip"))
 }
 
 func (c *command) createThick(g *group, lv *LogicalVolume) error {
-	extents, _, err := c.wanted(g, nil)
+	extents, _, err := c.requestedExtents(g, nil)
 	if err == nil {
-		err = g.taken(lv.Name)
+		err = g.checkNameFree(lv.Name)
 	}
 	if err == nil {
 		err = g.take(extents)
@@ -128,16 +128,16 @@ func (c *command) createThick(g *group, lv *LogicalVolume) error {
 	}
 	lv.Type, lv.Size = thick, extents*g.ExtentSize
 	lv.SkipActivation = c.options.last("setactivationskip") == "y"
-	lv.write(0, lv.Size, g.reuse(lv.Size))
-	if c.toActivate(lv) && c.options.last("zero") != "n" {
+	lv.write(0, lv.Size, g.takeExtents(lv.Size))
+	if c.mustActivate(lv) && c.options.last("zero") != "n" {
 		lv.write(0, start, nil)
 	}
-	c.add(g, lv, c.toActivate(lv))
+	c.add(g, lv, c.mustActivate(lv))
 	return nil
 }
 
 func (c *command) createThinPool(g *group, lv *LogicalVolume) error {
-	extents, _, err := c.wanted(g, nil)
+	extents, _, err := c.requestedExtents(g, nil)
 	if err != nil {
 		return err
 	}
@@ -158,8 +158,8 @@ func (c *command) createThinPool(g *group, lv *LogicalVolume) error {
 	if err := g.allocate(extents + metadata + spare); err != nil {
 		return err
 	}
-	g.reuse(lv.Size) // -Zy: nothing of it is ever read
-	c.add(g, lv, c.toActivate(lv))
+	g.takeExtents(lv.Size) // -Zy: nothing of it is ever read
+	c.add(g, lv, c.mustActivate(lv))
 	return nil
 }
 
@@ -178,16 +178,16 @@ func (c *command) createThin(g *group, lv *LogicalVolume, pool string) error {
 		return c.misused("Unable to create new logical volume with no extents.")
 	}
 	lv.SkipActivation = c.options.last("setactivationskip") == "y"
-	if err := g.room(lv.Name, p); err != nil {
+	if err := g.checkRoom(lv.Name, p); err != nil {
 		return err
 	}
-	c.add(g, lv, c.toActivate(lv))
+	c.add(g, lv, c.mustActivate(lv))
 	return nil
 }
 
-// room checks that a thin volume can be created in a thin pool.
-func (g *group) room(name string, pool *LogicalVolume) error {
-	if err := g.taken(name); err != nil {
+// checkRoom checks that a thin volume can be created in a thin pool.
+func (g *group) checkRoom(name string, pool *LogicalVolume) error {
+	if err := g.checkNameFree(name); err != nil {
 		return err
 	}
 	if pool.Damage != "" {
@@ -223,9 +223,9 @@ func (c *command) createSnapshot(g *group, lv *LogicalVolume, origin, pool strin
 	case !sized:
 		return c.misused("Please specify either size or extents with snapshots.")
 	}
-	extents, _, err := c.wanted(g, o)
+	extents, _, err := c.requestedExtents(g, o)
 	if err == nil {
-		err = g.taken(lv.Name)
+		err = g.checkNameFree(lv.Name)
 	}
 	if err != nil {
 		return err
@@ -239,7 +239,7 @@ func (c *command) createSnapshot(g *group, lv *LogicalVolume, origin, pool strin
 	}
 	lv.Type, lv.Origin, lv.Size, lv.COWSize = thickSnapshot, origin, o.Size, extents*g.ExtentSize
 	lv.write(0, lv.Size, o.all())
-	g.reuse(lv.COWSize)
+	g.takeExtents(lv.COWSize)
 	c.add(g, lv, o.Active)
 	return nil
 }
@@ -247,14 +247,14 @@ func (c *command) createSnapshot(g *group, lv *LogicalVolume, origin, pool strin
 // createThinSnapshot flags the snapshot to be skipped at activation, unless -kn
 // says not to, and does not activate it then.
 func (c *command) createThinSnapshot(g *group, lv *LogicalVolume, origin *LogicalVolume) error {
-	if err := g.room(lv.Name, g.find(origin.Pool)); err != nil {
+	if err := g.checkRoom(lv.Name, g.find(origin.Pool)); err != nil {
 		return err
 	}
 	lv.Type, lv.Origin, lv.Pool, lv.Size = thin, origin.Name, origin.Pool, origin.Size
 	lv.write(0, lv.Size, origin.all())
 	lv.DataPercent = origin.DataPercent
 	lv.SkipActivation = c.options.last("setactivationskip") != "n"
-	c.add(g, lv, c.toActivate(lv))
+	c.add(g, lv, c.mustActivate(lv))
 	return nil
 }
 
@@ -272,11 +272,11 @@ func (c *command) createExternalClone(g *group, lv, origin *LogicalVolume, pool 
 	case origin.Active:
 		return failure("Cannot use active LV for the external origin.")
 	}
-	if err := g.room(lv.Name, p); err != nil {
+	if err := g.checkRoom(lv.Name, p); err != nil {
 		return err
 	}
 	lv.Type, lv.Origin, lv.Pool, lv.Size = thin, origin.Name, pool, origin.Size
 	lv.write(0, lv.Size, origin.all())
-	c.add(g, lv, c.toActivate(lv))
+	c.add(g, lv, c.mustActivate(lv))
 	return nil
 }

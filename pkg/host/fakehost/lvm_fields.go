@@ -86,7 +86,7 @@ func fieldNamed(name string) *field {
 
 func itoa(n uint64) string { return strconv.FormatUint(n, 10) }
 
-// nothing is the value of fields that never apply to what is played.
+// nothing is the value of fields that never apply to what is emulated.
 func nothing(row) string { return "" }
 
 // pvUUID is of the one physical volume that is there of each volume group.
@@ -155,11 +155,11 @@ var lvFields = []field{
 	{name: "data_percent", heading: "Data%", value: row.dataPercent},
 	{name: "snap_percent", heading: "Snap%", value: func(r row) string { return r.only(r.lv.Type == thickSnapshot, row.dataPercent(r)) }},
 	{name: "metadata_percent", heading: "Meta%", value: func(r row) string {
-		return r.only(r.lv.Type == thinPool && r.running(), percent(r.lv.MetaPercent))
+		return r.only(r.lv.Type == thinPool && r.isRunning(), percent(r.lv.MetaPercent))
 	}},
 	{name: "lv_health_status", heading: "Health", value: func(r row) string { return r.lv.Health }},
 	{name: "lv_check_needed", heading: "CheckNeeded", value: func(r row) string {
-		return r.only(r.lv.Type != thinPool || !r.running(), "unknown")
+		return r.only(r.lv.Type != thinPool || !r.isRunning(), "unknown")
 	}},
 	{name: "lv_kernel_major", heading: "KMaj", value: func(r row) string {
 		if !r.lv.Active {
@@ -223,17 +223,17 @@ func (r row) thinOrigin() bool {
 // none, have it as origin.
 func (r row) external() bool { return len(r.g.externalClones(r.lv)) > 0 }
 
-// running reports whether the kernel can tell how full it is: of a thin pool
+// isRunning reports whether the kernel knows how full it is: of a thin pool
 // also if only volumes in it are active.
-func (r row) running() bool {
-	return r.lv.Active || r.lv.Type == thinPool && r.g.thinActive(r.lv)
+func (r row) isRunning() bool {
+	return r.lv.Active || r.lv.Type == thinPool && r.g.hasActiveThin(r.lv)
 }
 
 func percent(p float64) string { return strconv.FormatFloat(p, 'f', 2, 64) }
 
 func (r row) dataPercent() string {
 	full := slices.Contains([]string{thickSnapshot, thin, thinPool}, r.lv.Type)
-	return r.only(full && r.running(), percent(r.lv.DataPercent))
+	return r.only(full && r.isRunning(), percent(r.lv.DataPercent))
 }
 
 // size is, of a copy-on-write snapshot, that of its space.

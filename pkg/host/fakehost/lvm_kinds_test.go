@@ -47,7 +47,7 @@ var _ = Describe("logical volumes that are not plain", func() {
 	})
 	It("are cached", func(ctx SpecContext) {
 		edit("thick", func(lv *fakehost.LogicalVolume) { lv.Type, lv.Layout = "other", "cache" })
-		Expect(at(ctx, "thick")).To(And(HaveField("Kind()", observe.KindCached), HaveField("Servable()", true)))
+		Expect(at(ctx, "thick")).To(And(HaveField("Kind()", observe.KindCached), HaveField("IsServable()", true)))
 		h.Reboot()
 		Expect(at(ctx, "thick").Active).To(BeTrue())
 	})

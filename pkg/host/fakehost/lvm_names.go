@@ -51,8 +51,8 @@ func validName(name string) bool {
 		!slices.Contains([]string{".", ".."}, name) && strings.Trim(name, alphanumeric+"+_.-") == ""
 }
 
-// taken is the error if there is a logical volume of a name.
-func (g *group) taken(name string) error {
+// checkNameFree is an error if a logical volume has a name.
+func (g *group) checkNameFree(name string) error {
 	if g.find(name) == nil {
 		return nil
 	}

@@ -3,7 +3,7 @@ package fakehost
 import "slices"
 
 // lvremove removes logical volumes, and what depends on them.
-func (c *command) lvremove() error { return c.each(c.writable, c.removeLV) }
+func (c *command) lvremove() error { return c.each(c.writableGroup, c.removeLV) }
 
 func (c *command) removeLV(g *group, lv *LogicalVolume) error {
 	sure := c.options.has("yes") || c.options.has("force")
@@ -20,7 +20,7 @@ func (c *command) removeLV(g *group, lv *LogicalVolume) error {
 
 // removeWithDependants removes a logical volume after the copy-on-write
 // snapshots of it, the thin volumes that have it as external origin, snapshots of
-// these included, and the thin volumes in it. Nothing goes of an origin whose
+// these included, and the thin volumes in it. Nothing is removed of an origin whose
 // device or snapshots are open; of a thin pool, what comes before one that is.
 func (c *command) removeWithDependants(g *group, lv *LogicalVolume) error {
 	if lv.Type != thickSnapshot && len(g.snapshots(lv)) > 0 {
@@ -48,11 +48,11 @@ func (c *command) removeWithDependants(g *group, lv *LogicalVolume) error {
 	}
 	switch lv.Type {
 	case thick:
-		g.leave(lv.Size, lv.all())
+		g.freeExtents(lv.Size, lv.all())
 	case thickSnapshot:
-		g.leave(lv.COWSize, lv.exceptions())
+		g.freeExtents(lv.COWSize, lv.exceptions())
 	case thinPool:
-		g.leave(lv.Size, []Span{{0, lv.Size, "what was in pool " + lv.Name}})
+		g.freeExtents(lv.Size, []Span{{0, lv.Size, "what was in pool " + lv.Name}})
 	}
 	c.lvm.deactivate(lv)
 	if c.uuids[lv.UUID]--; c.uuids[lv.UUID] == 0 {
@@ -65,7 +65,7 @@ func (c *command) removeWithDependants(g *group, lv *LogicalVolume) error {
 		}
 		g.index()
 	}
-	g.written()
+	g.bumpSeqno()
 	c.print("Logical volume %q successfully removed.", lv.Name)
 	return nil
 }

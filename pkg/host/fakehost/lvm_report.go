@@ -49,7 +49,7 @@ func (c *command) namedLVs() ([]row, error) {
 		if err != nil {
 			return nil, err
 		}
-		g, err := c.usable(vg)
+		g, err := c.readableGroup(vg)
 		switch {
 		case err != nil:
 			c.fail(err)
@@ -99,7 +99,7 @@ func (c *command) vgs() error {
 		}
 	}
 	for _, arg := range args {
-		g, err := c.usable(strings.TrimPrefix(arg, "/dev/"))
+		g, err := c.readableGroup(strings.TrimPrefix(arg, "/dev/"))
 		if err != nil {
 			c.fail(err)
 			continue
@@ -139,7 +139,7 @@ func (c *command) fullreport() error {
 	args := c.args
 	for _, g := range c.groups {
 		switch {
-		case len(c.args) > 0, g.Shared: // which nobody is told of
+		case len(c.args) > 0, g.Shared: // which is not reported
 		case g.SystemID != "":
 			c.warn("Cannot access VG %s with system ID %s with unknown local system ID.", g.Name, g.SystemID)
 		default:
@@ -148,7 +148,7 @@ func (c *command) fullreport() error {
 	}
 	var report [][]part
 	for _, arg := range args {
-		g, err := c.usable(arg)
+		g, err := c.readableGroup(arg)
 		if err != nil {
 			c.fail(err)
 			continue
@@ -204,7 +204,7 @@ func (g *group) segs() []string {
 }
 
 // fields returns the fields that -o asks for in a part of the report: a list,
-// one after + that goes with those before, or -all.
+// one after + that is added to those before, or -all.
 func (c *command) fields(name, all string) ([]*field, error) {
 	names := strings.Split(all, ",")
 	if all == "" {

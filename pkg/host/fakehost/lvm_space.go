@@ -109,10 +109,10 @@ func (g *group) allocate(extents uint64) error {
 	return nil
 }
 
-// wanted returns the extents that --size or --extents ask for, and whether they
+// requestedExtents returns the extents that --size or --extents ask for, and whether they
 // are to be added to what is there (+). Percentages are of the volume group, of
 // what is free in it, or of an origin.
-func (c *command) wanted(g *group, origin *LogicalVolume) (extents uint64, more bool, err error) {
+func (c *command) requestedExtents(g *group, origin *LogicalVolume) (extents uint64, more bool, err error) {
 	if c.options.has("size") == c.options.has("extents") {
 		if c.options.has("size") {
 			return 0, false, c.misused("Please specify either size or extents (not both).")

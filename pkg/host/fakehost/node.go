@@ -194,15 +194,15 @@ type LogicalVolume struct {
 	DataPercent float64 `yaml:"dataPercent,omitempty"`
 	MetaPercent float64 `yaml:"metadataPercent,omitempty"`
 	// Minor is the number of its device-mapper device while it is active, and 0
-	// otherwise. Of two active ones with the same number the second gets another.
+	// otherwise. Of two active ones with the same number the second is given another.
 	Minor int `yaml:"minor,omitempty"`
 	// Created is when it was made; zero: it is not known.
 	Created time.Time `yaml:"created,omitempty"`
-	// Content stands for the data at its start. A snapshot gets its origin's, a
-	// new logical volume none.
+	// Content represents the data at its start. A snapshot has its origin's, a new
+	// logical volume none.
 	Content string `yaml:"content,omitempty"`
 	// Data is what is in the rest of it. A new thick logical volume has what was
-	// in the extents that it gets.
+	// in the extents that it is given.
 	Data []Span `yaml:"data,omitempty"`
 	// Written is where the origin of a thickSnapshot was written to since it was taken.
 	Written []Span `yaml:"written,omitempty"`

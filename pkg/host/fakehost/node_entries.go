@@ -7,7 +7,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// entriesMark stands in a marshalled node for the entries of a tree.
+// entriesMark replaces the entries of a tree in a marshalled node.
 const entriesMark = "these-are-the-entries"
 
 // marshal returns the YAML of a node. A machine may have hundreds of thousands of entries
@@ -78,7 +78,7 @@ func (w *entryWriter) entry(e Entry) error {
 	return nil
 }
 
-// marshalEntry returns the YAML of an entry as it stands in a list of a node.
+// marshalEntry returns the YAML of an entry as an item of a node's list.
 func marshalEntry(e Entry) (string, error) {
 	data, err := yaml.Marshal(map[string][]Entry{"": {e}})
 	_, entry, _ := strings.Cut(string(data), "\n")

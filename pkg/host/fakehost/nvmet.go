@@ -77,8 +77,8 @@ func storeAnyHost(_ *configfs, n *node, value string) (string, error) {
 	return flagText(on), err
 }
 
-// storeNumberOf keeps a serial or model number, which stays what it is once a host
-// has seen it.
+// storeNumberOf keeps a serial or model number, which cannot change once a host has
+// seen it.
 func storeNumberOf(length int) func(*configfs, *node, string) (string, error) {
 	return func(c *configfs, n *node, value string) (string, error) {
 		value, _, _ = strings.Cut(value, "\n")
@@ -92,7 +92,7 @@ func storeNumberOf(length int) func(*configfs, *node, string) (string, error) {
 
 // linkHost follows nvmet_allowed_hosts_allow_link.
 func linkHost(_ *configfs, from, to *node) error {
-	if !to.is(aHost) || from.parent.textOf("attr_allow_any_host") == flagText(true) {
+	if !to.isOf(aHost) || from.parent.textOf("attr_allow_any_host") == flagText(true) {
 		return syscall.EINVAL
 	}
 	for _, other := range from.children {
@@ -211,7 +211,7 @@ func (c *configfs) closeNamespace(n *node) {
 	}
 }
 
-// loadNVMet takes over what a node holds of nvmet.
+// loadNVMet reads nvmet of a node.
 func (c *configfs) loadNVMet(n Node) error {
 	if len(n.NVMet) > 0 || c.modules[nvmetTCPModule] || c.modules[nvmetRDMAModule] {
 		c.modules[nvmetModule] = true
@@ -224,7 +224,7 @@ func (c *configfs) loadNVMet(n Node) error {
 		return nil
 	}
 	for at := range c.allNVMet() {
-		if !at.is(aNamespace) || !enabled(at) {
+		if !at.isOf(aNamespace) || !enabled(at) {
 			continue
 		}
 		minor, known := n.NVMeDevices[at.path()]
@@ -240,7 +240,7 @@ func (c *configfs) loadNVMet(n Node) error {
 		if err != nil {
 			return fmt.Errorf("a session with %s: %w", s.Subsystem, err)
 		}
-		if port, err := c.nvmet.walk(path.Join("ports", s.Port)); err != nil || !port.is(aPort) {
+		if port, err := c.nvmet.walk(path.Join("ports", s.Port)); err != nil || !port.isOf(aPort) {
 			return fmt.Errorf("a session with %s: there is no port %s", s.Subsystem, s.Port)
 		}
 		c.discovered[subsystem] = true

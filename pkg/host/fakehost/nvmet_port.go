@@ -38,7 +38,7 @@ func storePort(words ...string) func(*configfs, *node, string) (string, error) {
 // linkPort follows nvmet_port_subsys_allow_link: a port listens as long as it serves
 // a subsystem.
 func linkPort(c *configfs, from, to *node) error {
-	if !to.is(aSubsystem) {
+	if !to.isOf(aSubsystem) {
 		return syscall.EINVAL
 	}
 	for _, other := range from.children {
@@ -90,7 +90,7 @@ func portAddress(port *node) (netip.AddrPort, bool) {
 func (c *configfs) nvmeListeners() []netip.AddrPort {
 	var all []netip.AddrPort
 	for at := range c.allNVMet() {
-		if !at.is(aPort) || at.textOf("addr_trtype") != "tcp\n" || at.children["subsystems"] == nil || at.children["subsystems"].linkIn() == nil {
+		if !at.isOf(aPort) || at.textOf("addr_trtype") != "tcp\n" || at.children["subsystems"] == nil || at.children["subsystems"].linkIn() == nil {
 			continue
 		}
 		if address, ok := portAddress(at); ok {

@@ -67,7 +67,7 @@ func (c *configfs) subsystem(nqn string) *node {
 		return nil
 	}
 	n, err := c.nvmet.walk(path.Join("subsystems", nqn))
-	if err != nil || !n.is(aSubsystem) {
+	if err != nil || !n.isOf(aSubsystem) {
 		return nil
 	}
 	return n

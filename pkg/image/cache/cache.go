@@ -11,13 +11,12 @@
 // holds a lock on the file itself, and so does every program that its descriptor is
 // handed to.
 //
-// The promise: a cached image was equal to its checksum when it was put here, and
-// nobody but the owner of this directory can have changed it since. It is not
-// read again for each use. A local image is opened once and its checksum taken of
-// that very file; if somebody writes to it afterwards, [image.File.Unchanged] says so at
-// the end.
+// What callers can rely on: a cached image matched its checksum when it was stored, and
+// nobody but the owner of this directory can have changed it since. It is not read again
+// for each use. A local image is opened once, and its checksum is computed from that very
+// file; if somebody writes to it afterwards, [image.File.Unchanged] reports it at the end.
 //
-// Start reading at [Cache.Get].
+// The package never writes to a device. Start reading at [Cache.Get].
 package cache
 
 import (
@@ -72,8 +71,8 @@ type Cache struct {
 }
 
 // Open opens the directory, creates it if it is missing, and removes what a crash
-// has left: half-made files that nobody has locked. Downloads that were
-// broken off stay, to be gone on with.
+// has left: incomplete files that nobody has locked. Interrupted downloads are kept,
+// to be resumed.
 func Open(o Options) (*Cache, error) {
 	if o.Dir == "" {
 		o.Dir = DefaultDir
@@ -91,7 +90,7 @@ func Open(o Options) (*Cache, error) {
 		return nil, fmt.Errorf("cannot open the image cache: %w", err)
 	}
 	c := &Cache{o: o, now: time.Now, verified: map[string]bool{}}
-	return c, c.clean()
+	return c, c.removeLeftovers()
 }
 
 // Stage is what is being done with an image.
@@ -111,7 +110,7 @@ type Request struct {
 	Checksum image.Checksum
 	// Limit is the bandwidth of a download in bytes per second; 0: none.
 	Limit int64
-	// Progress, if given, gets bytes of a stage; a total of -1 is not known.
+	// Progress, if given, is called with the bytes of a stage; a total of -1 is not known.
 	Progress func(stage Stage, done, total int64)
 	// Aside, if given, is called with what takes as long as the network, or somebody else's
 	// download, does. An error of either is that of the request.
@@ -163,9 +162,9 @@ func (c *Cache) Get(ctx context.Context, r Request) (*Image, error) {
 	}
 }
 
-// about is what lies beside an image, for whoever looks into the directory. The time it
-// was last changed is when the image was last used.
-type about struct {
+// sidecar is the file beside an image that describes it to people. Its modification time is
+// when the image was last used.
+type sidecar struct {
 	Source string    `json:"source"`
 	Added  time.Time `json:"added"`
 }
@@ -204,14 +203,14 @@ func (c *Cache) entry(ctx context.Context, key, source string, r Request, fill f
 		}
 		return nil, err
 	}
-	// What is in use stays, so this one does too. That others could not be removed is no
-	// reason not to use it; the next one tries again.
+	// What is in use is kept, and so is this image. That others could not be removed is no
+	// reason not to use it; the next call tries again.
 	_, _ = c.Evict()
 	return img, nil
 }
 
 func (c *Cache) describe(key, source string) error {
-	b, err := json.Marshal(about{Source: source, Added: c.now().UTC()})
+	b, err := json.Marshal(sidecar{Source: source, Added: c.now().UTC()})
 	if err != nil {
 		return err
 	}
@@ -245,7 +244,7 @@ func (c *Cache) open(key string) (*Image, error) {
 	return &Image{File: img, Key: key, cache: c}, nil
 }
 
-// dropPart removes what a download needs only as long as it runs.
+// dropPart removes the files that a download needs only while it runs.
 func (c *Cache) dropPart(key string) error {
 	return removeAll(c.path(key, partSuffix), fetch.PartVersion(c.path(key, partSuffix)))
 }

@@ -126,10 +126,10 @@ func (c *Cache) remove(key string) (gone bool, err error) {
 	return true, removeAll(c.path(key, imageSuffix), c.path(key, aboutSuffix), part, part+".json", part+".json.new", c.path(key, tmpSuffix))
 }
 
-// clean removes what cannot be used by anybody: half-decompressed files, images for one use, and
-// locks of the dead. Files that somebody else may have made, or can write to, are an error: since nobody else
-// can make files here, they were made while the directory was not safe.
-func (c *Cache) clean() error {
+// removeLeftovers removes what nobody can use: half-decompressed files, images for one use, and locks of
+// processes that have ended. Files that somebody else may have made, or can write to, are an error: since
+// nobody else can create files here, they were created while the directory was not safe.
+func (c *Cache) removeLeftovers() error {
 	files, err := os.ReadDir(c.o.Dir)
 	if err != nil {
 		return fmt.Errorf("cannot read the image cache: %w", err)
@@ -168,7 +168,7 @@ func (c *Cache) removeLeftover(key, suffix string) error {
 	if suffix != lockSuffix {
 		err = removeAll(c.path(key, suffix))
 	}
-	// The lock's file goes with the lock.
+	// The lock's file is removed with the lock.
 	return errors.Join(err, unlock())
 }
 

@@ -110,12 +110,12 @@ func (c *Cache) remote(ctx context.Context, r Request) (*Image, error) {
 		if looked.Known() && versionKey(r.URL, got) != key {
 			return errors.Join(fmt.Errorf("%s: the file on the server changed during the download; the download restarts", got.URL), c.dropPart(key))
 		}
-		return c.takePart(ctx, key, r)
+		return c.storeDownload(ctx, key, r)
 	})
 }
 
-// takePart makes an entry of a download that is complete and verified.
-func (c *Cache) takePart(ctx context.Context, key string, r Request) (err error) {
+// storeDownload makes an entry of a download that is complete and verified.
+func (c *Cache) storeDownload(ctx context.Context, key string, r Request) (err error) {
 	part, err := os.OpenFile(c.path(key, partSuffix), os.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err

@@ -31,7 +31,7 @@ type Request struct {
 	Part string
 	// Limit is the bandwidth in bytes per second; 0: none.
 	Limit int64
-	// Progress, if given, gets the bytes that are there, and how many there will be
+	// Progress, if given, is called with the bytes that are there, and how many there will be
 	// (-1: the server does not say).
 	Progress func(done, total int64)
 }
@@ -76,28 +76,28 @@ func (d *download) run(ctx context.Context) (v Version, err error) {
 		return Version{}, err
 	}
 	defer func() { err = errors.Join(err, d.file.Close()) }()
-	if err := d.inherit(ctx); err != nil {
+	if err := d.resumePart(ctx); err != nil {
 		return Version{}, err
 	}
-	if err := d.repeat(ctx); err != nil {
+	if err := d.downloadAll(ctx); err != nil {
 		if errors.Is(err, image.ErrRefused) {
-			err = errors.Join(err, d.throwAway())
+			err = errors.Join(err, d.discardPart())
 		}
 		return Version{}, err
 	}
 	if err := d.request.Checksum.Check(d.sum); err != nil {
-		return Version{}, errors.Join(fmt.Errorf("%s: %w", d.version.URL, err), d.throwAway())
+		return Version{}, errors.Join(fmt.Errorf("%s: %w", d.version.URL, err), d.discardPart())
 	}
 	return d.version, d.file.Sync()
 }
 
-// inherit takes up what an earlier attempt left, if it is known what it is of.
-func (d *download) inherit(ctx context.Context) error {
+// resumePart continues the part of an earlier attempt, if its version is known.
+func (d *download) resumePart(ctx context.Context) error {
 	d.sum = d.request.Checksum.New()
 	var v Version
 	b, err := os.ReadFile(PartVersion(d.request.Part))
 	if err != nil || json.Unmarshal(b, &v) != nil || !v.Known() {
-		return d.anew()
+		return d.restart()
 	}
 	n, err := io.Copy(d.sum, contextReader{ctx, d.file})
 	if err != nil {
@@ -107,8 +107,8 @@ func (d *download) inherit(ctx context.Context) error {
 	return nil
 }
 
-// anew forgets all bytes that are there.
-func (d *download) anew() error {
+// restart discards all bytes that were downloaded.
+func (d *download) restart() error {
 	d.sum.Reset()
 	d.done, d.version, d.inherited = 0, Version{}, false
 	if err := os.Remove(PartVersion(d.request.Part)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -117,7 +117,7 @@ func (d *download) anew() error {
 	return d.file.Truncate(0)
 }
 
-func (d *download) throwAway() error {
+func (d *download) discardPart() error {
 	err := os.Remove(PartVersion(d.request.Part))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
@@ -125,15 +125,15 @@ func (d *download) throwAway() error {
 	return errors.Join(err, os.Remove(d.request.Part))
 }
 
-// repeat downloads until the file is complete, or there is no point in going on.
-func (d *download) repeat(ctx context.Context) error {
+// downloadAll downloads until the file is complete, or further attempts are useless.
+func (d *download) downloadAll(ctx context.Context) error {
 	for fruitless := 0; ; {
 		before := d.done
 		err := d.attempt(ctx)
 		if err == nil {
 			return nil
 		}
-		if final(err) || context.Cause(ctx) != nil {
+		if isFinal(err) || context.Cause(ctx) != nil {
 			return err
 		}
 		if d.done > before && !errors.Is(err, errTooSlow) {
@@ -149,8 +149,8 @@ func (d *download) repeat(ctx context.Context) error {
 	}
 }
 
-// final tells whether asking again at once is of no use.
-func final(err error) bool {
+// isFinal reports whether asking again at once is useless.
+func isFinal(err error) bool {
 	var status *StatusError
 	if errors.As(err, &status) {
 		return status.Code < 500 && status.Code != http.StatusTooManyRequests && status.Code != http.StatusRequestTimeout
@@ -190,11 +190,11 @@ func (d *download) attempt(ctx context.Context) error {
 	return d.body(ctx, cancel, resp.Body)
 }
 
-// accept reads the headers of an answer, and puts the file where the body goes on.
+// accept reads the headers of an answer, and seeks the file to where the body continues.
 func (d *download) accept(req *http.Request, resp *http.Response) error {
 	switch resp.StatusCode {
 	case http.StatusOK:
-		if err := d.anew(); err != nil {
+		if err := d.restart(); err != nil {
 			return err
 		}
 		d.version = versionOf(req.URL, resp, resp.ContentLength)
@@ -205,14 +205,14 @@ func (d *download) accept(req *http.Request, resp *http.Response) error {
 		if n != 3 || err != nil || first != d.done || d.version.Size >= 0 && total != d.version.Size ||
 			d.version.ETag != "" && now.ETag != "" && now.ETag != d.version.ETag {
 			// What it sends does not go with what is there.
-			return errors.Join(errAgain, d.anew())
+			return errors.Join(errAgain, d.restart())
 		}
 		d.version.Size = total
 	case http.StatusRequestedRangeNotSatisfiable:
 		if d.version.Size >= 0 && d.done == d.version.Size && strings.HasSuffix(resp.Header.Get("Content-Range"), fmt.Sprintf("/%d", d.done)) {
 			return nil
 		}
-		return errors.Join(errAgain, d.anew())
+		return errors.Join(errAgain, d.restart())
 	default:
 		return &StatusError{URL: publicurl.Of(req.URL.String()), Code: resp.StatusCode}
 	}
@@ -224,7 +224,7 @@ func (d *download) accept(req *http.Request, resp *http.Response) error {
 		return &image.Refusal{Reason: image.ErrMalformed, Detail: d.version.URL + " is sent without its size, so a truncated download would not be noticed",
 			Advice: "set its checksum"}
 	}
-	return d.remember()
+	return d.writeVersion()
 }
 
 func (d *download) tooLarge() error {
@@ -232,9 +232,9 @@ func (d *download) tooLarge() error {
 		Advice: "raise the limit if the image is right"}
 }
 
-// remember writes down what the part is of, before the first byte of it. A part that is
-// of nobody knows what starts anew.
-func (d *download) remember() error {
+// writeVersion records the version of the part before its first byte. A part without a known
+// version is downloaded again from the start.
+func (d *download) writeVersion() error {
 	b, err := json.Marshal(d.version)
 	if err != nil {
 		return err

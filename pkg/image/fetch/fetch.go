@@ -1,8 +1,10 @@
 // Package fetch downloads images over HTTP: resumed where the server can, checked
 // against their checksum, and never more than allowed.
 //
-// It knows http and https only. Plain http is refused without a checksum, because
-// anybody on the way could have made the image.
+// It supports http and https only. Plain http is refused without a checksum, because
+// anybody on the way could have replaced the image. It never looks into an image.
+//
+// Start reading at [Fetcher.Fetch].
 package fetch
 
 import (
@@ -42,7 +44,7 @@ type Options struct {
 	// MaxRedirects; by default 10.
 	MaxRedirects int
 	// Attempts is how often in a row a download may break off without a new byte;
-	// or be too slow; by default 3. One that gets ahead is taken up again without end.
+	// or be too slow; by default 3. A download that makes progress is resumed without limit.
 	Attempts int
 	// RetryWait is the time between two attempts, longer each time; by default one second.
 	RetryWait time.Duration

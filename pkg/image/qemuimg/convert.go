@@ -34,8 +34,8 @@ type Conversion struct {
 	// corrupt.
 	TargetIsZero bool
 	// From and To are the window in bytes, multiples of 512; To 0 is the end of
-	// the disk. A caller that copies window by window can go on after the last complete
-	// one.
+	// the disk. A caller that copies window by window can continue after the last
+	// complete window.
 	From, To int64
 	// Limit is the bandwidth in bytes per second; 0: none.
 	Limit int64

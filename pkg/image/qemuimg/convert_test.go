@@ -230,7 +230,7 @@ var _ = Describe("the second opinion", func() {
 	DescribeTable("counts", func(change func(*report)) {
 		r := good
 		change(&r)
-		Expect(r.agrees(header)).To(MatchError(image.ErrDisagreement))
+		Expect(r.checkHeader(header)).To(MatchError(image.ErrDisagreement))
 	},
 		Entry("format", func(r *report) { r.Format = "raw" }),
 		Entry("size", func(r *report) { r.VirtualSize++ }),
@@ -241,7 +241,7 @@ var _ = Describe("the second opinion", func() {
 		Entry("type", func(r *report) { r.FormatSpecific.Data.CreateType = "vmfs" }),
 	)
 
-	It("is content with what is right", func() { Expect(good.agrees(header)).To(Succeed()) })
+	It("is content with what is right", func() { Expect(good.checkHeader(header)).To(Succeed()) })
 
 	It("sees what our parser would have missed", func(ctx SpecContext) {
 		dir := GinkgoT().TempDir()
@@ -253,7 +253,7 @@ var _ = Describe("the second opinion", func() {
 		DeferCleanup(f.Close)
 		r, err := Tool{}.info(ctx, f, image.QCOW2)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(r.agrees(header)).To(MatchError(image.ErrDisagreement))
+		Expect(r.checkHeader(header)).To(MatchError(image.ErrDisagreement))
 	})
 })
 

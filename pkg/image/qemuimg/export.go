@@ -96,7 +96,7 @@ func (t Tool) export(ctx context.Context, e Export) (done Exported, err error) {
 		return Exported{}, err
 	}
 	done.VirtualSize = size
-	if done.SHA256, done.Bytes, err = sum(ctx, part); err != nil {
+	if done.SHA256, done.Bytes, err = checksum(ctx, part); err != nil {
 		return Exported{}, err
 	}
 	if _, err := fmt.Fprintf(sums, "%s  %s\n", done.SHA256, filepath.Base(e.Destination)); err != nil {
@@ -122,14 +122,16 @@ func (e Export) validate() error {
 	}
 	for _, path := range []string{e.Destination, e.Destination + checksumSuffix} {
 		if _, err := os.Lstat(path); err == nil && !e.Replace {
-			return taken(path)
+			return newExistsError(path)
 		}
 	}
 	return nil
 }
 
-// taken is the error about a name that somebody else's file has: an [fs.ErrExist] with its path.
-func taken(path string) error { return &fs.PathError{Op: "make", Path: path, Err: unix.EEXIST} }
+// newExistsError is the error of a path at which somebody else's file exists: an [fs.ErrExist] with the path.
+func newExistsError(path string) error {
+	return &fs.PathError{Op: "make", Path: path, Err: unix.EEXIST}
+}
 
 func openSource(path, uuid string) (f *os.File, driver string, size int64, err error) {
 	f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
@@ -188,9 +190,9 @@ func (t Tool) write(ctx context.Context, e Export, source *os.File, driver strin
 	})
 }
 
-// sum reads the file to its end. qemu-img does not write in order, so this cannot be
+// checksum reads the file to its end. qemu-img does not write in order, so this cannot be
 // done on the way.
-func sum(ctx context.Context, f *os.File) (digits string, size int64, err error) {
+func checksum(ctx context.Context, f *os.File) (digits string, size int64, err error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return "", 0, err
 	}
@@ -233,13 +235,13 @@ func (e Export) place(part, sums *os.File) error {
 	return durable.SyncDir(filepath.Dir(e.Destination))
 }
 
-// linkNew gives a file another name that is not taken. The old one stays where the file system
-// can do that: a crash then leaves the two names of one file, which say that it was made here.
+// linkNew gives a file another name that is not taken. The old name is kept where the file system
+// can do that: a crash then leaves the two names of one file, which show that it was made here.
 func linkNew(from, to string) error {
 	err := unix.Linkat(unix.AT_FDCWD, from, unix.AT_FDCWD, to, 0)
 	switch {
 	case errors.Is(err, unix.EEXIST):
-		return taken(to)
+		return newExistsError(to)
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EMLINK):
 		return moveNew(from, to) // of vfat and the like
 	case err != nil:
@@ -264,8 +266,8 @@ func removeIfSame(f *os.File, path string) (gone bool, err error) {
 	return true, os.Remove(path)
 }
 
-// replace moves both files to names where others may be. The old checksum goes first,
-// and the new one comes last.
+// replace moves both files to names where others may be. The old checksum is removed first,
+// and the new checksum is moved last.
 func (e Export) replace(part, sums *os.File) error {
 	checksum := e.Destination + checksumSuffix
 	if err := os.Remove(checksum); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -290,11 +292,11 @@ func moveNew(from, to string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
 	if errors.Is(err, unix.EINVAL) {
 		// NFS cannot do that, but it does not link over a file either. The other name
-		// goes when the part is discarded.
+		// is removed when the part is discarded.
 		err = unix.Linkat(unix.AT_FDCWD, from, unix.AT_FDCWD, to, 0)
 	}
 	if errors.Is(err, unix.EEXIST) {
-		return taken(to)
+		return newExistsError(to)
 	}
 	if err != nil {
 		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
@@ -371,7 +373,7 @@ func removeUnlocked(path string) (gone []string, err error) {
 			return nil, nil
 		}
 		if lock == path {
-			// The checksum goes first: without this part nobody could tell whose it is.
+			// The checksum is removed first: without this part nothing would say whose it is.
 			if gone, err = removeChecksum(f); err != nil {
 				return gone, err
 			}

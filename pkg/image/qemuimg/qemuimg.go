@@ -82,7 +82,7 @@ func (t Tool) Check(ctx context.Context, f *image.File, wanted image.Format, vol
 	if err != nil {
 		return Source{}, fmt.Errorf("%s: %w", f.Path(), err)
 	}
-	if err := out.agrees(h); err != nil {
+	if err := out.checkHeader(h); err != nil {
 		return Source{}, fmt.Errorf("%s: %w", f.Path(), err)
 	}
 	return Source{file: f, header: h}, nil
@@ -154,7 +154,7 @@ func (t Tool) info(ctx context.Context, f *image.File, format image.Format) (rep
 	return r, nil
 }
 
-func (r report) agrees(h image.Header) error {
+func (r report) checkHeader(h image.Header) error {
 	var detail string
 	data := r.FormatSpecific.Data
 	switch {

@@ -1,10 +1,12 @@
 // Package unpack decompresses images: gzip, xz and zstd, recognised by their magic
 // numbers.
 //
-// What is compressed can be a bomb, so the output is limited, and so is the memory.
-// gzip and zstd are decompressed in Go; xz by the program xz in a child process
-// under limits, because the Go libraries for it are several times slower and
-// take as much memory as the file asks for.
+// The input may be a decompression bomb, so output and memory are limited. gzip and
+// zstd are decompressed in Go; xz by the program xz in a child process under limits,
+// because the Go libraries for it are several times slower and take as much memory as
+// the file asks for. It never looks at the decompressed content.
+//
+// Start reading at [Unpack].
 package unpack
 
 import (

@@ -122,7 +122,7 @@ func (x *Executor) outcome(s plan.Step) (known bool, err error) {
 	switch {
 	case j == nil:
 		return false, nil
-	case !change.SameJob(j.change, s.Change.(change.Job)):
+	case !change.IsSameJob(j.change, s.Change.(change.Job)):
 		x.drop(j)
 		// The new job must not run beside it.
 		return !j.ended, ErrUnfinished
@@ -190,7 +190,7 @@ func (x *Executor) beginJob(ctx context.Context, r *execution, s plan.Step) {
 		r.settle(ErrUnfinished, s)
 		if err = x.awaitSlot(ctx, j); err == nil {
 			working := change.WithProgress(ctx, func(p change.Progress) { x.progress(j, p) })
-			err = actuator.Apply(change.WithAside(working, func(wait func() error) error { return x.aside(ctx, j, wait) }), j.change)
+			err = actuator.Apply(change.WithWaiter(working, func(wait func() error) error { return x.aside(ctx, j, wait) }), j.change)
 			x.leaveSlot(j)
 		}
 		cancelled := err != nil && ctx.Err() != nil
@@ -246,7 +246,7 @@ func (x *Executor) awaitSlot(ctx context.Context, j *job) error {
 	return ctx.Err()
 }
 
-// aside lets a job wait for something without its slot, see [change.Aside].
+// aside lets a job wait for something without its slot, see [change.WaitAside].
 func (x *Executor) aside(ctx context.Context, j *job, wait func() error) error {
 	x.leaveSlot(j)
 	if err := wait(); err != nil {

@@ -312,7 +312,7 @@ type downloading struct {
 
 func (d downloading) Apply(ctx context.Context, c change.Change) error {
 	if c.Lane() == "data/vg0/"+d.lane {
-		err := change.Aside(ctx, func() error {
+		err := change.WaitAside(ctx, func() error {
 			select {
 			case err := <-d.came:
 				return err

@@ -95,7 +95,7 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 		Product: back.lv.Tag(ondisk.TagProduct),
 	}
 	if back.lv.UUID == "" { // it is created by this plan
-		create.Product = ondisk.Product(id.Name)
+		create.Product = ondisk.ProductName(id.Name)
 	}
 	serial := ondisk.UnitSerial(back.lv.Identity())
 	switch {

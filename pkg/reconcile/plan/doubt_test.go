@@ -30,7 +30,7 @@ var _ = Describe("Make in doubt", func() {
 		for range 12 {
 			p := n.Plan()
 			for _, s := range p.Steps {
-				if _, superseded := n.LVs("vg0")["thick"]; superseded && n.LVs("vg0")["thick"].Phase() == ondisk.Replaced && s.Danger == Destructive {
+				if _, superseded := n.LVs("vg0")["thick"]; superseded && n.LVs("vg0")["thick"].Phase() == ondisk.Superseded && s.Danger == Destructive {
 					return n
 				}
 				n.Change(s.Change)

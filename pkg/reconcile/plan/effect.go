@@ -60,7 +60,7 @@ func (s Step) OnObject() Effect {
 func unlessHelper(tags []string, e Effect) Effect {
 	lv := observe.LogicalVolume{Tags: tags}
 	_, moves := lv.MoveOf()
-	if moves || lv.Phase() == ondisk.Staged || lv.Phase() == ondisk.Replaced || e == Removes && lv.Tag(ondisk.TagKind) == ondisk.KindSource {
+	if moves || lv.Phase() == ondisk.Staged || lv.Phase() == ondisk.Superseded || e == Removes && lv.Tag(ondisk.TagKind) == ondisk.KindSource {
 		return Changes
 	}
 	return e

@@ -36,8 +36,8 @@ func (d *differ) setExpectations() {
 		return valid && !e.Spec.AllowAnyInitiator
 	}}
 	for i, s := range d.plan.Steps {
-		if idle := e.ofStep(s); idle.Expects() {
-			d.plan.Steps[i].Change = change.Expecting(s.Change, idle)
+		if idle := e.ofStep(s); idle.IsSet() {
+			d.plan.Steps[i].Change = change.WithIdle(s.Change, idle)
 		}
 	}
 }

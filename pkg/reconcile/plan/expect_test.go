@@ -21,7 +21,7 @@ var _ = Describe("a step that hits whoever is logged in", func() {
 		GinkgoHelper()
 		i := slices.Index(kinds(p), kind)
 		Expect(i).To(BeNumerically(">=", 0), "no %s in %v", kind, ChangesIn(p))
-		_, idle, _ := change.Expectation(p.Steps[i].Change)
+		_, idle, _ := change.ExpectedIdle(p.Steps[i].Change)
 		return idle
 	}
 	served := func(by int) (*Node, over) {

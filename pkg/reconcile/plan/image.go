@@ -24,7 +24,7 @@ func (d *differ) planImage(i spec.Image) {
 		// Without a step for its job, the job would be cancelled.
 		d.plan.KeepJobs = true
 		d.setStatus(id, status.Failed, status.ReasonObservationFailed, "cannot check whether %s exists: %v", i.Spec.Path, file.Err)
-	case file.Written():
+	case file.IsWritten():
 		d.object(id).Image = &status.Image{Path: i.Spec.Path, Format: i.Spec.Format, Size: file.Size, SHA256: file.SHA256}
 	case file.Exists:
 		d.setBlocked(id, status.ReasonNotOwned, "%s already exists and is no image that was written here: it has no %s beside it. Remove it, or choose another path",

@@ -160,7 +160,7 @@ func (x *Index) addVolume(lv observe.LogicalVolume) {
 	case !owned:
 	case phase == ondisk.Staged:
 		x.ensureLeftovers(id).staged = append(x.leftovers[id].staged, lv)
-	case phase == ondisk.Replaced:
+	case phase == ondisk.Superseded:
 		x.ensureLeftovers(id).superseded = append(x.leftovers[id].superseded, lv)
 	default:
 		x.volumes = append(x.volumes, lv)

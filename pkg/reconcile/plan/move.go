@@ -147,7 +147,7 @@ func (d *differ) planMove(id spec.ID, v spec.Volume, p pool, lv observe.LogicalV
 // redundant, or has snapshots, none of which can move with it.
 func (d *differ) isImmovable(id spec.ID, v spec.Volume, lv observe.LogicalVolume) bool {
 	if lv.ReadOnly {
-		d.setBlocked(id, status.ReasonImmutableField, "spec.pool: %s is read-only, and the copy in Pool/%s would not be. Make it writable (%s), or undo the change of spec.pool", lv.FullName(), v.Spec.Pool, lv.HowToWrite())
+		d.setBlocked(id, status.ReasonImmutableField, "spec.pool: %s is read-only, and the copy in Pool/%s would not be. Make it writable (%s), or undo the change of spec.pool", lv.FullName(), v.Spec.Pool, lv.HowToMakeWritable())
 		return true
 	}
 	if lv.Redundant() {

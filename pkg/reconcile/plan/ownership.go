@@ -107,7 +107,7 @@ func (d *differ) signOwn() {
 func (d *differ) contradictsKnown(id spec.ID, lv observe.LogicalVolume) bool {
 	owner, owned := lv.LastOwner()
 	known, identity := d.in.Known[id].UUID, lv.Identity()
-	if lv.Phase() == ondisk.Replaced { // its own identity, not that of its successor
+	if lv.Phase() == ondisk.Superseded { // its own identity, not that of its successor
 		identity = cmp.Or(lv.Tag(ondisk.TagIdentity), lv.UUID)
 	}
 	return owned && owner == id && known != "" && known != identity && lv.Phase() != ondisk.Clearing
@@ -162,7 +162,7 @@ func (d *differ) adopt(id spec.ID, lvs []observe.LogicalVolume) bool {
 			return false
 		}
 		owner, owned := lv.Owner()
-		if owned && owner == id && lv.Phase() != ondisk.Replaced && lv.Phase() != ondisk.Staged {
+		if owned && owner == id && lv.Phase() != ondisk.Superseded && lv.Phase() != ondisk.Staged {
 			data = append(data, lv)
 		}
 	}

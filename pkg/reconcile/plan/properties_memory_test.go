@@ -68,7 +68,7 @@ func TestPropertiesNothingIsPutInThePlaceOfWhatVanished(t *testing.T) {
 			if lv.Phase() == ondisk.Clearing {
 				continue // it was given up before
 			}
-			if lv.Phase() == ondisk.Replaced || lv.Tag(ondisk.TagKind) == ondisk.KindSource {
+			if lv.Phase() == ondisk.Superseded || lv.Tag(ondisk.TagKind) == ondisk.KindSource {
 				continue // what is left of a move, and of no use
 			}
 			if seen && lv.Identity() != known && step.Object.Kind != spec.KindPool {

@@ -78,7 +78,7 @@ func TestPropertiesNoDataIsTakenAwayThatMayBeNeeded(t *testing.T) {
 // another one, or another one took its place.
 func leftover(lv observe.LogicalVolume) bool {
 	phase := lv.Phase()
-	return phase == ondisk.Staged || phase == ondisk.Replaced || lv.Tag(ondisk.TagKind) == ondisk.KindSource
+	return phase == ondisk.Staged || phase == ondisk.Superseded || lv.Tag(ondisk.TagKind) == ondisk.KindSource
 }
 
 // neededFor returns why a logical volume must not be taken away; empty: it may.
@@ -186,13 +186,13 @@ func countsAlone(s scenario, lv observe.LogicalVolume) string {
 	id, _ := lv.Owner()
 	counts := func(other observe.LogicalVolume) bool {
 		owner, _ := other.Owner()
-		return owner == id && other.Phase() != ondisk.Staged && other.Phase() != ondisk.Replaced
+		return owner == id && other.Phase() != ondisk.Staged && other.Phase() != ondisk.Superseded
 	}
 	switch all := s.again().AllLVs(); {
 	case lv.Tag(ondisk.TagKind) == ondisk.KindSource:
 	case lv.Open || len(lv.HeldBy) > 0:
 		return "it is open"
-	case lv.Phase() == ondisk.Replaced && !slices.ContainsFunc(all, func(other observe.LogicalVolume) bool { return counts(other) && other.UUID == lv.SupersededBy() }):
+	case lv.Phase() == ondisk.Superseded && !slices.ContainsFunc(all, func(other observe.LogicalVolume) bool { return counts(other) && other.UUID == lv.SupersededBy() }):
 		return "what came in its place is not there, or may be incomplete"
 	case lv.Phase() == ondisk.Staged && !slices.ContainsFunc(all, counts):
 		return "nothing else is there"

@@ -148,7 +148,7 @@ func (d *differ) snapshotToRevertTo(id spec.ID, r *spec.Revert, lv observe.Logic
 	}
 	switch {
 	case lv.ReadOnly:
-		d.setBlocked(id, status.ReasonImmutableField, "spec.revert: %s is read-only. Make it writable (%s)", lv.FullName(), lv.HowToWrite())
+		d.setBlocked(id, status.ReasonImmutableField, "spec.revert: %s is read-only. Make it writable (%s)", lv.FullName(), lv.HowToMakeWritable())
 		return lv, false
 	case len(lvs) == 0:
 		d.setBlocked(id, status.ReasonNotReady, "spec.revert: %s has no logical volume. Wait until it has, or name another Snapshot", of)

@@ -140,7 +140,7 @@ var _ = Describe("Make and a revert while other things happen", func() {
 		n.Change(last.Change) // and then it is through
 		n.Input.Busy = nil
 		old := n.LVs("vg0")["data"]
-		Expect(old.Phase()).To(Equal(ondisk.Replaced))
+		Expect(old.Phase()).To(Equal(ondisk.Superseded))
 		for path, b := range n.State.LIO.Backstores {
 			Expect(BoundTo(b, old)).To(BeFalse(), "%s serves what was replaced", path)
 		}

@@ -84,7 +84,7 @@ func (d *differ) remarkOn(id spec.ID, lv observe.LogicalVolume) {
 	case lv.Type == observe.OtherLV:
 		d.remark(id, "%s is %s: it is served, and never changed by volreconciler", lv.FullName(), lv.Kind())
 	case lv.ReadOnly:
-		d.remark(id, "%s is read-only, and initiators cannot write to it. To change that: %s", lv.FullName(), lv.HowToWrite())
+		d.remark(id, "%s is read-only, and initiators cannot write to it. To change that: %s", lv.FullName(), lv.HowToMakeWritable())
 	case lv.SkipActivation:
 		d.remark(id, "%s has the skip-activation flag, and is active because it is declared. To remove the flag: lvchange -kn %s", lv.FullName(), lv.FullName())
 	}

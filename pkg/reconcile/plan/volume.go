@@ -59,7 +59,7 @@ func (d *differ) planVolume(v spec.Volume) {
 		d.setBlocked(id, status.ReasonNotReady, "Pool/%s cannot take new volumes: %s", v.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: v.Spec.Pool}).Message)
 		return
 	case verdict == absent:
-		d.createVolume(id, v, p, observe.LogicalVolume{VolumeGroup: p.vg.Name, Name: v.Spec.LVName, Size: size}, append(tags, ondisk.TagProduct+ondisk.Product(id.Name)))
+		d.createVolume(id, v, p, observe.LogicalVolume{VolumeGroup: p.vg.Name, Name: v.Spec.LVName, Size: size}, append(tags, ondisk.TagProduct+ondisk.ProductName(id.Name)))
 		return
 	}
 
@@ -106,7 +106,7 @@ func (d *differ) planExistingVolume(id spec.ID, v spec.Volume, p pool, lv observ
 	case isMisplaced(lv, p) && !lv.Marked():
 		d.setBlocked(id, status.ReasonImmutableField, "spec.pool: %s is in %s. To adopt it, name the Pool that it is in", lv.FullName(), placeOf(lv))
 		return // not adopted, so not ours to export
-	case lv.Type == observe.OtherLV && lv.Servable():
+	case lv.Type == observe.OtherLV && lv.IsServable():
 		b.step = cmp.Or(d.planSpecial(id, v, p, lv, suspended, missing, tags), renamed)
 	case lv.Type != observe.Thin && lv.Type != observe.Thick:
 		d.setBlocked(id, status.ReasonNotOwned, "%s already exists, and is neither a thick nor a thin volume. Choose another lvName", lv.FullName())
@@ -210,7 +210,7 @@ func (d *differ) growVolume(id spec.ID, lv observe.LogicalVolume, size uint64) b
 // of the logical volume that it superseded.
 func (d *differ) isRoundedUp(lv observe.LogicalVolume, size uint64) bool {
 	extent := d.in.Observed.VolumeGroups[lv.VolumeGroup].ExtentSize
-	return lv.Size < size+uint64(max(lv.Stripes, 1))*extent || ondisk.RoundedTo(lv.Tags, size, lv.Size)
+	return lv.Size < size+uint64(max(lv.Stripes, 1))*extent || ondisk.IsRoundedFrom(lv.Tags, size, lv.Size)
 }
 
 func (d *differ) planSnapshot(s spec.Snapshot) {
@@ -251,7 +251,7 @@ func (d *differ) planSnapshot(s spec.Snapshot) {
 		// The type of the origin decides, not what its Pool declares now.
 		thin := o.thin
 		lv = observe.LogicalVolume{VolumeGroup: p.vg.Name, Name: s.Metadata.Name}
-		create := change.CreateSnapshot{LV: nameOf(lv), Origin: o.lv.Name, OriginUUID: o.lv.UUID, Thin: thin, Tags: append(tags, ondisk.TagProduct+ondisk.Product(id.Name))}
+		create := change.CreateSnapshot{LV: nameOf(lv), Origin: o.lv.Name, OriginUUID: o.lv.UUID, Thin: thin, Tags: append(tags, ondisk.TagProduct+ondisk.ProductName(id.Name))}
 		if size := roundUp(uint64(s.Spec.Size), p.vg.ExtentSize); !thin && size < o.lv.Size {
 			create.Size = spec.Size(size)
 		}

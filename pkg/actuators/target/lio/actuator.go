@@ -20,8 +20,8 @@ type Actuator struct {
 	// portals is held while a portal is added or removed, or a target disabled.
 	// All targets that listen on an address share one socket. Disabling one of
 	// them, or taking the address from it, restarts the socket's thread, and
-	// whoever adds the address in that moment gets a second socket, which cannot
-	// be bound (iscsit_get_np in drivers/target/iscsi/iscsi_target_login.c).
+	// adding the address in that moment opens a second socket, which cannot be
+	// bound (iscsit_get_np in drivers/target/iscsi/iscsi_target_login.c).
 	portals sync.Mutex
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 func (a *Actuator) setParameter(c change.SetParameter) error {
-	dir, err := a.own(c.Target)
+	dir, err := a.openTarget(c.Target)
 	if err != nil {
 		return err
 	}

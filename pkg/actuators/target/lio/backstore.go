@@ -112,7 +112,7 @@ func (a *Actuator) bind(ctx context.Context, b observe.Backstore, product string
 	}
 	err = checkBound(bound, b) // the device node may have been switched to another volume meanwhile
 	if err == nil {
-		err = a.giveBackReservations(b)
+		err = a.restoreReservations(b)
 	}
 	if err != nil {
 		return errors.Join(err, a.host.Remove(dir))
@@ -168,7 +168,7 @@ func (a *Actuator) writeUnmap(b change.Backstore, unmap bool) error {
 }
 
 // writeUnmapBySame sets whether discards reach the device by WRITE SAME as well. Sessions
-// go on, but an initiator finds out only when it looks at the disk again.
+// continue, but an initiator finds out only when it looks at the disk again.
 func (a *Actuator) writeUnmapBySame(b change.Backstore, unmap bool) error {
 	have, err := observe.ReadBackstore(a.host, b.HBA, b.Name)
 	if err != nil || have.UnmapIs(unmap) {
@@ -190,7 +190,7 @@ func (a *Actuator) dropBackstore(b change.Backstore) error {
 		return fmt.Errorf("%w: backstore %s is linked to a LUN", change.ErrInUse, b.Path())
 	}
 	if err == nil && ondisk.OwnHBA(b.HBA) {
-		// As targetcli does it. It stays if there are others in it, and does no harm.
+		// As targetcli does it. It remains if there are others in it, and does no harm.
 		_ = a.host.Remove(observe.HBADir(b.HBA))
 	}
 	return err

@@ -37,7 +37,7 @@ func (a *Actuator) Prepare() {
 func (a *Actuator) prepareDBRoot() {
 	a.loading.Lock()
 	defer a.loading.Unlock()
-	if dir, err := a.text(observe.DBRootFile); err == nil && dir == observe.DefaultDBRoot && !a.isDir(observe.KeptReservations(dir)) {
+	if dir, err := a.text(observe.DBRootFile); err == nil && dir == observe.DefaultDBRoot && !a.isDir(observe.ReservationsDir(dir)) {
 		dir = a.chooseDBRoot()
 		_ = a.makeDir(dir)
 		// Without the newline older kernels keep the end of a longer name.
@@ -47,10 +47,10 @@ func (a *Actuator) prepareDBRoot() {
 	if err != nil || !path.IsAbs(dir) {
 		return
 	}
-	if a.isDir(observe.KeptReservations(dir)) && a.isDir(observe.KeptALUA(dir)) {
+	if a.isDir(observe.ReservationsDir(dir)) && a.isDir(observe.ALUADir(dir)) {
 		return
 	}
-	for _, d := range []string{dir, observe.KeptReservations(dir), observe.KeptALUA(dir)} {
+	for _, d := range []string{dir, observe.ReservationsDir(dir), observe.ALUADir(dir)} {
 		_ = a.makeDir(d)
 	}
 }
@@ -59,7 +59,7 @@ func (a *Actuator) prepareDBRoot() {
 // changes when it is installed.
 func (a *Actuator) chooseDBRoot() string {
 	for _, dir := range dbRoots {
-		if kept, _ := a.host.ReadDir(observe.KeptReservations(dir)); len(kept) > 0 {
+		if kept, _ := a.host.ReadDir(observe.ReservationsDir(dir)); len(kept) > 0 {
 			return dir
 		}
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )
 
-// setDiscoveryAuth changes what discovery asks for. The credentials come before they
-// are enforced, and are cleared when they are no longer: in between, nobody is told
-// who neither was nor will be.
+// setDiscoveryAuth changes what discovery asks for. The credentials are set before they
+// are enforced, and removed when they no longer are: in between, no initiator can
+// discover targets that could not before and cannot afterwards.
 func (a *Actuator) setDiscoveryAuth(ctx context.Context, c change.SetDiscoveryAuth) error {
 	if err := checkCredentials(c.Auth); err != nil {
 		return err

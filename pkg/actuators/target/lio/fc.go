@@ -28,7 +28,7 @@ func (a *Actuator) createFC(ctx context.Context, c change.CreateTarget) error {
 	if err := a.makeTarget(dir); err != nil {
 		return fmt.Errorf("module %s rejects target %s (see the kernel log): %w", driver.Module, c.Name, err)
 	}
-	return a.closeFC(dir)
+	return a.closeToUnlisted(dir)
 }
 
 // withoutTarget are the low-level drivers that no module of LIO serves targets on.
@@ -71,8 +71,8 @@ func portList(ports []observe.FCPort) string {
 	return "its ports are " + strings.Join(names, ", ")
 }
 
-// closeFC makes a target admit listed initiators only, where it is for us to say.
-func (a *Actuator) closeFC(dir observe.TargetDir) error {
+// closeToUnlisted makes a target admit listed initiators only, where it is for us to say.
+func (a *Actuator) closeToUnlisted(dir observe.TargetDir) error {
 	for _, attribute := range []string{"generate_node_acls", "cache_dynamic_acls"} {
 		err := a.set(path.Join(dir.Attrib(), attribute), flag(false))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -39,7 +39,7 @@ var _ = Describe("a change that would hit an initiator which has logged in since
 				apply(ctx, h, slices.Concat(export(iscsi, one, two), []change.Change{change.AddPortal{Target: iscsi, Portal: "10.0.0.1:3260", Transport: observe.TCP}}, before)...)
 				Expect(h.Login(iscsi.Name, one)).To(Succeed())
 				node := h.Node()
-				stale := change.Expecting(c, idle)
+				stale := change.WithIdle(c, idle)
 				err := New(h).Apply(ctx, stale)
 				Expect(err).To(And(MatchError(change.ErrSessions), MatchError(change.ErrInUse), MatchError(ContainSubstring("has sessions of "+one))))
 				Expect(h.Node()).To(Equal(node), "nothing was done")
@@ -48,7 +48,7 @@ var _ = Describe("a change that would hit an initiator which has logged in since
 				} else if idle.But = []string{one}; change.Name(c) == "RemoveTarget" {
 					c = change.RemoveTarget{Target: iscsi, Force: true}
 				}
-				apply(ctx, h, change.Expecting(c, idle))
+				apply(ctx, h, change.WithIdle(c, idle))
 				Expect(h.Node()).NotTo(Equal(node))
 			}
 		},

@@ -16,7 +16,7 @@ import (
 // so the group must ask for one: an ACL without credentials then lets nobody in
 // (chap_server_open in drivers/target/iscsi/iscsi_target_auth.c).
 func (a *Actuator) addInitiator(c change.AddInitiator) error {
-	dir, err := a.own(c.Target)
+	dir, err := a.openTarget(c.Target)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (a *Actuator) makeACL(dir observe.TargetDir, initiator string) error {
 }
 
 func (a *Actuator) setAuth(c change.SetAuth) error {
-	dir, err := a.own(c.Target)
+	dir, err := a.openTarget(c.Target)
 	if err != nil {
 		return err
 	}
@@ -122,8 +122,9 @@ type aclWrite struct{ attribute, value string }
 
 // authWrites returns the writes that give an ACL its authentication, whatever
 // it has now. To ask for one comes before the credentials, to ask for none
-// before they are cleared: in between nobody gets in who neither had nor will
-// have access. Sessions are not concerned: credentials count at login only.
+// before they are removed: in between no initiator can log in that neither could
+// before nor can afterwards. Sessions are not affected: credentials are checked at
+// login only.
 //
 // Values have no newline at their end, because the kernel would keep it.
 func authWrites(auth change.Auth) []aclWrite {
@@ -147,7 +148,7 @@ func orNull(credential string) string {
 }
 
 func (a *Actuator) removeInitiator(c change.RemoveInitiator) error {
-	dir, exists, err := a.ownership(c.Target)
+	dir, exists, err := a.findTarget(c.Target)
 	if err != nil || !exists {
 		return err
 	}
@@ -159,7 +160,7 @@ func (a *Actuator) removeInitiator(c change.RemoveInitiator) error {
 		return err
 	}
 	if slices.Contains(dynamic, c.Initiator) {
-		// It came in while the target admitted anybody. An ACL takes over its
+		// It logged in while the target admitted anybody. An ACL adopts its
 		// session, and ends it when it is removed.
 		if err := a.makeDir(dir.ACL(c.Initiator)); err != nil {
 			return err

@@ -60,7 +60,7 @@ func (a *Actuator) writeISER(file string) error {
 }
 
 // dropWithoutISER removes a portal that does not serve iSER, so that it does not
-// look as if it did. It stays if it was there before and somebody may be logged in
+// look as if it did. It is kept if it was there before and somebody may be logged in
 // through it.
 func (a *Actuator) dropWithoutISER(dir observe.TargetDir, name string, made bool) error {
 	if !made {

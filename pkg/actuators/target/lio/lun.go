@@ -27,7 +27,7 @@ func linkName(t change.Target, otherwise string) string {
 }
 
 func (a *Actuator) addLUN(c change.AddLUN) error {
-	target, err := a.own(c.Target)
+	target, err := a.openTarget(c.Target)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (a *Actuator) link(to, dir, name string) error {
 // removeLUN takes the LUN out of every ACL first: the kernel keeps a LUN that
 // an ACL links to.
 func (a *Actuator) removeLUN(c change.RemoveLUN) error {
-	target, exists, err := a.ownership(c.Target)
+	target, exists, err := a.findTarget(c.Target)
 	if err != nil || !exists {
 		return err
 	}
@@ -85,7 +85,7 @@ func (a *Actuator) removeLUN(c change.RemoveLUN) error {
 		return err
 	}
 	for _, acl := range acls {
-		if err := a.checkIdle(target, c.Idle.Of(acl)); err != nil { // there may be hundreds of others before it
+		if err := a.checkIdle(target, c.Idle.ForInitiator(acl)); err != nil { // there may be hundreds of others before it
 			return err
 		}
 		err := a.unmap(path.Join(target.ACLs(), acl), func(m observe.MappedLUN) bool { return m.LUN == c.LUN })

@@ -47,7 +47,7 @@ func (a *Actuator) dropMappedLUN(dir, link string) error {
 // group's prod_mode_write_protect says, which is set for that moment only, so
 // that another one is never write-protected by accident.
 func (a *Actuator) mapLUN(c change.MapLUN) error {
-	target, err := a.own(c.Target)
+	target, err := a.openTarget(c.Target)
 	if err != nil {
 		return err
 	}
@@ -82,17 +82,17 @@ func (a *Actuator) linkMappedLUN(c change.MapLUN, target observe.TargetDir) (err
 	case target.Fabric == observe.FC && errors.Is(err, fs.ErrNotExist):
 		// tcm_fc has no such attribute: the LUN is there for a moment before it is
 		// write-protected.
-		return a.linkTo(c, target)
+		return a.linkMappedLUNs(c, target)
 	case err != nil:
 		return err
 	}
 	if c.ReadOnly {
 		defer func() { err = errors.Join(err, a.set(protect, flag(false))) }()
 	}
-	return a.linkTo(c, target)
+	return a.linkMappedLUNs(c, target)
 }
 
-func (a *Actuator) linkTo(c change.MapLUN, target observe.TargetDir) error {
+func (a *Actuator) linkMappedLUNs(c change.MapLUN, target observe.TargetDir) error {
 	err := a.link(target.LUN(c.LUN), target.MappedLUN(c.Initiator, c.LUN), linkName(c.Target, lunLink))
 	if errors.Is(err, fs.ErrNotExist) {
 		return refuse.Stale("%s has no LUN %d", c.Name, c.LUN)
@@ -101,7 +101,7 @@ func (a *Actuator) linkTo(c change.MapLUN, target observe.TargetDir) error {
 }
 
 func (a *Actuator) unmapLUN(c change.UnmapLUN) error {
-	target, exists, err := a.ownership(c.Target)
+	target, exists, err := a.findTarget(c.Target)
 	if err != nil || !exists {
 		return err
 	}
@@ -119,7 +119,7 @@ func (a *Actuator) unmapLUN(c change.UnmapLUN) error {
 }
 
 func (a *Actuator) setWriteProtect(c change.SetWriteProtect) error {
-	target, err := a.own(c.Target)
+	target, err := a.openTarget(c.Target)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 // addPortal makes the target listen. An address that the machine does not have
 // (yet) is no error: the kernel binds to it all the same.
 func (a *Actuator) addPortal(ctx context.Context, c change.AddPortal) error {
-	dir, err := a.own(c.Target)
+	dir, err := a.openTarget(c.Target)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (a *Actuator) checkServed(dir observe.TargetDir, name string, portal netip.
 }
 
 func (a *Actuator) removePortal(c change.RemovePortal) error {
-	dir, exists, err := a.ownership(c.Target)
+	dir, exists, err := a.findTarget(c.Target)
 	if err != nil || !exists {
 		return err
 	}

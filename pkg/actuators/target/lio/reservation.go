@@ -9,11 +9,11 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/observe"
 )
 
-// giveBackReservations tells a new backstore, before it has LUNs, of the persistent
+// restoreReservations tells a new backstore, before it has LUNs, of the persistent
 // reservations that the kernel kept for its unit serial. Each takes effect with the mapped
 // LUN that it was made by. Without them another initiator could write to what is reserved,
-// so that a backstore that does not get them is not served.
-func (a *Actuator) giveBackReservations(b observe.Backstore) error {
+// so a backstore without them is not exported.
+func (a *Actuator) restoreReservations(b observe.Backstore) error {
 	kept, err := observe.ReadKeptRegistrations(a.host, b.Serial)
 	if err != nil {
 		return fmt.Errorf("cannot read the persistent reservations of backstore %s: %w", b.Path(), err)

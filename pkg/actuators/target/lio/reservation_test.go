@@ -112,7 +112,7 @@ var _ = Describe("the directory in which the kernel keeps them", func() {
 		h := machine(with...)
 		apply(ctx, h, create)
 		Expect(observe.ReadDBRoot(h)).To(Equal(want))
-		for _, d := range []string{observe.KeptReservations(want), observe.KeptALUA(want)} {
+		for _, d := range []string{observe.ReservationsDir(want), observe.ALUADir(want)} {
 			info, err := h.Lstat(d)
 			Expect(err).NotTo(HaveOccurred(), d)
 			Expect(info.IsDir()).To(BeTrue())

@@ -15,9 +15,9 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
-// ownership returns a target's directory and reports whether its portal group
+// findTarget returns a target's directory and reports whether its portal group
 // exists. It is an error if it exists and is not that of the export.
-func (a *Actuator) ownership(t change.Target) (dir observe.TargetDir, exists bool, err error) {
+func (a *Actuator) findTarget(t change.Target) (dir observe.TargetDir, exists bool, err error) {
 	dir, err = observe.LIOTarget(a.host, t.ID())
 	if err != nil {
 		return dir, false, err
@@ -49,7 +49,7 @@ func (a *Actuator) mark(dir observe.TargetDir) (mark string, marked bool, err er
 // moveMark takes the mark out of the alias of a target, once it is where it belongs.
 // The alias becomes the kernel's own. Nobody's session or password depends on either.
 func (a *Actuator) moveMark(c change.MoveMark) error {
-	dir, err := a.own(c.Target)
+	dir, err := a.openTarget(c.Target)
 	if err != nil {
 		return err
 	}
@@ -64,10 +64,10 @@ func (a *Actuator) moveMark(c change.MoveMark) error {
 	return a.host.WriteFile(dir.Alias(), []byte(observe.DefaultAlias+"\n"))
 }
 
-// own returns a target's directory. It is an error unless the target exists and is
-// that of the export.
-func (a *Actuator) own(t change.Target) (observe.TargetDir, error) {
-	dir, exists, err := a.ownership(t)
+// openTarget returns the directory of the export's target. It is an error if that target does
+// not exist, or is not ours.
+func (a *Actuator) openTarget(t change.Target) (observe.TargetDir, error) {
+	dir, exists, err := a.findTarget(t)
 	if err == nil && !exists {
 		return dir, refuse.Stale("target %s no longer exists", t.Name)
 	}
@@ -75,7 +75,7 @@ func (a *Actuator) own(t change.Target) (observe.TargetDir, error) {
 }
 
 // createTarget makes a target and marks it. Until it is marked it is an empty
-// shell, which serves nothing and which the next attempt takes over.
+// shell, which serves nothing and which the next attempt uses.
 func (a *Actuator) createTarget(ctx context.Context, c change.CreateTarget) error {
 	dir, err := observe.LIOTarget(a.host, c.ID())
 	if err != nil {
@@ -114,7 +114,7 @@ func (a *Actuator) makeTarget(dir observe.TargetDir) error {
 }
 
 func (a *Actuator) setAttributes(c change.SetAttributes) error {
-	dir, err := a.own(c.Target)
+	dir, err := a.openTarget(c.Target)
 	if err != nil {
 		return err
 	}
@@ -168,33 +168,33 @@ func attributeWrites(have, want observe.TPGAttrib) []attributeWrite {
 }
 
 func (a *Actuator) enableTarget(c change.EnableTarget) error {
-	dir, err := a.own(c.Target)
+	dir, err := a.openTarget(c.Target)
 	if err != nil {
 		return err
 	}
 	if dir.Fabric == observe.FC {
-		if err := a.closeFC(dir); err != nil {
+		if err := a.closeToUnlisted(dir); err != nil {
 			return err
 		}
 	}
-	return a.switchTo(dir, true)
+	return a.setEnabled(dir, true)
 }
 
 // disableTarget ends the sessions of a target, and lets nobody log in. One that is gone
 // does so already.
 func (a *Actuator) disableTarget(c change.DisableTarget) error {
-	dir, exists, err := a.ownership(c.Target)
+	dir, exists, err := a.findTarget(c.Target)
 	if err != nil || !exists {
 		return err
 	}
 	if err := a.checkIdle(dir, c.Idle); err != nil {
 		return err
 	}
-	return a.switchTo(dir, false)
+	return a.setEnabled(dir, false)
 }
 
-// switchTo lets initiators log in, or nobody. Some targets have no switch for it.
-func (a *Actuator) switchTo(dir observe.TargetDir, on bool) error {
+// setEnabled lets initiators log in, or nobody. Some targets have no such attribute.
+func (a *Actuator) setEnabled(dir observe.TargetDir, on bool) error {
 	a.portals.Lock()
 	defer a.portals.Unlock()
 	err := a.set(dir.Enable(), flag(on))
@@ -206,8 +206,8 @@ func (a *Actuator) switchTo(dir observe.TargetDir, on bool) error {
 
 // removeTarget takes down a target of the export, or the empty shell of one.
 //
-// The mark goes with the portal group, and the target's own directory a moment
-// later. If the agent dies in between, what stays is such a shell.
+// The mark is removed with the portal group, and the target's own directory a moment
+// later. If the agent dies in between, such a shell is left.
 func (a *Actuator) removeTarget(c change.RemoveTarget) error {
 	dir, err := observe.LIOTarget(a.host, c.ID())
 	if err != nil {
@@ -252,7 +252,7 @@ func checkRemovable(t observe.Target, c change.RemoveTarget) error {
 // removeTPG removes the portal group and all that is in it. Disabling it comes
 // first, so that nobody logs in to what is going away.
 func (a *Actuator) removeTPG(dir observe.TargetDir, t observe.Target) error {
-	if err := a.switchTo(dir, false); err != nil {
+	if err := a.setEnabled(dir, false); err != nil {
 		return err
 	}
 	for _, initiator := range slices.Sorted(maps.Keys(t.ACLs)) {

@@ -39,7 +39,7 @@ func (a *Actuator) removeHost(c change.RemoveInitiator) error {
 	if err := a.dropHost(c.Name, c.Initiator); err != nil {
 		return err
 	}
-	// Whoever connected before it was not listed any more goes on, and cannot connect again.
+	// A session from before the host was unlisted continues, and cannot reconnect.
 	if err := a.checkIdle(c.Name, c.Idle); err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ import (
 // host's own, in whatever subsystem it is listed. They are there before it is: a
 // host without one is asked for none.
 func (a *Actuator) admit(t change.Target, name string, auth change.Auth) error {
-	if err := a.own(t); err != nil {
+	if err := a.checkOwned(t); err != nil {
 		return err
 	}
 	a.hosts.Lock()
@@ -56,13 +56,13 @@ func (a *Actuator) setKeys(nqn, name string, want observe.CHAP) error {
 	case have == want:
 		return nil
 	default:
-		others, err := a.others(nqn, name)
+		others, err := a.otherSubsystems(nqn, name)
 		if err != nil {
 			return err
 		}
-		if clears(have, want) {
+		if removesKey(have, want) {
 			// The kernel takes a key for another, but not for none.
-			if err := a.renew(nqn, name, others); err != nil {
+			if err := a.recreateHost(nqn, name, others); err != nil {
 				return err
 			}
 		}
@@ -75,15 +75,15 @@ func (a *Actuator) setKeys(nqn, name string, want observe.CHAP) error {
 
 var noKey spec.Secret
 
-// clears reports whether a key is to be taken away.
-func clears(have, want observe.CHAP) bool {
+// removesKey reports whether a key has to be removed.
+func removesKey(have, want observe.CHAP) bool {
 	return have.Password != noKey && want.Password == noKey || have.MutualPassword != noKey && want.MutualPassword == noKey
 }
 
-// renew makes a host anew, with no keys. While it is listed in other subsystems, it
-// is taken out of this one only. They no longer ask it for a key either, and the
-// last of them makes it anew.
-func (a *Actuator) renew(nqn, name string, others []string) error {
+// recreateHost creates a host again, without keys. While it is listed in other subsystems, it
+// is removed from this one only. They no longer ask it for a key either, and the last of
+// them creates it again.
+func (a *Actuator) recreateHost(nqn, name string, others []string) error {
 	if err := a.unlist(nqn, name); err != nil {
 		return err
 	}
@@ -94,9 +94,9 @@ func (a *Actuator) renew(nqn, name string, others []string) error {
 	return configfs.MakeDir(a.host, observe.HostDir(name))
 }
 
-// others returns the other subsystems in which a host is listed. It is an error if
-// one of them is not ours: the keys are those of that one, too.
-func (a *Actuator) others(nqn, name string) ([]string, error) {
+// otherSubsystems returns the other subsystems in which a host is listed. It is an error if
+// one of them is not ours: that subsystem uses the same keys.
+func (a *Actuator) otherSubsystems(nqn, name string) ([]string, error) {
 	subsystems, err := configfs.Children(a.host, observe.SubsystemsDir)
 	if err != nil {
 		return nil, err
@@ -168,7 +168,7 @@ func (a *Actuator) linkOf(nqn, name string) (string, error) {
 }
 
 // unlist takes a host out of a subsystem, and removes it if it is listed in no
-// other. Its sessions go on.
+// other. Its sessions continue.
 func (a *Actuator) unlist(nqn, name string) error {
 	link, err := a.linkOf(nqn, name)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 // checkIdle is a [change.ErrSessions] if somebody has connected who would be hit by a change. It
 // is asked right before the first write: a host that connects between the two is hit.
 func (a *Actuator) checkIdle(nqn string, idle change.Idle) error {
-	if !idle.Expects() {
+	if !idle.IsSet() {
 		return nil
 	}
 	if !idle.All && len(idle.Initiators) == 0 { // where the kernel names nobody, it is not known who is not listed

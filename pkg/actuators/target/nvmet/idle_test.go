@@ -36,7 +36,7 @@ var _ = Describe("a change that would hit a host which has connected since", fun
 					apply(ctx, h, export(db)...)
 					Expect(h.Login(nqn, host2)).To(Succeed())
 					node := h.Node()
-					err := New(h).Apply(ctx, change.Expecting(c, idle))
+					err := New(h).Apply(ctx, change.WithIdle(c, idle))
 					Expect(err).To(And(MatchError(change.ErrSessions), MatchError(change.ErrInUse), MatchError(ContainSubstring("has sessions of "+named))))
 					Expect(h.Node()).To(Equal(node), "nothing was done")
 					if end == "leaves" {
@@ -44,7 +44,7 @@ var _ = Describe("a change that would hit a host which has connected since", fun
 					} else if idle.But = []string{named}; change.Name(c) == "RemoveTarget" {
 						c = change.RemoveTarget{Target: db, Force: true}
 					}
-					apply(ctx, h, change.Expecting(c, idle))
+					apply(ctx, h, change.WithIdle(c, idle))
 					Expect(h.Node()).NotTo(Equal(node))
 				}
 			},

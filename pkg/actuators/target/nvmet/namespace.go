@@ -21,7 +21,7 @@ import (
 // that one that is enabled has its identity, and one that is not was left behind
 // half made.
 func (a *Actuator) addNamespace(ctx context.Context, c change.AddLUN) error {
-	if err := a.own(c.Target); err != nil {
+	if err := a.checkOwned(c.Target); err != nil {
 		return err
 	}
 	if c.ReadOnly {
@@ -92,7 +92,7 @@ func (a *Actuator) enable(dir, device, identity string) error {
 // resizeNamespace has the kernel look how large the device is, and tell all who
 // are connected.
 func (a *Actuator) resizeNamespace(c change.ResizeLUN) error {
-	if err := a.own(c.Target); err != nil {
+	if err := a.checkOwned(c.Target); err != nil {
 		return err
 	}
 	dir := observe.NamespaceDir(c.Name, c.LUN)

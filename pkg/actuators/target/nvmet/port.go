@@ -20,7 +20,7 @@ import (
 // addPortal has a port serve the subsystem. A port is made, but does not listen,
 // before it serves the first one.
 func (a *Actuator) addPortal(ctx context.Context, c change.AddPortal) error {
-	if err := a.own(c.Target); err != nil {
+	if err := a.checkOwned(c.Target); err != nil {
 		return err
 	}
 	address, err := netip.ParseAddrPort(c.Portal)
@@ -30,7 +30,7 @@ func (a *Actuator) addPortal(ctx context.Context, c change.AddPortal) error {
 	if err := a.loadTransport(ctx, c.Transport); err != nil {
 		return err
 	}
-	// What it was served by over another transport goes, with the sessions over that.
+	// The ports that served it over another transport are removed, with their sessions.
 	ports, err := observe.ReadPortAddresses(a.host)
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func (a *Actuator) addPortal(ctx context.Context, c change.AddPortal) error {
 	if !replaces {
 		a.ports.Lock()
 		defer a.ports.Unlock()
-		return a.sweepPorts(linked)
+		return a.removeUnusedPorts(linked)
 	}
 	return a.unlinkPorts(c.Name, func(id string) bool {
 		return slices.ContainsFunc(ports, func(p observe.NVMePort) bool { return p.ID == id && other(p) })
@@ -68,7 +68,7 @@ func (a *Actuator) link(nqn string, want observe.NVMePort) (string, error) {
 	}
 	err = a.host.Symlink(observe.SubsystemDir(nqn), path.Join(observe.PortSubsystemsDir(id), nqn))
 	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", errors.Join(explainLink(err, want), a.sweepPorts(""))
+		return "", errors.Join(explainLink(err, want), a.removeUnusedPorts(""))
 	}
 	return id, nil
 }
@@ -185,7 +185,7 @@ func (a *Actuator) removePortal(c change.RemovePortal) error {
 	if !serves {
 		a.ports.Lock()
 		defer a.ports.Unlock()
-		return a.sweepPorts("")
+		return a.removeUnusedPorts("")
 	}
 	if err := a.checkIdle(c.Name, c.Idle); err != nil {
 		return err
@@ -210,12 +210,12 @@ func (a *Actuator) unlinkPorts(nqn string, which func(id string) bool) error {
 			}
 		}
 	}
-	return a.sweepPorts("")
+	return a.removeUnusedPorts("")
 }
 
-// sweepPorts removes the ports of ours that serve nothing. The one that was linked just now
-// is known to.
-func (a *Actuator) sweepPorts(linked string) error {
+// removeUnusedPorts removes our ports that serve nothing. The port that was linked just now is known
+// to serve something.
+func (a *Actuator) removeUnusedPorts(linked string) error {
 	ports, err := observe.ReadPortAddresses(a.host)
 	if err != nil {
 		return err

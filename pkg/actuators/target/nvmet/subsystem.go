@@ -26,19 +26,19 @@ func (a *Actuator) ownership(t change.Target) (exists bool, err error) {
 	} else if err != nil {
 		return false, err
 	}
-	if !marked(t, mark) {
+	if !isMarkedFor(t, mark) {
 		return true, refuse.Stale("subsystem %s does not belong to Export %s", t.Name, t.Export)
 	}
 	return true, nil
 }
 
-// marked reports whether a subsystem's mark is that of the export.
-func marked(t change.Target, mark string) bool {
+// isMarkedFor reports whether a subsystem's mark is that of the export.
+func isMarkedFor(t change.Target, mark string) bool {
 	return observe.Target{Fabric: observe.NVMe, Name: t.Name, Mark: mark}.OwnedBy(t.Export)
 }
 
-// own is an error unless the subsystem exists and is that of the export.
-func (a *Actuator) own(t change.Target) error {
+// checkOwned is an error if the subsystem does not exist, or is not that of the export.
+func (a *Actuator) checkOwned(t change.Target) error {
 	exists, err := a.ownership(t)
 	if err == nil && !exists {
 		return refuse.Stale("subsystem %s no longer exists", t.Name)
@@ -56,7 +56,7 @@ func (a *Actuator) read(nqn string) (observe.Target, error) {
 }
 
 // createSubsystem makes a subsystem and marks it. Until it is marked it is an empty
-// shell, which nobody reaches and which the next attempt takes over.
+// shell, which nobody reaches and which the next attempt uses.
 func (a *Actuator) createSubsystem(ctx context.Context, c change.CreateTarget) error {
 	if err := a.load(ctx, observe.SubsystemsDir, "nvmet"); err != nil {
 		return err
@@ -66,7 +66,7 @@ func (a *Actuator) createSubsystem(ctx context.Context, c change.CreateTarget) e
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return err
-	case marked(c.Target, have.Mark):
+	case isMarkedFor(c.Target, have.Mark):
 		return nil
 	case !have.Empty():
 		return refuse.Stale("subsystem %s already exists and does not belong to Export %s", c.Name, c.Export)
@@ -106,7 +106,7 @@ func (a *Actuator) mark(t change.Target) error {
 const anyHost = "attr_allow_any_host"
 
 func (a *Actuator) setAttributes(c change.SetAttributes) error {
-	if err := a.own(c.Target); err != nil {
+	if err := a.checkOwned(c.Target); err != nil {
 		return err
 	}
 	if c.Attrib != (observe.TPGAttrib{GenerateNodeACLs: c.Attrib.GenerateNodeACLs}) {
@@ -120,8 +120,8 @@ func (a *Actuator) setAttributes(c change.SetAttributes) error {
 }
 
 // removeSubsystem takes down a subsystem of the export, or the empty shell of one.
-// Its ports come first, so that nobody connects to what is going away. The mark
-// goes last, with the subsystem.
+// Its ports come first, so that nobody connects to what is being removed. The mark
+// is removed last, with the subsystem.
 func (a *Actuator) removeSubsystem(c change.RemoveTarget) error {
 	t, err := a.read(c.Name)
 	switch {
@@ -129,7 +129,7 @@ func (a *Actuator) removeSubsystem(c change.RemoveTarget) error {
 		return nil
 	case err != nil:
 		return err
-	case !marked(c.Target, t.Mark) && !t.Empty():
+	case !isMarkedFor(c.Target, t.Mark) && !t.Empty():
 		return refuse.Stale("subsystem %s does not belong to Export %s", c.Name, c.Export)
 	case !c.Force:
 		if err := (change.Idle{All: true}).Check(t); err != nil {

@@ -21,7 +21,7 @@ import (
 // its accounts are made anew. They are those of all targets: where others of ours
 // have one of the same name, it is bound again.
 //
-// The mark of the passwords goes first and comes last. If the agent dies in
+// The mark of the passwords is removed first and set last. If the agent dies in
 // between, the next pass finds none and does it all again.
 func (a *Actuator) setAccounts(ctx context.Context, c change.SetAccounts) error {
 	a.shared.Lock()
@@ -57,7 +57,7 @@ func (a *Actuator) setAccounts(ctx context.Context, c change.SetAccounts) error 
 		return nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(passwords)) {
-		if err := s.renew(ctx, name, passwords[name]); err != nil {
+		if err := s.recreate(ctx, name, passwords[name]); err != nil {
 			return err
 		}
 	}
@@ -86,7 +86,7 @@ func (a *Actuator) dropAccounts(ctx context.Context, iqn string) error {
 	if err != nil {
 		return err
 	}
-	t := named(targets, iqn)
+	t := targetNamed(targets, iqn)
 	if t == nil {
 		return nil
 	}
@@ -123,8 +123,8 @@ func passwordsOf(auth observe.TargetAuth) map[string]spec.Secret {
 	return passwords
 }
 
-// accounts are those of tgtd while one target gets others. It follows what is
-// changed.
+// accounts are those of tgtd while those of one target are changed. It follows
+// every change.
 type accounts struct {
 	tgt *tgtadm.Client
 	// offline is that of the actuator, for the target.
@@ -142,18 +142,18 @@ func (a *Actuator) openAccounts(ctx context.Context, t change.Target) (*accounts
 	if err != nil {
 		return nil, err
 	}
-	have := named(targets, t.Name)
+	have := targetNamed(targets, t.Name)
 	switch {
 	case have == nil:
 		return nil, refuse.Stale("target %s no longer exists", t.Name)
-	case !marked(have, t):
-		return nil, notOurs(t)
+	case !isMarkedFor(have, t):
+		return nil, newForeignError(t)
 	}
 	return a.accountsOf(ctx, targets, have)
 }
 
 func (a *Actuator) accountsOf(ctx context.Context, targets []tgtadm.Target, of *tgtadm.Target) (*accounts, error) {
-	s := &accounts{tgt: a.tgt, target: of, offline: func(do func() error) error { return a.offline(ctx, of, do) }}
+	s := &accounts{tgt: a.tgt, target: of, offline: func(do func() error) error { return a.whileOffline(ctx, of, do) }}
 	for i := range targets {
 		if targets[i].Name != of.Name {
 			s.others = append(s.others, &targets[i])
@@ -196,8 +196,8 @@ func (s *accounts) check(passwords map[string]spec.Secret) error {
 	return nil
 }
 
-// clear takes all accounts away from the target: but for the guard, if it is to ask
-// for passwords.
+// clear removes all accounts from the target, except the guard if the target has to
+// ask for passwords.
 func (s *accounts) clear(ctx context.Context, guarded bool) error {
 	if err := s.unbindOwn(ctx); err != nil {
 		return err
@@ -211,14 +211,14 @@ func (s *accounts) clear(ctx context.Context, guarded bool) error {
 	case len(t.Incoming) > 0 && t.Incoming[0] == ondisk.GuardAccount:
 		err = s.tgt.UnbindAccounts(ctx, t.ID, t.Incoming, t.Incoming[1:]...)
 	case len(t.Incoming) == 0:
-		err = s.guard(ctx)
+		err = s.bindGuard(ctx)
 	default:
 		// Somebody else's come first, and the guard has to.
 		err = s.offline(func() error {
 			if err := unbindAll(); err != nil {
 				return err
 			}
-			return s.guard(ctx)
+			return s.bindGuard(ctx)
 		})
 	}
 	t.Incoming = nil
@@ -236,8 +236,8 @@ func (s *accounts) unbindOwn(ctx context.Context) error {
 	return err
 }
 
-// guard binds the account that nobody can use.
-func (s *accounts) guard(ctx context.Context) error {
+// bindGuard binds the account that nobody can use.
+func (s *accounts) bindGuard(ctx context.Context) error {
 	if !slices.Contains(s.names, ondisk.GuardAccount) {
 		err := s.tgt.NewAccount(ctx, ondisk.GuardAccount, rand.Text())
 		if err != nil && !errors.Is(err, tgtadm.ErrAccountExists) {
@@ -264,9 +264,9 @@ func (s *accounts) forget(name string) {
 	s.names = slices.DeleteFunc(s.names, func(n string) bool { return n == name })
 }
 
-// renew makes an account with a password. One of that name that is there is bound
-// to no target or to ours: it is deleted, and the new one bound where it was.
-func (s *accounts) renew(ctx context.Context, name string, password spec.Secret) error {
+// recreate makes an account with a password. An existing account of that name is bound
+// to no target or to ours: it is deleted, and the new one is bound where it was.
+func (s *accounts) recreate(ctx context.Context, name string, password spec.Secret) error {
 	var incoming, outgoing []*tgtadm.Target
 	for _, t := range s.others {
 		if slices.Contains(t.Incoming, name) {

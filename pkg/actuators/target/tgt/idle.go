@@ -9,18 +9,18 @@ import (
 )
 
 // checkIdle is a [change.ErrSessions] if somebody is logged in to a target, as it was read just
-// now, who would be hit by a change. An initiator that logs in before tgtd is told of the change
-// is hit.
+// now, whose session a change would end. This does not cover an initiator that logs in between
+// this check and the change.
 func checkIdle(t *tgtadm.Target, idle change.Idle) error {
 	return idle.Check(observe.TGTTarget(*t, nil))
 }
 
-// lookAgain is checkIdle of the target as it is now.
-func (a *Actuator) lookAgain(ctx context.Context, t change.Target, idle change.Idle) error {
-	if !idle.Expects() {
+// checkIdleNow is checkIdle of the target, read again.
+func (a *Actuator) checkIdleNow(ctx context.Context, t change.Target, idle change.Idle) error {
+	if !idle.IsSet() {
 		return nil
 	}
-	now, err := a.own(ctx, t)
+	now, err := a.findOwned(ctx, t)
 	if err != nil {
 		return err
 	}

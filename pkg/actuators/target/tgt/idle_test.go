@@ -20,7 +20,7 @@ var _ = Describe("a change that would hit an initiator which has logged in to tg
 		before, _ := n.seen(ctx, iqn)
 		n.grow("db", 128*mib)
 		for _, c := range []change.Change{
-			change.Expecting(add, all),
+			change.WithIdle(add, all),
 			change.ResizeLUN{Target: db, LUN: 0, Device: "/dev/vg0/db", LVUUID: lvUUID, Idle: all},
 			change.SetWriteProtect{Target: db, LUN: 0, ReadOnly: true, Idle: all},
 			change.RemoveLUN{Target: db, LUN: 0, Idle: all},
@@ -34,7 +34,7 @@ var _ = Describe("a change that would hit an initiator which has logged in to tg
 		}
 		but := change.Idle{All: true, But: []string{initiator}}
 		n.apply(ctx,
-			change.Expecting(add, change.Idle{Unlisted: true}),
+			change.WithIdle(add, change.Idle{Unlisted: true}),
 			change.SetWriteProtect{Target: db, LUN: 0, ReadOnly: true, Idle: but},
 			change.RemoveLUN{Target: db, LUN: 0, Idle: but},
 			change.RemoveInitiator{Target: db, Initiator: initiator, Idle: but},
@@ -47,6 +47,6 @@ var _ = Describe("a change that would hit an initiator which has logged in to tg
 		_, status := n.login(initiator)
 		Expect(status).To(BeZero())
 		Expect(n.tgt.ForbidInitiator(ctx, 1, initiator)).To(Succeed())
-		Expect(n.Apply(ctx, change.Expecting(add, change.Idle{Unlisted: true}))).To(MatchError(change.ErrSessions))
+		Expect(n.Apply(ctx, change.WithIdle(add, change.Idle{Unlisted: true}))).To(MatchError(change.ErrSessions))
 	})
 })

@@ -15,7 +15,7 @@ import (
 // addInitiator admits an initiator. What it has to prove is set before, for the
 // target as a whole.
 func (a *Actuator) addInitiator(ctx context.Context, c change.AddInitiator) error {
-	t, err := a.own(ctx, c.Target)
+	t, err := a.findOwned(ctx, c.Target)
 	if err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func (a *Actuator) addInitiator(ctx context.Context, c change.AddInitiator) erro
 }
 
 // removeInitiator forbids an initiator, or whoever comes from an address, to log
-// in, and ends its sessions unless they are to go on.
+// in, and ends its sessions unless they are to continue.
 func (a *Actuator) removeInitiator(ctx context.Context, c change.RemoveInitiator) error {
 	t, err := a.ownership(ctx, c.Target)
 	if err != nil || t == nil {
@@ -47,8 +47,8 @@ func (a *Actuator) removeInitiator(ctx context.Context, c change.RemoveInitiator
 			return err
 		}
 	}
-	// Whoever logged in before it was forbidden goes on, and cannot log in again.
-	if err := a.lookAgain(ctx, c.Target, c.Idle); err != nil {
+	// A session from before it was forbidden continues, and cannot be opened again.
+	if err := a.checkIdleNow(ctx, c.Target, c.Idle); err != nil {
 		return err
 	}
 	return a.closeSessions(ctx, c.Name, func(s tgtadm.Session) bool { return s.Initiator == c.Initiator })
@@ -67,7 +67,7 @@ func (a *Actuator) forbid(ctx context.Context, tid int32, entry string) error {
 
 // setAttributes lets any initiator in, or listed ones only.
 func (a *Actuator) setAttributes(ctx context.Context, c change.SetAttributes) error {
-	t, err := a.own(ctx, c.Target)
+	t, err := a.findOwned(ctx, c.Target)
 	if err != nil {
 		return err
 	}

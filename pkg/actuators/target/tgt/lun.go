@@ -18,13 +18,13 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/tgtadm"
 )
 
-// addLUN makes a logical unit of a logical volume. It gets its identity in the
-// request after the one that makes it; one that has none yet was left half made.
+// addLUN makes a logical unit of a logical volume. Its identity is set in the request
+// after the one that makes it; a logical unit without one was left half made.
 //
 // A logical unit is writable when it is made. If it must not be, and somebody may
 // be logged in, it is made while the target is offline.
 func (a *Actuator) addLUN(ctx context.Context, c change.AddLUN) error {
-	t, err := a.own(ctx, c.Target)
+	t, err := a.findOwned(ctx, c.Target)
 	if err != nil {
 		return err
 	}
@@ -60,12 +60,12 @@ func (a *Actuator) addLUN(ctx context.Context, c change.AddLUN) error {
 	if err := device.CheckFree(a.users, c.Device, lv.BlockDevice, "tgtd"); err != nil {
 		return err
 	}
-	if err := a.lookAgain(ctx, c.Target, c.Idle); err != nil { // the device may have been waited for
+	if err := a.checkIdleNow(ctx, c.Target, c.Idle); err != nil { // the device may have been waited for
 		return err
 	}
 	add := func() error { return a.makeUnit(ctx, t, want) }
 	if c.ReadOnly && len(observe.TGTInitiators(t.Access)) > 0 {
-		err = a.paused(ctx, t, add)
+		err = a.whilePaused(ctx, t, add)
 	} else {
 		err = add()
 	}
@@ -134,7 +134,7 @@ func explainOpen(device string, err error) error {
 // opens it. Under sessions that is not safe, see [tgtadm.Client.Reopen], so they
 // are closed for the time that it takes, and initiators log in again.
 func (a *Actuator) resizeLUN(ctx context.Context, c change.ResizeLUN) error {
-	t, err := a.own(ctx, c.Target)
+	t, err := a.findOwned(ctx, c.Target)
 	if err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func (a *Actuator) resizeLUN(ctx context.Context, c change.ResizeLUN) error {
 		return nil
 	}
 	ctx = context.WithoutCancel(ctx)
-	if err := a.lookAgain(ctx, c.Target, c.Idle); err != nil { // the device may have been waited for
+	if err := a.checkIdleNow(ctx, c.Target, c.Idle); err != nil { // the device may have been waited for
 		return err
 	}
 	reopen := func() error { return explainOpen(c.Device, a.tgt.Reopen(ctx, t.ID, number, a.path(c.Device))) }
@@ -168,7 +168,7 @@ func (a *Actuator) resizeLUN(ctx context.Context, c change.ResizeLUN) error {
 		return reopen()
 	}
 	// Whoever may log in may do so in this moment.
-	return a.paused(ctx, t, reopen)
+	return a.whilePaused(ctx, t, reopen)
 }
 
 // size returns the size of a block device in bytes, if it can be read.
@@ -183,7 +183,7 @@ func (a *Actuator) size(v device.Volume) (bytes uint64, known bool) {
 }
 
 func (a *Actuator) setWriteProtect(ctx context.Context, c change.SetWriteProtect) error {
-	t, err := a.own(ctx, c.Target)
+	t, err := a.findOwned(ctx, c.Target)
 	if err != nil {
 		return err
 	}
@@ -235,7 +235,7 @@ func (a *Actuator) dropUnit(ctx context.Context, t *tgtadm.Target, number uint64
 	}
 	err := drop()
 	if errors.Is(err, tgtadm.ErrLUNBusy) || errors.Is(err, tgtadm.ErrRemovalPrevented) {
-		return a.paused(ctx, t, drop)
+		return a.whilePaused(ctx, t, drop)
 	}
 	return err
 }

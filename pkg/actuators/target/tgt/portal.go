@@ -11,10 +11,10 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/tgtadm"
 )
 
-// addPortal makes tgtd listen on an address, for all of its targets. It stays when
-// no target asks for it any more, because it is not known who else does.
+// addPortal makes tgtd listen on an address, for all of its targets. The portal is kept
+// when no target needs it any more, because it is not known who else uses it.
 func (a *Actuator) addPortal(ctx context.Context, c change.AddPortal) error {
-	if _, err := a.own(ctx, c.Target); err != nil {
+	if _, err := a.findOwned(ctx, c.Target); err != nil {
 		return err
 	}
 	if c.Transport != observe.TCP {

@@ -55,23 +55,23 @@ func (a *Actuator) closeSessions(ctx context.Context, iqn string, which func(tgt
 	}
 }
 
-// paused does something to a target while nobody is logged in to it. Initiators
+// whilePaused does something to a target while nobody is logged in to it. Initiators
 // are refused meanwhile with an error after which they try again, and repeat
 // what was not answered: their users see a pause. A target that was offline before
-// stays so.
+// remains offline.
 //
 // If the agent dies in between, the target is offline. The next pass sees that.
-func (a *Actuator) paused(ctx context.Context, t *tgtadm.Target, do func() error) error {
-	err := a.offline(ctx, t, do)
+func (a *Actuator) whilePaused(ctx context.Context, t *tgtadm.Target, do func() error) error {
+	err := a.whileOffline(ctx, t, do)
 	if err != nil && t.Ready {
 		err = errors.Join(err, a.tgt.SetTargetReady(ctx, t.ID, true))
 	}
 	return err
 }
 
-// offline is paused, but if what is done fails, the target stays offline: it is
-// for what would leave it open half done.
-func (a *Actuator) offline(ctx context.Context, t *tgtadm.Target, do func() error) error {
+// whileOffline is whilePaused, but if do fails, the target remains offline: it is for
+// changes that would leave the target open if they were made in half.
+func (a *Actuator) whileOffline(ctx context.Context, t *tgtadm.Target, do func() error) error {
 	if t.Ready {
 		if err := a.tgt.SetTargetReady(ctx, t.ID, false); err != nil {
 			return err

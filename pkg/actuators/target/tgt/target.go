@@ -18,10 +18,10 @@ func (a *Actuator) find(ctx context.Context, iqn string) (*tgtadm.Target, error)
 	if err != nil {
 		return nil, err
 	}
-	return named(targets, iqn), nil
+	return targetNamed(targets, iqn), nil
 }
 
-func named(targets []tgtadm.Target, iqn string) *tgtadm.Target {
+func targetNamed(targets []tgtadm.Target, iqn string) *tgtadm.Target {
 	i := slices.IndexFunc(targets, func(t tgtadm.Target) bool { return t.Name == iqn })
 	if i < 0 {
 		return nil
@@ -36,14 +36,14 @@ func (a *Actuator) ownership(ctx context.Context, t change.Target) (*tgtadm.Targ
 	if err != nil || have == nil {
 		return nil, err
 	}
-	if !marked(have, t) {
-		return nil, notOurs(t)
+	if !isMarkedFor(have, t) {
+		return nil, newForeignError(t)
 	}
 	return have, nil
 }
 
-// own returns a target, and is an error unless it exists and is that of the export.
-func (a *Actuator) own(ctx context.Context, t change.Target) (*tgtadm.Target, error) {
+// findOwned returns a target, and is an error unless it exists and is that of the export.
+func (a *Actuator) findOwned(ctx context.Context, t change.Target) (*tgtadm.Target, error) {
 	have, err := a.ownership(ctx, t)
 	if err == nil && have == nil {
 		err = refuse.Stale("target %s no longer exists", t.Name)
@@ -51,16 +51,16 @@ func (a *Actuator) own(ctx context.Context, t change.Target) (*tgtadm.Target, er
 	return have, err
 }
 
-func marked(have *tgtadm.Target, t change.Target) bool {
+func isMarkedFor(have *tgtadm.Target, t change.Target) bool {
 	return observe.TGTMark(have.Access) == ondisk.TargetMark(t.Export)
 }
 
-func notOurs(t change.Target) error {
+func newForeignError(t change.Target) error {
 	return refuse.Stale("target %s already exists and does not belong to Export %s", t.Name, t.Export)
 }
 
 // createTarget makes a target and marks it. Until it is marked it is an empty
-// shell, which lets nobody in and which the next attempt takes over.
+// shell, which lets nobody in and which the next attempt uses.
 func (a *Actuator) createTarget(ctx context.Context, c change.CreateTarget) error {
 	a.shared.Lock()
 	defer a.shared.Unlock()
@@ -69,7 +69,7 @@ func (a *Actuator) createTarget(ctx context.Context, c change.CreateTarget) erro
 		return err
 	}
 	id := int32(0)
-	switch have := named(targets, c.Name); {
+	switch have := targetNamed(targets, c.Name); {
 	case have == nil:
 		id = freeID(targets)
 		err := a.tgt.NewTarget(ctx, id, c.Name)
@@ -78,10 +78,10 @@ func (a *Actuator) createTarget(ctx context.Context, c change.CreateTarget) erro
 		} else if err != nil {
 			return err
 		}
-	case marked(have, c.Target):
+	case isMarkedFor(have, c.Target):
 		return nil
 	case !observe.TGTTarget(*have, nil).Empty():
-		return notOurs(c.Target)
+		return newForeignError(c.Target)
 	default:
 		id = have.ID
 	}
@@ -99,7 +99,7 @@ func freeID(targets []tgtadm.Target) int32 {
 }
 
 func (a *Actuator) enableTarget(ctx context.Context, c change.EnableTarget) error {
-	t, err := a.own(ctx, c.Target)
+	t, err := a.findOwned(ctx, c.Target)
 	if err != nil || t.Ready {
 		return err
 	}
@@ -107,15 +107,15 @@ func (a *Actuator) enableTarget(ctx context.Context, c change.EnableTarget) erro
 }
 
 // removeTarget takes down a target of the export, or the empty shell of one. It
-// closes it first, so that nobody logs in to what is going away. The mark goes
-// with the target.
+// closes it first, so that nobody logs in to what is being removed. The mark is
+// removed with the target.
 func (a *Actuator) removeTarget(ctx context.Context, c change.RemoveTarget) error {
 	t, err := a.find(ctx, c.Name)
 	switch {
 	case err != nil || t == nil:
 		return err
-	case !marked(t, c.Target) && !observe.TGTTarget(*t, nil).Empty():
-		return notOurs(c.Target)
+	case !isMarkedFor(t, c.Target) && !observe.TGTTarget(*t, nil).Empty():
+		return newForeignError(c.Target)
 	}
 	idle := change.Idle{All: !c.Force}
 	if err := checkIdle(t, idle); err != nil {

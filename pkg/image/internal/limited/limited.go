@@ -1,5 +1,6 @@
-// Package limited runs a program that reads what strangers made: under limits,
-// with a bounded voice, and never longer than it is wanted.
+// Package limited runs a program on untrusted input: with limits for memory, time and
+// open files, with bounded output, and never longer than its context. It knows nothing of
+// the programs. Start reading at [Run].
 package limited
 
 import (
@@ -39,7 +40,7 @@ type Command struct {
 	// Files become the child's descriptors 3, 4 and so on, and so /proc/self/fd/3 …
 	Files []*os.File
 	Stdin *os.File
-	// Stdout gets what it prints; nil: nothing does.
+	// Stdout receives what it prints; nil: that is discarded.
 	Stdout io.Writer
 }
 

@@ -65,7 +65,7 @@ func NewCopier() *Copier {
 // Apply runs a job until a test ends it.
 func (c *Copier) Apply(ctx context.Context, ch change.Change) error {
 	lane := strings.TrimPrefix(ch.Lane(), "data/vg0/")
-	one := &copying{End: make(chan error), Report: func(p change.Progress) { change.Report(ctx, p) }}
+	one := &copying{End: make(chan error), Report: func(p change.Progress) { change.ReportProgress(ctx, p) }}
 	c.mu.Lock()
 	if c.running[lane] != nil {
 		c.mu.Unlock()

@@ -460,7 +460,7 @@ func (m *Model) Try(c change.Change) error {
 // checkIdle checks that nobody is connected whom a change does not expect. A target that can be
 // closed, and is, has no sessions.
 func (m *Model) checkIdle(c change.Change) error {
-	id, idle, expects := change.Expectation(c)
+	id, idle, expects := change.ExpectedIdle(c)
 	if t, there := m.State.Target(id.ID()); expects && there && (t.Enabled || t.Fabric == observe.TGTISCSI) {
 		return idle.Check(t)
 	}

@@ -1,5 +1,5 @@
-// Command guest gives a terminal what package guest gives to tests: a
-// throw-away virtual machine with a real kernel, LVM and storage targets.
+// Command guest is package guest for a terminal: a throw-away virtual machine with a
+// real kernel, LVM and storage targets.
 package main
 
 import (

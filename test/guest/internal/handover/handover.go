@@ -1,4 +1,4 @@
-// Package handover is what a guest learns about itself when it boots: a file in its
+// Package handover is the configuration that a guest reads when it boots: a file in its
 // initial RAM file system.
 package handover
 

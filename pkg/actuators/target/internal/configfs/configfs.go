@@ -1,5 +1,8 @@
-// Package configfs has what the actuators of targets do with the kernel's objects
-// in configfs, whatever they are.
+// Package configfs reads and changes the kernel's objects in configfs, for the actuators
+// of LIO and nvmet. Every function may be called again after a crash. It never decides
+// anything, and knows neither LIO nor nvmet.
+//
+// Start reading at [MakeDir] and [Set].
 package configfs
 
 import (

@@ -1,5 +1,8 @@
 // Package device finds the logical volume behind a device node, for the actuators
-// of targets. It changes nothing.
+// of targets: what they export is the logical volume that the plan saw, whatever its
+// name leads to now. It changes nothing.
+//
+// Start reading at [Find].
 package device
 
 import (
@@ -19,11 +22,11 @@ import (
 
 // How long is waited for links: variables for tests.
 var (
-	// wait is how long udev gets to make the device node of a logical
+	// wait is how long udev may take to make the device node of a logical
 	// volume that was activated a moment ago.
 	wait = 5 * time.Second
-	// patience is how much of that it gets alone. With a queue of events it may need
-	// seconds, and whoever makes the links in its place does no harm.
+	// patience is how much of that nothing but udev makes it. With a queue of events udev
+	// may need seconds; making the links in addition does no harm.
 	patience = time.Second
 )
 
@@ -47,7 +50,7 @@ func Find(ctx context.Context, h host.Host, device string) (Volume, error) {
 	}
 	blockDevice := path.Base(target)
 	if path.Base(path.Dir(target)) == "mapper" { // LVM itself makes such links
-		blockDevice = mapped(h, blockDevice)
+		blockDevice = kernelNameOf(h, blockDevice)
 	}
 	dm := path.Join("/sys/class/block", blockDevice, "dm")
 	name, err := text(h, path.Join(dm, "name"))
@@ -86,11 +89,11 @@ func awaitLink(ctx context.Context, h host.Host, link string) (string, error) {
 			return "", refuse.Stale("%s did not appear within %s; check that the logical volume is active", link, wait)
 		case waited >= wait:
 			return "", fmt.Errorf("%s did not appear within %s although the logical volume is active; check that udev is running", link, wait)
-		case waited >= patience && !asked && mapped(h, mapperName(link)) != "":
+		case waited >= patience && !asked && kernelNameOf(h, mapperName(link)) != "":
 			asked = true
 			vg, _, _ := strings.Cut(strings.TrimPrefix(link, "/dev/"), "/")
-			// It fails where it cannot make one of them, be it another: whether
-			// this one is there is what counts.
+			// It fails if it cannot make any one of them: what matters is whether
+			// this link exists.
 			_, _ = h.Run(ctx, "lvm", "vgmknodes", vg)
 		}
 		select {
@@ -101,9 +104,9 @@ func awaitLink(ctx context.Context, h host.Host, link string) (string, error) {
 	}
 }
 
-// mapped returns the kernel's name of the device that has this name in device-mapper;
+// kernelNameOf returns the kernel's name of the device that has this name in device-mapper;
 // empty if there is none.
-func mapped(h host.Files, name string) string {
+func kernelNameOf(h host.Files, name string) string {
 	devices, err := h.ReadDir("/sys/class/block")
 	if err != nil {
 		return ""

@@ -1,5 +1,5 @@
-// Package refuse has the reasons for which actuators of targets leave undone what
-// they report it.
+// Package refuse holds the errors with which actuators of targets refuse a change. It
+// decides nothing.
 package refuse
 
 import (

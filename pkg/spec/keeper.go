@@ -7,29 +7,30 @@ import (
 	"strings"
 )
 
-// Keeper keeps, across restarts, what files say that are without mistakes.
+// Keeper stores the last good content of files across restarts.
 type Keeper interface {
-	// Kept returns what is kept, by the absolute paths of the files. It is called once, before Keep.
+	// Kept returns the stored texts by the absolute paths of the files. It is called once, before Keep.
 	Kept() (map[string][]byte, error)
-	// Keep keeps what files say, by their absolute paths, where nil stands for what is kept, and
-	// what is kept of the files in stay. All else is forgotten. After an error it is called again.
+	// Keep stores texts by the absolute paths of their files; nil leaves a stored text as it is.
+	// What is stored for the files in stay is kept as well; all else is removed. After an error it is
+	// called again.
 	Keep(texts map[string][]byte, stay map[string]bool) error
 }
 
-// keeping is what a Source hands to its [Keeper].
-type keeping struct {
+// keeperState is a [Keeper], with what a Source has stored there.
+type keeperState struct {
 	Keeper
 	dir  string // of the files
 	root string // its absolute path
-	// last is what of the files was told to be kept last: to be told of again only if it is
-	// another.
+	// last are the paths with which Keep was last called; nil: not yet. Keep is called
+	// again only if something changed.
 	last map[string]bool
 	err  error
 }
 
-// open returns the objects that were kept of the files of the directory, by their paths.
-func (k *keeping) open(targetPrefix string) holding {
-	h := holding{}
+// load returns the objects stored for the files of the directory, by their paths.
+func (k *keeperState) load(targetPrefix string) lastGood {
+	h := lastGood{}
 	if k.Keeper == nil {
 		return h
 	}
@@ -41,38 +42,38 @@ func (k *keeping) open(targetPrefix string) holding {
 			continue
 		}
 		name := filepath.Join(k.dir, below)
-		h[name] = restored(read(name, text, targetPrefix).objects)
+		h[name] = fromLastStart(read(name, text, targetPrefix).objects)
 	}
 	return h
 }
 
-// restored marks objects as what their files said before the start.
-func restored(objects []*object) []*object {
+// fromLastStart marks objects as the content that their files had before the start.
+func fromLastStart(objects []*object) []*object {
 	all := make([]*object, len(objects))
 	for i, o := range objects {
-		all[i] = o.held()
+		all[i] = o.asLastGood()
 		all[i].restored = true
 	}
 	return all
 }
 
-// keep tells what the files say that are without mistakes. What was kept of the others stays as
-// long as it holds, or may be recalled.
-func (k *keeping) keep(readings []reading, files map[string]*file, held, gone holding) {
+// save stores the content of the files without mistakes. What is stored for the other files is
+// kept while it is in effect, or was removed only recently.
+func (k *keeperState) save(readings []reading, files map[string]*file, good, gone lastGood) {
 	if k.Keeper == nil {
 		return
 	}
-	if k.err == nil && !k.news(readings, files, held, gone) {
+	if k.err == nil && !k.mustSave(readings, files, good, gone) {
 		return
 	}
 	texts, stay := map[string][]byte{}, map[string]bool{}
 	told := make(map[string]bool, len(readings))
 	for _, r := range readings {
-		if r.good() {
+		if r.isGood() {
 			texts[k.absolute(r.path)] = files[r.path].text
 		}
 	}
-	for _, h := range []holding{held, gone} {
+	for _, h := range []lastGood{good, gone} {
 		for path := range h {
 			told[path] = true
 			stay[k.absolute(path)] = true
@@ -87,26 +88,26 @@ func (k *keeping) keep(readings []reading, files map[string]*file, held, gone ho
 	}
 }
 
-// news reports whether something is to be kept, or forgotten.
-func (k *keeping) news(readings []reading, files map[string]*file, held, gone holding) bool {
+// mustSave reports whether the stored content has to change.
+func (k *keeperState) mustSave(readings []reading, files map[string]*file, good, gone lastGood) bool {
 	for _, r := range readings {
-		if r.good() && files[r.path].text != nil {
+		if r.isGood() && files[r.path].text != nil {
 			return true
 		}
 	}
 	for path := range k.last {
-		_, holds := held[path]
-		if _, recalled := gone[path]; !holds && !recalled {
+		_, inEffect := good[path]
+		if _, remembered := gone[path]; !inEffect && !remembered {
 			return true
 		}
 	}
 	return k.last == nil
 }
 
-// good reports whether a file is without mistakes.
-func (r reading) good() bool { return r.problem == nil && len(r.content.findings) == 0 }
+// isGood reports whether a file was read without mistakes.
+func (r reading) isGood() bool { return r.problem == nil && len(r.content.findings) == 0 }
 
-func (k *keeping) absolute(path string) string {
+func (k *keeperState) absolute(path string) string {
 	below, err := filepath.Rel(k.dir, path)
 	if err != nil {
 		return path
@@ -115,13 +116,13 @@ func (k *keeping) absolute(path string) string {
 }
 
 // warnings say what is not kept, and which files hold with what they said before the start.
-func (k *keeping) warnings(held holding) []string {
+func (k *keeperState) warnings(good lastGood) []string {
 	var warnings []string
 	if k.err != nil {
 		warnings = append(warnings, "cannot save the last good content of the spec files; after a restart a broken file has none: "+strings.ReplaceAll(k.err.Error(), "\n", "; "))
 	}
 	var files []string
-	for path, objects := range held {
+	for path, objects := range good {
 		if slices.ContainsFunc(objects, func(o *object) bool { return o.restored }) {
 			files = append(files, path)
 		}

@@ -10,27 +10,27 @@ import (
 type reading struct {
 	path string
 	// problem is why the file cannot be read, or cannot be trusted yet; nil if
-	// content counts.
+	// content is to be used.
 	problem error
 	content content
 }
 
-// holding is what the files say that holds now: for each path, the objects of
-// its last good content.
-type holding map[string][]*object
+// lastGood is the last good content of all files: the objects of each, by its path.
+type lastGood map[string][]*object
 
-// hold decides what holds after a pass over the directory. gone is what files said that
-// have gone so recently that this may be the same removal. It is pure.
+// decideLastGood decides which content is in effect after a pass over the directory. gone is the
+// content of files that were removed so recently that this may be the same removal. It is pure.
 //
-// A file that is well says what it says. One that is not goes on saying what it
-// said before, so that a typo deletes nothing; if it was never read without
-// mistakes, those of its objects count that are well. A file that is gone says
-// nothing any more, unless it may just be hidden by a place that cannot be
-// looked into. And if no object at all is left, everything goes on holding: a
-// directory that is empty is a file system that is not mounted, or a checkout
-// that failed, more often than it is a wish.
-func hold(before, gone holding, dir string, now []reading, hides func(path string) bool) (holding, []Finding) {
-	after := holding{}
+//   - A file without mistakes is used as it is.
+//   - A broken file keeps its last good content, so that a typo deletes nothing. If it was
+//     never read without mistakes, its valid objects are used.
+//   - The content of a removed file is dropped, unless the file may only be hidden by a
+//     directory that cannot be read.
+//   - If no object at all is left, all last good content remains in effect: an empty
+//     directory is more often a file system that is not mounted, or a failed checkout,
+//     than an intention.
+func decideLastGood(before, gone lastGood, dir string, now []reading, hides func(path string) bool) (lastGood, []Finding) {
+	after := lastGood{}
 	var findings []Finding
 	for _, r := range now {
 		old, known := before[r.path]
@@ -48,51 +48,50 @@ func hold(before, gone holding, dir string, now []reading, hides func(path strin
 			continue
 		}
 		if known {
-			after[r.path] = heldAll(old)
+			after[r.path] = asLastGood(old)
 		}
 	}
 	for path, old := range before {
 		if _, listed := after[path]; !listed && hides(path) {
-			after[path] = heldAll(old)
+			after[path] = asLastGood(old)
 		}
 	}
-	if after.empty() && len(findings) == 0 && !hides(dir) {
+	if after.isEmpty() && len(findings) == 0 && !hides(dir) {
 		findings = append(findings, Finding{File: dir, Err: noObjects(before, len(now))})
-		after = holding{}
-		for path, old := range before.with(gone) {
-			after[path] = heldAll(old)
+		after = lastGood{}
+		for path, old := range before.withRemoved(gone) {
+			after[path] = asLastGood(old)
 		}
 	}
 	return after, findings
 }
 
-func noObjects(before holding, files int) error {
+func noObjects(before lastGood, files int) error {
 	text := "the directory contains no *.yaml or *.yml file"
 	if files > 0 {
 		text = "no file in the directory declares an object"
 	}
-	if !before.empty() {
+	if !before.isEmpty() {
 		text += "; the last good content remains in effect"
 	}
 	return fmt.Errorf("%s", text)
 }
 
-// heldAll marks objects as no longer what their file says. Doing so twice
-// changes nothing.
-func heldAll(objects []*object) []*object {
+// asLastGood returns the objects marked as last good content, which their file no longer
+// has. Doing so twice changes nothing.
+func asLastGood(objects []*object) []*object {
 	if !slices.ContainsFunc(objects, func(o *object) bool { return o.places != nil }) {
 		return objects
 	}
-	held := make([]*object, len(objects))
+	marked := make([]*object, len(objects))
 	for i, o := range objects {
-		held[i] = o.held()
+		marked[i] = o.asLastGood()
 	}
-	return held
+	return marked
 }
 
-// with returns what holds together with those objects of gone files that no file has
-// named since.
-func (h holding) with(gone holding) holding {
+// withRemoved adds those objects of removed files that no file has declared since.
+func (h lastGood) withRemoved(gone lastGood) lastGood {
 	all := maps.Clone(h)
 	named := map[ID]bool{}
 	for _, o := range h.objects() {
@@ -107,7 +106,7 @@ func (h holding) with(gone holding) holding {
 	return all
 }
 
-func (h holding) empty() bool {
+func (h lastGood) isEmpty() bool {
 	for _, objects := range h {
 		if len(objects) > 0 {
 			return false
@@ -117,7 +116,7 @@ func (h holding) empty() bool {
 }
 
 // objects returns all objects in the order of files.
-func (h holding) objects() []*object {
+func (h lastGood) objects() []*object {
 	var all []*object
 	for _, path := range slices.Sorted(maps.Keys(h)) {
 		all = append(all, h[path]...)
@@ -125,20 +124,20 @@ func (h holding) objects() []*object {
 	return all
 }
 
-// invalid returns why objects cannot be acted on that files name, except those
-// for which the last good content of the same file holds.
-func (h holding) invalid(now []reading) map[ID]error {
+// invalid returns why declared objects are invalid, except those for which the last
+// good content of the same file is in effect.
+func (h lastGood) invalid(now []reading) map[ID]error {
 	invalid := map[ID]error{}
 	for _, r := range now {
 		if len(r.content.invalid) == 0 {
 			continue
 		}
-		held := make(map[ID]bool, len(h[r.path]))
+		known := make(map[ID]bool, len(h[r.path]))
 		for _, o := range h[r.path] {
-			held[o.id] = true
+			known[o.id] = true
 		}
 		for id, reason := range r.content.invalid {
-			if !held[id] {
+			if !known[id] {
 				invalid[id] = reason
 			}
 		}

@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// recalled is what files said that have gone, by their path.
-type recalled map[string]recollection
+// removedFiles is the content of files that were removed a short while ago, by their path.
+type removedFiles map[string]removedFile
 
-type recollection struct {
+type removedFile struct {
 	objects []*object
 	at      time.Time // when the file was found to be gone
 }
 
-// next returns what is to be recalled after a pass, in which one content took the place
-// of another. Of an object only the last file that named it counts.
-func (r recalled) next(before, after holding, now time.Time, keep time.Duration) recalled {
-	next := recalled{}
+// next returns what to remember after a pass that changed the last good content from
+// before to after. An object is remembered only with the last file that declared it.
+func (r removedFiles) next(before, after lastGood, now time.Time, keep time.Duration) removedFiles {
+	next := removedFiles{}
 	for path, old := range r {
 		if _, back := after[path]; !back && now.Sub(old.at) <= keep {
 			next[path] = old
@@ -32,7 +32,7 @@ func (r recalled) next(before, after holding, now time.Time, keep time.Duration)
 		return next
 	}
 	slices.Sort(gone)
-	last := map[ID]string{} // the path of the last file that named an object
+	last := map[ID]string{} // the path of the last file that declared an object
 	for _, path := range gone {
 		for _, o := range before[path] {
 			last[o.id] = path
@@ -43,16 +43,16 @@ func (r recalled) next(before, after holding, now time.Time, keep time.Duration)
 		next[path] = old
 	}
 	for _, path := range gone {
-		next[path] = recollection{
+		next[path] = removedFile{
 			slices.DeleteFunc(slices.Clone(before[path]), func(o *object) bool { return last[o.id] != path }), now,
 		}
 	}
 	return next
 }
 
-// holding returns what is recalled as long as it is recent enough.
-func (r recalled) holding(now time.Time, keep time.Duration) holding {
-	h := holding{}
+// recent returns the content that was removed no longer ago than keep.
+func (r removedFiles) recent(now time.Time, keep time.Duration) lastGood {
+	h := lastGood{}
 	for path, old := range r {
 		if now.Sub(old.at) <= keep {
 			h[path] = old.objects
