@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
 )
@@ -58,7 +58,7 @@ func readRegistrations(h host.Files, b Backstore) ([]Registration, error) {
 		return nil, nil
 	}
 	kept, _ := ReadKeptRegistrations(h, b.Serial) // what cannot be read is not kept, or as good as
-	return registrationsIn(string(text), kept, os.Getpagesize()), nil
+	return registrationsIn(string(text), kept, syscall.Getpagesize()), nil
 }
 
 // longestRegistration is the size of the kernel's buffer for one.
