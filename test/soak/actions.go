@@ -112,6 +112,9 @@ func declare(ctx context.Context, h *History) (string, error) {
 			return false
 		}
 		v := m.things[t.of]
+		if t.of == "" && t.lv == nil && len(m.snapshotsOf(t)) > 0 {
+			return false // they would be no snapshots of the new one
+		}
 		return t.of == "" || v.named && (t.thin || t.lv != nil || v.lv == nil || v.lv.size >= v.size)
 	})
 	if t == nil {
