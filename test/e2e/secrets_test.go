@@ -112,7 +112,7 @@ var _ = It("Passwords are replaced under a live session, and are nowhere but in 
 		{"chmod 644 $F; mv $F $F.real; ln -s $F.real $F", "is accessible to others (mode 0644)"},
 		{"cp /tmp/short $F", "10 bytes; at least 12"},
 		{`tr - '\0' < $F > $F.new; cat $F.new > $F`, "control character"},
-		{"rm $F", "no such file"},
+		{"rm $F", "does not exist"},
 	} {
 		sh(ctx, fmt.Sprintf("F=%s; rm -rf $F $F.real $F.new; (umask 077; cat $F.good > $F); %s", file, c.script))
 		eventually(ctx, "Export/rotated", beRefused(c.why))

@@ -192,7 +192,8 @@ func hasUnknownTargets(observed observe.State) bool {
 // An identity is learned when an object's logical volume is first seen, or when the object's
 // annotation abandons the known one. Its volume group is updated when the logical volume is moved.
 // It is forgotten when the object is undeclared and its volume group, which was read, has nothing
-// of it.
+// of it, and when its logical volume is being wiped: a file that declares the object again, from
+// then on, asks for a new one.
 func (l *learning) learnVolumes(known map[spec.ID]Identity, declared spec.Set, observed observe.State, index *Index, now time.Time) {
 	if observed.Unknown[observe.LVM] != nil {
 		return
@@ -239,7 +240,9 @@ func (l *learning) learnVolumes(known map[spec.ID]Identity, declared spec.Set, o
 		_, vgThere := observed.VolumeGroups[identity.VolumeGroup]
 		vgThere = vgThere || identity.VolumeGroup == "" && id.Kind != spec.KindExport // it was never created
 		_, invalid := declared.Invalid[id]
-		if declared.Complete && vgThere && !index.hasAny(id) && !invalid && !declared.Has(id) {
+		switch {
+		case index.hasAny(id):
+		case declared.Complete && vgThere && !invalid && !declared.Has(id), index.isWiping(identity.LV):
 			delete(l.editable(), id)
 		}
 	}

@@ -117,6 +117,30 @@ var _ = Describe("Make and the blocks of what is removed", func() {
 		Expect(n.LVs("vg0")["thick"].UUID).NotTo(Equal(old))
 		Expect(n.LVs("vg0")["thick"].Phase()).To(BeEmpty())
 	})
+	It("creates a new one for a file that declares it again before the wipe was noted", func() {
+		volume := NewNode().Declared.Volumes["thick"]
+		n.Declared.Volumes["thick"] = volume
+		n.Remember()
+		old := n.LVs("vg0")["thick"].UUID
+		Expect(n.Input.Known[VolumeID("thick")].LV).To(Equal(old))
+		delete(n.Declared.Volumes, "thick")
+		n.Apply(n.Plan())
+		Expect(n.LVs("vg0")["thick"].Phase()).To(Equal(ondisk.Clearing))
+
+		n.Declared.Volumes["thick"] = volume
+		for range 8 {
+			n.Pass(-1)
+		}
+		Expect(n.LVs("vg0")["thick"].UUID).NotTo(Equal(old))
+		Expect(ObjectOf(n.Plan(), VolumeID("thick"))).To(BeIn(status.Ready, status.ReasonAsDesired))
+		Expect(n.LVs("vg0")).NotTo(HaveKey("tnightly"))
+	})
+	It("keeps what is known of a volume whose superseded logical volume is wiped", func() {
+		known := map[spec.ID]Identity{VolumeID("thick"): {UUID: n.LVs("vg0")["thick"].UUID, LV: "another", VolumeGroup: "vg0"}}
+		n.Apply(n.Plan())
+		n.Declared.Volumes["thick"] = NewNode().Declared.Volumes["thick"]
+		Expect(Learned(known, n.Declared, n.State)).To(HaveKey(VolumeID("thick")))
+	})
 	It("waits while others would lose their data with it", func() {
 		n.Apply(n.Plan())
 		n.Edit("vg0/thick", func(lv *observe.LogicalVolume) {
