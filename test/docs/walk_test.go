@@ -82,7 +82,7 @@ func (w *walk) write(text string) {
 
 // here replaces the paths of a document by those of the walk.
 func (w *walk) here(line string) string {
-	return strings.NewReplacer(specsDir, w.specs, "/root/", w.dir+"/root/", "$ volreconciler ", volreconciler+" ").Replace(line)
+	return strings.NewReplacer(specsDir, w.specs, "/srv/removed", w.dir+"/removed", "$ volreconciler ", volreconciler+" ").Replace(line)
 }
 
 // shell does what a block for the node's shell says about the specs.
@@ -98,7 +98,7 @@ func (w *walk) shell(ctx context.Context, text string) {
 				Expect(w.agent.Process.Signal(syscall.SIGTERM)).To(Succeed())
 				Expect(w.agent.Wait()).To(Succeed())
 			})
-		case strings.HasPrefix(line, "mkdir -p /root/"), strings.HasPrefix(line, "mv "):
+		case strings.HasPrefix(line, "mkdir -p /srv/"), strings.HasPrefix(line, "mv "):
 			out, err := exec.CommandContext(ctx, "sh", "-c", w.here(line)).CombinedOutput()
 			Expect(err).NotTo(HaveOccurred(), "%s", out)
 		}
