@@ -51,7 +51,7 @@ func fill(ctx context.Context, device, pattern string, mib int) {
 // page cache.
 func content(ctx context.Context, device string, mib int) string {
 	GinkgoHelper()
-	return sh(ctx, fmt.Sprintf("dd if=%s bs=1M count=%d iflag=direct | sha256sum", device, mib))
+	return sh(ctx, fmt.Sprintf("bash -o pipefail -c 'dd if=%s bs=1M count=%d iflag=direct | sha256sum'", device, mib))
 }
 
 var _ = DescribeTable("Volumes that are in use",

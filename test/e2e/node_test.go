@@ -275,7 +275,8 @@ func mutualCHAP(username, password string) []string {
 	return []string{"node.session.auth.username_in", username, "node.session.auth.password_in", password}
 }
 
-// disk returns the initiator's device for an object, found by its WWN.
+// disk returns the initiator's device for an object, found by its WWN. It waits for it: the
+// initiator looks for disks after the login has ended.
 func disk(ctx context.Context, id string) string {
 	GinkgoHelper()
 	o := statusOf(ctx, id)
@@ -284,5 +285,7 @@ func disk(ctx context.Context, id string) string {
 		v = o.Snapshot
 	}
 	Expect(v).NotTo(BeNil(), id)
-	return "/dev/disk/by-id/wwn-0x" + strings.TrimPrefix(v.WWN, "naa.")
+	device := "/dev/disk/by-id/wwn-0x" + strings.TrimPrefix(v.WWN, "naa.")
+	sh(ctx, "for i in $(seq 100); do [ -b "+device+" ] && exit; sleep 0.1; done; ls -l /dev/disk/by-id; exit 1")
+	return device
 }
