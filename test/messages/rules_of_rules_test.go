@@ -3,10 +3,11 @@ package messages
 import (
 	"go/parser"
 	"go/token"
-	"regexp"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/test/prose/retired"
 )
 
 var _ = Describe("Collecting messages", func() {
@@ -44,7 +45,8 @@ func made(of kind, text, eg, none string) entry {
 
 var _ = DescribeTable("The form of messages",
 	func(e entry, complaint string) {
-		words := []retired{{regexp.MustCompile(`\bstays\b`), "is kept"}}
+		words, err := retired.Parse("stays -> is kept")
+		Expect(err).NotTo(HaveOccurred())
 		if complaint == "" {
 			Expect(complaints(e, words)).To(BeEmpty())
 			return
@@ -64,3 +66,11 @@ var _ = DescribeTable("The form of messages",
 	Entry("a kind in upper case", made(kindError, "Pool/%s is full", "Pool/a is full", ""), ""),
 	Entry("a part may begin as it likes", made(kindPart, ". It is full", ". It is full", ""), ""),
 )
+
+var _ = It("holds messages to the words of all prose and to their own", func() {
+	words, err := readRetired()
+	Expect(err).NotTo(HaveOccurred())
+	for _, text := range []string{"the desired size", "promised space", "the image file stays", "the pool arrives", "it is put back", "nobody knows"} {
+		Expect(words.In(text)).NotTo(BeEmpty(), text)
+	}
+})

@@ -7,16 +7,12 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/volreconciler/volreconciler/test/prose/retired"
 )
 
 // tooLong is how many characters a rendered message may have. Aim at 200.
 const tooLong = 300
-
-// A retired word is not to be used in messages.
-type retired struct {
-	word    *regexp.Regexp
-	instead string
-}
 
 // counted is one of something in the plural.
 var counted = regexp.MustCompile(`\b1 (physical volumes|logical volumes|files|objects|volumes|snapshots|initiators|sessions|targets)\b`)
@@ -33,31 +29,21 @@ var risks = []struct {
 	{regexp.MustCompile(`\ballow-deletions\b`), "exactly these"},
 }
 
-// readRetired reads lines "WORD -> WHAT TO WRITE INSTEAD"; WORD is a regular expression.
-func readRetired() (list []retired, err error) {
-	content, err := os.ReadFile("retired.txt")
+// readRetired returns the words that the project does not use, and those that messages do not use.
+func readRetired() (retired.Words, error) {
+	all, err := os.ReadFile("../prose/retired.txt")
 	if err != nil {
-		return nil, err
+		return retired.Words{}, err
 	}
-	for _, line := range strings.Split(string(content), "\n") {
-		word, instead, ok := strings.Cut(line, "->")
-		switch {
-		case line == "" || strings.HasPrefix(line, "#"):
-		case !ok:
-			return nil, fmt.Errorf("retired.txt: no -> in %q", line)
-		default:
-			pattern, err := regexp.Compile(`(?i)\b(` + strings.TrimSpace(word) + `)\b`)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, retired{pattern, strings.TrimSpace(instead)})
-		}
+	own, err := os.ReadFile("retired.txt")
+	if err != nil {
+		return retired.Words{}, err
 	}
-	return list, nil
+	return retired.Parse(string(all) + string(own))
 }
 
 // complaints are what is wrong with an entry.
-func complaints(e entry, words []retired) (found []string) {
+func complaints(e entry, words retired.Words) (found []string) {
 	complain := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
 	if e.eg == "" {
 		return []string{"has no example"}
@@ -83,10 +69,8 @@ func complaints(e entry, words []retired) (found []string) {
 		}
 	}
 	own := verb.ReplaceAllString(e.text, "…")
-	for _, r := range words {
-		if word := r.word.FindString(own); word != "" {
-			complain("says %q; write: %s", word, r.instead)
-		}
+	for _, hit := range words.In(own) {
+		complain("says %q; write: %s", own[hit.From:hit.To], hit.Instead)
 	}
 	if e.kind == kindPart {
 		return found

@@ -15,11 +15,7 @@ import (
 //	    eg: Pool/fast cannot take new volumes: thin pool vg0/tp is full. Extend it
 //
 // A text without verbs is its own example. A line "  none: WHY" tells that a status needs neither an action nor something it waits for.
-// "skip" in the first line: the area's messages are not held to the rules yet.
-type table struct {
-	skip    bool
-	entries []entry
-}
+type table struct{ entries []entry }
 
 type entry struct {
 	message
@@ -52,8 +48,6 @@ func readTable(a area) (table, error) {
 		value = unescape(strings.TrimPrefix(value, " "))
 		switch {
 		case line == "":
-		case line == "skip":
-			t.skip = true
 		case strings.HasPrefix(line, "# "):
 			file = line[2:]
 		case !labelled:
@@ -71,9 +65,6 @@ func readTable(a area) (table, error) {
 
 func (t table) write(a area) error {
 	var out strings.Builder
-	if t.skip {
-		return os.WriteFile(tablePath(a), []byte("skip\n"), 0o644)
-	}
 	file := ""
 	for _, e := range t.entries {
 		if e.file != file {
@@ -97,7 +88,7 @@ func (t table) updated(messages []message) table {
 	for _, e := range t.entries {
 		known[e.text] = e
 	}
-	after := table{skip: t.skip}
+	var after table
 	for _, m := range messages {
 		e := newEntry(m)
 		if old, is := known[m.text]; is {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/volreconciler/volreconciler/test/prose/retired"
 )
 
 // Finding is one place that does not follow the house style.
@@ -34,7 +36,7 @@ func check(root string) (Findings, error) {
 	if err != nil {
 		return nil, err
 	}
-	words, err := parseWords(string(text))
+	words, err := retired.Parse(string(text))
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +72,7 @@ func passedOver(folder string) bool {
 	return hidden || folder == "testdata" || folder == "bin"
 }
 
-func checkFile(words Words, path, name string) (Findings, error) {
+func checkFile(words retired.Words, path, name string) (Findings, error) {
 	markdown := strings.HasSuffix(name, ".md")
 	if !markdown && (!strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go")) {
 		return nil, nil

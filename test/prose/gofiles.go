@@ -7,11 +7,13 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/volreconciler/volreconciler/test/prose/retired"
 )
 
 // checkGo checks what a Go file says: documentation, other comments, and messages. allowed.txt has a number
 // for each of the three, per package.
-func checkGo(words Words, file string, text []byte) (Findings, error) {
+func checkGo(words retired.Words, file string, text []byte) (Findings, error) {
 	set := token.NewFileSet()
 	parsed, err := parser.ParseFile(set, file, text, parser.ParseComments)
 	if err != nil {

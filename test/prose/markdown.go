@@ -3,6 +3,8 @@ package main
 import (
 	"regexp"
 	"strings"
+
+	"github.com/volreconciler/volreconciler/test/prose/retired"
 )
 
 var (
@@ -11,7 +13,7 @@ var (
 )
 
 // checkMarkdown checks a document. Code and HTML are no prose.
-func checkMarkdown(words Words, file, text string) Findings {
+func checkMarkdown(words retired.Words, file, text string) Findings {
 	var found Findings
 	var p passage
 	end := func() {

@@ -9,6 +9,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/test/prose/retired"
 )
 
 func TestProse(t *testing.T) {
@@ -18,9 +20,9 @@ func TestProse(t *testing.T) {
 
 const root = "../.."
 
-func words(text string) Words {
+func words(text string) retired.Words {
 	GinkgoHelper()
-	w, err := parseWords(text)
+	w, err := retired.Parse(text)
 	Expect(err).NotTo(HaveOccurred())
 	return w
 }
@@ -56,18 +58,18 @@ var _ = Describe("The prose linter", func() {
 			"what no file names", "which of the two counts cannot be told", "the volume goes", "it stays as it is",
 			"the desired state", "of that one", "promised space", "What is to be kept is safe.", "it takes over vg0/a",
 		} {
-			Expect(w.in(bad)).NotTo(BeEmpty(), bad)
+			Expect(w.In(bad)).NotTo(BeEmpty(), bad)
 		}
 		for _, good := range []string{
 			"a Volume is pruned", "the deleted volume is wiped", "open-iscsi counts sessions", "the volume is orphaned",
 			"cannot move to Pool/far: vg1/db already exists and is not managed by volreconciler",
 		} {
-			Expect(w.in(good)).To(BeEmpty(), good)
+			Expect(w.In(good)).To(BeEmpty(), good)
 		}
 	})
 	DescribeTable("refuses a list of words that cannot be read",
 		func(text, message string) {
-			_, err := parseWords(text)
+			_, err := retired.Parse(text)
 			Expect(err).To(MatchError(ContainSubstring(message)))
 		},
 		Entry("without an arrow", "# a\nstays", "retired.txt:2: write WORD -> INSTEAD"),

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/volreconciler/volreconciler/test/prose/retired"
 )
 
 // The limits, in characters, and in words for a sentence.
@@ -55,11 +57,11 @@ var (
 )
 
 // check finds retired words and sentences that are too long. What is in backticks or quotes is a name.
-func (p passage) check(words Words, file, group string) Findings {
+func (p passage) check(words retired.Words, file, group string) Findings {
 	var found Findings
 	plain := blank(blank(blank(p.text, codeSpan), linkTarget), quoted)
-	for _, h := range words.in(plain) {
-		found = append(found, Finding{file, p.line(h.from), group, p.text[h.from:h.to], "write " + h.instead})
+	for _, h := range words.In(plain) {
+		found = append(found, Finding{file, p.line(h.From), group, p.text[h.From:h.To], "write " + h.Instead})
 	}
 	from := 0
 	for from < len(plain) {
