@@ -3,7 +3,6 @@ package docs
 import (
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -131,18 +130,6 @@ var _ = Describe("Documentation", func() {
 			}
 		}
 		Expect(said).To(BeNumerically(">", 15))
-	})
-	It("names tests that are there for what it promises", func() {
-		there := map[string]bool{}
-		Expect(filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
-			there[filepath.Base(path)] = true
-			return err
-		})).To(Succeed())
-		named := regexp.MustCompile("`(?:[a-z0-9_]+/)*([a-z0-9_]+\\.go)`").FindAllStringSubmatch(read("docs/safety.md"), -1)
-		Expect(len(named)).To(BeNumerically(">", 20))
-		for _, name := range named {
-			Expect(there).To(HaveKey(name[1]))
-		}
 	})
 	It("walks the way that a plan goes", func(ctx SpecContext) {
 		_, walk, found := strings.Cut(read("docs/architecture.md"), "## From the file to `get`\n")

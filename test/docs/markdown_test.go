@@ -11,22 +11,17 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 )
 
-const widest = 120
-
 var (
-	fence      = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
-	codeSpan   = regexp.MustCompile("`[^`\n]*`")
-	target     = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	heading    = regexp.MustCompile(`(?m)^#+ +(.*)$`)
-	linkText   = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
-	tableRow   = regexp.MustCompile(`^ *\|`)
-	unbreaking = regexp.MustCompile(`\[[^\]]*\]\([^)]*\)|https?://\S+`)
+	fence    = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
+	codeSpan = regexp.MustCompile("`[^`\n]*`")
+	target   = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading  = regexp.MustCompile(`(?m)^#+ +(.*)$`)
+	linkText = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
 )
 
 // documents returns the paths of all files of the tree with an extension.
@@ -100,21 +95,6 @@ func broken(page, text string) (links []string) {
 	return links
 }
 
-// tooLong returns the lines of prose that are wider than they may be.
-func tooLong(text string) (lines []string) {
-	for line := range strings.Lines(fence.ReplaceAllString(text, "")) {
-		line = strings.TrimRight(line, "\n")
-		indented := strings.HasPrefix(line, "    ") && !strings.HasPrefix(strings.TrimLeft(line, " "), "*")
-		if tableRow.MatchString(line) || indented || utf8.RuneCountInString(line) <= widest {
-			continue
-		}
-		if rest := unbreaking.ReplaceAllString(line, ""); strings.Contains(strings.TrimLeft(rest, " *-"), " ") {
-			lines = append(lines, line)
-		}
-	}
-	return lines
-}
-
 // asText returns the text of a picture's elements of one name, one after the
 // other.
 func asText(picture, element string) (text string, err error) {
@@ -149,9 +129,6 @@ var _ = Describe("Every document", func() {
 		It("links to files and headings that exist: "+page, func() {
 			Expect(broken(page, read(page))).To(BeEmpty())
 		})
-		It("has lines that fit: "+page, func() {
-			Expect(tooLong(read(page))).To(BeEmpty())
-		})
 	}
 	for _, picture := range documents(".svg") {
 		It("has pictures with a title: "+picture, func() {
@@ -174,11 +151,8 @@ var _ = Describe("Every document", func() {
 		Entry(nil, broken("docs/index.md", "a [page](nowhere.md)"), "a page that is not there"),
 		Entry(nil, broken("docs/index.md", "![a picture](img/nowhere.svg)"), "a picture that is not there"),
 		Entry(nil, broken("docs/index.md", "[a heading](safety.md#nowhere)"), "a heading that is not there"),
-		Entry(nil, tooLong(strings.Repeat("word ", widest/5+1)), "a long line"),
 	)
-	It("is not found wrong for what may be long", func() {
-		long := strings.Repeat("word ", widest/5+1)
-		Expect(tooLong("```\n" + long + "\n```\n| " + long + "|\n* [" + long + "](x.md)\n")).To(BeEmpty())
+	It("is not found wrong for links that lead somewhere", func() {
 		Expect(broken("docs/index.md", "[here](safety.md#not-kept-yet), `[x](y)`, [there](https://example.org/a#b)")).To(BeEmpty())
 		_, err := asText("<svg><title>open</svg>", "title")
 		Expect(err).To(HaveOccurred())
