@@ -68,43 +68,38 @@ func (f *logFields) take(key string) string {
 		return ""
 	}
 	f.keys = slices.DeleteFunc(f.keys, func(k string) bool { return k == key })
-	return wordFor(key, value)
+	return wordFor(value)
+}
+
+// duration is like take, of a number of seconds.
+func (f *logFields) duration(key string) string {
+	seconds, isNumber := f.values[key].(float64)
+	if text := f.take(key); !isNumber {
+		return text
+	}
+	return shortDuration(time.Duration(seconds * float64(time.Second)))
 }
 
 // rest returns the fields that were not taken: "socket /run/agent.sock, specs /srv".
 func (f *logFields) rest() string {
 	var all []string
 	for _, key := range f.keys {
-		all = append(all, key+" "+wordFor(key, f.values[key]))
+		all = append(all, key+" "+wordFor(f.values[key]))
 	}
 	return strings.Join(all, ", ")
 }
 
 // wordFor returns a value as people read it.
-func wordFor(key string, value any) string {
-	switch v := value.(type) {
-	case time.Duration:
-		return shortDuration(v)
-	case float64:
-		if key == "seconds" {
-			return shortDuration(time.Duration(v * float64(time.Second)))
-		}
-	case uint64:
-		if key == "bytes" || key == "size" {
-			return bytes(v)
-		}
-	case int64:
-		if (key == "bytes" || key == "size") && v >= 0 {
-			return bytes(uint64(v))
-		}
-	case []any:
-		var words []string
-		for _, each := range v {
-			words = append(words, wordFor(key, each))
-		}
-		return strings.Join(words, ", ")
+func wordFor(value any) string {
+	list, isList := value.([]any)
+	if !isList {
+		return fmt.Sprint(value)
 	}
-	return fmt.Sprint(value)
+	var words []string
+	for _, each := range list {
+		words = append(words, wordFor(each))
+	}
+	return strings.Join(words, ", ")
 }
 
 // shortDuration rounds a duration to three digits or so.
@@ -140,7 +135,7 @@ func lineOf(message string, f *logFields) string {
 	case message == "faked":
 		message += ": " + f.take("call")
 	case message == "pass":
-		message = fmt.Sprintf("pass took %s: steps %s, failed %s, processes %s", f.take("seconds"), f.take("steps"), f.take("failed"), f.take("processes"))
+		message = fmt.Sprintf("pass took %s: steps %s, failed %s, processes %s", f.duration("seconds"), f.take("steps"), f.take("failed"), f.take("processes"))
 	}
 	var parts []string
 	for _, part := range []string{object, message, err} {
@@ -170,36 +165,25 @@ func placeOf(f *logFields) string {
 }
 
 // pastTense returns the text of a change in the past tense: "create thin volume vg0/db" becomes
-// "created thin volume vg0/db".
+// "created thin volume vg0/db". A test has the verbs of all changes.
 func pastTense(what string) string {
 	verb, rest, _ := strings.Cut(what, " ")
 	switch verb {
-	case "set", "put", "split", "let", "cut":
+	case "set", "split", "cut":
 	case "grow":
 		verb = "grew"
-	case "give":
-		verb = "gave"
-	case "take":
-		verb = "took"
 	case "tell":
 		verb = "told"
 	case "write":
 		verb = "wrote"
 	case "overwrite":
 		verb = "overwrote"
-	case "make":
-		verb = "made"
-	case "map", "unmap", "admit", "drop", "stop", "swap", "commit":
+	case "map", "unmap", "admit":
 		verb += verb[len(verb)-1:] + "ed"
+	case "copy":
+		verb = "copied"
 	default:
-		switch {
-		case strings.HasSuffix(verb, "e"):
-			verb += "d"
-		case strings.HasSuffix(verb, "y") && !strings.ContainsAny(verb[max(0, len(verb)-2):len(verb)-1], "aeiou"):
-			verb = strings.TrimSuffix(verb, "y") + "ied"
-		default:
-			verb += "ed"
-		}
+		verb = strings.TrimSuffix(verb, "e") + "ed"
 	}
 	return strings.TrimSpace(verb + " " + strings.Replace(rest, ", then remove it", ", then removed it", 1))
 }
