@@ -52,6 +52,8 @@ var _ = Describe("The progress of a job", func() {
 			"runs   Volume/db: [########------------] 42%, 1.2GiB/s, 3m ",
 			"runs   Volume/web: waiting for other jobs to end, fill vg0/",
 		}))
+		waiting.Progress.Summary = "fill vg0/web from image /srv/" + strings.Repeat("\u5f71", 30) // two columns each
+		Expect(widthOf(jobLines([]status.Object{waiting}, 100)[0])).To(BeNumerically("<", 100))
 		p.redraw(lines)
 		p.redraw(lines[:1])
 		p.redraw(nil)

@@ -125,7 +125,7 @@ func connectedWith(e status.Export) int {
 	for _, c := range e.Connections {
 		who[initiatorOr(c.Initiator, c.Address)] = true
 	}
-	for _, name := range sessionsOf(status.Export{Sessions: e.Sessions}) {
+	for _, name := range e.Sessions {
 		if !slices.ContainsFunc(e.Connections, func(c status.Connection) bool { return c.Address == name }) {
 			who[name] = true
 		}

@@ -46,10 +46,7 @@ func jobLines(objects []status.Object, width int) []string {
 			continue
 		}
 		text := fmt.Sprintf("%-6s %s: %s", "runs", o.ID(), oneLine(withBar(true, o.Progress, o.Progress.String())+", "+o.Progress.Summary))
-		if runes := []rune(text); len(runes) >= width {
-			text = string(runes[:max(0, width-1)])
-		}
-		lines = append(lines, text)
+		lines = append(lines, cut(text, width-1))
 	}
 	return lines
 }

@@ -10,11 +10,15 @@ import (
 // leastText is how narrow a column of text may become before it is not worth reading.
 const leastText = 24
 
-// widthOf returns how many columns a text takes on a terminal. Letters of which terminals differ
-// about are narrow, whatever the locale says, so that output is the same everywhere.
-func widthOf(text string) int {
-	return (&runewidth.Condition{StrictEmojiNeutral: true}).StringWidth(text)
-}
+// letters tells how wide letters are. Those about which terminals differ are narrow, whatever the
+// locale says, so that output is the same everywhere.
+var letters = &runewidth.Condition{StrictEmojiNeutral: true}
+
+// widthOf returns how many columns a text takes on a terminal.
+func widthOf(text string) int { return letters.StringWidth(text) }
+
+// cut returns as much of a text as fits into some columns.
+func cut(text string, width int) string { return letters.Truncate(text, max(0, width), "") }
 
 // table is text in columns. The first row is the heading, if there is one.
 type table struct {
