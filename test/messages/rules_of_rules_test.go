@@ -3,6 +3,7 @@ package messages
 import (
 	"go/parser"
 	"go/token"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -58,6 +59,10 @@ var _ = DescribeTable("The form of messages",
 	Entry("nothing to do, on purpose", made(kindStatus, "%s is missing", "/srv is missing", "it comes by itself"), ""),
 	Entry("no example", made(kindError, "%s is missing", "", ""), "no example"),
 	Entry("another example", made(kindError, "%d are missing", "two are missing", ""), "not what it renders"),
+	Entry("an example with a verb", made(kindError, "%s is missing", "%s is missing", ""), "has verbs"),
+	Entry("a per cent sign is no verb", made(kindError, "%s is %d%% full", "vg0/tp is 80% full", ""), ""),
+	Entry("too long", made(kindError, "%s is missing", strings.Repeat("a", tooLong)+" is missing", ""), "is too long"),
+	Entry("two blanks", made(kindError, "%s is missing", "a  is missing", ""), "two blanks"),
 	Entry("retired word", made(kindError, "the file stays", "the file stays", ""), "write: is kept"),
 	Entry("full stop", made(kindError, "no file.", "no file.", ""), "full stop"),
 	Entry("one of many", made(kindError, "%d files are missing", "1 files are missing", ""), `says "1 files"`),

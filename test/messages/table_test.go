@@ -115,7 +115,7 @@ func unescape(s string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(s, "␣", " "), `\n`, "\n")
 }
 
-var verb = regexp.MustCompile(`%[-+# 0]*\d*(\.\d+)?(\[\d+\])?[a-zA-Z%]`)
+var verb = regexp.MustCompile(`%[-+#0]*\d*(\.\d+)?(\[\d+\])?[a-zA-Z%]`)
 
 func hasVerb(text string) bool { return verb.MatchString(text) }
 
