@@ -35,7 +35,7 @@ Exit status: 0, or 1 if anything cannot be read; then nothing is printed.`,
 			node, err := capture.Capture(ctx, machine)
 			for _, silent := range devices.Silent() {
 				// As a rule somebody else's: what is on it is no part of what is captured.
-				_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s; its content is not in the capture\n", silent)
+				_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s; its content is not in the capture\n", oneLine(silent.String()))
 			}
 			switch {
 			case ctx.Err() != nil:

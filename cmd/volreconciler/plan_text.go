@@ -73,8 +73,8 @@ func (t *planWriter) line(indent int, e effect, text string) {
 
 func (t *planWriter) object(o status.Object) {
 	steps := t.steps[o.ID()]
-	name := t.paint(bold, o.ID().String())
-	obstacle := fmt.Sprintf("%s (%s): %s", o.Phase, o.Reason, oneLine(t.busy[o.ID()].message(o)))
+	name := t.paint(bold, visible(o.ID().String()))
+	obstacle := oneLine(fmt.Sprintf("%s (%s): %s", o.Phase, o.Reason, t.busy[o.ID()].message(o)))
 	all := t.idle[o.ID()]
 	switch {
 	case len(steps) > 0:
@@ -89,9 +89,9 @@ func (t *planWriter) object(o status.Object) {
 		t.line(0, blocked, name+" "+obstacle)
 	case isStuck(o) && all.ids[0] == o.ID():
 		if !all.same {
-			obstacle = strings.Replace(obstacle, ": ", ": for example "+o.ID().String()+": ", 1)
+			obstacle = strings.Replace(obstacle, ": ", ": for example "+visible(o.ID().String())+": ", 1)
 		}
-		t.line(0, blocked, fmt.Sprintf("%s: %s %s", t.paint(bold, count(len(all.ids), "object")), names(all.ids, fewNames), obstacle))
+		t.line(0, blocked, fmt.Sprintf("%s: %s %s", t.paint(bold, count(len(all.ids), "object")), visible(names(all.ids, fewNames)), obstacle))
 	default:
 		return
 	}
@@ -119,7 +119,7 @@ func (t *planWriter) thinPool(p status.Pool) {
 		free = "inactive, so its usage is unknown"
 	}
 	fmt.Fprintf(&t.text, "Thin pool %s/%s has %s, %s; provisioned: %s now, %s after.\n\n",
-		p.VolumeGroup, p.ThinPool, bytes(p.Size), free, share(p.Provisioned, p.Size), share(p.ProvisionedAfter, p.Size))
+		visible(p.VolumeGroup), visible(p.ThinPool), bytes(p.Size), free, share(p.Provisioned, p.Size), share(p.ProvisionedAfter, p.Size))
 }
 
 // warnings names a few objects for each warning, and counts the others.
@@ -129,7 +129,7 @@ func (t *planWriter) warnings(all []plan.Warning) {
 			fmt.Fprintf(&t.text, "%s %s more have the same warning; use -o json to list all.\n\n", t.paint(yellow, "warning:"), count(len(all)-i, "object"))
 			return
 		}
-		fmt.Fprintf(&t.text, "%s %s: %s.\n\n", t.paint(yellow, "warning:"), w.Object, oneLine(w.Message))
+		fmt.Fprintf(&t.text, "%s %s: %s.\n\n", t.paint(yellow, "warning:"), visible(w.Object.String()), oneLine(w.Message))
 	}
 }
 

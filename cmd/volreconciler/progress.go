@@ -98,7 +98,7 @@ func (p *progress) faked(c fakehost.Call) {
 func (p *progress) line(c colour, word string, s plan.Step, why string) {
 	p.erase()
 	// The changes continue even if nobody reads the output.
-	_, _ = fmt.Fprintf(p.out, "%s %s: %s%s\n", p.paint(c, fmt.Sprintf("%-6s", word)), s.Object, oneLine(s.Change.String()), why)
+	_, _ = fmt.Fprintf(p.out, "%s %s: %s%s\n", p.paint(c, fmt.Sprintf("%-6s", word)), visible(s.Object.String()), oneLine(s.Change.String()), why)
 }
 
 // announceWait shows that the next pass starts only after a while.

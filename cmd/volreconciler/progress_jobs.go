@@ -45,7 +45,7 @@ func jobLines(objects []status.Object, width int) []string {
 		if o.Progress == nil {
 			continue
 		}
-		text := fmt.Sprintf("%-6s %s: %s", "runs", o.ID(), oneLine(withBar(true, o.Progress, o.Progress.String())+", "+o.Progress.Summary))
+		text := oneLine(fmt.Sprintf("%-6s %s: %s, %s", "runs", o.ID(), withBar(true, o.Progress, o.Progress.String()), o.Progress.Summary))
 		lines = append(lines, cut(text, width-1))
 	}
 	return lines
@@ -79,6 +79,6 @@ func (p *progress) printLines(objects []status.Object, now time.Time) {
 			continue
 		}
 		p.told[o.ID()] = now
-		_, _ = fmt.Fprintf(p.out, "%-6s %s: %s\n", "runs", o.ID(), oneLine(o.Progress.Summary+": "+o.Progress.String()))
+		_, _ = fmt.Fprintf(p.out, "%-6s %s: %s\n", "runs", visible(o.ID().String()), oneLine(o.Progress.Summary+": "+o.Progress.String()))
 	}
 }

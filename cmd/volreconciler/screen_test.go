@@ -11,6 +11,8 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/types"
 
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
@@ -105,6 +107,27 @@ var _ = Describe("A line for the terminal", func() {
 		var out strings.Builder
 		printError(&out, errorText(hostile))
 		Expect(out.String()).NotTo(obeyed())
+	})
+
+	It("has nothing of that in a plan either", func() {
+		id := spec.ID{Kind: spec.KindExport, Name: hostile}
+		made := plan.Plan{
+			Steps: []plan.Step{{
+				Object: id, Change: change.RemoveTarget{Target: change.Target{Name: hostile}}, Why: hostile, Danger: "outage", Affects: []string{hostile},
+			}},
+			Objects: []status.Object{
+				{Kind: spec.KindExport, Name: hostile, Phase: status.Blocked, Reason: hostile, Message: hostile},
+				{Kind: spec.KindVolume, Name: hostile, Phase: status.Failed, Reason: hostile, Message: hostile},
+				{Kind: spec.KindPool, Name: "a", Pool: &status.Pool{VolumeGroup: hostile, ThinPool: hostile, ProvisionedAfter: gib}},
+			},
+			Warnings: []plan.Warning{{Object: id, Message: hostile}},
+		}
+		for _, name := range []string{"a", "b", "c", "d"} { // a group, of which one is named
+			made.Objects = append(made.Objects, status.Object{
+				Kind: spec.KindPool, Name: hostile + name, Phase: status.Blocked, Reason: hostile, Message: name + " " + strings.Repeat(hostile, 9),
+			})
+		}
+		Expect(planText(made, painter{})).NotTo(obeyed())
 	})
 
 	It("breaks between words, and never within one", func() {
