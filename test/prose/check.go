@@ -30,8 +30,8 @@ func (f Finding) String() string {
 // Findings are those of a tree, sorted by place.
 type Findings []Finding
 
-// check reads a tree: its documents, its Go files and its history.
-func check(root string) (Findings, error) {
+// check reads a tree: its documents, its Go files and its history after a base.
+func check(root, base string) (Findings, error) {
 	text, err := os.ReadFile(filepath.Join(root, "test/prose/retired.txt"))
 	if err != nil {
 		return nil, err

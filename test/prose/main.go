@@ -32,7 +32,7 @@ func main() {
 
 // run checks the tree, prints findings, and reports whether there are too many.
 func run(w io.Writer, root string, tighten, all bool) (failed bool, err error) {
-	found, err := check(root)
+	found, err := check(root, base)
 	if err != nil {
 		return false, err
 	}

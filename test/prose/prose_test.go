@@ -40,7 +40,7 @@ var stays = "stays -> remains ! stays up\n(is|are) cleared -> wiped"
 
 var _ = Describe("The prose linter", func() {
 	It("finds nothing in this tree beyond what is allowed", func() {
-		found, err := check(root)
+		found, err := check(root, base)
 		Expect(err).NotTo(HaveOccurred())
 		allowed, err := readAllowed(root)
 		Expect(err).NotTo(HaveOccurred())
@@ -88,6 +88,7 @@ var _ = DescribeTable("A document",
 	Entry("with a retired word", "One.\n\nIt\nstays.", "a.md:4: stays: write remains"),
 	Entry("with two words across a line's end", "Blocks are\ncleared.", "a.md:1: are cleared: write wiped"),
 	Entry("with a retired word in a heading", "# What stays here", "a.md:1: stays: write remains"),
+	Entry("with a name as its heading", "# Stays"),
 	Entry("with a retired word in a cell", "| a | it stays |", "a.md:1: stays: write remains"),
 	Entry("with a retired word in a link's text", "[stays](x.md)", "a.md:1: stays: write remains"),
 	Entry("with an allowed phrase", "It stays up."),
@@ -130,6 +131,8 @@ var _ = DescribeTable("A Go file",
 		"pkg/a/a.go:5: stays: write remains, pkg/a documentation"),
 	Entry("with a documented type", "package a\n\ntype (\n\t// A stays.\n\tA int\n)",
 		"pkg/a/a.go:4: stays: write remains, pkg/a documentation"),
+	Entry("with a documented list of constants", "package a\n\n// A and B: it stays.\nconst (\n\tA = 1\n\tb = 2\n)",
+		"pkg/a/a.go:3: stays: write remains, pkg/a documentation"),
 	Entry("with another comment", "package a\n\n// a stays.\nfunc a() {}",
 		"pkg/a/a.go:3: stays: write remains, pkg/a comments"),
 	Entry("with a message", "package a\n\nconst a = \"it stays as it is\"",
@@ -199,6 +202,15 @@ var _ = Describe("The history", func() {
 	It("may be shallow, without the base", func() {
 		commitEmpty("What was there")
 		Expect(subjects(base)).To(BeEmpty())
+	})
+	It("is checked with the tree", func() {
+		base := commitEmpty("base")
+		commitEmpty("What is new")
+		Expect(os.MkdirAll(filepath.Join(dir, "test/prose"), 0o700)).To(Succeed())
+		Expect(os.WriteFile(filepath.Join(dir, "test/prose/retired.txt"), []byte(stays), 0o600)).To(Succeed())
+		found, err := check(dir, base)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(said(found)).To(ConsistOf(HaveSuffix("What is new: write package: verb object")))
 	})
 	It("counts from the base, without merges", func() {
 		commitEmpty("What was there")
