@@ -41,7 +41,7 @@ Phases:
   Foreign      belongs to another installation and is not changed; see adopt-node
   Suspended    not changed, because of its annotation
 
-The fields of -o json and -o yaml are stable: those of one object if NAME is set, else
+The fields of -o json and -o yaml are those of one object if NAME is set, else
 apiVersion, kind, generation, time, findings and objects.
 
 Exit status: 0, whatever the phases; 1 if no agent answers, or the object does not exist.`,

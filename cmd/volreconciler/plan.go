@@ -38,7 +38,7 @@ With --node, plan compares the spec files with a node captured by "volreconciler
 as any user: it does not read this node or password files, so it does not see changed
 passwords. FILE.identities.json has the memory of volumes, if it exists.
 
-The fields of -o json are stable: apiVersion, kind, complete, findings, steps (id, object,
+The fields of -o json are apiVersion, kind, complete, findings, steps (id, object,
 type, change, summary, why, needs, danger, affects), objects and warnings.
 
 Exit status: 0 if there are no changes, 2 if there are changes, 1 if the files have

@@ -31,7 +31,7 @@ copied. It replaces DIR/FILE, or DIR/NAME with --as NAME, if that exists. Findin
 other files have anyway are not reported.
 
 Findings are printed one per line, as file:line:column: field: message. The fields of
--o json are stable: apiVersion, kind, valid, objects (number of valid objects) and findings
+-o json are apiVersion, kind, valid, objects (number of valid objects) and findings
 (file, line, column, path, message).
 
 Exit status: 0 if there are no findings, 1 if there are findings or the command is wrong.`,
