@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -20,6 +21,9 @@ import (
 
 // exitChanges is plan's exit status when there is something to do.
 const exitChanges exitStatus = 2
+
+// exitStuck is plan's exit status when there is nothing to do, but not all is as declared.
+const exitStuck exitStatus = 3
 
 func newPlanCommand() *cobra.Command {
 	s := newSettings()
@@ -41,8 +45,9 @@ passwords. FILE.identities.json has the memory of volumes, if it exists.
 The fields of -o json are apiVersion, kind, complete, findings, steps (id, object,
 type, change, summary, why, needs, danger, affects), objects and warnings.
 
-Exit status: 0 if there are no changes, 2 if there are changes, 1 if the files have
-findings, a part of the node cannot be read, or the command is wrong.`,
+Exit status: 0 if there is nothing to change. 2 if there are changes. 3 if there is nothing
+to change, but an object is Blocked or Failed. 1 if the files have findings, a part of the
+node cannot be read, or the command is wrong.`,
 		Example: `  volreconciler plan --specs /srv/storage/specs
   volreconciler plan --node node.yaml --specs specs/
   volreconciler plan -o json | jq '.steps[] | select(.danger != "none")'`,
@@ -143,6 +148,8 @@ func planExit(plan plan.Plan, observed observe.State) error {
 		return errors.New(findingsSummary(len(plan.Findings)))
 	case !plan.Empty():
 		return exitChanges
+	case slices.ContainsFunc(plan.Objects, func(o status.Object) bool { return o.Phase == status.Blocked || o.Phase == status.Failed }):
+		return exitStuck
 	default:
 		return nil
 	}
