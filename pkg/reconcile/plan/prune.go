@@ -35,7 +35,7 @@ func (d *differ) pruneTargets() {
 			d.refuseNewLogins(id, t)
 			continue
 		}
-		if keys := d.keysOf(t); len(keys) > 0 && !force {
+		if keys := d.keysOf(t, ""); len(keys) > 0 && !force {
 			d.setBlocked(id, status.ReasonReservationsActive, "cannot remove target %s: initiators hold persistent reservations: %s. Declare the Export again and clear them (sg_persist --out --clear --param-rk=KEY DEVICE), or declare it with disconnect: Force before you remove it",
 				t.Name, shortList(keys))
 			d.refuseNewLogins(id, t)

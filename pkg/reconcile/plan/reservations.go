@@ -81,29 +81,22 @@ func (x *exportDiffer) keepsKeys(what string, lun int, initiator string) bool {
 
 // keepsKeysOf is keepsKeys for all LUNs that an initiator sees.
 func (x *exportDiffer) keepsKeysOf(initiator string) bool {
-	return x.keepsAllKeys("initiator "+initiator, x.keysBy(initiator))
-}
-
-// keysBy returns the registrations that an initiator made by the target.
-func (x *exportDiffer) keysBy(initiator string) (who []string) {
-	for _, lun := range sortedInts(x.have.LUNs) {
-		who = append(who, x.registeredBy(x.have, lun, initiator)...)
-	}
-	return slices.Compact(who)
+	return x.keepsAllKeys("initiator "+initiator, x.keysOf(x.have, initiator))
 }
 
 // keepsKeysUnlisted is keepsKeys of an access list that is added. It keeps what an initiator has that
 // is logged in without one, and nothing of an initiator that has logged out.
 func (x *exportDiffer) keepsKeysUnlisted(initiator string) bool {
-	return slices.Contains(x.have.DynamicSessions, initiator) || x.keepsAllKeys("the earlier access of initiator "+initiator, x.keysBy(initiator))
+	return slices.Contains(x.have.DynamicSessions, initiator) || x.keepsAllKeys("the earlier access of initiator "+initiator, x.keysOf(x.have, initiator))
 }
 
 // keysUnlisted reports whether registrations last only as long as the kernel remembers who had access
 // without a list.
 func (x *exportDiffer) keysUnlisted() bool {
-	for _, l := range x.have.LUNs {
-		for _, r := range x.in.Observed.LIO.Backstores[l.Backstore].Registrations {
-			if _, listed := x.have.ACLs[r.Initiator]; !listed && len(x.keysBy(r.Initiator)) > 0 {
+	for n, l := range x.have.LUNs {
+		b := x.in.Observed.LIO.Backstores[l.Backstore]
+		for _, r := range b.Registrations {
+			if _, listed := x.have.ACLs[r.Initiator]; !listed && x.mayBeMadeBy(x.have, n, b, r) {
 				return true
 			}
 		}
@@ -121,11 +114,11 @@ func (x *exportDiffer) keepsAllKeys(what string, who []string) bool {
 	return false
 }
 
-// keysOf returns all registrations that were made through a target.
-func (d *differ) keysOf(t observe.Target) []string {
+// keysOf returns the registrations that were made through a target: all, or those of one initiator.
+func (d *differ) keysOf(t observe.Target, initiator string) []string {
 	var who []string
-	for _, lun := range sortedInts(t.LUNs) {
-		who = append(who, d.registeredBy(t, lun, "")...)
+	for lun := range t.LUNs {
+		who = append(who, d.registeredBy(t, lun, initiator)...)
 	}
 	slices.Sort(who)
 	return slices.Compact(who)
