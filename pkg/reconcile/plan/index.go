@@ -234,11 +234,6 @@ func (x *Index) hasAny(id spec.ID) bool {
 	return len(x.current[id])+len(left.staged)+len(left.superseded) > 0
 }
 
-// isWiping reports whether the logical volume with a UUID is being wiped.
-func (x *Index) isWiping(uuid string) bool {
-	return uuid != "" && slices.ContainsFunc(x.wiping, func(lv observe.LogicalVolume) bool { return lv.UUID == uuid })
-}
-
 // Backstore returns the backstore with an object's name.
 func (x *Index) Backstore(id spec.ID) (observe.Backstore, bool) {
 	own := x.ownBackstores[id]

@@ -240,9 +240,12 @@ func (l *learning) learnVolumes(known map[spec.ID]Identity, declared spec.Set, o
 		_, vgThere := observed.VolumeGroups[identity.VolumeGroup]
 		vgThere = vgThere || identity.VolumeGroup == "" && id.Kind != spec.KindExport // it was never created
 		_, invalid := declared.Invalid[id]
-		switch {
-		case index.hasAny(id):
-		case declared.Complete && vgThere && !invalid && !declared.Has(id), index.isWiping(identity.LV):
+		if declared.Complete && vgThere && !index.hasAny(id) && !invalid && !declared.Has(id) {
+			delete(l.editable(), id)
+		}
+	}
+	for _, lv := range index.wiping {
+		if id, _ := lv.LastOwner(); known[id].LV == lv.UUID && !index.hasAny(id) {
 			delete(l.editable(), id)
 		}
 	}
