@@ -90,9 +90,9 @@ func (l *exposureChange) editable(id observe.TargetID) map[string]Exposure {
 	}
 	if !l.copied[id] {
 		l.copied[id], l.to[id] = true, maps.Clone(l.from[id])
-		if l.to[id] == nil {
-			l.to[id] = map[string]Exposure{}
-		}
+	}
+	if l.to[id] == nil { // nothing was known of it, or all is forgotten
+		l.to[id] = map[string]Exposure{}
 	}
 	return l.to[id]
 }
