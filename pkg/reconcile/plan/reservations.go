@@ -126,7 +126,8 @@ func (d *differ) keysOf(t observe.Target, initiator string) []string {
 
 // lostKeys returns the registrations that a backstore would not have again when it is recreated
 // and served as its Exports say. They are those that the kernel does not keep, and those of
-// initiators to whom it gives none back, because they have no access list, or do not see it again.
+// initiators to whom it gives none back, because they have no access list, or do not see it again
+// under the same number.
 func (d *differ) lostKeys(b observe.Backstore) []string {
 	var who []string
 	for _, r := range b.Registrations {
@@ -142,8 +143,9 @@ func (d *differ) lostKeys(b observe.Backstore) []string {
 	return who
 }
 
-// seesAgain reports whether an initiator sees a backstore again by a target from which its LUN was taken
-// for a moment. An Export that is invalid gives back what there was, and one that no file has nothing.
+// seesAgain reports whether an initiator sees a backstore again under the same number of a target from
+// which its LUN was taken for a moment. An Export that is invalid gives back what there was, and one
+// that no file has nothing.
 func (d *differ) seesAgain(initiator string, at lunKey, b observe.Backstore) bool {
 	of, _ := b.Owner()
 	id, _ := d.target(at.target).Owner()
@@ -152,7 +154,7 @@ func (d *differ) seesAgain(initiator string, at lunKey, b observe.Backstore) boo
 		return d.isDeclared(id)
 	}
 	return d.in.targetOf(e) == at.target && slices.ContainsFunc(e.Spec.Initiators, func(i spec.Initiator) bool {
-		return i.Name == initiator && slices.ContainsFunc(e.Spec.LUNs, func(l spec.LUN) bool { return l.Backing() == of && i.Sees(*l.Number) })
+		return i.Name == initiator && slices.ContainsFunc(e.Spec.LUNs, func(l spec.LUN) bool { return l.Backing() == of && *l.Number == at.lun && i.Sees(at.lun) })
 	})
 }
 

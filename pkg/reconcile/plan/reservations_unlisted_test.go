@@ -123,4 +123,11 @@ var _ = DescribeTable("A cutover gives keys back to those alone who see the Volu
 	Entry("of one that is not to see the Volume any more", func(n *Node) {
 		n.EditExport(func(e *spec.ExportSpec) { e.Initiators = []spec.Initiator{{Name: Initiator, LUNs: []int{}}} })
 	}),
+	Entry("of one that is to see it under another number", func(n *Node) {
+		n.EditExport(func(e *spec.ExportSpec) {
+			for i := range e.LUNs {
+				e.LUNs[i].Number = Ptr(*e.LUNs[i].Number + 9)
+			}
+		})
+	}),
 )
