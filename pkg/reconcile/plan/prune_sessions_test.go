@@ -74,6 +74,20 @@ var _ = Describe("Make and the target of an Export that no file has any more", f
 			})
 		})
 	}
+	It("stays open for an Export that gets it and is open to any initiator", func() {
+		o := fabricsUnderTest[3]
+		n := nodeOver(o)
+		n.Input.Known = map[spec.ID]Identity{}
+		n.EditExport(func(e *spec.ExportSpec) { e.Initiators, e.AllowAnyInitiator = nil, true })
+		n.Settle()
+		loggedIn(n, o, o.initiators[0])
+		e := n.Declared.Exports["db"]
+		e.Metadata.Name = "other"
+		n.Declared.Exports = map[string]spec.Export{"other": e}
+		n.Wait(time.Hour)
+		n.Pass(-1)
+		Expect(targetOf(n, o).Attrib.GenerateNodeACLs).To(BeTrue())
+	})
 	DescribeTable("is closed to any initiator", func(now map[string]spec.Export) {
 		o := fabricsUnderTest[3]
 		n := nodeOver(o)

@@ -46,6 +46,21 @@ var _ = Describe("A persistent reservation of an initiator without an access lis
 		Expect(kinds(n.Plan())).To(ContainElement("RemoveLUN"))
 	})
 
+	It("does not keep a LUN while another target of the volume has its initiator", func() {
+		web := n.Declared.Exports["db"]
+		web.Metadata.Name = "web"
+		web.Spec.Target, web.Spec.AllowAnyInitiator, web.Spec.Initiators = "iqn.2026-11.io.volreconciler:web", false, []spec.Initiator{{Name: o.initiators[0]}}
+		n.Declared.Exports["web"] = web
+		n.Settle()
+		n.EditExport(func(e *spec.ExportSpec) { e.LUNs = e.LUNs[1:] })
+		Expect(kinds(n.Plan())).To(ContainElement("RemoveLUN"))
+		n.EditExport(func(e *spec.ExportSpec) {
+			e.AllowAnyInitiator, e.Initiators = false, []spec.Initiator{{Name: o.initiators[1]}}
+		})
+		n.Pass(-1)
+		Expect(targetOf(n, o).Attrib).To(HaveField("CacheDynamicACLs", false))
+	})
+
 	It("keeps its target, of an Export that no file has, and is not forgotten when its session ends", func() {
 		n.Declared.Exports = nil
 		n.Wait(2 * 3600e9)
@@ -122,6 +137,9 @@ var _ = DescribeTable("A cutover gives keys back to those alone who see the Volu
 	}),
 	Entry("of one that is not to see the Volume any more", func(n *Node) {
 		n.EditExport(func(e *spec.ExportSpec) { e.Initiators = []spec.Initiator{{Name: Initiator, LUNs: []int{}}} })
+	}),
+	Entry("of one that made it by a target that is not there any more", func(n *Node) {
+		n.EditBackstore("volume:thick", func(b *observe.Backstore) { b.Registrations[0].Target = "iqn.2026-11.io.volreconciler:gone" })
 	}),
 	Entry("of one that is to see it under another number", func(n *Node) {
 		n.EditExport(func(e *spec.ExportSpec) {
