@@ -2,8 +2,6 @@ package plan
 
 import (
 	"errors"
-	"maps"
-	"slices"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -83,7 +81,7 @@ func (d *differ) hintMissingPVs() string {
 
 // knownGroups names the volume groups that the node has, for somebody who mistyped one.
 func (d *differ) knownGroups() string {
-	if groups := slices.Sorted(maps.Keys(d.in.Observed.VolumeGroups)); len(groups) > 0 {
+	if groups := sorted(d.in.Observed.VolumeGroups); len(groups) > 0 {
 		return ", which has " + shortList(groups)
 	}
 	return ""
