@@ -175,6 +175,13 @@ func (d *differ) pruneVolumes() {
 			}
 		}
 	}
+	for _, id := range undeclared {
+		for _, lv := range d.index.current[id] {
+			if step := d.ledger.volumes[lv.FullName()]; step != 0 {
+				d.plan.Steps[step-1].Affects = d.survivingSnapshots(lv)
+			}
+		}
+	}
 }
 
 // pruneVolume asks the guards of deletion, and puts one undeclared logical volume into the trash,
@@ -231,7 +238,7 @@ func (d *differ) removeVolume(id spec.ID, lv observe.LogicalVolume, why string, 
 	if cleared {
 		remove = change.StartClearing{LV: nameOf(lv), Tags: tags}
 	}
-	step := d.removalStep(id, why, Destructive, d.survivingSnapshots(lv), remove, d.releaseSteps(id, lv)...)
+	step := d.removalStep(id, why, Destructive, nil, remove, d.releaseSteps(id, lv)...)
 	if !cleared || lv.Type != observe.ThickSnapshot {
 		d.ledger.volumes[lv.FullName()] = step
 		return
@@ -257,12 +264,12 @@ func (d *differ) objectDeclaring(lv observe.LogicalVolume) (spec.ID, bool) {
 	return spec.ID{Kind: spec.KindSnapshot, Name: name}, found
 }
 
-// survivingSnapshots returns the thin snapshots of a logical volume. When it is removed they lose
-// only the name of their origin.
+// survivingSnapshots returns the thin snapshots of a logical volume that this plan does not remove
+// as well. When it is removed they lose only the name of their origin.
 func (d *differ) survivingSnapshots(origin observe.LogicalVolume) []string {
 	var names []string
 	for _, clone := range d.index.clonesOf(origin) {
-		if clone.Pool == origin.Pool {
+		if clone.Pool == origin.Pool && d.ledger.volumes[clone.FullName()] == 0 {
 			names = append(names, "thin snapshot "+clone.FullName()+", which is kept")
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	. "github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
@@ -96,6 +97,12 @@ var _ = Describe("Make and files that went away", func() {
 		Expect(n.LVs("vg0")).To(HaveLen(1), "the thin pool stays")
 		Expect(n.State.LIO.Backstores).To(BeEmpty())
 		Expect(n.State.LIO.ISCSI).To(BeEmpty())
+	})
+	It("says which thin snapshots of a volume are kept, but not of those that it removes", func() {
+		everything()
+		Expect(removalOf(n.Plan(), "data").Affects).To(BeEmpty(), "nightly is removed, too")
+		n.Edit("vg0/nightly", func(lv *observe.LogicalVolume) { lv.Tags = nil })
+		Expect(removalOf(n.Plan(), "data").Affects).To(Equal([]string{"thin snapshot vg0/nightly, which is kept"}))
 	})
 	It("removes nothing before the grace period is over", func() {
 		everything()
@@ -267,3 +274,13 @@ var _ = Describe("Make and files that went away", func() {
 		Expect(n.State.LIO.ISCSI).To(And(Not(HaveKey(IQN)), HaveKey(IQN+"2")))
 	})
 })
+
+// removalOf returns the step that removes the logical volume of a Volume.
+func removalOf(p plan.Plan, name string) plan.Step {
+	for _, s := range p.Steps {
+		if change.Name(s.Change) == "RemoveLV" && s.Object == VolumeID(name) {
+			return s
+		}
+	}
+	return plan.Step{}
+}
