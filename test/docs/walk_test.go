@@ -169,6 +169,19 @@ func (w *walk) settled(ctx context.Context, text string) (printed string) {
 }
 
 var _ = Describe("What a document shows", func() {
+	It("is what validate prints of the tutorial's mistake", func(ctx SpecContext) {
+		w := newWalk(fakehost.VolumeGroup{Name: "vg0", ExtentSize: 4 << 20, Extents: 2559})
+		page := read("docs/tutorial.md")
+		before, after, found := strings.Cut(page, "If `size` were `sise`:\n\n```text\n")
+		Expect(found).To(BeTrue())
+		for _, match := range block.FindAllStringSubmatch(before, -1) {
+			if match[1] == "yaml" {
+				w.write(strings.Replace(match[2], "  size: 1Gi", "  sise: 1Gi", 1))
+			}
+		}
+		shown, _, _ := strings.Cut(after, "```")
+		Expect(w.console(ctx, "$ volreconciler validate "+specsDir+"\n")).To(HaveSuffix(specsDir + "\n" + shown))
+	})
 	DescribeTable("is what the commands print", func(ctx SpecContext, path string, extents uint64) {
 		w := newWalk(fakehost.VolumeGroup{Name: "vg0", ExtentSize: 4 << 20, Extents: extents})
 		page := read(path)
