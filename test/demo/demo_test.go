@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 )
@@ -32,5 +34,18 @@ func TestAnExportIsTakenOutOfItsFile(t *testing.T) {
 	text := "kind: Pool\nspec: 1\n---\nkind: Volume\nspec: 2\n---\nkind: Export\nspec: 3\n"
 	if got := withoutExport(text); got != "kind: Pool\nspec: 1\n---\nkind: Volume\nspec: 2\n" {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestAnInterruptedStepHasNotFailed(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	out := &strings.Builder{}
+	d := &demo{out: out}
+	err := d.tell(ctx, step{try: func(ctx context.Context) (string, error) {
+		interrupt()
+		return "", ctx.Err()
+	}})
+	if !errors.Is(err, context.Canceled) || !strings.HasSuffix(out.String(), "   interrupted\n") || strings.Contains(out.String(), "FAILED") {
+		t.Errorf("%v: %s", err, out)
 	}
 }

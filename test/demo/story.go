@@ -63,7 +63,7 @@ func (d *demo) emptyDisk() step {
 func (d *demo) plan() step {
 	return step{
 		title: "What would the files change?", does: "volreconciler plan --specs /specs",
-		expects: "objects to create, none to change or to remove, and nothing done yet",
+		expects: "objects to create, none to change or to remove, and nothing done yet; what needs another object is blocked until that is there",
 		try: func(ctx context.Context) (string, error) {
 			r, err := d.vm.Run(ctx, "volreconciler", "plan", "--specs", "/specs/current")
 			if err != nil {

@@ -33,6 +33,10 @@ func (d *demo) tell(ctx context.Context, s step) error {
 	if saw != "" {
 		_, _ = fmt.Fprint(d.out, paragraph("   saw      ", saw))
 	}
+	if ctx.Err() != nil {
+		_, _ = fmt.Fprint(d.out, "   interrupted\n")
+		return ctx.Err()
+	}
 	if err != nil {
 		_, _ = fmt.Fprint(d.out, paragraph("   FAILED   ", err.Error()))
 		return fmt.Errorf("step %d, %q, is not as expected: %w", d.steps, s.title, err)
