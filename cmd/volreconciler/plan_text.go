@@ -36,11 +36,10 @@ func planText(made plan.Plan, p painter) string {
 	}
 	var idle, busy []status.Object
 	for _, o := range made.Objects {
-		switch {
-		case !isStuck(o):
-		case len(t.steps[o.ID()]) > 0:
+		switch hasSteps := len(t.steps[o.ID()]) > 0; {
+		case hasSteps && tellsWithSteps(o):
 			busy = append(busy, o)
-		default:
+		case !hasSteps && isStuck(o):
 			idle = append(idle, o)
 		}
 	}
@@ -62,8 +61,8 @@ type planWriter struct {
 	painter
 	text  strings.Builder
 	steps map[spec.ID][]plan.Step
-	// idle and busy are the groups of the objects that are stuck: those that have no steps
-	// are in one line, the others each where their steps are.
+	// idle and busy are the groups of the objects that are stuck, or orphaned with steps: those
+	// that have no steps are in one line, the others each where their steps are.
 	idle, busy map[spec.ID]*group
 }
 
@@ -82,7 +81,7 @@ func (t *planWriter) object(o status.Object) {
 		for _, s := range steps {
 			t.step(s)
 		}
-		if isStuck(o) {
+		if tellsWithSteps(o) {
 			t.line(4, blocked, obstacle)
 		}
 	case isStuck(o) && all == nil:
@@ -96,6 +95,12 @@ func (t *planWriter) object(o status.Object) {
 		return
 	}
 	t.text.WriteString("\n")
+}
+
+// tellsWithSteps reports whether the state of an object is shown below its steps: why it is stuck,
+// or that its data is kept while what served it is removed.
+func tellsWithSteps(o status.Object) bool {
+	return isStuck(o) || o.Phase == status.Orphaned
 }
 
 func (t *planWriter) step(s plan.Step) {

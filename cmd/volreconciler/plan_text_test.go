@@ -126,6 +126,20 @@ Plan: 1 to create, 1 to change, 1 to remove; 2 objects are blocked, 1 object is 
 		)).To(HaveSuffix("Plan: 0 to create, 1 to change, 0 to remove.\n"))
 	})
 
+	It("says that the data is kept when it removes what served it", func() {
+		old := spec.ID{Kind: spec.KindVolume, Name: "old"}
+		backstore := change.RemoveBackstore{Backstore: change.Backstore{HBA: "iblock_900", Name: "volreconciler:volume:old"}}
+		Expect(planText(plan.Plan{
+			Steps:   []plan.Step{{ID: 1, Object: old, Change: backstore, Why: "no Export uses it", Danger: plan.Harmless}},
+			Objects: []status.Object{{Kind: spec.KindVolume, Name: "old", Phase: status.Orphaned, Reason: status.ReasonRetained, Message: "vg0/old is kept"}},
+		}, painter{})).To(Equal(`~ Volume/old
+    - remove backstore iblock_900/volreconciler:volume:old (no Export uses it)
+    ! Orphaned (Retained): vg0/old is kept
+
+Plan: 0 to create, 1 to change, 0 to remove; 1 object is orphaned.
+`))
+	})
+
 	It("shows what goes into the trash as removed, and how much is there", func() {
 		old := spec.ID{Kind: spec.KindVolume, Name: "old"}
 		lv := change.LV{VolumeGroup: "vg0", Name: "old"}
