@@ -164,8 +164,15 @@ func (t *planWriter) sum(made plan.Plan) {
 		fmt.Fprintf(&t.text, "Plan: %d to create, %d to change, %d to remove", effects[plan.Creates], effects[plan.Changes], effects[plan.Removes])
 	}
 	separator := "; "
+	if n := destructive(made.Steps); n == 1 {
+		t.text.WriteString("; 1 step destroys data")
+		separator = ", "
+	} else if n > 1 {
+		fmt.Fprintf(&t.text, "; %d steps destroy data", n)
+		separator = ", "
+	}
 	if n := inTrash(made.Objects); n > 0 {
-		fmt.Fprintf(&t.text, "; %s in the trash", count(n, "object"))
+		fmt.Fprintf(&t.text, "%s%s in the trash", separator, count(n, "object"))
 		separator = ", "
 	}
 	for _, phase := range []status.Phase{status.Blocked, status.Failed, status.Suspended, status.Orphaned, status.Foreign} {
@@ -175,6 +182,16 @@ func (t *planWriter) sum(made plan.Plan) {
 		}
 	}
 	t.text.WriteString(".\n")
+}
+
+func destructive(steps []plan.Step) int {
+	n := 0
+	for _, s := range steps {
+		if s.Danger == plan.Destructive {
+			n++
+		}
+	}
+	return n
 }
 
 func inTrash(objects []status.Object) int {

@@ -81,7 +81,7 @@ var _ = Describe("The text of a plan", func() {
 
 Thin pool vg0/fast has 100Gi, 60Gi of it free; provisioned: 120Gi (120%) now, 140Gi (140%) after.
 
-Plan: 1 to create, 1 to change, 1 to remove; 2 objects are blocked, 1 object is orphaned.
+Plan: 1 to create, 1 to change, 1 to remove; 1 step destroys data, 2 objects are blocked, 1 object is orphaned.
 `))
 	})
 
