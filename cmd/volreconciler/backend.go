@@ -41,6 +41,9 @@ type backend struct {
 	tgt *tgtadm.Client
 	// devices tells which devices do not answer; nil: that is not known.
 	devices observe.Devices
+	// remembering is its observer if it remembers what it has read; nil: it reads everything each
+	// time.
+	remembering *observe.Observer
 	// blocks copies and clears what is in its devices.
 	blocks jobs.Blocks
 	// imageFiles makes image files of what is in the devices of a fake machine.
@@ -74,6 +77,9 @@ func (s *settings) openBackend(faked func(fakehost.Call)) (*backend, error) {
 
 // observer returns the observer of the machine.
 func (b *backend) observer() *observe.Observer {
+	if b.remembering != nil {
+		return b.remembering
+	}
 	o := observe.New(b)
 	if b.tgt != nil {
 		o = observe.NewWithTGT(b, b.tgt)
@@ -82,6 +88,16 @@ func (b *backend) observer() *observe.Observer {
 		o.SetDevices(b.devices)
 	}
 	return o
+}
+
+// remember makes the observer of the machine remember what it has read, and forget what is changed
+// through the backend. What others change must be forgotten by whoever learns of it.
+func (b *backend) remember() {
+	o := b.observer()
+	o.Remember()
+	b.Host = &host.Announced{Host: b.Host, Changed: func(path string) { o.Forget(observe.Part(path)) }}
+	b.lvm = &host.AnnouncedRunner{Runner: b.lvm, Ran: func() { o.Forget(observe.AllOfLVM) }}
+	b.remembering = o
 }
 
 // thisMachine returns the machine that the agent runs on. LVM's shells keep their

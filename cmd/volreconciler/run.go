@@ -21,6 +21,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 	"github.com/volreconciler/volreconciler/pkg/statusapi"
+	"github.com/volreconciler/volreconciler/pkg/watch"
 )
 
 // trashSettle is the time that a node has to correct its clock after a boot,
@@ -33,8 +34,10 @@ func newRunCommand() *cobra.Command {
 		Use:   "run",
 		Short: "Keep this node as declared in the spec files (the agent)",
 		Long: `Keep this node as declared in the spec files: read the files, observe LVM and the kernel's
-targets, and correct each difference. The agent runs a pass after each change of a file, and
-at least once per --resync.
+targets, and correct each difference. The agent runs a pass when a file changes, or when the
+kernel announces a change of LVM, of a block device or of a target. It reads everything again
+once per --audit; and once per --resync while something is pending, or where the kernel
+announces nothing.
 
 Only one agent or apply works on a node at a time. "volreconciler get" shows the status. It
 uses the socket agent.sock in --runtime-dir, which serves GET /healthz, /readyz and
@@ -60,7 +63,7 @@ Exit status: 0 after SIGTERM or SIGINT; 1 if it cannot start.`,
 			return runAgent(cmd.Context(), s, log)
 		},
 	}
-	s.forCommand(cmd, slices.Concat([]string{"specs", "target-prefix", "state-dir", "runtime-dir", "deletion-grace", "max-deletions", "resync", "log-level", "log-format", "backend", "tgt-socket", "node"}, discoverySettings, dataSettingNames)...)
+	s.forCommand(cmd, slices.Concat([]string{"specs", "target-prefix", "state-dir", "runtime-dir", "deletion-grace", "max-deletions", "resync", "audit", "log-level", "log-format", "backend", "tgt-socket", "node"}, discoverySettings, dataSettingNames)...)
 	return cmd
 }
 
@@ -78,9 +81,16 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 	if err != nil {
 		return err
 	}
+	if s.backend != backendFake {
+		b.remember()
+	}
 	loop, err := newLoop(s, source, b, log)
 	if err != nil {
 		return err
+	}
+	if s.backend != backendFake {
+		watching := watch.Start(ctx, watch.Options{Log: log})
+		loop.Events, loop.Remembering, loop.Audit = watching, b.remembering, s.audit
 	}
 	loop.Grace, loop.Resync, loop.TrashSettle = s.deletionGrace, s.resync, trashSettle
 	loop.Executor.Patience = changePatience

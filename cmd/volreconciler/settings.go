@@ -22,6 +22,7 @@ const (
 
 	defaultDeletionGrace = 30 * time.Second
 	defaultResync        = 30 * time.Second
+	defaultAudit         = 10 * time.Minute
 	defaultTimeout       = 5 * time.Minute
 	defaultMaxDeletions  = 10
 	// minResync keeps the agent from doing nothing but looking.
@@ -38,6 +39,7 @@ type settings struct {
 	deletionGrace time.Duration
 	maxDeletions  int
 	resync        time.Duration
+	audit         time.Duration
 	timeout       time.Duration
 	logLevel      string
 	logFormat     string
@@ -59,7 +61,7 @@ type settings struct {
 func newSettings() *settings {
 	s := &settings{
 		specs: defaultSpecs, targetPrefix: spec.DefaultTargetPrefix, stateDir: defaultStateDir, runtimeDir: defaultRuntimeDir,
-		deletionGrace: defaultDeletionGrace, maxDeletions: defaultMaxDeletions, resync: defaultResync, timeout: defaultTimeout,
+		deletionGrace: defaultDeletionGrace, maxDeletions: defaultMaxDeletions, resync: defaultResync, audit: defaultAudit, timeout: defaultTimeout,
 		logLevel: "info", logFormat: "text", backend: backendKernel, tgtSocket: tgtadm.DefaultSocket,
 		all: pflag.NewFlagSet("settings", pflag.ContinueOnError),
 	}
@@ -69,7 +71,8 @@ func newSettings() *settings {
 	s.all.Var(text(&s.runtimeDir, "dir", absolute), "runtime-dir", "directory for the agent's socket and lock, for example /run/volreconciler")
 	s.all.Var(duration(&s.deletionGrace, 0), "deletion-grace", "time before an undeclared object is deleted, for example 30m (0s: at once)")
 	s.all.Var(number(&s.maxDeletions), "max-deletions", "undeclared objects that may be deleted at once; if there are more, none is deleted, for example 20 (0: each deletion needs confirmation)")
-	s.all.Var(duration(&s.resync, minResync), "resync", "longest time between two passes, for example 5m")
+	s.all.Var(duration(&s.resync, minResync), "resync", "time between two passes while something is pending, or events are unavailable; for example 5m")
+	s.all.Var(duration(&s.audit, minResync), "audit", "time between two passes that read everything, although no event announced a change; for example 1h")
 	s.all.Var(duration(&s.timeout, 0), "timeout", "time during which failed changes are retried, for example 2m (0s: no retry)")
 	s.all.Var(text(&s.logLevel, "level", oneOf("debug", "info", "warn", "error")), "log-level", "lowest severity of log lines: debug, info, warn or error")
 	s.all.Var(text(&s.logFormat, "format", oneOf("text", "json")), "log-format", "format of log lines: text or json")

@@ -18,6 +18,9 @@ func (b Backstore) Path() string { return b.HBA + "/" + b.Name }
 // Lane is the backstore: all others may change beside it.
 func (b Backstore) Lane() string { return "backstore/" + b.Path() }
 
+// Part is its directory.
+func (b Backstore) Part() observe.Part { return observe.Part(observe.BackstoreDir(b.HBA, b.Name)) }
+
 // System is LIO.
 func (Backstore) System() observe.System { return observe.LIO }
 

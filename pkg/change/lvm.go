@@ -23,6 +23,9 @@ func (lv LV) String() string { return lv.VolumeGroup + "/" + lv.Name }
 // Lane is the volume group: LVM locks it as a whole anyway.
 func (lv LV) Lane() string { return "vg/" + lv.VolumeGroup }
 
+// Part is all of LVM: one report is of all volume groups.
+func (LV) Part() observe.Part { return observe.AllOfLVM }
+
 // System is LVM.
 func (LV) System() observe.System { return observe.LVM }
 

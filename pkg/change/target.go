@@ -23,6 +23,9 @@ func (t Target) ID() observe.TargetID { return observe.TargetID{Fabric: t.Fabric
 // Lane is the target: all others may change beside it.
 func (t Target) Lane() string { return "target/" + t.Name }
 
+// Part is its directory, as far as it is known.
+func (t Target) Part() observe.Part { return t.ID().Part() }
+
 // System is what serves the target's fabric.
 func (t Target) System() observe.System { return t.Fabric.System() }
 

@@ -84,6 +84,9 @@ func settled[T any](h host.Files, dir string, read func() (T, error)) (T, bool, 
 		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.EINVAL) {
 			break
 		}
+		if c, remembers := h.(*cache); remembers {
+			c.forget(dir)
+		}
 		if _, gone := h.ReadDir(dir); errors.Is(gone, fs.ErrNotExist) {
 			return value, false, nil
 		}

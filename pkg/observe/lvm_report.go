@@ -86,6 +86,7 @@ type lvRow struct {
 // pvRow is a physical volume.
 type pvRow struct {
 	UUID string `json:"pv_uuid"`
+	Name string `json:"pv_name"`
 }
 
 // segRow is a segment of a logical volume.
@@ -134,6 +135,9 @@ func parseReport(data []byte) (all map[string]VolumeGroup, groups, err error) {
 		for _, pv := range part.PV {
 			if pv.UUID != "" {
 				vg.pvs = append(vg.pvs, pv.UUID)
+			}
+			if strings.HasPrefix(pv.Name, "/") { // not "[unknown]", which is missing
+				vg.PhysicalVolumes = append(vg.PhysicalVolumes, pv.Name)
 			}
 		}
 		name := part.VG[0].Name

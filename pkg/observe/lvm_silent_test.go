@@ -63,7 +63,7 @@ var _ = Describe("reading LVM beside a device that does not answer", func() {
 		n = &silentNode{recording: recording{stdout: testdata("lvm_fullreport.json")}, letGo: make(chan struct{})}
 		o = New(n)
 		o.SetDevices(n)
-		o.lvm.suspicion, o.lvm.patience = 50*time.Millisecond, time.Minute
+		o.lvm.reader.suspicion, o.lvm.reader.patience = 50*time.Millisecond, time.Minute
 		DeferCleanup(func() { close(n.letGo) })
 	})
 	const why = "/dev/sdz does not answer (since 1970-01-01T00:00:00Z)"

@@ -309,7 +309,7 @@ var _ = Describe("a report that does not end", func() {
 	It("is left to itself, and the rest is read without it", func(ctx SpecContext) {
 		s := &stuck{recording: recording{stdout: testdata("lvm_fullreport.json")}, letGo: make(chan struct{})}
 		o := New(s)
-		o.lvm.patience = 100 * time.Millisecond
+		o.lvm.reader.patience = 100 * time.Millisecond
 		for range 3 {
 			state := o.Observe(ctx)
 			Expect(state.Unknown).To(BeEmpty())
@@ -321,7 +321,7 @@ var _ = Describe("a report that does not end", func() {
 		Expect(s.asked).To(Equal([]string{"complete", "unlocked", "unlocked", "unlocked"}))
 
 		close(s.letGo)
-		o.lvm.patience = time.Minute // a busy machine may take longer than a moment
+		o.lvm.reader.patience = time.Minute // a busy machine may take longer than a moment
 		Eventually(ctx, func() error { return o.Observe(ctx).UnknownGroups }).Should(Succeed())
 		_, there, err := o.Observe(ctx).Group("vg9")
 		Expect(there).To(BeFalse())

@@ -12,9 +12,10 @@ import (
 )
 
 // Observer reads the machine. It is safe for concurrent use, and remembers
-// nothing but what it has begun to read and left to itself.
+// nothing but what it has begun to read and left to itself, unless [Observer.Remember] is called.
 type Observer struct {
-	lvm   lvmReader
+	cache *cache
+	lvm   lvmMemory
 	lio   reader[Targets]
 	nvmet reader[map[string]Target]
 	tgt   *tgtadm.Client // nil: tgtd is not looked at
@@ -25,10 +26,12 @@ type Observer struct {
 
 // New returns an Observer of a machine.
 func New(h host.Host) *Observer {
+	c := newCache(h)
 	return &Observer{
-		lvm:   lvmReader{host: h, patience: defaultPatience, suspicion: defaultSuspicion},
-		lio:   reader[Targets]{of: func() (Targets, error) { return readLIO(h) }, patience: defaultPatience},
-		nvmet: reader[map[string]Target]{of: func() (map[string]Target, error) { return readNVMet(h) }, patience: defaultPatience},
+		cache: c,
+		lvm:   lvmMemory{reader: lvmReader{host: h, patience: defaultPatience, suspicion: defaultSuspicion}},
+		lio:   reader[Targets]{of: func() (Targets, error) { return readLIO(c) }, patience: defaultPatience},
+		nvmet: reader[map[string]Target]{of: func() (map[string]Target, error) { return readNVMet(c) }, patience: defaultPatience},
 
 		files:  h,
 		images: reader[map[string]ImageFile]{patience: defaultPatience, noAnswer: fileSystemNoAnswer},
@@ -44,7 +47,7 @@ func NewWithTGT(h host.Host, tgt *tgtadm.Client) *Observer {
 
 // SetDevices says what knows which devices do not answer. It is called before the first
 // observation.
-func (o *Observer) SetDevices(d Devices) { o.lvm.devices = d }
+func (o *Observer) SetDevices(d Devices) { o.lvm.reader.devices = d }
 
 // Observe reads all systems. One that cannot be read is in Unknown, and nothing
 // of it is in the State. Volume groups that cannot be read are in UnknownGroups.
@@ -53,7 +56,7 @@ func (o *Observer) SetDevices(d Devices) { o.lvm.devices = d }
 func (o *Observer) Observe(ctx context.Context, images ...string) State {
 	var (
 		s                        State
-		lvm                      lvmReport
+		lvm                      keptReport
 		lioErr, nvmetErr, tgtErr error
 		all                      sync.WaitGroup
 	)
@@ -73,7 +76,7 @@ func (o *Observer) Observe(ctx context.Context, images ...string) State {
 
 	s.VolumeGroups, s.UnusableGroups, s.UnknownGroups = lvm.groups, lvm.unusable, lvm.unknown
 	s.setSilent(lvm.silent)
-	if kept, tells := o.lvm.devices.(interface{ KeptFromLVM() []string }); tells {
+	if kept, tells := o.lvm.reader.devices.(interface{ KeptFromLVM() []string }); tells {
 		s.KeptFromLVM = kept.KeptFromLVM()
 	}
 	s.Unknown = map[System]error{}
@@ -89,11 +92,14 @@ func (o *Observer) Observe(ctx context.Context, images ...string) State {
 	if tgtErr != nil {
 		s.Unknown[TGT] = tgtErr
 	}
-	if o.lvm.devices != nil && o.tgt != nil && tgtErr == nil {
-		o.lvm.devices.OwnTargets(slices.Collect(maps.Keys(s.TGT))...)
+	if o.lvm.reader.devices != nil && o.tgt != nil && tgtErr == nil {
+		o.lvm.reader.devices.OwnTargets(slices.Collect(maps.Keys(s.TGT))...)
 	}
-	if unexplained := addOpeners(o.files, &s); lvm.err == nil && lvm.unread == nil {
-		o.awaitClose(ctx, &s, unexplained)
+	if !lvm.remembered {
+		if unexplained := addOpeners(o.files, &s); lvm.err == nil && lvm.unread == nil {
+			o.awaitClose(ctx, &s, unexplained)
+		}
+		o.lvm.keep(lvm)
 	}
 	return s
 }

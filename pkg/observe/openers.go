@@ -166,7 +166,7 @@ func (o *Observer) awaitClose(ctx context.Context, s *State, unexplained map[str
 		case <-time.After(closePause):
 		}
 		closed := map[string]bool{}
-		for _, vg := range o.lvm.read(ctx).groups {
+		for _, vg := range o.lvm.reader.read(ctx).groups {
 			for _, lv := range vg.LogicalVolumes {
 				if unexplained[lv.UUID] && !lv.Open {
 					closed[lv.UUID] = true

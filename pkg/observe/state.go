@@ -135,6 +135,8 @@ type VolumeGroup struct {
 	MissingPVs int
 	// Shared is true if other machines may use it as well, by the locks of lvmlockd(8).
 	Shared bool
+	// PhysicalVolumes are the device nodes of its physical volumes, as far as they are there.
+	PhysicalVolumes []string
 	// pvs are the UUIDs of its physical volumes.
 	pvs []string
 	// LogicalVolumes are the visible ones, by name.

@@ -54,8 +54,14 @@ type Loop struct {
 	// Discovery, if not nil, returns that of [plan.Input] in each pass. If it fails, discovery is
 	// not changed.
 	Discovery func() (*change.Auth, error)
-	// Resync is the time between passes if nothing else starts one.
+	// Resync is the time between passes if nothing else starts one, where not every change of the
+	// machine is announced, or something is waited for. Otherwise it is Audit.
 	Resync time.Duration
+	// Events, if not nil, tell what changes on the machine. Remembering must be the Observer.
+	Events      Events
+	Remembering RememberingObserver
+	// Audit is the time between passes that read everything although nothing is announced.
+	Audit time.Duration
 	// AfterPass, if not nil, is called when a pass has made its changes, to release what is needed
 	// only for changes.
 	AfterPass func()
@@ -67,6 +73,7 @@ type Loop struct {
 	// Processes, if not nil, returns the number of processes started so far.
 	Processes func() int64
 
+	lookout      lookout
 	clock        func() time.Time     // nil: the machine's
 	uptime       func() time.Duration // nil: the machine's
 	clockWatch   clockWatch
@@ -86,14 +93,24 @@ type Loop struct {
 // Run returns when the changes that are being made have ended.
 func (l *Loop) Run(ctx context.Context, wake <-chan struct{}) {
 	defer l.Executor.Wait()
+	var changed <-chan struct{}
+	if l.Events != nil {
+		changed = l.Events.Changed()
+	}
+	timed := false
 	for {
-		next := l.Pass(ctx)
+		next := l.pass(ctx, timed)
 		timer := time.NewTimer(next)
+		timed = false
 		select {
 		case <-ctx.Done():
 		case <-wake:
+		case <-changed:
+			// Who changes one thing mostly changes more.
+			sleep(ctx, gather)
 		case <-l.Executor.Freed():
 		case <-timer.C:
+			timed = next > 0
 		}
 		timer.Stop()
 		if ctx.Err() != nil {
@@ -102,37 +119,40 @@ func (l *Loop) Run(ctx context.Context, wake <-chan struct{}) {
 	}
 }
 
+// gather is how long more events are waited for after the first one.
+const gather = 30 * time.Millisecond
+
+// sleep waits, unless ctx ends first.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
 // Pass does one round: load, observe, plan, execute, publish. It returns how long to wait before
 // the next one if nothing else starts it; 0: it changed something, and the result must be checked.
-func (l *Loop) Pass(ctx context.Context) time.Duration {
+func (l *Loop) Pass(ctx context.Context) time.Duration { return l.pass(ctx, true) }
+
+// pass is Pass; timed is true if nothing started it but the time.
+func (l *Loop) pass(ctx context.Context, timed bool) time.Duration {
 	cost := l.meter()
 	declared := l.Source.Load(ctx)
-	busy := l.Executor.Busy()
-	observed := l.Observer.Observe(ctx, declared.ImagePaths()...)
+	now := l.begin(declared, timed)
+	v := l.view(ctx, declared, now)
+	l.lookout.observed()
+	for ctx.Err() == nil && l.lookout.refreshFor(v.made, now) {
+		v = l.view(ctx, declared, now)
+	}
 	if ctx.Err() != nil {
 		return l.Resync // what was read may be incomplete
 	}
-	observed.Expect(VolumeGroups(declared, l.Memory.Known())...)
+	observed, index, made, backingOff := v.observed, v.index, v.made, v.backingOff
 	l.Status.SetWarnings(slices.Concat(silentWarnings(observed), declared.Warnings))
-	ours, unreadableOwners := l.installation()
-	index := plan.NewIndex(observed, plan.Ownership{Installation: ours, Known: l.Memory.Known()})
-	now, memory := l.begin(declared, observed, index, busy)
-
-	backingOff := l.attempts.backingOff(now)
-	discovery, unreadable := l.discovery()
-	made := plan.Make(plan.Input{
-		Discovery: discovery, Installation: ours,
-		Declared: declared, Observed: observed, Index: index, Known: l.Memory.Known(), Exposures: l.Memory.Exposures(),
-		LastDeclared: l.lastDeclared, SteadySince: l.steady.since, Started: l.started, Now: now, Elapsed: now.Sub(l.started), Grace: l.Grace,
-		BackingOff: backingOff, Busy: busy, TrashSettle: l.TrashSettle, MaxDeletions: l.MaxDeletions, TGT: l.TGT,
-	})
-	if unreadable != nil {
-		made.AddFinding(unreadable)
-	}
-	if memory != nil {
-		made.AddFinding(memory)
-	}
-	if err := errors.Join(unreadableOwners, l.noteAdopted(made)); err != nil {
+	l.logInput(declared, observed)
+	if err := l.noteAdopted(made); err != nil {
 		made.AddFinding(err)
 	}
 	if l.OnPlan != nil {
@@ -184,9 +204,8 @@ func (l *Loop) meter() func() status.PassCost {
 	}
 }
 
-// begin learns what the pass starts from. The error is that of the memory, without which the pass
-// continues.
-func (l *Loop) begin(declared spec.Set, observed observe.State, index *plan.Index, busy map[string]bool) (time.Time, error) {
+// begin begins a pass and returns its time.
+func (l *Loop) begin(declared spec.Set, timed bool) time.Time {
 	now := time.Now()
 	if l.clock != nil {
 		now = l.clock()
@@ -194,6 +213,11 @@ func (l *Loop) begin(declared spec.Set, observed observe.State, index *plan.Inde
 	if l.started.IsZero() {
 		l.started, l.lastDeclared = now, map[spec.ID]time.Time{}
 		l.Executor.OnProgress(l.Status.SetProgress)
+		l.lookout.observer, l.lookout.events, l.lookout.audit, l.lookout.tgt = l.Remembering, l.Events, l.Audit, l.TGT
+	}
+	_, missed := l.lookout.begin(timed, now)
+	if len(missed) > 0 {
+		l.Log.Info("an audit found changes that the kernel had not announced", "changes", missed)
 	}
 	l.steady.observe(l.last, declared, l.isKnown, now, l.Grace)
 	// Objects of the last pass, which may be long ago, may have been declared until just now.
@@ -202,13 +226,47 @@ func (l *Loop) begin(declared spec.Set, observed observe.State, index *plan.Inde
 	}
 	l.attempts.forgetChanged(declared)
 	l.checkClock(now)
-	err := l.Memory.Learn(declared, observed, index, busy, now)
-	if err != nil {
-		err = fmt.Errorf("cannot store which logical volume each object has; one removed by hand may be created again after a restart: %w", err)
-		l.Log.Error(err, "memory")
+	return now
+}
+
+// view is what a pass decides by, and what it decides.
+type view struct {
+	observed   observe.State
+	index      *plan.Index
+	backingOff map[spec.ID]bool
+	made       plan.Plan
+}
+
+// view observes the machine, learns from that, and plans.
+func (l *Loop) view(ctx context.Context, declared spec.Set, now time.Time) view {
+	busy := l.Executor.Busy()
+	observed := l.Observer.Observe(ctx, declared.ImagePaths()...)
+	if ctx.Err() != nil {
+		return view{}
 	}
-	l.logInput(declared, observed)
-	return now, err
+	observed.Expect(VolumeGroups(declared, l.Memory.Known())...)
+	l.lookout.follow(observed)
+	ours, unreadableOwners := l.installation()
+	index := plan.NewIndex(observed, plan.Ownership{Installation: ours, Known: l.Memory.Known()})
+	unstored := l.Memory.Learn(declared, observed, index, busy, now)
+	if unstored != nil {
+		unstored = fmt.Errorf("cannot store which logical volume each object has; one removed by hand may be created again after a restart: %w", unstored)
+		l.Log.Error(unstored, "memory")
+	}
+	backingOff := l.attempts.backingOff(now)
+	discovery, unreadable := l.discovery()
+	made := plan.Make(plan.Input{
+		Discovery: discovery, Installation: ours,
+		Declared: declared, Observed: observed, Index: index, Known: l.Memory.Known(), Exposures: l.Memory.Exposures(),
+		LastDeclared: l.lastDeclared, SteadySince: l.steady.since, Started: l.started, Now: now, Elapsed: now.Sub(l.started), Grace: l.Grace,
+		BackingOff: backingOff, Busy: busy, TrashSettle: l.TrashSettle, MaxDeletions: l.MaxDeletions, TGT: l.TGT,
+	})
+	for _, err := range []error{unreadable, unstored, unreadableOwners} {
+		if err != nil {
+			made.AddFinding(err)
+		}
+	}
+	return view{observed, index, backingOff, made}
 }
 
 // checkClock notes that the node's clock was set ahead, before anything is learned by it.
@@ -245,7 +303,7 @@ func (l *Loop) wait(p plan.Plan, failures map[plan.StepID]error, observed observ
 		}
 		return 0
 	}
-	wait := l.Resync
+	wait := l.lookout.next(p, l.Resync, now)
 	if next, ok := l.attempts.next(now); ok {
 		wait = min(wait, next.Sub(now))
 	}

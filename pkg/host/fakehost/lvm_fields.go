@@ -47,7 +47,7 @@ func (f *field) of(r row) string {
 
 // ofGroups reports whether it is a field of volume groups.
 func (f *field) ofGroups() bool {
-	return f.name == pvUUID.name || slices.ContainsFunc(vgFields, func(v field) bool { return v.name == f.name })
+	return slices.ContainsFunc(pvFields, func(p field) bool { return p.name == f.name }) || slices.ContainsFunc(vgFields, func(v field) bool { return v.name == f.name })
 }
 
 // is reports whether a row has a value in the field, or in the list in it.
@@ -75,7 +75,7 @@ func (r row) level() string {
 // there is none.
 func fieldNamed(name string) *field {
 	for _, full := range []string{name, "lv_" + name, "vg_" + name} {
-		for _, fields := range [][]field{lvFields, vgFields, segFields, {pvUUID}} {
+		for _, fields := range [][]field{lvFields, vgFields, segFields, pvFields} {
 			if i := slices.IndexFunc(fields, func(f field) bool { return f.name == full }); i >= 0 {
 				return &fields[i]
 			}
@@ -89,8 +89,14 @@ func itoa(n uint64) string { return strconv.FormatUint(n, 10) }
 // nothing is the value of fields that never apply to what is emulated.
 func nothing(row) string { return "" }
 
-// pvUUID is of the one physical volume that is there of each volume group.
-var pvUUID = field{name: "pv_uuid", heading: "PV UUID", value: func(r row) string { return makeUUID("pv", r.g.UUID) }}
+// pvFields are of the one physical volume that is there of each volume group.
+var pvFields = []field{
+	{name: "pv_uuid", heading: "PV UUID", value: func(r row) string { return makeUUID("pv", r.g.UUID) }},
+	{name: "pv_name", heading: "PV", value: func(r row) string { return diskOf(r.g.Name) }},
+}
+
+// diskOf is the device node of the physical volume of a volume group.
+func diskOf(vg string) string { return "/dev/disk-" + vg }
 
 var vgFields = []field{
 	{name: "vg_name", heading: "VG", value: func(r row) string { return r.g.Name }},

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"slices"
+	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
@@ -52,6 +53,8 @@ type Plan struct {
 	Findings []spec.Finding
 	// Adopted are those of [Installation.Adopts] of which nothing is left to adopt.
 	Adopted []string
+	// Due is when the first object leaves the trash; zero: none does, or nobody knows when.
+	Due time.Time
 	// KeepJobs is true if the plan was made without seeing all of the machine: a job without a
 	// step may still be needed.
 	KeepJobs bool

@@ -124,6 +124,9 @@ func (d *differ) keepInTrash(id spec.ID, lv observe.LogicalVolume, shown *status
 	shown.DeletedAt = s.since
 	if known && !s.since.IsZero() {
 		shown.RemovedAfter = s.since.Add(keep)
+		if d.plan.Due.IsZero() || shown.RemovedAfter.Before(d.plan.Due) {
+			d.plan.Due = shown.RemovedAfter
+		}
 	}
 	message := fmt.Sprintf("in the trash since %s; ", formatTime(s.since))
 	switch {

@@ -1,0 +1,139 @@
+package watch
+
+import (
+	"cmp"
+	"context"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+)
+
+// Options say what is watched.
+type Options struct {
+	// ConfigFS is where configfs is mounted, or will be. Default: /sys/kernel/config.
+	ConfigFS string
+	// Dev is where device nodes are. Default: /dev.
+	Dev string
+	// Proc is where processes are looked up. Default: /proc.
+	Proc string
+	// Retry is how long it takes to try again what could not be watched, and to look whether
+	// what was not there is. Default: 30 s. Nothing is done that often while all is watched.
+	Retry time.Duration
+	Log   logr.Logger
+}
+
+// Watcher reports changes until the context it was started with ends.
+type Watcher struct {
+	options  Options
+	queue    *queue
+	ended    chan struct{}
+	asker    *asker
+	configfs *configfs
+	metadata *metadata
+	devices  *devices
+
+	mu     sync.Mutex
+	status map[Source]Status
+}
+
+// Start watches the machine. When it returns, everything that can be watched is: what is read from
+// now on can be relied on until an event says otherwise. It never fails: what cannot be watched is
+// in [Watcher.Status], and tried again.
+func Start(ctx context.Context, options Options) *Watcher {
+	options.ConfigFS = cmp.Or(options.ConfigFS, "/sys/kernel/config")
+	options.Dev = cmp.Or(options.Dev, "/dev")
+	options.Proc = cmp.Or(options.Proc, "/proc")
+	options.Retry = cmp.Or(options.Retry, 30*time.Second)
+	w := &Watcher{
+		options: options,
+		queue:   newQueue(),
+		ended:   make(chan struct{}),
+		asker:   newAsker(options.Proc),
+		status:  map[Source]Status{},
+	}
+	w.configfs = newConfigfs(w)
+	w.metadata = newMetadata(w)
+	w.devices = newDevices(w)
+	var sources sync.WaitGroup
+	for _, s := range []interface {
+		// check watches what is not watched yet. It returns false if it is to be called again
+		// after some time.
+		check(ctx context.Context, readers *sync.WaitGroup) bool
+		// wake is received from when it is to be called before that.
+		wake() <-chan struct{}
+	}{w.devices, w.configfs, w.metadata} {
+		done := s.check(ctx, &sources)
+		sources.Go(func() {
+			for {
+				var again <-chan time.Time
+				if !done {
+					again = time.After(options.Retry)
+				}
+				select {
+				case <-ctx.Done():
+					return
+				case <-again:
+				case <-s.wake():
+				}
+				done = s.check(ctx, &sources)
+			}
+		})
+	}
+	go func() {
+		sources.Wait()
+		close(w.ended)
+	}()
+	return w
+}
+
+// Changed receives when there is something to take.
+func (w *Watcher) Changed() <-chan struct{} { return w.queue.filled }
+
+// Take returns what has changed since the last call. What is not taken yet is merged, and never
+// lost.
+func (w *Watcher) Take() []Event { return w.queue.take() }
+
+// Wait waits until all that [Start] began has ended, after its context.
+func (w *Watcher) Wait() { <-w.ended }
+
+// Status says of each source whether it is watched.
+func (w *Watcher) Status() []Status {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return []Status{w.status[Configfs], w.status[Metadata], w.status[Devices]}
+}
+
+// PhysicalVolumes names the device nodes of all physical volumes, in place of those named before.
+// Each that was not watched yet gives an event once it is: its metadata may have changed after it
+// was read, and before it was watched.
+func (w *Watcher) PhysicalVolumes(nodes []string) { w.metadata.set(nodes) }
+
+// set sets the status of a source.
+func (w *Watcher) set(s Status) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.status[s.Source] != s {
+		w.options.Log.V(1).Info("watching changes of the machine", "source", s.Source, "watching", s.Watching, "why", s.Why)
+	}
+	w.status[s.Source] = s
+}
+
+// watches is true if a source is watched.
+func (w *Watcher) watches(s Source) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.status[s].Watching
+}
+
+// signal is a channel of one element that wakes somebody who is waiting, or will.
+type signal chan struct{}
+
+func newSignal() signal { return make(signal, 1) }
+
+func (s signal) raise() {
+	select {
+	case s <- struct{}{}:
+	default:
+	}
+}
