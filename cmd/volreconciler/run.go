@@ -48,7 +48,7 @@ that would change a node.
 
 On SIGTERM or SIGINT the agent exits once running commands have ended, on the second one at
 once. Copies are interrupted and continue after the next start. Exports remain available. On
-SIGHUP it runs a pass at once.
+SIGHUP it reads everything again at once.
 
 Exit status: 0 after SIGTERM or SIGINT; 1 if it cannot start.`,
 		Example: `  volreconciler run --specs /srv/storage/specs
@@ -106,7 +106,11 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 	}
 	log.Info("started", "version", strings.TrimPrefix(describeBuild(), "volreconciler "), "specs", s.specs, "socket", s.socket())
 	context.AfterFunc(ctx, func() { log.Info("stopping once running commands have ended") })
-	loop.Run(ctx, withHangup(ctx, source.Watch(ctx)))
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	loop.Hangup = hangup
+	loop.Run(ctx, source.Watch(ctx))
 	log.Info("stopped")
 	return nil
 }
@@ -176,27 +180,4 @@ func serve(socket string, status *status.Board, log logr.Logger) (stop func(), e
 		}
 	}()
 	return func() { cancel(); <-ended }, nil
-}
-
-// withHangup adds SIGHUP to the events that wake the loop.
-func withHangup(ctx context.Context, wake <-chan struct{}) <-chan struct{} {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	out := make(chan struct{}, 1)
-	go func() {
-		defer signal.Stop(hangup)
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-wake:
-			case <-hangup:
-			}
-			select {
-			case out <- struct{}{}:
-			default: // it has not been taken yet: one wake is as good as two
-			}
-		}
-	}()
-	return out
 }

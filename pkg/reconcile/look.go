@@ -47,6 +47,8 @@ type lookout struct {
 	// polled is when something last did.
 	poll   bool
 	polled time.Time
+	// asked is true if somebody wants to know how the machine is now.
+	asked bool
 	// fresh are the parts that were read again in this pass.
 	fresh map[observe.Part]bool
 	// suspects is true if the last audit seems to have found something that no event announced.
@@ -94,9 +96,10 @@ func (l *lookout) begin(timed bool, now time.Time) (changed []watch.Event, misse
 		l.observer.Audit()
 		l.audited = now
 		l.fresh[observe.Everything], l.polled = true, now
-	case !l.isWatching() || timed && l.poll:
+	case !l.isWatching() || timed && l.poll || l.asked:
 		l.refresh(now, observe.Everything)
 	}
+	l.asked = false
 	return changed, missed
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"reflect"
 	"slices"
 	"time"
@@ -70,6 +71,8 @@ type Loop struct {
 	// OnStep, if not nil, is called with every step that was tried, from several goroutines at
 	// once.
 	OnStep func(plan.Step, error)
+	// Hangup, if not nil, makes the loop read everything again.
+	Hangup <-chan os.Signal
 	// Processes, if not nil, returns the number of processes started so far.
 	Processes func() int64
 
@@ -97,6 +100,9 @@ func (l *Loop) Run(ctx context.Context, wake <-chan struct{}) {
 	if l.Events != nil {
 		changed = l.Events.Changed()
 	}
+	if l.Remembering != nil {
+		l.Status.SetMaxAge(l.Resync)
+	}
 	timed := false
 	for {
 		next := l.pass(ctx, timed)
@@ -109,6 +115,10 @@ func (l *Loop) Run(ctx context.Context, wake <-chan struct{}) {
 			// Who changes one thing mostly changes more.
 			sleep(ctx, gather)
 		case <-l.Executor.Freed():
+		case <-l.Hangup:
+			l.lookout.audited = time.Time{}
+		case <-l.Status.Asked():
+			l.lookout.asked = true
 		case <-timer.C:
 			timed = next > 0
 		}
@@ -187,6 +197,7 @@ func (l *Loop) pass(ctx context.Context, timed bool) time.Duration {
 	}
 	spent := cost()
 	l.Status.Publish(outcome(made, l.attempts.failed, failures), status.Findings(made.Findings), spent, time.Now())
+	l.Status.SetRead(l.lookout.polled)
 	l.Log.V(1).Info("pass", "seconds", spent.Seconds, "processes", spent.Processes, "steps", len(made.Steps), "failed", len(failures))
 	l.last = declared
 	return l.wait(made, failures, observed, time.Now())

@@ -27,6 +27,10 @@ const (
 	stopLimit = time.Second
 )
 
+// freshenEvery is how often whoever waits for a newer report has the machine read again, if that
+// is not more often than the agent does so for anybody.
+const freshenEvery = 5 * time.Second
+
 const notReady = "the first pass has not finished yet"
 
 // Handler answers questions about the status:
@@ -57,6 +61,7 @@ func Handler(ctx context.Context, status *status.Board) http.Handler {
 		serveStatus(ctx, status, w, r)
 	})
 	mux.HandleFunc("GET /v1/objects/{kind}/{name}", func(w http.ResponseWriter, r *http.Request) {
+		status.Freshen(r.Context())
 		serveObject(status, w, spec.ID{Kind: kindOf(r.PathValue("kind")), Name: r.PathValue("name")})
 	})
 	return mux
@@ -102,6 +107,7 @@ func selected(report status.Report, query url.Values) []status.Object {
 }
 
 func serveStatus(ctx context.Context, status *status.Board, w http.ResponseWriter, r *http.Request) {
+	status.Freshen(r.Context())
 	report, _ := status.Report()
 	if text := r.URL.Query().Get("wait"); text != "" {
 		generation, err := strconv.ParseInt(text, 10, 64)
@@ -131,6 +137,8 @@ func answerJSON(w http.ResponseWriter, value any) {
 func waitForOther(server, request context.Context, status *status.Board, than int64) status.Report {
 	limit := time.NewTimer(waitLimit)
 	defer limit.Stop()
+	again := time.NewTicker(freshenEvery)
+	defer again.Stop()
 	for {
 		report, changed := status.Report()
 		if report.Generation != than {
@@ -138,6 +146,8 @@ func waitForOther(server, request context.Context, status *status.Board, than in
 		}
 		select {
 		case <-changed:
+		case <-again.C:
+			status.Freshen(request)
 		case <-limit.C:
 			return report
 		case <-request.Done():

@@ -205,6 +205,8 @@ func passes(ctx context.Context, n int) {
 	GinkgoHelper()
 	from := len(running.Contents())
 	Eventually(ctx, func() int {
+		// It does nothing as long as nothing happens.
+		try(ctx, "pkill -HUP -x volreconciler")
 		idle := 0
 		for _, line := range pass.FindAllSubmatch(running.Contents()[from:], -1) {
 			if string(line[1]) != "0" {

@@ -74,6 +74,7 @@ type Board struct {
 	jobs    map[string]Progress
 	// outdated is true if the report does not show all progress.
 	outdated bool
+	fresh    freshness
 }
 
 // Report returns the last report, and a channel that is closed when there is
