@@ -70,6 +70,9 @@ Exit status: 0 after SIGTERM or SIGINT; 1 if it cannot start.`,
 func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 	ctx, stop := untilSignal(ctx)
 	defer stop()
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // first of all: its usual effect is to end the process
+	defer signal.Stop(hangup)
 	held, err := s.lockNode()
 	if err != nil {
 		return err
@@ -106,9 +109,6 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 	}
 	log.Info("started", "version", strings.TrimPrefix(describeBuild(), "volreconciler "), "specs", s.specs, "socket", s.socket())
 	context.AfterFunc(ctx, func() { log.Info("stopping once running commands have ended") })
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
 	loop.Hangup = hangup
 	loop.Run(ctx, source.Watch(ctx))
 	log.Info("stopped")
