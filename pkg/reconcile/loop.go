@@ -86,6 +86,9 @@ type Loop struct {
 	last         spec.Set
 	attempts     attempts
 	repetition   repetition
+	contention   contention
+	sightings    sightings
+	drifts       drifts
 	unreadPasses int // passes in a row in which something could not be read
 	inUsePasses  int // and in which something was in use
 	unreadable   error
@@ -173,7 +176,7 @@ func (l *Loop) pass(ctx context.Context, timed bool) time.Duration {
 		// DriftCorrected is for what was Ready before the pass, so this is read before the
 		// announcement.
 		ready = l.Status.Ready()
-		l.Status.Announce(outcome(made, l.attempts.failed, l.Executor.Unfinished(made)), status.Findings(made.Findings), now)
+		l.Status.Announce(l.outcome(made, l.Executor.Unfinished(made), now), status.Findings(made.Findings), now)
 	}
 	exposures := l.Memory.Exposures()
 	if err := l.Memory.Anticipate(made, declared, observed, index, now); err != nil {
@@ -184,7 +187,7 @@ func (l *Loop) pass(ctx context.Context, timed bool) time.Duration {
 		l.Log.Error(err, "memory")
 		made.AddFinding(err)
 	}
-	failures := l.Executor.Execute(ctx, made, backingOff, l.stepReporter(declared, ready))
+	failures := l.Executor.Execute(ctx, made, backingOff, l.stepReporter(declared, observed, ready))
 	if l.AfterPass != nil {
 		l.AfterPass()
 	}
@@ -196,7 +199,7 @@ func (l *Loop) pass(ctx context.Context, timed bool) time.Duration {
 		l.Log.Error(err, "cannot store that a cutover failed; it may be retried after a restart")
 	}
 	spent := cost()
-	l.Status.Publish(outcome(made, l.attempts.failed, failures), status.Findings(made.Findings), spent, time.Now())
+	l.Status.Publish(l.outcome(made, failures, now), status.Findings(made.Findings), spent, time.Now())
 	l.Status.SetRead(l.lookout.polled)
 	l.Log.V(1).Info("pass", "seconds", spent.Seconds, "processes", spent.Processes, "steps", len(made.Steps), "failed", len(failures))
 	l.last = declared
@@ -215,18 +218,25 @@ func (l *Loop) meter() func() status.PassCost {
 	}
 }
 
+func (l *Loop) now() time.Time {
+	if l.clock != nil {
+		return l.clock()
+	}
+	return time.Now()
+}
+
 // begin begins a pass and returns its time.
 func (l *Loop) begin(declared spec.Set, timed bool) time.Time {
-	now := time.Now()
-	if l.clock != nil {
-		now = l.clock()
-	}
+	now := l.now()
 	if l.started.IsZero() {
 		l.started, l.lastDeclared = now, map[spec.ID]time.Time{}
 		l.Executor.OnProgress(l.Status.SetProgress)
+		l.Executor.Hold = func(s plan.Step) bool { return l.contention.isHeld(s, l.now()) }
 		l.lookout.observer, l.lookout.events, l.lookout.audit, l.lookout.tgt = l.Remembering, l.Events, l.Audit, l.TGT
 	}
-	_, missed := l.lookout.begin(timed, now)
+	changed, missed := l.lookout.begin(timed, now)
+	l.sightings.note(changed, now)
+	l.contention.forget(declared, now)
 	if len(missed) > 0 {
 		l.Log.Info("an audit found changes that the kernel had not announced", "changes", missed)
 	}
@@ -318,6 +328,9 @@ func (l *Loop) wait(p plan.Plan, failures map[plan.StepID]error, observed observ
 	if next, ok := l.attempts.next(now); ok {
 		wait = min(wait, next.Sub(now))
 	}
+	if next, ok := l.contention.next(now); ok {
+		wait = min(wait, next.Sub(now))
+	}
 	inUse := false
 	for _, o := range p.Objects {
 		if o.Reason == status.ReasonGracePeriod {
@@ -372,24 +385,53 @@ func (l *Loop) logInput(declared spec.Set, observed observe.State) {
 }
 
 // stepReporter returns the function that is called with every step as soon as it was tried.
-func (l *Loop) stepReporter(declared spec.Set, ready map[spec.ID]bool) func(plan.Step, error) {
+func (l *Loop) stepReporter(declared spec.Set, observed observe.State, ready map[spec.ID]bool) func(plan.Step, error) {
 	last := l.last
 	return func(s plan.Step, err error) {
 		drift := ready[s.Object] && sameObject(last.Object(s.Object), declared.Object(s.Object))
-		l.logStep(s, err, drift)
+		var by *status.Actor
+		if err == nil {
+			by = l.noteStep(s, declared, observed, drift)
+		}
+		l.logStep(s, err, drift, by)
 		if l.OnStep != nil {
 			l.OnStep(s, err)
 		}
 	}
 }
 
-func (l *Loop) logStep(s plan.Step, err error, drift bool) {
+// noteStep notes a step that was made, and returns who had made it necessary, as far as that is known.
+func (l *Loop) noteStep(s plan.Step, declared spec.Set, observed observe.State, drift bool) *status.Actor {
+	by := l.sightings.of(s.Change, observed)
+	name := ""
+	if by != nil {
+		name = by.String()
+	}
+	now := l.now()
+	l.contention.note(s, name, declared.Object(s.Object), now)
+	if drift {
+		l.drifts.note(s, by, now)
+	}
+	return by
+}
+
+// outcome returns the statuses of the objects after a plan was applied.
+func (l *Loop) outcome(made plan.Plan, failures map[plan.StepID]error, now time.Time) []status.Object {
+	objects := outcome(made, l.attempts.failed, failures)
+	l.contention.show(objects, made, now)
+	l.drifts.show(objects)
+	return objects
+}
+
+func (l *Loop) logStep(s plan.Step, err error, drift bool, by *status.Actor) {
 	log := l.Log.WithValues("object", s.Object.String(), "change", change.Name(s.Change), "what", s.Change.String())
 	switch {
 	case isStale(err):
 		log.Info("stale", "because", err.Error())
 	case err != nil:
 		log.Error(err, "failed")
+	case drift && by != nil:
+		log.Info("done", "why", s.Why, "event", "DriftCorrected", "by", by.String(), "actor", by)
 	case drift:
 		log.Info("done", "why", s.Why, "event", "DriftCorrected")
 	default:

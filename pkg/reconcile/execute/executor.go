@@ -24,6 +24,9 @@ type Executor struct {
 	// OneByOne applies the steps in the order of the plan, not lanes side by side, and waits for
 	// each, jobs included.
 	OneByOne bool
+	// Hold, if not nil, says which steps it is too early for, like those of objects in backingOff. It
+	// is called from several goroutines at once.
+	Hold func(plan.Step) bool
 	// Jobs is how many jobs move data at once; 0: [DefaultJobs].
 	Jobs int
 
@@ -59,7 +62,7 @@ var (
 // and the plan after it begins the job again. A job without a step in a plan is cancelled.
 func (x *Executor) Execute(ctx context.Context, p plan.Plan, backingOff map[spec.ID]bool, done func(plan.Step, error)) map[plan.StepID]error {
 	r := &execution{
-		actuators: x.Actuators, backingOff: backingOff, done: done,
+		actuators: x.Actuators, backingOff: backingOff, hold: x.Hold, done: done,
 		outcomes: make(map[plan.StepID]*stepOutcome, len(p.Steps)),
 	}
 	lanes := map[string][]plan.Step{}
@@ -148,6 +151,7 @@ func (x *Executor) end(lane string) {
 type execution struct {
 	actuators  map[observe.System]change.Actuator
 	backingOff map[spec.ID]bool
+	hold       func(plan.Step) bool
 	done       func(plan.Step, error)
 
 	mu       sync.Mutex
@@ -229,7 +233,7 @@ func (r *execution) step(ctx context.Context, s plan.Step) error {
 	if r.isOver() {
 		return ErrUnfinished
 	}
-	if !s.AtOnce && r.backingOff[s.Object] {
+	if !s.AtOnce && r.backingOff[s.Object] || r.hold != nil && r.hold(s) {
 		return ErrBackingOff
 	}
 	actuator, ok := r.actuators[s.Change.System()]

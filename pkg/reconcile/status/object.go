@@ -44,6 +44,7 @@ const (
 	ReasonSnapshotOverflow   = "SnapshotOverflow"
 	ReasonNoSpace            = "NoSpace"
 	ReasonNotReady           = "DependencyNotReady"
+	ReasonContended          = "Contended"
 	ReasonInUse              = "InUse"
 	ReasonSessionsActive     = "SessionsActive"
 	ReasonReservationsActive = "ReservationsActive"
@@ -73,6 +74,8 @@ type Object struct {
 	Since time.Time `json:"since,omitzero"`
 	// Progress is that of the job that copies or wipes the object's data; nil: there is none.
 	Progress *Progress `json:"progress,omitempty"`
+	// Drift is what was last put back of the object; nil: nothing was since the agent was started.
+	Drift *Drift `json:"drift,omitempty"`
 
 	Pool     *Pool   `json:"pool,omitempty"`
 	Volume   *Volume `json:"volume,omitempty"`
