@@ -27,7 +27,7 @@ func (r *reader) read(ctx context.Context, e *engine, m *buffers, s span) (outco
 	if err := m.get(); err != nil {
 		return outcome{}, nil, err
 	}
-	if err := r.source.readFull(m.a, int(s.len), s.off); err != nil {
+	if err := r.source.readFull(m.a, int(s.len), s.off+s.shift); err != nil {
 		return outcome{}, nil, err
 	}
 	buf := m.a[:s.len]

@@ -11,6 +11,8 @@ import (
 type span struct {
 	off, len int64
 	hole     bool
+	// shift is how far behind off it lies in the source.
+	shift int64
 }
 
 // dataSpans returns a function that walks over a source from a block's start.

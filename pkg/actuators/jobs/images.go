@@ -21,9 +21,9 @@ import (
 type CachedImages struct {
 	Cache *cache.Cache
 	Tool  qemuimg.Tool
-	// Rate is how many bytes per second one conversion may read; 0: no limit.
+	// Rate is how many bytes per second one conversion by qemu-img may read, and one download; 0: no limit.
 	Rate int64
-	// Limit is that of what is zeroed.
+	// Limit is that of everything else.
 	Limit *blockcopy.Limiter
 }
 
@@ -103,7 +103,7 @@ func (i *CachedImages) convert(ctx context.Context, source qemuimg.Source, to Ta
 		end := min(from+window, size)
 		done := from
 		err := i.Tool.Convert(ctx, qemuimg.Conversion{
-			Source: source, Target: to.Path, TargetUUID: to.UUID, TargetIsZero: to.ReadsZero, From: from, To: end, Limit: i.Rate,
+			Source: source, Target: to.Path, TargetUUID: to.UUID, TargetIsZero: to.ReadsZero, From: from, To: end, Limit: i.Rate, Limiter: i.Limit,
 			Progress: func(n, _ int64) { to.Progress(change.Progress{Done: uint64(done + n), Total: uint64(size)}) },
 		})
 		if err != nil {

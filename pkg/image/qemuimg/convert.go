@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/volreconciler/volreconciler/pkg/blockcopy"
 	"github.com/volreconciler/volreconciler/pkg/image"
 	"github.com/volreconciler/volreconciler/pkg/image/internal/limited"
 	"github.com/volreconciler/volreconciler/pkg/lvdevice"
@@ -37,8 +38,10 @@ type Conversion struct {
 	// the disk. A caller that copies window by window can continue after the last
 	// complete window.
 	From, To int64
-	// Limit is the bandwidth in bytes per second; 0: none.
+	// Limit is the bandwidth in bytes per second of what qemu-img copies; 0: none.
 	Limit int64
+	// Limiter is that of what is copied by its map; nil: none.
+	Limiter *blockcopy.Limiter
 	// Progress, if given, is called with the bytes of the window that are done, from
 	// one goroutine at a time.
 	Progress func(done, total int64)
@@ -77,17 +80,23 @@ func (t Tool) Convert(ctx context.Context, c Conversion) error {
 	if err != nil {
 		return fmt.Errorf("cannot open the target %s: %w", c.Target, err)
 	}
-	err = t.convert(ctx, c, target, driver, from, to)
+	err = t.copy(ctx, c, target, driver, from, to)
 	if err == nil {
 		if err = target.Sync(); err != nil {
 			err = fmt.Errorf("cannot write %s: %w", c.Target, err)
 		}
 	}
 	// Whoever wrote into the image while it was read decides what else was read.
-	if err == nil {
-		err = c.Source.file.Unchanged()
+	return errors.Join(err, c.Source.file.Unchanged(), target.Close())
+}
+
+// copy copies by the map if all of the window lies in the file as it is. Otherwise qemu-img copies:
+// it reads what is compressed, and says what is wrong with an image whose map cannot be read.
+func (t Tool) copy(ctx context.Context, c Conversion, target *os.File, driver string, from, to int64) error {
+	if pieces, ok := t.pieces(ctx, c.Source, from, to); ok {
+		return gather(ctx, c, target, pieces, to-from)
 	}
-	return errors.Join(err, target.Close())
+	return t.convert(ctx, c, target, driver, from, to)
 }
 
 func (t Tool) convert(ctx context.Context, c Conversion, target *os.File, driver string, from, to int64) error {

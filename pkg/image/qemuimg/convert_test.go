@@ -190,11 +190,15 @@ var _ = Describe("Convert", func() {
 		gone := errors.New("the object no longer exists")
 		running, cancel := context.WithCancelCause(ctx)
 		start := time.Now()
-		err := tool.Convert(running, Conversion{Source: source, Target: target, Limit: 128 << 10, Progress: func(_, _ int64) { cancel(gone) }})
+		f, driver, err := openTarget(target, "", 8*mib)
+		Expect(err).NotTo(HaveOccurred())
+		err = tool.convert(running, Conversion{Source: source, Target: target, Limit: 128 << 10, Progress: func(_, _ int64) { cancel(gone) }},
+			f, driver, 0, source.Header().VirtualSize)
 		Expect(err).To(MatchError(gone))
+		Expect(f.Close()).To(Succeed())
 		Expect(time.Since(start)).To(BeNumerically("<", 20*time.Second))
 		// The child no longer exists, and its claim with it.
-		f, _, err := openTarget(target, "", mib)
+		f, _, err = openTarget(target, "", mib)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(f.Close()).To(Succeed())
 	})

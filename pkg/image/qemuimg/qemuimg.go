@@ -1,5 +1,8 @@
-// Package qemuimg has qemu-img look at images, copy them to devices, and make
+// Package qemuimg has qemu-img look at images, copies them to devices, and has it make
 // images of devices.
+//
+// What lies in an image as it is, is copied by package blockcopy: qemu-img says where it lies,
+// see map.go. The rest is copied by qemu-img.
 //
 // qemu-img reads only what package image has accepted before, and then under these
 // rules. The driver of every layer is named, so that it never probes. Files
@@ -31,7 +34,7 @@ type Tool struct {
 	// Path of the program; by default qemu-img is looked for in the usual
 	// places.
 	Path string
-	// CheckTimeout is how long reading a header may take; by default 30 seconds.
+	// CheckTimeout is how long reading a header, or a map, may take; by default 30 seconds.
 	CheckTimeout time.Duration
 }
 
@@ -131,27 +134,33 @@ type report struct {
 // info asks for the header only. info neither opens backing files nor, since the fix
 // of CVE-2024-4467, data files; and there are none, or we would not ask.
 func (t Tool) info(ctx context.Context, f *image.File, format image.Format) (report, error) {
+	out, err := t.ask(ctx, f.File, checkOutput, "info", "--output=json", jsonName(sourceNode(format, false)))
+	if err != nil {
+		return report{}, err
+	}
+	var r report
+	if err := json.Unmarshal(out, &r); err != nil {
+		return report{}, fmt.Errorf("cannot parse the output of qemu-img info: %w", err)
+	}
+	return r, nil
+}
+
+// ask runs qemu-img on an image, which is its descriptor 3, and returns what it prints.
+func (t Tool) ask(ctx context.Context, f *os.File, most int, args ...string) ([]byte, error) {
 	timeout := t.CheckTimeout
 	if timeout <= 0 {
 		timeout = checkTimeout
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %v", timeout))
 	defer cancel()
-	out := &bounded{max: checkOutput}
+	out := &bounded{max: most}
 	err := limited.Run(ctx, limited.Command{
 		Limits: limited.Limits{Memory: checkMemory, CPU: checkCPU, Files: openFiles},
-		Argv:   t.argv("info", "--output=json", jsonName(sourceNode(format, false))),
-		Files:  []*os.File{f.File},
+		Argv:   t.argv(args...),
+		Files:  []*os.File{f},
 		Stdout: out,
 	})
-	if err = errors.Join(out.err, err); err != nil {
-		return report{}, err
-	}
-	var r report
-	if err := json.Unmarshal(out.b.Bytes(), &r); err != nil {
-		return report{}, fmt.Errorf("cannot parse the output of qemu-img info: %w", err)
-	}
-	return r, nil
+	return out.b.Bytes(), errors.Join(out.err, err)
 }
 
 func (r report) checkHeader(h image.Header) error {

@@ -2,14 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
 
+	"github.com/volreconciler/volreconciler/pkg/actuators/jobs"
 	"github.com/volreconciler/volreconciler/pkg/blockcopy"
-	"github.com/volreconciler/volreconciler/pkg/image"
-	"github.com/volreconciler/volreconciler/pkg/image/qemuimg"
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/image/cache"
 )
 
 // ours does the work in this process, and prints the most memory it had.
@@ -46,17 +46,16 @@ func ours(what string, size int64, paths []string) error {
 	return err
 }
 
-// importImage does what a volume that is made from an image is filled with, the
-// checks included.
-func importImage(source, target string, size int64) (err error) {
-	f, err := image.Open(source)
+// importImage does what a volume that is made from an image is filled with, all of the checks and
+// windows included. What is missing are LVM's tags, of which there are some for each window.
+func importImage(source, target string, size int64) error {
+	c, err := cache.Open(cache.Options{Dir: source + ".cache"})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	checked, err := qemuimg.Tool{}.Check(context.Background(), f, image.Detect, size)
-	if err != nil {
-		return err
-	}
-	return qemuimg.Tool{}.Convert(context.Background(), qemuimg.Conversion{Source: checked, Target: target, TargetIsZero: true})
+	images := jobs.CachedImages{Cache: c}
+	return images.Write(context.Background(), change.Image{Path: source}, jobs.Target{
+		Path: target, Size: uint64(size), ReadsZero: true,
+		Progress: func(change.Progress) {}, Checkpoint: func(uint64) error { return nil },
+	})
 }
