@@ -76,6 +76,9 @@ func describe(w io.Writer, s screen, o status.Object, now time.Time) error {
 	field("Message", oneLine(o.Message))
 	field("Progress", withBar(s.width > 0, o.Progress, progressText(o.Progress)))
 	field("Since", fmt.Sprintf("%s (%s ago)", o.Since.Format(time.RFC3339), age(now.Sub(o.Since))))
+	if o.Drift != nil {
+		describeDrift(field, *o.Drift, now)
+	}
 	switch {
 	case o.Pool != nil:
 		describePool(field, *o.Pool)
@@ -92,6 +95,17 @@ func describe(w io.Writer, s screen, o status.Object, now time.Time) error {
 		}
 		return plain
 	})
+}
+
+func describeDrift(field func(name, value string), d status.Drift, now time.Time) {
+	text := fmt.Sprintf("%s (%s ago): %s", d.Time.Format(time.RFC3339), age(now.Sub(d.Time)), d.Change)
+	if d.By != nil {
+		text += "; changed by " + d.By.String()
+	}
+	if d.Corrected > 1 {
+		text += fmt.Sprintf("; %d corrections since the agent started", d.Corrected)
+	}
+	field("Drift corrected", oneLine(text))
 }
 
 func describePool(field func(name, value string), p status.Pool) {

@@ -112,6 +112,14 @@ func shortDuration(d time.Duration) string {
 	return d.Round(10 * time.Nanosecond).String()
 }
 
+// changedBy is the end of a sentence about what was changed.
+func changedBy(actor string) string {
+	if actor == "" {
+		return ""
+	}
+	return ", changed by " + actor
+}
+
 // lineOf returns the text of an entry.
 func lineOf(message string, f *logFields) string {
 	object, what, err := f.take("object"), f.take("what"), f.take("error")
@@ -120,7 +128,8 @@ func lineOf(message string, f *logFields) string {
 	case what != "" && message == "done":
 		message = pastTense(what)
 		if event := f.take("event"); event != "" {
-			message += " (" + event + ": " + f.take("why") + ")"
+			message += " (" + event + ": " + f.take("why") + changedBy(f.take("by")) + ")"
+			f.take("actor") // by, for programs
 		} else if why := f.take("why"); why != "" {
 			message += " (" + why + ")"
 		}

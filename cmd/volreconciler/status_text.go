@@ -29,7 +29,25 @@ func writeStatus(w io.Writer, s screen, node status.Report, wide bool, now time.
 			return err
 		}
 	}
+	if err := writeUnwatched(w, s, node.Sources); err != nil {
+		return err
+	}
 	return writeFindingsOf(w, s, node)
+}
+
+// writeUnwatched writes why the agent learns of some changes only when it reads the machine.
+func writeUnwatched(w io.Writer, s screen, sources []status.Source) error {
+	for _, source := range sources {
+		if source.Watching {
+			continue
+		}
+		const word = "note:"
+		text := fmt.Sprintf("changes of %s are not announced, so the agent reads everything again after each --resync: %s", source.Name, source.Why)
+		if _, err := fmt.Fprintf(w, "\n%s %s\n", word, s.wrapped(oneLine(text), plain, len(word)+1)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeFindingsOf writes what is wrong with the files below the status that follows from them.

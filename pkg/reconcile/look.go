@@ -73,6 +73,21 @@ func (l *lookout) isWatching() bool {
 	return true
 }
 
+// sources are which changes of the machine are announced.
+func (l *lookout) sources() []status.Source {
+	if l.events == nil {
+		return nil
+	}
+	var sources []status.Source
+	for _, s := range l.events.Status() {
+		sources = append(sources, status.Source{Name: string(s.Source), Watching: s.Watching, Why: s.Why})
+	}
+	if l.tgt {
+		sources = append(sources, status.Source{Name: "tgtd", Why: "tgtd announces no changes"})
+	}
+	return sources
+}
+
 // begin begins a pass, which is timed if nothing started it but the time. It returns what may have
 // changed since the last one, and what the last audit found that nobody had announced.
 func (l *lookout) begin(timed bool, now time.Time) (changed []watch.Event, missed []string) {

@@ -194,16 +194,16 @@ func (l *Loop) pass(ctx context.Context, timed bool) time.Duration {
 	if ctx.Err() != nil {
 		return l.Resync
 	}
-	l.attempts.record(made, failures, declared, time.Now())
+	l.attempts.record(made, failures, declared, l.now())
 	if err := l.Memory.NoteFailures(made, func(n plan.StepID) bool { return isFailure(failures[n]) }, declared); err != nil {
 		l.Log.Error(err, "cannot store that a cutover failed; it may be retried after a restart")
 	}
 	spent := cost()
 	l.Status.Publish(l.outcome(made, failures, now), status.Findings(made.Findings), spent, time.Now())
-	l.Status.SetRead(l.lookout.polled)
+	l.Status.SetRead(l.lookout.polled, l.lookout.sources(), l.lookout.misses)
 	l.Log.V(1).Info("pass", "seconds", spent.Seconds, "processes", spent.Processes, "steps", len(made.Steps), "failed", len(failures))
 	l.last = declared
-	return l.wait(made, failures, observed, time.Now())
+	return l.wait(made, failures, observed, l.now())
 }
 
 // meter begins to measure a pass and returns a function that ends it.

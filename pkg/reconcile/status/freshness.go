@@ -28,14 +28,16 @@ func (s *Board) SetMaxAge(age time.Duration) {
 	s.fresh.maxAge = age
 }
 
-// SetRead says when all of the machine was last read.
-func (s *Board) SetRead(at time.Time) {
+// SetRead says when all of the machine was last read, which of its changes are announced, and how
+// often some were not.
+func (s *Board) SetRead(at time.Time, sources []Source, misses int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.report.Sources, s.report.AuditMisses = sources, misses
 	if at.Equal(s.fresh.read) {
 		return
 	}
-	s.fresh.read = at
+	s.fresh.read, s.report.ReadAt = at, at
 	if s.fresh.newer != nil {
 		close(s.fresh.newer)
 		s.fresh.newer = nil

@@ -20,6 +20,12 @@ type Report struct {
 	// Time is when the last pass ended; zero during the first one.
 	Time     time.Time `json:"time"`
 	LastPass PassCost  `json:"lastPass"`
+	// Sources are which changes of the machine are announced, and ReadAt is when all of it was last
+	// read.
+	Sources []Source  `json:"sources,omitempty"`
+	ReadAt  time.Time `json:"readAt,omitzero"`
+	// AuditMisses is how often reading everything has found something that was not announced.
+	AuditMisses int `json:"auditMisses"`
 	// Warnings are about the node itself: what may do harm there.
 	Warnings []string  `json:"warnings,omitempty"`
 	Findings []Finding `json:"findings"`
@@ -34,6 +40,16 @@ func (r Report) Object(id spec.ID) (Object, bool) {
 		return Object{}, false
 	}
 	return r.Objects[i], true
+}
+
+// Source is a part of the machine whose changes the kernel may announce.
+type Source struct {
+	// Name is configfs, lvm or devices.
+	Name string `json:"name"`
+	// Watching is true if its changes are announced. Otherwise the machine is read again and again.
+	Watching bool `json:"watching"`
+	// Why says what is missing.
+	Why string `json:"why,omitempty"`
 }
 
 // PassCost is what a pass cost.
