@@ -53,6 +53,7 @@ type lookout struct {
 	fresh map[observe.Part]bool
 	// suspects is true if the last audit seems to have found something that no event announced.
 	suspects bool
+	noise    noise
 	// misses is how often audits found something that no event had announced.
 	misses int
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
+	"github.com/volreconciler/volreconciler/pkg/watch"
 )
 
 // Source loads what is declared.
@@ -109,12 +110,16 @@ func (l *Loop) Run(ctx context.Context, wake <-chan struct{}) {
 	timed := false
 	for {
 		next := l.pass(ctx, timed)
-		timer := time.NewTimer(next)
+		wait, heard := next, changed
+		if deaf := l.lookout.noise.deafFor(time.Now(), l.Resync); deaf > 0 {
+			wait, heard = min(next, deaf), nil
+		}
+		timer := time.NewTimer(wait)
 		timed = false
 		select {
 		case <-ctx.Done():
 		case <-wake:
-		case <-changed:
+		case <-heard:
 			// Who changes one thing mostly changes more.
 			sleep(ctx, gather)
 		case <-l.Executor.Freed():
@@ -123,7 +128,7 @@ func (l *Loop) Run(ctx context.Context, wake <-chan struct{}) {
 		case <-l.Status.Asked():
 			l.lookout.asked = true
 		case <-timer.C:
-			timed = next > 0
+			timed = next > 0 && wait == next
 		}
 		timer.Stop()
 		if ctx.Err() != nil {
@@ -153,7 +158,7 @@ func (l *Loop) Pass(ctx context.Context) time.Duration { return l.pass(ctx, true
 func (l *Loop) pass(ctx context.Context, timed bool) time.Duration {
 	cost := l.meter()
 	declared := l.Source.Load(ctx)
-	now := l.begin(declared, timed)
+	now, changed := l.begin(declared, timed)
 	v := l.view(ctx, declared, now)
 	l.lookout.observed()
 	for ctx.Err() == nil && l.lookout.refreshFor(v.made, now) {
@@ -203,6 +208,7 @@ func (l *Loop) pass(ctx context.Context, timed bool) time.Duration {
 	l.Status.SetRead(l.lookout.polled, l.lookout.sources(), l.lookout.misses)
 	l.Log.V(1).Info("pass", "seconds", spent.Seconds, "processes", spent.Processes, "steps", len(made.Steps), "failed", len(failures))
 	l.last = declared
+	l.lookout.noise.note(len(changed) > 0, made.Empty(), time.Now())
 	return l.wait(made, failures, observed, l.now())
 }
 
@@ -225,8 +231,8 @@ func (l *Loop) now() time.Time {
 	return time.Now()
 }
 
-// begin begins a pass and returns its time.
-func (l *Loop) begin(declared spec.Set, timed bool) time.Time {
+// begin begins a pass and returns its time, and what was announced since the last one.
+func (l *Loop) begin(declared spec.Set, timed bool) (time.Time, []watch.Event) {
 	now := l.now()
 	if l.started.IsZero() {
 		l.started, l.lastDeclared = now, map[spec.ID]time.Time{}
@@ -247,7 +253,7 @@ func (l *Loop) begin(declared spec.Set, timed bool) time.Time {
 	}
 	l.attempts.forgetChanged(declared)
 	l.checkClock(now)
-	return now
+	return now, changed
 }
 
 // view is what a pass decides by, and what it decides.

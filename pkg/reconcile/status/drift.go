@@ -36,7 +36,9 @@ type Actor struct {
 // bash, sshd)".
 func (a Actor) String() string {
 	var details []string
-	add := func(format string, args ...any) { details = append(details, strings.TrimSpace(fmt.Sprintf(format, args...))) }
+	add := func(format string, args ...any) {
+		details = append(details, strings.TrimSpace(fmt.Sprintf(format, args...)))
+	}
 	name := a.Command
 	if a.Executable != "" {
 		add("%s", a.Executable)
