@@ -65,7 +65,13 @@ func (s *settings) source(log logr.Logger, keeper spec.Keeper) *spec.Source {
 	if recall == 0 {
 		recall = -1 // what went with the file that has gone has gone as well
 	}
-	return spec.NewSource(s.specs, spec.Options{TargetPrefix: s.targetPrefix, Secrets: !fake, Redact: fake, Recall: recall, Log: log, Keeper: keeper})
+	var also []string
+	for _, file := range []string{s.discoveryFile, s.discoveryMutualFile} {
+		if file != "" {
+			also = append(also, file)
+		}
+	}
+	return spec.NewSource(s.specs, spec.Options{Also: also, TargetPrefix: s.targetPrefix, Secrets: !fake, Redact: fake, Recall: recall, Log: log, Keeper: keeper})
 }
 
 // makeDirs makes the directories of LVM's shells and of the memory, in which nobody else may make the agent believe

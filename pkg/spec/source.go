@@ -48,8 +48,11 @@ type Options struct {
 	// within that time, its content remains in effect together with the rest, because rm
 	// removes one file after the other; default: 30 s, negative: not at all.
 	Recall time.Duration
-	// Poll is how often Watch looks for changes of which the kernel has not
-	// told it; default: 10 s.
+	// Also are other files whose changes Watch wakes for.
+	Also []string
+	// Poll is how often Watch looks for changes that the kernel has not reported; default: 10 s.
+	// Where all files are on file systems of which the kernel reports every change, it looks more
+	// rarely.
 	Poll time.Duration
 	// Keeper keeps the last good content of the files for the next start; nil: nothing is kept.
 	Keeper Keeper
@@ -162,7 +165,7 @@ func (s *Source) Load(ctx context.Context) Set {
 	}
 
 	set.Warnings = s.keeper.warnings(good)
-	s.follow = s.follow.next(s.dir, found, files, settled)
+	s.follow = s.follow.next(s.dir, found, slices.Concat(files, s.options.Also), settled)
 	signal(s.loaded)
 	return set
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 	"github.com/go-logr/logr"
+	"golang.org/x/sys/unix"
 )
 
 // Watch returns a channel that wakes its reader when a Load may find something
@@ -28,24 +29,28 @@ func (s *Source) Watch(ctx context.Context) <-chan struct{} {
 
 func (s *Source) watch(ctx context.Context, w *watcher, wake chan<- struct{}) {
 	defer w.close()
-	poll := time.NewTicker(s.options.Poll)
-	defer poll.Stop()
-
 	// Watch first, then read: what changes between the two must not be missed.
 	// Hence a wake whenever a directory is watched that was not before.
 	w.follow(s.points())
 	signal(wake)
+	poll := time.NewTimer(w.pollAfter(s.options.Poll))
+	defer poll.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.loaded:
+			reliable := len(w.silent) == 0
 			if w.follow(s.points()) {
 				signal(wake)
+			}
+			if reliable && len(w.silent) > 0 {
+				poll.Reset(s.options.Poll)
 			}
 		case event, open := <-w.events():
 			if !open {
 				w.lose()
+				poll.Reset(s.options.Poll)
 			}
 			if !open || w.concerns(event.Name) {
 				signal(wake)
@@ -58,6 +63,7 @@ func (s *Source) watch(ctx context.Context, w *watcher, wake chan<- struct{}) {
 			if s.changed() {
 				signal(wake)
 			}
+			poll.Reset(w.pollAfter(s.options.Poll))
 		}
 	}
 }
@@ -87,14 +93,16 @@ type watcher struct {
 	inotify    *fsnotify.Watcher // nil: not to be had
 	points     points
 	inodes     map[string]os.FileInfo // the directory watched under a path
+	silent     map[string]bool        // directories in which changes may go unnoticed
 	complained bool
 }
 
 func newWatcher(log logr.Logger) *watcher {
-	w := &watcher{log: log, inodes: map[string]os.FileInfo{}}
+	w := &watcher{log: log, inodes: map[string]os.FileInfo{}, silent: map[string]bool{}}
 	inotify, err := fsnotify.NewWatcher()
 	if err != nil {
 		w.complain(err)
+		w.silent[""] = true
 		return w
 	}
 	w.inotify = inotify
@@ -113,6 +121,7 @@ func (w *watcher) complain(err error) {
 func (w *watcher) lose() {
 	w.close()
 	w.inotify = nil
+	w.silent[""] = true
 	w.complain(errors.New("inotify has stopped"))
 }
 
@@ -153,6 +162,7 @@ func (w *watcher) follow(wanted points) (added bool) {
 		if _, ok := wanted[dir]; !ok {
 			_ = w.inotify.Remove(dir) // gone by itself, or never wanted again
 			delete(w.inodes, dir)
+			delete(w.silent, dir)
 			continue
 		}
 		watched[dir] = true
@@ -169,13 +179,45 @@ func (w *watcher) follow(wanted points) (added bool) {
 		if err := w.inotify.Add(dir); err != nil {
 			if !os.IsNotExist(err) {
 				w.complain(err)
+				w.silent[dir] = true
 			}
 			continue
+		}
+		if !watched[dir] {
+			delete(w.silent, dir)
+			if !tellsOfChanges(dir) {
+				w.silent[dir] = true
+			}
 		}
 		w.inodes[dir] = now
 		added = added || !watched[dir]
 	}
 	return added
+}
+
+// rarePolls is by how much polling is rarer where the kernel reports every change.
+const rarePolls = 30
+
+// pollAfter returns how long the next look at the files can wait.
+func (w *watcher) pollAfter(poll time.Duration) time.Duration {
+	if len(w.silent) > 0 {
+		return poll
+	}
+	return rarePolls * poll
+}
+
+// tellsOfChanges reports whether all changes in a directory pass through this kernel, so that
+// inotify(7) reports them: those of a network file system are also made elsewhere.
+func tellsOfChanges(dir string) bool {
+	var fs unix.Statfs_t
+	if unix.Statfs(dir, &fs) != nil {
+		return false
+	}
+	switch fs.Type {
+	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC, unix.TMPFS_MAGIC, unix.RAMFS_MAGIC, unix.OVERLAYFS_SUPER_MAGIC:
+		return true
+	}
+	return false
 }
 
 // concerns reports whether an event may change what a Load finds.

@@ -73,6 +73,19 @@ var _ = Describe("Watching", func() {
 	// Polling is far beyond the time limit of the specs that are about inotify.
 	const never = time.Hour
 
+	It("wakes for other files that it was given", func(ctx SpecContext) {
+		other := filepath.Join(filepath.Dir(dir), "discovery", "password")
+		write(other, "one\n")
+		running, cancel := context.WithCancel(context.Background())
+		DeferCleanup(cancel)
+		source := spec.NewSource(dir, spec.Options{Settle: quick, Poll: never, Secrets: true, Also: []string{other}})
+		f := &follower{source: source, wake: source.Watch(running)}
+		until(ctx, f, has("db"))
+		quiet(ctx, f)
+		write(other, "two\n")
+		Eventually(ctx, f.wake).Should(Receive())
+	}, SpecTimeout(time.Minute))
+
 	It("wakes at the start, and then only after a change", func(ctx SpecContext) {
 		f := start(dir, never)
 		until(ctx, f, has("db"))
