@@ -15,3 +15,13 @@ func Kinds() []Change {
 		MapLUN{}, UnmapLUN{}, SetWriteProtect{}, SetAccounts{}, EnableTarget{}, DisableTarget{}, RemoveTarget{},
 	}
 }
+
+// KeepsOut reports whether a change takes something away from initiators, who may have gained it
+// without permission.
+func KeepsOut(c Change) bool {
+	switch c.(type) {
+	case SetAttributes, SetAuth, SetAccounts, SetWriteProtect, SetDiscoveryAuth, RemoveInitiator, UnmapLUN, RemoveLUN, RemovePortal, DisableTarget, RemoveTarget:
+		return true
+	}
+	return false
+}

@@ -23,7 +23,7 @@ type cache struct {
 
 	mu sync.Mutex
 	on bool
-	// forgotten counts calls of forget, so that what was read across one is not kept.
+	// forgotten is the number of calls of forget, so that what was read across one is not kept.
 	forgotten uint64
 	// objects are the files of each object, and of each directory above, by their paths.
 	objects map[string]map[string]cached
@@ -153,7 +153,7 @@ func (c *cache) forget(p string) {
 	}
 	for file := range c.missed {
 		if o, _ := objectOf(file); o == object || strings.HasPrefix(o, p+"/") || p == "" {
-			delete(c.missed, file) // it was said after all
+			delete(c.missed, file) // its event is only late
 		}
 	}
 }

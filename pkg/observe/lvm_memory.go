@@ -12,7 +12,7 @@ type lvmMemory struct {
 
 	mu sync.Mutex
 	on bool
-	// forgotten counts calls of forget, so that a report that was made across one is not kept.
+	// forgotten is the number of calls of forget, so that a report that was made across one is not kept.
 	forgotten uint64
 	// kept is nil if LVM is to be asked.
 	kept *lvmReport

@@ -84,7 +84,7 @@ func (o *Observer) EndAudit() bool {
 }
 
 // Missed returns what audits found changed though nobody had said so, since the last call. Call it
-// a moment after the audit: what is said in between does not count.
+// a moment after the audit: an event may be late.
 func (o *Observer) Missed() []string {
 	missed := o.cache.takeMissed()
 	if o.lvm.takeMissed() {

@@ -79,21 +79,10 @@ func (c *contention) note(s plan.Step, by string, declared any, now time.Time) {
 // hold is how long a change waits the next time.
 func hold(level int, c change.Change) time.Duration {
 	longest := maxHold
-	if keepsOut(c) {
+	if change.KeepsOut(c) {
 		longest = maxExposedBy
 	}
 	return min(longest, firstHold<<min(level-1, 10))
-}
-
-// keepsOut reports whether a change takes something away from initiators, who may have gained it
-// without permission.
-func keepsOut(c change.Change) bool {
-	switch c.(type) {
-	case change.SetAttributes, change.SetAuth, change.SetAccounts, change.SetWriteProtect, change.SetDiscoveryAuth,
-		change.RemoveInitiator, change.UnmapLUN, change.RemoveLUN, change.RemovePortal, change.DisableTarget:
-		return true
-	}
-	return false
 }
 
 // isHeld reports whether it is too early to make a change again.

@@ -83,13 +83,13 @@ func actorOf(p watch.Process) status.Actor {
 	}
 }
 
-// drifts are what was last put back of each object. It is for concurrent use.
+// drifts are the last correction of each object. It is for concurrent use.
 type drifts struct {
 	mu   sync.Mutex
 	last map[spec.ID]status.Drift
 }
 
-// note adds a step that put something back.
+// note adds a step that corrected a drift.
 func (d *drifts) note(s plan.Step, by *status.Actor, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -78,7 +78,7 @@ var _ = Describe("Every reason", func() {
 	source := func() string { return text(isAny, "pkg/reconcile/status/object.go") }
 
 	It("is decided somewhere, and expected by a test", func() {
-		decisions, tests := text(isSource, "pkg/reconcile/plan", "pkg/reconcile/outcome.go"), text(isTest, "pkg", "cmd", "test")
+		decisions, tests := text(isSource, "pkg/reconcile/plan", "pkg/reconcile/outcome.go", "pkg/reconcile/contention.go"), text(isTest, "pkg", "cmd", "test")
 		golden := text(isAny, "test/scenario/testdata")
 		constants := regexp.MustCompile(`(?m)^\t(Reason\w+) += "(\w+)"`).FindAllStringSubmatch(source(), -1)
 		Expect(len(constants)).To(BeNumerically(">", 20))

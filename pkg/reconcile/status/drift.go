@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// Drift is what was last put back after somebody else had changed it.
+// Drift is the last correction of what somebody else had changed.
 type Drift struct {
 	Time time.Time `json:"time"`
-	// Change is what was done to put it back.
+	// Change is the correction.
 	Change string `json:"change"`
 	// By is who had changed it; nil: the kernel did not say.
 	By *Actor `json:"by,omitempty"`
-	// Corrected is how often something of the object was put back since the agent was started.
+	// Corrected is the number of corrections of the object since the agent was started.
 	Corrected int `json:"corrected"`
 }
 

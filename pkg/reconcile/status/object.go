@@ -74,7 +74,7 @@ type Object struct {
 	Since time.Time `json:"since,omitzero"`
 	// Progress is that of the job that copies or wipes the object's data; nil: there is none.
 	Progress *Progress `json:"progress,omitempty"`
-	// Drift is what was last put back of the object; nil: nothing was since the agent was started.
+	// Drift is the last correction of a drift; nil: there was none since the agent was started.
 	Drift *Drift `json:"drift,omitempty"`
 
 	Pool     *Pool   `json:"pool,omitempty"`
