@@ -71,8 +71,14 @@ var _ = Describe("The examples on an empty volume group", func() {
 
 		Expect(nodeStatus(ctx).LastPass.Processes).To(BeEquivalentTo(1))
 
+		trace := "timeout 6 strace -f -qq -e trace=execve,openat,mkdirat,unlinkat,symlinkat -o /tmp/trace -p $(pgrep -x volreconciler)"
+		By("nothing at all while nothing happens")
+		try(ctx, "sleep 2; "+trace)
+		Expect(sh(ctx, `grep -c -e 'execve(' -e /sys/kernel/config /tmp/trace || true`)).To(Equal("0"))
+
+		By("only reading when it reads everything")
 		// What the agent really does meanwhile, with all that it starts.
-		try(ctx, "timeout 6 strace -f -qq -e trace=execve,openat,mkdirat,unlinkat,symlinkat -o /tmp/trace -p $(pgrep -x volreconciler)")
+		try(ctx, "(sleep 2; pkill -HUP -x volreconciler) & "+trace)
 		Expect(sh(ctx, `grep -c 'execve(.*/lvm"' /tmp/trace`)).NotTo(Equal("0"))
 		// A disk that has no label and is written to is looked at again, more and more seldom.
 		Expect(sh(ctx, `grep 'execve(' /tmp/trace | grep -v -e '/lvm"' -e '/dd", .*"iflag=direct,nonblock"' || true`)).To(BeEmpty())
