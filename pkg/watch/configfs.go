@@ -171,7 +171,7 @@ func (c *configfs) lost(ctx context.Context, err error, forget func()) {
 		return
 	case <-time.After(c.w.options.Retry):
 	}
-	c.w.options.Log.V(1).Info("watching configfs anew", "error", err)
+	c.w.options.Log.V(1).Info("watching configfs again", "error", err)
 	c.mu.Lock()
 	forget()
 	c.mu.Unlock()

@@ -101,7 +101,7 @@ func (d *devices) read(ctx context.Context, socket *descriptor) {
 			return
 		case <-time.After(d.w.options.Retry):
 		}
-		d.w.options.Log.V(1).Info("receiving uevents anew", "error", err)
+		d.w.options.Log.V(1).Info("receiving uevents again", "error", err)
 		d.mu.Lock()
 		d.socket = nil
 		d.mu.Unlock()

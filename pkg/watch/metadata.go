@@ -140,7 +140,7 @@ func (m *metadata) open(ctx context.Context, readers *sync.WaitGroup) error {
 			return
 		case <-time.After(m.w.options.Retry):
 		}
-		m.w.options.Log.V(1).Info("watching physical volumes anew", "error", err)
+		m.w.options.Log.V(1).Info("watching physical volumes again", "error", err)
 		m.mu.Lock()
 		m.marker = nil
 		for _, v := range m.volumes {
