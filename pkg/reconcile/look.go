@@ -100,7 +100,9 @@ func (l *lookout) begin(timed bool, now time.Time) (changed []watch.Event, misse
 		changed = l.events.Take()
 	}
 	for _, e := range changed {
-		l.observer.Forget(partOf(e))
+		if e.By == nil || !e.By.Own { // our own changes are forgotten as they are made
+			l.observer.Forget(partOf(e))
+		}
 	}
 	if l.suspects && now.Sub(l.audited) >= auditPause {
 		missed = l.observer.Missed()
