@@ -100,7 +100,7 @@ func describe(w io.Writer, s screen, o status.Object, now time.Time) error {
 func describeDrift(field func(name, value string), d status.Drift, now time.Time) {
 	text := fmt.Sprintf("%s (%s ago): %s", d.Time.Format(time.RFC3339), age(now.Sub(d.Time)), d.Change)
 	if d.By != nil {
-		text += "; changed by " + d.By.String()
+		text += "; last written by " + d.By.String()
 	}
 	if d.Corrected > 1 {
 		text += fmt.Sprintf("; %d corrections since the agent started", d.Corrected)

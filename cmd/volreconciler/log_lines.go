@@ -117,7 +117,7 @@ func changedBy(actor string) string {
 	if actor == "" {
 		return ""
 	}
-	return ", changed by " + actor
+	return "; last written by " + actor
 }
 
 // lineOf returns the text of an entry.

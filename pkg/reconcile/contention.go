@@ -128,12 +128,12 @@ func (c *contention) show(objects []status.Object, p plan.Plan, now time.Time) {
 		if this == nil || !now.Before(this.next) || held[s.Object] != "" {
 			continue
 		}
-		by := "something on this node"
+		by := "unknown"
 		if this.by != "" {
 			by = this.by
 		}
-		held[s.Object] = fmt.Sprintf("%s undoes this change, which was made %d times: %s; it is made again at %s. Stop what undoes it, or change the spec",
-			by, len(this.made), s.Change, this.next.Format(time.TimeOnly))
+		held[s.Object] = fmt.Sprintf("something on this node undoes this change, which was made %d times: %s; last written by: %s. It is made again at %s. Stop what undoes it, or change the spec",
+			len(this.made), s.Change, by, this.next.Format(time.TimeOnly))
 	}
 	c.mu.Unlock()
 	for i := range objects {

@@ -85,7 +85,9 @@ func (c *configfs) check(ctx context.Context, readers *sync.WaitGroup) bool {
 	}
 	c.started = true
 	c.report()
-	return len(c.roots) == len(subsystems) && c.unwatched == 0 && (c.writesWhy == nil || errors.Is(c.writesWhy, errNotPermitted))
+	// A subsystem comes with a module, and a module with a uevent.
+	announced := len(c.roots) == len(subsystems) || c.w.watches(Devices)
+	return announced && c.unwatched == 0 && (c.writesWhy == nil || errors.Is(c.writesWhy, errNotPermitted))
 }
 
 func (c *configfs) exists(name string) bool {

@@ -16,7 +16,7 @@ type descriptor struct {
 	raw  syscall.RawConn
 }
 
-// newDescriptor takes over a descriptor that does not block, and closes it when the context ends.
+// newDescriptor wraps a non-blocking descriptor, and closes it when the context ends.
 func newDescriptor(ctx context.Context, fd int, name string) (*descriptor, error) {
 	file := os.NewFile(uintptr(fd), name)
 	raw, err := file.SyscallConn()

@@ -148,7 +148,7 @@ func (d *devices) take(u uevent) {
 			d.w.metadata.deviceChanged(path)
 		}
 	case "module":
-		// With its module a subsystem of configfs comes and goes, of which nothing else tells.
+		// A module may register a subsystem of configfs, or remove it: configfs itself reports neither.
 		d.w.configfs.changed.raise()
 	}
 }

@@ -18,11 +18,13 @@ const (
 type Event struct {
 	Source Source
 	// Path is what may have changed: of [Configfs] a file or directory below /sys/kernel/config,
-	// whatever mount it was changed through; otherwise the device node, as in /dev/dm-3. Empty:
-	// anything of this source may have changed, because events were lost or could not be told
-	// apart.
+	// with all below it, whatever mount it was changed through; of [Metadata] a physical volume, as
+	// it was named to [Watcher.PhysicalVolumes]; of [Devices] a device node, as in /dev/dm-3. Empty:
+	// anything of this source may have changed, because events were lost, or the kernel did
+	// not say what.
 	Path string
-	// By is who did it; nil: the kernel does not say, or it was gone before it could be asked.
+	// By is who did it; nil: the kernel does not say. It never does of what is made or removed in
+	// configfs, and of devices.
 	By *Process
 }
 
@@ -30,14 +32,14 @@ type Event struct {
 type Process struct {
 	PID int
 	// Command is its name (comm of proc(5)), and Executable the path of its program; empty:
-	// unknown.
+	// unknown, because it was gone before it could be asked.
 	Command    string
 	Executable string
-	// UID is its effective user, and User the name of that; empty: it has none.
+	// UID is its effective user, -1 if unknown, and User the name of that; empty: it has none.
 	UID  int
 	User string
 	// LoginUID is the user who logged in and started it, through sudo(8) and su(1), with its name;
-	// -1: nobody did, as with a service (loginuid of proc(5)).
+	// -1: nobody did, as with a service (loginuid of proc(5)), or it is unknown.
 	LoginUID  int
 	LoginUser string
 	// Parents are the names of its parents, the nearest first, without PID 1.

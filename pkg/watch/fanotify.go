@@ -62,12 +62,12 @@ func (f *fanotify) each(size int, each func(fanotifyEvent)) error {
 	buf := make([]byte, size)
 	for {
 		n, err := f.read(buf)
-		switch {
-		case errors.Is(err, unix.EACCES), errors.Is(err, unix.EROFS), errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENOENT):
+		if err != nil {
+			if !isEventLost(err) {
+				return err
+			}
 			each(fanotifyEvent{fd: -1})
 			continue
-		case err != nil:
-			return err
 		}
 		for rest := buf[:n]; len(rest) >= unix.FAN_EVENT_METADATA_LEN; {
 			e, length := parseFanotify(rest)
@@ -78,6 +78,13 @@ func (f *fanotify) each(size int, each func(fanotifyEvent)) error {
 			rest = rest[length:]
 		}
 	}
+}
+
+// isEventLost is true for an error of the event that was read, and not of reading: its file could
+// not be opened.
+func isEventLost(err error) bool {
+	var errno unix.Errno
+	return errors.As(err, &errno) && errno != unix.EBADF && errno != unix.EFAULT && errno != unix.EINVAL
 }
 
 // parseFanotify returns the first event and its length; 0: it is not one.

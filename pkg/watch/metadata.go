@@ -33,8 +33,8 @@ type volume struct {
 	node string
 	// path is the node itself, where the other is a symbolic link. Empty: it was not there yet.
 	path string
-	// inode is that of the node that is watched; zero: none is. A device that comes back has
-	// another.
+	// inode is that of the node that is watched; zero: none is. A device that is attached
+	// again has another.
 	inode uint64
 	// key is what marker calls it.
 	key string
@@ -209,7 +209,8 @@ type handleMarker struct{ group *fanotify }
 
 // newHandleMarker fails if the kernel cannot watch a directory of device nodes like that.
 func newHandleMarker(ctx context.Context, dev string) (marker, error) {
-	group, err := newFanotify(ctx, unix.O_RDONLY, unix.FAN_REPORT_FID)
+	// The second flag needs CAP_SYS_ADMIN. Without it there are groups too, but of no process.
+	group, err := newFanotify(ctx, unix.O_RDONLY, unix.FAN_REPORT_FID|unix.FAN_UNLIMITED_MARKS)
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,8 @@ func newAsker(proc string) *asker {
 	return &asker{proc: proc, own: os.Getpid(), known: map[int]answer{}}
 }
 
-// ask returns what is known of a process; nil: nothing. The result is shared, and never changed.
+// ask returns what is known of a process, which is its number alone if it is gone; nil: it has no
+// number here. The result is shared, and never changed.
 func (a *asker) ask(pid int) *Process {
 	if pid <= 0 {
 		return nil // of another PID namespace, or not told
@@ -57,7 +58,7 @@ func (a *asker) ask(pid int) *Process {
 		if asked && now.Sub(before.at) < goneFor {
 			return before.process
 		}
-		return nil
+		return &Process{PID: pid, UID: -1, LoginUID: -1, Own: pid == a.own}
 	}
 	// A process that runs another program has another name, mostly.
 	if asked && before.stat == s {

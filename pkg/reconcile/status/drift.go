@@ -22,7 +22,7 @@ type Actor struct {
 	PID        int    `json:"pid"`
 	Command    string `json:"command,omitempty"`
 	Executable string `json:"executable,omitempty"`
-	// UID is its effective user. LoginUID is the user who had logged in and started it, through
+	// UID is its effective user; -1: it was gone before it could be asked. LoginUID is the user who had logged in and started it, through
 	// sudo(8) and su(1); -1: nobody had.
 	UID       int    `json:"uid"`
 	User      string `json:"user,omitempty"`
@@ -47,7 +47,9 @@ func (a Actor) String() string {
 		name = "a process"
 	}
 	add("pid %d", a.PID)
-	add("uid %d %s", a.UID, a.User)
+	if a.UID >= 0 {
+		add("uid %d %s", a.UID, a.User)
+	}
 	if a.LoginUID >= 0 {
 		add("login uid %d %s", a.LoginUID, a.LoginUser)
 	}
