@@ -132,7 +132,7 @@ func (c *contention) show(objects []status.Object, p plan.Plan, now time.Time) {
 		if this.by != "" {
 			by = this.by
 		}
-		held[s.Object] = fmt.Sprintf("something on this node undoes this change, which was made %d times: %s; last written by: %s. It is made again at %s. Stop what undoes it, or change the spec",
+		held[s.Object] = fmt.Sprintf("something undoes this change, made %d times: %s. Last writer: %s. It is made again at %s. Stop that program, or change the spec",
 			len(this.made), s.Change, by, this.next.Format(time.TimeOnly))
 	}
 	c.mu.Unlock()

@@ -56,7 +56,7 @@ var _ = Describe("A change that somebody undoes", func() {
 			Expect(loop.Pass(ctx)).To(BeNumerically("<=", wait))
 			Expect(isActive()).To(BeFalse())
 			Expect(object()).To(model.BeIn(status.Blocked, status.ReasonContended))
-			Expect(object().Message).To(ContainSubstring("something on this node undoes this change"))
+			Expect(object().Message).To(ContainSubstring("something undoes this change"))
 			now = now.Add(wait)
 			loop.Pass(ctx)
 			Expect(isActive()).To(BeTrue())
