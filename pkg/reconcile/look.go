@@ -7,6 +7,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
 	"github.com/volreconciler/volreconciler/pkg/watch"
 )
 
@@ -89,9 +90,16 @@ func (l *lookout) sources() []status.Source {
 	return sources
 }
 
+// isEdited reports whether an object was declared otherwise before, or is no longer declared. What is
+// learned of initiators then, and of what may be taken from them, must not be learned from sessions
+// of long ago.
+func isEdited(before, declared spec.Set) bool {
+	return slices.ContainsFunc(declaredIDs(before), func(id spec.ID) bool { return !sameObject(before.Object(id), declared.Object(id)) })
+}
+
 // begin begins a pass, which is timed if nothing started it but the time. It returns what may have
 // changed since the last one, and what the last audit found that nobody had announced.
-func (l *lookout) begin(timed bool, now time.Time) (changed []watch.Event, missed []string) {
+func (l *lookout) begin(timed, edited bool, now time.Time) (changed []watch.Event, missed []string) {
 	l.fresh = map[observe.Part]bool{}
 	if l.observer == nil {
 		return nil, nil
@@ -114,7 +122,7 @@ func (l *lookout) begin(timed bool, now time.Time) (changed []watch.Event, misse
 		l.observer.Audit()
 		l.audited = now
 		l.fresh[observe.Everything], l.polled = true, now
-	case !l.isWatching() || timed && l.poll || l.asked:
+	case !l.isWatching() || timed && l.poll || l.asked || edited:
 		l.refresh(now, observe.Everything)
 	}
 	l.asked = false

@@ -240,7 +240,7 @@ func (l *Loop) begin(declared spec.Set, timed bool) (time.Time, []watch.Event) {
 		l.Executor.Hold = func(s plan.Step) bool { return l.contention.isHeld(s, l.now()) }
 		l.lookout.observer, l.lookout.events, l.lookout.audit, l.lookout.tgt = l.Remembering, l.Events, l.Audit, l.TGT
 	}
-	changed, missed := l.lookout.begin(timed, now)
+	changed, missed := l.lookout.begin(timed, l.Remembering != nil && isEdited(l.last, declared), now)
 	l.sightings.note(changed, now)
 	l.contention.forget(declared, now)
 	if len(missed) > 0 {
