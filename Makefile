@@ -73,10 +73,10 @@ fuzz: ## run every fuzz target for FUZZTIME (default 10m) on FUZZCORES (default 
 ##@ Measure
 
 .PHONY: bench
-bench: ## measure copies beside dd and qemu-img, and the agent in a guest beside a shell loop and lvs
+bench: ## measure copies beside dd and qemu-img, and the agent in a guest beside a shell loop, LVM alone and lvs
 	@hack/install-deps.sh test
 	@go run ./test/bench/copy
-	@VOLRECONCILER_GUEST=1 go test -count=1 -timeout 30m ./test/e2e -ginkgo.label-filter=bench -ginkgo.no-color -v | grep -E '^(guest|converge|idle|FAIL|---|  \[FAILED)'
+	@VOLRECONCILER_GUEST=1 go test -count=1 -timeout 30m ./test/e2e -ginkgo.label-filter=bench -ginkgo.no-color -v | grep -E '^(guest|converge|create|restore|idle|FAIL|---|  \[FAILED)'
 
 .PHONY: bench-scale
 bench-scale: ## measure how the agent grows from 100 to 100,000 volumes, each with an export (SCALE='-sizes 100,1000')

@@ -37,6 +37,18 @@ type Actuator interface {
 	Apply(ctx context.Context, c Change) error
 }
 
+// Batcher is an [Actuator] that makes several changes together in less time than one after
+// the other.
+type Batcher interface {
+	Actuator
+	// Batch returns how many of the changes, from the first on, ApplyAll would make together. They
+	// are in the order of the plan, and none needs another.
+	Batch(changes []Change) int
+	// ApplyAll makes changes as [Actuator.Apply] would one after the other, and returns the error
+	// of each. What it has not finished when ctx ends has the error of ctx.
+	ApplyAll(ctx context.Context, changes []Change) []error
+}
+
 // Errors that say why a change failed.
 var (
 	// ErrStale means that the machine changed after it was observed. The next pass

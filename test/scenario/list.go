@@ -14,7 +14,7 @@ func All() []Scenario {
 	return append([]Scenario{
 		everything(), growth(), deletion(), trash(), retained(), drift(), tags(), vanished(), adopted(),
 		cloned(), usedByOthers("iscsi"), usedByOthers("nvme-tcp"), foreign(), exportChanges(), portals(), sharing(), renamedTarget(), suspended(), broken(), full(), reboot(),
-		mounted(), connected(), forced(), refused(), tooMany(), renamed(), leftovers(), snapshots(), nvme(),
+		mounted(), connected(), forced(), refused(), tooMany(), renamed(), leftovers(), snapshots(), nvme(), together(), rebooted(),
 	}, slices.Concat(copies(), poolMoves(), safetyRules())...)
 }
 

@@ -29,11 +29,27 @@ var alone = []string{
 // removable returns the condition under which a logical volume may be removed:
 // it has the UUID and the tags, and nothing else is removed with it.
 func removable(lv change.LV, tags []string) string {
+	return strings.Join(append([]string{isOurs(lv, tags)}, alone...), " && ")
+}
+
+// isOurs is the condition that a logical volume has the UUID and the tags.
+func isOurs(lv change.LV, tags []string) string {
 	all := []string{hasUUID(lv)}
 	for _, t := range tags {
 		all = append(all, hasTag(t))
 	}
-	return strings.Join(append(all, alone...), " && ")
+	return strings.Join(all, " && ")
+}
+
+// anyRemovable is [removable] of several: a logical volume has the UUID and the tags of one of them.
+// LVM selects before it removes the first of them, under the lock that it keeps until the last:
+// what is an origin then is left, even if its snapshot is removed by the same command.
+func anyRemovable(changes []change.RemoveLV) string {
+	conditions := make([]string, len(changes))
+	for i, c := range changes {
+		conditions[i] = "(" + isOurs(c.LV, c.Tags) + ")"
+	}
+	return strings.Join(append([]string{"(" + strings.Join(conditions, " || ") + ")"}, alone...), " && ")
 }
 
 // hasTag is the condition that a logical volume has a tag. Some of what tags may consist of joins

@@ -25,12 +25,15 @@ func (a *Actuator) createVolume(ctx context.Context, c change.CreateVolume) erro
 	argv := []string{"lvcreate", "-y", "-Wy", "-Zy", "-L", bytes(c.Size), c.VolumeGroup}
 	want := observe.Thick
 	if c.ThinPool != "" {
-		argv = []string{"lvcreate", "-y", "-V", bytes(c.Size), "-T", c.VolumeGroup + "/" + c.ThinPool}
-		want = observe.Thin
+		argv, want = createThin(c), observe.Thin
 	}
 	return a.create(ctx, argv, c.LV, c.Tags, func(now observe.LogicalVolume) bool {
 		return now.Type == want && now.Pool == c.ThinPool && now.Origin == "" && now.Size >= uint64(c.Size) && now.Active
 	})
+}
+
+func createThin(c change.CreateVolume) []string {
+	return []string{"lvcreate", "-y", "-V", bytes(c.Size), "-T", c.VolumeGroup + "/" + c.ThinPool}
 }
 
 // createSnapshot looks first whether the origin is the one that the plan saw.
@@ -79,10 +82,13 @@ func (a *Actuator) cloneVolume(ctx context.Context, c change.CloneVolume) error 
 	if _, err := a.readOrigin(ctx, clonedBy(c)); err != nil {
 		return err
 	}
-	argv := []string{"lvcreate", "-y", "-s", "-kn", c.VolumeGroup + "/" + c.Origin}
-	return a.create(ctx, argv, c.LV, c.Tags, func(now observe.LogicalVolume) bool {
+	return a.create(ctx, createClone(c), c.LV, c.Tags, func(now observe.LogicalVolume) bool {
 		return now.Type == observe.Thin && now.Origin == c.Origin && now.Active
 	})
+}
+
+func createClone(c change.CloneVolume) []string {
+	return []string{"lvcreate", "-y", "-s", "-kn", c.VolumeGroup + "/" + c.Origin}
 }
 
 // readOrigin reads the origin of a new snapshot. The plan may be older than the decision to

@@ -148,7 +148,8 @@ func splitName(arg string) (vg, lv string, err error) {
 }
 
 // each calls do for every logical volume that the arguments name, a volume
-// group naming all in it, and that --select selects. What fails is printed, and
+// group naming all in it, and that --select selects. As in LVM all are selected before anything is
+// done: one that is an origin until its snapshot is removed was not alone. What fails is printed, and
 // the others are still done. use says which volume groups may be worked on.
 func (c *command) each(use func(string) (*group, error), do func(*group, *LogicalVolume) error) error {
 	args := c.args
@@ -160,6 +161,11 @@ func (c *command) each(use func(string) (*group, error), do func(*group, *Logica
 			args = append(args, g.Name)
 		}
 	}
+	type chosen struct {
+		g  *group
+		lv *LogicalVolume
+	}
+	var all []chosen
 	for _, arg := range args {
 		vg, name, err := splitName(arg)
 		if err != nil {
@@ -170,7 +176,7 @@ func (c *command) each(use func(string) (*group, error), do func(*group, *Logica
 			c.fail(err)
 			continue
 		}
-		lvs := slices.Clone(g.lvs)
+		lvs := g.lvs
 		if name != "" {
 			lv := g.find(name)
 			if lv == nil {
@@ -180,13 +186,17 @@ func (c *command) each(use func(string) (*group, error), do func(*group, *Logica
 			lvs = []*LogicalVolume{lv}
 		}
 		for _, lv := range lvs {
-			// It may have gone with the one before.
-			if g.find(lv.Name) != lv || !c.where.holds(row{c.lvm, g, lv}) {
-				continue
+			if c.where.holds(row{c.lvm, g, lv}) {
+				all = append(all, chosen{g, lv})
 			}
-			if err := do(g, lv); err != nil {
-				c.fail(err)
-			}
+		}
+	}
+	for _, one := range all {
+		if one.g.find(one.lv.Name) != one.lv {
+			continue // it has gone with one before
+		}
+		if err := do(one.g, one.lv); err != nil {
+			c.fail(err)
 		}
 	}
 	return nil

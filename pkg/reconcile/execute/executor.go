@@ -53,16 +53,18 @@ var (
 // is called with every step that was tried, from several goroutines at once. Steps that are no
 // longer waited for use both after Execute has returned, so backingOff must not be changed.
 //
-// Steps of one lane run one after the other in the order of the plan; lanes run side by side. No
-// step waits for a later one, so there is no deadlock. When ctx ends, steps that have not begun
+// Steps of one lane run one after the other in the order of the plan, or together where the actuator
+// is a [change.Batcher]; lanes run side by side. No step waits for a later one, so there is no deadlock. When ctx ends, steps that have not begun
 // fail with its error, and so do jobs.
 //
 // A [change.Job] is begun and not waited for. Its step is unfinished, in this plan and in later
 // ones, until a plan finds that it has ended. If it failed, its error is the step's in that plan,
 // and the plan after it begins the job again. A job without a step in a plan is cancelled.
 func (x *Executor) Execute(ctx context.Context, p plan.Plan, backingOff map[spec.ID]bool, done func(plan.Step, error)) map[plan.StepID]error {
+	waitedFor, abandon := context.WithCancel(ctx)
+	defer abandon()
 	r := &execution{
-		actuators: x.Actuators, backingOff: backingOff, hold: x.Hold, done: done,
+		actuators: x.Actuators, backingOff: backingOff, hold: x.Hold, done: done, waitedFor: waitedFor, abandon: abandon,
 		outcomes: make(map[plan.StepID]*stepOutcome, len(p.Steps)),
 	}
 	lanes := map[string][]plan.Step{}
@@ -153,6 +155,9 @@ type execution struct {
 	backingOff map[spec.ID]bool
 	hold       func(plan.Step) bool
 	done       func(plan.Step, error)
+	// waitedFor ends with the context of the plan, and when the plan is abandoned.
+	waitedFor context.Context
+	abandon   context.CancelFunc
 
 	mu       sync.Mutex
 	outcomes map[plan.StepID]*stepOutcome
@@ -183,6 +188,7 @@ func (r *execution) wait(steps []plan.Step, patience time.Duration) {
 			r.mu.Lock()
 			r.abandoned = true
 			r.mu.Unlock()
+			r.abandon()
 			r.settle(ErrUnfinished, steps...)
 			return
 		}
@@ -207,12 +213,15 @@ func (r *execution) settle(err error, steps ...plan.Step) {
 // lane applies the steps of one lane and calls end after the last one, before its outcome is
 // known: the next plan must find the lane free. It reports whether the plan was abandoned.
 func (r *execution) lane(ctx context.Context, steps []plan.Step, end func()) (late bool) {
-	for i, s := range steps {
-		err := r.step(ctx, s)
-		if i == len(steps)-1 {
+	for len(steps) > 0 {
+		errs := r.next(ctx, steps)
+		if len(errs) == len(steps) {
 			end()
 		}
-		r.settle(err, s)
+		for i, err := range errs {
+			r.settle(err, steps[i])
+		}
+		steps = steps[len(errs):]
 	}
 	return r.isOver()
 }
@@ -223,28 +232,52 @@ func (r *execution) isOver() bool {
 	return r.abandoned
 }
 
-func (r *execution) step(ctx context.Context, s plan.Step) error {
+// next applies the first of some steps, and with it those after it that can be made together. It
+// returns the error of each.
+func (r *execution) next(ctx context.Context, steps []plan.Step) []error {
+	actuator, err := r.begin(ctx, steps[0])
+	if err != nil {
+		return []error{err}
+	}
+	if batcher, ok := actuator.(change.Batcher); ok {
+		if n := batcher.Batch(changesOf(r.ready(steps))); n > 1 {
+			return r.batch(ctx, batcher, steps[:n])
+		}
+	}
+	err = actuator.Apply(ctx, steps[0].Change)
+	r.report(steps[0], err)
+	return []error{err}
+}
+
+// begin waits until a step can be applied, and returns who does.
+func (r *execution) begin(ctx context.Context, s plan.Step) (change.Actuator, error) {
 	if err := r.awaitNeeds(s); err != nil {
-		return err
+		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
-		return err
+		return nil, err
 	}
 	if r.isOver() {
-		return ErrUnfinished
+		return nil, ErrUnfinished
 	}
-	if !s.AtOnce && r.backingOff[s.Object] || r.hold != nil && r.hold(s) {
-		return ErrBackingOff
+	if r.isBackingOff(s) {
+		return nil, ErrBackingOff
 	}
 	actuator, ok := r.actuators[s.Change.System()]
 	if !ok {
-		return fmt.Errorf("no actuator for %s", s.Change.System())
+		return nil, fmt.Errorf("no actuator for %s", s.Change.System())
 	}
-	err := actuator.Apply(ctx, s.Change)
+	return actuator, nil
+}
+
+func (r *execution) isBackingOff(s plan.Step) bool {
+	return !s.AtOnce && r.backingOff[s.Object] || r.hold != nil && r.hold(s)
+}
+
+func (r *execution) report(s plan.Step, err error) {
 	if r.done != nil {
 		r.done(s, err)
 	}
-	return err
 }
 
 // awaitNeeds waits for the steps that a step needs.
