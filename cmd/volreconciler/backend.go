@@ -95,8 +95,9 @@ func (b *backend) observer() *observe.Observer {
 func (b *backend) remember() {
 	o := b.observer()
 	o.Remember()
-	b.Host = &host.Announced{Host: b.Host, Changed: func(path string) { o.Forget(observe.Part(path)) }}
-	b.lvm = &host.AnnouncedRunner{Runner: b.lvm, Ran: func() { o.Forget(observe.AllOfLVM) }}
+	ran := func() { o.Forget(observe.AllOfLVM) }
+	b.Host = &host.Announced{Host: b.Host, Changed: func(path string) { o.Forget(observe.Part(path)) }, Ran: ran}
+	b.lvm = &host.AnnouncedRunner{Runner: b.lvm, Ran: ran}
 	b.remembering = o
 }
 

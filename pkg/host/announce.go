@@ -13,6 +13,14 @@ type Announced struct {
 	// Changed is called with the path of each file, directory or symlink that was changed, made or
 	// removed, even if that failed: it may have been done in part.
 	Changed func(path string)
+	// Ran is called when a command was run that may have changed LVM.
+	Ran func()
+}
+
+// Run runs a command, see [Runner].
+func (a *Announced) Run(ctx context.Context, argv ...string) (Output, error) {
+	r := AnnouncedRunner{Runner: a.Host, Ran: a.Ran}
+	return r.Run(ctx, argv...)
 }
 
 // WriteFile writes a file, see [Files].

@@ -120,22 +120,29 @@ func objectOf(p string) (string, bool) {
 	return ConfigFS + "/" + strings.Join(parts[:depth], "/"), true
 }
 
-// forget makes the cache read again what a change of a path may have changed.
+// forget makes the cache read again what a change of a path may have changed. An audit that is
+// under way does not compare that.
 func (c *cache) forget(p string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.forgotten++
+	forgetIn(c.objects, p)
+	forgetIn(c.audited, p)
+}
+
+// forgetIn forgets what a change of a path may have changed.
+func forgetIn(objects map[string]map[string]cached, p string) {
 	object, inside := objectOf(p)
-	files, known := c.objects[object]
+	files, known := objects[object]
 	switch {
 	case !inside:
 		// Whatever is below may be another one now.
-		for o := range c.objects {
+		for o := range objects {
 			if strings.HasPrefix(o, p+"/") {
-				delete(c.objects, o)
+				delete(objects, o)
 			}
 		}
-		delete(c.objects, object)
+		delete(objects, object)
 	case strings.HasPrefix(object, PortsDir+"/") && p != object:
 		// A port lists thousands of subsystems, and none of its files changes another.
 		for file := range files {
@@ -144,16 +151,11 @@ func (c *cache) forget(p string) {
 			}
 		}
 	default:
-		delete(c.objects, object)
+		delete(objects, object)
 	}
 	if !known || p == object {
 		for dir := path.Dir(object); len(dir) >= len(ConfigFS); dir = path.Dir(dir) {
-			delete(c.objects, dir)
-		}
-	}
-	for file := range c.missed {
-		if o, _ := objectOf(file); o == object || strings.HasPrefix(o, p+"/") || p == "" {
-			delete(c.missed, file) // its event is only late
+			delete(objects, dir)
 		}
 	}
 }
@@ -198,17 +200,33 @@ func (c *cache) compare(object, p string, now cached) {
 	c.missed[p] = true
 }
 
-// takeMissed returns what the audits found since the last call, ordered.
-func (c *cache) takeMissed() []string {
+// takeMissed returns what the audits found since the last call, ordered, but for what these
+// parts cover.
+func (c *cache) takeMissed(said []Part) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var missed []string
 	for p := range c.missed {
-		missed = append(missed, p)
+		if !slices.ContainsFunc(said, func(part Part) bool { return says(string(part), p) }) {
+			missed = append(missed, p)
+		}
 	}
 	c.missed = nil
 	slices.Sort(missed)
 	return missed
+}
+
+// says reports whether whoever says that a path may have changed says it of a file. Empty paths are
+// all of them.
+func says(p, file string) bool {
+	if p == "" || p == file || strings.HasPrefix(file, p+"/") {
+		return true
+	}
+	object, inside := objectOf(file)
+	if other, _ := objectOf(p); inside {
+		return object == other
+	}
+	return strings.HasPrefix(p, file+"/") // what is made or removed is in the list
 }
 
 // readSoFar is how many files and directories were read from the machine.
@@ -230,7 +248,17 @@ func isVolatile(p string) bool {
 	return path.Base(path.Dir(p)) == "pr"
 }
 
+// withoutStatus returns the text of a backstore's info without whether a LUN leads to it, which
+// it begins with: that changes with the target.
+func withoutStatus(info []byte) []byte {
+	if rest, is := bytes.CutPrefix(info, []byte("Status: ")); is {
+		_, rest, _ = bytes.Cut(rest, []byte("  "))
+		return rest
+	}
+	return info
+}
+
 func sameCached(a, b cached) bool {
-	return (a.err == nil) == (b.err == nil) && bytes.Equal(a.data, b.data) && a.link == b.link &&
+	return (a.err == nil) == (b.err == nil) && bytes.Equal(withoutStatus(a.data), withoutStatus(b.data)) && a.link == b.link &&
 		slices.EqualFunc(a.dir, b.dir, func(a, b fs.DirEntry) bool { return a.Name() == b.Name() && a.Type() == b.Type() })
 }

@@ -21,40 +21,40 @@ type lvmMemory struct {
 	missed  bool
 }
 
-// keptReport is a report with when it was made.
-type keptReport struct {
-	lvmReport
-	// remembered is true if LVM was not asked for it, and forgotten is that of the memory before
-	// it was.
-	remembered bool
-	forgotten  uint64
-}
-
 func (m *lvmMemory) switchOn() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.on = true
 }
 
-func (m *lvmMemory) read(ctx context.Context) keptReport {
+// begin returns what keep is called with. It is called before anything of the machine is read: what
+// has the devices open is read together with LVM.
+func (m *lvmMemory) begin() (forgotten uint64) {
 	m.mu.Lock()
-	kept, forgotten := m.kept, m.forgotten
+	defer m.mu.Unlock()
+	return m.forgotten
+}
+
+// read also reports whether LVM was not asked.
+func (m *lvmMemory) read(ctx context.Context) (r lvmReport, remembered bool) {
+	m.mu.Lock()
+	kept := m.kept
 	m.mu.Unlock()
 	if kept != nil {
-		return keptReport{lvmReport: *kept, remembered: true}
+		return *kept, true
 	}
-	return keptReport{lvmReport: m.reader.read(ctx), forgotten: forgotten}
+	return m.reader.read(ctx), false
 }
 
 // keep remembers a report once it is completed with who has the devices open. One that lacks
 // anything is not kept: it is for the next pass to ask again.
-func (m *lvmMemory) keep(r keptReport) {
+func (m *lvmMemory) keep(r lvmReport, forgotten uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.on || m.forgotten != r.forgotten || r.err != nil || r.unread != nil || len(r.silent) > 0 {
+	if !m.on || m.forgotten != forgotten || r.err != nil || r.unread != nil || len(r.silent) > 0 {
 		return
 	}
-	m.kept = &r.lvmReport
+	m.kept = &r
 	if m.audited != nil {
 		m.missed = m.missed || !sameGroups(m.audited.groups, r.groups)
 		m.audited = nil
@@ -65,7 +65,7 @@ func (m *lvmMemory) forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.forgotten++
-	m.kept, m.missed = nil, false
+	m.kept, m.audited = nil, nil // an audit that is under way does not compare them
 }
 
 func (m *lvmMemory) audit() {

@@ -56,11 +56,13 @@ func (o *Observer) SetDevices(d Devices) { o.lvm.reader.devices = d }
 func (o *Observer) Observe(ctx context.Context, images ...string) State {
 	var (
 		s                        State
-		lvm                      keptReport
+		lvm                      lvmReport
+		remembered               bool
 		lioErr, nvmetErr, tgtErr error
 		all                      sync.WaitGroup
 	)
-	all.Go(func() { lvm = o.lvm.read(ctx) })
+	forgotten := o.lvm.begin()
+	all.Go(func() { lvm, remembered = o.lvm.read(ctx) })
 	// Where it cannot be read, a reboot looks like targets that somebody took away.
 	boot, _ := o.files.ReadFile("/proc/sys/kernel/random/boot_id")
 	s.BootID = strings.TrimSpace(string(boot))
@@ -95,11 +97,11 @@ func (o *Observer) Observe(ctx context.Context, images ...string) State {
 	if o.lvm.reader.devices != nil && o.tgt != nil && tgtErr == nil {
 		o.lvm.reader.devices.OwnTargets(slices.Collect(maps.Keys(s.TGT))...)
 	}
-	if !lvm.remembered {
+	if !remembered {
 		if unexplained := addOpeners(o.files, &s); lvm.err == nil && lvm.unread == nil {
 			o.awaitClose(ctx, &s, unexplained)
 		}
-		o.lvm.keep(lvm)
+		o.lvm.keep(lvm, forgotten)
 	}
 	return s
 }

@@ -80,14 +80,25 @@ func (o *Observer) Audit() {
 // EndAudit ends an audit, after its Observe. It reports whether something seems to have changed
 // that nobody had said.
 func (o *Observer) EndAudit() bool {
-	return o.cache.endAudit() || o.lvm.endAudit()
+	configfs, lvm := o.cache.endAudit(), o.lvm.endAudit()
+	return configfs || lvm
 }
 
 // Missed returns what audits found changed though nobody had said so, since the last call. Call it
-// a moment after the audit: an event may be late.
-func (o *Observer) Missed() []string {
-	missed := o.cache.takeMissed()
-	if o.lvm.takeMissed() {
+// a moment after the audit, with the parts that events have named meanwhile: these do not count.
+func (o *Observer) Missed(said ...Part) []string {
+	var configfs []Part
+	lvmSaid := false
+	for _, p := range said {
+		if p == Everything || p == AllOfLVM {
+			lvmSaid = true
+		}
+		if p != AllOfLVM {
+			configfs = append(configfs, p)
+		}
+	}
+	missed := o.cache.takeMissed(configfs)
+	if o.lvm.takeMissed() && !lvmSaid {
 		missed = append(missed, "LVM")
 	}
 	return missed

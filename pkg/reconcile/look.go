@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -18,10 +19,10 @@ type RememberingObserver interface {
 	Forget(parts ...observe.Part)
 	// Audit makes it read everything again, and compare it with what was remembered. Missed
 	// returns what had changed though nobody had said so, a moment after EndAudit said that there is
-	// anything.
+	// anything, nor has said so since.
 	Audit()
 	EndAudit() bool
-	Missed() []string
+	Missed(said ...observe.Part) []string
 }
 
 // Events tell what changes on the machine.
@@ -52,9 +53,9 @@ type lookout struct {
 	asked bool
 	// fresh are the parts that were read again in this pass.
 	fresh map[observe.Part]bool
-	// suspects is true if the last audit seems to have found something that no event announced.
-	suspects bool
-	noise    noise
+	// late are events that came while an audit was waiting for them.
+	late  []watch.Event
+	noise noise
 	// misses is how often audits found something that no event had announced.
 	misses int
 }
@@ -98,25 +99,17 @@ func isEdited(before, declared spec.Set) bool {
 }
 
 // begin begins a pass, which is timed if nothing started it but the time. It returns what may have
-// changed since the last one, and what the last audit found that nobody had announced.
-func (l *lookout) begin(timed, edited bool, now time.Time) (changed []watch.Event, missed []string) {
+// changed since the last one.
+func (l *lookout) begin(timed, edited bool, now time.Time) (changed []watch.Event) {
 	l.fresh = map[observe.Part]bool{}
 	if l.observer == nil {
-		return nil, nil
+		return nil
 	}
+	changed, l.late = l.late, nil
 	if l.events != nil {
-		changed = l.events.Take()
+		changed = append(changed, l.events.Take()...)
 	}
-	for _, e := range changed {
-		if e.By == nil || !e.By.Own { // our own changes are forgotten as they are made
-			l.observer.Forget(partOf(e))
-		}
-	}
-	if l.suspects && now.Sub(l.audited) >= auditPause {
-		missed = l.observer.Missed()
-		l.misses += len(missed)
-		l.suspects = false
-	}
+	l.forget(changed)
 	switch {
 	case l.audited.IsZero() || now.Sub(l.audited) >= l.audit:
 		l.observer.Audit()
@@ -126,7 +119,18 @@ func (l *lookout) begin(timed, edited bool, now time.Time) (changed []watch.Even
 		l.refresh(now, observe.Everything)
 	}
 	l.asked = false
-	return changed, missed
+	return changed
+}
+
+// forget makes the pass read again what events say, and returns what that is.
+func (l *lookout) forget(events []watch.Event) (said []observe.Part) {
+	for _, e := range events {
+		if e.By == nil || !e.By.Own { // our own changes are forgotten as they are made
+			said = append(said, partOf(e))
+		}
+	}
+	l.observer.Forget(said...)
+	return said
 }
 
 // follow tells the events which devices are LVM's.
@@ -142,11 +146,24 @@ func (l *lookout) follow(observed observe.State) {
 	l.events.PhysicalVolumes(slices.Compact(nodes))
 }
 
-// observed notes that the machine was read for a pass.
-func (l *lookout) observed() {
-	if l.observer != nil && l.observer.EndAudit() {
-		l.suspects = true
+// observed notes that the machine was read for a pass. If that was an audit, it returns what that
+// found though nobody had announced it. It is found out before the pass changes anything: what that
+// changes is announced, too.
+func (l *lookout) observed(ctx context.Context) (missed []string) {
+	if l.observer == nil || !l.observer.EndAudit() {
+		return nil
 	}
+	sleep(ctx, auditPause)
+	var said []observe.Part
+	if l.events != nil {
+		events := l.events.Take()
+		l.late = append(l.late, events...)
+		said = l.forget(events)
+	}
+	l.fresh = map[observe.Part]bool{} // no more, after the pause
+	missed = l.observer.Missed(said...)
+	l.misses += len(missed)
+	return missed
 }
 
 // refresh makes the pass read parts again.
@@ -209,10 +226,6 @@ func partOf(e watch.Event) observe.Part {
 // It takes as long as until the next audit if nothing is pending that no event announces.
 func (l *lookout) next(p plan.Plan, resync time.Duration, now time.Time) time.Duration {
 	l.poll = true
-	if l.suspects {
-		l.poll = false
-		return auditPause
-	}
 	if !l.isWatching() || !(status.Report{Objects: p.Objects}).Converged() {
 		return resync
 	}

@@ -122,6 +122,10 @@ func (l *Loop) Run(ctx context.Context, wake <-chan struct{}) {
 		case <-heard:
 			// Who changes one thing mostly changes more.
 			sleep(ctx, gather)
+			select {
+			case <-changed: // the pass takes these, too
+			default:
+			}
 		case <-l.Executor.Freed():
 		case <-l.Hangup:
 			l.lookout.audited = time.Time{}
@@ -160,7 +164,9 @@ func (l *Loop) pass(ctx context.Context, timed bool) time.Duration {
 	declared := l.Source.Load(ctx)
 	now, changed := l.begin(declared, timed)
 	v := l.view(ctx, declared, now)
-	l.lookout.observed()
+	if missed := l.lookout.observed(ctx); len(missed) > 0 {
+		l.Log.Info("an audit found changes that the kernel had not announced", "changes", missed)
+	}
 	for ctx.Err() == nil && l.lookout.refreshFor(v.made, now) {
 		v = l.view(ctx, declared, now)
 	}
@@ -240,12 +246,9 @@ func (l *Loop) begin(declared spec.Set, timed bool) (time.Time, []watch.Event) {
 		l.Executor.Hold = func(s plan.Step) bool { return l.contention.isHeld(s, l.now()) }
 		l.lookout.observer, l.lookout.events, l.lookout.audit, l.lookout.tgt = l.Remembering, l.Events, l.Audit, l.TGT
 	}
-	changed, missed := l.lookout.begin(timed, l.Remembering != nil && isEdited(l.last, declared), now)
+	changed := l.lookout.begin(timed, l.Remembering != nil && isEdited(l.last, declared), now)
 	l.sightings.note(changed, now)
 	l.contention.forget(declared, now)
-	if len(missed) > 0 {
-		l.Log.Info("an audit found changes that the kernel had not announced", "changes", missed)
-	}
 	l.steady.observe(l.last, declared, l.isKnown, now, l.Grace)
 	// Objects of the last pass, which may be long ago, may have been declared until just now.
 	for _, id := range slices.Concat(declaredIDs(l.last), declaredIDs(declared)) {

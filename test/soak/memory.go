@@ -18,6 +18,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/lio"
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/nvmet"
 	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/host"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
@@ -30,6 +31,8 @@ import (
 
 // Memory is a node in memory, with the agent as `run` has it. It lives in a
 // bubble of testing/synctest, where waiting takes no time.
+//
+// With a third of the seeds the agent has events of all changes, with another one of some.
 //
 // With every other seed changes are made one by one and take a while, so that the
 // administrator does something in the midst of them. They cannot do that side by
@@ -54,6 +57,7 @@ const (
 	grace   = 30 * time.Second
 	settle  = 10 * time.Minute
 	resync  = 90 * time.Second
+	audit   = 10 * time.Minute
 	slowest = 400 * time.Millisecond
 	restFor = 2 * time.Minute
 )
@@ -198,21 +202,26 @@ func (m *Memory) Start(ctx context.Context) error {
 	}
 	ctx, kill := context.WithCancel(ctx)
 	l := &life{wake: make(chan struct{}, 1), status: &status.Board{}, kill: kill, ended: make(chan struct{}), left: -1}
-	tap := &fakehost.Tap{Host: m.Host, Before: func(c fakehost.Call) error { return m.before(l, c) }}
-	kernel := lio.New(tap)
-	kernel.Prepare()
+	tap := &fakehost.Tap{Host: fakehost.Hand{Host: m.Host, By: agentProcess}, Before: func(c fakehost.Call) error { return m.before(l, c) }}
 	loop := &reconcile.Loop{
 		Source:   spec.NewSource(m.path("specs"), spec.Options{Secrets: true}),
 		Observer: observe.New(tap),
-		Executor: &execute.Executor{
-			Actuators: map[observe.System]change.Actuator{
-				observe.LVM: lvm.New(fakehost.Shell{Runner: tap}, tap), observe.LIO: kernel, observe.NVMet: nvmet.New(tap),
-				observe.Data: jobs.New(tap, lvm.New(tap, tap), fakehost.Engine{Devices: tap}, nil, nil),
-			},
-			OneByOne: m.slow(),
-		},
-		Memory: memory, Installation: installation, Status: l.status, Log: logr.Discard(),
+		Memory:   memory, Installation: installation, Status: l.status, Log: logr.Discard(),
 		Grace: grace, TrashSettle: settle, MaxDeletions: maxDoomed + 1, Resync: resync,
+	}
+	var machine host.Host = tap
+	end := func() {}
+	if m.knowledge() != polled {
+		machine, end = m.listen(ctx, loop, tap)
+	}
+	kernel := lio.New(machine)
+	kernel.Prepare()
+	loop.Executor = &execute.Executor{
+		Actuators: map[observe.System]change.Actuator{
+			observe.LVM: lvm.New(fakehost.Shell{Runner: machine}, machine), observe.LIO: kernel, observe.NVMet: nvmet.New(machine),
+			observe.Data: jobs.New(machine, lvm.New(machine, machine), fakehost.Engine{Devices: tap}, nil, nil),
+		},
+		OneByOne: m.slow(),
 	}
 	m.mu.Lock()
 	m.life = l
@@ -220,6 +229,7 @@ func (m *Memory) Start(ctx context.Context) error {
 	m.mu.Unlock()
 	go func() {
 		defer close(l.ended)
+		defer end()
 		loop.Run(ctx, l.wake)
 	}()
 	return nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/watch"
 )
 
 // Host is the machine. It is safe for concurrent use; each call is atomic.
@@ -18,6 +19,8 @@ type Host struct {
 	lvm   lvm
 	tree  configfs
 	files files
+
+	events []*Events
 }
 
 var _ host.Host = (*Host)(nil)
@@ -63,18 +66,27 @@ func (h *Host) Edit(change func(*Node)) error {
 	if err != nil {
 		return err
 	}
+	before, entries := h.reported(), h.entries()
 	h.lvm, h.tree, h.files = next.lvm, next.tree, next.files
 	h.tree.lvm = &h.lvm
+	h.report(before, somebody)
+	h.reportEntries(entries, somebody)
 	return nil
 }
 
 // Run runs one of the commands that the agent uses.
 func (h *Host) Run(ctx context.Context, argv ...string) (host.Output, error) {
+	return h.runBy(ctx, somebody, argv)
+}
+
+func (h *Host) runBy(ctx context.Context, by *watch.Process, argv []string) (host.Output, error) {
 	if err := ctx.Err(); err != nil {
 		return host.Output{}, &host.CommandError{Argv: argv, ExitCode: -1, Err: err}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	before := h.reported()
+	defer func() { h.report(before, by) }()
 	if len(argv) > 0 && argv[0] == "modprobe" {
 		return h.tree.modprobe(argv)
 	}
@@ -118,10 +130,16 @@ func (h *Host) Lstat(path string) (fs.FileInfo, error) {
 }
 
 // WriteFile writes an attribute, see [host.Files].
-func (h *Host) WriteFile(path string, data []byte) error {
+func (h *Host) WriteFile(path string, data []byte) error { return h.writeBy(somebody, path, data) }
+
+func (h *Host) writeBy(by *watch.Process, path string, data []byte) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.tree.writeFile(path, data)
+	err := h.tree.writeFile(path, data)
+	if err == nil {
+		h.written(path, by)
+	}
+	return err
 }
 
 // Mkdir makes a directory, see [host.Files].
@@ -131,19 +149,31 @@ func (h *Host) Mkdir(path string) error {
 	if !isBelow(path, "/sys") {
 		return h.files.mkdir(path)
 	}
-	return h.tree.mkdir(path)
+	err := h.tree.mkdir(path)
+	if err == nil {
+		h.entered(path)
+	}
+	return err
 }
 
 // Remove removes a symlink or an empty directory, see [host.Files].
 func (h *Host) Remove(path string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.tree.remove(path)
+	err := h.tree.remove(path)
+	if err == nil {
+		h.entered(path)
+	}
+	return err
 }
 
 // Symlink makes a symlink, see [host.Files].
 func (h *Host) Symlink(target, link string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.tree.symlink(target, link)
+	err := h.tree.symlink(target, link)
+	if err == nil {
+		h.entered(link)
+	}
+	return err
 }

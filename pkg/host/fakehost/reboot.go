@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/volreconciler/volreconciler/pkg/watch"
 )
 
 // Reboot restarts the machine, as after a power cut. What is in configfs and
@@ -37,6 +39,9 @@ func (h *Host) Reboot() {
 	}
 	h.lvm, h.tree = l, c
 	h.tree.lvm, h.tree.files = &h.lvm, h.files
+	for _, source := range []watch.Source{watch.Configfs, watch.Metadata, watch.Devices} {
+		h.put(source, "", nil) // for whoever watches all the same
+	}
 }
 
 // bootable reports whether a logical volume is activated at boot.
