@@ -168,6 +168,9 @@ func (c *configfs) watchDirectories(ctx context.Context, readers *sync.WaitGroup
 
 // lost is called by a reader that ends. It does not begin again at once: what failed may again.
 func (c *configfs) lost(ctx context.Context, err error, forget func()) {
+	if ctx.Err() == nil && err != nil {
+		c.w.set(Status{Source: Configfs, Why: err.Error()})
+	}
 	select {
 	case <-ctx.Done():
 		return

@@ -46,6 +46,9 @@ func (d *devices) check(ctx context.Context, readers *sync.WaitGroup) bool {
 			return false
 		}
 		d.socket = socket
+		if d.w.isKnown(Devices) {
+			d.missed() // what came before the socket was there
+		}
 		readers.Go(func() { d.read(ctx, socket) })
 	}
 	d.w.set(Status{Source: Devices, Watching: true})
@@ -95,6 +98,9 @@ func (d *devices) read(ctx context.Context, socket *descriptor) {
 				d.take(u)
 			}
 			continue
+		}
+		if ctx.Err() == nil {
+			d.w.set(Status{Source: Devices, Why: err.Error()})
 		}
 		select {
 		case <-ctx.Done():

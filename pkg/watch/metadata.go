@@ -135,6 +135,9 @@ func (m *metadata) open(ctx context.Context, readers *sync.WaitGroup) error {
 	marker := m.marker
 	readers.Go(func() {
 		err := marker.each(m.closed)
+		if ctx.Err() == nil && err != nil {
+			m.w.set(Status{Source: Metadata, Why: err.Error()})
+		}
 		select {
 		case <-ctx.Done():
 			return

@@ -87,7 +87,7 @@ func Start(ctx context.Context, options Options) *Watcher {
 	return w
 }
 
-// Changed receives when there is something to take.
+// Changed receives when there is something to take, and when a source begins or ceases to be watched.
 func (w *Watcher) Changed() <-chan struct{} { return w.queue.filled }
 
 // Take returns what has changed since the last call. What is not taken yet is merged, and never
@@ -116,7 +116,18 @@ func (w *Watcher) set(s Status) {
 	if w.status[s.Source] != s {
 		w.options.Log.V(1).Info("watching changes of the machine", "source", s.Source, "watching", s.Watching, "why", s.Why)
 	}
+	if w.status[s.Source].Watching != s.Watching {
+		w.queue.filled.raise() // whoever waits for events must know that none may come
+	}
 	w.status[s.Source] = s
+}
+
+// isKnown is true if it was tried to watch a source.
+func (w *Watcher) isKnown(s Source) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, known := w.status[s]
+	return known
 }
 
 // watches is true if a source is watched.
