@@ -2,6 +2,8 @@ package host
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"path/filepath"
 	"slices"
 )
@@ -29,10 +31,14 @@ func (a *Announced) WriteFile(path string, data []byte) error {
 	return a.Host.WriteFile(path, data)
 }
 
-// Mkdir makes a directory, see [Files].
+// Mkdir makes a directory, see [Files]. One that is there already was not changed; many objects may lie
+// below it.
 func (a *Announced) Mkdir(path string) error {
-	defer a.Changed(path)
-	return a.Host.Mkdir(path)
+	err := a.Host.Mkdir(path)
+	if !errors.Is(err, fs.ErrExist) {
+		a.Changed(path)
+	}
+	return err
 }
 
 // Remove removes a symlink or a directory, see [Files].

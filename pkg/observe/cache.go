@@ -1,13 +1,16 @@
 package observe
 
 import (
-	"bytes"
 	"errors"
+	"hash/maphash"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
 )
@@ -20,79 +23,203 @@ import (
 // whole. What lies above only lists objects.
 type cache struct {
 	host.Files
+	seed maphash.Seed
 
 	mu sync.Mutex
 	on bool
 	// forgotten is the number of calls of forget, so that what was read across one is not kept.
 	forgotten uint64
-	// objects are the files of each object, and of each directory above, by their paths.
-	objects map[string]map[string]cached
+	// unkept counts what was read and could not be remembered.
+	unkept uint64
+	// objects are what is known of each object, and of each directory above, by their paths.
+	objects map[string]*object
+	// same are values that were read last, so that equal ones are kept once.
+	same map[cached]*cached
+	// attributes are some of those that were read last, likewise.
+	attributes []map[string]string
 	// audited is what objects were before the audit that is under way; nil: there is none.
-	audited map[string]map[string]cached
-	// missed are the files that an audit found changed though nobody had said so.
+	audited map[string]*object
+	// missed are the files and objects that an audit found changed though nobody had said so.
 	missed map[string]bool
 	// reads is how many files and directories were read from the machine.
 	reads int64
 }
 
-// cached is what a file, directory or symlink was.
-type cached struct {
-	data []byte
-	dir  []fs.DirEntry
-	link string
-	// err is nil, or that there is no such file.
-	err error
+// object is what is known of an object. A node has thousands that differ in little, each with a
+// hundred files. What is equal is therefore kept once for all.
+type object struct {
+	// files are what its files, directories and symlinks were, by their paths below its own.
+	files map[string]*cached
+	// parsed is what was made of them, see [remembered]; nil: nothing yet. Then only the sum is left
+	// of the files.
+	parsed any
+	sum    uint64
 }
 
-func newCache(h host.Files) *cache { return &cache{Files: h} }
+// cached is what a file, directory or symlink was.
+type cached struct {
+	// text is what is in the file, where the symlink leads, or the entries of the directory.
+	text string
+	// missing is true if there is no such file.
+	missing bool
+}
+
+func newCache(h host.Files) *cache { return &cache{Files: h, seed: maphash.MakeSeed()} }
 
 // switchOn makes it remember what it reads from now on.
 func (c *cache) switchOn() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.on, c.objects = true, map[string]map[string]cached{}
+	c.on, c.objects = true, map[string]*object{}
 }
 
 // ReadFile returns what is in a file.
 func (c *cache) ReadFile(p string) ([]byte, error) {
-	e := c.get(p, func() (e cached) { e.data, e.err = c.Files.ReadFile(p); return e })
-	return e.data, e.err
+	text, err := c.readText(p)
+	return []byte(text), err
 }
 
-// ReadDir returns what is in a directory.
+// readText returns what is in a file, as it is remembered.
+func (c *cache) readText(p string) (string, error) {
+	return c.get(p, func() (string, error) {
+		data, err := c.Files.ReadFile(p)
+		return string(data), err
+	})
+}
+
+// ReadDir returns what is in a directory. Of each entry the name and the type are known.
 func (c *cache) ReadDir(p string) ([]fs.DirEntry, error) {
-	e := c.get(p, func() (e cached) { e.dir, e.err = c.Files.ReadDir(p); return e })
-	return e.dir, e.err
+	text, err := c.get(p, func() (string, error) {
+		entries, err := c.Files.ReadDir(p)
+		return joinEntries(entries), err
+	})
+	return splitEntries(text), err
 }
 
 // Readlink returns where a symlink leads.
 func (c *cache) Readlink(p string) (string, error) {
-	e := c.get(p, func() (e cached) { e.link, e.err = c.Files.Readlink(p); return e })
-	return e.link, e.err
+	return c.get(p, func() (string, error) { return c.Files.Readlink(p) })
 }
 
 // get returns what is remembered of a path, or reads it.
-func (c *cache) get(p string, read func() cached) cached {
-	object, inside := objectOf(p)
+func (c *cache) get(p string, read func() (string, error)) (string, error) {
+	dir, inside := objectOf(p)
+	name := p[len(dir):]
 	c.mu.Lock()
-	if e, known := c.objects[object][p]; known {
-		c.mu.Unlock()
-		return e
+	if o := c.objects[dir]; o != nil {
+		if e, known := o.files[name]; known {
+			c.mu.Unlock()
+			return e.answer(p)
+		}
 	}
 	before := c.forgotten
 	c.reads++
 	c.mu.Unlock()
-	e := read()
+	text, err := read()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.on && c.forgotten == before && canBeKept(p, inside, e.err) {
-		if c.objects[object] == nil {
-			c.objects[object] = map[string]cached{}
+	switch {
+	case !c.on || c.forgotten != before || !canBeKept(p, inside, err):
+		c.unkept++
+	default:
+		if c.objects[dir] == nil {
+			c.objects[dir] = &object{}
 		}
-		c.objects[object][p] = e
-		c.compare(object, p, e)
+		if c.objects[dir].files == nil {
+			c.objects[dir].files = map[string]*cached{}
+		}
+		name, now := c.shared(cached{text: name}).text, c.shared(cached{text: text, missing: err != nil})
+		c.objects[dir].files[name] = now
+		c.compare(dir, name, now)
+		return now.text, err
 	}
-	return e
+	return text, err
+}
+
+// shared returns the value that is kept for all that are equal to it. The caller holds the lock.
+func (c *cache) shared(e cached) *cached {
+	if kept := c.same[e]; kept != nil {
+		return kept
+	}
+	if c.same == nil || len(c.same) > 100*len(c.objects)+1000 {
+		c.same = map[cached]*cached{} // most of them are no longer in use
+	}
+	e.text = strings.Clone(e.text) // it may be a part of a longer one
+	c.same[e] = &e
+	return &e
+}
+
+// sharedAttributes returns the attributes that are kept for all that are equal to them.
+func (c *cache) sharedAttributes(values map[string]string) map[string]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.on {
+		return values
+	}
+	for _, kept := range c.attributes {
+		if maps.Equal(kept, values) {
+			return kept
+		}
+	}
+	const differing = 32 // what is looked for among more takes too long
+	c.attributes = append(c.attributes, values)
+	if len(c.attributes) > differing {
+		c.attributes = slices.Delete(c.attributes, 0, 1)
+	}
+	return values
+}
+
+// answer is what reading a path that was this says.
+func (e *cached) answer(p string) (string, error) {
+	if e.missing {
+		return "", &fs.PathError{Op: "open", Path: p, Err: syscall.ENOENT}
+	}
+	return e.text, nil
+}
+
+// remembered returns what read has made of an object's files, and whether it found it, without making
+// it again as long as nothing of that object is forgotten. It is shared by all who ask, and must not
+// be changed. Nothing may come from files of others.
+func remembered[T any](h host.Files, dir string, read func() (T, bool, error)) (T, bool, error) {
+	c, remembers := h.(*cache)
+	if !remembers {
+		return read()
+	}
+	c.mu.Lock()
+	if o := c.objects[dir]; o != nil && o.parsed != nil {
+		value, is := o.parsed.(T)
+		c.mu.Unlock()
+		return value, is, nil
+	}
+	forgotten, unkept := c.forgotten, c.unkept
+	c.mu.Unlock()
+	value, found, err := read()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if o := c.objects[dir]; o != nil && found && err == nil && c.forgotten == forgotten && c.unkept == unkept {
+		o.parsed, o.sum, o.files = value, c.sum(o.files), nil
+		if before := c.audited[dir]; before != nil && before.parsed != nil && before.sum != o.sum {
+			c.miss(dir)
+		}
+	}
+	return value, found, err
+}
+
+// sum tells files from others, but for what changes without being told.
+func (c *cache) sum(files map[string]*cached) uint64 {
+	var sum uint64 // in any order
+	for name, e := range files {
+		if !isVolatile(name) {
+			sum += maphash.Comparable(c.seed, file{name, e.announced()})
+		}
+	}
+	return sum
+}
+
+// file is what a file with a name was.
+type file struct {
+	name string
+	cached
 }
 
 // canBeKept reports whether the outcome of reading a path is worth remembering. That a file is
@@ -131,9 +258,9 @@ func (c *cache) forget(p string) {
 }
 
 // forgetIn forgets what a change of a path may have changed.
-func forgetIn(objects map[string]map[string]cached, p string) {
+func forgetIn(objects map[string]*object, p string) {
 	object, inside := objectOf(p)
-	files, known := objects[object]
+	known := objects[object]
 	switch {
 	case !inside:
 		// Whatever is below may be another one now.
@@ -145,17 +272,26 @@ func forgetIn(objects map[string]map[string]cached, p string) {
 		delete(objects, object)
 	case strings.HasPrefix(object, PortsDir+"/") && p != object:
 		// A port lists thousands of subsystems, and none of its files changes another.
-		for file := range files {
-			if file == p || strings.HasPrefix(p, file+"/") || strings.HasPrefix(file, p+"/") {
-				delete(files, file)
-			}
+		if known != nil {
+			known.forgetFile(p[len(object):])
 		}
 	default:
 		delete(objects, object)
 	}
-	if !known || p == object {
+	if known == nil || p == object {
 		for dir := path.Dir(object); len(dir) >= len(ConfigFS); dir = path.Dir(dir) {
 			delete(objects, dir)
+		}
+	}
+}
+
+// forgetFile forgets a file, what is below it and the directories that it is in, and what was made of
+// them all.
+func (o *object) forgetFile(name string) {
+	o.parsed = nil
+	for file := range o.files {
+		if file == name || strings.HasPrefix(name, file+"/") || strings.HasPrefix(file, name+"/") {
+			delete(o.files, file)
 		}
 	}
 }
@@ -166,7 +302,7 @@ func (c *cache) forgetAll() {
 	defer c.mu.Unlock()
 	c.forgotten++
 	if c.on {
-		c.objects = map[string]map[string]cached{}
+		c.objects, c.same = map[string]*object{}, nil
 	}
 }
 
@@ -176,24 +312,32 @@ func (c *cache) audit() {
 	defer c.mu.Unlock()
 	c.forgotten++
 	if c.on {
-		c.audited, c.objects = c.objects, map[string]map[string]cached{}
+		c.audited, c.objects, c.same = c.objects, map[string]*object{}, nil
 	}
 }
 
-// endAudit ends an audit that everything was read for. It reports whether it found anything.
+// endAudit ends an audit that everything was read for, if there is one. It reports whether it found anything.
 func (c *cache) endAudit() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.audited = nil
+	c.audited, c.same = nil, nil
 	return len(c.missed) > 0
 }
 
 // compare notes a file that the audit found changed. The caller holds the lock.
-func (c *cache) compare(object, p string, now cached) {
-	before, known := c.audited[object][p]
-	if !known || isVolatile(p) || sameCached(before, now) {
+func (c *cache) compare(dir, name string, now *cached) {
+	o := c.audited[dir]
+	if o == nil {
 		return
 	}
+	p := dir + name
+	if before := o.files[name]; before == nil || before.announced() == now.announced() || isVolatile(p) {
+		return
+	}
+	c.miss(p)
+}
+
+func (c *cache) miss(p string) {
 	if c.missed == nil {
 		c.missed = map[string]bool{}
 	}
@@ -248,17 +392,45 @@ func isVolatile(p string) bool {
 	return path.Base(path.Dir(p)) == "pr"
 }
 
-// withoutStatus returns the text of a backstore's info without whether a LUN leads to it, which
-// it begins with: that changes with the target.
-func withoutStatus(info []byte) []byte {
-	if rest, is := bytes.CutPrefix(info, []byte("Status: ")); is {
-		_, rest, _ = bytes.Cut(rest, []byte("  "))
-		return rest
+// announced is what of a file does not change in silence. The info of a backstore begins with whether
+// a LUN leads to it, which changes with the target.
+func (e cached) announced() cached {
+	if rest, is := strings.CutPrefix(e.text, "Status: "); is {
+		_, e.text, _ = strings.Cut(rest, "  ")
 	}
-	return info
+	return e
 }
 
-func sameCached(a, b cached) bool {
-	return (a.err == nil) == (b.err == nil) && bytes.Equal(withoutStatus(a.data), withoutStatus(b.data)) && a.link == b.link &&
-		slices.EqualFunc(a.dir, b.dir, func(a, b fs.DirEntry) bool { return a.Name() == b.Name() && a.Type() == b.Type() })
+// dirEntry is the entry of a directory.
+type dirEntry struct {
+	name string
+	mode fs.FileMode
+}
+
+func (e dirEntry) Name() string               { return e.name }
+func (e dirEntry) IsDir() bool                { return e.mode.IsDir() }
+func (e dirEntry) Type() fs.FileMode          { return e.mode }
+func (e dirEntry) Info() (fs.FileInfo, error) { return nil, errors.ErrUnsupported }
+
+// joinEntries returns the entries of a directory as a text: each one's name, a slash, which no name
+// has, its type, and another slash.
+func joinEntries(entries []fs.DirEntry) string {
+	var text []byte
+	for _, e := range entries {
+		text = append(append(text, e.Name()...), '/')
+		text = append(strconv.AppendUint(text, uint64(e.Type()), 36), '/')
+	}
+	return string(text)
+}
+
+func splitEntries(text string) []fs.DirEntry {
+	entries := make([]fs.DirEntry, 0, strings.Count(text, "/")/2)
+	for text != "" {
+		var name, mode string
+		name, text, _ = strings.Cut(text, "/")
+		mode, text, _ = strings.Cut(text, "/")
+		m, _ := strconv.ParseUint(mode, 36, 32) // joinEntries has written it
+		entries = append(entries, dirEntry{name, fs.FileMode(m)})
+	}
+	return entries
 }

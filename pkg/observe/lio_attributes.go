@@ -54,5 +54,8 @@ func readAttributes(h host.Files, names []string, file func(string) string) (map
 		}
 		values[name] = text
 	}
+	if c, remembers := h.(*cache); remembers && values != nil {
+		values = c.sharedAttributes(values)
+	}
 	return values, nil
 }

@@ -26,8 +26,9 @@ func readBackstores(h host.Files) (map[string]Backstore, error) {
 			return nil, err
 		}
 		for _, name := range names {
-			b, found, err := settled(h, BackstoreDir(hba, name), func() (Backstore, error) {
-				return ReadBackstore(h, hba, name)
+			dir := BackstoreDir(hba, name)
+			b, found, err := remembered(h, dir, func() (Backstore, bool, error) {
+				return settled(h, dir, func() (Backstore, error) { return ReadBackstore(h, hba, name) })
 			})
 			if err != nil {
 				return nil, err

@@ -20,8 +20,9 @@ func readISCSI(h host.Files) (map[string]Target, error) {
 		if iqn == discoveryAuth {
 			continue
 		}
-		t, found, err := settled(h, ISCSITarget(iqn).Path, func() (Target, error) {
-			return readTarget(h, ISCSITarget(iqn))
+		dir := ISCSITarget(iqn)
+		t, found, err := remembered(h, dir.Path, func() (Target, bool, error) {
+			return settled(h, dir.Path, func() (Target, error) { return readTarget(h, dir) })
 		})
 		if err != nil {
 			return nil, err

@@ -309,7 +309,7 @@ var _ = Describe("Fetch", func() {
 	It("stops when it is no longer wanted", func(ctx SpecContext) {
 		gone := errors.New("the object no longer exists")
 		running, cancel := context.WithCancelCause(ctx)
-		_, err := fetcher().Fetch(running, Request{URL: s.URL, Part: part, Progress: func(_, _ int64) { cancel(gone) }})
+		_, err := fetcher().Fetch(running, Request{URL: s.URL, Part: part, Limit: 4 << 20, Progress: func(_, _ int64) { cancel(gone) }})
 		Expect(err).To(MatchError(gone))
 		Expect(part).To(BeARegularFile())
 	})

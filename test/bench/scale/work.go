@@ -49,6 +49,9 @@ func measurements() []measurement {
 		{"plan-converged", planConverged},
 		{"plan-nothing", planFromNothing},
 		{"pass-idle", idlePass},
+		{"pass-first", firstPass},
+		{"pass-remembered", rememberedPass},
+		{"pass-drift", driftPass},
 		{"status-json", statusJSON},
 		{"get-all", func(ctx context.Context, n int, dir string) (run, error) {
 			return get(ctx, n, dir, "get", "-o", "json")
