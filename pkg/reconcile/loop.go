@@ -395,9 +395,11 @@ func (l *Loop) logInput(declared spec.Set, observed observe.State) {
 
 // stepReporter returns the function that is called with every step as soon as it was tried.
 func (l *Loop) stepReporter(declared spec.Set, observed observe.State, ready map[spec.ID]bool) func(plan.Step, error) {
-	last := l.last
+	// An edit of one object may change others, such as the Exports of a Volume.
+	edited := isEdited(l.last, declared) || isEdited(declared, l.last)
 	return func(s plan.Step, err error) {
-		drift := ready[s.Object] && sameObject(last.Object(s.Object), declared.Object(s.Object))
+		// What destroys data is the end of something declared: a move, a clone.
+		drift := !edited && ready[s.Object] && s.Danger != plan.Destructive
 		var by *status.Actor
 		if err == nil {
 			by = l.noteStep(s, declared, observed, drift)
