@@ -110,7 +110,10 @@ with open("/dev/mapper/control") as control:
 func rounds(ctx context.Context, n int) {
 	GinkgoHelper()
 	from := len(running.Contents())
-	Eventually(ctx, func() int { return len(pass.FindAll(running.Contents()[from:], -1)) }).Should(BeNumerically(">=", n))
+	Eventually(ctx, func() int {
+		look(ctx)
+		return len(pass.FindAll(running.Contents()[from:], -1))
+	}).Should(BeNumerically(">=", n))
 }
 
 // wrapLVM lets a script run before lvm does, under whatever name, until the spec

@@ -205,10 +205,7 @@ func passes(ctx context.Context, n int) {
 	GinkgoHelper()
 	from := len(running.Contents())
 	Eventually(ctx, func() int {
-		// It does nothing as long as nothing happens.
-		if pass.Match(running.Contents()) {
-			try(ctx, "pkill -HUP -x volreconciler")
-		}
+		look(ctx)
 		idle := 0
 		for _, line := range pass.FindAllSubmatch(running.Contents()[from:], -1) {
 			if string(line[1]) != "0" {
@@ -218,6 +215,14 @@ func passes(ctx context.Context, n int) {
 		}
 		return idle
 	}).WithTimeout(patience).Should(BeNumerically(">=", n))
+}
+
+// look makes an agent that has begun to work read everything again: it does nothing as long as nothing
+// happens.
+func look(ctx context.Context) {
+	if pass.Match(running.Contents()) {
+		try(ctx, "pkill -HUP -x volreconciler")
+	}
 }
 
 func beIn(phase status.Phase, reason string) types.GomegaMatcher {

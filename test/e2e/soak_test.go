@@ -98,6 +98,7 @@ func (k *kernel) rest(ctx context.Context) {
 	GinkgoHelper()
 	from := len(running.Contents())
 	Eventually(ctx, func() int {
+		look(ctx)
 		idle := 0
 		for _, m := range passed.FindAllSubmatch(running.Contents()[from:], -1) {
 			idle++
@@ -106,7 +107,7 @@ func (k *kernel) rest(ctx context.Context) {
 			}
 		}
 		return idle
-	}).WithTimeout(patience).WithPolling(100*time.Millisecond).Should(BeNumerically(">=", 2), func() string {
+	}).WithTimeout(patience).WithPolling(200*time.Millisecond).Should(BeNumerically(">=", 2), func() string {
 		log := string(running.Contents())
 		return log[max(0, len(log)-4000):]
 	})
