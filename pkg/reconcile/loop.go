@@ -214,7 +214,7 @@ func (l *Loop) pass(ctx context.Context, timed bool) time.Duration {
 	l.Status.SetRead(l.lookout.polled, l.lookout.sources(), l.lookout.misses)
 	l.Log.V(1).Info("pass", "seconds", spent.Seconds, "processes", spent.Processes, "steps", len(made.Steps), "failed", len(failures))
 	l.last = declared
-	l.lookout.noise.note(len(changed) > 0, made.Empty(), time.Now())
+	l.lookout.noise.note(len(changed) > 0, made.Empty(), time.Duration(spent.Seconds*float64(time.Second)), time.Now())
 	return l.wait(made, failures, observed, l.now())
 }
 

@@ -3,29 +3,34 @@ package reconcile
 import "time"
 
 // noise notices events that mean nothing to us, as on a node whose other disks are busy, and makes
-// the loop listen to events less often. It is never worse than polling.
+// the loop listen to events less often: at first so that it works a tenth of the time at most, and
+// after a while more and more rarely. It is never worse than polling.
 type noise struct {
-	// passes is how many passes in a row events started for nothing, and last when the last one was.
+	// passes is how many passes in a row events started for nothing, last when the last one was, and
+	// cost how long it took.
 	passes int
 	last   time.Time
+	cost   time.Duration
 }
 
-// noisePasses is how many passes may be for nothing before the loop stops to listen for a while, and
-// firstDeaf how long it does so at first.
 const (
+	// noisePasses is how many passes may be for nothing before the loop stops to listen for a while.
 	noisePasses = 5
-	firstDeaf   = 250 * time.Millisecond
+	// noiseLasts is how many make it listen more and more rarely.
+	noiseLasts = 50
+	// restFor is how many times as long as a pass took the loop does not listen after it.
+	restFor = 9
 )
 
-// note adds a pass, with whether anything was announced before it, and whether it found nothing to
-// do.
-func (n *noise) note(announced, empty bool, now time.Time) {
+// note adds a pass, with whether anything was announced before it, whether it found nothing to do, and
+// how long it took.
+func (n *noise) note(announced, empty bool, cost time.Duration, now time.Time) {
 	switch {
 	case !empty:
 		n.passes = 0
 	case announced:
 		n.passes++
-		n.last = now
+		n.last, n.cost = now, cost
 	}
 }
 
@@ -37,6 +42,6 @@ func (n *noise) deafFor(now time.Time, longest time.Duration) time.Duration {
 	if n.passes < noisePasses {
 		return 0
 	}
-	deaf := min(longest, firstDeaf<<min(n.passes-noisePasses, 12))
+	deaf := min(longest, restFor*n.cost<<min(max(0, n.passes-noiseLasts), 16))
 	return max(0, n.last.Add(deaf).Sub(now))
 }

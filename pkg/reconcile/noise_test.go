@@ -9,34 +9,44 @@ import (
 
 var _ = Describe("Events that mean nothing", func() {
 	now := time.Now()
-	const longest = 30 * time.Second
+	const longest, cost = 30 * time.Second, 100 * time.Millisecond
 	var n noise
 	BeforeEach(func() {
 		n = noise{}
 		for range noisePasses {
 			Expect(n.deafFor(now, longest)).To(BeZero())
-			n.note(true, true, now)
+			n.note(true, true, cost, now)
 		}
 	})
-	It("are listened to less and less often, but never less often than without them", func() {
-		var waits []time.Duration
-		for range 10 {
-			waits = append(waits, n.deafFor(now, longest))
-			n.note(true, true, now)
+	It("take a tenth of the time at most", func() {
+		for range noiseLasts - noisePasses {
+			Expect(n.deafFor(now, longest)).To(Equal(restFor * cost))
+			n.note(true, true, cost, now)
 		}
-		Expect(waits).To(Equal([]time.Duration{
-			firstDeaf, 2 * firstDeaf, 4 * firstDeaf, 8 * firstDeaf, 16 * firstDeaf, 32 * firstDeaf, 64 * firstDeaf, longest, longest, longest,
-		}))
+	})
+	It("are listened to less and less often if they last, but never less often than without them", func() {
+		for range noiseLasts - noisePasses {
+			n.note(true, true, cost, now)
+		}
+		var waits []time.Duration
+		for range 8 {
+			waits = append(waits, n.deafFor(now, longest))
+			n.note(true, true, cost, now)
+		}
+		const rest = restFor * cost
+		Expect(waits).To(Equal([]time.Duration{rest, 2 * rest, 4 * rest, 8 * rest, 16 * rest, 32 * rest, longest, longest}))
+		n.note(true, true, time.Minute, now)
+		Expect(n.deafFor(now, longest)).To(Equal(longest))
 	})
 	It("are listened to again once they meant something, or have ended", func() {
 		Expect(n.deafFor(now, longest)).NotTo(BeZero())
 		Expect(n.deafFor(now.Add(longest+1), longest)).To(BeZero())
-		n.note(true, true, now)
-		n.note(true, false, now)
+		n.note(true, true, cost, now)
+		n.note(true, false, cost, now)
 		Expect(n.deafFor(now, longest)).To(BeZero())
 	})
 	It("are not counted by passes that nothing announced", func() {
-		n.note(false, true, now)
-		Expect(n.deafFor(now, longest)).To(Equal(firstDeaf))
+		n.note(false, true, time.Hour, now)
+		Expect(n.deafFor(now, longest)).To(Equal(restFor * cost))
 	})
 })
