@@ -12,7 +12,7 @@ import (
 var _ = Describe("Who changes an export by hand", func() {
 	It("is named, and not fought for ever", func(ctx SpecContext) {
 		specs(ctx, "all.yaml", thinPool, volume("db", "fast", "16Mi", ""), export("db", "{volume: db}"))
-		agent()
+		agent(byEvents...)
 		allReady(ctx, 3)
 		enable := "/sys/kernel/config/target/iscsi/" + target("db") + "/tpgt_1/enable"
 		enabled := func() string { return sh(ctx, "cat "+enable) }

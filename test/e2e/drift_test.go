@@ -44,7 +44,7 @@ var _ = Describe("What somebody changes by hand", func() {
 				", auth: {chap: {username: db, passwordFrom: {file: /etc/volreconciler/secrets/db}}}}]}", 1))
 		}
 		specs(ctx, "all.yaml", documents...)
-		agent()
+		agent(byEvents...)
 		allReady(ctx, len(documents))
 		want := exported(ctx)
 		Expect(login(ctx, target("others"), loopback, dbHost).ExitCode).To(BeZero())
@@ -62,7 +62,7 @@ var _ = Describe("What somebody changes by hand", func() {
 			sh(ctx, at(i, d.script))
 			Expect(try(ctx, at(i, d.check)).Stdout).NotTo(ContainSubstring(strings.ReplaceAll(d.want, "$E", fmt.Sprintf("d%d", i))), "%s did not take", d.what)
 		}
-		agent()
+		agent(byEvents...)
 		allReady(ctx, len(documents))
 		for i, d := range drifts {
 			Expect(sh(ctx, at(i, d.check))).To(ContainSubstring(strings.ReplaceAll(d.want, "$E", fmt.Sprintf("d%d", i))), d.what)
@@ -84,7 +84,7 @@ var _ = Describe("What somebody changes by hand", func() {
 		specs(ctx, "pools.yaml", thinPool, thickPool)
 		specs(ctx, "volumes.yaml", volume("data", "fast", "64Mi", ""), volume("more", "slow", "64Mi", ""), snapshot("snap", "data", ""))
 		specs(ctx, "export.yaml", export("both", "{volume: data}, {volume: more}"))
-		agent()
+		agent(byEvents...)
 		allReady(ctx, 6)
 		lost := statusOf(ctx, "Volume/data").Volume.LVUUID
 		kill(ctx)
@@ -92,7 +92,7 @@ var _ = Describe("What somebody changes by hand", func() {
 			find . -type l -delete; rmdir acls/*/lun_* lun/lun_* /sys/kernel/config/target/core/iblock_*/*
 			lvremove -qq -y vg0/data vg0/snap`)
 
-		log := agent()
+		log := agent(byEvents...)
 		eventually(ctx, "Volume/data", beIn(status.Blocked, status.ReasonVanished))
 		eventually(ctx, "Snapshot/snap", beIn(status.Blocked, status.ReasonVanished))
 		eventually(ctx, "Export/both", beIn(status.Blocked, status.ReasonNotReady))

@@ -31,7 +31,7 @@ const (
 var _ = Describe("The examples on an empty volume group", func() {
 	It("converge, serve those they should, and then need nothing more", func(ctx SpecContext) {
 		examples(ctx)
-		agent()
+		agent(byEvents...)
 		allReady(ctx, exampleObjects)
 
 		By("a file system that survives a new login")

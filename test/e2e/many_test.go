@@ -158,7 +158,7 @@ var _ = Describe("Hundreds of thin volumes, each with an export", Label("bench")
 
 		manyVolumes(ctx)
 		began := time.Now()
-		agent("--resync", "30s")
+		agent("--resync", "30s", "--audit", "10m")
 		Eventually(ctx, func() bool {
 			for _, line := range pass.FindAllSubmatch(running.Contents(), -1) {
 				if string(line[1]) == "0" {

@@ -117,12 +117,17 @@ func secret(ctx context.Context, name, password string) {
 // running is the log of the agent that was started last.
 var running *gbytes.Buffer
 
-// agent starts the agent and stops it when the spec ends. Flags come last, so
-// that they win.
+// byEvents are flags of an agent that looks when the kernel announces something, as it does on a node of
+// others.
+var byEvents = []string{"--audit", "10m"}
+
+// agent starts the agent and stops it when the spec ends. It reads everything once a second: most specs
+// change what no kernel announces, such as the programs that it starts. Flags come last, so that they
+// win.
 func agent(flags ...string) *gbytes.Buffer {
 	GinkgoHelper()
 	log := gbytes.NewBuffer()
-	argv := append([]string{"volreconciler", "run", "--specs", "/specs", "--resync", "1s", "--deletion-grace", "1s", "--log-format", "json", "--log-level", "debug"}, flags...)
+	argv := append([]string{"volreconciler", "run", "--specs", "/specs", "--resync", "1s", "--audit", "1s", "--deletion-grace", "1s", "--log-format", "json", "--log-level", "debug"}, flags...)
 	running = log
 	background, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
