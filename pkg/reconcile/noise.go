@@ -2,7 +2,7 @@ package reconcile
 
 import "time"
 
-// noise notices events that mean nothing to us, as on a node whose other disks are busy, and makes
+// noise notices events that mean nothing to us, as on a node whose other disks are busy. It makes
 // the loop listen to events less often: at first so that it works a tenth of the time at most, and
 // after a while more and more rarely. It is never worse than polling.
 type noise struct {
