@@ -67,7 +67,7 @@ func newWatchedMachine(t *rapid.T) *watchedMachine {
 		m.do(m.host, "modprobe target_core_iblock iscsi_target_mod nvmet nvmet_tcp", "mkdir target/iscsi")
 	}
 	if rapid.Bool().Draw(t, "populated") {
-		yes := func(what string, all []string) string { return all[0] }
+		yes := func(_ string, all []string) string { return all[0] }
 		for i := range 2 {
 			m.do(m.host, backstoreLines(backstores[i], lvNames[i])...)
 			m.do(m.host, targetLines(targets[i], backstores[i], yes)...)

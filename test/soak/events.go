@@ -20,8 +20,8 @@ type knowledge int
 const (
 	// polled: it reads everything, again and again.
 	polled knowledge = iota
-	// told: it reads what events say.
-	told
+	// It reads what events say.
+	_
 	// halfTold: some events are lost.
 	halfTold
 )

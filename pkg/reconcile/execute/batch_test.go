@@ -109,7 +109,7 @@ var _ = Describe("steps that an actuator makes together", func() {
 	})
 	It("are left to a newer plan when the plan is not waited for any more", func(ctx SpecContext) {
 		letGo := make(chan struct{})
-		b.Hook = func(c change.Change) { <-letGo }
+		b.Hook = func(change.Change) { <-letGo }
 		x.Patience = 50 * time.Millisecond
 		failed := x.Execute(ctx, steps(activate("a"), activate("b"), activate("c")), nil, report)
 		Expect(slices.Collect(func(yield func(error) bool) {

@@ -60,7 +60,7 @@ func main() {
 	random := rand.New(rand.NewPCG(*seed, 0)) //nolint:gosec // it is to be repeated
 	for _, d := range drifts {
 		for range *times {
-			time.Sleep(*pause)
+			rest(*pause)
 			took, err := d.once(flag.Arg(random.IntN(flag.NArg())))
 			if err != nil {
 				_, _ = fmt.Fprintf(os.Stderr, "%s: %v\n", d.name, err)
@@ -99,7 +99,7 @@ func (d drift) once(export string) (time.Duration, error) {
 		case took > patience:
 			return 0, fmt.Errorf("%s is still %q instead of %q", export, now, before)
 		}
-		time.Sleep(look)
+		rest(look)
 	}
 }
 
@@ -135,7 +135,7 @@ func awaitTags(export, before string, ended time.Time) (time.Duration, error) {
 	}
 	var written time.Time
 	for time.Since(ended) < patience {
-		time.Sleep(look)
+		rest(look)
 		now, err := metadataHeader()
 		if err != nil {
 			return 0, err
@@ -168,3 +168,6 @@ func metadataHeader() ([]byte, error) {
 	_, err = f.ReadAt(aligned, size)
 	return aligned[:512], err
 }
+
+// rest lets some time pass, in which nobody can stop the program but by killing it.
+func rest(d time.Duration) { <-time.After(d) }
