@@ -25,3 +25,34 @@ func KeepsOut(c Change) bool {
 	}
 	return false
 }
+
+// Undoes reports whether a change takes away again what another one has made.
+func Undoes(c, made Change) bool {
+	if c.Lane() != made.Lane() {
+		return false
+	}
+	switch c := c.(type) {
+	case RemoveTarget:
+		return !KeepsOut(made)
+	case RemoveBackstore:
+		_, same := made.(RemoveBackstore)
+		return !same
+	case DisableTarget:
+		_, is := made.(EnableTarget)
+		return is
+	case RemovePortal:
+		add, is := made.(AddPortal)
+		return is && add.Portal == c.Portal
+	case RemoveLUN:
+		switch made := made.(type) {
+		case AddLUN:
+			return made.LUN == c.LUN
+		case MapLUN:
+			return made.LUN == c.LUN
+		}
+	case RemoveLV:
+		made, is := made.(CreateSnapshot)
+		return is && made.Name == c.Name
+	}
+	return false
+}

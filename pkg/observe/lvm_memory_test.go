@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 	"slices"
+	"syscall"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -18,6 +19,7 @@ type interrupted struct {
 	afterReport, afterSubsystems func()
 	reports                      int
 	beforeReport                 <-chan struct{} // nil: nothing is waited for
+	backstores                   error           // of reading their directory
 }
 
 func (i *interrupted) Run(ctx context.Context, argv ...string) (host.Output, error) {
@@ -37,6 +39,9 @@ func (i *interrupted) Run(ctx context.Context, argv ...string) (host.Output, err
 }
 
 func (i *interrupted) ReadDir(dir string) ([]fs.DirEntry, error) {
+	if dir == BackstoresDir && i.backstores != nil {
+		return nil, i.backstores
+	}
 	entries, err := i.Host.ReadDir(dir)
 	if f := i.afterSubsystems; dir == SubsystemsDir && f != nil {
 		i.afterSubsystems = nil
@@ -67,6 +72,13 @@ var _ = Describe("what is remembered of LVM", func() {
 		return m.reports - before
 	}
 
+	It("is read again if it was read without what has the devices open", func(ctx SpecContext) {
+		m.backstores = syscall.EIO
+		Expect(reports(ctx)).To(Equal(1))
+		m.backstores = nil
+		Expect(reports(ctx)).To(Equal(1))
+		Expect(reports(ctx)).To(BeZero())
+	})
 	DescribeTable("is read again", func(ctx SpecContext, part Part, again int) {
 		Expect(reports(ctx)).To(Equal(1))
 		Expect(reports(ctx)).To(BeZero())

@@ -101,7 +101,9 @@ func (o *Observer) Observe(ctx context.Context, images ...string) State {
 		if unexplained := addOpeners(o.files, &s); lvm.err == nil && lvm.unread == nil {
 			o.awaitClose(ctx, &s, unexplained)
 		}
-		o.lvm.keep(lvm, forgotten)
+		if lioErr == nil && nvmetErr == nil { // otherwise some of those that have devices open are not known
+			o.lvm.keep(lvm, forgotten)
+		}
 	}
 	return s
 }

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -39,7 +40,10 @@ type contested struct {
 }
 
 type contest struct {
-	made []time.Time // of late, the oldest first
+	change change.Change
+	// made is how often it was made; recent are the last times, the oldest first.
+	made   int
+	recent []time.Time
 	// level is how often the change was delayed; next is when it may be made again.
 	level int
 	next  time.Time
@@ -51,26 +55,29 @@ type contest struct {
 
 // note adds a change that was made.
 func (c *contention) note(s plan.Step, by string, declared any, now time.Time) {
-	if _, isJob := s.Change.(change.Job); isJob {
+	switch s.Change.(type) {
+	case change.Job, change.ResizeLUN: // which nobody can undo
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	// Of what the agent itself undoes, as in each cutover, nothing is contended: initiators wait for it.
+	maps.DeleteFunc(c.contests, func(_ contested, this *contest) bool { return change.Undoes(s.Change, this.change) })
 	if c.contests == nil {
 		c.contests = map[contested]*contest{}
 	}
 	what := contested{s.Object, s.Change.String()}
 	this := c.contests[what]
 	if this == nil {
-		this = &contest{spec: declared}
+		this = &contest{change: s.Change, spec: declared}
 		c.contests[what] = this
 	}
-	this.made = append(this.made, now)
+	this.made++
+	this.recent = slices.DeleteFunc(append(this.recent, now), func(at time.Time) bool { return now.Sub(at) > contendedWithin })
 	if by != "" {
 		this.by = by
 	}
-	recent := slices.DeleteFunc(slices.Clone(this.made), func(at time.Time) bool { return now.Sub(at) > contendedWithin })
-	if len(recent) >= contendedTimes || this.level > 0 {
+	if len(this.recent) >= contendedTimes || this.level > 0 {
 		this.level++
 		this.next = now.Add(hold(this.level, s.Change))
 	}
@@ -85,12 +92,47 @@ func hold(level int, c change.Change) time.Duration {
 	return min(longest, firstHold<<min(level-1, 10))
 }
 
-// isHeld reports whether it is too early to make a change again.
-func (c *contention) isHeld(s plan.Step, now time.Time) bool {
+// hasten lets what a plan needs to keep initiators out wait no longer than that itself.
+func (c *contention) hasten(p plan.Plan) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if len(c.contests) == 0 {
+		return
+	}
+	needed := map[plan.StepID]bool{}
+	for _, s := range slices.Backward(p.Steps) { // a step comes after those that it needs
+		if !needed[s.ID] && !change.KeepsOut(s.Change) {
+			continue
+		}
+		for _, n := range s.Needs {
+			needed[n] = true
+		}
+		if this := c.contests[contested{s.Object, s.Change.String()}]; this != nil {
+			if soon := this.recent[len(this.recent)-1].Add(maxExposedBy); soon.Before(this.next) {
+				this.next = soon
+			}
+		}
+	}
+}
+
+// isHeld reports whether it is too early to make a change again. Initiators are not interrupted on
+// behalf of a Volume while another change of it waits: that may be the one that they are interrupted for.
+func (c *contention) isHeld(s plan.Step, now time.Time) bool {
+	if s.AtOnce {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.Object.Kind != spec.KindExport && change.KeepsOut(s.Change) {
+		for what, this := range c.contests {
+			if what.object == s.Object && now.Before(this.next) {
+				return true
+			}
+		}
+		return false
+	}
 	this := c.contests[contested{s.Object, s.Change.String()}]
-	return this != nil && now.Before(this.next) && !s.AtOnce
+	return this != nil && now.Before(this.next)
 }
 
 // forget forgets contests that are over, and those for a declaration that has changed.
@@ -98,7 +140,7 @@ func (c *contention) forget(declared spec.Set, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for what, this := range c.contests {
-		last := this.made[len(this.made)-1]
+		last := this.recent[len(this.recent)-1]
 		quiet := max(contendedWithin, 2*this.next.Sub(last))
 		if now.Sub(last) > quiet || !sameObject(this.spec, declared.Object(what.object)) {
 			delete(c.contests, what)
@@ -133,7 +175,7 @@ func (c *contention) show(objects []status.Object, p plan.Plan, now time.Time) {
 			by = this.by
 		}
 		held[s.Object] = fmt.Sprintf("something undoes this change, made %d times: %s. Last writer: %s. It is made again at %s. Stop that program, or change the spec",
-			len(this.made), s.Change, by, this.next.Format(time.TimeOnly))
+			this.made, s.Change, by, this.next.Format(time.TimeOnly))
 	}
 	c.mu.Unlock()
 	for i := range objects {

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"path/filepath"
+	"sync"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -145,5 +146,121 @@ var _ = Describe("Who changed something", func() {
 		d.show(objects)
 		Expect(objects[0].Drift).To(PointTo(And(HaveField("Corrected", 2), HaveField("By.PID", 4711))))
 		Expect(objects[1].Drift).To(BeNil())
+	})
+})
+
+var _ = Describe("What is made again and again", func() {
+	target := change.Target{Fabric: observe.ISCSI, Name: "iqn.2026-01.test:a", Export: "a"}
+	backstore := change.Backstore{HBA: "iblock_0", Name: "a"}
+	lv := change.LV{VolumeGroup: "vg0", Name: "copied"}
+	export := spec.ID{Kind: spec.KindExport, Name: "a"}
+	step := func(c change.Change) plan.Step { return plan.Step{Object: export, Change: c} }
+
+	DescribeTable("is not held if the agent itself takes it away meanwhile, as in a cutover", func(made, takes change.Change) {
+		var c contention
+		now := time.Now()
+		for range 10 {
+			c.note(step(made), "", nil, now)
+			c.note(step(takes), "", nil, now)
+			Expect(c.isHeld(step(made), now)).To(BeFalse())
+			now = now.Add(time.Second)
+		}
+	},
+		Entry("a target that is paused", change.EnableTarget{Target: target}, change.DisableTarget{Target: target}),
+		Entry("a portal", change.AddPortal{Target: target, Portal: "[::]:3260"}, change.RemovePortal{Target: target, Portal: "[::]:3260"}),
+		Entry("a LUN", change.AddLUN{Target: target, LUN: 1}, change.RemoveLUN{Target: target, LUN: 1}),
+		Entry("a LUN that is mapped", change.MapLUN{Target: target, LUN: 1}, change.RemoveLUN{Target: target, LUN: 1}),
+		Entry("a backstore", change.CreateBackstore{Backstore: backstore}, change.RemoveBackstore{Backstore: backstore}),
+		Entry("a target", change.CreateTarget{Target: target}, change.RemoveTarget{Target: target}),
+		Entry("a snapshot to copy from", change.CreateSnapshot{LV: lv}, change.RemoveLV{LV: lv}),
+	)
+	DescribeTable("is held if the agent takes away something else", func(made, takes change.Change) {
+		var c contention
+		now := time.Now()
+		for range contendedTimes {
+			c.note(step(made), "", nil, now)
+			c.note(step(takes), "", nil, now)
+		}
+		Expect(c.isHeld(step(made), now)).To(BeTrue())
+	},
+		Entry("another portal", change.AddPortal{Target: target, Portal: "[::]:3260"}, change.RemovePortal{Target: target, Portal: "[::]:3261"}),
+		Entry("another LUN", change.AddLUN{Target: target, LUN: 1}, change.RemoveLUN{Target: target, LUN: 2}),
+		Entry("itself", change.RemoveTarget{Target: target}, change.RemoveTarget{Target: target}),
+		Entry("itself, of a backstore", change.RemoveBackstore{Backstore: backstore}, change.RemoveBackstore{Backstore: backstore}),
+		Entry("only a portal", change.EnableTarget{Target: target}, change.RemovePortal{Target: target, Portal: "[::]:3260"}),
+	)
+	It("is hardly held if initiators are kept out only after it", func() {
+		var c contention
+		now := time.Now()
+		add := plan.Step{ID: 1, Object: export, Change: change.AddPortal{Target: target, Portal: "192.0.2.1:3260"}}
+		remove := plan.Step{ID: 2, Object: export, Change: change.RemovePortal{Target: target, Portal: "198.51.100.1:3260"}, Needs: []plan.StepID{1}}
+		other := plan.Step{ID: 3, Object: export, Change: change.AddPortal{Target: target, Portal: "192.0.2.2:3260"}}
+		for range 8 {
+			for _, s := range []plan.Step{add, remove, other} {
+				c.note(s, "", nil, now)
+			}
+		}
+		c.hasten(plan.Plan{Steps: []plan.Step{add, remove, other}})
+		for _, s := range []plan.Step{add, remove, other} {
+			Expect(c.isHeld(s, now)).To(BeTrue())
+		}
+		now = now.Add(maxExposedBy)
+		Expect(c.isHeld(add, now)).To(BeFalse())
+		Expect(c.isHeld(remove, now)).To(BeFalse())
+		Expect(c.isHeld(other, now)).To(BeTrue())
+	})
+	It("interrupts nobody for a change that is held", func() {
+		var c contention
+		now := time.Now()
+		volume := model.VolumeID("a")
+		set := plan.Step{Object: volume, Change: change.SetBackstoreAttribute{Backstore: backstore, Attribute: "emulate_pr", Value: "1"}}
+		remove := plan.Step{Object: volume, Change: change.RemoveLUN{Target: target, LUN: 1}}
+		for range contendedTimes {
+			Expect(c.isHeld(remove, now)).To(BeFalse())
+			c.note(remove, "", nil, now)
+			c.note(set, "", nil, now)
+			now = now.Add(maxExposedBy)
+		}
+		Expect(c.isHeld(set, now)).To(BeTrue())
+		Expect(c.isHeld(remove, now)).To(BeTrue(), "it would be gone for nothing")
+		remove.Object = export
+		Expect(c.isHeld(remove, now)).To(BeFalse(), "nobody may see it")
+	})
+	It("is not remembered for each time", func() {
+		var c contention
+		now := time.Now()
+		for range 1000 {
+			c.note(step(change.DisableTarget{Target: target}), "", nil, now)
+			now = now.Add(time.Second)
+		}
+		for _, this := range c.contests {
+			Expect(this.made).To(Equal(1000))
+			Expect(len(this.recent)).To(BeNumerically("<=", 61))
+		}
+	})
+	It("is not held if nobody can undo it", func() {
+		var c contention
+		now := time.Now()
+		for range 10 {
+			c.note(step(change.ResizeLUN{Target: target, LUN: 1}), "", nil, now)
+		}
+		Expect(c.isHeld(step(change.ResizeLUN{Target: target, LUN: 1}), now)).To(BeFalse())
+	})
+})
+
+var _ = Describe("Who changed what", func() {
+	It("can be asked while more is learned, by a step that takes longer than a pass", func() {
+		var s sightings
+		events := []watch.Event{{Source: watch.Configfs, Path: "/sys/kernel/config/target/iscsi/a", By: &watch.Process{PID: 7}}}
+		var asked sync.WaitGroup
+		asked.Go(func() {
+			for range 100 {
+				s.of(change.EnableTarget{Target: change.Target{Fabric: observe.ISCSI, Name: "a"}}, observe.State{})
+			}
+		})
+		for range 100 {
+			s.note(events, time.Now())
+		}
+		asked.Wait()
 	})
 })

@@ -14,8 +14,10 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/watch"
 )
 
-// sightings are who changed what of late.
+// sightings are who changed what of late. It is for concurrent use: a step that takes longer than a pass
+// is explained during a later one.
 type sightings struct {
+	mu   sync.Mutex
 	seen []sighting
 }
 
@@ -35,6 +37,8 @@ const (
 
 // note adds events. Changes of our own explain nothing.
 func (s *sightings) note(events []watch.Event, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	recent := s.seen[:0]
 	for _, old := range s.seen {
 		if now.Sub(old.at) <= sightingFor {
@@ -60,6 +64,8 @@ func (s *sightings) of(c change.Change, observed observe.State) *status.Actor {
 	if group, is := strings.CutPrefix(c.Lane(), "vg/"); is {
 		disks = observed.VolumeGroups[group].PhysicalVolumes
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for i := len(s.seen) - 1; i >= 0; i-- {
 		seen := &s.seen[i]
 		switch {
@@ -115,4 +121,27 @@ func (d *drifts) show(objects []status.Object) {
 		}
 	}
 	d.last = kept
+}
+
+// noteStep notes a step that was made, and returns who had made it necessary, as far as that is known.
+func (l *Loop) noteStep(s plan.Step, declared spec.Set, observed observe.State, drift bool) *status.Actor {
+	by := l.sightings.of(s.Change, observed)
+	name := ""
+	if by != nil {
+		name = by.String()
+	}
+	now := l.now()
+	l.contention.note(s, name, declared.Object(s.Object), now)
+	if drift {
+		l.drifts.note(s, by, now)
+	}
+	return by
+}
+
+// outcome returns the statuses of the objects after a plan was applied.
+func (l *Loop) outcome(made plan.Plan, failures map[plan.StepID]error, now time.Time) []status.Object {
+	objects := outcome(made, l.attempts.failed, failures)
+	l.contention.show(objects, made, now)
+	l.drifts.show(objects)
+	return objects
 }

@@ -46,9 +46,12 @@ type lookout struct {
 	audit   time.Duration
 	audited time.Time
 	// poll is true if the next pass reads everything again unless an event or a file starts it, and
-	// polled is when something last did.
-	poll   bool
-	polled time.Time
+	// polled is when something last did. If something is pending that no event announces, events that keep
+	// coming do not put it off for longer than resync.
+	poll    bool
+	pending bool
+	resync  time.Duration
+	polled  time.Time
 	// asked is true if somebody wants to know how the machine is now.
 	asked bool
 	// fresh are the parts that were read again in this pass.
@@ -115,7 +118,7 @@ func (l *lookout) begin(timed, edited bool, now time.Time) (changed []watch.Even
 		l.observer.Audit()
 		l.audited = now
 		l.fresh[observe.Everything], l.polled = true, now
-	case !l.isWatching() || timed && l.poll || l.asked || edited:
+	case !l.isWatching() || timed && l.poll || l.pending && now.Sub(l.polled) >= l.resync || l.asked || edited:
 		l.refresh(now, observe.Everything)
 	}
 	l.asked = false
@@ -225,8 +228,8 @@ func partOf(e watch.Event) observe.Part {
 // next returns how long the next pass can wait if nothing is to be done, and nothing else starts it.
 // It takes as long as until the next audit if nothing is pending that no event announces.
 func (l *lookout) next(p plan.Plan, resync time.Duration, now time.Time) time.Duration {
-	l.poll = true
-	if !l.isWatching() || !(status.Report{Objects: p.Objects}).Converged() {
+	l.poll, l.pending = true, !(status.Report{Objects: p.Objects}).Converged()
+	if !l.isWatching() || l.pending {
 		return resync
 	}
 	audit := max(l.audited.Add(l.audit).Sub(now), resync)

@@ -84,7 +84,7 @@ var _ = Describe("what a pass reads", func() {
 	}
 	BeforeEach(func() {
 		f, events = &forgetful{}, &listed{status: []watch.Status{{Source: watch.Configfs, Watching: true}, {Source: watch.Devices, Watching: true}}}
-		l = &lookout{observer: f, events: events, audit: audit}
+		l = &lookout{observer: f, events: events, audit: audit, resync: resync}
 		now = time.Now()
 		idle = plan.Plan{}
 		Expect(pass(false)).To(BeEmpty())
@@ -112,6 +112,20 @@ var _ = Describe("what a pass reads", func() {
 		Entry("of a device", watch.Event{Source: watch.Devices, Path: "/dev/dm-0"}, observe.AllOfLVM),
 		Entry("of any device", watch.Event{Source: watch.Devices}, observe.AllOfLVM),
 	)
+	It("is everything once per resync while something is pending, whatever events come meanwhile", func() {
+		pending := plan.Plan{Objects: []status.Object{{Phase: status.Blocked, Reason: status.ReasonSessionsActive}}}
+		busy := watch.Event{Source: watch.Devices, Path: "/dev/sdb"}
+		for range 3 {
+			Expect(l.next(pending, resync, now)).To(Equal(resync))
+			now = now.Add(resync / 2)
+			events.waiting = []watch.Event{busy}
+			Expect(pass(false)).To(Equal([]observe.Part{observe.AllOfLVM}))
+			Expect(l.next(pending, resync, now)).To(Equal(resync))
+			now = now.Add(resync / 2)
+			events.waiting = []watch.Event{busy}
+			Expect(pass(false)).To(ContainElement(observe.Everything))
+		}
+	})
 	DescribeTable("is everything each time", func(change func()) {
 		change()
 		for range 2 {
@@ -289,9 +303,13 @@ func TestIdle(t *testing.T) {
 		time.Sleep(time.Minute)
 		_, made = since()
 		g.Expect(made).To(BeNumerically("<", 10), "of what is read each time")
-		g.Expect(loop.lookout.misses).To(BeZero())
+		misses := func() int {
+			synctest.Wait()
+			report, _ := loop.Status.Report()
+			return report.AuditMisses
+		}
+		g.Expect(misses()).To(BeZero())
 		time.Sleep(10 * time.Minute)
-		synctest.Wait()
-		g.Expect(loop.lookout.misses).To(Equal(1))
+		g.Expect(misses()).To(Equal(1))
 	})
 }

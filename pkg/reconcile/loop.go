@@ -179,6 +179,7 @@ func (l *Loop) pass(ctx context.Context, timed bool) time.Duration {
 	if err := l.noteAdopted(made); err != nil {
 		made.AddFinding(err)
 	}
+	l.contention.hasten(made)
 	if l.OnPlan != nil {
 		l.OnPlan(made)
 	}
@@ -214,7 +215,7 @@ func (l *Loop) pass(ctx context.Context, timed bool) time.Duration {
 	l.Status.SetRead(l.lookout.polled, l.lookout.sources(), l.lookout.misses)
 	l.Log.V(1).Info("pass", "seconds", spent.Seconds, "processes", spent.Processes, "steps", len(made.Steps), "failed", len(failures))
 	l.last = declared
-	l.lookout.noise.note(len(changed) > 0, made.Empty(), time.Duration(spent.Seconds*float64(time.Second)), time.Now())
+	l.lookout.noise.note(len(changed) > 0, len(failures) == len(made.Steps), time.Duration(spent.Seconds*float64(time.Second)), time.Now())
 	return l.wait(made, failures, observed, l.now())
 }
 
@@ -244,7 +245,8 @@ func (l *Loop) begin(declared spec.Set, timed bool) (time.Time, []watch.Event) {
 		l.started, l.lastDeclared = now, map[spec.ID]time.Time{}
 		l.Executor.OnProgress(l.Status.SetProgress)
 		l.Executor.Hold = func(s plan.Step) bool { return l.contention.isHeld(s, l.now()) }
-		l.lookout.observer, l.lookout.events, l.lookout.audit, l.lookout.tgt = l.Remembering, l.Events, l.Audit, l.TGT
+		l.lookout.observer, l.lookout.events, l.lookout.tgt = l.Remembering, l.Events, l.TGT
+		l.lookout.audit, l.lookout.resync = l.Audit, l.Resync
 	}
 	changed := l.lookout.begin(timed, l.Remembering != nil && isEdited(l.last, declared), now)
 	l.sightings.note(changed, now)
@@ -409,29 +411,6 @@ func (l *Loop) stepReporter(declared spec.Set, observed observe.State, ready map
 			l.OnStep(s, err)
 		}
 	}
-}
-
-// noteStep notes a step that was made, and returns who had made it necessary, as far as that is known.
-func (l *Loop) noteStep(s plan.Step, declared spec.Set, observed observe.State, drift bool) *status.Actor {
-	by := l.sightings.of(s.Change, observed)
-	name := ""
-	if by != nil {
-		name = by.String()
-	}
-	now := l.now()
-	l.contention.note(s, name, declared.Object(s.Object), now)
-	if drift {
-		l.drifts.note(s, by, now)
-	}
-	return by
-}
-
-// outcome returns the statuses of the objects after a plan was applied.
-func (l *Loop) outcome(made plan.Plan, failures map[plan.StepID]error, now time.Time) []status.Object {
-	objects := outcome(made, l.attempts.failed, failures)
-	l.contention.show(objects, made, now)
-	l.drifts.show(objects)
-	return objects
 }
 
 func (l *Loop) logStep(s plan.Step, err error, drift bool, by *status.Actor) {

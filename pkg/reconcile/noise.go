@@ -22,11 +22,11 @@ const (
 	restFor = 9
 )
 
-// note adds a pass, with whether anything was announced before it, whether it found nothing to do, and
-// how long it took.
-func (n *noise) note(announced, empty bool, cost time.Duration, now time.Time) {
+// note adds a pass, with whether anything was announced before it, whether it changed nothing, and how
+// long it took. A step that waits, or a job that runs for hours, changes nothing.
+func (n *noise) note(announced, idle bool, cost time.Duration, now time.Time) {
 	switch {
-	case !empty:
+	case !idle:
 		n.passes = 0
 	case announced:
 		n.passes++

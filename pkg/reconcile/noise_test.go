@@ -1,10 +1,18 @@
 package reconcile
 
 import (
+	"context"
+	"errors"
+	"path/filepath"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
+	"github.com/volreconciler/volreconciler/pkg/watch"
 )
 
 var _ = Describe("Events that mean nothing", func() {
@@ -48,5 +56,29 @@ var _ = Describe("Events that mean nothing", func() {
 	It("are not counted by passes that nothing announced", func() {
 		n.note(false, true, time.Hour, now)
 		Expect(n.deafFor(now, longest)).To(Equal(restFor * cost))
+	})
+})
+
+// forgetfulMachine is a machine that is observed by somebody who can forget.
+type forgetfulMachine struct {
+	*machine
+	*forgetful
+}
+
+func (m forgetfulMachine) Observe(ctx context.Context, images ...string) observe.State {
+	return m.machine.Observe(ctx, images...)
+}
+
+var _ = Describe("Events while a step cannot be made", func() {
+	It("do not start a pass each", func(ctx SpecContext) {
+		m := &machine{node: model.NewNode(), fail: func(change.Change) error { return errors.New("no space") }}
+		events := &listed{}
+		loop := newLoop(m, filepath.Join(GinkgoT().TempDir(), "state", "identities.json"))
+		loop.Events, loop.Remembering, loop.Audit = events, forgetfulMachine{m, &forgetful{}}, time.Hour
+		for range noisePasses + 1 {
+			events.waiting = []watch.Event{{Source: watch.Devices, Path: "/dev/sdb"}}
+			loop.Pass(ctx)
+		}
+		Expect(loop.lookout.noise.deafFor(time.Now(), time.Minute)).To(BeNumerically(">", 0))
 	})
 })

@@ -134,6 +134,7 @@ func (c *configfs) watchWrites(ctx context.Context, readers *sync.WaitGroup) err
 		c.writes = writes
 		readers.Go(func() {
 			err := writes.each(unix.FAN_EVENT_METADATA_LEN, c.written)
+			writes.close()
 			c.lost(ctx, err, func() { c.writes = nil })
 		})
 	}
@@ -157,6 +158,7 @@ func (c *configfs) watchDirectories(ctx context.Context, readers *sync.WaitGroup
 	c.directories = directories
 	readers.Go(func() {
 		err := directories.each(c.entry)
+		directories.close()
 		c.lost(ctx, err, func() {
 			c.directories = nil
 			clear(c.paths)

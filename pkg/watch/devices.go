@@ -99,6 +99,7 @@ func (d *devices) read(ctx context.Context, socket *descriptor) {
 			}
 			continue
 		}
+		socket.close()
 		if ctx.Err() == nil {
 			d.w.set(Status{Source: Devices, Why: err.Error()})
 		}

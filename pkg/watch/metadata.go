@@ -48,6 +48,7 @@ type marker interface {
 	unmark(path, key string)
 	// each calls f for each event until reading fails. Empty key: events were lost.
 	each(f func(key string, pid int)) error
+	close()
 }
 
 func newMetadata(w *Watcher) *metadata {
@@ -135,6 +136,7 @@ func (m *metadata) open(ctx context.Context, readers *sync.WaitGroup) error {
 	marker := m.marker
 	readers.Go(func() {
 		err := marker.each(m.closed)
+		marker.close()
 		if ctx.Err() == nil && err != nil {
 			m.w.set(Status{Source: Metadata, Why: err.Error()})
 		}
@@ -239,6 +241,8 @@ func (h handleMarker) mark(path string) (string, error) {
 func (h handleMarker) unmark(path, _ string) {
 	_ = h.group.mark(unix.FAN_MARK_REMOVE, unix.FAN_CLOSE_WRITE, path)
 }
+
+func (h handleMarker) close() { h.group.close() }
 
 func (h handleMarker) each(f func(key string, pid int)) error {
 	return h.group.each(4096, func(e fanotifyEvent) { f(e.handle, e.pid) })

@@ -37,8 +37,21 @@ type Watcher struct {
 	status map[Source]Status
 }
 
-// Start watches the machine. When it returns, everything that can be watched is: what is read from
-// now on can be relied on until an event says otherwise. It never fails: what cannot be watched is
+// checker watches a source.
+type checker interface {
+	// check watches what is not watched yet. It returns false if it is to be called again
+	// after some time.
+	check(ctx context.Context, readers *sync.WaitGroup) bool
+	// wake is received from when it is to be called before that.
+	wake() <-chan struct{}
+}
+
+// startPatience is how long Start waits for each source. A directory of configfs is locked while the
+// kernel removes what is in it, and if a device does not respond that has no end.
+var startPatience = 5 * time.Second
+
+// Start watches the machine. When it returns, everything that can be watched is, unless the kernel does
+// not respond: what is read from now on can be relied on until an event says otherwise. It never fails: what cannot be watched is
 // in [Watcher.Status], and tried again.
 func Start(ctx context.Context, options Options) *Watcher {
 	options.ConfigFS = cmp.Or(options.ConfigFS, "/sys/kernel/config")
@@ -56,35 +69,45 @@ func Start(ctx context.Context, options Options) *Watcher {
 	w.metadata = newMetadata(w)
 	w.devices = newDevices(w)
 	var sources sync.WaitGroup
-	for _, s := range []interface {
-		// check watches what is not watched yet. It returns false if it is to be called again
-		// after some time.
-		check(ctx context.Context, readers *sync.WaitGroup) bool
-		// wake is received from when it is to be called before that.
-		wake() <-chan struct{}
-	}{w.devices, w.configfs, w.metadata} {
-		done := s.check(ctx, &sources)
-		sources.Go(func() {
-			for {
-				var again <-chan time.Time
-				if !done {
-					again = time.After(options.Retry)
-				}
-				select {
-				case <-ctx.Done():
-					return
-				case <-again:
-				case <-s.wake():
-				}
-				done = s.check(ctx, &sources)
-			}
-		})
-	}
+	w.begin(ctx, &sources, Devices, w.devices)
+	w.begin(ctx, &sources, Configfs, w.configfs)
+	w.begin(ctx, &sources, Metadata, w.metadata)
 	go func() {
 		sources.Wait()
 		close(w.ended)
 	}()
 	return w
+}
+
+// begin watches a source, and waits for that for a moment.
+func (w *Watcher) begin(ctx context.Context, sources *sync.WaitGroup, source Source, c checker) {
+	begun, late := make(chan struct{}), make(chan struct{})
+	sources.Go(func() {
+		done := c.check(ctx, sources)
+		select {
+		case begun <- struct{}{}:
+		case <-late:
+			w.queue.put(Event{Source: source}) // it may have changed after it was read
+		}
+		for {
+			var again <-chan time.Time
+			if !done {
+				again = time.After(w.options.Retry)
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-again:
+			case <-c.wake():
+			}
+			done = c.check(ctx, sources)
+		}
+	})
+	select {
+	case <-begun:
+	case <-time.After(startPatience):
+		close(late)
+	}
 }
 
 // Changed receives when there is something to take, and when a source begins or ceases to be watched.
@@ -101,7 +124,15 @@ func (w *Watcher) Wait() { <-w.ended }
 func (w *Watcher) Status() []Status {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return []Status{w.status[Configfs], w.status[Metadata], w.status[Devices]}
+	var all []Status
+	for _, source := range []Source{Configfs, Metadata, Devices} {
+		s, known := w.status[source]
+		if !known {
+			s = Status{Source: source, Why: "the kernel does not respond; see dmesg"}
+		}
+		all = append(all, s)
+	}
+	return all
 }
 
 // PhysicalVolumes names the device nodes of all physical volumes, in place of those named before.

@@ -37,6 +37,21 @@ func TestPropertiesPlansAreTheSameEveryTime(t *testing.T) {
 	})
 }
 
+// What was observed is shared with later passes.
+func TestPropertiesPlansChangeNothingOfWhatWasObserved(t *testing.T) {
+	properties(t, func(t *rapid.T, s scenario) {
+		before := fmt.Sprintf("%+v", s.input.Observed)
+		p := Make(s.input)
+		index := NewIndex(s.input.Observed, Ownership{Installation: s.input.Installation, Known: s.input.Known})
+		Learn(s.input.Known, s.input.Declared, s.input.Observed, index, s.input.Now)
+		LearnExposures(s.input.Exposures, s.input.Observed, index, false, s.input.Now)
+		NoteBeginning(s.input.Known, p, s.input.Declared, s.input.Observed, index)
+		if after := fmt.Sprintf("%+v", s.input.Observed); after != before {
+			t.Fatalf("it was\n%s\nand is\n%s", before, after)
+		}
+	})
+}
+
 func TestPropertiesOrderOfFilesChangesNothing(t *testing.T) {
 	dir := t.TempDir()
 	properties(t, func(t *rapid.T, s scenario) {
