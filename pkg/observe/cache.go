@@ -29,8 +29,9 @@ type cache struct {
 	on bool
 	// forgotten is the number of calls of forget, so that what was read across one is not kept.
 	forgotten uint64
-	// unkept counts what was read and could not be remembered.
-	unkept uint64
+	// unkept counts what was read of each object and could not be remembered. Several objects may be
+	// read at once. Under elsewhere it counts files on disk, which belong to no object.
+	unkept map[string]uint64
 	// objects are what is known of each object, and of each directory above, by their paths.
 	objects map[string]*object
 	// same are values that were read last, so that equal ones are kept once.
@@ -70,7 +71,7 @@ func newCache(h host.Files) *cache { return &cache{Files: h, seed: maphash.MakeS
 func (c *cache) switchOn() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.on, c.objects = true, map[string]*object{}
+	c.on, c.objects, c.unkept = true, map[string]*object{}, map[string]uint64{}
 }
 
 // ReadFile returns what is in a file.
@@ -120,7 +121,7 @@ func (c *cache) get(p string, read func() (string, error)) (string, error) {
 	defer c.mu.Unlock()
 	switch {
 	case !c.on || c.forgotten != before || !canBeKept(p, inside, err):
-		c.unkept++
+		c.noteUnkept(dir, inside)
 	default:
 		if c.objects[dir] == nil {
 			c.objects[dir] = &object{}
@@ -134,6 +135,20 @@ func (c *cache) get(p string, read func() (string, error)) (string, error) {
 		return now.text, err
 	}
 	return text, err
+}
+
+// elsewhere stands for files that are on disk.
+const elsewhere = ""
+
+// noteUnkept notes that something that was read could not be remembered. The caller holds the lock.
+func (c *cache) noteUnkept(dir string, inside bool) {
+	switch {
+	case !c.on:
+	case inside:
+		c.unkept[dir]++
+	case !strings.HasPrefix(dir, "/sys/") && !strings.HasPrefix(dir, "/proc/"): // objectOf returns the path
+		c.unkept[elsewhere]++
+	}
 }
 
 // shared returns the value that is kept for all that are equal to it. The caller holds the lock.
@@ -191,12 +206,12 @@ func remembered[T any](h host.Files, dir string, read func() (T, bool, error)) (
 		c.mu.Unlock()
 		return value, is, nil
 	}
-	forgotten, unkept := c.forgotten, c.unkept
+	forgotten, unkept := c.forgotten, c.unkept[dir]+c.unkept[elsewhere]
 	c.mu.Unlock()
 	value, found, err := read()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if o := c.objects[dir]; o != nil && found && err == nil && c.forgotten == forgotten && c.unkept == unkept {
+	if o := c.objects[dir]; o != nil && found && err == nil && c.forgotten == forgotten && c.unkept[dir]+c.unkept[elsewhere] == unkept {
 		o.parsed, o.sum, o.files = value, c.sum(o.files), nil
 		if before := c.audited[dir]; before != nil && before.parsed != nil && before.sum != o.sum {
 			c.miss(dir)
@@ -302,7 +317,7 @@ func (c *cache) forgetAll() {
 	defer c.mu.Unlock()
 	c.forgotten++
 	if c.on {
-		c.objects, c.same = map[string]*object{}, nil
+		c.objects, c.same, c.unkept = map[string]*object{}, nil, map[string]uint64{}
 	}
 }
 
@@ -312,7 +327,7 @@ func (c *cache) audit() {
 	defer c.mu.Unlock()
 	c.forgotten++
 	if c.on {
-		c.audited, c.objects, c.same = c.objects, map[string]*object{}, nil
+		c.audited, c.objects, c.same, c.unkept = c.objects, map[string]*object{}, nil, map[string]uint64{}
 	}
 }
 
