@@ -19,6 +19,9 @@ type Change interface {
 	Lane() string
 	// System is the part of the machine that the change is made to.
 	System() observe.System
+	// Part is what is read again before the change is made; [observe.Everything] if it depends on more
+	// than one part.
+	Part() observe.Part
 	sealed()
 }
 

@@ -207,6 +207,9 @@ func (c Restore) Lane() string { return dataLane(c.LV) }
 // Lane is the logical volume's data.
 func (c Clear) Lane() string { return dataLane(c.LV) }
 
+// Part is everything: initiators may write to what the image is made of.
+func (WriteImage) Part() observe.Part { return observe.Everything }
+
 // Lane is the file.
 func (c WriteImage) Lane() string { return "image" + c.Path }
 

@@ -14,6 +14,9 @@ func (SetDiscoveryAuth) sealed() {}
 // Lane is discovery itself.
 func (SetDiscoveryAuth) Lane() string { return "discovery" }
 
+// Part is everything: it is changed too rarely for more.
+func (SetDiscoveryAuth) Part() observe.Part { return observe.Everything }
+
 // System is LIO.
 func (SetDiscoveryAuth) System() observe.System { return observe.LIO }
 

@@ -26,9 +26,18 @@ func KeepsOut(c Change) bool {
 	return false
 }
 
-// Undoes reports whether a change takes away again what another one has made.
+// Subject is the logical volume, backstore or target that a change is made to, or its lane.
+func Subject(c Change) string {
+	if lv, is := c.(interface{ fullName() string }); is {
+		return lv.fullName()
+	}
+	return c.Lane()
+}
+
+// Undoes reports whether a change takes away again what another one has made. Both have the same
+// [Subject] then.
 func Undoes(c, made Change) bool {
-	if c.Lane() != made.Lane() {
+	if Subject(c) != Subject(made) {
 		return false
 	}
 	switch c := c.(type) {
@@ -51,8 +60,8 @@ func Undoes(c, made Change) bool {
 			return made.LUN == c.LUN
 		}
 	case RemoveLV:
-		made, is := made.(CreateSnapshot)
-		return is && made.Name == c.Name
+		_, is := made.(CreateSnapshot)
+		return is
 	}
 	return false
 }

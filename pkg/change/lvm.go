@@ -20,6 +20,9 @@ type LV struct {
 // String is the name that LVM's commands take: vg/lv.
 func (lv LV) String() string { return lv.VolumeGroup + "/" + lv.Name }
 
+// fullName is String, which most changes have of their own.
+func (lv LV) fullName() string { return lv.String() }
+
 // Lane is the volume group: LVM locks it as a whole anyway.
 func (lv LV) Lane() string { return "vg/" + lv.VolumeGroup }
 

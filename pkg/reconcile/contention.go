@@ -1,8 +1,8 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -29,8 +29,12 @@ const (
 // contention notices changes that do not last, and delays them: an agent and another program that
 // undo each other's changes as fast as they can help nobody. It is for concurrent use.
 type contention struct {
-	mu       sync.Mutex
-	contests map[contested]*contest
+	mu sync.Mutex
+	// contests are by the subject of the change: a plan has thousands of steps, of which few concern
+	// the same.
+	contests map[string]map[contested]*contest
+	// delayed are those of them whose change was delayed.
+	delayed map[contested]*contest
 }
 
 // contested is what is changed again and again.
@@ -61,16 +65,20 @@ func (c *contention) note(s plan.Step, by string, declared any, now time.Time) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// Of what the agent itself undoes, as in each cutover, nothing is contended: initiators wait for it.
-	maps.DeleteFunc(c.contests, func(_ contested, this *contest) bool { return change.Undoes(s.Change, this.change) })
 	if c.contests == nil {
-		c.contests = map[contested]*contest{}
+		c.contests, c.delayed = map[string]map[contested]*contest{}, map[contested]*contest{}
 	}
-	what := contested{s.Object, s.Change.String()}
-	this := c.contests[what]
+	subject := change.Subject(s.Change)
+	// Of what the agent itself undoes, as in each cutover, nothing is contended: initiators wait for it.
+	c.drop(subject, func(_ contested, this *contest) bool { return change.Undoes(s.Change, this.change) })
+	what := whatOf(s)
+	this := c.contests[subject][what]
 	if this == nil {
 		this = &contest{change: s.Change, spec: declared}
-		c.contests[what] = this
+		if c.contests[subject] == nil {
+			c.contests[subject] = map[contested]*contest{}
+		}
+		c.contests[subject][what] = this
 	}
 	this.made++
 	this.recent = slices.DeleteFunc(append(this.recent, now), func(at time.Time) bool { return now.Sub(at) > contendedWithin })
@@ -80,6 +88,22 @@ func (c *contention) note(s plan.Step, by string, declared any, now time.Time) {
 	if len(this.recent) >= contendedTimes || this.level > 0 {
 		this.level++
 		this.next = now.Add(hold(this.level, s.Change))
+		c.delayed[what] = this
+	}
+}
+
+func whatOf(s plan.Step) contested { return contested{s.Object, s.Change.String()} }
+
+// drop forgets contests of a subject. The caller holds the lock.
+func (c *contention) drop(subject string, over func(contested, *contest) bool) {
+	for what, this := range c.contests[subject] {
+		if over(what, this) {
+			delete(c.contests[subject], what)
+			delete(c.delayed, what)
+		}
+	}
+	if len(c.contests[subject]) == 0 {
+		delete(c.contests, subject)
 	}
 }
 
@@ -96,7 +120,7 @@ func hold(level int, c change.Change) time.Duration {
 func (c *contention) hasten(p plan.Plan) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.contests) == 0 {
+	if len(c.delayed) == 0 {
 		return
 	}
 	needed := map[plan.StepID]bool{}
@@ -107,7 +131,7 @@ func (c *contention) hasten(p plan.Plan) {
 		for _, n := range s.Needs {
 			needed[n] = true
 		}
-		if this := c.contests[contested{s.Object, s.Change.String()}]; this != nil {
+		if this := c.delayed[whatOf(s)]; this != nil {
 			if soon := this.recent[len(this.recent)-1].Add(maxExposedBy); soon.Before(this.next) {
 				this.next = soon
 			}
@@ -123,15 +147,18 @@ func (c *contention) isHeld(s plan.Step, now time.Time) bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if len(c.delayed) == 0 {
+		return false
+	}
 	if s.Object.Kind != spec.KindExport && change.KeepsOut(s.Change) {
-		for what, this := range c.contests {
+		for what, this := range c.delayed {
 			if what.object == s.Object && now.Before(this.next) {
 				return true
 			}
 		}
 		return false
 	}
-	this := c.contests[contested{s.Object, s.Change.String()}]
+	this := c.delayed[whatOf(s)]
 	return this != nil && now.Before(this.next)
 }
 
@@ -139,12 +166,12 @@ func (c *contention) isHeld(s plan.Step, now time.Time) bool {
 func (c *contention) forget(declared spec.Set, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for what, this := range c.contests {
-		last := this.recent[len(this.recent)-1]
-		quiet := max(contendedWithin, 2*this.next.Sub(last))
-		if now.Sub(last) > quiet || !sameObject(this.spec, declared.Object(what.object)) {
-			delete(c.contests, what)
-		}
+	for subject := range c.contests {
+		c.drop(subject, func(what contested, this *contest) bool {
+			last := this.recent[len(this.recent)-1]
+			quiet := max(contendedWithin, 2*this.next.Sub(last))
+			return now.Sub(last) > quiet || !sameObject(this.spec, declared.Object(what.object))
+		})
 	}
 }
 
@@ -153,7 +180,7 @@ func (c *contention) next(now time.Time) (time.Time, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var first time.Time
-	for _, this := range c.contests {
+	for _, this := range c.delayed {
 		if this.next.After(now) && (first.IsZero() || this.next.Before(first)) {
 			first = this.next
 		}
@@ -163,21 +190,7 @@ func (c *contention) next(now time.Time) (time.Time, bool) {
 
 // show sets the status of objects whose changes do not last.
 func (c *contention) show(objects []status.Object, p plan.Plan, now time.Time) {
-	held := map[spec.ID]string{}
-	c.mu.Lock()
-	for _, s := range p.Steps {
-		this := c.contests[contested{s.Object, s.Change.String()}]
-		if this == nil || !now.Before(this.next) || held[s.Object] != "" {
-			continue
-		}
-		by := "unknown"
-		if this.by != "" {
-			by = this.by
-		}
-		held[s.Object] = fmt.Sprintf("something undoes this change, made %d times: %s. Last writer: %s. It is made again at %s. Stop that program, or change the spec",
-			this.made, s.Change, by, this.next.Format(time.TimeOnly))
-	}
-	c.mu.Unlock()
+	held := c.messages(p, now)
 	for i := range objects {
 		o := &objects[i]
 		message := held[o.ID()]
@@ -186,4 +199,23 @@ func (c *contention) show(objects []status.Object, p plan.Plan, now time.Time) {
 		}
 		o.Phase, o.Reason, o.Message = status.Blocked, status.ReasonContended, message
 	}
+}
+
+// messages says of each object why its first change that is held is.
+func (c *contention) messages(p plan.Plan, now time.Time) map[spec.ID]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.delayed) == 0 {
+		return nil
+	}
+	held := map[spec.ID]string{}
+	for _, s := range p.Steps {
+		this := c.delayed[whatOf(s)]
+		if this == nil || !now.Before(this.next) || held[s.Object] != "" {
+			continue
+		}
+		held[s.Object] = fmt.Sprintf("something undoes this change, made %d times: %s. Last writer: %s. It is made again at %s. Stop that program, or change the spec",
+			this.made, s.Change, cmp.Or(this.by, "unknown"), this.next.Format(time.TimeOnly))
+	}
+	return held
 }

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"fmt"
 	"path/filepath"
 	"sync"
 	"time"
@@ -233,9 +234,27 @@ var _ = Describe("What is made again and again", func() {
 			c.note(step(change.DisableTarget{Target: target}), "", nil, now)
 			now = now.Add(time.Second)
 		}
-		for _, this := range c.contests {
+		Expect(c.delayed).To(HaveLen(1))
+		for _, this := range c.delayed {
 			Expect(this.made).To(Equal(1000))
 			Expect(len(this.recent)).To(BeNumerically("<=", 61))
+		}
+	})
+	It("is looked for among those of the same volume, backstore or target only", func() {
+		var c contention
+		for i := range 100 {
+			lv := change.LV{VolumeGroup: "vg0", Name: fmt.Sprint("v", i)}
+			backstore := change.Backstore{HBA: "iblock_900", Name: lv.Name}
+			named := change.Target{Fabric: observe.ISCSI, Name: lv.Name}
+			for _, made := range []change.Change{
+				change.CreateVolume{LV: lv}, change.SetTags{LV: lv}, change.Activate{LV: lv}, change.RemoveLV{LV: lv},
+				change.CreateBackstore{Backstore: backstore}, change.CreateTarget{Target: named}, change.EnableTarget{Target: named},
+			} {
+				c.note(step(made), "", nil, time.Now())
+			}
+		}
+		for subject, contests := range c.contests {
+			Expect(len(contests)).To(BeNumerically("<=", 5), subject)
 		}
 	})
 	It("is not held if nobody can undo it", func() {

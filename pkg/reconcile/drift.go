@@ -55,11 +55,10 @@ func (s *sightings) note(events []watch.Event, now time.Time) {
 
 // of returns who last changed what a change is made to; nil: nobody was seen.
 func (s *sightings) of(c change.Change, observed observe.State) *status.Actor {
-	changed, known := c.(interface{ Part() observe.Part })
-	if !known {
+	part := string(c.Part())
+	if c.Part() == observe.Everything {
 		return nil
 	}
-	part := string(changed.Part())
 	var disks []string
 	if group, is := strings.CutPrefix(c.Lane(), "vg/"); is {
 		disks = observed.VolumeGroups[group].PhysicalVolumes

@@ -204,11 +204,7 @@ func touchedBy(p plan.Plan) []observe.Part {
 		if s.Danger != plan.Harmless || len(s.Affects) > 0 {
 			return []observe.Part{observe.Everything}
 		}
-		if c, known := s.Change.(interface{ Part() observe.Part }); known {
-			parts = append(parts, c.Part())
-		} else {
-			return []observe.Part{observe.Everything}
-		}
+		parts = append(parts, s.Change.Part())
 	}
 	return parts
 }

@@ -214,7 +214,7 @@ var _ = Describe("what a pass reads", func() {
 		Entry("everything, if any can do harm", harmful, observe.Everything),
 		Entry("everything, if anybody may notice",
 			steps(plan.Step{Danger: plan.Harmless, Change: change.CreateTarget{}, Affects: []string{"iqn.x"}}), observe.Everything),
-		Entry("everything, if it is not known what they change", steps(plan.Step{Danger: plan.Harmless}), observe.Everything),
+		Entry("everything, if they depend on more than one part", steps(plan.Step{Danger: plan.Harmless, Change: change.WriteImage{}}), observe.Everything),
 	)
 })
 
