@@ -93,7 +93,7 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 	}
 	if s.backend != backendFake {
 		watching := watch.Start(ctx, watch.Options{Log: log})
-		loop.Events, loop.Remembering, loop.Audit = watching, b.remembering, s.audit
+		loop.Events, loop.Audit = watching, s.audit
 	}
 	loop.Grace, loop.Resync, loop.TrashSettle = s.deletionGrace, s.resync, trashSettle
 	loop.Executor.Patience = changePatience

@@ -42,8 +42,6 @@ type cache struct {
 	audited map[string]*object
 	// missed are the files and objects that an audit found changed though nobody had said so.
 	missed map[string]bool
-	// reads is how many files and directories were read from the machine.
-	reads int64
 }
 
 // object is what is known of an object. A node has thousands that differ in little, each with a
@@ -114,7 +112,6 @@ func (c *cache) get(p string, read func() (string, error)) (string, error) {
 		}
 	}
 	before := c.forgotten
-	c.reads++
 	c.mu.Unlock()
 	text, err := read()
 	c.mu.Lock()
@@ -202,9 +199,10 @@ func remembered[T any](h host.Files, dir string, read func() (T, bool, error)) (
 	}
 	c.mu.Lock()
 	if o := c.objects[dir]; o != nil && o.parsed != nil {
-		value, is := o.parsed.(T)
-		c.mu.Unlock()
-		return value, is, nil
+		if value, is := o.parsed.(T); is {
+			c.mu.Unlock()
+			return value, true, nil
+		}
 	}
 	forgotten, unkept := c.forgotten, c.unkept[dir]+c.unkept[elsewhere]
 	c.mu.Unlock()
@@ -386,13 +384,6 @@ func says(p, file string) bool {
 		return object == other
 	}
 	return strings.HasPrefix(p, file+"/") // what is made or removed is in the list
-}
-
-// readSoFar is how many files and directories were read from the machine.
-func (c *cache) readSoFar() int64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.reads
 }
 
 // isVolatile reports whether the kernel changes a file without telling: sessions come and go, and

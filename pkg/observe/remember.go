@@ -39,12 +39,9 @@ func (o *Observer) Remember() {
 func (o *Observer) Forget(parts ...Part) {
 	for _, p := range parts {
 		switch p {
-		case Everything:
-			o.cache.forgetAll()
-			o.lvm.forget()
 		case AllOfLVM:
 			o.lvm.forget()
-		case AllOfConfigFS:
+		case Everything, AllOfConfigFS: // which holds devices open
 			o.cache.forgetAll()
 			o.lvm.forget()
 		default:
@@ -103,6 +100,3 @@ func (o *Observer) Missed(said ...Part) []string {
 	}
 	return missed
 }
-
-// Reads is how many files and directories in configfs were read so far.
-func (o *Observer) Reads() int64 { return o.cache.readSoFar() }

@@ -223,15 +223,15 @@ func partOf(e watch.Event) observe.Part {
 
 // next returns how long the next pass can wait if nothing is to be done, and nothing else starts it.
 // It takes as long as until the next audit if nothing is pending that no event announces.
-func (l *lookout) next(p plan.Plan, resync time.Duration, now time.Time) time.Duration {
+func (l *lookout) next(p plan.Plan, now time.Time) time.Duration {
 	l.poll, l.pending = true, !(status.Report{Objects: p.Objects}).Converged()
 	if !l.isWatching() || l.pending {
-		return resync
+		return l.resync
 	}
-	audit := max(l.audited.Add(l.audit).Sub(now), resync)
+	audit := max(l.audited.Add(l.audit).Sub(now), l.resync)
 	if !p.Due.IsZero() && p.Due.Sub(now) < audit {
 		l.poll = false // only the time is waited for
-		return max(p.Due.Sub(now), resync)
+		return max(p.Due.Sub(now), l.resync)
 	}
 	return audit
 }

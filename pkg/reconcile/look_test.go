@@ -92,10 +92,10 @@ var _ = Describe("what a pass reads", func() {
 	})
 
 	It("is nothing while nothing changes, until the next audit", func() {
-		Expect(l.next(idle, resync, now)).To(Equal(audit))
+		Expect(l.next(idle, now)).To(Equal(audit))
 		now = now.Add(audit - time.Second)
 		Expect(pass(false)).To(BeEmpty())
-		Expect(l.next(idle, resync, now)).To(Equal(resync), "no sooner than that")
+		Expect(l.next(idle, now)).To(Equal(resync), "no sooner than that")
 		Expect(f.audits).To(Equal(1))
 		now = now.Add(time.Second)
 		Expect(pass(true)).To(BeEmpty())
@@ -116,11 +116,11 @@ var _ = Describe("what a pass reads", func() {
 		pending := plan.Plan{Objects: []status.Object{{Phase: status.Blocked, Reason: status.ReasonSessionsActive}}}
 		busy := watch.Event{Source: watch.Devices, Path: "/dev/sdb"}
 		for range 3 {
-			Expect(l.next(pending, resync, now)).To(Equal(resync))
+			Expect(l.next(pending, now)).To(Equal(resync))
 			now = now.Add(resync / 2)
 			events.waiting = []watch.Event{busy}
 			Expect(pass(false)).To(Equal([]observe.Part{observe.AllOfLVM}))
-			Expect(l.next(pending, resync, now)).To(Equal(resync))
+			Expect(l.next(pending, now)).To(Equal(resync))
 			now = now.Add(resync / 2)
 			events.waiting = []watch.Event{busy}
 			Expect(pass(false)).To(ContainElement(observe.Everything))
@@ -130,7 +130,7 @@ var _ = Describe("what a pass reads", func() {
 		change()
 		for range 2 {
 			Expect(pass(false)).To(everything)
-			Expect(l.next(idle, resync, now)).To(Equal(resync))
+			Expect(l.next(idle, now)).To(Equal(resync))
 		}
 	},
 		Entry("where a source is not watched", func() { events.status[1].Watching = false }),
@@ -138,9 +138,9 @@ var _ = Describe("what a pass reads", func() {
 		Entry("where nothing announces anything", func() { l.events = nil }),
 	)
 	It("is everything where nothing is remembered, as ever", func() {
-		l = &lookout{}
+		l = &lookout{resync: resync}
 		Expect(pass(true)).To(BeEmpty())
-		Expect(l.next(idle, resync, now)).To(Equal(resync))
+		Expect(l.next(idle, now)).To(Equal(resync))
 		Expect(l.refreshFor(harmful, now)).To(BeFalse())
 	})
 	It("is what our own changes are only as they are made", func() {
@@ -159,18 +159,18 @@ var _ = Describe("what a pass reads", func() {
 	})
 	It("is everything when something is waited for that nothing announces, if nothing else starts a pass", func() {
 		idle.Objects = []status.Object{{Phase: status.Blocked, Reason: status.ReasonInUse}}
-		Expect(l.next(idle, resync, now)).To(Equal(resync))
+		Expect(l.next(idle, now)).To(Equal(resync))
 		Expect(pass(false)).To(BeEmpty())
 		Expect(pass(true)).To(everything)
 	})
 	It("is nothing when only the time is waited for", func() {
 		idle.Due = now.Add(3 * time.Minute)
-		Expect(l.next(idle, resync, now)).To(Equal(3 * time.Minute))
+		Expect(l.next(idle, now)).To(Equal(3 * time.Minute))
 		Expect(pass(true)).To(BeEmpty())
 		idle.Due = now
-		Expect(l.next(idle, resync, now)).To(Equal(resync))
+		Expect(l.next(idle, now)).To(Equal(resync))
 		idle.Due = now.Add(time.Hour)
-		Expect(l.next(idle, resync, now)).To(Equal(audit))
+		Expect(l.next(idle, now)).To(Equal(audit))
 	})
 	It("follows LVM's devices, unless LVM could not be read", func() {
 		s := observe.State{VolumeGroups: map[string]observe.VolumeGroup{
@@ -261,7 +261,7 @@ func TestIdle(t *testing.T) {
 		source := &emptySource{}
 		events := &losing{Events: h.Watch()}
 		loop := &Loop{
-			Source: source, Observer: o, Remembering: o, Events: events, Executor: &execute.Executor{}, Memory: memory,
+			Source: source, Observer: o, Events: events, Executor: &execute.Executor{}, Memory: memory,
 			Status: &status.Board{}, Log: logr.Discard(), Resync: time.Minute, Audit: 10 * time.Minute,
 		}
 		ctx, cancel := context.WithCancel(t.Context())

@@ -59,9 +59,8 @@ type Loop struct {
 	// Resync is the time between passes if nothing else starts one, where not every change of the
 	// machine is announced, or something is waited for. Otherwise it is Audit.
 	Resync time.Duration
-	// Events, if not nil, tell what changes on the machine. Remembering must be the Observer.
-	Events      Events
-	Remembering RememberingObserver
+	// Events, if not nil, tell what changes on the machine. A [RememberingObserver] then reads only that.
+	Events Events
 	// Audit is the time between passes that read everything although nothing is announced.
 	Audit time.Duration
 	// AfterPass, if not nil, is called when a pass has made its changes, to release what is needed
@@ -103,8 +102,6 @@ func (l *Loop) Run(ctx context.Context, wake <-chan struct{}) {
 	var changed <-chan struct{}
 	if l.Events != nil {
 		changed = l.Events.Changed()
-	}
-	if l.Remembering != nil {
 		l.Status.SetMaxAge(l.Resync)
 	}
 	timed := false
@@ -183,11 +180,13 @@ func (l *Loop) pass(ctx context.Context, timed bool) time.Duration {
 	if l.OnPlan != nil {
 		l.OnPlan(made)
 	}
-	var ready map[spec.ID]bool
+	var settled map[spec.ID]bool
 	if !made.Empty() {
 		// DriftCorrected is for what was Ready before the pass, so this is read before the
-		// announcement.
-		ready = l.Status.Ready()
+		// announcement. An edit of one object may change others, such as the Exports of a Volume.
+		if !isEdited(l.last, declared) && !isEdited(declared, l.last) {
+			settled = l.Status.Ready()
+		}
 		l.Status.Announce(l.outcome(made, l.Executor.Unfinished(made), now), status.Findings(made.Findings), now)
 	}
 	exposures := l.Memory.Exposures()
@@ -199,7 +198,7 @@ func (l *Loop) pass(ctx context.Context, timed bool) time.Duration {
 		l.Log.Error(err, "memory")
 		made.AddFinding(err)
 	}
-	failures := l.Executor.Execute(ctx, made, backingOff, l.stepReporter(declared, observed, ready))
+	failures := l.Executor.Execute(ctx, made, backingOff, l.stepReporter(declared, observed, settled))
 	if l.AfterPass != nil {
 		l.AfterPass()
 	}
@@ -245,10 +244,13 @@ func (l *Loop) begin(declared spec.Set, timed bool) (time.Time, []watch.Event) {
 		l.started, l.lastDeclared = now, map[spec.ID]time.Time{}
 		l.Executor.OnProgress(l.Status.SetProgress)
 		l.Executor.Hold = func(s plan.Step) bool { return l.contention.isHeld(s, l.now()) }
-		l.lookout.observer, l.lookout.events, l.lookout.tgt = l.Remembering, l.Events, l.TGT
-		l.lookout.audit, l.lookout.resync = l.Audit, l.Resync
+		if l.Events != nil {
+			l.lookout.observer, _ = l.Observer.(RememberingObserver)
+		}
+		l.lookout.events, l.lookout.tgt = l.Events, l.TGT
 	}
-	changed := l.lookout.begin(timed, l.Remembering != nil && isEdited(l.last, declared), now)
+	l.lookout.audit, l.lookout.resync = l.Audit, l.Resync
+	changed := l.lookout.begin(timed, isEdited(l.last, declared), now)
 	l.sightings.note(changed, now)
 	l.contention.forget(declared, now)
 	l.steady.observe(l.last, declared, l.isKnown, now, l.Grace)
@@ -335,7 +337,7 @@ func (l *Loop) wait(p plan.Plan, failures map[plan.StepID]error, observed observ
 		}
 		return 0
 	}
-	wait := l.lookout.next(p, l.Resync, now)
+	wait := l.lookout.next(p, now)
 	if next, ok := l.attempts.next(now); ok {
 		wait = min(wait, next.Sub(now))
 	}
@@ -395,13 +397,12 @@ func (l *Loop) logInput(declared spec.Set, observed observe.State) {
 	l.unreadable = errors.Join(observed.Err(), observed.Doubtful())
 }
 
-// stepReporter returns the function that is called with every step as soon as it was tried.
-func (l *Loop) stepReporter(declared spec.Set, observed observe.State, ready map[spec.ID]bool) func(plan.Step, error) {
-	// An edit of one object may change others, such as the Exports of a Volume.
-	edited := isEdited(l.last, declared) || isEdited(declared, l.last)
+// stepReporter returns the function that is called with every step as soon as it was tried. settled are
+// the objects of which a step corrects a drift.
+func (l *Loop) stepReporter(declared spec.Set, observed observe.State, settled map[spec.ID]bool) func(plan.Step, error) {
 	return func(s plan.Step, err error) {
 		// What destroys data is the end of something declared: a move, a clone.
-		drift := !edited && ready[s.Object] && s.Danger != plan.Destructive
+		drift := settled[s.Object] && s.Danger != plan.Destructive
 		var by *status.Actor
 		if err == nil {
 			by = l.noteStep(s, declared, observed, drift)

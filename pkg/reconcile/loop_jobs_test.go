@@ -28,7 +28,7 @@ var _ = Describe("A pass while a job runs", func() {
 		running, stop := context.WithCancel(ctx)
 		defer x.Wait()
 		defer stop()
-		l := &Loop{Executor: x, Status: &status.Board{}, Resync: time.Hour}
+		l := &Loop{Executor: x, Status: &status.Board{}, lookout: lookout{resync: time.Hour}}
 		pass := func() time.Duration {
 			l.Status.Announce(outcome(p, l.attempts.failed, x.Unfinished(p)), status.Findings(p.Findings), now)
 			failures := x.Execute(running, p, nil, nil)

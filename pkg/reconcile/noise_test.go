@@ -74,7 +74,7 @@ var _ = Describe("Events while a step cannot be made", func() {
 		m := &machine{node: model.NewNode(), fail: func(change.Change) error { return errors.New("no space") }}
 		events := &listed{}
 		loop := newLoop(m, filepath.Join(GinkgoT().TempDir(), "state", "identities.json"))
-		loop.Events, loop.Remembering, loop.Audit = events, forgetfulMachine{m, &forgetful{}}, time.Hour
+		loop.Observer, loop.Events, loop.Audit = forgetfulMachine{m, &forgetful{}}, events, time.Hour
 		for range noisePasses + 1 {
 			events.waiting = []watch.Event{{Source: watch.Devices, Path: "/dev/sdb"}}
 			loop.Pass(ctx)

@@ -149,7 +149,7 @@ func (m *Memory) listen(ctx context.Context, loop *reconcile.Loop, tap host.Host
 	r.Remember()
 	source := m.Watch()
 	events := newLateEvents(ctx, source, func(what string) bool { return m.knowledge() == halfTold && m.delay(what)%3 == 0 })
-	loop.Observer, loop.Remembering, loop.Events, loop.Audit = r, r, events, audit
+	loop.Observer, loop.Events, loop.Audit = r, events, audit
 	loop.OnPlan = func(p plan.Plan) {
 		err := r.planned(p)
 		m.mu.Lock()

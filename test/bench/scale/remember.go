@@ -58,7 +58,7 @@ func newRemembering(ctx context.Context, n int, dir string) (*remembering, error
 		}
 	}, funcr.Options{Verbosity: 1})
 	r.loop = &reconcile.Loop{
-		Source: source(dir, n), Observer: o, Remembering: o, Events: noEvents{}, Executor: &execute.Executor{}, Memory: memory,
+		Source: source(dir, n), Observer: o, Events: noEvents{}, Executor: &execute.Executor{}, Memory: memory,
 		Status: &status.Board{}, Log: passEnds, MaxDeletions: 10, Resync: time.Hour, Audit: time.Hour,
 	}
 	return r, nil
