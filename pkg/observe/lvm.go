@@ -3,7 +3,6 @@ package observe
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 
@@ -14,19 +13,9 @@ import (
 // volume group holds no visible one of that name; that there is no such volume
 // group is an error.
 func ReadLV(ctx context.Context, run host.Runner, vg, name string) (LogicalVolume, bool, error) {
-	out, err := run.Run(ctx, "lvs", "--reportformat", "json", "--units", "b", "--nosuffix",
-		"-o", fields[singleRow](), vg+"/"+name)
-	if LVMissing(err) {
-		return LogicalVolume{}, false, nil
-	}
-	if err != nil {
-		return LogicalVolume{}, false, err
-	}
-	lv, err := parseLV(out.Stdout, vg, name)
-	if err != nil {
-		return LogicalVolume{}, false, fmt.Errorf("lvs %s/%s: %w", vg, name, err)
-	}
-	return lv, true, nil
+	all, err := ReadLVs(ctx, run, vg, name)
+	lv, found := all[name]
+	return lv, found, err
 }
 
 // LVMissing reports whether an LVM command failed because the volume group does

@@ -193,30 +193,6 @@ type singleRow struct {
 	MissingPVs string `json:"vg_missing_pv_count"`
 }
 
-// parseLV returns the logical volume that lvs printed as the only one.
-func parseLV(data []byte, vg, name string) (LogicalVolume, error) {
-	var r struct {
-		Report []struct {
-			LV []singleRow `json:"lv"`
-		} `json:"report"`
-	}
-	if err := json.Unmarshal(data, &r); err != nil {
-		return LogicalVolume{}, err
-	}
-	if len(r.Report) != 1 || len(r.Report[0].LV) != 1 {
-		return LogicalVolume{}, fmt.Errorf("the report has no logical volume")
-	}
-	row := r.Report[0].LV[0]
-	lv, err := row.parse(vg)
-	if err == nil && lv.Name != name {
-		err = fmt.Errorf("its UUID is %s", lv.Name)
-	}
-	if err == nil && row.MissingPVs != "" {
-		lv.MissingPVs, err = strconv.Atoi(row.MissingPVs)
-	}
-	return lv, err
-}
-
 func (r vgRow) parse() (VolumeGroup, error) {
 	p := parser{thing: "volume group " + r.Name}
 	vg := VolumeGroup{

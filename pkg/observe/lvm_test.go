@@ -231,7 +231,10 @@ var _ = Describe("reading one logical volume", func() {
 	})
 
 	It("refuses the answer of another one", func(ctx SpecContext) {
-		_, _, err := ReadLV(ctx, &recording{stdout: testdata("lvm_lvs.json")}, "vg0", "p")
+		// A report without an error that lacks what was asked for says nothing.
+		_, err := ReadLVs(ctx, &recording{stdout: testdata("lvm_lvs.json")}, "vg0", "o", "q")
+		Expect(err).To(MatchError(ContainSubstring("lacks 1 of 2")))
+		_, _, err = ReadLV(ctx, &recording{stdout: testdata("lvm_lvs.json")}, "vg0", "p")
 		Expect(err).To(HaveOccurred())
 	})
 })
