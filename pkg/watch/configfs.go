@@ -170,15 +170,9 @@ func (c *configfs) watchDirectories(ctx context.Context, readers *sync.WaitGroup
 
 // lost is called by a reader that ends. It does not begin again at once: what failed may again.
 func (c *configfs) lost(ctx context.Context, err error, forget func()) {
-	if ctx.Err() == nil && err != nil {
-		c.w.set(Status{Source: Configfs, Why: err.Error()})
-	}
-	select {
-	case <-ctx.Done():
+	if !c.w.ceased(ctx, Configfs, err) {
 		return
-	case <-time.After(c.w.options.Retry):
 	}
-	c.w.options.Log.V(1).Info("watching configfs again", "error", err)
 	c.mu.Lock()
 	forget()
 	c.mu.Unlock()

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -100,20 +99,12 @@ func (d *devices) read(ctx context.Context, socket *descriptor) {
 			continue
 		}
 		socket.close()
-		if ctx.Err() == nil {
-			d.w.set(Status{Source: Devices, Why: err.Error()})
+		if d.w.ceased(ctx, Devices, err) {
+			d.mu.Lock()
+			d.socket = nil
+			d.mu.Unlock()
+			d.changed.raise()
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(d.w.options.Retry):
-		}
-		d.w.options.Log.V(1).Info("receiving uevents again", "error", err)
-		d.mu.Lock()
-		d.socket = nil
-		d.mu.Unlock()
-		d.missed()
-		d.changed.raise()
 		return
 	}
 }

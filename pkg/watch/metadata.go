@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -137,15 +136,9 @@ func (m *metadata) open(ctx context.Context, readers *sync.WaitGroup) error {
 	readers.Go(func() {
 		err := marker.each(m.closed)
 		marker.close()
-		if ctx.Err() == nil && err != nil {
-			m.w.set(Status{Source: Metadata, Why: err.Error()})
-		}
-		select {
-		case <-ctx.Done():
+		if !m.w.ceased(ctx, Metadata, err) {
 			return
-		case <-time.After(m.w.options.Retry):
 		}
-		m.w.options.Log.V(1).Info("watching physical volumes again", "error", err)
 		m.mu.Lock()
 		m.marker = nil
 		for _, v := range m.volumes {

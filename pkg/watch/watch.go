@@ -3,6 +3,7 @@ package watch
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -51,8 +52,8 @@ type checker interface {
 var startPatience = 5 * time.Second
 
 // Start watches the machine. When it returns, everything that can be watched is, unless the kernel does
-// not respond: what is read from now on can be relied on until an event says otherwise. It never fails: what cannot be watched is
-// in [Watcher.Status], and tried again.
+// not respond: what is read from now on can be relied on until an event says otherwise. It never
+// fails: what cannot be watched is in [Watcher.Status], and tried again.
 func Start(ctx context.Context, options Options) *Watcher {
 	options.ConfigFS = cmp.Or(options.ConfigFS, "/sys/kernel/config")
 	options.Dev = cmp.Or(options.Dev, "/dev")
@@ -151,6 +152,22 @@ func (w *Watcher) set(s Status) {
 		w.queue.filled.raise() // whoever waits for events must know that none may come
 	}
 	w.status[s.Source] = s
+}
+
+// ceased is called by a reader of a source that cannot read any more. It returns when that may be
+// tried again, and false if the context has ended.
+func (w *Watcher) ceased(ctx context.Context, source Source, err error) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	w.set(Status{Source: source, Why: fmt.Sprint(err)})
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(w.options.Retry):
+	}
+	w.options.Log.V(1).Info("watching again", "source", source, "error", err)
+	return true
 }
 
 // isKnown is true if it was tried to watch a source.

@@ -77,14 +77,4 @@ mkdir -p $T/core/iblock_0
 i=0
 while [ $i -lt 100 ]; do
 	n=v$((i / 10))$((i % 10)); i=$((i+1))
-	D=$T/core/iblock_0/$n; mkdir $D
-	echo udev_path=/dev/vg0/$n > $D/control; echo /dev/vg0/$n > $D/udev_path
-	echo 00000000-0000-4000-8000-0000000000${n#v} > $D/wwn/vpd_unit_serial; echo 1 > $D/enable; echo 1 > $D/attrib/emulate_tpu
-	P=$T/iscsi/iqn.2026-11.io.volreconciler:$n/tpgt_1; mkdir -p $P
-	echo volreconciler:$n > $P/auth/userid_mutual
-	echo 1 > $P/attrib/authentication; echo 0 > $P/attrib/demo_mode_discovery
-	mkdir $P/np/0.0.0.0:3260 $P/lun/lun_0; ln -s $D $P/lun/lun_0/dev
-	mkdir $P/acls/$I; echo 0 > $P/acls/$I/attrib/authentication
-	mkdir $P/acls/$I/lun_0; ln -s $P/lun/lun_0 $P/acls/$I/lun_0/dev
-	echo 1 > $P/enable
-done`
+` + exportByHand + `done`

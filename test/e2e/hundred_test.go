@@ -69,6 +69,20 @@ var _ = Describe("One hundred thin volumes, each with an export", func() {
 	}, NodeTimeout(limit))
 })
 
+// exportByHand exports the logical volume $n to the initiator $I. It starts no process but those that
+// make directories and links.
+const exportByHand = `	D=$T/core/iblock_0/$n; mkdir $D
+	echo udev_path=/dev/vg0/$n > $D/control; echo /dev/vg0/$n > $D/udev_path
+	read S < /proc/sys/kernel/random/uuid; echo $S > $D/wwn/vpd_unit_serial; echo 1 > $D/enable; echo 1 > $D/attrib/emulate_tpu
+	P=$T/iscsi/iqn.2026-11.io.volreconciler:$n/tpgt_1; mkdir -p $P
+	echo volreconciler:$n > $P/auth/userid_mutual
+	echo 1 > $P/attrib/authentication; echo 0 > $P/attrib/demo_mode_discovery
+	mkdir $P/np/0.0.0.0:3260 $P/lun/lun_0; ln -s $D $P/lun/lun_0/dev
+	mkdir $P/acls/$I; echo 0 > $P/acls/$I/attrib/authentication
+	mkdir $P/acls/$I/lun_0; ln -s $P/lun/lun_0 $P/acls/$I/lun_0/dev
+	echo 1 > $P/enable
+`
+
 // shellLoop makes the same end state in the way of a careful shell script.
 const shellLoop = `set -e
 lvcreate -qq -y --type thin-pool -L 1G -Zy -n pool0 vg0 --addtag volreconciler/kind=pool --addtag volreconciler/name=fast
@@ -78,17 +92,7 @@ i=0
 while [ $i -lt 100 ]; do
 	n=$(printf v%02d $i); i=$((i+1))
 	lvcreate -qq -y -V 64M -T vg0/pool0 -n $n --addtag volreconciler/kind=volume --addtag volreconciler/name=$n --addtag volreconciler/deletion=retain
-	D=$T/core/iblock_0/$n; mkdir $D
-	echo udev_path=/dev/vg0/$n > $D/control; echo /dev/vg0/$n > $D/udev_path
-	cat /proc/sys/kernel/random/uuid > $D/wwn/vpd_unit_serial; echo 1 > $D/enable; echo 1 > $D/attrib/emulate_tpu
-	P=$T/iscsi/iqn.2026-11.io.volreconciler:$n/tpgt_1; mkdir -p $P
-	echo volreconciler:$n > $P/auth/userid_mutual
-	echo 1 > $P/attrib/authentication; echo 0 > $P/attrib/demo_mode_discovery
-	mkdir $P/np/0.0.0.0:3260 $P/lun/lun_0; ln -s $D $P/lun/lun_0/dev
-	mkdir $P/acls/$I; echo 0 > $P/acls/$I/attrib/authentication
-	mkdir $P/acls/$I/lun_0; ln -s $P/lun/lun_0 $P/acls/$I/lun_0/dev
-	echo 1 > $P/enable
-done`
+` + exportByHand + `done`
 
 // seconds returns how long a script takes in the guest, by the guest's clock.
 func seconds(ctx context.Context, script string) float64 {

@@ -54,8 +54,8 @@ var (
 // longer waited for use both after Execute has returned, so backingOff must not be changed.
 //
 // Steps of one lane run one after the other in the order of the plan, or together where the actuator
-// is a [change.Batcher]; lanes run side by side. No step waits for a later one, so there is no deadlock. When ctx ends, steps that have not begun
-// fail with its error, and so do jobs.
+// is a [change.Batcher]; lanes run side by side. No step waits for a later one, so there is no
+// deadlock. When ctx ends, steps that have not begun fail with its error, and so do jobs.
 //
 // A [change.Job] is begun and not waited for. Its step is unfinished, in this plan and in later
 // ones, until a plan finds that it has ended. If it failed, its error is the step's in that plan,

@@ -22,8 +22,8 @@ type Actor struct {
 	PID        int    `json:"pid"`
 	Command    string `json:"command,omitempty"`
 	Executable string `json:"executable,omitempty"`
-	// UID is its effective user; -1: it was gone before it could be asked. LoginUID is the user who had logged in and started it, through
-	// sudo(8) and su(1); -1: nobody had.
+	// UID is its effective user; -1: it was gone before it could be asked. LoginUID is the user who had
+	// logged in and started it, through sudo(8) and su(1); -1: nobody had.
 	UID       int    `json:"uid"`
 	User      string `json:"user,omitempty"`
 	LoginUID  int    `json:"loginUID"`
