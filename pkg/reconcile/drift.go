@@ -53,6 +53,13 @@ func (s *sightings) note(events []watch.Event, now time.Time) {
 	}
 }
 
+// forget is for when the machine is as declared: what was seen until it was read explains no drift any more.
+func (s *sightings) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen = nil
+}
+
 // of returns who last changed what a change is made to; nil: nobody was seen.
 func (s *sightings) of(c change.Change, observed observe.State) *status.Actor {
 	part := string(c.Part())

@@ -180,6 +180,9 @@ func (l *Loop) pass(ctx context.Context, timed bool) time.Duration {
 	if l.OnPlan != nil {
 		l.OnPlan(made)
 	}
+	if made.Empty() && len(l.Executor.Busy()) == 0 {
+		l.sightings.forget()
+	}
 	var settled map[spec.ID]bool
 	if !made.Empty() {
 		// DriftCorrected is for what was Ready before the pass, so this is read before the
