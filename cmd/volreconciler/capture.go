@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -29,21 +30,13 @@ Exit status: 0, or 1 if anything cannot be read; then nothing is printed.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := untilSignal(cmd.Context())
 			defer stop()
-			machine := host.New()
-			devices := pvscan.New(machine)
-			machine.LimitLVM(devices)
-			node, err := capture.Capture(ctx, machine)
-			for _, silent := range devices.Silent() {
-				// As a rule somebody else's: what is on it is no part of what is captured.
-				_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s; its content is not in the capture\n", oneLine(silent.String()))
+			data, warnings, err := captureNode(ctx)
+			for _, w := range warnings {
+				_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+oneLine(w))
 			}
-			switch {
-			case ctx.Err() != nil:
+			if ctx.Err() != nil {
 				return errors.New("interrupted")
-			case err != nil:
-				return fmt.Errorf("cannot capture the node, because a part cannot be read: %w%s", err, needsRoot(err))
 			}
-			data, err := node.Marshal()
 			if err != nil {
 				return err
 			}
@@ -51,4 +44,21 @@ Exit status: 0, or 1 if anything cannot be read; then nothing is printed.`,
 			return err
 		},
 	}
+}
+
+// captureNode returns the state of this node as a file for plan --node, and what is not in it.
+func captureNode(ctx context.Context) (data []byte, warnings []string, err error) {
+	machine := host.New()
+	devices := pvscan.New(machine)
+	machine.LimitLVM(devices)
+	node, err := capture.Capture(ctx, machine)
+	for _, silent := range devices.Silent() {
+		// As a rule somebody else's: what is on it is no part of what is captured.
+		warnings = append(warnings, silent.String()+"; its content is not in the capture")
+	}
+	if err != nil {
+		return nil, warnings, fmt.Errorf("cannot capture the node, because a part cannot be read: %w%s", err, needsRoot(err))
+	}
+	data, err = node.Marshal()
+	return data, warnings, err
 }

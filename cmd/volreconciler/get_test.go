@@ -47,8 +47,11 @@ var _ = Describe("get --watch", func() {
 			Source: oneVolumeIn("vg0"), Observer: node, Memory: memory, Status: &status.Board{}, Log: logr.Discard(), Resync: time.Minute,
 			Executor: &execute.Executor{Actuators: map[observe.System]change.Actuator{observe.LVM: node}},
 		}
-		socket := filepath.Join(GinkgoT().TempDir(), "agent.sock")
-		stopServing, err := serve(socket, loop.Status, logr.Discard())
+		served := newSettings()
+		served.runtimeDir = GinkgoT().TempDir()
+		socket := served.socket()
+		stopServing, warnings, err := serve(served, answersFrom(loop), logr.Discard())
+		Expect(warnings).To(BeEmpty())
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(stopServing)
 

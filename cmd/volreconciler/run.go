@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,9 +17,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/lastgood"
 	"github.com/volreconciler/volreconciler/pkg/observe"
-	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
-	"github.com/volreconciler/volreconciler/pkg/statusapi"
 	"github.com/volreconciler/volreconciler/pkg/watch"
 )
 
@@ -40,8 +37,9 @@ once per --audit; and once per --resync while something is pending, or where the
 announces nothing.
 
 Only one agent or apply works on a node at a time. "volreconciler get" shows the status. It
-uses the socket agent.sock in --runtime-dir, which serves GET /healthz, /readyz and
-/v1/status.
+uses the socket agent.sock in --runtime-dir, which serves GET /healthz, /readyz, /metrics,
+/v1/status, /v1/objects/KIND/NAME, /v1/plan, /v1/node and /v1/events. --listen serves the same
+on a TCP address.
 
 With --backend fake the agent works on a captured node, as apply does, and logs each call
 that would change a node.
@@ -63,7 +61,7 @@ Exit status: 0 after SIGTERM or SIGINT; 1 if it cannot start.`,
 			return runAgent(cmd.Context(), s, log)
 		},
 	}
-	s.forCommand(cmd, slices.Concat([]string{"specs", "target-prefix", "state-dir", "runtime-dir", "deletion-grace", "max-deletions", "resync", "audit", "log-level", "log-format", "backend", "tgt-socket", "node"}, discoverySettings, dataSettingNames)...)
+	s.forCommand(cmd, slices.Concat([]string{"specs", "target-prefix", "state-dir", "runtime-dir", "listen", "web-config", "deletion-grace", "max-deletions", "resync", "audit", "log-level", "log-format", "backend", "tgt-socket", "node"}, discoverySettings, dataSettingNames)...)
 	return cmd
 }
 
@@ -98,15 +96,16 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 	loop.Grace, loop.Resync, loop.TrashSettle = s.deletionGrace, s.resync, trashSettle
 	loop.Executor.Patience = changePatience
 
-	stopServing, err := serve(s.socket(), loop.Status, log)
+	stopServing, warnings, err := serve(s, answersFrom(loop), log)
 	if err != nil {
 		return err
 	}
 	defer stopServing()
 
 	if s.backend != backendFake {
-		loop.Status.SetNodeWarnings(warn(ctx, s, b, log))
+		warnings = append(warnings, warn(ctx, s, b, log)...)
 	}
+	loop.Status.SetNodeWarnings(warnings)
 	log.Info("started", "version", strings.TrimPrefix(describeBuild(), "volreconciler "), "specs", s.specs, "socket", s.socket())
 	context.AfterFunc(ctx, func() { log.Info("stopping once running commands have ended") })
 	loop.Hangup = hangup
@@ -162,22 +161,3 @@ func usesImages(set spec.Set) bool {
 // changePatience is how long a pass waits for its changes before the next one
 // begins without those that hang.
 const changePatience = 30 * time.Second
-
-// serve answers on the socket until the function that it returns is called. The
-// status can be asked for until the last pass has ended.
-func serve(socket string, status *status.Board, log logr.Logger) (stop func(), err error) {
-	listener, err := statusapi.Listen(socket)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		// Volumes and exports are kept in order all the same.
-		if err := statusapi.Serve(ctx, listener, status); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-			log.Error(err, "the status socket has failed; the commands that query the agent no longer work", "socket", socket)
-		}
-	}()
-	return func() { cancel(); <-ended }, nil
-}

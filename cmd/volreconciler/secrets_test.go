@@ -108,7 +108,7 @@ func newSecretive(specs string, more ...func(*settings)) *secretive {
 	a.loop, err = newLoop(a.s, a.source, &backend{Host: a.host, lvm: a.host, blocks: fakehost.Engine{Devices: a.host}, processes: func() int64 { return 0 }, endPass: nothing}, log)
 	Expect(err).NotTo(HaveOccurred())
 	a.loop.Resync = time.Minute
-	stop, err := serve(a.s.socket(), a.loop.Status, log)
+	stop, _, err := serve(a.s, answersFrom(a.loop), log)
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(stop)
 	return a

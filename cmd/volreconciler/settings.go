@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -36,6 +37,8 @@ type settings struct {
 	targetPrefix  string
 	stateDir      string
 	runtimeDir    string
+	listen        string // empty: the socket alone
+	webConfig     string // empty: everybody is answered
 	deletionGrace time.Duration
 	maxDeletions  int
 	resync        time.Duration
@@ -69,6 +72,8 @@ func newSettings() *settings {
 	s.all.Var(text(&s.targetPrefix, "iqn", targetPrefix), "target-prefix", "prefix of target names of Exports without spec.target, for example iqn.2026-11.com.example")
 	s.all.Var(text(&s.stateDir, "dir", absolute), "state-dir", "directory for persistent state (logical volumes of objects, last good spec files), for example /srv/volreconciler")
 	s.all.Var(text(&s.runtimeDir, "dir", absolute), "runtime-dir", "directory for the agent's socket and lock, for example /run/volreconciler")
+	s.all.Var(text(&s.listen, "address", tcpAddress), "listen", "TCP address for metrics, the dashboard and the read-only HTTP interface, for example [::]:9842 (default: only the socket)")
+	s.all.Var(text(&s.webConfig, "file", absolute), "web-config", "file with TLS, client CA and users of --listen, in the format of Prometheus exporters, for example /etc/volreconciler/web.yaml (default: no TLS, everybody may read)")
 	s.all.Var(duration(&s.deletionGrace, 0), "deletion-grace", "time before an undeclared object is deleted, for example 30m (0s: at once)")
 	s.all.Var(number(&s.maxDeletions), "max-deletions", "undeclared objects that may be deleted at once; if there are more, none is deleted, for example 20 (0: each deletion needs confirmation)")
 	s.all.Var(duration(&s.resync, minResync), "resync", "time between two passes while something is pending, or events are unavailable; for example 5m")
@@ -166,6 +171,18 @@ func absolute(text string) (string, error) {
 		return "", errors.New("must not be empty")
 	}
 	return filepath.Abs(text)
+}
+
+// tcpAddress accepts HOST:PORT; an empty host is every address.
+func tcpAddress(text string) (string, error) {
+	_, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return "", errors.New("write an address and a port, for example [::]:9842 or 192.0.2.1:9842")
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return "", errors.New("the port must be a number from 1 to 65535, for example [::]:9842")
+	}
+	return text, nil
 }
 
 func targetPrefix(text string) (string, error) { return text, spec.CheckTargetPrefix(text) }

@@ -133,6 +133,11 @@ export:
   luns: 2
   sessions:
     - iqn.1993-08.org.debian:01:abc
+conditions:
+  - type: Ready
+    status: "True"
+    reason: AsDesired
+    lastTransitionTime: "2026-11-22T09:00:00Z"
 `))
 	})
 

@@ -164,7 +164,7 @@ func (s *Source) Load(ctx context.Context) Set {
 		set = s.last.set.clone()
 	}
 
-	set.Warnings = s.keeper.warnings(good)
+	set.Warnings, set.Revision = s.keeper.warnings(good), s.revision(found)
 	s.follow = s.follow.next(s.dir, found, slices.Concat(files, s.options.Also), settled)
 	signal(s.loaded)
 	return set
@@ -279,6 +279,20 @@ func (s *Source) readings(found listing) []reading {
 		readings = append(readings, r)
 	}
 	return readings
+}
+
+// revision names the content of the files of a listing.
+func (s *Source) revision(found listing) string {
+	sum := sha256.New()
+	for _, e := range found.entries {
+		relative, err := filepath.Rel(s.dir, e.path)
+		if err != nil {
+			relative = e.path
+		}
+		f := s.files[e.path]
+		_, _ = fmt.Fprintf(sum, "%x  %s\n", f.digest, relative) // never fails
+	}
+	return fmt.Sprintf("sha256:%x", sum.Sum(nil)[:sha256.Size/2])
 }
 
 func (s *Source) secretFiles(objects []*object) []string {

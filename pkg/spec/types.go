@@ -383,6 +383,9 @@ type Set struct {
 	Findings []Finding
 	// Warnings are what the next start may lack, and what holds though no file says it now.
 	Warnings []string
+	// Revision names the content of all files that were read: "sha256:" and the first half of the
+	// checksum of their names and checksums. It is another one only when a file has changed.
+	Revision string
 	// Complete is false if there is any finding. Nothing may be deleted or
 	// unexported then, because a file that cannot be read might still name it.
 	Complete bool

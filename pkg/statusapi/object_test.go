@@ -46,7 +46,7 @@ var _ = Describe("The answer about some objects", func() {
 		loop = &reconcile.Loop{
 			Source: node, Observer: node, Executor: &execute.Executor{}, Memory: memory, Status: &status.Board{}, Log: logr.Discard(),
 		}
-		handler = statusapi.Handler(ctx, loop.Status)
+		handler = statusapi.Handler(ctx, statusapi.Source{Status: loop.Status})
 	})
 	ask := func(path string) (int, string) {
 		r := httptest.NewRecorder()

@@ -33,37 +33,68 @@ const freshenEvery = 5 * time.Second
 
 const notReady = "the first pass has not finished yet"
 
+// Source is what a [Handler] answers from. Only Status is required; what is not there is not found.
+type Source struct {
+	Status *status.Board
+	// Plan returns the last plan; nil: there is none yet.
+	Plan func() any
+	// Node reads the machine and returns it as a file for plan --node, without passwords.
+	Node func(context.Context) ([]byte, error)
+	// Metrics answers /metrics, and Pages answers / and all that is below and not listed at [Handler].
+	Metrics, Pages http.Handler
+}
+
 // Handler answers questions about the status:
 //
 //   - GET /healthz: 200 as long as the process answers at all;
 //   - GET /readyz: 200 once a pass has ended, 503 before;
-//   - GET /v1/status: the [reconcile.NodeStatus] of the last pass, 503 before there
+//   - GET /v1/status: the [status.Report] of the last pass, 503 before there
 //     is one; with ?wait=GENERATION as soon as there is one of another
 //     generation, or after half a minute the one there is; with ?kind=KIND, and
 //     &name=NAME, only these objects of it;
 //   - GET /v1/objects/KIND/NAME: one of these objects, 404 if there is none, 503 before
-//     there are any.
+//     there are any;
+//   - GET /v1/plan: what the last pass had to do, 503 before there is one;
+//   - GET /v1/node: the machine as it is now, as a file for plan --node;
+//   - GET /v1/events?since=ID: the last events, see [Events];
+//   - GET /metrics, and /.
 //
 // Requests that wait end with ctx.
-func Handler(ctx context.Context, status *status.Board) http.Handler {
+func Handler(ctx context.Context, from Source) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, "ok")
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if report, _ := status.Report(); report.Time.IsZero() {
+		if report, _ := from.Status.Report(); report.Time.IsZero() {
 			answer(w, http.StatusServiceUnavailable, notReady)
 			return
 		}
 		answer(w, http.StatusOK, "ok")
 	})
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
-		serveStatus(ctx, status, w, r)
+		serveStatus(ctx, from.Status, w, r)
 	})
 	mux.HandleFunc("GET /v1/objects/{kind}/{name}", func(w http.ResponseWriter, r *http.Request) {
-		status.Freshen(r.Context())
-		serveObject(status, w, spec.ID{Kind: kindOf(r.PathValue("kind")), Name: r.PathValue("name")})
+		from.Status.Freshen(r.Context())
+		serveObject(from.Status, w, spec.ID{Kind: kindOf(r.PathValue("kind")), Name: r.PathValue("name")})
 	})
+	streams := make(chan struct{}, maxStreams)
+	mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, r *http.Request) {
+		serveEvents(ctx, from.Status, streams, w, r)
+	})
+	if from.Plan != nil {
+		mux.HandleFunc("GET /v1/plan", func(w http.ResponseWriter, _ *http.Request) { servePlan(w, from.Plan()) })
+	}
+	if from.Node != nil {
+		mux.Handle("GET /v1/node", &nodeHandler{read: from.Node})
+	}
+	if from.Metrics != nil {
+		mux.Handle("GET /metrics", from.Metrics)
+	}
+	if from.Pages != nil {
+		mux.Handle("GET /", from.Pages)
+	}
 	return mux
 }
 
@@ -165,15 +196,25 @@ func answer(w http.ResponseWriter, code int, text string) {
 }
 
 // Serve answers on a listener until ctx ends, and then closes it.
-func Serve(ctx context.Context, listener net.Listener, status *status.Board) error {
-	server := &http.Server{Handler: Handler(ctx, status), ReadHeaderTimeout: 10 * time.Second}
+func Serve(ctx context.Context, listener net.Listener, from Source) error {
+	return serveUntil(ctx, newServer(ctx, from), func(server *http.Server) error { return server.Serve(listener) })
+}
+
+func newServer(ctx context.Context, from Source) *http.Server {
+	return &http.Server{
+		Handler: Handler(ctx, from), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	}
+}
+
+// serveUntil runs a server until ctx ends.
+func serveUntil(ctx context.Context, server *http.Server, serve func(*http.Server) error) error {
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		limited, cancel := context.WithTimeout(context.Background(), stopLimit)
 		defer cancel()
 		stopped <- errors.Join(server.Shutdown(limited), server.Close())
 	})
-	err := server.Serve(listener)
+	err := serve(server)
 	if stop() {
 		return err // ctx has not ended: it ended by itself
 	}

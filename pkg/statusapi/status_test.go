@@ -63,7 +63,7 @@ var _ = Describe("The agent's answers", func() {
 		var ctx context.Context
 		ctx, cancel = context.WithCancel(context.Background())
 		ended = make(chan error, 1)
-		go func() { ended <- statusapi.Serve(ctx, listener, loop.Status) }()
+		go func() { ended <- statusapi.Serve(ctx, listener, statusapi.Source{Status: loop.Status}) }()
 		client = statusapi.NewClient(socket)
 		DeferCleanup(func(ctx SpecContext) {
 			cancel()
@@ -126,7 +126,7 @@ var _ = DescribeTable("What is asked over HTTP",
 			loop.Pass(ctx)
 		}
 		answer := httptest.NewRecorder()
-		statusapi.Handler(ctx, loop.Status).ServeHTTP(answer, httptest.NewRequestWithContext(ctx, http.MethodGet, path, nil))
+		statusapi.Handler(ctx, statusapi.Source{Status: loop.Status}).ServeHTTP(answer, httptest.NewRequestWithContext(ctx, http.MethodGet, path, nil))
 		Expect(answer.Code).To(Equal(code))
 		Expect(answer.Body.String()).To(ContainSubstring(body))
 	},

@@ -28,6 +28,20 @@ func (s *Board) SetMaxAge(age time.Duration) {
 	s.fresh.maxAge = age
 }
 
+// SetRevision says which content of the spec files the present pass has read.
+func (s *Board) SetRevision(revision string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.report.ObservedRevision == revision {
+		return
+	}
+	s.report.ObservedRevision = revision
+	if s.report.Generation > 0 {
+		s.report.Generation++
+		s.wake()
+	}
+}
+
 // SetRead says when all of the machine was last read, which of its changes are announced, and how
 // often some were not.
 func (s *Board) SetRead(at time.Time, sources []Source, misses int) {

@@ -17,6 +17,8 @@ type Report struct {
 	// Generation is the number of reports that differed from the one before; 0: nothing is known
 	// yet.
 	Generation int64 `json:"generation"`
+	// ObservedRevision names the content of the spec files that the last pass read, see [spec.Set].
+	ObservedRevision string `json:"observedRevision,omitempty"`
 	// Time is when the last pass ended; zero during the first one.
 	Time     time.Time `json:"time"`
 	LastPass PassCost  `json:"lastPass"`
@@ -91,6 +93,7 @@ type Board struct {
 	// outdated is true if the report does not show all progress.
 	outdated bool
 	fresh    freshness
+	history  history
 }
 
 // Report returns the last report, and a channel that is closed when there is
@@ -170,6 +173,7 @@ func (s *Board) setReport(objects []Object, findings []Finding, now time.Time) {
 	if s.report.Generation > 0 && reflect.DeepEqual(objects, s.report.Objects) && reflect.DeepEqual(findings, s.report.Findings) {
 		return
 	}
+	s.history.add(edges(s.report.Objects, objects, s.report.Generation == 0, now), now)
 	s.report.APIVersion, s.report.Kind = spec.APIVersion, "Status"
 	s.report.Generation++
 	s.report.Objects, s.report.Findings = objects, findings

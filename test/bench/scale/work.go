@@ -306,7 +306,7 @@ func serving(ctx context.Context, n int, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	go func() { _ = statusapi.Serve(ctx, listener, loop.Status) }()
+	go func() { _ = statusapi.Serve(ctx, listener, statusapi.Source{Status: loop.Status}) }()
 	return runtimeDir, nil
 }
 

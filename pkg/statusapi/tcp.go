@@ -1,0 +1,25 @@
+package statusapi
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/exporter-toolkit/web"
+)
+
+// CheckWebConfig returns what is wrong with a file in the format of the Prometheus exporters, which sets
+// TLS, client certificates and passwords; see
+// https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md.
+func CheckWebConfig(file string) error { return web.Validate(file) }
+
+// ServeTCP is [Serve] on a TCP listener, with the TLS and the passwords that a file asks for. With "" for
+// the file everybody who can connect is answered. If the file cannot be read, nobody is.
+func ServeTCP(ctx context.Context, listener net.Listener, file string, from Source, log logr.Logger) error {
+	flags := &web.FlagConfig{WebConfigFile: &file}
+	return serveUntil(ctx, newServer(ctx, from), func(server *http.Server) error {
+		return web.Serve(listener, server, flags, slog.New(logr.ToSlogHandler(log.V(1))))
+	})
+}
