@@ -112,7 +112,9 @@ func (l *lookout) begin(timed, edited bool, now time.Time) (changed []watch.Even
 	if l.events != nil {
 		changed = append(changed, l.events.Take()...)
 	}
-	l.forget(changed)
+	if slices.Contains(l.forget(changed), observe.AllOfLVM) {
+		l.fresh[observe.AllOfLVM] = true // which takes long on a node with many volumes
+	}
 	switch {
 	case l.audited.IsZero() || now.Sub(l.audited) >= l.audit:
 		l.observer.Audit()

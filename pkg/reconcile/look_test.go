@@ -182,6 +182,15 @@ var _ = Describe("what a pass reads", func() {
 		Expect(events.volumes).To(HaveLen(2))
 	})
 
+	It("is not LVM twice because of one event", func() {
+		events.waiting = []watch.Event{{Source: watch.Metadata, Path: "/dev/vda"}}
+		Expect(pass(false)).To(Equal([]observe.Part{observe.AllOfLVM}))
+		made := steps(plan.Step{Danger: plan.Harmless, Change: change.Activate{}})
+		Expect(l.refreshFor(made, now)).To(BeFalse(), "it was read in this pass")
+		Expect(pass(false)).To(BeEmpty())
+		Expect(l.refreshFor(made, now)).To(BeTrue(), "it was read in a pass of before")
+		Expect(f.taken()).To(Equal([]observe.Part{observe.AllOfLVM}))
+	})
 	It("counts what an audit found, but for what is announced a moment later", func() {
 		l.audited = time.Time{}
 		l.begin(false, false, now)
