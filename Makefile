@@ -14,6 +14,11 @@ help: ## print this help
 build: ## build the agent into bin/
 	CGO_ENABLED=0 go build -o bin/volreconciler ./cmd/volreconciler
 
+.PHONY: man
+man: ## write the manual pages into bin/man
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || date +%s)} \
+		go run -tags man ./cmd/volreconciler man bin/man
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf bin

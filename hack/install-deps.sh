@@ -2,7 +2,8 @@
 # Installs the Debian packages that are needed on top of Go, if any is missing:
 #   install-deps.sh demo   what makes a guest
 #   install-deps.sh test   besides, what builds its kernel, what go test -race needs,
-#                          and what image files are made and read with
+#                          what image files are made and read with, and what checks
+#                          manual pages
 #   install-deps.sh more   besides, the emulator
 set -eu
 
@@ -10,7 +11,7 @@ packages="mmdebstrap kmod xz-utils util-linux make git"
 case ${1-} in
 demo) ;;
 test | more)
-	packages="$packages gcc libc6-dev flex bison bc binutils tgt libiscsi-bin qemu-utils"
+	packages="$packages gcc libc6-dev flex bison bc binutils tgt libiscsi-bin qemu-utils mandoc"
 	[ "$1" = test ] || packages="$packages qemu-system-x86 zstd"
 	;;
 *)

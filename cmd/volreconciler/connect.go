@@ -67,13 +67,22 @@ command is wrong.`,
 			s.planNode()
 			return s.connect(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return suggestExports(s), cobra.ShellCompDirectiveNoFileComp
+		},
 	}
 	s.forCommand(cmd, "specs", "target-prefix", "state-dir", "backend", "tgt-socket", "node", "address")
 	cmd.Flags().StringVar(&o.initiator, "initiator", "", "`name` of the initiator: its IQN, NQN or WWPN, for example iqn.1993-08.org.debian:01:db-host (required)")
 	cmd.Flags().BoolVar(&o.multipath, "multipath", false, "print all portals of the Export (default: only the first)")
 	cmd.Flags().BoolVar(&o.showSecrets, "show-secrets", false, "print the passwords (default: false, they are not printed)")
 	outputFlag(cmd, &o.format, "json", "sh")
+	// It fails only for a flag that is not there.
+	_ = cmd.RegisterFlagCompletionFunc("initiator", func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return suggestInitiators(s, args), cobra.ShellCompDirectiveNoFileComp
+	})
 	return cmd
 }
 

@@ -52,8 +52,8 @@ exist.`,
 			}
 			return writeFindingsOf(w, screen, node)
 		},
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-			return suggestObjects(cmd.Context(), s, args), cobra.ShellCompDirectiveNoFileComp
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+			return suggestObjects(cmd.Context(), s, args, toComplete), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
 	s.forCommand(cmd, "runtime-dir")

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"reflect"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -74,8 +75,8 @@ Exit status: 0, whatever the phases; 1 if no agent answers, or the object does n
 			}
 			return v.show(ctx)
 		},
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-			return suggestObjects(cmd.Context(), s, args), cobra.ShellCompDirectiveNoFileComp
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+			return suggestObjects(cmd.Context(), s, args, toComplete), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
 	s.forCommand(cmd, "runtime-dir")
@@ -201,8 +202,12 @@ func (v view) ask(ctx context.Context, generation int64) (status.Report, error) 
 // suggestLimit is how long the shell's completion waits for an agent.
 const suggestLimit = time.Second
 
-// suggestObjects completes KIND, and NAME if an agent runs.
-func suggestObjects(ctx context.Context, s *settings, args []string) []string {
+// suggestObjects completes KIND, and NAME or KIND/NAME if an agent runs.
+func suggestObjects(ctx context.Context, s *settings, args []string, toComplete string) []string {
+	before := ""
+	if word, _, isID := strings.Cut(toComplete, "/"); isID && len(args) == 0 {
+		args, before = []string{word}, word+"/"
+	}
 	if len(args) == 0 {
 		return kindSuggestions()
 	}
@@ -219,7 +224,7 @@ func suggestObjects(ctx context.Context, s *settings, args []string) []string {
 	var names []string
 	for _, o := range node.Objects {
 		if o.Kind == kind {
-			names = append(names, o.Name)
+			names = append(names, before+o.Name)
 		}
 	}
 	return names

@@ -35,7 +35,9 @@ variable overrides the file. --config or VOLRECONCILER_CONFIG sets another file.
 	root.AddCommand(
 		newRunCommand(), newPlanCommand(), newApplyCommand(), newValidateCommand(), newCaptureCommand(),
 		newConnectCommand(), newGetCommand(), newDescribeCommand(), newAdoptNodeCommand(), newVersionCommand(),
+		newSchemaCommand(), newExplainCommand(),
 	)
+	root.AddCommand(manCommands()...)
 	return root
 }
 

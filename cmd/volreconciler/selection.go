@@ -111,3 +111,12 @@ func kindSuggestions() []string {
 	}
 	return words
 }
+
+// singularKinds are the kinds as they begin a path of a field.
+func singularKinds() []string {
+	var words []string
+	for _, k := range allKinds() {
+		words = append(words, strings.ToLower(string(k.kind)))
+	}
+	return words
+}

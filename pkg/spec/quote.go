@@ -40,6 +40,10 @@ func suggest(text string, candidates []string) string {
 	return "; did you mean " + strconv.Quote(best) + "?"
 }
 
+// Suggest names the candidate that a text was probably meant to be, as a piece of a sentence that
+// begins with "; did you mean"; empty if none is near. The case does not matter.
+func Suggest(text string, candidates []string) string { return suggest(text, candidates) }
+
 // distance counts the letters to insert, delete, replace or swap with their
 // neighbour to turn a into b (optimal string alignment).
 func distance(a, b string) int {
