@@ -40,7 +40,7 @@ test: ## all tests: lint, unit tests, end to end on real kernels in guests
 .PHONY: test-fast
 test-fast: ## the tests that need no guest
 	go vet ./...
-	go test -race $$(go list ./... | grep -vE '/test/(scenario|soak)$$')
+	go test -race $$(go list ./... | grep -vE '/test/(scenario|soak|dashboard)$$')
 	go test ./test/scenario ./test/soak
 
 .PHONY: lint

@@ -2,8 +2,8 @@
 # Installs the Debian packages that are needed on top of Go, if any is missing:
 #   install-deps.sh demo   what makes a guest
 #   install-deps.sh test   besides, what builds its kernel, what go test -race needs,
-#                          what image files are made and read with, and what checks
-#                          manual pages
+#                          what image files are made and read with, what checks
+#                          manual pages, and a browser
 #   install-deps.sh more   besides, the emulator
 set -eu
 
@@ -11,7 +11,7 @@ packages="mmdebstrap kmod xz-utils util-linux make git"
 case ${1-} in
 demo) ;;
 test | more)
-	packages="$packages gcc libc6-dev flex bison bc binutils tgt libiscsi-bin qemu-utils mandoc"
+	packages="$packages gcc libc6-dev flex bison bc binutils tgt libiscsi-bin qemu-utils mandoc chromium"
 	[ "$1" = test ] || packages="$packages qemu-system-x86 zstd"
 	;;
 *)

@@ -9,6 +9,7 @@ trap 'rm -rf "$logs"' EXIT
 stage lint hack/golangci-lint.sh run ./...
 stage prose go run ./test/prose
 stage unit make --no-print-directory test-fast
+stage dashboard env BROWSER=required go test -count=1 ./test/dashboard
 hack/test-guest.sh || failed="$failed guests"
 
 echo "Before the guests:"

@@ -38,8 +38,8 @@ announces nothing.
 
 Only one agent or apply works on a node at a time. "volreconciler get" shows the status. It
 uses the socket agent.sock in --runtime-dir, which serves GET /healthz, /readyz, /metrics,
-/v1/status, /v1/objects/KIND/NAME, /v1/plan, /v1/node and /v1/events. --listen serves the same
-on a TCP address.
+/v1/status, /v1/objects/KIND/NAME, /v1/plan, /v1/node and /v1/events, and a dashboard for
+browsers at /. --listen serves the same on a TCP address.
 
 With --backend fake the agent works on a captured node, as apply does, and logs each call
 that would change a node.

@@ -171,6 +171,7 @@ func (a *secretive) ask(ctx context.Context) {
 		Expect(out.String()).NotTo(BeEmpty(), "%v", args)
 		a.say(strings.Join(args, " "), out.String())
 	}
+	a.browse(ctx)
 	var out strings.Builder
 	runCommandLine([]string{"validate", a.s.specs}, &out, &out)
 	runCommandLine([]string{"validate", "-o", "json", a.s.specs}, &out, &out)

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 
 	"github.com/go-logr/logr"
 
+	"github.com/volreconciler/volreconciler/pkg/dashboard"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/statusapi"
@@ -19,6 +21,10 @@ import (
 func answersFrom(loop *reconcile.Loop) statusapi.Source {
 	var last atomic.Pointer[plan.Plan]
 	loop.OnPlan = func(p plan.Plan) { last.Store(&p) }
+	node, err := os.Hostname()
+	if err != nil {
+		node = "this node" // it is only shown
+	}
 	return statusapi.Source{
 		Status: loop.Status,
 		Plan: func() any {
@@ -31,6 +37,9 @@ func answersFrom(loop *reconcile.Loop) statusapi.Source {
 			data, _, err := captureNode(ctx)
 			return data, err
 		},
+		Pages: dashboard.New(dashboard.Source{
+			Status: loop.Status, Plan: last.Load, Node: node, Version: describeBuild(),
+		}),
 	}
 }
 
