@@ -123,13 +123,7 @@ func notReadyError(node status.Report) error {
 	if n := len(node.Findings); n > 0 {
 		errs = append(errs, errors.New(findingsSummary(n)))
 	}
-	var short []status.Object
-	for _, o := range node.Objects {
-		if alone := (status.Report{Objects: []status.Object{o}}); !alone.Converged() {
-			short = append(short, o)
-		}
-	}
-	if len(short) > 0 {
+	if short := unconverged(node); len(short) > 0 {
 		errs = append(errs, errors.New(summarizeNotReady(short)))
 	}
 	return errors.Join(errs...)

@@ -51,14 +51,19 @@ func captureNode(ctx context.Context) (data []byte, warnings []string, err error
 	machine := host.New()
 	devices := pvscan.New(machine)
 	machine.LimitLVM(devices)
-	node, err := capture.Capture(ctx, machine)
+	data, err = captureFrom(ctx, machine)
 	for _, silent := range devices.Silent() {
 		// As a rule somebody else's: what is on it is no part of what is captured.
 		warnings = append(warnings, silent.String()+"; its content is not in the capture")
 	}
-	if err != nil {
-		return nil, warnings, fmt.Errorf("cannot capture the node, because a part cannot be read: %w%s", err, needsRoot(err))
-	}
-	data, err = node.Marshal()
 	return data, warnings, err
+}
+
+// captureFrom is captureNode of any machine.
+func captureFrom(ctx context.Context, machine host.Host) ([]byte, error) {
+	node, err := capture.Capture(ctx, machine)
+	if err != nil {
+		return nil, fmt.Errorf("cannot capture the node, because a part cannot be read: %w%s", err, needsRoot(err))
+	}
+	return node.Marshal()
 }

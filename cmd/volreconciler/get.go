@@ -185,18 +185,23 @@ func (v view) write(node status.Report) error {
 // ask asks the agent. Its error says what to do if no agent is running.
 func (v view) ask(ctx context.Context, generation int64) (status.Report, error) {
 	node, err := v.client.StatusOf(ctx, generation, spec.ID{Kind: v.selected.kind, Name: v.selected.name})
+	return node, agentError(err, v.socket)
+}
+
+// agentError says what to do about an error of a [statusapi.Client]; nil if there is none.
+func agentError(err error, socket string) error {
 	switch {
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):
-		return node, fmt.Errorf("no agent answers at %s; start it: volreconciler run --specs DIR, "+
-			"or set --runtime-dir to the agent's", v.socket)
+		return fmt.Errorf("no agent answers at %s; start it: volreconciler run --specs DIR, "+
+			"or set --runtime-dir to the agent's", socket)
 	case errors.Is(err, fs.ErrPermission):
-		return node, fmt.Errorf("cannot open %s as this user; run the command as root", v.socket)
+		return fmt.Errorf("cannot open %s as this user; run the command as root", socket)
 	case errors.Is(err, statusapi.ErrNotReady):
-		return node, fmt.Errorf("the agent at %s has just started: %w", v.socket, err)
+		return fmt.Errorf("the agent at %s has just started: %w", socket, err)
 	case err != nil:
-		return node, fmt.Errorf("cannot query the agent at %s: %w", v.socket, err)
+		return fmt.Errorf("cannot query the agent at %s: %w", socket, err)
 	}
-	return node, nil
+	return nil
 }
 
 // suggestLimit is how long the shell's completion waits for an agent.

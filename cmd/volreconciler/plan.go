@@ -11,6 +11,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 
+	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/lastgood"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
@@ -43,7 +44,8 @@ as any user: it does not read this node or password files, so it does not see ch
 passwords. FILE.identities.json has the memory of volumes, if it exists.
 
 The fields of -o json are apiVersion, kind, complete, findings, steps (id, object,
-type, change, summary, why, needs, danger, affects), objects and warnings.
+type, change, summary, why, needs, danger, affects), objects and warnings. -o markdown is a
+comment for a merge request, of at most 60,000 bytes.
 
 Exit status: 0 if there is nothing to change. 2 if there are changes. 3 if there is nothing
 to change, but an object is Blocked or Failed. 1 if the files have findings, a part of the
@@ -59,7 +61,7 @@ node cannot be read, or the command is wrong.`,
 		},
 	}
 	s.forCommand(cmd, append([]string{"specs", "target-prefix", "state-dir", "max-deletions", "backend", "tgt-socket", "node"}, discoverySettings...)...)
-	outputFlag(cmd, &format, "text", "json")
+	outputFlag(cmd, &format, "text", "json", "markdown")
 	return cmd
 }
 
@@ -68,14 +70,20 @@ func showPlan(ctx context.Context, s *settings, format string, stdout, stderr io
 	if err != nil {
 		return err
 	}
-	if err := writePlan(stdout, plan, format); err != nil {
+	exit := planExit(plan, observed)
+	if format == "markdown" {
+		_, err = io.WriteString(stdout, planMarkdown(plan, exit))
+	} else {
+		err = writePlan(stdout, plan, format)
+	}
+	if err != nil {
 		return err
 	}
 	for _, w := range desired.Warnings {
 		_, _ = fmt.Fprintln(stderr, "warning: "+oneLine(w)) // the command itself says what goes wrong with its output
 	}
 	writeFindings(stderr, status.Findings(plan.Findings))
-	return planExit(plan, observed)
+	return exit
 }
 
 // makePlan reads what is declared and what is on the node, and plans.
@@ -99,20 +107,25 @@ func (s *settings) makePlan(ctx context.Context) (spec.Set, observe.State, plan.
 	if ctx.Err() != nil {
 		return spec.Set{}, observe.State{}, plan.Plan{}, errors.New("interrupted")
 	}
-	observed.Expect(reconcile.VolumeGroups(desired, memory.Known())...)
-	now := time.Now()
 	discovery, unreadable := s.discovery()
-	index := plan.NewIndex(observed, plan.Ownership{Installation: ours, Known: memory.Known()})
-	plan := plan.Make(plan.Input{
-		Declared: desired, Observed: observed, Index: index, Known: memory.Known(), Started: now, Now: now,
-		Exposures:    plan.LearnExposures(memory.Exposures(), observed, index, memory.Rebooted(observed), now),
-		Installation: ours,
-		MaxDeletions: s.maxDeletions, Discovery: discovery, TGT: b.tgt != nil,
-	})
+	plan := s.planFor(desired, observed, memory, ours, discovery, b.tgt != nil)
 	if unreadable != nil {
 		plan.AddFinding(unreadable)
 	}
 	return desired, observed, plan, nil
+}
+
+// planFor plans for a node that was observed.
+func (s *settings) planFor(desired spec.Set, observed observe.State, memory *reconcile.Memory, ours plan.Installation, discovery *change.Auth, tgt bool) plan.Plan {
+	observed.Expect(reconcile.VolumeGroups(desired, memory.Known())...)
+	now := time.Now()
+	index := plan.NewIndex(observed, plan.Ownership{Installation: ours, Known: memory.Known()})
+	return plan.Make(plan.Input{
+		Declared: desired, Observed: observed, Index: index, Known: memory.Known(), Started: now, Now: now,
+		Exposures:    plan.LearnExposures(memory.Exposures(), observed, index, memory.Rebooted(observed), now),
+		Installation: ours,
+		MaxDeletions: s.maxDeletions, Discovery: discovery, TGT: tgt,
+	})
 }
 
 // knownInstallation returns the identity by which the agent recognizes what it made.

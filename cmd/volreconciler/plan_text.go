@@ -30,10 +30,7 @@ func (e effect) colour() colour {
 // planText writes a plan for people: the steps under the object for which they
 // are made, then the thin pools that they fill, then the sum.
 func planText(made plan.Plan, p painter) string {
-	t := &planWriter{painter: p, steps: map[spec.ID][]plan.Step{}}
-	for _, s := range made.Steps {
-		t.steps[s.Object] = append(t.steps[s.Object], s)
-	}
+	t := &planWriter{painter: p, steps: stepsByObject(made.Steps)}
 	var idle, busy []status.Object
 	for _, o := range made.Objects {
 		switch hasSteps := len(t.steps[o.ID()]) > 0; {
@@ -48,13 +45,21 @@ func planText(made plan.Plan, p painter) string {
 		t.object(o)
 	}
 	for _, o := range made.Objects {
-		if o.Pool != nil {
-			t.thinPool(*o.Pool)
+		if text := provisioningText(o.Pool); text != "" {
+			t.text.WriteString(text + "\n\n")
 		}
 	}
 	t.warnings(made.Warnings)
-	t.sum(made)
+	t.text.WriteString(planSum(made))
 	return t.text.String()
+}
+
+func stepsByObject(steps []plan.Step) map[spec.ID][]plan.Step {
+	of := map[spec.ID][]plan.Step{}
+	for _, s := range steps {
+		of[s.Object] = append(of[s.Object], s)
+	}
+	return of
 }
 
 type planWriter struct {
@@ -114,16 +119,16 @@ func (t *planWriter) step(s plan.Step) {
 	}
 }
 
-// thinPool shows how much of a thin pool is provisioned, if that changes.
-func (t *planWriter) thinPool(p status.Pool) {
-	if p.ThinPool == "" || p.Provisioned == p.ProvisionedAfter {
-		return
+// provisioningText says how much of a thin pool is provisioned, if that changes.
+func provisioningText(p *status.Pool) string {
+	if p == nil || p.ThinPool == "" || p.Provisioned == p.ProvisionedAfter {
+		return ""
 	}
 	free := bytes(p.Free) + " of it free"
 	if p.UsageUnknown {
 		free = "inactive, so its usage is unknown"
 	}
-	fmt.Fprintf(&t.text, "Thin pool %s/%s has %s, %s; provisioned: %s now, %s after.\n\n",
+	return fmt.Sprintf("Thin pool %s/%s has %s, %s; provisioned: %s now, %s after.",
 		visible(p.VolumeGroup), visible(p.ThinPool), bytes(p.Size), free, share(p.Provisioned, p.Size), share(p.ProvisionedAfter, p.Size))
 }
 
@@ -145,43 +150,46 @@ func share(part, whole uint64) string {
 	return fmt.Sprintf("%s (%.0f%%)", bytes(part), 100*float64(part)/float64(whole))
 }
 
-func (t *planWriter) sum(made plan.Plan) {
+// planSum sums a plan up in a line.
+func planSum(made plan.Plan) string {
 	if len(made.Objects) == 0 {
-		t.text.WriteString("No object is declared, and none on this node belongs to volreconciler.\n")
-		return
+		return "No object is declared, and none on this node belongs to volreconciler.\n"
 	}
+	var sum strings.Builder
+	stepsOf := stepsByObject(made.Steps)
 	effects := map[plan.Effect]int{}
 	phases := map[status.Phase]int{}
 	for _, o := range made.Objects {
 		phases[o.Phase]++
-		if steps := t.steps[o.ID()]; len(steps) > 0 {
+		if steps := stepsOf[o.ID()]; len(steps) > 0 {
 			effects[plan.EffectOf(steps)]++
 		}
 	}
 	if made.Empty() {
-		t.text.WriteString("Plan: nothing to do")
+		sum.WriteString("Plan: nothing to do")
 	} else {
-		fmt.Fprintf(&t.text, "Plan: %d to create, %d to change, %d to remove", effects[plan.Creates], effects[plan.Changes], effects[plan.Removes])
+		fmt.Fprintf(&sum, "Plan: %d to create, %d to change, %d to remove", effects[plan.Creates], effects[plan.Changes], effects[plan.Removes])
 	}
 	separator := "; "
 	if n := destructive(made.Steps); n == 1 {
-		t.text.WriteString("; 1 step destroys data")
+		sum.WriteString("; 1 step destroys data")
 		separator = ", "
 	} else if n > 1 {
-		fmt.Fprintf(&t.text, "; %d steps destroy data", n)
+		fmt.Fprintf(&sum, "; %d steps destroy data", n)
 		separator = ", "
 	}
 	if n := inTrash(made.Objects); n > 0 {
-		fmt.Fprintf(&t.text, "%s%s in the trash", separator, count(n, "object"))
+		fmt.Fprintf(&sum, "%s%s in the trash", separator, count(n, "object"))
 		separator = ", "
 	}
 	for _, phase := range []status.Phase{status.Blocked, status.Failed, status.Suspended, status.Orphaned, status.Foreign} {
 		if n := phases[phase]; n > 0 {
-			fmt.Fprintf(&t.text, "%s%s %s", separator, count(n, "object"), isOrAre(n, phase))
+			fmt.Fprintf(&sum, "%s%s %s", separator, count(n, "object"), isOrAre(n, phase))
 			separator = ", "
 		}
 	}
-	t.text.WriteString(".\n")
+	sum.WriteString(".\n")
+	return sum.String()
 }
 
 func destructive(steps []plan.Step) int {

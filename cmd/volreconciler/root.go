@@ -34,8 +34,8 @@ variable overrides the file. --config or VOLRECONCILER_CONFIG sets another file.
 	})
 	root.AddCommand(
 		newRunCommand(), newPlanCommand(), newApplyCommand(), newValidateCommand(), newCaptureCommand(),
-		newConnectCommand(), newGetCommand(), newDescribeCommand(), newAdoptNodeCommand(), newVersionCommand(),
-		newSchemaCommand(), newExplainCommand(),
+		newConnectCommand(), newGetCommand(), newDescribeCommand(), newWaitCommand(), newAdoptNodeCommand(),
+		newSupportBundleCommand(), newVersionCommand(), newSchemaCommand(), newExplainCommand(),
 	)
 	root.AddCommand(manCommands()...)
 	return root

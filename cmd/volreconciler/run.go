@@ -96,7 +96,11 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 	loop.Grace, loop.Resync, loop.TrashSettle = s.deletionGrace, s.resync, trashSettle
 	loop.Executor.Patience = changePatience
 
-	stopServing, warnings, err := serve(s, answersFrom(loop), log)
+	answers := answersFrom(loop)
+	if s.backend == backendFake { // the captured node, and not the machine that has its file
+		answers.Node = func(ctx context.Context) ([]byte, error) { return captureFrom(ctx, b) }
+	}
+	stopServing, warnings, err := serve(s, answers, log)
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@ func answersFrom(loop *reconcile.Loop) statusapi.Source {
 		Pages: dashboard.New(dashboard.Source{
 			Status: loop.Status, Plan: last.Load, Node: node, Version: describeBuild(),
 		}),
+		Identities: loop.Memory.Stored,
 	}
 }
 

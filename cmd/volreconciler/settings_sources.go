@@ -26,18 +26,14 @@ func (s *settings) complete() error {
 			flags[f.Name] = f.Value.String()
 		}
 	})
-	if err := s.readFile(); err != nil {
-		return err
-	}
-	if err := s.readEnvironment(); err != nil {
-		return err
-	}
+	// All that is right takes effect, whatever is wrong elsewhere: support-bundle runs with mistakes.
+	errs := []error{s.readFile(), s.readEnvironment()}
 	for name, text := range flags {
 		if err := setting(s.all.Lookup(name), text); err != nil {
-			return fmt.Errorf("--%s: %w", name, err)
+			errs = append(errs, fmt.Errorf("--%s: %w", name, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // setting sets a flag to the value of a source, instead of the values of earlier sources, also

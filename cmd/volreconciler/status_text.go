@@ -140,8 +140,11 @@ func firstOfGroups(objects []status.Object, said map[spec.ID]*group) []status.Ob
 	})
 }
 
-// narrow removes columns until the table fits: the age, the kind if there is only one, and then
-// details from the right.
+// leastTarget is how narrow the names of targets may become before other columns are left out instead.
+const leastTarget = 16
+
+// narrow makes the table fit: it removes the age, and the kind if there is only one, shortens names of
+// targets if that is enough, and then removes details from the right.
 func (t *table) narrow(width int, oneKind bool) {
 	fixed := 4 // kind, name, phase and reason
 	if t.width() > width {
@@ -150,6 +153,11 @@ func (t *table) narrow(width int, oneKind bool) {
 	if oneKind && t.width() > width {
 		t.without(0)
 		fixed--
+	}
+	if column := slices.Index(t.rows[0], "TARGET"); column >= 0 && t.width() > width {
+		if left := t.widths()[column] - (t.width() - width); left >= leastTarget {
+			t.shorten(column, left)
+		}
 	}
 	for t.width() > width && len(t.rows[0]) > fixed {
 		t.without(len(t.rows[0]) - 1)

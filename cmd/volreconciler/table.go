@@ -82,6 +82,17 @@ func (t *table) width() int {
 	return max(0, sum-2)
 }
 
+// shorten leaves out the beginnings of a column's cells, so that it is of some width at most. Names of
+// targets differ at their ends.
+func (t *table) shorten(column, width int) {
+	const left = "…"
+	for _, row := range t.rows {
+		if more := widthOf(row[column]) - width; more > 0 {
+			row[column] = left + letters.TruncateLeft(row[column], more+widthOf(left), "")
+		}
+	}
+}
+
 // without removes a column.
 func (t *table) without(column int) {
 	for n, row := range t.rows {

@@ -31,8 +31,8 @@ copied. It replaces DIR/FILE, or DIR/NAME with --as NAME, if that exists. Findin
 other files have anyway are not reported.
 
 Findings are printed one per line, as file:line:column: field: message. The fields of
--o json are apiVersion, kind, valid, objects (number of valid objects) and findings
-(file, line, column, path, message).
+-o json are apiVersion, kind, valid, objects (number of valid objects), findings
+(file, line, column, path, message) and, of one directory, revision (see wait --revision).
 
 Exit status: 0 if there are no findings, 1 if there are findings or the command is wrong.`,
 		Example: `  volreconciler validate specs/
@@ -49,13 +49,13 @@ Exit status: 0 if there are no findings, 1 if there are findings or the command 
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if with == "" && as == "" {
-				return validate(cmd.OutOrStdout(), format, spec.LoadPaths(args, s.targetPrefix))
+				return validate(cmd.OutOrStdout(), format, spec.LoadPaths(args, s.targetPrefix), revisionOf(args))
 			}
 			file, name, err := fileIn(with, as, args)
 			if err != nil {
 				return err
 			}
-			return validate(cmd.OutOrStdout(), format, spec.LoadFileIn(filepath.Clean(with), file, name, s.targetPrefix))
+			return validate(cmd.OutOrStdout(), format, spec.LoadFileIn(filepath.Clean(with), file, name, s.targetPrefix), "")
 		},
 	}
 	s.forCommand(cmd, "target-prefix")
@@ -102,11 +102,25 @@ type validation struct {
 	Valid      bool             `json:"valid"`
 	Objects    int              `json:"objects"`
 	Findings   []status.Finding `json:"findings"`
+	// Revision is the agent's observedRevision once it has read these files; empty unless they are
+	// one directory.
+	Revision string `json:"revision,omitempty"`
 }
 
-func validate(w io.Writer, format string, set spec.Set) error {
+// revisionOf returns the revision of the spec files if the arguments are one directory.
+func revisionOf(paths []string) string {
+	if len(paths) != 1 {
+		return ""
+	}
+	if stat, err := os.Stat(paths[0]); err != nil || !stat.IsDir() {
+		return ""
+	}
+	return spec.Revision(paths[0])
+}
+
+func validate(w io.Writer, format string, set spec.Set, revision string) error {
 	v := validation{
-		APIVersion: spec.APIVersion, Kind: "Validation", Valid: len(set.Findings) == 0,
+		Revision: revision, APIVersion: spec.APIVersion, Kind: "Validation", Valid: len(set.Findings) == 0,
 		Objects: len(set.IDs()), Findings: status.Findings(set.Findings),
 	}
 	if err := v.write(w, format); err != nil {

@@ -213,8 +213,9 @@ func (l *Loop) pass(ctx context.Context, timed bool) time.Duration {
 		l.Log.Error(err, "cannot store that a cutover failed; it may be retried after a restart")
 	}
 	spent := cost()
-	l.Status.SetRevision(declared.Revision)
 	l.Status.Publish(l.outcome(made, failures, now), status.Findings(made.Findings), spent, time.Now())
+	// Afterwards: whoever waits for a revision must not see it with the objects of an earlier one.
+	l.Status.SetRevision(declared.Revision)
 	l.Status.SetRead(l.lookout.polled, l.lookout.sources(), l.lookout.misses)
 	l.Log.V(1).Info("pass", "seconds", spent.Seconds, "processes", spent.Processes, "steps", len(made.Steps), "failed", len(failures))
 	l.last = declared

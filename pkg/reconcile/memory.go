@@ -97,6 +97,10 @@ func parseMemory(data []byte) (memoryFile, error) {
 // Known returns what is remembered of objects.
 func (m *Memory) Known() map[spec.ID]plan.Identity { return m.known }
 
+// Stored returns the file in which it is kept. It may be called while a pass is made. If nothing was ever kept
+// the error is fs.ErrNotExist.
+func (m *Memory) Stored() ([]byte, error) { return os.ReadFile(m.path) }
+
 // Exposures returns what is remembered of what initiators have seen.
 func (m *Memory) Exposures() plan.Exposures { return m.exposures }
 

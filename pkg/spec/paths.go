@@ -2,6 +2,7 @@ package spec
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,6 +32,18 @@ func LoadFileIn(dir, file, name, targetPrefix string) Set {
 	}
 	set.Findings = slices.DeleteFunc(slices.Clone(set.Findings), func(f Finding) bool { return f.File != file && before[place(f)] })
 	return set
+}
+
+// Revision returns the [Set.Revision] that a [Source] of a directory has while its files are as they are
+// now.
+func Revision(dir string) string {
+	dir = filepath.Clean(dir)
+	return revisionOf(dir, list(dir), func(e entry) (digest [sha256.Size]byte) {
+		if data, _, err := readFile(e.real); err == nil {
+			digest = sha256.Sum256(data)
+		}
+		return digest
+	})
 }
 
 // loadPaths is LoadPaths without one file of the directories.

@@ -283,14 +283,17 @@ func (s *Source) readings(found listing) []reading {
 
 // revision names the content of the files of a listing.
 func (s *Source) revision(found listing) string {
+	return revisionOf(s.dir, found, func(e entry) [sha256.Size]byte { return s.files[e.path].digest })
+}
+
+func revisionOf(dir string, found listing, digest func(entry) [sha256.Size]byte) string {
 	sum := sha256.New()
 	for _, e := range found.entries {
-		relative, err := filepath.Rel(s.dir, e.path)
+		relative, err := filepath.Rel(dir, e.path)
 		if err != nil {
 			relative = e.path
 		}
-		f := s.files[e.path]
-		_, _ = fmt.Fprintf(sum, "%x  %s\n", f.digest, relative) // never fails
+		_, _ = fmt.Fprintf(sum, "%x  %s\n", digest(e), relative) // never fails
 	}
 	return fmt.Sprintf("sha256:%x", sum.Sum(nil)[:sha256.Size/2])
 }

@@ -53,31 +53,46 @@ func (c *Client) StatusOf(ctx context.Context, generation int64, objects spec.ID
 	if objects.Name != "" {
 		query.Set("name", objects.Name)
 	}
-	// The host in the URL is for HTTP's sake; the connection is to the socket.
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent/v1/status?"+query.Encode(), nil)
+	body, err := c.get(ctx, "/v1/status?"+query.Encode())
 	if err != nil {
 		return status.Report{}, err
 	}
-	response, err := c.http.Do(request)
-	if err != nil {
-		return status.Report{}, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	return readReport(response)
-}
-
-func readReport(response *http.Response) (status.Report, error) {
-	switch response.StatusCode {
-	case http.StatusOK:
-	case http.StatusServiceUnavailable:
-		return status.Report{}, ErrNotReady
-	default:
-		text, err := io.ReadAll(io.LimitReader(response.Body, maxMessage))
-		return status.Report{}, errors.Join(fmt.Errorf("the agent responds with %s: %s", response.Status, strings.TrimSpace(string(text))), err)
-	}
+	defer func() { _ = body.Close() }()
 	var report status.Report
-	if err := json.NewDecoder(response.Body).Decode(&report); err != nil {
+	if err := json.NewDecoder(body).Decode(&report); err != nil {
 		return status.Report{}, fmt.Errorf("cannot read the agent's response: %w", err)
 	}
 	return report, nil
+}
+
+// Get returns what the agent answers at a path of [Handler], as it is.
+func (c *Client) Get(ctx context.Context, path string) ([]byte, error) {
+	body, err := c.get(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = body.Close() }()
+	return io.ReadAll(body)
+}
+
+// get returns the body of the answer if it is a good one. The caller must close it.
+func (c *Client) get(ctx context.Context, path string) (io.ReadCloser, error) {
+	// The host in the URL is for HTTP's sake; the connection is to the socket.
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := c.http.Do(request)
+	switch {
+	case err != nil:
+		return nil, err
+	case response.StatusCode == http.StatusOK:
+		return response.Body, nil
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode == http.StatusServiceUnavailable {
+		return nil, ErrNotReady
+	}
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxMessage))
+	return nil, errors.Join(fmt.Errorf("the agent responds with %s: %s", response.Status, strings.TrimSpace(string(text))), err)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -103,13 +104,14 @@ var _ = Describe("What else is answered", func() {
 	It("is what there is", func(ctx SpecContext) {
 		var reads atomic.Int32
 		var plan any
-		fails := errors.New("no LVM")
+		fails, kept := errors.New("no LVM"), error(nil)
 		handler := statusapi.Handler(ctx, statusapi.Source{
 			Status: &status.Board{}, Plan: func() any { return plan },
 			Node: func(context.Context) ([]byte, error) {
 				reads.Add(1)
 				return []byte("node"), fails
 			},
+			Identities: func() ([]byte, error) { return []byte("{}"), kept },
 		})
 		ask := func(path string) *httptest.ResponseRecorder {
 			r := httptest.NewRecorder()
@@ -122,6 +124,12 @@ var _ = Describe("What else is answered", func() {
 		Expect(ask("/v1/node").Body.String()).To(Equal("no LVM\n"))
 		Expect(ask("/v1/node").Code).To(Equal(http.StatusServiceUnavailable))
 		Expect(reads.Load()).To(BeEquivalentTo(1), "whoever asks again and again costs the node nothing")
+		kept = fs.ErrNotExist
+		Expect(ask("/v1/identities").Code).To(Equal(http.StatusNoContent))
+		kept = fails
+		Expect(ask("/v1/identities").Code).To(Equal(http.StatusServiceUnavailable))
+		kept = nil
+		Expect(ask("/v1/identities").Body.String()).To(Equal("{}"))
 		Expect(ask("/metrics").Code).To(Equal(http.StatusNotFound))
 		Expect(ask("/").Code).To(Equal(http.StatusNotFound))
 	})

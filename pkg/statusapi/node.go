@@ -2,6 +2,8 @@ package statusapi
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"net/http"
 	"sync"
 	"time"
@@ -13,6 +15,18 @@ func servePlan(w http.ResponseWriter, plan any) {
 		return
 	}
 	answerJSON(w, plan)
+}
+
+func serveIdentities(w http.ResponseWriter, read func() ([]byte, error)) {
+	switch data, err := read(); {
+	case errors.Is(err, fs.ErrNotExist):
+		w.WriteHeader(http.StatusNoContent)
+	case err != nil:
+		answer(w, http.StatusServiceUnavailable, err.Error())
+	default:
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(data) // an error here means that the client has gone
+	}
 }
 
 const (

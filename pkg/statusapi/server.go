@@ -40,6 +40,9 @@ type Source struct {
 	Plan func() any
 	// Node reads the machine and returns it as a file for plan --node, without passwords.
 	Node func(context.Context) ([]byte, error)
+	// Identities returns what the agent remembers of the machine's logical volumes, which plan --node takes for
+	// FILE.identities.json. The error is fs.ErrNotExist if that is nothing.
+	Identities func() ([]byte, error)
 	// Metrics answers /metrics, and Pages answers / and all that is below and not listed at [Handler].
 	Metrics, Pages http.Handler
 }
@@ -56,6 +59,7 @@ type Source struct {
 //     there are any;
 //   - GET /v1/plan: what the last pass had to do, 503 before there is one;
 //   - GET /v1/node: the machine as it is now, as a file for plan --node;
+//   - GET /v1/identities: what the agent remembers of it, for the same, 204 if that is nothing;
 //   - GET /v1/events?since=ID: the last events, see [Events];
 //   - GET /metrics, and /.
 //
@@ -88,6 +92,9 @@ func Handler(ctx context.Context, from Source) http.Handler {
 	}
 	if from.Node != nil {
 		mux.Handle("GET /v1/node", &nodeHandler{read: from.Node})
+	}
+	if from.Identities != nil {
+		mux.HandleFunc("GET /v1/identities", func(w http.ResponseWriter, _ *http.Request) { serveIdentities(w, from.Identities) })
 	}
 	if from.Metrics != nil {
 		mux.Handle("GET /metrics", from.Metrics)
