@@ -3,7 +3,7 @@
 #   install-deps.sh demo   what makes a guest
 #   install-deps.sh test   besides, what builds its kernel, what go test -race needs,
 #                          what image files are made and read with, what checks
-#                          manual pages, and a browser
+#                          manual pages, a browser, and who is notified
 #   install-deps.sh more   besides, the emulator
 set -eu
 
@@ -11,7 +11,7 @@ packages="mmdebstrap kmod xz-utils util-linux make git"
 case ${1-} in
 demo) ;;
 test | more)
-	packages="$packages gcc libc6-dev flex bison bc binutils tgt libiscsi-bin qemu-utils mandoc chromium"
+	packages="$packages gcc libc6-dev flex bison bc binutils tgt libiscsi-bin qemu-utils mandoc chromium prometheus-alertmanager"
 	[ "$1" = test ] || packages="$packages qemu-system-x86 zstd"
 	;;
 *)
@@ -39,21 +39,28 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 $sudo apt-get update -qq
-# Debian starts what it installs. This machine is not to become an iSCSI target:
-# the tests start a tgtd of their own.
-systemd=
-case $missing in
-*tgt*) [ ! -d /run/systemd/system ] || systemd=yes ;;
-esac
+# Debian starts what it installs. This machine is not to become an iSCSI target, nor to
+# listen for alerts: the tests start a tgtd and an Alertmanager of their own.
+services=
+if [ -d /run/systemd/system ]; then
+	for package in $missing; do
+		case $package in
+		tgt | prometheus-alertmanager) services="$services $package.service" ;;
+		esac
+	done
+fi
 
 if [ -n "$missing" ]; then
 	echo "installing$missing"
-	[ -z "$systemd" ] || $sudo systemctl --quiet --runtime mask tgt.service
+	# shellcheck disable=SC2086 # words, and no words at all without sudo
+	[ -z "$services" ] || $sudo systemctl --quiet --runtime mask $services
 	# shellcheck disable=SC2086 # words, and no words at all without sudo
 	$sudo env DEBIAN_FRONTEND=noninteractive \
 		apt-get install -qq -y --no-install-recommends $missing
-	if [ -n "$systemd" ]; then
-		$sudo systemctl --quiet disable tgt.service
-		$sudo systemctl --quiet --runtime unmask tgt.service
+	if [ -n "$services" ]; then
+		# shellcheck disable=SC2086 # words
+		$sudo systemctl --quiet disable $services
+		# shellcheck disable=SC2086 # words
+		$sudo systemctl --quiet --runtime unmask $services
 	fi
 fi

@@ -18,8 +18,8 @@ func newDescribeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "describe KIND NAME",
 		Short: "Show the details of an object from the running agent",
-		Long: `Show the details of one object, from the running agent on this node. KIND/NAME is accepted
-as one argument.
+		Long: `Show the details of one object and its last events, from the running agent on this node.
+KIND/NAME is accepted as one argument.
 
 Exit status: 0, whatever the object's phase; 1 if no agent answers, or the object does not
 exist.`,
@@ -48,6 +48,9 @@ exist.`,
 			w := cmd.OutOrStdout()
 			screen := screenFor(w, *colours)
 			if err := describe(w, screen, objects[0], time.Now()); err != nil {
+				return err
+			}
+			if err := describeEvents(cmd.Context(), w, screen, v.client, objects[0].ID()); err != nil {
 				return err
 			}
 			return writeFindingsOf(w, screen, node)

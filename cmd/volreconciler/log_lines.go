@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.uber.org/zap/zapcore"
+
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
 // logLines is a log that people read, a line for each entry: the object first, then what happened
@@ -139,6 +141,8 @@ func lineOf(message string, f *logFields) string {
 		message = "postponed: " + what + ": " + f.take("because")
 	case what != "":
 		message += ": " + what
+	case object != "" && (message == "changed" || message == "deleted"):
+		message = becameOf(f)
 	case message == "finding":
 		message = placeOf(f)
 	case message == "faked":
@@ -157,6 +161,15 @@ func lineOf(message string, f *logFields) string {
 		line += " (" + rest + ")"
 	}
 	return line
+}
+
+// becameOf returns what became of an object: "Blocked (Vanished), was Ready (AsDesired): its logical …".
+func becameOf(f *logFields) string {
+	e := status.Event{
+		Type: status.EventType(f.take("event")), Phase: status.Phase(f.take("phase")), Reason: f.take("reason"),
+		PreviousPhase: status.Phase(f.take("previousPhase")), PreviousReason: f.take("previousReason"), Message: f.take("because"),
+	}
+	return eventText(e)
 }
 
 // placeOf returns where a finding is, in the form in which editors find the place.

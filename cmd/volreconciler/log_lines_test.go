@@ -51,6 +51,16 @@ var _ = DescribeTable("A line of the log says what happened", func(say func(logr
 	Entry("a pass", func(l logr.Logger) {
 		l.V(1).Info("pass", "seconds", 0.0123456, "processes", int64(2), "steps", 3, "failed", 1)
 	}, "DEBUG pass took 12.346ms: steps 3, failed 1, processes 2"),
+	Entry("what became of an object", func(l logr.Logger) {
+		l.Info("changed", "object", "Volume/db", "event", "Changed", "phase", "Blocked", "reason", "Vanished",
+			"previousPhase", "Ready", "previousReason", "AsDesired", "because", "vg0/db is missing")
+	}, "INFO  Volume/db: Blocked (Vanished), was Ready (AsDesired): vg0/db is missing"),
+	Entry("a new object", func(l logr.Logger) {
+		l.Info("changed", "object", "Volume/db", "event", "Changed", "phase", "Ready", "reason", "AsDesired")
+	}, "INFO  Volume/db: Ready (AsDesired)"),
+	Entry("an object that is gone", func(l logr.Logger) {
+		l.Info("deleted", "object", "Volume/db", "event", "Deleted", "phase", "Deleting", "reason", "Removing", "because", "x")
+	}, "INFO  Volume/db: deleted, was Deleting (Removing)"),
 	Entry("anything else", func(l logr.Logger) { l.Info("started", "version", "v1", "socket", "/run/agent.sock") },
 		"INFO  started (version v1, socket /run/agent.sock)"),
 	Entry("an error with fields", func(l logr.Logger) { l.Error(errors.New("gone"), "nobody can ask", "socket", "/run/agent.sock") },

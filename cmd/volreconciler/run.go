@@ -41,6 +41,9 @@ uses the socket agent.sock in --runtime-dir, which serves GET /healthz, /readyz,
 /v1/status, /v1/objects/KIND/NAME, /v1/plan, /v1/node and /v1/events, and a dashboard for
 browsers at /. --listen serves the same on a TCP address.
 
+The log has what becomes of each object. The list notify in the configuration file sends it
+to webhooks, an Alertmanager or commands as well; see docs/notifications.md.
+
 With --backend fake the agent works on a captured node, as apply does, and logs each call
 that would change a node.
 
@@ -105,6 +108,9 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 		return err
 	}
 	defer stopServing()
+	stopNotifying, unnotified := notifyFrom(s, loop.Status, log)
+	defer stopNotifying()
+	warnings = append(warnings, unnotified...)
 
 	if s.backend != backendFake {
 		warnings = append(warnings, warn(ctx, s, b, log)...)

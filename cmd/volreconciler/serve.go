@@ -12,8 +12,10 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/volreconciler/volreconciler/pkg/dashboard"
+	"github.com/volreconciler/volreconciler/pkg/notify"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/statusapi"
 )
 
@@ -42,6 +44,24 @@ func answersFrom(loop *reconcile.Loop) statusapi.Source {
 		}),
 		Identities: loop.Memory.Stored,
 	}
+}
+
+// notifyFrom logs what becomes of objects and notifies the targets, until the function that it returns is
+// called. It returns what prevents that.
+func notifyFrom(s *settings, board *status.Board, log logr.Logger) (stop func(), warnings []string) {
+	node, err := os.Hostname()
+	if err != nil {
+		log.Error(err, "cannot read this node's host name; notifications call it localhost")
+		node = "localhost"
+	}
+	warnings = notify.Problems(s.notify)
+	for _, w := range warnings {
+		log.Info("warning: " + w)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { notify.Run(ctx, board, notify.Options{Node: node, Targets: s.notify, Log: log}) })
+	return func() { cancel(); running.Wait() }, warnings
 }
 
 // serve answers on the socket, and on the TCP address if there is one, until the function that it returns

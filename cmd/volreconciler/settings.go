@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/volreconciler/volreconciler/pkg/notify"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 	"github.com/volreconciler/volreconciler/pkg/tgtadm"
 )
@@ -55,6 +56,8 @@ type settings struct {
 	discoveryMutualUser, discoveryMutualFile string
 
 	data dataSettings
+
+	notify []notify.Target // only the file sets them
 
 	config string         // path of the configuration file
 	all    *pflag.FlagSet // every setting by its name

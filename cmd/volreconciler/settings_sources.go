@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -104,6 +105,13 @@ func (s *settings) parseFile(path string, data []byte) error {
 	seen := map[string]bool{}
 	for i := 0; i < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
+		if key.Value == notifySetting && !seen[key.Value] {
+			targets, err := notifyTargets(path, value)
+			s.notify = targets
+			errs = append(errs, err)
+			seen[key.Value] = true
+			continue
+		}
 		if err := s.setFromFile(key, value, seen[key.Value]); err != nil {
 			errs = append(errs, fmt.Errorf("%s:%d:%d: %w", path, key.Line, key.Column, err))
 		}
@@ -115,10 +123,10 @@ func (s *settings) parseFile(path string, data []byte) error {
 func (s *settings) setFromFile(key, value *yaml.Node, again bool) error {
 	f := s.all.Lookup(key.Value)
 	switch {
-	case f == nil:
-		return fmt.Errorf("unknown setting %q (allowed: %s)", key.Value, strings.Join(s.names(), ", "))
 	case again:
 		return fmt.Errorf("%s is set twice", key.Value)
+	case f == nil:
+		return fmt.Errorf("unknown setting %q (allowed: %s)", key.Value, strings.Join(s.names(), ", "))
 	case value.Kind != yaml.ScalarNode:
 		return fmt.Errorf("%s: write a single value", key.Value)
 	}
@@ -128,8 +136,10 @@ func (s *settings) setFromFile(key, value *yaml.Node, again bool) error {
 	return nil
 }
 
+// names are those that the file may have.
 func (s *settings) names() []string {
-	var names []string
+	names := []string{notifySetting}
 	s.all.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	slices.Sort(names)
 	return names
 }

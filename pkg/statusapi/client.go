@@ -1,6 +1,7 @@
 package statusapi
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,9 @@ import (
 
 // ErrNotReady means that the agent runs and has no status to show yet.
 var ErrNotReady = errors.New(notReady)
+
+// ErrEnded means that the agent has ended, or ends.
+var ErrEnded = errors.New("the agent has stopped")
 
 // maxMessage is how much is read of an answer that is an error.
 const maxMessage = 4 << 10
@@ -53,21 +57,59 @@ func (c *Client) StatusOf(ctx context.Context, generation int64, objects spec.ID
 	if objects.Name != "" {
 		query.Set("name", objects.Name)
 	}
-	body, err := c.get(ctx, "/v1/status?"+query.Encode())
+	body, err := c.get(ctx, "/v1/status?"+query.Encode(), "")
 	if err != nil {
 		return status.Report{}, err
 	}
 	defer func() { _ = body.Close() }()
-	var report status.Report
-	if err := json.NewDecoder(body).Decode(&report); err != nil {
-		return status.Report{}, fmt.Errorf("cannot read the agent's response: %w", err)
+	return decode[status.Report](body)
+}
+
+// Events returns those of the last events whose ID is greater than since, the oldest first.
+func (c *Client) Events(ctx context.Context, since int64) ([]status.Event, error) {
+	body, err := c.get(ctx, "/v1/events?since="+strconv.FormatInt(since, 10), "")
+	if err != nil {
+		return nil, err
 	}
-	return report, nil
+	defer func() { _ = body.Close() }()
+	all, err := decode[Events](body)
+	return all.Events, err
+}
+
+// Follow calls a function with each event whose ID is greater than since, as it happens. It returns the
+// error of that function, or [ErrEnded] when the agent ends, or the error of ctx.
+func (c *Client) Follow(ctx context.Context, since int64, each func(status.Event) error) error {
+	body, err := c.get(ctx, "/v1/events?since="+strconv.FormatInt(since, 10), eventStream)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = body.Close() }()
+	lines := bufio.NewReader(body)
+	for {
+		line, err := lines.ReadString('\n')
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			return ErrEnded
+		}
+		data, isEvent := strings.CutPrefix(line, "data: ")
+		if !isEvent {
+			continue // its ID, which it has itself, or a sign of life
+		}
+		e, err := decode[status.Event](strings.NewReader(data))
+		if err != nil {
+			return err
+		}
+		if err := each(e); err != nil {
+			return err
+		}
+	}
 }
 
 // Get returns what the agent answers at a path of [Handler], as it is.
 func (c *Client) Get(ctx context.Context, path string) ([]byte, error) {
-	body, err := c.get(ctx, path)
+	body, err := c.get(ctx, path, "")
 	if err != nil {
 		return nil, err
 	}
@@ -75,12 +117,16 @@ func (c *Client) Get(ctx context.Context, path string) ([]byte, error) {
 	return io.ReadAll(body)
 }
 
-// get returns the body of the answer if it is a good one. The caller must close it.
-func (c *Client) get(ctx context.Context, path string) (io.ReadCloser, error) {
+// get returns the body of the answer if it is a good one. The caller must close it. accept is the type of
+// the answer; empty: any.
+func (c *Client) get(ctx context.Context, path, accept string) (io.ReadCloser, error) {
 	// The host in the URL is for HTTP's sake; the connection is to the socket.
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent"+path, nil)
 	if err != nil {
 		return nil, err
+	}
+	if accept != "" {
+		request.Header.Set("Accept", accept)
 	}
 	response, err := c.http.Do(request)
 	switch {
@@ -90,9 +136,19 @@ func (c *Client) get(ctx context.Context, path string) (io.ReadCloser, error) {
 		return response.Body, nil
 	}
 	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode == http.StatusServiceUnavailable {
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxMessage))
+	said := strings.TrimSpace(string(text))
+	if response.StatusCode == http.StatusServiceUnavailable && said == notReady {
 		return nil, ErrNotReady
 	}
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxMessage))
-	return nil, errors.Join(fmt.Errorf("the agent responds with %s: %s", response.Status, strings.TrimSpace(string(text))), err)
+	return nil, errors.Join(fmt.Errorf("the agent responds with %s: %s", response.Status, said), err)
+}
+
+// decode reads an answer in JSON.
+func decode[T any](body io.Reader) (T, error) {
+	var value, none T
+	if err := json.NewDecoder(body).Decode(&value); err != nil {
+		return none, fmt.Errorf("cannot read the agent's response: %w", err)
+	}
+	return value, nil
 }

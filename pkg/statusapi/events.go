@@ -22,6 +22,9 @@ type Events struct {
 	Events []status.Event `json:"events"`
 }
 
+// eventStream is the type of server-sent events.
+const eventStream = "text/event-stream"
+
 const (
 	// maxStreams is how many clients receive events as they happen.
 	maxStreams = 64
@@ -30,7 +33,7 @@ const (
 )
 
 func serveEvents(ctx context.Context, board *status.Board, streams chan struct{}, w http.ResponseWriter, r *http.Request) {
-	streaming := strings.Contains(r.Header.Get("Accept"), "text/event-stream")
+	streaming := strings.Contains(r.Header.Get("Accept"), eventStream)
 	text := r.URL.Query().Get("since")
 	if last := r.Header.Get("Last-Event-ID"); streaming && last != "" {
 		text = last
@@ -65,7 +68,7 @@ func serveEvents(ctx context.Context, board *status.Board, streams chan struct{}
 
 // stream tells a client events until it, or ctx, has gone.
 func stream(ctx context.Context, board *status.Board, since int64, w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Content-Type", eventStream)
 	w.Header().Set("Cache-Control", "no-store")
 	controller := http.NewResponseController(w)
 	alive := time.NewTicker(aliveEvery)

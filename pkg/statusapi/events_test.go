@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -97,6 +98,65 @@ var _ = Describe("The events", func() {
 		Expect(code()).To(Equal(http.StatusServiceUnavailable))
 		leave[0]()
 		Eventually(ctx, code).Should(Equal(http.StatusOK))
+	})
+})
+
+var _ = Describe("A client of the events", func() {
+	var board *status.Board
+	var client *statusapi.Client
+	var stop context.CancelFunc
+	publish := func(phase status.Phase) {
+		board.Publish([]status.Object{{Kind: spec.KindVolume, Name: "a", Phase: phase}}, nil, status.PassCost{}, time.Now())
+	}
+	BeforeEach(func() {
+		board = &status.Board{}
+		socket := filepath.Join(GinkgoT().TempDir(), "s")
+		listener, err := statusapi.Listen(socket)
+		Expect(err).NotTo(HaveOccurred())
+		var ctx context.Context
+		ctx, stop = context.WithCancel(context.Background())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_ = statusapi.Serve(ctx, listener, statusapi.Source{Status: board}) // it ends when the spec does
+		}()
+		DeferCleanup(func() { stop(); <-ended })
+		client = statusapi.NewClient(socket)
+	})
+
+	It("is given those since an ID", func(ctx SpecContext) {
+		publish(status.Failed)
+		publish(status.Ready)
+		all, err := client.Events(ctx, 0)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(all).To(HaveLen(2))
+		Expect(client.Events(ctx, all[0].ID)).To(Equal(all[1:]))
+		_, err = client.Events(ctx, -1)
+		Expect(err).To(MatchError(ContainSubstring(`400 Bad Request: since="-1"`)))
+	})
+
+	It("follows them until the agent ends, or it has enough", func(ctx SpecContext) {
+		publish(status.Failed)
+		var seen []status.Phase
+		each := func(e status.Event) error {
+			switch seen = append(seen, e.Phase); len(seen) {
+			case 1:
+				publish(status.Ready)
+			case 2:
+				stop()
+			}
+			return nil
+		}
+		Expect(client.Follow(ctx, 0, each)).To(MatchError(statusapi.ErrEnded))
+		Expect(seen).To(Equal([]status.Phase{status.Failed, status.Ready}))
+	})
+
+	It("returns the error of whoever is told, and that of the context", func(ctx SpecContext) {
+		publish(status.Failed)
+		full := errors.New("the disk is full")
+		Expect(client.Follow(ctx, 0, func(status.Event) error { return full })).To(MatchError(full))
+		limited, cancel := context.WithCancel(ctx)
+		Expect(client.Follow(limited, 0, func(status.Event) error { cancel(); return nil })).To(MatchError(context.Canceled))
 	})
 })
 

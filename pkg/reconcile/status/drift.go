@@ -46,7 +46,9 @@ func (a Actor) String() string {
 	if name == "" {
 		name = "a process"
 	}
-	add("pid %d", a.PID)
+	if a.PID > 0 {
+		add("pid %d", a.PID)
+	}
 	if a.UID >= 0 {
 		add("uid %d %s", a.UID, a.User)
 	}
@@ -55,6 +57,9 @@ func (a Actor) String() string {
 	}
 	if len(a.Parents) > 0 {
 		add("from %s", strings.Join(a.Parents, ", "))
+	}
+	if len(details) == 0 {
+		return name
 	}
 	return name + " (" + strings.Join(details, ", ") + ")"
 }

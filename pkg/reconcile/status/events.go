@@ -17,6 +17,9 @@ const (
 	Deleted        EventType = "Deleted"        // nothing is left of it
 )
 
+// EventTypes are all types of events.
+func EventTypes() []EventType { return []EventType{Changed, DriftCorrected, Deleted} }
+
 // Event is something that became of an object.
 type Event struct {
 	// ID grows from one event to the next, also if the agent is started again: it is a number of
@@ -90,8 +93,8 @@ func edges(before, after []Object, first bool, now time.Time) []Event {
 	return events
 }
 
-// maxEvents is how many events are kept.
-const maxEvents = 1000
+// MaxEvents is how many events are kept. Whoever is given as many may have missed some.
+const MaxEvents = 1000
 
 // history are the last events. It belongs to a [Board], whose lock the callers hold.
 type history struct {
@@ -110,7 +113,7 @@ func (h *history) add(events []Event, now time.Time) {
 		events[i].ID = h.last
 	}
 	h.events = append(h.events, events...)
-	if excess := len(h.events) - maxEvents; excess > 0 {
+	if excess := len(h.events) - MaxEvents; excess > 0 {
 		h.events = slices.Delete(h.events, 0, excess)
 	}
 	if h.added != nil {

@@ -3,7 +3,10 @@ package status
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,7 +61,7 @@ func TestEventsAreWhatBecameOfObjects(t *testing.T) {
 func TestEventsAreKeptUpToALimit(t *testing.T) {
 	var b Board
 	all := func(phase Phase) (objects []Object) {
-		for n := range maxEvents {
+		for n := range MaxEvents {
 			objects = append(objects, Object{Kind: spec.KindVolume, Name: fmt.Sprintf("v%04d", n), Phase: phase})
 		}
 		return objects
@@ -73,10 +76,10 @@ func TestEventsAreKeptUpToALimit(t *testing.T) {
 	<-more
 	b.Publish(append(all(Failed), Object{Kind: spec.KindVolume, Name: "w"}), nil, PassCost{}, now)
 	events, _ = b.Events(0)
-	if len(events) != maxEvents || events[maxEvents-1].Name != "w" || events[0].Name != "v0001" {
+	if len(events) != MaxEvents || events[MaxEvents-1].Name != "w" || events[0].Name != "v0001" {
 		t.Fatalf("%d events, from %+v", len(events), events[0])
 	}
-	if later, _ := b.Events(events[maxEvents-2].ID); len(later) != 1 {
+	if later, _ := b.Events(events[MaxEvents-2].ID); len(later) != 1 {
 		t.Fatalf("%d events after the last but one", len(later))
 	}
 }
@@ -107,6 +110,43 @@ func TestConditionsSayWhatThePhaseSays(t *testing.T) {
 		}
 		if said != " "+want {
 			t.Errorf("%s is%s, not %s", phase, said, want)
+		}
+	}
+}
+
+// TestTheListsAreComplete: they name every constant.
+func TestTheListsAreComplete(t *testing.T) {
+	list := func(file, pattern string) (names []string) {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range regexp.MustCompile(pattern).FindAllSubmatch(source, -1) {
+			names = append(names, string(match[1]))
+		}
+		return names
+	}
+	texts := func(list any) string { return strings.Trim(fmt.Sprint(list), "[]") }
+	for want, got := range map[string]string{
+		texts(list("object.go", `(?m)^\tReason\w+ += "(\w+)"`)):     texts(Reasons()),
+		texts(list("object.go", `(?m)^\t\w+ +Phase = "(\w+)"`)):     texts(Phases()),
+		texts(list("events.go", `(?m)^\t\w+ +EventType = "(\w+)"`)): texts(EventTypes()),
+	} {
+		if want != got || want == "" {
+			t.Errorf("%s, not %s", got, want)
+		}
+	}
+}
+
+// TestAnActorOfWhichLittleIsKnown is named by what is.
+func TestAnActorOfWhichLittleIsKnown(t *testing.T) {
+	for want, a := range map[string]Actor{
+		"a process (pid 7)":      {PID: 7, UID: -1, LoginUID: -1},
+		"a process":              {UID: -1, LoginUID: -1},
+		"targetcli (uid 0 root)": {Command: "targetcli", User: "root", LoginUID: -1},
+	} {
+		if got := a.String(); got != want {
+			t.Errorf("%q, not %q", got, want)
 		}
 	}
 }

@@ -61,6 +61,34 @@ const (
 	ReasonReverting          = "Reverting"
 )
 
+// Phases are all phases.
+func Phases() []Phase {
+	return []Phase{Ready, Progressing, Blocked, Failed, Deleting, Orphaned, Foreign, Suspended}
+}
+
+// Reasons are all reasons but those of changes that failed: they are the name of the change and Failed.
+func Reasons() []string {
+	return []string{
+		ReasonAsDesired, ReasonConverging, ReasonSuspended, ReasonInvalid, ReasonObservationFailed, ReasonVolumeGroupMissing,
+		ReasonDeviceMissing, ReasonNotOwned, ReasonForeign, ReasonNotDeclared, ReasonContradiction, ReasonPoolDamaged,
+		ReasonAmbiguous, ReasonImmutableField, ReasonShrinkRefused, ReasonVanished, ReasonSnapshotsExist,
+		ReasonSnapshotOverflow, ReasonNoSpace, ReasonNotReady, ReasonContended, ReasonInUse, ReasonSessionsActive,
+		ReasonReservationsActive, ReasonBackstoreMismatch, ReasonGracePeriod, ReasonIncompleteInput, ReasonTooManyDeletions,
+		ReasonInTrash, ReasonRetained, ReasonRemoving, ReasonUnsupported, ReasonSourceInvalid, ReasonClearing,
+		ReasonReverting,
+	}
+}
+
+// WaitsForOthers reports whether an object of a reason waits for initiators, users or another object, and
+// so needs nobody for a while.
+func WaitsForOthers(reason string) bool {
+	switch reason {
+	case ReasonSessionsActive, ReasonReservationsActive, ReasonInUse, ReasonNotReady, ReasonClearing, ReasonGracePeriod:
+		return true
+	}
+	return false
+}
+
 // Object is one object's status. Sizes are in bytes.
 type Object struct {
 	Kind    spec.Kind `json:"kind"`
