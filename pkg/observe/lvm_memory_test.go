@@ -43,7 +43,10 @@ func (i *interrupted) ReadDir(dir string) ([]fs.DirEntry, error) {
 		return nil, i.backstores
 	}
 	entries, err := i.Host.ReadDir(dir)
-	if f := i.afterSubsystems; dir == SubsystemsDir && f != nil {
+	if dir != SubsystemsDir {
+		return entries, err // LIO is read at the same time
+	}
+	if f := i.afterSubsystems; f != nil {
 		i.afterSubsystems = nil
 		f()
 	}

@@ -147,6 +147,13 @@ func (t *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 	Expect(chromedp.Do(t, actions...)).To(Succeed())
 }
 
+// leave does what makes the browser load another page, and waits for that.
+func (t *tab) leave(actions ...chromedp.Action[chromedp.Void]) {
+	GinkgoHelper()
+	_, err := chromedp.RunResponse(t, actions...)
+	Expect(err).NotTo(HaveOccurred())
+}
+
 func run[T any](t *tab, action chromedp.Action[T]) T {
 	GinkgoHelper()
 	result, err := chromedp.Run(t, action)
