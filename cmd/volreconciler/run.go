@@ -14,10 +14,9 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 
+	"github.com/volreconciler/volreconciler/pkg/doctor"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/lastgood"
-	"github.com/volreconciler/volreconciler/pkg/observe"
-	"github.com/volreconciler/volreconciler/pkg/spec"
 	"github.com/volreconciler/volreconciler/pkg/watch"
 )
 
@@ -126,16 +125,12 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 
 // warn logs what about this node endangers what it exports, and returns it.
 func warn(ctx context.Context, s *settings, b *backend, log logr.Logger) []string {
-	warnings, err := observe.LVMWarnings(ctx, b)
+	warnings, notes, err := doctor.AtStart(ctx, b, s.source(logr.Discard(), nil).Load(ctx))
 	if err != nil {
 		log.Error(err, "cannot check the tools of the node")
 	}
-	for _, r := range observe.CheckTools(ctx, b, usesImages(s.source(logr.Discard(), nil).Load(ctx))) {
-		if r.Warning {
-			warnings = append(warnings, r.Text)
-		} else {
-			log.V(1).Info(r.Text)
-		}
+	for _, n := range notes {
+		log.V(1).Info(n)
 	}
 	for _, w := range warnings {
 		log.Info("warning: " + w)
@@ -148,24 +143,11 @@ func warnOfTools(ctx context.Context, s *settings, b *backend, stderr io.Writer)
 	if s.backend == backendFake {
 		return
 	}
-	for _, r := range observe.CheckTools(ctx, b, usesImages(s.source(logr.Discard(), nil).Load(ctx))) {
+	for _, r := range doctor.CheckTools(ctx, b, s.source(logr.Discard(), nil).Load(ctx)) {
 		if r.Warning {
-			_, _ = fmt.Fprintln(stderr, "warning: "+oneLine(r.Text)) // the command itself says what goes wrong with its output
+			_, _ = fmt.Fprintln(stderr, "warning: "+oneLine(r.Sentence())) // the command itself says what goes wrong with its output
 		}
 	}
-}
-
-// usesImages reports whether anything that is declared needs qemu-img.
-func usesImages(set spec.Set) bool {
-	if len(set.Images) > 0 {
-		return true
-	}
-	for _, v := range set.Volumes {
-		if v.Spec.Source != nil && v.Spec.Source.Image != nil {
-			return true
-		}
-	}
-	return false
 }
 
 // changePatience is how long a pass waits for its changes before the next one

@@ -30,8 +30,8 @@ const (
 	outputGrace = 2 * time.Second
 )
 
-// searchPath is where commands are searched, whatever the agent's own PATH.
-var searchPath = []string{"/usr/sbin", "/usr/bin", "/sbin", "/bin"}
+// SearchPath is where commands are searched, whatever the agent's own PATH.
+var SearchPath = []string{"/usr/sbin", "/usr/bin", "/sbin", "/bin"}
 
 // OS is the real machine. It is safe for concurrent use.
 type OS struct {
@@ -131,7 +131,7 @@ func command(argv ...string) (*exec.Cmd, error) {
 		Dir:  "/",
 		Env: []string{
 			"LC_ALL=C",
-			"PATH=" + strings.Join(searchPath, ":"),
+			"PATH=" + strings.Join(SearchPath, ":"),
 			// LVM complains of open files that are not its own. It has none of
 			// ours; those of a test runner or a service manager are no news.
 			"LVM_SUPPRESS_FD_WARNINGS=1",
@@ -151,13 +151,13 @@ func find(name string) (string, error) {
 	if filepath.IsAbs(name) {
 		return name, nil
 	}
-	for _, dir := range searchPath {
+	for _, dir := range SearchPath {
 		path := filepath.Join(dir, name)
 		if fi, err := os.Stat(path); err == nil && fi.Mode().IsRegular() && fi.Mode()&0o111 != 0 {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("%w in %s", exec.ErrNotFound, strings.Join(searchPath, ":"))
+	return "", fmt.Errorf("%w in %s", exec.ErrNotFound, strings.Join(SearchPath, ":"))
 }
 
 // ReadFile reads a file, see [Files].

@@ -26,6 +26,8 @@ const (
 type Socket struct {
 	Local, Remote netip.AddrPort
 	State         SocketState
+	// Inode identifies it among the open files of processes (/proc/PID/fd); 0: it is the kernel's own.
+	Inode uint64
 }
 
 // ReadSockets returns the TCP sockets in a state, those of the kernel included.
@@ -50,7 +52,7 @@ func ReadSockets(h host.Files, state SocketState) ([]Socket, error) {
 // ParseSockets returns the sockets in a state from the text of /proc/net/tcp or
 // /proc/net/tcp6, see proc_pid_net(5).
 func ParseSockets(text string, state SocketState) ([]Socket, error) {
-	const localField, remoteField, stateField = 1, 2, 3
+	const localField, remoteField, stateField, inodeField = 1, 2, 3, 9
 	var all []Socket
 	for line := range strings.Lines(text) {
 		fields := strings.Fields(line)
@@ -65,7 +67,11 @@ func ParseSockets(text string, state SocketState) ([]Socket, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, Socket{Local: local, Remote: remote, State: state})
+		s := Socket{Local: local, Remote: remote, State: state}
+		if len(fields) > inodeField {
+			s.Inode, _ = strconv.ParseUint(fields[inodeField], 10, 64) // what is no number is no process's
+		}
+		all = append(all, s)
 	}
 	return all, nil
 }

@@ -133,3 +133,17 @@ func (c config) accepts(names []string) bool {
 	}
 	return true
 }
+
+// Accepts reports whether the filters of an lvm.conf(5), as lvmconfig(8) prints them, let LVM open a device
+// that has these names.
+func Accepts(names []string, filters ...string) (bool, error) {
+	var c config
+	for _, value := range filters {
+		f, err := parseFilter(value)
+		if err != nil {
+			return false, err
+		}
+		c.filters = append(c.filters, f)
+	}
+	return c.accepts(names), nil
+}

@@ -81,10 +81,11 @@ var areas = []area{
 	{name: "reconcile", dirs: []string{"pkg/reconcile"}, except: []string{"pkg/reconcile/plan", "pkg/reconcile/internal/model"}, whole: true},
 	{name: "change", dirs: []string{"pkg/change"}, whole: true},
 	{name: "spec", dirs: []string{"pkg/spec"}},
+	{name: "doctor", dirs: []string{"pkg/doctor"}, whole: true},
 	{name: "actuators", dirs: []string{"pkg/actuators"}},
 	{name: "cli", dirs: []string{"cmd"}},
 	{name: "others", dirs: []string{"pkg"}, except: []string{
-		"pkg/reconcile", "pkg/change", "pkg/spec", "pkg/actuators",
+		"pkg/reconcile", "pkg/change", "pkg/spec", "pkg/actuators", "pkg/doctor",
 		"pkg/host/fakehost", // stands in for the tools in tests, and says what they say
 	}},
 }

@@ -1,4 +1,4 @@
-package observe
+package doctor
 
 import (
 	"cmp"
@@ -9,14 +9,27 @@ import (
 	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/host"
+	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 // ToolRemark says that a tool that the agent depends on, or the kernel, is of a version
 // that it was not tested with.
 type ToolRemark struct {
+	// Tool is its name.
+	Tool string
 	Text string
+	// Consequence is what may not work.
+	Consequence string
 	// Warning is true if something may not work for it.
 	Warning bool
+}
+
+// Sentence says it all.
+func (r ToolRemark) Sentence() string {
+	if !r.Warning {
+		return r.Text
+	}
+	return fmt.Sprintf("%s: %s. Upgrade it", r.Text, r.Consequence)
 }
 
 // tool is what the agent depends on, and the versions that it was tested with: the tools
@@ -37,9 +50,9 @@ var (
 
 // CheckTools returns what is remarkable about the versions of the tools on this machine.
 // It starts a process for each of them, so it is called once. A tool that does not say
-// its version is left out; who needs it will say what is wrong with it. images is true
-// if images are used, for which qemu-img is needed.
-func CheckTools(ctx context.Context, h host.Host, images bool) []ToolRemark {
+// its version is left out; who needs it will say what is wrong with it. qemu-img is asked only if
+// the set uses images.
+func CheckTools(ctx context.Context, h host.Host, set spec.Set) []ToolRemark {
 	var remarks []ToolRemark
 	judge := func(t tool, text string) {
 		if r, remarkable := t.check(text); remarkable {
@@ -53,7 +66,7 @@ func CheckTools(ctx context.Context, h host.Host, images bool) []ToolRemark {
 	}
 	judge(lvmTool, say("lvm", "version"))
 	judge(thinTool, say("thin_delta", "--version"))
-	if images {
+	if needsOf(set).images {
 		judge(imageTool, say("qemu-img", "--version"))
 	}
 	if release, err := h.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
@@ -72,9 +85,15 @@ func (t tool) check(said string) (ToolRemark, bool) {
 	case version == "":
 		return ToolRemark{}, false
 	case compareVersions(version, t.oldest) < 0:
-		return ToolRemark{Warning: true, Text: fmt.Sprintf("%s %s is older than %s, the oldest version tested with volreconciler: %s. Upgrade it", t.name, version, t.oldest, t.older)}, true
+		return ToolRemark{
+			Tool: t.name, Text: fmt.Sprintf("%s %s is older than %s, the oldest version tested with volreconciler", t.name, version, t.oldest),
+			Consequence: t.older, Warning: true,
+		}, true
 	case compareVersions(truncateVersion(version, t.newest), t.newest) > 0:
-		return ToolRemark{Text: fmt.Sprintf("%s %s is newer than %s, the newest version tested with volreconciler", t.name, version, t.newest)}, true
+		return ToolRemark{
+			Tool: t.name, Text: fmt.Sprintf("%s %s is newer than %s, the newest version tested with volreconciler", t.name, version, t.newest),
+			Consequence: "nothing is known to be wrong with it",
+		}, true
 	default:
 		return ToolRemark{}, false
 	}

@@ -1,20 +1,15 @@
-package observe
+package doctor
 
 import (
-	"context"
-	"errors"
-
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	"github.com/volreconciler/volreconciler/pkg/host"
 )
 
 var _ = DescribeTable("the version of a tool",
 	func(t tool, said string, want string, warning bool) {
 		r, remarkable := t.check(said)
 		Expect(remarkable).To(Equal(want != ""))
-		Expect(r.Text).To(ContainSubstring(want))
+		Expect(r.Sentence()).To(ContainSubstring(want))
 		Expect(r.Warning).To(Equal(warning))
 	},
 	Entry("of Debian 12", lvmTool, "  LVM version:     2.03.16(2) (2022-05-18)\n  Library version: 1.02.185 (2022-05-18)\n", "", false),
@@ -37,25 +32,38 @@ var _ = DescribeTable("the version of a tool",
 	Entry("of the kernel, older", kernelTool, "5.10.0-30-amd64\n", "kernel 5.10.0 is older than 6.1", true),
 )
 
-// versions answers with what tools say of themselves.
-type versions struct {
-	recording
-	said map[string]string
-}
-
-func (v *versions) Run(_ context.Context, argv ...string) (host.Output, error) {
-	v.ran = append(v.ran, argv[0])
-	return host.Output{Stdout: []byte(v.said[argv[0]])}, errors.New("as where device-mapper does not exist")
-}
-
-var _ = Describe("the tools of a machine", func() {
+var _ = Describe("The tools of a machine", func() {
 	It("are named if they are too old, and asked once each", func(ctx SpecContext) {
-		v := &versions{recording: recording{files: map[string]string{"/proc/sys/kernel/osrelease": "9.0\n"}},
-			said: map[string]string{"lvm": "LVM version: 2.03.02(2)", "thin_delta": "1.0.6\n", "qemu-img": "qemu-img version 2.0"}}
-		Expect(CheckTools(ctx, v, false)).To(HaveExactElements(
+		m := &machine{files: map[string]string{"/proc/sys/kernel/osrelease": "9.0\n"},
+			said: map[string]string{"lvm version": "LVM version: 2.03.02(2)", "thin_delta --version": "1.0.6\n", "qemu-img --version": "qemu-img version 2.0"}}
+		Expect(CheckTools(ctx, m, setOf(declared))).To(HaveExactElements(
 			And(HaveField("Warning", true), HaveField("Text", ContainSubstring("lvm2 2.03.02"))),
 			And(HaveField("Warning", false), HaveField("Text", ContainSubstring("kernel 9.0")))))
-		Expect(v.ran).To(HaveLen(2))
-		Expect(CheckTools(ctx, v, true)).To(ContainElement(HaveField("Text", ContainSubstring("qemu-img 2.0"))))
+		Expect(m.ran).To(HaveLen(2))
+		images := declared + "Image i {volume: a, path: /srv/a.qcow2, format: qcow2}\n"
+		Expect(CheckTools(ctx, m, setOf(images))).To(ContainElement(HaveField("Text", ContainSubstring("qemu-img 2.0"))))
 	})
+})
+
+var _ = DescribeTable("What the agent warns of when it starts", func(ctx SpecContext, lvm string, warnings, notes []string) {
+	m := &machine{said: map[string]string{"lvm lvmconfig": debian + "devices {\n\tscan_lvs=1\n}\n", "lvm version": lvm}}
+	gotWarnings, gotNotes, err := AtStart(ctx, m, setOf(""))
+	Expect(err).NotTo(HaveOccurred())
+	Expect(gotWarnings).To(HaveExactElements(warnings))
+	Expect(gotNotes).To(HaveExactElements(notes))
+},
+	Entry("and an old LVM", "LVM version: 2.03.02(2)", []string{
+		scanWarning,
+		"lvm2 2.03.02 is older than 2.03.16, the oldest version tested with volreconciler: volume groups may not be readable, and changes may fail. Upgrade it",
+	}, []string(nil)),
+	Entry("and a new LVM", "LVM version: 3.0", []string{scanWarning}, []string{"lvm2 3.0 is newer than 2.03.31, the newest version tested with volreconciler"}),
+)
+
+// scanWarning is that of scan_lvs.
+const scanWarning = "lvm.conf has devices/scan_lvs = 1: LVM activates volume groups that initiators created on exported volumes, which corrupts them. " +
+	"To correct it: set it to 0; if this node has a volume group on logical volumes, set devices/global_filter instead"
+
+var _ = It("The agent says that it cannot check LVM when it starts", func(ctx SpecContext) {
+	_, _, err := AtStart(ctx, &machine{}, setOf(""))
+	Expect(err).To(MatchError(HavePrefix("cannot check whether LVM scans exported volumes: ")))
 })
