@@ -3,7 +3,7 @@
 #   install-deps.sh demo   what makes a guest
 #   install-deps.sh test   besides, what builds its kernel, what go test -race needs,
 #                          what image files are made and read with, what checks
-#                          manual pages, a browser, and who is notified
+#                          manual pages, a browser, Prometheus, and who is notified
 #   install-deps.sh more   besides, the emulator
 set -eu
 
@@ -11,7 +11,7 @@ packages="mmdebstrap kmod xz-utils util-linux make git"
 case ${1-} in
 demo) ;;
 test | more)
-	packages="$packages gcc libc6-dev flex bison bc binutils tgt libiscsi-bin qemu-utils mandoc chromium prometheus-alertmanager"
+	packages="$packages gcc libc6-dev flex bison bc binutils tgt libiscsi-bin qemu-utils mandoc chromium prometheus prometheus-alertmanager"
 	[ "$1" = test ] || packages="$packages qemu-system-x86 zstd"
 	;;
 *)
@@ -40,12 +40,12 @@ fi
 
 $sudo apt-get update -qq
 # Debian starts what it installs. This machine is not to become an iSCSI target, nor to
-# listen for alerts: the tests start a tgtd and an Alertmanager of their own.
+# monitor itself or listen for alerts: the tests start programs of their own.
 services=
 if [ -d /run/systemd/system ]; then
 	for package in $missing; do
 		case $package in
-		tgt | prometheus-alertmanager) services="$services $package.service" ;;
+		tgt | prometheus | prometheus-alertmanager) services="$services $package.service" ;;
 		esac
 	done
 fi

@@ -98,7 +98,7 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 	loop.Grace, loop.Resync, loop.TrashSettle = s.deletionGrace, s.resync, trashSettle
 	loop.Executor.Patience = changePatience
 
-	answers := answersFrom(loop)
+	answers := answersFrom(loop, b)
 	if s.backend == backendFake { // the captured node, and not the machine that has its file
 		answers.Node = func(ctx context.Context) ([]byte, error) { return captureFrom(ctx, b) }
 	}

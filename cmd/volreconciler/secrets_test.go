@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path"
@@ -27,6 +29,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
+	"github.com/volreconciler/volreconciler/pkg/statusapi"
 )
 
 const exportWithPasswords = `apiVersion: volreconciler/v1alpha1
@@ -73,8 +76,10 @@ type secretive struct {
 	s      *settings
 	source *spec.Source
 	loop   *reconcile.Loop
-	edits  int
-	host   *fakehost.Tap
+	// answers are what the agent answers over HTTP.
+	answers statusapi.Source
+	edits   int
+	host    *fakehost.Tap
 	// written are directories of files in which no secret may be, besides those of its own.
 	written []string
 	// refuse says with what error a write of a credential fails, nil: it does not.
@@ -108,7 +113,8 @@ func newSecretive(specs string, more ...func(*settings)) *secretive {
 	a.loop, err = newLoop(a.s, a.source, &backend{Host: a.host, lvm: a.host, blocks: fakehost.Engine{Devices: a.host}, processes: func() int64 { return 0 }, endPass: nothing}, log)
 	Expect(err).NotTo(HaveOccurred())
 	a.loop.Resync = time.Minute
-	stop, _, err := serve(a.s, answersFrom(a.loop), log)
+	a.answers = answersFrom(a.loop, a.host)
+	stop, _, err := serve(a.s, a.answers, log)
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(stop)
 	return a
@@ -176,6 +182,10 @@ func (a *secretive) ask(ctx context.Context) {
 	runCommandLine([]string{"validate", a.s.specs}, &out, &out)
 	runCommandLine([]string{"validate", "-o", "json", a.s.specs}, &out, &out)
 	a.say("validate", out.String())
+	scrape := httptest.NewRecorder()
+	a.answers.Metrics.ServeHTTP(scrape, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	Expect(scrape.Body.String()).To(ContainSubstring("volreconciler_objects{"))
+	a.say("metrics", scrape.Body.String())
 
 	desired, observed := a.source.Load(ctx), observe.New(a.host).Observe(ctx)
 	plan := plan.Make(plan.Input{Declared: desired, Observed: observed, Now: time.Now(), Started: time.Now(), MaxDeletions: 10})

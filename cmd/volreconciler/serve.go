@@ -12,6 +12,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/volreconciler/volreconciler/pkg/dashboard"
+	"github.com/volreconciler/volreconciler/pkg/metrics"
 	"github.com/volreconciler/volreconciler/pkg/notify"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
@@ -20,7 +21,9 @@ import (
 )
 
 // answersFrom returns what the agent answers from. Call it before the loop runs.
-func answersFrom(loop *reconcile.Loop) statusapi.Source {
+func answersFrom(loop *reconcile.Loop, files metrics.Files) statusapi.Source {
+	counted := metrics.New(loop.Status, files, buildOf())
+	loop.Meter = counted
 	var last atomic.Pointer[plan.Plan]
 	loop.OnPlan = func(p plan.Plan) { last.Store(&p) }
 	node, err := os.Hostname()
@@ -28,7 +31,8 @@ func answersFrom(loop *reconcile.Loop) statusapi.Source {
 		node = "this node" // it is only shown
 	}
 	return statusapi.Source{
-		Status: loop.Status,
+		Status:  loop.Status,
+		Metrics: counted.Handler(),
 		Plan: func() any {
 			if p := last.Load(); p != nil {
 				return p

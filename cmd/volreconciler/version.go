@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/volreconciler/volreconciler/pkg/metrics"
 )
 
 // version is set by the linker: -ldflags "-X main.version=v1.2.3".
@@ -27,6 +29,12 @@ func newVersionCommand() *cobra.Command {
 
 // describeBuild returns version, commit and Go version on one line.
 func describeBuild() string {
+	build := buildOf()
+	return fmt.Sprintf("volreconciler %s (commit %s, %s, %s/%s)", build.Version, build.Commit, build.Go, runtime.GOOS, runtime.GOARCH)
+}
+
+// buildOf returns what this program was built from.
+func buildOf() metrics.Build {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		info = &debug.BuildInfo{GoVersion: runtime.Version()}
@@ -40,8 +48,7 @@ func describeBuild() string {
 			modified = ", modified"
 		}
 	}
-	return fmt.Sprintf("volreconciler %s (commit %s%s, %s, %s/%s)",
-		versionOf(info), commit, modified, info.GoVersion, runtime.GOOS, runtime.GOARCH)
+	return metrics.Build{Version: versionOf(info), Commit: commit + modified, Go: info.GoVersion}
 }
 
 func versionOf(info *debug.BuildInfo) string {

@@ -9,7 +9,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/host"
 )
 
-// ReadLV reads one logical volume, all but HeldBy. It reports false if the
+// ReadLV reads one logical volume, all but HeldBy and ChunkSize. It reports false if the
 // volume group holds no visible one of that name; that there is no such volume
 // group is an error.
 func ReadLV(ctx context.Context, run host.Runner, vg, name string) (LogicalVolume, bool, error) {

@@ -32,6 +32,22 @@ func addStripes(vg VolumeGroup, rows []segRow) error {
 	return p.err
 }
 
+// addChunks adds to thin pools how large their chunks are.
+func addChunks(vg VolumeGroup, rows []segRow) {
+	for name, lv := range vg.LogicalVolumes {
+		if lv.Type != ThinPool {
+			continue
+		}
+		for _, r := range rows {
+			if r.LV == lv.UUID {
+				lv.ChunkSize = shownSize(r.ChunkSize)
+				vg.LogicalVolumes[name] = lv
+				break
+			}
+		}
+	}
+}
+
 // redundant are the words of lv_layout of which each part of the data is on several
 // devices. LVM activates those that begin with raid while one of them is missing, unless
 // lvm.conf says otherwise (activation_mode in lvm.conf(5)), but not a mirror.

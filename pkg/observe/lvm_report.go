@@ -51,6 +51,7 @@ type vgRow struct {
 	// LVCount is the number of visible logical volumes. It shows whether a report
 	// lacks one.
 	LVCount string `json:"lv_count"`
+	MDAFree string `json:"vg_mda_free"`
 }
 
 // lvRow is a logical volume.
@@ -81,6 +82,7 @@ type lvRow struct {
 	CheckNeeded string `json:"lv_check_needed"`
 	// SkipActivation is set if it is left out when a volume group is activated.
 	SkipActivation string `json:"lv_skip_activation"`
+	MetadataSize   string `json:"lv_metadata_size"`
 }
 
 // pvRow is a physical volume.
@@ -94,6 +96,7 @@ type segRow struct {
 	LV          string `json:"lv_uuid"`
 	Type        string `json:"segtype"`
 	DataStripes string `json:"data_stripes"`
+	ChunkSize   string `json:"chunk_size"`
 }
 
 // fields returns the names of a row's fields, as LVM's -o takes them.
@@ -130,6 +133,7 @@ func parseReport(data []byte) (all map[string]VolumeGroup, groups, err error) {
 		}
 		vg, err := parseGroup(part.VG[0], part.LV)
 		if err == nil {
+			addChunks(vg, part.Seg)
 			err = addStripes(vg, part.Seg)
 		}
 		for _, pv := range part.PV {
@@ -203,6 +207,7 @@ func (r vgRow) parse() (VolumeGroup, error) {
 		Free:           p.size("vg_free", r.Free),
 		MissingPVs:     p.number("vg_missing_pv_count", r.MissingPVs),
 		Shared:         r.Shared == "shared",
+		MDAFree:        shownSize(r.MDAFree),
 		LogicalVolumes: map[string]LogicalVolume{},
 	}
 	return vg, p.err
@@ -233,6 +238,7 @@ func (r lvRow) parse(vg string) (LogicalVolume, error) {
 		Major:           p.number("lv_kernel_major", r.Major),
 		Minor:           p.number("lv_kernel_minor", r.Minor),
 		Created:         parseTime(r.Time),
+		MetadataSize:    shownSize(r.MetadataSize),
 	}
 	// "Newly-allocated data blocks are overwritten with blocks of zeroes" (lvs(8)).
 	lv.ReadsZero = lv.Type == Thin && len(r.Attr) > 7 && r.Attr[7] == 'z'
@@ -330,6 +336,13 @@ func (p *parser) needed(field, value string) string {
 func (p *parser) size(field, value string) uint64 {
 	n, err := strconv.ParseUint(value, 10, 64)
 	p.fail(field, err)
+	return n
+}
+
+// shownSize parses bytes that are only shown. What cannot be understood is 0: it must not keep the agent from
+// a volume group.
+func shownSize(value string) uint64 {
+	n, _ := strconv.ParseUint(value, 10, 64)
 	return n
 }
 

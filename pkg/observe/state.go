@@ -135,6 +135,9 @@ type VolumeGroup struct {
 	MissingPVs int
 	// Shared is true if other machines may use it as well, by the locks of lvmlockd(8).
 	Shared bool
+	// MDAFree is how much the metadata of LVM may still grow, on the physical volume with the least room
+	// for it (vg_mda_free in vgs(8)). Without room LVM creates nothing more.
+	MDAFree uint64
 	// PhysicalVolumes are the device nodes of its physical volumes, as far as they are there.
 	PhysicalVolumes []string
 	// pvs are the UUIDs of its physical volumes.
@@ -193,6 +196,8 @@ type LogicalVolume struct {
 	SnapshotInvalid bool
 	DataPercent     float64 // thin pool, thin volume, copy-on-write snapshot
 	MetadataPercent float64 // thin pool
+	// MetadataSize is the size of a thin pool's metadata, and ChunkSize the unit in which it allocates.
+	MetadataSize, ChunkSize uint64
 	// Health is LVM's lv_health_status; empty: nothing known to be wrong.
 	Health string
 	// CheckNeeded is true for a thin pool whose metadata must be checked, as the kernel says.

@@ -71,6 +71,8 @@ type Loop struct {
 	// OnStep, if not nil, is called with every step that was tried, from several goroutines at
 	// once.
 	OnStep func(plan.Step, error)
+	// Meter, if not nil, is called with steps and passes.
+	Meter Meter
 	// Hangup, if not nil, makes the loop read everything again.
 	Hangup <-chan os.Signal
 	// Processes, if not nil, returns the number of processes started so far.
@@ -157,7 +159,7 @@ func (l *Loop) Pass(ctx context.Context) time.Duration { return l.pass(ctx, true
 
 // pass is Pass; timed is true if nothing started it but the time.
 func (l *Loop) pass(ctx context.Context, timed bool) time.Duration {
-	cost := l.meter()
+	cost := l.measure()
 	declared := l.Source.Load(ctx)
 	now, changed := l.begin(declared, timed)
 	v := l.view(ctx, declared, now)
@@ -217,14 +219,17 @@ func (l *Loop) pass(ctx context.Context, timed bool) time.Duration {
 	// Afterwards: whoever waits for a revision must not see it with the objects of an earlier one.
 	l.Status.SetRevision(declared.Revision)
 	l.Status.SetRead(l.lookout.polled, l.lookout.sources(), l.lookout.misses)
+	if l.Meter != nil {
+		l.Meter.PassEnded(spent, observed.Err() == nil)
+	}
 	l.Log.V(1).Info("pass", "seconds", spent.Seconds, "processes", spent.Processes, "steps", len(made.Steps), "failed", len(failures))
 	l.last = declared
 	l.lookout.noise.note(len(changed) > 0, len(failures) == len(made.Steps), time.Duration(spent.Seconds*float64(time.Second)), time.Now())
 	return l.wait(made, failures, observed, l.now())
 }
 
-// meter begins to measure a pass and returns a function that ends it.
-func (l *Loop) meter() func() status.PassCost {
+// measure begins to measure a pass and returns a function that ends it.
+func (l *Loop) measure() func() status.PassCost {
 	processes := l.Processes
 	if processes == nil {
 		processes = func() int64 { return 0 }
@@ -413,6 +418,7 @@ func (l *Loop) stepReporter(declared spec.Set, observed observe.State, settled m
 			by = l.noteStep(s, declared, observed, drift)
 		}
 		l.logStep(s, err, drift, by)
+		l.countStep(s, err, drift)
 		if l.OnStep != nil {
 			l.OnStep(s, err)
 		}

@@ -142,6 +142,31 @@ func afterPass(ctx context.Context, changes bool, do func()) (cost, float64) {
 	return costs(ctx).since(before), took
 }
 
+// scrapes returns how long a scrape of /metrics takes, and one lvs beside it, in seconds, and how many programs
+// the agent starts, and files it locks, for a scrape.
+func scrapes(ctx context.Context) (scrape, lvs float64, calls int) {
+	GinkgoHelper()
+	const get = "curl -sf -o /dev/null -w '%{time_total}\n' --unix-socket /run/volreconciler/agent.sock http://agent/metrics"
+	var scraped, listed []float64
+	for line := range strings.Lines(sh(ctx, `for i in $(seq 9); do
+			echo scrape $(`+get+`)
+			bash -c 'from=$EPOCHREALTIME; lvs -o lv_name,lv_size >/dev/null; echo lvs $from $EPOCHREALTIME'
+		done`) + "\n") {
+		var kind string
+		var from, to float64
+		if n, _ := fmt.Sscan(line, &kind, &from, &to); n == 3 {
+			listed = append(listed, to-from)
+		} else if n == 2 {
+			scraped = append(scraped, from)
+		}
+	}
+	Expect(scraped).To(HaveLen(len(listed)))
+	calls, err := strconv.Atoi(sh(ctx, `strace -q -f -o /run/calls -e trace=execve,flock -p $(pgrep -x volreconciler) >/dev/null 2>&1 &
+		pid=$!; sleep 2; `+get+` >/dev/null; kill -INT $pid; sleep 1; grep -cE 'execve|flock' /run/calls || true; rm /run/calls`))
+	Expect(err).NotTo(HaveOccurred())
+	return median(scraped), median(listed), calls
+}
+
 // quantile is the value below which a part of the values is; the last one of them is the greatest.
 func quantile(values []float64, part float64) float64 {
 	slices.Sort(values)
@@ -172,6 +197,12 @@ var _ = Describe("Hundreds of thin volumes, each with an export", Label("bench")
 		Expect(nodeStatus(ctx).Converged()).To(BeTrue())
 		fmt.Printf("\n%s\n", ground(ctx))
 		fmt.Printf("made-%d agent=%.0fs\n", many, made)
+
+		By("asking for metrics")
+		quiet(ctx, 5*time.Second) // who asked for the status had the machine read
+		scrape, lvs, calls := scrapes(ctx)
+		fmt.Printf("metrics-%d ratio=%.3f scrape=%.1fms lvs=%.1fms programs-and-locks=%d\n", many, scrape/lvs, 1000*scrape, 1000*lvs, calls)
+		Expect(calls).To(BeZero())
 
 		By("while nothing happens")
 		quiet(ctx, 5*time.Second)

@@ -62,6 +62,12 @@ func (f *field) is(r row, value string) bool {
 // segFields are those of segments.
 var segFields = []field{
 	{name: "segtype", heading: "Type", value: func(r row) string { return r.level() }},
+	{name: "chunk_size", heading: "Chunk", size: true, value: func(r row) string {
+		if r.lv.Type != thinPool {
+			return "0"
+		}
+		return itoa(defaultChunkSize(r.lv.Size))
+	}},
 	{name: "data_stripes", heading: "#DStr", value: func(r row) string { return strconv.Itoa(max(r.lv.Stripes, 1)) }},
 }
 
@@ -107,6 +113,7 @@ var vgFields = []field{
 	{name: "vg_free_count", heading: "Free", value: func(r row) string { return itoa(r.g.free()) }},
 	{name: "vg_size", heading: "VSize", size: true, value: func(r row) string { return itoa(r.g.Extents * r.g.ExtentSize) }},
 	{name: "vg_free", heading: "VFree", size: true, value: func(r row) string { return itoa(r.g.free() * r.g.ExtentSize) }},
+	{name: "vg_mda_free", heading: "VMdaFree", size: true, value: func(r row) string { return itoa(r.g.metadataFree()) }},
 	{name: "vg_missing_pv_count", heading: "#PV Missing", value: func(r row) string { return strconv.Itoa(r.g.MissingPVs) }},
 	{name: "vg_seqno", heading: "Seq", value: func(r row) string { return itoa(r.g.Seqno) }},
 	{name: "vg_systemid", heading: "System ID", value: func(r row) string { return r.g.SystemID }},

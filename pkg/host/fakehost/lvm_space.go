@@ -73,14 +73,28 @@ const smallestMetadata = 2 << 20
 
 // defaultMetadataSize returns what lvcreate chooses for the metadata of a thin
 // pool: 64 bytes per chunk of 64 KiB, or of as much more as it takes to stay
-// below 128 MiB.
+// below 128 MiB. The metadata itself is at least 2 MiB.
 func defaultMetadataSize(data uint64) uint64 {
-	const perChunk, optimal = 64, 128 << 20
+	return max(data/defaultChunkSize(data)*metadataPerChunk, smallestMetadata)
+}
+
+const metadataPerChunk = 64
+
+// defaultChunkSize returns what lvcreate chooses for the chunks of a thin pool.
+func defaultChunkSize(data uint64) uint64 {
+	const optimal = 128 << 20
 	chunk := uint64(64 << 10)
-	for data/chunk*perChunk > optimal {
+	for data/chunk*metadataPerChunk > optimal {
 		chunk *= 2
 	}
-	return max(data/chunk*perChunk, smallestMetadata)
+	return chunk
+}
+
+// metadataFree returns how much the metadata of LVM may still grow: it may take half of an area of 1 MiB less
+// a header, and takes about 1 KiB, and 360 bytes for each logical volume, as in lvm2 2.03.31.
+func (g *group) metadataFree() uint64 {
+	const half, fixed, each = 1044480 / 2, 1 << 10, 360
+	return half - min(half, fixed+each*uint64(len(g.lvs)))
 }
 
 // largestCOW returns the extents beyond which LVM makes no copy-on-write space:

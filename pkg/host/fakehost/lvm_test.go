@@ -71,7 +71,7 @@ func state(h host.Host) map[string]observe.LogicalVolume {
 			all[lv.FullName()] = lv
 			one, found, err := observe.ReadLV(context.Background(), h, vg.Name, lv.Name)
 			Expect(found, err).To(BeTrue())
-			one.HeldBy = lv.HeldBy
+			one.HeldBy, one.ChunkSize = lv.HeldBy, lv.ChunkSize
 			Expect(one).To(Equal(lv), "lvs and fullreport differ")
 		}
 	}

@@ -50,7 +50,7 @@ func (d *differ) planPool(p spec.Pool) {
 		return
 	}
 	out := pool{vg: vg, found: true, creatable: true}
-	shown := &status.Pool{VolumeGroup: vg.Name, Size: vg.Size, Free: vg.Free}
+	shown := &status.Pool{VolumeGroup: vg.Name, Size: vg.Size, Free: vg.Free, Allocated: vg.Size - min(vg.Size, vg.Free), LVMMetadataFree: vg.MDAFree}
 	d.object(id).Pool = shown
 	if vg.MissingPVs > 0 {
 		d.setStatus(id, status.Failed, status.ReasonDeviceMissing, "volume group %[2]s lacks %[1]d physical volume(s), and LVM refuses changes. Reconnect them; or, only if they are lost for good: vgreduce --removemissing %[2]s (with --force it also removes volumes)%[3]s", vg.MissingPVs, vg.Name, d.hintMissingPVs())
@@ -133,7 +133,8 @@ func (d *differ) planThinPool(id spec.ID, want *spec.ThinPool, vg observe.Volume
 		d.setBlocked(id, status.ReasonNotOwned, "%s already exists and is no thin pool. Choose another thinPool.name", lv.FullName())
 		return false, 0
 	}
-	shown.ThinPool, shown.Size = lv.Name, lv.Size
+	shown.ThinPool, shown.Size, shown.Allocated = lv.Name, lv.Size, 0
+	shown.MetadataSize, shown.ChunkSize = lv.MetadataSize, lv.ChunkSize
 	shown.Provisioned = d.index.provisioned[lv.FullName()]
 	shown.ProvisionedAfter = shown.Provisioned
 	if d.index.isDormant(lv) {
@@ -141,6 +142,7 @@ func (d *differ) planThinPool(id spec.ID, want *spec.ThinPool, vg observe.Volume
 	} else {
 		shown.DataPercent, shown.MetadataPercent = lv.DataPercent, lv.MetadataPercent
 		shown.Free = uint64(float64(lv.Size) * (1 - lv.DataPercent/100))
+		shown.Allocated = lv.Size - min(lv.Size, shown.Free)
 	}
 	if !d.index.ownership.owns(lv) {
 		d.blockedBy(id, d.foreignObstacle(id, lv, ""))

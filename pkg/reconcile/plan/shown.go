@@ -3,6 +3,7 @@ package plan
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
@@ -57,8 +58,16 @@ func (d *differ) volumeStatus(id spec.ID, lv observe.LogicalVolume) *status.Volu
 		CreatedAt: created, TakenAt: taken,
 		Size: lv.Size, DevicePath: lv.Path(), LVUUID: lv.UUID, Serial: serial, WWN: "naa." + ondisk.NAA(serial), NamespaceUUID: ondisk.NamespaceUUID(lv.Identity()),
 		Active: lv.Active, DataPercent: lv.DataPercent, HeldBy: lv.HeldBy,
-		Pool: d.poolIn(id, lv), Volume: of, Allocated: allocated(lv),
+		Pool: d.poolIn(id, lv), Volume: of, Allocated: allocated(lv), COWSize: lv.COWSize, Device: device(lv),
 	}
+}
+
+// device returns the number of an active logical volume's block device, as lsblk(8) shows it.
+func device(lv observe.LogicalVolume) string {
+	if !lv.Active || lv.Minor < 0 {
+		return ""
+	}
+	return strconv.Itoa(lv.Major) + ":" + strconv.Itoa(lv.Minor)
 }
 
 // allocated returns how much space a logical volume takes. LVM does not know it of an inactive

@@ -24,6 +24,48 @@ var _ = Describe("What a status shows of an object", func() {
 		Expect(thick.Allocated).To(Equal(thick.Size))
 	})
 
+	It("is the space in a Pool, of its thin pool or else of its volume group", func() {
+		n := Converged()
+		n.Edit("vg0/pool0", func(lv *observe.LogicalVolume) {
+			lv.DataPercent, lv.MetadataPercent, lv.MetadataSize, lv.ChunkSize = 25, 10, 8*MiB, 64<<10
+		})
+		vg := n.State.VolumeGroups["vg0"]
+		vg.MDAFree = 4711
+		n.State.VolumeGroups["vg0"] = vg
+		p := n.Plan()
+		thin, thick := ObjectOf(p, spec.ID{Kind: spec.KindPool, Name: n.Declared.Volumes["data"].Spec.Pool}).Pool, ObjectOf(p, spec.ID{Kind: spec.KindPool, Name: n.Declared.Volumes["thick"].Spec.Pool}).Pool
+		Expect(thin.Allocated).To(Equal(thin.Size / 4))
+		Expect(thin.Free + thin.Allocated).To(Equal(thin.Size))
+		Expect(thin.MetadataSize).To(BeEquivalentTo(8 * MiB))
+		Expect(thin.ChunkSize).To(BeEquivalentTo(64 << 10))
+		Expect(thin.LVMMetadataFree).To(BeEquivalentTo(4711))
+		Expect(thick.Size).To(Equal(vg.Size))
+		Expect(thick.Allocated).To(Equal(vg.Size - vg.Free))
+		Expect(thick.LVMMetadataFree).To(BeEquivalentTo(4711))
+	})
+
+	It("is the device of an active Volume", func() {
+		n := Converged()
+		n.Edit("vg0/data", func(lv *observe.LogicalVolume) { lv.Active, lv.Major, lv.Minor = true, 253, 7 })
+		n.Edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Active, lv.Major, lv.Minor = false, -1, -1 })
+		p := n.Plan()
+		Expect(ObjectOf(p, VolumeID("data")).Volume.Device).To(Equal("253:7"))
+		Expect(ObjectOf(p, VolumeID("thick")).Volume.Device).To(BeEmpty())
+	})
+
+	It("is the copy-on-write space of a thick Snapshot", func() {
+		for _, o := range Converged().Plan().Objects {
+			if o.Snapshot == nil {
+				continue
+			}
+			if o.Snapshot.Pool == Converged().Declared.Volumes["thick"].Spec.Pool {
+				Expect(o.Snapshot.COWSize).NotTo(BeZero(), o.Name)
+			} else {
+				Expect(o.Snapshot.COWSize).To(BeZero(), o.Name)
+			}
+		}
+	})
+
 	It("is the Volume of a Snapshot", func() {
 		p := Converged().Plan()
 		Expect(ObjectOf(p, SnapshotID("tnightly")).Snapshot.Volume).NotTo(BeEmpty())

@@ -125,6 +125,13 @@ type Pool struct {
 	// ProvisionedAfter what it will be once the plan is carried out.
 	Provisioned      uint64 `json:"provisioned,omitempty"`
 	ProvisionedAfter uint64 `json:"provisionedAfter,omitempty"`
+	// Allocated is how much of Size is taken.
+	Allocated uint64 `json:"allocated,omitempty"`
+	// MetadataSize is the size of a thin pool's metadata, and ChunkSize the unit in which the pool allocates.
+	MetadataSize uint64 `json:"metadataSize,omitempty"`
+	ChunkSize    uint64 `json:"chunkSize,omitempty"`
+	// LVMMetadataFree is how much LVM's metadata of the volume group may still grow.
+	LVMMetadataFree uint64 `json:"lvmMetadataFree"`
 	// DataPercent and MetadataPercent say how full a thin pool is.
 	DataPercent     float64 `json:"dataPercent,omitempty"`
 	MetadataPercent float64 `json:"metadataPercent,omitempty"`
@@ -151,6 +158,10 @@ type Volume struct {
 	Volume string `json:"volume,omitempty"`
 	// Allocated is how much space the logical volume takes, as far as LVM reports it.
 	Allocated uint64 `json:"allocated,omitempty"`
+	// COWSize is the copy-on-write space of a thick Snapshot; DataPercent says how full it is.
+	COWSize uint64 `json:"cowSize,omitempty"`
+	// Device is the number of its block device, as in 253:7; empty: it is inactive.
+	Device string `json:"device,omitempty"`
 	// ExportedBy are the Exports that export it now.
 	ExportedBy  []string `json:"exportedBy,omitempty"`
 	DataPercent float64  `json:"dataPercent,omitempty"`
