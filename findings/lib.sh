@@ -25,7 +25,7 @@ boot=$work/boot # what the guest's kernel itself runs in
 unpack() { extract "$root" "$@"; }
 
 extract() {
-  local dir=$1 suite=$2 mirror log=$work/extract.log
+  local dir=$1 suite=$2 log=$work/extract.log
   shift 2
   rm -rf "$dir"
   mirror=$(apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' |
