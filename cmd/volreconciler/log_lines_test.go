@@ -116,7 +116,7 @@ var _ = DescribeTable("What was done is told of what was to be done",
 
 // done are the verbs that changes begin with, as the log has them.
 var done = map[string]string{
-	"activate": "activated", "add": "added", "admit": "admitted", "ask": "asked", "copy": "copied", "create": "created", "cut": "cut",
+	"activate": "activated", "add": "added", "admit": "admitted", "adopt": "adopted", "ask": "asked", "copy": "copied", "create": "created", "cut": "cut",
 	"deactivate": "deactivated", "disable": "disabled", "discard": "discarded", "enable": "enabled", "fill": "filled", "grow": "grew",
 	"map": "mapped", "move": "moved", "overwrite": "overwrote", "remove": "removed", "rename": "renamed", "revert": "reverted",
 	"set": "set", "split": "split", "tell": "told", "unmap": "unmapped", "write": "wrote",

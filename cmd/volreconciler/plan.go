@@ -103,7 +103,9 @@ func (s *settings) makePlan(ctx context.Context) (spec.Set, observe.State, plan.
 		return spec.Set{}, observe.State{}, plan.Plan{}, err
 	}
 	desired := s.source(logr.Discard(), lastgood.ReadOnly(s.lastGood())).Load(ctx)
-	observed := b.observer().Observe(ctx, desired.ImagePaths()...)
+	observer := b.observer()
+	observer.Adopt(desired.AdoptedTargets()...)
+	observed := observer.Observe(ctx, desired.ImagePaths()...)
 	if ctx.Err() != nil {
 		return spec.Set{}, observe.State{}, plan.Plan{}, errors.New("interrupted")
 	}

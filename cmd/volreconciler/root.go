@@ -34,7 +34,7 @@ variable overrides the file. --config or VOLRECONCILER_CONFIG sets another file.
 	})
 	root.AddCommand(
 		newRunCommand(), newPlanCommand(), newApplyCommand(), newValidateCommand(), newCaptureCommand(),
-		newConnectCommand(), newGetCommand(), newDescribeCommand(), newEventsCommand(), newWaitCommand(), newAdoptNodeCommand(),
+		newConnectCommand(), newGetCommand(), newDescribeCommand(), newEventsCommand(), newWaitCommand(), newAdoptNodeCommand(), newImportCommand(),
 		newSupportBundleCommand(), newDoctorCommand(), newVersionCommand(), newSchemaCommand(), newExplainCommand(),
 	)
 	root.AddCommand(manCommands()...)

@@ -45,7 +45,9 @@ var errChanged = errors.New("the node changed while it was read; run the command
 
 func read(ctx context.Context, h host.Host) (fakehost.Node, error) {
 	r := newRecorder(h)
-	state := observe.New(r).Observe(ctx)
+	observer := observe.New(r)
+	observer.AdoptAll() // so that a plan elsewhere sees what an Export with adopt: true is compared with
+	state := observer.Observe(ctx)
 	if err := errors.Join(ctx.Err(), state.Err(), state.Doubtful()); err != nil {
 		return fakehost.Node{}, err
 	}

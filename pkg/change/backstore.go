@@ -1,9 +1,11 @@
 package change
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 )
 
 // Backstore names a LIO storage object by its path below core/.
@@ -38,9 +40,32 @@ type CreateBackstore struct {
 	ReadOnly bool   `json:"readOnly,omitempty"`
 	// Unmap lets the initiators' discards through.
 	Unmap bool `json:"unmap,omitempty"`
+	// Serial is the unit serial if it is not derived from Identity.
+	Serial string `json:"serial,omitempty"`
 	// Product is the product id that initiators are shown, where the kernel lets it be
 	// set; empty: the kernel's own.
 	Product string `json:"product,omitempty"`
+}
+
+// UnitSerial returns the unit serial that initiators are to see, given the UUID of the logical
+// volume behind Device.
+func (c CreateBackstore) UnitSerial(lvUUID string) string {
+	return cmp.Or(c.Serial, ondisk.UnitSerial(cmp.Or(c.Identity, lvUUID)))
+}
+
+// AdoptBackstore marks a backstore that somebody else made as that of an object. It does nothing
+// unless the backstore is bound to the logical volume, with the serial by which initiators know it.
+// Live sessions continue.
+type AdoptBackstore struct {
+	Backstore
+	// Mark is what is written: the name that a backstore of ours would have, see
+	// [ondisk.BackstoreName].
+	Mark string `json:"mark"`
+	// Device, LVUUID, Serial and ReadOnly are what the backstore must have.
+	Device   string `json:"device"`
+	LVUUID   string `json:"lvUUID"`
+	Serial   string `json:"serial"`
+	ReadOnly bool   `json:"readOnly,omitempty"`
 }
 
 // SetUnmap sets whether the initiators' discards reach the device.
@@ -61,12 +86,17 @@ type SetBackstoreAttribute struct {
 type RemoveBackstore struct{ Backstore }
 
 func (CreateBackstore) sealed()       {}
+func (AdoptBackstore) sealed()        {}
 func (SetUnmap) sealed()              {}
 func (SetBackstoreAttribute) sealed() {}
 func (RemoveBackstore) sealed()       {}
 
 func (c CreateBackstore) String() string {
 	return fmt.Sprintf("create backstore %s on %s%s", c.Path(), c.Device, readOnly(c.ReadOnly))
+}
+
+func (c AdoptBackstore) String() string {
+	return fmt.Sprintf("adopt backstore %s, serial %s, on %s", c.Path(), c.Serial, c.Device)
 }
 
 func (c SetUnmap) String() string {

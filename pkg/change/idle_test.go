@@ -31,7 +31,7 @@ var needsNoLook = map[string]string{
 	"CreateBackstore": "nobody sees it before a LUN is added", "RemoveBackstore": "the kernel refuses one that is linked to a LUN: nobody sees others",
 	"SetUnmap": "sessions go on", "SetBackstoreAttribute": "sessions go on; where the kernel takes it from an unlinked one only, the LUN went in a step that looks",
 	"SetDiscoveryAuth": "asked at the next discovery", "SetParameter": "sessions go on",
-	"CreateTarget": "nobody can log in to it yet", "MoveMark": "sessions go on", "SetAttributes": "asked at the next login: sessions go on",
+	"CreateTarget": "nobody can log in to it yet", "MoveMark": "sessions go on", "AdoptTarget": "only marked: sessions go on", "AdoptBackstore": "only marked: sessions go on", "SetAttributes": "asked at the next login: sessions go on",
 	"AddInitiator": "shows nothing by itself on fabrics with maps; on others what is not for it goes in steps that it needs",
 	"SetAuth":      "asked at the next login: sessions go on",
 	"SetAccounts":  "asked at the next login; where tgtd must be offline for it, all log in again, to the same",

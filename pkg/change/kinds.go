@@ -8,9 +8,9 @@ func Kinds() []Change {
 		CreateThinPool{}, GrowThinPool{}, CreateVolume{}, GrowVolume{}, CreateSnapshot{}, GrowSnapshot{},
 		SetTags{}, Rename{}, Activate{}, Deactivate{}, RemoveLV{},
 		CloneVolume{}, Populate{}, Restore{}, StartClearing{}, SplitSnapshot{}, Clear{}, WriteImage{}, Stage{}, Cutover{},
-		CreateBackstore{}, SetUnmap{}, SetBackstoreAttribute{}, RemoveBackstore{},
+		CreateBackstore{}, AdoptBackstore{}, SetUnmap{}, SetBackstoreAttribute{}, RemoveBackstore{},
 		SetDiscoveryAuth{}, SetParameter{},
-		CreateTarget{}, MoveMark{}, SetAttributes{}, AddPortal{}, RemovePortal{},
+		CreateTarget{}, AdoptTarget{}, MoveMark{}, SetAttributes{}, AddPortal{}, RemovePortal{},
 		AddLUN{}, RemoveLUN{}, ResizeLUN{}, AddInitiator{}, SetAuth{}, RemoveInitiator{},
 		MapLUN{}, UnmapLUN{}, SetWriteProtect{}, SetAccounts{}, EnableTarget{}, DisableTarget{}, RemoveTarget{},
 	}

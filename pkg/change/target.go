@@ -32,6 +32,14 @@ func (t Target) System() observe.System { return t.Fabric.System() }
 // CreateTarget creates a target with one, disabled, portal group, marked as ours.
 type CreateTarget struct{ Target }
 
+// AdoptTarget marks an iSCSI target that somebody else made as that of an export. It does nothing
+// unless the target's LUNs are those that the plan saw. Live sessions continue.
+type AdoptTarget struct {
+	Target
+	// LUNs are the backstores, by their paths, of the LUNs that the target must have.
+	LUNs map[int]string `json:"luns"`
+}
+
 // MoveMark moves the mark of an iSCSI target's owner from its alias, which older
 // agents used, to its own place. Live sessions continue.
 type MoveMark struct{ Target }
@@ -211,6 +219,7 @@ func (a Auth) String() string {
 	}
 }
 
+func (AdoptTarget) sealed()     {}
 func (CreateTarget) sealed()    {}
 func (MoveMark) sealed()        {}
 func (SetAttributes) sealed()   {}
@@ -232,6 +241,8 @@ func (RemoveTarget) sealed()    {}
 func (ResizeLUN) sealed()       {}
 
 func (c CreateTarget) String() string { return fmt.Sprintf("create target %s", c.Name) }
+
+func (c AdoptTarget) String() string { return fmt.Sprintf("adopt target %s as it is", c.Name) }
 
 func (c MoveMark) String() string {
 	return fmt.Sprintf("move volreconciler's mark of target %s out of its alias", c.Name)

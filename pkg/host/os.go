@@ -160,6 +160,9 @@ func find(name string) (string, error) {
 	return "", fmt.Errorf("%w in %s", exec.ErrNotFound, strings.Join(SearchPath, ":"))
 }
 
+// configFS is where configfs is mounted.
+const configFS = "/sys/kernel/config/"
+
 // ReadFile reads a file, see [Files].
 //
 // It does without os.File too: a pass reads thousands of attributes of a few
@@ -170,8 +173,15 @@ func (*OS) ReadFile(path string) ([]byte, error) {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	data := make([]byte, 0, 512)
+	last := false
 	for {
-		n, err := retry(func() (int, error) { return unix.Read(fd, data[len(data):cap(data)]) })
+		var n int
+		if !last {
+			n, err = retry(func() (int, error) { return unix.Read(fd, data[len(data):cap(data)]) })
+		}
+		// configfs copies all that there is and fits (configfs_read_iter in fs/configfs/file.c):
+		// what does not fill the room is the end, and need not be asked for again.
+		last = strings.HasPrefix(path, configFS) && n < cap(data)-len(data)
 		if err != nil || n == 0 {
 			if err := errors.Join(err, unix.Close(fd)); err != nil {
 				return nil, &fs.PathError{Op: "read", Path: path, Err: err}

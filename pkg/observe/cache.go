@@ -42,6 +42,8 @@ type cache struct {
 	audited map[string]*object
 	// missed are the files and objects that an audit found changed though nobody had said so.
 	missed map[string]bool
+	// adoptees are read in full.
+	adoptees adoptees
 }
 
 // object is what is known of an object. A node has thousands that differ in little, each with a

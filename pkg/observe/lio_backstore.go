@@ -83,14 +83,30 @@ func ReadBackstore(h host.Files, hba, name string) (Backstore, error) {
 		Unmap:       unmap,
 		CanUnmap:    canUnmap,
 	}
-	if _, ours := b.Owner(); ours {
-		b, err = readOwnBackstore(h, b)
+	if _, made := b.Owner(); !made {
+		if b.Mark, err = ReadBackstoreMark(h, hba, name); err != nil {
+			return b, err
+		}
 	}
-	return b, err
+	_, ours := b.Owner()
+	if !ours && !anyAdopted(h) {
+		return b, nil
+	}
+	if !ours {
+		if b, err = readShown(h, b); err != nil {
+			return b, err
+		}
+	}
+	return readBackstoreSettings(h, b)
 }
 
-// readOwnBackstore adds what is read of our own backstores.
-func readOwnBackstore(h host.Files, b Backstore) (Backstore, error) {
+// ReadBackstoreMark reads the alias of a backstore, where the mark is of one that was adopted.
+func ReadBackstoreMark(h host.Files, hba, name string) (string, error) {
+	return readTextIfThere(h, BackstoreMark(hba, name))
+}
+
+// readBackstoreSettings adds the attributes of a backstore, and who has reserved it.
+func readBackstoreSettings(h host.Files, b Backstore) (Backstore, error) {
 	values, err := readAttributes(h, []string{"atomic_max_len", "emulate_tpws"}, func(attribute string) string {
 		return BackstoreAttributeFile(b.HBA, b.Name, attribute)
 	})

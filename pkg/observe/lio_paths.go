@@ -34,6 +34,10 @@ func HBADir(hba string) string { return path.Join(BackstoresDir, hba) }
 // BackstoreDir is a backstore's directory.
 func BackstoreDir(hba, name string) string { return path.Join(BackstoresDir, hba, name) }
 
+// BackstoreMark is the file with a backstore's alias. The kernel keeps it and does not use it, and
+// takes another one at any time (target_dev_alias_store in drivers/target/target_core_configfs.c).
+func BackstoreMark(hba, name string) string { return path.Join(BackstoreDir(hba, name), "alias") }
+
 // TargetDir is the directory of a LIO target. What is in it is the same for all of
 // LIO's fabrics, but for how they write the names of targets and initiators.
 type TargetDir struct {

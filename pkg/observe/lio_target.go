@@ -36,8 +36,8 @@ func readISCSI(h host.Files) (map[string]Target, error) {
 
 // ReadTarget reads one target of LIO. Of a target that does not carry our mark
 // only that is read which shows what it uses and whether it is empty: its
-// attributes, its ACLs' contents and its sessions are left out. The error is
-// fs.ErrNotExist if the target does not exist, or if a part of it vanished
+// attributes, its ACLs' contents and its sessions are left out, unless it is to be adopted, see
+// [Observer.Adopt]. The error is fs.ErrNotExist if the target does not exist, or if a part of it vanished
 // while it was read.
 func ReadTarget(h host.Files, dir TargetDir) (Target, error) {
 	t, err := readTarget(h, dir)
@@ -89,7 +89,13 @@ func readTPG(h host.Files, dir TargetDir, t *Target) (err error) {
 	}
 	// A Fibre Channel target without LUNs may be ours, and has no secrets.
 	_, ours := t.Owner()
-	ours = ours || dir.Fabric == FC && t.Empty()
+	adopted := !ours && dir.Fabric == ISCSI && isAdopted(h, dir.Name)
+	if adopted {
+		if t.GroupAuth, err = HasGroupAuth(h, dir); err != nil {
+			return err
+		}
+	}
+	ours = ours || adopted || dir.Fabric == FC && t.Empty()
 	if t.ACLs, t.Connections, err = readACLs(h, dir, ours); err != nil {
 		return err
 	}
@@ -114,6 +120,16 @@ func readTPG(h host.Files, dir TargetDir, t *Target) (err error) {
 		t.Connections = append(t.Connections, Session{Initiator: name})
 	}
 	return nil
+}
+
+// HasGroupAuth reports whether a portal group has credentials of its own, for initiators without an
+// ACL. The agent's mark would be one of them.
+func HasGroupAuth(h host.Files, dir TargetDir) (bool, error) {
+	c, err := readCHAP(h, path.Join(dir.TPG(), "auth"))
+	if errors.Is(err, fs.ErrNotExist) { // an older version captured the node
+		return false, nil
+	}
+	return c != CHAP{}, err
 }
 
 // readEnabled reads whether initiators may log in, which a target that has no

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -244,3 +245,8 @@ func (lv LogicalVolume) ContentSince() time.Time {
 // Identity is what the identifiers that initiators see are derived from, and the key by which
 // it is remembered, see [ondisk.Tags.Identity].
 func (lv LogicalVolume) Identity() string { return lv.Tags.Identity(lv.UUID) }
+
+// Serial is the unit serial that SCSI initiators see: the one in its tag, or the derived one.
+func (lv LogicalVolume) Serial() string {
+	return cmp.Or(lv.Tag(ondisk.TagSerial), ondisk.UnitSerial(lv.Identity()))
+}

@@ -29,6 +29,14 @@ type Backstore struct {
 	Device      string // udev_path
 	Serial      string // vpd_unit_serial
 	ReadOnly    bool
+	// Mark is the alias of a backstore that somebody else made, which is where the agent marks a
+	// backstore that it adopts. Of our own backstores it is empty: their name is the mark.
+	Mark string
+	// Product is the product id that initiators see of a backstore that somebody else made; empty:
+	// the kernel does not tell it. It is read, like Special and Attributes, if something will be adopted.
+	Product string
+	// Special is what such a backstore shows to initiators, and a backstore of ours cannot.
+	Special []string
 	// Unmap is emulate_tpu: discards of the initiators reach the device.
 	Unmap bool
 	// UnmapBySame is emulate_tpws: they reach it by WRITE SAME as well. HidesLimits is
@@ -60,5 +68,17 @@ func (b Backstore) UnmapIs(on bool) bool {
 	return b.Unmap == on && b.UnmapBySame == (on && b.HidesLimits)
 }
 
-// Owner returns the object whose backstore this is, by its name.
-func (b Backstore) Owner() (spec.ID, bool) { return ondisk.BackstoreOwner(b.Name) }
+// Owner returns the object whose backstore this is, by its name, or by its mark if it was adopted.
+func (b Backstore) Owner() (spec.ID, bool) {
+	if id, ours := ondisk.BackstoreOwner(b.Name); ours {
+		return id, true
+	}
+	return ondisk.BackstoreOwner(b.Mark)
+}
+
+// IsAdopted reports whether somebody else made a backstore that is ours.
+func (b Backstore) IsAdopted() bool {
+	_, made := ondisk.BackstoreOwner(b.Name)
+	_, ours := b.Owner()
+	return ours && !made
+}

@@ -122,6 +122,9 @@ type Target struct {
 	Attrib      TPGAttrib
 	// Attributes are those that an Export may set, as far as the kernel has them.
 	Attributes map[string]string
+	// GroupAuth is true of an iSCSI target to be adopted if its portal group has credentials for
+	// initiators without an ACL.
+	GroupAuth bool
 	// Portals in the form of spec: ip:port, [ip]:port. Those of tgtd are of the
 	// whole daemon.
 	Portals map[string]Transport

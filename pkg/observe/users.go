@@ -84,6 +84,9 @@ func readForeignTargets(h host.Files) (on map[string][]string, targets int) {
 		targets += len(names)
 		for _, name := range names {
 			b := Backstore{HBA: hba, Name: name}
+			if _, made := b.Owner(); !made { // it may be adopted
+				b.Mark, _ = ReadBackstoreMark(h, hba, name)
+			}
 			if _, ours := b.Owner(); ours {
 				continue
 			}

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
+
+	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 // UnitSerial returns the SCSI unit serial number of a logical volume: a
@@ -33,8 +35,7 @@ func uuidOf(b [16]byte) string {
 // NAA returns the NAA identifier that initiators see for a unit serial, as in
 // /dev/disk/by-id/wwn-0x….
 func NAA(serial string) string {
-	hex := strings.ReplaceAll(serial, "-", "")
-	return "6001405" + hex[:25]
+	return "6001405" + spec.NAADigits(serial)
 }
 
 // NamespaceUUID returns the UUID of the NVMe namespace of a logical volume: a

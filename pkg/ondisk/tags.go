@@ -46,6 +46,9 @@ const (
 	TagSince = "volreconciler/since="
 	// TagProduct is followed by the product id that initiators are shown, see [Product].
 	TagProduct = "volreconciler/product="
+	// TagSerial is followed by the unit serial that initiators are shown; without it that is derived,
+	// see [UnitSerial].
+	TagSerial = "volreconciler/serial="
 	// TagRounded is followed by a size and by that of the logical volume, see [RoundedTag].
 	TagRounded = "volreconciler/rounded="
 	// TagReplacedBy is followed by the UUID of the logical volume that replaced this one.
@@ -53,6 +56,14 @@ const (
 	// TagPrefix is what all of them begin with.
 	TagPrefix = "volreconciler/"
 )
+
+// IsTagValue reports whether LVM takes a text in a tag (lvm(8), "Valid names").
+func IsTagValue(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		return !letter && !strings.ContainsRune("_+.-/=!:&#", r)
+	})
+}
 
 // Tags are all tags on a logical volume, ours and others, with methods that read ours.
 type Tags []string

@@ -284,6 +284,9 @@ type view struct {
 // view observes the machine, learns from that, and plans.
 func (l *Loop) view(ctx context.Context, declared spec.Set, now time.Time) view {
 	busy := l.Executor.Busy()
+	if o, adopts := l.Observer.(interface{ Adopt(targets ...string) }); adopts {
+		o.Adopt(declared.AdoptedTargets()...)
+	}
 	observed := l.Observer.Observe(ctx, declared.ImagePaths()...)
 	if ctx.Err() != nil {
 		return view{}

@@ -45,6 +45,7 @@ func assemble(objects []*object, invalid map[ID]error, findings []Finding, secre
 	a.checkReverts()
 	a.checkCycles()
 	a.checkLogicalVolumes()
+	a.checkSerials()
 	a.checkTargets()
 	a.checkImageFiles()
 	a.checkWildcards()

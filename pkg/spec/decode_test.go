@@ -190,7 +190,7 @@ spec:
 		Expect(errorsOf(set.Findings)).To(Equal([]string{
 			`x.yaml:3:18: metadata.name: "Big" contains 'B'; only lower-case letters, digits and - are allowed`,
 			`x.yaml:4:1: spec.pool: is missing; it has no default`,
-			`x.yaml:5:3: spec.sise: unknown field "sise" of Volume spec; did you mean "size"? (allowed: adopt, deletionPolicy, lvName, pool, revert, size, source)`,
+			`x.yaml:5:3: spec.sise: unknown field "sise" of Volume spec; did you mean "size"? (allowed: adopt, deletionPolicy, lvName, pool, revert, serial, size, source)`,
 			`x.yaml:6:9: spec.size: "010" has a leading zero, which some programs read as octal; write a whole number with a unit, for example 20Gi or 1500M, or plain bytes (K, M, G, T, P, E are powers of 1000; Ki, Mi, Gi, Ti, Pi, Ei powers of 1024)`,
 			`x.yaml:7:10: spec.adopt: must be true or false, but is the string "yes"`,
 			`x.yaml:8:19: spec.deletionPolicy: "Keep" is not a valid deletion policy (allowed: Delete, Retain)`,

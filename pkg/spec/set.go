@@ -68,6 +68,18 @@ func (s Set) ImagePaths() []string {
 	return paths
 }
 
+// AdoptedTargets returns the names of the targets of the valid Exports that adopt theirs, sorted.
+func (s Set) AdoptedTargets() []string {
+	var names []string
+	for _, e := range s.Exports {
+		if e.Spec.Adopt {
+			names = append(names, e.Spec.Target)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // Annotation returns an annotation of an object; empty if there is none.
 func (s Set) Annotation(id ID, key string) string { return s.metadata(id).Annotations[key] }
 

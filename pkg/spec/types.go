@@ -128,6 +128,10 @@ type VolumeSpec struct {
 	LVName string `yaml:"lvName,omitempty"`
 	// Adopt adopts an existing logical volume of that name that nobody owns.
 	Adopt bool `yaml:"adopt,omitempty"`
+	// Serial is the unit serial that SCSI initiators see; default: it is derived from the
+	// logical volume. It keeps the disk of an adopted export the same. NVMe namespaces are known
+	// by a UUID, which is always derived.
+	Serial string `yaml:"serial,omitempty"`
 	// Source is what the volume holds when it is created; nil: nothing. It is read
 	// once, and may be taken out of the file afterwards.
 	Source *VolumeSource `yaml:"source,omitempty"`
@@ -267,6 +271,9 @@ type ExportSpec struct {
 	Attributes map[string]string `yaml:"attributes,omitempty"`
 	// Disconnect is Wait unless given.
 	Disconnect Disconnect `yaml:"disconnect,omitempty"`
+	// Adopt adopts an existing iSCSI target of that name that nobody owns, and the backstores of
+	// its LUNs, if they are as the Export and its Volumes say. Nothing of them is changed.
+	Adopt bool `yaml:"adopt,omitempty"`
 }
 
 // Disconnect says what becomes of live sessions that would lose something.

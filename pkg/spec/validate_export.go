@@ -29,6 +29,9 @@ func (v *validation) export(s ExportSpec) {
 	v.luns(s.LUNs)
 	v.initiators(s)
 	v.attributes(s)
+	if s.Adopt && s.Protocol != ProtocolISCSI && s.Protocol != ProtocolISER {
+		v.refuse("spec.adopt", "is not possible with %s, whose targets have no place for a mark that initiators do not see; remove it, and the target on the node", s.Protocol)
+	}
 	switch {
 	case s.Protocol == ProtocolFC:
 		v.fibreChannel(s)

@@ -22,6 +22,9 @@ func (v *validation) volume(s VolumeSpec) {
 	v.check("spec.pool", checkObjectName(s.Pool))
 	v.check("spec.lvName", v.because("spec.lvName", "metadata.name", checkLVName(s.LVName)))
 	v.deletionPolicy(s.DeletionPolicy)
+	if s.Serial != "" {
+		v.check("spec.serial", CheckSerial(s.Serial))
+	}
 	if s.Source != nil {
 		v.source("spec.source", *s.Source)
 		if s.Adopt {

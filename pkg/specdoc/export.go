@@ -97,6 +97,10 @@ spec:
 			Meaning: "Settings of the kernel's SCSI target by the kernel's names. One that is not listed has the kernel's default.",
 			Default: "none", Example: `{MaxOutstandingR2T: "8", queue_depth: "128"}`, See: "Attributes",
 		},
+		"spec.adopt": {
+			Meaning: "Adopt an existing iSCSI target of that name, which nobody owns, and the backstores of its LUNs. They must be exactly as declared.",
+			Default: "`false`", Example: "true", See: "Adopting a target",
+		},
 		"spec.disconnect": {
 			Meaning: "What happens to sessions that would lose something: it remains until they end, or is removed at once.",
 			Default: "`" + string(spec.DefaultDisconnect) + "`", Values: enum(spec.DisconnectWait, spec.DisconnectForce), Example: "Force", See: "Sessions",

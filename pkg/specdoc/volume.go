@@ -33,6 +33,14 @@ spec:
 			Meaning: "Adopt an existing logical volume of that name, which nobody owns. Not together with `source`.",
 			Default: "`false`", Example: "true", See: "Adopting",
 		},
+		"spec.serial": {
+			Meaning: "The unit serial that SCSI initiators see. It cannot be changed while the volume is exported.",
+			Default: "derived from the logical volume", Values: &Values{
+				Text:    "at most 253 letters, digits and `_+.-=!:&#`, one of them a hexadecimal digit other than 0",
+				Pattern: `^[A-Za-z0-9_+.=!:&#-]*[1-9A-Fa-f][A-Za-z0-9_+.=!:&#-]*$`, MaxLength: 253,
+			},
+			Example: "6dc3d746-e345-47a1-83af-9f72397e9788", See: "Serials",
+		},
 		"spec.source": {
 			Meaning: "What the volume holds when it is created. It is read once, and can be removed afterwards.",
 			Default: "none: an empty volume", OneOf: []string{"volume", "snapshot", "image"},

@@ -55,3 +55,37 @@ func usedByOthers(protocol string) Scenario {
 		{Name: "opened while it is served", ByHand: process(fakehost.Process{PID: 79, Command: "dd", LV: "vg0/b"})},
 	}}
 }
+
+// adoptedTarget has a target that somebody made by hand, with a session. It is adopted once it is as declared, and
+// made again with the same disk after a reboot.
+func adoptedTarget() Scenario {
+	theirs := "iscsi/" + target("db") + "/"
+	tpg := theirs + "tpgt_1/"
+	made := all(
+		commands([]string{"lvcreate", "-y", "-n", "legacy", "-L", "64m", "vg0"}, []string{"modprobe", "target_core_mod"}, []string{"modprobe", "iscsi_target_mod"}),
+		write("vg0/legacy", "old"),
+		configfs(
+			[]string{"mkdir", "core/iblock_0"}, []string{"mkdir", "core/iblock_0/disk0"}, []string{"echo", "udev_path=/dev/vg0/legacy", "core/iblock_0/disk0/control"},
+			[]string{"echo", "0a1b2c3d-by-hand", "core/iblock_0/disk0/wwn/vpd_unit_serial"}, []string{"echo", "disk0", "core/iblock_0/disk0/wwn/product_id"},
+			[]string{"echo", "1", "core/iblock_0/disk0/enable"},
+			[]string{"mkdir", "iscsi"}, []string{"mkdir", theirs}, []string{"mkdir", tpg}, []string{"mkdir", tpg + "np/127.0.0.1:3260"},
+			[]string{"mkdir", tpg + "lun/lun_4"}, []string{"ln", "core/iblock_0/disk0", tpg + "lun/lun_4/x"}, []string{"echo", "0", tpg + "attrib/authentication"},
+			[]string{"mkdir", tpg + "acls/" + hostA}, []string{"mkdir", tpg + "acls/" + hostA + "/lun_4"},
+			[]string{"ln", tpg + "lun/lun_4", tpg + "acls/" + hostA + "/lun_4/x"}, []string{"echo", "1", tpg + "enable"},
+		),
+		func(ctx context.Context, m Machine) error { return m.Login(ctx, target("db"), hostA) },
+	)
+	with := func(serial, lun string) map[string]string {
+		return map[string]string{"all.yaml": file(thick, volume("db", "slow", "64Mi", "lvName: legacy", "adopt: true", "serial: "+serial),
+			export("db", "adopt: true", "portals: ['127.0.0.1:3260']", luns("volume: db, lun: "+lun), open(hostA)))}
+	}
+	content := map[string]string{"vg0/legacy": "old"}
+	refused := map[string]string{"Export/db": "Blocked: NotOwned"}
+	return Scenario{Name: "an adopted target", FakeOnly: "on a kernel there is a spec of its own, with targetcli", Steps: []Step{
+		{Name: "with another serial", ByHand: made, Files: with("ffff", "4"), Stand: map[string]string{"Volume/db": "Blocked: ImmutableField", "Export/db": "Blocked: NotOwned"}, Content: content},
+		{Name: "with another number", Files: with("0a1b2c3d-by-hand", "0"), Stand: refused, Content: content},
+		{Name: "as it is", Files: with("0a1b2c3d-by-hand", "4"), Content: content},
+		{Name: "after a reboot", ByHand: func(ctx context.Context, m Machine) error { return m.Reboot(ctx) }, Content: content},
+		{Name: "no longer named", Files: map[string]string{"all.yaml": file(thick)}, Stand: map[string]string{"Volume/db": "Orphaned: Retained"}, Content: content},
+	}}
+}

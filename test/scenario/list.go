@@ -12,7 +12,7 @@ import (
 // All returns the histories.
 func All() []Scenario {
 	return append([]Scenario{
-		everything(), growth(), deletion(), trash(), retained(), drift(), tags(), vanished(), adopted(),
+		everything(), growth(), deletion(), trash(), retained(), drift(), tags(), vanished(), adopted(), adoptedTarget(),
 		cloned(), usedByOthers("iscsi"), usedByOthers("nvme-tcp"), foreign(), exportChanges(), portals(), sharing(), renamedTarget(), suspended(), broken(), full(), reboot(),
 		mounted(), connected(), forced(), refused(), tooMany(), renamed(), leftovers(), snapshots(), nvme(), together(), rebooted(),
 	}, slices.Concat(copies(), poolMoves(), safetyRules())...)

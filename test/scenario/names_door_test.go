@@ -25,7 +25,7 @@ type door struct {
 // nil: none. Whatever else begins with a hyphen came from somewhere else.
 var (
 	nameWord = regexp.MustCompile(`^[A-Za-z0-9_+.][A-Za-z0-9_+.-]*(/[A-Za-z0-9_+.][A-Za-z0-9_+.-]*)?$`)
-	ownTag   = regexp.MustCompile(`^volreconciler/(kind=(pool|volume|snapshot|source)|for=image|deletion=(retain|delete)|name=[a-z0-9]([a-z0-9-]*[a-z0-9])?|product=[a-z0-9-]{1,16}|by=[0-9a-f]{16}:[A-Za-z0-9._-]{1,64}|` +
+	ownTag   = regexp.MustCompile(`^volreconciler/(kind=(pool|volume|snapshot|source)|for=image|deletion=(retain|delete)|name=[a-z0-9]([a-z0-9-]*[a-z0-9])?|product=[a-z0-9-]{1,16}|serial=[A-Za-z0-9_+.=!:&#-]{1,253}|by=[0-9a-f]{16}:[A-Za-z0-9._-]{1,64}|` +
 		`phase=(populating|reverting|clearing|staged)|(identity|replaced-by)=[A-Za-z0-9-]{38}|source=(volume|snapshot|image):[a-z0-9.-]+|checkpoint=[A-Za-z0-9-]+:[0-9]+|created=[0-9]{8}T[0-9]{6}Z|revert(ed)?=[A-Za-z0-9_.-]{1,63})$`)
 	bytes   = regexp.MustCompile(`^[0-9]+b?$`)
 	columns = regexp.MustCompile(`^[a-z_,]+$`)
@@ -44,7 +44,7 @@ var (
 		`core/iblock_[0-9]+(/volreconciler:(volume|snapshot):[a-z0-9-]{1,63}(/(control|enable|udev_path|wwn/(vpd_unit_serial|product_id)|attrib/[a-z_]+))?)?)$`)
 	device   = regexp.MustCompile(`^/dev/[A-Za-z0-9_+.-]+/[A-Za-z0-9_+.-]+$`)
 	readable = regexp.MustCompile(`^(/sys/kernel/config/target(/.*)?|/sys/(block|dev|module|fs|class|kernel)(/.*)?|/proc(/.*)?|/dev(/.*)?|` +
-		`/etc/(rtslib-fb-)?target(/(pr(/aptpl_[0-9a-f-]{36})?|alua))?|/var/target/pr)$`)
+		`/etc/(rtslib-fb-)?target(/(pr(/aptpl_[A-Za-z0-9_+.=!:&#-]{1,253})?|alua))?|/var/target/pr)$`)
 )
 
 func (d *door) before(c fakehost.Call) error {

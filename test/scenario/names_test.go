@@ -170,6 +170,9 @@ func expectExactly(n fakehost.Node, desired spec.Set, what string) {
 	}
 	for name, v := range desired.Volumes {
 		mark(v.Spec.LVName, "volume", name, v.Spec.DeletionPolicy)
+		if serial := v.Spec.Serial; serial != "" {
+			want[v.Spec.LVName] = append(want[v.Spec.LVName], ondisk.TagSerial+serial)
+		}
 		if r := v.Spec.Revert; r != nil {
 			want[v.Spec.LVName] = append(want[v.Spec.LVName], "volreconciler/reverted="+r.Request)
 		}

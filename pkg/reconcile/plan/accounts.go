@@ -34,6 +34,9 @@ func (d *differ) whyUnsupported(e spec.Export) string {
 		return "spec.attributes: tgtd (backend: tgt) has no such attributes. Remove the field"
 	}
 	for _, l := range e.Spec.LUNs {
+		if d.in.Declared.Volumes[l.Volume].Spec.Serial != "" {
+			return fmt.Sprintf("LUN %d: Volume/%s has spec.serial, which is not supported with tgtd (backend: tgt). Remove that field", *l.Number, l.Volume)
+		}
 		if *l.Number > maxTGTLUN {
 			return fmt.Sprintf("LUN %d: tgtd (backend: tgt) serves it as LUN %d, which initiators cannot find reliably. Use a number from 0 to %d", *l.Number, *l.Number+1, maxTGTLUN)
 		}

@@ -78,9 +78,12 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 	name := change.Backstore{HBA: ondisk.HBA, Name: ondisk.BackstoreName(id)}
 	have, exists := d.index.Backstore(id)
 	if exists {
-		name.HBA = have.HBA
+		name = change.Backstore{HBA: have.HBA, Name: have.Name} // which another name has if it was adopted
 	}
 	back := d.backingOf(id)
+	if adopted, adopts := d.adoptBackstore(id, back); adopts {
+		return adopted
+	}
 	// A suspended logical volume may be inactive, and then there is no device.
 	want := wantedStore{path: name.Path(), linkable: back.exportable && (back.lv.Active || back.step != 0)}
 	if !want.linkable {
@@ -92,12 +95,12 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 	}
 	create := change.CreateBackstore{
 		Backstore: name, Device: back.lv.Path(), LVUUID: back.lv.UUID, Identity: back.lv.Identity(), ReadOnly: back.lv.ReadOnly, Unmap: back.thin,
-		Product: back.lv.Tag(ondisk.TagProduct),
+		Product: back.lv.Tag(ondisk.TagProduct), Serial: back.lv.Tag(ondisk.TagSerial),
 	}
 	if back.lv.UUID == "" { // it is created by this plan
 		create.Product = ondisk.ProductName(id.Name)
 	}
-	serial := ondisk.UnitSerial(back.lv.Identity())
+	serial := back.lv.Serial()
 	switch {
 	case (!exists || !have.Enabled) && d.blockedByUsers(id, back.lv):
 		want.linkable = false
@@ -108,7 +111,8 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 	case back.lv.UUID != "" && have.Serial == serial && have.ReadOnly == back.lv.ReadOnly && BoundTo(have, back.lv):
 		// The device path is not compared: the serial identifies the logical volume,
 		// even if somebody has renamed it.
-		if unmap := back.thin && have.CanUnmap; !have.UnmapIs(unmap) && !d.isSuspended(id) {
+		// What was adopted lets discards through or not, as whoever made it decided.
+		if unmap := back.thin && have.CanUnmap; !have.UnmapIs(unmap) && !d.isSuspended(id) && !have.IsAdopted() {
 			d.step(id, "differs", change.SetUnmap{Backstore: name, Unmap: unmap})
 		}
 		want.step = d.setBackstoreAttributes(id, name, have, 0)
@@ -118,8 +122,8 @@ func (d *differ) planBackstore(id spec.ID) wantedStore {
 			return want
 		}
 		removed := d.servingStep(id, "bound to another logical volume or in another mode", change.RemoveBackstore{Backstore: name})
-		create.HBA = d.hbaToReuse(have.HBA)
-		name.HBA, want.path = create.HBA, create.Path()
+		create.Backstore = change.Backstore{HBA: d.hbaToReuse(have.HBA), Name: ondisk.BackstoreName(id)}
+		name, want.path = create.Backstore, create.Path()
 		want.step = d.setBackstoreAttributes(id, name, have, d.servingStep(id, "removed", create, removed, back.step))
 	case d.recreateBackstore(id, have, back.lv):
 		want.linkable = false

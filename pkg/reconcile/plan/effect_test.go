@@ -17,7 +17,7 @@ var _ = Describe("The effect of a change", func() {
 		"SplitSnapshot": {Changes, Changes}, "Clear": {Removes, Changes}, "WriteImage": {Creates, Creates}, "Stage": {Changes, Changes}, "Cutover": {Changes, Changes},
 		"CreateBackstore": {Creates, Changes}, "SetUnmap": {Changes, Changes}, "SetBackstoreAttribute": {Changes, Changes}, "RemoveBackstore": {Removes, Changes},
 		"SetDiscoveryAuth": {Changes, Changes}, "SetParameter": {Changes, Changes},
-		"CreateTarget": {Creates, Creates}, "MoveMark": {Changes, Changes}, "SetAttributes": {Changes, Changes},
+		"CreateTarget": {Creates, Creates}, "AdoptTarget": {Changes, Changes}, "AdoptBackstore": {Changes, Changes}, "MoveMark": {Changes, Changes}, "SetAttributes": {Changes, Changes},
 		"AddPortal": {Creates, Changes}, "RemovePortal": {Removes, Changes}, "AddLUN": {Creates, Changes}, "RemoveLUN": {Removes, Changes}, "ResizeLUN": {Changes, Changes},
 		"AddInitiator": {Creates, Changes}, "SetAuth": {Changes, Changes}, "RemoveInitiator": {Removes, Changes},
 		"MapLUN": {Creates, Changes}, "UnmapLUN": {Removes, Changes}, "SetWriteProtect": {Changes, Changes}, "SetAccounts": {Changes, Changes},

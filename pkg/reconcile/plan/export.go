@@ -56,6 +56,12 @@ func (d *differ) planExport(e spec.Export) {
 	target := change.Target{Fabric: f.Fabric, Name: e.Spec.Target, Export: e.Metadata.Name}
 	have, exists := d.in.Observed.Target(target.ID())
 	owner, owned := have.Owner()
+	if exists && !have.Empty() && !owned && e.Spec.Adopt && f.adopts {
+		if !d.blockedBySuspension(id, e.Metadata) && !d.isPausedForCutover(id) {
+			d.adoptExport(id, e, have)
+		}
+		return
+	}
 	if exists && !have.Empty() && (!owned || owner != id) {
 		d.setBlocked(id, status.ReasonNotOwned, "target %s already exists and is not managed by volreconciler. Choose another spec.target, or remove that target by hand", e.Spec.Target)
 		return
@@ -147,6 +153,8 @@ func (x *exportDiffer) closingSteps() []StepID {
 func (x *exportDiffer) setAttributes() {
 	want := x.wantedAttributes()
 	switch {
+	case x.spec.Adopt && x.servesAdopted() && x.asAdopted(want) == x.have.Attrib:
+		return
 	case !want.GenerateNodeACLs:
 	case !x.have.Attrib.GenerateNodeACLs:
 		want = x.closedAttributes()

@@ -260,9 +260,12 @@ func (x *Index) identityAdded(c change.AddLUN) string {
 		return traitsOf[c.Fabric].identify(c.Identity)
 	}
 	_, name, _ := strings.Cut(c.Backstore, "/")
-	id, _ := ondisk.BackstoreOwner(name)
+	id, ours := ondisk.BackstoreOwner(name)
+	if n, exists := slices.BinarySearch(x.paths, c.Backstore); exists && !ours { // it was adopted
+		id, _ = x.backstores[n].Owner()
+	}
 	if lvs := x.current[id]; len(lvs) == 1 {
-		return ondisk.UnitSerial(lvs[0].Identity())
+		return lvs[0].Serial()
 	}
 	return ""
 }

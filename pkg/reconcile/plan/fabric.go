@@ -63,6 +63,8 @@ type traits struct {
 	alwaysConnected bool
 	// listCloses is true if a target cannot admit any initiator while one is listed.
 	listCloses bool
+	// adopts is true if a target of somebody else can be marked without a change that initiators see.
+	adopts bool
 	// caches is true if the target caches what it serves, which must not be served by others as
 	// well.
 	caches bool
@@ -87,7 +89,7 @@ const (
 
 var traitsOf = map[observe.Fabric]traits{
 	observe.ISCSI: {
-		backstores: true, mapsLUNs: true, hasEnable: true, ownPortals: true, inheritsViews: true, refusesLogins: true, parameters: true, discovery: true,
+		backstores: true, mapsLUNs: true, hasEnable: true, ownPortals: true, inheritsViews: true, refusesLogins: true, parameters: true, discovery: true, adopts: true,
 		pause: disableTarget, markInGroup: true, identify: ondisk.UnitSerial,
 		// The group asks for authentication by default, so that an access list
 		// which is only half set up lets nobody in.

@@ -22,9 +22,9 @@ func (d *differ) newHBA() string {
 }
 
 // hbaToReuse returns the directory for a backstore that is recreated: the one that it was in,
-// unless that has others.
+// unless that has others, or was made by somebody else.
 func (d *differ) hbaToReuse(hba string) string {
-	if d.hbasInUse().backstores[hba] > 1 {
+	if d.hbasInUse().backstores[hba] > 1 || !ondisk.OwnHBA(hba) {
 		return d.newHBA()
 	}
 	return hba

@@ -45,6 +45,8 @@ type Identity struct {
 	Origin string `json:"origin,omitempty"`
 	// Targets are the targets that an Export declares, and former ones that still exist.
 	Targets []string `json:"targets,omitempty"`
+	// Adopted is the target that an Export has adopted and still declares.
+	Adopted string `json:"adopted,omitempty"`
 	// Force is true if an Export last declared disconnect: Force.
 	Force bool `json:"force,omitempty"`
 	// Interrupted is what cutovers removed from an Export's targets and is not restored.
@@ -109,6 +111,9 @@ func (l *learning) learnTargets(declared spec.Set, observed observe.State, index
 		if isDeclared {
 			names = append(names, e.Spec.Target)
 			now.Force = e.Spec.Disconnect == spec.DisconnectForce
+			if e.Spec.Adopt && (was.Adopted == e.Spec.Target || slices.Contains(owned[id], e.Spec.Target)) {
+				now.Adopted = e.Spec.Target
+			}
 		}
 		for _, name := range was.Targets {
 			if !slices.Contains(names, name) && mayBeThere(name) {
@@ -121,7 +126,7 @@ func (l *learning) learnTargets(declared spec.Set, observed observe.State, index
 		case len(names) == 0 && id.Kind == spec.KindExport:
 			delete(l.editable(), id)
 		case len(names) == 0:
-		case !slices.Equal(names, was.Targets) || now.Force != was.Force || now.Declared != was.Declared || was.isVolume():
+		case !slices.Equal(names, was.Targets) || now.Force != was.Force || now.Adopted != was.Adopted || now.Declared != was.Declared || was.isVolume():
 			now.Targets = slices.Clone(names)
 			l.editable()[id] = now
 		}

@@ -148,6 +148,7 @@ type differ struct {
 	// refused are deletions that the plan must not have.
 	refused refusal
 	hbas    hbas
+	disks   *disks // nil: not needed yet
 	// lostByGroup is the result of [differ.findLostByGroup]; nil: not computed yet.
 	lostByGroup map[string]spec.ID
 	// places are the Pools by where they put logical volumes.

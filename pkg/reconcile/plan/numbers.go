@@ -110,6 +110,9 @@ func (x *exportDiffer) identityOf(id spec.ID) string {
 	if lv.UUID == "" {
 		return ""
 	}
+	if x.fabric.backstores {
+		return lv.Serial()
+	}
 	return x.fabric.identity(lv.Identity())
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
-	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -167,7 +166,7 @@ func (x *exportDiffer) showsWhole(of string, l observe.TargetLUN) bool {
 	}
 	have, exists := x.index.Backstore(id)
 	return exists && have.Enabled && have.Path() == l.Backstore &&
-		have.Serial == ondisk.UnitSerial(b.lv.Identity()) && BoundTo(have, b.lv)
+		have.Serial == b.lv.Serial() && BoundTo(have, b.lv)
 }
 
 // restoreLUN plans a LUN as it was, and for the same initiators.

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/volreconciler/volreconciler/pkg/observe"
-	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
@@ -195,7 +194,7 @@ func (d *differ) recreateBackstore(id spec.ID, b observe.Backstore, lv observe.L
 		return true
 	}
 	why := fmt.Sprintf("read-only %t, and nobody is connected", b.ReadOnly)
-	if b.Serial != ondisk.UnitSerial(lv.Identity()) {
+	if b.Serial != lv.Serial() {
 		why = fmt.Sprintf("has serial %s, and nobody is connected", b.Serial)
 	}
 	d.planInterruption(id, lv, keys, true, why)

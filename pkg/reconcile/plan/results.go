@@ -29,6 +29,9 @@ type result struct {
 	rollsBack bool
 	// cutOver is true of a Volume whose current logical volume is a new one since the last pass.
 	cutOver bool
+	// retagged is a Volume's logical volume as it was observed, if this plan gives it another unit
+	// serial; nil: it does not.
+	retagged *observe.LogicalVolume
 	// pausedFor is the Volume whose cutover pauses an Export in this plan.
 	pausedFor spec.ID
 }

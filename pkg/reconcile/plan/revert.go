@@ -199,7 +199,7 @@ func (d *differ) overflowedBy(snapshot, origin observe.LogicalVolume) string {
 // blockedByVolumeUsers returns who uses a volume, so that its content must not change now, and
 // sets the status; empty: nobody.
 func (d *differ) blockedByVolumeUsers(id spec.ID, lv observe.LogicalVolume) string {
-	awaited := d.in.Exposures.awaitedBy(ondisk.UnitSerial(lv.Identity()), ondisk.NamespaceUUID(lv.Identity()))
+	awaited := d.in.Exposures.awaitedBy(lv.Serial(), ondisk.NamespaceUUID(lv.Identity()))
 	who := shortList(append(d.connectedTo(id), awaited...))
 	if who != "" {
 		d.setBlocked(id, status.ReasonSessionsActive, "spec.revert: waiting for initiators to disconnect: %s", who)

@@ -48,7 +48,7 @@ func (d *differ) poolIn(id spec.ID, lv observe.LogicalVolume) string {
 }
 
 func (d *differ) volumeStatus(id spec.ID, lv observe.LogicalVolume) *status.Volume {
-	serial := ondisk.UnitSerial(lv.Identity())
+	serial := lv.Serial()
 	created, taken, of := lv.ContentSince(), time.Time{}, ""
 	if id.Kind == spec.KindSnapshot {
 		created, taken = taken, created

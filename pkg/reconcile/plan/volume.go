@@ -59,10 +59,12 @@ func (d *differ) planVolume(v spec.Volume) {
 		d.setBlocked(id, status.ReasonNotReady, "Pool/%s cannot take new volumes: %s", v.Spec.Pool, d.object(spec.ID{Kind: spec.KindPool, Name: v.Spec.Pool}).Message)
 		return
 	case verdict == absent:
-		d.createVolume(id, v, p, observe.LogicalVolume{VolumeGroup: p.vg.Name, Name: v.Spec.LVName, Size: size}, append(tags, ondisk.TagProduct+ondisk.ProductName(id.Name)))
+		d.createVolume(id, v, p, observe.LogicalVolume{VolumeGroup: p.vg.Name, Name: v.Spec.LVName, Size: size, Tags: serialTags(v.Spec.Serial)},
+			slices.Concat(tags, []string{ondisk.TagProduct + ondisk.ProductName(id.Name)}, serialTags(v.Spec.Serial)))
 		return
 	}
 
+	lv, tags = d.planSerial(id, v, lv, tags)
 	lv = d.restoreIdentityTag(id, lv, tags)
 	d.object(id).Volume = d.volumeStatus(id, lv)
 	d.warnOfReturn(id, lv)
@@ -405,14 +407,15 @@ func (d *differ) activateWhole(id spec.ID, lv observe.LogicalVolume) StepID {
 func (d *differ) correctTags(id spec.ID, lv observe.LogicalVolume, want []string) {
 	var set change.SetTags
 	_, named := lv.BelongsTo()
+	there := d.tagsOn(id, lv)
 	for _, t := range want {
 		beside := named && strings.HasPrefix(t, ondisk.TagBy) // see signOwn
-		if !slices.Contains(lv.Tags, t) && !beside {
+		if !slices.Contains(there, t) && !beside {
 			set.Add = append(set.Add, t)
 		}
 	}
-	for _, t := range lv.Tags {
-		other := strings.HasPrefix(t, ondisk.TagDeletion) || strings.HasPrefix(t, ondisk.TagDeleted)
+	for _, t := range there {
+		other := strings.HasPrefix(t, ondisk.TagDeletion) || strings.HasPrefix(t, ondisk.TagDeleted) || strings.HasPrefix(t, ondisk.TagSerial)
 		if other && !slices.Contains(want, t) {
 			set.Remove = append(set.Remove, t)
 		}

@@ -41,6 +41,8 @@ func (a *Actuator) Apply(ctx context.Context, c change.Change) error {
 	switch c := c.(type) {
 	case change.CreateBackstore:
 		return a.createBackstore(ctx, c)
+	case change.AdoptBackstore:
+		return a.adoptBackstore(ctx, c)
 	case change.SetUnmap:
 		return a.setUnmap(c)
 	case change.SetBackstoreAttribute:
@@ -51,6 +53,8 @@ func (a *Actuator) Apply(ctx context.Context, c change.Change) error {
 		return a.setDiscoveryAuth(ctx, c)
 	case change.CreateTarget:
 		return a.createTarget(ctx, c)
+	case change.AdoptTarget:
+		return a.adoptTarget(c)
 	case change.MoveMark:
 		return a.moveMark(c)
 	case change.SetAttributes:

@@ -7,6 +7,8 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
+	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
+	"github.com/volreconciler/volreconciler/pkg/observe"
 )
 
 var _ = Describe("applying", func() {
@@ -25,10 +27,14 @@ var _ = Describe("applying", func() {
 
 	DescribeTable("leaves somebody else's backstore alone",
 		func(ctx SpecContext, c change.Change) {
-			Expect(actuator.Apply(ctx, c)).To(MatchError(change.ErrStale))
+			h := machine(func(n *fakehost.Node) { n.Modules = []string{"target_core_mod", "target_core_iblock"} })
+			for _, dir := range []string{observe.HBADir("iblock_900"), observe.BackstoreDir("iblock_900", "disk1")} {
+				Expect(h.Mkdir(dir)).To(Succeed())
+			}
+			Expect(New(h).Apply(ctx, c)).To(MatchError(change.ErrStale))
 		},
 		Entry(nil, change.CreateBackstore{Backstore: change.Backstore{HBA: "iblock_0", Name: "disk1"}}),
 		Entry(nil, change.SetUnmap{Backstore: change.Backstore{HBA: "iblock_900", Name: "disk1"}}),
-		Entry(nil, change.RemoveBackstore{Backstore: change.Backstore{HBA: "iblock_900", Name: "volreconciler:"}}),
+		Entry(nil, change.RemoveBackstore{Backstore: change.Backstore{HBA: "iblock_900", Name: "disk1"}}),
 	)
 })

@@ -24,7 +24,7 @@ func (a *Actuator) setParameter(c change.SetParameter) error {
 }
 
 func (a *Actuator) setBackstoreAttribute(c change.SetBackstoreAttribute) error {
-	if err := checkOurs(c.Backstore); err != nil {
+	if err := a.checkOurs(c.Backstore); err != nil {
 		return err
 	}
 	attribute := spec.Attributes[c.Attribute]

@@ -1,7 +1,6 @@
 package lio
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +19,7 @@ import (
 // so that a backstore that is enabled has its serial, and one that is not was
 // left behind half made.
 func (a *Actuator) createBackstore(ctx context.Context, c change.CreateBackstore) error {
-	if err := checkOurs(c.Backstore); err != nil {
+	if err := a.checkOurs(c.Backstore); err != nil {
 		return err
 	}
 	lv, err := device.Find(ctx, a.host, c.Device)
@@ -33,7 +32,7 @@ func (a *Actuator) createBackstore(ctx context.Context, c change.CreateBackstore
 	want := observe.Backstore{
 		HBA: c.HBA, Name: c.Name,
 		Enabled: true, BlockDevice: lv.BlockDevice, Device: c.Device,
-		Serial: ondisk.UnitSerial(cmp.Or(c.Identity, lv.UUID)), ReadOnly: c.ReadOnly,
+		Serial: c.UnitSerial(lv.UUID), ReadOnly: c.ReadOnly,
 	}
 	have, err := observe.ReadBackstore(a.host, c.HBA, c.Name)
 	switch {
@@ -144,7 +143,7 @@ func (a *Actuator) explainBind(err error, b observe.Backstore) error {
 }
 
 func (a *Actuator) setUnmap(c change.SetUnmap) error {
-	if err := checkOurs(c.Backstore); err != nil {
+	if err := a.checkOurs(c.Backstore); err != nil {
 		return err
 	}
 	have, err := observe.ReadBackstore(a.host, c.HBA, c.Name)
@@ -178,7 +177,10 @@ func (a *Actuator) writeUnmapBySame(b change.Backstore, unmap bool) error {
 }
 
 func (a *Actuator) removeBackstore(c change.RemoveBackstore) error {
-	if err := checkOurs(c.Backstore); err != nil {
+	if _, err := a.host.ReadDir(observe.BackstoreDir(c.HBA, c.Name)); errors.Is(err, fs.ErrNotExist) {
+		return nil // and with it the mark of one that was adopted
+	}
+	if err := a.checkOurs(c.Backstore); err != nil {
 		return err
 	}
 	return a.dropBackstore(c.Backstore)
@@ -197,8 +199,12 @@ func (a *Actuator) dropBackstore(b change.Backstore) error {
 }
 
 // checkOurs guards against a plan that names a backstore of somebody else.
-func checkOurs(b change.Backstore) error {
-	if _, ours := (observe.Backstore{HBA: b.HBA, Name: b.Name}).Owner(); !ours {
+func (a *Actuator) checkOurs(b change.Backstore) error {
+	have := observe.Backstore{HBA: b.HBA, Name: b.Name}
+	if _, made := have.Owner(); !made { // it may be adopted
+		have.Mark, _ = observe.ReadBackstoreMark(a.host, b.HBA, b.Name)
+	}
+	if _, ours := have.Owner(); !ours {
 		return refuse.Stale("backstore %s is not managed by volreconciler", b.Path())
 	}
 	return nil

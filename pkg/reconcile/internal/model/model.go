@@ -1,7 +1,6 @@
 package model
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -276,7 +275,7 @@ func (m *Model) Change(c change.Change) {
 				panic("cannot be bound: " + lv.FullName())
 			}
 			lv.Open = true
-			m.State.LIO.Backstores[c.Path()] = observe.Backstore{HBA: c.HBA, Name: c.Name, Enabled: true, CanUnmap: true, BlockDevice: fmt.Sprintf("dm-%d", lv.Minor), Device: c.Device, Serial: ondisk.UnitSerial(cmp.Or(c.Identity, lv.UUID)), ReadOnly: c.ReadOnly, Unmap: c.Unmap}
+			m.State.LIO.Backstores[c.Path()] = observe.Backstore{HBA: c.HBA, Name: c.Name, Enabled: true, CanUnmap: true, BlockDevice: fmt.Sprintf("dm-%d", lv.Minor), Device: c.Device, Serial: c.UnitSerial(lv.UUID), ReadOnly: c.ReadOnly, Unmap: c.Unmap}
 		})
 	case change.SetUnmap:
 		b := m.State.LIO.Backstores[c.Path()]
@@ -311,6 +310,25 @@ func (m *Model) Change(c change.Change) {
 			panic("not ours: " + c.Name)
 		}
 		m.State.Targets(c.Fabric)[c.Name] = m.newTarget(c.Target)
+	case change.AdoptTarget:
+		t, there := m.State.Target(c.ID())
+		if _, ours := t.Owner(); !there || ours || len(t.LUNs) != len(c.LUNs) {
+			panic("must not be adopted: " + c.Name)
+		}
+		for n, backstore := range c.LUNs {
+			if t.LUNs[n].Backstore != backstore {
+				panic("shows something else: " + c.Name)
+			}
+		}
+		t.Mark = ondisk.TargetMark(c.Export)
+		m.put(t)
+	case change.AdoptBackstore:
+		b, there := m.State.LIO.Backstores[c.Path()]
+		if _, ours := b.Owner(); !there || ours || b.Serial != c.Serial || b.ReadOnly != c.ReadOnly {
+			panic("must not be adopted: " + c.Path())
+		}
+		b.Mark = c.Mark
+		m.State.LIO.Backstores[c.Path()] = b
 	case change.RemoveTarget:
 		t, ok := m.State.Target(c.ID())
 		if !ok || t.OtherTPGs > 0 || !t.Empty() && !t.OwnedBy(c.Export) || len(plan.Sessions(t)) > 0 && !c.Force {
