@@ -19,6 +19,10 @@ man: ## write the manual pages into bin/man
 	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || date +%s)} \
 		go run -tags man ./cmd/volreconciler man bin/man
 
+.PHONY: packages
+packages: ## make a .deb and a .rpm in bin/ (GOARCH=arm64 for another architecture)
+	@hack/packages.sh bin
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf bin

@@ -3,7 +3,7 @@
 #   install-deps.sh demo   what makes a guest
 #   install-deps.sh test   besides, what builds its kernel, what go test -race needs,
 #                          what image files are made and read with, what checks
-#                          manual pages, a browser, Prometheus, and who is notified
+#                          manual pages and packages, a browser, Prometheus, and who is notified
 #   install-deps.sh more   besides, the emulator
 set -eu
 
@@ -12,6 +12,7 @@ case ${1-} in
 demo) ;;
 test | more)
 	packages="$packages gcc libc6-dev flex bison bc binutils tgt libiscsi-bin qemu-utils mandoc chromium prometheus prometheus-alertmanager"
+	packages="$packages lintian rpm systemd e2fsprogs"
 	[ "$1" = test ] || packages="$packages qemu-system-x86 zstd"
 	;;
 *)

@@ -41,6 +41,7 @@ case ${1-} in
 	machine=$($guest which)
 	[ "$machine" = uml ] || guests=2
 	stage guest go test -count=1 ./test/guest/...
+	stage packages go test -count=1 ./test/packages
 	stage demo env DEMO_ONCE=1 go run ./test/demo
 	for suite in bookworm trixie; do
 		specs "$machine-$suite" $machine $suite "$guests" --label-filter='!bench && !soak && !smoke && !long'

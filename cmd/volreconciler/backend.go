@@ -48,8 +48,8 @@ type backend struct {
 	blocks jobs.Blocks
 	// imageFiles makes image files of what is in the devices of a fake machine.
 	imageFiles jobs.ImageFiles
-	// processes returns how many processes were started so far.
-	processes func() int64
+	// processes returns how many processes were started so far, and commands how many commands run now.
+	processes, commands func() int64
 	// endPass is called when a pass has made its changes.
 	endPass func() error
 }
@@ -108,7 +108,7 @@ func thisMachine(os *host.OS, lvmDir string) *backend {
 	shells.Dir = lvmDir
 	devices := pvscan.New(os)
 	os.LimitLVM(devices)
-	return &backend{Host: os, lvm: shells, devices: devices, blocks: jobs.NewEngine(os), processes: os.Processes, endPass: func() error {
+	return &backend{Host: os, lvm: shells, devices: devices, blocks: jobs.NewEngine(os), processes: os.Processes, commands: os.Running, endPass: func() error {
 		if err := shells.Close(); err != nil {
 			return fmt.Errorf("the LVM shell did not exit normally: %w", err)
 		}
@@ -166,8 +166,11 @@ func openNode(file string, faked func(fakehost.Call)) (*backend, error) {
 		return nil, err
 	}
 	kept.stored = sha256.Sum256(data)
-	return &backend{Host: watched, lvm: fakehost.Shell{Runner: watched}, blocks: engine, imageFiles: fakeImageFiles{engine}, processes: func() int64 { return 0 }, endPass: kept.save}, nil
+	return &backend{Host: watched, lvm: fakehost.Shell{Runner: watched}, blocks: engine, imageFiles: fakeImageFiles{engine}, processes: none, commands: none, endPass: kept.save}, nil
 }
+
+// none is how many processes a fake machine has.
+func none() int64 { return 0 }
 
 // nodeMistakes says what is wrong with a node's file, one line per mistake.
 func nodeMistakes(file string, err error) error {

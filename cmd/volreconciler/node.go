@@ -146,6 +146,7 @@ func newLoop(s *settings, source reconcile.Source, b *backend, log logr.Logger) 
 		Status:       &status.Board{},
 		Log:          log,
 		Processes:    b.processes,
+		Commands:     b.commands,
 		AfterPass: func() {
 			if err := b.endPass(); err != nil {
 				log.Error(err, "a pass did not finish normally")

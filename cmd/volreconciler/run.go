@@ -46,6 +46,9 @@ to webhooks, an Alertmanager or commands as well; see docs/notifications.md.
 With --backend fake the agent works on a captured node, as apply does, and logs each call
 that would change a node.
 
+Under systemd with Type=notify the agent is ready after the first pass, shows the number of
+objects by phase in "systemctl status", and feeds the watchdog while its loop runs.
+
 On SIGTERM or SIGINT the agent exits once running commands have ended, on the second one at
 once. Copies are interrupted and continue after the next start. Exports remain available. On
 SIGHUP it reads everything again at once.
@@ -116,7 +119,11 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 	}
 	loop.Status.SetNodeWarnings(warnings)
 	log.Info("started", "version", strings.TrimPrefix(describeBuild(), "volreconciler "), "specs", s.specs, "socket", s.socket())
-	context.AfterFunc(ctx, func() { log.Info("stopping once running commands have ended") })
+	manager := supervise(loop, log)
+	context.AfterFunc(ctx, func() {
+		manager.Stopping()
+		log.Info("stopping once running commands have ended")
+	})
 	loop.Hangup = hangup
 	loop.Run(ctx, source.Watch(ctx))
 	log.Info("stopped")

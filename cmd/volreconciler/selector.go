@@ -135,9 +135,10 @@ func connectedOf(o status.Object) uint64 {
 	return 0
 }
 
-// urgency orders phases by how much they call for somebody.
-func urgency(p status.Phase) int {
-	return slices.Index([]status.Phase{
-		status.Failed, status.Blocked, status.Foreign, status.Progressing, status.Deleting, status.Orphaned, status.Suspended, status.Ready,
-	}, p)
+// byUrgency are the phases, those first that call most for somebody.
+var byUrgency = []status.Phase{
+	status.Failed, status.Blocked, status.Foreign, status.Progressing, status.Deleting, status.Orphaned, status.Suspended, status.Ready,
 }
+
+// urgency is a phase's place among them.
+func urgency(p status.Phase) int { return slices.Index(byUrgency, p) }

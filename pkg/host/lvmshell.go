@@ -75,6 +75,8 @@ func (s *LVMShell) Run(ctx context.Context, argv ...string) (Output, error) {
 	if limited {
 		line = limitedLine(line, devices)
 	}
+	s.os.running.Add(1)
+	defer s.os.running.Add(-1)
 	sh := s.take()
 	if sh == nil {
 		return s.os.Run(ctx, argv...)

@@ -36,6 +36,7 @@ var SearchPath = []string{"/usr/sbin", "/usr/bin", "/sbin", "/bin"}
 // OS is the real machine. It is safe for concurrent use.
 type OS struct {
 	processes atomic.Int64
+	running   atomic.Int64
 	limit     time.Duration
 	grace     time.Duration
 	devices   LVMDevices // nil: LVM looks by itself
@@ -48,6 +49,9 @@ func New() *OS { return &OS{limit: commandLimit, grace: stopGrace} }
 
 // Processes returns how many processes were started so far.
 func (o *OS) Processes() int64 { return o.processes.Load() }
+
+// Running returns how many commands run now, of which each ends or is left behind by the time limit.
+func (o *OS) Running() int64 { return o.running.Load() }
 
 // Run runs a command, see [Runner].
 //
@@ -81,6 +85,8 @@ func (o *OS) Run(ctx context.Context, argv ...string) (Output, error) {
 		return Output{}, notRun(argv, err)
 	}
 	o.processes.Add(1)
+	o.running.Add(1)
+	defer o.running.Add(-1)
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 

@@ -28,6 +28,20 @@ var _ = Describe("running commands", func() {
 		Expect(o.Processes()).To(Equal(int64(1)))
 	})
 
+	It("knows how many commands run", func(ctx SpecContext) {
+		fifo := filepath.Join(GinkgoT().TempDir(), "fifo")
+		Expect(unix.Mkfifo(fifo, 0o600)).To(Succeed())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_, _ = o.Run(ctx, "cat", fifo)
+		}()
+		Eventually(ctx, o.Running).Should(Equal(int64(1)))
+		Expect(os.WriteFile(fifo, nil, 0)).To(Succeed())
+		Eventually(ctx, ended).Should(BeClosed())
+		Expect(o.Running()).To(BeZero())
+	}, NodeTimeout(10*time.Second))
+
 	It("returns the exit status, and what was printed all the same", func(ctx SpecContext) {
 		out, err := o.Run(ctx, "sh", "-c", "echo out; echo 'WARNING: never mind' >&2; echo '  no such' >&2; exit 5")
 		var cmd *CommandError

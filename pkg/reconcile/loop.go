@@ -75,8 +75,11 @@ type Loop struct {
 	Meter Meter
 	// Hangup, if not nil, makes the loop read everything again.
 	Hangup <-chan os.Signal
-	// Processes, if not nil, returns the number of processes started so far.
-	Processes func() int64
+	// Processes, if not nil, returns the number of processes started so far, and Commands how many commands
+	// of the machine run now.
+	Processes, Commands func() int64
+	// Supervisor, if not nil, restarts the agent if the loop hangs.
+	Supervisor Supervisor
 
 	lookout      lookout
 	clock        func() time.Time     // nil: the machine's
@@ -107,6 +110,8 @@ func (l *Loop) Run(ctx context.Context, wake <-chan struct{}) {
 		l.Status.SetMaxAge(l.Resync)
 	}
 	timed := false
+	beat, stop := l.heartbeat()
+	defer stop()
 	for {
 		next := l.pass(ctx, timed)
 		wait, heard := next, changed
@@ -115,23 +120,30 @@ func (l *Loop) Run(ctx context.Context, wake <-chan struct{}) {
 		}
 		timer := time.NewTimer(wait)
 		timed = false
-		select {
-		case <-ctx.Done():
-		case <-wake:
-		case <-heard:
-			// Who changes one thing mostly changes more.
-			sleep(ctx, gather)
+		for waiting := true; waiting; {
+			l.supervisor().Alive()
+			waiting = false
 			select {
-			case <-changed: // the pass takes these, too
-			default:
+			case <-beat:
+				waiting = true
+			case <-ctx.Done():
+			case <-wake:
+			case <-heard:
+				// Who changes one thing mostly changes more.
+				sleep(ctx, gather)
+				select {
+				case <-changed: // the pass takes these, too
+				default:
+				}
+			case <-l.Executor.Freed():
+			case <-l.Hangup:
+				l.lookout.audited = time.Time{}
+				l.supervisor().Reloading()
+			case <-l.Status.Asked():
+				l.lookout.asked = true
+			case <-timer.C:
+				timed = next > 0 && wait == next
 			}
-		case <-l.Executor.Freed():
-		case <-l.Hangup:
-			l.lookout.audited = time.Time{}
-		case <-l.Status.Asked():
-			l.lookout.asked = true
-		case <-timer.C:
-			timed = next > 0 && wait == next
 		}
 		timer.Stop()
 		if ctx.Err() != nil {
@@ -203,10 +215,13 @@ func (l *Loop) pass(ctx context.Context, timed bool) time.Duration {
 		l.Log.Error(err, "memory")
 		made.AddFinding(err)
 	}
-	failures := l.Executor.Execute(ctx, made, backingOff, l.stepReporter(declared, observed, settled))
-	if l.AfterPass != nil {
-		l.AfterPass()
-	}
+	failures := stage(l, func() map[plan.StepID]error {
+		failures := l.Executor.Execute(ctx, made, backingOff, l.stepReporter(declared, observed, settled))
+		if l.AfterPass != nil {
+			l.AfterPass()
+		}
+		return failures
+	})
 	if ctx.Err() != nil {
 		return l.Resync
 	}
@@ -222,6 +237,7 @@ func (l *Loop) pass(ctx context.Context, timed bool) time.Duration {
 	if l.Meter != nil {
 		l.Meter.PassEnded(spent, observed.Err() == nil)
 	}
+	l.supervisor().Passed()
 	l.Log.V(1).Info("pass", "seconds", spent.Seconds, "processes", spent.Processes, "steps", len(made.Steps), "failed", len(failures))
 	l.last = declared
 	l.lookout.noise.note(len(changed) > 0, len(failures) == len(made.Steps), time.Duration(spent.Seconds*float64(time.Second)), time.Now())
@@ -287,7 +303,7 @@ func (l *Loop) view(ctx context.Context, declared spec.Set, now time.Time) view 
 	if o, adopts := l.Observer.(interface{ Adopt(targets ...string) }); adopts {
 		o.Adopt(declared.AdoptedTargets()...)
 	}
-	observed := l.Observer.Observe(ctx, declared.ImagePaths()...)
+	observed := stage(l, func() observe.State { return l.Observer.Observe(ctx, declared.ImagePaths()...) })
 	if ctx.Err() != nil {
 		return view{}
 	}

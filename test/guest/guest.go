@@ -45,6 +45,11 @@ type Config struct {
 	// Terminal asks for a serial line for somebody's shell, see [Machine.Terminal].
 	// Only User-mode Linux has one.
 	Terminal bool
+	// Systemd boots the guest with systemd as PID 1, which takes some seconds more.
+	Systemd bool
+	// KeepRoot makes the last of Disks keep what changes in the root file system, so that
+	// a guest has it again after [Machine.Reboot]. The host needs mke2fs for that.
+	KeepRoot bool
 	// MemoryMiB is 2048 if not set.
 	MemoryMiB int
 	// CPUs is 2 with KVM and 1 without if not set. Two emulated processors get
@@ -170,12 +175,18 @@ func start(ctx context.Context, on hardware, root string, kernel debian.Kernel, 
 	if err != nil {
 		return nil, err
 	}
-	told := handover.Guest{Machine: on.name(), Root: root, Kernel: kernel.Dir, Share: config.Share}
+	told := handover.Guest{Machine: on.name(), Root: root, Kernel: kernel.Dir, Share: config.Share, Systemd: config.Systemd}
 	for _, d := range config.Disks {
 		if err := d.create(); err != nil {
 			return nil, err
 		}
 		told.Serials = append(told.Serials, d.Serial)
+	}
+	if n := len(config.Disks); config.KeepRoot && n > 0 {
+		if err := config.Disks[n-1].format(ctx); err != nil {
+			return nil, err
+		}
+		told.RootDisk = n
 	}
 	initrd, err := makeInitrd(kernel, program, told)
 	if err != nil {

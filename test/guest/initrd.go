@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/cavaliergopher/cpio"
@@ -69,7 +70,11 @@ func sourceDir() string {
 // makeInitrd makes the initial RAM file system: PID 1, what it is told, and the
 // kernel modules that it loads, with a list of them in order.
 func makeInitrd(kernel debian.Kernel, program []byte, told handover.Guest) ([]byte, error) {
-	files, err := kernel.ModuleFiles(bootModules...)
+	names := bootModules
+	if told.RootDisk > 0 {
+		names = append(slices.Clone(names), "ext4")
+	}
+	files, err := kernel.ModuleFiles(names...)
 	if err != nil {
 		return nil, err
 	}

@@ -43,8 +43,8 @@ func mountAll(mounts []mount) error {
 }
 
 // boot goes from the initial RAM file system to a root that is the cached user space
-// below, the kernel's folder over it, and a file system in memory above, so that guests
-// share what is cached and never change it.
+// below, the kernel's folder over it, and a file system in memory or on a disk above, so that
+// guests share what is cached and never change it.
 func boot(told handover.Guest) error {
 	err := mountAll([]mount{
 		{source: "proc", target: "/proc", fstype: "proc"},
@@ -62,13 +62,13 @@ func boot(told handover.Guest) error {
 	err = mountAll([]mount{
 		folder(told.Machine, "root", told.Root, "/lower/root", "cache=loose"),
 		folder(told.Machine, "kernel", told.Kernel, "/lower/kernel", "cache=loose"),
-		{source: "tmpfs", target: "/upper", fstype: "tmpfs"},
+		upper(told),
 	})
 	if err != nil {
 		return err
 	}
 	for _, dir := range []string{"/upper/upper", "/upper/work"} {
-		if err := os.Mkdir(dir, 0o755); err != nil {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
 	}
@@ -82,6 +82,18 @@ func boot(told handover.Guest) error {
 		return err
 	}
 	return switchRoot("/new")
+}
+
+// upper is what keeps the changes of the root.
+func upper(told handover.Guest) mount {
+	if told.RootDisk == 0 {
+		return mount{source: "tmpfs", target: "/upper", fstype: "tmpfs"}
+	}
+	prefix := "/dev/vd"
+	if told.Machine == handover.UserMode {
+		prefix = "/dev/ubd"
+	}
+	return mount{source: prefix + string(rune('a'+told.RootDisk-1)), target: "/upper", fstype: "ext4"}
 }
 
 // folder is a folder of the host: a path for User-mode Linux, a tag for others.

@@ -5,7 +5,7 @@
 //
 // As PID 1 it mounts the root file system (boot.go), starts itself again as the
 // agent, and from then on only reaps and, on a signal, powers off or reboots
-// (pid1.go). The agent makes the guest a usable node (node.go) and then runs
+// (pid1.go), or it leaves its place to systemd, which starts the agent (systemd.go). The agent makes the guest a usable node (node.go) and then runs
 // the host's commands (agent.go): being another process, it can wait for its
 // children without PID 1 taking them away. Called as poweroff or reboot, it
 // sends PID 1 the signal.
@@ -52,6 +52,9 @@ func play(role string) error {
 		// Without this the kernel would bury the message under its panic.
 		fmt.Fprintln(os.Stderr, "init:", err)
 		return unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+	}
+	if told.Systemd {
+		return startSystemd(told)
 	}
 	return reap(told)
 }

@@ -3,9 +3,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,15 +41,18 @@ func environment() []string {
 	}
 }
 
-// prepareNode does what an init system would have done before somebody logs in.
+// prepareNode does what an init system would have done before somebody logs in, or the rest of it if
+// that is systemd.
 func prepareNode(told handover.Guest) error {
-	err := mountAll([]mount{
-		{source: "tmpfs", target: "/run", fstype: "tmpfs", options: "mode=755"},
-		{source: "devpts", target: "/dev/pts", fstype: "devpts", options: "gid=5,mode=620"},
-		{source: "tmpfs", target: "/dev/shm", fstype: "tmpfs"},
-	})
-	if err != nil {
-		return err
+	if !told.Systemd {
+		err := mountAll([]mount{
+			{source: "tmpfs", target: "/run", fstype: "tmpfs", options: "mode=755"},
+			{source: "devpts", target: "/dev/pts", fstype: "devpts", options: "gid=5,mode=620"},
+			{source: "tmpfs", target: "/dev/shm", fstype: "tmpfs"},
+		})
+		if err != nil {
+			return err
+		}
 	}
 	for _, dir := range []string{"/run/lock/iscsi", "/run/lock/lvm", "/run/lvm", "/run/dbus", "/etc/nvme"} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -63,12 +64,12 @@ func prepareNode(told handover.Guest) error {
 			return err
 		}
 	}
+	ends := "/proc/1/exe"
+	if told.Systemd {
+		ends = "/usr/bin/systemctl"
+	}
 	for _, name := range []string{"poweroff", "reboot"} {
-		link := filepath.Join("/usr/sbin", name)
-		if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		if err := os.Symlink("/proc/1/exe", link); err != nil {
+		if err := link(ends, filepath.Join("/usr/sbin", name)); err != nil {
 			return err
 		}
 	}
@@ -83,6 +84,12 @@ func prepareNode(told handover.Guest) error {
 		if err := folder(told.Machine, "host", told.Share, "/host", "cache=none").do(); err != nil {
 			return err
 		}
+	}
+	if told.Systemd {
+		if err := announceDisks(told); err != nil {
+			return err
+		}
+		return do("iscsid")
 	}
 	if err := (mount{source: "configfs", target: "/sys/kernel/config", fstype: "configfs"}).do(); err != nil {
 		return err

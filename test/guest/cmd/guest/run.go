@@ -28,6 +28,8 @@ type machineFlags struct {
 	suite  string
 	memory int
 	cpus   int
+	// systemd is that of guest.Config.
+	systemd bool
 }
 
 func (f *machineFlags) register(flags *pflag.FlagSet) {
@@ -35,6 +37,7 @@ func (f *machineFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.share, "share", "", "directory that the guest has at /host, to read and write")
 	registerKind(flags, &f.kernel, &f.suite)
 	flags.IntVar(&f.memory, "memory", 0, "memory in MiB (default 2048)")
+	flags.BoolVar(&f.systemd, "systemd", false, "boot with systemd as PID 1")
 	flags.IntVar(&f.cpus, "cpus", 0, "number of processors (default 2 with KVM, 1 without)")
 }
 
@@ -60,7 +63,7 @@ func (f *machineFlags) config(dir string) (guest.Config, error) {
 	if err != nil {
 		return config, err
 	}
-	config.MemoryMiB, config.CPUs = f.memory, f.cpus
+	config.MemoryMiB, config.CPUs, config.Systemd = f.memory, f.cpus, f.systemd
 	if f.share != "" {
 		share, err := filepath.Abs(f.share)
 		if err != nil {

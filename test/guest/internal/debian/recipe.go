@@ -12,7 +12,7 @@ import (
 )
 
 var packages = []string{
-	"kmod", "udev",
+	"kmod", "udev", "systemd", "dpkg", "diffutils", "init-system-helpers",
 
 	"base-files", "usr-is-merged", "libc-bin", "bash", "dash", "coreutils", "findutils", "grep", "sed", "mawk", "tar", "gzip",
 	"util-linux", "mount", "fdisk", "procps", "psmisc", "busybox-static", "iproute2", "netcat-openbsd",
@@ -22,6 +22,8 @@ var packages = []string{
 
 	"open-iscsi", "libiscsi-bin", "sg3-utils", "lsscsi", "nvme-cli", "rdma-core", "ibverbs-providers",
 	"tgt", "targetcli-fb", "multipath-tools", "qemu-block-extra", "python3", "dbus-daemon", "dbus-system-bus-common",
+
+	"ansible-core", "apt", "python3-apt",
 }
 
 // newer are packages that Debian 12 does not have.
@@ -85,6 +87,14 @@ protocols: files
 // package usrmerge would do afterwards.
 const mergeUsrHook = `for dir in bin sbin lib lib64; do mkdir -p "$1/usr/$dir" && ln -s "usr/$dir" "$1/$dir"; done`
 
+// installedHook tells dpkg of the packages, so that a guest can install one that depends on them. An
+// empty list of files per package keeps it from complaining of each.
+const installedHook = `for deb in "$1"/var/cache/apt/archives/*.deb; do
+	dpkg-deb -f "$deb"; echo "Status: install ok installed"; echo
+	: >"$1/var/lib/dpkg/info/$(dpkg-deb -f "$deb" Package).list"
+	: >"$1/var/lib/dpkg/info/$(dpkg-deb -f "$deb" Package):$(dpkg-deb -f "$deb" Architecture).list"
+done >"$1/var/lib/dpkg/status"`
+
 // Root returns the directory with the user space of a suite and makes it if it is
 // not in the cache, which takes half a minute or more. It is shared by all guests of
 // this machine: do not change it.
@@ -118,7 +128,7 @@ func unpack(ctx context.Context, root string, suite Suite) error {
 	}
 	args := []string{
 		"--variant=extract", "--format=directory", "--quiet",
-		"--setup-hook=" + mergeUsrHook,
+		"--setup-hook=" + mergeUsrHook, "--extract-hook=" + installedHook,
 		"--include=" + strings.Join(include, ","),
 	}
 	if os.Geteuid() != 0 {

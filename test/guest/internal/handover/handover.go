@@ -26,6 +26,11 @@ type Guest struct {
 	Root, Kernel, Share string
 	// Serials are those of the disks, in their order.
 	Serials []string
+	// Systemd is true if PID 1 is to be systemd.
+	Systemd bool
+	// RootDisk is the number of the disk, counted from 1, that keeps what changes in the root file
+	// system; 0: memory does.
+	RootDisk int
 }
 
 // Read reads what this guest has to know.

@@ -1,0 +1,43 @@
+package packages
+
+import (
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+var _ = DescribeTableSubtree("The Ansible role on", func(suite string) {
+	It("installs the agent, and refuses mistakes before they do harm", func(ctx SpecContext) {
+		deb, _ := built(ctx, "0.1.0")
+		n := boot(ctx, suite, map[string]string{
+			"volreconciler.deb": deb, "ansible": "deploy/ansible", "data.yaml": temporary("data.yaml", specs),
+			"inventory": temporary("inventory", "[storage]\nguest ansible_connection=local\n"),
+		})
+		// The controller is the node itself.
+		n.sh(ctx, `cp -r /host/ansible /root/play && cd /root/play && mkdir -p files specs/guest
+			cp /host/volreconciler.deb files/ && cp /host/data.yaml specs/guest/`)
+		const play = `cd /root/play && LC_ALL=C.UTF-8 ansible-playbook -i /host/inventory -e '{"volreconciler_secrets": {"db": "123456789012"}}' playbook.yaml`
+
+		By("playing it on a new node")
+		Expect(n.sh(ctx, play)).To(MatchRegexp(`guest +: .*changed=[1-9].* failed=0`))
+		Eventually(ctx, n.shown("StatusText")).Should(Equal("3 objects: 3 Ready"))
+		n.exported(ctx)
+		Expect(n.sh(ctx, "stat -c '%a %s' /etc/volreconciler/secrets/db; stat -c %a /etc/volreconciler/secrets; curl -sf localhost:9842/readyz >/dev/null && echo listens")).To(
+			Equal("600 12\n700\nlistens"))
+
+		By("playing it again, which changes nothing")
+		before := n.shown("MainPID")(ctx)
+		Expect(n.sh(ctx, play)).To(MatchRegexp(`guest +: .*changed=0 .* failed=0`))
+		Expect(n.shown("MainPID")(ctx)).To(Equal(before))
+
+		By("playing a mistake in the specs, and one in the settings")
+		inUse := n.sh(ctx, "cat /etc/volreconciler/specs/* /etc/volreconciler/config.yaml")
+		n.sh(ctx, "cd /root/play && sed -i s/64Mi/64Foo/ specs/guest/data.yaml")
+		Expect(n.sh(ctx, "! { "+play+"; }")).To(ContainSubstring("64Foo"))
+		n.sh(ctx, "cd /root/play && sed -i s/64Foo/64Mi/ specs/guest/data.yaml && sed -i s/listen:/lisden:/ playbook.yaml")
+		Expect(n.sh(ctx, "! { "+play+" 2>&1; }")).To(ContainSubstring(`unknown setting \"lisden\"`))
+		Expect(n.sh(ctx, "cat /etc/volreconciler/specs/* /etc/volreconciler/config.yaml")).To(Equal(inUse))
+		Expect(n.shown("MainPID")(ctx)).To(Equal(before))
+	}, SpecTimeout(6*time.Minute))
+}, suites)
