@@ -44,6 +44,8 @@ type LVMShell struct {
 	mu     sync.Mutex
 	idle   []*shell
 	broken bool // no shell can be had on this machine
+
+	writing sync.Mutex // of Dir, by whoever starts a shell
 }
 
 var _ Runner = (*LVMShell)(nil)
@@ -193,6 +195,13 @@ type shell struct {
 	ended   chan struct{}
 }
 
+// writeDir copies LVM's configuration, one at a time: two of them would remove each other's files.
+func (s *LVMShell) writeDir() error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	return writeSystemDir(s.Dir, s.etc)
+}
+
 // startLimit is how long a new shell may take to answer.
 const startLimit = 30 * time.Second
 
@@ -202,7 +211,7 @@ func (s *LVMShell) start() (*shell, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := writeSystemDir(s.Dir, s.etc); err != nil {
+	if err := s.writeDir(); err != nil {
 		return nil, err
 	}
 	report, w, err := os.Pipe()

@@ -149,6 +149,20 @@ var _ = Describe("LVM's shell", func() {
 		Expect(o.Processes()).To(BeNumerically("<=", 4))
 	})
 
+	It("copies the configuration for all that start at the same time", func() {
+		for range 50 {
+			s.Dir = filepath.Join(GinkgoT().TempDir(), "lvm")
+			var all sync.WaitGroup
+			for range 4 {
+				all.Go(func() {
+					defer GinkgoRecover()
+					Expect(s.writeDir()).To(Succeed())
+				})
+			}
+			all.Wait()
+		}
+	})
+
 	It("ends its shells when it is closed, and starts anew after that", func(ctx SpecContext) {
 		_, err := s.Run(ctx, "lvs", "vg0")
 		Expect(err).NotTo(HaveOccurred())
