@@ -124,7 +124,7 @@ var _ = Describe("What targetcli made is imported", func() {
 		kill(ctx)
 		logout(ctx, byHand, mailHost)
 		logout(ctx, byHand, dbHost)
-		sh(ctx, `sed -i '/name: `+mailHost+`/,$d' /specs/imported/exports.yaml; tail -n 3 /specs/imported/exports.yaml
+		sh(ctx, `sed -i '/name: `+mailHost+`/,/^  attributes:/{/^  attributes:/!d}' /specs/imported/exports.yaml
 			targetcli clearconfig confirm=True >/dev/null; targetcli restoreconfig /tmp/before.json >/dev/null`)
 		Expect(login(ctx, byHand, "127.0.0.1:3260", mailHost, chap("mail", "third-password")...).ExitCode).To(BeZero())
 		logout(ctx, byHand, mailHost)
