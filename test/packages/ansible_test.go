@@ -39,5 +39,12 @@ var _ = DescribeTableSubtree("The Ansible role on", func(suite string) {
 		Expect(n.sh(ctx, "! { "+play+" 2>&1; }")).To(ContainSubstring(`unknown setting \"lisden\"`))
 		Expect(n.sh(ctx, "cat /etc/volreconciler/specs/* /etc/volreconciler/config.yaml")).To(Equal(inUse))
 		Expect(n.shown("MainPID")(ctx)).To(Equal(before))
+
+		By("playing a file with a mistake, and again when it is gone")
+		n.sh(ctx, "cd /root/play && sed -i s/lisden:/listen:/ playbook.yaml && echo 'kind: Nonsense' >specs/guest/more.yaml")
+		Expect(n.sh(ctx, "! { "+play+"; }")).To(ContainSubstring("more.yaml"))
+		n.sh(ctx, "rm /root/play/specs/guest/more.yaml")
+		Expect(n.sh(ctx, play)).To(MatchRegexp(`guest +: .*changed=0 .* failed=0`))
+		Expect(n.sh(ctx, "cat /etc/volreconciler/specs/* /etc/volreconciler/config.yaml")).To(Equal(inUse))
 	}, SpecTimeout(6*time.Minute))
 }, suites)

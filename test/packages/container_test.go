@@ -59,6 +59,9 @@ var _ = Describe("A container", func() {
 		Expect(n.sh(ctx, "readlink /proc/$(systemctl show -P MainPID container)/exe")).To(Equal("/opt/volreconciler"))
 		Expect(n.sh(ctx, "cat /proc/$(pgrep -x dmeventd)/cgroup")).To(ContainSubstring("dm-event.service"), "the container has a dmeventd of its own")
 
+		Expect(n.sh(ctx, "lvs --noheadings -o seg_monitor vg0 | grep -c '^ *monitored'")).To(Equal("1"))
+		n.sh(ctx, "[ -d $(cat /sys/kernel/config/target/dbroot)/pr ]") // the kernel keeps reservations there
+
 		By("starting a second agent, and stopping the container")
 		Expect(n.sh(ctx, "! timeout 20 /run/image/usr/sbin/volreconciler run 2>&1")).To(ContainSubstring("another"))
 		n.sh(ctx, "timeout 60 systemctl stop container")
