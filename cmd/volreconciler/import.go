@@ -50,7 +50,8 @@ CHAP passwords are written to files of mode 0600 in DIR/secrets; the specs name 
 their absolute paths.
 
 Read docs/adopting.md before you run the agent with these specs: the service that restores
-targetcli's configuration at boot must be disabled.
+targetcli's configuration at boot must be masked. An agent that runs applies what is in its
+directory of specs at once: stop it before you import to there.
 
 Exit status: 0 if everything was written. 3 if something was left out. 1 if the node cannot
 be read, DIR is not empty, or the command is wrong.`,
@@ -172,15 +173,15 @@ func (s *settings) proveImport(ctx context.Context, b *backend, draft *nodespec.
 			return err
 		}
 		if len(draft.Written()) == 0 {
-			return dir.keepSecrets(draft.Passwords())
+			return errors.Join(dir.publish(), dir.keepSecrets(draft.Passwords()))
 		}
-		source := spec.NewSource(dir.path, spec.Options{TargetPrefix: s.targetPrefix, Secrets: !fake, Redact: fake, Settle: time.Millisecond, Log: logr.Discard()})
+		source := spec.NewSource(dir.draft(), spec.Options{TargetPrefix: s.targetPrefix, Secrets: !fake, Redact: fake, Settle: time.Millisecond, Log: logr.Discard()})
 		proven, err := draft.Prove(source.Load(ctx), nodespec.Input(installation, b.tgt != nil, time.Now()))
 		if err != nil {
 			return err
 		}
 		if proven {
-			return dir.keepSecrets(draft.Passwords())
+			return errors.Join(dir.publish(), dir.keepSecrets(draft.Passwords()))
 		}
 	}
 	return errors.New("interrupted")
@@ -212,6 +213,22 @@ func newImportDir(dir string) (*importDir, error) {
 	return &importDir{path: dir, existed: true}, nil
 }
 
+// draft is where files are until they are proven. If an agent reads the directory, it does not see
+// them: what begins with a dot is no spec.
+func (d *importDir) draft() string { return filepath.Join(d.path, ".draft") }
+
+// publish moves what is proven to its place.
+func (d *importDir) publish() error {
+	for i, file := range d.specs {
+		proven := filepath.Join(d.path, filepath.Base(file))
+		if err := os.Rename(file, proven); err != nil {
+			return fmt.Errorf("cannot move a file to its place: %w", err)
+		}
+		d.specs[i] = proven
+	}
+	return os.Remove(d.draft())
+}
+
 // writeSpecs writes the files of a draft, in place of those of an earlier round.
 func (d *importDir) writeSpecs(files map[string][]byte) error {
 	for _, file := range d.specs {
@@ -220,8 +237,11 @@ func (d *importDir) writeSpecs(files map[string][]byte) error {
 		}
 	}
 	d.specs = nil
+	if err := os.MkdirAll(d.draft(), 0o700); err != nil {
+		return fmt.Errorf("cannot create the directory of drafts: %w", err)
+	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		file := filepath.Join(d.path, name)
+		file := filepath.Join(d.draft(), name)
 		if err := writeNew(file, files[name]); err != nil {
 			return err
 		}
@@ -261,7 +281,7 @@ func (d *importDir) remove() error {
 	for _, file := range slices.Concat(d.specs, d.secrets) {
 		errs = append(errs, os.Remove(file))
 	}
-	_ = os.Remove(filepath.Join(d.path, "secrets"))
+	_, _ = os.Remove(filepath.Join(d.path, "secrets")), os.Remove(d.draft()) // if they are there
 	if !d.existed {
 		errs = append(errs, os.Remove(d.path))
 	}

@@ -119,7 +119,7 @@ func checkTGT(f Facts) []Finding {
 			return []Finding{{
 				Severity: Warning, Subject: unitTGT, Text: "the service is enabled; tgtd listens on port 3260 of all addresses as soon as it starts",
 				Consequence: fmt.Sprintf("after a boot, portal %s of Export/%s cannot be created if tgtd was first", p.at, p.export),
-				Command:     "systemctl mask --now " + unitTGT + ", or let tgtd serve the Exports: --backend tgt",
+				Command:     "systemctl mask " + unitTGT + " (if tgtadm --mode target --op show has targets, they end when you stop it), or let tgtd serve the Exports: --backend tgt",
 			}}
 		}
 	}

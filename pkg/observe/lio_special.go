@@ -36,6 +36,7 @@ func readSpecialties(h host.Files, dir string) ([]string, error) {
 		{"vendor", "wwn/vendor_id", []string{"LIO-ORG"}},
 		{"company id", "wwn/company_id", []string{"0x001405"}},
 		{"protection type", "attrib/pi_prot_type", []string{"0"}},
+		{"ALUA state", path.Join("alua", defaultPortGroup, "alua_access_state"), []string{"0"}}, // active/optimized
 	} {
 		value, err := readTextIfThere(h, path.Join(dir, a.file))
 		if err != nil {

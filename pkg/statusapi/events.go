@@ -75,6 +75,8 @@ func stream(ctx context.Context, board *status.Board, since int64, w http.Respon
 	defer alive.Stop()
 	said := ":\n\n" // the headers are to arrive at once
 	for {
+		// As long as it reads, a stream has no end.
+		_ = controller.SetWriteDeadline(time.Now().Add(writeLimit)) // tests write to memory, which has none
 		if _, err := w.Write([]byte(said)); err != nil || controller.Flush() != nil {
 			return
 		}

@@ -207,9 +207,14 @@ func Serve(ctx context.Context, listener net.Listener, from Source) error {
 	return serveUntil(ctx, newServer(ctx, from), func(server *http.Server) error { return server.Serve(listener) })
 }
 
+// writeLimit bounds how long an answer may take to be read, so that clients that do not read it cannot
+// hold it in memory.
+const writeLimit = 30 * time.Second
+
 func newServer(ctx context.Context, from Source) *http.Server {
 	return &http.Server{
 		Handler: Handler(ctx, from), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		WriteTimeout: waitLimit + writeLimit, // counts from the request, which may wait
 	}
 }
 

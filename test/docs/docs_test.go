@@ -107,6 +107,14 @@ var _ = Describe("Documentation", func() {
 			Expect(read("docs/reference.md")).To(ContainSubstring("`" + name[1] + "`"))
 		}
 	})
+	It("never advises to stop what takes targets away when it stops", func() {
+		stops := regexp.MustCompile(`systemctl (stop|restart|[a-z]+ --now)[^\n]*(target|targetctl|tgt|nvmet)\.service`)
+		for _, extension := range []string{".md", ".go", ".yaml", ".sh"} {
+			for _, file := range documents(extension) {
+				Expect(stops.FindString(read(file))).To(BeEmpty(), file)
+			}
+		}
+	})
 	It("gives the reason for every dependency", func() {
 		direct := regexp.MustCompile(`(?m)^\t([^ ]+) v[^ ]+$`).FindAllStringSubmatch(read("go.mod"), -1)
 		Expect(len(direct)).To(BeNumerically(">", 10))
