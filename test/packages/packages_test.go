@@ -144,6 +144,19 @@ var _ = Describe("A package", func() {
 		needs("lintian")
 		Expect(output(ctx, []string{"LC_ALL=C"}, "lintian", "--allow-root", "--fail-on=error,warning", "--tag-display-limit=0", deb)).To(BeEmpty())
 	}, NodeTimeout(5*time.Minute))
+	It("has what users expect of a package", func(ctx SpecContext) {
+		list := output(ctx, nil, "sh", "-c", "dpkg-deb --fsys-tarfile "+deb+" | tar -t")
+		for _, path := range []string{
+			"usr/sbin/volreconciler", "usr/lib/systemd/system/volreconciler.service", "etc/volreconciler/config.yaml",
+			"usr/share/man/man1/volreconciler.1.gz", "usr/share/man/man1/volreconciler-run.1.gz",
+			"usr/share/bash-completion/completions/volreconciler", "usr/share/fish/vendor_completions.d/volreconciler.fish",
+			"usr/share/zsh/vendor-completions/_volreconciler",
+			"usr/share/doc/volreconciler/changelog.gz", "usr/share/doc/volreconciler/changelog.Debian.gz", "usr/share/doc/volreconciler/copyright",
+		} {
+			Expect(list).To(MatchRegexp(`(?m)^\./` + regexp.QuoteMeta(path) + `$`))
+		}
+		Expect(output(ctx, nil, "sh", "-c", "rpm -qpl "+rpm+" | grep zsh/site-functions/_volreconciler")).NotTo(BeEmpty())
+	})
 	It("has the same files as .rpm, whose scripts are shell", func(ctx SpecContext) {
 		needs("rpm")
 		files := func(list string) []string {
