@@ -185,7 +185,7 @@ func checkMetadataArea(f Facts) []Finding {
 			Subject: name, Text: fmt.Sprintf("LVM's metadata area of %s has room for about %d more logical volumes", name, room),
 			Consequence: "LVM can neither create nor change a logical volume in it once the area is full",
 			Command: fmt.Sprintf("add two disks with larger areas, so that a second copy of the metadata remains, and then ignore the others: "+
-				"pvcreate --metadatasize 64m DEVICE DEVICE2; vgextend %[1]s DEVICE DEVICE2; vgcfgbackup %[1]s; pvchange --metadataignore y OTHERS", name),
+				"pvcreate --metadatasize 64m DEVICE DEVICE2; vgextend %s DEVICE DEVICE2; pvchange --metadataignore y OTHERS; vgcfgbackup", name),
 		}
 		switch {
 		case missing > room:

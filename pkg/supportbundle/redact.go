@@ -24,7 +24,11 @@ var forms = []*regexp.Regexp{
 
 var (
 	// assigned is a value behind a name that sounds like a secret: password=x, "token": "x", PSK: x.
-	assigned = regexp.MustCompile(`(?i)([\w.-]*(?:passw|passphrase|secret|token|credential|api[_-]?key|private[_-]?key|\bpsk|authorization|cookie)[\w.-]*)(\\?["']?\s*(?:=|:(?:\s|\\?["']|$))\s*)(\\?"(?:[^"\\]|\\[^"])*\\?"|'[^']*'|[^\n]+)`)
+	assigned = regexp.MustCompile(`(?i)([\w.-]*(?:passw|\bpass\b|\bpwd\b|passphrase|secret|token|credential|api[_-]?key|private[_-]?key|\bpsk|authorization|cookie)[\w.-]*)(\\?["']?\s*(?:=|:(?:\s|\\?["']|$))\s*)(\\?"(?:[^"\\]|\\[^"])*\\?"|'[^']*'|[^\n]+)`)
+	// block is such a value on lines of its own, as in YAML, with all that is indented after it.
+	block = regexp.MustCompile(`(?im)^([ \t-]*["']?[\w.-]*(?:passw|pass|pwd|passphrase|secret|token|credential|api[_-]?key|private[_-]?key|psk)[\w.-]*["']?)(: *)[|>][-+0-9]*[ \t]*(?:\n[ \t]+[^\n]*|\n[ \t]*$)+`)
+	// user is a password behind a name: curl -u name:x, and incominguser name x in targets.conf(5).
+	user = regexp.MustCompile(`(?i)((?:^|\s)-u[ =]?[^\s:]+|(?:incoming|outgoing)user[ \t]+\S+)([: \t]+)(\S+)`)
 	// option is the value of such an option of a command: --password x, auth.password -v x.
 	option = regexp.MustCompile(`(?i)(--?[\w-]*(?:passw|passphrase|secret|token|credential|api-?key)[\w-]*|auth\.password(?:_in)? +(?:-v|--value))([ =]+)("[^"]*"|'[^']*'|\S+)`)
 	// aboutFile is a name of where a secret is, which is none.
@@ -45,7 +49,7 @@ func Forms(text string) string {
 // known by their form, and values of what sounds like a secret. It prefers to leave out too much.
 func Text(text string) string {
 	text = Forms(text)
-	for _, named := range []*regexp.Regexp{option, assigned} {
+	for _, named := range []*regexp.Regexp{block, user, option, assigned} {
 		text = named.ReplaceAllStringFunc(text, func(found string) string {
 			parts := named.FindStringSubmatch(found)
 			if aboutFile.MatchString(parts[1]) {

@@ -19,6 +19,7 @@ var places = []string{
 	"DHHC-1:01:%s", "iscsiadm -m node --op update -n node.session.auth.password -v %s", "tool --password %s --x", "tool --secret=%s", "tool -password %s",
 	"$2y$10$%s", "user:$6$%s:1:", "$argon2id$v=19$%s", "AGE-SECRET-KEY-1%s", "-----BEGIN OPENSSH PRIVATE KEY-----\n%s\n-----END OPENSSH PRIVATE KEY-----",
 	"-----BEGIN PRIVATE KEY-----\n%s", "eyJhbGciOiJIUzI1NiJ9.%s", "passphrase: correct %s horse", "credentials=%s",
+	"pass=%s", "pwd: %s", "\npassword: |\n  one\n  %s\n", "\n  secret: >-\n    %s", "curl -u admin:%s https://x", "incominguser iqn-user %s", "outgoinguser u %s",
 }
 
 var _ = Describe("A text that others wrote", func() {

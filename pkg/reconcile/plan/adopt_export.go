@@ -29,7 +29,7 @@ const blockBackstore = "iblock_"
 func (d *differ) adoptExport(id spec.ID, e spec.Export, have observe.Target) {
 	target := change.Target{Fabric: have.Fabric, Name: have.Name, Export: id.Name}
 	if why := d.targetDifference(e, have); why != "" {
-		d.setBlocked(id, status.ReasonNotOwned, "cannot adopt target %s, which is not changed: %s. Correct the spec or the target; volreconciler import writes a spec that fits", have.Name, why)
+		d.setBlocked(id, status.ReasonNotOwned, "cannot adopt target %s, which is not changed: %s.%s Correct the spec or the target; volreconciler import writes a spec that fits", have.Name, why, d.admitted(id, e, have))
 		return
 	}
 	luns, needs := map[int]string{}, []StepID(nil)
@@ -38,6 +38,18 @@ func (d *differ) adoptExport(id spec.ID, e spec.Export, have observe.Target) {
 		luns[*l.Number], needs = store.path, append(needs, store.step)
 	}
 	d.step(id, "adopt: true", change.AdoptTarget{Target: target, LUNs: luns}, needs...)
+}
+
+// admitted says whom a target lets in that was adopted before, was restored since as it was, and cannot be
+// adopted again; empty: nobody but who is declared.
+func (d *differ) admitted(id spec.ID, e spec.Export, have observe.Target) string {
+	others := slices.DeleteFunc(sorted(have.ACLs), func(name string) bool {
+		return slices.ContainsFunc(e.Spec.Initiators, func(i spec.Initiator) bool { return i.Name == name })
+	})
+	if d.in.Known[id].Adopted != have.Name || len(others) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" A saved configuration was restored, which admits initiators that are not declared (%s).", shortList(others))
 }
 
 // adoptBackstore plans that a backstore of somebody else becomes an object's. The product id that

@@ -251,7 +251,8 @@ var _ = Describe("An Export that adopts its target", func() {
 				differ(n)
 				luns := n.State.LIO.ISCSI[IQN]
 				p := n.Plan()
-				Expect(ObjectOf(p, ExportID("db"))).To(BeIn(status.Blocked, status.ReasonNotOwned))
+				Expect(ObjectOf(p, ExportID("db"))).To(And(BeIn(status.Blocked, status.ReasonNotOwned),
+					HaveField("Message", MatchRegexp("not declared.*"+dismissed+"|"+dismissed+" is not declared"))))
 				n.Apply(p)
 				Expect(n.State.LIO.ISCSI[IQN]).To(Equal(luns))
 			},
