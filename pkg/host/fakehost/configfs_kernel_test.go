@@ -143,7 +143,8 @@ var _ = Describe("configfs on the fake machine", func() {
 					}
 				}
 				for _, e := range h.Node().ConfigFS {
-					if base := path.Base(e.Path); base == "statistics" || base == "product_id" || base == "pr" || path.Base(path.Dir(e.Path)) == "pr" {
+					unrecorded := []string{"statistics", "product_id", "company_id", "vendor_id", "block_size", "hw_block_size", "pi_prot_type", "pr"}
+					if slices.Contains(unrecorded, path.Base(e.Path)) || path.Base(path.Dir(e.Path)) == "pr" || strings.Contains(e.Path, "/alua") {
 						without = append(without, strings.TrimPrefix(e.Path, dir+"/"))
 					}
 				}

@@ -88,6 +88,9 @@ var backstoreType = &itemType{
 	groups: map[string]*itemType{
 		"attrib": {attributes: map[string]attribute{
 			"atomic_max_len":             {text: "0\n"}, // no device has them
+			"block_size":                 {text: "512\n"},
+			"hw_block_size":              {text: "512\n"},
+			"pi_prot_type":               {text: "0\n"},
 			"emulate_3pc":                {text: "1\n", store: storeFlag},
 			"emulate_caw":                {text: "1\n", store: storeFlag},
 			"emulate_pr":                 {text: "1\n", store: storeFlag},
@@ -104,8 +107,12 @@ var backstoreType = &itemType{
 			"queue_depth":                {text: "128\n", store: unexported(storeNumber)},
 			"unmap_granularity":          {text: "0\n", store: storeNumber},
 		}},
-		"pr": reservationType,
+		// Groups of ports that are made by hand are not kept.
+		"alua": {groups: map[string]*itemType{"default_tg_pt_gp": {attributes: map[string]attribute{"alua_access_state": {text: "0\n"}}}}},
+		"pr":   reservationType,
 		"wwn": {attributes: map[string]attribute{
+			"company_id":      {text: "0x001405\n"},
+			"vendor_id":       {text: "LIO-ORG\n"},
 			"product_id":      {text: "\n", store: storeProduct},
 			"vpd_unit_serial": {text: serialText(""), store: storeSerial},
 		}},
