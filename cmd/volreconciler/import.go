@@ -173,7 +173,8 @@ func (s *settings) proveImport(ctx context.Context, b *backend, draft *nodespec.
 			return err
 		}
 		if len(draft.Written()) == 0 {
-			return errors.Join(dir.publish(), dir.keepSecrets(draft.Passwords()))
+			dir.keepSecrets(draft.Passwords())
+			return dir.publish()
 		}
 		source := spec.NewSource(dir.draft(), spec.Options{TargetPrefix: s.targetPrefix, Secrets: !fake, Redact: fake, Settle: time.Millisecond, Log: logr.Discard()})
 		proven, err := draft.Prove(source.Load(ctx), nodespec.Input(installation, b.tgt != nil, time.Now()))
@@ -181,7 +182,8 @@ func (s *settings) proveImport(ctx context.Context, b *backend, draft *nodespec.
 			return err
 		}
 		if proven {
-			return errors.Join(dir.publish(), dir.keepSecrets(draft.Passwords()))
+			dir.keepSecrets(draft.Passwords())
+			return dir.publish()
 		}
 	}
 	return errors.New("interrupted")
@@ -264,7 +266,7 @@ func (d *importDir) writeSecrets(passwords map[string]spec.Secret) error {
 }
 
 // keepSecrets removes the passwords of Exports that were left out.
-func (d *importDir) keepSecrets(needed map[string]spec.Secret) error {
+func (d *importDir) keepSecrets(needed map[string]spec.Secret) {
 	d.secrets = slices.DeleteFunc(d.secrets, func(file string) bool {
 		_, keep := needed[file]
 		return !keep && os.Remove(file) == nil
@@ -272,7 +274,6 @@ func (d *importDir) keepSecrets(needed map[string]spec.Secret) error {
 	if len(d.secrets) == 0 {
 		_ = os.Remove(filepath.Join(d.path, "secrets")) // absent, as a rule
 	}
-	return nil
 }
 
 // remove removes what was written.
