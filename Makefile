@@ -45,7 +45,7 @@ test: ## all tests: lint, unit tests, end to end on real kernels in guests
 test-fast: ## the tests that need no guest
 	go vet ./...
 	go test -race $$(go list ./... | grep -vE '/test/(scenario|soak|dashboard)$$')
-	go test ./test/scenario ./test/soak
+	go test -timeout 30m ./test/scenario ./test/soak
 
 .PHONY: lint
 lint: ## lint the code (builds the linter once) and the prose
