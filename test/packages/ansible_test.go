@@ -15,9 +15,9 @@ var _ = DescribeTableSubtree("The Ansible role on", func(suite string) {
 			"inventory": temporary("inventory", "[storage]\nguest ansible_connection=local\n"),
 		})
 		// The controller is the node itself.
-		n.sh(ctx, `cp -r /host/ansible /root/play && cd /root/play && mkdir -p files specs/guest
+		n.sh(ctx, `cp -r /host/ansible /srv/play && cd /srv/play && mkdir -p files specs/guest
 			cp /host/volreconciler.deb files/ && cp /host/data.yaml specs/guest/`)
-		const play = `cd /root/play && LC_ALL=C.UTF-8 ansible-playbook -i /host/inventory -e '{"volreconciler_secrets": {"db": "123456789012"}}' playbook.yaml`
+		const play = `cd /srv/play && LC_ALL=C.UTF-8 ansible-playbook -i /host/inventory -e '{"volreconciler_secrets": {"db": "123456789012"}}' playbook.yaml`
 
 		By("playing it on a new node")
 		Expect(n.sh(ctx, play)).To(MatchRegexp(`guest +: .*changed=[1-9].* failed=0`))
@@ -33,17 +33,17 @@ var _ = DescribeTableSubtree("The Ansible role on", func(suite string) {
 
 		By("playing a mistake in the specs, and one in the settings")
 		inUse := n.sh(ctx, "cat /etc/volreconciler/specs/* /etc/volreconciler/config.yaml")
-		n.sh(ctx, "cd /root/play && sed -i s/64Mi/64Foo/ specs/guest/data.yaml")
+		n.sh(ctx, "cd /srv/play && sed -i s/64Mi/64Foo/ specs/guest/data.yaml")
 		Expect(n.sh(ctx, "! { "+play+"; }")).To(ContainSubstring("64Foo"))
-		n.sh(ctx, "cd /root/play && sed -i s/64Foo/64Mi/ specs/guest/data.yaml && sed -i s/listen:/lisden:/ playbook.yaml")
+		n.sh(ctx, "cd /srv/play && sed -i s/64Foo/64Mi/ specs/guest/data.yaml && sed -i s/listen:/lisden:/ playbook.yaml")
 		Expect(n.sh(ctx, "! { "+play+" 2>&1; }")).To(ContainSubstring(`unknown setting \"lisden\"`))
 		Expect(n.sh(ctx, "cat /etc/volreconciler/specs/* /etc/volreconciler/config.yaml")).To(Equal(inUse))
 		Expect(n.shown("MainPID")(ctx)).To(Equal(before))
 
 		By("playing a file with a mistake, and again when it is gone")
-		n.sh(ctx, "cd /root/play && sed -i s/lisden:/listen:/ playbook.yaml && echo 'kind: Nonsense' >specs/guest/more.yaml")
+		n.sh(ctx, "cd /srv/play && sed -i s/lisden:/listen:/ playbook.yaml && echo 'kind: Nonsense' >specs/guest/more.yaml")
 		Expect(n.sh(ctx, "! { "+play+"; }")).To(ContainSubstring("more.yaml"))
-		n.sh(ctx, "rm /root/play/specs/guest/more.yaml")
+		n.sh(ctx, "rm /srv/play/specs/guest/more.yaml")
 		Expect(n.sh(ctx, play)).To(MatchRegexp(`guest +: .*changed=0 .* failed=0`))
 		Expect(n.sh(ctx, "cat /etc/volreconciler/specs/* /etc/volreconciler/config.yaml")).To(Equal(inUse))
 	}, SpecTimeout(6*time.Minute))
