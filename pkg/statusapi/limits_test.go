@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -72,5 +74,37 @@ var _ = Describe("A server", func() {
 		for lines.Scan() && !strings.HasPrefix(lines.Text(), "data: ") {
 		}
 		Expect(lines.Text()).To(ContainSubstring(`"v0"`))
+	}, SpecTimeout(30*time.Second))
+})
+
+var _ = Describe("By TCP", func() {
+	It("only so many are connected at a time, and the next one waits", func(ctx SpecContext) {
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+		Expect(err).NotTo(HaveOccurred())
+		serving, end := context.WithCancel(context.Background())
+		DeferCleanup(end)
+		go func() { _ = ServeTCP(serving, l, "", Source{Status: &status.Board{}}, logr.Discard()) }() // until the spec ends
+		ask := func() (conn net.Conn, answered func() error) {
+			conn, err := new(net.Dialer).DialContext(ctx, "tcp", l.Addr().String())
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(func() { _ = conn.Close() }) // some are closed by then
+			_, err = conn.Write([]byte("GET /healthz HTTP/1.1\r\nHost: node\r\n\r\n"))
+			Expect(err).NotTo(HaveOccurred())
+			return conn, func() error {
+				Expect(conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))).To(Succeed())
+				_, err := conn.Read(make([]byte, 1))
+				return err
+			}
+		}
+		var last net.Conn
+		for range maxConnections {
+			conn, answered := ask()
+			Eventually(ctx, answered).Should(Succeed())
+			last = conn
+		}
+		_, answered := ask()
+		Expect(answered()).To(MatchError(os.ErrDeadlineExceeded))
+		Expect(last.Close()).To(Succeed())
+		Eventually(ctx, answered).Should(Succeed())
 	}, SpecTimeout(30*time.Second))
 })
