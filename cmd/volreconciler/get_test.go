@@ -50,7 +50,7 @@ var _ = Describe("get --watch", func() {
 		served := newSettings()
 		served.runtimeDir = GinkgoT().TempDir()
 		socket := served.socket()
-		stopServing, warnings, err := serve(served, answersFrom(loop, nil), logr.Discard())
+		stopServing, warnings, err := serve(served, answersFrom(loop, nil, "specs"), logr.Discard())
 		Expect(warnings).To(BeEmpty())
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(stopServing)

@@ -50,11 +50,12 @@ CHAP passwords are written to files of mode 0600 in DIR/secrets; the specs name 
 their absolute paths.
 
 Read docs/adopting.md before you run the agent with these specs: the service that restores
-targetcli's configuration at boot must be masked. An agent that runs applies what is in its
-directory of specs at once: stop it before you import to there.
+targetcli's configuration at boot must be masked. An agent that runs applies at once what is
+in its directory of specs. import asks it by its socket in --runtime-dir, and refuses such a
+DIR: stop the agent, or import elsewhere and look at the plan.
 
 Exit status: 0 if everything was written. 3 if something was left out. 1 if the node cannot
-be read, DIR is not empty, or the command is wrong.`,
+be read, DIR is not empty, a running agent reads it, or the command is wrong.`,
 		Example: `  volreconciler import -o /etc/volreconciler/specs/imported --exports
   volreconciler import -o /srv/specs/node1 --vg vg0 --vg vg1
   volreconciler plan --specs /etc/volreconciler/specs/imported`,
@@ -64,7 +65,7 @@ be read, DIR is not empty, or the command is wrong.`,
 			return importNode(cmd.Context(), s, o, cmd.OutOrStdout())
 		},
 	}
-	s.forCommand(cmd, "target-prefix", "state-dir", "backend", "tgt-socket", "node")
+	s.forCommand(cmd, "target-prefix", "state-dir", "runtime-dir", "backend", "tgt-socket", "node")
 	cmd.Flags().StringVarP(&o.out, "out", "o", "", "`directory` to write to; it must be empty or not exist, for example /etc/volreconciler/specs/imported (required)")
 	cmd.Flags().StringArrayVar(&o.groups, "vg", nil, "`volume group` to import, for example vg0; repeat it for several (default: all)")
 	cmd.Flags().BoolVar(&o.exports, "exports", false, "import targets as well, with their initiators and passwords (default: only volumes)")
@@ -80,6 +81,9 @@ func importNode(ctx context.Context, s *settings, o importOptions, out io.Writer
 	dir, err := filepath.Abs(o.out)
 	if err != nil {
 		return fmt.Errorf("cannot use directory %s: %w", o.out, err)
+	}
+	if err := s.refuseWatched(ctx, dir); err != nil {
+		return err
 	}
 	b, err := s.openBackend(nil)
 	if err != nil {

@@ -37,8 +37,8 @@ announces nothing.
 
 Only one agent or apply works on a node at a time. "volreconciler get" shows the status. It
 uses the socket agent.sock in --runtime-dir, which serves GET /healthz, /readyz, /metrics,
-/v1/status, /v1/objects/KIND/NAME, /v1/plan, /v1/node and /v1/events, and a dashboard for
-browsers at /. --listen serves the same on a TCP address.
+/v1/status, /v1/objects/KIND/NAME, /v1/plan, /v1/node, /v1/agent and /v1/events, and a
+dashboard for browsers at /. --listen serves the same on a TCP address.
 
 The log has what becomes of each object. The list notify in the configuration file sends it
 to webhooks, an Alertmanager or commands as well; see docs/notifications.md.
@@ -101,7 +101,7 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 	loop.Grace, loop.Resync, loop.TrashSettle = s.deletionGrace, s.resync, trashSettle
 	loop.Executor.Patience = changePatience
 
-	answers := answersFrom(loop, b)
+	answers := answersFrom(loop, b, s.specs)
 	if s.backend == backendFake { // the captured node, and not the machine that has its file
 		answers.Node = func(ctx context.Context) ([]byte, error) { return captureFrom(ctx, b) }
 	}

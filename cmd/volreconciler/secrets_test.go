@@ -113,7 +113,7 @@ func newSecretive(specs string, more ...func(*settings)) *secretive {
 	a.loop, err = newLoop(a.s, a.source, &backend{Host: a.host, lvm: a.host, blocks: fakehost.Engine{Devices: a.host}, processes: func() int64 { return 0 }, endPass: nothing}, log)
 	Expect(err).NotTo(HaveOccurred())
 	a.loop.Resync = time.Minute
-	a.answers = answersFrom(a.loop, a.host)
+	a.answers = answersFrom(a.loop, a.host, a.s.specs)
 	stop, _, err := serve(a.s, a.answers, log)
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(stop)

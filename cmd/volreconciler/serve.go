@@ -17,11 +17,12 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/spec"
 	"github.com/volreconciler/volreconciler/pkg/statusapi"
 )
 
 // answersFrom returns what the agent answers from. Call it before the loop runs.
-func answersFrom(loop *reconcile.Loop, files metrics.Files) statusapi.Source {
+func answersFrom(loop *reconcile.Loop, files metrics.Files, specs string) statusapi.Source {
 	counted := metrics.New(loop.Status, files, buildOf())
 	loop.Meter = counted
 	var last atomic.Pointer[plan.Plan]
@@ -47,6 +48,7 @@ func answersFrom(loop *reconcile.Loop, files metrics.Files) statusapi.Source {
 			Status: loop.Status, Plan: last.Load, Node: node, Version: describeBuild(),
 		}),
 		Identities: loop.Memory.Stored,
+		Agent:      func() statusapi.Agent { return statusapi.Agent{Specs: spec.Dirs(specs)} },
 	}
 }
 

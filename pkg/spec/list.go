@@ -81,6 +81,18 @@ func list(dir string) listing {
 	return l.listing
 }
 
+// Dirs returns the absolute paths of the directories that spec files are read from: the given one, those below it,
+// and those that symbolic links lead to. Of one that does not exist it returns the path alone.
+func Dirs(dir string) []string {
+	if l := list(dir); len(l.dirs) > 0 {
+		return l.dirs
+	}
+	if path, err := filepath.Abs(dir); err == nil {
+		dir = path
+	}
+	return []string{dir}
+}
+
 // realPath returns the absolute path without symbolic links.
 func realPath(path string) (string, error) {
 	resolved, err := filepath.EvalSymlinks(path)

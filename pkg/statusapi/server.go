@@ -43,6 +43,8 @@ type Source struct {
 	// Identities returns what the agent remembers of the machine's logical volumes, which plan --node takes for
 	// FILE.identities.json. The error is fs.ErrNotExist if that is nothing.
 	Identities func() ([]byte, error)
+	// Agent returns what the agent says of itself.
+	Agent func() Agent
 	// Metrics answers /metrics, and Pages answers / and all that is below and not listed at [Handler].
 	Metrics, Pages http.Handler
 }
@@ -60,6 +62,7 @@ type Source struct {
 //   - GET /v1/plan: what the last pass had to do, 503 before there is one;
 //   - GET /v1/node: the machine as it is now, as a file for plan --node;
 //   - GET /v1/identities: what the agent remembers of it, for the same, 204 if that is nothing;
+//   - GET /v1/agent: what the agent says of itself, see [Agent];
 //   - GET /v1/events?since=ID: the last events, see [Events];
 //   - GET /metrics, and /.
 //
@@ -95,6 +98,9 @@ func Handler(ctx context.Context, from Source) http.Handler {
 	}
 	if from.Identities != nil {
 		mux.HandleFunc("GET /v1/identities", func(w http.ResponseWriter, _ *http.Request) { serveIdentities(w, from.Identities) })
+	}
+	if from.Agent != nil {
+		mux.HandleFunc("GET /v1/agent", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, from.Agent()) })
 	}
 	if from.Metrics != nil {
 		mux.Handle("GET /metrics", from.Metrics)
