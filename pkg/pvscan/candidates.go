@@ -1,6 +1,7 @@
 package pvscan
 
 import (
+	"io/fs"
 	"path"
 	"regexp"
 	"slices"
@@ -46,6 +47,9 @@ type sys struct {
 	links   map[string][]string // in /dev itself, by the device
 	// filtered is called with each device that LVM's filters exclude; it may be nil.
 	filtered func(device)
+	// uuids are the device-mapper UUIDs that this scan has read, by the kernel's names. A node has
+	// thousands of logical volumes, and each is also a holder of the disk that it lies on.
+	uuids map[string]string
 }
 
 // candidates returns the devices that may hold physical volumes, without opening any.
@@ -54,13 +58,16 @@ func (s sys) candidates() ([]device, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.uuids = map[string]string{}
 	links, parents := map[string]string{}, map[string]bool{}
 	for _, e := range entries {
-		if name := e.Name(); plain.MatchString(name) && !never.MatchString(name) {
-			links[name], _ = s.files.Readlink(path.Join(blockDir, name))
-			if !isDM(name) && s.text(name, "partition") != "" {
-				parents[parentOf(links[name])] = true
-			}
+		name := e.Name()
+		if !plain.MatchString(name) || never.MatchString(name) || s.isLVMsOwn(name) {
+			continue
+		}
+		links[name], _ = s.files.Readlink(path.Join(blockDir, name))
+		if !isDM(name) && s.text(name, "partition") != "" {
+			parents[parentOf(links[name])] = true
 		}
 	}
 	var all []device
@@ -110,13 +117,27 @@ func isDM(name string) bool { return strings.HasPrefix(name, "dm-") }
 // have a longer one.
 const lvUUIDLength = len("LVM-") + 2*uuidBytes
 
+// uuid returns the device-mapper UUID of a device; empty if it has none.
+func (s sys) uuid(name string) string {
+	uuid, known := s.uuids[name]
+	if !known {
+		uuid = s.text(name, "dm/uuid")
+		s.uuids[name] = uuid
+	}
+	return uuid
+}
+
+// isLVMsOwn reports whether a device is a logical volume, or a layer of one, in which LVM looks for no physical volume.
+func (s sys) isLVMsOwn(name string) bool {
+	if !isDM(name) {
+		return false
+	}
+	uuid := s.uuid(name)
+	return strings.HasPrefix(uuid, "LVM-") && (!s.config.scanLVs || len(uuid) != lvUUIDLength)
+}
+
 // mayHold reports whether LVM would look for a physical volume on a device.
 func (s sys) mayHold(name, link string) bool {
-	if isDM(name) {
-		if uuid := s.text(name, "dm/uuid"); strings.HasPrefix(uuid, "LVM-") && (!s.config.scanLVs || len(uuid) != lvUUIDLength) {
-			return false
-		}
-	}
 	switch size := s.text(name, "size"); {
 	case size == "", size == "0", s.text(name, "hidden") == "1":
 		return false
@@ -130,7 +151,7 @@ func (s sys) mayHold(name, link string) bool {
 // array. What is in it is that of the device above it.
 func (s sys) isMember(name string) bool {
 	return slices.ContainsFunc(s.list(name, "holders"), func(holder string) bool {
-		return strings.HasPrefix(holder, "md") || strings.HasPrefix(s.text(holder, "dm/uuid"), "mpath-")
+		return strings.HasPrefix(holder, "md") || strings.HasPrefix(s.uuid(holder), "mpath-")
 	})
 }
 
@@ -138,7 +159,7 @@ func (s sys) isMember(name string) bool {
 // has no other devices above it than logical volumes.
 func (s sys) isPart(name string) bool {
 	holders := s.list(name, "holders")
-	onLV := func(holder string) bool { return strings.HasPrefix(s.text(holder, "dm/uuid"), "LVM-") }
+	onLV := func(holder string) bool { return strings.HasPrefix(s.uuid(holder), "LVM-") }
 	return len(holders) > 0 && !slices.ContainsFunc(holders, onLV) || s.isMember(name)
 }
 
@@ -206,6 +227,9 @@ func readLinks(files host.Files) map[string][]string {
 	links := map[string][]string{}
 	entries, _ := files.ReadDir(devDir) // without it udev's are left
 	for _, e := range entries {
+		if e.Type()&fs.ModeSymlink == 0 {
+			continue
+		}
 		link := path.Join(devDir, e.Name())
 		if to, err := files.Readlink(link); err == nil {
 			if !path.IsAbs(to) {

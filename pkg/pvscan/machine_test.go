@@ -21,6 +21,8 @@ type machine struct {
 	host.Files
 	mu     sync.Mutex
 	files  map[string]string
+	links  map[string]bool      // which of the files are symlinks
+	asked  map[string]int       // how often each was read
 	starts map[string][]byte    // what is at the start of a device
 	errs   map[string]error     // what reading it fails with
 	hung   map[string]chan bool // reads of a device return when this is closed
@@ -35,7 +37,7 @@ const plainConfig = "devices {\n\tdir=\"/dev\"\n\tuse_devicesfile=0\n\tdevicesfi
 
 func newMachine() *machine {
 	return &machine{
-		files: map[string]string{}, starts: map[string][]byte{}, errs: map[string]error{}, hung: map[string]chan bool{},
+		files: map[string]string{}, links: map[string]bool{}, asked: map[string]int{}, starts: map[string][]byte{}, errs: map[string]error{}, hung: map[string]chan bool{},
 		opened: map[string]int{}, stamps: map[string]time.Time{}, config: plainConfig,
 	}
 }
@@ -53,6 +55,7 @@ func (m *machine) Run(_ context.Context, argv ...string) (host.Output, error) {
 func (m *machine) ReadFile(file string) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.asked[file]++
 	if text, ok := m.files[file]; ok {
 		return []byte(text), nil
 	}
@@ -67,9 +70,12 @@ func (m *machine) Readlink(file string) (string, error) {
 type dirEntry struct {
 	fs.DirEntry
 	name string
+	mode fs.FileMode
 }
 
 func (e dirEntry) Name() string { return e.name }
+
+func (e dirEntry) Type() fs.FileMode { return e.mode }
 
 func (m *machine) ReadDir(dir string) ([]fs.DirEntry, error) {
 	if m.busy != nil && strings.HasPrefix(dir, "/sys/kernel/config") {
@@ -91,7 +97,11 @@ func (m *machine) ReadDir(dir string) ([]fs.DirEntry, error) {
 	}
 	var entries []fs.DirEntry
 	for _, name := range names {
-		entries = append(entries, dirEntry{name: name})
+		entry := dirEntry{name: name}
+		if m.links[path.Join(dir, name)] {
+			entry.mode = fs.ModeSymlink
+		}
+		entries = append(entries, entry)
 	}
 	return entries, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -219,7 +220,7 @@ var _ = Describe("finding physical volumes", func() {
 		}),
 		Entry("what lvm.conf filters by a link that somebody made", func() {
 			m.config = plainConfig + "filter=[\"a|^/dev/mine$|\",\"r|/dev/yours|\",\"r|sd|\"]\n"
-			m.files["/dev/yours"] = "sda"
+			m.files["/dev/yours"], m.links["/dev/yours"] = "sda", true
 		}),
 		Entry("what the devices file does not have", func() {
 			m.config = plainConfig + "use_devicesfile=1\n"
@@ -304,7 +305,7 @@ var _ = Describe("finding physical volumes", func() {
 	DescribeTable("finds what the devices file has", func(ctx SpecContext, entry string) {
 		m.disk("sda", pvA)
 		m.disk("sdb", pvB)
-		m.files["/dev/mine"] = "sda"
+		m.files["/dev/mine"], m.links["/dev/mine"] = "sda", true
 		m.set("sda", map[string]string{"device/wwid": "naa.5000\n"})
 		m.config = plainConfig + "use_devicesfile=1\nfilter=[\"r|.*|\"]\n"
 		m.files["/etc/lvm/devices/system.devices"] = "VERSION=1.1.2\n" + entry + "\n"
@@ -315,6 +316,24 @@ var _ = Describe("finding physical volumes", func() {
 		Entry("by its name", "IDTYPE=devname IDNAME=/dev/sda DEVNAME=/dev/sda PVID="+pvA),
 		Entry("by a link to it", "IDTYPE=devname IDNAME=/dev/mine DEVNAME=/dev/mine PVID="+pvA),
 	)
+
+	It("reads of each logical volume no more than its UUID, once", func(ctx SpecContext) {
+		m.disk("sda", pvA)
+		for _, lv := range []string{"dm-1", "dm-2"} {
+			m.disk(lv, "")
+			m.set(lv, map[string]string{"dm/uuid": "LVM-" + pvA + pvB + "\n"})
+			m.set("sda", map[string]string{"holders/" + lv: ""})
+			m.files["/dev/"+lv] = "a device node"
+		}
+		Expect(find(ctx)).To(Equal([]string{"/dev/sda"}))
+		for file, times := range m.asked {
+			if strings.Contains(file, "dm-") {
+				Expect(file).To(HaveSuffix("/dm/uuid"))
+				Expect(times).To(Equal(1), file)
+			}
+		}
+		Expect(m.asked).To(HaveKey(blockDir + "/dm-2/dm/uuid"))
+	})
 
 	It("follows lvm.conf", func(ctx SpecContext) {
 		m.disk("sda", pvA)
