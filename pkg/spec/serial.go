@@ -6,9 +6,11 @@ import (
 )
 
 const (
-	// maxSerial is what the kernel stores of a unit serial (INQUIRY_VPD_SERIAL_LEN of
-	// include/target/target_core_base.h, less the byte that ends it).
-	maxSerial = 253
+	// maxSerial leaves room for the name of the file in which the kernel keeps persistent reservations that
+	// are to outlive a reboot: aptpl_SERIAL (core_scsi3_write_aptpl_to_file in
+	// drivers/target/target_core_pr.c), of at most 255 bytes. With a longer serial the kernel refuses such
+	// reservations. It stores up to 253 (INQUIRY_VPD_SERIAL_LEN of include/target/target_core_base.h).
+	maxSerial = 255 - len("aptpl_")
 	// serialCharacters are those of LVM's tags (lvm(8), "Valid names"), because a tag keeps the
 	// serial. The slash is left out: the kernel names a file by the serial.
 	serialCharacters = alphanumeric + "_+.-=!:&#"
@@ -34,7 +36,7 @@ func NAADigits(serial string) string {
 func CheckSerial(serial string) error {
 	switch {
 	case len(serial) > maxSerial:
-		return fmt.Errorf("%s has %d characters; at most %d are allowed", quote(serial), len(serial), maxSerial)
+		return fmt.Errorf("%s has %d characters; at most %d are allowed: the kernel keeps reservations in a file that is named by it", quote(serial), len(serial), maxSerial)
 	case NAADigits(serial) == NAADigits(""):
 		return fmt.Errorf("%s has no hexadecimal digit other than 0, and initiators tell disks apart by these. Write a serial that has some", quote(serial))
 	default:

@@ -35,7 +35,7 @@ var others = map[string][]any{
 	"name":                {"a", "0", "a-b", strings.Repeat("a", 63)},
 	"volumeGroup":         {"a.b", "_", "+", strings.Repeat("a", 127)},
 	"lvName":              {"A_b.c+d-e", strings.Repeat("a", 115)},
-	"serial":              {"SN_1+a.b=c!d:e&f#", strings.Repeat("a", 253)},
+	"serial":              {"SN_1+a.b=c!d:e&f#", strings.Repeat("a", 249)},
 	"path":                {"/", "/ä b", "/a/b.c"},
 	"file":                {"/", "/ä b", "/a/b.c"},
 	"url":                 {"http://h", "https://[2001:db8::1]:8443/a?b=c@d", "https://h/%23"},

@@ -36,8 +36,8 @@ spec:
 		"spec.serial": {
 			Meaning: "The unit serial that SCSI initiators see. It cannot be changed while the volume is exported.",
 			Default: "derived from the logical volume", Values: &Values{
-				Text:    "at most 253 letters, digits and `_+.-=!:&#`, one of them a hexadecimal digit other than 0",
-				Pattern: `^[A-Za-z0-9_+.=!:&#-]*[1-9A-Fa-f][A-Za-z0-9_+.=!:&#-]*$`, MaxLength: 253,
+				Text:    "at most 249 letters, digits and `_+.-=!:&#`, one of them a hexadecimal digit other than 0",
+				Pattern: `^[A-Za-z0-9_+.=!:&#-]*[1-9A-Fa-f][A-Za-z0-9_+.=!:&#-]*$`, MaxLength: 249,
 			},
 			Example: "6dc3d746-e345-47a1-83af-9f72397e9788", See: "Serials",
 		},
