@@ -106,10 +106,19 @@ func (s *settings) serveTCP(ctx context.Context, serving *sync.WaitGroup, from s
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w; free the port or set another address with --listen, and start the agent again", s.listen, err)
 	}
+	if s.webConfig == "" && !isLoopback(listener.Addr()) {
+		log.Info(fmt.Sprintf("warning: everybody who reaches %s can read this node's state: the names of volumes, targets, initiators and hosts; set web-config to a file with TLS and users, or listen on 127.0.0.1", listener.Addr()))
+	}
 	serving.Go(func() {
 		if err := statusapi.ServeTCP(ctx, listener, s.webConfig, from, log); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			log.Error(err, "the agent no longer answers over the network", "listen", s.listen)
 		}
 	})
 	return nil
+}
+
+// isLoopback reports whether only this machine reaches an address.
+func isLoopback(address net.Addr) bool {
+	tcp, is := address.(*net.TCPAddr)
+	return is && tcp.IP.IsLoopback()
 }
