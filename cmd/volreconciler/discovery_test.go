@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -45,8 +46,18 @@ var _ = Describe("the settings of discovery", func() {
 		},
 		Entry("no name", func(s *settings) { s.discoveryUser = "" }, "discovery-username is required with"),
 		Entry("no file", func(s *settings) { s.discoveryFile = "" }, "discovery-password-file is required; set it to a file with the password"),
-		Entry("no such file", func(s *settings) { s.discoveryFile = "/nonexistent/x" }, "discovery-password-file: "),
+		Entry("no such file", func(s *settings) { s.discoveryFile = "/nonexistent/x" }, "discovery-password-file: it does not name an existing file: no such file"),
+		Entry("the password itself", func(s *settings) { s.discoveryFile = "/secretsecret1" }, "discovery-password-file: it does not name an existing file"),
+		Entry("the password itself, with slashes", func(s *settings) { s.discoveryFile = "/dev/null/secretsecret1" }, "not a directory"),
+		Entry("the password itself, and long", func(s *settings) { s.discoveryFile = "/" + strings.Repeat("secretsecret1", 30) }, "name too long"),
 		Entry("half mutual", func(s *settings) { s.discoveryMutualUser = "t" }, "discovery-mutual-password-file is required; set it to a file with the password"),
 		Entry("twice the same", func(s *settings) { s.discoveryMutualUser, s.discoveryMutualFile = "t", s.discoveryFile }, "the two must differ"),
 	)
+})
+
+var _ = It("A password in the place of image-ca-file is not repeated", func() {
+	s := newSettings()
+	s.data.imageCAFile = "/secretsecret1"
+	_, err := newDataActuator(s, &backend{})
+	Expect(err).To(MatchError(And(HavePrefix("image-ca-file: it does not name an existing file"), Not(ContainSubstring("secretsecret")))))
 })

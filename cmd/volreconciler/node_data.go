@@ -12,6 +12,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/image/cache"
 	"github.com/volreconciler/volreconciler/pkg/image/fetch"
+	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 // newDataActuator returns what changes the data in the volumes of a machine. A fake
@@ -25,6 +26,11 @@ func newDataActuator(s *settings, b *backend) (*jobs.Actuator, error) {
 		actuator := jobs.New(b, lvm.New(b, b), b.blocks, nil, limit)
 		actuator.UseImageFiles(b.imageFiles)
 		return actuator, nil
+	}
+	if s.data.imageCAFile != "" {
+		if err := spec.CheckNamesFile(s.data.imageCAFile); err != nil {
+			return nil, fmt.Errorf("image-ca-file: %w", err)
+		}
 	}
 	fetcher, err := fetch.New(fetch.Options{Proxy: s.data.imageProxy, CAFile: s.data.imageCAFile})
 	if err != nil {

@@ -108,6 +108,8 @@ spec:
 		Expect(os.WriteFile(a.s.webConfig, []byte("basic_auth_users: {u: $2y$10$"+secret("web-config")+"}\n"), 0o600)).To(Succeed())
 		a.s.discoveryUser, a.s.discoveryFile = "discovery", filepath.Join(a.dir, "discovery")
 		a.put("discovery", secret("discovery password"))
+		a.s.discoveryMutualUser, a.s.discoveryMutualFile = "node", "/"+secret("instead of discovery-mutual-password-file")
+		a.s.data.imageCAFile = "/etc/" + secret("instead of image-ca-file")
 		a.loop.Pass(ctx) // so that the agent speaks of these files
 
 		c := collector{settings: a.s, machine: planted{Host: a.host, mounts: "//nas/a /mnt cifs rw,password=" + secret("mount option") + " 0 0\n" +
@@ -146,7 +148,11 @@ spec:
 		Expect(found["specs/all.yaml"]).To(ContainSubstring("file: " + a.dir + "/chap"))
 		Expect(found["specs/inline.yaml"]).To(And(ContainSubstring("username: user"), ContainSubstring(spec.Redacted)))
 		Expect(found["errors.txt"]).To(ContainSubstring("specs: broken.yaml: not valid YAML"))
-		Expect(found["settings.yaml"]).To(ContainSubstring("web-config: " + a.s.webConfig + "\n"))
+		Expect(found["settings.yaml"]).To(And(
+			ContainSubstring("web-config: "+a.s.webConfig+"\n"), ContainSubstring("discovery-password-file: "+a.s.discoveryFile+"\n"),
+			ContainSubstring("discovery-mutual-password-file: "+spec.Redacted+" # no existing file\n"), ContainSubstring("image-ca-file: "+spec.Redacted+" # no existing file\n"),
+		))
+		Expect(found["agent/status.json"]).To(ContainSubstring("discovery-mutual-password-file: it does not name an existing file"))
 		Expect(found["configfs.txt"]).To(ContainSubstring(observe.ISCSITarget("iqn.2026-11.io.volreconciler:data").ACL("iqn.1993-08.org.debian:01:a") + "/auth/password\n"))
 		Expect(found["node.yaml"]).To(And(ContainSubstring("kind: Node"), ContainSubstring(spec.Redacted)))
 		Expect(found["journal.txt"]).To(ContainSubstring("INFO got https://h/a\n"))

@@ -153,13 +153,19 @@ func (c collector) versions(ctx context.Context) (string, error) {
 	return text.String(), errors.Join(errs...)
 }
 
-// settingsInEffect returns the settings of this command. What a password is in is named, and not read.
+// settingsInEffect returns the settings of this command. What a password is in is named, and not read. If there is no
+// such file, what is written there may be the password itself.
 func (c collector) settingsInEffect(context.Context) (string, error) {
 	text := strings.Builder{}
 	c.settings.all.VisitAll(func(f *pflag.Flag) {
-		fmt.Fprintf(&text, "%s: %s", f.Name, publicurl.InValue(f.Value.String()))
-		if f.Value.String() == f.DefValue {
-			text.WriteString(" # default")
+		value, isFile := f.Value.String(), strings.HasSuffix(f.Name, "-file")
+		switch {
+		case value == f.DefValue:
+			fmt.Fprintf(&text, "%s: %s # default", f.Name, value)
+		case isFile && spec.CheckNamesFile(value) != nil:
+			fmt.Fprintf(&text, "%s: %s # no existing file", f.Name, spec.Redacted)
+		default:
+			fmt.Fprintf(&text, "%s: %s", f.Name, publicurl.InValue(value))
 		}
 		text.WriteString("\n")
 	})

@@ -39,7 +39,7 @@ func sendWebhook(ctx context.Context, t Target, m Message) error {
 	if t.SecretFile != "" {
 		key, err := spec.ReadSecret(t.SecretFile)
 		if err != nil {
-			return err
+			return fmt.Errorf("secret-file: %w", err)
 		}
 		header.Set(SignatureHeader, signature(key, body))
 	}

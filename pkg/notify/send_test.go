@@ -349,3 +349,20 @@ func TestTheLogSaysEverythingOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestAPasswordInPlaceOfItsFileIsNotRepeated, nor one in the place of a certificate.
+func TestAPasswordInPlaceOfItsFileIsNotRepeated(t *testing.T) {
+	const password = "k4w-secret"
+	for setting, target := range map[string]Target{
+		"secret-file": {Webhook: "https://127.0.0.1:1/hook", SecretFile: "/" + password},
+		"ca-file":     {Webhook: "https://127.0.0.1:1/hook", CAFile: "/etc/" + password},
+	} {
+		for what, err := range map[string]error{"before": target.Problem(), "sending": sendWebhook(t.Context(), target, Message{})} {
+			if err == nil || !strings.HasPrefix(err.Error(), setting+": it does not name an existing file: no such file or directory") {
+				t.Errorf("%s, %s: %v", setting, what, err)
+			} else if strings.Contains(err.Error(), password) {
+				t.Errorf("%s, %s: it is repeated: %v", setting, what, err)
+			}
+		}
+	}
+}

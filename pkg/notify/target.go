@@ -143,7 +143,7 @@ func (t Target) Check() error {
 func (t Target) Problem() error {
 	if t.SecretFile != "" {
 		if _, err := spec.ReadSecret(t.SecretFile); err != nil {
-			return err
+			return fmt.Errorf("secret-file: %w", err)
 		}
 	}
 	if _, err := t.authorities(); err != nil {
@@ -163,6 +163,9 @@ func (t Target) Problem() error {
 func (t Target) authorities() (*x509.CertPool, error) {
 	if t.CAFile == "" {
 		return nil, nil //nolint:nilnil // the machine's, and nothing is wrong
+	}
+	if err := spec.CheckNamesFile(t.CAFile); err != nil {
+		return nil, fmt.Errorf("ca-file: %w", err)
 	}
 	data, err := os.ReadFile(t.CAFile)
 	if err != nil {

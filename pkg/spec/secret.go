@@ -212,10 +212,27 @@ func checkFilePath(file string) error {
 	}
 }
 
-// ReadSecret returns the password in a file, by the rules for the files that Exports
-// name. Its errors never contain what the file says.
+// CheckNamesFile is an error if what should be the path of a file names none. It does not repeat it: somebody may have
+// written a password there instead, and errors are written to logs, the status and support bundles.
+func CheckNamesFile(path string) error {
+	_, err := os.Stat(path)
+	if err == nil {
+		return nil
+	}
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	return fmt.Errorf("it does not name an existing file: %w. Write the path of a file; what is written there is not shown, because it may be a password", err)
+}
+
+// ReadSecret returns the password in the file that a setting names, by the rules for the files that Exports
+// name. Its errors never contain what the file says, nor the path unless a file is there.
 func ReadSecret(path string) (Secret, error) {
 	if err := checkFilePath(path); err != nil {
+		return Secret{}, err
+	}
+	if err := CheckNamesFile(path); err != nil {
 		return Secret{}, err
 	}
 	return readSecret(path)
