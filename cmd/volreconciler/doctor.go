@@ -144,6 +144,10 @@ func (s *settings) paths() doctor.Paths {
 		Specs: s.specs, StateDir: s.stateDir, ImageCache: s.data.imageCache, CacheSize: uint64(s.data.imageCacheSize),
 		Unsafe: map[string]string{}, Space: map[string]doctor.Space{},
 	}
+	p.Config, _ = s.configFile()
+	if info, err := os.Stat(p.Config); err == nil && info.Mode().Perm()&0o004 != 0 {
+		p.Exposed = s.secrets()
+	}
 	for _, dir := range []string{p.Specs, p.StateDir} {
 		if err := safepath.CheckDir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			p.Unsafe[dir] = err.Error()

@@ -66,24 +66,44 @@ func (s *settings) readEnvironment() error {
 	return errors.Join(errs...)
 }
 
-// readFile takes in the configuration file. Only the default one may be missing.
-func (s *settings) readFile() error {
-	path := s.config
+// configFile is the path of the configuration file. It reports whether that is only the default.
+func (s *settings) configFile() (path string, byDefault bool) {
+	path = s.config
 	if path == "" {
 		path = os.Getenv(variable("config"))
 	}
-	optional := path == ""
-	if optional {
-		path = defaultConfig
+	if path == "" {
+		return defaultConfig, true
 	}
+	return path, false
+}
+
+// readFile takes in the configuration file.
+func (s *settings) readFile() error { return s.readFileAt(s.configFile()) }
+
+// readFileAt takes in a configuration file. Only the default one may be missing, or closed to this user: it may have
+// secrets, and any user may validate specs.
+func (s *settings) readFileAt(path string, byDefault bool) error {
 	data, err := os.ReadFile(path)
 	switch {
-	case optional && errors.Is(err, fs.ErrNotExist):
+	case byDefault && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)):
 		return nil
 	case err != nil:
 		return fmt.Errorf("cannot read the configuration file: %w", err)
 	}
 	return s.parseFile(path, data)
+}
+
+// secrets names the settings that hold secrets themselves, and not the paths of their files. The other URLs may not have
+// a user, a password or a query.
+func (s *settings) secrets() []string {
+	var names []string
+	for _, t := range s.notify {
+		if t.Webhook != "" {
+			names = append(names, "the URL of "+t.String())
+		}
+	}
+	return names
 }
 
 func (s *settings) parseFile(path string, data []byte) error {

@@ -60,6 +60,17 @@ func checkPaths(f Facts) []Finding {
 	return all
 }
 
+func checkConfig(f Facts) []Finding {
+	if len(f.Paths.Exposed) == 0 {
+		return nil
+	}
+	return []Finding{{
+		Severity: Warning, Subject: f.Paths.Config, Text: "every user can read it, and it has secrets: " + some(f.Paths.Exposed),
+		Consequence: "every user of this node can send messages to the webhook",
+		Command:     "chmod 0640 " + f.Paths.Config,
+	}}
+}
+
 // leastState is the space that the state directory needs: it has a few files of the size of the specs.
 const leastState = 64 << 20
 

@@ -38,6 +38,7 @@ func Checks() []Check {
 		{"bindv6only", Warning, "a portal on `[::]` does not serve IPv4", checkBindV6Only},
 
 		{"unsafe-path", Error, "another user can change the specs or the agent's state", checkPaths},
+		{"config-readable", Warning, "every user can read secrets in the configuration file", checkConfig},
 		{"disk-space", Warning, "the state directory or the image cache has too little space", checkSpace},
 		{"clock", Warning, "nothing keeps the clock right, and the trash is emptied by it", checkClock},
 		{"inotify-watches", Warning, "the limit of inotify is too low for the declared Exports", checkWatches},

@@ -170,6 +170,10 @@ var _ = DescribeTable("The node:", judge,
 	row("a target that cannot be read", declared, func(f *Facts) { f.State.Unknown = map[observe.System]error{observe.LIO: errors.New("no answer")} }, "warning unread: lio: no answer"),
 	row("a spec directory that others can change", declared, func(f *Facts) { f.Paths.Unsafe = map[string]string{"/specs": "/specs is writable by anybody"} }, "warning unsafe-path: writable"),
 	row("a state directory that others can change", declared, func(f *Facts) { f.Paths.Unsafe = map[string]string{"/state": "/state is writable by anybody"} }, "error unsafe-path: writable"),
+	row("secrets that every user can read", declared, func(f *Facts) {
+		f.Paths.Config, f.Paths.Exposed = "/etc/volreconciler/config.yaml", []string{"the URL of webhook hooks.example.org"}
+	},
+		"warning config-readable: the URL of webhook hooks.example.org"),
 	row("a full file system", declared, func(f *Facts) { f.Paths.Space["/state"] = Space{Size: 1 << 30, Free: 1 << 20} }, "warning disk-space: 1024 KiB free"),
 	row("a cache that is larger than its file system", "Pool p {volumeGroup: vg0}\nVolume v {pool: p, size: 1Gi, source: {image: {url: \"https://example.org/a.raw\"}}}\n",
 		func(f *Facts) { f.Paths.Space["/cache"] = Space{Size: 10 << 30, Free: 9 << 30} }, "warning disk-space: may have 20 GiB"),

@@ -138,6 +138,9 @@ type Paths struct {
 	Specs, StateDir, ImageCache string
 	// Unsafe are what others than root can change, each with a text that says so.
 	Unsafe map[string]string
+	// Config is the configuration file. Exposed are the settings in it that every user can read, and that hold secrets.
+	Config  string
+	Exposed []string
 	// Space is that of the file systems of these directories, or of the nearest parent that exists.
 	Space map[string]Space
 	// CacheSize is the largest size of the image cache in bytes; CacheUsed is what is in it.

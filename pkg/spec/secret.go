@@ -212,8 +212,8 @@ func checkFilePath(file string) error {
 	}
 }
 
-// CheckNamesFile is an error if what should be the path of a file names none. It does not repeat it: somebody may have
-// written a password there instead, and errors are written to logs, the status and support bundles.
+// CheckNamesFile is an error if no file exists at a path. It does not repeat the path: somebody may have written a
+// password there instead, and errors are written to logs, the status and support bundles.
 func CheckNamesFile(path string) error {
 	_, err := os.Stat(path)
 	if err == nil {

@@ -157,6 +157,12 @@ var _ = Describe("A package", func() {
 		}
 		Expect(output(ctx, nil, "sh", "-c", "rpm -qpl "+rpm+" | grep zsh/site-functions/_volreconciler")).NotTo(BeEmpty())
 	})
+	It("keeps the settings from other users", func(ctx SpecContext) {
+		Expect(output(ctx, nil, "sh", "-c", "dpkg-deb --fsys-tarfile "+deb+" | tar -tv ./etc/volreconciler/config.yaml")).To(MatchRegexp(`^-rw-r----- (root/root|0/0) `))
+		needs("rpm")
+		Expect(output(ctx, nil, "sh", "-c", "rpm -qp --qf '[%{FILEMODES:perms} %{FILEUSERNAME} %{FILEGROUPNAME} %{FILENAMES}\n]' "+rpm+" | grep config.yaml")).To(Equal(
+			"-rw-r----- root root /etc/volreconciler/config.yaml\n"))
+	}, NodeTimeout(5*time.Minute))
 	It("has the same files as .rpm, whose scripts are shell", func(ctx SpecContext) {
 		needs("rpm")
 		files := func(list string) []string {
