@@ -2,6 +2,7 @@ package observe
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"strings"
 
@@ -14,6 +15,7 @@ func readBackstores(h host.Files) (map[string]Backstore, error) {
 		return nil, err
 	}
 	backstores := map[string]Backstore{}
+	var paths []string // as in iblock_0/name
 	for _, hba := range hbas {
 		if strings.HasPrefix(hba, fileHBA) {
 			addFileBackstores(h, backstores, hba)
@@ -26,20 +28,23 @@ func readBackstores(h host.Files) (map[string]Backstore, error) {
 			return nil, err
 		}
 		for _, name := range names {
-			dir := BackstoreDir(hba, name)
-			b, found, err := remembered(h, dir, func() (Backstore, bool, error) {
-				return settled(h, dir, func() (Backstore, error) { return ReadBackstore(h, hba, name) })
-			})
-			if err != nil {
-				return nil, err
-			}
-			if found {
-				backstores[b.Path()] = b
-			}
+			paths = append(paths, path.Join(hba, name))
 		}
 	}
-	return backstores, nil
+	block, err := readEach(paths, func(p string) (Backstore, bool, error) {
+		hba, name := path.Split(p)
+		hba = path.Clean(hba)
+		dir := BackstoreDir(hba, name)
+		return remembered(h, dir, func() (Backstore, bool, error) {
+			return settled(h, dir, func() (Backstore, error) { return ReadBackstore(h, hba, name) })
+		})
+	})
+	maps.Copy(backstores, block)
+	return backstores, err
 }
+
+// unmapDescriptors is the attribute with the number of ranges that one discard may have.
+const unmapDescriptors = "max_unmap_block_desc_count"
 
 // ReadBackstore reads one block backstore. The error is fs.ErrNotExist if it, or
 // its HBA, does not exist.
@@ -61,17 +66,6 @@ func ReadBackstore(h host.Files, hba, name string) (Backstore, error) {
 	if err != nil {
 		return Backstore{}, err
 	}
-	canUnmap := unmap
-	if !canUnmap {
-		// What the kernel copied from the device when it was bound
-		// (target_configure_unmap_from_queue in
-		// drivers/target/target_core_device.c); 0: no discards.
-		descriptors, err := readText(h, path.Join(dir, "attrib", "max_unmap_block_desc_count"))
-		if err != nil {
-			return Backstore{}, err
-		}
-		canUnmap = descriptors != "0"
-	}
 	b := Backstore{
 		HBA:         hba,
 		Name:        name,
@@ -81,7 +75,6 @@ func ReadBackstore(h host.Files, hba, name string) (Backstore, error) {
 		Serial:      parseUnitSerial(string(serial)),
 		ReadOnly:    info.readOnly,
 		Unmap:       unmap,
-		CanUnmap:    canUnmap,
 	}
 	if _, made := b.Owner(); !made {
 		if b.Mark, err = ReadBackstoreMark(h, hba, name); err != nil {
@@ -90,7 +83,8 @@ func ReadBackstore(h host.Files, hba, name string) (Backstore, error) {
 	}
 	_, ours := b.Owner()
 	if !ours && !anyAdopted(h) {
-		return b, nil
+		b.CanUnmap, err = readCanUnmap(h, b)
+		return b, err
 	}
 	if !ours {
 		if b, err = readShown(h, b); err != nil {
@@ -98,6 +92,22 @@ func ReadBackstore(h host.Files, hba, name string) (Backstore, error) {
 		}
 	}
 	return readBackstoreSettings(h, b)
+}
+
+// readCanUnmap reads whether a backstore could pass discards on: what the kernel copied from the device when it was
+// bound (target_configure_unmap_from_queue in drivers/target/target_core_device.c); 0: no discards.
+func readCanUnmap(h host.Files, b Backstore) (bool, error) {
+	if b.Unmap {
+		return true, nil
+	}
+	descriptors, read := b.Attributes[unmapDescriptors]
+	if !read {
+		var err error
+		if descriptors, err = readText(h, BackstoreAttributeFile(b.HBA, b.Name, unmapDescriptors)); err != nil {
+			return false, err
+		}
+	}
+	return descriptors != "0", nil
 }
 
 // ReadBackstoreMark reads the alias of a backstore, where the mark is of one that was adopted.
@@ -118,7 +128,10 @@ func readBackstoreSettings(h host.Files, b Backstore) (Backstore, error) {
 	if b.Registrations, err = readRegistrations(h, b); err != nil {
 		return b, err
 	}
-	b.Attributes, err = readBackstoreAttributes(h, b.HBA, b.Name)
+	if b.Attributes, err = readBackstoreAttributes(h, b.HBA, b.Name); err != nil {
+		return b, err
+	}
+	b.CanUnmap, err = readCanUnmap(h, b)
 	return b, err
 }
 

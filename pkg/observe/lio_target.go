@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,23 +16,13 @@ func readISCSI(h host.Files) (map[string]Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	targets := map[string]Target{}
-	for _, iqn := range iqns {
-		if iqn == discoveryAuth {
-			continue
-		}
+	iqns = slices.DeleteFunc(iqns, func(iqn string) bool { return iqn == discoveryAuth })
+	return readEach(iqns, func(iqn string) (Target, bool, error) {
 		dir := ISCSITarget(iqn)
-		t, found, err := remembered(h, dir.Path, func() (Target, bool, error) {
+		return remembered(h, dir.Path, func() (Target, bool, error) {
 			return settled(h, dir.Path, func() (Target, error) { return readTarget(h, dir) })
 		})
-		if err != nil {
-			return nil, err
-		}
-		if found {
-			targets[iqn] = t
-		}
-	}
-	return targets, nil
+	})
 }
 
 // ReadTarget reads one target of LIO. Of a target that does not carry our mark

@@ -7,6 +7,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing/fstest"
 
@@ -214,6 +215,7 @@ var _ = Describe("reading LIO", func() {
 // recordedFiles is a recorded tree of files. It is not for changes.
 type recordedFiles struct {
 	host.Files
+	mu   sync.Mutex // several objects are read at once
 	tree fstest.MapFS
 	// read are the paths read so far, in order.
 	read []string
@@ -246,6 +248,8 @@ func (f *recordedFiles) touch(op, name string) error {
 }
 
 func (f *recordedFiles) ReadFile(name string) ([]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if err := f.touch("open", name); err != nil {
 		return nil, err
 	}
@@ -253,6 +257,8 @@ func (f *recordedFiles) ReadFile(name string) ([]byte, error) {
 }
 
 func (f *recordedFiles) ReadDir(name string) ([]fs.DirEntry, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if err := f.touch("open", name); err != nil {
 		return nil, err
 	}
@@ -260,6 +266,8 @@ func (f *recordedFiles) ReadDir(name string) ([]fs.DirEntry, error) {
 }
 
 func (f *recordedFiles) Readlink(name string) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if err := f.touch("readlink", name); err != nil {
 		return "", err
 	}
