@@ -43,7 +43,7 @@ func readBackstores(h host.Files) (map[string]Backstore, error) {
 	return backstores, err
 }
 
-// unmapDescriptors is the attribute with the number of ranges that one discard may have.
+// unmapDescriptors is the attribute with the number of ranges of a discard.
 const unmapDescriptors = "max_unmap_block_desc_count"
 
 // ReadBackstore reads one block backstore. The error is fs.ErrNotExist if it, or
