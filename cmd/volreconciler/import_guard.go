@@ -56,7 +56,7 @@ func overlaps(a, b string) (bool, error) {
 
 // isBelow reports whether a directory, which need not exist, is another one or lies below it.
 func isBelow(dir, other string) (bool, error) {
-	real, err := resolved(dir)
+	path, err := resolved(dir)
 	if err != nil {
 		return false, err
 	}
@@ -67,7 +67,7 @@ func isBelow(dir, other string) (bool, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
-	for at := real; ; at = filepath.Dir(at) {
+	for at := path; ; at = filepath.Dir(at) {
 		if at == other {
 			return true, nil
 		}
@@ -86,9 +86,9 @@ func resolved(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	real, err := filepath.EvalSymlinks(path)
+	target, err := filepath.EvalSymlinks(path)
 	if !errors.Is(err, fs.ErrNotExist) || path == filepath.Dir(path) {
-		return real, err
+		return target, err
 	}
 	if link, err := os.Readlink(path); err == nil { // it leads to what does not exist yet
 		if !filepath.IsAbs(link) {
