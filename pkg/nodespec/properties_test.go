@@ -38,6 +38,11 @@ func TestPropertiesImportChangesNothing(t *testing.T) {
 		before := n.seen()
 		draft, declared := n.imported(filepath.Join(dir, "specs"))
 
+		for _, name := range n.inactive {
+			if i := slices.IndexFunc(draft.Omissions(), func(o nodespec.Omission) bool { return strings.Contains(o.What, "(vg0/"+name+")") }); i < 0 || !strings.Contains(draft.Omissions()[i].Why, "lvchange -ay") {
+				t.Fatalf("%s is inactive, and not left out: %+v", name, draft.Omissions())
+			}
+		}
 		p := plan.Make(n.input(declared, n.observe(true)))
 		for _, s := range p.Steps {
 			switch c := s.Change.(type) {
@@ -88,8 +93,8 @@ func lvOf(state observe.State, id spec.ID) observe.LogicalVolume {
 type node struct {
 	t    *rapid.T
 	host *fakehost.Host
-	// plain are the targets that can be expressed.
-	plain []string
+	// plain are the targets that can be expressed, and inactive the logical volumes that are not.
+	plain, inactive []string
 }
 
 func check(t *rapid.T, err error) {
@@ -104,7 +109,9 @@ func newNode(t *rapid.T) *node {
 	vg := fakehost.VolumeGroup{Name: "vg0", ExtentSize: 4 << 20, Extents: 1000}
 	minor := 1
 	add := func(lv fakehost.LogicalVolume) {
-		lv.Minor, lv.Active = minor, true
+		if lv.Minor, lv.Active = minor, !slices.Contains(n.inactive, lv.Name); !lv.Active {
+			lv.Minor = 0
+		}
 		minor++
 		vg.LogicalVolumes = append(vg.LogicalVolumes, lv)
 	}
@@ -117,12 +124,22 @@ func newNode(t *rapid.T) *node {
 		lv := fakehost.LogicalVolume{Name: rapid.SampledFrom([]string{"db", "Mail", "web_1", "x.y+z"}).Draw(t, "name") + fmt.Sprint(i), Type: "thick", Size: uint64(i+1) * 4 << 20}
 		if hasPool && rapid.Bool().Draw(t, "thin") {
 			lv.Type, lv.Pool = "thin", "tp"
+		} else {
+			lv.Layout = rapid.SampledFrom([]string{"", "raid,raid1", "mirror", "striped"}).Draw(t, "layout")
 		}
 		add(lv)
 		lvs = append(lvs, lv.Name)
 	}
 	if rapid.Bool().Draw(t, "snapshot") && vg.LogicalVolumes[len(vg.LogicalVolumes)-1].Type == "thick" {
 		add(fakehost.LogicalVolume{Name: "snap", Type: "thickSnapshot", Origin: lvs[len(lvs)-1], Size: 4 << 20, COWSize: 4 << 20})
+	}
+	if rapid.Bool().Draw(t, "off") {
+		n.inactive = append(n.inactive, "off")
+		add(fakehost.LogicalVolume{Name: "off", Type: "thick", Size: 4 << 20})
+	}
+	if hasPool && rapid.Bool().Draw(t, "skipped") {
+		n.inactive = append(n.inactive, "skipped")
+		add(fakehost.LogicalVolume{Name: "skipped", Type: "thin", Pool: "tp", Size: 4 << 20, SkipActivation: true})
 	}
 	h, err := fakehost.New(fakehost.Node{VolumeGroups: []fakehost.VolumeGroup{vg}, Modules: []string{"target_core_mod", "iscsi_target_mod", "target_core_iblock"}})
 	check(t, err)

@@ -105,6 +105,9 @@ func (d *Draft) describeVolume(vg observe.VolumeGroup, lv observe.LogicalVolume,
 		id: spec.ID{Kind: spec.KindVolume, Name: name}, file: "volumes-" + vg.Name + ".yaml", what: lv.FullName(),
 		needs: []spec.ID{pool}, notes: notesOn(lv),
 	}
+	if !lv.Active {
+		doc.left = "it is inactive, and whatever is declared is activated. To import it, activate it first: " + howToActivate(lv)
+	}
 	if b, bound := d.backstoreOn(lv); bound && b.Serial != ondisk.UnitSerial(lv.Identity()) {
 		body.Serial = b.Serial
 		if err := spec.CheckSerial(b.Serial); err != nil {
@@ -115,6 +118,14 @@ func (d *Draft) describeVolume(vg observe.VolumeGroup, lv observe.LogicalVolume,
 	d.volumes[lv.FullName()] = d.add(doc)
 }
 
+// howToActivate is LVM's command for it. Its -K overrides the skip-activation flag.
+func howToActivate(lv observe.LogicalVolume) string {
+	if lv.SkipActivation {
+		return "lvchange -ay -K " + lv.FullName()
+	}
+	return "lvchange -ay " + lv.FullName()
+}
+
 // notesOn says what is special about a logical volume.
 func notesOn(lv observe.LogicalVolume) []string {
 	var notes []string
@@ -123,6 +134,9 @@ func notesOn(lv observe.LogicalVolume) []string {
 	}
 	if lv.Type == observe.Thin && lv.Origin != "" {
 		notes = append(notes, "It is a thin snapshot of "+lv.Origin+", and a Volume of its own here.")
+	}
+	if lv.SkipActivation {
+		notes = append(notes, "It has the skip-activation flag, and is activated at boot all the same once it is managed.")
 	}
 	for _, holder := range lv.HeldBy {
 		notes = append(notes, "In use on this node: "+holder+".")

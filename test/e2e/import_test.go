@@ -11,24 +11,29 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 )
 
-// byHand is a target as an administrator makes it with targetcli: mutual CHAP, a second initiator that
-// sees one LUN of two, and not to write.
+// byHand is a target as an administrator makes it with targetcli: mutual CHAP, a LUN on RAID, a second
+// initiator that sees one LUN of three, and not to write.
 const byHand = "iqn.2003-01.org.example:shop"
 
 const makeByHand = `set -e
 	lvcreate -qq -y -Wy -Zy -n Shop.Data -L 64m vg0
 	lvcreate -qq -y --type thin-pool -Zy -n tp -L 200m vg0; lvcreate -qq -y -V 100m --thinpool tp -n logs vg0
 	lvcreate -qq -y -Wy -Zy -n spare -L 16m vg0; lvcreate -qq -y -s -L 16m -n before vg0/spare; lvcreate -qq -y -n plain -L 16m vg0
-	lvcreate -qq -y -kn -s -n logs.old vg0/logs; for i in $(seq 12); do lvcreate -qq -y -Wy -Zy -n more_$i -L 4m vg0; done
+	lvcreate -qq -y -kn -s -n logs.old vg0/logs; lvcreate -qq -y -s -n logs.skipped vg0/logs
+	lvcreate -qq -y -Wy -Zy -n off -L 16m vg0; lvchange -qq -an vg0/off
+	lvcreate -qq -y --type raid1 -m 1 -L 32m -n mirrored vg1; lvcreate -qq -y --type mirror -m 1 --mirrorlog core -L 16m -n oldmirror vg1
+	lvcreate -qq -y -i 2 -L 16m -n striped vg1; for i in $(seq 12); do lvcreate -qq -y -Wy -Zy -n more_$i -L 4m vg0; done
 	truncate -s 8M /tmp/file0
 	cat > /tmp/by-hand <<'END'
 /backstores/block create disk0 /dev/vg0/Shop.Data
 /backstores/block create disk1 /dev/vg0/logs
+/backstores/block create disk2 /dev/vg1/mirrored
 /backstores/fileio create file0 /tmp/file0
 /iscsi create ` + byHand + `
 /iscsi/` + byHand + `/tpg1/portals create 127.0.0.1 3261
 /iscsi/` + byHand + `/tpg1/luns create /backstores/block/disk0
 /iscsi/` + byHand + `/tpg1/luns create /backstores/block/disk1 lun=5
+/iscsi/` + byHand + `/tpg1/luns create /backstores/block/disk2 lun=9
 /iscsi/` + byHand + `/tpg1/acls create ` + dbHost + `
 /iscsi/` + byHand + `/tpg1/acls/` + dbHost + ` set auth userid=shop password=first-password mutual_userid=node mutual_password=second-password
 /iscsi/` + byHand + `/tpg1/acls create ` + mailHost + ` add_mapped_luns=false
@@ -48,6 +53,9 @@ const madeByHand = `cd /sys/kernel/config; { find target nvmet -not -path '*stat
 	find target/iscsi/*/tpgt_1 target/core/*/* nvmet/subsystems -type f -not -path '*statistics*' -not -name alias -not -path '*tpgt_1/auth/userid_mutual' -not -path '*/acls/*/info' |
 		xargs grep -sH .; } | sort`
 
+// knownLVs are all logical volumes without their tags: how they are built, and which are active.
+const knownLVs = "lvs -a --noheadings -o vg_name,lv_name,lv_size,lv_layout,lv_active,lv_skip_activation,devices"
+
 // knownDisks is what an initiator knows its disks by, with their sessions and LUN numbers. The names of the
 // kernel follow from the order in which it finished with them.
 const knownDisks = `for d in /sys/block/sd*/device; do l=$(readlink -f $d)
@@ -56,6 +64,7 @@ const knownDisks = `for d in /sys/block/sd*/device; do l=$(readlink -f $d)
 
 var _ = Describe("What targetcli made is imported", func() {
 	It("and adopted under a writing session, with the same disks now and after a reboot", func(ctx SpecContext) {
+		secondGroup(ctx)
 		sh(ctx, makeByHand)
 		DeferCleanup(func(ctx SpecContext) {
 			kill(ctx)
@@ -65,26 +74,27 @@ var _ = Describe("What targetcli made is imported", func() {
 		connect := func(ctx context.Context) {
 			GinkgoHelper()
 			Expect(login(ctx, byHand, "127.0.0.1:3260", dbHost, settings...).ExitCode).To(BeZero())
-			sh(ctx, "for i in $(seq 100); do [ $(ls -d /sys/block/sd* 2>/dev/null | wc -l) = 2 ] && break; sleep 0.1; done; udevadm settle")
+			sh(ctx, "for i in $(seq 100); do [ $(ls -d /sys/block/sd* 2>/dev/null | wc -l) = 3 ] && break; sleep 0.1; done; udevadm settle")
 		}
 		connect(ctx)
-		disks, made := sh(ctx, knownDisks), sh(ctx, madeByHand)
+		disks, made, lvs := sh(ctx, knownDisks), sh(ctx, madeByHand), sh(ctx, knownLVs)
 		disk0 := func() string {
 			return sh(ctx, "for d in /sys/block/sd*/device; do case $(readlink -f $d) in *:0) d=${d%/device}; echo /dev/${d##*/}; esac; done")
 		}
-		first := disk0()
+		first, raid := disk0(), sh(ctx, `for d in /sys/block/sd*/device; do case $(readlink -f $d) in *:9) d=${d%/device}; echo /dev/${d##*/}; esac; done`)
 		fill(ctx, first, "first", 16)
 		data := content(ctx, first, 16)
 		sh(ctx, `rm -f /tmp/stop /tmp/failed; (while [ ! -e /tmp/stop ]; do
-			dd if=/dev/zero of=`+first+` bs=64k count=16 seek=512 oflag=direct conv=notrunc || touch /tmp/failed; done) >/dev/null 2>&1 &`)
+			for d in `+first+` `+raid+`; do dd if=/dev/zero of=$d bs=64k count=16 seek=256 oflag=direct conv=notrunc || touch /tmp/failed; done; done) >/dev/null 2>&1 &`)
 		dmesg := sh(ctx, "dmesg | wc -l")
 
 		By("importing")
 		r := try(ctx, "volreconciler import -o /specs/imported --exports")
 		Expect(r.ExitCode).To(Equal(3), r.Stdout+r.Stderr)
 		Expect(r.Stdout).To(And(
-			ContainSubstring("Wrote 2 Pools, 17 Volumes and 1 Export to /specs/imported."), ContainSubstring("Passwords: 3 files"),
+			ContainSubstring("Wrote 3 Pools, 20 Volumes and 1 Export to /specs/imported."), ContainSubstring("Passwords: 3 files"),
 			ContainSubstring("fileio"), ContainSubstring("vg0/before: it is a thick snapshot of spare"),
+			MatchRegexp(`vg0/off.*it is inactive.*lvchange -ay vg0/off`), MatchRegexp(`vg0/logs.skipped.*it is inactive.*lvchange -ay -K`),
 		))
 		if try(ctx, "ls /sys/kernel/config/nvmet").ExitCode == 0 {
 			Expect(r.Stdout).To(ContainSubstring("NVMe subsystem nqn.2014-08.org.example:hand"))
@@ -94,14 +104,16 @@ var _ = Describe("What targetcli made is imported", func() {
 		Expect(sh(ctx, "grep -r -e first-password -e second-password -e third-password /specs/imported -l | grep -v /secrets/; true")).To(BeEmpty())
 		Expect(try(ctx, "volreconciler import -o /specs/imported").Stderr).To(ContainSubstring("is not empty"))
 		Expect(sh(ctx, madeByHand)).To(Equal(made), "import changes nothing")
+		Expect(try(ctx, "volreconciler plan --specs /specs/imported | grep '^    ' | grep -vE '~ (set tags|adopt (backstore|target)) '").Stdout).To(BeEmpty())
 
 		By("adopting")
 		agent()
-		allReady(ctx, 20)
+		allReady(ctx, 24)
 		Expect(sh(ctx, madeByHand)).To(Equal(made))
 		Expect(sh(ctx, knownDisks)).To(Equal(disks))
 		Expect(sh(ctx, "cat /sys/kernel/config/target/iscsi/"+byHand+"/tpgt_1/auth/userid_mutual /sys/kernel/config/target/core/iblock_*/disk*/alias")).To(Equal(
-			"volreconciler:shop\nvolreconciler:volume:shop-data\nvolreconciler:volume:logs"))
+			"volreconciler:shop\nvolreconciler:volume:shop-data\nvolreconciler:volume:logs\nvolreconciler:volume:mirrored"))
+		Expect(sh(ctx, knownLVs)).To(Equal(lvs))
 		Expect(sh(ctx, "touch /tmp/stop; sleep 1; ls /tmp/failed 2>/dev/null; dmesg | tail -n +$(("+dmesg+"+1)) | grep -i -e iscsi -e 'sd ' -e error; true")).To(BeEmpty())
 		Expect(content(ctx, first, 16)).To(Equal(data))
 		Expect(statusOf(ctx, "Export/shop").Export.Sessions).To(ConsistOf(dbHost))
@@ -112,7 +124,7 @@ var _ = Describe("What targetcli made is imported", func() {
 		logout(ctx, byHand, dbHost)
 		sh(ctx, "targetcli clearconfig confirm=True >/dev/null")
 		agent()
-		allReady(ctx, 20)
+		allReady(ctx, 24)
 		connect(ctx)
 		again := sh(ctx, knownDisks)
 		Expect(sessionless(again)).To(Equal(sessionless(disks)))
@@ -130,7 +142,7 @@ var _ = Describe("What targetcli made is imported", func() {
 		logout(ctx, byHand, mailHost)
 		connect(ctx)
 		agent()
-		allReady(ctx, 20)
+		allReady(ctx, 24)
 		sh(ctx, "[ ! -e /sys/kernel/config/target/iscsi/"+byHand+"/tpgt_1/acls/"+mailHost+" ]")
 		Expect(login(ctx, byHand, "127.0.0.1:3260", mailHost, chap("mail", "third-password")...).ExitCode).NotTo(BeZero())
 		Expect(sessionless(sh(ctx, knownDisks))).To(Equal(sessionless(disks)))
@@ -142,9 +154,10 @@ var _ = Describe("What targetcli made is imported", func() {
 		sh(ctx, "targetcli saveconfig /tmp/since.json >/dev/null; targetcli clearconfig confirm=True >/dev/null; targetcli restoreconfig /tmp/since.json >/dev/null")
 		connect(ctx)
 		agent()
-		allReady(ctx, 20)
+		allReady(ctx, 24)
 		Expect(sessionless(sh(ctx, knownDisks))).To(Equal(sessionless(disks)))
 		Expect(content(ctx, disk0(), 16)).To(Equal(data))
+		Expect(sh(ctx, knownLVs)).To(Equal(lvs))
 
 		By("refusing another serial while it is exported")
 		sh(ctx, "sed -i '/serial:/s/: /: 0f/' /specs/imported/volumes-vg0.yaml")
