@@ -18,8 +18,9 @@ import (
 // somebody else shows is not for a plan to correct.
 //
 // A target that the Export adopted before may have been restored from what targetcli saved even
-// earlier, without the mark. It may admit more than the Export does now: whoever was dismissed since is
-// dismissed again once the target has its mark. What it shows must be as declared then too.
+// earlier, without the mark, and without what could not be restored at that moment. What it shows must be
+// as declared then too. All else is corrected once it has its mark: whoever was dismissed since is
+// dismissed again, and what was added since is added again.
 
 // blockBackstore begins the HBA of a block backstore.
 const blockBackstore = "iblock_"
@@ -34,6 +35,9 @@ func (d *differ) adoptExport(id spec.ID, e spec.Export, have observe.Target) {
 	}
 	luns, needs := map[int]string{}, []StepID(nil)
 	for _, l := range e.Spec.LUNs {
+		if _, shown := have.LUNs[*l.Number]; !shown {
+			continue // it is added when the target has its mark
+		}
 		store := d.ensureBackstore(l.Backing())
 		luns[*l.Number], needs = store.path, append(needs, store.step)
 	}
@@ -175,9 +179,10 @@ func attributeDifference(names []string, have, want map[string]string) string {
 }
 
 // targetDifference returns how a target differs from the Export that should adopt it; empty: in
-// nothing.
+// nothing that keeps it from that.
 func (d *differ) targetDifference(e spec.Export, have observe.Target) string {
 	s := e.Spec
+	restored := d.in.Known[spec.ID{Kind: spec.KindExport, Name: e.Metadata.Name}].Adopted == have.Name
 	switch {
 	case ondisk.IsTargetMark(have.Mark):
 		return "it has the mark " + have.Mark
@@ -190,6 +195,9 @@ func (d *differ) targetDifference(e spec.Export, have observe.Target) string {
 	case !s.AllowAnyInitiator && len(have.DynamicSessions) > 0:
 		return "initiators are connected that have no ACL: " + shortList(have.DynamicSessions)
 	}
+	if why := d.lunDifference(s, have, restored); why != "" || restored {
+		return why
+	}
 	for _, portal := range union(sorted(have.Portals), s.Portals) {
 		over, there := have.Portals[portal]
 		if want := slices.Contains(s.Portals, portal); want != there || want && over != d.in.fabricOf(s.Protocol).transport {
@@ -201,11 +209,7 @@ func (d *differ) targetDifference(e spec.Export, have observe.Target) string {
 			return "it has " + why
 		}
 	}
-	if why := d.lunDifference(s, have); why != "" {
-		return why
-	}
-	id := spec.ID{Kind: spec.KindExport, Name: e.Metadata.Name}
-	if why := d.initiatorDifference(s, have, d.in.Known[id].Adopted == have.Name); why != "" {
+	if why := d.initiatorDifference(s, have); why != "" {
 		return why
 	}
 	x := exportDiffer{differ: d, spec: s, fabric: d.in.fabricOf(s.Protocol), have: have}
@@ -236,10 +240,14 @@ func groupDifference(have, want observe.TPGAttrib) string {
 }
 
 // lunDifference returns which LUN does not show the declared object, by a backstore that is the
-// object's or can become so.
-func (d *differ) lunDifference(s spec.ExportSpec, have observe.Target) string {
+// object's or can become so, or shows it to an initiator under another number. A target that was restored
+// may lack LUNs.
+func (d *differ) lunDifference(s spec.ExportSpec, have observe.Target, restored bool) string {
 	for _, l := range s.LUNs {
 		n, id := *l.Number, l.Backing()
+		if _, shown := have.LUNs[n]; restored && !shown {
+			continue
+		}
 		back := d.backingOf(id)
 		b, exists := d.index.Backstore(id)
 		if !exists {
@@ -264,14 +272,20 @@ func (d *differ) lunDifference(s spec.ExportSpec, have observe.Target) string {
 			return fmt.Sprintf("LUN %d (%s) is not declared", n, have.LUNs[n].Backstore)
 		}
 	}
+	for _, name := range sorted(have.ACLs) {
+		for _, n := range sortedInts(have.ACLs[name].LUNs) {
+			if mapped := have.ACLs[name].LUNs[n]; mapped.LUN != n {
+				return fmt.Sprintf("initiator %s sees LUN %d under the number %d", name, mapped.LUN, n)
+			}
+		}
+	}
 	return ""
 }
 
-// initiatorDifference returns which initiator is not as declared. Of a target that was restored, they may
-// have more access, or credentials of then.
-func (d *differ) initiatorDifference(s spec.ExportSpec, have observe.Target, restored bool) string {
+// initiatorDifference returns which initiator is not as declared.
+func (d *differ) initiatorDifference(s spec.ExportSpec, have observe.Target) string {
 	for _, name := range sorted(have.ACLs) {
-		if !restored && !slices.ContainsFunc(s.Initiators, func(i spec.Initiator) bool { return i.Name == name }) {
+		if !slices.ContainsFunc(s.Initiators, func(i spec.Initiator) bool { return i.Name == name }) {
 			return fmt.Sprintf("initiator %s is not declared", name)
 		}
 	}
@@ -280,7 +294,7 @@ func (d *differ) initiatorDifference(s spec.ExportSpec, have observe.Target, res
 		switch {
 		case !there:
 			return fmt.Sprintf("initiator %s has no ACL", i.Name)
-		case !restored && !hasAuth(acl, have.Attrib, authOf(i.Auth)):
+		case !hasAuth(acl, have.Attrib, authOf(i.Auth)):
 			return fmt.Sprintf("initiator %s has another authentication", i.Name)
 		}
 		for _, n := range union(sortedInts(have.LUNs), sortedInts(acl.LUNs)) {
@@ -289,11 +303,9 @@ func (d *differ) initiatorDifference(s spec.ExportSpec, have observe.Target, res
 			sees := at >= 0 && i.Sees(n)
 			protected := sees && (s.LUNs[at].ReadOnly || i.ReadOnly || d.backingOf(s.LUNs[at].Backing()).lv.ReadOnly)
 			switch {
-			case shown && mapped.LUN != n:
-				return fmt.Sprintf("initiator %s sees LUN %d under the number %d", i.Name, mapped.LUN, n)
-			case shown != sees && (sees || !restored):
+			case shown != sees:
 				return fmt.Sprintf("initiator %s: mapping of LUN %d differs", i.Name, n)
-			case shown && sees && mapped.WriteProtect != protected && (mapped.WriteProtect || !restored):
+			case shown && mapped.WriteProtect != protected:
 				return fmt.Sprintf("initiator %s: write protection of LUN %d differs", i.Name, n)
 			}
 		}

@@ -245,6 +245,60 @@ var _ = Describe("An Export that adopts its target", func() {
 			Expect(n.State.LIO.ISCSI[IQN].ACLs[Initiator].Auth.Password.Reveal()).To(Equal("secretsecret"))
 		})
 
+		DescribeTable("gets what was declared since, or could not be restored",
+			func(differ func(*Node)) {
+				n := restored()
+				differ(n)
+				p := n.Plan()
+				Expect(marksOnly(p)).To(BeTrue(), "%v", ChangesIn(p))
+				Expect(ChangesIn(p)).To(ContainElement("adopt target " + IQN + " as it is"))
+				n.Apply(p)
+				n.Converge()
+				Expect(ChangesIn(n.Plan())).To(BeEmpty())
+				Expect(ObjectOf(n.Plan(), ExportID("db"))).To(BeIn(status.Ready, status.ReasonAsDesired))
+				t := n.State.LIO.ISCSI[IQN]
+				Expect(slices.Sorted(maps.Keys(t.LUNs))).To(Equal([]int{0, 1}))
+				Expect(t.ACLs).NotTo(HaveKey(dismissed))
+				Expect(t.ACLs[Initiator].LUNs).To(HaveLen(2))
+			},
+			Entry("a LUN, whose volume was inactive then", func(n *Node) {
+				n.Edit("vg0/thick", func(lv *observe.LogicalVolume) { lv.Open = false })
+				delete(n.State.LIO.Backstores, n.State.LIO.ISCSI[IQN].LUNs[1].Backstore)
+				editTarget(n, func(t *observe.Target) { t.LUNs = maps.Clone(t.LUNs); delete(t.LUNs, 1) })
+				for _, name := range slices.Sorted(maps.Keys(n.State.LIO.ISCSI[IQN].ACLs)) {
+					n.EditACL(IQN, name, func(a *observe.ACL) { a.LUNs = maps.Clone(a.LUNs); delete(a.LUNs, 1) })
+				}
+			}),
+			Entry("all LUNs", func(n *Node) {
+				for _, lv := range []string{"vg0/data", "vg0/thick"} {
+					n.Edit(lv, func(lv *observe.LogicalVolume) { lv.Open = false })
+				}
+				n.State.LIO.Backstores = map[string]observe.Backstore{}
+				editTarget(n, func(t *observe.Target) { t.LUNs = map[int]observe.TargetLUN{} })
+				for _, name := range slices.Sorted(maps.Keys(n.State.LIO.ISCSI[IQN].ACLs)) {
+					n.EditACL(IQN, name, func(a *observe.ACL) { a.LUNs = map[int]observe.MappedLUN{} })
+				}
+			}),
+			Entry("an initiator", func(n *Node) { editTarget(n, func(t *observe.Target) { delete(t.ACLs, Initiator) }) }),
+			Entry("a mapping", func(n *Node) {
+				n.EditACL(IQN, Initiator, func(a *observe.ACL) { a.LUNs = maps.Clone(a.LUNs); delete(a.LUNs, 1) })
+			}),
+			Entry("write access", func(n *Node) {
+				n.EditACL(IQN, Initiator, func(a *observe.ACL) {
+					a.LUNs = maps.Clone(a.LUNs)
+					a.LUNs[1] = observe.MappedLUN{LUN: 1, WriteProtect: true}
+				})
+			}),
+			Entry("a portal", func(n *Node) {
+				editTarget(n, func(t *observe.Target) { t.Portals = map[string]observe.Transport{"0.0.0.0:3260": observe.TCP} })
+			}),
+			Entry("authentication", func(n *Node) { editTarget(n, func(t *observe.Target) { t.Attrib.Authentication = false }) }),
+			Entry("an end to access for anybody", func(n *Node) { editTarget(n, func(t *observe.Target) { t.Attrib.GenerateNodeACLs = true }) }),
+			Entry("an attribute", func(n *Node) {
+				editTarget(n, func(t *observe.Target) { t.Attributes = map[string]string{"login_timeout": "9"} })
+			}),
+		)
+
 		DescribeTable("shows nothing else for that",
 			func(differ func(*Node)) {
 				n := restored()
@@ -267,6 +321,12 @@ var _ = Describe("An Export that adopts its target", func() {
 			}),
 			Entry("another number", func(n *Node) {
 				n.EditACL(IQN, Initiator, func(a *observe.ACL) { m := a.LUNs[1]; m.LUN = 0; a.LUNs[1] = m })
+			}),
+			Entry("a LUN more", func(n *Node) {
+				editTarget(n, func(t *observe.Target) {
+					t.LUNs = maps.Clone(t.LUNs)
+					t.LUNs[9] = observe.TargetLUN{Backstore: "fileio_1/x"}
+				})
 			}),
 			Entry("another target name in the spec", func(n *Node) {
 				n.Input.Known[ExportID("db")] = plan.Identity{Adopted: IQN + "-other", Declared: true}
