@@ -10,53 +10,46 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-// mounted are the mounts that the manual tells users to give a container: source, target, option.
-var mounted = regexp.MustCompile("`-v (/[^:` ]+):(/[^:` ]+)(:ro)?`")
+// option is an option that the manual tells users to give a container runtime.
+var option = regexp.MustCompile("(?m)^\\| (`-.*?`) \\|")
 
-// container makes a root with the programs of the node, /proc and /sys, as an image and a runtime do, and
-// runs the agent in it, in namespaces of its own but for network, IPC and processes. It is exec all the
-// way, so that the agent gets the signal. $MOUNTS are lines of source, target and option.
+// container makes a root with the programs of the node, as an image does. The guest's kernel has no
+// controller of processes, and nobody answers on its D-Bus.
 const container = `set -eu
-root=/run/container
-mkdir -p $root && mount -t tmpfs container $root && cd $root
+mkdir -p /run/container && mount -t tmpfs container /run/container && cd /run/container
 mkdir -p usr proc sys tmp var/tmp run etc dev opt
 for link in bin sbin lib lib64; do ln -s usr/$link $link; done
 cp /etc/passwd /etc/group /etc/nsswitch.conf /etc/ld.so.cache etc/
 cp /run/image/usr/sbin/volreconciler opt/
 mount --bind -o ro /usr usr
-mount -t proc proc proc
-mount -t sysfs sysfs sys
-echo "$MOUNTS" | while read -r from to option; do
-	if [ -e "$from" ] && [ ! -d "$from" ]; then : >"./$to"; else mkdir -p "$from" "./$to"; fi
-	mount --rbind "$from" "./$to"
-	[ -z "$option" ] || mount -o remount,bind,ro "./$to"
-done
-mkdir old && pivot_root . old && cd / && umount -l old
-exec env - PATH=/usr/sbin:/usr/bin /opt/volreconciler run
+mkdir -p /etc/containers
+printf '[storage]\ndriver = "vfs"\nrunroot = "/run/podman"\ngraphroot = "/run/podman/graph"\n' >/etc/containers/storage.conf
+printf '[containers]\npids_limit = 0\nlog_driver = "k8s-file"\n[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n' >/etc/containers/containers.conf
 `
 
 var _ = Describe("A container", func() {
 	It("runs the agent with what the manual mounts", func(ctx SpecContext) {
 		manual, err := os.ReadFile("../../docs/installing.md")
 		Expect(err).NotTo(HaveOccurred())
-		var mounts []string
-		for _, found := range mounted.FindAllStringSubmatch(string(manual), -1) {
-			mounts = append(mounts, strings.TrimSpace(strings.Join(found[1:], " ")))
+		var options []string
+		for _, found := range option.FindAllStringSubmatch(string(manual), -1) {
+			options = append(options, strings.NewReplacer("`", "", ",", "").Replace(found[1]))
 		}
-		Expect(len(mounts)).To(BeNumerically(">=", 9))
+		Expect(len(options)).To(BeNumerically(">=", 16))
 
 		deb, _ := built(ctx, "0.1.0")
-		n := boot(ctx, "trixie", map[string]string{"volreconciler.deb": deb, "data.yaml": temporary("data.yaml", thinSpecs), "container.sh": temporary("container.sh", container)})
+		n := boot(ctx, "trixie", map[string]string{"volreconciler.deb": deb, "data.yaml": temporary("data.yaml", thinSpecs)})
 		n.sh(ctx, `dpkg-deb -x /host/volreconciler.deb /run/image && install -D /host/data.yaml /etc/volreconciler/specs/data.yaml
 			install -d -m 700 /var/lib/volreconciler /run/volreconciler
+			mkdir -p /etc/target /run/lock/lvm
 			systemctl start dm-event.socket lvm2-lvmpolld.socket`)
-		n.sh(ctx, "systemd-run --quiet --unit=container -p KillMode=mixed -E MOUNTS='"+strings.Join(mounts, "\n")+
-			"' unshare --mount --uts --cgroup --propagation private sh /host/container.sh")
+		n.sh(ctx, container)
+		n.sh(ctx, "podman run -d --name agent "+strings.Join(options, " ")+" --rootfs /run/container /opt/volreconciler run")
 
 		By("waiting on the node for the agent in the container")
 		n.sh(ctx, "for i in $(seq 100); do [ -S /run/volreconciler/agent.sock ] && break; sleep 0.1; done; /run/image/usr/sbin/volreconciler wait --timeout 1m")
 		n.exported(ctx)
-		Expect(n.sh(ctx, "readlink /proc/$(systemctl show -P MainPID container)/exe")).To(Equal("/opt/volreconciler"))
+		Expect(n.sh(ctx, "readlink /proc/$(podman inspect -f '{{.State.Pid}}' agent)/exe")).To(Equal("/opt/volreconciler"))
 		Expect(n.sh(ctx, "cat /proc/$(pgrep -x dmeventd)/cgroup")).To(ContainSubstring("dm-event.service"), "the container has a dmeventd of its own")
 
 		Expect(n.sh(ctx, "lvs --noheadings -o seg_monitor vg0 | grep -c '^ *monitored'")).To(Equal("1"))
@@ -64,8 +57,8 @@ var _ = Describe("A container", func() {
 
 		By("starting a second agent, and stopping the container")
 		Expect(n.sh(ctx, "! timeout 20 /run/image/usr/sbin/volreconciler run 2>&1")).To(ContainSubstring("another"))
-		n.sh(ctx, "timeout 60 systemctl stop container")
-		Expect(n.sh(ctx, "systemctl show -P Result container; journalctl --no-pager -o cat -u container | grep -cx '.*INFO *stopped'")).To(Equal("success\n1"))
+		n.sh(ctx, "timeout 60 podman stop agent")
+		Expect(n.sh(ctx, "podman inspect -f '{{.State.ExitCode}}' agent; podman logs agent 2>&1 | grep -cx '.*INFO *stopped'")).To(Equal("0\n1"))
 		n.exported(ctx)
 	}, SpecTimeout(4*time.Minute))
 })

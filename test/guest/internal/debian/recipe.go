@@ -23,16 +23,16 @@ var packages = []string{
 	"open-iscsi", "libiscsi-bin", "sg3-utils", "lsscsi", "nvme-cli", "rdma-core", "ibverbs-providers",
 	"tgt", "targetcli-fb", "multipath-tools", "qemu-block-extra", "python3", "dbus-daemon", "dbus-system-bus-common",
 
-	"ansible-core", "apt", "python3-apt",
+	"ansible-core", "apt", "python3-apt", "openssh-client", "openssh-server",
 }
 
-// newer are packages that Debian 12 does not have.
-var newer = []string{"vdo"}
+// newer are packages that Debian 12 does not have, or that are used with one release only.
+var newer = []string{"vdo", "rpm", "podman", "crun"}
 
 // excluded are files that nothing in the guest reads: half of all.
 var excluded = []string{
 	"/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*",
-	"/usr/share/lintian/*", "/usr/share/bash-completion/*", "/usr/share/zoneinfo/*",
+	"/usr/lib/cni/*", "/usr/libexec/podman/podman-testing", "/usr/share/lintian/*", "/usr/share/bash-completion/*", "/usr/share/zoneinfo/*",
 }
 
 // Packages are unpacked, not installed: no maintainer script has run. What
