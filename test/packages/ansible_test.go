@@ -21,7 +21,7 @@ var _ = DescribeTableSubtree("The Ansible role on", func(suite string) {
 		deb, _ := built(ctx, "0.1.0")
 		n := boot(ctx, suite, map[string]string{
 			"volreconciler.deb": deb, "ansible": "deploy/ansible", "data.yaml": temporary("data.yaml", specs),
-			"inventory": temporary("inventory", "[storage]\nguest ansible_host=127.0.0.1 ansible_user=root ansible_ssh_common_args='-o StrictHostKeyChecking=accept-new'\n"),
+			"inventory": temporary("inventory", "[storage]\nguest ansible_host=127.0.0.1 ansible_user=root ansible_ssh_pipelining=true ansible_ssh_common_args='-o StrictHostKeyChecking=accept-new'\n"),
 		})
 		n.sh(ctx, serveSSH)
 		// The controller is on the node itself.

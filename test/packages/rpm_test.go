@@ -19,7 +19,7 @@ var _ = Describe("The .rpm on a node with systemd", func() {
 		By("installing it, which leaves the start to the administrator")
 		n.sh(ctx, "rpm -i --nodeps /host/older.rpm && rpm -V --nodeps volreconciler")
 		Expect(n.sh(ctx, "cd /etc/volreconciler && stat -c '%a %U %n' . * /usr/sbin/volreconciler")).To(Equal(
-			"755 root .\n644 root config.yaml\n700 root secrets\n755 root specs\n755 root /usr/sbin/volreconciler"))
+			"755 root .\n640 root config.yaml\n700 root secrets\n755 root specs\n755 root /usr/sbin/volreconciler"))
 		// Debian's preset enables all, Fedora's nothing.
 		Expect(n.sh(ctx, "systemctl is-enabled volreconciler; systemctl is-active volreconciler || true")).To(Equal("enabled\ninactive"))
 		n.sh(ctx, "systemctl enable --now volreconciler && cat >/etc/volreconciler/specs/data.yaml <<'END'\n"+specs+"END\n")
