@@ -3,7 +3,8 @@
 #   install-deps.sh demo   what makes a guest
 #   install-deps.sh test   besides, what builds its kernel, what go test -race needs,
 #                          what image files are made and read with, what checks
-#                          manual pages and packages, a browser, Prometheus, and who is notified
+#                          manual pages and packages, a browser, Prometheus, who is notified, and
+#                          where backups are kept
 #   install-deps.sh more   besides, the emulator
 set -eu
 
@@ -12,7 +13,7 @@ case ${1-} in
 demo) ;;
 test | more)
 	packages="$packages gcc libc6-dev flex bison bc binutils tgt libiscsi-bin qemu-utils mandoc chromium prometheus prometheus-alertmanager"
-	packages="$packages lintian rpm systemd e2fsprogs"
+	packages="$packages lintian rpm systemd e2fsprogs restic rclone openssh-server"
 	[ "$1" = test ] || packages="$packages qemu-system-x86 zstd"
 	;;
 *)
@@ -41,12 +42,13 @@ fi
 
 $sudo apt-get update -qq
 # Debian starts what it installs. This machine is not to become an iSCSI target, nor to
-# monitor itself or listen for alerts: the tests start programs of their own.
+# monitor itself, listen for alerts or let anybody in: the tests start programs of their own.
 services=
 if [ -d /run/systemd/system ]; then
 	for package in $missing; do
 		case $package in
 		tgt | prometheus | prometheus-alertmanager) services="$services $package.service" ;;
+		openssh-server) services="$services ssh.service" ;;
 		esac
 	done
 fi
