@@ -28,7 +28,16 @@ const (
 //	  </diff>
 //	</superblock>
 func parseDelta(data []byte, left, right uint32, add func(offset, length int64)) error {
-	p := deltaParser{left: left, right: right, add: add}
+	return deltaParser{left: left, right: right, add: add}.parse(data)
+}
+
+// parseMapped calls a function for each range that a thin volume has mapped: the one that thin_delta says
+// is the same in it as in itself. thin_dump would say the same with a line for each piece on the disk.
+func parseMapped(data []byte, of uint32, add func(offset, length int64)) error {
+	return deltaParser{left: of, right: of, same: true, add: add}.parse(data)
+}
+
+func (p deltaParser) parse(data []byte) error {
 	decoder := xml.NewDecoder(bytes.NewReader(data))
 	for {
 		token, err := decoder.Token()
@@ -54,6 +63,7 @@ func parseDelta(data []byte, left, right uint32, add func(offset, length int64))
 // deltaParser is what has been read so far.
 type deltaParser struct {
 	left, right uint32
+	same        bool // what is the same is wanted, and nothing else is to be there
 	add         func(offset, length int64)
 
 	depth int
@@ -97,7 +107,10 @@ func (p *deltaParser) chunks(e xml.StartElement) error {
 	if most := uint64(1<<61) / p.chunk; begin > most || length > most || length == 0 {
 		return fmt.Errorf("%s of %d chunks from %d", e.Name.Local, length, begin)
 	}
-	if e.Name.Local != "same" {
+	switch isSame := e.Name.Local == "same"; {
+	case p.same && !isSame:
+		return fmt.Errorf("a thin volume is not the same as itself: %s of %d chunks from %d", e.Name.Local, length, begin)
+	case p.same || !isSame:
 		p.add(int64(begin*p.chunk), int64(length*p.chunk))
 	}
 	return nil

@@ -8,5 +8,5 @@
 // It changes nothing. For a moment it makes a thin pool keep a snapshot of its metadata,
 // see thin.go.
 //
-// Start reading at [Reader.Extents].
+// Start reading at [Reader.Extents]; [Reader.Mapped] returns what a thin volume has at all.
 package blockdelta

@@ -17,6 +17,9 @@ import (
 // copy-on-write space overflowed, or is not what it should be.
 var ErrLost = errors.New("changes since the snapshot are unknown")
 
+// ErrNotThin means that a logical volume is not in a thin pool, which alone knows what was never written.
+var ErrNotThin = errors.New("it is not in a thin pool")
+
 // Reader finds out what changed. It is safe for concurrent use.
 type Reader struct {
 	run host.Runner
@@ -51,6 +54,27 @@ func (r *Reader) Extents(ctx context.Context, since, now string) ([]blockcopy.Ex
 	default:
 		return nil, fmt.Errorf("%s is not a copy-on-write snapshot, and not in the same thin pool as %s", since, now)
 	}
+}
+
+// Mapped returns where a thin volume has blocks of its pool, in order and without overlaps; all else reads as
+// zeroes. It is named vg/lv, and need not be active; its pool must be. It includes everything that had reached the
+// device before the call. It never returns too little, and not nil.
+//
+// Of a volume that is not thin the error is [ErrNotThin].
+func (r *Reader) Mapped(ctx context.Context, lv string) ([]blockcopy.Extent, error) {
+	lvs, err := r.readVolumes(ctx, lv)
+	if err != nil {
+		return nil, err
+	}
+	v := lvs[lv]
+	if v.pool == "" {
+		return nil, fmt.Errorf("%s: %w", lv, ErrNotThin)
+	}
+	mapped, err := r.thin(ctx, v, v)
+	if err == nil && mapped == nil {
+		mapped = []blockcopy.Extent{}
+	}
+	return mapped, err
 }
 
 // volume is what there is to know of a logical volume.

@@ -13,7 +13,7 @@ import (
 )
 
 // thin compares the mappings of two thin volumes of a pool, one of which is a snapshot
-// of the other, or both of a third.
+// of the other, or both of a third. For one and the same it returns what is mapped.
 //
 // Only one of these runs on a pool at a time. If it must, it continues after ctx has
 // ended: the metadata snapshot that it made the pool keep has to be released.
@@ -72,12 +72,17 @@ func (r *Reader) compare(ctx context.Context, since, now volume) (extents []bloc
 	out, err := r.run.Run(ctx, "thin_delta", "-m", "--snap1", id(since), "--snap2", id(now), "/dev/mapper/"+device(now.vg, now.pool, "_tmeta"))
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
-		return nil, fmt.Errorf("%w: required to read the changes of a thin volume; install the package thin-provisioning-tools", err)
+		return nil, fmt.Errorf("%w: required to read the mappings of a thin volume; install the package thin-provisioning-tools", err)
 	case err != nil:
 		return nil, err
 	}
 	all := collect(now.size)
-	if err := parseDelta(out.Stdout, since.thinID, now.thinID, all.add); err != nil {
+	if since.thinID == now.thinID {
+		err = parseMapped(out.Stdout, now.thinID, all.add)
+	} else {
+		err = parseDelta(out.Stdout, since.thinID, now.thinID, all.add)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("thin_delta: %w", err)
 	}
 	return all.all(), nil

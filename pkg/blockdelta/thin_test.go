@@ -162,6 +162,49 @@ var _ = Describe("what changed in a thin volume", func() {
 	})
 })
 
+// self is what thin_delta 0.9.0 and 1.1.0 printed of a thin volume and itself, but for their spaces: ranges
+// that are next to each other in the volume are one, wherever their data is.
+const self = `<superblock uuid="" time="1" transaction="2" data_block_size="128" nr_data_blocks="1000">
+  <diff left="1" right="1">
+    <same begin="0" length="20"/>
+    <same begin="50" length="1"/>
+    <same begin="200" length="400"/>
+  </diff>
+</superblock>`
+
+var _ = Describe("what a thin volume has mapped", func() {
+	var p *pool
+	BeforeEach(func() { p = &pool{report: report, delta: self} })
+
+	It("is what its pool says, within the volume", func(ctx SpecContext) {
+		Expect(New(p).Mapped(ctx, "vg-0/v")).To(Equal([]blockcopy.Extent{
+			{Offset: 0, Length: 20 * chunk64}, {Offset: 50 * chunk64, Length: chunk64}, {Offset: 200 * chunk64, Length: 56 * chunk64}}))
+		Expect(p.ran).To(Equal([]string{reserve, strings.Replace(ask, "--snap1 3", "--snap1 1", 1), release}))
+	})
+
+	It("is nothing, and known to be", func(ctx SpecContext) {
+		p.delta = `<superblock data_block_size="128"><diff left="1" right="1"></diff></superblock>`
+		mapped, err := New(p).Mapped(ctx, "vg-0/v")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(mapped).To(And(BeEmpty(), Not(BeNil())))
+	})
+
+	It("is not taken from what says something else, and leaves nothing behind", func(ctx SpecContext) {
+		for text, want := range map[string]string{
+			delta: "not about thin volumes 1 and 1",
+			strings.Replace(self, "same begin", "different begin", 1): "not the same as itself",
+			self[:len(self)/2]: "thin_delta",
+		} {
+			p.delta = text
+			_, err := New(p).Mapped(ctx, "vg-0/v")
+			Expect(err).To(MatchError(ContainSubstring(want)))
+			Expect(p.reserved).To(BeFalse())
+		}
+		_, err := New(p).Mapped(ctx, "vg-0/thick")
+		Expect(err).To(MatchError(ErrNotThin))
+	})
+})
+
 var _ = DescribeTable("a delta that is not one", func(text string) {
 	Expect(parseDelta([]byte(text), 3, 1, func(int64, int64) {})).NotTo(Succeed())
 },
@@ -183,10 +226,15 @@ var _ = DescribeTable("a delta that is not one", func(text string) {
 // FuzzDelta reads anything as what thin_delta printed.
 func FuzzDelta(f *testing.F) {
 	f.Add([]byte(delta))
+	f.Add([]byte(self))
 	f.Add([]byte(fmt.Sprintf(`<superblock data_block_size="2097152"><diff left="3" right="1"><different begin="%d" length="9"/></diff></superblock>`, 1<<40)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		all := collect(10 * mib)
 		if err := parseDelta(data, 3, 1, all.add); err == nil {
+			checkExtents(t, all.all(), 10*mib)
+		}
+		all = collect(10 * mib)
+		if err := parseMapped(data, 1, all.add); err == nil {
 			checkExtents(t, all.all(), 10*mib)
 		}
 	})

@@ -35,7 +35,7 @@ func cacheDir() (string, error) {
 
 // recipes is how things are made: whatever changes in a file makes others of its kind.
 //
-//go:embed recipe.go kernels.go bzimage.go usermode.go build.go uml.config
+//go:embed recipe.go kernels.go bzimage.go usermode.go build.go program.go uml.config
 var recipes embed.FS
 
 // keyOf tells things apart that are made by different recipes, which are named, or of
@@ -97,7 +97,7 @@ func made(ctx context.Context, name, what string, fill func(dir string) error) (
 // removeUnused removes what earlier recipes and killed processes have left.
 func removeUnused(cache string) error {
 	var errs []error
-	for _, pattern := range []string{"guest-*", "root-*", "kernel-*", "unfinished-*", "kvm-*", "uml-*"} {
+	for _, pattern := range []string{"guest-*", "root-*", "kernel-*", "unfinished-*", "kvm-*", "uml-*", "program-*"} {
 		paths, err := filepath.Glob(filepath.Join(cache, pattern))
 		if err != nil {
 			return err

@@ -18,7 +18,7 @@ var packages = []string{
 	"util-linux", "mount", "fdisk", "procps", "psmisc", "busybox-static", "iproute2", "netcat-openbsd",
 	"less", "curl", "jq", "strace", "nftables", "ncurses-base", "debianutils",
 
-	"lvm2", "dmsetup", "thin-provisioning-tools", "e2fsprogs", "xfsprogs", "qemu-utils", "xz-utils", "fio",
+	"lvm2", "dmsetup", "thin-provisioning-tools", "restic", "e2fsprogs", "xfsprogs", "qemu-utils", "xz-utils", "fio",
 
 	"open-iscsi", "libiscsi-bin", "sg3-utils", "lsscsi", "nvme-cli", "rdma-core", "ibverbs-providers",
 	"tgt", "targetcli-fb", "multipath-tools", "qemu-block-extra", "python3", "dbus-daemon", "dbus-system-bus-common",
