@@ -11,6 +11,9 @@ func SourceName(id spec.ID) string {
 	if id.Kind == spec.KindImage {
 		return "volreconciler-image-" + id.Name
 	}
+	if id.Kind == spec.KindBackup {
+		return "volreconciler-backup-" + id.Name
+	}
 	return "volreconciler-source-" + id.Name
 }
 

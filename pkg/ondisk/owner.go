@@ -21,6 +21,7 @@ const (
 	KindSource = "source"
 	forImage   = "image"
 	forMove    = "move"
+	forBackup  = "backup"
 )
 
 // OwnerTags returns the tags that mark a logical volume as that of an object.
@@ -44,11 +45,14 @@ func (t Tags) LastOwner() (spec.ID, bool) {
 }
 
 // SourceTags returns the tags of the snapshot that a Volume is filled from, or an
-// Image is written from.
+// Image is written from, or a Backup is made of.
 func SourceTags(of spec.ID) []string {
 	tags := []string{TagKind + KindSource, TagName + of.Name}
 	if of.Kind == spec.KindImage {
 		tags = append(tags, TagFor+forImage)
+	}
+	if of.Kind == spec.KindBackup {
+		tags = append(tags, TagFor+forBackup)
 	}
 	return tags
 }
@@ -61,6 +65,8 @@ func (t Tags) SourceOf() (spec.ID, bool) {
 	case "":
 	case forImage:
 		of.Kind = spec.KindImage
+	case forBackup:
+		of.Kind = spec.KindBackup
 	default:
 		return spec.ID{}, false // that of a move, or by a later version
 	}

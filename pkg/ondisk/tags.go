@@ -51,6 +51,13 @@ const (
 	TagSerial = "volreconciler/serial="
 	// TagRounded is followed by a size and by that of the logical volume, see [RoundedTag].
 	TagRounded = "volreconciler/rounded="
+	// TagSchedule is followed by the name of the schedule that made a snapshot, and TagVolume by that of the
+	// Volume. TagBase is followed by the Repository and the ID of the backup that was made of it, see [BaseTag].
+	TagSchedule = "volreconciler/schedule="
+	TagVolume   = "volreconciler/volume="
+	TagBase     = "volreconciler/base="
+	// TagDrill is followed by the name of the schedule on whose behalf a backup is restored into this volume.
+	TagDrill = "volreconciler/drill="
 	// TagReplacedBy is followed by the UUID of the logical volume that replaced this one.
 	TagReplacedBy = "volreconciler/replaced-by="
 	// TagPrefix is what all of them begin with.
@@ -64,6 +71,15 @@ func IsTagValue(text string) bool {
 		return !letter && !strings.ContainsRune("_+.-/=!:&#", r)
 	})
 }
+
+// ScheduledTags returns the tags of a snapshot that a schedule made of a Volume.
+func ScheduledTags(schedule, volume string) []string {
+	return []string{TagSchedule + schedule, TagVolume + volume}
+}
+
+// BaseTag returns the tag of the snapshot that a backup was made of: the next backup reads only what has changed
+// since.
+func BaseTag(repository, id string) string { return TagBase + repository + "/" + id }
 
 // Tags are all tags on a logical volume, ours and others, with methods that read ours.
 type Tags []string

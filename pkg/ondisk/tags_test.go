@@ -74,7 +74,7 @@ var _ = Describe("Tags are read as they were written", func() {
 		Entry("a source of a volume", Tags(SourceTags(volume)), nobody, volume, nobody),
 		Entry("a source of an image", Tags(SourceTags(image)), nobody, image, nobody),
 		Entry("a source of a move", Tags(MoveTags("db")), nobody, nobody, volume),
-		Entry("a source for what a later version knows", Tags{TagKind + KindSource, TagName + "db", TagFor + "backup"}, nobody, nobody, nobody),
+		Entry("a source for what a later version knows", Tags{TagKind + KindSource, TagName + "db", TagFor + "mirror"}, nobody, nobody, nobody),
 		Entry("a kind that a later version knows", Tags{TagKind + "mirror", TagName + "db"}, nobody, nobody, nobody),
 		Entry("without a name", Tags{TagKind + "volume"}, nobody, nobody, nobody),
 		Entry("without a kind", Tags{TagName + "db"}, nobody, nobody, nobody),

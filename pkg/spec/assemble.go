@@ -48,6 +48,8 @@ func assemble(objects []*object, invalid map[ID]error, findings []Finding, secre
 	a.checkSerials()
 	a.checkTargets()
 	a.checkImageFiles()
+	a.checkRepositories()
+	a.checkScheduledNames()
 	a.checkWildcards()
 	a.checkPortals()
 	if secrets != nil {
@@ -160,12 +162,13 @@ func (a *assembly) checkReferences() {
 		}
 		a.resolve(o, path, i.Spec.Object())
 	}
+	a.checkBackupReferences()
 }
 
 // resolve refuses a reference to an undeclared object. A reference to an object
 // that is declared but invalid is correct itself.
 func (a *assembly) resolve(o *object, path string, to ID) {
-	if a.isDeclared(to) {
+	if a.isDeclared(to) || a.isScheduled(to) {
 		return
 	}
 	a.dangling++
@@ -175,7 +178,7 @@ func (a *assembly) resolve(o *object, path string, to ID) {
 // resolveLUN is resolve for a LUN. If an unreadable file may declare the LUN's object, that object is
 // treated as invalid, and the Export keeps its other LUNs.
 func (a *assembly) resolveLUN(o *object, path string, to ID) {
-	if !a.unreadable || a.isDeclared(to) {
+	if !a.unreadable || a.isDeclared(to) || a.isScheduled(to) {
 		a.resolve(o, path, to)
 		return
 	}
@@ -281,14 +284,20 @@ func (a *assembly) replace(i int, value any) {
 	}
 }
 
-// secrets reads the passwords of all Exports.
+// secrets reads the passwords of all Exports and Repositories.
 func (a *assembly) secrets(read secretReader) {
 	for i, o := range a.objects {
-		e, is := o.value.(*Export)
-		if !is || len(o.secretFiles()) == 0 {
+		if len(o.secretFiles()) == 0 {
 			continue
 		}
-		filled, findings := withSecrets(o, e, read)
+		var filled any
+		var findings []Finding
+		switch v := o.value.(type) {
+		case *Export:
+			filled, findings = withSecrets(o, v, read)
+		case *Repository:
+			filled, findings = withRepositorySecrets(o, v, read)
+		}
 		if len(findings) > 0 {
 			a.findings = append(a.findings, findings...)
 			a.invalidate(o.id, findings[0])
@@ -330,7 +339,11 @@ func (a *assembly) set() Set {
 		Snapshots: make(map[string]Snapshot, count[KindSnapshot]),
 		Exports:   make(map[string]Export, count[KindExport]),
 		Images:    make(map[string]Image, count[KindImage]),
-		Invalid:   a.invalid, Findings: a.findings, Complete: len(a.findings) == 0,
+
+		Repositories: make(map[string]Repository, count[KindRepository]),
+		Schedules:    make(map[string]SnapshotSchedule, count[KindSnapshotSchedule]),
+		Backups:      make(map[string]Backup, count[KindBackup]),
+		Invalid:      a.invalid, Findings: a.findings, Complete: len(a.findings) == 0,
 	}
 	sortFindings(s.Findings)
 	for id, o := range a.index {
@@ -349,6 +362,12 @@ func (a *assembly) set() Set {
 			s.Exports[id.Name] = *v
 		case *Image:
 			s.Images[id.Name] = *v
+		case *Repository:
+			s.Repositories[id.Name] = *v
+		case *SnapshotSchedule:
+			s.Schedules[id.Name] = *v
+		case *Backup:
+			s.Backups[id.Name] = *v
 		}
 	}
 	return s
@@ -390,7 +409,7 @@ func claimFirst[K comparable](first map[K]*object, key K, o *object) (before *ob
 
 // objectsOf yields the objects of one kind with their values, in the order of
 // files, whether they have turned out to be invalid or not.
-func objectsOf[T Pool | Volume | Snapshot | Export | Image](a *assembly) func(yield func(*object, *T) bool) {
+func objectsOf[T Pool | Volume | Snapshot | Export | Image | Repository | SnapshotSchedule | Backup](a *assembly) func(yield func(*object, *T) bool) {
 	return func(yield func(*object, *T) bool) {
 		for _, o := range a.objects {
 			if v, ok := o.value.(*T); ok && !yield(o, v) {

@@ -70,14 +70,21 @@ func (a *assembly) refuseCycle(objects []*object) {
 	}
 }
 
-// checkReverts refuses to revert a Volume to anything but a snapshot of it.
+// checkReverts refuses to revert a Volume to anything but a snapshot of it, or a backup in a declared Repository.
 func (a *assembly) checkReverts() {
 	const path = "spec.revert.snapshot"
 	for o, v := range objectsOf[Volume](a) {
 		if v.Spec.Revert == nil {
 			continue
 		}
+		if b := v.Spec.Revert.Backup; b != nil {
+			a.resolve(o, "spec.revert.backup.repository", ID{KindRepository, b.Repository})
+			continue
+		}
 		to := ID{KindSnapshot, v.Spec.Revert.Snapshot}
+		if a.isScheduled(to) && a.index[to] == nil {
+			continue
+		}
 		if !a.isDeclared(to) {
 			a.dangling++
 			a.refuse(o, path, "Snapshot %s is not declared (after a finished revert, spec.revert can be removed)%s", quote(to.Name), a.hint(to))

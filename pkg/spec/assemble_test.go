@@ -34,6 +34,12 @@ func contains(set spec.Set, id spec.ID) (found bool) {
 		_, found = set.Exports[id.Name]
 	case spec.KindImage:
 		_, found = set.Images[id.Name]
+	case spec.KindRepository:
+		_, found = set.Repositories[id.Name]
+	case spec.KindSnapshotSchedule:
+		_, found = set.Schedules[id.Name]
+	case spec.KindBackup:
+		_, found = set.Backups[id.Name]
 	}
 	return found
 }

@@ -67,7 +67,12 @@ func read(file string, data []byte, targetPrefix string) content {
 
 // kinds returns all kinds, in the order in which messages list them.
 func kinds() []string {
-	return []string{string(KindExport), string(KindImage), string(KindPool), string(KindSnapshot), string(KindVolume)}
+	var names []string
+	for _, kind := range Kinds() {
+		names = append(names, string(kind))
+	}
+	slices.Sort(names)
+	return names
 }
 
 // newValue returns an empty object of a kind, nil if there is no such kind.
@@ -83,6 +88,12 @@ func newValue(kind Kind) any {
 		return new(Export)
 	case KindImage:
 		return new(Image)
+	case KindRepository:
+		return new(Repository)
+	case KindSnapshotSchedule:
+		return new(SnapshotSchedule)
+	case KindBackup:
+		return new(Backup)
 	default:
 		return nil
 	}
@@ -263,7 +274,7 @@ func (w *walker) list(n *yaml.Node, path string, into reflect.Value) {
 }
 
 // entries decodes a map of free keys with text values (labels, annotations),
-// the one place where an empty text means something.
+// the one place where an empty text means something, or with objects as values.
 func (w *walker) entries(n *yaml.Node, path string, into reflect.Value) {
 	if n.Kind != yaml.MappingNode {
 		w.add(n, path, fmt.Errorf("must be a mapping, but is %s", describeAt(n, path)))
@@ -274,6 +285,12 @@ func (w *walker) entries(n *yaml.Node, path string, into reflect.Value) {
 		below := entryPath(path, key.Value)
 		w.object.places[below] = place{key: position{key.Line, key.Column}, value: position{value.Line, value.Column}}
 		if unsupportedFeature(key) != nil || unsupportedFeature(value) != nil {
+			continue
+		}
+		if element := into.Type().Elem(); element.Kind() == reflect.Struct {
+			one := reflect.New(element).Elem()
+			w.value(value, below, one)
+			into.SetMapIndex(reflect.ValueOf(key.Value), one)
 			continue
 		}
 		if value.Value == "" && value.Tag == "!!str" || w.isTagged(value, below, "!!str", "a string") {

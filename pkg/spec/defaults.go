@@ -35,6 +35,12 @@ func (o *object) setDefaults(targetPrefix string) {
 		v.setDefaults()
 	case *Export:
 		v.setDefaults(targetPrefix)
+	case *Repository:
+		v.setDefaults()
+	case *SnapshotSchedule:
+		v.setDefaults()
+	case *Backup:
+		v.setDefaults()
 	}
 }
 
@@ -92,5 +98,38 @@ func (e *Export) setDefaults(targetPrefix string) {
 	}
 	for i := range e.Spec.Initiators {
 		e.Spec.Initiators[i].Name = e.Spec.Protocol.canonicalName(e.Spec.Initiators[i].Name)
+	}
+}
+
+func (r *Repository) setDefaults() {
+	if r.Spec.Prune == nil {
+		r.Spec.Prune = &RepositoryPrune{}
+	}
+	if !r.Spec.Prune.Every.Never && r.Spec.Prune.Every.Duration == 0 {
+		r.Spec.Prune.Every.Duration = DefaultPruneEvery
+	}
+	if r.Spec.Prune.MaxUnused == "" {
+		r.Spec.Prune.MaxUnused = DefaultMaxUnused
+	}
+	if r.Spec.Check == nil {
+		r.Spec.Check = &RepositoryCheck{}
+	}
+	if !r.Spec.Check.Every.Never && r.Spec.Check.Every.Duration == 0 {
+		r.Spec.Check.Every.Duration = DefaultCheckEvery
+	}
+	if r.Spec.Check.ReadData == "" {
+		r.Spec.Check.ReadData = DefaultReadData
+	}
+}
+
+func (s *SnapshotSchedule) setDefaults() {
+	if s.Spec.TimeZone == "" {
+		s.Spec.TimeZone = "UTC"
+	}
+}
+
+func (b *Backup) setDefaults() {
+	if b.Spec.DeletionPolicy == "" {
+		b.Spec.DeletionPolicy = DefaultDeletionPolicy
 	}
 }

@@ -11,7 +11,7 @@ import (
 // object is one document of a file, with the places of its fields.
 type object struct {
 	id ID
-	// value is a *Pool, *Volume, *Snapshot, *Export or *Image. It is shared by every
+	// value is a *Pool, *Volume, *Snapshot, *Export, *Image, *Repository, *SnapshotSchedule or *Backup. It is shared by every
 	// Set made of it and never changed after decoding.
 	value any
 	file  string

@@ -46,8 +46,29 @@ func Revision(dir string) string {
 	})
 }
 
+// LoadSchedules reads the SnapshotSchedules of files and directories that are valid by themselves. What they refer
+// to need not be there. The findings are those of schedules, and of what cannot be read.
+func LoadSchedules(paths []string) ([]SnapshotSchedule, []Finding) {
+	objects, invalid, findings := readPaths(paths, "", "")
+	var schedules []SnapshotSchedule
+	for _, o := range objects {
+		if s, is := o.value.(*SnapshotSchedule); is && invalid[o.id] == nil {
+			schedules = append(schedules, *s)
+		}
+	}
+	return schedules, slices.DeleteFunc(findings, func(f Finding) bool {
+		return f.Object != (ID{}) && f.Object.Kind != KindSnapshotSchedule
+	})
+}
+
 // loadPaths is LoadPaths without one file of the directories.
 func loadPaths(paths []string, without, targetPrefix string) Set {
+	objects, invalid, findings := readPaths(paths, without, targetPrefix)
+	return assemble(objects, invalid, findings, nil)
+}
+
+// readPaths returns all objects, those that are invalid by themselves, and what is wrong so far.
+func readPaths(paths []string, without, targetPrefix string) (_ []*object, invalid map[ID]error, _ []Finding) {
 	targetPrefix = cmp.Or(targetPrefix, DefaultTargetPrefix)
 	good := lastGood{}
 	var findings []Finding
@@ -78,7 +99,7 @@ func loadPaths(paths []string, without, targetPrefix string) Set {
 		all = append(all, readings...)
 	}
 	objects := good.objects()
-	return assemble(objects, good.invalid(all), withoutPasswords(findings, objects), nil)
+	return objects, good.invalid(all), withoutPasswords(findings, objects)
 }
 
 // listPath lists a directory, or a single file.

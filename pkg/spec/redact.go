@@ -140,7 +140,7 @@ func redactedValue(n *yaml.Node, t reflect.Type, name string) *yaml.Node {
 	case n.Kind == yaml.MappingNode && t.Kind() == reflect.Struct && !isText:
 		return redactedMapping(n, t, func(string, *yaml.Node) *yaml.Node { return nil })
 	case n.Kind == yaml.MappingNode && t.Kind() == reflect.Map:
-		return redactedEntries(n, name)
+		return redactedEntries(n, t.Elem(), name)
 	case n.Kind == yaml.SequenceNode && t.Kind() == reflect.Slice:
 		out := &yaml.Node{Kind: yaml.SequenceNode}
 		for _, item := range n.Content {
@@ -178,16 +178,24 @@ func isPublic(value, name string) bool {
 	case "file", "path":
 		return pathForm.MatchString(value)
 	case "url":
-		return strings.Contains(value, "://")
+		return strings.Contains(value, "://") || pathForm.MatchString(value)
 	}
 	return true
 }
 
-// redactedEntries returns a copy of labels, annotations or attributes. Of annotations only ours are known, and
-// of attributes those of the kernel's target.
-func redactedEntries(n *yaml.Node, name string) *yaml.Node {
+// redactedEntries returns a copy of labels, annotations, attributes or variables. Of annotations only ours are
+// known, of attributes those of the kernel's target, and of variables those that look like one of restic's backends.
+func redactedEntries(n *yaml.Node, t reflect.Type, name string) *yaml.Node {
 	out := &yaml.Node{Kind: yaml.MappingNode}
 	for key, value := range pairs(n) {
+		if t.Kind() == reflect.Struct {
+			public := redactedNode()
+			if backendVariable.MatchString(key.Value) {
+				public = scalarNode(key.Value)
+			}
+			out.Content = append(out.Content, public, redactedValue(value, t, key.Value))
+			continue
+		}
 		known := value.Kind == yaml.ScalarNode
 		switch name {
 		case "annotations":
@@ -204,6 +212,9 @@ func redactedEntries(n *yaml.Node, name string) *yaml.Node {
 	}
 	return out
 }
+
+// backendVariable is how the names of the variables of restic's backends begin, in capitals and in words.
+var backendVariable = regexp.MustCompile(`^(AWS|AZURE|B2|GOOGLE|OS|RCLONE|RESTIC|ST)(_[A-Z]+){1,5}$`)
 
 func scalarNode(value string) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value}

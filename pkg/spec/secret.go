@@ -41,7 +41,7 @@ func withSecrets(o *object, e *Export, read secretReader) (*Export, []Finding) {
 		if c == nil {
 			return nil
 		}
-		secret, err := read(c.PasswordFrom.File)
+		secret, err := readPassword(read, c.PasswordFrom.File)
 		if err == nil && e.Spec.Protocol.IsNVMe() && secret != NewSecret(Redacted) {
 			err = checkHostKey(secret)
 		}
@@ -95,11 +95,18 @@ func checkHostKey(key Secret) error {
 
 // secretFiles lists the password files that an object names.
 func (o *object) secretFiles() []string {
+	var files []string
+	if r, ok := o.value.(*Repository); ok {
+		files = append(files, r.Spec.Restic.PasswordFrom.File)
+		for _, name := range slices.Sorted(maps.Keys(r.Spec.Restic.EnvironmentFrom)) {
+			files = append(files, r.Spec.Restic.EnvironmentFrom[name].File)
+		}
+		return files
+	}
 	e, ok := o.value.(*Export)
 	if !ok {
 		return nil
 	}
-	var files []string
 	for _, initiator := range e.Spec.Initiators {
 		if initiator.Auth == nil {
 			continue
@@ -160,7 +167,10 @@ func redacted(string) (Secret, error) { return NewSecret(Redacted), nil }
 // value: findings are written to logs and the status.
 func mayHoldPassword(path string) bool {
 	if rest, ok := strings.CutPrefix(path, "spec.source"); ok {
-		return rest == "" || rest[0] == '.' && rest != ".volume" && rest != ".snapshot"
+		return rest == "" || rest[0] == '.' && rest != ".volume" && rest != ".snapshot" && !strings.HasPrefix(rest, ".backup.")
+	}
+	if strings.HasPrefix(path, "spec.restic") {
+		return true
 	}
 	return strings.Contains(path, ".auth") && !strings.HasSuffix(path, ".username")
 }
@@ -235,7 +245,18 @@ func ReadSecret(path string) (Secret, error) {
 	if err := CheckNamesFile(path); err != nil {
 		return Secret{}, err
 	}
-	return readSecret(path)
+	return readPassword(readSecret, path)
+}
+
+// readPassword reads the password of an initiator or target.
+func readPassword(read secretReader, path string) (Secret, error) {
+	secret, err := read(path)
+	if err == nil && secret != NewSecret(Redacted) {
+		if err = checkPassword(secret.Reveal()); err != nil {
+			return Secret{}, fmt.Errorf("password file %s %w", path, err)
+		}
+	}
+	return secret, err
 }
 
 // readSecret is the secretReader for the files of this node: only root (or
@@ -263,10 +284,22 @@ func readSecret(path string) (Secret, error) {
 		return Secret{}, fmt.Errorf("cannot read the password file: %w", err)
 	}
 	password := strings.TrimSuffix(string(text), "\n")
-	if err := checkPassword(password); err != nil {
+	if err := checkSecretText(password); err != nil {
 		return Secret{}, fmt.Errorf("password file %s %w", path, err)
 	}
 	return NewSecret(password), nil
+}
+
+// checkSecretText accepts one line.
+func checkSecretText(text string) error {
+	switch {
+	case text == "":
+		return errors.New("is empty")
+	case strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return errors.New("contains a control character (more than one line, or a carriage return?); it must contain only the password")
+	default:
+		return nil
+	}
 }
 
 func checkSecretFile(path string, stat fs.FileInfo) error {
@@ -293,12 +326,8 @@ func isTrusted(stat fs.FileInfo) bool {
 // checkPassword accepts what the kernel and common initiators take.
 func checkPassword(password string) error {
 	switch {
-	case password == "":
-		return errors.New("is empty")
 	case strings.HasPrefix(password, null):
 		return errors.New(`has a password that begins with "NULL", which means no password to the kernel; choose another`)
-	case strings.ContainsFunc(password, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		return errors.New("contains a control character (more than one line, or a carriage return?); it must contain only the password")
 	case len(password) > maxCHAP:
 		return fmt.Errorf("has a password of %d bytes; the kernel accepts at most %d", len(password), maxCHAP)
 	case len(password) < minPassword:

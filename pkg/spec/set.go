@@ -9,6 +9,7 @@ import (
 func (s Set) clone() Set {
 	s.Pools, s.Volumes, s.Snapshots = maps.Clone(s.Pools), maps.Clone(s.Volumes), maps.Clone(s.Snapshots)
 	s.Exports, s.Images, s.Withheld = maps.Clone(s.Exports), maps.Clone(s.Images), maps.Clone(s.Withheld)
+	s.Repositories, s.Schedules, s.Backups = maps.Clone(s.Repositories), maps.Clone(s.Schedules), maps.Clone(s.Backups)
 	s.Invalid, s.Findings = maps.Clone(s.Invalid), slices.Clone(s.Findings)
 	return s
 }
@@ -26,6 +27,12 @@ func (s Set) Object(id ID) any {
 		return get(s.Exports, id.Name)
 	case KindImage:
 		return get(s.Images, id.Name)
+	case KindRepository:
+		return get(s.Repositories, id.Name)
+	case KindSnapshotSchedule:
+		return get(s.Schedules, id.Name)
+	case KindBackup:
+		return get(s.Backups, id.Name)
 	}
 	return nil
 }
@@ -44,18 +51,33 @@ func (s Set) Has(id ID) bool {
 		_, has = s.Exports[id.Name]
 	case KindImage:
 		_, has = s.Images[id.Name]
+	case KindRepository:
+		_, has = s.Repositories[id.Name]
+	case KindSnapshotSchedule:
+		_, has = s.Schedules[id.Name]
+	case KindBackup:
+		_, has = s.Backups[id.Name]
 	}
 	return has
 }
 
 // IDs returns the valid objects, in no particular order.
 func (s Set) IDs() []ID {
-	ids := make([]ID, 0, len(s.Pools)+len(s.Volumes)+len(s.Snapshots)+len(s.Exports)+len(s.Images))
+	ids := make([]ID, 0, s.Len())
 	ids = appendIDs(ids, KindPool, s.Pools)
 	ids = appendIDs(ids, KindVolume, s.Volumes)
 	ids = appendIDs(ids, KindSnapshot, s.Snapshots)
 	ids = appendIDs(ids, KindExport, s.Exports)
-	return appendIDs(ids, KindImage, s.Images)
+	ids = appendIDs(ids, KindImage, s.Images)
+	ids = appendIDs(ids, KindRepository, s.Repositories)
+	ids = appendIDs(ids, KindSnapshotSchedule, s.Schedules)
+	return appendIDs(ids, KindBackup, s.Backups)
+}
+
+// Len returns how many valid objects there are.
+func (s Set) Len() int {
+	return len(s.Pools) + len(s.Volumes) + len(s.Snapshots) + len(s.Exports) + len(s.Images) +
+		len(s.Repositories) + len(s.Schedules) + len(s.Backups)
 }
 
 // ImagePaths returns the paths of the files of the valid Images, sorted.
@@ -94,6 +116,12 @@ func (s Set) metadata(id ID) Metadata {
 		return s.Exports[id.Name].Metadata
 	case KindImage:
 		return s.Images[id.Name].Metadata
+	case KindRepository:
+		return s.Repositories[id.Name].Metadata
+	case KindSnapshotSchedule:
+		return s.Schedules[id.Name].Metadata
+	case KindBackup:
+		return s.Backups[id.Name].Metadata
 	case KindVolume:
 		return s.Volumes[id.Name].Metadata
 	case KindSnapshot:

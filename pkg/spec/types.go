@@ -19,7 +19,16 @@ const (
 	KindSnapshot Kind = "Snapshot"
 	KindExport   Kind = "Export"
 	KindImage    Kind = "Image"
+
+	KindRepository       Kind = "Repository"
+	KindSnapshotSchedule Kind = "SnapshotSchedule"
+	KindBackup           Kind = "Backup"
 )
+
+// Kinds returns all kinds, each after those that it may depend on.
+func Kinds() []Kind {
+	return []Kind{KindPool, KindVolume, KindSnapshot, KindExport, KindImage, KindRepository, KindSnapshotSchedule, KindBackup}
+}
 
 // ID names an object. Names are unique per kind.
 type ID struct {
@@ -153,8 +162,9 @@ type VolumeSource struct {
 	// of the moment at which it was begun.
 	Volume string `yaml:"volume,omitempty"`
 	// Snapshot is a Snapshot, of any Volume.
-	Snapshot string       `yaml:"snapshot,omitempty"`
-	Image    *ImageSource `yaml:"image,omitempty"`
+	Snapshot string        `yaml:"snapshot,omitempty"`
+	Image    *ImageSource  `yaml:"image,omitempty"`
+	Backup   *BackupSource `yaml:"backup,omitempty"`
 }
 
 // ImageSource is an image file: exactly one of Path and URL is given.
@@ -190,10 +200,11 @@ const (
 )
 
 // Revert asks for the content of a Volume to be reverted to that of one of its
-// Snapshots, once.
+// Snapshots, or of a backup, once. Exactly one of the two is given.
 type Revert struct {
 	// Snapshot is a declared Snapshot of this Volume, valid or not.
-	Snapshot string `yaml:"snapshot"`
+	Snapshot string        `yaml:"snapshot,omitempty"`
+	Backup   *BackupSource `yaml:"backup,omitempty"`
 	// Request is a word of the user's choice, of 1 to 63 letters, digits, _, . and
 	// -, not beginning with -. It is done once for each; another word asks again.
 	Request string `yaml:"request"`
@@ -379,6 +390,10 @@ type Set struct {
 	Snapshots map[string]Snapshot
 	Exports   map[string]Export
 	Images    map[string]Image
+
+	Repositories map[string]Repository
+	Schedules    map[string]SnapshotSchedule
+	Backups      map[string]Backup
 
 	// Invalid says why a declared object is excluded.
 	Invalid map[ID]error

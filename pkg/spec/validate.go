@@ -34,6 +34,15 @@ func (o *object) validate(decoded []Finding) []Finding {
 	case *Image:
 		v.metadata(value.Metadata)
 		v.imageFile(value.Spec)
+	case *Repository:
+		v.metadata(value.Metadata)
+		v.repository(value.Spec)
+	case *SnapshotSchedule:
+		v.metadata(value.Metadata)
+		v.schedule(value.Metadata.Name, value.Spec)
+	case *Backup:
+		v.metadata(value.Metadata)
+		v.backup(value.Spec)
 	default:
 		v.check("", fmt.Errorf("cannot validate a %T: unknown type", o.value))
 	}

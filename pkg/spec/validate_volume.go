@@ -32,7 +32,7 @@ func (v *validation) volume(s VolumeSpec) {
 		}
 	}
 	if s.Revert != nil {
-		v.check("spec.revert.snapshot", checkObjectName(s.Revert.Snapshot))
+		v.revert(*s.Revert)
 		v.check("spec.revert.request", checkRequest(s.Revert.Request))
 	}
 }
@@ -48,17 +48,35 @@ func (v *validation) source(path string, s VolumeSource) {
 	if s.Image != nil {
 		given = append(given, "image")
 	}
+	if s.Backup != nil {
+		given = append(given, "backup")
+	}
 	switch {
 	case len(given) == 0:
-		v.refuse(path, "is empty; set one of volume, snapshot and image, or leave the field out")
+		v.refuse(path, "is empty; set one of volume, snapshot, image and backup, or leave the field out")
 	case len(given) > 1:
 		v.refuse(path, "has %s, but a volume has one source; keep one of them", strings.Join(given, " and "))
 	case s.Volume != "":
 		v.check(joinPath(path, "volume"), checkObjectName(s.Volume))
 	case s.Snapshot != "":
 		v.check(joinPath(path, "snapshot"), checkObjectName(s.Snapshot))
-	default:
+	case s.Image != nil:
 		v.image(joinPath(path, "image"), *s.Image)
+	default:
+		v.backupSource(joinPath(path, "backup"), *s.Backup)
+	}
+}
+
+func (v *validation) revert(r Revert) {
+	switch {
+	case r.Snapshot == "" && r.Backup == nil:
+		v.refuse("spec.revert", "has neither snapshot nor backup; set one of them, or leave the field out")
+	case r.Snapshot != "" && r.Backup != nil:
+		v.refuse("spec.revert.backup", "cannot be combined with snapshot; keep one of them")
+	case r.Backup != nil:
+		v.backupSource("spec.revert.backup", *r.Backup)
+	default:
+		v.check("spec.revert.snapshot", checkObjectName(r.Snapshot))
 	}
 }
 

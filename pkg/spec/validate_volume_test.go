@@ -40,7 +40,7 @@ var _ = Describe("A Volume with content", func() {
 		func(marked, path, message string) {
 			expectOneFinding(aPool+volume("db", "pool: fast, size: 1Gi, "+marked), path, message)
 		},
-		Entry("nothing", "source: "+mark+"{}", "spec.source", "is empty; set one of volume, snapshot and image, or leave the field out"),
+		Entry("nothing", "source: "+mark+"{}", "spec.source", "is empty; set one of volume, snapshot, image and backup, or leave the field out"),
 		Entry("two", "source: "+mark+"{volume: a, snapshot: s}", "spec.source", "has volume and snapshot, but a volume has one source"),
 		Entry("another two", "source: "+mark+"{image: {path: /a}, snapshot: s}", "spec.source", "has snapshot and image"),
 		Entry("all", "source: "+mark+"{volume: a, snapshot: s, image: {path: /a}}", "spec.source", "has volume and snapshot and image"),
@@ -50,7 +50,7 @@ var _ = Describe("A Volume with content", func() {
 		Entry("a text", "source: "+mark+"other", "spec.source", "must be a mapping, but is a string"),
 		Entry("null", "source: "+mark+"~", "spec.source", "has no value"),
 		Entry("with adopt", "adopt: true, source: "+mark+"{volume: other}", "spec.source", "cannot be combined with adopt"),
-		Entry("an unknown one, with adopt", "adopt: true, source: {"+mark+"bakcup: x}", "spec.source.bakcup", "(allowed: image, snapshot, volume)"),
+		Entry("an unknown one, with adopt", "adopt: true, source: {"+mark+"bakcup: x}", "spec.source.bakcup", "(allowed: backup, image, snapshot, volume)"),
 	)
 
 	DescribeTable("has an image that cannot be",
@@ -147,9 +147,8 @@ var _ = Describe("A Volume with content", func() {
 	)
 
 	It("is asked to revert to nothing, or by no word", func() {
-		for fields, path := range map[string]string{"snapshot: s": ".request", "request: r1": ".snapshot"} {
-			expectOneFinding(aPool+volume("db", "pool: fast, size: 1Gi, "+mark+"revert: {"+fields+"}")+snapshot("s", "volume: db"), "spec.revert"+path, "is missing")
-		}
+		expectOneFinding(aPool+volume("db", "pool: fast, size: 1Gi, "+mark+"revert: {snapshot: s}")+snapshot("s", "volume: db"), "spec.revert.request", "is missing")
+		expectOneFinding(aPool+volume("db", "pool: fast, size: 1Gi, revert: "+mark+"{request: r1}"), "spec.revert", "has neither snapshot nor backup")
 		expectOneFinding(aPool+volume("db", "pool: fast, size: 1Gi, revert: "+mark+"~"), "spec.revert", "has no value")
 	})
 

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// imageKeyBytes is how much of a hash names an image: enough that two images of one
+// keyBytes is how much of a hash names an image or a backup: enough that two of one
 // node never have the same, and short in a tag.
-const imageKeyBytes = 8
+const keyBytes = 8
 
 // Object returns the Volume or Snapshot that the content comes from. It reports
-// false if that is an image. Whether there is such an object is not said, see
+// false if that is an image or a backup. Whether there is such an object is not said, see
 // [VolumeSource].
 func (s VolumeSource) Object() (ID, bool) {
 	switch {
@@ -25,7 +25,7 @@ func (s VolumeSource) Object() (ID, bool) {
 }
 
 // Tag returns the value of the source in a tag of LVM: volume:NAME,
-// snapshot:NAME, or image: and its [ImageSource.Key]. It is stored on logical
+// snapshot:NAME, or image: or backup: and the Key of that. It is stored on logical
 // volumes, and must be the same in every version.
 func (s VolumeSource) Tag() string {
 	switch {
@@ -35,6 +35,8 @@ func (s VolumeSource) Tag() string {
 		return "snapshot:" + s.Snapshot
 	case s.Image != nil:
 		return "image:" + s.Image.Key()
+	case s.Backup != nil:
+		return "backup:" + s.Backup.Key()
 	default:
 		return ""
 	}
@@ -44,7 +46,14 @@ func (s VolumeSource) Tag() string {
 // path, URL, format or checksum has another key. It says nothing of what the file
 // holds, and how its blocks are counted is none of it. Like [VolumeSource.Tag] it is stored, and must be the same in every version.
 func (i ImageSource) Key() string {
-	// No field can have a NUL in it.
-	sum := sha256.Sum256([]byte(strings.Join([]string{i.Path, i.URL, string(i.Format), i.SHA256}, "\x00")))
-	return hex.EncodeToString(sum[:imageKeyBytes])
+	return keyOf(i.Path, i.URL, string(i.Format), i.SHA256)
+}
+
+// Key returns 16 hexadecimal digits that stand for what a source says, with the rules of [ImageSource.Key].
+func (b BackupSource) Key() string { return keyOf(b.Repository, b.Volume, b.At) }
+
+// keyOf hashes fields, none of which can have a NUL in it.
+func keyOf(fields ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(fields, "\x00")))
+	return hex.EncodeToString(sum[:keyBytes])
 }

@@ -35,19 +35,25 @@ type Type string
 const (
 	Object        Type = "object"
 	Map           Type = "map of strings"
+	ObjectMap     Type = "map of objects"
 	String        Type = "string"
 	Integer       Type = "integer"
 	Boolean       Type = "boolean"
 	Size          Type = "size"
 	SizeOrPercent Type = "size or percentage"
 	Duration      Type = "duration"
+	Interval      Type = "duration or never"
 )
+
+// AnyKey stands for the keys of a map of objects in a [Field.Path].
+const AnyKey = "*"
 
 // Field is a field of an object. That of an object as a whole has no name.
 type Field struct {
 	Doc
 	Kind spec.Kind
-	// Path is as in findings, with [] behind the name of a list: spec.luns[].volume.
+	// Path is as in findings, with [] behind the name of a list (spec.luns[].volume), and * for any key of a map
+	// of objects.
 	Path string
 	Name string
 	Type Type
@@ -57,14 +63,13 @@ type Field struct {
 	Required bool
 	// Among are the fields of which it is one, if exactly one of them is required.
 	Among []string
-	// Fields are those in it, in the order in which they are usually written. Of a map they are the known keys.
+	// Fields are those in it, in the order in which they are usually written. Of a map they are the known keys, and of
+	// a map of objects those of each object.
 	Fields []*Field
 }
 
 // Kinds returns all kinds, in the order of the reference.
-func Kinds() []spec.Kind {
-	return []spec.Kind{spec.KindPool, spec.KindVolume, spec.KindSnapshot, spec.KindExport, spec.KindImage}
-}
+func Kinds() []spec.Kind { return spec.Kinds() }
 
 // docs are the texts of a kind by path; "" is the kind itself.
 type docs map[string]Doc
@@ -82,6 +87,12 @@ func textsOf(kind spec.Kind) (docs, reflect.Type) {
 		return exportDocs(), reflect.TypeFor[spec.Export]()
 	case spec.KindImage:
 		return imageDocs(), reflect.TypeFor[spec.Image]()
+	case spec.KindRepository:
+		return repositoryDocs(), reflect.TypeFor[spec.Repository]()
+	case spec.KindSnapshotSchedule:
+		return scheduleDocs(), reflect.TypeFor[spec.SnapshotSchedule]()
+	case spec.KindBackup:
+		return backupDocs(), reflect.TypeFor[spec.Backup]()
 	default:
 		return docs{}, reflect.TypeFor[struct{}]()
 	}
@@ -121,18 +132,9 @@ func (b builder) build(t reflect.Type, path, name string) *Field {
 	f.Doc, f.Type = b.texts[f.Path], typeOf(t)
 	switch f.Type {
 	case Object:
-		for i := range t.NumField() {
-			name, options, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
-			if name == "-" {
-				continue
-			}
-			inner := b.build(t.Field(i).Type, joined(f.Path, name), name)
-			inner.Required = options != "omitempty"
-			if slices.Contains(f.OneOf, name) {
-				inner.Among = f.OneOf
-			}
-			f.Fields = append(f.Fields, inner)
-		}
+		b.addFields(f, t, f.Path)
+	case ObjectMap:
+		b.addFields(f, t.Elem(), joined(f.Path, AnyKey))
 	case Map:
 		for _, key := range b.keysOf(f.Path) {
 			at := joined(f.Path, key)
@@ -141,6 +143,22 @@ func (b builder) build(t reflect.Type, path, name string) *Field {
 	default: // nothing is in the others
 	}
 	return f
+}
+
+// addFields makes the fields in a field from those of a Go type.
+func (b builder) addFields(f *Field, t reflect.Type, path string) {
+	for i := range t.NumField() {
+		name, options, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
+		if name == "-" {
+			continue
+		}
+		inner := b.build(t.Field(i).Type, joined(path, name), name)
+		inner.Required = options != "omitempty"
+		if slices.Contains(f.OneOf, name) {
+			inner.Among = f.OneOf
+		}
+		f.Fields = append(f.Fields, inner)
+	}
 }
 
 // keysOf returns the keys of a map that have a text, sorted.
@@ -171,11 +189,15 @@ func typeOf(t reflect.Type) Type {
 		return SizeOrPercent
 	case reflect.TypeFor[spec.Duration]():
 		return Duration
+	case reflect.TypeFor[spec.Interval]():
+		return Interval
 	}
 	isText := reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 	switch {
 	case t.Kind() == reflect.Struct && !isText:
 		return Object
+	case t.Kind() == reflect.Map && t.Elem().Kind() == reflect.Struct:
+		return ObjectMap
 	case t.Kind() == reflect.Map:
 		return Map
 	case t.Kind() == reflect.String:

@@ -24,8 +24,12 @@ func Find(kind spec.Kind, path string) (*Field, error) {
 		return f, nil
 	}
 	plain := plainPath(path)
+	isKey := false // of an object in a map, which has no field of its own
 	for name := range strings.SplitSeq(plain, ".") {
 		inner := f.named(name)
+		if isKey = inner == nil && !isKey && f.Type == ObjectMap; isKey {
+			continue
+		}
 		if inner == nil {
 			return nil, f.unknown(name, root.elsewhere(plain))
 		}
@@ -36,7 +40,7 @@ func Find(kind spec.Kind, path string) (*Field, error) {
 
 // plainPath returns a path without brackets.
 func plainPath(path string) string {
-	return key.ReplaceAllString(index.ReplaceAllString(path, ""), ".$1")
+	return key.ReplaceAllString(index.ReplaceAllString(strings.ReplaceAll(path, "."+AnyKey+".", "."), ""), ".$1")
 }
 
 // PlainPath returns the path without brackets, with the kind before it, in the form that

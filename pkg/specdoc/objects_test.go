@@ -25,7 +25,8 @@ func exampleOf(kind spec.Kind) (object document) {
 // set sets a field of an object. Fields around it that are missing are made, without what else they require.
 func set(object document, f *Field, value any) {
 	at := object
-	path := strings.Split(plainPath(strings.TrimSuffix(f.Path, "[]")), ".")
+	named := strings.ReplaceAll(f.Path, "."+AnyKey+".", ".A_KEY.")
+	path := strings.Split(plainPath(strings.TrimSuffix(named, "[]")), ".")
 	for i, name := range path[:len(path)-1] {
 		inner, is := at[name].(document)
 		if list, isList := at[name].([]any); isList {
@@ -58,6 +59,16 @@ apiVersion: volreconciler/v1alpha1
 kind: Snapshot
 metadata: {name: db-before-upgrade}
 spec: {volume: db-data}
+---
+apiVersion: volreconciler/v1alpha1
+kind: Pool
+metadata: {name: slow}
+spec: {volumeGroup: vg8}
+---
+apiVersion: volreconciler/v1alpha1
+kind: Repository
+metadata: {name: offsite}
+spec: {restic: {url: /srv/around, passwordFrom: {file: /etc/around}}}
 `
 
 // findings returns what the parser finds in an object, beside those that it refers to.

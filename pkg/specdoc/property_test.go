@@ -48,6 +48,14 @@ var others = map[string][]any{
 	"labels":              {document{"a.b/c": ""}, document{"a": "B_c.d-e"}, document{"0/0": "0"}},
 	"annotations":         {document{"a.b/c": ""}, document{"a": "any text: at all\nß"}},
 	string(Boolean):       {true, false},
+	string(Interval):      {"never", "1h30m", "24h", "90m"},
+	"spec.restic.url":     {"/", "/srv/a:b@c", "local:/a", "sftp:u@h:/a", "sftp://u@[::1]:22//a", "rest:https://h:8000/a", "s3:s3.amazonaws.com/b", "b2:b:a", "rclone:r:a"},
+	"environmentFrom":     {document{"_": document{"file": "/a/b"}}, document{"a_B9": document{"file": "/a"}}},
+	"spec.at":             {"@hourly", "@yearly", "*/5 * * * *", "0 0 1,15 * MON-FRI", "  5\t4 29 FEB *  "},
+	"spec.timeZone":       {"UTC", "Etc/GMT+5", "America/Argentina/Buenos_Aires", "America/Port-au-Prince"},
+	"maxUnused":           {"0%", "9%", "100%"},
+	"last":                {0, 1, spec.MaxKeep},
+	"backup.at":           {"latest", "0123abcd", strings.Repeat("f", 64), "2026-11-29T01:35:00Z", "2026-11-29T01:35:00.5+01:00"},
 }
 
 // initiators are names that an initiator may have, depending on the protocol.
@@ -94,6 +102,15 @@ func drawValue(t *rapid.T, f *Field, wrong int) any {
 		}
 		return object
 	}
+	if f.Type == ObjectMap {
+		object := document{}
+		for _, inner := range f.Fields {
+			if inner.Required != happens(wrong) {
+				object[inner.Name] = drawValue(t, inner, wrong)
+			}
+		}
+		return document{rapid.SampledFrom([]string{"AWS_ACCESS_KEY_ID", "a"}).Draw(t, "key"): object}
+	}
 	if f.Type == Map && len(f.Fields) > 0 && happens(50) {
 		known := rapid.SampledFrom(f.Fields).Draw(t, "key")
 		return document{known.Name: drawValue(t, known, wrong)}
@@ -116,6 +133,10 @@ func othersOf(f *Field) []any {
 	switch {
 	case strings.HasSuffix(f.Path, "initiators[].name"):
 		return initiators
+	case strings.HasSuffix(f.Path, ".backup.at") && f.Kind == spec.KindVolume:
+		return others["backup.at"]
+	case others[f.Path] != nil:
+		return others[f.Path]
 	case others[f.Name] != nil:
 		return others[f.Name]
 	default:

@@ -109,6 +109,8 @@ func schemaOfValue(f *Field) (*schema, error) {
 		return schemaOfObject(f)
 	case Map:
 		return schemaOfMap(f)
+	case ObjectMap:
+		return schemaOfObjectMap(f)
 	case Boolean:
 		s := &schema{Type: "boolean"}
 		if f.Default != "" {
@@ -120,6 +122,10 @@ func schemaOfValue(f *Field) (*schema, error) {
 	case Size, SizeOrPercent:
 		s, least := texts(f.Values), 1
 		s.Type, s.Minimum, s.MinLength = []string{"string", "integer"}, &least, 0
+		return s, nil
+	case Interval:
+		s := texts(f.Values)
+		s.Default = plain(f.Default)
 		return s, nil
 	default:
 		s := texts(f.Values)
@@ -165,6 +171,15 @@ func schemaOfMap(f *Field) (*schema, error) {
 		s.PropertyNames.If, s.PropertyNames.Then = &schema{Pattern: "^volreconciler/"}, known
 	}
 	return s, nil
+}
+
+// schemaOfObjectMap returns the schema of a map whose values are objects.
+func schemaOfObjectMap(f *Field) (*schema, error) {
+	each, err := schemaOfObject(f)
+	if err != nil {
+		return nil, err
+	}
+	return &schema{Type: "object", PropertyNames: texts(f.Keys), AdditionalProperties: each}, nil
 }
 
 // texts returns the schema of texts.

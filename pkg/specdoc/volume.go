@@ -1,9 +1,13 @@
 package specdoc
 
-import "github.com/volreconciler/volreconciler/pkg/spec"
+import (
+	"maps"
+
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
 
 func volumeDocs() docs {
-	return docs{
+	d := docs{
 		"": {
 			Meaning: "A logical volume in a Pool.",
 			Example: `apiVersion: volreconciler/v1alpha1
@@ -43,7 +47,7 @@ spec:
 		},
 		"spec.source": {
 			Meaning: "What the volume holds when it is created. It is read once, and can be removed afterwards.",
-			Default: "none: an empty volume", OneOf: []string{"volume", "snapshot", "image"},
+			Default: "none: an empty volume", OneOf: []string{"volume", "snapshot", "image", "backup"},
 			Example: "{snapshot: db-before-upgrade}", See: "Sources",
 		},
 		"spec.source.volume": {
@@ -80,8 +84,8 @@ spec:
 			Values:  &Values{Numbers: []int{spec.DefaultBlockSize, 4096}}, Example: "4096", See: "Disks with 4096-byte blocks",
 		},
 		"spec.revert": {
-			Meaning: "Revert the volume to the content of one of its own Snapshots, once for each `request`.",
-			Default: "none", Example: `{snapshot: db-before-upgrade, request: "1"}`, See: "Reverting",
+			Meaning: "Revert the volume to the content of one of its own Snapshots, or of a backup, once for each `request`.",
+			Default: "none", OneOf: []string{"snapshot", "backup"}, Example: `{snapshot: db-before-upgrade, request: "1"}`, See: "Reverting",
 		},
 		"spec.revert.snapshot": {
 			Meaning: "A declared Snapshot of this Volume.", Values: nameOf("a Snapshot"), Example: "db-before-upgrade",
@@ -92,4 +96,7 @@ spec:
 		},
 		"spec.deletionPolicy": deletionPolicy(),
 	}
+	maps.Copy(d, backupSourceDocs("spec.source.backup", "A backup in a Repository, of any Volume."))
+	maps.Copy(d, backupSourceDocs("spec.revert.backup", "A backup in a Repository, of this Volume or another."))
+	return d
 }
