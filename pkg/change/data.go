@@ -55,6 +55,9 @@ func fromStart(j Job) Job {
 	case Stage:
 		j.Done = 0
 		return j
+	case BackUp:
+		j.Description, j.Identity = "", "" // the description of the volume is that of the beginning
+		return j
 	default:
 		return j // compared as it is: at worst it is begun anew
 	}
@@ -116,6 +119,8 @@ type Populate struct {
 	Size   spec.Size `json:"size,omitempty"`
 	// Image is the image to write, if it is one.
 	Image *Image `json:"image,omitempty"`
+	// Backup is the backup to restore, if it is one.
+	Backup *Backup `json:"backup,omitempty"`
 	// Done is how much of that reached the device before, for people to read. The job
 	// itself starts from the checkpoint on the logical volume, if it is one of the very
 	// same content: of an image that means its bytes, not its name.
@@ -153,10 +158,12 @@ func (i Image) MarshalJSON() ([]byte, error) {
 // a snapshot, and then marks the request as done instead.
 type Restore struct {
 	LV
-	Snapshot LV        `json:"snapshot"`
-	Size     spec.Size `json:"size"`
-	Done     spec.Size `json:"done,omitempty"`
-	Request  string    `json:"request"`
+	Snapshot LV `json:"snapshot,omitzero"`
+	// Backup is the backup to restore, if it is no snapshot.
+	Backup  *Backup   `json:"backup,omitempty"`
+	Size    spec.Size `json:"size"`
+	Done    spec.Size `json:"done,omitempty"`
+	Request string    `json:"request"`
 }
 
 // StartClearing marks a logical volume as ondisk.Clearing, under the same
@@ -243,7 +250,10 @@ func (c CloneVolume) String() string {
 
 func (c Populate) String() string {
 	from := c.Volume.String()
-	if c.Image != nil {
+	switch {
+	case c.Backup != nil:
+		from = c.Backup.String()
+	case c.Image != nil:
 		from = "image " + c.Image.Path
 		if c.Image.URL != "" {
 			from += publicurl.Of(c.Image.URL)
@@ -253,6 +263,9 @@ func (c Populate) String() string {
 }
 
 func (c Restore) String() string {
+	if c.Backup != nil {
+		return fmt.Sprintf("revert %s to %s%s", c.LV, c.Backup, resumed(c.Done))
+	}
 	return fmt.Sprintf("revert %s to its snapshot %s%s", c.LV, c.Snapshot, resumed(c.Done))
 }
 

@@ -8,6 +8,7 @@ func Kinds() []Change {
 		CreateThinPool{}, GrowThinPool{}, CreateVolume{}, GrowVolume{}, CreateSnapshot{}, GrowSnapshot{},
 		SetTags{}, Rename{}, Activate{}, Deactivate{}, RemoveLV{},
 		CloneVolume{}, Populate{}, Restore{}, StartClearing{}, SplitSnapshot{}, Clear{}, WriteImage{}, Stage{}, Cutover{},
+		InitRepository{}, BackUp{}, ForgetBackups{}, PruneRepository{}, CheckRepository{},
 		CreateBackstore{}, AdoptBackstore{}, SetUnmap{}, SetBackstoreAttribute{}, RemoveBackstore{},
 		SetDiscoveryAuth{}, SetParameter{},
 		CreateTarget{}, AdoptTarget{}, MoveMark{}, SetAttributes{}, AddPortal{}, RemovePortal{},

@@ -21,6 +21,8 @@ const (
 	NVMet System = "nvmet" // the kernel's NVMe target
 	TGT   System = "tgt"   // tgtd, a SCSI target in userspace
 	Data  System = "data"  // the content of logical volumes; changed, and read only while it is copied
+	// Repositories are what backups are in; changed, and read beside the passes.
+	Repositories System = "repositories"
 )
 
 // State is what the machine held when it was read.
@@ -32,6 +34,8 @@ type State struct {
 	TGT  map[string]Target
 	// ImageFiles are the image files that were looked at, by their path.
 	ImageFiles map[string]ImageFile
+	// Repositories are those that are declared, by the names of these objects.
+	Repositories map[string]Repository
 	// BootID changes each time the node is started (random(4)); empty: unknown.
 	BootID string
 	// Unknown are the systems that could not be read, with the reason. Nothing

@@ -18,7 +18,7 @@ var _ = Describe("Loop and a clock that is set", func() {
 		m.node.Clock = func() time.Time { return now }
 		agent := func() *Loop {
 			loop := newLoop(m, state)
-			loop.clock, loop.uptime = func() time.Time { return now }, func() time.Duration { return up }
+			loop.Clock, loop.uptime = func() time.Time { return now }, func() time.Duration { return up }
 			loop.TrashSettle = time.Minute
 			return loop
 		}

@@ -27,7 +27,7 @@ var _ = Describe("A change that somebody undoes", func() {
 		m = &machine{node: model.NewNode()}
 		loop = newLoop(m, filepath.Join(GinkgoT().TempDir(), "state", "identities.json"))
 		now = time.Now()
-		loop.clock = func() time.Time { return now }
+		loop.Clock = func() time.Time { return now }
 		loop.uptime = func() time.Duration { return now.Sub(time.Unix(0, 0)) }
 		loop.Pass(ctx)
 		loop.Pass(ctx)

@@ -24,7 +24,7 @@ var _ = Describe("The grace period of a loop", func() {
 	)
 	start := func() {
 		loop = newLoop(m, state)
-		loop.Grace, loop.clock = grace, func() time.Time { return now }
+		loop.Grace, loop.Clock = grace, func() time.Time { return now }
 	}
 	BeforeEach(func(ctx SpecContext) {
 		m = &machine{node: model.Converged()}

@@ -53,6 +53,8 @@ type Loop struct {
 	MaxDeletions int
 	// TGT is that of [plan.Input].
 	TGT bool
+	// Repositories, if not nil, returns what is known of repositories. It does not wait for any.
+	Repositories func(declared map[string]spec.Repository) map[string]observe.Repository
 	// Discovery, if not nil, returns that of [plan.Input] in each pass. If it fails, discovery is
 	// not changed.
 	Discovery func() (*change.Auth, error)
@@ -81,8 +83,10 @@ type Loop struct {
 	// Supervisor, if not nil, restarts the agent if the loop hangs.
 	Supervisor Supervisor
 
+	// Clock is the time; nil: the machine's.
+	Clock func() time.Time
+
 	lookout      lookout
-	clock        func() time.Time     // nil: the machine's
 	uptime       func() time.Duration // nil: the machine's
 	clockWatch   clockWatch
 	started      time.Time
@@ -185,6 +189,8 @@ func (l *Loop) pass(ctx context.Context, timed bool) time.Duration {
 		return l.Resync // what was read may be incomplete
 	}
 	observed, index, made, backingOff := v.observed, v.index, v.made, v.backingOff
+	files := declared
+	declared = v.declared
 	l.Status.SetWarnings(slices.Concat(silentWarnings(observed), declared.Warnings))
 	l.logInput(declared, observed)
 	if err := l.noteAdopted(made); err != nil {
@@ -201,7 +207,7 @@ func (l *Loop) pass(ctx context.Context, timed bool) time.Duration {
 	if !made.Empty() {
 		// DriftCorrected is for what was Ready before the pass, so this is read before the
 		// announcement. An edit of one object may change others, such as the Exports of a Volume.
-		if !isEdited(l.last, declared) && !isEdited(declared, l.last) {
+		if !isEdited(l.last, files) && !isEdited(files, l.last) {
 			settled = l.Status.Ready()
 		}
 		l.Status.Announce(l.outcome(made, l.Executor.Unfinished(made), now), status.Findings(made.Findings), now)
@@ -239,7 +245,7 @@ func (l *Loop) pass(ctx context.Context, timed bool) time.Duration {
 	}
 	l.supervisor().Passed()
 	l.Log.V(1).Info("pass", "seconds", spent.Seconds, "processes", spent.Processes, "steps", len(made.Steps), "failed", len(failures))
-	l.last = declared
+	l.last = files
 	l.lookout.noise.note(len(changed) > 0, len(failures) == len(made.Steps), time.Duration(spent.Seconds*float64(time.Second)), time.Now())
 	return l.wait(made, failures, observed, l.now())
 }
@@ -257,8 +263,8 @@ func (l *Loop) measure() func() status.PassCost {
 }
 
 func (l *Loop) now() time.Time {
-	if l.clock != nil {
-		return l.clock()
+	if l.Clock != nil {
+		return l.Clock()
 	}
 	return time.Now()
 }
@@ -284,13 +290,14 @@ func (l *Loop) begin(declared spec.Set, timed bool) (time.Time, []watch.Event) {
 	for _, id := range slices.Concat(declaredIDs(l.last), declaredIDs(declared)) {
 		l.lastDeclared[id] = now
 	}
-	l.attempts.forgetChanged(declared)
 	l.checkClock(now)
 	return now, changed
 }
 
 // view is what a pass decides by, and what it decides.
 type view struct {
+	// declared has the snapshots of schedules as well.
+	declared   spec.Set
 	observed   observe.State
 	index      *plan.Index
 	backingOff map[spec.ID]bool
@@ -308,28 +315,35 @@ func (l *Loop) view(ctx context.Context, declared spec.Set, now time.Time) view 
 		return view{}
 	}
 	observed.Expect(VolumeGroups(declared, l.Memory.Known())...)
+	if l.Repositories != nil && len(declared.Repositories) > 0 {
+		observed.Repositories = l.Repositories(declared.Repositories)
+	}
 	l.lookout.follow(observed)
 	ours, unreadableOwners := l.installation()
 	index := plan.NewIndex(observed, plan.Ownership{Installation: ours, Known: l.Memory.Known()})
+	in := plan.Input{
+		Installation: ours, Declared: declared, Observed: observed, Index: index, Known: l.Memory.Known(),
+		LastDeclared: l.lastDeclared, SteadySince: l.steady.since, Started: l.started, Now: now, Elapsed: now.Sub(l.started), Grace: l.Grace,
+		Busy: busy, TrashSettle: l.TrashSettle, MaxDeletions: l.MaxDeletions, TGT: l.TGT,
+	}
+	scheduled := plan.Schedule(in)
+	declared, in.Scheduled = scheduled.Declared, &scheduled
 	unstored := l.Memory.Learn(declared, observed, index, busy, now)
 	if unstored != nil {
 		unstored = fmt.Errorf("cannot store which logical volume each object has; one removed by hand may be created again after a restart: %w", unstored)
 		l.Log.Error(unstored, "memory")
 	}
+	l.attempts.forgetChanged(declared) // with the snapshots of schedules, whose delays would end with each pass otherwise
 	backingOff := l.attempts.backingOff(now)
 	discovery, unreadable := l.discovery()
-	made := plan.Make(plan.Input{
-		Discovery: discovery, Installation: ours,
-		Declared: declared, Observed: observed, Index: index, Known: l.Memory.Known(), Exposures: l.Memory.Exposures(),
-		LastDeclared: l.lastDeclared, SteadySince: l.steady.since, Started: l.started, Now: now, Elapsed: now.Sub(l.started), Grace: l.Grace,
-		BackingOff: backingOff, Busy: busy, TrashSettle: l.TrashSettle, MaxDeletions: l.MaxDeletions, TGT: l.TGT,
-	})
+	in.Known, in.Exposures, in.Discovery, in.BackingOff = l.Memory.Known(), l.Memory.Exposures(), discovery, backingOff
+	made := plan.Make(in)
 	for _, err := range []error{unreadable, unstored, unreadableOwners} {
 		if err != nil {
 			made.AddFinding(err)
 		}
 	}
-	return view{observed, index, backingOff, made}
+	return view{declared, observed, index, backingOff, made}
 }
 
 // checkClock notes that the node's clock was set ahead, before anything is learned by it.

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
@@ -42,7 +44,7 @@ func (l *Loop) logInput(declared spec.Set, observed observe.State) {
 func (l *Loop) stepReporter(declared spec.Set, observed observe.State, settled map[spec.ID]bool) func(plan.Step, error) {
 	return func(s plan.Step, err error) {
 		// What destroys data is the end of something declared: a move, a clone.
-		drift := settled[s.Object] && s.Danger != plan.Destructive
+		drift := settled[s.Object] && s.Danger != plan.Destructive && !isRoutine(s.Change)
 		var by *status.Actor
 		if err == nil {
 			by = l.noteStep(s, declared, observed, drift)
@@ -53,6 +55,15 @@ func (l *Loop) stepReporter(declared spec.Set, observed observe.State, settled m
 			l.OnStep(s, err)
 		}
 	}
+}
+
+// isRoutine reports whether a change is due from time to time although nobody has changed anything: backups, and the
+// tags that say of which snapshots the last ones were made.
+func isRoutine(c change.Change) bool {
+	if set, is := c.(change.SetTags); is {
+		return !slices.ContainsFunc(slices.Concat(set.Add, set.Remove), func(tag string) bool { return !strings.HasPrefix(tag, ondisk.TagBase) })
+	}
+	return c.System() == observe.Repositories
 }
 
 func (l *Loop) logStep(s plan.Step, err error, drift bool, by *status.Actor) {

@@ -28,6 +28,9 @@ func (l *Loop) wait(p plan.Plan, failures map[plan.StepID]error, observed observ
 		return 0
 	}
 	wait := l.lookout.next(p, now)
+	if !p.Wake.IsZero() {
+		wait = min(wait, max(p.Wake.Sub(now), minWake))
+	}
 	if next, ok := l.attempts.next(now); ok {
 		wait = min(wait, next.Sub(now))
 	}
@@ -62,3 +65,6 @@ func (l *Loop) wait(p plan.Plan, failures map[plan.StepID]error, observed observ
 	}
 	return max(wait, 100*time.Millisecond)
 }
+
+// minWake is how soon a pass follows another one at which a snapshot was due and could not be taken.
+const minWake = time.Second

@@ -10,7 +10,9 @@ import (
 
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
+	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/internal/model"
+	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
@@ -91,6 +93,23 @@ var _ = Describe("The meter of a loop", func() {
 		loop.Pass(ctx)
 		Expect(count.steps).To(And(HaveKey(StepFailed), HaveKey(StepStale)))
 	})
+	DescribeTable("takes for drift", func(c change.Change, want bool) {
+		id := spec.ID{Kind: spec.KindSnapshot, Name: "s"}
+		report := loop.stepReporter(spec.Set{}, observe.State{}, map[spec.ID]bool{id: true})
+		report(plan.Step{Object: id, Change: c}, nil)
+		if want {
+			Expect(count.drifts).To(HaveLen(1))
+		} else {
+			Expect(count.drifts).To(BeEmpty())
+		}
+		Expect(count.types).To(HaveLen(1))
+	},
+		Entry("a tag that is missing", change.SetTags{Add: []string{ondisk.TagSchedule + "db"}}, true),
+		Entry("no backup that is due", change.BackUp{}, false),
+		Entry("no prune", change.PruneRepository{}, false),
+		Entry("no tag of the last backup's snapshot", change.SetTags{Add: []string{ondisk.BaseTag("r", "1")}, Remove: []string{ondisk.BaseTag("r", "0")}}, false),
+		Entry("a tag besides", change.SetTags{Remove: []string{ondisk.BaseTag("r", "0"), ondisk.TagPhase + "x"}}, true),
+	)
 	It("knows passes that could not read everything", func(ctx SpecContext) {
 		m.node.State.Unknown = map[observe.System]error{observe.NVMet: errors.New("no")}
 		loop.Pass(ctx)

@@ -113,7 +113,7 @@ func Handler(ctx context.Context, from Source) http.Handler {
 
 // kindOf returns the kind of a word; a word that is none as it is.
 func kindOf(word string) spec.Kind {
-	for _, kind := range []spec.Kind{spec.KindPool, spec.KindVolume, spec.KindSnapshot, spec.KindExport, spec.KindImage} {
+	for _, kind := range spec.Kinds() {
 		if strings.EqualFold(word, string(kind)) {
 			return kind
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
+	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
 // Effect is what a step or a plan does to an object or thing, as the character by which plans show
@@ -34,8 +35,16 @@ func EffectOf(steps []Step) Effect {
 // OnObject returns what the step does to its object.
 func (s Step) OnObject() Effect {
 	switch c := s.Change.(type) {
-	case change.CreateThinPool, change.CreateTarget, change.WriteImage:
+	case change.CreateThinPool, change.CreateTarget, change.WriteImage, change.InitRepository:
 		return Creates
+	case change.BackUp:
+		if s.Object.Kind == spec.KindBackup {
+			return Creates
+		}
+	case change.ForgetBackups:
+		if s.Object.Kind == spec.KindBackup {
+			return Removes
+		}
 	case change.CreateVolume:
 		return unlessHelper(c.Tags, Creates)
 	case change.CloneVolume:
@@ -71,10 +80,10 @@ func unlessHelper(tags []string, e Effect) Effect {
 func (s Step) OnThing() Effect {
 	switch c := s.Change.(type) {
 	case change.CreateThinPool, change.CreateVolume, change.CloneVolume, change.CreateSnapshot, change.WriteImage, change.CreateBackstore, change.CreateTarget,
-		change.AddPortal, change.AddLUN, change.AddInitiator, change.MapLUN:
+		change.InitRepository, change.BackUp, change.AddPortal, change.AddLUN, change.AddInitiator, change.MapLUN:
 		return Creates
 	case change.RemoveLV, change.StartClearing, change.Clear, change.RemoveBackstore, change.RemoveTarget,
-		change.RemovePortal, change.RemoveLUN, change.RemoveInitiator, change.UnmapLUN:
+		change.ForgetBackups, change.RemovePortal, change.RemoveLUN, change.RemoveInitiator, change.UnmapLUN:
 		return Removes
 	case change.SetTags: // a new deletion tag: into the trash
 		if slices.ContainsFunc(c.Add, func(t string) bool { return strings.HasPrefix(t, ondisk.TagDeleted) }) {

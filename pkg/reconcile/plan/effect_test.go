@@ -15,6 +15,7 @@ var _ = Describe("The effect of a change", func() {
 		"SetTags": {Changes, Changes}, "Rename": {Changes, Changes}, "Activate": {Changes, Changes}, "Deactivate": {Changes, Changes}, "RemoveLV": {Removes, Removes},
 		"CloneVolume": {Creates, Creates}, "Populate": {Changes, Changes}, "Restore": {Changes, Changes}, "StartClearing": {Removes, Removes},
 		"SplitSnapshot": {Changes, Changes}, "Clear": {Removes, Changes}, "WriteImage": {Creates, Creates}, "Stage": {Changes, Changes}, "Cutover": {Changes, Changes},
+		"InitRepository": {Creates, Creates}, "BackUp": {Creates, Changes}, "ForgetBackups": {Removes, Changes}, "PruneRepository": {Changes, Changes}, "CheckRepository": {Changes, Changes},
 		"CreateBackstore": {Creates, Changes}, "SetUnmap": {Changes, Changes}, "SetBackstoreAttribute": {Changes, Changes}, "RemoveBackstore": {Removes, Changes},
 		"SetDiscoveryAuth": {Changes, Changes}, "SetParameter": {Changes, Changes},
 		"CreateTarget": {Creates, Creates}, "AdoptTarget": {Changes, Changes}, "AdoptBackstore": {Changes, Changes}, "MoveMark": {Changes, Changes}, "SetAttributes": {Changes, Changes},

@@ -26,6 +26,12 @@ type Identity struct {
 	// TrashedSince is when it was first seen in the trash. A tag may say that it has been there
 	// for longer, if it was set by a wrong clock.
 	TrashedSince time.Time `json:"trashedSince,omitzero"`
+	// Since is when a SnapshotSchedule was first seen: it has no run before that.
+	Since time.Time `json:"since,omitzero"`
+	// Taken is the last moment of which it took a snapshot, by Volume.
+	Taken map[string]time.Time `json:"taken,omitempty"`
+	// Drilled is when its last drill of a Volume succeeded.
+	Drilled map[string]time.Time `json:"drilled,omitempty"`
 	// Declared is true if a file here has declared it.
 	Declared bool `json:"declared,omitempty"`
 	// Reverted are the requests by which its content was reverted, in any logical volume.
@@ -241,10 +247,15 @@ func (l *learning) learnVolumes(known map[spec.ID]Identity, declared spec.Set, o
 			l.editable()[id] = identity
 		}
 	}
+	l.learnSchedules(known, declared, index, now)
+	l.learnBackups(known, declared, observed)
 	for id, identity := range known {
 		_, vgThere := observed.VolumeGroups[identity.VolumeGroup]
 		vgThere = vgThere || identity.VolumeGroup == "" && id.Kind != spec.KindExport // it was never created
 		_, invalid := declared.Invalid[id]
+		if id.Kind == spec.KindBackup {
+			continue // see learnBackups
+		}
 		if declared.Complete && vgThere && !index.hasAny(id) && !invalid && !declared.Has(id) {
 			delete(l.editable(), id)
 		}

@@ -18,6 +18,8 @@ type Input struct {
 	Observed observe.State
 	// Index is that of Observed; nil: Make creates it.
 	Index *Index
+	// Scheduled is what [Schedule] has made of the rest; nil: Make does.
+	Scheduled *Scheduled
 	// Known is what is remembered of each object. It may be empty: the plan is less careful then,
 	// does not remove an empty target directory, and waits for sessions that it should end.
 	Known map[spec.ID]Identity
@@ -63,10 +65,15 @@ type Input struct {
 // its status to the reason.
 func Make(in Input) Plan {
 	in.Observed = withOwners(in.Observed, in.Declared, in.Known)
-	index, refs := in.Index, newReferences(in)
-	if index == nil {
-		index = NewIndex(in.Observed, in.Ownership())
+	if in.Index == nil {
+		in.Index = NewIndex(in.Observed, in.Ownership())
 	}
+	if in.Scheduled == nil {
+		scheduled := Schedule(in)
+		in.Scheduled = &scheduled
+	}
+	in.Declared = in.Scheduled.Declared
+	index, refs := in.Index, newReferences(in)
 	d := diff(in, index, refs, refusal{})
 	if refused := d.excessDeletions(); len(refused.objects) > 0 {
 		d = diff(in, index, refs, refused)
@@ -96,7 +103,9 @@ var phases = []phase{
 	{"volumes", []string{"pools", "cutovers in progress"}, func(d *differ) { eachOf(d.refs.volumeNames, d.volumeOnce) }},
 	{"snapshots", []string{"volumes"}, func(d *differ) { eachOf(sorted(d.in.Declared.Snapshots), d.snapshotOnce) }},
 	{"images", []string{"snapshots"}, func(d *differ) { each(d.in.Declared.Images, d.planImage) }},
-	{"what exports offer of invalid objects", []string{"images"}, (*differ).serveInvalid},
+	{"repositories", nil, func(d *differ) { each(d.in.Declared.Repositories, d.planRepository) }},
+	{"backups", []string{"images", "repositories"}, func(d *differ) { each(d.in.Declared.Backups, d.planBackupObject) }},
+	{"what exports offer of invalid objects", []string{"backups"}, (*differ).serveInvalid},
 	{"discovery", nil, (*differ).planDiscovery},
 	{"exports", []string{"what exports offer of invalid objects", "discovery"}, func(d *differ) {
 		eachOf(d.refs.exportNames, func(name string) { d.planExport(d.in.Declared.Exports[name]) })
@@ -108,6 +117,10 @@ var phases = []phase{
 	{"what moves left of undeclared volumes", []string{"images", "wiping"}, (*differ).pruneLeftovers},
 	{"snapshots that nothing is copied from", []string{"what moves left of undeclared volumes"}, (*differ).pruneSources},
 	{"undeclared volumes", []string{"backstores without a LUN", "snapshots that nothing is copied from"}, (*differ).pruneVolumes},
+	{"snapshots that schedules no longer keep", []string{"backstores without a LUN", "snapshots that nothing is copied from"}, (*differ).expireSnapshots},
+	{"undeclared backups", []string{"backups"}, (*differ).pruneBackups},
+	{"drills that have succeeded", []string{"backstores without a LUN", "snapshots that nothing is copied from"}, (*differ).endDrills},
+	{"schedules", []string{"drills that have succeeded", "snapshots that schedules no longer keep", "repositories"}, func(d *differ) { each(d.in.Declared.Schedules, d.planSchedule) }},
 	{"what is of other installations", []string{"undeclared volumes"}, (*differ).showForeign},
 }
 
@@ -156,8 +169,11 @@ type differ struct {
 }
 
 func newDiffer(in Input, index *Index, refs *references) *differ {
+	if in.Scheduled == nil {
+		in.Scheduled = &Scheduled{Declared: in.Declared}
+	}
 	set := in.Declared
-	objects := len(set.Pools) + len(set.Volumes) + len(set.Snapshots) + len(set.Images) + len(set.Exports) + len(set.Invalid)
+	objects := set.Len() + len(set.Invalid)
 	d := &differ{in: in, index: index, refs: refs, results: newResults(objects), ledger: newLedger(), places: places(set)}
 	d.plan.Findings = in.Declared.Findings
 	for id, err := range in.Declared.Invalid {
@@ -280,6 +296,7 @@ func (d *differ) addProvisioned(pool string, bytes uint64) {
 
 // finish completes the statuses and sorts them.
 func (d *differ) finish() Plan {
+	d.plan.Wake = earlier(d.plan.Wake, d.in.Scheduled.wake)
 	d.setAttachments()
 	d.setLabels()
 	d.setExpectations()

@@ -55,6 +55,8 @@ type Plan struct {
 	Adopted []string
 	// Due is when the first object leaves the trash; zero: none does, or nobody knows when.
 	Due time.Time
+	// Wake is when the next snapshot of a schedule is due; zero: none is.
+	Wake time.Time
 	// KeepJobs is true if the plan was made without seeing all of the machine: a job without a
 	// step may still be needed.
 	KeepJobs bool

@@ -39,6 +39,7 @@ func genDocument(t *rapid.T, id spec.ID) document {
 		d.meta["annotations"] = notes
 	}
 	switch id.Kind {
+	case spec.KindRepository, spec.KindSnapshotSchedule, spec.KindBackup: // see properties_schedules_test.go
 	case spec.KindPool:
 		genPool(t, d)
 	case spec.KindVolume:
@@ -161,6 +162,7 @@ func tidy(docs map[spec.ID]document) {
 	for _, id := range slices.SortedFunc(maps.Keys(docs), spec.CompareIDs) {
 		d := docs[id]
 		switch id.Kind {
+		case spec.KindRepository, spec.KindSnapshotSchedule, spec.KindBackup:
 		case spec.KindSnapshot:
 			volume, there := docs[VolumeID(fmt.Sprint(d.fields["volume"]))]
 			if !there {

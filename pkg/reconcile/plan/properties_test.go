@@ -115,7 +115,7 @@ func mayChange(in Input, lv observe.LogicalVolume) bool {
 			name, pool, adopt = v.Spec.LVName, v.Spec.Pool, v.Spec.Adopt
 		case spec.KindSnapshot:
 			name, pool = id.Name, in.Declared.Volumes[in.Declared.Snapshots[id.Name].Spec.Volume].Spec.Pool
-		case spec.KindPool, spec.KindExport, spec.KindImage:
+		default: // the others have no logical volume that they name
 			continue
 		}
 		if name != lv.Name || in.Declared.Pools[pool].Spec.VolumeGroup != lv.VolumeGroup {

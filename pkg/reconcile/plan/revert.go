@@ -14,9 +14,19 @@ import (
 // snapshot.
 func (d *differ) continueRevert(id spec.ID, r *spec.Revert, lv observe.LogicalVolume) {
 	switch {
+	case r != nil && r.Backup != nil:
+		if from, repository, ok := d.backupToRevertTo(id, r, lv); ok {
+			backup := change.Backup{Repository: repository, ID: from.ID, Size: spec.Size(from.Size)}
+			d.revertInPlace(id, r, lv, backup.String(), change.Restore{
+				LV: nameOf(lv), Backup: &backup, Size: spec.Size(from.Size), Done: spec.Size(lv.Checkpoint(from.ID)), Request: r.Request,
+			})
+		}
 	case r != nil:
 		if snapshot, ok := d.snapshotToRevertTo(id, r, lv); ok {
-			d.revertInPlace(id, r, lv, snapshot)
+			d.revertInPlace(id, r, lv, snapshot.FullName(), change.Restore{
+				LV: nameOf(lv), Snapshot: nameOf(snapshot), Size: spec.Size(min(lv.Size, snapshot.Size)),
+				Done: spec.Size(lv.Checkpoint(snapshot.UUID)), Request: r.Request,
+			})
 		}
 	case lv.Tag(ondisk.TagCheckpoint) == "":
 		d.step(id, "no longer in the spec, and nothing was written", change.SetTags{LV: nameOf(lv),
@@ -33,7 +43,13 @@ func (d *differ) continueRevert(id spec.ID, r *spec.Revert, lv observe.LogicalVo
 // remove the snapshot, and the identity by which initiators know it.
 func (d *differ) planRevert(id spec.ID, v spec.Volume, lv observe.LogicalVolume) cutoverProgress {
 	r := v.Spec.Revert
-	snapshot, ok := d.snapshotToRevertTo(id, r, lv)
+	var snapshot observe.LogicalVolume
+	var ok bool
+	if r.Backup != nil {
+		_, _, ok = d.backupToRevertTo(id, r, lv)
+	} else {
+		snapshot, ok = d.snapshotToRevertTo(id, r, lv)
+	}
 	switch {
 	case !ok:
 		return none
@@ -45,7 +61,7 @@ func (d *differ) planRevert(id spec.ID, v spec.Volume, lv observe.LogicalVolume)
 		return none
 	case len(d.index.current[id]) == 0: // its tags are corrected first: beside a clone, an untagged one would look missing
 		return none
-	case snapshot.Type == observe.Thin && lv.Type == observe.Thin && snapshot.Pool == lv.Pool && snapshot.Size <= lv.Size:
+	case r.Backup == nil && snapshot.Type == observe.Thin && lv.Type == observe.Thin && snapshot.Pool == lv.Pool && snapshot.Size <= lv.Size:
 		return d.revertByClone(id, v, lv, snapshot)
 	}
 	d.dangerousStep(id, "spec.revert asks for it", Destructive, d.connectedTo(id), change.SetTags{LV: nameOf(lv),
@@ -94,7 +110,7 @@ func (d *differ) isNew(id spec.ID) bool {
 }
 
 // revertInPlace plans the next step for a volume that is tagged as being reverted.
-func (d *differ) revertInPlace(id spec.ID, r *spec.Revert, lv, snapshot observe.LogicalVolume) {
+func (d *differ) revertInPlace(id spec.ID, r *spec.Revert, lv observe.LogicalVolume, to string, restore change.Restore) {
 	_, served := d.index.Backstore(id)
 	switch {
 	case len(d.in.Observed.Unknown) > 0: // somebody may use it there
@@ -102,12 +118,9 @@ func (d *differ) revertInPlace(id spec.ID, r *spec.Revert, lv, snapshot observe.
 	case lv.Tag(ondisk.TagRevert) != r.Request:
 		d.step(id, "spec.revert has changed", change.SetTags{LV: nameOf(lv), Add: []string{ondisk.TagRevert + r.Request}, Remove: lv.TagsWith(ondisk.TagRevert)})
 	case served || len(d.index.servedDirectly(lv)) > 0: // its LUNs are removed in this pass
-		d.setStatus(id, status.Progressing, status.ReasonReverting, "reverted to %s once the volume is no longer exported", snapshot.FullName())
+		d.setStatus(id, status.Progressing, status.ReasonReverting, "reverted to %s once the volume is no longer exported", to)
 	default:
-		d.dangerousStep(id, "spec.revert asks for it", Destructive, nil, change.Restore{
-			LV: nameOf(lv), Snapshot: nameOf(snapshot), Size: spec.Size(min(lv.Size, snapshot.Size)),
-			Done: spec.Size(lv.Checkpoint(snapshot.UUID)), Request: r.Request,
-		})
+		d.dangerousStep(id, "spec.revert asks for it", Destructive, nil, restore)
 	}
 }
 
@@ -137,19 +150,37 @@ func (d *differ) revertByClone(id spec.ID, v spec.Volume, lv, snapshot observe.L
 	})
 }
 
+// backupToRevertTo returns the backup that a volume is reverted to. It reports false, and sets the status, if that
+// cannot be done.
+func (d *differ) backupToRevertTo(id spec.ID, r *spec.Revert, lv observe.LogicalVolume) (observe.Backup, change.Repository, bool) {
+	if d.cannotRevert(id, lv) {
+		return observe.Backup{}, change.Repository{}, false
+	}
+	from, repository, ok := d.backupOf(id, "spec.revert", *r.Backup, lv)
+	return from, repository, ok && d.holdsBackup(id, from, lv.Size)
+}
+
+// cannotRevert reports whether a volume cannot be reverted to anything now, and sets the status.
+func (d *differ) cannotRevert(id spec.ID, lv observe.LogicalVolume) bool {
+	if old := d.index.leftoversOf(id).superseded; len(old) > 0 {
+		d.setBlocked(id, status.ReasonNotReady, "spec.revert: waiting for the removal of %s, superseded by the last cutover", old[0].FullName())
+		return true
+	}
+	if lv.ReadOnly {
+		d.setBlocked(id, status.ReasonImmutableField, "spec.revert: %s is read-only. Make it writable (%s)", lv.FullName(), lv.HowToMakeWritable())
+	}
+	return lv.ReadOnly
+}
+
 // snapshotToRevertTo returns the logical volume of the snapshot that a volume is reverted to. It
 // reports false, and sets the status, if that cannot be done.
 func (d *differ) snapshotToRevertTo(id spec.ID, r *spec.Revert, lv observe.LogicalVolume) (observe.LogicalVolume, bool) {
 	of := spec.ID{Kind: spec.KindSnapshot, Name: r.Snapshot}
 	lvs := d.index.current[of]
-	if old := d.index.leftoversOf(id).superseded; len(old) > 0 {
-		d.setBlocked(id, status.ReasonNotReady, "spec.revert: waiting for the removal of %s, superseded by the last cutover", old[0].FullName())
+	if d.cannotRevert(id, lv) {
 		return lv, false
 	}
 	switch {
-	case lv.ReadOnly:
-		d.setBlocked(id, status.ReasonImmutableField, "spec.revert: %s is read-only. Make it writable (%s)", lv.FullName(), lv.HowToMakeWritable())
-		return lv, false
 	case len(lvs) == 0:
 		d.setBlocked(id, status.ReasonNotReady, "spec.revert: %s has no logical volume. Wait until it has, or name another Snapshot", of)
 		return lv, false

@@ -27,6 +27,14 @@ func (d *differ) createVolume(id spec.ID, v spec.Volume, p pool, lv observe.Logi
 	case source.Image != nil:
 		d.createToFill(id, create, source, p.step)
 		b.exportable = false
+	case source.Backup != nil:
+		from, _, ok := d.backupOf(id, "spec.source", *source.Backup, observe.LogicalVolume{})
+		if !ok || !d.holdsBackup(id, from, lv.Size) || d.drillWaits(id, from, p) {
+			return
+		}
+		create.Tags = append(create.Tags, d.inheritedIdentity(v, from)...)
+		d.createToFill(id, create, source, p.step)
+		b.exportable = false
 	default:
 		from, ok := d.sourceOf(id, source)
 		if ok {
@@ -126,6 +134,14 @@ func (d *differ) planFill(id spec.ID, v spec.Volume, lv observe.LogicalVolume) {
 	if image := source.Image; image != nil {
 		fill.Image = &change.Image{Key: image.Key(), Path: image.Path, URL: image.URL, Format: image.Format, SHA256: image.SHA256, BlockSize: image.BlockSize}
 		d.step(id, "not filled yet", fill)
+		return
+	}
+	if source.Backup != nil {
+		if from, repository, ok := d.backupOf(id, "spec.source", *source.Backup, lv); ok && d.holdsBackup(id, from, lv.Size) {
+			fill.Backup = &change.Backup{Repository: repository, ID: from.ID, Size: spec.Size(from.Size)}
+			fill.Size, fill.Done = spec.Size(from.Size), spec.Size(lv.Checkpoint(from.ID))
+			d.step(id, "not filled yet", fill)
+		}
 		return
 	}
 	from, ok := d.readableSource(id, source, lv)
@@ -230,6 +246,9 @@ func (d *differ) pruneSources() {
 		needed := d.isBeingFilled
 		if id.Kind == spec.KindImage {
 			needed = d.isBeingWritten
+		}
+		if id.Kind == spec.KindBackup {
+			needed = d.isBeingBackedUp
 		}
 		why := copied
 		if id.Kind == spec.KindImage && !d.isDeclared(id) {

@@ -92,8 +92,10 @@ func (d *differ) hasStayEnded(s stay, keep time.Duration) bool {
 
 // trashClock returns the time by which trash periods end: the wall clock, but no later than if
 // nobody had set it since the agent started. A clock that jumps ahead empties nothing.
-func (d *differ) trashClock() time.Time {
-	now, unset := d.in.Now.Round(0), d.in.Started.Round(0).Add(d.in.Elapsed)
+func (d *differ) trashClock() time.Time { return d.in.trashClock() }
+
+func (in Input) trashClock() time.Time {
+	now, unset := in.Now.Round(0), in.Started.Round(0).Add(in.Elapsed)
 	if unset.Before(now) {
 		return unset
 	}

@@ -48,6 +48,9 @@ func (d *differ) planVolume(v spec.Volume) {
 	suspended := d.blockedBySuspension(id, v.Metadata)
 	size := roundUp(uint64(v.Spec.Size), p.vg.ExtentSize)
 	tags := append(d.withSignature(ondisk.OwnerTags(id)), ondisk.DeletionTag(v.Spec.DeletionPolicy))
+	if run, is := d.in.Scheduled.drills[id.Name]; is {
+		tags = append(tags, ondisk.TagDrill+run.schedule)
+	}
 
 	lv, verdict := d.find(id, v.Metadata, p, v.Spec.LVName, v.Spec.Adopt)
 	switch {
@@ -228,10 +231,13 @@ func (d *differ) planSnapshot(s spec.Snapshot) {
 	}
 	suspended := d.blockedBySuspension(id, s.Metadata)
 	tags := append(d.withSignature(ondisk.OwnerTags(id)), ondisk.DeletionTag(s.Spec.DeletionPolicy))
+	if run, is := d.in.Scheduled.snapshots[id.Name]; is {
+		tags = append(tags, ondisk.ScheduledTags(run.schedule, run.volume)...)
+	}
 
 	lv, verdict := d.find(id, s.Metadata, p, s.Metadata.Name, false)
 	switch {
-	case verdict == refused, verdict == absent && suspended:
+	case verdict == refused, verdict == absent && suspended, verdict == absent && d.isSkipped(id, origin, p):
 		return
 	case verdict == absent:
 		if p.vg.MissingPVs > 0 {

@@ -59,6 +59,7 @@ const (
 	ReasonSourceInvalid      = "SourceInvalid"
 	ReasonClearing           = "Clearing"
 	ReasonReverting          = "Reverting"
+	ReasonBackupTooOld       = "BackupTooOld"
 )
 
 // Phases are all phases.
@@ -75,7 +76,7 @@ func Reasons() []string {
 		ReasonSnapshotOverflow, ReasonNoSpace, ReasonNotReady, ReasonContended, ReasonInUse, ReasonSessionsActive,
 		ReasonReservationsActive, ReasonBackstoreMismatch, ReasonGracePeriod, ReasonIncompleteInput, ReasonTooManyDeletions,
 		ReasonInTrash, ReasonRetained, ReasonRemoving, ReasonUnsupported, ReasonSourceInvalid, ReasonClearing,
-		ReasonReverting,
+		ReasonReverting, ReasonBackupTooOld,
 	}
 }
 
@@ -110,6 +111,10 @@ type Object struct {
 	Export   *Export `json:"export,omitempty"`
 	Snapshot *Volume `json:"snapshot,omitempty"`
 	Image    *Image  `json:"image,omitempty"`
+
+	Repository *Repository `json:"repository,omitempty"`
+	Schedule   *Schedule   `json:"schedule,omitempty"`
+	Backup     *Backup     `json:"backup,omitempty"`
 }
 
 // ID names the object.

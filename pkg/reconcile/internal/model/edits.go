@@ -174,10 +174,13 @@ func (n *Node) LearnExposures(index *plan.Index) {
 // Pass is a pass of an agent with a memory that dies after some steps; -1: it does not die.
 func (n *Node) Pass(steps int) plan.Plan {
 	index := plan.NewIndex(n.State, n.Input.Ownership())
-	n.Input.Known = plan.Learn(n.Input.Known, n.Declared, n.State, index, n.Input.Now)
+	n.Input.Declared, n.Input.Observed, n.Input.Index = n.Declared, n.State, index
+	scheduled := plan.Schedule(n.Input)
+	n.Input.Known = plan.Learn(n.Input.Known, scheduled.Declared, n.State, index, n.Input.Now)
 	n.LearnExposures(index)
+	n.Input.Index = nil
 	p := n.Plan()
-	n.Input.Known = plan.NoteBeginning(n.Input.Known, p, n.Declared, n.State, index)
+	n.Input.Known = plan.NoteBeginning(n.Input.Known, p, scheduled.Declared, n.State, index)
 	n.Input.Exposures = plan.Anticipate(n.Input.Exposures, p, index, n.Input.Now)
 	waits := map[plan.StepID]bool{}
 	for i, s := range p.Steps {

@@ -225,7 +225,7 @@ func (m *Model) Change(c change.Change) {
 		m.rename(c)
 	case change.Restore:
 		m.Edit(c.LV.String(), func(lv *observe.LogicalVolume) {
-			if lv.UUID != c.UUID || lv.Phase() != ondisk.Reverting || lv.Open || m.LVs(c.VolumeGroup)[c.Snapshot.Name].UUID != c.Snapshot.UUID {
+			if lv.UUID != c.UUID || lv.Phase() != ondisk.Reverting || lv.Open || c.Backup == nil && m.LVs(c.VolumeGroup)[c.Snapshot.Name].UUID != c.Snapshot.UUID {
 				panic("must not be reverted: " + lv.FullName())
 			}
 			lv.Tags = append(WithoutPhase(lv.Tags), ondisk.TagReverted+c.Request, ondisk.TagFilled)
@@ -338,6 +338,8 @@ func (m *Model) Change(c change.Change) {
 		for _, l := range t.LUNs {
 			m.close(l)
 		}
+	case change.InitRepository, change.BackUp, change.ForgetBackups, change.PruneRepository, change.CheckRepository:
+		m.ChangeRepository(c)
 	default:
 		m.ChangeTarget(c)
 	}
@@ -365,8 +367,11 @@ func (m *Model) fill(c change.Populate) {
 		if lv.UUID != c.UUID || lv.Phase() != ondisk.Populating || lv.Open {
 			panic("must not be filled: " + lv.FullName())
 		}
-		if from := m.LVs(c.Volume.VolumeGroup)[c.Volume.Name]; c.Image == nil && (from.UUID != c.Volume.UUID || from.Size > lv.Size || from.Phase() != "") {
+		if from := m.LVs(c.Volume.VolumeGroup)[c.Volume.Name]; c.Image == nil && c.Backup == nil && (from.UUID != c.Volume.UUID || from.Size > lv.Size || from.Phase() != "") {
 			panic("must not be copied: " + from.FullName())
+		}
+		if c.Backup != nil && uint64(c.Backup.Size) > lv.Size {
+			panic("too small for the backup: " + lv.FullName())
 		}
 		lv.Tags = append(WithoutPhase(lv.Tags), ondisk.TagFilled)
 	})
