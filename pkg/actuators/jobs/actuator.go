@@ -39,7 +39,7 @@ type Images interface {
 	Write(ctx context.Context, image change.Image, to Target) error
 }
 
-// Target is the device that an image is written to.
+// Target is the device that an image or a backup is written to.
 type Target struct {
 	Path string
 	UUID string // of the logical volume that it has to be
@@ -47,7 +47,7 @@ type Target struct {
 	// BlockSize is that of its logical blocks, in bytes; 0: not known. An image with
 	// another block size is refused.
 	BlockSize int64
-	// ReadsZero is true if the device reads as zeroes where this image has not been
+	// ReadsZero is true if the device reads as zeroes where this image or backup has not been
 	// written: zeroes need not be written then.
 	ReadsZero bool
 	// From is how many bytes of this image have reached the device already, by a
@@ -72,7 +72,9 @@ type Actuator struct {
 	blocks Blocks
 	images Images
 	files  ImageFiles
-	limit  *blockcopy.Limiter
+	// backups is nil where there are none.
+	backups Backups
+	limit   *blockcopy.Limiter
 	// cutoverTime is the constant of that name, but in specs.
 	cutoverTime time.Duration
 

@@ -36,6 +36,15 @@ func isFilled(tags ...string) func(m machine) {
 	}
 }
 
+func isRestored(tags ...string) func(m machine) {
+	return func(m machine) {
+		GinkgoHelper()
+		Expect(m.content("v")).To(Equal(filled))
+		Expect(m.tags("v")).To(Equal(tags))
+		Expect(m.active("v")).To(BeTrue())
+	}
+}
+
 // cow makes v a thick volume with a copy-on-write snapshot s, changed since.
 func cow(ctx context.Context, m machine, size string) {
 	m.do(ctx, "lvcreate -y -L 16m -n v"+reverting+" vg0")
@@ -104,6 +113,39 @@ var allJobs = map[string]job{
 			Expect(m.content("v")).To(Equal([]string{"2-9 disk"}))
 			Expect(m.tags("v")).To(Equal([]string{"filled", "kind=volume", "name=v", "source=volume:s"}))
 		},
+	},
+	"fill a thick volume from a backup": {
+		func(ctx context.Context, m machine) change.Change {
+			m.do(ctx, "lvcreate -y -L 16m -n v"+populating+" vg0")
+			return change.Populate{LV: m.named("v"), Backup: &aBackup, Size: size(16)}
+		}, isRestored("filled", "kind=volume", "name=v", "source=volume:s"),
+	},
+	"fill a thin volume from a backup": {
+		func(ctx context.Context, m machine) change.Change {
+			m.do(ctx, "lvcreate -y -V 16m -T vg0/p -n v"+populating)
+			return change.Populate{LV: m.named("v"), Backup: &aBackup, Size: size(16), ReadsZero: true}
+		}, isRestored("filled", "kind=volume", "name=v", "source=volume:s"),
+	},
+	"fill a thin volume from a backup, in which there is something of another": {
+		func(ctx context.Context, m machine) change.Change {
+			m.do(ctx, "lvcreate -y -V 16m -T vg0/p -n v"+populating+" --addtag volreconciler/checkpoint="+theDamaged.ID+":8388608")
+			m.write("v", 4, 12, "of another backup")
+			return change.Populate{LV: m.named("v"), Backup: &aBackup, Size: size(16), ReadsZero: true}
+		}, isRestored("filled", "kind=volume", "name=v", "source=volume:s"),
+	},
+	"revert a thick volume to a backup": {
+		func(ctx context.Context, m machine) change.Change {
+			m.do(ctx, "lvcreate -y -L 16m -n v"+reverting+" vg0")
+			m.write("v", 0, 16, "mistake")
+			return change.Restore{LV: m.named("v"), Backup: &aBackup, Size: size(16), Request: "r2"}
+		}, isRestored("filled", "kind=volume", "name=v", "reverted=r1", "reverted=r2"),
+	},
+	"revert a thin volume to a backup": {
+		func(ctx context.Context, m machine) change.Change {
+			m.do(ctx, "lvcreate -y -V 16m -T vg0/p -n v"+reverting)
+			m.write("v", 3, 12, "mistake")
+			return change.Restore{LV: m.named("v"), Backup: &aBackup, Size: size(16), Request: "r2"}
+		}, isRestored("filled", "kind=volume", "name=v", "reverted=r1", "reverted=r2"),
 	},
 	"put a thick volume back": {
 		func(ctx context.Context, m machine) change.Change {

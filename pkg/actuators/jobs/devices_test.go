@@ -44,6 +44,16 @@ func (n notingImages) Write(ctx context.Context, image change.Image, to jobs.Tar
 	return n.images.Write(ctx, image, to)
 }
 
+type notingBackups struct {
+	backups
+	opened map[string]string
+}
+
+func (n notingBackups) Restore(ctx context.Context, b change.Backup, to jobs.Target) error {
+	n.opened[to.Path] = to.UUID
+	return n.backups.Restore(ctx, b, to)
+}
+
 var _ = It("Every job says which logical volumes the devices have to be that it opens", func(ctx SpecContext) {
 	for name := range allJobs {
 		m, c := prepared(ctx, name)
@@ -55,6 +65,7 @@ var _ = It("Every job says which logical volumes the devices have to be that it 
 		engine := fakehost.Engine{Devices: m}
 		known := map[string][]fakehost.Span{aDisk.Key: {{From: 2 * mib, To: 9 * mib, Text: "disk"}}}
 		a := jobs.New(m, lvm.New(m, m), noting{engine, opened}, notingImages{images{engine, known}, opened}, nil)
+		a.UseBackups(notingBackups{backupsOn(engine), opened})
 		Expect(a.Apply(ctx, c)).To(Succeed(), name)
 		for path, uuid := range opened {
 			Expect(uuid).To(Equal(uuids[path]), "%s: %s", name, path)

@@ -31,6 +31,11 @@ func (e *Engine) Changed(ctx context.Context, since, now string) ([]blockcopy.Ex
 	return e.changed.Extents(ctx, since, now)
 }
 
+// Mapped returns where a thin volume, vg/lv, may hold something else than zeroes.
+func (e *Engine) Mapped(ctx context.Context, lv string) ([]blockcopy.Extent, error) {
+	return e.changed.Mapped(ctx, lv)
+}
+
 // BlockSize asks for the size of a device's blocks, see [Blocks].
 func (*Engine) BlockSize(path string) (int64, error) { return blockcopy.LogicalBlockSize(path) }
 

@@ -44,7 +44,7 @@ func (a *Actuator) writeImage(ctx context.Context, c change.WriteImage) error {
 	if a.files == nil {
 		return errors.New("cannot write images: this agent has no image backend")
 	}
-	source, leave, err := a.acquireSource(ctx, c.Source, uint64(c.Size))
+	source, leave, err := a.AcquireSource(ctx, c.Source, uint64(c.Size))
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (a *Actuator) writeImage(ctx context.Context, c change.WriteImage) error {
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%w: %w", change.ErrStale, err) // which is looked at in the next pass
 	}
-	return a.explainReadError(ctx, c.Source, err)
+	return a.ExplainReadError(ctx, c.Source, err)
 }
 
 // QEMUImageFiles is [ImageFiles] on this machine: qemu-img writes them.
@@ -80,13 +80,13 @@ func (q *QEMUImageFiles) Write(ctx context.Context, f ImageFile) error {
 	began := time.Now()
 	_, err := q.Tool.Export(ctx, qemuimg.Export{
 		Source: f.Device, SourceUUID: f.UUID, Destination: f.Path, Format: image.Format(f.Format), Compress: f.Compress, Limit: q.Rate,
-		Progress: func(done, total int64) { f.Progress(pace(done, total, time.Since(began))) },
+		Progress: func(done, total int64) { f.Progress(Pace(done, total, time.Since(began))) },
 	})
 	return err
 }
 
-// pace is how far something has come that has taken a time.
-func pace(done, total int64, took time.Duration) change.Progress {
+// Pace is how far something has come that has taken a time.
+func Pace(done, total int64, took time.Duration) change.Progress {
 	p := change.Progress{Done: uint64(done), Total: uint64(total)}
 	if rate := float64(done) / took.Seconds(); rate >= 1 && took > 0 {
 		p.Rate = uint64(rate)

@@ -143,11 +143,45 @@ func (i images) Write(ctx context.Context, image change.Image, to jobs.Target) e
 // aDisk is the image that there is.
 var aDisk = change.Image{Key: "aDisk", Path: "/images/disk.raw"}
 
+// backups are those that there are, by their IDs. Each is of the size of its volume.
+type backups struct {
+	engine fakehost.Engine
+	known  map[string][]fakehost.Span
+	// damaged are those that are found not to have their digests when they have been restored.
+	damaged map[string]bool
+}
+
+func (b backups) Restore(ctx context.Context, from change.Backup, to jobs.Target) error {
+	spans, ok := b.known[from.ID]
+	if !ok {
+		return fmt.Errorf("%w: there is no %s", change.ErrSource, from)
+	}
+	err := b.engine.WriteImage(ctx, spans, to.Path, int64(to.Size), int64(to.From), to.ReadsZero,
+		func(bytes int64) error { return to.Checkpoint(uint64(bytes)) })
+	if err == nil && b.damaged[from.ID] {
+		err = fmt.Errorf("%w: %s is damaged", change.ErrSource, from)
+	}
+	return err
+}
+
+// aBackup is a backup that there is, and theDamaged one another.
+var (
+	aBackup    = change.Backup{Repository: change.Repository{Name: "offsite"}, ID: strings.Repeat("ab", 32), Size: 16 * mib}
+	theDamaged = change.Backup{Repository: change.Repository{Name: "offsite"}, ID: strings.Repeat("cd", 32), Size: 16 * mib}
+)
+
+func backupsOn(engine fakehost.Engine) backups {
+	content := []fakehost.Span{{From: 0, To: 6 * mib, Text: "data"}}
+	return backups{engine, map[string][]fakehost.Span{aBackup.ID: content, theDamaged.ID: content}, map[string]bool{theDamaged.ID: true}}
+}
+
 // apply applies a change to the machine through a tap.
 func apply(ctx context.Context, tap *fakehost.Tap, c change.Change) error {
 	engine := fakehost.Engine{Devices: tap}
 	known := map[string][]fakehost.Span{aDisk.Key: {{From: 2 * mib, To: 9 * mib, Text: "disk"}}}
-	return jobs.New(tap, lvm.New(tap, tap), engine, images{engine, known}, nil).Apply(ctx, c)
+	a := jobs.New(tap, lvm.New(tap, tap), engine, images{engine, known}, nil)
+	a.UseBackups(backupsOn(engine))
+	return a.Apply(ctx, c)
 }
 
 func (m machine) apply(ctx context.Context, c change.Change) error {

@@ -25,7 +25,10 @@ func (a *Actuator) populate(ctx context.Context, c change.Populate) error {
 		return nil
 	}
 	key := c.Volume.UUID
-	if c.Image != nil {
+	switch {
+	case c.Backup != nil:
+		key = c.Backup.ID
+	case c.Image != nil:
 		key = c.Image.Key
 	}
 	if key == "" {
@@ -38,9 +41,12 @@ func (a *Actuator) populate(ctx context.Context, c change.Populate) error {
 		return err
 	}
 	m := a.marks(now, c.LV, key)
-	if c.Image != nil {
+	switch {
+	case c.Backup != nil:
+		err = a.populateFromBackup(ctx, c, now, m)
+	case c.Image != nil:
 		err = a.populateFromImage(ctx, c, now, m)
-	} else {
+	default:
 		err = a.populateFromVolume(ctx, c, now, m)
 	}
 	if err != nil {
@@ -50,7 +56,7 @@ func (a *Actuator) populate(ctx context.Context, c change.Populate) error {
 }
 
 func (a *Actuator) populateFromVolume(ctx context.Context, c change.Populate, now observe.LogicalVolume, m *checkpoints) error {
-	source, leave, err := a.acquireSource(ctx, c.Volume, uint64(c.Size))
+	source, leave, err := a.AcquireSource(ctx, c.Volume, uint64(c.Size))
 	if err != nil {
 		return err
 	}
@@ -69,7 +75,7 @@ func (a *Actuator) populateFromVolume(ctx context.Context, c change.Populate, no
 		Limit:         a.limit,
 		Progress:      progressReporter(ctx), Checkpoint: m.checkpointer(ctx),
 	})
-	return a.explainReadError(ctx, c.Volume, err)
+	return a.ExplainReadError(ctx, c.Volume, err)
 }
 
 func (a *Actuator) populateFromImage(ctx context.Context, c change.Populate, now observe.LogicalVolume, m *checkpoints) error {

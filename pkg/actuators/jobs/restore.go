@@ -36,7 +36,13 @@ func (a *Actuator) restore(ctx context.Context, c change.Restore) error {
 		return err
 	}
 	m := a.marks(now, c.LV, c.Snapshot.UUID)
-	if err := a.copyBack(ctx, c, now, m); err != nil {
+	if c.Backup != nil {
+		m = a.marks(now, c.LV, c.Backup.ID)
+		err = a.revertToBackup(ctx, c, now, m)
+	} else {
+		err = a.copyBack(ctx, c, now, m)
+	}
+	if err != nil {
 		return err
 	}
 	// Those of earlier requests are kept, so that none is done a second time.
@@ -45,7 +51,7 @@ func (a *Actuator) restore(ctx context.Context, c change.Restore) error {
 }
 
 func (a *Actuator) copyBack(ctx context.Context, c change.Restore, now observe.LogicalVolume, m *checkpoints) error {
-	snapshot, leave, err := a.acquireSource(ctx, c.Snapshot, uint64(c.Size))
+	snapshot, leave, err := a.AcquireSource(ctx, c.Snapshot, uint64(c.Size))
 	if err != nil {
 		return err
 	}
@@ -60,5 +66,5 @@ func (a *Actuator) copyBack(ctx context.Context, c change.Restore, now observe.L
 		OnlyDifferent: true, NoDigest: true,
 		Limit: a.limit, Progress: progressReporter(ctx), Checkpoint: m.checkpointer(ctx),
 	})
-	return a.explainReadError(ctx, c.Snapshot, err)
+	return a.ExplainReadError(ctx, c.Snapshot, err)
 }

@@ -14,10 +14,10 @@ type usage struct {
 	ours bool
 }
 
-// acquireSource makes a logical volume readable that is to be copied, and returns the function
-// that undoes that. Several jobs may copy from it: the last to end deactivates it, if it
-// was inactive before the first.
-func (a *Actuator) acquireSource(ctx context.Context, lv change.LV, bytes uint64) (observe.LogicalVolume, func(), error) {
+// AcquireSource makes a logical volume readable that is to be copied, and returns the function
+// that undoes that. Several jobs may copy from it, those of other actuators too: the last to end
+// deactivates it, if it was inactive before the first.
+func (a *Actuator) AcquireSource(ctx context.Context, lv change.LV, bytes uint64) (observe.LogicalVolume, func(), error) {
 	a.using.Lock()
 	defer a.using.Unlock()
 	now, err := a.readCurrent(ctx, lv)
@@ -65,9 +65,9 @@ func newOverflowError(lv observe.LogicalVolume) error {
 	return newSourceError("snapshot %s overflowed and lost its content; create a new snapshot with a larger spec.size", lv.FullName())
 }
 
-// explainReadError says what the error of a copy means. A copy-on-write snapshot that
+// ExplainReadError says what the error of a copy means. A copy-on-write snapshot that
 // overflowed meanwhile fails to be read, which is all that the kernel says.
-func (a *Actuator) explainReadError(ctx context.Context, source change.LV, err error) error {
+func (a *Actuator) ExplainReadError(ctx context.Context, source change.LV, err error) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}

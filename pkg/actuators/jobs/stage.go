@@ -65,7 +65,7 @@ func (a *Actuator) readStaged(ctx context.Context, lv change.LV, size uint64) (o
 // copyStage copies, and returns how many bytes changed meanwhile. What cannot be found
 // out, because thin_delta is not installed, say, is found before anybody waits for it.
 func (a *Actuator) copyStage(ctx context.Context, c change.Stage, now observe.LogicalVolume, m *checkpoints) (uint64, error) {
-	from, leave, err := a.acquireSource(ctx, c.From, uint64(c.Size))
+	from, leave, err := a.AcquireSource(ctx, c.From, uint64(c.Size))
 	if err != nil {
 		return 0, err
 	}
@@ -94,7 +94,7 @@ func (a *Actuator) copyStage(ctx context.Context, c change.Stage, now observe.Lo
 			return 0, err
 		}
 		if _, err := a.blocks.Copy(ctx, task); err != nil {
-			return 0, a.explainReadError(ctx, c.From, err)
+			return 0, a.ExplainReadError(ctx, c.From, err)
 		}
 	}
 	left, err := a.changedExtents(ctx, from, origin, int64(c.Size))

@@ -54,6 +54,9 @@ func put(spans []Span, from, to uint64, others []Span) []Span {
 	return merged
 }
 
+// Overlay returns spans in which those of others replace the content between two offsets.
+func Overlay(spans, others []Span, from, to uint64) []Span { return put(spans, from, to, others) }
+
 // readData returns what is between two offsets.
 func (lv *LogicalVolume) readData(from, to uint64) []Span {
 	return cut(put(lv.Data, 0, start, []Span{{0, start, lv.Content}}), from, to)

@@ -130,6 +130,11 @@ func (e Engine) WriteImage(ctx context.Context, image []Span, path string, size,
 	return err
 }
 
+// Restore is WriteImage, of a backup.
+func (e Engine) Restore(ctx context.Context, content []Span, path string, size, from int64, zero bool, checkpoint func(int64) error) error {
+	return e.WriteImage(ctx, content, path, size, from, zero, checkpoint)
+}
+
 // each works piece by piece. What a checkpoint says has been written by then.
 func (e Engine) each(ctx context.Context, from, size int64, progress func(blockcopy.Progress), checkpoint func(int64) error, do func(from, to uint64) error) (blockcopy.Result, error) {
 	const mib = 1 << 20
