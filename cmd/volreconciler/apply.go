@@ -63,10 +63,12 @@ func applySpecs(ctx context.Context, s *settings, stdout, stderr io.Writer) erro
 		return err
 	}
 	// The loop's log says what the progress says.
-	loop, err := newLoop(s, s.source(logr.Discard(), lastgood.New(s.lastGood())), b, logr.Discard())
+	loop, repositories, err := newLoop(s, s.source(logr.Discard(), lastgood.New(s.lastGood())), b, logr.Discard())
 	if err != nil {
 		return err
 	}
+	defer repositories.Close()
+	loop.Repositories = patient(ctx, repositories)
 	warnOfTools(ctx, s, b, stderr)
 	loop.Resync = s.timeout // what fails is tried again earlier than that
 	loop.OnStep = progress.done

@@ -16,6 +16,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/volreconciler/volreconciler/pkg/actuators/backups/fakebackups"
 	"github.com/volreconciler/volreconciler/pkg/actuators/jobs"
 	"github.com/volreconciler/volreconciler/pkg/host"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
@@ -48,6 +49,8 @@ type backend struct {
 	blocks jobs.Blocks
 	// imageFiles makes image files of what is in the devices of a fake machine.
 	imageFiles jobs.ImageFiles
+	// backups backs up and restores what is in the devices of a fake machine, and has its repositories.
+	backups *fakebackups.Engine
 	// processes returns how many processes were started so far, and commands how many commands run now.
 	processes, commands func() int64
 	// endPass is called when a pass has made its changes.
@@ -166,7 +169,7 @@ func openNode(file string, faked func(fakehost.Call)) (*backend, error) {
 		return nil, err
 	}
 	kept.stored = sha256.Sum256(data)
-	return &backend{Host: watched, lvm: fakehost.Shell{Runner: watched}, blocks: engine, imageFiles: fakeImageFiles{engine}, processes: none, commands: none, endPass: kept.save}, nil
+	return &backend{Host: watched, lvm: fakehost.Shell{Runner: watched}, blocks: engine, imageFiles: fakeImageFiles{engine}, backups: newFakeBackups(engine), processes: none, commands: none, endPass: kept.save}, nil
 }
 
 // none is how many processes a fake machine has.

@@ -89,6 +89,12 @@ func describe(w io.Writer, s screen, o status.Object, now time.Time) error {
 		describeExport(field, *o.Export)
 	case o.Image != nil:
 		describeImage(field, *o.Image)
+	case o.Schedule != nil:
+		describeSchedule(field, *o.Schedule, now)
+	case o.Repository != nil:
+		describeRepository(field, *o.Repository, now)
+	case o.Backup != nil:
+		describeBackup(field, *o.Backup, now)
 	case volumeOf(o) != nil:
 		describeVolume(field, *volumeOf(o), now)
 	}

@@ -34,6 +34,12 @@ func detailsOf(kind spec.Kind, wide, narrow bool) []detail {
 			ofImage("FORMAT", func(i status.Image) string { return string(i.Format) }),
 		}
 		more = []detail{ofImage("DEVICE/TARGET", func(i status.Image) string { return i.Path })}
+	case spec.KindRepository:
+		details, more = repositoryDetails()
+	case spec.KindSnapshotSchedule:
+		details, more = scheduleDetails()
+	case spec.KindBackup:
+		details, more = backupDetails()
 	}
 	if wide {
 		return append(details, more...)

@@ -58,6 +58,6 @@ var _ = Describe("the settings of discovery", func() {
 var _ = It("A password in the place of image-ca-file is not repeated", func() {
 	s := newSettings()
 	s.data.imageCAFile = "/secretsecret1"
-	_, err := newDataActuator(s, &backend{})
+	_, err := newDataActuator(s, &backend{}, nil)
 	Expect(err).To(MatchError(And(HavePrefix("image-ca-file: it does not name an existing file"), Not(ContainSubstring("secretsecret")))))
 })

@@ -19,9 +19,9 @@ func newExplainCommand() *cobra.Command {
 		Long: `Explain a field of a spec: its type, default, allowed values and meaning, with an example,
 and the fields in it. It needs no agent and reads no file.
 
-KIND is pool, volume, snapshot, export or image, in any case. Fields are separated by dots, as
-in volume.spec.source.image; they can also be copied from a finding, as in
-export.spec.luns[0].lun. Without an argument the kinds are listed.
+KIND is pool, volume, snapshot, export, image, repository, snapshotschedule or backup, in any
+case. Fields are separated by dots, as in volume.spec.source.image; they can also be copied
+from a finding, as in export.spec.luns[0].lun. Without an argument the kinds are listed.
 
 REASON is the reason of an object's status, such as SessionsActive: what it means, how to
 look, and what to do.

@@ -29,8 +29,9 @@ func newGetCommand() *cobra.Command {
 		Short: "Show the status of objects from the running agent",
 		Long: `Show the status of objects after the last pass of the agent that runs on this node.
 
-KIND is pools, volumes, snapshots, exports or images, also in the singular and as
-vol, snap, exp or img. KIND/NAME is accepted as one argument.
+KIND is pools, volumes, snapshots, exports, images, repositories, schedules or backups,
+also in the singular and as vol, snap, exp, img, repo, sched or bkp. KIND/NAME is
+accepted as one argument.
 
 Phases:
   Ready        as declared

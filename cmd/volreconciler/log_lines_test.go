@@ -116,14 +116,14 @@ var _ = DescribeTable("What was done is told of what was to be done",
 
 // done are the verbs that changes begin with, as the log has them.
 var done = map[string]string{
-	"activate": "activated", "add": "added", "admit": "admitted", "adopt": "adopted", "ask": "asked", "copy": "copied", "create": "created", "cut": "cut",
+	"activate": "activated", "add": "added", "admit": "admitted", "adopt": "adopted", "ask": "asked", "check": "checked", "copy": "copied", "create": "created", "cut": "cut",
 	"deactivate": "deactivated", "disable": "disabled", "discard": "discarded", "enable": "enabled", "fill": "filled", "grow": "grew",
-	"map": "mapped", "move": "moved", "overwrite": "overwrote", "remove": "removed", "rename": "renamed", "revert": "reverted",
+	"map": "mapped", "move": "moved", "overwrite": "overwrote", "prune": "pruned", "remove": "removed", "rename": "renamed", "revert": "reverted", "save": "saved",
 	"set": "set", "split": "split", "tell": "told", "unmap": "unmapped", "write": "wrote",
 }
 
 // fragments are words that only parts of a change begin with; "%s" is overwrite or discard.
-var fragments = []string{"%s", ",", "␣over", "image", "no", "mutual", "any", "listed"}
+var fragments = []string{"%s", ",", "␣over", "image", "no", "mutual", "any", "listed", "backup", "repository"}
 
 var _ = It("knows the verb of every change, and of every text of one", func() {
 	used := map[string]bool{"discard": true, "overwrite": true}

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	_ "time/tzdata" // schedules in a zone; minimal systems have no tzdata
 )
 
 func main() {

@@ -40,7 +40,7 @@ func TestSessions(t *testing.T) {
 			env.Setenv("EXAMPLES", examples)
 			return os.WriteFile(env.WorkDir+"/config.yaml", nil, 0o600)
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"appears": appears, "exits": exits},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"appears": appears, "exits": exits, "makebackup": makeBackup, "expand": expand},
 	})
 }
 
@@ -75,5 +75,12 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if want := args[0]; strconv.Itoa(status) != want {
 		ts.Fatalf("exit status %d instead of %s", status, want)
+	}
+}
+
+// expand replaces variables such as $WORK in files.
+func expand(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(os.Expand(ts.ReadFile(name), ts.Getenv)), 0o600))
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/lio"
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/nvmet"
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/tgt"
+	"github.com/volreconciler/volreconciler/pkg/backup/catalog"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/reconcile"
@@ -104,24 +105,29 @@ func (s *settings) makeDirs() error {
 func (s *settings) lvmDir() string { return filepath.Join(s.runtimeDir, "lvm") }
 
 // newLoop puts the parts together that change a machine. The caller must hold
-// the node's lock.
-func newLoop(s *settings, source reconcile.Source, b *backend, log logr.Logger) (*reconcile.Loop, error) {
+// the node's lock, and close the catalog of repositories in the end.
+func newLoop(s *settings, source reconcile.Source, b *backend, log logr.Logger) (*reconcile.Loop, *catalog.Catalog, error) {
 	// Found out now, not when there is something to be remembered: by then it
 	// would be too late to do without.
 	if err := s.makeDirs(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	memory, err := reconcile.OpenMemory(s.memory())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	installation, err := s.installation()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	jobs, err := newDataActuator(s, b)
+	limit := s.copyLimit()
+	jobs, err := newDataActuator(s, b, limit)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	repositories, known, err := newBackups(s, b, jobs, limit, log)
+	if err != nil {
+		return nil, nil, err
 	}
 	kernel := lio.New(b)
 	kernel.Prepare()
@@ -130,6 +136,8 @@ func newLoop(s *settings, source reconcile.Source, b *backend, log logr.Logger) 
 		observe.LIO:   kernel,
 		observe.NVMet: nvmet.New(b),
 		observe.Data:  jobs,
+
+		observe.Repositories: repositories,
 	}
 	if b.tgt != nil {
 		actuators[observe.TGT] = tgt.New(b.tgt, b, nil)
@@ -152,7 +160,8 @@ func newLoop(s *settings, source reconcile.Source, b *backend, log logr.Logger) 
 				log.Error(err, "a pass did not finish normally")
 			}
 		},
-	}, nil
+		Repositories: known.Observe,
+	}, known, nil
 }
 
 // untilSignal returns a context that ends with the first SIGINT or SIGTERM. The

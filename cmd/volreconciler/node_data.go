@@ -15,13 +15,17 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
+// copyLimit returns the limit of all that moves data.
+func (s *settings) copyLimit() *blockcopy.Limiter {
+	return blockcopy.NewLimiter(int64(s.data.copyRate))
+}
+
 // newDataActuator returns what changes the data in the volumes of a machine. A fake
 // one has no images to fill volumes from.
 //
 // It runs LVM's commands without the shell that a pass has, and ends: jobs are there
 // between passes.
-func newDataActuator(s *settings, b *backend) (*jobs.Actuator, error) {
-	limit := blockcopy.NewLimiter(int64(s.data.copyRate))
+func newDataActuator(s *settings, b *backend, limit *blockcopy.Limiter) (*jobs.Actuator, error) {
 	if s.backend == backendFake {
 		actuator := jobs.New(b, lvm.New(b, b), b.blocks, nil, limit)
 		actuator.UseImageFiles(b.imageFiles)

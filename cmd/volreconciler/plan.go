@@ -106,6 +106,9 @@ func (s *settings) makePlan(ctx context.Context) (spec.Set, observe.State, plan.
 	observer := b.observer()
 	observer.Adopt(desired.AdoptedTargets()...)
 	observed := observer.Observe(ctx, desired.ImagePaths()...)
+	if observed.Repositories, err = s.readRepositories(ctx, b, desired.Repositories); err != nil {
+		return spec.Set{}, observe.State{}, plan.Plan{}, err
+	}
 	if ctx.Err() != nil {
 		return spec.Set{}, observe.State{}, plan.Plan{}, errors.New("interrupted")
 	}

@@ -35,7 +35,7 @@ variable overrides the file. --config or VOLRECONCILER_CONFIG sets another file.
 	root.AddCommand(
 		newRunCommand(), newPlanCommand(), newApplyCommand(), newValidateCommand(), newCaptureCommand(),
 		newConnectCommand(), newGetCommand(), newDescribeCommand(), newEventsCommand(), newWaitCommand(), newAdoptNodeCommand(), newImportCommand(),
-		newSupportBundleCommand(), newDoctorCommand(), newVersionCommand(), newSchemaCommand(), newExplainCommand(),
+		newBackupsCommand(), newRestoreCommand(), newSupportBundleCommand(), newDoctorCommand(), newVersionCommand(), newSchemaCommand(), newExplainCommand(), newScheduleCommand(),
 	)
 	root.AddCommand(manCommands()...)
 	return root

@@ -90,10 +90,11 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 	if s.backend != backendFake {
 		b.remember()
 	}
-	loop, err := newLoop(s, source, b, log)
+	loop, repositories, err := newLoop(s, source, b, log)
 	if err != nil {
 		return err
 	}
+	defer repositories.Close()
 	if s.backend != backendFake {
 		watching := watch.Start(ctx, watch.Options{Log: log})
 		loop.Events, loop.Audit = watching, s.audit
@@ -125,7 +126,7 @@ func runAgent(ctx context.Context, s *settings, log logr.Logger) error {
 		log.Info("stopping once running commands have ended")
 	})
 	loop.Hangup = hangup
-	loop.Run(ctx, source.Watch(ctx))
+	loop.Run(ctx, either(ctx, source.Watch(ctx), repositories.Changed()))
 	log.Info("stopped")
 	return nil
 }

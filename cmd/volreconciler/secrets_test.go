@@ -110,8 +110,10 @@ func newSecretive(specs string, more ...func(*settings)) *secretive {
 	Expect(err).NotTo(HaveOccurred())
 	a.source = spec.NewSource(a.s.specs, spec.Options{Secrets: true, Settle: time.Millisecond, Log: log})
 	nothing := func() error { return nil }
-	a.loop, err = newLoop(a.s, a.source, &backend{Host: a.host, lvm: a.host, blocks: fakehost.Engine{Devices: a.host}, processes: func() int64 { return 0 }, endPass: nothing}, log)
+	loop, repositories, err := newLoop(a.s, a.source, &backend{Host: a.host, lvm: a.host, blocks: fakehost.Engine{Devices: a.host}, processes: func() int64 { return 0 }, endPass: nothing}, log)
 	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(repositories.Close)
+	a.loop = loop
 	a.loop.Resync = time.Minute
 	a.answers = answersFrom(a.loop, a.host, a.s.specs)
 	stop, _, err := serve(a.s, a.answers, log)

@@ -92,6 +92,9 @@ func allKinds() []kindWords {
 		{spec.KindSnapshot, []string{"snapshots", "snapshot", "snaps", "snap"}},
 		{spec.KindExport, []string{"exports", "export", "exps", "exp"}},
 		{spec.KindImage, []string{"images", "image", "imgs", "img"}},
+		{spec.KindRepository, []string{"repositories", "repository", "repos", "repo"}},
+		{spec.KindSnapshotSchedule, []string{"snapshotschedules", "snapshotschedule", "schedules", "schedule", "sched"}},
+		{spec.KindBackup, []string{"backups", "backup", "bkps", "bkp"}},
 	}
 }
 

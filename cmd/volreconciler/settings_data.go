@@ -13,6 +13,7 @@ import (
 
 const (
 	defaultImageCache     = "/var/cache/volreconciler/images"
+	defaultBackupCache    = "/var/cache/volreconciler/restic"
 	defaultImageCacheSize = 20 << 30
 	defaultImageCacheAge  = 7 * 24 * time.Hour
 	// minCopyRate is the least that data can be limited to: with less, jobs that the limit
@@ -32,15 +33,18 @@ type dataSettings struct {
 	imageCacheAge  time.Duration
 	imageProxy     string // empty: as the environment says
 	imageCAFile    string // empty: the machine's certificates alone
+
+	// backupCache is restic's.
+	backupCache string
 }
 
 // dataSettingNames are their names, for the commands that move data.
-var dataSettingNames = []string{"max-jobs", "copy-rate", "verify-copies", "image-cache", "image-cache-size", "image-cache-age", "image-proxy", "image-ca-file"}
+var dataSettingNames = []string{"max-jobs", "copy-rate", "verify-copies", "image-cache", "image-cache-size", "image-cache-age", "image-proxy", "image-ca-file", "backup-cache"}
 
 // addDataSettings adds them, with their defaults.
 func (s *settings) addDataSettings() {
 	d := &s.data
-	*d = dataSettings{maxJobs: execute.DefaultJobs, imageCache: defaultImageCache, imageCacheSize: defaultImageCacheSize, imageCacheAge: defaultImageCacheAge}
+	*d = dataSettings{maxJobs: execute.DefaultJobs, imageCache: defaultImageCache, imageCacheSize: defaultImageCacheSize, imageCacheAge: defaultImageCacheAge, backupCache: defaultBackupCache}
 	s.all.Var(positive(&d.maxJobs), "max-jobs", "number of copy jobs (copies, imports, wipes) that run at once; one is reserved for jobs of at most 1Gi, for example 4")
 	s.all.Var(size(&d.copyRate, minCopyRate), "copy-rate", "total read rate of all copy jobs in bytes per second, for example 200Mi (default 0: unlimited)")
 	s.all.Var(trueOrFalse(&d.verifyCopies), "verify-copies", "read and compare each copy before the volume is used (default: false)")
@@ -50,6 +54,7 @@ func (s *settings) addDataSettings() {
 	s.all.Var(duration(&d.imageCacheAge, 0), "image-cache-age", "time for which an unused image is kept in the cache, for example 720h")
 	s.all.Var(text(&d.imageProxy, "url", proxy), "image-proxy", "URL of the proxy for image downloads, for example http://proxy.example.org:3128 (default: HTTPS_PROXY and NO_PROXY)")
 	s.all.Var(text(&d.imageCAFile, "file", absolute), "image-ca-file", "PEM file with additional CA certificates for image downloads, for example /etc/ssl/images.pem (default: only the node's certificates)")
+	s.all.Var(text(&d.backupCache, "dir", absolute), "backup-cache", "directory for restic's cache of the repositories of backups, for example /srv/restic-cache")
 }
 
 // positive is a setting that is a whole number of at least 1.
