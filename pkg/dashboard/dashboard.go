@@ -128,7 +128,7 @@ func missingPage(known, *http.Request) view {
 }
 
 // kinds are in the order in which they depend on each other.
-var kinds = []spec.Kind{spec.KindPool, spec.KindVolume, spec.KindSnapshot, spec.KindExport, spec.KindImage}
+var kinds = spec.Kinds()
 
 // phases are sorted by how much they need somebody, the worst first.
 var phases = []status.Phase{

@@ -28,7 +28,7 @@ func TestDashboard(t *testing.T) {
 // paths are those of all views, with objects of the sample.
 var paths = []string{
 	"/", "/objects", "/objects?sort=worst", "/objects?q=a&kind=Volume", "/objects/Volume/db-data", "/objects/Export/web", "/objects/Pool/fast",
-	"/objects/Volume/scratch", "/pools", "/events", "/nowhere",
+	"/objects/Volume/scratch", "/objects/SnapshotSchedule/nightly", "/objects/Repository/offsite", "/objects/Backup/before-upgrade", "/pools", "/events", "/nowhere",
 }
 
 func handlerOf(board *status.Board) http.Handler {

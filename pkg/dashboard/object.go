@@ -14,7 +14,7 @@ import (
 const (
 	// maxLinks is how many related objects a page of one object names, of each kind.
 	maxLinks = 50
-	// maxPeers is how many connected initiators it names.
+	// maxPeers is how many connected initiators it names, and of how many Volumes the backups.
 	maxPeers = 200
 	// maxHistory is how many events it shows.
 	maxHistory = 50
@@ -39,6 +39,9 @@ type oneObject struct {
 	Connects  bool
 	Peers     []peer
 	MorePeers int
+
+	Backups     []volumeBackups
+	MoreBackups int
 
 	History     []eventRow
 	MoreHistory int
@@ -94,6 +97,9 @@ func objectOf(k known, id spec.ID) oneObject {
 	case v != nil:
 		o.Facts, o.Links = factsOfVolume(v), linksOfVolume(k.report, id, v)
 		o.Peers, o.MorePeers = first(peersOfVolume(v), maxPeers)
+		if id.Kind == spec.KindVolume {
+			o.Backups, o.MoreBackups = first(backupsOfVolume(k.report, id.Name), maxPeers)
+		}
 	case object.Export != nil:
 		o.Facts, o.Links = factsOfExport(object.Export), linksOfExport(k.report, id)
 		o.Peers, o.MorePeers = first(peersOfExport(object.Export), maxPeers)
@@ -105,6 +111,13 @@ func objectOf(k known, id spec.ID) oneObject {
 		o.Facts, o.Links = factsOfPool(object.Pool), linksOfPool(k.report, id)
 	case object.Image != nil:
 		o.Facts = factsOfImage(object.Image)
+	case object.Schedule != nil:
+		o.Facts = factsOfSchedule(object.Schedule)
+		o.Backups, o.MoreBackups = first(backupsOfSchedule(object.Schedule), maxPeers)
+	case object.Repository != nil:
+		o.Facts, o.Links = factsOfRepository(object.Repository), linksOfRepository(k.report, id.Name)
+	case object.Backup != nil:
+		o.Facts, o.Links = factsOfBackup(object.Backup), linksOfBackup(object.Backup)
 	}
 	return o
 }

@@ -111,7 +111,15 @@ func mentions(o *status.Object, word string) bool {
 			}
 		}
 	}
-	return o.Image != nil && found(o.Image.Path)
+	switch {
+	case o.Image != nil:
+		return found(o.Image.Path)
+	case o.Repository != nil:
+		return found(o.Repository.URL)
+	case o.Backup != nil:
+		return found(o.Backup.Volume, o.Backup.Repository, o.Backup.ID)
+	}
+	return false
 }
 
 // containsFold reports whether a text contains a word in lower case. Most texts are short and in lower
@@ -238,6 +246,8 @@ func detailOf(o *status.Object) string {
 	case o.Image != nil:
 		say(formatBytes(o.Image.Size))
 		say(string(o.Image.Format))
+	default:
+		detailOfBackups(o, say)
 	}
 	return strings.Join(words, " · ")
 }

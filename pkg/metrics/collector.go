@@ -58,7 +58,7 @@ func New(board *status.Board, files Files, build Build) *Collector {
 	}
 	c.counted.MustRegister(c.passes, c.changes, c.drifts)
 	// Prometheus sees no increase in a series that begins with its first value.
-	for _, kind := range []spec.Kind{spec.KindPool, spec.KindVolume, spec.KindSnapshot, spec.KindExport, spec.KindImage} {
+	for _, kind := range spec.Kinds() {
 		c.drifts.WithLabelValues(string(kind))
 	}
 	return c
@@ -134,9 +134,7 @@ func (c *Collector) collect(emit emit) {
 	c.mu.Lock()
 	lastSuccess, forecasts := c.lastSuccess, c.history.forecasts()
 	c.mu.Unlock()
-	if !lastSuccess.IsZero() {
-		emit(passLastSuccess, float64(lastSuccess.UnixMilli())/1000, nil)
-	}
+	emitTime(passLastSuccess, lastSuccess, nil, emit)
 	for _, f := range forecasts {
 		emit(poolFullIn, f.seconds, labels{pair("pool", f.pool), pair("what", f.what)})
 	}

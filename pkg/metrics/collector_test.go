@@ -64,6 +64,9 @@ func metricsOf(c *Collector) string {
 
 const gib = 1 << 30
 
+// busy is the place of the Volume of that name in everything.
+const busy = 9
+
 // everything has an object of each kind, and whatever may be said of them.
 func everything() []status.Object {
 	return []status.Object{
@@ -74,8 +77,19 @@ func everything() []status.Object {
 			MetadataSize: gib, MetadataPercent: 25, DataPercent: 40, ChunkSize: 64 << 10, LVMMetadataFree: 500_000,
 		}},
 		{Kind: spec.KindPool, Name: "slow", Phase: status.Ready, Reason: "AsDesired", Pool: &status.Pool{VolumeGroup: "vg1", Size: 10 * gib, Free: 4 * gib, Allocated: 6 * gib}},
+		{Kind: spec.KindRepository, Name: "offsite", Phase: status.Ready, Reason: "AsDesired", Repository: &status.Repository{
+			Backups: 9, Read: time.Unix(1_600_000_000, 0), Pruned: time.Unix(1_500_000_000, 0), Checked: time.Unix(1_400_000_000, 0),
+		}},
 		{Kind: spec.KindSnapshot, Name: "before", Phase: status.Ready, Reason: "AsDesired", Snapshot: &status.Volume{
 			Size: gib, Allocated: gib / 2, COWSize: gib / 2, DataPercent: 80, Active: true, Pool: "slow", Device: "253:8",
+		}},
+		{Kind: spec.KindSnapshot, Name: "hourly-20261129t013500z", Phase: status.Blocked, Reason: "DependencyNotReady"},
+		{Kind: spec.KindSnapshot, Name: "hourly-20261129t003500z", Phase: status.Ready, Reason: "AsDesired", Snapshot: &status.Volume{
+			Size: gib, Allocated: gib / 4, COWSize: gib / 4, DataPercent: 50, Active: true, Device: "253:9", LVUUID: "b00-uuid",
+		}},
+		{Kind: spec.KindSnapshotSchedule, Name: "hourly", Phase: status.Failed, Reason: status.ReasonBackupTooOld, Schedule: &status.Schedule{
+			Volumes: 2, Snapshots: 5, Last: time.Unix(1_700_000_000, 0), Next: time.Unix(1_700_003_600, 0),
+			Backups: []status.VolumeBackups{{Volume: "busy", Count: 4, Last: time.Unix(1_699_000_000, 0), TooOld: true, Drilled: time.Unix(1_698_000_000, 0)}, {Volume: "other"}},
 		}},
 		{Kind: spec.KindVolume, Name: "busy", Phase: status.Progressing, Reason: "Converging",
 			Volume:   &status.Volume{Size: 8 * gib, Allocated: 2 * gib, Active: true, Pool: "fast", Device: "253:7", LVUUID: "f00-uuid", DevicePath: "/dev/vg0/busy"},
@@ -105,67 +119,91 @@ var _ = Describe("The collector", func() {
 		c.StepTried(spec.ID{}, "GrowVolume", reconcile.StepFailed)
 		c.DriftCorrected(spec.ID{Kind: spec.KindExport})
 		Expect(gathered(c)).To(Equal(map[string]float64{
-			"build_info{commit=c0ffee,goversion=go1,version=v1}":         1,
-			"pass_duration_seconds_count":                                1,
-			"pass_last_success_timestamp_seconds":                        1_700_000_000,
-			"findings":                                                   1,
-			"audit_misses_total":                                         3,
-			"deletions_blocked":                                          1,
-			"changes_total{result=done,type=GrowVolume}":                 1,
-			"changes_total{result=failed,type=GrowVolume}":               1,
-			"drift_corrections_total{kind=Export}":                       1,
-			"drift_corrections_total{kind=Image}":                        0,
-			"drift_corrections_total{kind=Pool}":                         0,
-			"drift_corrections_total{kind=Snapshot}":                     0,
-			"drift_corrections_total{kind=Volume}":                       0,
-			"objects{kind=Export,phase=Ready,reason=AsDesired}":          1,
-			"objects{kind=Image,phase=Failed,reason=SourceInvalid}":      1,
-			"objects{kind=Pool,phase=Ready,reason=AsDesired}":            2,
-			"objects{kind=Snapshot,phase=Ready,reason=AsDesired}":        1,
-			"objects{kind=Volume,phase=Progressing,reason=Converging}":   1,
-			"objects{kind=Volume,phase=Deleting,reason=InTrash}":         1,
-			"objects{kind=Volume,phase=Blocked,reason=TooManyDeletions}": 1,
-			"objects{kind=Volume,phase=Orphaned,reason=NotDeclared}":     1,
-			"object_ready{kind=Export,name=db}":                          1,
-			"object_ready{kind=Image,name=golden}":                       0,
-			"object_ready{kind=Pool,name=fast}":                          1,
-			"object_ready{kind=Pool,name=slow}":                          1,
-			"object_ready{kind=Snapshot,name=before}":                    1,
-			"object_ready{kind=Volume,name=busy}":                        0,
-			"object_ready{kind=Volume,name=many}":                        0,
-			"export_sessions{export=db,protocol=iscsi}":                  2,
-			"job_done_bytes{kind=Volume,name=busy}":                      gib,
-			"job_total_bytes{kind=Volume,name=busy}":                     8 * gib,
-			"pool_size_bytes{pool=fast}":                                 100 * gib,
-			"pool_free_bytes{pool=fast}":                                 60 * gib,
-			"pool_allocated_bytes{pool=fast}":                            40 * gib,
-			"pool_provisioned_bytes{pool=fast}":                          300 * gib,
-			"pool_trash_bytes{pool=fast}":                                38 * gib, // 40 less the 2 of busy
-			"pool_thin_data_used_bytes{pool=fast}":                       40 * gib,
-			"pool_thin_data_size_bytes{pool=fast}":                       100 * gib,
-			"pool_thin_metadata_used_bytes{pool=fast}":                   gib / 4,
-			"pool_thin_metadata_size_bytes{pool=fast}":                   gib,
-			"pool_thin_chunk_bytes{pool=fast}":                           64 << 10,
-			"pool_lvm_metadata_free_bytes{pool=fast}":                    500_000,
-			"pool_size_bytes{pool=slow}":                                 10 * gib,
-			"pool_free_bytes{pool=slow}":                                 4 * gib,
-			"pool_allocated_bytes{pool=slow}":                            6 * gib,
-			"pool_trash_bytes{pool=slow}":                                0,
-			"pool_lvm_metadata_free_bytes{pool=slow}":                    0,
-			"volume_size_bytes{kind=Snapshot,name=before}":               gib,
-			"volume_allocated_bytes{kind=Snapshot,name=before}":          gib / 2,
-			"snapshot_cow_used_ratio{kind=Snapshot,name=before}":         .8,
-			"volume_size_bytes{kind=Volume,name=busy}":                   8 * gib,
-			"volume_allocated_bytes{kind=Volume,name=busy}":              2 * gib,
-			"volume_io_reads_total{kind=Volume,name=busy}":               18,
-			"volume_io_read_bytes_total{kind=Volume,name=busy}":          208 * 512,
-			"volume_io_read_seconds_total{kind=Volume,name=busy}":        1.5,
-			"volume_io_writes_total{kind=Volume,name=busy}":              334,
-			"volume_io_written_bytes_total{kind=Volume,name=busy}":       1424 * 512,
-			"volume_io_write_seconds_total{kind=Volume,name=busy}":       .25,
-			"volume_size_bytes{kind=Volume,name=deleted}":                50 * gib,
-			"volume_size_bytes{kind=Volume,name=other}":                  gib,
-			"volume_allocated_bytes{kind=Volume,name=other}":             gib,
+			"build_info{commit=c0ffee,goversion=go1,version=v1}":                  1,
+			"pass_duration_seconds_count":                                         1,
+			"pass_last_success_timestamp_seconds":                                 1_700_000_000,
+			"findings":                                                            1,
+			"audit_misses_total":                                                  3,
+			"deletions_blocked":                                                   1,
+			"changes_total{result=done,type=GrowVolume}":                          1,
+			"changes_total{result=failed,type=GrowVolume}":                        1,
+			"drift_corrections_total{kind=Export}":                                1,
+			"drift_corrections_total{kind=Image}":                                 0,
+			"drift_corrections_total{kind=Pool}":                                  0,
+			"drift_corrections_total{kind=Snapshot}":                              0,
+			"drift_corrections_total{kind=Volume}":                                0,
+			"drift_corrections_total{kind=Backup}":                                0,
+			"drift_corrections_total{kind=Repository}":                            0,
+			"drift_corrections_total{kind=SnapshotSchedule}":                      0,
+			"objects{kind=Export,phase=Ready,reason=AsDesired}":                   1,
+			"objects{kind=Image,phase=Failed,reason=SourceInvalid}":               1,
+			"objects{kind=Pool,phase=Ready,reason=AsDesired}":                     2,
+			"objects{kind=Snapshot,phase=Ready,reason=AsDesired}":                 2,
+			"objects{kind=Volume,phase=Progressing,reason=Converging}":            1,
+			"objects{kind=Repository,phase=Ready,reason=AsDesired}":               1,
+			"objects{kind=Snapshot,phase=Blocked,reason=DependencyNotReady}":      1,
+			"objects{kind=SnapshotSchedule,phase=Failed,reason=BackupTooOld}":     1,
+			"objects{kind=Volume,phase=Deleting,reason=InTrash}":                  1,
+			"objects{kind=Volume,phase=Blocked,reason=TooManyDeletions}":          1,
+			"objects{kind=Volume,phase=Orphaned,reason=NotDeclared}":              1,
+			"object_ready{kind=Export,name=db}":                                   1,
+			"object_ready{kind=Image,name=golden}":                                0,
+			"object_ready{kind=Pool,name=fast}":                                   1,
+			"object_ready{kind=Pool,name=slow}":                                   1,
+			"object_ready{kind=Snapshot,name=before}":                             1,
+			"object_ready{kind=Volume,name=busy}":                                 0,
+			"object_ready{kind=Repository,name=offsite}":                          1,
+			"object_ready{kind=SnapshotSchedule,name=hourly}":                     0,
+			"snapshot_cow_used_ratio{kind=Snapshot,name=hourly-20261129t003500z}": .5, // nothing else has its name
+			"scheduled_snapshots_blocked":                                         1,
+			"schedule_snapshots{schedule=hourly}":                                 5,
+			"schedule_last_snapshot_timestamp_seconds{schedule=hourly}":           1_700_000_000,
+			"schedule_next_run_timestamp_seconds{schedule=hourly}":                1_700_003_600,
+			"schedule_backups{schedule=hourly,volume=busy}":                       4,
+			"schedule_last_backup_timestamp_seconds{schedule=hourly,volume=busy}": 1_699_000_000,
+			"schedule_last_drill_timestamp_seconds{schedule=hourly,volume=busy}":  1_698_000_000,
+			"schedule_backup_too_old{schedule=hourly,volume=busy}":                1,
+			"schedule_backups{schedule=hourly,volume=other}":                      0,
+			"schedule_backup_too_old{schedule=hourly,volume=other}":               0,
+			"repository_readable{repository=offsite}":                             1,
+			"repository_backups{repository=offsite}":                              9,
+			"repository_read_timestamp_seconds{repository=offsite}":               1_600_000_000,
+			"repository_pruned_timestamp_seconds{repository=offsite}":             1_500_000_000,
+			"repository_checked_timestamp_seconds{repository=offsite}":            1_400_000_000,
+			"object_ready{kind=Volume,name=many}":                                 0,
+			"export_sessions{export=db,protocol=iscsi}":                           2,
+			"job_done_bytes{kind=Volume,name=busy}":                               gib,
+			"job_total_bytes{kind=Volume,name=busy}":                              8 * gib,
+			"pool_size_bytes{pool=fast}":                                          100 * gib,
+			"pool_free_bytes{pool=fast}":                                          60 * gib,
+			"pool_allocated_bytes{pool=fast}":                                     40 * gib,
+			"pool_provisioned_bytes{pool=fast}":                                   300 * gib,
+			"pool_trash_bytes{pool=fast}":                                         38 * gib, // 40 less the 2 of busy
+			"pool_thin_data_used_bytes{pool=fast}":                                40 * gib,
+			"pool_thin_data_size_bytes{pool=fast}":                                100 * gib,
+			"pool_thin_metadata_used_bytes{pool=fast}":                            gib / 4,
+			"pool_thin_metadata_size_bytes{pool=fast}":                            gib,
+			"pool_thin_chunk_bytes{pool=fast}":                                    64 << 10,
+			"pool_lvm_metadata_free_bytes{pool=fast}":                             500_000,
+			"pool_size_bytes{pool=slow}":                                          10 * gib,
+			"pool_free_bytes{pool=slow}":                                          4 * gib,
+			"pool_allocated_bytes{pool=slow}":                                     6 * gib,
+			"pool_trash_bytes{pool=slow}":                                         0,
+			"pool_lvm_metadata_free_bytes{pool=slow}":                             0,
+			"volume_size_bytes{kind=Snapshot,name=before}":                        gib,
+			"volume_allocated_bytes{kind=Snapshot,name=before}":                   gib / 2,
+			"snapshot_cow_used_ratio{kind=Snapshot,name=before}":                  .8,
+			"volume_size_bytes{kind=Volume,name=busy}":                            8 * gib,
+			"volume_allocated_bytes{kind=Volume,name=busy}":                       2 * gib,
+			"volume_io_reads_total{kind=Volume,name=busy}":                        18,
+			"volume_io_read_bytes_total{kind=Volume,name=busy}":                   208 * 512,
+			"volume_io_read_seconds_total{kind=Volume,name=busy}":                 1.5,
+			"volume_io_writes_total{kind=Volume,name=busy}":                       334,
+			"volume_io_written_bytes_total{kind=Volume,name=busy}":                1424 * 512,
+			"volume_io_write_seconds_total{kind=Volume,name=busy}":                .25,
+			"volume_size_bytes{kind=Volume,name=deleted}":                         50 * gib,
+			"volume_size_bytes{kind=Volume,name=other}":                           gib,
+			"volume_allocated_bytes{kind=Volume,name=other}":                      gib,
 		}))
 	})
 	It("says little before the first report", func() {
@@ -192,10 +230,10 @@ var _ = Describe("The collector", func() {
 	})
 	It("answers although an object is there twice", func() {
 		objects := everything()
-		Expect(gathered(New(published(slices.Insert(objects, 5, objects[5])), files{}, Build{}))).To(HaveKey("volume_size_bytes{kind=Volume,name=busy}"))
+		Expect(gathered(New(published(slices.Insert(objects, busy, objects[busy])), files{}, Build{}))).To(HaveKey("volume_size_bytes{kind=Volume,name=busy}"))
 	})
 	It("has at most the promised number of series for a volume, and only short words in labels", func() {
-		o := everything()[5]
+		o := everything()[busy]
 		o.Kind, o.Snapshot, o.Volume = spec.KindSnapshot, o.Volume, nil
 		o.Snapshot.COWSize = gib
 		c := New(published([]status.Object{o}), files{diskstats: stats}, Build{})
@@ -243,7 +281,7 @@ var _ = Describe("The collector", func() {
 	})
 	DescribeTable("keeps whatever is in a name within its label", func(name, want string) {
 		objects := everything()
-		objects[5].Name = name
+		objects[busy].Name = name
 		parser := expfmt.NewTextParser(model.UTF8Validation)
 		families, err := parser.TextToMetricFamilies(strings.NewReader(metricsOf(New(published(objects), files{diskstats: stats}, Build{Version: name}))))
 		Expect(err).NotTo(HaveOccurred())
@@ -278,6 +316,29 @@ var _ = Describe("The collector", func() {
 		Expect(text).To(ContainSubstring("\nvolreconciler_findings 1\n"))
 	})
 })
+
+var _ = DescribeTable("Whether a Repository can be read", func(o status.Object, want float64, isKnown bool) {
+	value, known := isReadable(&o)
+	Expect(known).To(Equal(isKnown))
+	Expect(value).To(Equal(want))
+},
+	Entry("it was read", repository(status.Ready, status.ReasonAsDesired, true), 1., true),
+	Entry("it was read, and could not be pruned", repository(status.Failed, "PruneRepositoryFailed", true), 1., true),
+	Entry("it was read once, and cannot be read now", repository(status.Failed, status.ReasonObservationFailed, true), 0., true),
+	Entry("it was never read since the start", repository(status.Failed, status.ReasonObservationFailed, false), 0., true),
+	Entry("it is gone", repository(status.Blocked, status.ReasonVanished, true), 0., true),
+	Entry("it cannot be created", repository(status.Failed, "InitRepositoryFailed", false), 0., true),
+	Entry("it is being read or created for the first time", repository(status.Progressing, status.ReasonConverging, false), 0., false),
+	Entry("it is suspended", repository(status.Suspended, status.ReasonSuspended, true), 0., false),
+)
+
+func repository(phase status.Phase, reason string, read bool) status.Object {
+	r := &status.Repository{}
+	if read {
+		r.Read = time.Unix(1_700_000_000, 0)
+	}
+	return status.Object{Kind: spec.KindRepository, Phase: phase, Reason: reason, Repository: r}
+}
 
 var _ = DescribeTable("Space in the trash", func(thin bool, allocated uint64, want int, volumes ...status.Volume) {
 	pool := &status.Pool{Size: 100, Allocated: allocated}

@@ -94,5 +94,20 @@ var (
 		metric("volume_io_write_seconds_total", Counter, "Time that writes of a volume's device took, in sum.", object...),
 	}
 
+	scheduleSnapshots    = metric("schedule_snapshots", Gauge, "Snapshots that a schedule has of its Volumes.", "schedule")
+	scheduleLast         = metric("schedule_last_snapshot_timestamp_seconds", Gauge, "Moment of the last snapshot of a schedule.", "schedule")
+	scheduleNext         = metric("schedule_next_run_timestamp_seconds", Gauge, "When a schedule is due next.", "schedule")
+	scheduleBackups      = metric("schedule_backups", Gauge, "Backups of a Volume that a schedule made.", "schedule", "volume")
+	scheduleLastBackup   = metric("schedule_last_backup_timestamp_seconds", Gauge, "Moment of the last backup of a Volume that a schedule made.", "schedule", "volume")
+	scheduleBackupTooOld = metric("schedule_backup_too_old", Gauge, "1 if the last backup of a Volume is older than its schedule allows, 0 if it is not.", "schedule", "volume")
+	scheduleLastDrill    = metric("schedule_last_drill_timestamp_seconds", Gauge, "When the last backup of a Volume was last restored and compared.", "schedule", "volume")
+	scheduledBlocked     = metric("scheduled_snapshots_blocked", Gauge, "Snapshots of schedules that are due and cannot be taken now.")
+
+	repositoryReadable = metric("repository_readable", Gauge, "1 if a Repository could be read, 0 if it cannot be read now.", "repository")
+	repositoryBackups  = metric("repository_backups", Gauge, "Backups in a Repository.", "repository")
+	repositoryRead     = metric("repository_read_timestamp_seconds", Gauge, "When the list of backups in a Repository was last read.", "repository")
+	repositoryPruned   = metric("repository_pruned_timestamp_seconds", Gauge, "When a Repository was last pruned.", "repository")
+	repositoryChecked  = metric("repository_checked_timestamp_seconds", Gauge, "When a Repository was last checked without an error.", "repository")
+
 	sessions = metric("export_sessions", Gauge, "Initiators that are connected to an Export.", "export", "protocol")
 )

@@ -28,7 +28,8 @@ var _ = Describe("The list of metrics", func() {
 	})
 	It("has the unit in each name that has one", func() {
 		// What these count is in their names.
-		numbers := []string{"objects", "object_ready", "findings", "changes", "drift_corrections", "audit_misses", "deletions_blocked", "volume_io_reads", "volume_io_writes", "export_sessions"}
+		numbers := []string{"objects", "object_ready", "findings", "changes", "drift_corrections", "audit_misses", "deletions_blocked", "volume_io_reads", "volume_io_writes", "export_sessions",
+			"schedule_snapshots", "schedule_backups", "schedule_backup_too_old", "scheduled_snapshots_blocked", "repository_readable", "repository_backups"}
 		for _, m := range Metrics() {
 			name := strings.TrimSuffix(strings.TrimPrefix(m.Name, namespace), "_total")
 			Expect(name).To(Or(BeElementOf(numbers), MatchRegexp("_(bytes|seconds|ratio|info)$")), m.Name)

@@ -34,6 +34,7 @@ func collectCounts(all []status.Object, emit emit) {
 		emit(objects, float64(counts[s]), labels{pair("kind", string(s.kind)), pair("phase", string(s.phase)), pair("reason", s.reason)})
 	}
 	emit(deletions, float64(blocked), nil)
+	emit(scheduledBlocked, float64(blockedRuns(all)), nil)
 }
 
 // collectObjects emits the series of each object.
@@ -50,15 +51,14 @@ func collectObjects(all []status.Object, devices map[device]deviceStat, emit emi
 			kinds[o.Kind] = kind
 		}
 		of := labels{kind, pair("name", o.Name)}
+		if isScheduled(o) {
+			collectScheduled(o, of, emit)
+			continue
+		}
 		if ready, declared := isReady(o.Phase); declared {
 			emit(objectReady, ready, of)
 		}
-		if p := o.Progress; p != nil {
-			emit(jobDone, float64(p.Done), of)
-			if p.Total > 0 {
-				emit(jobTotal, float64(p.Total), of)
-			}
-		}
+		collectJob(o.Progress, of, emit)
 		switch {
 		case o.Pool != nil:
 			collectPool(o.Name, o.Pool, trash[o.Name], emit)
@@ -69,7 +69,21 @@ func collectObjects(all []status.Object, devices map[device]deviceStat, emit emi
 		case o.Export != nil:
 			n := max(len(o.Export.Sessions), len(o.Export.Connections))
 			emit(sessions, float64(n), labels{pair("export", o.Name), pair("protocol", string(o.Export.Protocol))})
+		case o.Schedule != nil:
+			collectSchedule(o.Name, o.Schedule, emit)
+		case o.Repository != nil:
+			collectRepository(o, emit)
 		}
+	}
+}
+
+func collectJob(p *status.Progress, of labels, emit emit) {
+	if p == nil {
+		return
+	}
+	emit(jobDone, float64(p.Done), of)
+	if p.Total > 0 {
+		emit(jobTotal, float64(p.Total), of)
 	}
 }
 
@@ -118,13 +132,17 @@ func collectVolume(v *status.Volume, of labels, devices map[device]deviceStat, e
 	if v.Active || v.Allocated > 0 {
 		emit(volumeAllocated, float64(v.Allocated), of)
 	}
-	if v.COWSize > 0 && v.Active {
-		emit(cowUsed, v.DataPercent/100, of)
-	}
+	collectCOW(v, of, emit)
 	if stat, found := devices[deviceOf(v.Device)]; found {
 		for i, d := range ioMetrics {
 			emit(d, stat[i], of)
 		}
+	}
+}
+
+func collectCOW(v *status.Volume, of labels, emit emit) {
+	if v.COWSize > 0 && v.Active {
+		emit(cowUsed, v.DataPercent/100, of)
 	}
 }
 

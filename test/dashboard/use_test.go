@@ -41,9 +41,9 @@ var _ = Describe("Whoever looks at the dashboard", func() {
 		ask[bool](page, "window.loadedOnce = true")
 		fail(board)
 		// Sooner than a page with a running job is renewed anyway.
-		Eventually(page.text).WithTimeout(3 * time.Second).Should(And(ContainSubstring("9 of 19 objects"), ContainSubstring("cannot find the device")))
+		Eventually(page.text).WithTimeout(3 * time.Second).Should(And(ContainSubstring("10 of 22 objects"), ContainSubstring("cannot find the device")))
 		Expect(ask[string](page, "document.getElementById('news').textContent")).To(Equal("Volume/db-log: Failed, DeviceMissing"))
-		Expect(ask[string](page, "document.title")).To(HavePrefix("9 of 19 objects need you"))
+		Expect(ask[string](page, "document.title")).To(HavePrefix("10 of 22 objects need you"))
 		Expect(ask[bool](page, "window.loadedOnce")).To(BeTrue())
 	})
 
@@ -90,7 +90,7 @@ var _ = Describe("Whoever looks at the dashboard", func() {
 		page.excuse() // the last view does not exist
 		page.do(chromedp.Navigate(url + "/objects"))
 		page.leave(chromedp.SendKeys(chromedp.CSS("#q"), "db-host"+kb.Enter))
-		Expect(run(page, chromedp.Text(chromedp.CSS("caption")))).To(Equal("1 to 3 of 3 objects; 19 without the filter"))
+		Expect(run(page, chromedp.Text(chromedp.CSS("caption")))).To(Equal("1 to 3 of 3 objects; 22 without the filter"))
 	})
 
 	It("reaches everything with the keyboard, the content first", func(SpecContext) {

@@ -19,21 +19,22 @@ var views = []struct {
 	shows      []string
 }{
 	{"overview", "/", []string{
-		"8 of 19 objects need you", "Volume/media", "cannot extend vg1/media", "6 objects", "and 3 more", "apps.yaml:14:9", "scan_lvs", "web-3", "45%",
+		"9 of 22 objects need you", "Volume/media", "cannot extend vg1/media", "6 objects", "and 3 more", "apps.yaml:14:9", "scan_lvs", "web-3", "45%",
 		"create thin volume vg0/web-3", "disruptive", "hits iqn.1993-08", "Filling up", "88.1%", "scratch", "Live",
 	}},
-	{"objects", "/objects?sort=worst", []string{"1 to 19 of 19 objects", "Volume/db-data", "changed by lvchange", "nvme-tcp", "Foreign"}},
-	{"filtered", "/objects?kind=Volume&phase=Blocked&q=vm-", []string{"1 to 6 of 6 objects; 19 without the filter", "NotOwned"}},
-	{"none", "/objects?q=nothing-is-called-so", []string{"None of 19 objects matches"}},
+	{"objects", "/objects?sort=worst", []string{"1 to 22 of 22 objects", "Volume/db-data", "changed by lvchange", "nvme-tcp", "Foreign"}},
+	{"filtered", "/objects?kind=Volume&phase=Blocked&q=vm-", []string{"1 to 6 of 6 objects; 22 without the filter", "NotOwned"}},
+	{"none", "/objects?q=nothing-is-called-so", []string{"None of 22 objects matches"}},
 	{"volume", "/objects/Volume/db-data", []string{
 		"Volume/db-data", "Ready", "iqn.1993-08.org.debian:01:db-host", "192.0.2.66", "naa.6001405", "db-monday", "lvchange (/usr/sbin/lvm, pid 4711", "alice",
 		"2 corrections", "Drift corrected",
 	}},
 	{"export", "/objects/Export/web", []string{"SessionsActive", "cannot remove LUN 3", "192.0.2.21 tcp", "Volume/web-1", "team=shop", "was Ready"}},
 	{"pool", "/objects/Pool/fast", []string{"Filling up", "Provisioned after the plan", "Snapshots", "unknown, 1 object", "1 inactive thin volume", "vg0"}},
+	{"schedule", "/objects/SnapshotSchedule/nightly", []string{"BackupTooOld", "2 Volumes", "Drilled", "Volume/db-log", "Too old", "Last snapshot", "Next run"}},
 	{"moving", "/objects/Volume/web-3", []string{"copy Snapshot/golden", "45%", "300MiB/s", "create thin volume", "provisioned at 117%"}},
 	{"pools", "/pools", []string{"Pool/archive", "Pool/fast", "451Gi (88.1%)", "563Gi (110.0%)", "212Gi in 5 volumes", "41.2% of its own area"}},
-	{"events", "/events", []string{"12 of 12 events", "Drift corrected", "activate vg0/db-data", "was Ready", "Changed by: lvchange"}},
+	{"events", "/events", []string{"15 of 15 events", "Drift corrected", "activate vg0/db-data", "was Ready", "Changed by: lvchange"}},
 	{"gone", "/objects/Volume/never", []string{"There is no such object"}},
 }
 

@@ -79,6 +79,23 @@ var rows = []row{
 		{title: "Sessions by protocol", width: 12, queries: []query{{`sum by (protocol) (volreconciler_export_sessions{$of})`, "{{protocol}}"}}},
 		{title: "Exports without a session", width: 12, queries: []query{{`count by (instance) (volreconciler_export_sessions{$of} == 0)`, "{{instance}}"}}},
 	}},
+	{"Backups", []panel{
+		{title: "Backups that are too old", description: "Older than the maxAge of their schedule.", number: true, width: 6, warn: 1, queries: []query{{`sum(volreconciler_schedule_backup_too_old{$of}) or vector(0)`, ""}}},
+		{title: "Snapshots that are due and blocked", number: true, width: 6, warn: 1, queries: []query{{`sum(volreconciler_scheduled_snapshots_blocked{$of}) or vector(0)`, ""}}},
+		{title: "Repositories that cannot be read", number: true, width: 6, warn: 1, queries: []query{{`count(volreconciler_repository_readable{$of} == 0) or vector(0)`, ""}}},
+		{title: "Until the next run", unit: seconds, number: true, width: 6, queries: []query{{`volreconciler_schedule_next_run_timestamp_seconds{$of} - time()`, "{{instance}} {{schedule}}"}}},
+		{title: "Age of the last backup", description: "The oldest.", unit: seconds, width: 8, queries: []query{{top(`time() - volreconciler_schedule_last_backup_timestamp_seconds{$of}`), "{{instance}} {{schedule}} {{volume}}"}}},
+		{title: "Age of the last snapshot", unit: seconds, width: 8, queries: []query{{top(`time() - volreconciler_schedule_last_snapshot_timestamp_seconds{$of}`), "{{instance}} {{schedule}}"}}},
+		{title: "Snapshots", width: 8, queries: []query{{top(`volreconciler_schedule_snapshots{$of}`), "{{instance}} {{schedule}}"}}},
+		{title: "Backups", width: 8, queries: []query{
+			{`sum by (instance, schedule) (volreconciler_schedule_backups{$of})`, "{{instance}} {{schedule}}"},
+			{`volreconciler_repository_backups{$of}`, "{{instance}} in {{repository}}"}}},
+		{title: "Since repositories were checked and pruned", unit: seconds, width: 8, queries: []query{
+			{`time() - volreconciler_repository_checked_timestamp_seconds{$of}`, "{{instance}} {{repository}} checked"},
+			{`time() - volreconciler_repository_pruned_timestamp_seconds{$of}`, "{{instance}} {{repository}} pruned"}}},
+		{title: "Since the last drill", description: "Restored and compared. The oldest.", unit: seconds, width: 8, queries: []query{{top(`time() - volreconciler_schedule_last_drill_timestamp_seconds{$of}`), "{{instance}} {{schedule}} {{volume}}"}}},
+		{title: "Since repositories were read", unit: seconds, width: 8, queries: []query{{`time() - volreconciler_repository_read_timestamp_seconds{$of}`, "{{instance}} {{repository}}"}}},
+	}},
 	{"Agent", []panel{
 		{title: "Passes, 95th percentile", unit: seconds, width: 8, queries: []query{{`histogram_quantile(0.95, sum by (instance, le) (rate(volreconciler_pass_duration_seconds_bucket{$of}[15m])))`, "{{instance}}"}}},
 		{title: "Changes", description: "In 5 minutes.", width: 8, queries: []query{{`sum by (type, result) (increase(volreconciler_changes_total{$of}[5m])) > 0`, "{{type}} {{result}}"}}},

@@ -90,7 +90,19 @@ func troubled(now time.Time) []status.Object {
 	trashed.Volume.DeletedAt, trashed.Volume.RemovedAfter, trashed.Volume.Active = now.Add(-5*time.Hour), now.Add(19*time.Hour), false
 	orphan := volume("scratch", "archive", 10*gib, 10*gib)
 	orphan.Phase, orphan.Reason, orphan.Message = status.Orphaned, status.ReasonRetained, "undeclared, and kept: its deletionPolicy is Retain. "+Hostile
-	return sorted(append(objects, progress, trashed, orphan))
+	return sorted(append(append(objects, progress, trashed, orphan), backups(now)...))
+}
+
+// backups are a schedule of which one Volume has no backup any more, its Repository, and a Backup by hand.
+func backups(now time.Time) []status.Object {
+	repository, schedule, byHand := ready(spec.KindRepository, "offsite"), ready(spec.KindSnapshotSchedule, "nightly"), ready(spec.KindBackup, "before-upgrade")
+	repository.Repository = &status.Repository{URL: "sftp:backup@backup.example.org:/srv/restic/node7", Backups: 29, Read: now.Add(-11 * time.Minute), Checked: now.Add(-9 * time.Hour)}
+	schedule.Phase, schedule.Reason, schedule.Message = status.Failed, status.ReasonBackupTooOld, "the last backup of db-log is older than 30h"
+	schedule.Schedule = &status.Schedule{Volumes: 2, Snapshots: 14, Last: now.Add(-10 * time.Hour), Next: now.Add(14 * time.Hour), Backups: []status.VolumeBackups{
+		{Volume: "db-data", Count: 14, Last: now.Add(-10 * time.Hour), Drilled: now.Add(-96 * time.Hour)}, {Volume: "db-log", Count: 14, Last: now.Add(-58 * time.Hour), TooOld: true},
+	}}
+	byHand.Backup = &status.Backup{Volume: "db-data", Repository: "offsite", ID: "4f2a9c1be07d63a8", Time: now.Add(-48 * time.Hour)}
+	return []status.Object{repository, schedule, byHand}
 }
 
 // Plan returns what is pending on the node of [Board].
