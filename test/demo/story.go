@@ -327,7 +327,7 @@ func sumOf(r status.Report) string {
 		}
 	}
 	var parts []string
-	for _, kind := range []spec.Kind{spec.KindPool, spec.KindVolume, spec.KindSnapshot, spec.KindExport, spec.KindImage} {
+	for _, kind := range spec.Kinds() {
 		if n := ready[kind]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, plural(string(kind), n)))
 		}

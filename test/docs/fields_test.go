@@ -50,6 +50,8 @@ var _ = Describe("The reference", func() {
 	specs := map[string]reflect.Type{
 		"Pool": reflect.TypeFor[spec.PoolSpec](), "Volume": reflect.TypeFor[spec.VolumeSpec](), "Snapshot": reflect.TypeFor[spec.SnapshotSpec](),
 		"Export": reflect.TypeFor[spec.ExportSpec](), "Image": reflect.TypeFor[spec.ImageSpec](),
+		"Repository": reflect.TypeFor[spec.RepositorySpec](), "SnapshotSchedule": reflect.TypeFor[spec.SnapshotScheduleSpec](),
+		"Backup": reflect.TypeFor[spec.BackupSpec](),
 	}
 	for kind, t := range specs {
 		It("has a row for each field of "+kind, func() {

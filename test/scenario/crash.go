@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/restic/fakerestic"
 )
 
 // Crashes is the number of tries.
@@ -31,9 +34,12 @@ type Crashes struct {
 	Differences []string
 }
 
-// errKilled is what an agent sees that has been killed: nothing that it still
-// tries has any effect.
-var errKilled = errors.New("killed")
+// errKilled is what an agent sees that is killed, and errDead what it sees after that: nothing that it
+// still tries has any effect.
+var (
+	errKilled = errors.New("killed")
+	errDead   = errors.New("dead")
+)
 
 // moment is when an agent is killed.
 type moment struct {
@@ -76,7 +82,7 @@ func (m *mortal) before(c fakehost.Call) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.dead {
-		return errKilled
+		return errDead
 	}
 	if m.counted(c) {
 		m.calls++
@@ -94,7 +100,7 @@ func (m *mortal) after(c fakehost.Call, err error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.dead {
-		return errKilled
+		return errDead
 	}
 	// Others may have begun meanwhile: several goroutines observe.
 	if m.at.call != 0 && m.at.call <= m.calls && m.at.after && m.counted(c) {
@@ -111,26 +117,35 @@ func (m *mortal) die(c fakehost.Call) error {
 
 // image is a machine with its directory, as it is kept to go back to it.
 type image struct {
-	node   fakehost.Node
-	data   map[string]string // in the logical volumes
-	files  map[string]string // of specs
-	memory []byte
+	node  fakehost.Node
+	data  map[string]string // in the logical volumes
+	files map[string]string // of specs
+	// state are the files of the agent, by name.
+	state  map[string][]byte
 	status status.Report
+	// repositories are those of restic, and now is the time.
+	repositories *fakerestic.Restic
+	now          time.Time
 }
+
+// repositoriesFile is the file of the catalog of repositories.
+const repositoriesFile = "repositories.json"
+
+// stateFiles are the files of the agent that outlive it.
+var stateFiles = []string{"identities.json", repositoriesFile}
 
 func (f *Fake) image(status status.Report) (image, error) {
-	memory, err := os.ReadFile(f.memory())
-	if errors.Is(err, os.ErrNotExist) {
-		err = nil
+	state := map[string][]byte{}
+	for _, name := range stateFiles {
+		data, err := os.ReadFile(filepath.Join(f.dir, "state", name))
+		if err == nil {
+			state[name] = data
+		} else if !errors.Is(err, os.ErrNotExist) {
+			return image{}, err
+		}
 	}
-	files := map[string]string{}
-	for name, text := range f.files {
-		files[name] = text
-	}
-	return image{f.Node(), Data(f), files, memory, status}, err
+	return image{f.Node(), Data(f), maps.Clone(f.files), state, status, f.repositories.Clone(), f.now}, nil
 }
-
-func (f *Fake) memory() string { return filepath.Join(f.dir, "state", "identities.json") }
 
 // restore makes a machine of an image in a directory, which is emptied.
 func (i image) restore(dir string) (*Fake, error) {
@@ -141,13 +156,19 @@ func (i image) restore(dir string) (*Fake, error) {
 	if err != nil {
 		return nil, err
 	}
-	if i.memory != nil {
-		if err := os.MkdirAll(filepath.Dir(f.memory()), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, "state"), 0o700); err != nil {
+		return nil, err
+	}
+	for name, data := range i.state {
+		if err := os.WriteFile(filepath.Join(dir, "state", name), data, 0o600); err != nil {
 			return nil, err
 		}
-		if err := os.WriteFile(f.memory(), i.memory, 0o600); err != nil {
-			return nil, err
-		}
+	}
+	if i.repositories != nil {
+		f.repositories = i.repositories.Clone()
+	}
+	if !i.now.IsZero() {
+		f.setClock(i.now)
 	}
 	return f, f.Begin(context.Background(), Step{Files: i.files}, status.Report{})
 }
@@ -157,10 +178,13 @@ type Killer struct {
 	// Dir is a directory for files that are thrown away.
 	Dir string
 	// Counted says which calls count as moments; nil: those that may change the
-	// machine.
+	// machine, and every start of restic.
 	Counted func(fakehost.Call) bool
 	// Long counts them also where a scenario says which are the most telling.
 	Long bool
+	// Late starts the next agent only in the next step. What it missed until then is not there, so it is not compared
+	// with anything, but nothing may be half done, and no backup wrong.
+	Late bool
 	// Twice kills the next agent as well, at every moment of its life.
 	Twice bool
 
@@ -174,7 +198,7 @@ func (k *Killer) Tried() Crashes { return k.tried }
 // next agent makes of it with what is there without any.
 func (k *Killer) Run(ctx context.Context, s Scenario) error {
 	if k.Counted == nil {
-		k.Counted = fakehost.Call.Changes
+		k.Counted = changesOrReadsBackups
 	}
 	f, err := image{node: Used()}.restore(filepath.Join(k.Dir, "calm"))
 	if err != nil {
@@ -187,7 +211,7 @@ func (k *Killer) Run(ctx context.Context, s Scenario) error {
 		k.Counted = func(c fakehost.Call) bool { return counted(c) && s.Telling(c) }
 	}
 	var status status.Report
-	for _, step := range s.Steps {
+	for n, step := range s.Steps {
 		before, err := f.image(status)
 		if err != nil {
 			return err
@@ -215,7 +239,17 @@ func (k *Killer) Run(ctx context.Context, s Scenario) error {
 		if err != nil {
 			return err
 		}
-		if err := k.step(ctx, step, before, after, life.calls); err != nil {
+		if step.Repeated && !k.Long {
+			continue
+		}
+		if k.Late {
+			if n+1 < len(s.Steps) && s.Steps[n+1].Dies == nil {
+				err = k.late(ctx, step, s.Steps[n+1], before, life.calls)
+			}
+		} else {
+			err = k.step(ctx, step, before, after, life.calls)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %s: %w", s.Name, step.Name, err)
 		}
 	}
@@ -237,6 +271,38 @@ func (k *Killer) step(ctx context.Context, step Step, before, after image, calls
 			}
 			if err != nil {
 				return fmt.Errorf("killed %s: %w", killed, err)
+			}
+		}
+	}
+	return nil
+}
+
+// late kills the agent at every moment of one step, and looks at whether anything is wrong at the end of the next one.
+func (k *Killer) late(ctx context.Context, step, next Step, before image, calls int) error {
+	for call := 1; call <= calls; call++ {
+		for _, at := range []moment{{call: call}, {call: call, after: true}} {
+			f, killed, err := k.crash(ctx, step, before, at)
+			if err != nil {
+				return err
+			}
+			if err := f.Begin(ctx, next, before.status); err != nil {
+				continue // there is not yet what somebody does something to
+			}
+			k.tried.Points++
+			life, err := k.live(ctx, f, moment{})
+			if err != nil {
+				return fmt.Errorf("killed %s: %w", killed, err)
+			}
+			wrong := slices.Concat(Mismatches(f), Readable(f.Node()))
+			if len(next.Stand) == 0 {
+				wrong = append(wrong, Unfinished(f.Node())...)
+			}
+			if stand := Stand(life.status); len(next.Stand) == 0 && len(stand) > 0 {
+				wrong = append(wrong, fmt.Sprint("objects are ", stand))
+			}
+			if len(wrong) > 0 {
+				k.tried.Lost++
+				k.tried.Differences = append(k.tried.Differences, fmt.Sprintf("killed %s, and started in %q:\n  %s", killed, next.Name, strings.Join(wrong, "\n  ")))
 			}
 		}
 	}
@@ -291,20 +357,31 @@ type life struct {
 	end    string // the moment and the call, if it was killed
 }
 
+// changesOrReadsBackups are the calls that may change the machine, and every start of restic.
+func changesOrReadsBackups(c fakehost.Call) bool { return c.Changes() || c.Op == readRestic }
+
 func (k *Killer) live(ctx context.Context, f *Fake, until moment) (life, error) {
 	ctx, kill := context.WithCancel(ctx)
 	defer kill()
+	restorable := Restorable(f)
 	tap := newMortal(f, until, k.Counted, kill)
 	status, err := f.Start(&tap.Tap).Apply(ctx)
 	if tap.dead {
-		k.look(f, until)
+		k.look(f, until, restorable)
 		return life{killed: true, calls: tap.calls, end: fmt.Sprintf("%s (%s)", until, tap.last)}, nil
 	}
 	return life{status: status, calls: tap.calls}, err
 }
 
-// look checks that nothing incomplete was accessible when the agent died.
-func (k *Killer) look(f *Fake, at moment) {
+// look checks that nothing incomplete was accessible when the agent died, and that every volume that could be
+// restored before still can be.
+func (k *Killer) look(f *Fake, at moment, restorable []string) {
+	for _, volume := range restorable {
+		if !slices.Contains(Restorable(f), volume) {
+			k.tried.Lost++
+			k.tried.Differences = append(k.tried.Differences, fmt.Sprintf("killed %s: no complete backup is left of %s", at, volume))
+		}
+	}
 	exposed := Exposed(f.Node())
 	k.tried.Exposed += len(exposed)
 	for _, lv := range exposed {
@@ -319,7 +396,7 @@ func (k *Killer) recover(ctx context.Context, f *Fake, want image, killed string
 	if err != nil {
 		return err
 	}
-	missing, extra := Compare(want.everything(), image{node: atRest(f.Node(), want.node), data: Data(f), status: life.status}.everything())
+	missing, extra := Compare(want.everything(), image{node: atRest(f.Node(), want.node), data: Data(f), status: life.status, repositories: f.repositories}.everything())
 	k.tried.Lost += len(missing)
 	k.tried.Leaked += len(extra)
 	if len(missing)+len(extra) > 0 {
@@ -359,6 +436,7 @@ func (i image) everything() []string {
 		lines = append(lines, fmt.Sprintf("file %s of %d bytes: %q", f.Path, f.Size, f.Text))
 	}
 	lines = append(lines, Readable(i.node)...)
+	lines = i.withBackups(lines)
 	for id, how := range Stand(i.status) {
 		lines = append(lines, id+" is "+how)
 	}

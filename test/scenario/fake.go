@@ -11,10 +11,13 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/volreconciler/volreconciler/pkg/actuators/backups"
+	"github.com/volreconciler/volreconciler/pkg/actuators/backups/fakebackups"
 	"github.com/volreconciler/volreconciler/pkg/actuators/jobs"
 	"github.com/volreconciler/volreconciler/pkg/actuators/lvm"
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/lio"
 	"github.com/volreconciler/volreconciler/pkg/actuators/target/nvmet"
+	"github.com/volreconciler/volreconciler/pkg/backup/catalog"
 	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/host"
 	"github.com/volreconciler/volreconciler/pkg/host/fakehost"
@@ -23,6 +26,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/reconcile/execute"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/plan"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
+	"github.com/volreconciler/volreconciler/pkg/restic"
+	"github.com/volreconciler/volreconciler/pkg/restic/fakerestic"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
@@ -31,6 +36,10 @@ type Fake struct {
 	*fakehost.Host
 	files map[string]string
 	dir   string // holds the specs and what the agent remembers
+	// repositories are those that restic knows.
+	repositories *fakerestic.Restic
+	// now is the time; zero: the real one.
+	now time.Time
 }
 
 var _ Machine = (*Fake)(nil)
@@ -41,7 +50,8 @@ func NewFake(n fakehost.Node, dir string) (*Fake, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Fake{Host: h, files: map[string]string{}, dir: dir}, os.MkdirAll(filepath.Join(dir, "specs"), 0o700)
+	f := &Fake{Host: h, files: map[string]string{}, dir: dir, repositories: fakerestic.NewRestic()}
+	return f, os.MkdirAll(filepath.Join(dir, "specs"), 0o700)
 }
 
 // Empty is a node with nothing but the volume group vg0.
@@ -72,10 +82,23 @@ func (f *Fake) Begin(ctx context.Context, s Step, before status.Report) error {
 			return err
 		}
 	}
+	if s.At != "" {
+		at, err := time.Parse(time.RFC3339, s.At)
+		if err != nil {
+			return err
+		}
+		f.setClock(at)
+	}
 	if s.ByHand != nil {
 		return s.ByHand(ctx, f)
 	}
 	return nil
+}
+
+// setClock sets the clock of the machine, which is stopped.
+func (f *Fake) setClock(at time.Time) {
+	f.now = at
+	f.Clock = func() time.Time { return at }
 }
 
 // Write puts text into a logical volume.
@@ -126,28 +149,43 @@ func (f *Fake) Reboot(context.Context) error {
 
 // Agent is the agent on a machine.
 type Agent struct {
-	dir  string
-	host host.Host
+	dir    string
+	host   host.Host
+	restic restic.Runner
+	clock  func() time.Time
 	// Planned, if not nil, is called with every plan before it is carried out.
 	Planned func(plan.Plan)
 }
 
 // Start returns an agent that sees the machine through a host, which may fail.
-func (f *Fake) Start(h host.Host) *Agent { return &Agent{dir: f.dir, host: h} }
+func (f *Fake) Start(h host.Host) *Agent {
+	a := &Agent{dir: f.dir, host: h, restic: f.repositories, clock: f.Clock}
+	if tap, tapped := h.(*fakehost.Tap); tapped {
+		a.restic = tappedRestic{f.repositories, tap}
+	}
+	return a
+}
 
-// Loop returns a main loop that has just begun.
-func (a *Agent) Loop() (*reconcile.Loop, error) {
+// loop returns a main loop that has just begun, and the catalog of its repositories, which is to be closed.
+func (a *Agent) loop() (*reconcile.Loop, *catalog.Catalog, error) {
 	memory, err := reconcile.OpenMemory(filepath.Join(a.dir, "state", "identities.json"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	installation, err := installationIn(filepath.Join(a.dir, "state"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	with := restic.Repository{Runner: a.restic, Host: "scenario"}
+	known, err := catalog.Open(filepath.Join(a.dir, "state", repositoriesFile), catalog.Options{With: with, Log: logr.Discard(), Clock: a.clock})
+	if err != nil {
+		return nil, nil, err
 	}
 	engine := fakehost.Engine{Devices: &fakehost.Tap{Host: a.host}}
 	mover := jobs.New(a.host, lvm.New(a.host, a.host), engine, imageFiles{engine}, nil)
 	mover.UseImageFiles(writtenFiles{engine})
+	saver := fakebackups.Engine{Engine: engine, With: with}
+	mover.UseBackups(&backups.Restorer{With: with, Write: saver.Write})
 	kernel := lio.New(a.host)
 	kernel.Prepare()
 	return &reconcile.Loop{
@@ -156,13 +194,21 @@ func (a *Agent) Loop() (*reconcile.Loop, error) {
 		Executor: &execute.Executor{
 			Actuators: map[observe.System]change.Actuator{
 				observe.LVM: lvm.New(fakehost.Shell{Runner: a.host}, a.host), observe.LIO: kernel, observe.NVMet: nvmet.New(a.host),
-				observe.Data: mover,
+				observe.Data: mover, observe.Repositories: backups.New(backups.Options{
+					Run: a.host, Sources: mover, Changes: saver, Catalog: known, With: with, MountDir: filepath.Join(a.dir, "mounts"),
+					Log: logr.Discard(), BackUp: saver.BackUp,
+				}),
 			},
 			OneByOne: true,
 		},
 		Memory: memory, Installation: installation, Status: &status.Board{}, Log: logr.Discard(),
-		OnPlan: a.Planned, MaxDeletions: 10, Resync: time.Hour,
-	}, nil
+		OnPlan: a.Planned, MaxDeletions: 10, Resync: time.Hour, Clock: a.clock,
+		Repositories: func(declared map[string]spec.Repository) map[string]observe.Repository {
+			known.Observe(declared)
+			known.Wait(context.Background())
+			return known.Observe(declared)
+		},
+	}, known, nil
 }
 
 // Installation is the file of the installation that every machine has: plans show it.
@@ -192,13 +238,15 @@ const (
 func (a *Agent) Apply(ctx context.Context) (status.Report, error) {
 	var status status.Report
 	for range 2 {
-		loop, err := a.Loop()
+		loop, known, err := a.loop()
 		if err != nil {
 			return status, err
 		}
+		defer known.Close()
 		wait := time.Duration(0)
 		for passes := 0; wait == 0; passes++ {
 			wait = loop.Pass(ctx)
+			known.Wait(context.Background()) // of what failed it reads in the background how things are
 			if loop.Executor.JobsUnderWay() > 0 {
 				loop.Executor.Wait()
 				wait = 0
@@ -240,6 +288,10 @@ func (s source) Load(context.Context) spec.Set {
 			e.Spec.Initiators[i].Auth = withPasswords(initiator.Auth)
 		}
 		set.Exports[name] = e
+	}
+	for name, r := range set.Repositories {
+		r.Spec.Restic.Password = spec.NewSecret(Password(filepath.Base(r.Spec.Restic.PasswordFrom.File)))
+		set.Repositories[name] = r
 	}
 	return set
 }

@@ -15,7 +15,7 @@ func All() []Scenario {
 		everything(), growth(), deletion(), trash(), retained(), drift(), tags(), vanished(), adopted(), adoptedTarget(),
 		cloned(), usedByOthers("iscsi"), usedByOthers("nvme-tcp"), foreign(), exportChanges(), portals(), sharing(), renamedTarget(), suspended(), broken(), full(), reboot(),
 		mounted(), connected(), forced(), refused(), tooMany(), renamed(), leftovers(), snapshots(), nvme(), together(), rebooted(),
-	}, slices.Concat(copies(), poolMoves(), safetyRules())...)
+	}, slices.Concat(copies(), poolMoves(), safetyRules(), schedules(), backupsAndRestores())...)
 }
 
 // everything has one object of each kind, created in one pass, and removes all of them again.

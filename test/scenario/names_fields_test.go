@@ -63,12 +63,25 @@ var derived = map[string][]string{
 	"spec.volumeGroup": {"spec.lvName", "spec.thinPool.name", "metadata.name"},
 }
 
+// repositoryOff is declared where another field names it.
+const repositoryOff = `apiVersion: volreconciler/v1alpha1
+kind: Repository
+metadata: {name: off}
+spec: {restic: {url: /off, passwordFrom: {file: /etc/volreconciler/secrets/restic}}}
+`
+
 // beside are fields that do not stand alone, with what stands beside them.
-var beside = map[string][2]string{
-	"spec.revert.request":      {"spec.revert.snapshot", "snap"},
-	"spec.revert.snapshot":     {"spec.revert.request", "once"},
-	"spec.source.image.sha256": {"spec.source.image.path", "/srv/none"},
-	"spec.source.image.format": {"spec.source.image.path", "/srv/none"},
+var beside = map[string][][2]string{
+	"spec.revert.request":           {{"spec.revert.snapshot", "snap"}},
+	"spec.revert.snapshot":          {{"spec.revert.request", "once"}},
+	"spec.revert.backup.repository": {{"spec.revert.request", "once"}, {"spec.revert.backup.volume", "db"}, {"spec.revert.backup.at", "latest"}},
+	"spec.revert.backup.volume":     {{"spec.revert.request", "once"}, {"spec.revert.backup.repository", "off"}, {"spec.revert.backup.at", "latest"}},
+	"spec.revert.backup.at":         {{"spec.revert.request", "once"}, {"spec.revert.backup.repository", "off"}, {"spec.revert.backup.volume", "db"}},
+	"spec.source.backup.repository": {{"spec.source.backup.volume", "db"}, {"spec.source.backup.at", "latest"}},
+	"spec.source.backup.volume":     {{"spec.source.backup.repository", "off"}, {"spec.source.backup.at", "latest"}},
+	"spec.source.backup.at":         {{"spec.source.backup.repository", "off"}, {"spec.source.backup.volume", "db"}},
+	"spec.source.image.sha256":      {{"spec.source.image.path", "/srv/none"}},
+	"spec.source.image.format":      {{"spec.source.image.path", "/srv/none"}},
 }
 
 // field is one that takes a text. Of a map of texts, [key] stands for the keys.
@@ -128,7 +141,9 @@ func (f field) tooLong(text string) bool { return f.path == "spec.volumeGroup" &
 
 // absent reports whether what a field names is never there, so that its object
 // waits.
-func (f field) absent() bool { return strings.HasPrefix(f.path, "spec.source.") }
+func (f field) absent() bool {
+	return strings.HasPrefix(f.path, "spec.source.") || strings.HasPrefix(f.path, "spec.revert.backup.")
+}
 
 // free reports whether a field's texts mean nothing to the agent, so that they
 // are tried together, and once for all kinds.
@@ -157,8 +172,10 @@ func documents(f field, values ...string) []byte {
 				set(d.Content[0], at, value)
 			}
 		}
-		if other, needed := beside[f.path]; needed && kind == f.kind {
-			set(d.Content[0], other[0], other[1])
+		if kind == f.kind {
+			for _, other := range beside[f.path] {
+				set(d.Content[0], other[0], other[1])
+			}
 		}
 		for _, r := range references[f.kind] {
 			if f.path == "metadata.name" && r.kind == kind {
@@ -174,6 +191,9 @@ func documents(f field, values ...string) []byte {
 		Expect(encoder.Encode(&d)).To(Succeed())
 	}
 	Expect(encoder.Close()).To(Succeed())
+	if strings.HasPrefix(f.path, "spec.revert.backup.") {
+		text.WriteString("---\n" + repositoryOff)
+	}
 	return []byte(text.String())
 }
 

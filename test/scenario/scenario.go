@@ -24,6 +24,9 @@ type Scenario struct {
 // it can.
 type Step struct {
 	Name string
+	// At, in RFC 3339, is what the clock of the machine is set to. Empty: as in the step before, or, in
+	// the first one, the real clock.
+	At string
 	// Files are written to the directory of specs, by name; an empty one is
 	// removed.
 	Files map[string]string
@@ -39,6 +42,10 @@ type Step struct {
 	Content map[string]string
 	// Data is all that is in them, as by [Data]. It is looked at in memory only.
 	Data map[string]string
+	// Saved, if not nil, is what is in the backups of the repository, the oldest first. Only in memory.
+	Saved []string
+	// Repeated is true if another scenario has the same step: the agent is killed there, and here only in a long run.
+	Repeated bool
 	// Dies, if not nil, returns the moment at which the agent dies: before a call. The
 	// next step starts from there, and this one is not expected to reach its end. Only
 	// in memory.

@@ -65,6 +65,10 @@ var _ = DescribeTable("On a machine in memory",
 			for lv, data := range step.Data {
 				Expect(scenario.Data(f)).To(HaveKeyWithValue(lv, data))
 			}
+			if step.Saved != nil {
+				Expect(scenario.Saved(f, "/backups")).To(Equal(step.Saved))
+			}
+			Expect(scenario.Mismatches(f)).To(BeEmpty())
 			if len(step.Stand) == 0 {
 				Expect(scenario.Unfinished(f.Node())).To(BeEmpty())
 			}
@@ -128,39 +132,68 @@ var _ = ReportAfterSuite("crashes", func(Report) {
 		tried.Points, tried.Scenarios, tried.Lost, tried.Leaked, tried.Exposed)
 })
 
-var _ = Describe("An agent that is killed at any moment", func() {
-	run := func(ctx SpecContext, k *scenario.Killer, scenarios []scenario.Scenario) {
-		GinkgoHelper()
-		k.Dir, k.Long = GinkgoT().TempDir(), long
-		defer func() {
-			t := k.Tried()
-			tried.Points += t.Points
-			tried.Scenarios = max(tried.Scenarios, t.Scenarios)
-			tried.Lost += t.Lost
-			tried.Leaked += t.Leaked
-			tried.Exposed += t.Exposed
-		}()
-		for _, s := range scenarios {
-			Expect(k.Run(ctx, s)).To(Succeed())
+// killing lets an agent be killed at every moment of a scenario.
+func killing(ctx SpecContext, k *scenario.Killer, s scenario.Scenario) {
+	GinkgoHelper()
+	k.Dir, k.Long = GinkgoT().TempDir(), long
+	defer func() {
+		t := k.Tried()
+		tried.Points += t.Points
+		tried.Lost += t.Lost
+		tried.Leaked += t.Leaked
+		tried.Exposed += t.Exposed
+	}()
+	Expect(k.Run(ctx, s)).To(Succeed())
+	Expect(k.Tried().Points).To(BeNumerically(">", 0))
+	different := k.Tried().Differences
+	Expect(different).To(BeEmpty(), strings.Join(different[:min(len(different), 5)], "\n"))
+}
+
+var _ = DescribeTable("An agent that is killed at any moment is followed by one that comes to the same",
+	func(ctx SpecContext, s scenario.Scenario) {
+		tried.Scenarios++
+		killing(ctx, &scenario.Killer{}, s)
+	},
+	entries(),
+)
+
+var _ = DescribeTable("An agent that is killed at any moment, and once more while it recovers, too,",
+	func(ctx SpecContext, s scenario.Scenario) {
+		if !long && !slices.Contains([]string{"a mounted volume", "vanished"}, s.Name) {
+			Skip("make crash")
 		}
-		Expect(k.Tried().Points).To(BeNumerically(">", 100))
-		different := k.Tried().Differences
-		Expect(different).To(BeEmpty(), strings.Join(different[:min(len(different), 5)], "\n"))
-	}
-	It("is followed by one that comes to the same", func(ctx SpecContext) {
-		run(ctx, &scenario.Killer{}, scenario.All())
-	})
-	It("once more while it recovers, too", func(ctx SpecContext) {
-		scenarios := scenario.All()
-		if !long {
-			scenarios = slices.DeleteFunc(scenarios, func(s scenario.Scenario) bool { return s.Name != "a mounted volume" && s.Name != "vanished" })
-		}
-		run(ctx, &scenario.Killer{Twice: true}, scenarios)
-	})
-	It("while it only looks, too", func(ctx SpecContext) {
+		killing(ctx, &scenario.Killer{Twice: true}, s)
+	},
+	entries(),
+)
+
+var _ = DescribeTable("An agent that is killed at any moment, while it only looks, too,",
+	func(ctx SpecContext, s scenario.Scenario) {
 		if !long {
 			Skip("make crash")
 		}
-		run(ctx, &scenario.Killer{Counted: func(fakehost.Call) bool { return true }}, scenario.All())
-	})
-})
+		killing(ctx, &scenario.Killer{Counted: func(fakehost.Call) bool { return true }}, s)
+	},
+	entries(),
+)
+
+var _ = DescribeTable("An agent that is killed at any moment, and started much later,",
+	func(ctx SpecContext, s scenario.Scenario) {
+		if !long {
+			Skip("make crash")
+		}
+		killing(ctx, &scenario.Killer{Late: true}, s)
+	},
+	timedEntries(),
+)
+
+// timedEntries are those of scenarios that set the clock.
+func timedEntries() []TableEntry {
+	var entries []TableEntry
+	for _, s := range scenario.All() {
+		if s.Steps[0].At != "" {
+			entries = append(entries, Entry(s.Name, s))
+		}
+	}
+	return entries
+}
