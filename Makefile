@@ -82,10 +82,11 @@ fuzz: ## run every fuzz target for FUZZTIME (default 10m) on FUZZCORES (default 
 ##@ Measure
 
 .PHONY: bench
-bench: ## measure copies beside dd and qemu-img, and the agent in a guest beside a shell loop, LVM alone and lvs
+bench: ## measure copies beside dd and qemu-img, backups beside restic, and the agent in a guest beside a shell loop, LVM alone and lvs
 	@hack/install-deps.sh test
 	@go run ./test/bench/copy
-	@VOLRECONCILER_GUEST=1 go test -count=1 -timeout 1h ./test/e2e -ginkgo.label-filter=bench -ginkgo.no-color -v | grep -E '^(guest|converge|create|restore|idle|made|metrics|add|drift|memory|import|FAIL|---|  \[FAILED)'
+	@go run ./test/bench/backup
+	@VOLRECONCILER_GUEST=1 go test -count=1 -timeout 1h ./test/e2e -ginkgo.label-filter=bench -ginkgo.no-color -v | grep -E '^(guest|converge|create|restore|idle|made|metrics|add|drift|memory|import|backup|FAIL|---|  \[FAILED)'
 
 .PHONY: bench-scale
 bench-scale: ## measure how the agent grows from 100 to 100,000 volumes, each with an export (SCALE='-sizes 100,1000')
