@@ -24,6 +24,8 @@ var (
 	ErrFull = errors.New("no space left in the repository")
 	// ErrReadOnly: the repository cannot be written to.
 	ErrReadOnly = errors.New("the repository cannot be written to")
+	// ErrUnreachable: the repository does not answer. Who wants to know what is in it does not wait for long.
+	ErrUnreachable = errors.New("the repository does not answer")
 	// ErrNoSnapshot: a snapshot does not exist, or no longer.
 	ErrNoSnapshot = errors.New("there is no such snapshot")
 	// ErrNoPath: a snapshot has nothing at a path.

@@ -32,7 +32,7 @@ func (r Repository) Snapshots(ctx context.Context, tags ...string) ([]Snapshot, 
 		args = append(args, "--tag", joined)
 	}
 	var out bytes.Buffer
-	if err := r.run(ctx, invocation{args: args, stdout: &out, reads: true}); err != nil {
+	if err := r.run(ctx, invocation{args: args, stdout: &out, reads: true, soon: true}); err != nil {
 		return nil, err
 	}
 	var snapshots []Snapshot

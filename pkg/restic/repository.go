@@ -99,6 +99,7 @@ type invocation struct {
 	dir    string // the working directory; empty: /
 	stdout io.Writer
 	reads  bool // changes nothing in the repository but its locks
+	soon   bool // an answer is wanted soon, or an error
 }
 
 // run runs restic to its end. Its error is an [*Error], or the context's.
@@ -129,7 +130,7 @@ func (r Repository) run(ctx context.Context, i invocation) error {
 	said := &tail{}
 	code, err := runner.Run(ctx, Command{
 		Program: program, Args: args, Env: r.environment(), Dir: i.dir, Stdout: i.stdout,
-		Stderr: io.MultiWriter(said, newImpatient(stop)),
+		Stderr: io.MultiWriter(said, newImpatient(i.soon, stop)),
 	})
 	if err == nil && code == 0 {
 		return nil

@@ -104,9 +104,13 @@ func (t *tail) Write(b []byte) (int, error) {
 
 func (t *tail) String() string { return strings.TrimSpace(string(t.text)) }
 
-// retries is how often restic may try again what will not become better by that: it does so for 15 minutes, for
-// each file, also when there is no space left or the repository is read-only.
-const retries = 3
+const (
+	// retries is how often restic may try again what will not become better by that: it does so for 15 minutes, for
+	// each file, also when there is no space left or the repository is read-only.
+	retries = 3
+	// soonRetries is how often it may try again to answer a question: about 15 seconds.
+	soonRetries = 5
+)
 
 // impatient ends restic when it tries again in vain.
 type impatient struct {
@@ -114,8 +118,11 @@ type impatient struct {
 	seen int
 }
 
-func newImpatient(stop func(error)) *impatient {
+// newImpatient returns one; soon is true if it does not wait for a repository that does not answer either. A backup
+// does: the network may be there again in a minute.
+func newImpatient(soon bool, stop func(error)) *impatient {
 	w := &impatient{}
+	others := 0
 	w.each = func(line []byte) {
 		if !bytes.Contains(line, []byte("retrying after")) {
 			return
@@ -124,6 +131,8 @@ func newImpatient(stop func(error)) *impatient {
 			if w.seen++; w.seen == retries {
 				stop(kind)
 			}
+		} else if others++; soon && others == soonRetries {
+			stop(ErrUnreachable)
 		}
 	}
 	return w
