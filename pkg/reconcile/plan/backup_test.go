@@ -357,6 +357,24 @@ var _ = Describe("Backups", func() {
 		Expect(snapshots()).NotTo(ContainElement("hourly-20261123t013500z"))
 	})
 
+	It("come before prune and check, which may take longer than the time after which they are due again", func() {
+		nextBackup()
+		r := n.Declared.Repositories["offsite"]
+		r.Spec.Prune = &spec.RepositoryPrune{Every: spec.Interval{Duration: 1}, MaxUnused: "10%"}
+		n.Declared.Repositories = map[string]spec.Repository{"offsite": r}
+		n.Declared.Backups = map[string]spec.Backup{"now": {Metadata: Meta("now"), Spec: spec.BackupSpec{Volume: "data", Repository: "offsite", DeletionPolicy: spec.Retain}}}
+		n.Wait(time.Hour)
+		n.Pass(-1)
+		n.Wait(time.Hour)
+		var order []string
+		for _, s := range n.Plan().Steps {
+			if s.Change.System() == observe.Repositories {
+				order = append(order, change.Name(s.Change))
+			}
+		}
+		Expect(order).To(Equal([]string{"BackUp", "PruneRepository"}))
+	})
+
 	Describe("by hand", func() {
 		declare := func(policy spec.DeletionPolicy) {
 			n.Declared.Backups = map[string]spec.Backup{"now": {Metadata: Meta("now"), Spec: spec.BackupSpec{Volume: "data", Repository: "offsite", DeletionPolicy: policy}}}

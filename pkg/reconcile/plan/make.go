@@ -121,6 +121,7 @@ var phases = []phase{
 	{"undeclared backups", []string{"backups"}, (*differ).pruneBackups},
 	{"drills that have succeeded", []string{"backstores without a LUN", "snapshots that nothing is copied from"}, (*differ).endDrills},
 	{"schedules", []string{"drills that have succeeded", "snapshots that schedules no longer keep", "repositories"}, func(d *differ) { each(d.in.Declared.Schedules, d.planSchedule) }},
+	{"upkeep of repositories", []string{"schedules", "undeclared backups"}, func(d *differ) { each(d.in.Declared.Repositories, d.maintain) }},
 	{"what is of other installations", []string{"undeclared volumes"}, (*differ).showForeign},
 }
 

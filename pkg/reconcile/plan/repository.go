@@ -12,34 +12,37 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
 
-// planRepository plans what a repository itself needs: to be created, pruned and checked.
+// planRepository sets the status of a repository, and plans that it is created.
 func (d *differ) planRepository(r spec.Repository) {
 	id := spec.ID{Kind: spec.KindRepository, Name: r.Metadata.Name}
 	seen := d.in.Observed.Repositories[id.Name]
 	d.object(id).Repository = &status.Repository{
 		URL: publicurl.InValue(r.Spec.Restic.URL), Backups: len(seen.Backups), Read: seen.Read, Pruned: seen.Pruned, Checked: seen.Checked,
 	}
-	on := change.OnRepository{Repository: repositoryOf(r)}
 	switch {
 	case d.blockedBySuspension(id, r.Metadata):
 	case seen.Missing && seen.Seen:
 		d.setBlocked(id, status.ReasonVanished, "there is no longer a repository at this address, and no other one is created there. Mount or restore it; or, to begin with an empty one, change spec.restic.url")
 	case seen.Missing:
-		d.step(id, "not there", change.InitRepository{OnRepository: on})
+		d.step(id, "not there", change.InitRepository{OnRepository: change.OnRepository{Repository: repositoryOf(r)}})
 	case seen.Err != nil:
 		d.setStatus(id, status.Failed, status.ReasonObservationFailed, "cannot be read: %v", seen.Err)
 	case !seen.IsKnown():
 		d.setStatus(id, status.Progressing, status.ReasonConverging, "waiting until its list of backups is read")
-	default:
-		d.maintain(id, r, seen, on)
 	}
 	if !seen.IsKnown() || seen.Err != nil {
 		d.plan.KeepJobs = true // a job that has begun may still be needed
 	}
 }
 
-// maintain plans what is due in a repository that can be read.
-func (d *differ) maintain(id spec.ID, r spec.Repository, seen observe.Repository, on change.OnRepository) {
+// maintain plans that a repository is pruned and checked. Backups come first: both may take longer than the time after
+// which they are due again.
+func (d *differ) maintain(r spec.Repository) {
+	id := spec.ID{Kind: spec.KindRepository, Name: r.Metadata.Name}
+	seen, on := d.in.Observed.Repositories[id.Name], change.OnRepository{Repository: repositoryOf(r)}
+	if r.Metadata.Suspended() || seen.Missing || seen.Err != nil || !seen.IsKnown() {
+		return
+	}
 	clock := d.trashClock()
 	due := func(every spec.Interval, last time.Time) bool {
 		if every.Never || len(seen.Backups) == 0 {
