@@ -63,6 +63,10 @@ func run(ctx context.Context, specs string, once bool, out io.Writer) error {
 	if err := os.CopyFS(d.dir, os.DirFS(specs)); err != nil { // the story edits it
 		return fmt.Errorf("read %s: %w", specs, err)
 	}
+	// They name an object store, which the guest does not have.
+	if err := os.RemoveAll(filepath.Join(d.dir, "backups")); err != nil {
+		return err
+	}
 	d.say("Building the agent.")
 	if err := build(ctx, filepath.Join(share, "volreconciler")); err != nil {
 		return err

@@ -22,12 +22,12 @@ var _ = Describe("Backups", func() {
 		eventually(ctx, "Volume/data", beIn(status.Ready, status.ReasonAsDesired))
 		eventually(ctx, "Repository/store", beIn(status.Ready, status.ReasonAsDesired))
 		want := map[string]string{}
-		for n := range 8 {
+		for n := range 6 {
 			name := fmt.Sprintf("b%d", n)
 			sh(ctx, fmt.Sprintf("dd if=/dev/urandom of=/dev/vg0/data bs=1M count=6 seek=%d oflag=direct conv=notrunc status=none", 7*n))
 			want[name] = content(ctx, "/dev/vg0/data", 128)
 			specs(ctx, name+".yaml", "kind: Backup\nmetadata: {name: "+name+"}\nspec: {volume: data, repository: store}")
-			time.Sleep(time.Duration(n) * 600 * time.Millisecond)
+			time.Sleep(time.Duration(n) * 800 * time.Millisecond)
 			kill(ctx)
 			Eventually(func() string { return sh(ctx, "pgrep restic || true") }).Should(BeEmpty(), "restic dies with the agent")
 			agent()
@@ -36,7 +36,7 @@ var _ = Describe("Backups", func() {
 		Expect(sh(ctx, "mount | grep -c fuse.*volreconciler || true")).To(Equal("0"))
 
 		By("restoring, killed as well")
-		for n, name := range []string{"b0", "b3", "b5", "b7"} {
+		for n, name := range []string{"b0", "b3", "b5"} {
 			at := statusOf(ctx, "Backup/"+name).Backup.ID
 			specs(ctx, "copy.yaml", volume("copy-"+name, "fast", "128Mi", fmt.Sprintf("source: {backup: {repository: store, volume: data, at: %q}}", at)))
 			time.Sleep(time.Duration(n+1) * 500 * time.Millisecond)
