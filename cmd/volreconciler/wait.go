@@ -44,7 +44,7 @@ States:
   Deleted                  nothing is left, or only what is in the trash
   phase=PHASE              for example phase=Blocked
   reason=REASON            for example reason=SessionsActive
-  condition=TYPE[=STATUS]  Ready, Reconciling or Stalled; True, False or Unknown
+  condition=TYPE[=STATUS]  Ready, Reconciling, Stalled or BackupTooOld; True, False or Unknown
 
 An object that does not exist yet is waited for. So is an agent that does not answer, as
 while it is restarted. A message on stderr says what is missing, and why, at the timeout.
@@ -107,7 +107,7 @@ func idsOf(args []string) ([]spec.ID, error) {
 }
 
 func stateSuggestions() []string {
-	states := []string{"Ready", "Deleted", "reason=", "condition=Ready", "condition=Reconciling", "condition=Stalled"}
+	states := []string{"Ready", "Deleted", "reason=", "condition=Ready", "condition=Reconciling", "condition=Stalled", "condition=BackupTooOld"}
 	for _, phase := range allPhases() {
 		states = append(states, "phase="+phase)
 	}

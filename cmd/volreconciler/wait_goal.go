@@ -65,13 +65,13 @@ var reasonForm = regexp.MustCompile(`^[A-Z][A-Za-z]+$`)
 
 // conditionWanted reads TYPE, TYPE=True, TYPE=False or TYPE=Unknown.
 func conditionWanted(w wanted, text string) (wanted, error) {
-	types, values := []string{"Ready", "Reconciling", "Stalled"}, []string{"True", "False", "Unknown"}
+	types, values := status.ConditionTypes(), []string{"True", "False", "Unknown"}
 	kind, value, given := strings.Cut(text, "=")
 	if !given {
 		value = "True"
 	}
 	if !slices.Contains(types, kind) || !slices.Contains(values, value) {
-		return w, fmt.Errorf("condition=%s: write Ready, Reconciling or Stalled, and =False or =Unknown for another status than True", text)
+		return w, fmt.Errorf("condition=%s: write %s, and =False or =Unknown for another status than True", text, alternatives(types))
 	}
 	w.reached = func(o status.Object) bool { return conditionOf(o, kind) == value }
 	return w, nil

@@ -62,7 +62,7 @@ var _ = DescribeTable("A state that is none is refused", func(state, why string)
 },
 	Entry(nil, "", "unknown state"), Entry(nil, "ready", "unknown state"), Entry(nil, "Ready=True", "unknown state"),
 	Entry(nil, "phase", "allowed: Ready, Progressing, "), Entry(nil, "phase=ready", "is not a phase"), Entry(nil, "reason=", "is not a reason"),
-	Entry(nil, "reason=not one", "is not a reason"), Entry(nil, "condition=", "write Ready, Reconciling or Stalled"),
+	Entry(nil, "reason=not one", "is not a reason"), Entry(nil, "condition=", "write Ready, Reconciling, Stalled or BackupTooOld"),
 	Entry(nil, "condition=Stalled=true", "=False or =Unknown"), Entry(nil, "pool=a", "unknown state"),
 )
 

@@ -21,7 +21,14 @@ const (
 	conditionReady       = "Ready"       // it is as declared
 	conditionReconciling = "Reconciling" // it is being changed, or a change is tried again
 	conditionStalled     = "Stalled"     // it needs somebody, or waits for something
+	// conditionBackupTooOld: the last backup of a Volume is older than the maxAge of its schedule.
+	conditionBackupTooOld = ReasonBackupTooOld
 )
+
+// ConditionTypes are the types of all conditions.
+func ConditionTypes() []string {
+	return []string{conditionReady, conditionReconciling, conditionStalled, conditionBackupTooOld}
+}
 
 // Conditions returns the object's phase as conditions: Ready always, and each of the others only while
 // it holds.
@@ -36,7 +43,11 @@ func (o Object) Conditions() []Condition {
 	case Progressing, Deleting:
 		return []Condition{condition(conditionReady, no), condition(conditionReconciling, yes)}
 	case Failed:
-		return []Condition{condition(conditionReady, no), condition(conditionReconciling, yes), condition(conditionStalled, yes)}
+		conditions := []Condition{condition(conditionReady, no), condition(conditionReconciling, yes), condition(conditionStalled, yes)}
+		if o.Reason == ReasonBackupTooOld {
+			conditions = append(conditions, condition(conditionBackupTooOld, yes))
+		}
+		return conditions
 	case Blocked:
 		return []Condition{condition(conditionReady, no), condition(conditionStalled, yes)}
 	case Orphaned, Foreign, Suspended: // nobody compares them with what is declared

@@ -114,6 +114,14 @@ func TestConditionsSayWhatThePhaseSays(t *testing.T) {
 	}
 }
 
+// TestABackupThatIsTooOldIsACondition: of its own, for those who wait for it.
+func TestABackupThatIsTooOldIsACondition(t *testing.T) {
+	old := Object{Kind: spec.KindSnapshotSchedule, Name: "a", Phase: Failed, Reason: ReasonBackupTooOld}.Conditions()
+	if last := old[len(old)-1]; last.Type != "BackupTooOld" || last.Status != "True" {
+		t.Errorf("%+v", old)
+	}
+}
+
 // TestTheListsAreComplete: they name every constant.
 func TestTheListsAreComplete(t *testing.T) {
 	list := func(file, pattern string) (names []string) {
