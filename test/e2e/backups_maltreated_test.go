@@ -33,14 +33,7 @@ func restored(ctx context.Context) string {
 }
 
 var _ = Describe("Backups that are maltreated", func() {
-	BeforeEach(func(ctx SpecContext) {
-		now := time.Now().UTC()
-		DeferCleanup(func(ctx context.Context) {
-			setClock(ctx, time.Now().UTC().Format("2006-01-02 15:04:05"))
-		})
-		setClock(ctx, now.AddDate(0, 0, 1).Format("2006-01-02")+" 00:59:50")
-		makeStore(ctx)
-	})
+	BeforeEach(func(ctx SpecContext) { beforeNight(ctx) })
 
 	It("have what a Volume has that was reverted to a snapshot to which somebody wrote", func(ctx SpecContext) {
 		specs(ctx, "node.yaml", thinPool, repository, volume("data", "fast", "128Mi", ""))

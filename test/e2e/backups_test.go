@@ -70,15 +70,16 @@ func setClock(ctx context.Context, to string) {
 	sh(ctx, "date -u -s '"+to+"'")
 }
 
+// beforeNight makes the store, and sets the guest's clock to ten seconds before the next run of nightly.
+func beforeNight(ctx context.Context) {
+	GinkgoHelper()
+	DeferCleanup(func(ctx context.Context) { setClock(ctx, time.Now().UTC().Format("2006-01-02 15:04:05")) })
+	setClock(ctx, time.Now().UTC().AddDate(0, 0, 1).Format("2006-01-02")+" 00:59:50")
+	makeStore(ctx)
+}
+
 var _ = Describe("Backups", func() {
-	BeforeEach(func(ctx SpecContext) {
-		now := time.Now().UTC()
-		DeferCleanup(func(ctx context.Context) {
-			setClock(ctx, time.Now().UTC().Format("2006-01-02 15:04:05"))
-		})
-		setClock(ctx, now.AddDate(0, 0, 1).Format("2006-01-02")+" 00:59:50")
-		makeStore(ctx)
-	})
+	BeforeEach(func(ctx SpecContext) { beforeNight(ctx) })
 
 	It("are made of what has changed, and restored into another pool and size, and in place", func(ctx SpecContext) {
 		specs(ctx, "node.yaml", thinPool, thickPool, repository, volume("data", "fast", "256Mi", ""))

@@ -10,9 +10,9 @@ import (
 // serveSSH lets root log in by a key. The scripts of openssh-server have not run in the guest.
 const serveSSH = `set -e
 	grep -q ^sshd: /etc/passwd || echo 'sshd:x:107:65534::/run/sshd:/usr/sbin/nologin' >>/etc/passwd
-	mkdir -p /run/sshd /root/.ssh && chmod 700 /root /root/.ssh
-	for key in /etc/ssh/host_key /root/.ssh/id_ed25519; do ssh-keygen -q -t ed25519 -N '' -f $key; done
-	cp /root/.ssh/id_ed25519.pub /root/.ssh/authorized_keys
+	mkdir -p /run/sshd ~root/.ssh && chmod 700 ~root ~root/.ssh
+	for key in /etc/ssh/host_key ~root/.ssh/id_ed25519; do ssh-keygen -q -t ed25519 -N '' -f $key; done
+	cp ~root/.ssh/id_ed25519.pub ~root/.ssh/authorized_keys
 	systemd-run --quiet --unit=sshd /usr/sbin/sshd -D -f /dev/null -o HostKey=/etc/ssh/host_key -o ListenAddress=127.0.0.1 -o Subsystem='sftp internal-sftp'
 	for i in $(seq 100); do nc -z 127.0.0.1 22 && break; sleep 0.1; done`
 
