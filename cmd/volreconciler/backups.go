@@ -228,4 +228,4 @@ func writeBackups(out io.Writer, shown []shownBackup, several bool) error {
 }
 
 // shownID is how much of an ID is shown, as restic does.
-const shownID = 8
+const shownID = spec.MinBackupID

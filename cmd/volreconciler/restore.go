@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -146,27 +145,14 @@ func chooseBackup(backups []observe.Backup, volume, at string) (observe.Backup, 
 	if len(backups) == 0 {
 		return observe.Backup{}, fmt.Errorf("there is no backup of %s; see volreconciler backups", volume)
 	}
-	until, notTime := time.Parse(time.RFC3339, at)
-	means := func(b observe.Backup) bool {
-		switch {
-		case at == spec.LatestBackup:
-			return true
-		case notTime == nil:
-			return !b.Time.After(until)
-		default:
-			return len(at) >= shownID && len(at) <= len(b.ID) && b.ID[:len(at)] == at
-		}
+	b, found := observe.ChooseBackup(backups, at)
+	switch {
+	case !found:
+		return b, fmt.Errorf("%s has no backup %q; write latest, a time like 2026-11-29T01:35:00Z, or at least 8 digits of an ID; see volreconciler backups", volume, at)
+	case b.Unreadable:
+		return b, fmt.Errorf("backup %s was made by another version of volreconciler; use that version, or choose another backup with --at", b.ID[:shownID])
 	}
-	for _, b := range slices.Backward(backups) {
-		switch {
-		case !means(b):
-		case b.Unreadable:
-			return b, fmt.Errorf("backup %s was made by another version of volreconciler; use that version, or choose another backup with --at", b.ID[:shownID])
-		default:
-			return b, nil
-		}
-	}
-	return observe.Backup{}, fmt.Errorf("%s has no backup %q; write latest, a time like 2026-11-29T01:35:00Z, or at least 8 digits of an ID; see volreconciler backups", volume, at)
+	return b, nil
 }
 
 // checkTarget checks what can be checked of the target before a repository is read.

@@ -168,7 +168,7 @@ func simulate(stdout, stderr io.Writer, format string, schedules []spec.Snapshot
 }
 
 func simulateSchedule(s spec.SnapshotSchedule, from, until time.Time) (simulatedSchedule, error) {
-	zone, err := time.LoadLocation(s.Spec.TimeZone)
+	zone, err := schedule.Zone(s.Spec.TimeZone)
 	if err != nil {
 		return simulatedSchedule{}, err
 	}

@@ -1,6 +1,12 @@
 package observe
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/volreconciler/volreconciler/pkg/spec"
+)
 
 // Repository is what is known of a repository of backups. Repositories may be far away, so they are read beside the
 // passes: this is what was read last.
@@ -28,6 +34,8 @@ type Backup struct {
 	// ID is restic's.
 	ID   string
 	Time time.Time // of its content, in UTC
+	// Host is the name of the node that made it.
+	Host string
 	// Volume is the name of the Volume, Schedule that of the schedule that made it, and Object that of the Backup
 	// that asked for it; one of the two is empty.
 	Volume, Schedule, Object string
@@ -42,4 +50,17 @@ type Backup struct {
 	Reread bool
 	// Unreadable is true if it has a layout that this version does not know.
 	Unreadable bool
+}
+
+// ChooseBackup returns the backup that [spec.BackupSource.At] means, of those of one volume, the oldest first: the last
+// one, the last that is not later than a time, or the one of an ID of which the beginning is given.
+func ChooseBackup(backups []Backup, at string) (Backup, bool) {
+	until, notTime := time.Parse(time.RFC3339, at)
+	for _, b := range slices.Backward(backups) {
+		switch {
+		case at == spec.LatestBackup, notTime == nil && !b.Time.After(until), notTime != nil && len(at) >= spec.MinBackupID && strings.HasPrefix(b.ID, at):
+			return b, true
+		}
+	}
+	return Backup{}, false
 }

@@ -74,6 +74,19 @@ func (s Set) IDs() []ID {
 	return appendIDs(ids, KindBackup, s.Backups)
 }
 
+// HasSchedules reports whether there is a SnapshotSchedule, valid or not.
+func (s Set) HasSchedules() bool {
+	if len(s.Schedules) > 0 {
+		return true
+	}
+	for id := range s.Invalid {
+		if id.Kind == KindSnapshotSchedule {
+			return true
+		}
+	}
+	return false
+}
+
 // Len returns how many valid objects there are.
 func (s Set) Len() int {
 	return len(s.Pools) + len(s.Volumes) + len(s.Snapshots) + len(s.Exports) + len(s.Images) +

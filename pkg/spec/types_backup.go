@@ -149,6 +149,9 @@ type BackupSource struct {
 // LatestBackup is the value of [BackupSource.At] that names the last backup.
 const LatestBackup = "latest"
 
+// MinBackupID is how many digits of an ID it has at least.
+const MinBackupID = 8
+
 // Defaults of a Repository.
 const (
 	DefaultPruneEvery = Duration(7 * 24 * time.Hour)

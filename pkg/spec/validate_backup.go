@@ -99,9 +99,9 @@ func (v *validation) schedule(name string, s SnapshotScheduleSpec) {
 		v.refuse("metadata.name", "%w (the names of the logical volumes of its snapshots begin with it)", err)
 	}
 	v.selection(s)
-	zone, err := time.LoadLocation(s.TimeZone)
-	if err != nil || s.TimeZone == "Local" {
-		v.refuse("spec.timeZone", "%s is not a time zone; write its name in the IANA database, like Europe/Berlin, or leave the field out for UTC", quote(s.TimeZone))
+	zone, err := schedule.Zone(s.TimeZone)
+	if err != nil {
+		v.check("spec.timeZone", err)
 		zone = time.UTC
 	}
 	v.at("spec.at", s.At, zone)

@@ -125,7 +125,7 @@ func (a *Actuator) jobFor(ctx context.Context, c change.BackUp, r restic.Reposit
 		job.Parent = c.Parent
 	}
 	made := observe.Backup{
-		Time: job.Time.Truncate(time.Second), Volume: c.Volume, Schedule: c.Schedule, Object: c.Object, LV: lv.UUID, Identity: c.Identity,
+		Time: job.Time.Truncate(time.Second), Host: r.Host, Volume: c.Volume, Schedule: c.Schedule, Object: c.Object, LV: lv.UUID, Identity: c.Identity,
 		Size: uint64(c.Size), Delete: c.Delete, Reread: c.Reread || !job.ChangedKnown,
 	}
 	job.Tags = catalog.Tags(made)

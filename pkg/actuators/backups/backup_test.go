@@ -44,7 +44,7 @@ var _ = Describe("a backup", func() {
 		found := m.observe().Backups
 		Expect(found).To(HaveLen(1))
 		Expect(found[0]).To(Equal(observe.Backup{
-			ID: found[0].ID, Time: c.Time, Volume: "db", Schedule: "nightly", LV: c.UUID, Identity: "identity", Size: 16 * mib, Reread: true,
+			ID: found[0].ID, Time: c.Time, Host: "node1", Volume: "db", Schedule: "nightly", LV: c.UUID, Identity: "identity", Size: 16 * mib, Reread: true,
 		}))
 		Expect(m.made[0].UUID).To(Equal(c.UUID))
 		Expect(m.isActive("s1")).To(BeFalse(), "it was not active before")

@@ -41,7 +41,7 @@ func Tags(b observe.Backup) map[string]string {
 func Parse(s backup.Snapshot) observe.Backup {
 	size, err := strconv.ParseUint(s.Tags[tagSize], 10, 63)
 	return observe.Backup{
-		ID: s.ID, Time: s.Time, Volume: s.Volume, Schedule: s.Tags[tagSchedule], Object: s.Tags[tagObject], LV: s.Tags[tagLV], Identity: s.Tags[tagIdentity],
+		ID: s.ID, Time: s.Time, Host: s.Host, Volume: s.Volume, Schedule: s.Tags[tagSchedule], Object: s.Tags[tagObject], LV: s.Tags[tagLV], Identity: s.Tags[tagIdentity],
 		Size: size, Delete: s.Tags[tagDelete] == yes, Reread: s.Tags[tagReread] == yes,
 		Unreadable: s.Format != format.Version || err != nil,
 	}

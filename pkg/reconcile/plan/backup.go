@@ -12,41 +12,8 @@ import (
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
 	"github.com/volreconciler/volreconciler/pkg/retention"
-	"github.com/volreconciler/volreconciler/pkg/schedule"
 	"github.com/volreconciler/volreconciler/pkg/spec"
 )
-
-// awaited returns the snapshot of a Volume that is to be backed up by its schedule: the first one since the last
-// moment for which no backup exists. It reports false if there is nothing to be backed up, and wake is then when
-// there is.
-//
-// Where it is not known what the repository has, every backup since the schedule is known may be missing.
-func (in Input) awaited(sched spec.SnapshotSchedule, made []observe.Backup, volume string, lvs []observe.LogicalVolume) (snapshot observe.LogicalVolume, is bool, wake time.Time) {
-	b := sched.Spec.Backup
-	if b == nil {
-		return snapshot, false, wake
-	}
-	times := timesOf(sched)
-	state := schedule.State{Since: in.Known[spec.ID{Kind: spec.KindSnapshotSchedule, Name: sched.Metadata.Name}].Since}
-	if state.Since.IsZero() {
-		state.Since = in.Now
-	}
-	for _, done := range made {
-		if done.Time.After(state.Done) && !done.Time.After(in.Now) {
-			state.Done = done.Time
-		}
-	}
-	due := schedule.Due(times[len(times)-1], time.Duration(sched.Spec.Jitter), sched.Metadata.Name+"/"+volume, state, in.Now)
-	if due.Run.IsZero() {
-		return snapshot, false, due.Wake
-	}
-	for _, lv := range lvs {
-		if moment := momentOf(lv); !moment.Before(due.Run) && !moment.After(in.Now) && !lv.SnapshotInvalid {
-			return lv, true, due.Wake
-		}
-	}
-	return snapshot, false, due.Wake
-}
 
 // backupIndex are backups by whose they are, the oldest first.
 type backupIndex map[backupKey][]observe.Backup
@@ -76,12 +43,25 @@ func (x backupIndex) of(sched spec.SnapshotSchedule, volume, identity string) []
 	if sched.Spec.Backup == nil {
 		return nil
 	}
-	all := x[backupKey{repository: sched.Spec.Backup.Repository, volume: volume, schedule: sched.Metadata.Name}]
-	isOther := func(b observe.Backup) bool { return identity != "" && b.Identity != "" && b.Identity != identity }
+	return ofIdentity(x[backupKey{repository: sched.Spec.Backup.Repository, volume: volume, schedule: sched.Metadata.Name}], identity)
+}
+
+// ofObject returns what was made for a Backup, by the same rule.
+func (x backupIndex) ofObject(b spec.Backup, identity string) []observe.Backup {
+	return ofIdentity(x[backupKey{repository: b.Spec.Repository, volume: b.Spec.Volume, object: b.Metadata.Name}], identity)
+}
+
+// ofIdentity leaves out the backups of other volumes.
+func ofIdentity(all []observe.Backup, identity string) []observe.Backup {
+	isOther := func(b observe.Backup) bool { return isOfOther(b, identity) }
 	if !slices.ContainsFunc(all, isOther) {
 		return all
 	}
 	return slices.DeleteFunc(slices.Clone(all), isOther)
+}
+
+func isOfOther(b observe.Backup, identity string) bool {
+	return identity != "" && b.Identity != "" && b.Identity != identity
 }
 
 // identityOf returns by what initiators know a Volume; empty: it has no logical volume, or several.
@@ -114,10 +94,9 @@ func (d *differ) planScheduledBackups(s spec.SnapshotSchedule, shown *status.Sch
 			return // it is being read for the first time
 		}
 	}
-	known, needed := d.in.Known[id].Since, d.neededBackups(b.Repository, seen)
+	known := d.in.Known[id].Since
 	for _, volume := range d.in.Scheduled.runs[s.Metadata.Name].volumes {
-		made := d.in.Scheduled.backups.of(s, volume, d.in.Index.identityOf(volume))
-		one := status.VolumeBackups{Volume: volume, Count: len(made), Last: d.lastBackup(s, volume, made, seen), Drilled: d.in.Known[id].Drilled[volume]}
+		one := status.VolumeBackups{Volume: volume.name, Count: len(volume.made), Last: d.lastBackup(s, volume, seen), Drilled: d.in.Known[id].Drilled[volume.name]}
 		if age := time.Duration(b.MaxAge); age > 0 && !known.IsZero() && d.in.Now.Sub(later(one.Last, known)) > age {
 			one.TooOld = true
 		}
@@ -125,8 +104,8 @@ func (d *differ) planScheduledBackups(s spec.SnapshotSchedule, shown *status.Sch
 		if !seen.IsKnown() || seen.Err != nil {
 			continue // what was read last may be outdated
 		}
-		d.planBackup(s, volume, made, r)
-		d.forgetBackups(id, s, volume, made, needed, seen, r)
+		d.planBackup(s, volume, r)
+		d.forgetBackups(id, s, volume, seen, r)
 	}
 	if old := slices.DeleteFunc(slices.Clone(shown.Backups), func(v status.VolumeBackups) bool { return !v.TooOld }); len(old) > 0 {
 		d.setStatus(id, status.Failed, status.ReasonBackupTooOld, "the last backup of %s is older than %s%s. See the status of %s and of the last Snapshot", old[0].Volume, b.MaxAge, andMore(len(old)-1), repository)
@@ -135,15 +114,13 @@ func (d *differ) planScheduledBackups(s spec.SnapshotSchedule, shown *status.Sch
 
 // lastBackup returns the time of the last backup of a Volume that is not from the future, when a clock was ahead. While
 // it is not known what the repository has, the mark of the snapshot that it was made of says so.
-func (d *differ) lastBackup(s spec.SnapshotSchedule, volume string, made []observe.Backup, seen observe.Repository) time.Time {
-	for _, b := range slices.Backward(made) {
-		if !b.Time.After(d.in.Now) {
-			return b.Time
-		}
+func (d *differ) lastBackup(s spec.SnapshotSchedule, volume volumeRuns, seen observe.Repository) time.Time {
+	last := lastMade(volume.made, d.in.Now)
+	if !last.IsZero() || seen.IsKnown() {
+		return last
 	}
-	var last time.Time
-	for _, lv := range d.in.Scheduled.lvsOf(s.Metadata.Name, volume) {
-		if moment := momentOf(lv); !seen.IsKnown() && isBase(lv, s) && !moment.After(d.in.Now) {
+	for _, lv := range volume.lvs {
+		if moment := momentOf(lv); isBase(lv, s) && !moment.After(d.in.Now) {
 			last = later(last, moment)
 		}
 	}
@@ -171,24 +148,18 @@ func later(a, b time.Time) time.Time {
 }
 
 // planBackup plans the next backup of a Volume, and the marks of the snapshots that backups were made of.
-func (d *differ) planBackup(s spec.SnapshotSchedule, volume string, made []observe.Backup, r spec.Repository) {
-	lvs := d.in.Scheduled.lvsOf(s.Metadata.Name, volume)
-	base := d.markBases(volume, made, lvs, r.Metadata.Name)
-	snapshot, due, _ := d.in.awaited(s, made, volume, lvs)
-	if !due || d.ledger.isRemoved(snapshot.FullName()) {
+func (d *differ) planBackup(s spec.SnapshotSchedule, volume volumeRuns, r spec.Repository) {
+	base := d.markBases(volume, r.Metadata.Name)
+	if volume.awaited == nil || d.ledger.isRemoved(volume.awaited.FullName()) {
 		return
 	}
-	c := d.backUp(snapshot, volume, momentOf(snapshot), made, base, r)
+	snapshot := *volume.awaited
+	c := d.backUp(snapshot, volume.name, momentOf(snapshot), volume.made, base, r)
 	c.Schedule = s.Metadata.Name
-	c.Reread = s.Spec.Backup.Reread > 0 && !slices.ContainsFunc(made, func(b observe.Backup) bool {
+	c.Reread = s.Spec.Backup.Reread > 0 && !slices.ContainsFunc(volume.made, func(b observe.Backup) bool {
 		return b.Reread && !b.Time.After(c.Time) && c.Time.Sub(b.Time) < time.Duration(s.Spec.Backup.Reread)
 	})
 	d.stepWithoutStatus(spec.ID{Kind: spec.KindSnapshot, Name: ownerName(snapshot)}, "due", Harmless, c)
-}
-
-func ownerName(lv observe.LogicalVolume) string {
-	owner, _ := lv.Owner()
-	return owner.Name
 }
 
 // backUp returns the backup of a snapshot.
@@ -236,9 +207,10 @@ func isLastBackupOf(lv observe.LogicalVolume, made []observe.Backup) bool {
 
 // markBases keeps the tag of the snapshot that the last backup was made of, takes it from the others, and returns
 // that snapshot; nil: it is not there.
-func (d *differ) markBases(volume string, made []observe.Backup, lvs []observe.LogicalVolume, repository string) *observe.LogicalVolume {
+func (d *differ) markBases(volume volumeRuns, repository string) *observe.LogicalVolume {
 	var base *observe.LogicalVolume
-	for _, lv := range lvs {
+	made := volume.made
+	for _, lv := range volume.lvs {
 		if d.ledger.isRemoved(lv.FullName()) {
 			continue
 		}
@@ -258,17 +230,18 @@ func (d *differ) markBases(volume string, made []observe.Backup, lvs []observe.L
 			}
 		}
 		if len(set.Add)+len(set.Remove) > 0 && len(made) > 0 {
-			d.stepWithoutStatus(spec.ID{Kind: spec.KindSnapshot, Name: ownerName(lv)}, "the last backup of "+volume+" was made of it, or no longer is", Harmless, set)
+			d.stepWithoutStatus(spec.ID{Kind: spec.KindSnapshot, Name: ownerName(lv)}, "the last backup of "+volume.name+" was made of it, or no longer is", Harmless, set)
 		}
 	}
 	return base
 }
 
 // forgetBackups plans the removal of the backups of a Volume that its schedule no longer keeps.
-func (d *differ) forgetBackups(id spec.ID, s spec.SnapshotSchedule, volume string, made []observe.Backup, needed map[string]string, seen observe.Repository, r spec.Repository) {
-	if r.Spec.Prune.Every.Never || d.inDoubt() || d.in.Index.identityOf(volume) == "" {
+func (d *differ) forgetBackups(id spec.ID, s spec.SnapshotSchedule, volume volumeRuns, seen observe.Repository, r spec.Repository) {
+	if r.Spec.Prune.Every.Never || d.inDoubt() || d.index.identityOf(volume.name) == "" {
 		return
 	}
+	made, needed := volume.made, d.neededBackups(r.Metadata.Name)
 	all := make([]retention.Snapshot, len(made))
 	for n, b := range made {
 		all[n] = retention.Snapshot{Time: b.Time, Incomplete: b.Unreadable, Held: needed[b.ID]}
@@ -279,13 +252,13 @@ func (d *differ) forgetBackups(id spec.ID, s spec.SnapshotSchedule, volume strin
 			ids = append(ids, made[n].ID)
 		}
 	}
-	allowed := max(0, d.in.MaxDeletions-seen.Forgotten[volume])
+	allowed := max(0, d.in.MaxDeletions-seen.Forgotten[volume.name])
 	if len(ids) > allowed {
-		d.remark(id, "%d backup(s) of %s are removed later: at most %d are in one day", len(ids)-allowed, volume, d.in.MaxDeletions)
+		d.remark(id, "%d backup(s) of %s are removed later: at most %d are in one day", len(ids)-allowed, volume.name, d.in.MaxDeletions)
 		ids = ids[:allowed]
 	}
 	if len(ids) > 0 {
-		d.stepWithoutStatus(id, "its schedule no longer keeps them", Destructive, change.ForgetBackups{OnRepository: change.OnRepository{Repository: repositoryOf(r)}, Volume: volume, IDs: ids})
+		d.stepWithoutStatus(id, "its schedule no longer keeps them", Destructive, change.ForgetBackups{OnRepository: change.OnRepository{Repository: repositoryOf(r)}, Volume: volume.name, IDs: ids})
 	}
 }
 
@@ -303,8 +276,8 @@ func (d *differ) planBackupObject(b spec.Backup) {
 		d.plan.KeepJobs = true
 		return
 	}
-	of := d.in.Scheduled.backups
-	if done := of[backupKey{repository: b.Spec.Repository, volume: b.Spec.Volume, object: id.Name}]; len(done) > 0 {
+	of, identity := d.in.Scheduled.backups, d.index.identityOf(b.Spec.Volume)
+	if done := of.ofObject(b, identity); len(done) > 0 {
 		shown.ID, shown.Time = done[0].ID, done[0].Time
 		return
 	}
@@ -315,7 +288,7 @@ func (d *differ) planBackupObject(b spec.Backup) {
 	if !ok {
 		return
 	}
-	all := of[backupKey{repository: b.Spec.Repository, volume: b.Spec.Volume}]
+	all := ofIdentity(of[backupKey{repository: b.Spec.Repository, volume: b.Spec.Volume}], identity)
 	made, base := d.lastWithBase(all, r.Metadata.Name, source)
 	c := d.backUp(source, b.Spec.Volume, source.Created, made, base, r)
 	c.Object, c.Delete = id.Name, b.Spec.DeletionPolicy == spec.Delete
@@ -370,7 +343,7 @@ func (d *differ) isBeingBackedUp(id spec.ID) bool {
 		return d.isDeclared(id) || d.inDoubt()
 	}
 	seen := d.in.Observed.Repositories[b.Spec.Repository]
-	done := d.in.Scheduled.backups[backupKey{repository: b.Spec.Repository, volume: b.Spec.Volume, object: id.Name}]
+	done := d.in.Scheduled.backups.ofObject(b, d.index.identityOf(b.Spec.Volume))
 	return !seen.IsKnown() || seen.Err != nil || len(done) == 0
 }
 
@@ -383,10 +356,11 @@ func (d *differ) pruneBackups() {
 		if !seen.IsKnown() || seen.Err != nil || r.Metadata.Suspended() || r.Spec.Prune.Every.Never {
 			continue
 		}
-		needed := d.neededBackups(name, seen)
+		needed := d.neededBackups(name)
 		for n, b := range seen.Backups {
 			id := spec.ID{Kind: spec.KindBackup, Name: b.Object}
-			if b.Object == "" || !b.Delete || d.isDeclared(id) || needed[b.ID] != "" || d.isOnlyBackup(seen.Backups, n) || seen.Forgotten[b.Volume] >= d.in.MaxDeletions {
+			if b.Object == "" || !b.Delete || d.isDeclared(id) || needed[b.ID] != "" || isOfOther(b, d.index.identityOf(b.Volume)) ||
+				isOnlyBackup(seen.Backups, n) || seen.Forgotten[b.Volume] >= d.in.MaxDeletions {
 				continue
 			}
 			d.ledger.addLoss(id, b.ID)
@@ -399,7 +373,7 @@ func (d *differ) pruneBackups() {
 }
 
 // isOnlyBackup reports whether a backup is the last that can be restored of its Volume.
-func (d *differ) isOnlyBackup(backups []observe.Backup, of int) bool {
+func isOnlyBackup(backups []observe.Backup, of int) bool {
 	for n, b := range backups {
 		if n != of && b.Volume == backups[of].Volume && !b.Unreadable {
 			return false

@@ -32,6 +32,8 @@ type Index struct {
 	leftovers map[spec.ID]*leftovers
 	// sources are the snapshots that were made to fill Volumes, or to write Images.
 	sources map[spec.ID]observe.LogicalVolume
+	// scheduled are the snapshots that schedules made, by schedule and Volume, the oldest first.
+	scheduled map[runKey][]observe.LogicalVolume
 	// wiping are the logical volumes that are being wiped.
 	wiping []observe.LogicalVolume
 	// reverting are those that are being reverted to a snapshot.
@@ -102,6 +104,7 @@ func NewIndex(state observe.State, ownership Ownership) *Index {
 		}
 	}
 	x.promote()
+	x.scheduled = x.scheduledSnapshots()
 	x.paths = sorted(state.LIO.Backstores)
 	for n, path := range x.paths {
 		x.addBackstore(n, state.LIO.Backstores[path])

@@ -13,7 +13,6 @@ func (l *learning) learnSchedules(known map[spec.ID]Identity, declared spec.Set,
 	if len(declared.Schedules) == 0 {
 		return
 	}
-	made := madeBySchedules(index)
 	for name, sched := range declared.Schedules {
 		id := spec.ID{Kind: spec.KindSnapshotSchedule, Name: name}
 		was := known[id]
@@ -22,7 +21,7 @@ func (l *learning) learnSchedules(known map[spec.ID]Identity, declared spec.Set,
 			identity.Since, identity.Declared = now.Round(0).UTC(), true
 		}
 		for _, volume := range declared.Selected(sched) {
-			last := lastTaken(made[runKey{name, volume}], was.Taken[volume], now)
+			last := lastTaken(index.scheduled[runKey{name, volume}], was.Taken[volume], now)
 			if last.IsZero() || last.Equal(was.Taken[volume]) {
 				continue
 			}

@@ -165,6 +165,9 @@ type differ struct {
 	disks   *disks // nil: not needed yet
 	// lostByGroup is the result of [differ.findLostByGroup]; nil: not computed yet.
 	lostByGroup map[string]spec.ID
+	// needed are the backups that Volumes are restored from, by repository and ID, each with the Volume; nil: not
+	// computed yet.
+	needed map[string]map[string]string
 	// places are the Pools by where they put logical volumes.
 	places map[place]string
 }

@@ -232,7 +232,13 @@ func (d *differ) removeVolume(id spec.ID, lv observe.LogicalVolume, why string, 
 	if d.isGuarded(removalGuards, id, lv) {
 		return
 	}
-	tags = append(append(d.withSignature(ondisk.OwnerTags(id)), ondisk.DeletionTag(spec.Delete)), tags...)
+	d.removeTagged(id, lv, why, append([]string{ondisk.DeletionTag(spec.Delete)}, tags...))
+}
+
+// removeTagged removes a logical volume of an object, and wipes it if its Pool requires that. tags are expected on it
+// besides those of the object.
+func (d *differ) removeTagged(id spec.ID, lv observe.LogicalVolume, why string, tags []string) {
+	tags = append(d.withSignature(ondisk.OwnerTags(id)), tags...)
 	var remove change.Change = change.RemoveLV{LV: nameOf(lv), Tags: tags}
 	cleared := d.wipeMethod(lv) != spec.ClearNone
 	if cleared {

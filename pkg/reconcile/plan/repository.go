@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -87,63 +88,57 @@ func (d *differ) backupOf(id spec.ID, field string, from spec.BackupSource, lv o
 	case !seen.IsKnown():
 		return none("waiting until the backups in %s are known", repository)
 	}
-	of := meant(seen.Backups, from, lv)
+	b, found := d.meant(from, lv)
 	switch {
-	case len(of) == 0:
+	case !found:
 		return none("%s has no backup %s of volume %s. See: volreconciler backups", repository, from.At, from.Volume)
-	case of[len(of)-1].Unreadable:
-		return none("backup %s was made by a later volreconciler. Install that version", of[len(of)-1].ID)
+	case b.Unreadable:
+		return none("backup %s was made by a later volreconciler. Install that version", b.ID)
 	}
-	return of[len(of)-1], repositoryOf(r), true
+	return b, repositoryOf(r), true
 }
 
-// neededBackups returns the backups in a repository that a Volume is being restored from, by their IDs, and which Volume
-// that is. Without it, what it holds of its backup would be all that is left of both.
-func (d *differ) neededBackups(repository string, seen observe.Repository) map[string]string {
-	needed := map[string]string{}
-	for name, v := range d.in.Declared.Volumes {
-		id := spec.ID{Kind: spec.KindVolume, Name: name}
-		for _, lv := range d.index.current[id] {
-			from := (*spec.BackupSource)(nil)
-			switch phase := lv.Phase(); {
-			case phase == ondisk.Populating && v.Spec.Source != nil:
-				from = v.Spec.Source.Backup
-			case phase == ondisk.Reverting && v.Spec.Revert != nil:
-				from = v.Spec.Revert.Backup
+// neededBackups returns the backups in a repository that a Volume is to be restored from, by their IDs, and which
+// Volume that is: one whose restore is under way, or waits. What was restored by then would be all that is left of both.
+func (d *differ) neededBackups(repository string) map[string]string {
+	if d.needed == nil {
+		d.needed = map[string]map[string]string{}
+		for name, v := range d.in.Declared.Volumes {
+			id := spec.ID{Kind: spec.KindVolume, Name: name}
+			lvs := d.index.current[id]
+			if v.Spec.Source != nil && v.Spec.Source.Backup != nil && d.isBeingFilled(id) {
+				d.need(id, *v.Spec.Source.Backup, lvs)
 			}
-			if from == nil || from.Repository != repository {
-				continue
-			}
-			if of := meant(seen.Backups, *from, lv); len(of) > 0 {
-				needed[of[len(of)-1].ID] = id.String() + " is restored from it"
+			if r := v.Spec.Revert; r != nil && r.Backup != nil && !slices.ContainsFunc(lvs, func(lv observe.LogicalVolume) bool { return d.isReverted(id, lv, r.Request) }) {
+				d.need(id, *r.Backup, lvs)
 			}
 		}
 	}
-	return needed
+	return d.needed[repository]
 }
 
-// meant returns the backups that a source may mean, of which the last one is meant: the one from which a restore
-// was begun, if there is any.
-func meant(backups []observe.Backup, from spec.BackupSource, lv observe.LogicalVolume) []observe.Backup {
-	of := slices.DeleteFunc(slices.Clone(backups), func(b observe.Backup) bool { return b.Volume != from.Volume })
+// need notes the backup that a Volume needs, whose logical volumes are given.
+func (d *differ) need(id spec.ID, from spec.BackupSource, lvs []observe.LogicalVolume) {
+	if len(lvs) == 0 {
+		lvs = []observe.LogicalVolume{{}}
+	}
+	for _, lv := range lvs {
+		if b, found := d.meant(from, lv); found {
+			if d.needed[from.Repository] == nil {
+				d.needed[from.Repository] = map[string]string{}
+			}
+			d.needed[from.Repository][b.ID] = id.String() + " is restored from it"
+		}
+	}
+}
+
+// meant returns the backup that a source means: the one from which a restore was begun, if there is any.
+func (d *differ) meant(from spec.BackupSource, lv observe.LogicalVolume) (observe.Backup, bool) {
+	of := d.in.Scheduled.backups[backupKey{repository: from.Repository, volume: from.Volume}]
 	if begun := slices.IndexFunc(of, func(b observe.Backup) bool { return lv.Checkpoint(b.ID) > 0 }); begun >= 0 {
-		return of[begun : begun+1]
+		return of[begun], true
 	}
-	return named(of, from.At)
-}
-
-// named returns the backups that a source may mean, of which the last one is meant.
-func named(backups []observe.Backup, at string) []observe.Backup {
-	if at == spec.LatestBackup {
-		return backups
-	}
-	until, err := time.Parse(time.RFC3339, at)
-	return slices.DeleteFunc(backups, func(b observe.Backup) bool {
-		if err != nil {
-			return len(b.ID) < len(at) || b.ID[:len(at)] != at
-		}
-		return b.Time.After(until)
-	})
+	return observe.ChooseBackup(of, from.At)
 }
 
 // holdsBackup reports whether a volume is large enough for a backup; if not, it sets the status.
@@ -155,9 +150,10 @@ func (d *differ) holdsBackup(id spec.ID, from observe.Backup, size uint64) bool 
 }
 
 // inheritedIdentity returns the tag by which initiators see the disk that they knew: a Volume that is restored
-// from a backup of itself replaces the one that was lost. A second one beside that is another disk.
-func (d *differ) inheritedIdentity(v spec.Volume, from observe.Backup) []string {
-	if from.Identity == "" || from.Volume != v.Metadata.Name || len(d.in.Observed.Unknown) > 0 || d.in.Observed.UnknownGroups != nil {
+// from a backup of itself replaces the one that was lost. A second one beside that is another disk, and so is one on
+// another node: whoever tries out a restore there must not give initiators two disks of one name.
+func (d *differ) inheritedIdentity(id spec.ID, from observe.Backup) []string {
+	if from.Identity == "" || from.Volume != id.Name || len(d.in.Observed.Unknown) > 0 || d.in.Observed.UnknownGroups != nil {
 		return nil
 	}
 	for _, vg := range d.in.Observed.VolumeGroups {
@@ -166,6 +162,11 @@ func (d *differ) inheritedIdentity(v spec.Volume, from observe.Backup) []string 
 				return nil
 			}
 		}
+	}
+	if node := d.in.Installation.Name; node != from.Host && node != "" && from.Host != "" {
+		d.plan.Warnings = append(d.plan.Warnings, Warning{Object: id, Message: fmt.Sprintf(
+			"initiators will see another disk than before: the backup was made on node %s, and this is node %s. To restore the same disk, give this node that host name first", from.Host, node)})
+		return nil
 	}
 	return []string{ondisk.TagIdentity + from.Identity}
 }

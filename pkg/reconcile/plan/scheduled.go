@@ -42,12 +42,22 @@ type scheduledSnapshot struct {
 
 // scheduleRuns are the snapshots of a schedule.
 type scheduleRuns struct {
-	volumes []string
-	// byVolume are the names of the snapshots of each Volume that exist, the oldest first.
-	byVolume map[string][]string
-	lvs      map[string][]observe.LogicalVolume
+	// volumes are those of the Volumes that it selects, in the order of their names.
+	volumes []volumeRuns
+	// due are the names of the snapshots that are to be made.
+	due []string
 	// next is when the next one is due of any Volume; zero: never.
 	next time.Time
+}
+
+// volumeRuns are the snapshots and backups of a Volume that a schedule made.
+type volumeRuns struct {
+	name string
+	// lvs are the snapshots that exist, and made the backups; the oldest first.
+	lvs  []observe.LogicalVolume
+	made []observe.Backup
+	// awaited is the snapshot that is to be backed up; nil: none is.
+	awaited *observe.LogicalVolume
 }
 
 // Schedule adds the snapshots of schedules to what files declare. It is pure.
@@ -59,26 +69,26 @@ func Schedule(in Input) Scheduled {
 	s := Scheduled{
 		Declared: in.Declared, snapshots: map[string]scheduledSnapshot{}, runs: map[string]*scheduleRuns{}, backups: indexBackups(in.Observed.Repositories),
 	}
-	if len(in.Declared.Schedules) == 0 {
+	if !in.Declared.HasSchedules() {
 		return s
 	}
-	s.Declared.Snapshots = maps.Clone(in.Declared.Snapshots)
-	made := madeBySchedules(in.Index)
+	s.Declared.Snapshots = cloneOf(in.Declared.Snapshots)
 	named := namedSnapshots(in.Declared)
 	for _, name := range sorted(in.Declared.Schedules) {
-		s.add(in, in.Declared.Schedules[name], made, named)
+		s.add(in, in.Declared.Schedules[name], named)
 	}
 	s.invalidateMissing(in.Declared, named)
+	s.protect(named)
 	return s
 }
 
 // runKey is a Volume of a schedule.
 type runKey struct{ schedule, volume string }
 
-// madeBySchedules sorts the snapshots that exist by the tags of their schedules, the oldest first.
-func madeBySchedules(index *Index) map[runKey][]observe.LogicalVolume {
+// scheduledSnapshots sorts the snapshots that exist by the tags of their schedules, the oldest first.
+func (x *Index) scheduledSnapshots() map[runKey][]observe.LogicalVolume {
 	made := map[runKey][]observe.LogicalVolume{}
-	for id, lvs := range index.current {
+	for id, lvs := range x.current {
 		if id.Kind != spec.KindSnapshot || len(lvs) != 1 || len(lvs[0].DeletedTags()) > 0 {
 			continue
 		}
@@ -95,40 +105,78 @@ func madeBySchedules(index *Index) map[runKey][]observe.LogicalVolume {
 
 // momentOf returns the moment for which a snapshot was taken; if its name does not say it, when it was created.
 func momentOf(lv observe.LogicalVolume) time.Time {
-	owner, _ := lv.Owner()
-	if moment, is := spec.ScheduledAt(owner.Name); is {
+	if moment, is := spec.ScheduledAt(ownerName(lv)); is {
 		return moment
 	}
 	return lv.Created
 }
 
 // add adds the snapshots of one schedule.
-func (s *Scheduled) add(in Input, sched spec.SnapshotSchedule, made map[runKey][]observe.LogicalVolume, named map[string]string) {
-	runs := &scheduleRuns{volumes: in.Declared.Selected(sched), byVolume: map[string][]string{}, lvs: map[string][]observe.LogicalVolume{}}
+func (s *Scheduled) add(in Input, sched spec.SnapshotSchedule, named map[string]string) {
+	runs, times := &scheduleRuns{}, timesOf(sched)
 	s.runs[sched.Metadata.Name] = runs
-	times := timesOf(sched)
 	known := in.Known[spec.ID{Kind: spec.KindSnapshotSchedule, Name: sched.Metadata.Name}]
 	since := known.Since
 	if since.IsZero() {
 		since = in.Now // it was never seen before
 	}
-	for _, volume := range runs.volumes {
-		lvs := made[runKey{sched.Metadata.Name, volume}]
-		s.addExisting(in, sched, volume, lvs, runs, named)
-		state := schedule.State{Since: since, Done: lastTaken(lvs, known.Taken[volume], in.Now)}
-		for _, at := range times {
-			due := schedule.Due(at, time.Duration(sched.Spec.Jitter), sched.Metadata.Name+"/"+volume, state, in.Now)
-			runs.next = earlier(runs.next, due.Wake)
-			id := spec.ID{Kind: spec.KindSnapshot, Name: sched.SnapshotName(volume, due.Run)}
-			// One of that name was taken for this moment, and somebody made it their own.
-			taken := len(in.Index.current[id]) > 0
-			if !due.Run.IsZero() && !taken && !sched.Metadata.Suspended() {
-				s.declare(in, sched, volume, scheduledSnapshot{moment: due.Run, keep: retention.Verdict{Rules: retention.Newest}})
-			}
+	for _, name := range in.Declared.Selected(sched) {
+		volume := volumeRuns{
+			name: name, lvs: in.Index.scheduled[runKey{sched.Metadata.Name, name}], made: s.backups.of(sched, name, in.Index.identityOf(name)),
 		}
+		due := func(at schedule.Schedule, done time.Time) time.Time {
+			timing := schedule.Due(at, time.Duration(sched.Spec.Jitter), sched.Metadata.Name+"/"+name, schedule.State{Since: since, Done: done}, in.Now)
+			runs.next = earlier(runs.next, timing.Wake)
+			return timing.Run
+		}
+		if times.backup != nil {
+			volume.await(due(*times.backup, lastMade(volume.made, in.Now)), in.Now)
+		}
+		s.addExisting(in, sched, volume, named)
+		taken := lastTaken(volume.lvs, known.Taken[name], in.Now)
+		for _, at := range times.all() {
+			s.addDue(in, sched, runs, name, due(at, taken))
+		}
+		runs.volumes = append(runs.volumes, volume)
 	}
 	s.wake = earlier(s.wake, runs.next)
 	s.addDrill(in, sched)
+}
+
+// addDue adds a snapshot that is to be made, unless there is one of that name: it was taken for this moment, and
+// somebody made it their own.
+func (s *Scheduled) addDue(in Input, sched spec.SnapshotSchedule, runs *scheduleRuns, volume string, moment time.Time) {
+	name := sched.SnapshotName(volume, moment)
+	taken := len(in.Index.current[spec.ID{Kind: spec.KindSnapshot, Name: name}]) > 0
+	if moment.IsZero() || taken || sched.Metadata.Suspended() {
+		return
+	}
+	if s.declare(in, sched, volume, scheduledSnapshot{moment: moment, keep: retention.Verdict{Rules: retention.Newest}}) {
+		runs.due = append(runs.due, name)
+	}
+}
+
+// await notes which snapshot is to be backed up for a moment: the first one that was taken since.
+func (v *volumeRuns) await(moment, now time.Time) {
+	if moment.IsZero() {
+		return
+	}
+	for n, lv := range v.lvs {
+		if at := momentOf(lv); !at.Before(moment) && !at.After(now) && !lv.SnapshotInvalid {
+			v.awaited = &v.lvs[n]
+			return
+		}
+	}
+}
+
+// lastMade returns the moment of the last of some backups that is not in the future; zero: there is none.
+func lastMade(made []observe.Backup, now time.Time) time.Time {
+	for _, b := range slices.Backward(made) {
+		if !b.Time.After(now) {
+			return b.Time
+		}
+	}
+	return time.Time{}
 }
 
 // cloneOf returns a copy of a map, which is not nil.
@@ -156,48 +204,40 @@ func lastTaken(lvs []observe.LogicalVolume, remembered, now time.Time) time.Time
 }
 
 // addExisting adds the snapshots of a Volume that exist, with what is to become of them.
-func (s *Scheduled) addExisting(in Input, sched spec.SnapshotSchedule, volume string, lvs []observe.LogicalVolume, runs *scheduleRuns, named map[string]string) {
-	runs.lvs[volume] = lvs
-	made := s.backups.of(sched, volume, in.Index.identityOf(volume))
-	awaited, isAwaited, wake := in.awaited(sched, made, volume, lvs)
-	runs.next = earlier(runs.next, wake)
-	all := make([]retention.Snapshot, len(lvs))
-	for n, lv := range lvs {
-		owner, _ := lv.Owner()
-		all[n] = retention.Snapshot{Time: momentOf(lv), Incomplete: lv.SnapshotInvalid, Held: heldBy(lv, sched, named[owner.Name], isLastBackupOf(lv, made), isAwaited && lv.UUID == awaited.UUID)}
+func (s *Scheduled) addExisting(in Input, sched spec.SnapshotSchedule, volume volumeRuns, named map[string]string) {
+	all := make([]retention.Snapshot, len(volume.lvs))
+	for n, lv := range volume.lvs {
+		all[n] = retention.Snapshot{Time: momentOf(lv), Incomplete: lv.SnapshotInvalid, Held: volume.heldBy(lv, sched, named[ownerName(lv)])}
 	}
 	verdicts := retention.Apply(retention.Keep(sched.Spec.Keep), all, in.trashClock())
-	for n, lv := range lvs {
-		owner, _ := lv.Owner()
-		runs.byVolume[volume] = append(runs.byVolume[volume], owner.Name)
-		s.declare(in, sched, volume, scheduledSnapshot{moment: all[n].Time, lv: lv, keep: verdicts[n]})
+	for n, lv := range volume.lvs {
+		s.declare(in, sched, volume.name, scheduledSnapshot{moment: all[n].Time, lv: lv, keep: verdicts[n]})
 	}
 }
 
 // heldBy says what else needs a snapshot; empty: nothing.
-func heldBy(lv observe.LogicalVolume, sched spec.SnapshotSchedule, namedBy string, isLast, isAwaited bool) string {
+func (v *volumeRuns) heldBy(lv observe.LogicalVolume, sched spec.SnapshotSchedule, namedBy string) string {
 	switch {
 	case namedBy != "":
 		return namedBy + " names it"
-	case isBase(lv, sched), isLast:
+	case isBase(lv, sched), isLastBackupOf(lv, v.made):
 		return "base of the next backup"
-	case isAwaited:
+	case v.awaited != nil && v.awaited.UUID == lv.UUID:
 		return "not backed up yet"
 	default:
 		return ""
 	}
 }
 
-// declare adds a snapshot, unless a file declares one of that name: then it is the file's.
-func (s *Scheduled) declare(in Input, sched spec.SnapshotSchedule, volume string, one scheduledSnapshot) {
+// declare adds a snapshot. It reports false if a file declares one of that name: then it is the file's.
+func (s *Scheduled) declare(in Input, sched spec.SnapshotSchedule, volume string, one scheduledSnapshot) bool {
 	name := sched.SnapshotName(volume, one.moment)
 	if one.lv.UUID != "" {
-		owner, _ := one.lv.Owner()
-		name = owner.Name
+		name = ownerName(one.lv)
 	}
 	id := spec.ID{Kind: spec.KindSnapshot, Name: name}
 	if _, declared := s.Declared.Snapshots[name]; declared || in.Declared.Invalid[id] != nil {
-		return
+		return false
 	}
 	one.schedule, one.volume = sched.Metadata.Name, volume
 	s.snapshots[name] = one
@@ -205,10 +245,16 @@ func (s *Scheduled) declare(in Input, sched spec.SnapshotSchedule, volume string
 		Metadata: spec.Metadata{Name: name, Labels: sched.Metadata.Labels},
 		Spec:     spec.SnapshotSpec{Volume: volume, DeletionPolicy: spec.Retain},
 	}
+	return true
 }
 
-// invalidateMissing makes those snapshots of schedules invalid that an object names and that do not exist, so
-// that an Export keeps its other LUNs.
+func ownerName(lv observe.LogicalVolume) string {
+	owner, _ := lv.Owner()
+	return owner.Name
+}
+
+// invalidateMissing makes those snapshots of schedules invalid that an object names and that no schedule has, so
+// that an Export keeps its LUNs.
 func (s *Scheduled) invalidateMissing(declared spec.Set, named map[string]string) {
 	cloned := false
 	for _, name := range sorted(named) {
@@ -218,12 +264,27 @@ func (s *Scheduled) invalidateMissing(declared spec.Set, named map[string]string
 			continue
 		}
 		if !cloned {
-			s.Declared.Invalid, cloned = maps.Clone(declared.Invalid), true
-			if s.Declared.Invalid == nil {
-				s.Declared.Invalid = map[spec.ID]error{}
-			}
+			s.Declared.Invalid, cloned = cloneOf(declared.Invalid), true
 		}
-		s.Declared.Invalid[id] = fmt.Errorf("%s names it, but no schedule has a snapshot of that name. Name one that exists", named[name])
+		s.Declared.Invalid[id] = fmt.Errorf("%s names it, but no valid schedule has a snapshot of that name. Name another one; or, if there is such a logical volume, declare it as a Snapshot", named[name])
+	}
+}
+
+// protect makes the LUNs of scheduled snapshots read-only: what a schedule keeps is what its Volume held then.
+func (s *Scheduled) protect(named map[string]string) {
+	if !slices.ContainsFunc(sorted(named), func(name string) bool { return s.snapshots[name].schedule != "" }) {
+		return
+	}
+	s.Declared.Exports = cloneOf(s.Declared.Exports)
+	for name, e := range s.Declared.Exports {
+		for n, lun := range e.Spec.LUNs {
+			if s.snapshots[lun.Snapshot].schedule == "" || lun.ReadOnly {
+				continue
+			}
+			e.Spec.LUNs = slices.Clone(e.Spec.LUNs)
+			e.Spec.LUNs[n].ReadOnly = true
+			s.Declared.Exports[name] = e
+		}
 	}
 }
 
@@ -257,23 +318,37 @@ func namedSnapshots(set spec.Set) map[string]string {
 	return named
 }
 
-// timesOf returns when a schedule is due: for a snapshot, and for a backup, which needs a snapshot as well.
-func timesOf(sched spec.SnapshotSchedule) []schedule.Schedule {
-	zone, err := time.LoadLocation(sched.Spec.TimeZone)
-	if err != nil {
-		return nil // package spec has refused it
-	}
-	expressions := []string{sched.Spec.At}
-	if sched.Spec.Backup != nil {
-		expressions = append(expressions, sched.Spec.Backup.At)
-	}
-	var times []schedule.Schedule
-	for _, expression := range expressions {
-		if at, err := schedule.Parse(expression, zone); err == nil {
-			times = append(times, at)
+// times are when a schedule is due: for a snapshot, and for a backup, which needs a snapshot as well; nil: never.
+type times struct{ snapshot, backup *schedule.Schedule }
+
+func (t times) all() []schedule.Schedule {
+	var all []schedule.Schedule
+	for _, at := range []*schedule.Schedule{t.snapshot, t.backup} {
+		if at != nil {
+			all = append(all, *at)
 		}
 	}
-	return times
+	return all
+}
+
+// timesOf parses the times of a valid schedule.
+func timesOf(sched spec.SnapshotSchedule) times {
+	parse := func(expression string) *schedule.Schedule {
+		zone, err := schedule.Zone(sched.Spec.TimeZone)
+		if err != nil {
+			return nil // package spec has refused it
+		}
+		at, err := schedule.Parse(expression, zone)
+		if err != nil {
+			return nil
+		}
+		return &at
+	}
+	t := times{snapshot: parse(sched.Spec.At)}
+	if sched.Spec.Backup != nil {
+		t.backup = parse(sched.Spec.Backup.At)
+	}
+	return t
 }
 
 // earlier returns the earlier of two times, of which zero means never.
@@ -282,12 +357,4 @@ func earlier(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-// lvsOf returns the snapshots of a Volume of a schedule, the oldest first.
-func (s *Scheduled) lvsOf(schedule, volume string) []observe.LogicalVolume {
-	if runs := s.runs[schedule]; runs != nil {
-		return runs.lvs[volume]
-	}
-	return nil
 }

@@ -3,7 +3,6 @@ package plan
 import (
 	"time"
 
-	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
@@ -28,9 +27,9 @@ func (s *Scheduled) addDrill(in Input, sched spec.SnapshotSchedule) {
 	known := in.Known[spec.ID{Kind: spec.KindSnapshotSchedule, Name: sched.Metadata.Name}]
 	volumes := s.runs[sched.Metadata.Name].volumes
 	for _, volume := range volumes {
-		id := drillID(sched, volume)
+		id := drillID(sched, volume.name)
 		if lvs := in.Index.current[id]; len(lvs) == 1 && lvs[0].Tag(ondisk.TagDrill) == sched.Metadata.Name {
-			s.declareDrill(sched, volume, id, lvs[0], spec.Size(lvs[0].Size))
+			s.declareDrill(sched, volume.name, id, lvs[0], spec.Size(lvs[0].Size))
 			return
 		}
 	}
@@ -39,13 +38,13 @@ func (s *Scheduled) addDrill(in Input, sched spec.SnapshotSchedule) {
 		return
 	}
 	for _, volume := range volumes {
-		id := drillID(sched, volume)
-		made := s.backups.of(sched, volume, in.Index.identityOf(volume))
-		next := known.Drilled[volume].Add(time.Duration(b.Drill.Every))
+		id := drillID(sched, volume.name)
+		last, found := observe.ChooseBackup(s.backups[backupKey{repository: b.Repository, volume: volume.name}], spec.LatestBackup)
+		next := known.Drilled[volume.name].Add(time.Duration(b.Drill.Every))
 		switch {
-		case len(made) == 0, in.Known[id].UUID != "": // the second: somebody removed it; it is forgotten first
-		case known.Drilled[volume].IsZero() || !next.After(in.trashClock()):
-			s.declareDrill(sched, volume, id, observe.LogicalVolume{}, spec.Size(made[len(made)-1].Size))
+		case len(volume.made) == 0, !found, in.Known[id].UUID != "": // the second: somebody removed it; it is forgotten first
+		case known.Drilled[volume.name].IsZero() || !next.After(in.trashClock()):
+			s.declareDrill(sched, volume.name, id, observe.LogicalVolume{}, spec.Size(last.Size))
 			return
 		default:
 			s.wake = earlier(s.wake, next)
@@ -102,15 +101,7 @@ func (d *differ) endDrills() {
 		if !run.done || d.isGuarded(expiryGuards, id, run.lv) {
 			continue
 		}
-		tags := append(d.withSignature(ondisk.OwnerTags(id)), ondisk.TagDrill+run.schedule)
-		var remove change.Change = change.RemoveLV{LV: nameOf(run.lv), Tags: tags}
-		if d.wipeMethod(run.lv) != spec.ClearNone {
-			remove = change.StartClearing{LV: nameOf(run.lv), Tags: tags}
-		}
-		const why = "the drill has succeeded"
-		d.ledger.volumes[run.lv.FullName()] = d.dangerousStep(id, why, Destructive, nil, remove, d.releaseSteps(id, run.lv)...)
-		o := d.object(id)
-		o.Phase, o.Reason, o.Message = status.Deleting, status.ReasonRemoving, why
+		d.removeMade(id, run.lv, "the drill has succeeded", []string{ondisk.TagDrill + run.schedule})
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/volreconciler/volreconciler/pkg/change"
 	"github.com/volreconciler/volreconciler/pkg/observe"
 	"github.com/volreconciler/volreconciler/pkg/ondisk"
 	"github.com/volreconciler/volreconciler/pkg/reconcile/status"
@@ -101,18 +100,12 @@ func (d *differ) expireSnapshot(id spec.ID, run scheduledSnapshot) {
 	if d.results.of(id).status.Phase != status.Ready || d.isGuarded(expiryGuards, id, lv) {
 		return
 	}
-	tags := append(d.withSignature(ondisk.OwnerTags(id)), ondisk.ScheduledTags(run.schedule, run.volume)...)
-	var remove change.Change = change.RemoveLV{LV: nameOf(lv), Tags: tags}
-	cleared := d.wipeMethod(lv) != spec.ClearNone
-	if cleared {
-		remove = change.StartClearing{LV: nameOf(lv), Tags: tags}
-	}
-	const why = "its schedule no longer keeps it"
-	step := d.dangerousStep(id, why, Destructive, nil, remove, d.releaseSteps(id, lv)...)
-	if cleared && lv.Type == observe.ThickSnapshot {
-		step = d.dangerousStep(id, "needed before it can be wiped", Destructive, nil, change.SplitSnapshot{LV: nameOf(lv)}, step)
-	}
-	d.ledger.volumes[lv.FullName()] = step
+	d.removeMade(id, lv, "its schedule no longer keeps it", ondisk.ScheduledTags(run.schedule, run.volume))
+}
+
+// removeMade removes what a schedule made, and sets the status.
+func (d *differ) removeMade(id spec.ID, lv observe.LogicalVolume, why string, tags []string) {
+	d.removeTagged(id, lv, why, tags)
 	o := d.object(id)
 	o.Phase, o.Reason, o.Message = status.Deleting, status.ReasonRemoving, why
 }
@@ -130,10 +123,10 @@ func (d *differ) planSchedule(s spec.SnapshotSchedule) {
 	id := spec.ID{Kind: spec.KindSnapshotSchedule, Name: s.Metadata.Name}
 	runs := d.in.Scheduled.runs[id.Name]
 	shown := &status.Schedule{Volumes: len(runs.volumes), Next: runs.next}
-	for _, names := range runs.byVolume {
-		shown.Snapshots += len(names)
-		if moment := d.in.Scheduled.snapshots[names[len(names)-1]].moment; moment.After(shown.Last) {
-			shown.Last = moment
+	for _, volume := range runs.volumes {
+		shown.Snapshots += len(volume.lvs)
+		if len(volume.lvs) > 0 {
+			shown.Last = later(shown.Last, momentOf(volume.lvs[len(volume.lvs)-1]))
 		}
 	}
 	d.object(id).Schedule = shown
@@ -147,11 +140,9 @@ func (d *differ) planSchedule(s spec.SnapshotSchedule) {
 		d.remark(id, "it selects no Volume")
 	}
 	var failing []string
-	for _, name := range sorted(d.in.Scheduled.snapshots) {
-		if run := d.in.Scheduled.snapshots[name]; run.schedule == id.Name && run.lv.UUID == "" {
-			if o := d.object(spec.ID{Kind: spec.KindSnapshot, Name: name}); o.Phase == status.Blocked || o.Phase == status.Failed {
-				failing = append(failing, run.volume)
-			}
+	for _, name := range runs.due {
+		if o := d.object(spec.ID{Kind: spec.KindSnapshot, Name: name}); o.Phase == status.Blocked || o.Phase == status.Failed {
+			failing = append(failing, d.in.Scheduled.snapshots[name].volume)
 		}
 	}
 	if len(failing) > 0 {

@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -108,6 +109,33 @@ var _ = Describe("A schedule", func() {
 		n.Declared.Exports["db"] = e
 		after(time.Hour)
 		Expect(n.LVs("vg0")).NotTo(HaveKey(first))
+	})
+
+	Describe("of which an Export has a snapshot", func() {
+		var first string
+		BeforeEach(func() {
+			settle()
+			after(time.Hour)
+			first = taken()[0]
+			n.EditExport(func(e *spec.ExportSpec) {
+				e.LUNs = append(slices.Clone(e.LUNs), spec.LUN{Snapshot: first, Number: Ptr(9)})
+			})
+			settle()
+		})
+		served := func() any { return n.State.LIO.ISCSI[IQN].LUNs[9] }
+
+		It("serves it read-only, whatever the file says", func() {
+			Expect(n.State.LIO.ISCSI[IQN].ACLs[Initiator].LUNs[9].WriteProtect).To(BeTrue())
+		})
+		It("serves it while its own file has a mistake", func() {
+			before := served()
+			Expect(before).NotTo(BeZero())
+			n.Declared.Schedules, n.Declared.Complete = nil, false
+			n.Declared.Invalid = map[spec.ID]error{scheduleID: errors.New("a typing error")}
+			p := settle()
+			Expect(served()).To(Equal(before))
+			Expect(ObjectOf(p, ExportID("db"))).To(HaveField("Phase", status.Ready))
+		})
 	})
 
 	It("keeps its snapshots when it is renamed or removed", func() {

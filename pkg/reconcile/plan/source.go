@@ -32,7 +32,7 @@ func (d *differ) createVolume(id spec.ID, v spec.Volume, p pool, lv observe.Logi
 		if !ok || !d.holdsBackup(id, from, lv.Size) || d.drillWaits(id, from, p) {
 			return
 		}
-		create.Tags = append(create.Tags, d.inheritedIdentity(v, from)...)
+		create.Tags = append(create.Tags, d.inheritedIdentity(id, from)...)
 		d.createToFill(id, create, source, p.step)
 		b.exportable = false
 	default:
